@@ -40,6 +40,7 @@ export const folderOrder = new Map([
       "services.ts",
       "request-trace.ts",
       "config/",
+      "metrics/",
       "admin/",
       "viewers/",
       "audit/",

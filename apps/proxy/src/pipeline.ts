@@ -15,9 +15,8 @@ import {
   type SendMessageBody,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { matchAdminEndpoint } from "./admin/endpoints.ts";
+import { createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
-import { isAdminPath } from "./admin/endpoints.ts";
 import { beginControl } from "./audit/controls.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
@@ -70,8 +69,9 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   const { api, socket } = createApiSteps(services, features, handleAs);
   const rateLimit = createRateLimitSteps(features);
   const { adminGuards } = features;
+  const matchAdmin = createAdminMatcher(services.admin?.extensions ?? []);
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
-    createAdminSteps(features, guard),
+    createAdminSteps(features, guard, matchAdmin),
   );
   const { cors, sends, controls, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
@@ -198,7 +198,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       const { connection } = send ?? control ?? {};
       return { call: prepareCall({ ...exchange, ...records, requestId, connection }) };
     })
-    .check("read through the cache", ({ call }) => environmentCache?.read(call) ?? null)
+    .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace, endpoint, input }): Promise<PlainResponse> => {
       if (endpoint.operation === "streamEvents")
         return openEventStream(services, request, { principal, trace, ...input });
@@ -297,12 +297,16 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 }
 
 /** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
-function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | null) {
+function createAdminSteps(
+  { administer, limits }: Features,
+  guard: AdminGuard | null,
+  matchAdmin: ReturnType<typeof createAdminMatcher>,
+) {
   if (administer === null || guard === null) return null;
   return startSteps<Received>()
     .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
-      const match = matchAdminEndpoint(request.method, request.path);
+      const match = matchAdmin(request.method, request.path);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
       return match;
     })
@@ -320,7 +324,8 @@ function createAdminSteps({ administer, limits }: Features, guard: AdminGuard | 
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
       const tenantDevices = principal?.tenantDevices ?? null;
-      return administer({ endpoint, params, ...input, ifMatch: request.header("if-match"), tenantDevices }, authority);
+      const [ifMatch, accept] = [request.header("if-match"), request.header("accept")];
+      return administer({ endpoint, params, ...input, ifMatch, accept, tenantDevices }, authority);
     });
 }
 

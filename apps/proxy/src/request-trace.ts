@@ -7,6 +7,7 @@ import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit } from "./limits/response.ts";
 import type { RateLimitResult } from "./limits/response.ts";
 import { resolveRequestId } from "./http/gateway-request.ts";
+import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
 export interface RequestTrace {
@@ -22,6 +23,8 @@ export interface RequestTrace {
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
   refusalReason: string | null;
+  /** What the cache did; `null` if it was not asked. */
+  cacheOutcome: CacheOutcome | null;
 }
 
 /** Begins the trace of a request. */
@@ -36,6 +39,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     control: null,
     rateLimit: null,
     refusalReason: null,
+    cacheOutcome: null,
   };
 }
 
@@ -68,11 +72,12 @@ export function endTrace(
     method: request.method,
     operation: trace.operation,
     status,
-    durationMs: Math.round(ports.clock.monotonic() - trace.startedAt),
+    durationMs: Math.round((ports.clock.monotonic() - trace.startedAt) * 1_000) / 1_000,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
     ...(refusals.has(status) && { clientAddress: addressOf(request) }),
+    ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),
     ...(trace.refusalReason !== null && { reason: trace.refusalReason }),
     ...describeRateLimit(trace.rateLimit?.outcome),
   });

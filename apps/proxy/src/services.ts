@@ -1,5 +1,6 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
 import type { DeviceSockets } from "./ports.ts";
+import type { AdminExtension } from "./admin/endpoints.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
@@ -42,6 +43,8 @@ export interface AdminServices {
   readonly keyStoreFor: KeyStoreFor;
   /** The devices of the embedded environment server; absent where the upstream is remote. */
   readonly devicesFor?: DevicesFor | undefined;
+  /** Endpoints that not every runtime serves, such as the metrics; absent: none. */
+  readonly extensions?: readonly AdminExtension[];
   /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }

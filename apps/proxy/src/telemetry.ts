@@ -3,6 +3,12 @@
  * They carry ids only, never a key or a message, and a client address only for refused requests.
  */
 
+/**
+ * What the cache did for a read. `hit`: a fresh response was stored. `stale`: an older one was used. `shared`: the request waited for the same read of
+ * another one. `miss`: the upstream was called.
+ */
+export type CacheOutcome = "hit" | "stale" | "shared" | "miss";
+
 /** Something that happened in the pipeline. */
 export type ProxyEvent =
   | {
@@ -14,10 +20,12 @@ export type ProxyEvent =
       readonly operation: string | null;
       /** HTTP status; 101 for an accepted upgrade, 499 when the caller had disconnected. */
       readonly status: number;
-      /** Whole milliseconds. */
+      /** Milliseconds, with microseconds as decimals. */
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
+      /** What the cache did; absent for requests that it does not handle. */
+      readonly cache?: CacheOutcome;
       /** `errorCode` of a problem response; absent for a success. */
       readonly errorCode?: string;
       /** For 401, 403, 404 and 429: the address by which the client is counted; `null` if it is unknown. */

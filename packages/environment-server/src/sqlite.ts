@@ -11,6 +11,8 @@ import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
 
+export { createRowCounts, type RowCounts } from "./sqlite/counts.ts";
+
 /**
  * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When
  * a promise resolves, the change is as durable as the database was opened; with platform's `openSqlite` it survives a power

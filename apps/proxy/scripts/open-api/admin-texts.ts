@@ -1,6 +1,9 @@
 /** The texts of the API description for the administration. A new operation does not compile without one. */
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
+import type { MetricsOperation } from "../../src/metrics/endpoints.ts";
+import { expositionTypes } from "../../src/metrics/exposition.ts";
+import { overviewExample } from "./observation.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 
 /** The text of one operation of the administration. */
@@ -13,6 +16,8 @@ export interface AdminText {
     /** The name of the component that describes the body; absent: the response has none. */
     readonly schema?: string;
     readonly example?: unknown;
+    /** Media types of a text; absent for JSON. */
+    readonly textTypes?: readonly string[];
     /** Headers besides those of every response. */
     readonly headers?: readonly string[];
   };
@@ -35,7 +40,7 @@ const aDevice = { status: 200, schema: "Device", example: { devices: [exampleDev
 const aKey = { status: 200, schema: "Key", example: exampleKey, headers: ["etag"] } as const;
 
 /** The text of each operation. */
-export const adminTexts: Readonly<Record<AdminOperation, AdminText>> = {
+export const adminTexts: Readonly<Record<AdminOperation | MetricsOperation, AdminText>> = {
   listKeys: {
     summary: "List keys, by creation and then by id.",
     description: "A gateway key with scope `admin` lists the keys of its tenant, the operator those of every tenant.",
@@ -159,6 +164,26 @@ export const adminTexts: Readonly<Record<AdminOperation, AdminText>> = {
     body: { schema: "CachePurge", example: { group: "lists" } },
     success: { status: 204, description: "The responses are purged." },
     problems: ["invalid_request", ...bodyProblems, "grant_not_allowed"],
+  },
+  readMetrics: {
+    summary: "Metrics for Prometheus.",
+    description:
+      "OpenMetrics text for callers that accept it, else the older text format. The figures are of the whole gateway. Not offered on Cloudflare Workers.",
+    success: {
+      status: 200,
+      description: "The metrics.",
+      textTypes: Object.values(expositionTypes),
+      example: 'letta_gateway_cache_reads_total{outcome="hit"} 4\n',
+    },
+    problems: ["invalid_request"],
+  },
+  retrieveOverview: {
+    summary: "Requests, hits, refusals, latency and devices of the last hour.",
+    description:
+      "Buckets of a minute since the start of the process, 60 at most; the last one is not over. The figures are of the whole gateway. " +
+      "Not offered on Cloudflare Workers.",
+    success: { status: 200, description: "The overview.", schema: "Overview", example: overviewExample },
+    problems: ["invalid_request"],
   },
 };
 

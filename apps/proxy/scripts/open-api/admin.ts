@@ -11,17 +11,23 @@ import {
 import { problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
 import type { ProblemCode } from "@letta-environments/schema";
 import { type AdminEndpoint, adminEndpoints } from "../../src/admin/endpoints.ts";
+import { extensionEndpoints } from "./observation.ts";
 import { adminPathParameters, adminQueryParameters, adminTexts } from "./admin-texts.ts";
 import { requestSchema } from "./schemas.ts";
 
+type DescribedEndpoint = AdminEndpoint | (typeof extensionEndpoints)[number];
+
+/** The endpoints of the administration on Node.js, Bun and Deno. */
+export const describedEndpoints: readonly DescribedEndpoint[] = [...adminEndpoints, ...extensionEndpoints];
+
 /** Every problem code of an endpoint. */
-function adminProblems({ operation }: AdminEndpoint): readonly ProblemCode[] {
+function adminProblems({ operation }: DescribedEndpoint): readonly ProblemCode[] {
   return ["endpoint_not_found", ...adminTexts[operation].problems, ...commonProblems];
 }
 
 /** The bodies of the administration, by the names of their components. */
 export function adminBodies(): Readonly<Record<string, JsonSchema>> {
-  const bodies = adminEndpoints.flatMap(({ operation, body }) => {
+  const bodies = describedEndpoints.flatMap(({ operation, body }) => {
     const text = adminTexts[operation].body;
     return body === null || text === undefined ? [] : [[text.schema, requestSchema(text.schema, body)] as const];
   });
@@ -29,7 +35,7 @@ export function adminBodies(): Readonly<Record<string, JsonSchema>> {
 }
 
 /** Returns the operation of an endpoint. */
-export function adminOperation(endpoint: AdminEndpoint): JsonSchema {
+export function adminOperation(endpoint: DescribedEndpoint): JsonSchema {
   const { summary, description, success, body, isConditional = false } = adminTexts[endpoint.operation];
   const [mediaTypes, content] = [
     body?.mediaTypes ?? ["application/json"],
@@ -57,6 +63,11 @@ export function adminOperation(endpoint: AdminEndpoint): JsonSchema {
       [success.status]: {
         description: success.description,
         headers: headerReferences([...commonHeaders, ...(success.headers ?? [])]),
+        ...(success.textTypes !== undefined && {
+          content: Object.fromEntries(
+            success.textTypes.map((type) => [type, { schema: { type: "string" }, example: success.example }]),
+          ),
+        }),
         ...(success.schema !== undefined && {
           content: { "application/json": contentOf(success.schema, success.example) },
         }),
@@ -80,7 +91,7 @@ function pathParametersOf(path: string): readonly JsonSchema[] {
   }));
 }
 
-function queryParametersOf({ query }: AdminEndpoint): readonly JsonSchema[] {
+function queryParametersOf({ query }: DescribedEndpoint): readonly JsonSchema[] {
   if (query === null) return [];
   const { properties = {} } = toJsonSchema(query, { typeMode: "output", errorMode: "ignore" });
   return Object.entries(properties).map(([name, schema]) => ({

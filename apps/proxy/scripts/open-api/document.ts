@@ -2,9 +2,8 @@
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { describeApi, type OpenApiParts } from "../../../../packages/schema/scripts/open-api/document.ts";
 import { problemExamples } from "../../../../packages/schema/scripts/open-api/problems.ts";
-import { adminEndpoints } from "../../src/admin/endpoints.ts";
 import { rateLimitPath } from "../../src/limits/endpoint.ts";
-import { adminBodies, adminOperation } from "./admin.ts";
+import { adminBodies, adminOperation, describedEndpoints } from "./admin.ts";
 import { responseSchemas } from "./schemas.ts";
 import { rateLimitOperation, serviceOperations } from "./service.ts";
 
@@ -39,7 +38,7 @@ const ifMatch: JsonSchema = {
 function describeGateway(): OpenApiParts {
   const api = describeApi();
   const paths: Record<string, JsonSchema> = { ...api.paths, [rateLimitPath]: { get: rateLimitOperation } };
-  for (const endpoint of adminEndpoints) {
+  for (const endpoint of describedEndpoints) {
     paths[endpoint.path] = { ...paths[endpoint.path], [endpoint.method.toLowerCase()]: adminOperation(endpoint) };
   }
   for (const [path, operation] of Object.entries(serviceOperations)) paths[path] = { get: operation };

@@ -1,6 +1,7 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
+import { overviewSchema } from "./observation.ts";
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 
 const memberTexts: Readonly<Record<string, string>> = {
@@ -177,6 +178,7 @@ export const responseSchemas: Readonly<Record<string, JsonSchema>> = {
       description: "The policies that apply to it; empty where nothing is limited.",
     },
   }),
+  Overview: overviewSchema,
   Health: object("Health", {
     status: { type: "string", enum: ["alive", "ready"], description: "The process answers, or it accepts requests." },
   }),

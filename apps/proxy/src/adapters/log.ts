@@ -6,12 +6,14 @@ import type { ReloadEvent } from "../config/reload.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
 import type { ProxyEvent } from "../telemetry.ts";
+import type { OtlpEvent } from "./otlp.ts";
 
 /** Everything a runtime logs. */
 export type LogEvent =
   | ProxyEvent
   | EnvironmentServerEvent
   | ReloadEvent
+  | OtlpEvent
   | { readonly type: "listening"; readonly url: string }
   /** Requests were refused and connections closed in the last second, because there were too many. */
   | {
@@ -82,7 +84,7 @@ export function prettyLine(event: LogEvent): string | null {
   switch (event.type) {
     case "request":
       return [
-        `${event.method} ${event.operation ?? "-"} ${event.status} ${event.durationMs} ms`,
+        `${event.method} ${event.operation ?? "-"} ${event.status} ${Math.round(event.durationMs)} ms`,
         ...(event.keyId === null ? [] : [`key ${event.keyId}`]),
         ...(event.errorCode === undefined ? [] : [event.errorCode]),
         ...(event.reason === undefined ? [] : [event.reason]),

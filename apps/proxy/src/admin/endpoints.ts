@@ -9,12 +9,14 @@ import {
   IdentifierSchema,
   ListLimitSchema,
   type MatchRoute,
+  type PlainResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
 import type { KeyState } from "../keys/key-lifecycle.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
 import type { ListDevicesQuery } from "./devices.ts";
+import type { AdminAuthority } from "./admission.ts";
 import { CachePurgeSchema } from "./purge-cache.ts";
 import type { InputRules } from "../http/validate-request.ts";
 
@@ -37,6 +39,23 @@ export interface AdminEndpoint extends InputRules {
   readonly operation: AdminOperation;
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
+}
+
+/** An endpoint with the authentication of the administration that not every runtime serves. */
+export type AdminExtensionEndpoint = Omit<AdminEndpoint, "operation"> & { readonly operation: string };
+
+/** An {@link AdminExtensionEndpoint} and what it does. The same steps of the pipeline run before it as before every endpoint. */
+export interface AdminExtension {
+  readonly endpoint: AdminExtensionEndpoint;
+  respond(request: ExtensionRequest, authority: AdminAuthority): Promise<PlainResponse>;
+}
+
+/** A valid request to an extension. */
+export interface ExtensionRequest {
+  /** Decoded by the endpoint's own schema. */
+  readonly bodyValue: unknown;
+  /** The `Accept` header. */
+  readonly accept: string | null;
 }
 
 /** The query of a list of keys. */
@@ -76,7 +95,10 @@ const DeviceQuerySchema: v.GenericSchema<unknown, { readonly tenant?: string }> 
 );
 
 /** Accepts no parameter, so that a misplaced filter is an error and not ignored. */
-const NoQuerySchema = exactObject({}, () => "is not a parameter of this endpoint");
+export const NoQuerySchema: v.GenericSchema<unknown, object> = exactObject(
+  {},
+  () => "is not a parameter of this endpoint",
+);
 
 /** The path of the collection of keys. */
 export const keysPath = "/admin/v1/keys";
@@ -116,10 +138,17 @@ export const adminEndpoints: readonly AdminEndpoint[] = [
   },
 ];
 
-/** Finds the endpoint of the administration for a method and a raw pathname. */
-export const matchAdminEndpoint: MatchRoute<AdminEndpoint> = createEndpointMatcher(adminEndpoints);
+/** Creates a function that finds the endpoint of the administration for a method and a raw pathname. */
+export function createAdminMatcher(
+  extensions: readonly AdminExtension[],
+): MatchRoute<AdminEndpoint | AdminExtensionEndpoint> {
+  return createEndpointMatcher([...adminEndpoints, ...extensions.map(({ endpoint }) => endpoint)]);
+}
+
+/** The path of the metrics. Prometheus expects it there, outside `/admin/`. */
+export const metricsPath = "/metrics";
 
 /** Whether a path belongs to the administration, even where no endpoint has it. */
 export function isAdminPath(path: string): boolean {
-  return path.startsWith("/admin/");
+  return path.startsWith("/admin/") || path === metricsPath;
 }

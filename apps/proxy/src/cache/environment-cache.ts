@@ -27,6 +27,7 @@ import {
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { notModified, toClientResponse, toFetchedResponse } from "./cached-response.ts";
+import type { CacheOutcome } from "../telemetry.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 
 /** A read that the cache may respond to. */
@@ -44,8 +45,12 @@ export interface CachedRead {
 
 /** A short-lived cache of list and device responses. */
 export interface EnvironmentCache {
-  /** Returns `null` for operations that are never cached, and a plain value for a hit in a synchronous store. */
-  read(read: CachedRead): MaybePromise<PlainResponse> | null;
+  /**
+   * Returns `null` for operations that are never cached, and a plain value for a hit in a synchronous store.
+   *
+   * @param trace receives what the cache did
+   */
+  read(read: CachedRead, trace?: { cacheOutcome: CacheOutcome | null }): MaybePromise<PlainResponse> | null;
   /** Invalidates the responses that show a device, or a group of a tenant's responses, for all callers. */
   invalidate(tenant: string, target: InvalidationTarget): Promise<void>;
 }
@@ -85,7 +90,7 @@ export function createEnvironmentCache(
   const resources = createBoundedMap<string>(maxResources);
 
   return ({ upstream, showsStatus }) => ({
-    read({ request, endpoint, params, query, principal, credential, fetch }) {
+    read({ request, endpoint, params, query, principal, credential, fetch }, trace) {
       const ttls = cacheTtls[endpoint.operation];
       if (ttls === undefined) return null;
       const { tenant } = principal;
@@ -98,8 +103,10 @@ export function createEnvironmentCache(
         new RequestOptions(request),
       );
       const ifNoneMatch = request.header("if-none-match");
-      const present = (settled: CacheResult<PlainResponse>): PlainResponse =>
-        notModified(toClientResponse(settled, showsStatus(principal)), ifNoneMatch);
+      const present = (settled: CacheResult<PlainResponse>): PlainResponse => {
+        if (trace !== undefined) trace.cacheOutcome = outcomeOf(settled);
+        return notModified(toClientResponse(settled, showsStatus(principal)), ifNoneMatch);
+      };
       if (!(result instanceof Promise)) return present(result);
       return result.then(present, (cause: unknown) => {
         if (request.signal.aborted) return callerGone;
@@ -111,6 +118,12 @@ export function createEnvironmentCache(
       await Promise.all(groups.map((group) => cache.invalidateGroup(groupKeyOf(upstream, tenant, group))));
     },
   });
+}
+
+function outcomeOf({ kind, cacheStatus }: CacheResult<PlainResponse>): CacheOutcome {
+  if (cacheStatus.endsWith("; collapsed") || cacheStatus.includes("; collapsed;")) return "shared";
+  if (kind === "fetched") return "miss";
+  return cacheStatus.includes("; detail=") ? "stale" : "hit";
 }
 
 /** The number of request targets whose resources are remembered. */

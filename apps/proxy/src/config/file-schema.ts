@@ -4,7 +4,8 @@ import { ApprovalsSchema } from "./approvals-schema.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
-import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./file.ts";
+import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type OtlpFile, type TenantFile } from "./file.ts";
+import { identityLabels } from "../metrics/settings.ts";
 import { RateLimitsSchema } from "./rate-limits-schema.ts";
 import { list, number, object, record, setting, text } from "./schema-helpers.ts";
 
@@ -115,6 +116,25 @@ const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
   ),
 });
 
+const OtlpSchema: v.GenericSchema<unknown, OtlpFile> = object({
+  endpoint: v.exactOptional(
+    setting(
+      text(2_048),
+      "Base URL of an OTLP/HTTP receiver, such as http://127.0.0.1:4318. Default: nothing is pushed.",
+    ),
+  ),
+  intervalMs: v.exactOptional(
+    setting(number(1_000, 3_600_000), "Time between two pushes of metrics, in milliseconds. Default: 60000."),
+  ),
+  sampleRatio: v.exactOptional(
+    setting(
+      v.pipe(v.number(), v.minValue(0, "must be a number from 0 to 1"), v.maxValue(1, "must be a number from 0 to 1")),
+      "Share of the requests whose spans are pushed where the caller has not decided, from 0 to 1. Default: 0.",
+    ),
+  ),
+  serviceName: v.exactOptional(setting(text(128), "The `service.name` of the gateway. Default: letta-proxy.")),
+});
+
 /** {@link ConfigFile}, strict: a misspelt setting is an error, never ignored. */
 export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   $schema: v.exactOptional(setting(v.string(), "For editors; not read.")),
@@ -199,6 +219,20 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       ),
     }),
   ),
+  metrics: v.exactOptional(
+    object({
+      enabled: v.exactOptional(
+        setting(v.boolean(), "Whether events are counted, and /metrics is served to scope admin. Default: true."),
+      ),
+      labels: v.exactOptional(
+        setting(
+          list(oneOf(identityLabels), identityLabels.length),
+          "Ids that become labels: tenant, key, device. Needs admin.port. Default: none.",
+        ),
+      ),
+    }),
+  ),
+  otlp: v.exactOptional(OtlpSchema),
   audit: v.exactOptional(
     object({
       content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),

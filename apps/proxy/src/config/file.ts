@@ -1,6 +1,7 @@
 import type { Scope } from "@letta-environments/schema";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience } from "../cache/policy.ts";
+import type { IdentityLabel } from "../metrics/settings.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
 import type { RateLimitDimension } from "../rate-limit/policy.ts";
 import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
@@ -33,6 +34,16 @@ export interface ConfigFile {
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;
   shutdown?: { readinessDelayMs?: number };
+  metrics?: { enabled?: boolean; labels?: IdentityLabel[] };
+  otlp?: OtlpFile;
+}
+
+/** `otlp` of the file: a receiver of metrics and spans. Credentials come from `OTEL_EXPORTER_OTLP_HEADERS`. */
+export interface OtlpFile {
+  endpoint?: string;
+  intervalMs?: number;
+  sampleRatio?: number;
+  serviceName?: string;
 }
 
 /** The policies that decide on requests for permission when nobody does. */

@@ -124,6 +124,8 @@ const fixed = {
   "cache.store": ({ cache }) => cache?.store,
   "cache.maxBytes": ({ cache }) => cache?.maxBytes,
   "cache.maxEntries": ({ cache }) => cache?.maxEntries,
+  metrics: ({ metrics }) => metrics,
+  otlp: ({ otlp }) => otlp,
   "admin.port": ({ admin }) => admin?.port,
   "admin.host": ({ admin }) => admin?.host,
 } satisfies Record<string, (settings: Settings) => unknown>;
@@ -150,6 +152,8 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     valkeyUrl: current.valkeyUrl,
     rateLimits: { ...next.rateLimits, store: current.rateLimits.store },
     cache: current.cache && { ...current.cache, statusFor: next.cache?.statusFor ?? current.cache.statusFor },
+    metrics: current.metrics,
+    otlp: current.otlp,
     admin: current.admin && { ...current.admin, hostnames: next.admin?.hostnames ?? current.admin.hostnames },
   };
   return {

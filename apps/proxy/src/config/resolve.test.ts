@@ -22,6 +22,8 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     publicUrl: null,
     dataDir: ".data",
     maxOpenFiles: null,
+    metrics: { enabled: true, labels: [] },
+    otlp: null,
     log: "pretty",
     readinessDelayMs: 250,
     upstream: { kind: "embedded" },

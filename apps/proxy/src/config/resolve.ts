@@ -5,6 +5,7 @@ import type { SettingProblem } from "../lib/setting-rules.ts";
 import { ConfigFileSchema } from "./file-schema.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
 import { resolveAdmin } from "./resolve-auth.ts";
+import { resolveMetrics, resolveOtlp } from "./resolve-metrics.ts";
 import { resolveGatewaySettings } from "./resolve-gateway.ts";
 import type { Settings } from "./settings.ts";
 
@@ -61,7 +62,8 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
   const gateway = resolveGatewaySettings(config, environment, valkeyUrl !== null);
   const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
-  problems.push(...gateway.problems, ...(admin?.problems ?? []));
+  const [metrics, otlp] = [resolveMetrics(config), resolveOtlp(config, environment)];
+  problems.push(...gateway.problems, ...(admin?.problems ?? []), ...metrics.problems, ...otlp.problems);
   if (config.cache?.store === "valkey" && valkeyUrl === null) {
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
@@ -82,6 +84,8 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
     admin: admin?.settings ?? null,
+    metrics: metrics.settings,
+    otlp: otlp.settings,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
 }

@@ -1,6 +1,7 @@
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
+import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
@@ -46,6 +47,9 @@ export interface Settings extends GatewaySettings {
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
+  readonly metrics: MetricsSettings;
+  /** Where metrics and spans are pushed; `null`: nowhere. */
+  readonly otlp: OtlpSettings | null;
   /** A separate listener for the administration of keys and devices; `null`: the main listener serves it. */
   readonly admin: AdminSettings | null;
 }

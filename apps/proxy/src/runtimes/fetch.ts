@@ -142,6 +142,7 @@ async function openPipeline(
     embedded: null,
     deviceSockets: null,
     eventStreams: null,
+    metrics: null,
     log,
   });
   return { pipeline, keyStore };

@@ -23,6 +23,7 @@ import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, K
 import type { EventStreams } from "../../streams/event-streams.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
+import type { PipelineMetrics } from "./metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
 import { composeUpstream } from "./upstream.ts";
 
@@ -54,6 +55,8 @@ export interface GatewayResources {
   /** Streams of events of the embedded server; `null` if the upstream is remote. */
   readonly eventStreams: EventStreams | null;
   readonly log: (event: LogEvent) => void;
+  /** `null` if nothing is counted. */
+  readonly metrics: PipelineMetrics | null;
 }
 
 const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
@@ -66,9 +69,10 @@ const userAgent = `letta-environments-proxy/${version}`;
  * @throws CommandError if a file that the settings name cannot be used
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
-  const { keyStore, keyStoreFor, devicesFor, log } = resources;
+  const { keyStore, keyStoreFor, devicesFor, log, metrics } = resources;
   const { admin } = settings;
   const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
+  const limiter = resources.rateLimits.limiterFor(settings);
   return createPipeline(
     {
       background: resources.background,
@@ -84,14 +88,20 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       upstream: server,
       audit: resources.audit,
       environmentCache: resources.environmentCache.cacheFor(settings),
-      rateLimiter: resources.rateLimits.limiterFor(settings),
+      rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
       deviceSockets: resources.deviceSockets,
       eventStreams: resources.eventStreams,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
         keyStoreFor === null
           ? undefined
-          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
+          : {
+              randomBytes,
+              keyStoreFor,
+              devicesFor: devicesFor ?? undefined,
+              extensions: metrics?.extensions ?? [],
+              findCredentialConflicts,
+            },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,

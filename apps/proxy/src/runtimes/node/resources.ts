@@ -7,7 +7,7 @@ import {
   type EnvironmentServer,
   type EnvironmentServerEvent,
 } from "@letta-environments/environment-server";
-import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
 import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
@@ -28,6 +28,7 @@ import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
+import type { EmbeddedCounts, PipelineMetrics } from "./metrics.ts";
 import { type OpenSends, openValkeySends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
@@ -39,6 +40,8 @@ export interface Resources extends GatewayResources {
   finishBackground(graceMs: number): Promise<void>;
   /** Checks the disk and the stores, for `/readyz`. */
   readonly readReadiness: ReadReadiness;
+  /** Counts devices, viewers and approvals; `null` if the upstream is remote. */
+  readonly embeddedCounts: (() => EmbeddedCounts) | null;
   /** Closes all device sockets. Call it when no request is in flight. */
   closeDevices(): Promise<void>;
   /** Closes everything else, and logs the end of the audit log. */
@@ -51,7 +54,11 @@ export interface Resources extends GatewayResources {
  * @param settings Returns the current settings, also after a reload.
  * @throws CommandError if a resource cannot be opened
  */
-export async function openResources(settings: () => Settings, log: (event: LogEvent) => void): Promise<Resources> {
+export async function openResources(
+  settings: () => Settings,
+  log: (event: LogEvent) => void,
+  metrics: PipelineMetrics | null,
+): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
@@ -105,6 +112,8 @@ export async function openResources(settings: () => Settings, log: (event: LogEv
     eventStreams: embedded && createEventStreams({ clock: systemClock, server: embedded.server, telemetry: log }),
     readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
     log,
+    metrics,
+    embeddedCounts: embedded?.counts ?? null,
     async closeDevices() {
       await embedded?.close();
     },
@@ -144,7 +153,7 @@ async function openEmbeddedServer(
   settings: Pick<Settings, "dataDir" | "publicUrl">,
   environmentCache: EnvironmentCache | null,
   report: (event: EnvironmentServerEvent) => void,
-): Promise<{ readonly server: EnvironmentServer; close(): Promise<void> }> {
+): Promise<{ readonly server: EnvironmentServer; readonly counts: () => EmbeddedCounts; close(): Promise<void> }> {
   const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
     createSqliteEnvironmentStore(opened, {
       defer: setImmediate,
@@ -167,8 +176,23 @@ async function openEmbeddedServer(
       }
     },
   });
+  const countRows = createRowCounts(database);
+  let rows = { environments: 0, pendingApprovals: 0 };
   return {
     server,
+    counts() {
+      try {
+        rows = countRows();
+      } catch {
+        // Another program has locked the file, so the numbers before that are the best ones.
+      }
+      return {
+        connectedDevices: server.connectedDevices().length,
+        viewers: server.connectedViewers().length,
+        devices: rows.environments,
+        pendingApprovals: rows.pendingApprovals,
+      };
+    },
     async close() {
       await server.close();
       database.close();

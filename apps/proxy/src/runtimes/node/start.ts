@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
-import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
+import { bufferLines, createConsoleTelemetry, type LogEvent } from "../../adapters/log.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
@@ -17,6 +17,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "./compose.ts";
 import { printNextSteps } from "./first-start.ts";
 import { type Listener, type ListenerOptions, openListener } from "./listen.ts";
+import { composeMetrics, type ProcessMetrics } from "./metrics.ts";
 import { openResources } from "./resources.ts";
 import { loadSettings, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
@@ -26,12 +27,14 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
-  const log = createConsoleTelemetry(settings.log, output.write, systemClock.now);
+  const metrics = composeMetrics(settings);
+  const log = withMetrics(createConsoleTelemetry(settings.log, output.write, systemClock.now), metrics);
   process.once("exit", output.flush);
   // The gateway keeps running when nobody reads its log any more.
   process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const resources = await openResources(() => settings, log);
+  const resources = await openResources(() => settings, log, metrics);
+  metrics?.begin(resources.embeddedCounts, log);
   if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
   let current = await composePipeline(settings, resources);
   const pipeline: Pipeline = {
@@ -93,10 +96,23 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
       await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await resources.closeDevices();
+      await metrics?.end();
       await Promise.all(listeners.map(({ connections }) => connections.close()));
       await resources.close();
     },
   });
+}
+
+/** Returns a function that writes an event to the log and counts it. */
+function withMetrics(
+  log: (event: LogEvent) => void,
+  metrics: Pick<ProcessMetrics, "record"> | null,
+): (event: LogEvent) => void {
+  if (metrics === null) return log;
+  return (event) => {
+    log(event);
+    metrics.record(event);
+  };
 }
 
 /** Opens the administration listener, which serves the administration and `/livez`, and no WebSockets. */

@@ -21,6 +21,7 @@ import {
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
+import type { PipelineMetrics } from "./metrics.ts";
 
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {
@@ -39,6 +40,8 @@ export interface UpstreamResources {
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
   readonly forgetsSends: boolean;
+  /** `null` if nothing is counted. */
+  readonly metrics: Pick<PipelineMetrics, "observeUpstream"> | null;
 }
 
 /**
@@ -48,7 +51,7 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  { keyStore, log, embedded, devicesFor, idempotencyStore, forgetsSends }: UpstreamResources,
+  { keyStore, log, embedded, devicesFor, idempotencyStore, forgetsSends, metrics }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded, devicesFor } };
@@ -59,11 +62,12 @@ export async function composeUpstream(
   const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
     log({ type: "credential_file_failed", tenant, cause }),
   );
+  const fetchUpstream = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
     server: {
       kind: "remote",
-      fetch: createUpstreamPool({ ...upstream, maxConnections: maxConcurrent }),
+      fetch: metrics?.observeUpstream(fetchUpstream) ?? fetchUpstream,
       maxConcurrent,
       idempotencyStore,
       forgetsSends,

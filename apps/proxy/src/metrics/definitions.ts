@@ -1,0 +1,140 @@
+/**
+ * The metrics of the gateway as data. Names and labels are those of OpenTelemetry (`http.server.request.duration`, unit `s`); the names of
+ * Prometheus follow from them. A label takes values from a fixed set or from the configuration, never from a request.
+ */
+
+/** How a metric is counted. */
+export type MetricKind = "counter" | "gauge" | "histogram";
+
+/** A metric. */
+export interface MetricDefinition {
+  /** The OpenTelemetry name. */
+  readonly name: string;
+  readonly kind: MetricKind;
+  /** UCUM unit; `s` becomes a suffix in Prometheus. Absent for numbers of things. */
+  readonly unit?: "s" | "By";
+  readonly description: string;
+  /** Attribute names, in the order of the values of a series. */
+  readonly labels: readonly string[];
+}
+
+/** Upper bounds of the buckets of every histogram, in seconds. A hit takes less than one millisecond, a turn of a device minutes. */
+export const bucketBounds: readonly number[] = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+];
+
+const counter = (name: string, description: string, ...labels: readonly string[]): MetricDefinition => ({
+  name: `letta.gateway.${name}`,
+  kind: "counter",
+  description,
+  labels,
+});
+
+const gauge = (name: string, description: string, ...labels: readonly string[]): MetricDefinition => ({
+  ...counter(name, description, ...labels),
+  kind: "gauge",
+});
+
+const duration = (name: string, description: string, ...labels: readonly string[]): MetricDefinition => ({
+  name,
+  kind: "histogram",
+  unit: "s",
+  description,
+  labels,
+});
+
+/** Metrics that are counted when something happens. */
+export type CountedMetric =
+  | "requests"
+  | "upstreamCalls"
+  | "refusals"
+  | "cacheReads"
+  | "rateLimitDecisions"
+  | "degradedLimits"
+  | "deliveries"
+  | "acknowledgements"
+  | "socketCloses"
+  | "streamEnds"
+  | "viewerCommands"
+  | "identityRequests"
+  | "deviceEvents"
+  | "failures"
+  | "overloadRefusals";
+
+/** Every {@link CountedMetric}. */
+export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
+  requests: duration(
+    "http.server.request.duration",
+    "Duration of requests to the API and the administration, one observation for each line of the access log.",
+    "http.request.method",
+    "http.route",
+    "http.response.status_code",
+  ),
+  upstreamCalls: duration(
+    "http.client.request.duration",
+    "Duration of calls to the remote upstream until the whole response was read.",
+    "http.request.method",
+    "http.response.status_code",
+    "error.type",
+  ),
+  refusals: counter("refused_requests", "Responses with an error status, by their error code.", "error_code"),
+  cacheReads: counter("cache_reads", "Reads that the cache was asked for, by what it did.", "outcome"),
+  rateLimitDecisions: counter(
+    "rate_limit_decisions",
+    "Decisions of rate limits, by policy. In shadow mode nothing is refused.",
+    "policy",
+    "decision",
+  ),
+  degradedLimits: counter(
+    "degraded_rate_limit_checks",
+    "Requests whose limits were decided without their store.",
+    "reason",
+  ),
+  deliveries: counter(
+    "deliveries",
+    "Messages that were sent to devices of the embedded server, by outcome.",
+    "outcome",
+  ),
+  acknowledgements: duration(
+    "letta.gateway.acknowledgement.duration",
+    "Time from sending a message to a device to its acknowledgement.",
+  ),
+  socketCloses: counter("socket_closes", "Ended sockets of devices and viewers, by reason.", "kind", "reason"),
+  streamEnds: counter("stream_ends", "Ended streams of events, by reason.", "reason"),
+  viewerCommands: counter("viewer_commands", "Commands that viewers sent, by what became of them.", "outcome"),
+  identityRequests: counter(
+    "identity_requests",
+    "Requests by the ids that `metrics.labels` names.",
+    "tenant",
+    "key_id",
+    "status_class",
+  ),
+  deviceEvents: counter("device_events", "Deliveries and disconnections by device.", "tenant", "device_id", "event"),
+  failures: counter("failures", "Failures that the log reports, by the name of the event.", "event"),
+  overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
+};
+
+/** Metrics that are read when somebody asks. */
+export type GaugeMetric = "devices" | "viewers" | "pendingApprovals" | "build" | "series" | "startTime" | "memory";
+
+/** Every {@link GaugeMetric}. */
+export const gauges: Readonly<Record<GaugeMetric, MetricDefinition>> = {
+  devices: gauge("devices", "Rows of devices of the embedded server, by state.", "state"),
+  viewers: gauge("viewers", "Open sockets of viewers."),
+  pendingApprovals: gauge("pending_approvals", "Requests for permission that wait for a decision."),
+  build: gauge("build_info", "The version of the gateway and of its runtime; always 1.", "version", "runtime"),
+  series: gauge("metric_series", "Series in the table of metrics."),
+  startTime: { ...gauge("", "Start of the process, in seconds since 1970."), name: "process.start_time", unit: "s" },
+  memory: { ...gauge("", "Resident memory of the process."), name: "process.resident_memory", unit: "By" },
+};
+
+/** Returns the name of a metric in Prometheus, as the OpenTelemetry specification derives it. Counters also get `_total`. */
+export function prometheusName({ name, unit }: MetricDefinition): string {
+  const suffix = unit === undefined ? "" : unit === "s" ? "_seconds" : "_bytes";
+  return `${name.replaceAll(".", "_")}${suffix}`;
+}
+
+/** Returns the name of a label in Prometheus. */
+export function prometheusLabel(label: string): string {
+  return label.replaceAll(".", "_");
+}

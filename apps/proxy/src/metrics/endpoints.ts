@@ -1,0 +1,68 @@
+/** `/metrics` and `/admin/v1/overview`: the table of metrics for machines and for people, with the authentication of the administration. */
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { AdminExtension, AdminExtensionEndpoint } from "../admin/endpoints.ts";
+import { metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { chooseFormat, expositionTypes, formatMetrics } from "./exposition.ts";
+import { type OverviewBucket, overviewBucketMs } from "./overview.ts";
+import type { MetricReading } from "./table.ts";
+
+/** Operations of this folder. */
+export type MetricsOperation = "readMetrics" | "retrieveOverview";
+
+/** The endpoints as data. */
+export const metricsEndpoints: Readonly<
+  Record<MetricsOperation, AdminExtensionEndpoint & { readonly operation: MetricsOperation }>
+> = {
+  readMetrics: { operation: "readMetrics", method: "GET", path: metricsPath, query: NoQuerySchema, body: null },
+  retrieveOverview: {
+    operation: "retrieveOverview",
+    method: "GET",
+    path: "/admin/v1/overview",
+    query: NoQuerySchema,
+    body: null,
+  },
+};
+
+/** The body of `GET /admin/v1/overview`. The figures are of the whole gateway since it was started, an hour at most. */
+export interface Overview {
+  /** Epoch milliseconds. */
+  readonly startedAt: number;
+  readonly bucketMs: number;
+  /** The oldest first. The last one is not over. */
+  readonly buckets: readonly OverviewBucket[];
+}
+
+/** The functions that the endpoints need. */
+export interface MetricsEndpointPorts {
+  readonly read: () => readonly MetricReading[];
+  readonly overview: () => Pick<Overview, "startedAt" | "buckets">;
+  /** Whether metrics have ids of tenants, keys or devices as labels. */
+  readonly hasIdentities: boolean;
+}
+
+/** Creates the endpoints. */
+export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly AdminExtension[] {
+  return [
+    {
+      endpoint: metricsEndpoints.readMetrics,
+      respond({ accept }, authority): Promise<PlainResponse> {
+        // A key administers one tenant, and the labels name those of all.
+        if (ports.hasIdentities && authority.kind !== "operator") return Promise.resolve(operatorOnly);
+        const format = chooseFormat(accept);
+        const body = formatMetrics(ports.read(), format);
+        return Promise.resolve({ status: 200, headers: { "content-type": expositionTypes[format] }, body });
+      },
+    },
+    {
+      endpoint: metricsEndpoints.retrieveOverview,
+      respond(): Promise<PlainResponse> {
+        const overview: Overview = { bucketMs: overviewBucketMs, ...ports.overview() };
+        return Promise.resolve(jsonResponse(200, overview));
+      },
+    },
+  ];
+}
+
+const operatorOnly = problemResponse("insufficient_scope", {
+  detail: "The metrics name tenants, keys or devices (metrics.labels), so only the operator's token may read them.",
+});

@@ -1,0 +1,164 @@
+/**
+ * Counts events: the same ones that the log writes, so that the two agree. It reads ids only to decide whether they are labels, and never
+ * makes a label of something that a caller has chosen.
+ */
+import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
+import { isIdentifier, problemDefinitions } from "@letta-environments/schema";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+import type { ProxyEvent } from "../telemetry.ts";
+import { type MetricDefinition, metrics } from "./definitions.ts";
+import type { IdentityLabel } from "./settings.ts";
+import { createRequestSeries } from "./request-series.ts";
+import { type MetricTable, otherValue } from "./table.ts";
+
+/** Reported when requests or connections were refused under overload. */
+interface OverloadedEvent {
+  readonly type: "overloaded";
+  readonly refusedRequests: number;
+  readonly closedConnections: number;
+}
+
+type ObservedEvent = ProxyEvent | EnvironmentServerEvent | OverloadedEvent;
+type EventOf<Type extends ObservedEvent["type"]> = Extract<ObservedEvent, { readonly type: Type }>;
+type Handlers = { readonly [Type in ObservedEvent["type"]]?: (event: EventOf<Type>) => void };
+
+/** Sends to devices whose acknowledgement is awaited. Each ends within seconds. */
+const maxAwaited = 10_000;
+
+/** Options of {@link createRecorder}. */
+export interface RecorderOptions {
+  readonly clock: Pick<Clock, "monotonic">;
+  /** Which ids become labels. Default: none. */
+  readonly labels?: ReadonlySet<IdentityLabel>;
+  /** Paths of operations that are not in the tables of endpoints, by the name of the operation. */
+  readonly furtherRoutes?: ReadonlyMap<string, string>;
+}
+
+/** Creates a function that counts events in a table. Events of other types are ignored. */
+export function createRecorder(
+  table: MetricTable,
+  { clock, labels = new Set(), furtherRoutes }: RecorderOptions,
+): (event: { readonly type: string }) => void {
+  const seriesOf = createRequestSeries(table, furtherRoutes);
+  const sentAt = createBoundedMap<number>(maxAwaited);
+  const count = (definition: MetricDefinition, ...values: readonly string[]): void =>
+    table.add(table.series(definition, values), 1);
+  const identities = countIdentities(table, labels);
+
+  function request(event: EventOf<"request">): void {
+    table.observe(seriesOf(event), event.durationMs / 1_000);
+    if (event.cache !== undefined) count(metrics.cacheReads, event.cache);
+    if (event.status >= 400) count(metrics.refusals, errorCodeLabel(event.errorCode));
+    if (event.limitsDegraded !== undefined) count(metrics.degradedLimits, event.limitsDegraded);
+    if (labels.size > 0) identities.request(event);
+  }
+
+  const handlers: Handlers = {
+    viewer_command: ({ errorCode }) =>
+      count(metrics.viewerCommands, errorCode === undefined ? "sent" : errorCodeLabel(errorCode)),
+    stream_ended: ({ reason }) => count(metrics.streamEnds, reason),
+    device_disconnected(event) {
+      count(metrics.socketCloses, "device", disconnectLabel(event.reason));
+      identities.device("disconnected", event);
+    },
+    viewer_disconnected: ({ code }) => count(metrics.socketCloses, "viewer", closeCodeLabel(code)),
+    message_sent: ({ deliveryId }) => sentAt.set(deliveryId, clock.monotonic()),
+    message_acknowledged(event) {
+      const { deliveryId, accepted, late } = event;
+      const outcome = `${late ? "late_" : ""}${accepted ? "accepted" : "rejected"}`;
+      count(metrics.deliveries, outcome);
+      identities.device(outcome, event);
+      const startedAt = sentAt.get(deliveryId);
+      sentAt.delete(deliveryId);
+      if (startedAt === undefined) return;
+      table.observe(table.series(metrics.acknowledgements, []), (clock.monotonic() - startedAt) / 1_000);
+    },
+    message_unacknowledged(event) {
+      count(metrics.deliveries, "unknown");
+      identities.device("unknown", event);
+    },
+    overloaded({ refusedRequests, closedConnections }) {
+      table.add(table.series(metrics.overloadRefusals, ["request"]), refusedRequests);
+      table.add(table.series(metrics.overloadRefusals, ["connection"]), closedConnections);
+    },
+  };
+
+  return (event) => {
+    // Runtimes report events of further types, whose names do not meet those above.
+    const observed = event as ObservedEvent;
+    if (observed.type === "request") return request(observed);
+    const handler = handlers[observed.type] as ((event: ObservedEvent) => void) | undefined;
+    if (handler !== undefined) handler(observed);
+    else if (failureEvents.has(observed.type)) count(metrics.failures, observed.type);
+  };
+}
+
+/** Events that report a failure. */
+const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | "readiness_failed" | "otlp_failed">([
+  "rate_limits_degraded",
+  "cache_failed",
+  "internal_error",
+  "audit_failed",
+  "idempotency_failed",
+  "key_store_failed",
+  "key_record_damaged",
+  "key_unsupported",
+  "pass_through_refused",
+  "jwks_failed",
+  "jwks_key_refused",
+  "credential_file_failed",
+  "upstream_down",
+  "upstream_failed",
+  "request_failed",
+  "store_failed",
+  "readiness_failed",
+  "otlp_failed",
+]);
+
+/** Counts what keys, tenants and devices do, where the configuration wants their ids as labels. */
+function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>) {
+  // An id is a text of a caller where tokens are accepted.
+  const labelOf = (label: IdentityLabel, id: string | null): string => {
+    if (!labels.has(label)) return "";
+    if (id === null) return "";
+    return isIdentifier(id) ? id : otherValue;
+  };
+  const ofDevices = labels.has("device");
+  return {
+    request({ tenant, keyId, status }: EventOf<"request">): void {
+      if (!labels.has("tenant") && !labels.has("key")) return;
+      const values = [labelOf("tenant", tenant), labelOf("key", keyId), `${Math.floor(status / 100)}xx`];
+      table.add(table.series(metrics.identityRequests, values), 1);
+    },
+    device(event: string, { tenant, deviceId }: { readonly tenant: string; readonly deviceId: string }): void {
+      if (!ofDevices) return;
+      table.add(table.series(metrics.deviceEvents, [labelOf("tenant", tenant), labelOf("device", deviceId), event]), 1);
+    },
+  };
+}
+
+/** A remote upstream may send any text as a code. */
+function errorCodeLabel(errorCode: string | undefined): string {
+  if (errorCode === undefined) return "none";
+  return Object.hasOwn(problemDefinitions, errorCode) ? errorCode : otherValue;
+}
+
+const disconnectReasons: ReadonlySet<DisconnectReason> = new Set<DisconnectReason>([
+  "closed",
+  "replaced",
+  "silent",
+  "key_ended",
+  "removed",
+  "limit_exceeded",
+  "shutdown",
+]);
+
+function disconnectLabel(reason: DisconnectReason): string {
+  return disconnectReasons.has(reason) ? reason : otherValue;
+}
+
+/** The other side chooses the code (RFC 6455 section 7.4). */
+function closeCodeLabel(code: number): string {
+  return code >= 1_000 && code <= 1_015 ? String(code) : otherValue;
+}

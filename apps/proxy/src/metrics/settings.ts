@@ -1,0 +1,26 @@
+/** Ids that can be labels of metrics. */
+export type IdentityLabel = "tenant" | "key" | "device";
+
+/** Every {@link IdentityLabel}. */
+export const identityLabels: readonly IdentityLabel[] = ["tenant", "key", "device"];
+
+/** Settings of the metrics. */
+export interface MetricsSettings {
+  /** Whether events are counted and `/metrics` is served. */
+  readonly enabled: boolean;
+  /** The ids that are labels. */
+  readonly labels: readonly IdentityLabel[];
+}
+
+/** Where and how metrics and spans are pushed. */
+export interface OtlpSettings {
+  /** Base URL of an OTLP/HTTP receiver, without a trailing slash; `v1/metrics` and `v1/traces` are added to its path. */
+  readonly endpoint: string;
+  /** Headers of each request. They can contain a credential and are never shown. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Time between two pushes of metrics, in milliseconds. */
+  readonly intervalMs: number;
+  /** The share of requests without a sampling decision of the caller whose spans are exported, from 0 to 1. */
+  readonly sampleRatio: number;
+  readonly serviceName: string;
+}

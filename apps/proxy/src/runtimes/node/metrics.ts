@@ -1,0 +1,147 @@
+/** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
+import process from "node:process";
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import type { LogEvent } from "../../adapters/log.ts";
+import { createOtlpPush } from "../../adapters/otlp.ts";
+import type { AdminExtension } from "../../admin/endpoints.ts";
+import type { Settings } from "../../config/settings.ts";
+import { gauges, type MetricDefinition } from "../../metrics/definitions.ts";
+import { createMetricsEndpoints, metricsEndpoints } from "../../metrics/endpoints.ts";
+import { observeLimiter, observeUpstream } from "../../metrics/observers.ts";
+import { type OtlpResource, toOtlpMetrics } from "../../metrics/otlp.ts";
+import { createOverviewHistory, overviewBucketMs, sampleOverview } from "../../metrics/overview.ts";
+import { createRecorder } from "../../metrics/recorder.ts";
+import { createMetricTable, type MetricReading } from "../../metrics/table.ts";
+import type { UpstreamFetch } from "../../ports.ts";
+import type { RateLimiter } from "../../rate-limit/limiter.ts";
+import { version } from "../../version.ts";
+
+/** The numbers of the embedded environment server that are read when somebody asks. */
+export interface EmbeddedCounts {
+  readonly connectedDevices: number;
+  readonly viewers: number;
+  /** All rows of devices, connected or not. */
+  readonly devices: number;
+  readonly pendingApprovals: number;
+}
+
+/** What the pipeline uses of the metrics. */
+export interface PipelineMetrics {
+  readonly extensions: readonly AdminExtension[];
+  observeLimiter(limiter: RateLimiter): RateLimiter;
+  observeUpstream(fetchUpstream: UpstreamFetch): UpstreamFetch;
+}
+
+/** The metrics of a process. */
+export interface ProcessMetrics extends PipelineMetrics {
+  record(event: LogEvent): void;
+  /** Begins to take samples and to push. `counts` is `null` where the upstream is remote. */
+  begin(counts: (() => EmbeddedCounts) | null, log: (event: LogEvent) => void): void;
+  /** Pushes the last figures. */
+  end(): Promise<void>;
+}
+
+/** Composes the metrics; `null` if they are off. */
+export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metrics" | "otlp">): ProcessMetrics | null {
+  if (!settings.enabled) return null;
+  const table = createMetricTable();
+  const startedAt = systemClock.now();
+  let readCounts: (() => EmbeddedCounts) | null = null;
+  let cancel = (): void => undefined;
+  let push = (): Promise<void> => Promise.resolve();
+  const record = createRecorder(table, {
+    clock: systemClock,
+    labels: new Set(settings.labels),
+    furtherRoutes: new Map(Object.values(metricsEndpoints).map(({ operation, path }) => [operation, path])),
+  });
+
+  const read = (): readonly MetricReading[] => [
+    ...table.read(),
+    ...readGauges(readCounts?.() ?? null, table.size, startedAt),
+  ];
+  const sample = () => sampleOverview(table.read(), systemClock.now(), readCounts?.().connectedDevices ?? null);
+  const history = createOverviewHistory(sample());
+
+  /** Repeats work until the end. Its timers do not keep the process alive. */
+  function repeat(everyMs: number, run: () => void): void {
+    const before = cancel;
+    let cancelNext = (): void => undefined;
+    const schedule = (): void => {
+      cancelNext = systemClock.setTimer(everyMs, () => {
+        run();
+        schedule();
+      });
+    };
+    schedule();
+    cancel = () => {
+      before();
+      cancelNext();
+    };
+  }
+
+  return {
+    record,
+    extensions: createMetricsEndpoints({
+      read,
+      overview: () => ({ startedAt, buckets: history.buckets(sample()) }),
+      hasIdentities: settings.labels.length > 0,
+    }),
+    observeLimiter: (limiter) => observeLimiter(table, limiter),
+    observeUpstream: (fetchUpstream) => observeUpstream(table, systemClock, fetchUpstream),
+    begin(counts, log) {
+      readCounts = counts;
+      repeat(overviewBucketMs, () => history.add(sample()));
+      if (otlp === null) return;
+      const resource = resourceOf(otlp.serviceName);
+      const pushBody = createOtlpPush(otlp, globalThis.fetch, log);
+      push = () => pushBody("metrics", toOtlpMetrics(read(), resource, startedAt, systemClock.now()));
+      repeat(otlp.intervalMs, () => void push());
+    },
+    async end() {
+      cancel();
+      await push();
+    },
+  };
+}
+
+/** Describes this process to a receiver. */
+export function resourceOf(serviceName: string): OtlpResource {
+  return {
+    "service.name": serviceName,
+    "service.version": version,
+    "service.instance.id": randomId("instance"),
+    "process.runtime.name": runtimeName(),
+  };
+}
+
+function runtimeName(): string {
+  if (process.versions["bun"] !== undefined) return `bun ${process.versions["bun"]}`;
+  if (process.versions["deno"] !== undefined) return `deno ${process.versions["deno"]}`;
+  return `node ${process.versions.node}`;
+}
+
+function readGauges(counts: EmbeddedCounts | null, series: number, startedAt: number): readonly MetricReading[] {
+  const one = (definition: MetricDefinition, value: number, ...labels: readonly string[]): MetricReading => ({
+    definition,
+    series: [{ labels, value }],
+  });
+  return [
+    ...(counts === null
+      ? []
+      : [
+          {
+            definition: gauges.devices,
+            series: [
+              { labels: ["online"], value: counts.connectedDevices },
+              { labels: ["offline"], value: Math.max(0, counts.devices - counts.connectedDevices) },
+            ],
+          },
+          one(gauges.viewers, counts.viewers),
+          one(gauges.pendingApprovals, counts.pendingApprovals),
+        ]),
+    one(gauges.build, 1, version, runtimeName()),
+    one(gauges.series, series),
+    one(gauges.startTime, startedAt / 1_000),
+    one(gauges.memory, process.memoryUsage.rss()),
+  ];
+}
