@@ -1,6 +1,6 @@
 /**
- * `pnpm soak [simulation] [sockets] [kills] [events]`: the long runs, all of them by default. Each counts sends or events, and no send may be delivered
- * twice or have an outcome without a type. Takes about an hour on two cores.
+ * `pnpm soak [simulation] [sockets] [kills] [events] [metrics]`: the long runs, all of them by default. Each counts sends or events, and no send may be
+ * delivered twice or have an outcome without a type. `metrics` compares the counters with the log of 100,000 requests. Takes about an hour on two cores.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -30,6 +30,10 @@ const runs = {
   events: {
     words: [vitest, "run", "test/e2e/events.test.ts", "--reporter=default"],
     variables: { KILLED_STREAMS: "100" },
+  },
+  metrics: {
+    words: [vitest, "run", "test/metrics.test.ts", "--reporter=default"],
+    variables: { COUNTED_REQUESTS: "100000" },
   },
 };
 

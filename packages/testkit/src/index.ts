@@ -2,6 +2,7 @@ export { createFakeAgentsApi, type FakeAgentsApi, type SeenTurn } from "./agents
 export type { TurnPlan } from "./agents-api/turn.ts";
 export { type EventSink, readEvents, type ReceivedEvent } from "./streams/event-reader.ts";
 export { createFakeUpstream, type FakeUpstream, type SeenRequest } from "./fake-upstream.ts";
+export { createOtlpCollector, type OtlpCollector, type OtlpPush } from "./streams/otlp-collector.ts";
 export { createFrameLog, type Frame, type FrameLog } from "./frame-log.ts";
 export { type Break, createRelay, type Relay, type RelayOptions } from "./relay.ts";
 export {

@@ -9,7 +9,7 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { type MetricDefinition, metrics } from "./definitions.ts";
 import type { IdentityLabel } from "./settings.ts";
-import { createRequestSeries } from "./request-series.ts";
+import { createRequestSeries, statusLabel } from "./request-series.ts";
 import { type MetricTable, otherValue } from "./table.ts";
 
 /** Reported when requests or connections were refused under overload. */
@@ -128,7 +128,7 @@ function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>)
   return {
     request({ tenant, keyId, status }: EventOf<"request">): void {
       if (!labels.has("tenant") && !labels.has("key")) return;
-      const values = [labelOf("tenant", tenant), labelOf("key", keyId), `${Math.floor(status / 100)}xx`];
+      const values = [labelOf("tenant", tenant), labelOf("key", keyId), statusClass(status)];
       table.add(table.series(metrics.identityRequests, values), 1);
     },
     device(event: string, { tenant, deviceId }: { readonly tenant: string; readonly deviceId: string }): void {
@@ -136,6 +136,11 @@ function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>)
       table.add(table.series(metrics.deviceEvents, [labelOf("tenant", tenant), labelOf("device", deviceId), event]), 1);
     },
   };
+}
+
+function statusClass(status: number): string {
+  const label = statusLabel(status);
+  return label === otherValue ? label : `${label.slice(0, 1)}xx`;
 }
 
 /** A remote upstream may send any text as a code. */

@@ -37,11 +37,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   metrics?.begin(resources.embeddedCounts, log);
   if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
   let current = await composePipeline(settings, resources);
-  const pipeline: Pipeline = {
-    handle: (request) => current.handle(request),
-    handleAdmin: (request) => current.handleAdmin(request),
-    upgrade: (request) => current.upgrade(request),
-  };
+  const pipeline = followPipeline(() => current);
   let isDraining = false;
   const routes = createHostRoutes({
     randomId,
@@ -101,6 +97,15 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       await resources.close();
     },
   });
+}
+
+/** Returns a pipeline that passes each request to the one of the current settings. */
+function followPipeline(current: () => Pipeline): Pipeline {
+  return {
+    handle: (request) => current().handle(request),
+    handleAdmin: (request) => current().handleAdmin(request),
+    upgrade: (request) => current().upgrade(request),
+  };
 }
 
 /** Returns a function that writes an event to the log and counts it. */
