@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { copyFile, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
@@ -60,6 +61,23 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
 }));
 
 /**
+ * The module that programs import: `createGateway` and `createFetchHandler`. An app and the gateway mounted in it must share one copy of
+ * Hono, so only Hono stays outside. CommonJS loads the same module, so that there is only one of it.
+ */
+const library: UserConfig = {
+  ...servers[0],
+  entry: { index: "src/runtimes/index.ts" },
+  // Each declaration is written from its file alone: these files say their types, and the compiler would read the whole gateway.
+  dts: { generator: "oxc", sourcemap: false },
+  clean: ["dist/index.*"],
+  deps: { ...servers[0]?.deps, neverBundle: [/^hono(?:\/|$)/, "bufferutil", "utf-8-validate"] },
+  async onSuccess() {
+    await writeFile("dist/index.cjs", 'module.exports = require("./index.js");\n');
+    await copyFile("dist/index.d.ts", "dist/index.d.cts");
+  },
+};
+
+/**
  * The Worker: one module that every isolate loads, and a second one that verifies tokens (`verify-token.ts`) and is loaded with the
  * first token.
  */
@@ -83,5 +101,5 @@ const worker: UserConfig = {
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };
 
-const config: UserConfig[] = defineConfig([...servers, worker]);
+const config: UserConfig[] = defineConfig([...servers, library, worker]);
 export default config;

@@ -5,6 +5,7 @@ import { sharedBuild } from "../../tsdown.shared.ts";
 const config: UserConfig = defineConfig({
   ...sharedBuild,
   dts: false,
+  format: "esm",
   entry: { bin: "src/bin.ts" },
   deps: { ...sharedBuild.deps, onlyBundle: [] },
 });

@@ -28,7 +28,7 @@ const asPublished = {
       const [, name = "", ...below] = path.split("/");
       const folder = join(repositoryRoot, "packages", name);
       const { publishConfig } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
-      const file = publishConfig.exports[[".", ...below].join("/")].default;
+      const file = publishConfig.exports[[".", ...below].join("/")].import.default;
       return { path: join(folder, file), sideEffects: false };
     });
   },

@@ -69,6 +69,7 @@ export const folderOrder = new Map([
     "packages/environment-server/src",
     [
       "index.ts",
+      "runtimes/",
       "operations/",
       "viewers/",
       "socket/",

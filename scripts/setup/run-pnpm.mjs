@@ -11,20 +11,32 @@ import { runCommand } from "../lib/run-process.mjs";
  * @param {{ quiet?: boolean, cwd?: string, env?: NodeJS.ProcessEnv, write?: (output: Uint8Array) => void }} [options]
  */
 export async function runPnpm(pnpmArguments, options = {}) {
-  const env = { ...process.env, ...options.env };
+  const { command, leading, env } = await pnpmCommand({ ...process.env, ...options.env });
+  return runCommand(command, [...leading, ...pnpmArguments], { ...options, env });
+}
+
+/**
+ * Returns how pnpm is started: a command, the arguments before its own, and an environment in which the programs that it starts find it.
+ *
+ * @param {NodeJS.ProcessEnv} [env]
+ * @returns {Promise<{ command: string, leading: readonly string[], env: NodeJS.ProcessEnv }>}
+ */
+export async function pnpmCommand(env = process.env) {
   const running = runningPnpm();
   if (running !== undefined) {
     const [command, ...leading] = running;
-    return runCommand(command, [...leading, ...pnpmArguments], { ...options, env });
+    return { command, leading, env };
   }
   const pinned = await ensurePinnedPnpm();
   if (pinned === undefined) {
-    const npx = ["-y", `pnpm@${pnpmVersion}`, ...pnpmArguments];
-    return runCommand("npx", npx, { ...options, env: { ...env, PATH: pathWithoutInstalledNode(env.PATH) } });
+    return {
+      command: "npx",
+      leading: ["-y", `pnpm@${pnpmVersion}`],
+      env: { ...env, PATH: pathWithoutInstalledNode(env["PATH"]) },
+    };
   }
   // Programs that pnpm starts, such as turbo, look for it on the PATH.
-  const PATH = `${dirname(pinned)}${delimiter}${env.PATH ?? ""}`;
-  return runCommand(pinned, pnpmArguments, { ...options, env: { ...env, PATH } });
+  return { command: pinned, leading: [], env: { ...env, PATH: `${dirname(pinned)}${delimiter}${env["PATH"] ?? ""}` } };
 }
 
 /**

@@ -1,3 +1,4 @@
+export type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServerOptions } from "./server.ts";
 export type {
   ChangeKind,

@@ -12,6 +12,7 @@ import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
 
 export { createRowCounts, type RowCounts } from "./sqlite/counts.ts";
+export type { GroupCommitOptions, SqliteDatabase } from "@letta-environments/platform";
 
 /**
  * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When

@@ -1,0 +1,75 @@
+/**
+ * The gateway as a Hono app that other programs mount: the module `@letta-environments/proxy`. Creating it opens nothing; the stores
+ * are opened with the first request. Keys are in Valkey; without it, callers authenticate with tokens or with their own upstream keys.
+ */
+import process from "node:process";
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import type { Hono } from "hono";
+import { createConsoleTelemetry, type LogEvent } from "../../adapters/log.ts";
+import { loadOpenApi } from "../../adapters/open-api.ts";
+import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
+import { createHostRoutes } from "../../host/routes.ts";
+import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
+import { failureResponse, finishResponse, type GatewayResponse } from "../../http/response.ts";
+import type { MaybePromise } from "../../lib/steps.ts";
+import { openGateway, type OpenGateway, resolveFetchSettings } from "./open.ts";
+import type { GatewayOptions } from "./options.ts";
+
+/**
+ * Creates the gateway in front of a remote environment server (`UPSTREAM_URL`, `LETTA_API_KEY`), as a Hono app with `/v1/*`, `/livez`,
+ * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. A store that could not be opened is 503, and is opened
+ * again with the next request. The log is written to standard output, a line of JSON for each event.
+ *
+ * The embedded environment server needs a process that stays and sockets: for it, run `letta-proxy start`.
+ *
+ * @example
+ * const app = new Hono().route("/letta", createGateway({ environment: process.env })); // serves /letta/v1/environments
+ *
+ * @throws TypeError that names every setting that breaks a rule
+ */
+export function createGateway<Bindings extends object = object>({
+  clientAddressOf,
+  ...sources
+}: GatewayOptions<Bindings>): Hono<{ Bindings: Bindings }> {
+  const settings = resolveFetchSettings(sources);
+  const log = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
+  const open = openOnce(() => openGateway(settings, log));
+  const routes = createHostRoutes({
+    randomId,
+    isDraining: () => false,
+    readReadiness: () => open().then(({ readReadiness }) => readReadiness()),
+    openApi: loadOpenApi,
+  });
+  return createPipelineGateway<Bindings>(
+    { handle: reportFailures((request) => open().then(({ pipeline }) => pipeline.handle(request)), log) },
+    {
+      routes: routes.map((route) => ({ ...route, respond: reportFailures(route.respond, log) })),
+      ...(clientAddressOf && { clientAddressOf }),
+    },
+  );
+}
+
+/** Opens with the first call, and once more after a failure. */
+function openOnce(open: () => Promise<OpenGateway>): () => Promise<OpenGateway> {
+  let opening: Promise<OpenGateway> | null = null;
+  return () =>
+    (opening ??= open().catch((cause: unknown) => {
+      opening = null;
+      throw cause;
+    }));
+}
+
+/** Responds to a failure with a problem. An error would reach the app that the gateway is mounted in. */
+function reportFailures<Response extends GatewayResponse>(
+  respond: (request: GatewayRequest) => MaybePromise<Response>,
+  log: (event: LogEvent) => void,
+): (request: GatewayRequest) => Promise<Response | ReturnType<typeof failureResponse>> {
+  return async (request) => {
+    try {
+      return await respond(request);
+    } catch (cause) {
+      const requestId = resolveRequestId(request.header("x-request-id"), randomId);
+      return finishResponse(failureResponse(requestId, cause, log), requestId, request.method);
+    }
+  };
+}

@@ -1,0 +1,102 @@
+/** Opens the stores of a gateway that has no disk and no lasting process, and composes its pipeline over them. */
+import { randomBytes } from "node:crypto";
+import { CommandError } from "@letta-environments/command-line";
+import { systemClock } from "@letta-environments/platform/node";
+import type { LogEvent } from "../../adapters/log.ts";
+import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
+import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
+import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
+import { resolveSettings } from "../../config/resolve.ts";
+import type { Settings } from "../../config/settings.ts";
+import type { ReadReadiness } from "../../host/readiness.ts";
+import { createHasExpired } from "../../keys/credential-expiry.ts";
+import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { minPepperLength } from "../../keys/key-lifecycle.ts";
+import { createKeyUses } from "../../keys/key-uses.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import type { KeyStore } from "../../ports.ts";
+import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
+import { openKeyStore } from "../node/keys.ts";
+import { composeKeyReadiness } from "../node/readiness.ts";
+import { openValkeySends } from "../node/sends.ts";
+import { openEnvironmentCache, openRateLimits } from "../node/shared-stores.ts";
+import type { SettingSources } from "./options.ts";
+
+/**
+ * Resolves the settings. Values are not repeated in errors.
+ *
+ * @throws TypeError that names every setting that breaks a rule
+ */
+export function resolveFetchSettings({ environment = {}, config }: SettingSources): Settings {
+  const resolved = resolveSettings({ flags: {}, environment, file: config });
+  if (!resolved.ok) {
+    throw new TypeError(resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
+  }
+  const { settings } = resolved;
+  const problems = [
+    settings.upstream.kind === "embedded" &&
+      "UPSTREAM_URL is required: the embedded environment server needs a process that stays",
+    settings.valkeyUrl !== null && settings.keyPepper === null && "KEY_PEPPER is required where keys are in Valkey",
+    settings.keyPepper !== null &&
+      isShortPepper(settings.keyPepper) &&
+      `KEY_PEPPER must have at least ${minPepperLength} characters`,
+    settings.rateLimits.store === "sqlite" && "rateLimits.store must be memory or valkey: there is no disk",
+    settings.admin !== null && "admin.port needs a port of its own; keys are made with 'letta-proxy keys create'",
+  ].filter((problem) => problem !== false);
+  if (problems.length > 0) throw new TypeError(problems.join("\n"));
+  return settings;
+}
+
+/** A gateway whose stores are open. */
+export interface OpenGateway {
+  readonly pipeline: Pipeline;
+  readonly readReadiness: ReadReadiness;
+}
+
+/** Opens the stores and composes the pipeline over them. Rejects if a store cannot be opened. */
+export async function openGateway(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
+  const onFailure = (cause: unknown): void =>
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
+  const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
+  const hasExpired = createHasExpired(systemClock);
+  const pipeline = await composePipeline(settings, {
+    keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
+    keyStore,
+    keyStoreFor: null,
+    hasExpired,
+    devicesFor: null,
+    keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
+    audit: null,
+    rateLimits: await openRateLimits(settings, log),
+    environmentCache: await openEnvironmentCache(settings, log),
+    // Without Valkey, each process remembers its own sends while it runs.
+    idempotencyStore:
+      settings.valkeyUrl === null
+        ? createMemoryIdempotencyStore(systemClock)
+        : (await openValkeySends(settings.valkeyUrl)).store,
+    forgetsSends: settings.valkeyUrl === null,
+    background: () => undefined,
+    tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
+    embedded: null,
+    deviceSockets: null,
+    eventStreams: null,
+    metrics: null,
+    log,
+  });
+  return { pipeline, readReadiness: composeKeyReadiness(settings, keyStore, log) };
+}
+
+async function openKeys(
+  settings: Settings,
+  log: (event: LogEvent) => void,
+  onFailure: (cause: unknown) => void,
+): Promise<KeyStore> {
+  if (settings.valkeyUrl === null) return createMemoryKeyStore();
+  const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
+  try {
+    return (await openKeyStore(settings, { onFailure, onDamaged })).keyStore;
+  } catch (cause) {
+    // The response to this cause is 503 with Retry-After. The text of a CommandError is for operators who start a process.
+    throw cause instanceof CommandError && cause.cause instanceof KeyStoreUnavailableError ? cause.cause : cause;
+  }
+}
