@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { copyFile, writeFile } from "node:fs/promises";
 import { isBuiltin } from "node:module";
 import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
@@ -62,19 +61,16 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
 
 /**
  * The module that programs import: `createGateway` and `createFetchHandler`. An app and the gateway mounted in it must share one copy of
- * Hono, so only Hono stays outside. CommonJS loads the same module, so that there is only one of it.
+ * Hono, so Hono stays outside. It has a copy for each module system, and so has this module.
  */
 const library: UserConfig = {
   ...servers[0],
   entry: { index: "src/runtimes/index.ts" },
+  format: ["esm", "cjs"],
   // Each declaration is written from its file alone: these files say their types, and the compiler would read the whole gateway.
   dts: { generator: "oxc", sourcemap: false },
   clean: ["dist/index.*"],
   deps: { ...servers[0]?.deps, neverBundle: [/^hono(?:\/|$)/, "bufferutil", "utf-8-validate"] },
-  async onSuccess() {
-    await writeFile("dist/index.cjs", 'module.exports = require("./index.js");\n');
-    await copyFile("dist/index.d.ts", "dist/index.d.cts");
-  },
 };
 
 /**

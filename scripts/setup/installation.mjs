@@ -46,13 +46,23 @@ export async function ensureInstalled(needed, meanwhile) {
 
 /** Installs the dependencies of bench/, which is a workspace of its own so that they stay out of the main lockfile. */
 export async function ensureBenchInstalled() {
-  const folder = join(repositoryRoot, "bench");
+  await ensureFolderInstalled("bench", "Installing the benchmarks' dependencies ...");
+}
+
+/** Installs the tools of consumers/, a workspace of its own for the same reason. */
+export async function ensureConsumersInstalled() {
+  await ensureFolderInstalled("consumers", "Installing the tools of consumers ...");
+}
+
+/** @param {string} name of a folder with a lockfile of its own @param {string} message */
+async function ensureFolderInstalled(name, message) {
+  const folder = join(repositoryRoot, name);
   const stampFile = join(folder, "node_modules", ".installed");
-  const stamp = hashFiles(["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml"].map((file) => `bench/${file}`));
+  const stamp = hashFiles(["package.json", "pnpm-lock.yaml", "pnpm-workspace.yaml"].map((file) => `${name}/${file}`));
   if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return;
-  process.stderr.write("Installing the benchmarks' dependencies ...\n");
+  process.stderr.write(`${message}\n`);
   const code = await runPnpm(["install", "--dir", folder, "--frozen-lockfile"], { cwd: folder, quiet: true });
-  if (code !== 0) throw new Error(`pnpm install in bench ended with ${code}`);
+  if (code !== 0) throw new Error(`pnpm install in ${name} ended with ${code}`);
   writeFileSync(stampFile, stamp);
 }
 
