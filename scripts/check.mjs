@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { ensureNode, findNode } from "./setup/supported-node.mjs";
-import { ensureBenchInstalled, ensureInstalled } from "./setup/installation.mjs";
+import { ensureBenchInstalled, ensureConsumersInstalled, ensureInstalled } from "./setup/installation.mjs";
 import { repositoryRoot } from "./lib/repository.mjs";
 import { runCommand } from "./lib/run-process.mjs";
 import { runSteps } from "./lib/run-steps.mjs";
@@ -24,9 +24,10 @@ const script = (name) => (write) =>
 
 /** @type {Run} */
 async function checkTypes(write) {
-  // The benchmarks are type-checked against dependencies of their own.
+  // The benchmarks and the consumers are type-checked against dependencies of their own.
   await ensureBenchInstalled();
-  return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench"], [], write);
+  await ensureConsumersInstalled();
+  return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench", "typecheck:consumers"], [], write);
 }
 
 // The longest come first, so that the others fit in beside them.
@@ -44,6 +45,7 @@ const steps = [
   { name: "generated files of the gateway", run: script("../apps/proxy/scripts/generate.ts") },
   { name: "byte budgets", run: script("check/budgets.mjs"), after: ["build"] },
   { name: "configuration schema", run: script("config-schema.mjs") },
+  { name: "workflows", run: script("check/workflows.mjs") },
   { name: "problem pages", run: script("check/problem-pages.mjs") },
   { name: "runtimes", run: script("runtime-matrix.mjs") },
   { name: "format", run: tool("oxfmt", ["--check"]) },

@@ -1,7 +1,10 @@
-/** Prints the summary line of the last test run again. CI ends with it, after the checks that follow the tests. */
+/**
+ * Prints the summary line of the last runs of `pnpm test` and `pnpm consumers` together. CI ends with it. A run whose report is missing
+ * counts as one failure.
+ */
 import process from "node:process";
-import { exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
+import { consumersFolder, exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
 
-const summary = sumReports(readReports().map(({ report }) => report));
+const summary = sumReports(readReports([consumersFolder]).map(({ report }) => report));
 process.exitCode = exitCodeOf(summary, 0, !process.env.CI);
 process.stdout.write(`${formatSummary(summary)}\n`);

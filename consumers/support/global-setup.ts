@@ -6,7 +6,7 @@ import process from "node:process";
 import type { TestProject } from "vitest/node";
 import { packAll, type Tarball } from "../../scripts/release/pack.mjs";
 import { openLocalRegistry } from "../../scripts/release/registry.mjs";
-import { createProject } from "./project.ts";
+import { createProject, type Installation } from "./project.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -16,13 +16,6 @@ declare module "vitest" {
     readonly everything: string;
     readonly tarballs: readonly Tarball[];
   }
-}
-
-/** Where the packages come from. */
-export interface Installation {
-  readonly registry: string;
-  /** npm's cache of this run alone, since another build may have the same version. */
-  readonly cache: string;
 }
 
 export default async function setUp(project: TestProject): Promise<() => void> {

@@ -3,7 +3,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import process from "node:process";
 import { launchProcess } from "../../packages/testkit/src/process.ts";
-import type { Installation } from "./global-setup.ts";
+
+/** Where the packages come from. */
+export interface Installation {
+  readonly registry: string;
+  /** npm's cache of this run alone, since another build may have the same version. */
+  readonly cache: string;
+}
 
 /** How a program ended. */
 export interface ProgramResult {

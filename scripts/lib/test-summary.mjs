@@ -57,15 +57,23 @@ function brokenFiles(report) {
     .length;
 }
 
+/** The folder of `pnpm consumers`. */
+export const consumersFolder = "consumers";
+
 /** Removes the reports of earlier runs, so that they are not counted again. */
 export function clearReports() {
-  for (const folder of testedFolders())
+  for (const folder of [...testedFolders(), consumersFolder])
     rmSync(join(repositoryRoot, folder, "reports"), { recursive: true, force: true });
 }
 
-/** Reads the report of each folder with tests; undefined where none was written. @returns {{ folder: string, report: Record<string, any> | undefined }[]} */
-export function readReports() {
-  return testedFolders().map((folder) => {
+/**
+ * Reads the report of each folder with tests; undefined where none was written.
+ *
+ * @param {readonly string[]} [more] folders whose tests are not part of `pnpm test`
+ * @returns {{ folder: string, report: Record<string, any> | undefined }[]}
+ */
+export function readReports(more = []) {
+  return [...testedFolders(), ...more].map((folder) => {
     try {
       return {
         folder,

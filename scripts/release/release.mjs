@@ -69,7 +69,7 @@ async function run() {
   const { findObstacle, readReleaseState } = await import("./publish.mjs");
   const obstacle = isRelease ? findObstacle(readReleaseState()) : null;
   if (obstacle !== null) fail(obstacle);
-  if ((await runTasks(["build"])) !== 0) fail("the build failed");
+  await build();
 
   const release = settings.ok ? settings.config : null;
   const kept = options.pack ?? options.out;
@@ -85,6 +85,15 @@ async function run() {
   } finally {
     if (kept === undefined) rmSync(target, { recursive: true, force: true });
   }
+}
+
+/** Builds the packages, and shows what the build printed only if it fails. */
+async function build() {
+  /** @type {Uint8Array[]} */
+  const output = [];
+  if ((await runTasks(["build"], [], (chunk) => void output.push(chunk))) === 0) return;
+  process.stderr.write(Buffer.concat(output));
+  fail("the build failed");
 }
 
 /**

@@ -4,11 +4,11 @@
  */
 import { join } from "node:path";
 import process from "node:process";
-import { ensureNode } from "./setup/supported-node.mjs";
-import { ensureConsumersInstalled, ensureInstalled } from "./setup/installation.mjs";
-import { repositoryRoot } from "./lib/repository.mjs";
-import { runCommand } from "./lib/run-process.mjs";
-import { runTasks, taskEnvironment } from "./lib/turbo.mjs";
+import { ensureNode } from "../setup/supported-node.mjs";
+import { ensureConsumersInstalled, ensureInstalled } from "../setup/installation.mjs";
+import { repositoryRoot } from "../lib/repository.mjs";
+import { runCommand } from "../lib/run-process.mjs";
+import { runTasks, taskEnvironment } from "../lib/turbo.mjs";
 
 const node = await ensureInstalled("full", ensureNode).then(ensureNode);
 await ensureConsumersInstalled();

@@ -1,0 +1,121 @@
+/**
+ * docs/install.md, followed literally: from an empty folder to the first typed send. Only three things are filled in: the tarballs that
+ * `pnpm release --pack` would write, the port, and what a reader copies from the output.
+ */
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import process from "node:process";
+import { afterAll, expect, inject, test } from "vitest";
+import { blocksOf } from "../../apps/proxy/test/docs/document.ts";
+import { launchDeviceWith } from "../../packages/testkit/src/device.ts";
+import { launchProcess } from "../../packages/testkit/src/process.ts";
+import { createProject } from "../support/project.ts";
+import { nodes, repository, runsAll } from "../support/tools.ts";
+
+/** The limit of the issue: from an empty folder to the first typed send. */
+const longestMs = 60_000;
+const root = mkdtempSync(join(tmpdir(), "first-send-"));
+afterAll(() => rmSync(root, { recursive: true, force: true, maxRetries: 5 }));
+
+/** A new empty folder beside the tarballs, as the page describes it. */
+function emptyFolder(name: string): ReturnType<typeof createProject> {
+  mkdirSync(join(root, "letta-packages"), { recursive: true });
+  for (const { path } of inject("tarballs")) copyFileSync(path, join(root, "letta-packages", basename(path)));
+  const project = createProject(join(root, name), inject("installation"));
+  // The page starts with nothing at all: no package.json and no registry for the packages.
+  for (const file of ["package.json", ".npmrc"]) rmSync(join(project.folder, file));
+  return project;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+test("the page about installation leads from an empty folder to a message that a real device takes", async () => {
+  const project = emptyFolder("project");
+  const blocks = blocksOf(readFileSync(join(repository, "docs/install.md"), "utf8"));
+  const [, install = "", start = "", invite = "", program = "", send = ""] = blocks.map(({ code }) => code);
+  const command = (block: string): string => /^\$ (.*)$/m.exec(block)?.[1] ?? block;
+  const port = await freePort();
+  const env = { PORT: String(port) };
+  const started = process.hrtime.bigint();
+
+  const installed = await project.run("bash", ["-ec", install], { env });
+  expect(installed.code, installed.output).toBe(0);
+  const words = ["-ec", command(start)];
+  const gateway = launchProcess({
+    command: "bash",
+    args: words,
+    cwd: project.folder,
+    env: project.environment({ env }),
+  });
+  try {
+    const [, key = ""] = await gateway.waitForOutput(/for clients\s+(lek_\w+)/, longestMs);
+    const invited = await project.run("bash", ["-ec", invite], { env });
+    const line = invited.output.split("\n").find((text) => text.includes("npx")) ?? "";
+    const device = await launchDeviceWith({ command: line, deviceId: "first-device" });
+    try {
+      await device.process.waitForOutput(/Connected\. Awaiting instructions\./, longestMs);
+      project.write({ "send.mts": program.replace("http://127.0.0.1:8787", `http://127.0.0.1:${port}`) });
+      const sent = await project.run("bash", ["-ec", command(send).replace("lek_CLIENT_KEY", key)], { env });
+      expect(sent).toEqual({ code: 0, output: "started\n" });
+      const elapsedMs = Number(process.hrtime.bigint() - started) / 1e6;
+      process.stdout.write(`From an empty folder to the first typed send: ${(elapsedMs / 1000).toFixed(1)} s\n`);
+      // A machine that does something else at the same time measures that too; the limit counts for CI, which runs this alone.
+      if (process.env["CI"] !== undefined) expect(elapsedMs).toBeLessThan(longestMs);
+    } finally {
+      await device.stop();
+    }
+  } finally {
+    await gateway.stop();
+  }
+});
+
+const supported = [
+  ...(runsAll
+    ? ([
+        ["22", nodes["22"]],
+        ["24", nodes["24"]],
+      ] as const)
+    : []),
+  ["current", nodes.current],
+] as const;
+
+test.each(supported)("npx starts the gateway from its tarball on Node.js %s", async (name, node) => {
+  const project = emptyFolder(`npx-${name}`);
+  const tarball = inject("tarballs").find(({ folder }) => folder === "apps/proxy")?.path ?? "";
+  const args = ["--yes", `file:${tarball}`, "start", "--port", "0", "--log", "json"];
+  const gateway = launchProcess({ command: "npx", args, cwd: project.folder, env: project.environment({ node }) });
+  try {
+    const [, url = ""] = await gateway.waitForOutput(/"url":"(http:[^"]+)"/, 120_000);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  } finally {
+    await gateway.stop();
+  }
+});
+
+test("npx on Node.js 20 ends with one line that names the version that is needed", async () => {
+  const project = emptyFolder("npx-20");
+  const tarball = inject("tarballs").find(({ folder }) => folder === "apps/proxy")?.path ?? "";
+  const { code, output } = await project.run("npx", ["--yes", `file:${tarball}`, "start"], { node: nodes["20"] });
+  const lines = output.split("\n").filter((line) => line !== "" && !line.startsWith("npm warn"));
+  expect([code, lines]).toEqual([1, ["letta-proxy: Node.js 22.18 or later is needed; this is 20.20.2"]]);
+});
+
+test("the command line of the package works with the keys of the gateway, on a supported Node.js", async () => {
+  const project = createProject(inject("everything"), inject("installation"));
+  const version = await project.run("npx", ["letta-env", "--version"]);
+  expect(version).toEqual({ code: 0, output: expect.stringMatching(/^\d+\.\d+\.\d+/) });
+  const refused = await project.run("npx", ["letta-env", "list"], {
+    env: { LETTA_BASE_URL: "http://127.0.0.1:1", LETTA_API_KEY: "" },
+  });
+  expect(refused.code).not.toBe(0);
+  expect(refused.output.trim().split("\n")).toHaveLength(1);
+});

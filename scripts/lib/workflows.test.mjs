@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { findWorkflowProblems } from "./workflows.mjs";
+
+const head = "permissions:\n  contents: read\n";
+const digest = "0123456789abcdef0123456789abcdef01234567";
+
+test("an action that is pinned by digest and names its version is accepted", () => {
+  expect(findWorkflowProblems(`${head}steps:\n  - uses: owner/name/part@${digest} # v1.2.3\n`)).toEqual([]);
+});
+
+test.each(["owner/name@v1", "owner/name@main", `owner/name@${digest}`, "docker://image:1"])(
+  "%s is not pinned",
+  (used) => {
+    expect(findWorkflowProblems(`${head}steps:\n  - uses: ${used}\n`)).toEqual([
+      expect.stringMatching(/^4: pin an action/),
+    ]);
+  },
+);
+
+test("a workflow needs read-only rights from its start, and takes no text of an event", () => {
+  expect(findWorkflowProblems("run: echo ${{ github.event.issue.title }}\n")).toEqual([
+    expect.stringContaining("permissions"),
+    expect.stringContaining("strangers"),
+  ]);
+});
