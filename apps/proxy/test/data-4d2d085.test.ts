@@ -147,6 +147,25 @@ test("only changed tables are migrated, after a backup, so that the older versio
   ]);
 });
 
+test("each backup has the tables and rows that the older version wrote, so that it can take the place of its file", async () => {
+  const rowsOf = (path: string): unknown => {
+    const database = openSqlite(path);
+    const tables = database.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name").all();
+    const rows = tables.map(({ name }) => database.prepare(`SELECT * FROM "${String(name)}" ORDER BY 1`).all());
+    database.close();
+    return { tables, rows };
+  };
+  await start();
+  await proxy?.stop();
+  const backups = (await readdir(dataDir)).filter((name) => name.endsWith(".backup"));
+  expect(backups).toHaveLength(2);
+  for (const backup of backups) {
+    const original = join(dataDir, "original.sqlite");
+    await copyFile(join(fixtures, backup.replace(/\.before-v.*$/, "")), original);
+    expect(rowsOf(join(dataDir, backup))).toEqual(rowsOf(original));
+  }
+});
+
 test.each(files)(
   "a start with %s of a newer version fails with one line that names the file, and does not change it",
   async (name) => {
