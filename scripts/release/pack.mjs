@@ -112,15 +112,16 @@ async function packPackage(folder, manifest, target, release) {
   }
 }
 
-/** Packs a folder and returns the path of the tarball. @param {string} cwd @param {string} target */
+/** Packs a folder and returns the path of the tarball, which replaces an earlier one. @param {string} cwd @param {string} target */
 async function pnpmPack(cwd, target) {
   mkdirSync(target, { recursive: true });
-  const before = new Set(readdirSync(target));
+  const { name, version } = readManifest(cwd);
+  const path = join(target, `${name.replace("@", "").replace("/", "-")}-${version}.tgz`);
+  rmSync(path, { force: true });
   const options = ["--config.ignore-scripts=true", "--config.pack-gzip-level=9"];
   const code = await runPnpm(["pack", "--pack-destination", target, ...options], { cwd, quiet: true });
-  const added = readdirSync(target).find((name) => !before.has(name));
-  if (code !== 0 || added === undefined) throw new Error(`${cwd} cannot be packed into ${target}`);
-  return join(target, added);
+  if (code !== 0 || !existsSync(path)) throw new Error(`${cwd} cannot be packed into ${target}`);
+  return path;
 }
 
 /** @param {string} folder @returns {Record<string, any>} */

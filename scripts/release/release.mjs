@@ -2,7 +2,7 @@
  * `pnpm release`: publishes the packages. `--dry-run` does everything but the upload and changes nothing; `--pack FOLDER` only builds
  * and packs. See CONTRIBUTING.md.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
@@ -36,7 +36,7 @@ const options = readOptions();
 if (options.help) {
   process.stdout.write(usage);
 } else {
-  await run();
+  await run().catch((cause) => fail(cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause)));
 }
 
 function readOptions() {
@@ -61,6 +61,10 @@ function readOptions() {
 
 async function run() {
   const isDryRun = options["dry-run"];
+  const kept = options.pack ?? options.out;
+  const folder = kept === undefined ? null : resolve(process.env["INIT_CWD"] ?? ".", kept);
+  if (folder !== null && existsSync(folder) && !statSync(folder).isDirectory())
+    fail(`${kept} is a file; pass a folder`, 2);
   const settings = readReleaseConfig(options.config);
   const isRelease = !isDryRun && options.pack === undefined;
   if (!settings.ok && isRelease) fail(settings.problem);
@@ -72,9 +76,7 @@ async function run() {
   await build();
 
   const release = settings.ok ? settings.config : null;
-  const kept = options.pack ?? options.out;
-  const target =
-    kept === undefined ? mkdtempSync(join(tmpdir(), "release-")) : resolve(process.env["INIT_CWD"] ?? ".", kept);
+  const target = folder ?? mkdtempSync(join(tmpdir(), "release-"));
   try {
     const { packAll } = await import("./pack.mjs");
     const tarballs = await packAll(target, release);
@@ -83,7 +85,7 @@ async function run() {
     if (options.pack === undefined) await continueRelease(tarballs, target, { isDryRun, release });
     if (isDryRun && !settings.ok) print(`\nNeeded before a release: ${settings.problem}`);
   } finally {
-    if (kept === undefined) rmSync(target, { recursive: true, force: true });
+    if (folder === null) rmSync(target, { recursive: true, force: true });
   }
 }
 
@@ -93,7 +95,7 @@ async function build() {
   const output = [];
   if ((await runTasks(["build"], [], (chunk) => void output.push(chunk))) === 0) return;
   process.stderr.write(Buffer.concat(output));
-  fail("the build failed");
+  throw new Error("the build failed");
 }
 
 /**
@@ -110,7 +112,7 @@ async function continueRelease(tarballs, target, { isDryRun, release }) {
     const code = await publishToJsr(tarballs, folder, { isDryRun }).finally(() =>
       rmSync(folder, { recursive: true, force: true }),
     );
-    if (code !== 0) fail("JSR refused the packages");
+    if (code !== 0) throw new Error("JSR refused the packages");
     print(isDryRun ? "JSR would accept the packages" : "published to JSR");
     if (options.jsr) return;
   }
@@ -130,7 +132,7 @@ async function inspect(tarballs, needsRepository) {
       process.stderr.write(`release: ${tarball.name}: ${problem}\n`);
     }
   }
-  if (problems > 0) fail(`${problems} problems in the packages; nothing was published`);
+  if (problems > 0) throw new Error(`${problems} problems in the packages; nothing was published`);
   print(`inspected ${tarballs.length} packages: metadata, files, exports and types are correct`);
 }
 
