@@ -63,7 +63,7 @@ export const folderOrder = new Map([
       "*.ts",
     ],
   ],
-  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "follow/", "format/"]],
+  ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "mcp/", "follow/", "format/"]],
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [
     "packages/environment-server/src",

@@ -2,6 +2,7 @@ import { CommandError, completionScript, printable } from "@letta-environments/c
 import { type CommandContext, createContext, type ParsedLine } from "./context.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
 import { getCommand, listCommand } from "./commands/devices.ts";
+import { mcpCommand } from "./commands/mcp.ts";
 import { modeCommand, stopCommand } from "./commands/control.ts";
 import { decideCommand, sendCommand } from "./commands/send.ts";
 import { watchCommand } from "./commands/watch.ts";
@@ -20,6 +21,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => Promise<num
   approvals: approvalsCommand,
   stop: stopCommand,
   mode: modeCommand,
+  mcp: mcpCommand,
   async completion({ host, parsed }) {
     await host.stdout.write(completionScript(program, parsed.operands[0] ?? ""));
     return exitCodes.done;

@@ -22,19 +22,26 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
   if (host.interrupted.aborted) return interrupted(host, parsed, sent);
   if (!isLettaEnvironmentsError(error)) throw error;
   const exitCode = exitCodeOf(error, sent !== undefined);
+  const text = describeError(error, addressOf(host, optionOf(parsed)), sent !== undefined);
+  return new CommandError(text, exitCode, {
+    details: [
+      ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
+      ...(exitCode === exitCodes.unknown ? [error.code === "control_unknown" ? controlHint : repeatHint(sent)] : []),
+      ...(parsed.options.has("verbose") ? verboseLines(error) : []),
+    ],
+  });
+}
+
+/**
+ * An error of the client in one line: its code, its text, the rules that were broken, and when to try again.
+ *
+ * @param address the address of the server, for a server that cannot be reached
+ * @param isSent whether the request carried a message that may have arrived
+ */
+export function describeError(error: LettaEnvironmentsError, address: string, isSent: boolean): string {
   const { retryAfterMs } = error;
   const wait = retryAfterMs === undefined ? "" : `; try again in ${Math.ceil(retryAfterMs / 1_000)} s`;
-  return new CommandError(
-    `${messageOf(error, addressOf(host, optionOf(parsed)), sent !== undefined)}${wait}`,
-    exitCode,
-    {
-      details: [
-        ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
-        ...(exitCode === exitCodes.unknown ? [error.code === "control_unknown" ? controlHint : repeatHint(sent)] : []),
-        ...(parsed.options.has("verbose") ? verboseLines(error) : []),
-      ],
-    },
-  );
+  return `${messageOf(error, address, isSent)}${wait}`;
 }
 
 function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine, sent?: DeliveryReport): CommandError {

@@ -1,3 +1,5 @@
+import type { McpServerFactory } from "@modelcontextprotocol/server";
+
 /** Everything that the program uses of the machine it runs on, so that the rest of it is plain code. */
 export interface Host {
   readonly args: readonly string[];
@@ -14,6 +16,8 @@ export interface Host {
   readonly interrupted: AbortSignal;
   /** Calls `handle` for the next Ctrl-C instead of ending the program. Returns a function that gives that up. */
   onInterrupt(handle: () => void): () => void;
+  /** Serves an MCP client on standard input and output. Resolves when the client closes its end, or when the user ends the program. */
+  serveMcp(createServer: McpServerFactory): Promise<void>;
 }
 
 /** Where a command writes. */

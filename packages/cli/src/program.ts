@@ -19,6 +19,7 @@ export type CommandName =
   | "approvals"
   | "stop"
   | "mode"
+  | "mcp"
   | "completion";
 
 const commonOptions: readonly OptionDefinition[] = [
@@ -196,6 +197,16 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: ["DEVICE", "MODE"],
     options: [agent, conversation, json],
     notes: [deviceNote, `MODE is one of ${ceilingModes.join(", ")}.`],
+  },
+  {
+    name: "mcp",
+    summary: "Offer the devices to an MCP client as tools, over standard input and output.",
+    operands: [],
+    options: [],
+    notes: [
+      "An MCP client starts it; docs/mcp.md has the configuration. The tools list devices, send messages, report",
+      "what became of them, and list and decide requests for permission, all with the rights of the key.",
+    ],
   },
   completionCommand,
 ];

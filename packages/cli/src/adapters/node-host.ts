@@ -28,6 +28,11 @@ export function createNodeHost(): Host {
     newId: () => randomUUID(),
     interrupted,
     onInterrupt,
+    async serveMcp(createServer) {
+      // The SDK is loaded by this command alone.
+      const { serveMcpOnStdio } = await import("./mcp-stdio.ts");
+      await serveMcpOnStdio(createServer, interrupted);
+    },
   };
 }
 

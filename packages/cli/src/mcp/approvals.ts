@@ -1,0 +1,163 @@
+/** The tools that list requests for permission and decide about one. */
+import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
+import { CommandError, formatTime } from "@letta-environments/command-line";
+import type { McpServer } from "@modelcontextprotocol/server";
+import * as v from "valibot";
+import { describeDecision } from "../decision.ts";
+import { exitCodes } from "../exit-code.ts";
+import { describeError } from "../failure.ts";
+import { agentIdRule, conversationIdRule } from "./rules.ts";
+import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
+
+const listInput = describeSchema(
+  v.strictObject({
+    deviceId: v.optional(v.pipe(v.string(), v.description("Only requests of this device."))),
+    agentId: v.optional(agentIdRule()),
+    conversationId: v.optional(conversationIdRule()),
+  }),
+);
+
+const listOutput = describeSchema(
+  v.object({
+    approvals: v.array(
+      v.object({
+        id: v.pipe(v.string(), v.description("Pass it to answer_approval.")),
+        tool: v.string(),
+        input: v.pipe(v.nullable(v.record(v.string(), v.unknown())), v.description("What the tool would run with.")),
+        inputTruncated: v.boolean(),
+        reason: v.nullable(v.string()),
+        deviceId: v.string(),
+        online: v.boolean(),
+        agentId: v.nullable(v.string()),
+        conversationId: v.string(),
+        messageId: v.nullable(v.string()),
+        requestedAt: v.string(),
+      }),
+    ),
+  }),
+);
+
+const answerInput = describeSchema(
+  v.strictObject({
+    id: v.pipe(v.string(), v.minLength(1), v.maxLength(256), v.description("The id of a request in list_approvals.")),
+    decision: v.pipe(v.picklist(["allow", "deny"]), v.description("allow runs the tool on the device.")),
+    reason: v.optional(
+      v.pipe(v.string(), v.minLength(1), v.maxLength(10_000), v.description("A reason that the agent receives.")),
+    ),
+    agentId: v.optional(agentIdRule()),
+    conversationId: v.optional(conversationIdRule()),
+  }),
+);
+
+const answerOutput = describeSchema(
+  v.object({ decision: v.string(), id: v.string(), tool: v.string(), deviceId: v.string() }),
+);
+
+interface Selection {
+  readonly deviceId?: string | undefined;
+  readonly agentId?: string | undefined;
+  readonly conversationId?: string | undefined;
+}
+
+/** Adds `list_approvals` and `answer_approval`. */
+export function registerApprovalTools(server: McpServer, session: ToolSession): void {
+  server.registerTool(
+    "list_approvals",
+    {
+      title: "List requests for permission",
+      description:
+        "Lists the tool calls that wait for a person's permission, on every device that the key can reach, the oldest first. Needs the scope approve.",
+      inputSchema: listInput,
+      outputSchema: listOutput,
+      annotations: { readOnlyHint: true, openWorldHint: true },
+    },
+    (input, context) =>
+      runTool(session, context, async (call) => ({ approvals: (await select(call, input)).map(describeApproval) })),
+  );
+  server.registerTool(
+    "answer_approval",
+    {
+      title: "Answer a request for permission",
+      description:
+        "Allows or denies one tool call that waits for permission. Allowing it runs the tool on the device: ask the user first. The first decision counts. Needs the scopes approve and send.",
+      inputSchema: answerInput,
+      outputSchema: answerOutput,
+      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
+    },
+    (input, context) => runTool(session, context, (call) => answer(call, input)),
+  );
+}
+
+async function select({ operations }: ToolCall, wanted: Selection): Promise<readonly Approval[]> {
+  const fits = (value: string | null, other: string | undefined): boolean => other === undefined || value === other;
+  return (await operations.approvals()).filter(
+    ({ deviceId, agentId, conversationId }) =>
+      fits(deviceId, wanted.deviceId) && fits(agentId, wanted.agentId) && fits(conversationId, wanted.conversationId),
+  );
+}
+
+async function answer(
+  call: ToolCall,
+  input: Selection & {
+    readonly id: string;
+    readonly decision: "allow" | "deny";
+    readonly reason?: string | undefined;
+  },
+): Promise<ToolOutput> {
+  const { id, decision, reason } = input;
+  const found = (await select(call, input)).filter((approval) => approval.id === id);
+  const [approval, ...others] = found;
+  if (approval === undefined) {
+    throw new CommandError(
+      "no such request waits for permission; list_approvals has those that do",
+      exitCodes.notFound,
+    );
+  }
+  if (others.length > 0) {
+    throw new CommandError(
+      `${found.length} requests have this id; select one with agentId and conversationId:`,
+      exitCodes.misused,
+      {
+        details: found.map(
+          ({ deviceId, agentId, conversationId }) =>
+            `deviceId ${deviceId}, agentId ${agentId ?? "none"}, conversationId ${conversationId}`,
+        ),
+      },
+    );
+  }
+  try {
+    const verdict = { approve: decision === "allow", ...(reason !== undefined && { reason }) };
+    await call.operations.decide(approval, verdict);
+  } catch (error) {
+    if (!isLettaEnvironmentsError(error)) throw error;
+    const decided = describeDecision(error);
+    if (decided === null && error.outcome === "unknown") {
+      throw new CommandError(describeError(error, "the server", true), exitCodes.unknown, {
+        cause: error,
+        details: [
+          "It is not known whether the device received the decision: list_approvals shows whether the request still waits.",
+        ],
+      });
+    }
+    if (decided === null) throw error;
+    throw new CommandError(decided, exitCodes.refused, { cause: error });
+  }
+  return { decision, id, tool: approval.tool, deviceId: approval.deviceId };
+}
+
+function describeApproval(approval: Approval): ToolOutput {
+  const { id, tool, input, inputTruncated, reason, deviceId, connectionId, agentId, conversationId } = approval;
+  return {
+    id,
+    tool,
+    input,
+    inputTruncated,
+    reason,
+    deviceId,
+    online: connectionId !== null,
+    agentId,
+    conversationId,
+    messageId: approval.clientMessageId,
+    requestedAt: formatTime(approval.requestedAt),
+  };
+}

@@ -1,0 +1,31 @@
+/** Rules of the members that several tools take. Their descriptions are what a model knows about them; the client checks ids. */
+import * as v from "valibot";
+
+/** For how long a send waits by default: most clients give up on a tool call after a minute. */
+export const defaultWaitSeconds = 45;
+/** The longest wait of a tool call. Clients need a longer time limit of their own, or progress that resets it. */
+export const maxWaitSeconds = 600;
+
+const text = (maxLength: number, description: string): v.GenericSchema<string> =>
+  v.pipe(v.string(), v.minLength(1), v.maxLength(maxLength), v.description(description));
+
+/** A device as people name it. */
+export const deviceRule = (): v.GenericSchema<string> =>
+  text(256, "The device: its deviceId, or a name that only one online device has.");
+
+/** The agent on the device. */
+export const agentIdRule = (): v.GenericSchema<string> => text(256, "Id of the agent on the device.");
+
+/** A conversation of the agent. */
+export const conversationIdRule = (): v.GenericSchema<string> =>
+  text(256, 'Id of a conversation of the agent. Default: "default", the agent\'s own conversation.');
+
+/** The id of a message. */
+export const messageIdRule = (description: string): v.GenericSchema<string> => text(256, description);
+
+/** The connection that took a message. */
+export const connectionIdRule = (description: string): v.GenericSchema<string> => text(128, description);
+
+/** A number of seconds to wait. */
+export const waitSecondsRule = (description: string): v.GenericSchema<number> =>
+  v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxWaitSeconds), v.description(description));

@@ -1,0 +1,84 @@
+/** One send of the tool `send_message`: finds the device, sends at most once, and waits for the end of the turn. */
+import { isLettaEnvironmentsError, type SendMessageBody } from "@letta-environments/client";
+import { CommandError, formatAge } from "@letta-environments/command-line";
+import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
+import { findDevice, type FoundDevice } from "../device.ts";
+import { exitCodes } from "../exit-code.ts";
+import { describeError } from "../failure.ts";
+import type { Sent } from "../operations.ts";
+import { defaultWaitSeconds } from "./rules.ts";
+import type { ToolCall, ToolOutput } from "./tool.ts";
+import { awaitTurn, describeTurn } from "./turn.ts";
+
+/** The arguments of `send_message`. */
+export interface SendInput {
+  readonly device: string;
+  readonly message: string;
+  readonly agentId?: string | undefined;
+  readonly conversationId?: string | undefined;
+  readonly messageId?: string | undefined;
+  readonly waitSeconds?: number | undefined;
+}
+
+/** Sends a message and waits for its turn. Rejects with a `CommandError` or a `LettaEnvironmentsError`. */
+export async function sendAndWait(call: ToolCall, input: SendInput): Promise<ToolOutput> {
+  const { host, operations } = call;
+  const { device, agentId, conversationId, messageId = host.newId(), waitSeconds = defaultWaitSeconds } = input;
+  const body = readBody(input, messageId);
+  const found = await findDevice(operations, device, "online");
+  const { outcome, connectionId } = await send(call, found, body, messageId);
+  if (outcome === "refused") throw new CommandError("the device did not accept the message", exitCodes.refused);
+  const sent = { outcome, messageId, connectionId, deviceId: found.environment.deviceId };
+  if (waitSeconds === 0) return { ...sent, turn: null };
+  const conversation = {
+    ...(agentId !== undefined && { agentId }),
+    conversationId: conversationId ?? "default",
+  };
+  try {
+    const turn = await awaitTurn(call, { connectionId, messageId, conversation, waitSeconds });
+    return { ...sent, turn: describeTurn(turn) };
+  } catch (error) {
+    // The message was delivered: that must not look like a failure.
+    if (!isLettaEnvironmentsError(error) || error.code === "aborted") throw error;
+    const note = `the message was accepted, but its turn cannot be followed: ${describeError(error, "the server", false)}`;
+    return { ...sent, turn: null, note };
+  }
+}
+
+function readBody({ message, agentId, conversationId }: SendInput, messageId: string): SendMessageBody {
+  if (agentId === undefined && conversationId === undefined) {
+    throw new CommandError("agentId is needed: the id of the agent on the device", exitCodes.misused);
+  }
+  const body: SendMessageBody = {
+    messages: [{ role: "user", content: message, client_message_id: messageId }],
+    ...(agentId !== undefined && { agentId }),
+    ...(conversationId !== undefined && { conversationId }),
+  };
+  const checked = checkValue(SendMessageBodySchema, body, "body");
+  if (checked.ok) return body;
+  throw new CommandError(checked.issues.map(({ member, rule }) => `${member} ${rule}`).join("; "), exitCodes.misused);
+}
+
+async function send(call: ToolCall, found: FoundDevice, body: SendMessageBody, messageId: string): Promise<Sent> {
+  const { operations } = call;
+  let isSent = false;
+  const settings = { idempotencyKey: undefined, waitMs: 0, onSend: () => void (isSent = true) };
+  try {
+    return await operations.sendToDevice(found.selector, body, settings);
+  } catch (error) {
+    if (!isLettaEnvironmentsError(error)) throw error;
+    if (error.code === "device_offline" && error.status === undefined) {
+      const { connectionName, lastSeenAt } = error.environments?.[0] ?? found.environment;
+      const age = formatAge(lastSeenAt, operations.now());
+      const text = `${connectionName} is offline (last seen ${age}); nothing was sent`;
+      throw new CommandError(text, exitCodes.offline, { cause: error });
+    }
+    if (!isSent || error.outcome === "refused") throw error;
+    throw new CommandError(describeError(error, "the server", true), exitCodes.unknown, {
+      cause: error,
+      details: [
+        `It is not known whether the device received the message. Call send_message again with the same arguments and messageId "${messageId}": the message runs once.`,
+      ],
+    });
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * How a tool call becomes requests with the key of the user, and how its result or its failure is reported to the MCP client. A failure
+ * is a tool error with the text that the command line would print, so that the model can read it and act on it.
+ */
+import { isLettaEnvironmentsError } from "@letta-environments/client";
+import { CommandError } from "@letta-environments/command-line";
+import type { CallToolResult, ServerContext, StandardSchemaWithJSON } from "@modelcontextprotocol/server";
+import { toStandardJsonSchema } from "@valibot/to-json-schema";
+import type * as v from "valibot";
+import { describeError } from "../failure.ts";
+import type { Host } from "../host.ts";
+import { createEnvironmentOperations, type EnvironmentOperations } from "../operations.ts";
+import type { Settings } from "../settings.ts";
+
+/** What every tool of the server shares. */
+export interface ToolSession {
+  readonly host: Host;
+  readonly settings: Settings;
+}
+
+/** The tools of one call. */
+export interface ToolCall {
+  readonly host: Host;
+  /** Ended when the client cancels the call, and when the user ends the program. */
+  readonly operations: EnvironmentOperations;
+  /** Tells the client what the call waits for, if the client asked for progress. */
+  progress(elapsedSeconds: number, totalSeconds: number, message: string): Promise<void>;
+}
+
+/** A result that is an object of JSON. */
+export type ToolOutput = Readonly<Record<string, unknown>>;
+
+/** A valibot schema in the form in which the SDK advertises it as JSON Schema. */
+export function describeSchema<Input, Output>(
+  schema: v.GenericSchema<Input, Output>,
+): StandardSchemaWithJSON<Input, Output> {
+  return toStandardJsonSchema(schema);
+}
+
+/** Runs one call of a tool. Rejects only for defects of this program. */
+export async function runTool(
+  { host, settings }: ToolSession,
+  context: ServerContext,
+  run: (call: ToolCall) => Promise<ToolOutput>,
+): Promise<CallToolResult> {
+  const { signal, _meta, notify } = context.mcpReq;
+  const callHost: Host = { ...host, interrupted: AbortSignal.any([host.interrupted, signal]) };
+  const progressToken = _meta?.progressToken;
+  try {
+    const output = await run({
+      host: callHost,
+      operations: createEnvironmentOperations(callHost, settings),
+      async progress(elapsedSeconds, totalSeconds, message) {
+        if (progressToken === undefined) return;
+        const params = { progressToken, progress: elapsedSeconds, total: totalSeconds, message };
+        await notify({ method: "notifications/progress", params });
+      },
+    });
+    // Clients without structured output read the text.
+    return { content: [{ type: "text", text: JSON.stringify(output) }], structuredContent: output };
+  } catch (error) {
+    return { content: [{ type: "text", text: describeToolFailure(error, settings) }], isError: true };
+  }
+}
+
+/** The text of a failure. Rethrows defects of this program. */
+function describeToolFailure(error: unknown, { baseUrl }: Settings): string {
+  if (error instanceof CommandError) return [error.message, ...error.details].join("\n");
+  if (!isLettaEnvironmentsError(error)) throw error;
+  return describeError(error, baseUrl, false);
+}
