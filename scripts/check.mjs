@@ -35,6 +35,7 @@ async function checkTypes(write) {
 const steps = [
   { name: "types", run: checkTypes },
   { name: "build", run: (write) => runTasks(["build"], [], write) },
+  { name: "documentation site", run: script("../apps/site/scripts/build.mjs") },
   { name: "packages", run: script("check/packages.mjs"), after: ["build"] },
   { name: "lint", run: tool("oxlint", ["--type-aware", "--deny-warnings"]) },
   { name: "unused code", run: tool("knip", []) },
