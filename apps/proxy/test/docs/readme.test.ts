@@ -31,7 +31,14 @@ async function runBlock(block: Block): Promise<string> {
   return result.output;
 }
 
-const documents = ["README.md", "docs/devices.md", "docs/sending.md", "docs/control.md", "apps/proxy/README.md"];
+const documents = [
+  "README.md",
+  "docs/devices.md",
+  "docs/sending.md",
+  "docs/control.md",
+  "docs/switching.md",
+  "apps/proxy/README.md",
+];
 
 test("the picture of the README shows what the programs print", () => {
   const args = [join(repository, "scripts/terminal-picture.mjs")];
