@@ -40,6 +40,7 @@ const steps = [
   { name: "lint", run: tool("oxlint", ["--type-aware", "--deny-warnings"]) },
   { name: "unused code", run: tool("knip", []) },
   { name: "OpenAPI rules", run: script("check/open-api.mjs") },
+  { name: "supply chain", run: script("check/supply-chain.mjs") },
   { name: "structure", run: script("check/structure.mjs") },
   { name: "Markdown", run: script("check/markdown.mjs") },
   { name: "generated files", run: script("../packages/schema/scripts/generate.ts") },

@@ -120,6 +120,8 @@ function installArguments(kind) {
     "--prod",
     "--frozen-lockfile",
     "--ignore-scripts",
+    // Checked when the lockfile was written, and by each full install. For every package of the lockfile it takes a minute on a new machine.
+    "--config.minimum-release-age=0",
     "--filter-prod",
     "@letta-environments/proxy...",
   ];
