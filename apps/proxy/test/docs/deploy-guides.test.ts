@@ -1,10 +1,12 @@
 /** The guides of docs/deploy: those for Node.js, Bun and Deno run as a reader pastes them, the others are checked as far as they can be here. */
 import { spawnSync } from "node:child_process";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import process from "node:process";
 import { parseCommandLine } from "@letta-environments/command-line";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { program } from "../../src/commands/program.ts";
 import { denoPermissions } from "../runtimes/runtime-commands.ts";
 import { blocksOf } from "./document.ts";
@@ -55,12 +57,62 @@ test.each(["node.md", "bun.md", "deno.md"])(
   },
 );
 
-test("the deployment of cloudflare.md is one that wrangler would upload", async () => {
-  const session = await openSession({ withGateway: false });
-  onTestFinished(() => session.stop());
-  const [deployment] = blocksOf(guide("cloudflare.md")).filter(({ language }) => language === "sh");
-  const { code, output } = await session.run(deployment ?? { language: "sh", code: "false", line: 0 });
-  expect([code, output]).toEqual([0, expect.stringMatching(/env\.KEYS \(KeyObject\)[^]*--dry-run: exiting now/)]);
+describe("cloudflare.md", () => {
+  const shell = blocksOf(guide("cloudflare.md")).filter(({ language }) => language === "sh");
+  const find = (text: string) =>
+    shell.find(({ code }) => code.includes(text)) ?? { language: "sh", code: "false", line: 0 };
+
+  test("its one command does everything up to the upload, with the Worker and its first key in workerd, and leaves nothing", () => {
+    const [, words = ""] = /pnpm@\S+ (deploy:cloudflare .*)$/m.exec(find("deploy:cloudflare").code) ?? [];
+    const [script, ...options] = words.split(" ");
+    expect(script).toBe("deploy:cloudflare");
+    const repository = resolve(folder, "../..");
+    const home = mkdtempSync(join(tmpdir(), "letta-deploy-home-"));
+    onTestFinished(() => rmSync(home, { recursive: true }));
+    const args = [join(repository, "scripts/deploy-cloudflare.mjs"), ...options, "--dry-run", "--built"];
+    const env = { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, LETTA_API_KEY: "sk-upstream-'of $a test" };
+    const refused = spawnSync(process.execPath, args, { encoding: "utf8", env });
+    expect([refused.status, refused.stderr]).toEqual([
+      1,
+      expect.stringMatching(/^deploy:cloudflare: LETTA_API_KEY must be [^\n]*\n$/),
+    ]);
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+      encoding: "utf8",
+      env: { ...env, LETTA_API_KEY: "sk-'$HOME" },
+    });
+    expect([status, stdout, stderr]).toEqual([
+      0,
+      "",
+      expect.stringContaining("the Worker runs in workerd and made its first key"),
+    ]);
+    expect(globSync("letta-*", { cwd: home })).toEqual([]);
+  });
+
+  test("its deployment step by step is one that wrangler would upload", async () => {
+    const session = await openSession({ withGateway: false });
+    onTestFinished(() => session.stop());
+    const { code, output } = await session.run(find("wrangler deploy"));
+    expect([code, output]).toEqual([0, expect.stringMatching(/env\.KEYS \(KeyObject\)[^]*--dry-run: exiting now/)]);
+  });
+});
+
+const analyse = "/usr/bin/systemd-analyze";
+const systemds = existsSync(analyse) ? ["systemd"] : [];
+if (systemds.length === 0) process.stderr.write(`\nSKIPPED: the service file. There is no ${analyse}\n\n`);
+
+test.each(systemds)("the service file of node.md is one that %s accepts, and leaves little exposed", () => {
+  const [unit] = blocksOf(guide("node.md")).filter(({ language }) => language === "ini");
+  const home = mkdtempSync(join(tmpdir(), "letta-unit-"));
+  onTestFinished(() => rmSync(home, { recursive: true }));
+  const file = join(home, "letta-proxy.service");
+  // The program and its folder are on the server, not here.
+  const code = (unit?.code ?? "").replace("/usr/bin/node", process.execPath).replace("/opt/letta-proxy", home);
+  writeFileSync(file, code);
+  const verified = spawnSync(analyse, ["verify", file], { encoding: "utf8" });
+  expect([verified.status, verified.stderr]).toEqual([0, ""]);
+  const { stdout } = spawnSync(analyse, ["security", "--offline=true", file], { encoding: "utf8" });
+  const [, exposure = "10"] = /Overall exposure level for \S+: ([\d.]+)/.exec(stdout) ?? [];
+  expect(Number(exposure)).toBeLessThan(2);
 });
 
 test.each(guides.flatMap(([name, text]) => blocksOf(text).map((block) => [name, block.line, block] as const)))(

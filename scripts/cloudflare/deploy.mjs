@@ -1,0 +1,187 @@
+/**
+ * One deployment, in this order: settings, account, build, secrets, upload, first key. Whatever can be checked is checked before anything is
+ * written or uploaded, and what was made is stored before it is used, so that the command can be repeated after any failure.
+ */
+import { DeployError, readName, readOptions } from "./options.mjs";
+import { planSecrets } from "./plan.mjs";
+
+/**
+ * What a deployment uses of the machine.
+ *
+ * @typedef {object} Host
+ * @property {Readonly<Record<string, string | undefined>>} environment
+ * @property {() => Promise<void>} prepare installs what is missing
+ * @property {(args: readonly string[]) => Promise<{ code: number, output: string }>} wrangler runs wrangler without a terminal
+ * @property {() => Promise<number>} build resolves with an exit code
+ * @property {(name: string) => Promise<import("./options.mjs").State>} readState
+ * @property {(name: string, state: import("./options.mjs").State) => Promise<void>} writeState
+ * @property {(request: UploadRequest) => Promise<{ code: number, output: string, targets: readonly string[] }>} upload
+ * @property {(request: UploadRequest) => Promise<{ url: string, stop(): Promise<void> }>} runLocally starts the Worker in workerd
+ * @property {(url: string, path: string, key?: string) => Promise<number>} request resolves with the status; 0 without a response
+ * @property {(url: string, adminToken: string) => Promise<{ key: string, id: string }>} createKey
+ * @property {() => string} createSecret
+ * @property {(delayMs: number) => Promise<void>} pause
+ * @property {(line: string) => void} report for people
+ *
+ * @typedef {{ readonly name: string, readonly upstreamUrl: string, readonly secrets: Readonly<Record<string, string>>, readonly isDryRun: boolean }} UploadRequest
+ */
+
+/** A new Worker is reachable after some seconds. */
+const attempts = 30;
+const pauseMs = 2_000;
+
+/**
+ * Deploys the gateway. Resolves with the first key, or with `null` if it was made before.
+ *
+ * @param {{ readonly name?: string | undefined, readonly upstream?: string | undefined, readonly url?: string | undefined, readonly isDryRun: boolean, readonly isBuilt?: boolean }} given
+ *   `isBuilt`: uses what the last build wrote
+ * @param {Host} host
+ * @returns {Promise<string | null>}
+ * @throws {DeployError}
+ */
+export async function deploy(given, host) {
+  const name = readName(given.name);
+  const before = given.isDryRun ? {} : await host.readState(name);
+  const options = readOptions(given, name, host.environment, before);
+  await host.prepare();
+  const accountSecrets = options.isDryRun ? null : await readAccount(name, host);
+  const { secrets, state } = planSecrets(
+    options,
+    before,
+    accountSecrets,
+    host.environment["ADMIN_TOKEN"],
+    host.createSecret,
+  );
+  if (!given.isBuilt) {
+    host.report("Building the Worker ...");
+    if ((await host.build()) !== 0) throw new DeployError("the build failed: see above; nothing was uploaded");
+  }
+  const request = { name, upstreamUrl: options.upstreamUrl, secrets, isDryRun: options.isDryRun };
+  if (options.isDryRun) return rehearse(request, host);
+
+  await host.writeState(name, state);
+  host.report(`Uploading ${name} ...`);
+  const uploaded = await host.upload(request);
+  if (uploaded.code !== 0) {
+    throw new DeployError(
+      `wrangler deploy failed: ${lastLine(uploaded.output)}; repeat the command when that is solved`,
+    );
+  }
+  const url = options.url ?? uploaded.targets[0];
+  if (url === undefined) {
+    throw new DeployError(
+      "the Worker was uploaded, but has no address: enable workers.dev or add a route, and repeat with --url",
+    );
+  }
+  await host.writeState(name, { ...state, url });
+  if (state.firstKeyId !== undefined) {
+    host.report(`Deployed to ${url}. Its first key, ${state.firstKeyId}, was printed before.`);
+    return null;
+  }
+  const { adminToken } = state;
+  if (adminToken === undefined) {
+    throw new DeployError(
+      "deployed, but the operator's token is only in the account: set ADMIN_TOKEN to it (or to a new one) and repeat the command",
+    );
+  }
+  const { key, id } = await firstKey(url, adminToken, host);
+  await host.writeState(name, { ...state, url, firstKeyId: id });
+  host.report(`Deployed to ${url}. This is its first key (list, read, send); it is shown once:`);
+  return key;
+}
+
+/**
+ * Checks the account, and lists the names of the secrets that the Worker has; `null` if there is no such Worker.
+ *
+ * @param {string} name @param {Host} host @returns {Promise<readonly string[] | null>}
+ */
+async function readAccount(name, { wrangler, environment }) {
+  const identity = await wrangler(["whoami", "--json"]);
+  const { loggedIn, accounts = [] } = parseJson(identity.output);
+  if (loggedIn !== true) {
+    throw new DeployError(
+      loggedIn === false
+        ? "no Cloudflare account: set CLOUDFLARE_API_TOKEN, or run 'npx wrangler login' in apps/proxy"
+        : `the Cloudflare account cannot be read: ${lastLine(identity.output)}`,
+    );
+  }
+  if (Array.isArray(accounts) && accounts.length > 1 && !environment["CLOUDFLARE_ACCOUNT_ID"]) {
+    throw new DeployError(
+      `your login has ${accounts.length} accounts: set CLOUDFLARE_ACCOUNT_ID to the id of one of them`,
+    );
+  }
+  const listed = await wrangler(["secret", "list", "--name", name, "--format", "json"]);
+  if (listed.code === 0) {
+    const secrets = parseJson(listed.output);
+    return Array.isArray(secrets) ? secrets.map((secret) => String(Object(secret).name)) : [];
+  }
+  // The code of Cloudflare's API for a Worker that does not exist.
+  if (/\b10007\b|does not exist/i.test(listed.output)) return null;
+  throw new DeployError(`the Worker's secrets cannot be listed: ${lastLine(listed.output)}`);
+}
+
+/**
+ * Everything but the upload: what wrangler would send, and the Worker with its first key in workerd.
+ *
+ * @param {UploadRequest} request @param {Host} host @returns {Promise<null>}
+ */
+async function rehearse(request, host) {
+  const checked = await host.upload(request);
+  if (checked.code !== 0) throw new DeployError(`wrangler deploy --dry-run failed: ${lastLine(checked.output)}`);
+  const worker = await host.runLocally(request);
+  try {
+    await firstKey(worker.url, request.secrets["ADMIN_TOKEN"] ?? "", host);
+  } finally {
+    await worker.stop();
+  }
+  host.report(
+    "Dry run: the Worker runs in workerd and made its first key. Nothing was uploaded, and nothing was stored.",
+  );
+  return null;
+}
+
+/**
+ * Waits for the Worker and makes a key that it accepts.
+ *
+ * @param {string} url @param {string} adminToken @param {Host} host
+ */
+async function firstKey(url, adminToken, host) {
+  for (let attempt = 1; (await host.request(url, "/livez")) !== 200; attempt += 1) {
+    if (attempt === attempts)
+      throw new DeployError(`deployed, but ${url}/livez does not respond yet: repeat the command in a minute`);
+    await host.pause(pauseMs);
+  }
+  const open = await host.request(url, "/v1/environments");
+  if (open !== 401) {
+    throw new DeployError(
+      `${url} answers ${open} instead of 401 without a key: something else is in front of the Worker, or its settings are wrong`,
+    );
+  }
+  const made = await host.createKey(url, adminToken);
+  // A wrong query is refused after the key and before the upstream.
+  const status = await host.request(url, "/v1/environments?limit=0", made.key);
+  if (status !== 400) throw new DeployError(`${url} answers ${status} to its first key instead of accepting it`);
+  return made;
+}
+
+/** @param {string} text @returns {any} */
+function parseJson(text) {
+  const start = text.search(/[[{]/);
+  try {
+    return JSON.parse(text.slice(Math.max(0, start)));
+  } catch {
+    return {};
+  }
+}
+
+/** The line of wrangler that says what is wrong. @param {string} output */
+function lastLine(output) {
+  const lines = output
+    // oxlint-disable-next-line no-control-regex -- colours of a terminal
+    .replaceAll(/\u001b\[[0-9;]*m/g, "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/Logs were written|^-+$|wrangler \d/.test(line));
+  const error = lines.find((line) => /\[ERROR\]/.test(line))?.replace(/^.*\[ERROR\]\s*/, "");
+  return (error ?? lines.at(-1) ?? "no output").slice(0, 300);
+}

@@ -1,0 +1,156 @@
+/** The deployment with an account and a Worker that are played by the test. The rehearsal with the real wrangler and workerd is in apps/proxy/test/docs. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { deploy } from "./deploy.mjs";
+import { DeployError, readName, readOptions } from "./options.mjs";
+import { planSecrets, readTargets } from "./plan.mjs";
+
+/** @typedef {import("./options.mjs").State} State */
+
+/** @type {State} */
+let stored;
+/** @type {{ secrets: Record<string, string> | null, keys: string[], uploads: number }} */
+let account;
+/** @type {string[]} */
+let reported;
+let secretCount = 0;
+
+beforeEach(() => {
+  stored = {};
+  account = { secrets: null, keys: [], uploads: 0 };
+  reported = [];
+  secretCount = 0;
+});
+
+const environment = { LETTA_API_KEY: "sk-upstream" };
+const given = { upstream: "https://upstream.example", isDryRun: false };
+
+/** @param {Partial<import("./deploy.mjs").Host>} [overrides] @returns {import("./deploy.mjs").Host} */
+function createHost(overrides = {}) {
+  return {
+    environment,
+    prepare: () => Promise.resolve(),
+    wrangler: async ([command]) => {
+      if (command === "whoami") return { code: 0, output: '{"loggedIn":true,"accounts":[{"id":"a"}]}' };
+      if (account.secrets === null)
+        return { code: 1, output: "A request failed. This Worker does not exist. [code: 10007]" };
+      return { code: 0, output: JSON.stringify(Object.keys(account.secrets).map((name) => ({ name }))) };
+    },
+    build: () => Promise.resolve(0),
+    readState: () => Promise.resolve(stored),
+    writeState: async (_name, state) => void (stored = state),
+    upload: async ({ secrets }) => {
+      account.secrets = { ...account.secrets, ...secrets };
+      account.uploads += 1;
+      return { code: 0, output: "", targets: ["https://letta-proxy.someone.workers.dev"] };
+    },
+    runLocally: () => Promise.reject(new Error("not in this test")),
+    request: async (_url, path, key) => (path === "/livez" ? 200 : key === undefined ? 401 : 400),
+    createKey: async (_url, adminToken) => {
+      if (adminToken !== account.secrets?.["ADMIN_TOKEN"]) throw new DeployError("wrong token");
+      account.keys.push("lek_first");
+      return { key: "lek_first", id: "first-id" };
+    },
+    createSecret: () => `${(secretCount += 1)}`.padStart(64, "0"),
+    pause: () => Promise.resolve(),
+    report: (line) => void reported.push(line),
+    ...overrides,
+  };
+}
+
+describe("a deployment", () => {
+  test("uploads secrets, makes the first key and returns it; a repeat asks nothing, and makes neither secrets nor a key again", async () => {
+    expect(await deploy(given, createHost())).toBe("lek_first");
+    const { secrets } = account;
+    expect(Object.keys(secrets ?? {}).sort()).toEqual(["ADMIN_TOKEN", "KEY_PEPPER", "LETTA_API_KEY"]);
+    expect(await deploy({ isDryRun: false }, createHost({ environment: {} }))).toBeNull();
+    expect(account).toEqual({ secrets, keys: ["lek_first"], uploads: 2 });
+    expect(reported.join("\n")).not.toMatch(/sk-upstream|0000/);
+  });
+
+  test("a failed upload leaves the secrets for the next one", async () => {
+    const failing = createHost({ upload: async () => ({ code: 1, output: "✘ [ERROR] no quota", targets: [] }) });
+    await expect(deploy(given, failing)).rejects.toThrow("wrangler deploy failed: no quota; repeat");
+    const { keyPepper } = stored;
+    expect(await deploy(given, createHost())).toBe("lek_first");
+    expect(account.secrets?.["KEY_PEPPER"]).toBe(keyPepper);
+  });
+
+  test("a Worker that does not respond yet leaves its key for the next run", async () => {
+    await expect(deploy(given, createHost({ request: async () => 0 }))).rejects.toThrow(/does not respond yet: repeat/);
+    expect(account.keys).toEqual([]);
+    expect(await deploy(given, createHost())).toBe("lek_first");
+  });
+
+  test("an address at which something else answers gets no key", async () => {
+    const open = createHost({ request: async () => 200 });
+    await expect(deploy(given, open)).rejects.toThrow(/answers 200 instead of 401 without a key/);
+    expect(account.keys).toEqual([]);
+  });
+
+  test("without its state file, a pepper in the account is kept, and the operator's token must be given", async () => {
+    account.secrets = { KEY_PEPPER: "of the account", ADMIN_TOKEN: "t".repeat(32), LETTA_API_KEY: "x" };
+    await expect(deploy(given, createHost())).rejects.toThrow(/set ADMIN_TOKEN/);
+    expect(account.secrets["KEY_PEPPER"]).toBe("of the account");
+    const withToken = createHost({ environment: { ...environment, ADMIN_TOKEN: "t".repeat(32) } });
+    expect(await deploy(given, withToken)).toBe("lek_first");
+    expect(account.secrets["KEY_PEPPER"]).toBe("of the account");
+  });
+
+  test.each([
+    ["no account", { output: '{"loggedIn":false}' }, /^no Cloudflare account: set CLOUDFLARE_API_TOKEN, or run/],
+    [
+      "several accounts",
+      { output: '{"loggedIn":true,"accounts":[{},{}]}' },
+      /has 2 accounts: set CLOUDFLARE_ACCOUNT_ID/,
+    ],
+    ["no network", { output: "✘ [ERROR] Unable to resolve the host" }, /cannot be read: Unable to resolve the host$/],
+  ])("with %s nothing is built, stored or uploaded, and one line says what to do", async (_, { output }, text) => {
+    const host = createHost({
+      wrangler: async () => ({ code: 1, output }),
+      build: () => Promise.reject(new Error("built")),
+    });
+    await expect(deploy(given, host)).rejects.toThrow(text);
+    expect([stored, account.uploads]).toEqual([{}, 0]);
+  });
+});
+
+describe("settings", () => {
+  const read = (/** @type {object} */ options, /** @type {Record<string, string>} */ env = environment) =>
+    readOptions({ isDryRun: false, ...options }, "letta-proxy", env, {});
+
+  test("a missing or wrong setting is named with the next step, and never repeated", () => {
+    expect(() => read({})).toThrow(/^UPSTREAM_URL is not set: pass/);
+    expect(() => read({ upstream: "https://a.example" }, {})).toThrow(/^LETTA_API_KEY is not set: put/);
+    expect(() => read({ upstream: "https://a.example" }, { LETTA_API_KEY: "a b" })).toThrow(/^LETTA_API_KEY must be/);
+    expect(() => read({ upstream: "https://u:secret@a.example" })).toThrow(
+      /^--upstream \(UPSTREAM_URL\) must be an absolute/,
+    );
+    expect(() => read({ upstream: "http://127.0.0.1:8787" })).toThrow(/https:/);
+    expect(read({ upstream: "http://127.0.0.1:8787", isDryRun: true }).upstreamUrl).toBe("http://127.0.0.1:8787");
+  });
+
+  test("the name is one that Cloudflare accepts", () => {
+    expect(readName(undefined)).toBe("letta-proxy");
+    for (const name of ["", "A", "-a", "a-", "a_b", "a".repeat(55)])
+      expect(() => readName(name)).toThrow(/^--name must/);
+  });
+});
+
+test.each([
+  ["with other secrets", { keyPepper: "p" }, ["OTHER"]],
+  ["without secrets", {}, []],
+])("a Worker of somebody else under the same name, %s, is not overwritten", (_, state, secrets) => {
+  const options = { name: "x", upstreamUrl: "https://a.example", credential: "c", url: null, isDryRun: false };
+  expect(() => planSecrets(options, state, secrets, undefined, () => "s")).toThrow(/choose another --name/);
+});
+
+test("the address is read from the file that wrangler writes", () => {
+  const lines = [
+    { type: "wrangler-session" },
+    { type: "deploy", targets: ["https://a.b.workers.dev", "gateway.example/*"] },
+  ];
+  expect(readTargets(lines.map((line) => JSON.stringify(line)).join("\n"))).toEqual([
+    "https://a.b.workers.dev",
+    "https://gateway.example",
+  ]);
+});

@@ -1,0 +1,38 @@
+/**
+ * `pnpm deploy:cloudflare [--name NAME] [--upstream URL] [--url URL] [--dry-run] [--built]`: deploys the gateway to Cloudflare Workers and prints its first
+ * key. It asks nothing, and can be repeated: secrets are made once and stored in `.data/cloudflare/NAME.json`. See docs/deploy/cloudflare.md.
+ */
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { deploy } from "./cloudflare/deploy.mjs";
+import { createHost } from "./cloudflare/host.mjs";
+import { DeployError } from "./cloudflare/options.mjs";
+
+function readArguments() {
+  try {
+    const given = process.argv.slice(2);
+    const { values } = parseArgs({
+      args: given[0] === "--" ? given.slice(1) : given,
+      options: {
+        name: { type: "string" },
+        upstream: { type: "string" },
+        url: { type: "string" },
+        "dry-run": { type: "boolean", default: false },
+        built: { type: "boolean", default: false },
+      },
+    });
+    const { name, upstream, url, built: isBuilt, "dry-run": isDryRun } = values;
+    return { name, upstream, url, isBuilt, isDryRun };
+  } catch {
+    throw new DeployError("the options are --name NAME, --upstream URL, --url URL, --dry-run and --built");
+  }
+}
+
+try {
+  const key = await deploy(readArguments(), createHost());
+  if (key !== null) process.stdout.write(`${key}\n`);
+} catch (error) {
+  if (!(error instanceof DeployError)) throw error;
+  process.stderr.write(`deploy:cloudflare: ${error.message}\n`);
+  process.exitCode = 1;
+}
