@@ -70,6 +70,7 @@ export const folderOrder = new Map([
     [
       "index.ts",
       "runtimes/",
+      "valkey/",
       "operations/",
       "viewers/",
       "socket/",
@@ -80,6 +81,7 @@ export const folderOrder = new Map([
       "delivery/",
       "dialects/",
       "sqlite/",
+      "logs/",
     ],
   ],
   [

@@ -65,6 +65,14 @@ export interface ApprovalKey {
   readonly toolCallId: string;
 }
 
+/** How many decisions are kept, and for how long. */
+export interface ApprovalLogLimits {
+  /** From the decision on, in milliseconds. */
+  readonly durationMs: number;
+  /** Decisions of all rows. */
+  readonly maxDecisions: number;
+}
+
 /** Requests and decisions. Each method is atomic, and durable when its promise resolves. */
 export interface ApprovalLog {
   /**

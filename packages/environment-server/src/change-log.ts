@@ -92,11 +92,20 @@ export function sizeOfChange({ data, tags, connectionName }: NewChange): number 
   return overhead + data.length + connectionName.length + tags.reduce((sum, tag) => sum + tag.length, 0);
 }
 
+/**
+ * The log does not have changes any more that it has confirmed, such as after its server lost its data. Nothing was appended; the log has to
+ * be restarted.
+ */
+export class ChangesLostError extends Error {
+  override readonly name = "ChangesLostError";
+}
+
 /** Changes. Each method is atomic, and durable when its promise resolves. */
 export interface ChangeLog {
   /**
    * Stores changes under consecutive positions, and resolves with the first of them. Removes the oldest changes when the size is
-   * exceeded.
+   * exceeded. When it rejects, the changes are not stored, or removed again by the next call. Rejects with {@link ChangesLostError}
+   * when earlier changes are lost.
    */
   appendChanges(changes: readonly NewChange[], nowMs: number): Promise<number>;
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */

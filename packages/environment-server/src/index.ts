@@ -13,7 +13,17 @@ export type {
   NewChange,
   StoredChange,
 } from "./change-log.ts";
+export { ChangesLostError } from "./change-log.ts";
 export { createMemoryChangeLog } from "./changes/memory-log.ts";
+export {
+  type LimitsTimes,
+  type SeparateApprovalLog,
+  type SeparateChangeLog,
+  type SeparateLog,
+  type SeparateLogs,
+  type SeparateMessageLog,
+  withSeparateLogs,
+} from "./logs/separate.ts";
 export type { StreamEnd } from "./changes/reader.ts";
 export type { EventStream } from "./changes/streams.ts";
 export type { DeviceReference, DisconnectReason, EnvironmentServerEvent } from "./events.ts";
@@ -53,6 +63,7 @@ export type {
   ApprovalExpiry,
   ApprovalKey,
   ApprovalLog,
+  ApprovalLogLimits,
   ApprovalPolicyName,
   ApprovalRequest,
   ApprovalSuggestion,
@@ -62,6 +73,7 @@ export type {
 export { createMemoryApprovalLog } from "./approvals/memory-log.ts";
 export type {
   MessageLog,
+  MessageLogLimits,
   MessageReply,
   MessageState,
   MessageStatus,

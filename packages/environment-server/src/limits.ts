@@ -2,7 +2,9 @@
  * Every limit and interval of the environment server. The table in README.md lists the same values. The host limits the memory of unfinished
  * frames, because only complete frames reach this package.
  */
+import type { ApprovalLogLimits } from "./approval-log.ts";
 import type { ChangeLimits } from "./change-log.ts";
+import type { MessageLogLimits } from "./message-log.ts";
 
 // Sending
 
@@ -129,17 +131,13 @@ export const maxReplyLength: number = 64 * 1_024;
 /** The texts of all running turns together, in characters. */
 export const maxRepliesLength: number = 16 * 1_048_576;
 
-/** How long the status of a message is kept, in milliseconds. */
-export const messageRetentionMs: number = 30 * 24 * 60 * 60 * 1_000;
-
-/** Messages of one row whose status is kept. The oldest are removed first. */
-export const maxStoredPerRow = 10_000;
-
-/** Messages of all rows whose status is kept. */
-export const maxStoredMessages = 500_000;
-
-/** Texts of all stored messages together, in characters. */
-export const maxStoredReplies: number = 512 * 1_048_576;
+/** How many statuses of messages are kept, and for how long. The oldest are removed first. */
+export const messageLogLimits: MessageLogLimits = {
+  durationMs: 30 * 24 * 60 * 60 * 1_000,
+  maxPerRow: 10_000,
+  maxMessages: 500_000,
+  maxReplies: 512 * 1_048_576,
+};
 
 /** Conversations of a row that the id of a message is looked up in. */
 export const maxMessageConversations = 1_000;
@@ -173,8 +171,9 @@ export const approvalRequestWaitMs = 5_000;
 /** How long the denial of a policy that could not be sent to a connected device waits for the next attempt, in milliseconds. */
 export const denialRetryMs = 10_000;
 
-/** Decisions of all rows that are remembered. The oldest are removed first. */
-export const maxStoredDecisions = 100_000;
+/** How many decisions are kept, and for how long. The oldest are removed first. */
+export const approvalLogLimits: ApprovalLogLimits = { durationMs: retentionMs, maxDecisions: 100_000 };
+
 // Streams of events
 
 /** How long events, and what turns say, are kept, in milliseconds, and how many characters of them. */

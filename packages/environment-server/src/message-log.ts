@@ -73,6 +73,18 @@ export interface StoredMessage {
   readonly updatedAt: number;
 }
 
+/** How many statuses are kept, and for how long. */
+export interface MessageLogLimits {
+  /** From the send on, in milliseconds. */
+  readonly durationMs: number;
+  /** Messages of one row. */
+  readonly maxPerRow: number;
+  /** Messages of all rows. */
+  readonly maxMessages: number;
+  /** Texts of all messages together, in characters. */
+  readonly maxReplies: number;
+}
+
 /** Statuses of messages. Each method is atomic, and durable when its promise resolves. */
 export interface MessageLog {
   /** Stores messages, or replaces their status. Messages of a row that no longer exists are left out. */

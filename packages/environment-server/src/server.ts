@@ -37,7 +37,7 @@ import { registerEnvironment } from "./operations/register.ts";
 import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
-import { lockedResponse } from "./patient-store.ts";
+import { unavailableResponse } from "./patient-store.ts";
 import { createParts, type EnvironmentServerOptions } from "./parts.ts";
 import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
@@ -293,5 +293,5 @@ function describeApi(
 
 function reportFailure({ emit }: ServerContext, operation: string, cause: unknown): PlainResponse {
   emit({ type: "request_failed", operation, cause });
-  return lockedResponse(cause) ?? problemResponse("internal_error");
+  return unavailableResponse(cause) ?? problemResponse("internal_error");
 }

@@ -1,6 +1,8 @@
 import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
+import type { ApprovalLogLimits } from "./approval-log.ts";
 import type { ChangeLimits } from "./change-log.ts";
-import { changeLimits, retentionMs } from "./limits.ts";
+import type { MessageLogLimits } from "./message-log.ts";
+import { approvalLogLimits, changeLimits, messageLogLimits, retentionMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createSqliteApprovalLog } from "./sqlite/approval-log.ts";
 import { createSqliteChangeLog } from "./sqlite/change-log.ts";
@@ -13,6 +15,13 @@ import { migrate } from "./sqlite/migrations.ts";
 
 export { createRowCounts, type RowCounts } from "./sqlite/counts.ts";
 export type { GroupCommitOptions, SqliteDatabase } from "@letta-environments/platform";
+
+/** How much of each kind is kept. Default: the limits in README.md. */
+export interface EnvironmentStoreLimits {
+  readonly messages?: MessageLogLimits;
+  readonly approvals?: ApprovalLogLimits;
+  readonly changes?: ChangeLimits;
+}
 
 /**
  * Creates an {@link EnvironmentStore} in a SQLite database and migrates its tables first. The caller closes the database. When
@@ -27,9 +36,9 @@ export function createSqliteEnvironmentStore(
   database: SqliteDatabase,
   {
     defer = queueMicrotask,
-    limits = changeLimits,
+    limits = {},
     ...options
-  }: Partial<GroupCommitOptions> & { readonly limits?: ChangeLimits } = {},
+  }: Partial<GroupCommitOptions> & { readonly limits?: EnvironmentStoreLimits } = {},
 ): EnvironmentStore {
   database.exec("PRAGMA foreign_keys = ON");
   migrate(database);
@@ -57,9 +66,9 @@ export function createSqliteEnvironmentStore(
     ...createSqliteEnvironmentRows(database, commit, cache),
     ...createSqliteDeviceRows(database, commit, cache),
     ...createSqliteDeliveryLog(database, commit),
-    ...createSqliteMessageLog(database, commit),
-    ...createSqliteApprovalLog(database, commit),
-    ...createSqliteChangeLog(database, commit, limits),
+    ...createSqliteMessageLog(database, commit, limits.messages ?? messageLogLimits),
+    ...createSqliteApprovalLog(database, commit, limits.approvals ?? approvalLogLimits),
+    ...createSqliteChangeLog(database, commit, limits.changes ?? changeLimits),
     prune: (nowMs, limit) =>
       commit(
         () => {

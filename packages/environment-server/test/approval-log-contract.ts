@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ApprovalKey, ApprovalLog, StoredApproval } from "../src/index.ts";
+import type { ApprovalKey, ApprovalLog, ApprovalLogLimits, StoredApproval } from "../src/index.ts";
+import type { LogUnderTest } from "./support/log-under-test.ts";
 
 const dayMs = 24 * 3_600_000;
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
@@ -31,12 +32,22 @@ const call = (toolCallId: string, change: Partial<StoredApproval> = {}): StoredA
 const keyOf = ({ scope: of, request: { toolCallId } }: StoredApproval): ApprovalKey => ({ scope: of, toolCallId });
 
 /** The contract suite of a store for approvals. Where a log has rows, `env-1` and `env-2` of the tenant `acme` exist. */
-export function describeApprovalLogContract(name: string, createLog: () => ApprovalLog | Promise<ApprovalLog>): void {
+export function describeApprovalLogContract(
+  name: string,
+  create: (limits?: ApprovalLogLimits) => LogUnderTest<ApprovalLog> | Promise<LogUnderTest<ApprovalLog>>,
+): void {
   describe(`approvals: ${name}`, () => {
     let log: ApprovalLog;
-    beforeEach(async () => {
-      log = await createLog();
-    });
+    let store: LogUnderTest<ApprovalLog>;
+    async function open(limits?: ApprovalLogLimits): Promise<void> {
+      store = await create(limits);
+      ({ log } = store);
+    }
+    const decidedAt = (time: number): StoredApproval =>
+      call(`call-${time}`, { decision: { ...decision, decidedAt: time * 1_000 } });
+    const isDecided = async (toolCallId: string): Promise<boolean> =>
+      (await log.findDecidedApproval({ scope, toolCallId })) !== null;
+    beforeEach(() => open());
 
     test("a pending request is read with everything, and no longer once it is removed", async () => {
       await log.saveApprovals([pending], []);
@@ -92,6 +103,38 @@ export function describeApprovalLogContract(name: string, createLog: () => Appro
       while (await log.pruneApprovals(9_000 + dayMs, 1));
       expect(await isStored("call-3")).toBe(false);
       expect(await log.findPendingApprovals(10)).toHaveLength(1);
+    });
+
+    test("of too many decisions the oldest are pruned, and no pending request", async () => {
+      await open({ durationMs: dayMs, maxDecisions: 3 });
+      await log.saveApprovals([...[1, 2, 3, 4, 5].map(decidedAt), call("call-9")], []);
+      while (await log.pruneApprovals(9_000, 1));
+      expect(await Promise.all([1, 2, 3, 4, 5].map((time) => isDecided(`call-${time}`)))).toEqual([
+        false,
+        false,
+        true,
+        true,
+        true,
+      ]);
+      expect(await log.findPendingApprovals(10)).toHaveLength(1);
+    });
+
+    test("a row that is removed takes its requests with it, and what is saved of it later is left out", async () => {
+      const elsewhere = { ...pending, scope: { ...scope, environmentId: "env-2" } };
+      await log.saveApprovals([pending, decidedAt(1), elsewhere], []);
+      await store.removeRow("env-1");
+      await log.saveApprovals([pending, decidedAt(2)], []);
+      expect(await log.findPendingApprovals(10)).toEqual([elsewhere]);
+      expect([await isDecided("call-1"), await isDecided("call-2")]).toEqual([false, false]);
+    });
+
+    test("times that a clock which was ahead has stored count from the start", async () => {
+      await open({ durationMs: 1_000, maxDecisions: 10 });
+      await log.saveApprovals([decidedAt(900), { ...pending, requestedAt: 900_000 }], []);
+      await store.limitTimes(10_000);
+      expect((await log.findPendingApprovals(1)).map(({ requestedAt }) => requestedAt)).toEqual([10_000]);
+      while (await log.pruneApprovals(11_000, 10));
+      expect(await isDecided("call-900")).toBe(false);
     });
   });
 }

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ChangeLimits, ChangeLog, ChangeSelection, NewChange } from "../src/index.ts";
+import type { ChangeLimits, ChangeLog, ChangeSelection, LimitsTimes, NewChange } from "../src/index.ts";
 
 const change: NewChange = {
   kind: "message",
@@ -23,9 +23,12 @@ const smallLimits: ChangeLimits = {
 };
 
 /** The contract suite of a store for changes. `createLog` receives the limits of the log. */
-export function describeChangeLogContract(name: string, createLog: (limits: ChangeLimits) => ChangeLog): void {
+export function describeChangeLogContract(
+  name: string,
+  createLog: (limits: ChangeLimits) => ChangeLog & LimitsTimes,
+): void {
   describe(`changes: ${name}`, () => {
-    let log: ChangeLog;
+    let log: ChangeLog & LimitsTimes;
     beforeEach(() => {
       log = createLog(smallLimits);
     });
@@ -127,6 +130,32 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       });
       expect((await log.readChanges(everything)).changes).toEqual([]);
       expect(await log.appendChanges([change], 20)).toBe(3);
+    });
+
+    test("times that a clock which was ahead has stored count from the start", async () => {
+      await log.appendChanges([change], 900_000);
+      await log.limitTimes(10_000);
+      expect((await log.readChanges(everything)).changes.map(({ storedAt }) => storedAt)).toEqual([10_000]);
+      while (await log.pruneChanges(10_999, 10));
+      expect((await log.readChanges(everything)).changes).toHaveLength(1);
+      while (await log.pruneChanges(11_000, 10));
+      expect((await log.readChanges(everything)).changes).toEqual([]);
+    });
+
+    test("a change among many of others is found, and nothing is left over behind it", async () => {
+      log = createLog({ ...smallLimits, events: { durationMs: 1_000, maxSize: 10_000_000 } });
+      for (let batch = 0; batch < 13; batch += 1) await log.appendChanges(numbered(100, { tenant: "other" }), 10);
+      await log.appendChanges([{ ...change, deviceId: "device-b" }], 10);
+      for (let batch = 0; batch < 3; batch += 1) await log.appendChanges(numbered(100, { tenant: "other" }), 10);
+      const found: number[] = [];
+      let page = await log.readChanges({ ...everything, deviceIds: ["device-b"] });
+      for (;;) {
+        found.push(...page.changes.map(({ position }) => position));
+        if (!page.hasMore) break;
+        page = await log.readChanges({ ...everything, deviceIds: ["device-b"], after: page.through });
+      }
+      expect(found).toEqual([1_301]);
+      expect(page.through).toBe(1_601);
     });
 
     test("a recording replaces the earlier one of its tenant", async () => {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { MessageLog, MessageState, StoredMessage } from "../src/index.ts";
+import type { MessageLog, MessageLogLimits, MessageState, StoredMessage } from "../src/index.ts";
+import type { LogUnderTest } from "./support/log-under-test.ts";
 
 const dayMs = 24 * 3_600_000;
 
@@ -20,6 +21,16 @@ const message: StoredMessage = {
   updatedAt: 2_000,
 };
 
+const unlimited: MessageLogLimits = { durationMs: 1e12, maxPerRow: 1e6, maxMessages: 1e6, maxReplies: 1e9 };
+
+const numbered = (count: number, change: Partial<StoredMessage> = {}): StoredMessage[] =>
+  Array.from({ length: count }, (_, index) => ({
+    ...message,
+    ...change,
+    messageId: `m-${index}`,
+    sentAt: 5_000 + index,
+  }));
+
 const inState = (state: MessageState, change: Partial<StoredMessage> = {}): StoredMessage => ({
   ...message,
   status: { ...message.status, state },
@@ -27,12 +38,20 @@ const inState = (state: MessageState, change: Partial<StoredMessage> = {}): Stor
 });
 
 /** The contract suite of a store for the statuses of messages. Where a log has rows, `env-1` and `env-2` exist. */
-export function describeMessageLogContract(name: string, createLog: () => MessageLog | Promise<MessageLog>): void {
+export function describeMessageLogContract(
+  name: string,
+  create: (limits?: MessageLogLimits) => LogUnderTest<MessageLog> | Promise<LogUnderTest<MessageLog>>,
+): void {
   describe(`statuses of messages: ${name}`, () => {
     let log: MessageLog;
-    beforeEach(async () => {
-      log = await createLog();
-    });
+    let store: LogUnderTest<MessageLog>;
+    async function open(limits?: Partial<MessageLogLimits>): Promise<void> {
+      store = await create(limits && { ...unlimited, ...limits });
+      ({ log } = store);
+    }
+    const isStored = async (messageId: string): Promise<boolean> =>
+      (await log.readMessages("env-1", messageId, 1)).length === 1;
+    beforeEach(() => open());
 
     test("a saved message is read with everything, and saving it again replaces its status", async () => {
       await log.saveMessages([inState("running", { status: { ...message.status, state: "running", reply: null } })]);
@@ -75,20 +94,67 @@ export function describeMessageLogContract(name: string, createLog: () => Messag
       expect(left.map((found) => found.length)).toEqual([0, 0, 0, 1]);
     });
 
-    test("of a row with more than 10,000 messages the oldest are pruned, and no other row's", async () => {
-      const many = Array.from({ length: 10_003 }, (_, index) => ({
-        ...message,
-        messageId: `m-${index}`,
-        sentAt: 5_000 + index,
-      }));
-      await log.saveMessages(many);
+    test("of a row with too many messages the oldest are pruned, and no other row's", async () => {
+      await open({ maxPerRow: 50 });
+      await log.saveMessages(numbered(53));
       await log.saveMessages([{ ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
-      while (await log.pruneMessages(100_000, 200));
-      const counts = await Promise.all(
-        ["m-0", "m-2", "m-3", "m-10002"].map(async (id) => (await log.readMessages("env-1", id, 1)).length),
-      );
-      expect(counts).toEqual([0, 0, 1, 1]);
+      while (await log.pruneMessages(100_000, 20));
+      expect(await Promise.all(["m-0", "m-2", "m-3", "m-52"].map(isStored))).toEqual([false, false, true, true]);
       expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
+    });
+
+    test("of too many messages of all rows the oldest are pruned", async () => {
+      await open({ maxMessages: 50 });
+      const elsewhere = { ...message.scope, environmentId: "env-2" };
+      await log.saveMessages(
+        [1, 2, 3].map((sentAt) => ({ ...message, scope: elsewhere, messageId: `${sentAt}`, sentAt })),
+      );
+      await log.saveMessages(numbered(48));
+      while (await log.pruneMessages(100_000, 2));
+      const left = await Promise.all(["1", "2", "3"].map((id) => log.readMessages("env-2", id, 1)));
+      expect(left.map((found) => found.length)).toEqual([0, 1, 1]);
+      expect(await Promise.all(["m-0", "m-47"].map(isStored))).toEqual([true, true]);
+    });
+
+    test("messages are pruned, the oldest first, until their texts are short enough, also after a text was replaced", async () => {
+      await open({ maxReplies: 1_000 });
+      const reply = { text: "x".repeat(100), isTruncated: false };
+      const long = numbered(30, { status: { ...message.status, reply } });
+      await log.saveMessages(long);
+      await log.saveMessages(long.slice(20).map((one) => ({ ...one, status: { ...one.status, reply: null } })));
+      while (await log.pruneMessages(100_000, 5));
+      expect(await Promise.all(["m-4", "m-10", "m-19", "m-29"].map(isStored))).toEqual([false, true, true, true]);
+    });
+
+    test("a row that is removed takes its messages with it, and what is saved of it later is left out", async () => {
+      await log.saveMessages([...numbered(3), { ...message, scope: { ...message.scope, environmentId: "env-2" } }]);
+      await store.removeRow("env-1");
+      await log.saveMessages(numbered(2));
+      expect(await isStored("m-0")).toBe(false);
+      expect(await log.findOpenMessages("env-1", 10)).toEqual([]);
+      expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
+    });
+
+    test("times that a clock which was ahead has stored count from the start", async () => {
+      await open({ durationMs: 1_000 });
+      await log.saveMessages([inState("sent", { sentAt: 900_000 })]);
+      await store.limitTimes(10_000);
+      expect((await log.findOpenMessages("env-1", 1)).map(({ sentAt }) => sentAt)).toEqual([10_000]);
+      while (await log.pruneMessages(11_000, 10));
+      expect(await isStored("m-1")).toBe(false);
+    });
+
+    test("ids and texts of every kind are read as they were saved", async () => {
+      const strange = ['"],["', "\\", "ä\u0001\n", "emoji 🙂", ""];
+      const scopes = strange.map((text) => ({ environmentId: "env-1", agentId: text, conversationId: text }));
+      const all = scopes.map((scope, index) => ({ ...message, scope, sentAt: 9_000 - index }));
+      await log.saveMessages([
+        ...all,
+        { ...message, messageId: 'm-1","a' },
+        { ...message, messageId: "m-1", scope: { ...message.scope, environmentId: "env-2" } },
+      ]);
+      expect(await log.readMessages("env-1", "m-1", 10)).toEqual(all);
+      expect(await log.readMessages("env-1", 'm-1","a', 10)).toHaveLength(1);
     });
   });
 }

@@ -12,9 +12,15 @@ afterAll(() => rmSync(directory, { recursive: true }));
 let files = 0;
 const newFile = (): string => join(directory, `${(files += 1)}.sqlite`);
 
-describeStoreContract("SQLite in memory", () => createSqliteEnvironmentStore(openSqlite(":memory:")));
-describeChangeLogContract("SQLite", (limits) => createSqliteEnvironmentStore(openSqlite(":memory:"), { limits }));
-describeStoreContract("SQLite in a file", () => createSqliteEnvironmentStore(openSqlite(newFile())));
+describeStoreContract("SQLite in memory", (limits = {}) =>
+  createSqliteEnvironmentStore(openSqlite(":memory:"), { limits }),
+);
+describeChangeLogContract("SQLite", (changes) =>
+  createSqliteEnvironmentStore(openSqlite(":memory:"), { limits: { changes } }),
+);
+describeStoreContract("SQLite in a file", (limits = {}) =>
+  createSqliteEnvironmentStore(openSqlite(newFile()), { limits }),
+);
 
 test("tables of a newer version are refused and not changed", () => {
   const database = openSqlite(":memory:");

@@ -1,22 +1,31 @@
 import type { Enrolment, EnvironmentStore } from "../src/index.ts";
+import type { EnvironmentStoreLimits } from "../src/sqlite.ts";
 import { describeApprovalLogContract } from "./approval-log-contract.ts";
 import { describeDeliveryLogContract } from "./delivery-log-contract.ts";
 import { describeDevicesContract } from "./devices-contract.ts";
 import { describeMessageLogContract } from "./message-log-contract.ts";
 import { describeRowsContract } from "./rows-contract.ts";
+import type { LogUnderTest } from "./support/log-under-test.ts";
 
 /** The contract suite of the store port. */
-export function describeStoreContract(name: string, createStore: () => EnvironmentStore): void {
+export function describeStoreContract(
+  name: string,
+  createStore: (limits?: EnvironmentStoreLimits) => EnvironmentStore,
+): void {
   describeRowsContract(name, createStore);
   describeDevicesContract(name, createStore);
   describeDeliveryLogContract(name, createStore);
-  const createWithRows = async (): Promise<EnvironmentStore> => {
-    const store = createStore();
+  const createWithRows = async (limits: EnvironmentStoreLimits): Promise<LogUnderTest<EnvironmentStore>> => {
+    const store = createStore(limits);
     for (const environmentId of ["env-1", "env-2"]) await store.enrol(enrolmentOf(environmentId));
-    return store;
+    return {
+      log: store,
+      removeRow: (environmentId) => store.removeEnvironments([environmentId]),
+      limitTimes: store.limitTimes,
+    };
   };
-  describeMessageLogContract(name, createWithRows);
-  describeApprovalLogContract(name, createWithRows);
+  describeMessageLogContract(name, (messages) => createWithRows(messages === undefined ? {} : { messages }));
+  describeApprovalLogContract(name, (approvals) => createWithRows(approvals === undefined ? {} : { approvals }));
 }
 
 function enrolmentOf(environmentId: string): Enrolment {

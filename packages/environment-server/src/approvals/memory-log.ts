@@ -1,8 +1,14 @@
-import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.ts";
-import { maxStoredDecisions, retentionMs } from "../limits.ts";
+import type { ApprovalKey, ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
+import { approvalLogLimits } from "../limits.ts";
+import { createRemovedRows } from "../logs/removed-rows.ts";
+import type { SeparateApprovalLog } from "../logs/separate.ts";
 
-/** Creates an {@link ApprovalLog} that lasts as long as the process. */
-export function createMemoryApprovalLog(): ApprovalLog {
+/** Creates a {@link SeparateApprovalLog} that lasts as long as the process. */
+export function createMemoryApprovalLog({
+  durationMs,
+  maxDecisions,
+}: ApprovalLogLimits = approvalLogLimits): SeparateApprovalLog {
+  const removedRows = createRemovedRows();
   const approvals = new Map<string, StoredApproval>();
 
   const decided = (): StoredApproval[] =>
@@ -16,7 +22,9 @@ export function createMemoryApprovalLog(): ApprovalLog {
         const text = keyText(key);
         if (approvals.get(text)?.decision === null) approvals.delete(text);
       }
-      for (const approval of saved) approvals.set(keyText(keyOf(approval)), withoutDecidedInput(approval));
+      for (const approval of saved)
+        if (!removedRows.has(approval.scope.environmentId))
+          approvals.set(keyText(keyOf(approval)), withoutDecidedInput(approval));
     },
     async findPendingApprovals(limit) {
       const pending = [...approvals.values()].filter(({ decision }) => decision === null);
@@ -28,16 +36,32 @@ export function createMemoryApprovalLog(): ApprovalLog {
     },
     async pruneApprovals(nowMs, limit) {
       const all = decided();
-      const old = all.filter((approval) => decidedAt(approval) <= nowMs - retentionMs).length;
-      const excess = Math.max(old, all.length - maxStoredDecisions);
+      const old = all.filter((approval) => decidedAt(approval) <= nowMs - durationMs).length;
+      const excess = Math.max(old, all.length - maxDecisions);
       for (const approval of all.slice(0, Math.min(excess, limit))) approvals.delete(keyText(keyOf(approval)));
       return excess >= limit;
+    },
+    async removeRows(environmentIds) {
+      removedRows.add(environmentIds);
+      for (const [text, { scope }] of approvals) if (removedRows.has(scope.environmentId)) approvals.delete(text);
+    },
+    async limitTimes(nowMs) {
+      for (const [text, approval] of approvals) approvals.set(text, limitApproval(approval, nowMs));
     },
   };
 }
 
 function withoutDecidedInput(approval: StoredApproval): StoredApproval {
   return approval.decision === null ? approval : { ...approval, request: { ...approval.request, input: null } };
+}
+
+function limitApproval(approval: StoredApproval, nowMs: number): StoredApproval {
+  const { requestedAt, decision } = approval;
+  return {
+    ...approval,
+    requestedAt: Math.min(requestedAt, nowMs),
+    decision: decision && { ...decision, decidedAt: Math.min(decision.decidedAt, nowMs) },
+  };
 }
 
 function decidedAt({ decision }: StoredApproval): number {

@@ -1,6 +1,5 @@
 import {
   type ChangeLimits,
-  type ChangeLog,
   type ChangePage,
   type ChangeRecording,
   type ChangeSelection,
@@ -8,9 +7,10 @@ import {
   type StoredChange,
 } from "../change-log.ts";
 import { changeLimits, changePageLimits } from "../limits.ts";
+import type { SeparateChangeLog } from "../logs/separate.ts";
 
-/** Creates a {@link ChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
-export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): ChangeLog {
+/** Creates a {@link SeparateChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
+export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): SeparateChangeLog {
   let state = { epoch, lastPosition: 0, removedThrough: 0, outputRemovedThrough: 0 };
   const recordings = new Map<string, ChangeRecording>();
   const logs = { events: new Map<number, StoredChange>(), output: new Map<number, StoredChange>() };
@@ -55,16 +55,7 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
         .filter((change) => change.tenant === tenant && change.position > after)
         .filter((change) => deviceIds === null || deviceIds.includes(change.deviceId))
         .toSorted((left, right) => left.position - right.position);
-      const changes: StoredChange[] = [];
-      let size = 0;
-      for (const change of all) {
-        size += sizeOfChange(change);
-        if (changes.length >= changePageLimits.changes || (changes.length > 0 && size > changePageLimits.size)) break;
-        changes.push(change);
-      }
-      const hasMore = changes.length < all.length;
-      const through = hasMore ? (changes.at(-1)?.position ?? after) : Math.max(after, state.lastPosition);
-      return { changes, through, hasMore };
+      return toPage(all, after, state.lastPosition);
     },
     readChangeLog: () => Promise.resolve(state),
     async restartChangeLog(next) {
@@ -87,5 +78,24 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
       for (const { tenant, untilMs } of recordings.values()) if (untilMs <= nowMs) recordings.delete(tenant);
       return removed >= limit;
     },
+    async limitTimes(nowMs) {
+      for (const log of Object.values(logs))
+        for (const [position, change] of log)
+          if (change.storedAt > nowMs) log.set(position, { ...change, storedAt: nowMs });
+    },
   };
+}
+
+/** The first changes of those that match. */
+function toPage(all: readonly StoredChange[], after: number, lastPosition: number): ChangePage {
+  const changes: StoredChange[] = [];
+  let size = 0;
+  for (const change of all) {
+    size += sizeOfChange(change);
+    if (changes.length >= changePageLimits.changes || (changes.length > 0 && size > changePageLimits.size)) break;
+    changes.push(change);
+  }
+  const hasMore = changes.length < all.length;
+  const through = hasMore ? (changes.at(-1)?.position ?? after) : Math.max(after, lastPosition);
+  return { changes, through, hasMore };
 }

@@ -1,7 +1,7 @@
 import { sha256Hex } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import type { ChangeLog, ChangeLogState, StoredChange } from "../change-log.ts";
+import { type ChangeLog, type ChangeLogState, ChangesLostError, type StoredChange } from "../change-log.ts";
 import type { EnvironmentServerEvent } from "../events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
 import { createMemoryChangeLog } from "./memory-log.ts";
@@ -17,7 +17,7 @@ const change: NotedChange = {
 function setUp({ failsToRecord = false } = {}) {
   const clock = createVirtualClock();
   const memory = createMemoryChangeLog("0123456789abcdef");
-  const state = { fails: false, batches: [] as number[] };
+  const state = { failure: null as Error | null, batches: [] as number[] };
   let mustFail = failsToRecord;
   const log: ChangeLog = {
     ...memory,
@@ -29,7 +29,7 @@ function setUp({ failsToRecord = false } = {}) {
       await memory.saveRecording(recording);
     },
     async appendChanges(changes, nowMs) {
-      if (state.fails) throw new Error("the disk is full");
+      if (state.failure !== null) throw state.failure;
       state.batches.push(changes.length);
       await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
       return memory.appendChanges(changes, nowMs);
@@ -101,11 +101,11 @@ test("a recording that cannot be stored is not kept, and the next one waits unti
 test("while the store fails, changes wait and then are stored in their order", async () => {
   const { clock, state, stored, lost, events, recorder } = setUp();
   await recorder.keep("acme", false);
-  state.fails = true;
+  state.failure = new Error("the disk is full");
   recorder.note({ ...change, data: { n: 1 } });
   await clock.advance(3 * changeRetryMs);
   recorder.note({ ...change, data: { n: 2 } });
-  state.fails = false;
+  state.failure = null;
   await clock.advance(2 * changeRetryMs);
   expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
   expect(lost).toEqual([]);
@@ -118,16 +118,32 @@ test("when too many changes wait they are lost, and the log begins another serie
   recorder.note(change);
   await clock.advance(30);
   const { epoch } = await memory.readChangeLog();
-  state.fails = true;
+  state.failure = new Error("the disk is full");
   const text = "x".repeat(1_048_576);
   for (let size = 0; size <= maxPendingChanges; size += text.length) recorder.note({ ...change, data: { text } });
   await clock.advance(changeRetryMs);
-  state.fails = false;
+  state.failure = null;
   recorder.note({ ...change, data: { n: 2 } });
   await clock.advance(2 * changeRetryMs);
   expect(lost).toHaveLength(1);
   expect(lost[0]?.epoch).not.toBe(epoch);
   expect(stored.at(-1)?.data).toBe('{"n":2}');
+});
+
+test("when the log has lost changes that it had confirmed, it begins another series of positions, and what waited is stored", async () => {
+  const { clock, memory, state, stored, lost, recorder } = setUp();
+  await recorder.keep("acme", false);
+  recorder.note({ ...change, data: { n: 1 } });
+  await clock.advance(30);
+  const { epoch } = await memory.readChangeLog();
+  state.failure = new ChangesLostError("gone");
+  recorder.note({ ...change, data: { n: 2 } });
+  await clock.advance(1);
+  state.failure = null;
+  await clock.advance(2 * changeRetryMs);
+  expect(lost).toHaveLength(1);
+  expect(lost[0]?.epoch).not.toBe(epoch);
+  expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
 });
 
 test("closing stores what was noted", async () => {

@@ -4,13 +4,14 @@
  * store fails, changes wait; when too many wait they are lost, and every reader is told so.
  */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type {
-  ChangeLog,
-  ChangeLogState,
-  ChangeRecording,
-  ChangeSubject,
-  NewChange,
-  StoredChange,
+import {
+  type ChangeLog,
+  type ChangeLogState,
+  type ChangeRecording,
+  ChangesLostError,
+  type ChangeSubject,
+  type NewChange,
+  type StoredChange,
 } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { changeLimits, changeRetryMs, maxPendingChanges } from "../limits.ts";
@@ -109,6 +110,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
         await store(batch);
       } catch (cause) {
         emit({ type: "store_failed", operation: "appendChanges", cause });
+        if (cause instanceof ChangesLostError) hasLost = true;
         if (isClosed) return;
         [waiting, waitingSize] = [[...batch, ...waiting], size + waitingSize];
         limitWaiting();

@@ -1,10 +1,18 @@
-import { maxStoredMessages, maxStoredPerRow, maxStoredReplies, messageRetentionMs } from "../limits.ts";
-import type { MessageLog, StoredMessage } from "../message-log.ts";
+import { messageLogLimits } from "../limits.ts";
+import { createRemovedRows } from "../logs/removed-rows.ts";
+import type { SeparateMessageLog } from "../logs/separate.ts";
+import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
 import { isEnd } from "./status.ts";
 
-/** Creates a {@link MessageLog} that lasts as long as the process. */
-export function createMemoryMessageLog(): MessageLog {
+/** Creates a {@link SeparateMessageLog} that lasts as long as the process. */
+export function createMemoryMessageLog({
+  durationMs,
+  maxPerRow,
+  maxMessages,
+  maxReplies,
+}: MessageLogLimits = messageLogLimits): SeparateMessageLog {
   const messages = new Map<string, StoredMessage>();
+  const removedRows = createRemovedRows();
 
   const ofRow = (environmentId: string): StoredMessage[] =>
     latestFirst([...messages.values()].filter(({ scope }) => scope.environmentId === environmentId));
@@ -18,7 +26,8 @@ export function createMemoryMessageLog(): MessageLog {
 
   return {
     async saveMessages(saved) {
-      for (const message of saved) messages.set(keyOf(message), message);
+      for (const message of saved)
+        if (!removedRows.has(message.scope.environmentId)) messages.set(keyOf(message), message);
     },
     async readMessages(environmentId, messageId, limit) {
       return ofRow(environmentId)
@@ -31,19 +40,26 @@ export function createMemoryMessageLog(): MessageLog {
         .slice(0, limit);
     },
     async pruneMessages(nowMs, limit) {
-      const old = [...messages.values()].filter(({ sentAt }) => sentAt <= nowMs - messageRetentionMs);
+      const old = [...messages.values()].filter(({ sentAt }) => sentAt <= nowMs - durationMs);
       let mayBeMore = removeOldest(old, old.length, limit);
       const counts = new Map<string, number>();
       for (const { scope } of messages.values())
         counts.set(scope.environmentId, (counts.get(scope.environmentId) ?? 0) + 1);
       for (const [environmentId, count] of counts) {
-        if (count > maxStoredPerRow)
-          mayBeMore = removeOldest(ofRow(environmentId), count - maxStoredPerRow, limit) || mayBeMore;
+        if (count > maxPerRow) mayBeMore = removeOldest(ofRow(environmentId), count - maxPerRow, limit) || mayBeMore;
       }
       const all = [...messages.values()];
       const length = all.reduce((sum, { status }) => sum + (status.reply?.text.length ?? 0), 0);
-      const excess = Math.max(all.length - maxStoredMessages, length > maxStoredReplies ? limit : 0);
+      const excess = Math.max(all.length - maxMessages, length > maxReplies ? limit : 0);
       return removeOldest(all, excess, limit) || mayBeMore;
+    },
+    async removeRows(environmentIds) {
+      removedRows.add(environmentIds);
+      for (const [key, { scope }] of messages) if (removedRows.has(scope.environmentId)) messages.delete(key);
+    },
+    async limitTimes(nowMs) {
+      for (const [key, message] of messages)
+        if (message.sentAt > nowMs) messages.set(key, { ...message, sentAt: nowMs });
     },
   };
 }

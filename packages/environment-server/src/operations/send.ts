@@ -24,7 +24,7 @@ import {
 } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
-import { lockedResponse } from "../patient-store.ts";
+import { unavailableResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../dialects/build.ts";
@@ -97,7 +97,7 @@ export async function sendMessage(
     if (response.status !== 200) break;
     deliveredCount += 1;
     await awaitRequest(context, next, begun.send.scope);
-    response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessLocked);
+    response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessUnavailable);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
@@ -122,8 +122,8 @@ function enqueue(send: Send): Promise<Dispatch> {
   });
 }
 
-function passOnUnlessLocked(cause: unknown): PlainResponse {
-  const response = lockedResponse(cause);
+function passOnUnlessUnavailable(cause: unknown): PlainResponse {
+  const response = unavailableResponse(cause);
   if (response === null) throw cause;
   return response;
 }

@@ -1,7 +1,13 @@
 /** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
-import type { ApprovalExpiry, ApprovalLog, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
-import { maxStoredDecisions, retentionMs } from "../limits.ts";
+import type {
+  ApprovalExpiry,
+  ApprovalLog,
+  ApprovalLogLimits,
+  ApprovalRequest,
+  Decision,
+  StoredApproval,
+} from "../approval-log.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
 
 const columns =
@@ -10,7 +16,11 @@ const withTenant = columns.replaceAll(/\w+/g, "approval.$&").concat(", environme
 const key = "environment_id = ? AND tool_call_id = ? AND agent_id = ? AND conversation_id = ?";
 
 /** Creates an {@link ApprovalLog}. */
-export function createSqliteApprovalLog(database: SqliteDatabase, commit: CommitChange): ApprovalLog {
+export function createSqliteApprovalLog(
+  database: SqliteDatabase,
+  commit: CommitChange,
+  { durationMs, maxDecisions }: ApprovalLogLimits,
+): ApprovalLog {
   const save = database.prepare(`
     INSERT INTO environment_approval (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
@@ -60,8 +70,8 @@ export function createSqliteApprovalLog(database: SqliteDatabase, commit: Commit
     pruneApprovals: (nowMs, limit) =>
       commit(
         () => {
-          if (removeOld.run(nowMs - retentionMs, limit).changes >= limit) return true;
-          const excess = findFirstExcess.get(maxStoredDecisions);
+          if (removeOld.run(nowMs - durationMs, limit).changes >= limit) return true;
+          const excess = findFirstExcess.get(maxDecisions);
           return excess !== undefined && removeOld.run(readInteger(excess, "decided_at"), limit).changes >= limit;
         },
         { rows: limit },

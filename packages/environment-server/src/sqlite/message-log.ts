@@ -1,14 +1,17 @@
 /** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
-import { maxStoredMessages, maxStoredPerRow, maxStoredReplies, messageRetentionMs } from "../limits.ts";
-import type { MessageLog, MessageState, MessageStatus, StoredMessage } from "../message-log.ts";
+import type { MessageLog, MessageLogLimits, MessageState, MessageStatus, StoredMessage } from "../message-log.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
 
 const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
 
 /** Creates a {@link MessageLog}. */
-export function createSqliteMessageLog(database: SqliteDatabase, commit: CommitChange): MessageLog {
+export function createSqliteMessageLog(
+  database: SqliteDatabase,
+  commit: CommitChange,
+  limits: MessageLogLimits,
+): MessageLog {
   const save = database.prepare(`
     INSERT INTO environment_message_status (${columns}) SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
     WHERE EXISTS (SELECT 1 FROM environment WHERE id = ?)
@@ -38,19 +41,23 @@ export function createSqliteMessageLog(database: SqliteDatabase, commit: CommitC
       ),
     readMessages: async (environmentId, messageId, limit) => read.all(environmentId, messageId, limit).map(readMessage),
     findOpenMessages: async (environmentId, limit) => findOpen.all(environmentId, limit).map(readMessage),
-    pruneMessages: preparePrune(database, commit),
+    pruneMessages: preparePrune(database, commit, limits),
   };
 }
 
-function preparePrune(database: SqliteDatabase, commit: CommitChange): MessageLog["pruneMessages"] {
+function preparePrune(
+  database: SqliteDatabase,
+  commit: CommitChange,
+  { durationMs, maxPerRow, maxMessages, maxReplies }: MessageLogLimits,
+): MessageLog["pruneMessages"] {
   const removeWhere = (condition: string): SqliteStatement =>
     database.prepare(`DELETE FROM environment_message_status WHERE rowid IN (
       SELECT rowid FROM environment_message_status WHERE ${condition} ORDER BY sent_at LIMIT ?)`);
   const removeOlder = removeWhere("sent_at <= ?");
   const removeOfRow = removeWhere("environment_id = ?");
-  // The number is that of the index.
+  // By default the number is that of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
-    WHERE messages > ${maxStoredPerRow} AND environment_id > '' LIMIT 1`);
+    WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
   // Rows are numbered as they are added, and the oldest are removed first.
   const findFirst = database.prepare("SELECT coalesce(min(rowid), 0) AS number FROM environment_message_status");
   const findLast = database.prepare("SELECT coalesce(max(rowid), 0) AS number FROM environment_message_status");
@@ -61,17 +68,17 @@ function preparePrune(database: SqliteDatabase, commit: CommitChange): MessageLo
   return (nowMs, limit) =>
     commit(
       () => {
-        if (removeOlder.run(nowMs - messageRetentionMs, limit).changes >= limit) return true;
+        if (removeOlder.run(nowMs - durationMs, limit).changes >= limit) return true;
         const full = findFullRow.get();
         if (full !== undefined) {
-          const excess = readInteger(full, "messages") - maxStoredPerRow;
+          const excess = readInteger(full, "messages") - maxPerRow;
           removeOfRow.run(readText(full, "environment_id"), Math.min(excess, limit));
           return true;
         }
         const count = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
-        const isTooLong = readInteger(countCharacters.get(), "characters") > maxStoredReplies;
-        if (count <= maxStoredMessages && !isTooLong) return false;
-        return removeOlder.run(nowMs, isTooLong ? limit : Math.min(count - maxStoredMessages, limit)).changes > 0;
+        const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
+        if (count <= maxMessages && !isTooLong) return false;
+        return removeOlder.run(nowMs, isTooLong ? limit : Math.min(count - maxMessages, limit)).changes > 0;
       },
       { rows: limit },
     );

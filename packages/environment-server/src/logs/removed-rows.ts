@@ -1,0 +1,23 @@
+/** Removed rows that a log in memory remembers. The oldest are forgotten first. */
+const maxRemovedRows = 10_000;
+
+/** The rows that were removed lately, for a log in memory. Ids of rows are never used again. */
+export interface RemovedRows {
+  add(environmentIds: readonly string[]): void;
+  has(environmentId: string): boolean;
+}
+
+/** Creates {@link RemovedRows}. */
+export function createRemovedRows(): RemovedRows {
+  const ids = new Set<string>();
+  return {
+    add(environmentIds) {
+      for (const id of environmentIds) ids.add(id);
+      for (const oldest of ids) {
+        if (ids.size <= maxRemovedRows) break;
+        ids.delete(oldest);
+      }
+    },
+    has: (environmentId) => ids.has(environmentId),
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * Logs that are kept outside of the store of the rows, such as in Valkey or in memory, while the rows are in SQLite. That store
+ * removes what belongs to a row together with the row; a separate log has to be told.
+ */
+import type { ApprovalLog } from "../approval-log.ts";
+import type { ChangeLog } from "../change-log.ts";
+import type { MessageLog } from "../message-log.ts";
+import type { EnvironmentStore } from "../ports.ts";
+
+/** Moves stored times as {@link EnvironmentStore.limitTimes} does. */
+export interface LimitsTimes {
+  limitTimes(nowMs: number): Promise<void>;
+}
+
+/** What a log needs that is not in the store of the rows. */
+export interface SeparateLog extends LimitsTimes {
+  /**
+   * Removes what is stored of rows that no longer exist. What is saved of them for a while after that is left out, because a write
+   * can be on its way.
+   */
+  removeRows(environmentIds: readonly string[]): Promise<void>;
+}
+
+/** A {@link MessageLog} that is not in the store of the rows. */
+export type SeparateMessageLog = MessageLog & SeparateLog;
+
+/** An {@link ApprovalLog} that is not in the store of the rows. */
+export type SeparateApprovalLog = ApprovalLog & SeparateLog;
+
+/** A {@link ChangeLog} that is not in the store of the rows. Changes of a row stay when the row is removed, because its removal is one. */
+export type SeparateChangeLog = ChangeLog & LimitsTimes;
+
+/** Logs that replace those of a store. The others stay in the store. */
+export interface SeparateLogs {
+  readonly messages?: SeparateMessageLog;
+  readonly approvals?: SeparateApprovalLog;
+  readonly changes?: SeparateChangeLog;
+}
+
+/** Removed rows that a log could not forget, of which it is told again. The oldest are dropped first, and go with their retention. */
+const maxOwedRows = 10_000;
+
+/**
+ * Creates a store that keeps rows and message ids in `store`, and messages, approvals or changes in other logs. When rows are removed, the
+ * logs forget them. A log that fails then does not undo the removal: it is told again before it is pruned.
+ */
+export function withSeparateLogs(
+  store: EnvironmentStore,
+  { messages, approvals, changes }: SeparateLogs,
+): EnvironmentStore {
+  const followers = [messages, approvals].filter((log) => log !== undefined).map(createFollower);
+  const logs: readonly LimitsTimes[] = [messages, approvals, changes].filter((log) => log !== undefined);
+  const forget = async (environmentIds: readonly string[]): Promise<void> => {
+    if (environmentIds.length > 0) await Promise.all(followers.map((follower) => follower.forget(environmentIds)));
+  };
+  const forgetOwed = async (): Promise<void> => {
+    for (const follower of followers) await follower.forgetOwed();
+  };
+  return {
+    ...store,
+    ...(messages !== undefined && pickMessages(messages)),
+    ...(approvals !== undefined && pickApprovals(approvals)),
+    ...(changes !== undefined && pickChanges(changes)),
+    async prune(nowMs, limit) {
+      const mayBeMore = await store.prune(nowMs, limit);
+      await forgetOwed();
+      return mayBeMore;
+    },
+    async removeEnvironments(environmentIds) {
+      await store.removeEnvironments(environmentIds);
+      await forget(environmentIds);
+    },
+    async removeDevice(...values) {
+      const rows = await store.removeDevice(...values);
+      await forget((rows ?? []).map(({ id }) => id));
+      return rows;
+    },
+    async limitTimes(nowMs) {
+      await store.limitTimes(nowMs);
+      await Promise.all(logs.map((log) => log.limitTimes(nowMs)));
+    },
+  };
+}
+
+/** Makes a log forget removed rows, and remembers those that it could not forget. */
+function createFollower(log: SeparateLog) {
+  const owed = new Set<string>();
+
+  async function forgetOwed(): Promise<void> {
+    const environmentIds = [...owed];
+    if (environmentIds.length === 0) return;
+    await log.removeRows(environmentIds);
+    for (const environmentId of environmentIds) owed.delete(environmentId);
+  }
+
+  return {
+    /** Rejects when the log fails. */
+    forgetOwed,
+    /** Never rejects. */
+    async forget(environmentIds: readonly string[]): Promise<void> {
+      for (const environmentId of environmentIds) owed.add(environmentId);
+      for (const oldest of owed) {
+        if (owed.size <= maxOwedRows) break;
+        owed.delete(oldest);
+      }
+      await forgetOwed().catch(() => undefined);
+    },
+  };
+}
+
+function pickMessages({ saveMessages, readMessages, findOpenMessages, pruneMessages }: MessageLog): MessageLog {
+  return { saveMessages, readMessages, findOpenMessages, pruneMessages };
+}
+
+function pickApprovals(log: ApprovalLog): ApprovalLog {
+  const { saveApprovals, findPendingApprovals, findDecidedApproval, pruneApprovals } = log;
+  return { saveApprovals, findPendingApprovals, findDecidedApproval, pruneApprovals };
+}
+
+function pickChanges(log: ChangeLog): ChangeLog {
+  const { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges } =
+    log;
+  return { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges };
+}

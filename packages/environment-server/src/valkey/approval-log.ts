@@ -1,0 +1,138 @@
+/**
+ * {@link ApprovalLog} in Valkey or Redis. One sorted set has the pending requests by the time of the request, another one the decided ones
+ * by the time of the decision; a hash has them as JSON.
+ */
+import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
+import type { ApprovalKey, ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
+import { approvalLogLimits } from "../limits.ts";
+import type { SeparateApprovalLog } from "../logs/separate.ts";
+import {
+  beginningOf,
+  createRunScript,
+  entriesPerScript,
+  readRows,
+  repeatScript,
+  rowPrelude,
+  rowText,
+  type ValkeyLogOptions,
+} from "./scripts.ts";
+
+/**
+ * Creates a {@link SeparateApprovalLog}. Its promises reject with a `ValkeyError` while the server does not respond. The server must keep
+ * what it confirms: `appendonly yes` and `maxmemory-policy noeviction`.
+ */
+export function createValkeyApprovalLog(
+  connection: ValkeyConnection,
+  { limits = approvalLogLimits, ...options }: ValkeyLogOptions<ApprovalLogLimits> = {},
+): SeparateApprovalLog {
+  const run = createRunScript(connection, "approvals", options);
+  return {
+    async saveApprovals(saved, removed) {
+      if (saved.length + removed.length === 0) return;
+      await run(saveScript, [removed.length, ...removed.map(entryOf), ...saved.flatMap(writeApproval)]);
+    },
+    findPendingApprovals: async (limit) => readApprovals(await run(findPendingScript, [limit])),
+    findDecidedApproval: async (key) => readApprovals(await run(findDecidedScript, [entryOf(key)]))[0] ?? null,
+    pruneApprovals: async (nowMs, limit) =>
+      (await run(pruneScript, [nowMs - limits.durationMs, limit, limits.maxDecisions])) === 1,
+    async removeRows(environmentIds) {
+      for (const id of environmentIds)
+        await repeatScript(() => run(removeRowScript, [rowText(id), beginningOf(id), entriesPerScript]));
+    },
+    limitTimes: (nowMs) => repeatScript(() => run(limitTimesScript, [nowMs, entriesPerScript])),
+  };
+}
+
+function entryOf({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
+  return JSON.stringify([environmentId, toolCallId, agentId, conversationId]);
+}
+
+function writeApproval(approval: StoredApproval): readonly (string | number)[] {
+  const { scope, request, requestedAt, decision } = approval;
+  const entry = entryOf({ scope, toolCallId: request.toolCallId });
+  const kept = decision === null ? approval : { ...approval, request: { ...request, input: null } };
+  const [state, at] = decision === null ? ["pending", requestedAt] : ["decided", decision.decidedAt];
+  return [entry, rowText(scope.environmentId), state, at, JSON.stringify(kept)];
+}
+
+function readApprovals(reply: ValkeyReply): readonly StoredApproval[] {
+  return readRows(reply, 2).map(([requestedAt = "", text = ""]) => {
+    // Only this file writes records.
+    const approval = JSON.parse(text) as StoredApproval;
+    return requestedAt === "" ? approval : { ...approval, requestedAt: Number(requestedAt) };
+  });
+}
+
+const prelude = `${rowPrelude}
+local pending, decided = base .. ':pending', base .. ':decided'
+local function remove(entry)
+  redis.call('HDEL', records, entry)
+  redis.call('ZREM', names, entry)
+  redis.call('ZREM', pending, entry)
+  redis.call('ZREM', decided, entry)
+end
+`;
+
+/** ARGV: how many are removed, their entries, then for each that is saved its entry, row, state, time and record. */
+const saveScript = `${prelude}
+local removed = tonumber(ARGV[1])
+for i = 2, removed + 1 do
+  if redis.call('ZSCORE', pending, ARGV[i]) then remove(ARGV[i]) end
+end
+for i = removed + 2, #ARGV, 5 do
+  local entry, state = ARGV[i], ARGV[i + 2]
+  if not isRemoved(ARGV[i + 1]) then
+    redis.call('HSET', records, entry, ARGV[i + 4])
+    redis.call('ZADD', names, 0, entry)
+    redis.call('ZADD', base .. ':' .. state, ARGV[i + 3], entry)
+    redis.call('ZREM', state == 'pending' and decided or pending, entry)
+  end
+end
+`;
+
+/** ARGV: limit. Returns the time and the record of each, the oldest first. */
+const findPendingScript = `${prelude}
+local entries, reply = redis.call('ZRANGE', pending, 0, ARGV[1] - 1, 'WITHSCORES'), {}
+for i = 1, #entries, 2 do
+  reply[#reply + 1] = entries[i + 1]
+  reply[#reply + 1] = redis.call('HGET', records, entries[i])
+end
+return reply
+`;
+
+/** ARGV: entry. Returns the record with an empty time, or nothing. */
+const findDecidedScript = `${prelude}
+if not redis.call('ZSCORE', decided, ARGV[1]) then return {} end
+return {'', redis.call('HGET', records, ARGV[1])}
+`;
+
+/** ARGV: the latest time that is too old, limit, decisions that are kept. Returns 1 when there may be more to remove. */
+const pruneScript = `${prelude}
+local limit = tonumber(ARGV[2])
+local old = redis.call('ZCOUNT', decided, '-inf', ARGV[1])
+local excess = math.max(old, redis.call('ZCARD', decided) - tonumber(ARGV[3]))
+if excess > 0 then
+  for _, entry in ipairs(redis.call('ZRANGE', decided, 0, math.min(excess, limit) - 1)) do remove(entry) end
+end
+if excess >= limit then return 1 end
+return 0
+`;
+
+/** ARGV: row, how its entries begin, limit. Returns how many requests were removed. */
+const removeRowScript = `${prelude}
+noteRemoved(ARGV[1])
+local entries = startingWith(ARGV[2], 'LIMIT', 0, ARGV[3])
+for _, entry in ipairs(entries) do remove(entry) end
+return #entries
+`;
+
+/** ARGV: now, limit. Returns how many times of one kind were moved at most. */
+const limitTimesScript = `${prelude}
+local most = 0
+for _, name in ipairs({pending, decided}) do
+  local entries = redis.call('ZRANGEBYSCORE', name, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])
+  for _, entry in ipairs(entries) do redis.call('ZADD', name, ARGV[1], entry) end
+  most = math.max(most, #entries)
+end
+return most
+`;

@@ -1,0 +1,144 @@
+/**
+ * {@link ChangeLog} in Valkey or Redis: a stream of events and a stream of output, whose ids are the positions, and a hash with the last
+ * position, the sizes and the name of the series.
+ *
+ * One server writes to a log. The last one that was created takes over, and what an earlier one appends is refused: positions say in which
+ * order a server has published its changes. An append without a reply may have run, so the next one removes what it has left.
+ */
+import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
+import {
+  type ChangeKind,
+  type ChangeLimits,
+  type ChangeLogState,
+  type ChangePage,
+  type ChangeRecording,
+  type ChangeSelection,
+  ChangesLostError,
+  type NewChange,
+  sizeOfChange,
+  type StoredChange,
+} from "../change-log.ts";
+import { changeLimits, changePageLimits } from "../limits.ts";
+import type { SeparateChangeLog } from "../logs/separate.ts";
+import {
+  appendScript,
+  claimScript,
+  limitTimesScript,
+  pruneScript,
+  readPageScript,
+  readStateScript,
+  recordingsScript,
+  restartScript,
+  saveRecordingScript,
+} from "./change-scripts.ts";
+import { createRunScript, readRows, type RunScript, unexpectedReply, type ValkeyLogOptions } from "./scripts.ts";
+
+/** Options of {@link createValkeyChangeLog}. */
+export interface ValkeyChangeLogOptions extends ValkeyLogOptions<ChangeLimits> {
+  /** Returns another name of a series of positions each time: 16 lower-case hexadecimal digits. */
+  readonly newEpoch: () => string;
+}
+
+/** Creates a {@link SeparateChangeLog}. Its promises reject with a `ValkeyError` while the server does not respond. */
+export function createValkeyChangeLog(
+  connection: ValkeyConnection,
+  { newEpoch, limits = changeLimits, ...options }: ValkeyChangeLogOptions,
+): SeparateChangeLog {
+  const run = createRunScript(connection, "changes", options);
+  const writer = newEpoch();
+  let appends = 0;
+  /** The last position that is confirmed; `null` before this log is the writer. */
+  let confirmed: number | null = null;
+
+  const readState = async (): Promise<ChangeLogState> => toState(await run(readStateScript, [newEpoch()]));
+
+  return {
+    async appendChanges(changes, nowMs) {
+      confirmed ??= Number(await run(claimScript, [writer, newEpoch()]));
+      appends += 1;
+      const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize];
+      const reply = await run(appendScript, [...values, ...changes.flatMap(writeChange)]);
+      if (reply === "lost") throw new ChangesLostError("the server does not have the last changes any more");
+      if (reply === "taken") throw new Error("another server writes to the log of changes");
+      if (typeof reply !== "number") throw unexpectedReply();
+      confirmed = reply + changes.length - 1;
+      return reply;
+    },
+    readChanges: (selection) => readChanges(run, selection),
+    readChangeLog: readState,
+    async restartChangeLog(epoch) {
+      appends += 1;
+      confirmed = Number(await run(restartScript, [epoch, writer, appends]));
+    },
+    listRecordings: async () => readRows(await run(recordingsScript, []), 2).map(readRecording),
+    async saveRecording({ tenant, untilMs, outputSinceMs, outputUntilMs }) {
+      await run(saveRecordingScript, [tenant, [untilMs, outputSinceMs, outputUntilMs].join(" ")]);
+    },
+    pruneChanges: async (nowMs, limit) => {
+      const { events, output } = limits;
+      return (await run(pruneScript, [nowMs, limit, nowMs - events.durationMs, nowMs - output.durationMs])) === 1;
+    },
+    async limitTimes(nowMs) {
+      await run(limitTimesScript, [nowMs]);
+    },
+  };
+}
+
+/** Entries of the streams that one script looks at. */
+const entriesPerPage = 1_000;
+
+/** Reads until a change matches. A page is from one script, so no change is missing in it that was removed meanwhile. */
+async function readChanges(
+  run: RunScript,
+  { tenant, after, includesOutput, deviceIds }: ChangeSelection,
+): Promise<ChangePage> {
+  const { changes: maxChanges, size: maxSize } = changePageLimits;
+  const rest = [tenant, includesOutput ? 1 : 0, maxChanges, maxSize, entriesPerPage, deviceIds === null ? 1 : 0];
+  for (let start = after; ;) {
+    const reply = await run(readPageScript, [start, ...rest, ...(deviceIds ?? [])]);
+    const [through = 0, hasMore, entries = []] = Array.isArray(reply) ? reply : [];
+    const changes = readRows(entries, 4).map((entry) => readChange(entry, tenant));
+    start = Number(through);
+    if (changes.length > 0 || hasMore !== 1) return { changes, through: start, hasMore: hasMore === 1 };
+  }
+}
+
+type Rest = Omit<NewChange, "tenant" | "deviceId" | "data">;
+
+function writeChange({ tenant, deviceId, data, ...rest }: NewChange): readonly (string | number)[] {
+  const { kind, environmentId, connectionName, tags, agentId } = rest;
+  const text = JSON.stringify({ kind, environmentId, connectionName, tags, agentId } satisfies Rest);
+  const size = sizeOfChange({ tenant, deviceId, data, ...rest });
+  return [kind === "output" ? "output" : "events", size, tenant, deviceId, `${text}\n${data}`];
+}
+
+function readChange([position, storedAt, deviceId = "", text = ""]: readonly string[], tenant: string): StoredChange {
+  const end = text.indexOf("\n");
+  // Only this file writes changes.
+  const rest = JSON.parse(text.slice(0, end)) as Rest & { readonly kind: ChangeKind };
+  return {
+    ...rest,
+    tenant,
+    deviceId,
+    data: text.slice(end + 1),
+    position: Number(position),
+    storedAt: Number(storedAt),
+  };
+}
+
+function toState(reply: ValkeyReply): ChangeLogState {
+  const [state] = readRows(reply, 4);
+  if (state === undefined) throw unexpectedReply();
+  const [epoch = "", lastPosition, removedThrough, outputRemovedThrough] = state;
+  return {
+    epoch,
+    lastPosition: Number(lastPosition),
+    removedThrough: Number(removedThrough),
+    outputRemovedThrough: Number(outputRemovedThrough),
+  };
+}
+
+function readRecording([tenant = "", text = ""]: readonly string[]): ChangeRecording {
+  const [untilMs = 0, outputSinceMs = 0, outputUntilMs = 0] = text.split(" ").map(Number);
+  return { tenant, untilMs, outputSinceMs, outputUntilMs };
+}

@@ -1,0 +1,173 @@
+/**
+ * {@link MessageLog} in Valkey or Redis. Sorted sets have the messages of all rows and of each row by the time of their send, so that the
+ * limits cost no scan; a hash has what is read of a message as JSON, and another one the length of its text.
+ */
+import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
+import { messageLogLimits } from "../limits.ts";
+import type { SeparateMessageLog } from "../logs/separate.ts";
+import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
+import { isEnd } from "../messages/status.ts";
+import {
+  beginningOf,
+  createRunScript,
+  entriesPerScript,
+  readRows,
+  repeatScript,
+  rowPrelude,
+  rowText,
+  type ValkeyLogOptions,
+} from "./scripts.ts";
+
+/**
+ * Creates a {@link SeparateMessageLog}. Its promises reject with a `ValkeyError` while the server does not respond. The server must keep
+ * what it confirms: `appendonly yes` and `maxmemory-policy noeviction`.
+ */
+export function createValkeyMessageLog(
+  connection: ValkeyConnection,
+  { limits = messageLogLimits, ...options }: ValkeyLogOptions<MessageLogLimits> = {},
+): SeparateMessageLog {
+  const run = createRunScript(connection, "messages", options);
+  return {
+    async saveMessages(messages) {
+      if (messages.length > 0) await run(saveScript, [limits.maxPerRow, ...messages.flatMap(writeMessage)]);
+    },
+    readMessages: async (environmentId, messageId, limit) =>
+      readMessages(await run(readScript, [beginningOf(environmentId, messageId), limit])),
+    findOpenMessages: async (environmentId, limit) =>
+      readMessages(await run(findOpenScript, [rowText(environmentId), limit])),
+    async pruneMessages(nowMs, limit) {
+      const { durationMs, maxPerRow, maxMessages, maxReplies } = limits;
+      return (await run(pruneScript, [nowMs - durationMs, limit, maxPerRow, maxMessages, maxReplies])) === 1;
+    },
+    async removeRows(environmentIds) {
+      for (const id of environmentIds) await repeatScript(() => run(removeRowScript, [rowText(id), entriesPerScript]));
+    },
+    limitTimes: (nowMs) => repeatScript(() => run(limitTimesScript, [nowMs, entriesPerScript])),
+  };
+}
+
+type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt">;
+
+function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): readonly (string | number)[] {
+  const { environmentId, agentId, conversationId } = scope;
+  const entry = JSON.stringify([environmentId, messageId, agentId, conversationId]);
+  const { state, reply } = record.status;
+  return [entry, rowText(environmentId), isEnd(state) ? 0 : 1, sentAt, reply?.text.length ?? 0, JSON.stringify(record)];
+}
+
+function readMessages(reply: ValkeyReply): readonly StoredMessage[] {
+  return readRows(reply, 3).map(([entry = "", sentAt, text = ""]) => {
+    // Only this file writes entries and records.
+    const [environmentId, messageId, agentId, conversationId] = JSON.parse(entry) as [string, string, string, string];
+    const record = JSON.parse(text) as Record;
+    return { ...record, scope: { environmentId, agentId, conversationId }, messageId, sentAt: Number(sentAt) };
+  });
+}
+
+const prelude = `${rowPrelude}
+local sent, lengths, characters, full = base .. ':sent', base .. ':lengths', base .. ':characters', base .. ':full-rows'
+local function ofRow(row) return base .. ':row:' .. row end
+local function openOf(row) return base .. ':open:' .. row end
+local function setLength(entry, length)
+  local before = tonumber(redis.call('HGET', lengths, entry) or '0')
+  if length == before then return end
+  if length == 0 then redis.call('HDEL', lengths, entry) else redis.call('HSET', lengths, entry, length) end
+  redis.call('INCRBY', characters, length - before)
+end
+local function remove(entry)
+  local row = rowOf(entry)
+  setLength(entry, 0)
+  redis.call('HDEL', records, entry)
+  redis.call('ZREM', names, entry)
+  redis.call('ZREM', sent, entry)
+  redis.call('ZREM', ofRow(row), entry)
+  redis.call('ZREM', openOf(row), entry)
+end
+local function found(entries)
+  local reply = {}
+  for _, entry in ipairs(entries) do
+    reply[#reply + 1] = entry
+    reply[#reply + 1] = redis.call('ZSCORE', sent, entry)
+    reply[#reply + 1] = redis.call('HGET', records, entry)
+  end
+  return reply
+end
+`;
+
+/** ARGV: messages of a row, then for each message its entry, row, whether it is open, the time, the length of its text, its record. */
+const saveScript = `${prelude}
+local maxPerRow = tonumber(ARGV[1])
+for i = 2, #ARGV, 6 do
+  local entry, row, isOpen, at = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if not isRemoved(row) then
+    redis.call('HSET', records, entry, ARGV[i + 5])
+    redis.call('ZADD', names, 0, entry)
+    redis.call('ZADD', sent, at, entry)
+    redis.call('ZADD', ofRow(row), at, entry)
+    if isOpen == '1' then redis.call('ZADD', openOf(row), at, entry) else redis.call('ZREM', openOf(row), entry) end
+    setLength(entry, tonumber(ARGV[i + 4]))
+    if redis.call('ZCARD', ofRow(row)) > maxPerRow then redis.call('SADD', full, row) end
+  end
+end
+`;
+
+/** ARGV: how entries begin, limit. Returns the entry, time and record of each, the latest first. */
+const readScript = `${prelude}
+local entries, times = startingWith(ARGV[1]), {}
+for _, entry in ipairs(entries) do times[entry] = tonumber(redis.call('ZSCORE', sent, entry)) end
+table.sort(entries, function(left, right) return times[left] > times[right] end)
+for i = #entries, tonumber(ARGV[2]) + 1, -1 do entries[i] = nil end
+return found(entries)
+`;
+
+/** ARGV: row, limit. Returns as {@link readScript} does. */
+const findOpenScript = `${prelude}
+return found(redis.call('ZREVRANGE', openOf(ARGV[1]), 0, ARGV[2] - 1))
+`;
+
+/** ARGV: the latest time that is too old, limit, then the other limits. Returns 1 when there may be more to remove. */
+const pruneScript = `${prelude}
+local limit, maxPerRow, maxMessages, maxReplies = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local function removeOldest(name, count)
+  if count <= 0 then return 0 end
+  local entries = redis.call('ZRANGE', name, 0, math.min(count, limit) - 1)
+  for _, entry in ipairs(entries) do remove(entry) end
+  return #entries
+end
+local old = redis.call('ZRANGEBYSCORE', sent, '-inf', ARGV[1], 'LIMIT', 0, limit)
+for _, entry in ipairs(old) do remove(entry) end
+if #old >= limit then return 1 end
+local row = redis.call('SRANDMEMBER', full)
+if row then
+  local excess = redis.call('ZCARD', ofRow(row)) - maxPerRow
+  if excess <= limit then redis.call('SREM', full, row) end
+  removeOldest(ofRow(row), excess)
+  return 1
+end
+local excess = redis.call('ZCARD', sent) - maxMessages
+if tonumber(redis.call('GET', characters) or '0') > maxReplies then excess = math.max(excess, limit) end
+if removeOldest(sent, excess) > 0 then return 1 end
+return 0
+`;
+
+/** ARGV: row, limit. Returns how many messages were removed. */
+const removeRowScript = `${prelude}
+local row = ARGV[1]
+noteRemoved(row)
+local entries = redis.call('ZRANGE', ofRow(row), 0, ARGV[2] - 1)
+for _, entry in ipairs(entries) do remove(entry) end
+if redis.call('EXISTS', ofRow(row)) == 0 then redis.call('SREM', full, row) end
+return #entries
+`;
+
+/** ARGV: now, limit. Returns how many times were moved. */
+const limitTimesScript = `${prelude}
+local entries = redis.call('ZRANGEBYSCORE', sent, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])
+for _, entry in ipairs(entries) do
+  local row = rowOf(entry)
+  redis.call('ZADD', sent, ARGV[1], entry)
+  redis.call('ZADD', ofRow(row), ARGV[1], entry)
+  redis.call('ZADD', openOf(row), 'XX', ARGV[1], entry)
+end
+return #entries
+`;

@@ -1,0 +1,135 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ValkeyConnection } from "@letta-environments/platform";
+import { connectValkey } from "@letta-environments/platform/valkey";
+import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type ChangeLimits, ChangesLostError, type NewChange, type SeparateChangeLog } from "../src/index.ts";
+import { createValkeyApprovalLog, createValkeyChangeLog, createValkeyMessageLog } from "../src/valkey/index.ts";
+import { describeApprovalLogContract } from "./approval-log-contract.ts";
+import { describeChangeLogContract } from "./change-log-contract.ts";
+import { describeMessageLogContract } from "./message-log-contract.ts";
+import { separateLog } from "./support/log-under-test.ts";
+
+const newEpoch = (): string => randomBytes(8).toString("hex");
+const everything = { tenant: "acme", after: 0, includesOutput: true, deviceIds: null };
+const change: NewChange = {
+  kind: "message",
+  tenant: "acme",
+  environmentId: "env-1",
+  deviceId: "device-a",
+  connectionName: "box",
+  tags: [],
+  agentId: "agent-1",
+  data: "1",
+};
+const numbered = (data: string): NewChange => ({ ...change, data });
+
+describe.runIf(canLaunchValkey())("with a Valkey server", () => {
+  let server: LaunchedValkey;
+  let shared: ValkeyConnection;
+  let prefixes = 0;
+  const ends: (() => Promise<unknown>)[] = [];
+  const newPrefix = (): string => `test-${(prefixes += 1)}`;
+
+  beforeAll(async () => {
+    server = await launchValkey();
+    shared = connect(server, 5_000);
+  });
+  afterAll(async () => {
+    await shared.close();
+    await server.stop();
+  });
+  afterEach(async () => {
+    for (const end of ends.splice(0).toReversed()) await end();
+  });
+
+  function connect({ url }: LaunchedValkey, timeoutMs: number): ValkeyConnection {
+    return connectValkey(url, { timeoutMs, onFailure: () => undefined });
+  }
+
+  describeMessageLogContract("in Valkey", (limits) =>
+    separateLog(createValkeyMessageLog(shared, { prefix: newPrefix(), ...(limits !== undefined && { limits }) })),
+  );
+  describeApprovalLogContract("in Valkey", (limits) =>
+    separateLog(createValkeyApprovalLog(shared, { prefix: newPrefix(), ...(limits !== undefined && { limits }) })),
+  );
+  describeChangeLogContract("in Valkey", (limits) =>
+    createValkeyChangeLog(shared, { prefix: newPrefix(), newEpoch, limits }),
+  );
+
+  /** A log of changes with a server of its own. */
+  async function launchChanges(directory?: string) {
+    const options = directory === undefined ? {} : { directory };
+    let launched = await launchValkey(options);
+    const connection = connect(launched, 300);
+    ends.push(() => launched.stop());
+    ends.push(() => connection.close());
+    return {
+      open: (limits?: ChangeLimits): SeparateChangeLog =>
+        createValkeyChangeLog(connection, { newEpoch, ...(limits !== undefined && { limits }) }),
+      pause: () => launched.pause(),
+      resume: () => launched.resume(),
+      async restart() {
+        await launched.stop();
+        launched = await launchValkey({ ...options, port: launched.port });
+        await expect.poll(() => connection.command(["PING"]).catch(() => null)).toBe("PONG");
+      },
+    };
+  }
+
+  const textsOf = async (log: SeparateChangeLog): Promise<string[]> =>
+    (await log.readChanges(everything)).changes.map(({ data }) => data);
+
+  test("a server with an append-only file keeps changes over a restart, and the same log goes on", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "changes-"));
+    ends.push(() => rm(directory, { recursive: true }));
+    const { open, restart } = await launchChanges(directory);
+    const log = open();
+    await log.appendChanges([numbered("1")], 10);
+    const { epoch } = await log.readChangeLog();
+    await restart();
+    expect(await log.appendChanges([numbered("2")], 20)).toBe(2);
+    expect(await textsOf(log)).toEqual(["1", "2"]);
+    expect((await log.readChangeLog()).epoch).toBe(epoch);
+  });
+
+  test("a server that lost its changes does not continue their positions: the log says so until it is restarted", async () => {
+    const { open, restart } = await launchChanges();
+    const log = open();
+    await log.appendChanges([numbered("1"), numbered("2")], 10);
+    const before = await log.readChangeLog();
+    await restart();
+    await expect(log.appendChanges([numbered("3")], 20)).rejects.toBeInstanceOf(ChangesLostError);
+    await expect(log.appendChanges([numbered("3")], 20)).rejects.toBeInstanceOf(ChangesLostError);
+    await log.restartChangeLog(newEpoch());
+    expect(await log.appendChanges([numbered("3")], 30)).toBe(1);
+    expect((await log.readChangeLog()).epoch).not.toBe(before.epoch);
+  });
+
+  test("an append whose reply did not arrive is not stored twice when its changes are appended again", async () => {
+    const { open, pause, resume } = await launchChanges();
+    const log = open();
+    await log.appendChanges([numbered("1")], 10);
+    pause();
+    await expect(log.appendChanges([numbered("2"), { ...change, kind: "output" }], 20)).rejects.toMatchObject({
+      code: "timeout",
+    });
+    resume();
+    await expect.poll(() => textsOf(log).then((texts) => texts.length)).toBe(3);
+    const first = await log.appendChanges([numbered("2"), numbered("3")], 30);
+    expect(await textsOf(log)).toEqual(["1", "2", "3"]);
+    expect(await log.readChangeLog()).toMatchObject({ lastPosition: first + 1 });
+  });
+
+  test("a server that opens the log takes it over, and what the earlier one appends is refused", async () => {
+    const prefix = newPrefix();
+    const [earlier, later] = [1, 2].map(() => createValkeyChangeLog(shared, { prefix, newEpoch }));
+    await earlier?.appendChanges([numbered("1")], 10);
+    expect(await later?.appendChanges([numbered("2")], 20)).toBe(2);
+    await expect(earlier?.appendChanges([numbered("3")], 30)).rejects.toThrow("another server writes");
+    expect(later && (await textsOf(later))).toEqual(["1", "2"]);
+  });
+});
