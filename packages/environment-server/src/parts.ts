@@ -19,6 +19,8 @@ import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { waitForLocks } from "./patient-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { ownerOf } from "./socket/connection.ts";
+import type { DeviceFollower } from "./socket/followers.ts";
 import { createDeviceHub } from "./socket/hub.ts";
 import { createViewerHub } from "./viewers/hub.ts";
 import { createViewerTickets } from "./viewers/tickets.ts";
@@ -76,11 +78,9 @@ export function createParts(
     randomId,
     store,
     pending,
-    messages,
-    commands,
-    approvals,
+    followers: createFollowers({ messages, approvals, commands }),
+    output: feed,
     watch: viewers,
-    changes: feed,
     emit: emitAndNote,
     retentionNow,
     settleMs,
@@ -114,6 +114,35 @@ export function createParts(
     isClosing: () => closing.hasBegun,
   };
   return server;
+}
+
+/** Lets the extensions follow the devices. */
+function createFollowers({
+  messages,
+  approvals,
+  commands,
+}: Pick<ServerContext, "messages" | "approvals" | "commands">): readonly DeviceFollower[] {
+  return [
+    {
+      connected: ({ device, acknowledging }) => messages.connect(device.environmentId, acknowledging !== "no"),
+      resume: messages.resume,
+      received({ device }, frame) {
+        if (frame.kind !== "command_response") messages.receive(device.environmentId, frame);
+      },
+      disconnected: messages.disconnect,
+    },
+    {
+      connected({ device, identity }, { approvalPolicy: policy = null }) {
+        approvals.connect({ device, owner: ownerOf(identity), policy });
+      },
+      resume: approvals.resume,
+      received({ device }, frame) {
+        if (frame.kind !== "command_response") approvals.receive(device.environmentId, frame);
+      },
+      disconnected: approvals.disconnect,
+    },
+    { received: ({ device }, frame) => commands.receive(device.environmentId, frame), disconnected: commands.giveUp },
+  ];
 }
 
 /** Emits events, and calls a function when a socket has ended. */

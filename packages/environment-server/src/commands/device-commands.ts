@@ -9,19 +9,19 @@ import {
   buildStateFrame,
   type CommandResponse,
   type CommandRuntime,
-  type FailureNotice,
   isOlderModeName,
   type QuestionCommand,
   type StateChange,
   toDeviceMode,
 } from "../dialects/command-frames.ts";
+import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
 import { decideDirectoryChange, type ReportedDirectory } from "./directory-change.ts";
 import {
   type CommandOutcome,
   type CommandTarget,
   createWaitingCommands,
-  type ReportedState,
+  type WaitingCommands,
 } from "./waiting-commands.ts";
 
 /** See the description of this file. */
@@ -37,14 +37,8 @@ export interface DeviceCommands {
   changeMode(target: CommandTarget, runtime: CommandRuntime, mode: string): Promise<CommandOutcome<string>>;
   /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
   changeDirectory(target: CommandTarget, runtime: CommandRuntime, directory: string): Promise<CommandOutcome<string>>;
-  /** Takes a response of a device. */
-  responded(environmentId: string, response: CommandResponse): void;
-  /** Takes a report of a conversation's state; `null`: of the device as a whole. */
-  reported(environmentId: string, runtime: CommandRuntime | null, state: ReportedState): void;
-  /** Whether a change of a conversation's state waits for the device, so that its failures matter. */
-  isChanging(environmentId: string): boolean;
-  /** Takes a failure that a device reports. */
-  failed(environmentId: string, notice: FailureNotice): void;
+  /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
+  receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended, as unknown, and forgets its modes. */
   giveUp(environmentId: string): void;
 }
@@ -109,25 +103,40 @@ export function createDeviceCommands({
         },
       });
     },
-    responded(environmentId, response) {
-      for (const command of waiting.of(environmentId)) command.responded(response);
-    },
-    reported(environmentId, runtime, state) {
-      if (state.mode !== undefined) modes.report(environmentId, runtime, state.mode);
-      for (const command of waiting.of(environmentId)) {
-        if (runtime !== null && isSameRuntime(command.runtime, runtime)) command.reported(state);
-      }
-    },
-    isChanging: (environmentId) => waiting.of(environmentId).some(({ isChange }) => isChange),
-    failed(environmentId, { runtime, text }) {
-      for (const command of waiting.of(environmentId)) {
-        if (isSameRuntime(command.runtime, runtime)) command.failed(text);
-      }
-    },
+    receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);
       for (const command of waiting.of(environmentId)) command.giveUp();
     },
+  };
+}
+
+/** Creates the function that passes the frames of devices on to the commands that wait. */
+function createReceive(modes: ConversationModes, waiting: WaitingCommands): DeviceCommands["receive"] {
+  function reported(environmentId: string, { runtime, change, directoryRevision: revision }: StatusFrame): void {
+    const { currentMode: mode, workingDirectory: directory } = change;
+    if (mode !== undefined) modes.report(environmentId, runtime, mode);
+    const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
+    for (const command of waiting.of(environmentId)) {
+      if (runtime !== null && isSameRuntime(command.runtime, runtime)) command.reported(state);
+    }
+  }
+
+  function failed(environmentId: string, { runtime, message }: LoopErrorFrame): void {
+    for (const command of waiting.of(environmentId)) {
+      if (isSameRuntime(command.runtime, runtime)) command.failed(message);
+    }
+  }
+
+  return (environmentId, frame) => {
+    if (frame.kind === "command_response") {
+      for (const command of waiting.of(environmentId)) command.responded(frame);
+    } else if (frame.kind === "update_device_status") {
+      reported(environmentId, frame);
+    } else if (frame.kind === "loop_error" && !frame.isTerminal) {
+      // One that does not end a turn may be the failure of a command.
+      failed(environmentId, frame);
+    }
   };
 }
 

@@ -87,13 +87,6 @@ export function parseCommandResponse(frame: Members): CommandResponse | null {
   };
 }
 
-/** A failure that a device reports for a conversation while a command runs. */
-export interface FailureNotice {
-  readonly runtime: CommandRuntime;
-  /** `null`: the device gave no reason. */
-  readonly text: string | null;
-}
-
 /** Returns the name by which a device takes a mode. Devices up to 0.25.3 report the older names. */
 export function toDeviceMode(mode: string, usesOlderNames: boolean): string {
   const [from, to] = usesOlderNames ? [newerNames, olderNames] : [olderNames, newerNames];

@@ -1,5 +1,7 @@
+import { problemBody } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { parseFrame, skipFrame } from "./parse.ts";
+import { saysAgentsApiMissing } from "./turn-frames.ts";
 
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const conversation = { agentId: "agent-1", conversationId: "default" };
@@ -108,4 +110,21 @@ test("deltas of another kind are not parsed, whatever their text says", () => {
   expect(skipped({ id: "a", message_type: "tool_return_message" })).toMatchObject({ kind: "other" });
   const quoted = { id: "a", message_type: "reasoning_message", reasoning: '"message_type":"assistant_message"' };
   expect(skipped(quoted)).toMatchObject({ kind: "other" });
+});
+
+test("the errors of turns without an agents API are recognised, as 0.32.18 and 0.25.9 report them", () => {
+  const problem = problemBody("endpoint_not_found");
+  expect(saysAgentsApiMissing(problem.detail)).toBe(true);
+  expect(saysAgentsApiMissing(`404 ${problem.message}`)).toBe(true);
+  expect(saysAgentsApiMissing(`404 ${JSON.stringify(problem).slice(0, 490)}`)).toBe(true);
+});
+
+test.each([
+  "Agent agent-local-none not found",
+  "404 {}",
+  "No endpoints found for this model.",
+  "endpoint_not_found",
+  "",
+])("another error is not taken for it: %s", (error) => {
+  expect(saysAgentsApiMissing(error)).toBe(false);
 });

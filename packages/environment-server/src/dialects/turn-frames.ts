@@ -2,6 +2,7 @@
  * The frames in which a device reports its queue and its turns. They differ between versions: `removed` and `turn_finished` exist
  * since 0.30.3, `client_message_ids_by_run_id` since 0.30.28.
  */
+import { problemDefinitions } from "@letta-environments/schema";
 import type { TurnCounter, TurnUsage } from "../message-log.ts";
 import type { DeviceFrame, LoopFrame, QueueRemoval } from "./frame.ts";
 import { cleanText, isMembers, type Members, membersOf, readId, readLine, readRuntime, readWord } from "./values.ts";
@@ -123,4 +124,15 @@ function readUsage(usage: unknown): TurnUsage | null {
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) read[counter] = value;
   }
   return Object.keys(read).length === 0 ? null : read;
+}
+
+const { text: endpointNotFound } = problemDefinitions.endpoint_not_found;
+
+/**
+ * Whether the error of a turn says that this server has no agents API. A device with the API backend runs its turns through one at the
+ * address of this server (`GET /v1/agents/{id}` first). Its turns end with the error that the server returned for that request, as of
+ * 2026-11-26: 0.32.18 reports the `detail` of the problem, 0.25.9 the status and the whole body.
+ */
+export function saysAgentsApiMissing(error: string): boolean {
+  return error.includes(endpointNotFound) || (error.startsWith("404 ") && error.includes("endpoint_not_found"));
 }

@@ -12,7 +12,7 @@ export interface LimitsTimes {
   limitTimes(nowMs: number): Promise<void>;
 }
 
-/** What a log needs that is not in the store of the rows. */
+/** A log that is not in the store of the rows. */
 export interface SeparateLog extends LimitsTimes {
   /**
    * Removes what is stored of rows that no longer exist. What is saved of them for a while after that is left out, because a write

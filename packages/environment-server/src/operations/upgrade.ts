@@ -5,7 +5,7 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { ownerOf } from "../socket/hub.ts";
+import { ownerOf } from "../socket/connection.ts";
 import type { ServerContext } from "./context.ts";
 import { throttledResponse } from "./throttled.ts";
 

@@ -1,22 +1,15 @@
 /**
- * Notices devices whose turns fail because this server has no agents API; see `dialects/agents-api.ts`. It holds for a registration, also
+ * Notices devices whose turns fail because this server has no agents API; see `dialects/turn-frames.ts`. It holds for a registration, also
  * over a reconnect: a device that is started again with another backend registers again. A turn that ends well disproves it.
  */
-import { saysAgentsApiMissing } from "../dialects/agents-api.ts";
-import type { TurnFrame } from "../dialects/frame.ts";
+import { saysAgentsApiMissing } from "../dialects/turn-frames.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
+import type { DeviceFollower } from "./followers.ts";
 
-/** See the description of this file. */
-export interface AgentsApiWatch {
-  /** Applies what is known of the registration to a socket that has opened. */
-  connect(connection: DeviceConnection): void;
-  receive(connection: DeviceConnection, frame: TurnFrame): void;
-}
-
-/** Creates an {@link AgentsApiWatch}. */
-export function createAgentsApiWatch(emit: EmitEvent): AgentsApiWatch {
+/** Creates the follower. */
+export function createAgentsApiWatch(emit: EmitEvent): DeviceFollower {
   /** The connectionIds of devices without an agents API by their rows, the oldest first. */
   const missing = new Map<string, string>();
 
@@ -32,11 +25,11 @@ export function createAgentsApiWatch(emit: EmitEvent): AgentsApiWatch {
   }
 
   return {
-    connect(connection) {
+    connected(connection) {
       const { environmentId, connectionId } = connection.device;
       connection.isAgentsApiMissing = missing.get(environmentId) === connectionId;
     },
-    receive(connection, frame) {
+    received(connection, frame) {
       if (frame.kind === "turn_finished" && frame.stopReason === "end_turn") return set(connection, false);
       const error =
         frame.kind === "turn_finished"

@@ -1,6 +1,6 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
-import type { PlainSocket, Principal } from "@letta-environments/schema";
+import { onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import { createLoopActivities, type LoopActivities } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
@@ -22,6 +22,11 @@ export interface ConnectedDevice {
 
 /** The principal that opens a socket. */
 export type SocketOpener = Pick<Principal, "credentialId" | "approvalPolicy">;
+
+/** Devices of one key share their limits. */
+export function ownerOf({ tenant, keyId }: Pick<ConnectedDevice, "tenant" | "keyId">): string {
+  return JSON.stringify([tenant, keyId]);
+}
 
 /** One point in time on both clocks: wall time to show, monotonic time to compare. */
 export interface Moment {
@@ -91,6 +96,11 @@ const leastChangeMs = 1_000;
 export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
   const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));
   return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
+}
+
+/** Whether a device is online: its socket is open, and its last ping is less than 120 seconds old (the rule of the official clients). */
+export function isOnline({ lastHeartbeat }: DeviceConnection, { monotonicMs }: Pick<Moment, "monotonicMs">): boolean {
+  return monotonicMs - lastHeartbeat.monotonicMs < onlineWindowMs;
 }
 
 /** Returns the presence of an online device; `null` without a connection. */

@@ -1,23 +1,14 @@
 /** Handles the frames of one device: parses them and updates the state of the connection. */
 import type { Clock } from "@letta-environments/platform";
-import type { DeviceCommands } from "../commands/device-commands.ts";
-import type { ChangeFeed } from "../changes/feed.ts";
 import { namedSends, startedSend } from "../delivery/implied.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
-import type {
-  AcknowledgementFrame,
-  DeviceFrame,
-  FrameRuntime,
-  LoopFrame,
-  QueueFrame,
-  StatusFrame,
-  TurnFrame,
-} from "../dialects/frame.ts";
+import type { AcknowledgementFrame, DeviceFrame, FrameRuntime, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { parseFrame, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
+import type { FollowedFrame, OutputReader } from "./followers.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -25,12 +16,11 @@ import type { Traffic } from "./traffic.ts";
 export interface FrameEffects {
   readonly clock: Clock;
   readonly pending: PendingDeliveries;
-  readonly commands: DeviceCommands;
   readonly traffic: Pick<Traffic, "admitParsing">;
-  readonly changes: Pick<ChangeFeed, "wantsOutput" | "output">;
+  readonly output: OutputReader;
   readonly emit: EmitEvent;
-  /** Takes what a frame says about turns, messages and requests for permission. */
-  follow(connection: DeviceConnection, frame: TurnFrame | StatusFrame): void;
+  /** Passes a frame on to the parts that follow devices. */
+  follow(connection: DeviceConnection, frame: FollowedFrame): void;
   queuesOf(connection: DeviceConnection): QueueLedger;
   /** Returns true for the present socket of a row. An earlier one may only acknowledge what it was sent. */
   isCurrent(connection: DeviceConnection): boolean;
@@ -44,11 +34,11 @@ export interface FrameEffects {
 /** Handles a text frame of a connection. It never throws. */
 export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
   const skipped = skipFrame(text);
-  const { changes } = effects;
-  const hasOutput = skipped?.kind !== "invalid" && changes.wantsOutput(connection.device, text);
+  const { output } = effects;
+  const hasOutput = skipped?.kind !== "invalid" && output.wantsOutput(connection.device, text);
   // A device over its limit is closed by this call.
   if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
-  if (hasOutput && effects.isCurrent(connection)) changes.output(connection.device, text);
+  if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);
   receive(skipped ?? parseFrame(text), connection, effects);
 }
 
@@ -65,7 +55,6 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
     case "update_device_status": {
       connection.hasReportedStatus = true;
       effects.follow(connection, frame);
-      reportState(frame, connection, effects);
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : effects.changeStatus(connection, status);
     }
@@ -83,15 +72,7 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
         (frame.runs ?? []).flatMap(({ messageIds }) => messageIds),
       );
     case "command_response":
-      return effects.commands.responded(connection.device.environmentId, frame);
-    case "loop_error": {
-      const { environmentId } = connection.device;
-      const { runtime, message: text } = frame;
-      // One that does not end a turn may be the failure of a command.
-      if (!frame.isTerminal && effects.commands.isChanging(environmentId))
-        effects.commands.failed(environmentId, { runtime, text });
-      return effects.follow(connection, frame);
-    }
+    case "loop_error":
     case "turn_finished":
     case "assistant_text":
     case "control_request":
@@ -99,19 +80,6 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
     case "input_accepted":
     case "other":
   }
-}
-
-function reportState(
-  { runtime, change, directoryRevision }: StatusFrame,
-  { device }: DeviceConnection,
-  { commands }: FrameEffects,
-): void {
-  const { currentMode: mode, workingDirectory: directory } = change;
-  commands.reported(device.environmentId, runtime, {
-    revision: directoryRevision,
-    ...(mode !== undefined && { mode }),
-    ...(directory !== undefined && { directory }),
-  });
 }
 
 function reportInvalid(rule: string, connection: DeviceConnection, { emit }: FrameEffects): void {

@@ -1,16 +1,15 @@
 /**
- * Asks a device that connects about the sends of its row whose outcome is unknown the messages that have not ended and
- * the requests for permission, of this process or an earlier one. The device's reports then settle those that it has; see `delivery/unresolved.ts` and `messages/`.
+ * Asks a device that connects about the sends of its row whose outcome is unknown, and about the conversations that followers name, of this
+ * process or an earlier one. The device's reports then settle the sends that it has; see `delivery/unresolved.ts`.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
-import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { EmitEvent } from "../events.ts";
-import type { MessageTracker } from "../messages/tracker.ts";
 import { maxReconciledConversations, maxUnresolvedMessages } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
+import type { DeviceFollower } from "./followers.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
 import type { FrameRuntime } from "../dialects/frame.ts";
 
@@ -28,8 +27,7 @@ export function createReconciliation({
   randomId,
   store,
   pending,
-  messages,
-  approvals,
+  followers,
   emit,
   retentionNow,
   settleMs,
@@ -40,8 +38,7 @@ export function createReconciliation({
   readonly randomId: RandomId;
   readonly store: Pick<EnvironmentStore, "findUnresolved">;
   readonly pending: Pick<PendingDeliveries, "find" | "confirm">;
-  readonly messages: Pick<MessageTracker, "resume">;
-  readonly approvals: Pick<ApprovalTracker, "resume">;
+  readonly followers: readonly Pick<DeviceFollower, "resume">[];
   readonly emit: EmitEvent;
   readonly retentionNow: () => number;
   /** Pause before the first frame to a socket that has just opened, in milliseconds. */
@@ -62,12 +59,11 @@ export function createReconciliation({
 
   async function load(connection: DeviceConnection): Promise<void> {
     const { environmentId } = connection.device;
-    const [found, resumed, asking] = await Promise.all([
+    const [found, ...resumed] = await Promise.all([
       store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages),
-      messages.resume(environmentId),
-      approvals.resume(environmentId),
+      ...followers.map((follower) => follower.resume?.(environmentId) ?? []),
     ]);
-    const followed = [...resumed, ...asking];
+    const followed = resumed.flat();
     // A send that waits here has its own acknowledgement.
     const unresolved = found.filter(({ deliveryId }) => pending.find(environmentId, deliveryId)?.waiting !== true);
     if (!isCurrent(connection)) return;

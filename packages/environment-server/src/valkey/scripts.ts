@@ -1,5 +1,5 @@
 /**
- * What the logs in Valkey share: their names, the calls of their scripts, and the replies. Each method of a log is one script, which the
+ * Names, scripts and replies of the logs in Valkey. Each method of a log is one script, which the
  * server runs atomically. The names of a log begin with a hash tag, so all of them are in one slot of a cluster; a script receives the
  * beginning and adds the rest.
  */

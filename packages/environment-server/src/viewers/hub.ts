@@ -14,7 +14,7 @@ import {
   viewerParsedRate,
   viewerPingIntervalMs,
 } from "../limits.ts";
-import type { FrameWatch } from "../socket/frame-watch.ts";
+import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ViewerSeat } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";

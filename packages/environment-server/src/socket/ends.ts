@@ -1,0 +1,136 @@
+/**
+ * How the sockets of devices end: closed by the device, replaced, refused for a limit, closed because the key or the device is gone, dropped
+ * because they are silent or a write failed, or closed with the server. Each ends once. Silent ones are found by a sweep, whose timer runs
+ * only while devices are connected.
+ */
+import type { DisconnectReason } from "../events.ts";
+import { onlineWindowMs } from "@letta-environments/schema";
+import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
+import { type DeviceConnection, isOnline, momentOf } from "./connection.ts";
+import { type HubState, isCurrent } from "./hub-state.ts";
+
+/** The close frame of a socket. */
+export interface CloseFrame {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** A device ends its process when it is closed with this text. */
+export const replacedClose: CloseFrame = { code: 1000, reason: "Replaced by new connection" };
+/** RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there. */
+export const policyViolation = 1008;
+export const removedClose: CloseFrame = { code: policyViolation, reason: "The device was removed" };
+export const keyEndedClose: CloseFrame = { code: policyViolation, reason: "The gateway key no longer allows this" };
+export const shutdownClose: CloseFrame = { code: 1001, reason: "Server is shutting down" };
+/** RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped. */
+export const droppedCode = 1006;
+
+/** Removes a connection, once: its sends get their outcome, and the store learns when the device was last seen. */
+export function drop(
+  hub: HubState,
+  connection: DeviceConnection,
+  reason: DisconnectReason,
+  code: number,
+  limit?: string,
+): void {
+  if (!isCurrent(hub, connection)) return;
+  const { environmentId } = connection.device;
+  hub.connections.delete(environmentId);
+  hub.index.remove(connection.device.tenant, environmentId);
+  hub.ledgers.keep(environmentId);
+  hub.watch.disconnected(environmentId);
+  hub.pending.giveUp(environmentId, reason === "shutdown" ? "shutdown" : "disconnected");
+  for (const follower of hub.followers) follower.disconnected?.(environmentId);
+  hub.writes.ended(connection);
+  const { device, frameCount: frames } = connection;
+  hub.emit({ type: "device_disconnected", ...device, code, reason, frames, ...(limit !== undefined && { limit }) });
+  if (hub.connections.size === 0) stopSweep(hub);
+}
+
+/** Drops a connection and closes its socket. */
+export function close(
+  hub: HubState,
+  connection: DeviceConnection,
+  reason: DisconnectReason,
+  frame: CloseFrame,
+  limit?: string,
+): void {
+  drop(hub, connection, reason, frame.code, limit);
+  connection.socket.close(frame.code, frame.reason);
+}
+
+/** Writes a frame and returns whether it was written. A socket that fails is dropped. */
+export function send(hub: HubState, connection: DeviceConnection, text: string): boolean {
+  try {
+    connection.socket.send(text);
+    return true;
+  } catch {
+    connection.socket.terminate();
+    drop(hub, connection, "closed", droppedCode);
+    return false;
+  }
+}
+
+/** Closes the socket of a device that exceeded a limit. A device that does not close in time is dropped. */
+export function refuse(hub: HubState, connection: DeviceConnection, limit: string): void {
+  if (hub.refused.has(connection)) return;
+  const cancel = hub.clock.setTimer(closingTimeoutMs, () => {
+    hub.refused.delete(connection);
+    connection.socket.terminate();
+  });
+  hub.refused.set(connection, cancel);
+  punish(hub, connection);
+  // A device drops its queues when it is closed with 1008.
+  connection.queues?.clear();
+  close(hub, connection, "limit_exceeded", { code: policyViolation, reason: limit }, limit);
+}
+
+/** Delays the next registrations and upgrades of a device, once for each socket. */
+export function punish(hub: HubState, connection: DeviceConnection): void {
+  if (!isCurrent(hub, connection)) return;
+  hub.throttle.punish({ ...connection.identity, listenerInstanceId: connection.listenerInstanceId });
+}
+
+/** Starts the timer of the sweep, unless it runs or no device is connected. */
+export function startSweep(hub: HubState): void {
+  if (hub.cancelSweep !== null || hub.connections.size === 0 || hub.isClosed) return;
+  let delayMs = sweepIntervalMs;
+  for (const { lastHeartbeat } of hub.connections.values()) {
+    delayMs = Math.min(delayMs, lastHeartbeat.monotonicMs + onlineWindowMs - hub.clock.monotonic());
+  }
+  hub.cancelSweep = hub.clock.setTimer(Math.max(0, delayMs), () => sweep(hub));
+}
+
+function sweep(hub: HubState): void {
+  hub.cancelSweep = null;
+  const now = momentOf(hub.clock);
+  for (const connection of [...hub.connections.values()]) {
+    if (isOnline(connection, now)) continue;
+    connection.socket.terminate();
+    drop(hub, connection, "silent", droppedCode);
+  }
+  hub.writes.saveLastSeen([...hub.connections.values()]);
+  hub.maintenance.start();
+  hub.traffic.prune();
+  startSweep(hub);
+}
+
+/** Stops the timer of the sweep. */
+export function stopSweep(hub: HubState): void {
+  hub.cancelSweep?.();
+  hub.cancelSweep = null;
+}
+
+/** Closes every socket with 1001. Resolves when everything is stored. */
+export async function closeAll(hub: HubState): Promise<void> {
+  hub.isClosed = true;
+  stopSweep(hub);
+  for (const connection of [...hub.connections.values()]) close(hub, connection, "shutdown", shutdownClose);
+  for (const [connection, cancel] of hub.refused) {
+    cancel();
+    connection.socket.terminate();
+  }
+  hub.refused.clear();
+  await hub.maintenance.stop();
+  await hub.writes.settled();
+}

@@ -1,0 +1,64 @@
+import type { Clock, RandomId } from "@letta-environments/platform";
+import type { PendingDeliveries } from "../delivery/pending.ts";
+import type { EmitEvent } from "../events.ts";
+import type { EnvironmentStore } from "../ports.ts";
+import { type DeviceConnection, isOnline, type Moment } from "./connection.ts";
+import type { DeviceWrites } from "./device-writes.ts";
+import type { DeviceFollower, FrameWatch, OutputReader } from "./followers.ts";
+import type { Maintenance } from "./maintenance.ts";
+import type { OnlineIndex } from "./online-index.ts";
+import type { QueueLedgers } from "./queue-ledger.ts";
+import type { Reconciliation } from "./reconciliation.ts";
+import type { DeviceThrottle } from "./throttle.ts";
+import type { Traffic } from "./traffic.ts";
+
+/** Dependencies of a hub. */
+export interface DeviceHubOptions {
+  readonly clock: Clock;
+  readonly randomId: RandomId;
+  readonly store: EnvironmentStore;
+  readonly pending: PendingDeliveries;
+  readonly emit: EmitEvent;
+  /** Parts that follow every device, called in this order. */
+  readonly followers: readonly DeviceFollower[];
+  /** Reads what turns say. */
+  readonly output: OutputReader;
+  /** Receives the frames of devices that somebody watches. */
+  readonly watch: FrameWatch;
+  /** The time by which stored records expire, in epoch milliseconds. */
+  readonly retentionNow: () => number;
+  /** Pause between the opening of a socket and the first frame to it, in milliseconds. */
+  readonly settleMs: number;
+}
+
+/** The state of a hub, which the files of this folder share. */
+export interface HubState extends DeviceHubOptions {
+  /** The present socket of each row. */
+  readonly connections: Map<string, DeviceConnection>;
+  readonly index: OnlineIndex;
+  readonly ledgers: QueueLedgers;
+  readonly traffic: Traffic;
+  readonly throttle: DeviceThrottle;
+  readonly writes: DeviceWrites;
+  readonly maintenance: Maintenance;
+  readonly reconciliation: Reconciliation;
+  /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
+  readonly refused: Map<DeviceConnection, () => void>;
+  isClosed: boolean;
+  cancelSweep: (() => void) | null;
+}
+
+/** Returns the socket of a row while its device is online, else `null`. */
+export function findOnline(
+  { connections, clock }: HubState,
+  environmentId: string,
+  now: Pick<Moment, "monotonicMs"> = { monotonicMs: clock.monotonic() },
+): DeviceConnection | null {
+  const connection = connections.get(environmentId);
+  return connection !== undefined && isOnline(connection, now) ? connection : null;
+}
+
+/** Returns true for the present socket of a row. */
+export function isCurrent({ connections }: Pick<HubState, "connections">, connection: DeviceConnection): boolean {
+  return connections.get(connection.device.environmentId) === connection;
+}
