@@ -83,6 +83,18 @@ export type {
 } from "./message-log.ts";
 export { createMemoryMessageLog } from "./messages/memory-log.ts";
 export type { AdministeredDevice, DeviceAdministration } from "./operations/devices.ts";
+export {
+  createLocalRouter,
+  type DeviceCall,
+  type DeviceCallContext,
+  type DeviceLocation,
+  type DeviceOperation,
+  type DeviceRequest,
+  type DeviceRouter,
+  type LocalDevices,
+  type MaybePromise,
+} from "./routing/router.ts";
+export type { Presence } from "./socket/connection.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";
 export type { ApiCall } from "./viewers/api-calls.ts";
 export type { CommandFacts, ViewerRequests } from "./viewers/ports.ts";

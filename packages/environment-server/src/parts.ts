@@ -1,6 +1,6 @@
 /** The options of an environment server, and its parts: each is created here, and told of the others that it needs. */
 import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
-import type { OpenApiSource } from "@letta-environments/schema";
+import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
 import { createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
@@ -13,15 +13,18 @@ import { createMessageTracker } from "./messages/tracker.ts";
 import { followApprovals } from "./operations/approvals/follow.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
+import { performHere } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
 import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { waitForLocks } from "./patient-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
+import { createLocalDevices } from "./routing/local-devices.ts";
+import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
 import { ownerOf } from "./socket/connection.ts";
 import type { DeviceFollower } from "./socket/followers.ts";
-import { createDeviceHub } from "./socket/hub.ts";
+import { createDeviceHub, type DeviceHub } from "./socket/hub.ts";
 import { createViewerHub } from "./viewers/hub.ts";
 import { createViewerTickets } from "./viewers/tickets.ts";
 
@@ -37,6 +40,11 @@ export interface EnvironmentServerOptions {
   readonly publicUrl: string | null;
   /** Pause between the opening of a socket and the first message on it, in milliseconds. Default: 300. */
   readonly settleMs?: number;
+  /**
+   * Connects this server with others that share its store: receives the devices of this process, and returns the way to all of them. Default:
+   * {@link createLocalRouter}, for a server alone.
+   */
+  readonly connectRouter?: (local: LocalDevices) => DeviceRouter;
   /** The API description for `/openapi.json`, which needs no key. Without it the path is 404. */
   readonly openApi?: OpenApiSource;
   /** Receives events for logs and metrics. */
@@ -49,7 +57,7 @@ export function createParts(
   closing: Closing,
   track: RunningWork["track"],
 ): ServerContext {
-  const { clock, randomId, settleMs = defaultSettleMs } = options;
+  const { clock, randomId, podId, settleMs = defaultSettleMs } = options;
   const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
   const retentionNow = createSteadyNow(clock);
@@ -60,7 +68,7 @@ export function createParts(
     log: store,
     emit,
     nowMs: retentionNow,
-    isConnected: (environmentId) => hub.generation(environmentId) > 0,
+    isConnected: (environmentId) => hub.open(environmentId) !== null,
   });
   const { feed } = changes;
   const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange: feed.messages });
@@ -73,6 +81,7 @@ export function createParts(
   const viewers = createViewerHub({ clock, randomId, emit });
   noteApprovals(approvals, feed);
   const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
+  const emitAndRoute = withRoutes(emitAndNote, () => ({ hub, router, podId }));
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -81,15 +90,20 @@ export function createParts(
     followers: createFollowers({ messages, approvals, commands }),
     output: feed,
     watch: viewers,
-    emit: emitAndNote,
+    emit: emitAndRoute,
+    podId,
     retentionNow,
     settleMs,
   });
+  // Another process may pass a call on while this one ends.
+  const deliver: LocalDevices["deliver"] = async (call) =>
+    closing.hasBegun ? problemResponse("shutting_down") : track(performHere(server, call));
+  const local = createLocalDevices({ clock, hub, podId, deliver });
+  const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });
-  const devices = noteDeviceChanges(createDeviceAdministration({ clock, store, hub, removals, emit }), feed);
+  const devices = noteDeviceChanges(createDeviceAdministration({ store, router, removals, emit }), feed);
   const presentation = createPresentation({
-    ...options,
-    hub,
+    router,
     countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
   });
   const server: ServerContext = {
@@ -103,6 +117,7 @@ export function createParts(
     approvals,
     changes,
     hub,
+    router,
     viewers,
     tickets: createViewerTickets(clock, randomId),
     presentation,
@@ -114,6 +129,22 @@ export function createParts(
     isClosing: () => closing.hasBegun,
   };
   return server;
+}
+
+/** Tells the router where sockets open and end. */
+function withRoutes(
+  emit: EmitEvent,
+  parts: () => { readonly hub: DeviceHub; readonly router: DeviceRouter; readonly podId: string },
+): EmitEvent {
+  return (event) => {
+    emit(event);
+    if (event.type !== "device_connected" && event.type !== "device_disconnected") return;
+    const { hub, router, podId } = parts();
+    const { environmentId, connectionId } = event;
+    const connection = hub.open(environmentId);
+    if (connection === null) router.ended(environmentId);
+    else router.opened(environmentId, { podId, connectionId, generation: connection.generation });
+  };
 }
 
 /** Lets the extensions follow the devices. */

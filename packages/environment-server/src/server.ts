@@ -26,15 +26,12 @@ import { createClosing, createRunningWork } from "./closing.ts";
 import { retentionMs } from "./limits.ts";
 import { listApprovals } from "./operations/approvals/list.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
-import { controlConversation } from "./operations/control.ts";
 import type { DeviceAdministration } from "./operations/devices.ts";
 import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events/open.ts";
-import { retrieveMessage } from "./operations/messages/status.ts";
 import { retrieveLastRuntime } from "./operations/last-runtime.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
-import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
 import { unavailableResponse } from "./patient-store.ts";
@@ -220,9 +217,13 @@ function runOperation(
     case "retrieveEnvironment":
       return declareDeduplication(retrieveEnvironment(server, request, principal));
     case "sendMessage":
-      return declareDeduplication(sendAndWait(server, request, principal, context));
     case "retrieveMessage":
-      return declareDeduplication(retrieveMessage(server, request, principal, context));
+    case "stopTurn":
+    case "changeMode":
+    case "changeDirectory":
+    case "resumeQueue":
+    case "removeQueueItem":
+      return declareDeduplication(server.router.deliver({ request, principal, context }));
     case "updateEnvironment":
       return declareDeduplication(updateEnvironment(server, request, principal, context));
     case "removeEnvironment":
@@ -233,12 +234,6 @@ function runOperation(
       return declareDeduplication(listApprovals(server, request, principal));
     case "registerEnvironment":
       return registerEnvironment(server, request, principal, context);
-    case "stopTurn":
-    case "changeMode":
-    case "changeDirectory":
-    case "resumeQueue":
-    case "removeQueueItem":
-      return declareDeduplication(controlConversation(server, request, principal, context));
     case "createViewerTicket":
       return createViewerTicket(server, request, principal, context);
     case "streamEvents":

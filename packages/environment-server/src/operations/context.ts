@@ -1,5 +1,5 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { DeviceLabels, PlainResponse } from "@letta-environments/schema";
+import type { DeviceLabels } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
@@ -7,7 +7,8 @@ import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
-import type { ConnectionRecord, EnvironmentRow, EnvironmentStore } from "../ports.ts";
+import type { EnvironmentStore } from "../ports.ts";
+import type { DeviceCallContext, DeviceRouter } from "../routing/router.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 import type { ViewerHub } from "../viewers/hub.ts";
 import type { ViewerTickets } from "../viewers/tickets.ts";
@@ -25,6 +26,7 @@ export interface ServerContext {
   readonly publicUrl: string | null;
   readonly settleMs: number;
   readonly hub: DeviceHub;
+  readonly router: DeviceRouter;
   readonly presentation: Presentation;
   readonly removals: RemovalWatch;
   readonly devices: DeviceAdministration;
@@ -46,23 +48,12 @@ export interface ServerContext {
 }
 
 /** Facts about a request that are not part of its input. */
-export interface RequestContext {
+export interface RequestContext extends DeviceCallContext {
   /**
    * Origin under which the request reached the server, such as `http://127.0.0.1:8787`; `null` when unknown. A device opens
    * its socket there when no public URL is configured.
    */
   readonly authority: string | null;
-  /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
-  readonly signal?: AbortSignal;
-  /**
-   * The connection that a send or a control operation names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
-   * have looked it up before, so that the server does not look it up again.
-   */
-  readonly connection?: ConnectionRecord | null;
-  /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
-  readonly idempotencyKey?: string | null;
-  /** Seconds of the preference `wait` of a send (RFC 7240); `null` or absent without it. */
-  readonly waitSeconds?: number | null;
   /** Labels for the device that registers, if it belonged to no key and the principal's key becomes its owner. */
   readonly labels?: DeviceLabels | null;
   /**
@@ -70,10 +61,4 @@ export interface RequestContext {
    * If it rejects with a {@link ChangeRefusedError}, the caller receives the response of the error.
    */
   readonly devices?: DeviceAdministration;
-  /**
-   * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
-   * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which
-   * sends of a connection arrived, and the next one waits for it.
-   */
-  readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
 }

@@ -16,7 +16,8 @@ import {
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
 import type { CommandRuntime } from "../dialects/command-frames.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
-import type { RequestContext, ServerContext } from "./context.ts";
+import type { DeviceCallContext } from "../routing/router.ts";
+import type { ServerContext } from "./context.ts";
 import { commandTargetOf } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
@@ -34,7 +35,7 @@ export async function controlConversation(
   context: ServerContext,
   request: ControlRequest,
   principal: Principal,
-  requestContext: RequestContext,
+  requestContext: DeviceCallContext,
 ): Promise<PlainResponse> {
   const refusal = checkRequest(request, principal);
   if (refusal !== null) return refusal;

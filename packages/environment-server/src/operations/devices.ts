@@ -2,12 +2,10 @@
  * The administration of devices: listing all of them with their owners, releasing, removing and labelling one. The caller has decided
  * who may administer devices, and passes what depends on the rows as `permits`.
  */
-import type { Clock } from "@letta-environments/platform";
 import type { EnvironmentPatch } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
 import type { EmitEvent } from "../events.ts";
-import { momentOf } from "../socket/connection.ts";
-import type { DeviceHub } from "../socket/hub.ts";
+import type { DeviceRouter } from "../routing/router.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
 
 /** A row as its administration shows it. Times are epoch milliseconds. */
@@ -47,24 +45,22 @@ export interface DeviceAdministration {
 
 /** Creates a {@link DeviceAdministration}. */
 export function createDeviceAdministration({
-  clock,
   store,
-  hub,
+  router,
   removals,
   emit,
 }: {
-  readonly clock: Clock;
   readonly store: DeviceRows;
-  readonly hub: Pick<DeviceHub, "presence">;
+  readonly router: Pick<DeviceRouter, "presence">;
   readonly removals: Pick<RemovalWatch, "check">;
   readonly emit: EmitEvent;
 }): DeviceAdministration {
   return {
     async list(filter) {
       const rows = await store.listDevices(filter);
-      const now = momentOf(clock);
-      return rows.map((row) => {
-        const presence = hub.presence(row.id, now);
+      const presences = await router.presence(rows.map(({ id }) => id));
+      return rows.map((row, index) => {
+        const presence = presences[index] ?? null;
         const lastSeenAt = Math.max(row.lastSeenAt, presence?.lastSeenMs ?? 0);
         return { ...row, lastSeenAt, connectionId: presence?.connectionId ?? null };
       });

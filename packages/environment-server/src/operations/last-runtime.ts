@@ -9,7 +9,6 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import { momentOf } from "../socket/connection.ts";
 import type { ServerContext } from "./context.ts";
 import { mergeMetadata } from "./presentation.ts";
 
@@ -21,7 +20,7 @@ const maxRuns = 1_000;
  * `environment_not_found`, which is the same for an unknown conversation and for devices out of reach.
  */
 export async function retrieveLastRuntime(
-  { store, hub, clock }: ServerContext,
+  { store, router }: ServerContext,
   { params: { agentId, conversationId } }: OperationInput<"retrieveLastRuntime">,
   principal: Principal,
 ): Promise<PlainResponse> {
@@ -34,7 +33,7 @@ export async function retrieveLastRuntime(
   const run = runs.find(({ environmentId }) => reached.has(environmentId));
   const row = run && reached.get(run.environmentId);
   if (run === undefined || row === undefined) return notFound;
-  const presence = hub.presence(row.id, momentOf(clock));
+  const [presence = null] = await router.presence([row.id]);
   const isOnline = presence !== null;
   return jsonResponse(200, {
     environmentId: row.id,

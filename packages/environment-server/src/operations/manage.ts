@@ -29,7 +29,9 @@ export async function updateEnvironment(
     ));
   if (refusal !== null) return refusal;
   // The change may have taken away the tag by which the principal reached the device.
-  const changed = context.presentation.liveliest(await context.store.findEnvironments(principal.tenant, deviceId));
+  const changed = await context.presentation.liveliest(
+    await context.store.findEnvironments(principal.tenant, deviceId),
+  );
   return changed === undefined ? notFound : context.presentation.one(principal, changed);
 }
 

@@ -2,7 +2,6 @@
  * Environments as API responses show them: a row of the store with the presence of its device, and without what the principal may not
  * see. The JSON of a row is remembered until the row, its presence or what is shown of it changes.
  */
-import type { Clock } from "@letta-environments/platform";
 import {
   type Environment,
   type EnvironmentMetadata,
@@ -14,8 +13,8 @@ import {
 } from "@letta-environments/schema";
 import type { EventEnvironment } from "../changes/environment-changes.ts";
 import type { DeviceStatus, EnvironmentRow } from "../ports.ts";
-import { momentOf, type Moment, type Presence } from "../socket/connection.ts";
-import type { DeviceHub } from "../socket/hub.ts";
+import { type DeviceRouter, mapMaybe, type MaybePromise } from "../routing/router.ts";
+import type { Presence } from "../socket/connection.ts";
 
 const noScopes: ReadonlySet<Scope> = new Set();
 
@@ -25,13 +24,13 @@ type ShownEnvironment = Environment & { readonly listenerInstanceId: string };
 /** See the description of this file. */
 export interface Presentation {
   /** Builds the response with one row. */
-  one(principal: Principal, row: EnvironmentRow): PlainResponse;
+  one(principal: Principal, row: EnvironmentRow): MaybePromise<PlainResponse>;
   /** Builds the response with a page of rows. */
-  page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): PlainResponse;
+  page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): MaybePromise<PlainResponse>;
   /** Shows a row in events: members that everyone may see who may see the row, and that do not change all the time. */
-  inEvents(row: EnvironmentRow): EventEnvironment;
+  inEvents(row: EnvironmentRow): MaybePromise<EventEnvironment>;
   /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
-  liveliest(rows: readonly EnvironmentRow[]): EnvironmentRow | undefined;
+  liveliest<Row extends EnvironmentRow>(rows: readonly Row[]): MaybePromise<Row | undefined>;
 }
 
 interface Shown {
@@ -44,22 +43,20 @@ interface Shown {
 
 /** Creates a {@link Presentation}. */
 export function createPresentation({
-  hub,
-  clock,
-  podId,
+  router,
   countApprovals,
 }: {
-  readonly hub: Pick<DeviceHub, "presence">;
-  readonly clock: Clock;
-  readonly podId: string;
+  readonly router: Pick<DeviceRouter, "presence">;
   /** The number of a row's pending requests for permission that a principal may decide on. */
   readonly countApprovals: (principal: Principal, environmentId: string) => number;
 }): Presentation {
   // A store returns the same object for a row until the row changes.
   const shown = new WeakMap<EnvironmentRow, Shown>();
 
-  function textOf(principal: Principal, row: EnvironmentRow, now: Moment): string {
-    const presence = hub.presence(row.id, now);
+  const presenceOf = (row: EnvironmentRow): MaybePromise<Presence | null> =>
+    mapMaybe(router.presence([row.id]), ([presence = null]) => presence);
+
+  function textOf(principal: Principal, row: EnvironmentRow, presence: Presence | null): string {
     const showsDetails = principal.scopes.has("details");
     const { tenantName } = principal;
     const pendingApprovals = presence === null ? 0 : countApprovals(principal, row.id);
@@ -71,50 +68,54 @@ export function createPresentation({
       last.pendingApprovals === pendingApprovals &&
       isSamePresence(last.presence, presence);
     if (isSame) return last.text;
-    const environment = toEnvironment(row, presence, podId, pendingApprovals);
+    const environment = toEnvironment(row, presence, pendingApprovals);
     const text = JSON.stringify(presentEnvironment<Environment>(principal, environment));
     shown.set(row, { presence, showsDetails, tenantName, pendingApprovals, text });
     return text;
   }
 
   return {
-    one: (principal, row) => jsonTextResponse(200, textOf(principal, row, momentOf(clock))),
-    page(principal, rows, hasNextPage) {
-      const now = momentOf(clock);
-      const connections = rows.map((row) => textOf(principal, row, now)).join(",");
-      return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
-    },
-    inEvents(row) {
-      const presence = hub.presence(row.id, momentOf(clock));
-      // How many requests for permission wait depends on who asks. They have events of their own.
-      const environment = toEnvironment(row, presence, podId, 0);
-      const {
-        podId: _podId,
-        organizationId: _organizationId,
-        lastHeartbeat: _lastHeartbeat,
-        lastSeenAt: _lastSeenAt,
-        ...members
-      } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
-      const { connectionName, tags } = row;
-      return { members, connectionId: environment.connectionId ?? null, identity: { connectionName, tags } };
-    },
+    one: (principal, row) =>
+      mapMaybe(presenceOf(row), (presence) => jsonTextResponse(200, textOf(principal, row, presence))),
+    page: (principal, rows, hasNextPage) =>
+      mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {
+        const connections = rows.map((row, index) => textOf(principal, row, presences[index] ?? null)).join(",");
+        return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
+      }),
+    inEvents: (row) => mapMaybe(presenceOf(row), (presence) => toEventEnvironment(row, presence)),
     liveliest(rows) {
       if (rows.length < 2) return rows[0];
-      const now = momentOf(clock);
-      const candidates = rows.map((row) => ({ row, presence: hub.presence(row.id, now) }));
-      const [best] = candidates.toSorted(
-        (left, right) =>
-          (right.presence?.lastHeartbeatMs ?? -1) - (left.presence?.lastHeartbeatMs ?? -1) ||
-          lastSeenAt(right.row, right.presence) - lastSeenAt(left.row, left.presence),
-      );
-      return best?.row;
+      return mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {
+        const candidates = rows.map((row, index) => ({ row, presence: presences[index] ?? null }));
+        const [best] = candidates.toSorted(
+          (left, right) =>
+            (right.presence?.lastHeartbeatMs ?? -1) - (left.presence?.lastHeartbeatMs ?? -1) ||
+            lastSeenAt(right.row, right.presence) - lastSeenAt(left.row, left.presence),
+        );
+        return best?.row;
+      });
     },
   };
+}
+
+function toEventEnvironment(row: EnvironmentRow, presence: Presence | null): EventEnvironment {
+  // How many requests for permission wait depends on who asks. They have events of their own.
+  const environment = toEnvironment(row, presence, 0);
+  const {
+    podId: _podId,
+    organizationId: _organizationId,
+    lastHeartbeat: _lastHeartbeat,
+    lastSeenAt: _lastSeenAt,
+    ...members
+  } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
+  const { connectionName, tags } = row;
+  return { members, connectionId: environment.connectionId ?? null, identity: { connectionName, tags } };
 }
 
 function isSamePresence(left: Presence | null, right: Presence | null): boolean {
   if (left === null || right === null) return left === right;
   return (
+    left.podId === right.podId &&
     left.connectionId === right.connectionId &&
     left.connectedAtMs === right.connectedAtMs &&
     left.lastHeartbeatMs === right.lastHeartbeatMs &&
@@ -129,12 +130,7 @@ function lastSeenAt(row: EnvironmentRow, presence: Presence | null): number {
 }
 
 /** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
-function toEnvironment(
-  row: EnvironmentRow,
-  presence: Presence | null,
-  podId: string,
-  pendingApprovals: number,
-): ShownEnvironment {
+function toEnvironment(row: EnvironmentRow, presence: Presence | null, pendingApprovals: number): ShownEnvironment {
   const status = presence?.status ?? row;
   const metadata = mergeMetadata(row.metadata, status);
   return {
@@ -148,7 +144,7 @@ function toEnvironment(
     lastHeartbeat: presence?.lastHeartbeatMs ?? null,
     lastSeenAt: lastSeenAt(row, presence),
     organizationId: row.tenant,
-    podId: presence === null ? null : podId,
+    podId: presence?.podId ?? null,
     apiKeyOwner: row.owner,
     userId: row.owner,
     ...(status.currentMode !== null && { currentMode: status.currentMode }),

@@ -1,8 +1,11 @@
-/** Finds the device behind the connection that a request names, and its socket. Sends and control commands share it. */
+/** Finds the device behind the connection that a request names, and its socket. Sends and control commands share it; registrations and upgrades find out whether the device is refused. */
 import { allowsDevice, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { ConnectionRecord } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import type { RequestContext, ServerContext } from "./context.ts";
+import type { DeviceHub } from "../socket/hub.ts";
+import type { ThrottledDevice } from "../socket/throttle.ts";
+import type { DeviceCallContext } from "../routing/router.ts";
+import type { ServerContext } from "./context.ts";
 
 /** The registration of a permitted device, or the response that refuses the request. */
 export type Reached =
@@ -14,7 +17,7 @@ export async function findPermitted(
   { store }: Pick<ServerContext, "store">,
   connectionId: string,
   principal: Principal,
-  { connection, beforeSend, signal }: Pick<RequestContext, "connection" | "beforeSend" | "signal">,
+  { connection, beforeSend, signal }: Pick<DeviceCallContext, "connection" | "beforeSend" | "signal">,
 ): Promise<Reached> {
   const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
   if (record === null || !allowsDevice(principal, record.environment)) {
@@ -41,6 +44,16 @@ export async function waitUntilSettled(
 ): Promise<void> {
   const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
   if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
+}
+
+/**
+ * Returns 429 `device_throttled` while a device is refused because it exceeded limits, else `null`. A device that was connected
+ * before waits as long as `Retry-After` says; it never gives up.
+ */
+export function throttledResponse(hub: Pick<DeviceHub, "throttledMs">, device: ThrottledDevice): PlainResponse | null {
+  const remainingMs = hub.throttledMs(device);
+  if (remainingMs === 0) return null;
+  return problemResponse("device_throttled", { retryAfterSeconds: Math.ceil(remainingMs / 1_000) });
 }
 
 /** The refusal of a request to a registration without a socket. */

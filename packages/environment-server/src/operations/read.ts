@@ -58,17 +58,16 @@ export async function retrieveEnvironment(
   principal: Principal,
 ): Promise<PlainResponse> {
   const rows = await context.store.findEnvironments(principal.tenant, params.deviceId);
-  const best = context.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
+  const best = await context.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
   return best === undefined ? problemResponse("environment_not_found") : context.presentation.one(principal, best);
 }
 
 /** Reads as many rows as the filter asks for, of devices that are online. */
 function readOnline(context: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
-  const { hub, store } = context;
+  const { router, store } = context;
   return readPages(context, filter, async (afterId, pageSize) => {
-    const ids = hub.openIds(filter.tenant, afterId, pageSize);
-    const environmentIds = ids.filter((id) => hub.online(id) !== null);
-    return { found: await store.listEnvironments({ ...filter, environmentIds }), ids };
+    const ids = await router.onlineIds(filter.tenant, afterId, pageSize);
+    return { found: await store.listEnvironments({ ...filter, environmentIds: ids }), ids };
   });
 }
 
@@ -83,13 +82,12 @@ function findIds(
   filter: EnvironmentFilter,
   onlineOnly: boolean,
 ): Promise<readonly string[]> {
-  const { hub, store } = context;
+  const { router, store } = context;
   return readPages(context, filter, async (afterId, pageSize) => {
-    const openIds = onlineOnly ? hub.openIds(filter.tenant, afterId, pageSize) : null;
-    const environmentIds = openIds?.filter((id) => hub.online(id) !== null) ?? null;
+    const environmentIds = onlineOnly ? await router.onlineIds(filter.tenant, afterId, pageSize) : null;
     const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds: null, limit: pageSize });
     const found = names.filter(isListed).map(({ id }) => id);
-    return { found, ids: openIds ?? names.map(({ id }) => id) };
+    return { found, ids: environmentIds ?? names.map(({ id }) => id) };
   });
 }
 

@@ -11,7 +11,7 @@ import {
 } from "@letta-environments/schema";
 import { maxEnvironmentsPerKey, maxMetadataLength } from "../limits.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
-import { throttledResponse } from "./throttled.ts";
+import { throttledResponse } from "./reach.ts";
 
 /**
  * How connectionIds begin. Devices from version 0.32.8 on take an id that begins with `conn-` for one of the vendor's cloud, and ask an

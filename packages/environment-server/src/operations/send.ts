@@ -28,7 +28,8 @@ import { unavailableResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../dialects/build.ts";
-import type { RequestContext, ServerContext } from "./context.ts";
+import type { DeviceCallContext } from "../routing/router.ts";
+import type { ServerContext } from "./context.ts";
 import { modeRefusal, switchMode } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
@@ -71,7 +72,7 @@ export async function sendMessage(
   context: ServerContext,
   { params, body }: OperationInput<"sendMessage">,
   principal: Principal,
-  request: RequestContext,
+  request: DeviceCallContext,
 ): Promise<PlainResponse> {
   if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
   if (body.messages.some(isApprovalMessage) && !principal.scopes.has("approve")) {

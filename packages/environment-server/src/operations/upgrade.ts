@@ -7,7 +7,7 @@ import {
 } from "@letta-environments/schema";
 import { ownerOf } from "../socket/connection.ts";
 import type { ServerContext } from "./context.ts";
-import { throttledResponse } from "./throttled.ts";
+import { throttledResponse } from "./reach.ts";
 
 /**
  * Decides on the upgrade request of a device. Every refusal happens here, before the handshake: a device backs off after a
@@ -29,7 +29,8 @@ export async function decideUpgrade(
   if (claimedId !== deviceId || !allowsDevice(principal, record.environment))
     return refuse(problemResponse("connection_not_found"));
   if (record.keyId !== principal.keyId) return refuse(problemResponse("device_owned_by_another_key"));
-  if (record.replaced || context.hub.generation(id) > record.generation) {
+  const location = await context.router.locate(id);
+  if (record.replaced || (location !== null && location.generation > record.generation)) {
     return refuse(problemResponse("connection_replaced"));
   }
   const throttled = throttledResponse(context.hub, { ...principal, ...record.environment });

@@ -69,6 +69,8 @@ export interface DeviceConnection {
 
 /** The facts about an online device that API responses show. */
 export interface Presence {
+  /** Name of the process that has the socket. */
+  readonly podId: string;
   readonly connectionId: string;
   readonly connectedAtMs: number;
   readonly lastHeartbeatMs: number;
@@ -104,10 +106,11 @@ export function isOnline({ lastHeartbeat }: DeviceConnection, { monotonicMs }: P
 }
 
 /** Returns the presence of an online device; `null` without a connection. */
-export function presenceOf(connection: DeviceConnection | null, now: Moment): Presence | null {
+export function presenceOf(connection: DeviceConnection | null, now: Moment, podId: string): Presence | null {
   if (connection === null) return null;
   const { device, connectedAt, lastHeartbeat, lastSeen, status, isAgentsApiMissing } = connection;
   return {
+    podId,
     connectionId: device.connectionId,
     connectedAtMs: wallTimeOf(connectedAt, now),
     lastHeartbeatMs: wallTimeOf(lastHeartbeat, now),

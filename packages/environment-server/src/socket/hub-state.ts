@@ -19,6 +19,8 @@ export interface DeviceHubOptions {
   readonly store: EnvironmentStore;
   readonly pending: PendingDeliveries;
   readonly emit: EmitEvent;
+  /** Name of this process. */
+  readonly podId: string;
   /** Parts that follow every device, called in this order. */
   readonly followers: readonly DeviceFollower[];
   /** Reads what turns say. */

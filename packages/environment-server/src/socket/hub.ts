@@ -48,8 +48,8 @@ export interface DeviceHub {
   attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
   online(environmentId: string): DeviceConnection | null;
-  /** Generation of the registration that holds the row's socket, online or silent; 0 without a socket. */
-  generation(environmentId: string): number;
+  /** The row's socket, online or silent; `null` without one. */
+  open(environmentId: string): DeviceConnection | null;
   /** @param now both clocks now, so that a caller with many rows reads them once */
   presence(environmentId: string, now: Moment): Presence | null;
   /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
@@ -67,6 +67,8 @@ export interface DeviceHub {
   connectionIds(): readonly string[];
   /** Closes, with 1008, the sockets of these connections, whose devices were removed. */
   closeRemoved(connectionIds: ReadonlySet<string>): void;
+  /** Closes the socket of a row, as {@link DeviceHub.attach} does, if its registration is earlier than this generation. */
+  replace(environmentId: string, generation: number): void;
   /** Closes every socket with 1001. Resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -83,8 +85,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   return {
     attach: (record, opener, socket) => attach(hub, effects, record, opener, socket),
     online: (environmentId) => findOnline(hub, environmentId),
-    generation: (environmentId) => hub.connections.get(environmentId)?.generation ?? 0,
-    presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now),
+    open: (environmentId) => hub.connections.get(environmentId) ?? null,
+    presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now, hub.podId),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
@@ -95,6 +97,11 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     closeEnded: (isEnded) => closeWhere(({ identity }) => isEnded(identity), "key_ended", keyEndedClose),
     connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
     closeRemoved: (ids) => closeWhere(({ device }) => ids.has(device.connectionId), "removed", removedClose),
+    replace(environmentId, generation) {
+      const connection = hub.connections.get(environmentId);
+      if (connection !== undefined && connection.generation < generation)
+        close(hub, connection, "replaced", replacedClose);
+    },
     close: () => closeAll(hub),
   };
 }

@@ -5,6 +5,7 @@ import {
   createEnvironmentServer,
   type EnvironmentServer,
   type EnvironmentServerEvent,
+  type EnvironmentServerOptions,
   type EnvironmentStore,
 } from "../../src/index.ts";
 import { createSqliteEnvironmentStore } from "../../src/sqlite.ts";
@@ -74,6 +75,8 @@ export function createHarness(
     readonly clock?: VirtualClock;
     readonly randomId?: (prefix: string) => string;
     readonly publicUrl?: string;
+    readonly podId?: string;
+    readonly connectRouter?: EnvironmentServerOptions["connectRouter"];
     /** Default: 0, so that sockets can be written to as soon as they are open. */
     readonly settleMs?: number;
   } = {},
@@ -86,7 +89,8 @@ export function createHarness(
     clock,
     sha256: sha256Hex,
     randomId: options.randomId ?? sharedCountingId(clock),
-    podId: "pod-1",
+    podId: options.podId ?? "pod-1",
+    ...(options.connectRouter !== undefined && { connectRouter: options.connectRouter }),
     publicUrl: options.publicUrl ?? null,
     settleMs: options.settleMs ?? 0,
     onEvent: (event) => void events.push(event),

@@ -115,7 +115,7 @@ export async function decidedResponse(
   const key = decidedKey(part, scope);
   const approval = key === null ? null : await context.approvals.findDecided(key);
   if (approval === null || approval.decision === null) return problemResponse("approval_decided", { issues });
-  const members = { approval: toDecidedApproval(context, environment, approval, approval.decision) };
+  const members = { approval: await toDecidedApproval(context, environment, approval, approval.decision) };
   return problemResponse("approval_decided", { issues, members });
 }
 

@@ -42,8 +42,14 @@ export async function listApprovals(
   });
   const page = found.slice(0, limit);
   const last = page.at(-1)?.registered.cursor;
+  const connectionIds = await readConnectionIds(
+    context,
+    page.map(({ row }) => row),
+  );
   return jsonResponse(200, {
-    approvals: page.map(({ registered, row }) => toApproval(context, row, registered.approval)),
+    approvals: page.map(({ registered, row }, index) =>
+      toApproval(context, row, connectionIds[index] ?? null, registered.approval),
+    ),
     hasNextPage: found.length > limit,
     cursor: last === undefined ? null : writeCursor(last),
   } satisfies ApprovalList);
@@ -61,20 +67,26 @@ export function countApprovals(
 }
 
 /** The extension member of the problem `approval_decided`. */
-export function toDecidedApproval(
-  context: Pick<ServerContext, "hub">,
+export async function toDecidedApproval(
+  context: Pick<ServerContext, "router">,
   row: EnvironmentRow,
   approval: StoredApproval,
   decision: Decision,
-): DecidedApproval {
+): Promise<DecidedApproval> {
+  const [connectionId = null] = await readConnectionIds(context, [row]);
   const { behavior, decidedBy, decidedAt, reason } = decision;
-  return { ...identityOf(context, row, approval), reason, decision: behavior, decidedBy, decidedAt };
+  return { ...identityOf(row, connectionId, approval), reason, decision: behavior, decidedBy, decidedAt };
 }
 
-function toApproval(context: ServerContext, row: EnvironmentRow, approval: StoredApproval): Approval {
+function toApproval(
+  context: ServerContext,
+  row: EnvironmentRow,
+  connectionId: string | null,
+  approval: StoredApproval,
+): Approval {
   const { request, requestedAt, expiry } = approval;
   return {
-    ...identityOf(context, row, approval),
+    ...identityOf(row, connectionId, approval),
     input: request.input,
     inputTruncated: request.isInputCut,
     ageMs: Math.max(0, context.retentionNow() - requestedAt),
@@ -82,11 +94,20 @@ function toApproval(context: ServerContext, row: EnvironmentRow, approval: Store
   };
 }
 
-function identityOf({ hub }: Pick<ServerContext, "hub">, row: EnvironmentRow, approval: StoredApproval) {
+/** Returns the present connection of each row; `null` for a device that is offline. */
+async function readConnectionIds(
+  { router }: Pick<ServerContext, "router">,
+  rows: readonly EnvironmentRow[],
+): Promise<readonly (string | null)[]> {
+  const presences = await router.presence(rows.map(({ id }) => id));
+  return presences.map((presence) => presence?.connectionId ?? null);
+}
+
+function identityOf(row: EnvironmentRow, connectionId: string | null, approval: StoredApproval) {
   const { scope, request, requestedAt, messageId } = approval;
   return {
     id: request.toolCallId,
-    connectionId: hub.online(row.id)?.device.connectionId ?? null,
+    connectionId,
     deviceId: row.deviceId,
     agentId: scope.agentId || null,
     conversationId: scope.conversationId,

@@ -11,7 +11,8 @@ import {
   type Principal,
   waitApplied,
 } from "@letta-environments/schema";
-import type { RequestContext, ServerContext } from "../context.ts";
+import type { DeviceCallContext } from "../../routing/router.ts";
+import type { ServerContext } from "../context.ts";
 import { presentMessage, readMessage, waitForEnd } from "./status.ts";
 import { sendMessage } from "../send.ts";
 
@@ -20,7 +21,7 @@ export async function sendAndWait(
   context: ServerContext,
   input: OperationInput<"sendMessage">,
   principal: Principal,
-  request: RequestContext,
+  request: DeviceCallContext,
 ): Promise<PlainResponse> {
   const startedAtMs = context.clock.monotonic();
   const response = await sendMessage(context, input, principal, request);
@@ -45,7 +46,7 @@ async function readOutcome(
   context: ServerContext,
   { params, body }: OperationInput<"sendMessage">,
   principal: Principal,
-  { connection, signal }: RequestContext,
+  { connection, signal }: DeviceCallContext,
   remainingMs: number,
 ): Promise<MessageStatus | null> {
   const last = body.messages.findLast((message) => !isApprovalMessage(message));

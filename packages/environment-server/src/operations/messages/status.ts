@@ -18,7 +18,8 @@ import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
 import type { StoredMessage } from "../../message-log.ts";
 import { advance, evidenceOf, isEnd, receivedStatus } from "../../messages/status.ts";
 import type { EnvironmentRow, MessageUse } from "../../ports.ts";
-import type { RequestContext, ServerContext } from "../context.ts";
+import type { DeviceCallContext } from "../../routing/router.ts";
+import type { ServerContext } from "../context.ts";
 
 /** A message of a device. */
 export interface MessageSelector {
@@ -34,7 +35,7 @@ export async function retrieveMessage(
   context: ServerContext,
   { params, query }: OperationInput<"retrieveMessage">,
   principal: Principal,
-  { signal }: RequestContext,
+  { signal }: DeviceCallContext,
 ): Promise<PlainResponse> {
   const record = await context.store.findConnection(principal.tenant, params.connectionId);
   if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("message_not_found");

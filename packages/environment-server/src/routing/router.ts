@@ -1,0 +1,109 @@
+/**
+ * The way to a device, wherever its socket is. Operations ask a {@link DeviceRouter} and never a socket, so that a device may be connected to
+ * another process, or to something that sleeps between messages. A device's queue, modes, requests for permission and acknowledgements are
+ * where its socket is; therefore whole operations are passed there, not frames.
+ *
+ * By default a router knows the sockets of its own process alone and answers at once. A router over several processes is made from the
+ * {@link LocalDevices} of each, and all of them share a store.
+ */
+import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
+import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
+import type { Presence } from "../socket/connection.ts";
+
+/** A value that is known at once, or later. */
+export type MaybePromise<Value> = Value | Promise<Value>;
+
+/** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
+export interface DeviceLocation {
+  /** Name of the process. */
+  readonly podId: string;
+  readonly connectionId: string;
+  /** Number of the registration within its row. */
+  readonly generation: number;
+}
+
+/** An operation on one device, which runs where its socket is. */
+export type DeviceOperation = "sendMessage" | "retrieveMessage" | ControlOperation;
+
+/** The decoded request of a {@link DeviceOperation}. */
+export type DeviceRequest = Extract<DecodedRequest, { readonly operation: DeviceOperation }>;
+
+/**
+ * Facts about a call that are not part of its input. A router that passes a call to another process runs `beforeSend` itself, and makes the
+ * end of `signal` a message; everything else is plain data.
+ */
+export interface DeviceCallContext {
+  /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
+  readonly signal?: AbortSignal;
+  /**
+   * The connection that a send or a control operation names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
+   * have looked it up before, so that the server does not look it up again.
+   */
+  readonly connection?: ConnectionRecord | null;
+  /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
+  readonly idempotencyKey?: string | null;
+  /** Seconds of the preference `wait` of a send (RFC 7240); `null` or absent without it. */
+  readonly waitSeconds?: number | null;
+  /**
+   * Called once for a send, after its input and its device were found permitted and before anything is reserved or sent.
+   * When it resolves with a response, nothing is sent and the caller receives that response. It runs in the order in which
+   * sends of a connection arrived, and the next one waits for it.
+   */
+  readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
+}
+
+/** An operation on one device, by a principal that has the scope for it. */
+export interface DeviceCall {
+  readonly request: DeviceRequest;
+  readonly principal: Principal;
+  readonly context: DeviceCallContext;
+}
+
+/** The devices that are connected to one process. */
+export interface LocalDevices {
+  /** Returns the presence of each row, in the order of the ids; `null` for a device that is offline. */
+  presence(environmentIds: readonly string[]): readonly (Presence | null)[];
+  /** Returns the ids of a tenant's rows that are online, after `afterId`, in ascending order. Fewer than `limit` are the last ones. */
+  onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
+  /** Returns where the socket of a row is, also while its device is silent; `null` without a socket. */
+  locate(environmentId: string): DeviceLocation | null;
+  /**
+   * Runs an operation with this process's state of the device. The response is the one for the caller, refusals included: `device_offline`
+   * when no socket is here. Rejects with the reason of an aborted `signal`, and when the store fails.
+   */
+  deliver(call: DeviceCall): Promise<PlainResponse>;
+  /** Closes the socket of a row, because a registration with this generation has opened one elsewhere. An equal or later one stays. */
+  replace(environmentId: string, generation: number): void;
+}
+
+/** The devices that can be reached: see the description of this file. A promise that rejects fails the request. */
+export interface DeviceRouter {
+  /** As {@link LocalDevices.presence}, of the devices of every process. */
+  presence(environmentIds: readonly string[]): MaybePromise<readonly (Presence | null)[]>;
+  /** As {@link LocalDevices.onlineIds}, of the devices of every process. */
+  onlineIds(tenant: string, afterId: string | null, limit: number): MaybePromise<readonly string[]>;
+  /** As {@link LocalDevices.locate}: the present socket of a row. */
+  locate(environmentId: string): MaybePromise<DeviceLocation | null>;
+  /**
+   * Runs an operation where the device's socket is; without one, in this process. Calls for one connection begin in the order in which they
+   * were passed. An operation that has reached the other process and has no response is unknown, never repeated.
+   */
+  deliver(call: DeviceCall): Promise<PlainResponse>;
+  /** A socket has opened in this process. Earlier sockets of its row elsewhere must be closed with {@link LocalDevices.replace}. */
+  opened(environmentId: string, location: DeviceLocation): void;
+  /** The socket of a row in this process has ended. */
+  ended(environmentId: string): void;
+}
+
+/** Creates the router of a process whose devices are all connected to it. */
+export function createLocalRouter(local: LocalDevices): DeviceRouter {
+  return { ...local, opened: () => undefined, ended: () => undefined };
+}
+
+/** Continues with a value, at once if it is known. */
+export function mapMaybe<Value, Result>(
+  value: MaybePromise<Value>,
+  use: (value: Value) => Result,
+): MaybePromise<Result> {
+  return value instanceof Promise ? value.then(use) : use(value);
+}
