@@ -3,10 +3,9 @@ import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
-import { type AuditControls, createAuditControls } from "./audit/controls.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
-import { type AuditViewers, createAuditViewers } from "./audit/viewer-commands.ts";
 import { createCallerAuthenticator } from "./auth/caller.ts";
+import type { ExtensionSteps } from "./extension-port.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -17,20 +16,18 @@ import { type ChooseCredential, createChooseCredential } from "./upstream/creden
 import { createEmbeddedUpstream, type EmbeddedUpstreamOptions } from "./upstream/embedded.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
-import { type AuthenticateViewer, createAuthenticateViewer } from "./viewers/credential.ts";
 
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
-  readonly authenticateViewer: AuthenticateViewer;
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly sends: AuditSends;
-  readonly viewerAudit: AuditViewers;
-  readonly controls: AuditControls;
+  /** `null` without extensions. */
+  readonly extensions: ExtensionSteps | null;
   readonly adminGuards: AdminGuards;
   /** `null` where keys are not administered over HTTP. */
   readonly administer: Administer | null;
@@ -47,7 +44,6 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     admitsTenant: server.kind === "remote" ? server.admitsTenant : undefined,
     operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
   });
-  services.eventStreams?.authenticateWith(callers.authenticate);
   const limits =
     services.rateLimiter === null || config.rateLimits === undefined
       ? null
@@ -62,6 +58,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
           userAgent: config.userAgent,
           sharesSearches: server.isolatesRequests !== true,
           auditFor: auditFor(services),
+          connectExtensions: services.apiExtensions?.connectRemote,
           concurrency: divideCalls(
             server.maxConcurrent,
             config.maxConcurrentPerTenant,
@@ -87,8 +84,6 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const cors = createCors(config.corsOrigins ?? []);
   return {
     authenticate,
-    authenticateViewer: createAuthenticateViewer(authenticate, cors, services.deviceSockets),
-    viewerAudit: createAuditViewers(services.audit, onAuditFailure),
     limits,
     cors,
     upstream,
@@ -97,7 +92,16 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       keepContent: config.auditContent === true,
       onFailure: onAuditFailure,
     }),
-    controls: createAuditControls(services.audit, onAuditFailure),
+    extensions:
+      services.apiExtensions?.createSteps({
+        ...services,
+        onAuditFailure,
+        authenticate,
+        authenticateAgain: callers.authenticate,
+        cors,
+        limits,
+        upstream,
+      }) ?? null,
     adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
     administer:
       services.admin === undefined

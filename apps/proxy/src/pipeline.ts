@@ -3,13 +3,10 @@
  * feature. A step that refuses ends the request with its response.
  */
 import {
-  type ControlOperation,
   type PlainResponse,
   checkIdempotencyKey,
-  endpoints,
   idempotencyKeyHeader,
   type KnownEndpoint,
-  type Operation,
   type Principal,
   problemResponse,
   type SendMessageBody,
@@ -17,15 +14,16 @@ import {
 } from "@letta-environments/schema";
 import { createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
-import { beginControl } from "./audit/controls.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
+import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
+import { splitQuery } from "./http/query-token.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
-import { validateRequest } from "./http/validate-request.ts";
+import { type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
@@ -35,11 +33,8 @@ import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
-import { openEventStream } from "./streams/open-event-stream.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
-import { splitQuery } from "./viewers/credential.ts";
-import { clientFactsOf, createViewerRequests } from "./viewers/requests.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
@@ -59,9 +54,6 @@ interface Received {
   readonly caller?: GatewayPrincipal;
 }
 
-/** Runs the steps of the API for a request whose caller is known. */
-type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
-
 /** Creates the pipeline of a gateway. */
 export function createPipeline(given: GatewayServices, config: GatewayConfig): Pipeline {
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
@@ -73,7 +65,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, matchAdmin),
   );
-  const { cors, sends, controls, limits } = features;
+  const { cors, sends, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(received: Received): MaybePromise<PlainResponse> {
@@ -113,7 +105,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
       if (send === null && control === null) return finish(received, response);
       // Where one store has its leases and its records, they end together.
       received.trace.rateLimit?.release();
-      const recorded = send === null ? control && controls.finish(control, response) : sends.finish(send, response);
+      const recorded = send === null ? control?.finish(response) : sends.finish(send, response);
       return Promise.resolve(recorded).then(() => finish(received, response));
     });
     // What a request has begun to change is finished and recorded, even if its caller disconnects.
@@ -145,11 +137,11 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs) {
-  const { limits, prepareCall, sends, controls } = features;
+  const { limits, prepareCall, sends, extensions } = features;
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
     devices: deviceSockets !== null,
-    extensions: services.upstream.kind === "embedded" || services.upstream.isolatesRequests !== true,
+    extensions: servedExtensions(services),
   });
 
   const admission = startSteps<Received>()
@@ -193,15 +185,15 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       const { send, control, requestId } = exchange.trace;
       const records = {
         send: send === null ? null : sends.recordOf(send),
-        control: control === null ? null : controls.recordOf(control),
+        control: control?.upstream ?? null,
       };
       const { connection } = send ?? control ?? {};
       return { call: prepareCall({ ...exchange, ...records, requestId, connection }) };
     })
     .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace, endpoint, input }): Promise<PlainResponse> => {
-      if (endpoint.operation === "streamEvents")
-        return openEventStream(services, request, { principal, trace, ...input });
+      const own = extensions?.respond(request, { endpoint, principal, trace, ...input }) ?? null;
+      if (own !== null) return own;
       const response = await call.fetch(request.signal);
       const acted = trace.send ?? trace.control;
       // It may have changed the status that its device reports, whatever became of it.
@@ -223,62 +215,51 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
 
 /** Authenticates a request, unless its caller is known. */
 function authenticateCaller(
-  { authenticate, authenticateViewer }: Features,
+  { authenticate, extensions }: Features,
   request: GatewayRequest,
   { caller, endpoint, params }: MatchedEndpoint & { readonly caller: GatewayPrincipal | undefined },
 ): ReturnType<AuthenticateRequest> {
   if (caller !== undefined) return { kind: "authenticated", principal: caller };
-  if (endpoint.operation !== "openViewerSocket") return authenticate(request);
-  return authenticateViewer(request, params["connectionId"] ?? "");
-}
-
-/** A request whose endpoint is known. */
-interface MatchedEndpoint {
-  readonly endpoint: KnownEndpoint;
-  readonly params: Readonly<Record<string, string>>;
+  return extensions?.authenticate(request, { endpoint, params }) ?? authenticate(request);
 }
 
 /** A request whose endpoint and principal are known. */
-interface Admitted extends Received {
-  readonly endpoint: KnownEndpoint;
-  readonly params: Readonly<Record<string, string>>;
+interface Admitted extends Received, MatchedEndpoint {
   readonly principal: Principal;
   readonly ownCredential: string | null;
 }
 
-/** Opens the socket of a device, or of a viewer, whose frames are requests of its principal. */
-function createOpenSocket(services: GatewayServices, { limits, upstream, viewerAudit }: Features, handle: HandleAs) {
-  const { deviceSockets } = services;
-  const ports = { ...services, limits, audit: viewerAudit, handle };
+/** Opens the socket of a device, or of an extension, whose frames are requests of its principal. */
+function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensions }: Features, handle: HandleAs) {
   return ({ endpoint, params, request, principal }: Admitted): MaybePromise<UpgradeDecision | PlainResponse> => {
-    if (endpoint.successStatus !== 101 || deviceSockets === null) return noSocketHere;
-    // The token has done its work.
-    const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
-    if (endpoint.operation !== "openViewerSocket") return deviceSockets.upgrade(upgradeRequest, principal);
-    const { connectionId = "" } = params;
-    const client = clientFactsOf(request);
-    return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
-      const deviceId = connection?.environment.deviceId ?? connectionId;
-      const requests = createViewerRequests(ports, { principal, connectionId, deviceId, client });
-      return deviceSockets.upgrade(upgradeRequest, principal, requests);
-    });
+    if (endpoint.successStatus !== 101 || sockets === null) return noSocketHere;
+    const own = extensions?.openSocket(request, { endpoint, params, principal, sockets }, handle) ?? null;
+    if (own !== null) return own;
+    return sockets.upgrade(deviceSocketRequest(endpoint, params, splitQuery(request.query).rest), principal);
   };
 }
 
-/** Opens the audit record of a send or a control operation, whose connection is looked up for it. Other requests have none. */
-function createOpenRecord({ randomId }: GatewayServices, { upstream }: Features) {
+/** Opens the audit record of a send, or of an operation of an extension, whose connection is looked up for it. Other requests have none. */
+function createOpenRecord({ randomId }: GatewayServices, { upstream, extensions }: Features) {
   return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
-    const { operation } = endpoint;
-    if (operation !== "sendMessage" && !isControl(operation)) return null;
+    const isSend = endpoint.operation === "sendMessage";
+    const beginCommand = isSend ? null : (extensions?.beginCommand(endpoint.operation) ?? null);
+    if (!isSend && beginCommand === null) return null;
     const { connectionId = "", itemId = null } = params;
     return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
       const { requestId } = trace;
       const facts = { requestId, connectionId, principal, isCallerKnown: ownCredential === null, connection };
-      if (operation === "sendMessage") trace.send = beginSend({ ...facts, sendId: randomId("send") });
-      else trace.control = beginControl({ ...facts, controlId: randomId("control"), operation, itemId });
+      if (isSend) trace.send = beginSend({ ...facts, sendId: randomId("send") });
+      else trace.control = beginCommand?.({ ...facts, itemId }) ?? null;
       return null;
     });
   };
+}
+
+/** The extensions that are served. Requests of a Worker share nothing, so it cannot follow devices. */
+function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): ServedEndpoints["extensions"] {
+  if (upstream.kind === "remote" && upstream.isolatesRequests === true) return "not_on_workers";
+  return apiExtensions !== null;
 }
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
@@ -337,11 +318,6 @@ function readIdempotencyKey(
   const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
   const response = checkIdempotencyKey(idempotencyKey);
   return response === null ? { idempotencyKey } : { kind: "refused", response };
-}
-
-/** Whether an operation controls a conversation. */
-function isControl(operation: Operation): operation is ControlOperation {
-  return endpoints[operation].scope === "control";
 }
 
 /** The device that a request is about. Where it is not known yet, the connection in the path stands for it. */

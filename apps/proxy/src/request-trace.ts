@@ -1,6 +1,6 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
-import type { AuditedControl } from "./audit/controls.ts";
 import type { AuditedSend } from "./audit/sends.ts";
+import type { CommandRecord } from "./extension-port.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import { parseJsonObject } from "./lib/json.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -17,8 +17,8 @@ export interface RequestTrace {
   principal: Principal | null;
   /** The audit record, for a send. */
   send: AuditedSend | null;
-  /** The audit record, for a control operation. */
-  control: AuditedControl | null;
+  /** The audit record, for another operation on a device. */
+  control: CommandRecord | null;
   /** The result of the rate limits; `null` if they were not checked. */
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */

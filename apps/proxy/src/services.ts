@@ -4,12 +4,12 @@ import type { AdminExtension } from "./admin/endpoints.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
-import type { EventStreams } from "./streams/event-streams.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
+import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
@@ -27,8 +27,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */
   readonly deviceSockets: DeviceSockets | null;
-  /** Streams of events of the embedded environment server; absent or `null` where it is not embedded. */
-  readonly eventStreams?: EventStreams | null;
+  /** The extensions of the API; absent or `null`: the gateway serves the API of the vendor alone. */
+  readonly apiExtensions?: Extensions | null;
   /** Reads the JWKS of the token issuer; required where the configuration accepts tokens. */
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { matchRequest } from "./validate-request.ts";
 
 function outcome(method: string, path: string, servesDevices: boolean): string | number {
-  const match = matchRequest(method, path, { devices: servesDevices, extensions: servesDevices });
+  const match = matchRequest(method, path, { devices: servesDevices, extensions: servesDevices || "not_on_workers" });
   return match.kind === "matched" ? match.endpoint.operation : match.response.status;
 }
 
@@ -36,7 +36,7 @@ describe("where devices are served", () => {
 });
 
 test("where extensions are not offered, they are 404 with the reason, and the API of the vendor is served", () => {
-  const serves = { devices: false, extensions: false };
+  const serves = { devices: false, extensions: "not_on_workers" } as const;
   for (const [method, path] of [
     ["POST", "stop"],
     ["POST", "mode"],

@@ -104,10 +104,12 @@ const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
 /** Which endpoints a gateway serves beside those of the vendor's API for callers. */
 export interface ServedEndpoints {
   readonly devices: boolean;
-  readonly extensions: boolean;
+  readonly extensions: boolean | "not_on_workers";
 }
 
-const notOffered = problemResponse("endpoint_not_found", {
+const notOffered = problemResponse("endpoint_not_found", { detail: "This gateway does not offer this operation." });
+
+const notOnWorkers = problemResponse("endpoint_not_found", {
   detail:
     "This gateway does not offer this operation, because it runs on Cloudflare Workers. " +
     "A gateway on Node.js, Bun or Deno offers it.",
@@ -121,6 +123,7 @@ export function matchRequest(method: string, path: string, serves: ServedEndpoin
   const served = path === doubledRegisterPath ? path.slice(1) : path;
   const match = matchEndpoint(method, served, (endpoint) => serves.devices || endpoint.audience !== "device");
   if (match.kind === "refused" || match.endpoint.extension !== true) return match;
+  if (serves.extensions === "not_on_workers") return { kind: "refused", response: notOnWorkers };
   if (!serves.extensions) return { kind: "refused", response: notOffered };
   const isOffered = serves.devices || !viewerOperations.has(match.endpoint.operation);
   return isOffered ? match : { kind: "refused", response: viewersNotOffered };

@@ -7,8 +7,10 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
   allowsDevice,
   allowsMode,
+  buildPath,
   endpoints,
   isApprovalMessage,
+  isSameMode,
   type OperationInput,
   type PlainResponse,
   problemResponse,
@@ -16,10 +18,11 @@ import {
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
+import type { Deadline } from "../lib/deadline.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
-import type { CallRemote } from "./remote-call.ts";
-import { setRemoteMode } from "./extensions/control.ts";
+import { type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
@@ -148,6 +151,43 @@ async function setMode(
   const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
   return setRemoteMode(callRemote, request, { ...params, agentId, conversationId, mode }, deadline);
 }
+
+/** The conversation and the mode of a {@link setRemoteMode}. */
+interface ModeToSet {
+  readonly connectionId: string;
+  readonly agentId: string | undefined;
+  readonly conversationId: string | null | undefined;
+  readonly mode: string;
+}
+
+/**
+ * Has the remote server switch a conversation to a mode before a message is sent. Returns the refusal when the device does not
+ * report the mode; nothing was sent then.
+ */
+async function setRemoteMode(
+  callRemote: CallRemote,
+  send: UpstreamRequest,
+  { connectionId, agentId, conversationId, mode }: ModeToSet,
+  deadline: Deadline,
+): Promise<PlainResponse | null> {
+  const { changeMode } = endpoints;
+  const read = readRequest(send, changeMode, { connectionId }, "");
+  const request: UpstreamRequest = {
+    ...read,
+    path: buildPath(changeMode, { connectionId }),
+    headers: { ...read.headers, "content-type": "application/json" },
+    body: encoder.encode(JSON.stringify({ agentId, conversationId, mode })),
+  };
+  const { response } = await callRemote(changeMode, request, deadline);
+  const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
+  if (typeof reported === "string" && isSameMode(reported, mode)) return null;
+  const detail = isUnknownOperation(response)
+    ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
+    : undefined;
+  return problemResponse("mode_not_set", detail === undefined ? {} : { detail });
+}
+
+const encoder = new TextEncoder();
 
 function contentOf({ body }: OperationInput<"sendMessage">): SentContent {
   return {

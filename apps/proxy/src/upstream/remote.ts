@@ -2,22 +2,24 @@
  * A server elsewhere, called over HTTP with the tenant's credential. It knows nothing of gateway keys, so the gateway itself limits a principal to its
  * devices and its mode, and removes the members that the principal may not see.
  */
-import { messageDeduplicationHeader, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { retrieveLoggedMessage } from "../idempotency/message-status.ts";
-import { createSends } from "../idempotency/sends.ts";
+import type { Clock } from "@letta-environments/platform";
+import {
+  type DecodedRequest,
+  messageDeduplicationHeader,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { createSends, type Sends } from "../idempotency/sends.ts";
 import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
-import type { GatewayPorts, UpstreamFetch } from "../ports.ts";
+import type { GatewayPorts, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
-import { createConnectionLookup } from "./connections.ts";
+import { type ConnectionLookup, createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
-import { presentApprovals } from "./extensions/approvals.ts";
-import { buildRemoteRequest, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
-import { createChangeRemoteDevice, type RemoteDevicePorts } from "./extensions/devices.ts";
-import { presentLastRuntime } from "./extensions/last-runtime.ts";
-import { createControlRemote } from "./extensions/control.ts";
+import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createSendRemote } from "./remote-send.ts";
-import type { Upstream, UpstreamCall } from "./upstream.ts";
+import type { AuditDeviceChange, Upstream, UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -31,8 +33,42 @@ export interface RemoteUpstreamOptions {
   /** Whether requests may wait for what another one reads. */
   readonly sharesSearches: boolean;
   readonly concurrency: ConcurrencyLimits;
-  readonly auditFor: RemoteDevicePorts["auditFor"];
+  readonly auditFor: RemoteTools["auditFor"];
+  /** Operations of extensions; absent: they are `endpoint_not_found`. */
+  readonly connectExtensions?: ConnectRemoteExtensions | undefined;
 }
+
+/** Parts of a remote upstream that extensions use. */
+export interface RemoteTools {
+  readonly clock: Clock;
+  readonly connections: ConnectionLookup;
+  readonly callRemote: CallRemote;
+  readonly sends: Sends;
+  /** Audits the changes of a principal; `null`: nothing is audited. */
+  readonly auditFor: ((principal: Principal, requestId: string) => AuditDeviceChange) | null;
+}
+
+type CoreOperation =
+  | "listEnvironments"
+  | "retrieveEnvironment"
+  | "sendMessage"
+  | "registerEnvironment"
+  | "openDeviceSocket";
+
+/** A call of an extension's operation. */
+export interface ExtensionCall {
+  readonly call: UpstreamCall;
+  readonly decoded: Exclude<DecodedRequest, { readonly operation: CoreOperation }>;
+  readonly request: UpstreamRequest;
+  /** Reads of the same request, until a deadline. */
+  readonly readUntil: (until: Deadline) => ReadRemote;
+}
+
+/** Runs an extension's operation and returns the response for the caller. */
+export type ForwardExtension = (call: ExtensionCall) => Promise<PlainResponse>;
+
+/** Prepares the operations of extensions. */
+export type ConnectRemoteExtensions = (tools: RemoteTools) => ForwardExtension;
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
@@ -45,6 +81,7 @@ export function createRemoteUpstream(
     sharesSearches,
     concurrency,
     auditFor,
+    connectExtensions,
   }: RemoteUpstreamOptions,
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
@@ -56,10 +93,9 @@ export function createRemoteUpstream(
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
-  const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
   const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
 
-  const control = createControlRemote({ clock, connections, callRemote });
+  const forwardExtension = connectExtensions?.({ clock, connections, callRemote, sends, auditFor });
 
   function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
@@ -77,32 +113,12 @@ export function createRemoteUpstream(
         return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
         return send({ call, input: decoded, request, reads: { deadline, readUntil } });
-      case "retrieveMessage":
-        return retrieveLoggedMessage(sends, decoded, principal);
-      case "retrieveLastRuntime":
-        return callRemote(own, request, deadline).then((exchange) =>
-          presentLastRuntime(principal, exchange, readUntil(deadline)),
-        );
-      case "updateEnvironment":
-      case "removeEnvironment":
-        return changeDevice({ call, input: decoded, request, read: readUntil(deadline) });
-      case "stopTurn":
-      case "changeMode":
-      case "changeDirectory":
-      case "resumeQueue":
-      case "removeQueueItem":
-        return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
-      case "listApprovals":
-        return callRemote(own, request, deadline).then(({ response }) =>
-          presentApprovals(principal, response, readUntil(deadline)),
-        );
-      case "streamEvents":
       case "registerEnvironment":
       case "openDeviceSocket":
-      case "openViewerSocket":
-      case "createViewerTicket":
-        // A remote server has endpoints of its own for devices and viewers.
+        // A remote server has endpoints of its own for devices.
         return Promise.resolve(problemResponse("endpoint_not_found"));
+      default:
+        return forwardExtension?.({ call, decoded, request, readUntil }) ?? Promise.resolve(notServed);
     }
   }
 
@@ -112,6 +128,8 @@ export function createRemoteUpstream(
     forget: connections.forget,
   };
 }
+
+const notServed = problemResponse("endpoint_not_found");
 
 /** Adds the header that lets clients repeat a send whose outcome they do not know. The gateway recognises it, whatever the upstream does. */
 function declareDeduplication(response: PlainResponse): PlainResponse {

@@ -8,6 +8,7 @@ import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { splitQuery } from "../http/query-token.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { DeviceSockets } from "../ports.ts";
@@ -36,19 +37,6 @@ export function createAuthenticateViewer(
     if (principal !== null) return authenticated(principal);
     return origin === null ? authenticate(withAuthorization(request, token)) : ticketRequired;
   };
-}
-
-/**
- * Splits a raw query into the token and the rest, which may be logged and forwarded. Several tokens give no valid one: two readers could
- * pick different ones.
- */
-export function splitQuery(query: string): { readonly token: string | null; readonly rest: string } {
-  if (!query.includes("oken") && !query.includes("%")) return { token: null, rest: query };
-  const pairs = query.split("&");
-  const isToken = (pair: string): boolean => new URLSearchParams(pair).has("token");
-  const tokens = pairs.filter(isToken).map((pair) => new URLSearchParams(pair).get("token") ?? "");
-  const rest = pairs.filter((pair) => !isToken(pair)).join("&");
-  return { token: tokens.length === 0 ? null : tokens.join(", "), rest };
 }
 
 function withAuthorization(request: GatewayRequest, token: string): GatewayRequest {

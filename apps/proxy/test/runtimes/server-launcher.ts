@@ -7,21 +7,32 @@ import { baseEnvironment, launchProcess } from "@letta-environments/testkit";
 import type { IssuedKey, KeyOptions, LaunchedGateway, LaunchRequest, RuntimeLauncher } from "./launcher.ts";
 import { installGateway, runtimeVersion, type ServerRuntime } from "./runtime-commands.ts";
 
-/** Starts the built gateway as a process of a runtime; its keys are made by the same build's command line. */
-export function createServerLauncher(runtime: ServerRuntime): RuntimeLauncher {
+/** A `letta-proxy` command; the words of the command are added to it. */
+export type GatewayCommand = readonly [program: string, ...words: string[]];
+
+/**
+ * Starts the built gateway as a process of a runtime; its keys are made by the same build's command line.
+ *
+ * @param install puts the gateway into an empty folder. Default: the build
+ */
+export function createServerLauncher(
+  runtime: ServerRuntime,
+  install: (folder: string) => GatewayCommand = (folder) => installGateway(runtime, folder),
+): RuntimeLauncher {
   return {
     name: runtime,
     version: runtimeVersion(runtime),
-    launch: (request) => launch(runtime, request),
+    launch: (request) => launch(runtime, install, request),
   };
 }
 
 async function launch(
   runtime: ServerRuntime,
+  install: (folder: string) => GatewayCommand,
   { config, environment, maxOpenFiles }: LaunchRequest,
 ): Promise<LaunchedGateway> {
   const folder = await mkdtemp(join(tmpdir(), `letta-proxy-${runtime}-`));
-  const [program, ...words] = installGateway(runtime, folder);
+  const [program, ...words] = install(folder);
   const configFile = join(folder, "proxy.config.json");
   await writeFile(configFile, JSON.stringify(config));
   const where = ["--data-dir", join(folder, "data"), "--config", configFile];

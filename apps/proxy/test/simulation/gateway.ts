@@ -39,6 +39,7 @@ import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
+import { createExtensions } from "../../src/extensions.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
@@ -244,6 +245,7 @@ function compose(
     environmentCache,
     rateLimiter: createLimiter(parts),
     deviceSockets: embedded?.sockets ?? null,
+    apiExtensions: createExtensions(),
   };
   return {
     services,

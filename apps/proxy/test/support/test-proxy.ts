@@ -5,6 +5,7 @@ import { jsonResponse, type PlainResponse, type Problem } from "@letta-environme
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
+import { createExtensions } from "../../src/extensions.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { createKey, type KeyMint, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
@@ -84,6 +85,7 @@ export function createTestProxy(
     environmentCache: null,
     rateLimiter: null,
     deviceSockets: null,
+    apiExtensions: createExtensions(),
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log.ts";
+import { openExtensions } from "../../extensions.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
@@ -79,7 +80,7 @@ export async function openGateway(settings: Settings, log: (event: LogEvent) => 
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,
-    eventStreams: null,
+    extensions: openExtensions({ clock: systemClock, server: null, telemetry: log }),
     metrics: null,
     log,
   });

@@ -15,12 +15,12 @@ import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { OpenExtensions } from "../../extensions.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
-import type { EventStreams } from "../../streams/event-streams.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./metrics.ts";
@@ -52,8 +52,7 @@ export interface GatewayResources {
   readonly embedded: EmbeddedServer | null;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
-  /** Streams of events of the embedded server; `null` if the upstream is remote. */
-  readonly eventStreams: EventStreams | null;
+  readonly extensions: OpenExtensions;
   readonly log: (event: LogEvent) => void;
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
@@ -90,7 +89,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       environmentCache: resources.environmentCache.cacheFor(settings),
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
       deviceSockets: resources.deviceSockets,
-      eventStreams: resources.eventStreams,
+      apiExtensions: resources.extensions.extensions,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       admin:
         keyStoreFor === null

@@ -16,6 +16,7 @@ import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
+import { openExtensions } from "../../extensions.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
@@ -23,7 +24,6 @@ import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
-import { createEventStreams } from "../../streams/event-streams.ts";
 import { openAudit } from "./audit.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
@@ -109,7 +109,7 @@ export async function openResources(
         tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
-    eventStreams: embedded && createEventStreams({ clock: systemClock, server: embedded.server, telemetry: log }),
+    extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),
     readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
     log,
     metrics,

@@ -87,7 +87,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       // Streams would keep their requests in progress for the whole time.
-      resources.eventStreams?.end();
+      resources.extensions.end();
       const listeners = [listener, ...(adminListener === null ? [] : [adminListener])];
       const requests = listeners.map(({ connections }) => connections.finishRequests(graceMs));
       await Promise.all([...requests, resources.finishBackground(graceMs)]);

@@ -4,19 +4,10 @@
  * 404, which is not about the device: the gateway has just found it.
  */
 import type { Clock } from "@letta-environments/platform";
-import {
-  allowsDevice,
-  buildPath,
-  endpoints,
-  isSameMode,
-  type PlainResponse,
-  problemResponse,
-} from "@letta-environments/schema";
-import type { Deadline } from "../../lib/deadline.ts";
-import { parseJsonObject } from "../../lib/json.ts";
+import { allowsDevice, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
-import { type CallRemote, readRequest } from "../remote-call.ts";
+import { type CallRemote, isUnknownOperation } from "../remote-call.ts";
 import { controlRecordOf, neverAborted, refuseLate, type UpstreamCall } from "../upstream.ts";
 
 /** A control operation, as it goes to the remote server. */
@@ -53,49 +44,6 @@ export function createControlRemote({
   };
 }
 
-/** The conversation and the mode of a {@link setRemoteMode}. */
-export interface ModeToSet {
-  readonly connectionId: string;
-  readonly agentId: string | undefined;
-  readonly conversationId: string | null | undefined;
-  readonly mode: string;
-}
-
-/**
- * Has the remote server switch a conversation to a mode before a message is sent. Returns the refusal when the device does not
- * report the mode; nothing was sent then.
- */
-export async function setRemoteMode(
-  callRemote: CallRemote,
-  send: UpstreamRequest,
-  { connectionId, agentId, conversationId, mode }: ModeToSet,
-  deadline: Deadline,
-): Promise<PlainResponse | null> {
-  const { changeMode } = endpoints;
-  const read = readRequest(send, changeMode, { connectionId }, "");
-  const request: UpstreamRequest = {
-    ...read,
-    path: buildPath(changeMode, { connectionId }),
-    headers: { ...read.headers, "content-type": "application/json" },
-    body: encoder.encode(JSON.stringify({ agentId, conversationId, mode })),
-  };
-  const { response } = await callRemote(changeMode, request, deadline);
-  const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
-  if (typeof reported === "string" && isSameMode(reported, mode)) return null;
-  const detail = isUnknownOperation(response)
-    ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
-    : undefined;
-  return problemResponse("mode_not_set", detail === undefined ? {} : { detail });
-}
-
-const encoder = new TextEncoder();
-
 const unknownOperation = problemResponse("endpoint_not_found", {
   detail: "The environment server behind this gateway does not have this operation.",
 });
-
-function isUnknownOperation({ status, body }: PlainResponse): boolean {
-  if (status === 405) return true;
-  const code = status === 404 ? parseJsonObject(body)?.["errorCode"] : undefined;
-  return code === "endpoint_not_found" || code === "upstream_error";
-}

@@ -16,15 +16,12 @@ import { insufficientScope } from "../../auth/authentication.ts";
 import type { UpstreamRequest } from "../../ports.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
 import { presentExtension } from "./response.ts";
-import type { CallRemote, ReadRemote } from "../remote-call.ts";
+import type { RemoteTools } from "../remote.ts";
+import type { ReadRemote } from "../remote-call.ts";
 import { type AuditDeviceChange, neverAborted, type UpstreamCall } from "../upstream.ts";
 
 /** Dependencies of {@link createChangeRemoteDevice}. */
-export interface RemoteDevicePorts {
-  readonly callRemote: CallRemote;
-  /** Audits the changes of a principal; `null`: nothing is audited. */
-  readonly auditFor: ((principal: Principal, requestId: string) => AuditDeviceChange) | null;
-}
+export type RemoteDevicePorts = Pick<RemoteTools, "callRemote" | "auditFor">;
 
 /** A change, as it goes to the remote server. */
 export interface RemoteDeviceChange {

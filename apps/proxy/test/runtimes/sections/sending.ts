@@ -61,14 +61,14 @@ export function describeSending(gateway: GatewayUnderTest): void {
     expect(gateway.upstream.seen.filter(({ method }) => method === "POST")).toHaveLength(before);
   });
 
-  test("the status of a message is what the gateway knows of its send; Workers say that they do not offer it", async () => {
+  test("the status of a message is what the gateway knows of its send; a gateway without it says that it does not offer it", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     await gateway.ask(path, { key, body: message("status/1") });
     const answer = await gateway.ask(`${path}/status%2F1?agentId=agent-1`, { key });
     if (answer.status === 404) {
       expect(answer.json).toMatchObject({
         errorCode: "endpoint_not_found",
-        detail: expect.stringContaining("Cloudflare Workers"),
+        detail: expect.stringContaining("does not offer this operation"),
       });
       return;
     }

@@ -1,0 +1,105 @@
+/**
+ * Where the extensions of the API join the gateway: control and its audit records, message status, requests for permission, events, viewers,
+ * and the management of devices at a remote upstream. The pipeline calls them here and depends on none of them. Without them a gateway serves
+ * the API of the vendor: the list, single environments and sends, and the endpoints for devices.
+ */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import type { KnownEndpoint, Operation, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
+import type { AuditLog } from "./audit/log.ts";
+import type { Authentication, GatewayPrincipal } from "./auth/authentication.ts";
+import type { Cors } from "./http/cors.ts";
+import type { GatewayRequest } from "./http/gateway-request.ts";
+import type { ValidRequest } from "./http/validate-request.ts";
+import type { MaybePromise } from "./lib/steps.ts";
+import type { AuthenticateRequest } from "./limits/authentication.ts";
+import type { RequestLimits } from "./limits/request-limits.ts";
+import type { DeviceSockets, GatewayPorts } from "./ports.ts";
+import type { ConnectRemoteExtensions } from "./upstream/remote.ts";
+import type { ControlRecord, Upstream } from "./upstream/upstream.ts";
+
+/** The extensions of a gateway. */
+export interface Extensions {
+  /** Prepares the operations of extensions at a remote upstream. */
+  readonly connectRemote: ConnectRemoteExtensions;
+  /** Creates the calls of the pipeline's steps. */
+  createSteps(parts: ExtensionParts): ExtensionSteps;
+}
+
+/** Parts of the gateway that extensions use. */
+export interface ExtensionParts extends GatewayPorts {
+  readonly audit: AuditLog | null;
+  /** Receives the cause when an audit entry of a request cannot be written. */
+  readonly onAuditFailure: (requestId: string, cause: unknown) => void;
+  readonly authenticate: AuthenticateRequest;
+  /** Authenticates the `Authorization` header of an earlier request. It counts as no request. */
+  readonly authenticateAgain: (authorization: string | null) => MaybePromise<Authentication>;
+  readonly cors: Cors;
+  readonly limits: RequestLimits | null;
+  readonly upstream: Pick<Upstream, "findConnection">;
+  readonly deviceSockets: DeviceSockets | null;
+}
+
+/** Runs the steps of the API for a request whose caller is known. */
+export type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
+
+/** A request whose endpoint is known. */
+export interface MatchedEndpoint {
+  readonly endpoint: KnownEndpoint;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+/** The calls of the pipeline's steps. Each returns `null` for a request that is not its own, which is handled as without it. */
+export interface ExtensionSteps {
+  /** Authenticates a request in another way than by its `Authorization` header. */
+  authenticate(request: GatewayRequest, matched: MatchedEndpoint): ReturnType<AuthenticateRequest> | null;
+  /** Returns the function that begins the audit record of an operation. */
+  beginCommand(operation: Operation): ((facts: CommandFacts) => CommandRecord) | null;
+  /** Responds to an authorised request in place of the upstream. */
+  respond(request: GatewayRequest, authorised: AuthorisedExtension): MaybePromise<PlainResponse> | null;
+  /** Decides on a socket that is not one of a device. */
+  openSocket(
+    request: GatewayRequest,
+    authorised: AuthorisedSocket,
+    handle: HandleAs,
+  ): MaybePromise<UpgradeDecision> | null;
+}
+
+/** An authorised request whose input is valid. */
+export interface AuthorisedExtension extends ValidRequest {
+  readonly endpoint: KnownEndpoint;
+  readonly principal: GatewayPrincipal;
+  readonly trace: { readonly requestId: string };
+}
+
+/** An authorised request for a socket. */
+export interface AuthorisedSocket extends MatchedEndpoint {
+  readonly principal: GatewayPrincipal;
+  readonly sockets: DeviceSockets;
+}
+
+/** Facts of an operation that is recorded. */
+export interface CommandFacts {
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly connectionId: string;
+  /** The item of the queue in the path; `null` for none. */
+  readonly itemId: string | null;
+  /** False for a caller's own upstream key, which only the upstream can verify. */
+  readonly isCallerKnown: boolean;
+  /** The connection, where it has been looked up; `null` when it does not exist. */
+  readonly connection: ConnectionRecord | null | undefined;
+}
+
+/** The audit record of an operation on a device other than a send. */
+export interface CommandRecord extends Pick<CommandFacts, "connection"> {
+  /** The device, once it is known. */
+  readonly deviceId: string | null;
+  /** Whether the start is on disk, so that the command may leave. */
+  readonly isStarted: boolean;
+  /** The decoded body or query; `null` until it is read. */
+  input: Readonly<Record<string, unknown>> | null;
+  /** The record for the upstream call. */
+  readonly upstream: ControlRecord;
+  /** Records the response, after the start. Never rejects. */
+  finish(response: PlainResponse): Promise<void>;
+}

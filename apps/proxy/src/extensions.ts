@@ -1,0 +1,90 @@
+/** Composes the extensions of the API; see `extension-port.ts`. Runtimes that serve them import this file, and nothing else does. */
+import type { EnvironmentServer } from "@letta-environments/environment-server";
+import type { Clock } from "@letta-environments/platform";
+import { type ControlOperation, endpoints, type Operation } from "@letta-environments/schema";
+import { beginControl, createAuditControls } from "./audit/controls.ts";
+import { createAuditViewers } from "./audit/viewer-commands.ts";
+import type { CommandFacts, CommandRecord, ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
+import { splitQuery } from "./http/query-token.ts";
+import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
+import { openEventStream } from "./streams/open-event-stream.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { deviceSocketRequest } from "./upstream/embedded.ts";
+import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
+import { createAuthenticateViewer } from "./viewers/credential.ts";
+import { clientFactsOf, createViewerRequests } from "./viewers/requests.ts";
+
+/** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
+export interface OpenExtensions {
+  /** `null`: the gateway serves none. */
+  readonly extensions: Extensions | null;
+  /** Ends what would keep requests in progress, because the process stops. */
+  end(): void;
+}
+
+/** Opens the extensions of a process. `server` is the embedded environment server; `null` in front of a remote one. */
+export function openExtensions({
+  clock,
+  server,
+  telemetry,
+}: {
+  readonly clock: Clock;
+  readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents"> | null;
+  readonly telemetry: Telemetry;
+}): OpenExtensions {
+  const eventStreams = server && createEventStreams({ clock, server, telemetry });
+  return { extensions: createExtensions(eventStreams), end: () => eventStreams?.end() };
+}
+
+/** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
+export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
+  return {
+    connectRemote: connectRemoteExtensions,
+    createSteps: (parts) => createSteps(parts, eventStreams),
+  };
+}
+
+function createSteps(parts: ExtensionParts, eventStreams: EventStreams | null): ExtensionSteps {
+  const { audit, onAuditFailure, randomId, upstream, deviceSockets } = parts;
+  eventStreams?.authenticateWith(parts.authenticateAgain);
+  const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets);
+  const begin = createBeginCommand(parts);
+  const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure), randomId };
+  return {
+    authenticate: (request, { endpoint, params }) =>
+      endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
+    beginCommand: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
+    respond: (request, { endpoint, ...authorised }) =>
+      endpoint.operation === "streamEvents" ? openEventStream({ eventStreams }, request, authorised) : null,
+    openSocket(request, { endpoint, params, principal, sockets }, handle) {
+      if (endpoint.operation !== "openViewerSocket") return null;
+      // The token has done its work.
+      const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
+      const { connectionId = "" } = params;
+      const client = clientFactsOf(request);
+      return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
+        const deviceId = connection?.environment.deviceId ?? connectionId;
+        const ports = { ...viewerPorts, handle };
+        const requests = createViewerRequests(ports, { principal, connectionId, deviceId, client });
+        return sockets.upgrade(upgradeRequest, principal, requests);
+      });
+    },
+  };
+}
+
+/** Creates the function that begins the audit record of a control operation. */
+function createBeginCommand({ audit, onAuditFailure, randomId }: ExtensionParts) {
+  const controls = createAuditControls(audit, onAuditFailure);
+  return (operation: ControlOperation, facts: CommandFacts): CommandRecord => {
+    const control = beginControl({ ...facts, controlId: randomId("control"), operation });
+    return Object.assign(control, {
+      upstream: controls.recordOf(control),
+      finish: (response: Parameters<CommandRecord["finish"]>[0]) => controls.finish(control, response),
+    });
+  };
+}
+
+/** Whether an operation controls a conversation. */
+function isControl(operation: Operation): operation is ControlOperation {
+  return endpoints[operation].scope === "control";
+}

@@ -1,0 +1,50 @@
+/** Operations of extensions at a remote upstream. A new one does not compile until it is handled here. */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
+import type { ForwardExtension, RemoteTools } from "../remote.ts";
+import { presentApprovals } from "./approvals.ts";
+import { createControlRemote } from "./control.ts";
+import { createChangeRemoteDevice } from "./devices.ts";
+import { presentLastRuntime } from "./last-runtime.ts";
+
+/** Prepares the operations of extensions. */
+export function connectRemoteExtensions({
+  clock,
+  connections,
+  callRemote,
+  sends,
+  auditFor,
+}: RemoteTools): ForwardExtension {
+  const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
+  const control = createControlRemote({ clock, connections, callRemote });
+
+  return ({ call, decoded, request, readUntil }): Promise<PlainResponse> => {
+    const { endpoint: own, principal, deadline } = call;
+    switch (decoded.operation) {
+      case "retrieveMessage":
+        return retrieveLoggedMessage(sends, decoded, principal);
+      case "retrieveLastRuntime":
+        return callRemote(own, request, deadline).then((exchange) =>
+          presentLastRuntime(principal, exchange, readUntil(deadline)),
+        );
+      case "updateEnvironment":
+      case "removeEnvironment":
+        return changeDevice({ call, input: decoded, request, read: readUntil(deadline) });
+      case "stopTurn":
+      case "changeMode":
+      case "changeDirectory":
+      case "resumeQueue":
+      case "removeQueueItem":
+        return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
+      case "listApprovals":
+        return callRemote(own, request, deadline).then(({ response }) =>
+          presentApprovals(principal, response, readUntil(deadline)),
+        );
+      case "streamEvents":
+      case "openViewerSocket":
+      case "createViewerTicket":
+        // A remote server has endpoints of its own for viewers.
+        return Promise.resolve(problemResponse("endpoint_not_found"));
+    }
+  };
+}
