@@ -42,25 +42,29 @@ export interface ChangeSelection {
   readonly deviceIds: readonly string[] | null;
 }
 
-/** A page of changes. */
-export interface ChangePage {
+/** A page of changes, and up to where changes had been removed when it was read. */
+export interface ChangePage extends RemovedChanges {
   readonly changes: readonly StoredChange[];
-  /** The page has every change that matches, up to this position. */
+  /** The page has every stored change that matches, up to this position. */
   readonly through: number;
   /** Whether changes after `through` were stored when the page was read. */
   readonly hasMore: boolean;
 }
 
-/** Positions of a log. */
-export interface ChangeLogState {
-  /** Names this series of positions. Positions of another series mean nothing here. */
-  readonly epoch: string;
-  /** Position of the last change; 0 before the first. */
-  readonly lastPosition: number;
+/** Changes that are not stored any more. */
+export interface RemovedChanges {
   /** No change up to this position is complete any more, because some were removed. */
   readonly removedThrough: number;
   /** The same for output. */
   readonly outputRemovedThrough: number;
+}
+
+/** Positions of a log. */
+export interface ChangeLogState extends RemovedChanges {
+  /** Names this series of positions. Positions of another series mean nothing here. */
+  readonly epoch: string;
+  /** Position of the last change; 0 before the first. */
+  readonly lastPosition: number;
 }
 
 /** When changes of a tenant are stored, in epoch milliseconds: while somebody reads them, and as long as that reader may come back. */

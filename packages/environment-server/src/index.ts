@@ -11,6 +11,7 @@ export type {
   ChangeSelection,
   ChangeSubject,
   NewChange,
+  RemovedChanges,
   StoredChange,
 } from "./change-log.ts";
 export { ChangesLostError } from "./change-log.ts";

@@ -46,6 +46,8 @@ export function describeChangeLogContract(
         ],
         through: 3,
         hasMore: false,
+        removedThrough: 0,
+        outputRemovedThrough: 0,
       });
     });
 
@@ -95,8 +97,12 @@ export function describeChangeLogContract(
         expect(sizes.events).toBeLessThanOrEqual(smallLimits.events.maxSize);
         expect(sizes.output).toBeLessThanOrEqual(smallLimits.output.maxSize);
       }
-      const { changes } = await log.readChanges(everything);
+      const { changes, removedThrough, outputRemovedThrough } = await log.readChanges(everything);
       const state = await log.readChangeLog();
+      expect({ removedThrough, outputRemovedThrough }).toEqual({
+        removedThrough: state.removedThrough,
+        outputRemovedThrough: state.outputRemovedThrough,
+      });
       const first = (isOutput: boolean) => changes.find(({ kind }) => (kind === "output") === isOutput)?.position;
       expect(state.lastPosition).toBe(200);
       expect(first(false)).toBe(state.removedThrough + 2);

@@ -1,5 +1,6 @@
 import {
   type ChangeLimits,
+  type ChangeLogState,
   type ChangePage,
   type ChangeRecording,
   type ChangeSelection,
@@ -55,7 +56,7 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
         .filter((change) => change.tenant === tenant && change.position > after)
         .filter((change) => deviceIds === null || deviceIds.includes(change.deviceId))
         .toSorted((left, right) => left.position - right.position);
-      return toPage(all, after, state.lastPosition);
+      return toPage(all, after, state);
     },
     readChangeLog: () => Promise.resolve(state),
     async restartChangeLog(next) {
@@ -87,7 +88,11 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
 }
 
 /** The first changes of those that match. */
-function toPage(all: readonly StoredChange[], after: number, lastPosition: number): ChangePage {
+function toPage(
+  all: readonly StoredChange[],
+  after: number,
+  { lastPosition, removedThrough, outputRemovedThrough }: ChangeLogState,
+): ChangePage {
   const changes: StoredChange[] = [];
   let size = 0;
   for (const change of all) {
@@ -97,5 +102,5 @@ function toPage(all: readonly StoredChange[], after: number, lastPosition: numbe
   }
   const hasMore = changes.length < all.length;
   const through = hasMore ? (changes.at(-1)?.position ?? after) : Math.max(after, lastPosition);
-  return { changes, through, hasMore };
+  return { changes, through, hasMore, removedThrough, outputRemovedThrough };
 }

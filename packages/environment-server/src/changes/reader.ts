@@ -39,6 +39,8 @@ export interface EventReaderOptions {
   /** Position after which changes are sent. */
   readonly after: number;
   readonly readPage: (after: number) => Promise<ChangePage>;
+  /** Returns the text that says what was removed before the reader had it; `null` if the page has everything after the position. */
+  readonly gapOf: (page: ChangePage, after: number) => Uint8Array | null;
   /** Returns the text of a change, or `null` if the reader may not see it. */
   readonly textOf: (change: StoredChange) => Uint8Array | null;
 }
@@ -168,8 +170,12 @@ function takeChunks(reader: Reader): Uint8Array {
 
 async function catchUp(reader: Reader): Promise<void> {
   reader.hasMissed = false;
-  const { changes, through, hasMore } = await reader.readPage(reader.position);
+  const page = await reader.readPage(reader.position);
   if (reader.reason !== null) return;
+  const { changes, through, hasMore } = page;
+  const gap = reader.gapOf(page, reader.position);
+  // It is said once, so it waits even if the changes behind it are read again.
+  if (gap !== null) reader.kept.push(gap);
   for (const change of changes) {
     const text = reader.textOf(change);
     if (text !== null) reader.chunks.push(text);

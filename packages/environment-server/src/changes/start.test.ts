@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { changeLimits } from "../limits.ts";
-import { decideStart } from "./start.ts";
+import { decideGap, decideStart } from "./start.ts";
 
 const state = { epoch: "0123456789abcdef", lastPosition: 100, removedThrough: 10, outputRemovedThrough: 50 };
 const now = 1_770_000_000_000;
@@ -37,4 +37,14 @@ test.each([
   const given = { ...cursor, ...change };
   expect(decideStart(given, state, now, outputSinceMs)).toEqual({ after: given.position, gap: "output_expired" });
   expect(decideStart(given, state, now, null)).toEqual({ after: given.position, gap: null });
+});
+
+test("a reader is told once of what was removed behind its position, and of output only if it reads output", () => {
+  const before = { removedThrough: 10, outputRemovedThrough: 50 };
+  const later = { removedThrough: 70, outputRemovedThrough: 80 };
+  expect(decideGap(60, later, before, false)).toBe("expired");
+  expect(decideGap(60, later, later, true)).toBeNull();
+  expect(decideGap(75, later, before, true)).toBe("output_expired");
+  expect(decideGap(75, later, before, false)).toBeNull();
+  expect(decideGap(80, later, before, true)).toBeNull();
 });

@@ -1,5 +1,5 @@
 /** Decides where a reader starts: live, or behind the last event that it has received. */
-import type { ChangeLogState, ChangeRecording } from "../change-log.ts";
+import type { ChangeLogState, ChangeRecording, RemovedChanges } from "../change-log.ts";
 import { changeLimits } from "../limits.ts";
 import type { Cursor } from "./cursor.ts";
 
@@ -39,4 +39,23 @@ export function decideStart(
   const isOutputComplete =
     position >= state.outputRemovedThrough && atMs > nowMs - output.durationMs && atMs >= outputSinceMs;
   return { after: position, gap: isOutputComplete ? null : "output_expired" };
+}
+
+/**
+ * Decides what a reader misses that was slower than the removal of changes.
+ *
+ * @param after position up to which the reader has everything
+ * @param removed up to where changes are removed now
+ * @param announced up to where the reader knows that they are
+ */
+export function decideGap(
+  after: number,
+  removed: RemovedChanges,
+  announced: RemovedChanges,
+  includesOutput: boolean,
+): GapReason | null {
+  const isNew = (through: number, known: number): boolean => through > after && through > known;
+  if (isNew(removed.removedThrough, announced.removedThrough)) return "expired";
+  const missesOutput = includesOutput && isNew(removed.outputRemovedThrough, announced.outputRemovedThrough);
+  return missesOutput ? "output_expired" : null;
 }

@@ -1,6 +1,6 @@
 /** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
 import type { Clock } from "@letta-environments/platform";
-import type { ChangeLog } from "../change-log.ts";
+import type { ChangeLog, RemovedChanges } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { eventHeartbeatMs, maxStreams, maxStreamsPerKey, maxUnreadBytes, maxUnreadBytesPerKey } from "../limits.ts";
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
@@ -10,7 +10,7 @@ import { openingText } from "./event-text.ts";
 import { changeText, type FanOut, gapText } from "./fan-out.ts";
 import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
 import type { ChangeRecorder } from "./recorder.ts";
-import { decideStart } from "./start.ts";
+import { decideGap, decideStart } from "./start.ts";
 
 /** An open stream. */
 export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
@@ -137,12 +137,19 @@ async function openReader(
   // A reader that continues keeps its own id, which says how old its last event is.
   const id = formatCursor(cursor !== null && gap === null ? cursor : { epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
+  let announced: RemovedChanges = state;
   return createEventReader({
     clock,
     budget,
     owner,
     opening: [openingText(id), ...(gap === null ? [] : [gapText(id, gap)])],
     after,
+    gapOf(page, position) {
+      const reason = decideGap(position, page, announced, includesOutput);
+      announced = page;
+      const before = (page.changes[0]?.position ?? page.through + 1) - 1;
+      return reason === null ? null : gapText(formatCursor({ epoch, position: before, atMs: nowMs() }), reason);
+    },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
     textOf: (change) => (receives(view, change) ? changeText(epoch, change) : null),
   });

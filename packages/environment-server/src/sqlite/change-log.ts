@@ -7,6 +7,7 @@ import {
   type ChangeKind,
   type ChangeLimits,
   type ChangeLog,
+  type ChangeLogState,
   type ChangePage,
   type ChangeSelection,
   type NewChange,
@@ -42,12 +43,7 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
     readChanges: preparePages(database),
     async readChangeLog() {
       const row = readState.get() ?? {};
-      return {
-        epoch: readText(row, "epoch"),
-        lastPosition: readInteger(row, "last_position"),
-        removedThrough: readInteger(row, "removed_through"),
-        outputRemovedThrough: readInteger(row, "output_removed_through"),
-      };
+      return { epoch: readText(row, "epoch"), ...readPositions(row) };
     },
     restartChangeLog: (epoch) =>
       commit(() => {
@@ -173,7 +169,7 @@ function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
   const read = database.prepare(
     `SELECT ${columns} FROM environment_change WHERE ${where} AND position <= ? ORDER BY position`,
   );
-  const readLast = database.prepare("SELECT last_position FROM environment_change_log");
+  const readState = database.prepare("SELECT * FROM environment_change_log");
 
   return async ({ tenant, after, includesOutput, deviceIds }: ChangeSelection): Promise<ChangePage> => {
     const devices = deviceIds === null ? null : JSON.stringify(deviceIds);
@@ -188,8 +184,16 @@ function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
     }
     const hasMore = count < sizes.length;
     const changes = count === 0 ? [] : read.all(...values, through).map(readChange);
-    const last = readInteger(readLast.get() ?? {}, "last_position");
-    return { changes, through: hasMore ? through : Math.max(after, last), hasMore };
+    const { lastPosition, ...removed } = readPositions(readState.get() ?? {});
+    return { changes, through: hasMore ? through : Math.max(after, lastPosition), hasMore, ...removed };
+  };
+}
+
+function readPositions(row: SqliteRow): Omit<ChangeLogState, "epoch"> {
+  return {
+    lastPosition: readInteger(row, "last_position"),
+    removedThrough: readInteger(row, "removed_through"),
+    outputRemovedThrough: readInteger(row, "output_removed_through"),
   };
 }
 

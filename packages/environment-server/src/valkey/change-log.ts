@@ -96,10 +96,11 @@ async function readChanges(
   const rest = [tenant, includesOutput ? 1 : 0, maxChanges, maxSize, entriesPerPage, deviceIds === null ? 1 : 0];
   for (let start = after; ;) {
     const reply = await run(readPageScript, [start, ...rest, ...(deviceIds ?? [])]);
-    const [through = 0, hasMore, entries = []] = Array.isArray(reply) ? reply : [];
+    const [through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
     const changes = readRows(entries, 4).map((entry) => readChange(entry, tenant));
     start = Number(through);
-    if (changes.length > 0 || hasMore !== 1) return { changes, through: start, hasMore: hasMore === 1 };
+    const removed = { removedThrough: Number(events), outputRemovedThrough: Number(output) };
+    if (changes.length > 0 || hasMore !== 1) return { changes, through: start, hasMore: hasMore === 1, ...removed };
   }
 }
 

@@ -109,8 +109,8 @@ return whole(last)
 
 /**
  * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to look at, 1 for
- * all devices, else the devices. Returns up to where everything was looked at, 1 when there is more, and position, time, device and text of
- * each change.
+ * all devices, else the devices. Returns up to where everything was looked at, 1 when there is more, up to where events and output were
+ * removed, and position, time, device and text of each change.
  */
 export const readPageScript: string = `${prelude}
 local after, tenant = tonumber(ARGV[1]), ARGV[2]
@@ -129,19 +129,22 @@ local function peek(reader)
   return reader.entries[reader.next]
 end
 local reply, count, size = {}, 0, 0
+local function page(through, hasMore)
+  return {whole(through), hasMore, whole(get('events-removed')), whole(get('output-removed')), reply}
+end
 while true do
   local first, from
   for _, reader in ipairs(readers) do
     local entry = peek(reader)
     if entry and (not first or positionOf(entry) < positionOf(first)) then first, from = entry, reader end
   end
-  if not first then return {whole(math.max(after, get('last'))), 0, reply} end
+  if not first then return page(math.max(after, get('last')), 0) end
   local position = positionOf(first)
-  if left == 0 then return {whole(position - 1), 1, reply} end
+  if left == 0 then return page(position - 1, 1) end
   local values = first[2]
   if values[6] == tenant and (isAll or devices[values[8]]) then
     if count >= maxChanges or (count > 0 and size + sizeOf(first) > maxSize) then
-      return {whole(position - 1), 1, reply}
+      return page(position - 1, 1)
     end
     count, size = count + 1, size + sizeOf(first)
     reply[#reply + 1] = whole(position)
