@@ -130,6 +130,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     await earlier?.appendChanges([numbered("1")], 10);
     expect(await later?.appendChanges([numbered("2")], 20)).toBe(2);
     await expect(earlier?.appendChanges([numbered("3")], 30)).rejects.toThrow("another server writes");
+    await expect(earlier?.restartChangeLog(newEpoch())).rejects.toThrow("another server writes");
     expect(later && (await textsOf(later))).toEqual(["1", "2"]);
   });
 });

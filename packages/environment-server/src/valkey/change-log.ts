@@ -59,7 +59,7 @@ export function createValkeyChangeLog(
       const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize];
       const reply = await run(appendScript, [...values, ...changes.flatMap(writeChange)]);
       if (reply === "lost") throw new ChangesLostError("the server does not have the last changes any more");
-      if (reply === "taken") throw new Error("another server writes to the log of changes");
+      if (reply === "taken") throw takenError();
       if (typeof reply !== "number") throw unexpectedReply();
       confirmed = reply + changes.length - 1;
       return reply;
@@ -68,7 +68,9 @@ export function createValkeyChangeLog(
     readChangeLog: readState,
     async restartChangeLog(epoch) {
       appends += 1;
-      confirmed = Number(await run(restartScript, [epoch, writer, appends]));
+      const reply = await run(restartScript, [epoch, writer, appends, confirmed ?? ""]);
+      if (reply === "taken") throw takenError();
+      confirmed = Number(reply);
     },
     listRecordings: async () => readRows(await run(recordingsScript, []), 2).map(readRecording),
     async saveRecording({ tenant, untilMs, outputSinceMs, outputUntilMs }) {
@@ -82,6 +84,10 @@ export function createValkeyChangeLog(
       await run(limitTimesScript, [nowMs]);
     },
   };
+}
+
+function takenError(): Error {
+  return new Error("another server writes to the log of changes");
 }
 
 /** Entries of the streams that one script looks at. */

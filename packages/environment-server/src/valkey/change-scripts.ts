@@ -68,7 +68,8 @@ export const appendScript: string = `${prelude}
 local writer, append, confirmed, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local last = get('last')
 local current = redis.call('HGET', state, 'writer')
-if not current or (current == writer and last < confirmed) then return 'lost' end
+-- Positions only grow, so one that is missing was lost with the server's data.
+if not current or last < confirmed then return 'lost' end
 -- The second condition: it was delayed, and a later one has run.
 if current ~= writer or append <= get('append') then return 'taken' end
 for _, part in ipairs(last > confirmed and parts or {}) do
@@ -95,9 +96,14 @@ end
 return last + 1
 `;
 
-/** ARGV: name of the new series, writer, number of its append. Returns the last position. */
+/**
+ * ARGV: name of the new series, writer, number of its append, the last position that was confirmed to it (empty: none). Returns the last position, or
+ * `taken`.
+ */
 export const restartScript: string = `${prelude}
-local last = get('last')
+local last, current = get('last'), redis.call('HGET', state, 'writer')
+local confirmed = tonumber(ARGV[4])
+if confirmed and current and current ~= ARGV[2] and last >= confirmed then return 'taken' end
 for _, part in ipairs(parts) do
   redis.call('DEL', streamOf(part))
   set(part, 0)
