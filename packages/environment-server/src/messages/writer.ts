@@ -36,25 +36,30 @@ export function createMessageWriter<Entry extends WritableMessages>({
   readonly emit: EmitEvent;
 }): MessageWriter<Entry> {
   const changed = new Set<Entry>();
-  const running = new Set<Promise<void>>();
+  /** The last write of each entry. */
+  const running = new Map<Entry, Promise<void>>();
   let cancelTimer: (() => void) | null = null;
 
-  function save(messages: readonly StoredMessage[]): Promise<void> {
-    const write = log
-      .saveMessages(messages)
+  /** Stores entries as they are when it begins: after the last write of each of them, which may take longer than this one. */
+  function save(entries: readonly Entry[]): Promise<void> {
+    const earlier = new Set(entries.flatMap((entry) => running.get(entry) ?? []));
+    const begin = (): Promise<void> => log.saveMessages(entries.flatMap((entry) => entry.toStored()));
+    const write = (earlier.size === 0 ? begin() : Promise.all(earlier).then(begin))
       .catch((cause: unknown) => emit({ type: "store_failed", operation: "saveMessages", cause }))
-      .finally(() => void running.delete(write));
-    running.add(write);
+      .finally(() => {
+        for (const entry of entries) if (running.get(entry) === write) running.delete(entry);
+      });
+    for (const entry of entries) running.set(entry, write);
     return write;
   }
 
   function saveChanged(): void {
     cancelTimer?.();
     cancelTimer = null;
-    const messages = [...changed].flatMap((entry) => entry.toStored());
+    const entries = [...changed];
     changed.clear();
-    for (let start = 0; start < messages.length; start += maintenanceBatchSize) {
-      void save(messages.slice(start, start + maintenanceBatchSize));
+    for (let start = 0; start < entries.length; start += maintenanceBatchSize) {
+      void save(entries.slice(start, start + maintenanceBatchSize));
     }
   }
 
@@ -65,12 +70,12 @@ export function createMessageWriter<Entry extends WritableMessages>({
     },
     now(entry) {
       changed.delete(entry);
-      return save(entry.toStored());
+      return save([entry]);
     },
     cancel: (entry) => void changed.delete(entry),
     async flush() {
       saveChanged();
-      await Promise.all(running);
+      await Promise.all(running.values());
     },
   };
 }
