@@ -220,6 +220,39 @@ describe("a device that is lost in the middle of a turn", () => {
       stopReason: "unknown",
     });
   });
+
+  test("and comes back during the next turn says at the end of that one that the earlier one has ended", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    socket.acknowledge({ accepted: true, disposition: "queued" });
+    await second;
+    socket.listener.onClose(1006);
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    const byRun = { "run-1": ["m-1"], "run-2": ["m-2"] };
+    const report = (status: string, active: readonly string[]): void => {
+      const loop_status = { status, active_run_ids: active, client_message_ids_by_run_id: byRun };
+      again.say({ type: "update_loop_status", runtime, loop_status });
+    };
+    report("PROCESSING_API_RESPONSE", ["run-2"]);
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
+    again.say({
+      type: "stream_delta",
+      runtime,
+      delta: { message_type: "assistant_message", id: "a", content: "second" },
+    });
+    report("WAITING_ON_INPUT", []);
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-2" });
+    const { body } = await retrieve(harness, connectionId, "m-1");
+    expect(body).toMatchObject({ state: "finished", stopReason: "unknown" });
+    expect(body).not.toHaveProperty("text");
+    expect((await retrieve(harness, connectionId, "m-2")).body).toMatchObject({
+      state: "finished",
+      stopReason: "end_turn",
+      text: "second",
+    });
+  });
 });
 
 test("after a kill of the server, a message without an end is unknown until its device reports it; an end stays", async () => {

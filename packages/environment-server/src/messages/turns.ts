@@ -169,18 +169,26 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 }
 
 function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
+  const listed = membersOf(
+    state,
+    state.runs.flatMap(({ messageIds }) => messageIds),
+  );
+  // Their turns ended while nobody listened.
+  const missed = [...listed].filter((member) => !state.turn.has(member));
   if (state.turn.size > 0) {
+    endEarlier(state, missed);
     state.isOver ||= wasActive;
     if (state.isOver && !state.reportsTurnEnds) finish(state, state.turn, withoutReason);
     return;
   }
   state.startedAtMs = null;
-  // Their turns ended while nobody listened.
-  const missed = membersOf(
-    state,
-    state.runs.flatMap(({ messageIds }) => messageIds),
-  );
-  if (missed.size > 0) conclude(state, missed, withoutReason, null);
+  if (missed.length > 0) conclude(state, missed, withoutReason, null);
+}
+
+/** Ends sends of turns before the present one. Nobody will say why. */
+function endEarlier<Member extends TurnMember>(state: State<Member>, members: readonly Member[]): void {
+  for (const member of members) state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
+  release(state, members);
 }
 
 function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
