@@ -256,6 +256,9 @@ export const maxUnresolvedMessages = 1_000;
 /** Conversations whose state a reconnecting device is asked for, because of sends with an unknown outcome. */
 export const maxReconciledConversations = 100;
 
+/** Pause before what a device has to be asked is read again, when the store failed, in milliseconds. */
+export const reconciliationRetryMs = 5_000;
+
 /** Replaced or unused connectionIds that are remembered for one environment. */
 export const maxConnectionsPerEnvironment = 100;
 

@@ -2,6 +2,7 @@
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { reconciliationRetryMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage } from "./support/harness.ts";
@@ -54,6 +55,30 @@ test.each([
     expect(after.events).toContainEqual(expect.objectContaining({ type: "message_acknowledged", late: true }));
   },
 );
+
+test("what could not be read when the device connected is read again, so that its report still counts", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  let fails = false;
+  const harness = createHarness({
+    store: {
+      ...store,
+      findOpenMessages: (...values) =>
+        fails ? Promise.reject(new Error("the disk is full")) : store.findOpenMessages(...values),
+    },
+  });
+  const { connectionId, socket } = await harness.connect("device-1");
+  void harness.send(connectionId);
+  await harness.settle();
+  fails = true;
+  socket.listener.onClose(1006);
+  const again = await harness.open(connectionId);
+  await harness.settle();
+  expect(again.frames).toEqual([]);
+  fails = false;
+  await harness.clock.advance(reconciliationRetryMs);
+  await harness.settle();
+  expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
+});
 
 test("a device that reports another conversation, or another device, settles nothing", async () => {
   const { after, connectionId } = await restartAfterSends();

@@ -6,7 +6,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { EmitEvent } from "../events.ts";
-import { maxReconciledConversations, maxUnresolvedMessages } from "../limits.ts";
+import { maxReconciledConversations, maxUnresolvedMessages, reconciliationRetryMs } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
@@ -71,10 +71,18 @@ export function createReconciliation({
     if (unresolved.length + followed.length > 0) clock.setTimer(settleMs, () => ask(connection, followed));
   }
 
+  /** Reads again after a failure, as long as the device is connected: otherwise its reports would change nothing until it reconnects. */
+  function start(connection: DeviceConnection): void {
+    load(connection).catch((cause: unknown) => {
+      emit({ type: "store_failed", operation: "findUnresolved", cause });
+      clock.setTimer(reconciliationRetryMs, () => {
+        if (isCurrent(connection)) start(connection);
+      });
+    });
+  }
+
   return {
-    start(connection) {
-      load(connection).catch((cause: unknown) => emit({ type: "store_failed", operation: "findUnresolved", cause }));
-    },
+    start,
     listed({ device, unresolved }, runtime, messageIds) {
       if (unresolved === null || unresolved.isEmpty) return;
       for (const deliveryId of unresolved.confirm(runtime, messageIds)) pending.confirm(device, deliveryId);
