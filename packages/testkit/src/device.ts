@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
-import { seedLocalAgent, setPermissionMode } from "./local-conversation.ts";
+import { seedLocalAgent, setDeviceId, setPermissionMode } from "./local-conversation.ts";
 import { type LaunchedProcess, launchProcess, type LaunchOptions } from "./process.ts";
 
 /** How to start the device program. */
@@ -19,6 +19,8 @@ export interface DeviceOptions {
   readonly deviceId?: string;
   /** Runs the turns: the device itself, or an agents API at `baseUrl`. Default: `local`. */
   readonly backend?: "local" | "api";
+  /** Version of the program. Default: the newest one that is installed. */
+  readonly version?: DeviceVersion;
   /**
    * A turn for a message that contains `$TRANSCRIPT_PATH` runs one Bash command, for which the device asks permission in
    * mode `standard`. Default: false.
@@ -36,8 +38,21 @@ export interface LaunchedDevice {
   kill(): Promise<void>;
 }
 
-// The package exports no path to its program; its bin is there in every version seen.
-const program = resolve(import.meta.dirname, "../node_modules/@letta-ai/letta-code/letta.js");
+/** A version of the program that is installed. */
+export type DeviceVersion = "0.30.28" | "0.32.18";
+
+const newest: DeviceVersion = "0.32.18";
+
+/** The program of each version, and its option for the name of the device. */
+const programs: Readonly<Record<DeviceVersion, { readonly folder: string; readonly nameOption: string }>> = {
+  "0.30.28": { folder: "letta-code-0.30.28", nameOption: "--env-name" },
+  "0.32.18": { folder: "@letta-ai/letta-code", nameOption: "--computer-name" },
+};
+
+/** The package exports no path to its program; its bin is there in every version seen. */
+function programOf(version: DeviceVersion): string {
+  return resolve(import.meta.dirname, "../node_modules", programs[version].folder, "letta.js");
+}
 
 /** Text that the program prints, with `--debug`, when its socket is open. */
 export const connectedLine = "Connected. Awaiting instructions.";
@@ -51,6 +66,7 @@ export async function launchDevice(options: {
   /** The device runs in mode `standard` and uses tools, so that it asks for permission; see {@link DeviceOptions}. */
   readonly asksPermission?: boolean;
   readonly backend?: "local" | "api";
+  readonly version?: DeviceVersion;
 }): Promise<LaunchedDevice> {
   const { deviceId, connectionName = deviceId, asksPermission = false } = options;
   const root = await mkdtemp(join(tmpdir(), "letta-device-"));
@@ -58,6 +74,7 @@ export async function launchDevice(options: {
   const workingDirectory = join(root, "work");
   await mkdir(workingDirectory, { recursive: true });
   await seedLocalAgent(home);
+  await setDeviceId(home, deviceId);
   if (asksPermission) await setPermissionMode(home, "standard");
   const device = launchProcess(
     deviceCommand({ ...options, home, workingDirectory, connectionName, usesTools: asksPermission }),
@@ -87,7 +104,7 @@ export async function launchDeviceWith(options: {
   for (const folder of [workingDirectory, bin]) await mkdir(folder, { recursive: true });
   await seedLocalAgent(home);
   // `npx -y PACKAGE server ...`
-  const npx = `#!/bin/sh\nshift 2\nexec '${process.execPath}' '${program}' "$@" --debug\n`;
+  const npx = `#!/bin/sh\nshift 2\nexec '${process.execPath}' '${programOf(newest)}' "$@" --debug\n`;
   await writeFile(join(bin, "npx"), npx, { mode: 0o755 });
   const device = launchProcess({
     command: "/bin/sh",
@@ -122,11 +139,12 @@ const offlineEnvironment = {
  * signal. A turn runs `git` and `bash` from PATH.
  */
 export function deviceCommand(options: DeviceOptions): LaunchOptions {
+  const { version = newest } = options;
   return {
     command: process.execPath,
     args: [
-      ...[program, "server", "--backend", options.backend ?? "local"],
-      ...["--computer-name", options.connectionName, "--debug"],
+      ...[programOf(version), "server", "--backend", options.backend ?? "local"],
+      ...[programs[version].nameOption, options.connectionName, "--debug"],
     ],
     cwd: options.workingDirectory,
     env: {

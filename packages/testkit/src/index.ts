@@ -24,7 +24,7 @@ export {
   type ScriptedDevice,
   type ScriptedDeviceOptions,
 } from "./scripted-device.ts";
-export { launchDevice, launchDeviceWith, type LaunchedDevice } from "./device.ts";
+export { type DeviceVersion, launchDevice, launchDeviceWith, type LaunchedDevice } from "./device.ts";
 export { baseEnvironment, type LaunchedProcess, launchProcess, type ProcessExit } from "./process.ts";
 export { launchProxy, type LaunchedProxy, type LaunchProxyOptions, type NewKey, runLettaProxy } from "./proxy.ts";
 export { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "./valkey.ts";

@@ -40,6 +40,11 @@ export async function setPermissionMode(home: string, mode: string): Promise<voi
   await writeOnce(join(home, ".letta"), "remote-settings.json", { cwdMap: {}, permissionModeMap });
 }
 
+/** Sets the identity of a device. Versions since 0.32 also take it from `LETTA_LISTENER_DEVICE_ID`. */
+export async function setDeviceId(home: string, deviceId: string): Promise<void> {
+  await writeOnce(join(home, ".letta"), "settings.json", { deviceId });
+}
+
 /** Folder of the demo agent's conversation. Its `messages.jsonl` grows with each message. */
 export function conversationFolder(home: string): string {
   return join(home, ".letta", "lc-local-backend", "conversations", encodeName(`default:${demoAgentId}`));
