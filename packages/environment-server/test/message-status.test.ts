@@ -221,6 +221,27 @@ describe("a device that is lost in the middle of a turn", () => {
     });
   });
 
+  test("and comes back at the start of the next turn does not make the earlier message a part of it", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    socket.listener.onClose(1006);
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    // The run of the next turn has not begun.
+    const loop_status = {
+      status: "SENDING_API_REQUEST",
+      active_run_ids: [],
+      client_message_ids_by_run_id: { "run-1": ["m-1"] },
+    };
+    again.say({ type: "update_loop_status", runtime, loop_status });
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
+    again.say({ type: "update_loop_status", runtime, loop_status: { ...loop_status, status: "WAITING_ON_INPUT" } });
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "error", error: "The next one failed" });
+    await harness.settle();
+    const { body } = await retrieve(harness, connectionId, "m-1");
+    expect(body).toMatchObject({ state: "finished", stopReason: "unknown" });
+    expect(body).not.toHaveProperty("error");
+  });
+
   test("and comes back during the next turn says at the end of that one that the earlier one has ended", async () => {
     const { harness, connectionId, socket } = await startMessage();
     const second = harness.send(connectionId, { messages: [userMessage("m-2")] });

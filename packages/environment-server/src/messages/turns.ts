@@ -160,9 +160,9 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
   state.activity = frame.activity ?? state.activity;
   if (state.activity === "idle") return receiveIdle(state, wasActive);
   const active = new Set(frame.activeRunIds);
-  for (const [index, { runId, messageIds }] of state.runs.entries()) {
-    // Between two runs of a turn, the active one is the last or not listed yet.
-    if (!active.has(runId) && index < state.runs.length - 1) continue;
+  for (const { runId, messageIds } of state.runs) {
+    // The last run can be that of an earlier turn, while the present one has none yet.
+    if (!active.has(runId)) continue;
     for (const member of membersOf(state, messageIds)) join(state, member);
   }
   applyActivity(state);
@@ -194,7 +194,12 @@ function endEarlier<Member extends TurnMember>(state: State<Member>, members: re
 function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
   const run = state.runs.find(({ runId }) => runId === frame.runId);
   const members = new Set([...state.turn, ...membersOf(state, run?.messageIds ?? [])]);
-  const late = members.size === 0 ? state.endedWithoutReason : [];
+  // The end of a turn without a run, or of another run, says nothing about messages that some run lists.
+  const isOf = (member: Member): boolean => {
+    const runs = state.runs.filter(({ messageIds }) => messageIds.some((id) => member.messageIds.includes(id)));
+    return runs.length === 0 || runs.some(({ runId }) => runId === frame.runId);
+  };
+  const late = members.size === 0 ? state.endedWithoutReason.filter(isOf) : [];
   const { stopReason, usage, error } = frame;
   finish(state, members, { stopReason, usage, error });
   for (const member of late) {
