@@ -87,6 +87,16 @@ export type EnvironmentServerEvent =
       /** Whether the device has taken it. */
       readonly outcome: "accepted" | "unknown";
     } & DeviceReference)
+  /** A conversation was told to switch to the mode that a key sets before its messages. */
+  | ({
+      readonly type: "mode_switched";
+      readonly agentId: string;
+      readonly conversationId: string;
+      readonly mode: string;
+      readonly keyId: string;
+      /** `done`: the device has reported the mode. */
+      readonly outcome: "done" | "rejected" | "unknown";
+    } & DeviceReference)
   /** The device no longer asks, and nobody decided here. */
   | ({ readonly type: "approval_withdrawn"; readonly toolCallId: string } & DeviceReference)
   /** Whether the turns of the device fail because this server has no agents API. */

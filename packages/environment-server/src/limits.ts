@@ -242,7 +242,7 @@ export const removalCheckIntervalMs = 1_000;
 export const maxEnvironmentsPerKey = 1_000;
 
 /** How long the row of a device that does not connect is kept, in milliseconds. */
-export const environmentRetentionMs: number = 30 * 24 * 60 * 60 * 1_000;
+export const environmentRetentionMs: number = 90 * 24 * 60 * 60 * 1_000;
 
 /** How long after its start a server begins to remove such rows, so that devices have come back first, in milliseconds. */
 export const environmentGraceMs: number = 60 * 60 * 1_000;

@@ -113,7 +113,7 @@ export interface EnvironmentRows {
   findIdleEnvironments(
     seenAtMs: number,
     limit: number,
-  ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId">[]>;
+  ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId" | "connectionName" | "tags">[]>;
   /** Removes rows and their registrations. A device whose last row is removed has no owner any more. */
   removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;

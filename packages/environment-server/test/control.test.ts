@@ -275,6 +275,9 @@ describe("a key that sets a mode", () => {
     expect(last(socket)).toMatchObject({ type: "input" });
     socket.acknowledge();
     expect(await sent).toMatchObject({ status: 200 });
+    expect(harness.events.filter(({ type }) => type === "mode_switched")).toMatchObject([
+      { deviceId: "device-1", agentId: "agent-1", mode: "standard", keyId: setting.keyId, outcome: "done" },
+    ]);
     const messages = [{ client_message_id: "m-2", role: "user" as const, content: "again" }];
     const again = harness.send(connectionId, { messages }, { principal: setting });
     await harness.settle();

@@ -3,6 +3,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { listen, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness } from "./support/harness.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -29,14 +30,18 @@ test("a key with 1,000 rows enrols no other device, and other keys of the tenant
   await harness.register("of-another-key", { principal: { ...anyone, keyId: "key-2" } });
 });
 
-test("the row of a device that has not connected for 30 days is removed, and one that is online is not", async () => {
+test("the row of a device that has not connected for 90 days is removed, and one that is online is not", async () => {
   const clock = createVirtualClock();
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const before = createHarness({ clock, store });
   await before.register("idle");
-  clock.shiftWallTime(30 * dayMs - 3_600_000);
+  clock.shiftWallTime(90 * dayMs - 3_600_000);
   const harness = createHarness({ clock, store });
   const { socket } = await harness.connect("online");
+  const [sink, foreign] = [
+    await listen(harness),
+    await listen(harness, { principal: { ...anyone, deviceIds: ["online"] } }),
+  ];
   await passTime(harness, socket, 3_500_000);
   expect(await names(harness)).toEqual(["idle", "online"]);
   await passTime(harness, socket, 200_000);
@@ -44,6 +49,19 @@ test("the row of a device that has not connected for 30 days is removed, and one
   expect(harness.events).toContainEqual(
     expect.objectContaining({ type: "environment_expired", tenant: "acme", deviceId: "idle" }),
   );
+  await settleEvents(harness);
+  expect(sink.events).toContainEqual(
+    expect.objectContaining({
+      type: "environment",
+      data: {
+        deviceId: "idle",
+        connectionId: null,
+        removed: true,
+        environment: expect.objectContaining({ deviceId: "idle" }),
+      },
+    }),
+  );
+  expect(JSON.stringify(foreign.events)).not.toContain('"idle"');
   await harness.register("idle", { principal: { ...anyone, keyId: "key-2" } });
 });
 

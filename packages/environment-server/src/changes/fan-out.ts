@@ -7,6 +7,7 @@ import { audienceKey, type ChangeView, devicesOf, receives } from "./audience.ts
 import { formatCursor } from "./cursor.ts";
 import { eventText, heartbeatText } from "./event-text.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
+import { createShownData } from "./shown-data.ts";
 import type { GapReason } from "./start.ts";
 
 /** See the description of this file. */
@@ -48,11 +49,11 @@ export function createFanOut(): FanOut {
   function publishOne(epoch: string, change: StoredChange): void {
     const tenant = tenants.get(change.tenant);
     if (tenant === undefined) return;
-    let text: Uint8Array | null = null;
-    const textOf = (): Uint8Array => (text ??= changeText(epoch, change));
+    const textFor = createTexts(epoch, change);
     for (const audiences of [tenant.wide, tenant.byDevice.get(change.deviceId) ?? []]) {
       for (const audience of audiences) {
         if (!receives(audience.view, change)) continue;
+        const textOf = (): Uint8Array => textFor(audience.view);
         // A reader may end while it receives.
         for (const reader of [...audience.readers]) reader.receive(change, textOf);
       }
@@ -122,9 +123,17 @@ function join(tenants: Map<string, Tenant>, reader: EventReader, view: ChangeVie
   };
 }
 
-/** The text of a stored change. */
-export function changeText(epoch: string, { position, storedAt, kind, data }: StoredChange): Uint8Array {
-  return eventText(formatCursor({ epoch, position, atMs: storedAt }), kind, data);
+/** Returns the function that returns the text of a stored change for readers with a view. Equal texts are written once. */
+export function createTexts(epoch: string, change: StoredChange): (view: ChangeView) => Uint8Array {
+  const { position, storedAt, kind } = change;
+  const dataFor = createShownData(change);
+  const texts = new Map<string, Uint8Array>();
+  return (view) => {
+    const data = dataFor(view);
+    const text = texts.get(data) ?? eventText(formatCursor({ epoch, position, atMs: storedAt }), kind, data);
+    texts.set(data, text);
+    return text;
+  };
 }
 
 /** The text of a gap. */

@@ -34,7 +34,11 @@ export interface ChangeFeed {
   output(device: DeviceReference, text: string): void;
 }
 
-/** Creates a {@link ChangeFeed}. `present` shows a message without what needs the scope `view`. */
+/**
+ * Creates a {@link ChangeFeed}.
+ *
+ * @param present shows a message; with its text, which only readers of output receive, if anybody reads output
+ */
 export function createChangeFeed({
   recorder,
   environments,
@@ -42,7 +46,7 @@ export function createChangeFeed({
 }: {
   readonly recorder: Pick<ChangeRecorder, "records" | "note">;
   readonly environments: Pick<EnvironmentChanges, "changed" | "removed">;
-  readonly present: (message: StoredMessage, deviceId: string) => MessageStatus;
+  readonly present: (message: StoredMessage, deviceId: string, withText: boolean) => MessageStatus;
 }): ChangeFeed {
   const isRepeat = createIsRepeat();
   /** Rows with an open socket. */
@@ -72,7 +76,8 @@ export function createChangeFeed({
         const device = connected.get(message.scope.environmentId);
         if (device === undefined || !recorder.records(device.tenant, "message")) continue;
         const { deviceId, connectionId } = device;
-        const data = { deviceId, connectionId, message: present(message, deviceId) };
+        const withText = recorder.records(device.tenant, "output");
+        const data = { deviceId, connectionId, message: present(message, deviceId, withText) };
         recorder.note({ kind: "message", device, agentId: message.scope.agentId, data });
       }
     },

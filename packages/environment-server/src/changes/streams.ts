@@ -7,7 +7,7 @@ import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
 import { type Cursor, formatCursor } from "./cursor.ts";
 import { openingText } from "./event-text.ts";
-import { changeText, type FanOut, gapText } from "./fan-out.ts";
+import { createTexts, type FanOut, gapText } from "./fan-out.ts";
 import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
 import type { ChangeRecorder } from "./recorder.ts";
 import { decideGap, decideStart } from "./start.ts";
@@ -151,6 +151,6 @@ async function openReader(
       return reason === null ? null : gapText(formatCursor({ epoch, position: before, atMs: nowMs() }), reason);
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
-    textOf: (change) => (receives(view, change) ? changeText(epoch, change) : null),
+    textOf: (change) => (receives(view, change) ? createTexts(epoch, change)(view) : null),
   });
 }

@@ -70,7 +70,7 @@ export interface MessageTrackerOptions {
   readonly emit: EmitEvent;
   /** The time that is stored, in epoch milliseconds. */
   readonly wallNow: () => number;
-  /** Receives the messages of a send after each change of their status, from `sent` on. */
+  /** Receives the messages of a send after each change of their status, from `received` on. */
   readonly onChange?: (messages: readonly StoredMessage[]) => void;
 }
 
@@ -84,6 +84,9 @@ interface State extends MessageTrackerOptions {
   readonly ending: Set<Entry>;
   readonly listeners: Map<string, Set<() => void>>;
 }
+
+/** The error of a message of which nothing was sent, in events. */
+const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
@@ -103,7 +106,9 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       if (row === undefined || userMessageIds.length === 0) return;
       const now = wallNow();
       const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
-      follow(state, row, createEntry(given));
+      const entry = createEntry(given);
+      follow(state, row, entry);
+      state.onChange?.(entry.toStored());
     },
     sent({ id, scope }) {
       const entry = findEntry(state, scope.environmentId, id);
@@ -114,6 +119,9 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       if (entry === undefined) return;
       writer.cancel(entry);
       forget(state, entry);
+      // Nothing of it is stored. Who has seen that it was received learns that nothing follows.
+      entry.status = { ...entry.status, state: "failed", error: notSentError };
+      state.onChange?.(entry.toStored());
     },
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
     connect(environmentId, reportsTurnEnds) {

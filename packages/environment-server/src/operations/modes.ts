@@ -34,14 +34,17 @@ export function modeRefusal(
  * refusal when the device does not, or when the key may not set its own mode.
  */
 export async function switchMode(
-  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
-  { maxMode, setMode = null }: Pick<Principal, "maxMode" | "setMode">,
+  { commands, hub, emit }: Pick<ServerContext, "commands" | "hub" | "emit">,
+  { keyId, maxMode, setMode = null }: Pick<Principal, "keyId" | "maxMode" | "setMode">,
   { environmentId, ...runtime }: ConversationScope,
   connection: DeviceConnection,
 ): Promise<PlainResponse | null> {
   if (setMode !== null && !allowsMode({ maxMode }, setMode)) return problemResponse("mode_not_allowed");
   if (setMode === null || isInMode(commands.modes.modeOf(environmentId, runtime), setMode)) return null;
   const outcome = await commands.changeMode(commandTargetOf(hub, connection), runtime, setMode);
+  const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
+  if (isSent)
+    emit({ type: "mode_switched", ...connection.device, ...runtime, mode: setMode, keyId, outcome: outcome.kind });
   return outcome.kind === "done" ? null : problemResponse("mode_not_set", describe(outcome));
 }
 

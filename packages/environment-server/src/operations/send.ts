@@ -180,7 +180,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   const { store, pending, hub, messages, approvals } = context;
   // A decision belongs to the turn that runs, whose mode stays.
   const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
-  const modes = { maxMode: principal.maxMode, setMode };
+  const modes = { keyId: principal.keyId, maxMode: principal.maxMode, setMode };
   if (context.isClosing()) return respond(problemResponse("shutting_down"));
   // Later sends wait behind it in the row's queue.
   await waitUntilSettled(context, findOnline(context, record));

@@ -3,6 +3,7 @@
  * devices that have not connected for a long time. A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { ChangeFeed } from "../changes/feed.ts";
 import type { EmitEvent } from "../events.ts";
 import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
@@ -23,6 +24,7 @@ export function createMaintenance({
   clock,
   store,
   emit,
+  changes,
   retentionNow,
   isConnected,
 }: {
@@ -32,6 +34,7 @@ export function createMaintenance({
     "prune" | "pruneMessages" | "pruneApprovals" | "pruneChanges" | "findIdleEnvironments" | "removeEnvironments"
   >;
   readonly emit: EmitEvent;
+  readonly changes: Pick<ChangeFeed, "removed">;
   readonly retentionNow: () => number;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {
@@ -59,8 +62,9 @@ export function createMaintenance({
     const expired = idle.filter(({ id }) => !isConnected(id));
     if (expired.length === 0) return false;
     await store.removeEnvironments(expired.map(({ id }) => id));
-    for (const { id, tenant, deviceId } of expired) {
-      emit({ type: "environment_expired", tenant, environmentId: id, deviceId });
+    for (const row of expired) {
+      emit({ type: "environment_expired", tenant: row.tenant, environmentId: row.id, deviceId: row.deviceId });
+      changes.removed(row);
     }
     return idle.length === maintenanceBatchSize;
   }

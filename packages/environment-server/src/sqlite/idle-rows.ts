@@ -1,6 +1,6 @@
 import type { CommitChange, SqliteDatabase } from "@letta-environments/platform";
 import type { EnvironmentRows } from "../ports.ts";
-import { environmentByDevice, readText } from "./columns.ts";
+import { environmentByDevice, readTags, readText } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
@@ -10,7 +10,7 @@ export function createSqliteIdleRows(
   cache: RowCache,
 ): Pick<EnvironmentRows, "findIdleEnvironments" | "removeEnvironments"> {
   const findIdle = database.prepare(
-    "SELECT id, tenant, device_id FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
+    "SELECT id, tenant, device_id, connection_name, tags FROM environment WHERE last_seen_at <= ? ORDER BY last_seen_at LIMIT ?",
   );
   const removeDevices = database.prepare(`
     DELETE FROM environment_device WHERE (tenant, device_id) IN (
@@ -25,6 +25,8 @@ export function createSqliteIdleRows(
         id: readText(row, "id"),
         tenant: readText(row, "tenant"),
         deviceId: readText(row, "device_id"),
+        connectionName: readText(row, "connection_name"),
+        tags: readTags(row),
       }));
     },
     removeEnvironments: (environmentIds) =>

@@ -22,6 +22,8 @@ export interface SimulatedProcess {
 export interface StoreFaults {
   /** Methods that return a plain value. */
   readonly synchronous?: readonly string[];
+  /** Methods that have no effect when they fail. */
+  readonly withoutEffect?: readonly string[];
   readonly rates: () => StoreFaultRates;
   /** The error of a failed call. */
   readonly error: (method: string) => Error;
@@ -31,7 +33,7 @@ export interface StoreFaults {
 
 /** Probabilities of the faults of one call. */
 export interface StoreFaultRates {
-  /** The call is rejected; in half of the cases after it had its effect. */
+  /** The call is rejected; in half of the cases after it had its effect, where the method may have one. */
   readonly reject: number;
   /** The call takes up to `slowMs` milliseconds, in part before and in part after its effect. */
   readonly slow: number;
@@ -71,7 +73,7 @@ export function createSimulatedProcess(clock: Clock, random: Random): SimulatedP
   ): Promise<unknown> {
     const rates = faults.rates();
     const fails = random.happens(rates.reject);
-    const actsFirst = fails && random.happens(0.5);
+    const actsFirst = fails && faults.withoutEffect?.includes(method) !== true && random.happens(0.5);
     await pause(rates);
     if (!isAlive) return never;
     if (fails) faults.onFailure(method, values, actsFirst);

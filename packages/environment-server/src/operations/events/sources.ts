@@ -29,7 +29,8 @@ export function createChangeSources(
       return row === undefined ? null : presentation().inEvents(row);
     },
     listEnvironments: (filter) => store.listEnvironments(filter),
-    presentMessage: (message, deviceId) => presentMessage({ scopes: new Set() }, message, deviceId),
+    presentMessage: (message, deviceId, withText) =>
+      presentMessage({ scopes: new Set(withText ? ["view"] : []) }, message, deviceId),
   };
 }
 
