@@ -11,6 +11,7 @@ export type AuditEntry =
   | WriterEntry
   | SendEntry
   | DecisionEntry
+  | ModeSwitchEntry
   | ControlEntry
   | ViewerCommandEntry
   | KeyEntry
@@ -120,6 +121,21 @@ export interface DecisionEntry {
   readonly policy: string | null;
   /** Whether the device has taken it. */
   readonly outcome: "accepted" | "unknown";
+}
+
+/** A switch to the mode that a key sets before its messages, once the command has left. */
+export interface ModeSwitchEntry {
+  readonly type: "mode_switched";
+  readonly tenant: string;
+  readonly deviceId: string;
+  readonly connectionId: string;
+  /** `null` for a conversation without an agent. */
+  readonly agentId: string | null;
+  readonly conversationId: string;
+  readonly mode: string;
+  readonly keyId: string;
+  /** Whether the device has reported the mode, refused it, or not answered. */
+  readonly outcome: "done" | "rejected" | "unknown";
 }
 
 /**

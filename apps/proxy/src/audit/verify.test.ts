@@ -200,3 +200,25 @@ test("sends without a result are reported, and refused sends are not among them"
   await log.append(finishedSend("s1"));
   expect(await audit.verify()).toMatchObject({ intact: true, unfinishedSends: ["s2"] });
 });
+
+test("control operations without a result are reported, and those that ended or were refused are not among them", async () => {
+  const audit = createTestAudit();
+  const log = await audit.openWriter("writer-0");
+  const facts = {
+    requestId: "r",
+    tenant: "t",
+    keyId: "k",
+    owner: "o",
+    connectionId: "c",
+    deviceId: "d",
+    operation: "stopTurn",
+    agentId: null,
+    conversationId: null,
+    value: null,
+  } as const;
+  await log.append({ type: "control_started", controlId: "c1", ...facts });
+  await log.append({ type: "control_started", controlId: "c2", ...facts });
+  await log.append({ type: "control_refused", controlId: "c3", ...facts, status: 403, code: "insufficient_scope" });
+  await log.append({ type: "control_finished", controlId: "c1", status: 200, code: null, effect: { stopped: true } });
+  expect(await audit.verify()).toMatchObject({ intact: true, unfinishedSends: [], unfinishedControls: ["c2"] });
+});

@@ -57,6 +57,8 @@ export interface AuditReport {
   readonly chains: readonly VerifiedChain[];
   /** Sends without a recorded result: their process was killed, or they are in flight. */
   readonly unfinishedSends: readonly string[];
+  /** The same for control operations. */
+  readonly unfinishedControls: readonly string[];
   readonly findings: readonly AuditFinding[];
 }
 
@@ -72,7 +74,7 @@ export function verifyAudit(
   const findings: AuditFinding[] = [];
   const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
   const chains = new Map<string, VerifiedChain>();
-  const unfinishedSends = new Set<string>();
+  const unfinished: Unfinished = { sends: new Set(), controls: new Set() };
   let records = 0;
   let walk: ChainWalk | null = null;
 
@@ -89,7 +91,7 @@ export function verifyAudit(
       walk = beginWalk(record.writer, heads.get(record.writer) ?? null, earlier, sealing);
     }
     records += 1;
-    step(walk, record, sealing, unfinishedSends);
+    step(walk, record, sealing, unfinished);
     findings.push(...contradictedCheckpoints(record, snapshot));
   }
   endWalk();
@@ -110,7 +112,8 @@ export function verifyAudit(
     intact: findings.length === 0,
     records,
     chains: [...chains.values()].toSorted((left, right) => left.ordinal - right.ordinal),
-    unfinishedSends: [...unfinishedSends],
+    unfinishedSends: [...unfinished.sends],
+    unfinishedControls: [...unfinished.controls],
     findings,
   };
 }
@@ -139,7 +142,13 @@ function beginWalk(writer: string, head: AuditHead | null, earlier: AuditCheckpo
   return { end, head, expected: earlier.get(writer) ?? null, findings: [], closed: false };
 }
 
-function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfinishedSends: Set<string>): void {
+/** Ids of what was started and has no result yet. */
+interface Unfinished {
+  readonly sends: Set<string>;
+  readonly controls: Set<string>;
+}
+
+function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, { sends, controls }: Unfinished): void {
   const { writer, sequence, hash } = record;
   if (sequence !== walk.end.sequence + 1) {
     walk.findings.push({ fault: "record_missing", writer, sequence: walk.end.sequence + 1 });
@@ -156,8 +165,10 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, unfini
   if (entry.type === "writer_opened" && !entry.directoryIntact) {
     walk.findings.push({ fault: "directory_forged", writer, sequence });
   }
-  if (entry.type === "send_started") unfinishedSends.add(entry.sendId);
-  if (entry.type === "send_finished") unfinishedSends.delete(entry.sendId);
+  if (entry.type === "send_started") sends.add(entry.sendId);
+  if (entry.type === "send_finished") sends.delete(entry.sendId);
+  if (entry.type === "control_started") controls.add(entry.controlId);
+  if (entry.type === "control_finished") controls.delete(entry.controlId);
   walk.closed = entry.type === "writer_closed";
 }
 

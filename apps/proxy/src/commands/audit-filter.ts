@@ -15,6 +15,8 @@ export const events: readonly string[] = [
   "control_refused",
   "approval",
   "approval_decided",
+  "mode",
+  "mode_switched",
   "viewer_command",
   "key",
   "key_change_started",
@@ -116,6 +118,9 @@ function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<stri
     case "control_finished":
       if (typeof status === "number" && status < 300) return "ok";
       return code === "delivery_unknown" || code === "control_unknown" ? "unknown" : "failed";
+    case "mode_switched":
+      if (outcome === "done") return "ok";
+      return outcome === "rejected" ? "failed" : "unknown";
     case "approval_decided":
       return outcome === "accepted" ? "ok" : "unknown";
     case "viewer_command":

@@ -53,14 +53,13 @@ const faultTexts: Readonly<Record<AuditFault, string>> = {
 };
 
 /** The result of a verification. */
-export function formatAuditReport({ intact, records, chains, unfinishedSends, findings }: AuditReport): string {
+export function formatAuditReport(report: AuditReport): string {
+  const { intact, records, chains, unfinishedSends, unfinishedControls, findings } = report;
   const counted = `${count(records, "record")} of ${count(chains.length, "writer")}`;
-  const unfinished =
-    unfinishedSends.length === 0
-      ? []
-      : [
-          `${count(unfinishedSends.length, "send")} without a result: still in flight, or cut off when a process ended.`,
-        ];
+  const unfinished = [
+    ...(unfinishedSends.length === 0 ? [] : [count(unfinishedSends.length, "send")]),
+    ...(unfinishedControls.length === 0 ? [] : [count(unfinishedControls.length, "control operation")]),
+  ].map((counts) => `${counts} without a result: still in flight, or cut off when a process ended.`);
   if (intact) return lines([`The audit log is intact: ${counted}.`, ...unfinished]);
   return lines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...unfinished]);
 }

@@ -7,6 +7,7 @@ import {
   type LaunchedDevice,
   type LaunchedProxy,
   launchProxy,
+  runLettaProxy,
   type Relay,
 } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -127,6 +128,8 @@ test("a key that sets a mode has the device switched before its message runs", a
   await finished;
   const order = relay.fromServer.frames.slice(-2).map(({ type }) => type);
   expect(order).toEqual(["change_device_state", "input"]);
+  const { stdout } = await runLettaProxy(["audit", "list", "--json", "--event", "mode", "--data-dir", proxy.dataDir]);
+  expect(JSON.parse(stdout)).toMatchObject({ type: "mode_switched", mode: "standard", outcome: "done" });
   expect((await call(keys.full, "GET", "device-runs")).body).toMatchObject({ currentMode: "standard" });
 }, 60_000);
 

@@ -12,6 +12,7 @@ import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/n
 import type { LogEvent } from "../../adapters/log.ts";
 import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditDecision } from "../../audit/decisions.ts";
+import { auditModeSwitch } from "../../audit/mode-switches.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
@@ -78,6 +79,7 @@ export async function openResources(
     ? await openEmbeddedServer(started, environmentCache.cacheFor(started), (event) => {
         log(event);
         if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
+        if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
       })
     : null;
   const background = createBackgroundWork(systemClock);

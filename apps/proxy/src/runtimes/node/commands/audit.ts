@@ -38,6 +38,7 @@ const unreadable: AuditReport = {
   records: 0,
   chains: [],
   unfinishedSends: [],
+  unfinishedControls: [],
   findings: [{ fault: "unreadable", writer: null, sequence: null }],
 };
 
