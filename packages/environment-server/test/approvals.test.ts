@@ -37,6 +37,51 @@ function payloads(socket: FakeSocket): unknown[] {
   return socket.inputs().map((input) => input.payload);
 }
 
+describe("suggestions of a request", () => {
+  const selected: Decision = { ...allow, selected_permission_suggestion_ids: ["save-default"] };
+  const suggestions = { permission_suggestions: [{ id: "save-default", text: "Yes, and do not ask again" }] };
+
+  test("are passed to the device when a decision selects them", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.ask("call-1", suggestions);
+    const sent = decide(harness, connectionId, [selected]);
+    await harness.settle();
+    const decision = { behavior: "allow", selected_permission_suggestion_ids: ["save-default"] };
+    expect(payloads(socket)).toEqual([{ kind: "approval_response", request_id: "perm-call-1", decision }]);
+    socket.acknowledge({ accepted: true });
+    expect(await sent).toMatchObject({ status: 200 });
+  });
+
+  test.each<[string, Decision, CallOptions, number, string]>([
+    ["of another request", selected, { principal: withApprove }, 400, "invalid_request"],
+    ["in a denial", { ...selected, approve: false }, { principal: withApprove }, 400, "invalid_request"],
+    [
+      "by a key with a maximum mode",
+      selected,
+      { principal: { ...withApprove, maxMode: "standard" } },
+      403,
+      "insufficient_scope",
+    ],
+    [
+      "by a key for one agent",
+      selected,
+      { principal: { ...withApprove, agentIds: ["agent-1"] } },
+      403,
+      "insufficient_scope",
+    ],
+  ])("that are selected %s are refused, and nothing is sent", async (why, decision, options, status, code) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.ask("call-1", why === "of another request" ? {} : suggestions);
+    expect(await decide(harness, connectionId, [decision], options)).toMatchObject({
+      status,
+      body: { errorCode: code },
+    });
+    expect(socket.frames).toEqual([]);
+  });
+});
+
 describe("the frame of a decision", () => {
   test.each<[string, Decision, unknown]>([
     ["an approval", allow, { behavior: "allow" }],
@@ -46,6 +91,7 @@ describe("the frame of a decision", () => {
       { ...allow, type: "approval", reason: "fine", updated_input: { command: "ls" } },
       { behavior: "allow", message: "fine", updated_input: { command: "ls" } },
     ],
+    ["an approval without suggestions", { ...allow, selected_permission_suggestion_ids: [] }, { behavior: "allow" }],
     ["a denial", { ...allow, approve: false, reason: "too risky" }, { behavior: "deny", message: "too risky" }],
     [
       "a denial without a reason",

@@ -10,6 +10,7 @@ export * from "./idempotency-key.ts";
 export * from "./identifier.ts";
 export * from "./labels.ts";
 export * from "./last-runtime.ts";
+export * from "./lasting-permission.ts";
 export * from "./list-query.ts";
 export * from "./message.ts";
 export * from "./event-stream.ts";

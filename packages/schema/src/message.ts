@@ -59,6 +59,11 @@ export interface ApprovalDecision {
   tool_call_id: string;
   /** Why, for the agent. */
   reason?: string | null;
+  /**
+   * Ids of suggestions of the request, which grant lasting permissions beyond this tool call. Only with `approve: true`. An extension:
+   * a server may ignore it.
+   */
+  selected_permission_suggestion_ids?: string[] | null;
   /** `approval`, or absent. */
   type?: "approval";
   /** Replaces the input of the tool. */
@@ -96,6 +101,21 @@ export function isApprovalMessage(message: UserMessage | ApprovalMessage): messa
   return "approvals" in message;
 }
 
+/** Returns whether a decision of a body grants a lasting permission. */
+export function grantsLastingPermission({ messages }: Pick<SendMessageBody, "messages">): boolean {
+  return messages.some(
+    (message) =>
+      isApprovalMessage(message) &&
+      message.approvals.some(
+        (approval) => "approve" in approval && hasItems(approval.selected_permission_suggestion_ids),
+      ),
+  );
+}
+
+function hasItems(list: readonly string[] | null | undefined): boolean {
+  return (list?.length ?? 0) > 0;
+}
+
 /** Schema of {@link TextPart}. */
 export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireObject(() => ({
   text: v.string(),
@@ -129,6 +149,7 @@ export const ApprovalDecisionSchema: WireObjectSchema<ApprovalDecision> = /* @__
   approve: v.boolean(),
   tool_call_id: reference(),
   reason: v.exactOptional(v.nullable(v.string())),
+  selected_permission_suggestion_ids: v.exactOptional(v.nullable(v.array(reference()))),
   type: v.exactOptional(v.literal("approval")),
   // valibot's own record schema accepts arrays.
   updated_input: v.exactOptional(v.nullable(v.custom<Record<string, unknown>>(isRecord, "must be an object"))),

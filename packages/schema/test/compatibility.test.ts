@@ -36,6 +36,7 @@ test("every fixture is in the manifest", () => {
 const typeOf = new Map([
   ["api-example", "EnvironmentList"],
   ["approval-send", "SendMessageBody"],
+  ["approval-with-suggestions-send", "SendMessageBody"],
   ["letta-code-send", "SendMessageBody"],
   ["letta-code-register", "RegisterRequest"],
   ["message-status", "MessageStatus"],

@@ -76,6 +76,7 @@ const decision: Shape<schema.ApprovalDecision> = {
   approve: "required",
   tool_call_id: "required",
   reason: "optional | null",
+  selected_permission_suggestion_ids: "optional | null",
   type: "optional",
   updated_input: "optional | null",
 };

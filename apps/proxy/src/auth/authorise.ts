@@ -10,6 +10,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refuseLastingPermission,
   type SendMessageBody,
 } from "@letta-environments/schema";
 import { insufficientScope } from "./authentication.ts";
@@ -31,7 +32,7 @@ export function authoriseEndpoint(
 
 /**
  * Returns the refusal of an input that addresses an agent outside the key's list, that decides an approval without the scope
- * `approve`, or that sets a mode beyond the key's maximum; `null` when the key may send it.
+ * `approve`, that grants a lasting permission with a limited key, or that sets a mode beyond the key's maximum; `null` when the key may send it.
  *
  * @param input the decoded body; the decoded query of an operation without a body
  */
@@ -41,8 +42,8 @@ export function authoriseInput(principal: Principal, endpoint: Endpoint, input: 
   // The endpoint's own schema has decoded it.
   const { messages, agentId } = input as SendMessageBody;
   if (!allowsAgent(principal, agentId)) return problemResponse("agent_not_allowed");
-  if (principal.scopes.has("approve")) return null;
-  return messages.some(isApprovalMessage) ? insufficientScope("approve") : null;
+  if (!principal.scopes.has("approve") && messages.some(isApprovalMessage)) return insufficientScope("approve");
+  return refuseLastingPermission(principal, input as SendMessageBody);
 }
 
 function authoriseControl(

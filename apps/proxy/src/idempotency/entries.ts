@@ -80,8 +80,14 @@ export function readSendIds(body: SendMessageBody, idempotencyKey: string | null
 }
 
 /** Absent, null and empty members of a decision mean the same. */
-function normaliseDecision({ type: _type, reason, updated_input: updatedInput, ...rest }: ApprovalDecision): unknown {
-  return { ...rest, reason: reason || null, updated_input: updatedInput ?? null };
+function normaliseDecision({ type: _type, ...decision }: ApprovalDecision): unknown {
+  const { reason, updated_input: updatedInput, selected_permission_suggestion_ids: selected, ...rest } = decision;
+  return {
+    ...rest,
+    reason: reason || null,
+    updated_input: updatedInput ?? null,
+    ...(selected && selected.length > 0 && { selected_permission_suggestion_ids: selected }),
+  };
 }
 
 function findIssues(entries: readonly RequestedEntry[]): readonly ProblemIssue[] {

@@ -68,14 +68,14 @@ const defaultDenial = "The request was denied.";
 /**
  * Plans the delivery of a body, before anything is looked up.
  *
- * Refusals: 400 `invalid_request` when an id occurs twice; 422 `approvals_unsupported` for the result of a tool, because a
+ * Refusals: 400 `invalid_request` when an id occurs twice or a denial selects suggestions; 422 `approvals_unsupported` for the result of a tool, because a
  * device runs its tools itself and has no frame for it; 422 `agent_required`, because a device silently drops an input
  * without an agent and without a named conversation.
  */
 export function planDelivery(body: SendMessageBody, idempotencyKey: string | null, sha256: Sha256): PlannedDelivery {
   const parts = toParts(body.messages, sha256);
-  const repeated = findRepeatedIds(parts);
-  if (repeated.length > 0) return refuse(problemResponse("invalid_request", { issues: repeated }));
+  const issues = [...findRepeatedIds(parts), ...findDenialsWithSuggestions(body.messages)];
+  if (issues.length > 0) return refuse(problemResponse("invalid_request", { issues }));
   const toolReturns = findToolReturns(body.messages);
   if (toolReturns.length > 0) return refuse(problemResponse("approvals_unsupported", { issues: toolReturns }));
   const agentId = body.agentId ?? "";
@@ -169,17 +169,37 @@ function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha2
   };
 }
 
-function toApprovalResponse({ approve, reason, updated_input: updatedInput }: ApprovalDecision): ApprovalResponse {
+function toApprovalResponse({
+  approve,
+  reason,
+  updated_input: updatedInput,
+  selected_permission_suggestion_ids: suggestionIds,
+}: ApprovalDecision): ApprovalResponse {
   if (!approve) return { behavior: "deny", message: reason?.trim() ? reason : defaultDenial };
   return {
     behavior: "allow",
     ...(reason && { message: reason }),
     ...(updatedInput && { updated_input: updatedInput }),
+    ...(suggestionIds && suggestionIds.length > 0 && { selected_permission_suggestion_ids: suggestionIds }),
   };
 }
 
 function isDecision(approval: ToolReturn | ApprovalDecision): approval is ApprovalDecision {
   return "approve" in approval;
+}
+
+/** A denial grants nothing. */
+function findDenialsWithSuggestions(messages: SendMessageBody["messages"]): ProblemIssue[] {
+  return messages.flatMap((message, index) =>
+    !isApprovalMessage(message)
+      ? []
+      : message.approvals.flatMap((approval, position) => {
+          if (!isDecision(approval) || approval.approve) return [];
+          if ((approval.selected_permission_suggestion_ids?.length ?? 0) === 0) return [];
+          const member = `messages[${index}].approvals[${position}].selected_permission_suggestion_ids`;
+          return [{ member, rule: "must be absent or empty in a denial" }];
+        }),
+  );
 }
 
 function findToolReturns(messages: SendMessageBody["messages"]): ProblemIssue[] {

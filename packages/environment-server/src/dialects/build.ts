@@ -13,6 +13,7 @@ export type ApprovalResponse =
       readonly behavior: "allow";
       readonly message?: string;
       readonly updated_input?: Readonly<Record<string, unknown>>;
+      readonly selected_permission_suggestion_ids?: readonly string[];
     }
   | { readonly behavior: "deny"; readonly message: string };
 

@@ -11,6 +11,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refuseLastingPermission,
 } from "@letta-environments/schema";
 import type { StoredApproval } from "../approval-log.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
@@ -79,6 +80,8 @@ export async function sendMessage(
     const detail = "The gateway key lacks the scope 'approve', which approval messages need.";
     return problemResponse("insufficient_scope", { detail });
   }
+  const lasting = refuseLastingPermission(principal, body);
+  if (lasting !== null) return lasting;
   const planned = planDelivery(body, request.idempotencyKey ?? null, context.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;

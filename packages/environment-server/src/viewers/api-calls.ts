@@ -117,9 +117,6 @@ function readDecision(payload: Members): { readonly messages: readonly unknown[]
     updated_input: input,
     selected_permission_suggestion_ids: suggestions,
   } = membersOf(payload["decision"]);
-  if (Array.isArray(suggestions) && suggestions.length > 0) {
-    return refuse("payload.decision.selected_permission_suggestion_ids is not offered by this server");
-  }
   if (typeof error !== "string" && behavior !== "allow" && behavior !== "deny") {
     return refuse("payload.decision.behavior must be allow or deny");
   }
@@ -131,6 +128,7 @@ function readDecision(payload: Members): { readonly messages: readonly unknown[]
     approve: approve && typeof error !== "string",
     ...(isPresent(reason) && { reason }),
     ...(approve && isPresent(input) && { updated_input: input }),
+    ...(isPresent(suggestions) && { selected_permission_suggestion_ids: suggestions }),
   };
   return { messages: [{ type: "approval", approvals: [approval] }] };
 }

@@ -114,6 +114,10 @@ describe("calls of the API", () => {
       { decision: { behavior: "allow", updated_input: { a: 1 }, message: "ok" } },
       { approve: true, reason: "ok", updated_input: { a: 1 } },
     ],
+    [
+      { decision: { behavior: "allow", selected_permission_suggestion_ids: ["always"] } },
+      { approve: true, selected_permission_suggestion_ids: ["always"] },
+    ],
     [{ decision: { behavior: "deny", message: "no" } }, { approve: false, reason: "no" }],
     [{ error: "gone" }, { approve: false, reason: "gone" }],
   ])("the decision %j becomes the approval %j", (body, approval) => {
@@ -124,10 +128,8 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("a lasting permission cannot be granted, and a request of another kind cannot be answered", () => {
-    const lasting = { behavior: "allow", selected_permission_suggestion_ids: ["always"] };
+  test("a request of another kind cannot be answered", () => {
     const payloads = [
-      { kind: "approval_response", request_id: "perm-1", decision: lasting },
       { kind: "approval_response", request_id: "other-1", decision: { behavior: "allow" } },
       { kind: "teleport_continue", teleport_id: "t" },
     ];

@@ -39,7 +39,22 @@ export async function withoutOvertaken(
   return known.filter(({ deliveryId }) => !overtaken.has(deliveryId));
 }
 
-/** Returns 404 `approval_not_found` for a decision on a request that is not pending; `null` for any other part. */
+/** Returns 400 `invalid_request` for a decision that selects other suggestions than those of its request. */
+function refuseSuggestions({ payload, members }: DeliveryPart, { request }: StoredApproval): PlainResponse | null {
+  if (payload.kind !== "approval_response" || payload.decision.behavior !== "allow") return null;
+  const known = new Set(request.suggestions.map(({ id }) => id));
+  const selected = payload.decision.selected_permission_suggestion_ids ?? [];
+  if (selected.every((id) => known.has(id))) return null;
+  const member = (members[0] ?? "").replace(/tool_call_id$/, "selected_permission_suggestion_ids");
+  return problemResponse("invalid_request", {
+    issues: [{ member, rule: "must be ids of suggestions of the request" }],
+  });
+}
+
+/**
+ * Returns 404 `approval_not_found` for a decision on a request that is not pending, and 400 for one that selects other suggestions than
+ * those of the request; `null` for any other part.
+ */
 export function refuseDecision(
   { approvals }: ServerContext,
   part: DeliveryPart,
@@ -47,7 +62,9 @@ export function refuseDecision(
   connection: DeviceConnection,
 ): PlainResponse | null {
   const key = decidedKey(part, scope);
-  if (key === null || approvals.find(key) !== null) return null;
+  const approval = key === null ? null : approvals.find(key);
+  if (approval !== null) return refuseSuggestions(part, approval);
+  if (key === null) return null;
   // Of a device with requests that could not be read or remembered, the device itself decides.
   if (!approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
