@@ -38,7 +38,7 @@ const runs = {
 };
 
 /** Lines that a run prints about what it counted. */
-const countLine = /^.*(?:\d+ sends, \d+ delivered|\d+ events), .*$/gm;
+const countLine = /^.*(?:\d+ sends, \d+ delivered|\d+ turns, \d+ stopped|\d+ events), .*$/gm;
 
 /**
  * Executes a run, shows what it prints, and returns whether it passed and what it counted.

@@ -18,6 +18,8 @@ export interface SimulatedKey {
   readonly key: string;
   /** Whether it may send to this device for this agent. */
   readonly maySend: (deviceId: string, agentId: string) => boolean;
+  /** Whether it may see what this agent does on this device. */
+  readonly reaches: (deviceId: string, agentId: string) => boolean;
 }
 
 /** A kind of caller. */
@@ -32,6 +34,8 @@ export interface SendRequest {
   readonly key: SimulatedKey;
   readonly connectionId: string;
   readonly messages: readonly Message[];
+  /** `Idempotency-Key` of the request; absent without one. */
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** Makes calls. Each promise resolves when its call has ended, however it ended. */
@@ -128,7 +132,7 @@ export function createCallers(options: CallersOptions): Callers {
     get running() {
       return running;
     },
-    send({ kind, key, connectionId, messages }) {
+    send({ kind, key, connectionId, messages, idempotencyKey }) {
       const [first] = messages;
       if (first === undefined) throw new RangeError("a send has messages");
       const isPermitted = messages.every(
@@ -138,18 +142,22 @@ export function createCallers(options: CallersOptions): Callers {
       const body = {
         agentId: first.agentId,
         conversationId: first.conversationId,
-        messages: messages.map(({ id, text }) => ({ role: "user" as const, content: text, client_message_id: id })),
+        messages: messages.map(toBodyMessage),
       };
       const name = `${key.name} (${kind}) sends ${messages.map(({ id }) => id).join(", ")} to ${connectionId}`;
       trace.record(name);
       return run(name, () => {
         if (kind === "client") {
-          return createClient({ baseUrl, apiKey: key.key, fetch }).environments.sendMessage(connectionId, body);
+          return createClient({ baseUrl, apiKey: key.key, fetch }).environments.sendMessage(connectionId, body, {
+            idempotencyKey,
+          });
         }
         if (kind === "sdk") {
-          return new Letta({ baseURL: baseUrl, apiKey: key.key, fetch }).environments.sendMessage(connectionId, body);
+          return new Letta({ baseURL: baseUrl, apiKey: key.key, fetch }).environments.sendMessage(connectionId, body, {
+            headers: { "idempotency-key": idempotencyKey },
+          });
         }
-        return sendOnce(fetch, key.key, connectionId, body);
+        return sendOnce(fetch, key.key, connectionId, { body, idempotencyKey });
       });
     },
     list: (key) =>
@@ -166,17 +174,30 @@ export function createCallers(options: CallersOptions): Callers {
     fetch: ReturnType<typeof createFetch>,
     key: string,
     connectionId: string,
-    body: object,
+    { body, idempotencyKey }: { readonly body: object; readonly idempotencyKey: string | undefined },
   ): Promise<void> {
     const controller = new AbortController();
     if (random.happens(0.2)) clock.setTimer(random.below(2_000), () => controller.abort());
     await fetch(`${baseUrl}/v1/environments/${connectionId}/messages`, {
       method: "POST",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${key}`,
+        "content-type": "application/json",
+        ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
+      },
       body: JSON.stringify(body),
       signal: controller.signal,
     });
   }
+}
+
+function toBodyMessage({ id, text, decision }: Message) {
+  return decision === undefined
+    ? { role: "user" as const, content: text, client_message_id: id }
+    : {
+        type: "approval" as const,
+        approvals: [{ approve: decision === "allow", tool_call_id: id, reason: text }],
+      };
 }
 
 /** The code of a problem, `null` where there is none, and what it says about the delivery. */

@@ -8,6 +8,8 @@ import type { Random, Trace } from "@letta-environments/testkit";
 import type { Pipeline } from "../../src/pipeline.ts";
 import { fakeRequest } from "../support/fake-request.ts";
 import { bodyOf } from "../support/test-proxy.ts";
+import type { GatewayFrame } from "./conversations/frames.ts";
+import type { DeviceProgram } from "./conversations/program.ts";
 import type { Message, Truth } from "./truth.ts";
 
 /** Faults of devices and of their network. */
@@ -36,6 +38,8 @@ export interface EmbeddedDevice {
   drop(): void;
   /** Sends a frame of its own, such as a status. */
   say(frame: unknown): void;
+  /** Kills its process. The next one registers again. */
+  kill(): void;
 }
 
 /** The dependencies of a device. */
@@ -51,6 +55,11 @@ export interface EmbeddedDeviceOptions {
   /** The pipeline of the running gateway; `null` while there is none. */
   readonly pipeline: () => Pipeline | null;
   readonly onDelivery: (message: Message) => void;
+  /**
+   * Creates the program of a device that runs turns. Its frames arrive in their order, and are lost only with the socket, as over TCP.
+   * Without it a device acknowledges messages, and its frames are lost, repeated and reordered one by one.
+   */
+  readonly createProgram?: (send: (frame: object, requestId?: string) => void) => DeviceProgram;
 }
 
 interface InputFrame {
@@ -62,12 +71,20 @@ interface InputFrame {
   };
 }
 
+/** Frames on their way in one direction. */
+interface Arrivals {
+  lastAtMs: number;
+  readonly waiting: (() => void)[];
+}
+
 /** An open socket, as both ends see it. */
 interface Link {
   listener: PlainSocketListener | null;
   isOpen: boolean;
   /** Ids of messages that the gateway sent and whose acknowledgement it has not received. */
   readonly unacknowledged: Map<string, readonly string[]>;
+  /** Frames on their way, where they keep their order. */
+  readonly arrivals: Readonly<Record<"toGateway" | "toDevice", Arrivals>>;
 }
 
 /** A real device pings this often, in milliseconds. */
@@ -83,6 +100,12 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
   /** Ids of accepted messages, by their conversation. */
   const acceptedIds = new Map<string, readonly string[]>();
   let link: Link | null = null;
+  const program =
+    options.createProgram?.((frame, requestId) => {
+      if (link !== null) deliverToGateway(link, JSON.stringify(frame), requestId ?? null);
+    }) ?? null;
+  /** The process has not registered. */
+  let mustRegister = false;
   /** The gateway with which the device registers or connects at the moment. */
   let busyWith: Pipeline | null = null;
 
@@ -102,7 +125,23 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     listener?.onClose(1006);
   }
 
+  /** Lets a frame arrive after those before it. */
+  function inOrder({ arrivals }: Link, direction: keyof Link["arrivals"], arrive: () => void): void {
+    const queue = arrivals[direction];
+    const atMs = Math.max(queue.lastAtMs, clock.monotonic() + random.below(faults().delayMs + 1));
+    queue.lastAtMs = atMs;
+    queue.waiting.push(arrive);
+    clock.setTimer(atMs - clock.monotonic(), () => queue.waiting.shift()?.());
+  }
+
+  function arriveAtGateway(over: Link, text: string, requestId: string | null): void {
+    if (!over.isOpen) return;
+    if (requestId !== null) over.unacknowledged.delete(requestId);
+    over.listener?.onMessage(text);
+  }
+
   function deliverToGateway(over: Link, text: string, requestId: string | null): void {
+    if (program !== null) return inOrder(over, "toGateway", () => arriveAtGateway(over, text, requestId));
     const { drop: lost, duplicate, delayMs } = faults();
     if (random.happens(lost)) {
       if (requestId !== null) excuseAll(over, requestId, "its acknowledgement was lost");
@@ -110,11 +149,7 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     }
     const copies = random.happens(duplicate) ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
-      clock.setTimer(random.below(delayMs + 1), () => {
-        if (!over.isOpen) return;
-        if (requestId !== null) over.unacknowledged.delete(requestId);
-        over.listener?.onMessage(text);
-      });
+      clock.setTimer(random.below(delayMs + 1), () => arriveAtGateway(over, text, requestId));
     }
   }
 
@@ -146,6 +181,7 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
   }
 
   function receive(over: Link, text: string): void {
+    if (program !== null) return program.receive(JSON.parse(text) as GatewayFrame);
     const frame = JSON.parse(text) as InputFrame;
     if (frame.type === "sync") return reportQueue(over, frame.runtime);
     if (frame.type !== "input") return;
@@ -175,6 +211,10 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     const frame = JSON.parse(text) as InputFrame;
     const ids = (frame.payload?.messages ?? []).map((message) => message.client_message_id);
     if (frame.type === "input") over.unacknowledged.set(frame.request_id, ids);
+    if (program !== null)
+      return inOrder(over, "toDevice", () => {
+        if (over.isOpen) receive(over, text);
+      });
     const { drop: lost, duplicate, delayMs } = faults();
     if (random.happens(lost)) {
       for (const id of ids) truth.excuse(id, `${name}: the message was lost on its way`);
@@ -195,7 +235,12 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     const decision = await pipeline.upgrade(fakeRequest({ key, path, query: `deviceId=${deviceId}` }));
     if (decision.kind === "refused" || options.pipeline() !== pipeline) return false;
     if (link !== null) drop("it opens another socket");
-    const opened: Link = { listener: null, isOpen: true, unacknowledged: new Map() };
+    const opened: Link = {
+      listener: null,
+      isOpen: true,
+      unacknowledged: new Map(),
+      arrivals: { toGateway: { lastAtMs: 0, waiting: [] }, toDevice: { lastAtMs: 0, waiting: [] } },
+    };
     link = opened;
     opened.listener = decision.attach({
       send: (text) => sendToDevice(opened, text),
@@ -204,6 +249,7 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     });
     trace.record(`${name} is connected as ${connectionId}`);
     ping(opened);
+    program?.connected();
     return opened.isOpen;
   }
 
@@ -228,6 +274,7 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     const response = await pipeline.handle(request);
     if (response.status !== 200) return trace.record(`${name} cannot register: ${response.status}`);
     const { connectionId } = bodyOf(response) as { readonly connectionId: string };
+    mustRegister = false;
     connectionIds.push(connectionId);
     await open(connectionId);
   }
@@ -252,12 +299,17 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     connect: () =>
       runAlone(async () => {
         if (link !== null) return;
-        const connectionId = connectionIds.at(-1);
+        const connectionId = mustRegister ? undefined : connectionIds.at(-1);
         if (connectionId === undefined || !(await open(connectionId))) await register();
       }),
     drop: () => drop("the network dropped it"),
     say(frame) {
       if (link !== null) deliverToGateway(link, JSON.stringify(frame), null);
+    },
+    kill() {
+      drop("its process is killed");
+      program?.restart();
+      mustRegister = true;
     },
   };
 }

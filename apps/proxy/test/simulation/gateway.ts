@@ -39,7 +39,7 @@ import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
-import { createExtensions } from "../../src/extensions.ts";
+import { openExtensions } from "../../src/extensions.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
@@ -67,7 +67,7 @@ export interface GatewayOptions {
   readonly onReserve: (frameId: string, messageIds: readonly string[]) => void;
   /** Called when rate limits are decided without their store. */
   readonly onLimitsDegraded: () => void;
-  /** Receives the ids of messages when their `send_started` is durable. */
+  /** Receives the ids of messages and tool calls when their `send_started` is durable. */
   readonly onSendStarted: (messageIds: readonly string[]) => void;
   /** Replaces parts, for tests that plant a bug. */
   readonly plant?: PlantedBugs;
@@ -157,6 +157,16 @@ interface OpenFile {
   verify(): Promise<AuditReport>;
 }
 
+/** The members of `send_started` that name messages and decisions. */
+interface StartedSend {
+  readonly messageIds?: readonly string[];
+  readonly decisions?: readonly { readonly toolCallId: string }[];
+}
+
+function idsOf({ messageIds = [], decisions = [] }: StartedSend): readonly string[] {
+  return [...messageIds, ...decisions.map(({ toolCallId }) => toolCallId)];
+}
+
 /** The file with the audit log and the sends. Its transactions fail before or after their commit. */
 async function openAudit(parts: Parts): Promise<OpenFile> {
   const { process, open, random, randomId, onStoreFailure, onSendStarted, plant } = parts;
@@ -174,8 +184,8 @@ async function openAudit(parts: Parts): Promise<OpenFile> {
         const result = run();
         for (const { sequence, text } of readNew.all(writer, reported)) {
           reported = Number(sequence);
-          const entry = JSON.parse(String(text)) as { readonly type: string; readonly messageIds?: readonly string[] };
-          if (entry.type === "send_started") onSendStarted(entry.messageIds ?? []);
+          const entry = JSON.parse(String(text)) as StartedSend & { readonly type: string };
+          if (entry.type === "send_started") onSendStarted(idsOf(entry));
         }
         return result;
       },
@@ -219,6 +229,7 @@ function compose(
   })({ upstream: upstream === null ? "embedded" : "remote", showsStatus: () => true });
   const keyUses = createKeyUses({ clock, keyStore, onFailure: () => undefined });
   const embedded = upstream === null ? openEmbedded(parts, keyStore, environmentCache.invalidate) : null;
+  const extensions = openExtensions({ clock, server: embedded?.server ?? null, telemetry: () => undefined });
   const services: GatewayServices = {
     clock,
     digests: testDigests,
@@ -245,11 +256,12 @@ function compose(
     environmentCache,
     rateLimiter: createLimiter(parts),
     deviceSockets: embedded?.sockets ?? null,
-    apiExtensions: createExtensions(),
+    apiExtensions: extensions.extensions,
   };
   return {
     services,
     async close() {
+      extensions.end();
       await embedded?.server.close();
       await keyUses.flush();
     },
@@ -265,7 +277,18 @@ function openSends({ process, rates, onStoreFailure, plant }: Parts, file: OpenF
     error: (method) => new IdempotencyUnavailableError(new Error(`simulated failure of ${method}`)),
     onFailure: onStoreFailure,
   });
-  return { ...store, find, findConnection };
+  /** A transaction that failed does not say whose send it was. It is undone or tried again, unless the process is killed first. */
+  const named = (method: string, reservation: object) => (cause: unknown) => {
+    onStoreFailure(method, [reservation], false);
+    throw cause;
+  };
+  return {
+    ...store,
+    find,
+    findConnection,
+    reserve: (reservation, recordStart) => store.reserve(reservation, recordStart).catch(named("reserve", reservation)),
+    settle: (reservation, result) => store.settle(reservation, result).catch(named("settle", reservation)),
+  };
 }
 
 function missing(): never {
@@ -311,6 +334,8 @@ function openEmbedded(
   };
   const store = process.withFaults(plant?.environmentStore?.(observed) ?? observed, {
     rates,
+    // The port promises it.
+    withoutEffect: ["appendChanges"],
     error: (method) => new Error(`simulated failure of ${method}`),
     onFailure: onStoreFailure,
   });

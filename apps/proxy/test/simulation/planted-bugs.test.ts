@@ -6,13 +6,14 @@ import type { GatewayRequest } from "../../src/http/gateway-request.ts";
 import type { Pipeline } from "../../src/pipeline.ts";
 import type { PlantedBugs } from "./gateway.ts";
 import { runSeed } from "./run-seed.ts";
+import type { WorldKind } from "./world.ts";
 
 const maxSeeds = 60;
 
 /** Runs seeds until one fails, and returns its violations. */
-async function findViolations(upstream: "embedded" | "remote", plant: PlantedBugs): Promise<string> {
+async function findViolations(kind: WorldKind, plant: PlantedBugs): Promise<string> {
   for (let seed = 1; seed <= maxSeeds; seed++) {
-    const { violations } = await runSeed({ seed, steps: 200, upstream, plant });
+    const { violations } = await runSeed({ seed, steps: 200, kind, plant });
     if (violations.length > 0) return violations.join("\n");
   }
   return "none";
@@ -174,4 +175,66 @@ test("a request that never gets a response is left at the end", async () => {
     }),
   });
   expect(found).toMatch(/requests are left/);
+});
+
+test("a status that is ahead of the device contradicts its record", async () => {
+  const found = await findViolations(
+    "conversations",
+    changeResponses((request, response) => {
+      if (request.method !== "GET" || !/\/messages\//.test(request.path) || response.status !== 200) return response;
+      return { ...response, body: String(response.body).replace('"state":"running"', '"state":"finished"') };
+    }),
+  );
+  expect(found).toMatch(/is reported as .*"state":"finished"/);
+});
+
+test("a decision that came second and is reported as made contradicts the one that the device took", async () => {
+  const found = await findViolations(
+    "conversations",
+    changeResponses((_request, response) =>
+      String(response.body).includes('"errorCode":"approval_decided"')
+        ? jsonResponse(200, { success: true })
+        : response,
+    ),
+  );
+  expect(found).toMatch(/200 for (?:allow|deny) of call-/);
+});
+
+test("a relay that mixes up agents shows viewers what they may not see", async () => {
+  const found = await findViolations("conversations", {
+    pipeline: (pipeline) => ({
+      ...pipeline,
+      async upgrade(request) {
+        const decision = await pipeline.upgrade(request);
+        if (decision.kind === "refused" || !request.path.endsWith("/status/ws")) return decision;
+        const attach: typeof decision.attach = (socket) =>
+          decision.attach({ ...socket, send: (text) => socket.send(text.replaceAll('"agent-1"', '"agent-2"')) });
+        return { ...decision, attach };
+      },
+    }),
+  });
+  expect(found).toMatch(/is shown a frame of agent-2, which it may not see/);
+});
+
+test("a log of changes that leaves one out makes a reader that resumes miss an event", async () => {
+  const found = await findViolations("conversations", {
+    environmentStore: (store) => ({
+      ...store,
+      async readChanges(selection) {
+        const page = await store.readChanges(selection);
+        return { ...page, changes: page.changes.length < 3 ? page.changes : page.changes.slice(1) };
+      },
+    }),
+  });
+  expect(found).toMatch(/event \d+ of .* is .*, and stored is/s);
+});
+
+test("a log of changes that repeats one makes a reader that resumes see an event twice", async () => {
+  const found = await findViolations("conversations", {
+    environmentStore: (store) => ({
+      ...store,
+      readChanges: (selection) => store.readChanges({ ...selection, after: Math.max(0, selection.after - 1) }),
+    }),
+  });
+  expect(found).toMatch(/received twice/);
 });

@@ -44,7 +44,10 @@ export interface RemoteUpstreamOptions {
 interface SentBody {
   readonly agentId?: string;
   readonly conversationId?: string;
-  readonly messages: readonly { readonly client_message_id: string; readonly content: string }[];
+  readonly messages: readonly (
+    | { readonly client_message_id: string; readonly content: string }
+    | { readonly approvals: readonly { readonly tool_call_id: string; readonly reason: string }[] }
+  )[];
 }
 
 /** How a call ends, and when its message reaches the device. */
@@ -155,13 +158,20 @@ function findSend(
 
 function deliverAll({ onDelivery }: RemoteUpstreamOptions, { device, body }: RemoteSend, departed?: Remembered): void {
   const { agentId = "", conversationId = "default", messages } = body;
-  for (const { client_message_id: id, content: text } of messages) {
+  for (const { id, text } of messages.flatMap(partsOf)) {
     onDelivery({ tenant: device.tenant, deviceId: device.deviceId, agentId, conversationId, id, text }, departed);
   }
 }
 
+/** The messages and decisions of a member of a body. */
+function partsOf(message: SentBody["messages"][number]): readonly { readonly id: string; readonly text: string }[] {
+  return "approvals" in message
+    ? message.approvals.map(({ tool_call_id: id, reason: text }) => ({ id, text }))
+    : [{ id: message.client_message_id, text: message.content }];
+}
+
 function excuse({ truth }: RemoteUpstreamOptions, { body }: RemoteSend, why: string): void {
-  for (const { client_message_id: id } of body.messages) truth.excuse(id, `the upstream: ${why}`);
+  for (const { id } of body.messages.flatMap(partsOf)) truth.excuse(id, `the upstream: ${why}`);
 }
 
 const accepted = jsonResponse(200, { success: true, message: "Message sent." });

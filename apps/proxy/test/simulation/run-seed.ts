@@ -1,4 +1,5 @@
 /** Runs the simulation of one seed, and finds the shortest version of one that fails. */
+import { type ConversationCounts, noConversationCounts } from "./conversations/record.ts";
 import { type FaultKind, faultKinds } from "./fault-plan.ts";
 import { createSteps } from "./steps.ts";
 import type { Counts } from "./truth.ts";
@@ -7,12 +8,15 @@ import { createWorld, type WorldOptions } from "./world.ts";
 /** A seed, its steps, and what is different from the default. */
 export interface SeedRun extends WorldOptions {
   readonly steps: number;
+  /** The number of events that a failure shows, at most 1,000. Default: 60. */
+  readonly events?: number;
 }
 
 /** The result of a run. */
 export interface SeedResult {
   readonly violations: readonly string[];
   readonly counts: Readonly<Counts>;
+  readonly conversations: Readonly<ConversationCounts>;
   /** Steps until the first violation; all steps where it came at the end. */
   readonly steps: number;
   readonly lastEvents: readonly string[];
@@ -36,8 +40,9 @@ export async function runSeed(run: SeedRun): Promise<SeedResult> {
   return {
     violations: truth.violations,
     counts: truth.counts,
+    conversations: world.conversations?.record.counts ?? noConversationCounts,
     steps,
-    lastEvents: trace.last(60),
+    lastEvents: trace.last(run.events ?? 60),
     digest: trace.digest(),
   };
 }
@@ -54,9 +59,9 @@ async function shrink(run: SeedRun, failed: SeedResult): Promise<SeedRun> {
 }
 
 /** The command that repeats a run. */
-function replayCommand({ seed, steps, upstream, without }: SeedRun): string {
+function replayCommand({ seed, steps, kind, without }: SeedRun): string {
   const words = [`pnpm simulate --seed ${seed} --steps ${steps}`];
-  if (upstream !== undefined) words.push(`--upstream ${upstream}`);
+  if (kind !== undefined) words.push(`--kind ${kind}`);
   if (without !== undefined && without.size > 0) words.push(`--without ${[...without].join(",")}`);
   return words.join(" ");
 }

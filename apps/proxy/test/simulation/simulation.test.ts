@@ -4,46 +4,58 @@
  */
 import process from "node:process";
 import { describe, expect, test } from "vitest";
+import { type ConversationCounts, conversationCountNames, noConversationCounts } from "./conversations/record.ts";
 import { faultKinds } from "./fault-plan.ts";
 import { describeFailure, runSeed } from "./run-seed.ts";
 import { type Counts, countNames, noCounts } from "./truth.ts";
+import { worldKinds } from "./world.ts";
 
 const steps = 200;
 const fixedSeeds = Array.from({ length: 5 }, (_, index) => index + 1);
 const newSeeds = Array.from({ length: 2 }, () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
 
 /** The share of messages that devices must receive. A remote server does not list the connection of a device that is offline. */
-const leastShares = { embedded: 0.4, remote: 0.25 } as const;
+const leastShares = { embedded: 0.4, conversations: 0.3, remote: 0.25 } as const;
 
-describe.each(["embedded", "remote"] as const)("with %s upstream", (upstream) => {
+describe.each(worldKinds)("%s", (kind) => {
   const total: Counts = { ...noCounts };
+  const conversations: ConversationCounts = { ...noConversationCounts };
 
   test.each([...fixedSeeds, ...newSeeds])(
     "every message runs at most once, and each response says what happened (seed %i)",
     async (seed) => {
-      const run = { seed, steps, upstream };
+      const run = { seed, steps, kind };
       const result = await runSeed(run);
       for (const name of countNames) total[name] += result.counts[name];
+      for (const name of conversationCountNames) conversations[name] += result.conversations[name];
       expect(result.violations.length === 0 ? "" : await describeFailure(run, result)).toBe("");
     },
     60_000,
   );
 
   test("enough messages are sent and delivered in spite of the faults", () => {
-    process.stdout.write(`${upstream}: ${JSON.stringify(total)}, new seeds ${newSeeds.join(", ")}\n`);
-    expect(total.sends).toBeGreaterThan(1_000);
-    expect(total.delivered).toBeGreaterThan(total.sends * leastShares[upstream]);
+    process.stdout.write(`${kind}: ${JSON.stringify(total)}, new seeds ${newSeeds.join(", ")}\n`);
+    expect(total.sends).toBeGreaterThan(kind === "conversations" ? 500 : 1_000);
+    expect(total.delivered).toBeGreaterThan(total.sends * leastShares[kind]);
+  });
+
+  test("turns are run, stopped and allowed, and are watched in every way", () => {
+    process.stdout.write(`${kind}: ${JSON.stringify(conversations)}\n`);
+    const least = kind === "conversations" ? 3 : 0;
+    const rare: readonly string[] = ["gaps", "late decisions"];
+    const missing = conversationCountNames.filter((name) => !rare.includes(name) && conversations[name] < least);
+    expect(missing).toEqual([]);
   });
 
   test("without faults no outcome is unknown", async () => {
-    const { violations, counts } = await runSeed({ seed: 1, steps, upstream, without: new Set(faultKinds) });
+    const { violations, counts } = await runSeed({ seed: 1, steps, kind, without: new Set(faultKinds) });
     expect(violations).toEqual([]);
     expect(counts).toMatchObject({ unknown: 0, doubled: 0, untyped: 0 });
     expect(counts.delivered).toBeGreaterThan(50);
   });
 
   test("the same seed gives the same events", async () => {
-    const run = { seed: 1, steps, upstream };
+    const run = { seed: 1, steps, kind };
     expect((await runSeed(run)).digest).toBe((await runSeed(run)).digest);
   });
 });

@@ -1,6 +1,12 @@
 /** The random steps of a simulation, and its end: everything that goes wrong stops, and the system must recover completely. */
 import type { Random } from "@letta-environments/testkit";
 import { callerKinds, type SendRequest, type SimulatedKey } from "./callers.ts";
+import {
+  type ActionSession,
+  actInConversations,
+  finishConversations,
+  followConversations,
+} from "./conversations/actions.ts";
 import { isRemembered, messageKey, type Message } from "./truth.ts";
 import type { World } from "./world.ts";
 
@@ -18,18 +24,38 @@ type Sent = SendRequest;
 interface Session {
   readonly world: World;
   readonly sent: Sent[];
+  newMessage(to: Pick<Message, "tenant" | "deviceId" | "agentId" | "conversationId">): Message;
+  /** `null` where devices run no turns. */
+  readonly conversations: ActionSession | null;
+}
+
+function createSession(world: World): Session {
   /** Number of the last message of each tenant. */
-  readonly lastIds: Map<string, number>;
+  const lastIds = new Map<string, number>();
+  const sent: Sent[] = [];
+  const newMessage: Session["newMessage"] = (to) => {
+    const number = (lastIds.get(to.tenant) ?? 0) + 1;
+    lastIds.set(to.tenant, number);
+    return { ...to, id: `m-${number}`, text: `<${to.tenant}/${to.deviceId}> ${number}` };
+  };
+  const { conversations } = world;
+  return {
+    world,
+    sent,
+    newMessage,
+    conversations: conversations && { world, conversations, sent, newMessage },
+  };
 }
 
 /** Creates the steps of a world. */
 export function createSteps(world: World): Steps {
-  const session: Session = { world, sent: [], lastIds: new Map() };
+  const session = createSession(world);
   const { random, clock, truth } = world;
   return {
     async step() {
       await act(session);
       reconnect(world);
+      if (session.conversations !== null) followConversations(session.conversations);
       await clock.advance(pickDuration(random));
       truth.check();
     },
@@ -51,6 +77,7 @@ function pickDuration(random: Random): number {
 async function act(session: Session): Promise<void> {
   const { world } = session;
   const { random, faults } = world;
+  if (session.conversations !== null && random.happens(0.45)) return actInConversations(session.conversations);
   const action = random.pickWeighted([
     [44, "send"],
     [14, "repeat"],
@@ -136,7 +163,7 @@ function disturbDevice({ random, embedded, upstream, faults }: World): void {
 }
 
 function send(session: Session, key: SimulatedKey): void {
-  const { world, lastIds } = session;
+  const { world, newMessage } = session;
   const { random } = world;
   const device = random.pick(world.devices.filter(({ tenant }) => tenant === key.tenant || random.happens(0.05)));
   const connectionId = random.happens(0.93)
@@ -146,12 +173,16 @@ function send(session: Session, key: SimulatedKey): void {
   const { tenant, deviceId } = device;
   const agentId = random.pick(["agent-1", "agent-2"]);
   const conversationId = random.pick(["default", "conv-1"]);
-  const messages = Array.from({ length: random.happens(0.1) ? 2 : 1 }, (): Message => {
-    const number = (lastIds.get(tenant) ?? 0) + 1;
-    lastIds.set(tenant, number);
-    return { tenant, deviceId, agentId, conversationId, id: `m-${number}`, text: `<${tenant}/${deviceId}> ${number}` };
+  const messages = Array.from({ length: random.happens(0.1) ? 2 : 1 }, () => {
+    const message = newMessage({ tenant, deviceId, agentId, conversationId });
+    // A remote server decides itself whether a device has asked.
+    const isDecision = world.upstream !== null && random.happens(0.2);
+    return isDecision ? { ...message, decision: random.pick(["allow", "deny"] as const) } : message;
   });
-  const request = { kind: random.pick(callerKinds), key, connectionId, messages };
+  const idempotencyKey = random.happens(0.2)
+    ? `key-${random.happens(0.9) ? messages[0]?.id : "used before"}`
+    : undefined;
+  const request = { kind: random.pick(callerKinds), key, connectionId, messages, idempotencyKey };
   session.sent.push(request);
   void world.callers.send(request);
 }
@@ -167,13 +198,20 @@ function repeat({ world, sent }: Session): void {
   const { random } = world;
   const earlier = sent.slice(-30);
   if (earlier.length === 0) return;
-  const { kind, key, connectionId: earlierId, messages } = random.pick(earlier);
+  const { kind, key, connectionId: earlierId, messages, idempotencyKey } = random.pick(earlier);
   const device = deviceOf(world, { messages });
   const connectionId = random.happens(0.8) ? (device?.connectionIds.at(-1) ?? earlierId) : earlierId;
   const changed = random.happens(0.1);
-  const body = messages.map((message) => (changed ? { ...message, text: `${message.text} changed` } : message));
+  const body = messages.map((message) => (changed ? changedMessage(message) : message));
   const part = random.happens(0.1) ? body.slice(0, 1) : body;
-  void world.callers.send({ kind, key, connectionId, messages: part });
+  void world.callers.send({ kind, key, connectionId, messages: part, idempotencyKey });
+}
+
+function changedMessage(message: Message): Message {
+  const text = `${message.text} changed`;
+  return message.decision === undefined
+    ? { ...message, text }
+    : { ...message, text, decision: message.decision === "allow" ? "deny" : "allow" };
 }
 
 function deviceOf({ devices }: World, { messages: [first] }: Pick<Sent, "messages">) {
@@ -198,8 +236,10 @@ async function finish(session: Session): Promise<void> {
   await connectAll(world);
   truth.check();
   await recover(session);
+  if (session.conversations !== null) await finishConversations(session.conversations);
   await replay(session);
   await verify(world);
+  world.conversations?.drop();
   for (const device of embedded) device.drop();
   await clock.advance(60_000);
   await stop(world);

@@ -12,6 +12,8 @@ export interface Message {
   readonly conversationId: string;
   readonly id: string;
   readonly text: string;
+  /** A decision on the tool call `id`, with `text` as its reason; absent for a message to an agent. */
+  readonly decision?: "allow" | "deny";
 }
 
 /** One HTTP request that tries to send messages. */
@@ -110,6 +112,7 @@ const nothingSentCodes: ReadonlySet<string> = new Set([
   "agent_not_allowed",
   "agent_required",
   "approval_decided",
+  "approval_not_found",
   "approvals_unsupported",
   "audit_unavailable",
   "connection_not_found",
@@ -226,7 +229,8 @@ export function createTruth(trace: Trace, retentionNow: () => number): Truth {
         return;
       }
       counts.delivered += 1;
-      deliveries.set(key, { text: message.text, retentionMs: nowMs, isForgotten: false, accepted: null });
+      const { isForgotten } = departed;
+      deliveries.set(key, { text: message.text, retentionMs: nowMs, isForgotten, accepted: null });
     },
     decide(message, accepted) {
       const delivery = deliveries.get(messageKey(message));

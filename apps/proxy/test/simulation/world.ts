@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
-import type { PlainResponse, Scope } from "@letta-environments/schema";
+import type { Scope } from "@letta-environments/schema";
 import {
   createRandom,
   createTrace,
@@ -18,6 +18,9 @@ import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
 import { createKey, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import { testDigests, testPepper } from "../support/test-proxy.ts";
 import { type Callers, createCallers, type ObservedResponse, type SimulatedKey } from "./callers.ts";
+import { type Conversations, createConversations } from "./conversations/conversations.ts";
+import { createDeviceProgram } from "./conversations/program.ts";
+import { createDeviceRecord } from "./conversations/record.ts";
 import { createEmbeddedDevice, type EmbeddedDevice } from "./embedded-devices.ts";
 import { createFaultPlan, type FaultKind, type FaultPlan } from "./fault-plan.ts";
 import { createDataDirectory } from "./files.ts";
@@ -25,13 +28,23 @@ import { type GatewayOptions, type PlantedBugs, type SimulatedGateway, startGate
 import { createNetwork, type Network } from "./network.ts";
 import { createRateLimitWatch, simulatedRateLimits } from "./rate-limit-watch.ts";
 import { createRemoteUpstream, type RemoteDevice, type RemoteUpstream } from "./remote-upstream.ts";
+import { checkTenant, tenants } from "./tenants.ts";
 import { createTruth, type Message, type Remembered, type Truth } from "./truth.ts";
+
+/**
+ * A gateway with its embedded server, the same with devices that run turns and with those who watch and decide
+ * (`conversations`), or a gateway in front of a remote upstream.
+ */
+export type WorldKind = "embedded" | "conversations" | "remote";
+
+/** Every {@link WorldKind}. */
+export const worldKinds: readonly WorldKind[] = ["embedded", "conversations", "remote"];
 
 /** The options of a world. The same options give the same world. */
 export interface WorldOptions {
   readonly seed: number;
   /** Default: the seed decides. */
-  readonly upstream?: "embedded" | "remote";
+  readonly kind?: WorldKind;
   /** Faults that do not happen. */
   readonly without?: ReadonlySet<FaultKind>;
   readonly plant?: PlantedBugs;
@@ -53,8 +66,12 @@ export interface World {
   readonly embedded: readonly EmbeddedDevice[];
   /** `null` with the embedded server. */
   readonly upstream: RemoteUpstream | null;
+  /** Those who watch and decide; `null` where devices run no turns. */
+  readonly conversations: Conversations | null;
   /** The running gateway; `null` while there is none. */
   readonly gateway: SimulatedGateway | null;
+  /** When the present gateway started, in monotonic milliseconds. */
+  readonly startedAtMs: number;
   /** Time by which the present gateway forgets ids, in milliseconds. */
   retentionNow(): number;
   start(): Promise<void>;
@@ -64,14 +81,12 @@ export interface World {
   dispose(): void;
 }
 
-/** The tenants. Their devices, agents, conversations and messages have the same ids. No random id contains these letters. */
-export const tenants: readonly string[] = ["oslo", "lulu"];
-
 const deviceIds = ["d1", "d2"];
 
 interface State {
   gateway: SimulatedGateway | null;
   retentionOffsetMs: number;
+  startedAtMs: number;
 }
 
 /** Creates a world whose gateway is not started. */
@@ -81,7 +96,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const trace = createTrace(clock);
   const directory = createDataDirectory();
   const restore = replaceGlobals(clock, random);
-  const state: State = { gateway: null, retentionOffsetMs: 0 };
+  const state: State = { gateway: null, retentionOffsetMs: 0, startedAtMs: 0 };
   const retentionNow = (): number => state.retentionOffsetMs + clock.monotonic();
   const truth = createTruth(trace, retentionNow);
   const faults = createFaultPlan(options.without ?? new Set());
@@ -91,24 +106,27 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   const startedIds = new Set<string>();
   const onDelivery = (message: Message, departed?: Remembered): void =>
     noteDelivery(truth, startedIds, message, departed);
-  const kind = options.upstream ?? random.pick(["embedded", "remote"] as const);
+  const kind = options.kind ?? random.pick(worldKinds);
   const limitStore = random.pick(["memory", "sqlite"] as const);
-  trace.record(`seed ${options.seed}, upstream ${kind}, limits in ${limitStore}`);
+  trace.record(`seed ${options.seed}, ${kind}, limits in ${limitStore}`);
   const shared = { clock, random, trace, truth };
-  const upstream = kind === "embedded" ? null : createRemote({ ...shared, onDelivery, faultRate: faults.upstreamRate });
+  const record = createDeviceRecord(clock, truth);
+  const upstream = kind === "remote" ? createRemote({ ...shared, onDelivery, faultRate: faults.upstreamRate }) : null;
   const embedded =
     kind === "remote"
       ? []
       : allDevices().map(({ tenant, deviceId }) => {
           const key = connectKeys.get(tenant) ?? "";
+          const common = { ...shared, tenant, deviceId, onDelivery };
+          const rejects = (): boolean => random.happens(faults.devices().reject);
           return createEmbeddedDevice({
-            ...shared,
-            tenant,
-            deviceId,
+            ...common,
             key,
             faults: faults.devices,
             pipeline,
-            onDelivery,
+            ...(kind === "conversations" && {
+              createProgram: (send) => createDeviceProgram({ ...common, record, rejects, send }),
+            }),
           });
         });
   const watch = createRateLimitWatch();
@@ -117,6 +135,10 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     network,
     onResponse: (observed) => checkResponse(truth, watch, observed),
   });
+  const conversations =
+    kind === "conversations"
+      ? createConversations({ ...shared, record, network, pipeline, keys, startedAtMs: () => state.startedAtMs })
+      : null;
   const gatewayOptions: GatewayOptions = {
     dataDir: directory.path,
     clock,
@@ -147,13 +169,18 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     devices: upstream?.devices ?? embedded,
     embedded,
     upstream,
+    conversations,
     get gateway() {
       return state.gateway;
+    },
+    get startedAtMs() {
+      return state.startedAtMs;
     },
     retentionNow,
     async start() {
       if (state.gateway !== null) return;
       state.retentionOffsetMs = clock.now() - clock.monotonic();
+      state.startedAtMs = clock.monotonic();
       truth.noteStart();
       state.gateway = await startGateway(gatewayOptions);
       trace.record("the gateway has started");
@@ -166,6 +193,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       truth.excuseInterrupted();
       network.reset();
       for (const device of embedded) device.drop();
+      conversations?.drop();
     },
     dispose() {
       state.gateway?.kill();
@@ -199,15 +227,9 @@ function checkResponse(
   watch: ReturnType<typeof createRateLimitWatch>,
   { key, isSend, beganAtMs, response, code }: ObservedResponse,
 ): void {
-  const foreign = tenants.find((tenant) => tenant !== key.tenant && textOf(response).includes(tenant));
-  if (foreign !== undefined) truth.violate(`${key.name} received data of ${foreign}`);
+  checkTenant(truth, key, response);
   const exceeded = watch.note(key.name, isSend, beganAtMs, response, code);
   if (exceeded !== null) truth.violate(exceeded);
-}
-
-function textOf({ body, headers }: PlainResponse): string {
-  const text = body === null ? "" : typeof body === "string" ? body : new TextDecoder().decode(body);
-  return `${JSON.stringify(headers)}${text}`;
 }
 
 /** Creates the keys in the file from which every gateway reads them. */
@@ -224,26 +246,27 @@ async function createKeys(
     await store.create(record);
     return key;
   };
-  const callerScopes: readonly Scope[] = ["list", "read", "send"];
+  const callerScopes: readonly Scope[] = ["list", "read", "send", "view", "approve", "control"];
   const keys: SimulatedKey[] = [];
   const connectKeys = new Map<string, string>();
   for (const tenant of tenants) {
     const add = async (
       name: string,
-      maySend: SimulatedKey["maySend"],
+      reaches: SimulatedKey["reaches"],
       scopes: readonly Scope[],
       rest?: Partial<KeyRequest>,
     ): Promise<void> => {
-      keys.push({ name: `${tenant}/${name}`, tenant, key: await create(tenant, name, scopes, rest), maySend });
+      const maySend = scopes.includes("send") ? reaches : () => false;
+      keys.push({ name: `${tenant}/${name}`, tenant, key: await create(tenant, name, scopes, rest), maySend, reaches });
     };
     await add("full", () => true, callerScopes);
     await add("one device", (deviceId) => deviceId === "d1", callerScopes, { deviceIds: ["d1"] });
     await add("one agent", (_deviceId, agentId) => agentId === "agent-1", callerScopes, { agentIds: ["agent-1"] });
-    await add("reader", () => false, ["list", "read"]);
+    await add("reader", () => true, ["list", "read"]);
     connectKeys.set(tenant, await create(tenant, "devices", ["connect"]));
   }
   const wrong = keys[0]?.key.replace(/.{6}$/, "000000") ?? "";
-  keys.push({ name: "oslo/wrong", tenant: "oslo", key: wrong, maySend: () => false });
+  keys.push({ name: "oslo/wrong", tenant: "oslo", key: wrong, maySend: () => false, reaches: () => false });
   database.close();
   return { keys, connectKeys };
 }
