@@ -1,7 +1,7 @@
 /** The command line and HTTP apply the same rules to keys. */
 import { CommandError, parseCommandLine } from "@letta-environments/command-line";
-import { expect, test } from "vitest";
-import { readKeyRequest } from "../src/commands/key-options.ts";
+import { describe, expect, test } from "vitest";
+import { readKeyPatch, readKeyRequest } from "../src/commands/key-options.ts";
 import { program } from "../src/commands/program.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
 import { administer } from "./support/administer.ts";
@@ -40,6 +40,9 @@ const bad: readonly (readonly [member: string, words: readonly string[], body: R
     ["--max-mode", "standard", "--set-mode", "unrestricted"],
     { maxMode: "standard", setMode: "unrestricted" },
   ],
+  ["deniedTools", ["--deny-tool", " "], { deniedTools: [" "] }],
+  ["approvalDeadlineMs", ["--approval-deadline", "500ms"], { approvalDeadlineMs: 500 }],
+  ["approvalDeadlineMs", ["--approval-deadline", "8d"], { approvalDeadlineMs: 691_200_000 }],
   ["expiresAt", ["--expires", "0s"], { expiresAt: 0 }],
   ["expiresAt", ["--expires", "36526d"], { expiresAt: century + 86_400_000 }],
 ];
@@ -64,6 +67,8 @@ const options: Readonly<Record<string, string>> = {
   agentIds: "--agent",
   maxMode: "--max-mode",
   setMode: "--set-mode",
+  deniedTools: "--deny-tool",
+  approvalDeadlineMs: "--approval-deadline",
   expiresAt: "--expires",
 };
 
@@ -83,13 +88,55 @@ test.each(bad)("an invalid %s is refused by the command line and over HTTP", asy
   if (member !== "expiresAt" && words.length > 0) expect(result.message).toContain(issue?.rule);
 });
 
+describe("changes of a key", () => {
+  const patch = (words: readonly string[]): ReturnType<typeof readKeyPatch> => {
+    const line = parseCommandLine(program, ["keys", "update", "ID", ...words]);
+    if (line.kind !== "run") throw new Error(line.kind);
+    return readKeyPatch(line.parsed.options, 0, null);
+  };
+
+  test("the policy for requests for permission and the sharing can be set and removed", () => {
+    expect(patch("--deny-tool Bash --deny-tool Web* --approval-deadline 2h --shared".split(" "))).toEqual({
+      deniedTools: ["Bash", "Web*"],
+      approvalDeadlineMs: 7_200_000,
+      shared: true,
+    });
+    const cleared = "--clear deny-tool --clear approval-deadline --clear shared".split(" ");
+    expect(patch(cleared)).toEqual({ deniedTools: null, approvalDeadlineMs: null, shared: false });
+    expect(() => patch(["--approval-deadline", "soon"])).toThrow("--approval-deadline must be a duration");
+  });
+
+  test("the tenant is refused with the reason, on the command line and over HTTP", async () => {
+    expect(() => patch(["--tenant", "other"])).toThrow(/--tenant cannot be changed, because the devices/);
+    const testProxy = createTestProxy();
+    const { key, record } = await testProxy.issueKey({ scopes: ["admin"] });
+    const options = { method: "PATCH", path: `/${record.id}`, body: { tenant: "other" } };
+    expect(await administer(testProxy, key, options)).toMatchObject({
+      status: 400,
+      body: { errors: [{ member: "tenant", rule: expect.stringContaining("belong to its tenant") }] },
+    });
+  });
+
+  test("an invitation cannot be shared", async () => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["admin", "connect"] });
+    const invite = { expiresAt: testProxy.clock.now() + 60_000 };
+    const { body } = await administer(testProxy, key, { body: { name: "n", scopes: ["connect"], invite } });
+    const options = { method: "PATCH", path: `/${body.id}`, body: { shared: true } };
+    expect(await administer(testProxy, key, options)).toMatchObject({
+      status: 400,
+      body: { errors: [{ member: "shared" }] },
+    });
+  });
+});
+
 test("the command line and HTTP create the same record from the same input", async () => {
   const testProxy = createTestProxy();
   const nowMs = testProxy.clock.now();
   const { key } = await testProxy.issueKey({ scopes: ["admin"], tenant: "t" });
   const words =
     "--name n --tenant t --scope send --scope list --device a --device b --device a --device-name lab-* --tag ci --agent x " +
-    "--max-mode acceptEdits --set-mode standard --expires 36525d --shared --owner ada --description why";
+    "--max-mode acceptEdits --set-mode standard --deny-tool Web* --approval-deadline 15m --expires 36525d --shared --owner ada --description why";
   const wanted = read(words.split(" "), nowMs);
   const members = {
     name: "n",
@@ -101,6 +148,8 @@ test("the command line and HTTP create the same record from the same input", asy
     agentIds: ["x"],
     maxMode: "acceptEdits",
     setMode: "standard",
+    deniedTools: ["Web*"],
+    approvalDeadlineMs: 900_000,
     expiresAt: nowMs + century,
     shared: true,
     owner: "ada",
@@ -116,7 +165,7 @@ test("the command line and HTTP create the same record from the same input", asy
     nowMs,
     null,
     null,
-    ["device-tags", "set-mode"],
+    ["device-tags", "set-mode", "approval-policy"],
     1,
     null,
   ]);

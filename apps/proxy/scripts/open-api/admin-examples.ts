@@ -18,6 +18,8 @@ export const exampleKey: ShownKey = {
   agentIds: null,
   maxMode: "acceptEdits",
   setMode: null,
+  deniedTools: null,
+  approvalDeadlineMs: null,
   shared: false,
   invite: null,
   rateLimits: null,

@@ -18,6 +18,10 @@ const memberTexts: Readonly<Record<string, string>> = {
   maxMode: "The most permissive mode in which a device may be when the key sends to it; `null`: any.",
   setMode:
     "The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own.",
+  deniedTools:
+    "Patterns of the names of tools for which requests for permission are denied, in turns of the key's messages and on its devices; `null`: none.",
+  approvalDeadlineMs:
+    "How long such a request waits before it is denied, in milliseconds; `null`: until somebody decides.",
   shared: "Whether other keys of the tenant may take over the devices that this key enrols.",
   invite:
     "Makes the key an invitation with the scope `connect`, which belongs to the first device that uses it; `null`: the key is not an invitation. " +
@@ -82,6 +86,8 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   agentIds: orNull(texts),
   maxMode: orNull(text),
   setMode: orNull(text),
+  deniedTools: orNull(texts),
+  approvalDeadlineMs: orNull(time),
   shared: { type: "boolean" },
   invite: orNull({
     type: "object",

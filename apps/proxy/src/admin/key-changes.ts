@@ -22,6 +22,7 @@ import {
   rotateKey,
   scopesRule,
   setModeRule,
+  sharedRule,
 } from "../keys/key-lifecycle.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { expiryRule, inviteRule } from "../keys/key-schemas.ts";
@@ -221,6 +222,7 @@ function inviteRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
 function membersRefusal(record: KeyRecord): KeyDecision | null {
   const rules = [
     { member: "setMode", rule: setModeRule(record) },
+    { member: "shared", rule: sharedRule(record) },
     { member: "scopes", rule: scopesRule(record) },
   ];
   const issues = rules.flatMap(({ member, rule }) => (rule === null ? [] : [{ member, rule }]));

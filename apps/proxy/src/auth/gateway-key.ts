@@ -7,7 +7,14 @@
  */
 import type { Scope } from "@letta-environments/schema";
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";
-import { credentialIdOf, credentialOf, endOf, type KeyRecord, unsupportedFeatures } from "../keys/key-record.ts";
+import {
+  approvalPolicyOfKey,
+  credentialIdOf,
+  credentialOf,
+  endOf,
+  type KeyRecord,
+  unsupportedFeatures,
+} from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
@@ -139,6 +146,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
 }
 
 function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal {
+  const approvalPolicy = approvalPolicyOfKey(record);
   return {
     tenant: record.tenant,
     keyId: record.id,
@@ -151,6 +159,7 @@ function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal 
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     ...(record.setMode !== null && { setMode: record.setMode }),
+    ...(approvalPolicy !== null && { approvalPolicy }),
     shared: record.shared,
     ...(record.invite !== null && { invite: record.invite }),
     ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),

@@ -2,10 +2,10 @@
  * Reads the options of `keys create` and `keys update`. The rules are those of the administration over HTTP: the options become the body of the
  * same request, which is checked by the same schema, and a broken rule is reported by the name of its option.
  */
-import { misuse, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
+import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import { type KeyPatch, type KeyRequest, scopesRule, setModeRule } from "../keys/key-lifecycle.ts";
-import { expiryRule, KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
+import { expiryRule, KeyPatchSchema, RequestedKeySchema, tenantChangeRule } from "../keys/key-schemas.ts";
 
 /** The given options of a command. */
 export type GivenOptions = ReadonlyMap<string, readonly string[]>;
@@ -23,15 +23,20 @@ const optionsByMember: Readonly<Record<string, string>> = {
   agentIds: "agent",
   maxMode: "max-mode",
   setMode: "set-mode",
+  deniedTools: "deny-tool",
+  approvalDeadlineMs: "approval-deadline",
   expiresAt: "expires",
   rateLimits: "rate-limit",
 };
 
-const listMembers: ReadonlySet<string> = new Set(["scopes", "deviceIds", "connectionNames", "deviceTags", "agentIds"]);
+const listMembers: ReadonlySet<string> = new Set([
+  ...["scopes", "deviceIds", "connectionNames", "deviceTags", "agentIds", "deniedTools"],
+]);
 
 /** Options whose effect `keys update --clear` can remove. */
 export const clearableOptions: readonly string[] = [
-  ...["description", "owner", "device", "device-name", "tag", "agent", "max-mode", "set-mode", "rate-limit", "expires"],
+  ...["description", "owner", "device", "device-name", "tag", "agent", "max-mode", "set-mode"],
+  ...["deny-tool", "approval-deadline", "shared", "rate-limit", "expires"],
 ];
 
 /**
@@ -58,13 +63,18 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
 
 /** Reads the options of `keys update` as a merge patch. @throws CommandError naming the option that breaks a rule */
 export function readKeyPatch(options: GivenOptions, nowMs: number, policies: readonly string[] | null): KeyPatch {
+  if (options.has("tenant")) throw misuse(`--tenant ${tenantChangeRule}`);
   const cleared = (options.get("clear") ?? []).map((name) => {
     if (!clearableOptions.includes(name)) throw misuse(`--clear must be one of ${clearableOptions.join(", ")}`);
     if (options.has(name)) throw misuse(`--${name} and --clear ${name} exclude each other`);
     const member = Object.keys(optionsByMember).find((each) => optionsByMember[each] === name) ?? name;
-    return [member, null] as const;
+    return [member, member === "shared" ? false : null] as const;
   });
-  const input = { ...Object.fromEntries(cleared), ...readMembers(options, nowMs, policies) };
+  const input: Readonly<Record<string, unknown>> = {
+    ...Object.fromEntries(cleared),
+    ...readMembers(options, nowMs, policies),
+    ...(options.has("shared") && { shared: true }),
+  };
   if (Object.keys(input).length === 0)
     throw misuse("nothing to change: give at least one option, such as --name or --expires");
   const limits: unknown = input["rateLimits"];
@@ -92,6 +102,13 @@ function readExpiry(text: string, nowMs: number): number | null {
   return timeMs;
 }
 
+/** Reads `--approval-deadline`, a duration. @throws CommandError saying what is accepted */
+function readDeadline(text: string): number {
+  const durationMs = parseDuration(text);
+  if (durationMs === null) throw misuse("--approval-deadline must be a duration such as 90s, 15m or 2h");
+  return durationMs;
+}
+
 function readMembers(
   options: GivenOptions,
   nowMs: number,
@@ -102,6 +119,7 @@ function readMembers(
     if (values === undefined) return [];
     const [first = ""] = values;
     if (member === "expiresAt") return [[member, readExpiry(first, nowMs)]];
+    if (member === "approvalDeadlineMs") return [[member, readDeadline(first)]];
     if (member === "rateLimits") return [[member, readRateLimits(values, policies)]];
     return [[member, listMembers.has(member) ? values : first]];
   });

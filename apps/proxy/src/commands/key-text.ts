@@ -62,6 +62,8 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
         plain(key.maxMode === null ? "devices in any mode" : `only devices in mode ${key.maxMode} or a stricter one`),
       ],
       ["Sets mode", plain(key.setMode === null ? "" : `${key.setMode}, before each message`)],
+      ["Denies tools", plain((key.deniedTools ?? []).join(", "))],
+      ["Denies requests", plain(deadlineOf(key) === null ? "" : `after ${deadlineOf(key)}`)],
       ["Rate limits", plain(limitsOf(key).join(", ") || "those of the configuration")],
       [
         "Sharing",
@@ -99,10 +101,17 @@ function restrictionsOf(key: ShownKey): string[] {
     ...(key.agentIds === null ? [] : [`agents ${key.agentIds.join(", ")}`]),
     ...(key.maxMode === null ? [] : [`mode at most ${key.maxMode}`]),
     ...((key.setMode ?? null) === null ? [] : [`sets mode ${key.setMode}`]),
+    ...(isMissing(key.deniedTools) ? [] : [`denies tools ${key.deniedTools.join(", ")}`]),
+    ...(deadlineOf(key) === null ? [] : [`denies requests after ${deadlineOf(key)}`]),
     ...limitsOf(key),
     ...(key.shared ? ["shared devices"] : []),
     ...(isMissing(key.invite) || key.invite.usedAt !== null ? [] : ["the first device"]),
   ];
+}
+
+/** A gateway of an older version shows no deadline. */
+function deadlineOf({ approvalDeadlineMs = null }: Partial<ShownKey>): string | null {
+  return approvalDeadlineMs === null ? null : `${approvalDeadlineMs / 1_000} s`;
 }
 
 function limitsOf({ rateLimits }: ShownKey): string[] {

@@ -91,6 +91,17 @@ const grants: readonly OptionDefinition[] = [
     choices: ceilingModes,
   },
   {
+    name: "deny-tool",
+    value: "PATTERN",
+    text: "deny requests for permission to use this tool, in turns of the key's messages and on its devices; * matches any characters",
+    isRepeatable: true,
+  },
+  {
+    name: "approval-deadline",
+    value: "DURATION",
+    text: "deny such a request when nobody has decided after this time",
+  },
+  {
     name: "rate-limit",
     value: "POLICY=LIMIT/WINDOW",
     text: "a limit of its own under a policy, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
@@ -98,6 +109,12 @@ const grants: readonly OptionDefinition[] = [
   },
   { name: "expires", value: "TIME", text: `${timeForms}; or never` },
 ];
+
+const shared: OptionDefinition = {
+  name: "shared",
+  value: null,
+  text: "other keys can use the devices that this key enrols",
+};
 
 const commands: readonly CommandDefinition<CommandName>[] = [
   {
@@ -119,7 +136,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     options: [
       ...grants,
       { name: "tenant", value: "TENANT", text: "the tenant of the key (default 'default')" },
-      { name: "shared", value: null, text: "other keys can use the devices that this key enrols" },
+      shared,
       ...keyStorage,
     ],
     notes: [
@@ -139,6 +156,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: ["ID"],
     options: [
       ...grants,
+      { name: "tenant", value: "TENANT", text: "refused: a key stays in its tenant" },
+      shared,
       {
         name: "clear",
         value: "OPTION",
@@ -149,8 +168,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...keyStorage,
     ],
     notes: [
-      "--scope, --device, --device-name, --tag and --agent replace the whole list of the key.",
-      "--rate-limit POLICY=default removes the limit of one policy. Tenant, sharing and secret cannot be changed.",
+      "--scope, --device, --device-name, --tag, --agent and --deny-tool replace the whole list of the key.",
+      "--rate-limit POLICY=default removes the limit of one policy. Tenant and secret cannot be changed.",
+      "--shared and --clear shared count for devices that the key enrols from then on.",
     ],
   },
   {

@@ -35,6 +35,8 @@ export interface KeyRequest {
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
   readonly setMode?: EnvironmentMode | null;
+  readonly deniedTools?: readonly string[] | null;
+  readonly approvalDeadlineMs?: number | null;
   readonly shared?: boolean;
   /** Makes the key an invitation for one device. */
   readonly invite?: InviteRequest | null;
@@ -64,6 +66,9 @@ export interface KeyPatch {
   readonly agentIds?: readonly string[] | null;
   readonly maxMode?: EnvironmentMode | null;
   readonly setMode?: EnvironmentMode | null;
+  readonly deniedTools?: readonly string[] | null;
+  readonly approvalDeadlineMs?: number | null;
+  readonly shared?: boolean;
   /** Epoch milliseconds. */
   readonly expiresAt?: number | null;
   readonly rateLimits?: Readonly<Record<string, string | null>> | null;
@@ -114,6 +119,14 @@ export function setModeRule({
 }: Pick<KeyRequest, "setMode" | "maxMode">): string | null {
   if (setMode === null || allowsMode({ maxMode }, setMode)) return null;
   return `must not be beyond the maximum mode of the key, ${maxMode}`;
+}
+
+/** Returns the rule that the sharing of a key breaks; `null` for none. */
+export function sharedRule({
+  shared = false,
+  invite = null,
+}: Partial<Pick<KeyRecord, "shared" | "invite">>): string | null {
+  return shared && invite !== null ? "must be false for an invitation, which belongs to one device" : null;
 }
 
 /** Creates a secret for the key with a public id. */

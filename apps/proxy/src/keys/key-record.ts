@@ -2,7 +2,7 @@
  * Key records: what the gateway stores of a key. A record is JSON by key id, with the same format in every store. Records of
  * older versions can be read, and members that newer versions add survive every change.
  */
-import { ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
+import { type ApprovalPolicy, ceilingModes, type EnvironmentMode, type Scope } from "@letta-environments/schema";
 import * as v from "valibot";
 import { parseJson } from "../lib/json.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
@@ -30,6 +30,10 @@ export interface KeyRecord {
   readonly maxMode: EnvironmentMode | null;
   /** The mode to which a conversation is switched before a message of the key runs in it; `null`: it keeps its own. */
   readonly setMode: EnvironmentMode | null;
+  /** Tools that are denied without asking anybody, in turns of the key's messages and on its devices; `null`: none. */
+  readonly deniedTools: readonly string[] | null;
+  /** How long a request for permission waits there before it is denied, in milliseconds; `null`: until somebody decides. */
+  readonly approvalDeadlineMs: number | null;
   /** Another key may later enrol the devices that this key enrols. */
   readonly shared: boolean;
   /** Makes the key an invitation, which belongs to the first device that uses it; `null`: the key is not an invitation. */
@@ -81,6 +85,8 @@ export const unrestricted: Pick<
   | "agentIds"
   | "maxMode"
   | "setMode"
+  | "deniedTools"
+  | "approvalDeadlineMs"
   | "shared"
   | "invite"
   | "rateLimits"
@@ -94,6 +100,8 @@ export const unrestricted: Pick<
   agentIds: null,
   maxMode: null,
   setMode: null,
+  deniedTools: null,
+  approvalDeadlineMs: null,
   shared: false,
   invite: null,
   rateLimits: null,
@@ -120,8 +128,25 @@ const inviteFeature = "invite";
 /** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
 const setModeFeature = "set-mode";
 
+/** The feature of a key with a policy for requests for permission: an older version would let them wait. */
+const approvalPolicyFeature = "approval-policy";
+
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
-const supportedFeatures: ReadonlySet<string> = new Set([deviceTagsFeature, setModeFeature, inviteFeature]);
+const supportedFeatures: ReadonlySet<string> = new Set([
+  deviceTagsFeature,
+  setModeFeature,
+  inviteFeature,
+  approvalPolicyFeature,
+]);
+
+/** Returns what a key decides on requests for permission when nobody does; `null` without a policy. */
+export function approvalPolicyOfKey({
+  deniedTools,
+  approvalDeadlineMs,
+}: Pick<KeyRecord, "deniedTools" | "approvalDeadlineMs">): ApprovalPolicy | null {
+  if (deniedTools === null && approvalDeadlineMs === null) return null;
+  return { deniedTools: deniedTools ?? [], deadlineMs: approvalDeadlineMs };
+}
 
 /** Returns a key with the features that its restrictions require. Features that others require stay. */
 export function withRequirements(record: KeyRecord): KeyRecord {
@@ -129,6 +154,7 @@ export function withRequirements(record: KeyRecord): KeyRecord {
     ...record.requires.filter((feature) => !supportedFeatures.has(feature)),
     ...(record.deviceTags === null ? [] : [deviceTagsFeature]),
     ...(record.setMode === null ? [] : [setModeFeature]),
+    ...(approvalPolicyOfKey(record) === null ? [] : [approvalPolicyFeature]),
     ...(isUnused(record) ? [inviteFeature] : []),
   ];
   return requires.join() === record.requires.join() ? record : { ...record, requires };
@@ -210,6 +236,8 @@ const KeyRecordSchema = v.looseObject({
   agentIds: v.exactOptional(ListSchema, null),
   maxMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
   setMode: v.exactOptional(v.nullable(v.picklist<readonly EnvironmentMode[]>(ceilingModes)), null),
+  deniedTools: v.exactOptional(ListSchema, null),
+  approvalDeadlineMs: v.exactOptional(EndSchema, null),
   shared: v.boolean(),
   invite: v.exactOptional(
     v.nullable(v.looseObject({ expiresAt: TimeSchema, tags: v.array(v.string()), usedAt: EndSchema })),

@@ -85,6 +85,10 @@ function rateLimits<Override>(
   );
 }
 
+const minDeadlineMs = 1_000;
+const maxDeadlineMs = 604_800_000;
+const deadlineRule = "must be from one second to seven days";
+
 const restrictions = {
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
   connectionNames: v.exactOptional(v.nullable(list(TextSchema))),
@@ -92,6 +96,15 @@ const restrictions = {
   agentIds: v.exactOptional(v.nullable(list(TextSchema))),
   maxMode: v.exactOptional(v.nullable(ModeSchema)),
   setMode: v.exactOptional(v.nullable(ModeSchema)),
+  deniedTools: v.exactOptional(v.nullable(list(TextSchema))),
+  approvalDeadlineMs: v.exactOptional(
+    v.nullable(
+      v.pipe(
+        whole("must be whole milliseconds"),
+        v.check((value) => value >= minDeadlineMs && value <= maxDeadlineMs, deadlineRule),
+      ),
+    ),
+  ),
   expiresAt: v.exactOptional(v.nullable(whole("must be whole epoch milliseconds"))),
 };
 
@@ -134,32 +147,28 @@ export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactO
 );
 
 const fixedMembers: ReadonlySet<string> = new Set([
-  ...[
-    "id",
-    "tenant",
-    "shared",
-    "invite",
-    "createdAt",
-    "revokedAt",
-    "disabledAt",
-    "state",
-    "lastUsedAt",
-    "secrets",
-    "key",
-  ],
+  ...["id", "invite", "createdAt", "revokedAt", "disabledAt", "state", "lastUsedAt", "secrets", "key"],
 ]);
+
+/** Why a key stays in its tenant. */
+export const tenantChangeRule =
+  "cannot be changed, because the devices and the audit records of a key belong to its tenant; create another key";
 
 /** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied in part. */
 export const KeyPatchSchema: v.GenericSchema<unknown, KeyPatch> = exactObject(
   {
     name: v.exactOptional(TextSchema),
     scopes: v.exactOptional(ScopesSchema),
+    shared: v.exactOptional(v.boolean()),
     disabled: v.exactOptional(v.boolean()),
     rateLimits: v.exactOptional(v.nullable(rateLimits(v.nullable(PolicyOverrideSchema)))),
     ...texts,
     ...restrictions,
   },
-  (name) => (fixedMembers.has(name) ? "cannot be changed" : "is not a member of a key"),
+  (name) => {
+    if (name === "tenant") return tenantChangeRule;
+    return fixedMembers.has(name) ? "cannot be changed" : "is not a member of a key";
+  },
 );
 
 /** A request to rotate a key. */

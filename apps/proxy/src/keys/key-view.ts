@@ -18,6 +18,8 @@ export interface ShownKey {
   readonly agentIds: readonly string[] | null;
   readonly maxMode: EnvironmentMode | null;
   readonly setMode: EnvironmentMode | null;
+  readonly deniedTools: readonly string[] | null;
+  readonly approvalDeadlineMs: number | null;
   readonly shared: boolean;
   readonly invite: KeyInvite | null;
   readonly rateLimits: KeyRateLimits | null;
@@ -48,6 +50,8 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     agentIds: record.agentIds,
     maxMode: record.maxMode,
     setMode: record.setMode,
+    deniedTools: record.deniedTools,
+    approvalDeadlineMs: record.approvalDeadlineMs,
     shared: record.shared,
     invite: record.invite && {
       expiresAt: record.invite.expiresAt,

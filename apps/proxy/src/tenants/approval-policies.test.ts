@@ -20,4 +20,6 @@ test("a principal has the policies of everybody, of its tenant and of its key to
 
 test("without a policy, requests wait", () => {
   expect(approvalPolicyOf({ ...policies, everybody: null }, { tenant: "other", keyId: "key-2" })).toBeNull();
+  const ofKey = { tenant: "other", keyId: "key-2", approvalPolicy: policy(["Own"], 500) };
+  expect(approvalPolicyOf({ ...policies, everybody: null }, ofKey)).toEqual(policy(["Own"], 500));
 });

@@ -10,12 +10,12 @@ export interface ApprovalPolicies {
   readonly keys: ReadonlyMap<string, ApprovalPolicy>;
 }
 
-/** Returns what all policies of a principal together deny, at the earliest deadline; `null` without a policy. */
+/** Returns what all policies of a principal together, also of its key, deny, at the earliest deadline; `null` without a policy. */
 export function approvalPolicyOf(
   { everybody, tenants, keys }: ApprovalPolicies,
-  { tenant, keyId }: Pick<Principal, "tenant" | "keyId">,
+  { tenant, keyId, approvalPolicy }: Pick<Principal, "tenant" | "keyId" | "approvalPolicy">,
 ): ApprovalPolicy | null {
-  const policies = [everybody, tenants.get(tenant), keys.get(keyId)].filter(
+  const policies = [everybody, tenants.get(tenant), keys.get(keyId), approvalPolicy].filter(
     (policy) => policy !== null && policy !== undefined,
   );
   if (policies.length < 2) return policies[0] ?? null;

@@ -184,6 +184,13 @@ describe("with the API backend, on a fake agents API", () => {
     expect(decided).toHaveLength(1);
   }, 60_000);
 
+  test("a key with a deadline has the requests of its messages denied with a text when nobody decides", async () => {
+    const strictKey = await proxy.createKey({ scopes: ["read", "send"], more: ["--approval-deadline", "1s"] });
+    await asking.send(user("run touch late.txt"), strictKey);
+    await asking.turnEnd();
+    expect(JSON.stringify(agents.turns.at(-1)?.messages)).toContain("Nobody decided on this request within 1 seconds");
+  }, 60_000);
+
   test("a decision on a tool call that is not pending is 404 and is not sent", async () => {
     await expect(asking.send(decision("call-unknown", false))).rejects.toMatchObject({
       status: 404,

@@ -301,6 +301,8 @@ function textKey(message: Message): string {
 function mustReplay({ truth, retentionNow }: World, message: Message): boolean {
   const delivery = truth.deliveries.get(messageKey(message));
   if (delivery === undefined || delivery.accepted === false || truth.isExcused(message.id)) return false;
+  // After a day the id was free for another text.
+  if (delivery.text !== message.text) return false;
   return isRemembered(delivery, retentionNow() + 120_000);
 }
 
