@@ -59,6 +59,7 @@ export {
 } from "./operations/list.ts";
 export { removeEnvironment, type RemoveEnvironmentInput, updateEnvironment } from "./operations/manage.ts";
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
+export { retrieveLastRuntime, type RuntimeSelector } from "./operations/last-runtime.ts";
 export { retrieveEnvironment } from "./operations/retrieve.ts";
 export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
 export {

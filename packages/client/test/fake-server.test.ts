@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { createClient } from "../src/index.ts";
+import { describe, expect, test } from "vitest";
+import { createClient, createTransport, streamEvents, type StreamedEvent } from "../src/index.ts";
 import { createFakeServer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
@@ -23,4 +23,72 @@ test("the fake server refuses a send without an agent, with a repeated id, and w
   });
   expect(await codeOf({ agentId: "a", messages: [{ ...message, content: "other" }] })).toBe("message_id_reused");
   expect(server.taken).toHaveLength(1);
+});
+
+describe("the turn of a message on a fake device", () => {
+  const options = { baseUrl: "https://fake.example", apiKey: "key" };
+
+  function start() {
+    const server = createFakeServer({ events: true });
+    server.put({ deviceId: "d-1", connectionName: "box" });
+    const connectionId = server.connect("d-1");
+    const { environments } = createClient({ ...options, fetch: server.fetch });
+    return { server, connectionId, environments };
+  }
+
+  test("is accepted until the test reports more, and a request that waits has its end", async () => {
+    const { server, connectionId, environments } = start();
+    await environments.sendMessage(connectionId, { agentId: "a", messages: [message] });
+    expect(await environments.messages.retrieve(connectionId, "m-1")).toMatchObject({
+      state: "accepted",
+      disposition: "started",
+    });
+    const end = environments.messages.wait(connectionId, "m-1");
+    server.report("m-1", { state: "running" });
+    server.report("m-1", { state: "finished", stopReason: "end_turn", text: "pong" });
+    expect(await end).toMatchObject({ outcome: "finished", reply: "pong" });
+    expect((await catchError(environments.messages.retrieve(connectionId, "m-2"))).code).toBe("message_not_found");
+    expect(() => server.report("m-2", {})).toThrow("no device took the message m-2");
+  });
+
+  test("asks for permission: the request is listed, the first decision counts, and another one is refused", async () => {
+    const { server, connectionId, environments } = start();
+    server.ask("d-1", { id: "call-1", tool: "Bash" });
+    expect((await environments.approvals.list()).approvals).toMatchObject([
+      { id: "call-1", deviceId: "d-1", connectionId },
+    ]);
+    const decide = (approve: boolean, id = "call-1") =>
+      environments.sendMessage(connectionId, {
+        agentId: "agent-1",
+        messages: [{ type: "approval", approvals: [{ approve, tool_call_id: id }] }],
+      });
+    expect((await catchError(decide(true, "call-2"))).code).toBe("approval_not_found");
+    await decide(true);
+    expect((await environments.approvals.list()).approvals).toEqual([]);
+    await decide(true);
+    expect((await catchError(decide(false))).code).toBe("approval_decided");
+  });
+
+  test("is in the stream of events, which continues behind any of them", async () => {
+    const { server, connectionId, environments } = start();
+    const transport = createTransport({ ...options, fetch: server.fetch });
+    const read = async (count: number, lastEventId?: string): Promise<StreamedEvent[]> => {
+      const events: StreamedEvent[] = [];
+      for await (const event of streamEvents(transport, { include: "output", lastEventId })) {
+        events.push(event);
+        if (events.length === count) break;
+      }
+      return events;
+    };
+    await environments.sendMessage(connectionId, { agentId: "a", messages: [message] });
+    server.say("d-1", { message_type: "assistant_message", content: "po" });
+    server.report("m-1", { state: "finished" });
+    server.ask("d-1", { id: "call-1" });
+    const all = await read(6, "fake.0");
+    expect(all.map(({ type }) => type)).toEqual([
+      ...["environment", "environment", "message", "output", "message", "approval"],
+    ]);
+    expect(await read(3, all[2]?.id)).toEqual(all.slice(3));
+    expect(await read(1, "other.1")).toMatchObject([{ type: "gap", reason: "unknown" }]);
+  });
 });

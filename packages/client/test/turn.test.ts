@@ -122,7 +122,7 @@ test("failures that pass are repeated while a turn is awaited, and a server that
 });
 
 test("when the turn cannot be followed, the error says that the message was sent, and what is missing", async () => {
-  const server = createFakeServer();
+  const server = createFakeServer({ extensions: false });
   server.connect("d-1");
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch });
   const error = await catchError(environments.sendToDevice("d-1", body, { wait: "finished" }));

@@ -45,7 +45,10 @@ export interface EnvironmentEvent extends DeviceEvent {
   readonly removed?: true;
 }
 
-/** Data of an event `message`: the state of a message, or a detail of it, has changed. The text of the turn is not part of it. */
+/**
+ * Data of an event `message`: the state of a message, or a detail of it, has changed. The text of the turn is part of it for readers of
+ * output only. A message that was `received` and could not be sent has `failed` as its last event.
+ */
 export interface MessageEvent extends DeviceEvent {
   readonly message: MessageStatus;
 }

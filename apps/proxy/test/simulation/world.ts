@@ -38,7 +38,7 @@ import { createTruth, type Message, type Remembered, type Truth } from "./truth.
 export type WorldKind = "embedded" | "conversations" | "remote";
 
 /** Every {@link WorldKind}. */
-export const worldKinds: readonly WorldKind[] = ["embedded", "conversations", "remote"];
+export const worldKinds: readonly WorldKind[] = ["conversations", "embedded", "remote"];
 
 /** The options of a world. The same options give the same world. */
 export interface WorldOptions {

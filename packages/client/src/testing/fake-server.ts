@@ -1,11 +1,13 @@
 /**
- * An environment server in memory, for tests: lists, single devices, and sends with the errors of the real one. It checks
- * neither keys nor the shape of bodies.
+ * An environment server in memory, for tests: lists, single devices, sends with the errors of the real one, and what becomes of messages.
+ * It checks neither keys nor the shape of bodies.
  */
-import type { Environment, ProblemCode, SendMessageBody } from "@letta-environments/schema";
+import type { Approval, Environment, MessageStatus, ProblemCode, SendMessageBody } from "@letta-environments/schema";
 import { now as platformNow } from "../adapters/platform.ts";
 import type { Fetch } from "../request.ts";
 import { messageDeduplicationHeader } from "../retry.ts";
+import { createFakeEvents } from "./fake-events.ts";
+import { createFakeTurns } from "./fake-turns.ts";
 import { exampleEnvironment, jsonAnswer, problemAnswer, readRequest, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
@@ -30,6 +32,17 @@ export interface FakeServer {
   heartbeat(deviceId: string): void;
   disconnect(deviceId: string): void;
   remove(deviceId: string): void;
+  /**
+   * Reports the state of a message that a device took, as its device would: the status of the message, and an event. Before the first
+   * report a message is `accepted`.
+   *
+   * @throws RangeError for a message that no device took
+   */
+  report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus;
+  /** Makes a device ask for permission to use a tool. It is listed until it is decided. */
+  ask(deviceId: string, members: Partial<Approval> & Pick<Approval, "id">): Approval;
+  /** Makes a turn say something, for readers of events with `include: "output"`. */
+  say(deviceId: string, delta: Readonly<Record<string, unknown>>): void;
   /** Replaces the responses of the next requests, one each; an `Error` is thrown. Requests for a stream of events do not count. */
   interrupt(...answers: readonly (() => Response | Error)[]): void;
 }
@@ -40,16 +53,23 @@ export interface FakeServerOptions {
   readonly now?: () => number;
   /** The outcome of a message on its device. Default `started`. */
   readonly disposition?: "started" | "queued";
+  /** Whether there are statuses of messages and requests for permission. Default `true`: a server without them is 404 there. */
+  readonly extensions?: boolean;
+  /** Whether there are streams of events. Default `false`: `watch` reads lists then. */
+  readonly events?: boolean;
   /** Whether a repeated message id runs once; responses then carry `x-message-deduplication`. Default `true`. */
   readonly deduplicates?: boolean;
 }
 
 /**
  * Creates a {@link FakeServer}. Lists have pages, `onlineOnly` and entity tags. Sends fail with `connection_not_found`,
- * `connection_replaced`, `device_offline`, `agent_required`, `invalid_request` and `message_id_reused` as on a real server.
+ * `connection_replaced`, `device_offline`, `agent_required`, `invalid_request` and `message_id_reused` as on a real server; decisions
+ * with `approval_not_found` and `approval_decided`, once a device has asked. Statuses of messages wait for their end.
  */
 export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
-  const { now = platformNow, deduplicates = true, disposition = "started" } = options;
+  const { now = platformNow, deduplicates = true, disposition = "started", extensions = true } = options;
+  const events = createFakeEvents();
+  const turns = createFakeTurns(events, now);
   const rows = new Map<string, Environment>();
   const deviceOf = new Map<string, string>();
   const requests: SeenRequest[] = [];
@@ -60,7 +80,19 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   function put(members: Partial<Environment> & { readonly deviceId: string }): Environment {
     const row = { ...(rows.get(members.deviceId) ?? exampleEnvironment(members)), ...members };
     rows.set(row.deviceId, row);
+    const { deviceId, connectionId } = row;
+    events.emit("environment", deviceId, { deviceId, connectionId, environment: row });
     return row;
+  }
+
+  const targetOf = (deviceId: string) => ({ deviceId, connectionId: rows.get(deviceId)?.connectionId ?? null });
+
+  function remove(deviceId: string): boolean {
+    const { id } = rows.get(deviceId) ?? {};
+    if (!rows.delete(deviceId)) return false;
+    const data = { deviceId, connectionId: null, environment: { id, deviceId }, removed: true };
+    events.emit("environment", deviceId, data);
+    return true;
   }
 
   function list(query: URLSearchParams, etag: string | null): Response {
@@ -91,11 +123,20 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     if (repeated !== undefined) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
     if (row.connectionId === null) return fail("device_offline");
     if (row.connectionId !== connectionId) return fail("connection_replaced");
+    const refusal = turns.refuse(row, body);
+    if (refusal !== null) return fail(refusal);
     taken.push({ deviceId: row.deviceId, connectionId, body });
+    turns.take(row, body, disposition);
     return jsonAnswer(200, answer)();
   }
 
-  function answer(url: URL, init: RequestInit): Response {
+  function answer(url: URL, init: RequestInit): Response | Promise<Response> {
+    const status = /\/v1\/environments\/([^/]+)\/messages\/([^/]+)$/.exec(url.pathname);
+    if (extensions && init.method === "GET" && status !== null) {
+      const [connectionId = "", id = ""] = status.slice(1).map(decodeURIComponent);
+      return turns.retrieve(deviceOf.get(connectionId) ?? "", id, url.searchParams, init.signal);
+    }
+    if (extensions && init.method === "GET" && url.pathname.endsWith("/v1/environments/approvals")) return turns.list();
     const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
     if (found === null) return problemAnswer("endpoint_not_found")();
     const [, id, tail] = found;
@@ -103,8 +144,9 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
       return send(decodeURIComponent(id), JSON.parse(init.body));
     if (init.method === "DELETE" && id !== undefined && tail === undefined) {
-      const isKnown = rows.delete(decodeURIComponent(id));
-      return isKnown ? new Response(null, { status: 204 }) : problemAnswer("environment_not_found")();
+      return remove(decodeURIComponent(id))
+        ? new Response(null, { status: 204 })
+        : problemAnswer("environment_not_found")();
     }
     if (init.method !== "GET" || tail !== undefined) return problemAnswer("endpoint_not_found")();
     if (id === undefined) return list(url.searchParams, etag);
@@ -119,10 +161,14 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     async fetch(url, init) {
       init.signal?.throwIfAborted();
       requests.push(readRequest(url, init));
-      // A watcher asks for a stream beside its other requests; this server has none.
-      if (new URL(url).pathname.endsWith("/v1/environments/events")) return problemAnswer("endpoint_not_found")();
+      // A watcher asks for a stream beside its other requests.
+      const { pathname, searchParams } = new URL(url);
+      if (pathname.endsWith("/v1/environments/events")) {
+        if (options.events !== true) return problemAnswer("endpoint_not_found")();
+        return events.open(searchParams, new Headers(init.headers).get("last-event-id"), init.signal);
+      }
       const interruption = interruptions.shift();
-      const response = interruption === undefined ? answer(new URL(url), init) : interruption();
+      const response = interruption === undefined ? await answer(new URL(url), init) : interruption();
       if (response instanceof Error) throw response;
       if (deduplicates && interruption === undefined) response.headers.set(messageDeduplicationHeader, "86400");
       return response;
@@ -136,7 +182,11 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     heartbeat: (deviceId) => void put({ deviceId, lastHeartbeat: now(), lastSeenAt: now() }),
     disconnect: (deviceId) =>
       void put({ deviceId, connectionId: null, podId: null, connectedAt: null, lastHeartbeat: null }),
-    remove: (deviceId) => void rows.delete(deviceId),
+    remove: (deviceId) => void remove(deviceId),
+    report: turns.report,
+    ask: (deviceId, members) => turns.ask(targetOf(deviceId), members),
+    say: (deviceId, delta) =>
+      events.emit("output", deviceId, { ...targetOf(deviceId), agentId: "agent-1", conversationId: "default", delta }),
     interrupt: (...answers) => void interruptions.push(...answers),
   };
 }

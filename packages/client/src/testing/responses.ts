@@ -18,6 +18,13 @@ export function problemAnswer(code: ProblemCode, options?: ProblemOptions): () =
   return () => new Response(String(body), { status, headers });
 }
 
+const encoder = new TextEncoder();
+
+/** A text as bytes. */
+export function encodeText(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
 /** The row of an offline device, with the members that a test sets. */
 export function exampleEnvironment(members: Partial<Environment> & { readonly deviceId: string }): Environment {
   return {

@@ -1,0 +1,47 @@
+/** The device that ran a conversation last. A function of its own, so that a client without it has none of its bytes. */
+import type { LastRuntime } from "@letta-environments/schema";
+import { findLastRuntimeMismatch } from "@letta-environments/schema/guards";
+import { isReference, referenceRule } from "@letta-environments/schema/identifier";
+import { check, checkRecord } from "../check.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { sendExtension } from "./extension.ts";
+
+/** A conversation of an agent. `conversationId`: `default` when absent. */
+export interface RuntimeSelector {
+  readonly agentId: string;
+  readonly conversationId?: string | undefined;
+}
+
+/**
+ * Retrieves the device that accepted a message of a conversation last, of those that the key can reach. Rejects with a
+ * `LettaEnvironmentsError`, such as `environment_not_found` when no device has run the conversation.
+ */
+export function retrieveLastRuntime(
+  transport: Transport,
+  runtime: RuntimeSelector,
+  options?: RequestOptions,
+): PendingCall<LastRuntime> {
+  return pendingCall(async () =>
+    sendExtension<LastRuntime>(
+      transport,
+      {
+        operation: "retrieveLastRuntime",
+        path: pathOf(runtime),
+        safety: "read",
+        findMismatch: findLastRuntimeMismatch,
+      },
+      options,
+    ),
+  );
+}
+
+/** @throws LettaEnvironmentsError `invalid_argument` */
+function pathOf(runtime: RuntimeSelector): `/${string}` {
+  checkRecord("runtime", runtime);
+  const { agentId, conversationId = "default" } = runtime;
+  check("agentId", isReference(agentId), `must be ${referenceRule}`);
+  check("conversationId", isReference(conversationId), `must be ${referenceRule}`);
+  return `/v1/environments/runtimes/${encodeURIComponent(agentId)}/${encodeURIComponent(conversationId)}/last`;
+}
