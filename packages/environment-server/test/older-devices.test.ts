@@ -1,7 +1,7 @@
 /** Devices before 0.30.3 run a message and never acknowledge it. What they report about the conversation is the acknowledgement. */
 import { describe, expect, test } from "vitest";
 import type { FakeSocket } from "./support/fake-socket.ts";
-import { createHarness, type Harness, userMessage } from "./support/harness.ts";
+import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { connectReplayed, replayedScope } from "./support/replay.ts";
 
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -50,6 +50,34 @@ describe("a recorded device", () => {
     const answers = await Promise.all(sent);
     expect(answers.map(({ status, body }) => [status, body["disposition"]])).toEqual(Array(3).fill([200, "queued"]));
   });
+});
+
+test("the recorded device 0.25.9 asks in its status alone, and shows in it that it has taken the decision", async () => {
+  const harness = createHarness();
+  const { connectionId, replay } = await connectReplayed(harness, "0.25.9-approval");
+  const principal = { ...withApprove, scopes: new Set([...withApprove.scopes, "view"] as const) };
+  const send = (body: Parameters<Harness["send"]>[1]) =>
+    harness.send(connectionId, { ...replayedScope, ...body }, { principal });
+  const stateOf = async (id: string) =>
+    (await harness.call("GET", `/v1/environments/${connectionId}/messages/${id}`, { principal })).body;
+  for (const id of ["m-1", "m-2"]) {
+    const sent = send({ messages: [userMessage(id)] });
+    await harness.settle();
+    replay();
+    expect((await sent).status).toBe(200);
+  }
+  expect(await stateOf("m-1")).toMatchObject({ state: "finished", text: "pong" });
+  expect(await stateOf("m-2")).toMatchObject({ state: "waiting_for_approval" });
+  const { body } = await harness.call("GET", "/v1/environments/approvals", { principal });
+  expect(body["approvals"]).toMatchObject([
+    { tool: "Bash", clientMessageId: "m-2", suggestions: [{ id: "save-default" }] },
+  ]);
+  const [{ id }] = body["approvals"] as [{ id: string }];
+  const decided = send({ messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: id }] }] });
+  await harness.settle();
+  replay();
+  expect((await decided).status).toBe(200);
+  expect(await stateOf("m-2")).toMatchObject({ state: "finished", text: "done: made" });
 });
 
 describe("a device that does not acknowledge inputs", () => {

@@ -28,6 +28,7 @@ export const recordingNames = [
   "0.22.4-queue",
   "0.22.4-several-messages",
   "0.22.4-turn-fails",
+  "0.25.9-approval",
   "0.25.9-several-messages",
   "0.25.9-turn-fails",
   "0.30.28-turn",
