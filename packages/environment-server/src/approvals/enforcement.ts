@@ -53,7 +53,12 @@ export function createPolicyEnforcement({
   function applyLater(registered: RegisteredApproval, delayMs: number): void {
     timers.set(
       registered,
-      clock.setTimer(delayMs, () => apply(registered)),
+      clock.setTimer(delayMs, () => {
+        // Timers can fire a moment before their time.
+        const earlyMs = (registered.approval.expiry?.at ?? 0) - wallNow();
+        if (earlyMs > 0) applyLater(registered, earlyMs);
+        else apply(registered);
+      }),
     );
   }
 

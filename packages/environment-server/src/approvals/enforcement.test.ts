@@ -1,0 +1,44 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import type { StoredApproval } from "../approval-log.ts";
+import { createPolicyEnforcement } from "./enforcement.ts";
+import type { RegisteredApproval } from "./register.ts";
+
+function registered(at: number): RegisteredApproval {
+  const approval: StoredApproval = {
+    tenant: "acme",
+    scope: { environmentId: "env-1", agentId: "agent-1", conversationId: "default" },
+    request: {
+      requestId: "perm-call-1",
+      toolCallId: "call-1",
+      tool: "Bash",
+      input: null,
+      isInputCut: false,
+      reason: null,
+      suggestions: [],
+    },
+    messageId: null,
+    requestedAt: at - 1_000,
+    expiry: { at, policy: "deadline" },
+    decision: null,
+  };
+  return { approval, owner: "key-1", cursor: { requestedAt: at - 1_000, digest: "0" }, sent: null };
+}
+
+test("a request is denied at its deadline also when its timer fires a moment too early", async () => {
+  const clock = createVirtualClock();
+  const denied: string[] = [];
+  const enforcement = createPolicyEnforcement({
+    clock: { ...clock, setTimer: (delayMs, run) => clock.setTimer(delayMs < 2 ? delayMs : delayMs - 1, run) },
+    wallNow: clock.now,
+    isConnected: () => true,
+    deny: async ({ request }) => void denied.push(request.toolCallId),
+  });
+  const request = registered(clock.now() + 1_000);
+  enforcement.schedule(request);
+  await clock.advance(999);
+  expect(denied).toEqual([]);
+  await clock.advance(1);
+  expect(denied).toEqual(["call-1"]);
+  enforcement.close();
+});
