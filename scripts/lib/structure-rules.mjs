@@ -43,6 +43,7 @@ export const folderOrder = new Map([
       "audit/viewer-commands.ts",
       "audit/controls.ts",
       "streams/",
+      "backup/",
       "pipeline.ts",
       "features.ts",
       "services.ts",

@@ -140,9 +140,9 @@ test("only changed tables are migrated, after a backup, so that the older versio
     });
   await start();
   await proxy?.stop();
-  expect(versions()).toEqual([2, 0, 0, 0]);
+  expect(versions()).toEqual([3, 0, 0, 0]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
-    "audit.sqlite.before-v2.backup",
+    "audit.sqlite.before-v3.backup",
     "environments.sqlite.before-v6.backup",
   ]);
 });
@@ -177,7 +177,7 @@ test.each(files)(
     const before = await readFile(path);
     const config = join(dataDir, "proxy.config.json");
     await writeFile(config, JSON.stringify({ rateLimits: { store: "sqlite" } }));
-    const known = { "audit.sqlite": 2, "environments.sqlite": 6 }[name] ?? 1;
+    const known = { "audit.sqlite": 3, "environments.sqlite": 6 }[name] ?? 1;
     const failure = await runLettaProxy(["start", "--port", "0", "--data-dir", dataDir, "--config", config], env).catch(
       (cause: { readonly stderr: string; readonly code: number }) => cause,
     );

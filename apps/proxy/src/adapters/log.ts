@@ -27,6 +27,8 @@ export type LogEvent =
   /** A check of `/readyz` fails, and works again. */
   | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
   | { readonly type: "readiness_recovered"; readonly check: string }
+  /** Retention dropped old records of the audit log. */
+  | { readonly type: "audit_records_dropped"; readonly records: number; readonly chains: number }
   | { readonly type: "stopped" }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }

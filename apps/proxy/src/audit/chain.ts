@@ -1,7 +1,7 @@
 /** Hash chains of audit records, and the seals of their ends. Only the holder of the pepper can make a valid seal. */
 import type { Digests, Pepper } from "../ports.ts";
 import type { AuditEntry } from "./entry.ts";
-import type { AuditDirectory, AuditHead, AuditRecord } from "./store.ts";
+import type { AuditDirectory, AuditHead, AuditRecord, DroppedRecords } from "./store.ts";
 
 /** Hashes, and the pepper for seals. */
 export interface Sealing {
@@ -36,6 +36,17 @@ export function sealHead(end: AuditCheckpoint, sealing: Sealing): AuditHead {
   return { writer, ordinal, sequence, hash, ...seal(headText(end), sealing) };
 }
 
+/** Seals the end of records that are dropped. */
+export function sealDropped(end: AuditCheckpoint, closed: boolean, sealing: Sealing): DroppedRecords {
+  const { writer, ordinal, sequence, hash } = end;
+  return { writer, ordinal, sequence, hash, closed, ...seal(droppedText(end, closed), sealing) };
+}
+
+/** Whether the end of dropped records was sealed under this pepper. */
+export function isDroppedSealed(dropped: DroppedRecords, sealing: Sealing): boolean {
+  return isSealed(droppedText(dropped, dropped.closed), dropped, sealing);
+}
+
 /** Seals the number of chains. */
 export function sealDirectory(count: number, sealing: Sealing): AuditDirectory {
   return { count, ...seal(directoryText(count), sealing) };
@@ -53,6 +64,10 @@ export function isDirectorySealed(directory: AuditDirectory, sealing: Sealing): 
 
 function headText({ writer, ordinal, sequence, hash }: AuditCheckpoint): string {
   return `audit head\n${writer}\n${ordinal}\n${sequence}\n${hash}`;
+}
+
+function droppedText({ writer, ordinal, sequence, hash }: AuditCheckpoint, closed: boolean): string {
+  return `audit dropped\n${writer}\n${ordinal}\n${sequence}\n${hash}\n${closed}`;
 }
 
 function directoryText(count: number): string {

@@ -9,6 +9,7 @@ import type { KeyActor } from "../keys/key-record.ts";
 /** An entry of the audit log. No entry contains a key, and only `send_started` may contain message content. */
 export type AuditEntry =
   | WriterEntry
+  | RetentionEntry
   | SendEntry
   | DecisionEntry
   | ModeSwitchEntry
@@ -29,6 +30,18 @@ export type WriterEntry =
     }
   /** The writer stopped in order. Without this entry its process was killed, or is still running. */
   | { readonly type: "writer_closed" };
+
+/** Old records were dropped from the log. */
+export interface RetentionEntry {
+  readonly type: "records_dropped";
+  /** `null`: the gateway itself, as its settings say. */
+  readonly actor: KeyActor | null;
+  /** Epoch milliseconds: the records before it. */
+  readonly before: number;
+  readonly records: number;
+  /** Chains that had such records. */
+  readonly chains: number;
+}
 
 /** The sender, the target and the messages of a send. */
 export interface SendFacts {

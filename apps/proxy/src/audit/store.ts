@@ -31,6 +31,15 @@ export interface AuditDirectory {
   readonly seal: string;
 }
 
+/**
+ * The end of the records that retention has dropped from a chain, sealed under the pepper. What follows is verified from there. A chain whose
+ * records were all dropped has its head here too.
+ */
+export interface DroppedRecords extends AuditHead {
+  /** Whether the last of them was `writer_closed`. */
+  readonly closed: boolean;
+}
+
 /** The first record of a new chain, its head and the new directory. */
 export interface ChainStart {
   readonly record: AuditRecord;
@@ -42,6 +51,8 @@ export interface ChainStart {
 export interface AuditSnapshot {
   readonly directory: AuditDirectory | null;
   readonly heads: readonly AuditHead[];
+  /** What retention has dropped; absent where nothing ever is. */
+  readonly dropped?: readonly DroppedRecords[];
   /** Every record, by writer, then by sequence. */
   readonly records: Iterable<AuditRecord>;
   /** The hash of a single record; `null` when the record does not exist. */

@@ -5,8 +5,16 @@
 import * as v from "valibot";
 import { parseJson } from "../lib/json.ts";
 import type { AuditEntry } from "./entry.ts";
-import type { AuditHead, AuditRecord, AuditSnapshot } from "./store.ts";
-import { type AuditCheckpoint, emptyChain, isDirectorySealed, isHeadSealed, linkHash, type Sealing } from "./chain.ts";
+import type { AuditHead, AuditRecord, AuditSnapshot, DroppedRecords } from "./store.ts";
+import {
+  type AuditCheckpoint,
+  emptyChain,
+  isDirectorySealed,
+  isDroppedSealed,
+  isHeadSealed,
+  linkHash,
+  type Sealing,
+} from "./chain.ts";
 
 /** A kind of damage to the log. */
 export type AuditFault =
@@ -22,6 +30,8 @@ export type AuditFault =
   | "head_missing"
   /** The head has no valid seal of this pepper. */
   | "head_forged"
+  /** The checkpoint that retention has left has no valid seal of this pepper. */
+  | "dropped_forged"
   /** A checkpoint that a later chain noted does not exist: the chain was cut, and its head set back to an older one. */
   | "end_contradicted"
   /** The directory is missing, which every log has from its first record on. */
@@ -73,6 +83,7 @@ export function verifyAudit(
 ): AuditReport {
   const findings: AuditFinding[] = [];
   const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
+  const dropped = new Map(snapshot.dropped?.map((records) => [records.writer, records]));
   const chains = new Map<string, VerifiedChain>();
   const unfinished: Unfinished = { sends: new Set(), controls: new Set() };
   let records = 0;
@@ -88,13 +99,18 @@ export function verifyAudit(
   for (const record of snapshot.records) {
     if (walk?.end.writer !== record.writer) {
       endWalk();
-      walk = beginWalk(record.writer, heads.get(record.writer) ?? null, earlier, sealing);
+      walk = beginWalk(record.writer, heads.get(record.writer) ?? null, dropped.get(record.writer), earlier, sealing);
     }
     records += 1;
     step(walk, record, sealing, unfinished);
-    findings.push(...contradictedCheckpoints(record, snapshot));
+    findings.push(...contradictedCheckpoints(record, snapshot, dropped));
   }
   endWalk();
+  for (const { writer } of dropped.values()) {
+    if (chains.has(writer)) continue;
+    walk = beginWalk(writer, heads.get(writer) ?? null, dropped.get(writer), earlier, sealing);
+    endWalk();
+  }
 
   for (const head of snapshot.heads) {
     if (chains.has(head.writer)) continue;
@@ -137,9 +153,25 @@ interface ChainWalk {
   closed: boolean;
 }
 
-function beginWalk(writer: string, head: AuditHead | null, earlier: AuditCheckpoints, sealing: Sealing): ChainWalk {
-  const end = emptyChain(writer, head?.ordinal ?? 0, sealing);
-  return { end, head, expected: earlier.get(writer) ?? null, findings: [], closed: false };
+/** Begins at the first record of a chain or, where retention has dropped records, behind the last of them. */
+function beginWalk(
+  writer: string,
+  head: AuditHead | null,
+  dropped: DroppedRecords | undefined,
+  earlier: AuditCheckpoints,
+  sealing: Sealing,
+): ChainWalk {
+  const start = emptyChain(writer, head?.ordinal ?? 0, sealing);
+  const expected = earlier.get(writer) ?? null;
+  if (dropped === undefined) return { end: start, head, expected, findings: [], closed: false };
+  const { sequence, hash, closed } = dropped;
+  const isForged = !isDroppedSealed(dropped, sealing) || (head !== null && head.ordinal !== dropped.ordinal);
+  const isContradicted = expected?.sequence === sequence && expected.hash !== hash;
+  const findings: AuditFinding[] = [
+    ...(isForged ? [{ fault: "dropped_forged", writer, sequence } as const] : []),
+    ...(isContradicted ? [{ fault: "report_contradicted", writer, sequence } as const] : []),
+  ];
+  return { end: { ...start, sequence, hash }, head, expected, findings, closed };
 }
 
 /** Ids of what was started and has no result yet. */
@@ -173,11 +205,21 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, { send
 }
 
 /** Compares the checkpoints that a chain noted when it began with the log now. */
-function contradictedCheckpoints({ text }: AuditRecord, { hashAt }: AuditSnapshot): readonly AuditFinding[] {
+function contradictedCheckpoints(
+  { text }: AuditRecord,
+  { hashAt }: AuditSnapshot,
+  dropped: ReadonlyMap<string, DroppedRecords>,
+): readonly AuditFinding[] {
   const entry = readEntry(text);
   if (entry?.type !== "writer_opened" || !Array.isArray(entry.ends)) return [];
+  const isThere = (writer: string, sequence: number, hash: string): boolean => {
+    const end = dropped.get(writer);
+    // Of dropped records, only the hash of the last one is known.
+    if (end === undefined || sequence > end.sequence) return hashAt(writer, sequence) === hash;
+    return sequence < end.sequence || end.hash === hash;
+  };
   return entry.ends
-    .filter(({ writer, sequence, hash }) => hashAt(String(writer), Number(sequence)) !== hash)
+    .filter(({ writer, sequence, hash }) => !isThere(String(writer), Number(sequence), hash))
     .map(({ writer, sequence }) => ({ fault: "end_contradicted", writer: String(writer), sequence: Number(sequence) }));
 }
 

@@ -28,6 +28,7 @@ export const events: readonly string[] = [
   "device_changed",
   "device_change_abandoned",
   "device_change_unknown",
+  "records_dropped",
   "writer_opened",
   "writer_closed",
 ];

@@ -46,6 +46,7 @@ const faultTexts: Readonly<Record<AuditFault, string>> = {
   directory_missing: "the number of chains is missing, which every log has",
   end_contradicted: "the end that a later chain recorded is not there",
   unreadable: "the file cannot be read as an audit log",
+  dropped_forged: "the end of the dropped records does not carry the seal of this pepper",
   head_forged: "the end does not carry the seal of this pepper",
   chain_missing: "a whole chain is missing",
   directory_forged: "the number of chains does not carry the seal of this pepper",

@@ -30,6 +30,9 @@ export type CommandName =
   | "config check"
   | "audit list"
   | "audit verify"
+  | "audit prune"
+  | "backup"
+  | "restore"
   | "completion";
 
 /** A command line of this program. */
@@ -283,6 +286,37 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...storage,
     ],
   },
+  {
+    name: "audit prune",
+    summary: "Drop old records of the audit log, and leave sealed checkpoints.",
+    operands: [],
+    options: [
+      {
+        name: "before",
+        value: "TIME",
+        text: `drop records before then: ${timeForms} (a duration counts back from now)`,
+      },
+      ...storage,
+    ],
+    notes: ["'audit verify' verifies what remains from the checkpoints. Back up first: dropped records are gone."],
+  },
+  {
+    name: "backup",
+    summary: "Write everything in the data directory to one file, while the gateway runs.",
+    operands: ["FILE"],
+    options: [
+      { name: "with-pepper", value: null, text: "include the pepper; whoever has the file can then make keys" },
+      ...storage,
+    ],
+    notes: ["FILE must not exist. It is a tar archive with mode 0600."],
+  },
+  {
+    name: "restore",
+    summary: "Fill a new data directory from a backup.",
+    operands: ["FILE"],
+    options: storage,
+    notes: ["The data directory must not exist, or be empty. Nothing is changed unless the whole backup is intact."],
+  },
   completionCommand,
 ];
 
@@ -294,7 +328,7 @@ export const program: ProgramDefinition<CommandName> = {
     keys: "Create, list, change and revoke gateway keys.",
     devices: "Invite, list, release and remove devices.",
     config: "Check the configuration.",
-    audit: "Read and verify the audit log.",
+    audit: "Read, verify and prune the audit log.",
   },
   commands,
   commonOptions: [],

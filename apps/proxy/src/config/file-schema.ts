@@ -236,6 +236,9 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   audit: v.exactOptional(
     object({
       content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),
+      retentionDays: v.exactOptional(
+        setting(number(1, 36_500), "Days after which records of the audit log are dropped. Default: never."),
+      ),
     }),
   ),
 });

@@ -29,7 +29,7 @@ export interface ConfigFile {
   tenants?: Record<string, TenantFile>;
   approvals?: ApprovalsFile;
   cors?: { origins: string[] };
-  audit?: { content?: boolean };
+  audit?: { content?: boolean; retentionDays?: number };
   admin?: AdminFile;
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;

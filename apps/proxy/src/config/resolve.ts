@@ -84,6 +84,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
     admin: admin?.settings ?? null,
+    auditRetentionDays: config.audit?.retentionDays ?? null,
     metrics: metrics.settings,
     otlp: otlp.settings,
   };

@@ -47,6 +47,8 @@ export interface Settings extends GatewaySettings {
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
+  /** Days after which records of the audit log are dropped; `null`: never. */
+  readonly auditRetentionDays: number | null;
   readonly metrics: MetricsSettings;
   /** Where metrics and spans are pushed; `null`: nowhere. */
   readonly otlp: OtlpSettings | null;

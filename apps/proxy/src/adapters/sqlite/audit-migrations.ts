@@ -35,7 +35,24 @@ export const auditTables = `
     BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
 `;
 
+/** The table of what retention has dropped, and a trigger that lets nothing else be deleted. */
+const droppedTable = `
+  CREATE TABLE audit_dropped (
+    writer TEXT PRIMARY KEY,
+    ordinal INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    closed INTEGER NOT NULL,
+    pepper_id TEXT NOT NULL,
+    seal TEXT NOT NULL
+  ) STRICT;
+  DROP TRIGGER IF EXISTS audit_record_deleted;
+  CREATE TRIGGER audit_record_deleted BEFORE DELETE ON audit_records
+    WHEN NOT EXISTS (SELECT 1 FROM audit_dropped WHERE writer = OLD.writer AND sequence >= OLD.sequence)
+    BEGIN SELECT RAISE(ABORT, 'audit records are deleted by retention alone'); END;
+`;
+
 /** Brings the tables of the file to the newest version. A released step never changes. */
 export function migrateAuditFile(database: SqliteDatabase): void {
-  migrateSqlite(database, [auditTables, sendTables]);
+  migrateSqlite(database, [auditTables, sendTables, droppedTable]);
 }

@@ -2,9 +2,10 @@
  * Audit storage in a SQLite file. Several processes may share the file, each with a chain of its own. Triggers keep mistakes away;
  * against an attacker who can write to the file only the chains and their seals help.
  */
-import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
+import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
+import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
 /** Records in memory at once while all are read. */
 const pageSize = 500;
@@ -17,6 +18,7 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
   migrateAuditFile(database);
   const chains = createSqliteAuditChains(database);
   const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
+  const selectDropped = database.prepare("SELECT * FROM audit_dropped");
   const selectHash = database.prepare("SELECT hash FROM audit_records WHERE writer = ? AND sequence = ?");
   const selectFirstPage = database.prepare(`SELECT * FROM audit_records ORDER BY writer, sequence LIMIT ${pageSize}`);
   const selectPage = database.prepare(
@@ -43,7 +45,8 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
       database.exec("BEGIN");
       try {
         const heads = selectHeads.all().map(readHead);
-        return read({ directory: chains.directory(), heads, records: readRecords(), hashAt: readHash });
+        const dropped = selectDropped.all().map(readDropped);
+        return read({ directory: chains.directory(), heads, dropped, records: readRecords(), hashAt: readHash });
       } finally {
         database.exec("COMMIT");
       }
@@ -107,25 +110,5 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
       return row === undefined ? null : readHead(row);
     },
     directory,
-  };
-}
-
-function readHead(row: SqliteRow): AuditHead {
-  return {
-    writer: String(row["writer"]),
-    ordinal: Number(row["ordinal"]),
-    sequence: Number(row["sequence"]),
-    hash: String(row["hash"]),
-    pepperId: String(row["pepper_id"]),
-    seal: String(row["seal"]),
-  };
-}
-
-function readRecord(row: SqliteRow): AuditRecord {
-  return {
-    writer: String(row["writer"]),
-    sequence: Number(row["sequence"]),
-    text: String(row["text"]),
-    hash: String(row["hash"]),
   };
 }

@@ -9,16 +9,24 @@ import { createGroupCommit, type SqliteDatabase } from "@letta-environments/plat
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
+import { createSqliteAuditRetention } from "../../adapters/sqlite/audit-retention.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
+import { dropOldRecords, type RetentionResult } from "../../audit/retention.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { KeyActor } from "../../keys/key-record.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
 
 const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+
+/** Returns what seals and verifies a log under a pepper. */
+export function sealingOf(pepper: Pepper): Sealing {
+  return { digests, pepper };
+}
 
 /** The audit records of a data directory. */
 export interface OpenAuditStore {
@@ -34,13 +42,15 @@ export interface OpenAuditStore {
  */
 export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pepper: Pepper): Promise<OpenAuditStore> {
   const { store, database } = await openAuditFile(dataDir);
-  return { store, sealing: { digests, pepper }, close: () => database.close() };
+  return { store, sealing: sealingOf(pepper), close: () => database.close() };
 }
 
 /** The audit log of this process, in its file. */
 export interface OpenAudit extends OpenAuditLog {
   /** Creates the store of sends in the same file. */
   createSendStore(): IdempotencyStore;
+  /** Drops the records before a time, in epoch milliseconds, and records that. Rejects when the file cannot be written. */
+  dropBefore(before: number, actor: KeyActor | null): Promise<RetentionResult>;
 }
 
 /**
@@ -60,6 +70,13 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
       enter: log.enter,
       end: log.end,
       createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
+      async dropBefore(before, actor) {
+        const retention = createSqliteAuditRetention(database);
+        const result = await dropOldRecords(retention, transactions, sealingOf(pepper), before);
+        const { records, chains } = result;
+        if (records > 0) await log.append({ type: "records_dropped", actor, before, records, chains });
+        return result;
+      },
       async close() {
         await log.close();
         database.close();

@@ -23,7 +23,7 @@ import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
 import { version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
-import type { PipelineMetrics } from "./metrics.ts";
+import type { PipelineMetrics } from "./observation/metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
 import { composeUpstream } from "./upstream.ts";
 

@@ -26,10 +26,11 @@ import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { openAudit } from "./audit.ts";
+import { keepAuditRetention } from "./audit-retention.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
-import type { EmbeddedCounts, PipelineMetrics } from "./metrics.ts";
+import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
 import { type OpenSends, openValkeySends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
@@ -82,6 +83,7 @@ export async function openResources(
         if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
       })
     : null;
+  const endRetention = keepAuditRetention(audit, settings, log);
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
   const hasExpired = createHasExpired(systemClock);
@@ -120,6 +122,7 @@ export async function openResources(
       await embedded?.close();
     },
     async close() {
+      endRetention();
       await keyUses.flush();
       await audit.close().catch(onFailure);
       const { writer, sequence, hash } = audit.end();

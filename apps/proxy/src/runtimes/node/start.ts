@@ -17,7 +17,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "./compose.ts";
 import { printNextSteps } from "./first-start.ts";
 import { type Listener, type ListenerOptions, openListener } from "./listen.ts";
-import { composeMetrics, type ProcessMetrics } from "./metrics.ts";
+import { composeMetrics, type ProcessMetrics } from "./observation/metrics.ts";
 import { openResources } from "./resources.ts";
 import { loadSettings, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";

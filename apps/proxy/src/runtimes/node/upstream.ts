@@ -21,7 +21,7 @@ import {
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
-import type { PipelineMetrics } from "./metrics.ts";
+import type { PipelineMetrics } from "./observation/metrics.ts";
 
 /** The upstream of a composed gateway. It has nothing to close. */
 export interface ComposedUpstream {

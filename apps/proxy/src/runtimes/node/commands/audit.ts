@@ -18,8 +18,8 @@ import {
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import type { Pepper } from "../../../ports.ts";
 import { auditFile } from "../../../adapters/node/data-dir.ts";
-import { type OpenAuditStore, openAuditStore } from "../audit.ts";
-import { type CommandContext, print } from "./context.ts";
+import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
+import { type CommandContext, commandLineActor, print } from "./context.ts";
 
 /** `audit verify`: exit code 1 if anything is wrong. */
 export async function verifyAuditCommand(context: CommandContext): Promise<void> {
@@ -31,6 +31,30 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
   const isJson = context.parsed.options.has("json");
   print(isJson ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
   if (!report.intact) throw new CommandError("the audit log is not intact");
+}
+
+/** `audit prune --before TIME`: drops old records. Exit code 1 if the log is not intact, and then nothing of the damaged chain is dropped. */
+export async function pruneAuditCommand(context: CommandContext): Promise<void> {
+  const text = context.option("before");
+  if (text === undefined) throw misuse("--before is required");
+  const nowMs = systemClock.now();
+  const before = parseTime(text, nowMs, -1);
+  if (before === null) throw misuse(`--before must be ${timeForms}`);
+  if (before > nowMs) throw misuse("--before must not be in the future");
+  const { dataDir, keyPepper } = context.settings();
+  assertAuditFile(dataDir);
+  const audit = await openAudit({ dataDir }, readPepper(dataDir, keyPepper));
+  try {
+    const { records, chains, damaged } = await audit.dropBefore(before, commandLineActor());
+    print(`Dropped ${records} records of ${chains} writers.\n`);
+    if (damaged !== null) {
+      throw new CommandError(
+        `the chain of writer ${damaged} is not intact, so it was left alone; see 'letta-proxy audit verify'`,
+      );
+    }
+  } finally {
+    await audit.close();
+  }
 }
 
 const unreadable: AuditReport = {
@@ -126,13 +150,17 @@ async function withAudit<Result>(
   run: (audit: OpenAuditStore) => Promise<Result>,
 ): Promise<Result> {
   const { dataDir, keyPepper } = context.settings();
-  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`There is no audit log in ${dataDir}.`);
+  assertAuditFile(dataDir);
   const audit = await openAuditStore({ dataDir }, readPepper(dataDir, keyPepper));
   try {
     return await run(audit);
   } finally {
     audit.close();
   }
+}
+
+function assertAuditFile(dataDir: string): void {
+  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`There is no audit log in ${dataDir}.`);
 }
 
 function readPepper(dataDir: string, text: string | null): Pepper {

@@ -5,7 +5,8 @@ import { type CommandName, type ParsedLine, program } from "../../../commands/pr
 import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
 import { version } from "../../../version.ts";
 import { startCommand } from "../start.ts";
-import { listAuditCommand, verifyAuditCommand } from "./audit.ts";
+import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
+import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkConfigCommand } from "./config.ts";
 import { type CommandContext, createContext, print } from "./context.ts";
 import {
@@ -43,6 +44,9 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   "config check": checkConfigCommand,
   "audit list": listAuditCommand,
   "audit verify": verifyAuditCommand,
+  "audit prune": pruneAuditCommand,
+  backup: backupCommand,
+  restore: restoreCommand,
   completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "")),
 };
 

@@ -1,20 +1,20 @@
 /** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/log.ts";
-import { createOtlpPush } from "../../adapters/otlp.ts";
-import type { AdminExtension } from "../../admin/endpoints.ts";
-import type { Settings } from "../../config/settings.ts";
-import { gauges, type MetricDefinition } from "../../metrics/definitions.ts";
-import { createMetricsEndpoints, metricsEndpoints } from "../../metrics/endpoints.ts";
-import { observeLimiter, observeUpstream } from "../../metrics/observers.ts";
-import { type OtlpResource, toOtlpMetrics } from "../../metrics/otlp.ts";
-import { createOverviewHistory, overviewBucketMs, sampleOverview } from "../../metrics/overview.ts";
-import { createRecorder } from "../../metrics/recorder.ts";
-import { createMetricTable, type MetricReading } from "../../metrics/table.ts";
-import type { UpstreamFetch } from "../../ports.ts";
-import type { RateLimiter } from "../../rate-limit/limiter.ts";
-import { version } from "../../version.ts";
+import type { LogEvent } from "../../../adapters/log.ts";
+import { createOtlpPush } from "../../../adapters/otlp.ts";
+import type { AdminExtension } from "../../../admin/endpoints.ts";
+import type { Settings } from "../../../config/settings.ts";
+import { gauges, type MetricDefinition } from "../../../metrics/definitions.ts";
+import { createMetricsEndpoints, metricsEndpoints } from "../../../metrics/endpoints.ts";
+import { observeLimiter, observeUpstream } from "../../../metrics/observers.ts";
+import { type OtlpResource, toOtlpMetrics } from "../../../metrics/otlp.ts";
+import { createOverviewHistory, overviewBucketMs, sampleOverview } from "../../../metrics/overview.ts";
+import { createRecorder } from "../../../metrics/recorder.ts";
+import { createMetricTable, type MetricReading } from "../../../metrics/table.ts";
+import type { UpstreamFetch } from "../../../ports.ts";
+import type { RateLimiter } from "../../../rate-limit/limiter.ts";
+import { version } from "../../../version.ts";
 
 /** The numbers of the embedded environment server that are read when somebody asks. */
 export interface EmbeddedCounts {

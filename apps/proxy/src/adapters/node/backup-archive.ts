@@ -1,0 +1,244 @@
+/**
+ * Backups as files: an archive that is complete under its name or does not exist, and that is read back only after every byte of it was
+ * compared with its manifest. Large databases are copied in pieces.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { type FileHandle, link, lstat, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { CommandError } from "@letta-environments/command-line";
+import {
+  type BackedUpFile,
+  type BackupManifest,
+  formatManifest,
+  manifestName,
+  maxManifestBytes,
+  parseManifest,
+} from "../../backup/manifest.ts";
+import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
+
+const pieceBytes = 1_048_576;
+
+/**
+ * Runs work with a private directory in `place`, and removes the directory afterwards.
+ *
+ * @throws CommandError if it cannot be created
+ */
+export async function withPrivateFolder<Result>(
+  place: string,
+  setting: string,
+  run: (folder: string) => Promise<Result>,
+): Promise<Result> {
+  const folder = await mkdtemp(join(place, ".letta-proxy-")).catch((cause: unknown) => {
+    throw failed(`${setting}: cannot write in ${place}`, cause);
+  });
+  try {
+    return await run(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Measures a file of a folder. */
+export async function describeFile(folder: string, name: string): Promise<BackedUpFile> {
+  const hash = createHash("sha256");
+  const file = await open(join(folder, name), "r");
+  try {
+    let bytes = 0;
+    for await (const piece of pieces(file, Number.POSITIVE_INFINITY)) {
+      hash.update(piece);
+      bytes += piece.byteLength;
+    }
+    if (bytes > maxFileBytes) throw new CommandError(`${name} is larger than 8 GiB, which an archive cannot contain`);
+    return { name, bytes, sha256: hash.digest("hex") };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes an archive with the files of a folder. Its mode is 0600, and it appears under its name when it is complete.
+ *
+ * @throws CommandError if a file of that name exists, or the disk cannot take it
+ */
+export async function writeArchive(path: string, folder: string, manifest: BackupManifest): Promise<void> {
+  if ((await lstat(path).catch(() => null)) !== null)
+    throw new CommandError(`${path} exists already; choose another name`);
+  const draft = join(folder, randomBytes(8).toString("hex"));
+  try {
+    const archive = await open(draft, "wx", 0o600);
+    try {
+      const seconds = Math.floor(manifest.createdAt / 1_000);
+      const text = Buffer.from(formatManifest(manifest));
+      await writeEntry(archive, { name: manifestName, bytes: text.byteLength }, seconds, [text]);
+      for (const entry of manifest.files) {
+        const source = await open(join(folder, entry.name), "r");
+        try {
+          await writeEntry(archive, entry, seconds, pieces(source, entry.bytes));
+        } finally {
+          await source.close();
+        }
+      }
+      await archive.write(new Uint8Array(2 * blockBytes));
+      await archive.sync();
+    } finally {
+      await archive.close();
+    }
+    // Unlike a rename, a link never replaces a file that appeared meanwhile.
+    await link(draft, path);
+  } catch (cause) {
+    if (isErrorWithCode(cause, "EEXIST"))
+      throw new CommandError(`${path} exists already; choose another name`, 1, { cause });
+    throw failed(`${path} cannot be written`, cause);
+  }
+}
+
+async function writeEntry(
+  archive: FileHandle,
+  entry: TarEntry,
+  modifiedAt: number,
+  content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await archive.write(tarHeader(entry, modifiedAt));
+  let written = 0;
+  for await (const piece of content) {
+    await archive.write(piece);
+    written += piece.byteLength;
+  }
+  if (written !== entry.bytes) throw new Error(`${entry.name} changed while it was copied`);
+  await archive.write(new Uint8Array(paddingOf(entry.bytes)));
+}
+
+/**
+ * Extracts an archive into a folder, and resolves with its manifest once every file was compared with it.
+ *
+ * @throws CommandError if the archive cannot be read, or is not a complete, unchanged backup
+ */
+export async function extractArchive(path: string, folder: string): Promise<BackupManifest> {
+  const archive = await open(path, "r").catch((cause: unknown) => {
+    throw failed(`${path} cannot be read`, cause);
+  });
+  try {
+    const manifest = await readManifest(archive, path);
+    for (const entry of manifest.files) await extractFile(archive, path, folder, entry);
+    if (readTarHeader(await readBlock(archive)) !== "end") throw damaged(path);
+    return manifest;
+  } finally {
+    await archive.close();
+  }
+}
+
+async function readManifest(archive: FileHandle, path: string): Promise<BackupManifest> {
+  const header = readTarHeader(await readBlock(archive));
+  if (header === null || header === "end" || header.name !== manifestName || header.bytes > maxManifestBytes) {
+    throw new CommandError(`${path} is not a backup of letta-proxy`);
+  }
+  let text = "";
+  for await (const piece of pieces(archive, header.bytes)) text += Buffer.from(piece).toString("utf8");
+  await skip(archive, paddingOf(header.bytes));
+  const parsed = parseManifest(text);
+  if (parsed.kind === "newer") throw new CommandError(`${path} was written by a newer letta-proxy; use that version`);
+  if (parsed.kind === "invalid") throw damaged(path);
+  return parsed.manifest;
+}
+
+async function extractFile(
+  archive: FileHandle,
+  path: string,
+  folder: string,
+  { name, bytes, sha256 }: BackedUpFile,
+): Promise<void> {
+  const header = readTarHeader(await readBlock(archive));
+  if (header === null || header === "end" || header.name !== name || header.bytes !== bytes) throw damaged(path);
+  const hash = createHash("sha256");
+  // The manifest allows names only that are no paths.
+  const target = await open(join(folder, name), "wx", 0o600);
+  try {
+    for await (const piece of pieces(archive, bytes)) {
+      hash.update(piece);
+      await target.write(piece);
+    }
+    await target.sync();
+  } finally {
+    await target.close();
+  }
+  if (hash.digest("hex") !== sha256) throw damaged(path);
+  await skip(archive, paddingOf(bytes));
+}
+
+/** Reads the next bytes of a file, until `bytes` of them or its end. */
+async function* pieces(file: FileHandle, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let left = bytes; left > 0;) {
+    const buffer = new Uint8Array(Math.min(left, pieceBytes));
+    const { bytesRead } = await file.read(buffer, 0, buffer.byteLength, null);
+    if (bytesRead === 0) return;
+    left -= bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+/** Reads a header; one that is cut off is returned with zeros, and then has no valid checksum. */
+async function readBlock(archive: FileHandle): Promise<Uint8Array> {
+  const block = new Uint8Array(blockBytes).fill(1);
+  await archive.read(block, 0, blockBytes, null);
+  return block;
+}
+
+async function skip(archive: FileHandle, bytes: number): Promise<void> {
+  if (bytes > 0) await archive.read(new Uint8Array(bytes), 0, bytes, null);
+}
+
+/**
+ * Checks that a directory does not exist or is empty, before it is filled. Resolves with whether it exists.
+ *
+ * @throws CommandError if it is anything else
+ */
+export async function isEmptyFolder(path: string, setting: string): Promise<boolean> {
+  const names = await readdir(path).catch((cause: unknown) => {
+    if (isErrorWithCode(cause, "ENOENT")) return null;
+    if (isErrorWithCode(cause, "ENOTDIR")) throw new CommandError(`${setting} ${path} is a file; name a new directory`);
+    throw failed(`${setting} ${path} cannot be read`, cause);
+  });
+  if (names !== null && names.length > 0)
+    throw new CommandError(`${setting} ${path} is not empty; name a new directory`);
+  return names !== null;
+}
+
+/** Moves files from a folder in a directory into that directory, and removes them again if one cannot be moved. */
+export async function moveFiles(folder: string, names: readonly string[], target: string): Promise<void> {
+  const moved: string[] = [];
+  try {
+    for (const name of names) {
+      await rename(join(folder, name), join(target, name));
+      moved.push(name);
+    }
+  } catch (cause) {
+    for (const name of moved) await rm(join(target, name), { force: true });
+    throw cause;
+  }
+}
+
+function damaged(path: string): CommandError {
+  return new CommandError(`${path} is damaged: it is not what 'letta-proxy backup' wrote`);
+}
+
+function isErrorWithCode(cause: unknown, code: string): boolean {
+  return cause instanceof Error && "code" in cause && cause.code === code;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or directory",
+  EACCES: "this user is not allowed to",
+  EPERM: "this user is not allowed to",
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of the path is not a directory",
+};
+
+/** Returns the error of a failed operation; one that is an error for people already stays as it is. */
+export function failed(what: string, cause: unknown): CommandError {
+  if (cause instanceof CommandError) return cause;
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new CommandError(`${what}: ${reason}`, 1, { cause });
+}

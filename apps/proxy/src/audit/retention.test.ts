@@ -1,0 +1,91 @@
+import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createSqliteAuditRetention } from "../adapters/sqlite/audit-retention.ts";
+import { createGroupCommit } from "../adapters/sqlite/group-commit.ts";
+import { createTestAudit, finishedSend, type TestAudit, testSealing } from "../../test/support/test-audit.ts";
+import { dropOldRecords, type RetentionResult } from "./retention.ts";
+
+interface World {
+  readonly clock: VirtualClock;
+  readonly audit: TestAudit;
+  drop(before: number): Promise<RetentionResult>;
+}
+
+function createWorld(): World {
+  const clock = createVirtualClock();
+  const audit = createTestAudit(clock);
+  const transactions = createGroupCommit(audit.database, { defer: queueMicrotask });
+  return {
+    clock,
+    audit,
+    drop: (before) => dropOldRecords(createSqliteAuditRetention(audit.database), transactions, testSealing, before),
+  };
+}
+
+/** An ended chain of five records, then one that goes on: three old records, and two young ones. Returns the time between. */
+async function fill({ clock, audit }: World): Promise<number> {
+  const ended = await audit.openWriter("ended");
+  for (let index = 0; index < 3; index++) await ended.append(finishedSend(`e-${index}`));
+  await ended.close();
+  const running = await audit.openWriter("running");
+  for (let index = 0; index < 2; index++) await running.append(finishedSend(`r-${index}`));
+  await clock.advance(60_000);
+  const between = clock.now();
+  await clock.advance(60_000);
+  for (let index = 2; index < 4; index++) await running.append(finishedSend(`r-${index}`));
+  return between;
+}
+
+test("old chains are dropped whole, running ones up to the last old record, and what remains still verifies", async () => {
+  const world = createWorld();
+  const between = await fill(world);
+  const before = await world.audit.verify();
+  expect(await world.drop(between)).toEqual({ records: 8, chains: 2, damaged: null });
+  const report = await world.audit.verify(new Map(before.chains.map((chain) => [chain.writer, chain])));
+  expect(report).toMatchObject({ intact: true, records: 2, findings: [] });
+  expect(report.chains).toEqual(before.chains);
+  expect(await world.drop(between)).toEqual({ records: 0, chains: 0, damaged: null });
+});
+
+test("a chain goes on after its records were dropped, and later chains may note its end", async () => {
+  const world = createWorld();
+  const log = await world.audit.openWriter("a");
+  await world.clock.advance(1_000);
+  await world.drop(world.clock.now());
+  for (let index = 0; index < 500; index++) await log.append(finishedSend(`s-${index}`));
+  await world.audit.openWriter("b");
+  expect(await world.audit.verify()).toMatchObject({ intact: true, records: 501 });
+  await world.clock.advance(1_000);
+  expect(await world.drop(world.clock.now())).toMatchObject({ records: 501, chains: 2 });
+  expect(await world.audit.verify()).toMatchObject({ intact: true, records: 0 });
+});
+
+test.each([
+  ["a checkpoint that was moved", "UPDATE audit_dropped SET sequence = 4 WHERE writer = 'running'", "dropped_forged"],
+  ["a removed checkpoint", "DELETE FROM audit_dropped WHERE writer = 'running'", "record_missing"],
+  ["a removed checkpoint of a whole chain", "DELETE FROM audit_dropped WHERE writer = 'ended'", "tail_cut"],
+  ["a cut tail behind a checkpoint", "DELETE FROM audit_records WHERE sequence = 5", "tail_cut"],
+  ["an edit behind a checkpoint", "UPDATE audit_records SET text = text || ' ' WHERE sequence = 4", "record_edited"],
+  ["a removed head", "DELETE FROM audit_heads WHERE writer = 'ended'", "head_missing"],
+])("%s is found", async (_name, sql, fault) => {
+  const world = createWorld();
+  await world.drop(await fill(world));
+  world.audit.database.exec(`DROP TRIGGER audit_record_changed; DROP TRIGGER audit_record_deleted; ${sql}`);
+  expect((await world.audit.verify()).findings.map((finding) => finding.fault)).toContain(fault);
+});
+
+test("retention seals no checkpoint over records that were edited", async () => {
+  const world = createWorld();
+  const between = await fill(world);
+  world.audit.database.exec(
+    "DROP TRIGGER audit_record_changed; UPDATE audit_records SET text = replace(text, '200', '201') WHERE writer = 'ended' AND sequence = 3",
+  );
+  expect(await world.drop(between)).toEqual({ records: 0, chains: 0, damaged: "ended" });
+  expect((await world.audit.verify()).findings.map(({ fault }) => fault)).toEqual(["record_edited"]);
+});
+
+test("nothing but retention can delete records by mistake", async () => {
+  const world = createWorld();
+  await world.drop(await fill(world));
+  expect(() => world.audit.database.exec("DELETE FROM audit_records")).toThrow("retention alone");
+});

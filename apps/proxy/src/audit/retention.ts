@@ -1,0 +1,93 @@
+/**
+ * Retention of the audit log: drops the old records of each chain, from its first one up to the last old one, and leaves a sealed checkpoint in
+ * their place, from which the rest of the chain is verified. Chains of processes that ended are dropped whole. A log that is not intact is left alone,
+ * because a new checkpoint would hide what happened to it.
+ */
+import { parseJson } from "../lib/json.ts";
+import {
+  type AuditCheckpoint,
+  emptyChain,
+  isDroppedSealed,
+  isHeadSealed,
+  linkHash,
+  sealDropped,
+  type Sealing,
+} from "./chain.ts";
+import type { AuditHead, AuditRecord, DroppedRecords, Transactions } from "./store.ts";
+
+/** The storage of a log with retention. */
+export interface AuditRetentionStore {
+  heads(): readonly AuditHead[];
+  dropped(writer: string): DroppedRecords | null;
+  /** The next records of a chain, in their order. */
+  recordsAfter(writer: string, sequence: number, limit: number): readonly AuditRecord[];
+  /** Stores a checkpoint and deletes the records up to it. Called inside a write transaction. */
+  drop(dropped: DroppedRecords): void;
+}
+
+/** What was dropped. `damaged` is a writer whose chain is not intact; nothing more is dropped then. */
+export interface RetentionResult {
+  readonly records: number;
+  readonly chains: number;
+  readonly damaged: string | null;
+}
+
+/** Records that are checked and deleted in one transaction, so that others never wait for long. */
+const batchSize = 200;
+
+/** Drops the records before a time, in epoch milliseconds. */
+export async function dropOldRecords(
+  store: AuditRetentionStore,
+  transactions: Pick<Transactions, "write">,
+  sealing: Sealing,
+  before: number,
+): Promise<RetentionResult> {
+  let records = 0;
+  let chains = 0;
+  for (const { writer, ordinal } of store.heads()) {
+    let ofChain = 0;
+    for (;;) {
+      const step = await transactions.write(() => dropBatch(store, sealing, { writer, ordinal }, before));
+      if (step === "damaged") return { records, chains, damaged: writer };
+      ofChain += step;
+      records += step;
+      if (step < batchSize) break;
+    }
+    if (ofChain > 0) chains += 1;
+  }
+  return { records, chains, damaged: null };
+}
+
+/** Drops the next old records of a chain. Returns their number. */
+function dropBatch(
+  store: AuditRetentionStore,
+  sealing: Sealing,
+  { writer, ordinal }: Pick<AuditHead, "writer" | "ordinal">,
+  before: number,
+): number | "damaged" {
+  const head = store.heads().find((other) => other.writer === writer);
+  const dropped = store.dropped(writer);
+  const isSealed =
+    head !== undefined && isHeadSealed(head, sealing) && (dropped === null || isDroppedSealed(dropped, sealing));
+  if (!isSealed) return "damaged";
+  let end: AuditCheckpoint = dropped ?? emptyChain(writer, ordinal, sealing);
+  let count = 0;
+  let closed = dropped?.closed ?? false;
+  for (const { sequence, text, hash } of store.recordsAfter(writer, end.sequence, batchSize)) {
+    if (sequence !== end.sequence + 1 || linkHash(end.hash, text, sealing.digests) !== hash) return "damaged";
+    const { time, type } = factsOf(text);
+    if (time >= before) break;
+    end = { writer, ordinal, sequence, hash };
+    closed = type === "writer_closed";
+    count += 1;
+  }
+  if (end.sequence > head.sequence || (end.sequence === head.sequence && end.hash !== head.hash)) return "damaged";
+  if (count > 0) store.drop(sealDropped(end, closed, sealing));
+  return count;
+}
+
+function factsOf(text: string): { readonly time: number; readonly type: unknown } {
+  const { time, type } = (parseJson(text) ?? {}) as { readonly time?: unknown; readonly type?: unknown };
+  // A record without a readable time is never old.
+  return { time: typeof time === "number" ? time : Number.POSITIVE_INFINITY, type };
+}

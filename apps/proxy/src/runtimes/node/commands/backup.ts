@@ -1,0 +1,165 @@
+/** The commands `backup` and `restore`: one file with every database of a data directory, made while the gateway runs. */
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, rename } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { CommandError } from "@letta-environments/command-line";
+import type { SqliteDatabase } from "@letta-environments/platform";
+import { systemClock } from "@letta-environments/platform/node";
+import { openSqlite } from "@letta-environments/platform/sqlite";
+import {
+  describeFile,
+  extractArchive,
+  failed,
+  isEmptyFolder,
+  moveFiles,
+  withPrivateFolder,
+  writeArchive,
+} from "../../../adapters/node/backup-archive.ts";
+import { auditFile, environmentsFile, keysFile, limitsFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
+import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
+import { verifyAudit } from "../../../audit/verify.ts";
+import { type BackedUpFile, manifestFormat, pepperName } from "../../../backup/manifest.ts";
+import type { Settings } from "../../../config/settings.ts";
+import type { Pepper } from "../../../ports.ts";
+import { version } from "../../../version.ts";
+import { sealingOf } from "../audit.ts";
+import { type CommandContext, print } from "./context.ts";
+
+/** The databases in the order in which they are copied. Audit records come last, so that they tell of everything in the others. */
+const databases = [environmentsFile, keysFile, limitsFile, auditFile];
+
+/** `backup FILE`: copies every database at one moment each, and puts them into one archive. */
+export async function backupCommand(context: CommandContext): Promise<void> {
+  const settings = context.settings();
+  const { dataDir, valkeyUrl } = settings;
+  const path = resolve(context.parsed.operands[0] ?? "");
+  const present = databases.filter((name) => existsSync(join(dataDir, name)));
+  if (present.length === 0) throw new CommandError(`--data-dir ${dataDir}: there is nothing to back up`);
+  const withPepper = context.parsed.options.has("with-pepper");
+  if (withPepper) assertPepperFile(settings);
+  const pepperId = peekPepper(settings)?.id ?? null;
+
+  const files = await withPrivateFolder(dirname(path), path, async (folder) => {
+    for (const name of present) await copyDatabase(dataDir, name, folder);
+    if (withPepper) await copyFile(join(dataDir, pepperName), join(folder, pepperName));
+    const described: BackedUpFile[] = [];
+    for (const name of [...present, ...(withPepper ? [pepperName] : [])])
+      described.push(await describeFile(folder, name));
+    const manifest = {
+      format: manifestFormat,
+      version,
+      createdAt: systemClock.now(),
+      pepperId,
+      files: described,
+    } as const;
+    await writeArchive(path, folder, manifest);
+    return described;
+  });
+  const notes = [
+    withPepper
+      ? "It contains the pepper: whoever has the file can make keys."
+      : "It does not contain the pepper, without which no key can be verified: keep that apart.",
+    ...(valkeyUrl === null ? [] : ["The keys are in Valkey, and not in this file."]),
+  ];
+  print([`Wrote ${path}: ${files.map(({ name }) => name).join(", ")}.`, ...notes, ""].join("\n"));
+}
+
+/** Copies a database while others use it. The copy is complete in one file. */
+async function copyDatabase(dataDir: string, name: string, folder: string): Promise<void> {
+  const database = await openDatabase(dataDir, name);
+  try {
+    database.prepare("VACUUM INTO ?").run(join(folder, name));
+  } catch (cause) {
+    throw failed(`${join(dataDir, name)} cannot be copied`, cause);
+  } finally {
+    database.close();
+  }
+}
+
+function assertPepperFile({ dataDir, keyPepper }: Settings): void {
+  if (keyPepper !== null) {
+    throw new CommandError(
+      "--with-pepper: the pepper is in KEY_PEPPER, which no backup contains; keep a copy of the variable",
+    );
+  }
+  if (!existsSync(join(dataDir, pepperName))) {
+    throw new CommandError(`--with-pepper: ${join(dataDir, pepperName)} does not exist`);
+  }
+}
+
+/** Returns the pepper, if there is one. It is never created here. */
+function peekPepper({ dataDir, keyPepper }: Pick<Settings, "dataDir" | "keyPepper">): Pepper | null {
+  if (keyPepper === null && !existsSync(join(dataDir, pepperName))) return null;
+  try {
+    return loadPepper(dataDir, keyPepper, true);
+  } catch (cause) {
+    if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
+    throw cause;
+  }
+}
+
+/** `restore FILE`: checks the whole archive beside the data directory, and then puts the directory into place. */
+export async function restoreCommand(context: CommandContext): Promise<void> {
+  const { dataDir, keyPepper } = context.settings();
+  const path = context.parsed.operands[0] ?? "";
+  const target = resolve(dataDir);
+  // A directory that exists may be a mounted one, which nothing can replace.
+  const isThere = await isEmptyFolder(target, "--data-dir");
+  if (!isThere) await mkdir(dirname(target), { recursive: true }).catch(() => undefined);
+  const place = isThere ? target : dirname(target);
+  const { manifest, notes } = await withPrivateFolder(place, "--data-dir", async (folder) => {
+    const extracted = await extractArchive(path, folder);
+    const names = extracted.files.map(({ name }) => name);
+    for (const name of names) if (name !== pepperName) checkDatabase(folder, name, path);
+    const pepper = peekPepper({ dataDir: folder, keyPepper });
+    if (pepper !== null && extracted.pepperId !== null && pepper.id !== extracted.pepperId) {
+      throw new CommandError("KEY_PEPPER is not the pepper of this backup; set the one of the gateway that wrote it");
+    }
+    const state = pepper === null || !names.includes(auditFile) ? null : await describeAudit(folder, pepper);
+    const isPepperMissing = pepper === null && extracted.pepperId !== null;
+    const moving = isThere ? moveFiles(folder, names, target) : rename(folder, target);
+    await moving.catch((cause: unknown) => {
+      throw failed(`--data-dir ${dataDir} cannot be filled`, cause);
+    });
+    return {
+      manifest: extracted,
+      notes: [
+        ...(state === null ? [] : [state]),
+        ...(isPepperMissing
+          ? [`Before you start: put the pepper into ${join(dataDir, pepperName)}, or set KEY_PEPPER.`]
+          : []),
+      ],
+    };
+  });
+  const names = manifest.files.map(({ name }) => name).join(", ");
+  const when = new Date(manifest.createdAt).toISOString();
+  print([`Restored ${dataDir} as it was at ${when}: ${names}.`, ...notes, ""].join("\n"));
+}
+
+function checkDatabase(folder: string, name: string, path: string): void {
+  let database: SqliteDatabase | null = null;
+  try {
+    database = openSqlite(join(folder, name));
+    const result = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+    if (result !== "ok") throw new Error("the check of SQLite fails");
+  } catch (cause) {
+    throw failed(`${path}: ${name} cannot be used`, cause);
+  } finally {
+    database?.close();
+  }
+}
+
+/** Verifies the restored log. One that is not intact is restored too: it was like that before. */
+async function describeAudit(folder: string, pepper: Pepper): Promise<string> {
+  const database = openSqlite(join(folder, auditFile));
+  try {
+    const store = createSqliteAuditStore(database);
+    const { intact, records } = await store.snapshot((snapshot) => verifyAudit(snapshot, sealingOf(pepper)));
+    return intact
+      ? `The audit log is intact: ${records} records.`
+      : "The audit log is NOT intact, and was not when it was backed up: 'letta-proxy audit verify' says why.";
+  } finally {
+    database.close();
+  }
+}
