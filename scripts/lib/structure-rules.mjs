@@ -44,6 +44,7 @@ export const folderOrder = new Map([
       "audit/controls.ts",
       "streams/",
       "backup/",
+      "explain/",
       "pipeline.ts",
       "features.ts",
       "services.ts",

@@ -4,7 +4,7 @@ import { type Administer, createAdminister } from "./admin/handler.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
-import { createCallerAuthenticator } from "./auth/caller.ts";
+import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
 import type { ExtensionSteps } from "./extension-port.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -20,6 +20,7 @@ import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/u
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
+  readonly admitKey: CallerAuthenticator["admitKey"];
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
@@ -84,6 +85,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const cors = createCors(config.corsOrigins ?? []);
   return {
     authenticate,
+    admitKey: callers.admitKey,
     limits,
     cors,
     upstream,

@@ -12,7 +12,7 @@ import {
   type SendMessageBody,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
+import { type AdminEndpoint, type AdminExtension, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
@@ -24,7 +24,7 @@ import { failureResponse, finishResponse } from "./http/response.ts";
 import { splitQuery } from "./http/query-token.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, type Refusal, startSteps } from "./lib/steps.ts";
+import { mapMaybe, type MaybePromise, type Refusal, bothWraps, startSteps, type WrapStep } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
@@ -47,23 +47,39 @@ export interface Pipeline {
 }
 
 /** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
-interface Received {
+export interface Received {
   readonly request: GatewayRequest;
   readonly trace: RequestTrace;
   /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
   readonly caller?: GatewayPrincipal;
 }
 
-/** Creates the pipeline of a gateway. */
-export function createPipeline(given: GatewayServices, config: GatewayConfig): Pipeline {
+/** The parts of a pipeline, for endpoints that not every runtime serves. */
+export interface PipelineParts {
+  readonly services: GatewayServices;
+  readonly features: Features;
+  /** Creates the steps of the API over other features, each of them wrapped. */
+  createSteps(features: Features, wrap: WrapStep): (received: Received) => MaybePromise<PlainResponse>;
+}
+
+/** Creates the pipeline of a gateway. `createExtensions` adds endpoints to the administration. */
+export function createPipeline(
+  given: GatewayServices,
+  config: GatewayConfig,
+  createExtensions: (parts: PipelineParts) => readonly AdminExtension[] = () => [],
+): Pipeline {
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
-  const { api, socket } = createApiSteps(services, features, handleAs);
+  const { api, socket } = createApiSteps(services, features, handleAs, services.wrapStep);
   const rateLimit = createRateLimitSteps(features);
   const { adminGuards } = features;
-  const matchAdmin = createAdminMatcher(services.admin?.extensions ?? []);
+  const extensions = createExtensions({
+    services,
+    features,
+    createSteps: (others, wrap) => createApiSteps(services, others, handleAs, bothWraps(wrap, services.wrapStep)).api,
+  });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
-    createAdminSteps(features, guard, matchAdmin),
+    createAdminSteps(features, guard, extensions),
   );
   const { cors, sends, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
@@ -74,18 +90,6 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     const preflight = cors.preflight(request);
     if (preflight !== null) return preflight;
     return request.path === rateLimitPath ? rateLimit(received) : api(received);
-  }
-
-  /** Runs steps for a request; whatever fails becomes a response. */
-  function run<Outcome>(received: Received, steps: (received: Received) => MaybePromise<Outcome | PlainResponse>) {
-    const fail = (cause: unknown): PlainResponse =>
-      failureResponse(received.trace.requestId, cause, services.telemetry);
-    try {
-      const outcome = steps(received);
-      return outcome instanceof Promise ? outcome.catch(fail) : outcome;
-    } catch (cause) {
-      return fail(cause);
-    }
   }
 
   /** Ends everything that the trace began, and completes the response. The log line of a stream is written when it begins. */
@@ -100,7 +104,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
     steps: (received: Received) => MaybePromise<PlainResponse>,
   ): MaybePromise<PlainResponse> {
     const received = { request, trace: beginTrace(request, services) };
-    const responding = mapMaybe(run(received, steps), (response) => {
+    const responding = mapMaybe(run(services, received, steps), (response) => {
       const { send, control } = received.trace;
       if (send === null && control === null) return finish(received, response);
       // Where one store has its leases and its records, they end together.
@@ -123,7 +127,7 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
       respond(ignoreForwardedHeaders(request), (received) => adminListener?.(received) ?? notFound),
     upgrade(request) {
       const received = { request, trace: beginTrace(request, services) };
-      return mapMaybe(run(received, socket), (outcome): UpgradeDecision => {
+      return mapMaybe(run(services, received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
         // A socket is not a request in progress.
@@ -135,8 +139,23 @@ export function createPipeline(given: GatewayServices, config: GatewayConfig): P
   };
 }
 
+/** Runs steps for a request; whatever fails becomes a response. */
+function run<Outcome>(
+  { telemetry }: Pick<GatewayServices, "telemetry">,
+  received: Received,
+  steps: (received: Received) => MaybePromise<Outcome | PlainResponse>,
+): MaybePromise<Outcome | PlainResponse> {
+  const fail = (cause: unknown): PlainResponse => failureResponse(received.trace.requestId, cause, telemetry);
+  try {
+    const outcome = steps(received);
+    return outcome instanceof Promise ? outcome.catch(fail) : outcome;
+  } catch (cause) {
+    return fail(cause);
+  }
+}
+
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs) {
+function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs, wrap?: WrapStep) {
   const { limits, prepareCall, sends, extensions } = features;
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
@@ -144,7 +163,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
     extensions: servedExtensions(services),
   });
 
-  const admission = startSteps<Received>()
+  const admission = startSteps<Received>(wrap)
     .add("match the endpoint", ({ request, trace }) => {
       const match = targets.match(request);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;
@@ -281,9 +300,10 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 function createAdminSteps(
   { administer, limits }: Features,
   guard: AdminGuard | null,
-  matchAdmin: ReturnType<typeof createAdminMatcher>,
+  extensions: readonly AdminExtension[],
 ) {
   if (administer === null || guard === null) return null;
+  const matchAdmin = createAdminMatcher(extensions);
   return startSteps<Received>()
     .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
@@ -305,8 +325,14 @@ function createAdminSteps(
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
       const tenantDevices = principal?.tenantDevices ?? null;
-      const [ifMatch, accept] = [request.header("if-match"), request.header("accept")];
-      return administer({ endpoint, params, ...input, ifMatch, accept, tenantDevices }, authority);
+      const extension = extensions.find((other) => other.endpoint === endpoint);
+      if (extension !== undefined) {
+        return extension.respond({ bodyValue: input.bodyValue, accept: request.header("accept") }, authority);
+      }
+      const ifMatch = request.header("if-match");
+      // Every other endpoint is one of the administration's own.
+      const own = endpoint as AdminEndpoint;
+      return administer({ endpoint: own, params, ...input, ifMatch, tenantDevices }, authority);
     });
 }
 

@@ -23,6 +23,8 @@ export interface RequestTrace {
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
   refusalReason: string | null;
+  /** Codes with which restrictions in shadow mode would have refused the request. */
+  shadowRefusedBy: readonly string[];
   /** What the cache did; `null` if it was not asked. */
   cacheOutcome: CacheOutcome | null;
 }
@@ -39,9 +41,12 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     control: null,
     rateLimit: null,
     refusalReason: null,
+    shadowRefusedBy: noCodes,
     cacheOutcome: null,
   };
 }
+
+const noCodes: readonly string[] = [];
 
 /** Longest body that is read for its code: an error of a remote upstream may have megabytes. In bytes or characters. */
 const maxProblemLength = 16_384;
@@ -78,6 +83,7 @@ export function endTrace(
     ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
     ...(refusals.has(status) && { clientAddress: addressOf(request) }),
     ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),
+    ...(trace.shadowRefusedBy.length > 0 && { shadowRefusedBy: trace.shadowRefusedBy }),
     ...(trace.refusalReason !== null && { reason: trace.refusalReason }),
     ...describeRateLimit(trace.rateLimit?.outcome),
   });

@@ -1,6 +1,5 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
 import type { DeviceSockets } from "./ports.ts";
-import type { AdminExtension } from "./admin/endpoints.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
@@ -11,6 +10,7 @@ import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
+import type { WrapStep } from "./lib/steps.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
 import type { DevicesFor, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
@@ -33,6 +33,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly fetchJwks?: JwksFetch;
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
+  /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
+  readonly wrapStep?: WrapStep | undefined;
   /** Services for the administration; absent where keys and devices are not administered over HTTP. */
   readonly admin?: AdminServices | undefined;
 }
@@ -43,8 +45,6 @@ export interface AdminServices {
   readonly keyStoreFor: KeyStoreFor;
   /** The devices of the embedded environment server; absent where the upstream is remote. */
   readonly devicesFor?: DevicesFor | undefined;
-  /** Endpoints that not every runtime serves, such as the metrics; absent: none. */
-  readonly extensions?: readonly AdminExtension[];
   /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }

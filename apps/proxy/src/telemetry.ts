@@ -34,6 +34,8 @@ export type ProxyEvent =
       readonly reason?: string;
       /** Rate-limit policies that refused the request; absent when none did. */
       readonly limitedBy?: readonly string[];
+      /** Codes with which restrictions of the key in shadow mode would have refused it. */
+      readonly shadowRefusedBy?: readonly string[];
       /** Policies in shadow mode that would have refused it. */
       readonly shadowLimitedBy?: readonly string[];
       /** Why limits were decided without their store. */

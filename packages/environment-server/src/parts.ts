@@ -87,7 +87,7 @@ export function createParts(
     randomId,
     store,
     pending,
-    followers: createFollowers({ messages, approvals, commands }),
+    followers: [...createFollowers({ messages, approvals, commands }), { expired: feed.removed }],
     output: feed,
     watch: viewers,
     emit: emitAndRoute,

@@ -1,9 +1,8 @@
 /** The texts of the API description for the administration. A new operation does not compile without one. */
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
-import type { MetricsOperation } from "../../src/metrics/endpoints.ts";
 import { expositionTypes } from "../../src/metrics/exposition.ts";
-import { overviewExample } from "./observation.ts";
+import { explanationExample, type ExtensionOperation, overviewExample } from "./observation.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 
 /** The text of one operation of the administration. */
@@ -40,7 +39,7 @@ const aDevice = { status: 200, schema: "Device", example: { devices: [exampleDev
 const aKey = { status: 200, schema: "Key", example: exampleKey, headers: ["etag"] } as const;
 
 /** The text of each operation. */
-export const adminTexts: Readonly<Record<AdminOperation | MetricsOperation, AdminText>> = {
+export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, AdminText>> = {
   listKeys: {
     summary: "List keys, by creation and then by id.",
     description: "A gateway key with scope `admin` lists the keys of its tenant, the operator those of every tenant.",
@@ -176,6 +175,15 @@ export const adminTexts: Readonly<Record<AdminOperation | MetricsOperation, Admi
       example: 'letta_gateway_cache_reads_total{outcome="hit"} 4\n',
     },
     problems: ["invalid_request"],
+  },
+  explainRequest: {
+    summary: "What becomes of a request with a key, rule by rule, without sending it.",
+    description:
+      "Runs the steps of the pipeline without their effects: nothing is sent, charged or recorded. A gateway key with scope `admin` explains the " +
+      "keys of its tenant, the operator those of every tenant. Not offered on Cloudflare Workers.",
+    body: { schema: "ExplainRequest", example: { keyId: "p8DxxlMoq9Es", method: "GET", path: "/v1/environments" } },
+    success: { status: 200, description: "The explanation.", schema: "Explanation", example: explanationExample },
+    problems: ["invalid_request", ...bodyProblems, "key_not_found"],
   },
   retrieveOverview: {
     summary: "Requests, hits, refusals, latency and devices of the last hour.",

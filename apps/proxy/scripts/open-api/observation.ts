@@ -1,11 +1,77 @@
 /** Schemas and examples of what the gateway reports about itself. */
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { type AdminExtensionEndpoint } from "../../src/admin/endpoints.ts";
+import { explainEndpoint } from "../../src/explain/endpoint.ts";
+import type { Explanation, ExplainedLimit, ExplainedRule } from "../../src/explain/explanation.ts";
 import { metricsEndpoints, type MetricsOperation } from "../../src/metrics/endpoints.ts";
 
 /** The endpoints of the administration that not every runtime serves. */
-export const extensionEndpoints: readonly (AdminExtensionEndpoint & { readonly operation: MetricsOperation })[] =
-  Object.values(metricsEndpoints);
+export const extensionEndpoints: readonly (AdminExtensionEndpoint & { readonly operation: ExtensionOperation })[] = [
+  ...Object.values(metricsEndpoints),
+  explainEndpoint,
+];
+
+/** The operations of {@link extensionEndpoints}. */
+export type ExtensionOperation = MetricsOperation | typeof explainEndpoint.operation;
+
+const textOrNull: JsonSchema = { anyOf: [{ type: "string" }, { type: "null" }] };
+const numberOrNull: JsonSchema = { anyOf: [{ type: "number" }, { type: "null" }] };
+const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
+  type: "object",
+  required: Object.keys(properties),
+  properties,
+});
+
+const ruleMembers: Readonly<Record<keyof ExplainedRule, JsonSchema>> = {
+  rule: { type: "string", description: "The step of the pipeline, or the rule of the environment server." },
+  result: {
+    type: "string",
+    enum: ["passed", "refused", "skipped", "unknown"],
+    description: "`skipped`: a rule before it refused. `unknown`: only the request itself can tell.",
+  },
+  detail: { ...textOrNull, description: "The reason in words." },
+  errorCode: { ...textOrNull, description: "The code of a refusal." },
+};
+
+const limitMembers: Readonly<Record<keyof ExplainedLimit, JsonSchema>> = {
+  policy: { type: "string", description: "The name of the policy." },
+  mode: { type: "string", enum: ["enforce", "shadow"], description: "`shadow` refuses nothing." },
+  allowed: { type: "boolean", description: "Whether the policy allows the request now." },
+  remaining: { ...numberOrNull, description: "Units that can be spent now; `null`: unknown." },
+  retryAfterMs: { ...numberOrNull, description: "When it would be allowed, in milliseconds; `null`: now, or never." },
+};
+
+const explanationMembers: Readonly<Record<keyof Explanation, JsonSchema>> = {
+  keyId: { type: "string", description: "The key of the request." },
+  operation: { ...textOrNull, description: "The operation; `null` if no endpoint matches." },
+  verdict: {
+    anyOf: [objectOf({ status: { type: "integer" }, errorCode: textOrNull }), { type: "null" }],
+    description: "The response; `null` if the request would be handed on, and only its outcome tells.",
+  },
+  rules: { type: "array", items: objectOf(ruleMembers), description: "The rules in their order." },
+  limits: { type: "array", items: objectOf(limitMembers), description: "The rate limits, of which nothing was taken." },
+};
+
+/** The response of `POST /admin/v1/explain`. */
+export const explanationSchema: JsonSchema = { title: "Explanation", ...objectOf(explanationMembers) };
+
+/** An example of it. */
+export const explanationExample: Explanation = {
+  keyId: "p8DxxlMoq9Es",
+  operation: "listEnvironments",
+  verdict: { status: 403, errorCode: "insufficient_scope" },
+  rules: [
+    { rule: "match the endpoint", result: "passed", detail: null, errorCode: null },
+    { rule: "authenticate", result: "passed", detail: null, errorCode: null },
+    {
+      rule: "authorise the endpoint",
+      result: "refused",
+      detail: "The gateway key lacks the scope 'list'.",
+      errorCode: "insufficient_scope",
+    },
+  ],
+  limits: [],
+};
 
 const startedAt = 1_795_676_400_000;
 

@@ -1,7 +1,7 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
-import { overviewSchema } from "./observation.ts";
+import { explanationSchema, overviewSchema } from "./observation.ts";
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 
 const memberTexts: Readonly<Record<string, string>> = {
@@ -40,6 +40,10 @@ const memberTexts: Readonly<Record<string, string>> = {
   overlapMs: "How long the old secret stays valid, in milliseconds.",
   deviceId: "Purges the responses about this device and the lists that contain it.",
   group: "Purges all lists, or everything.",
+  keyId: "The id of the key.",
+  method: "The method of the request.",
+  path: "The path of the request with its query, as on the wire.",
+  body: "The body of the request; absent for none.",
 };
 
 /** Returns the JSON Schema of a request body, from the schema that decodes it. Its members have their texts. */
@@ -185,6 +189,7 @@ export const responseSchemas: Readonly<Record<string, JsonSchema>> = {
     },
   }),
   Overview: overviewSchema,
+  Explanation: explanationSchema,
   Health: object("Health", {
     status: { type: "string", enum: ["alive", "ready"], description: "The process answers, or it accepts requests." },
   }),

@@ -47,6 +47,7 @@ export type AdminExtensionEndpoint = Omit<AdminEndpoint, "operation"> & { readon
 /** An {@link AdminExtensionEndpoint} and what it does. The same steps of the pipeline run before it as before every endpoint. */
 export interface AdminExtension {
   readonly endpoint: AdminExtensionEndpoint;
+  /** Returns a response, or rejects for a defect or an unavailable store. */
   respond(request: ExtensionRequest, authority: AdminAuthority): Promise<PlainResponse>;
 }
 

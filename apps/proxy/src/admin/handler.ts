@@ -42,13 +42,12 @@ import { type CachePurge, purgeCache } from "./purge-cache.ts";
 
 /** A valid request to the administration. */
 export interface AdminRequest {
-  readonly endpoint: AdminEndpoint | AdminExtensionEndpoint;
+  readonly endpoint: AdminEndpoint;
   readonly params: Readonly<Record<string, string>>;
   /** Decoded by the endpoint's own schemas. */
   readonly queryValues: unknown;
   readonly bodyValue: unknown;
   readonly ifMatch: string | null;
-  readonly accept: string | null;
   /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */
   readonly tenantDevices: DeviceAllowlist | null;
 }
@@ -61,8 +60,6 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
   readonly devicesFor?: DevicesFor | undefined;
-  /** Endpoints that not every runtime serves. */
-  readonly extensions?: readonly AdminExtension[];
   readonly environmentCache: EnvironmentCache | null;
   /** Names of the rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
   readonly rateLimitPolicies: readonly string[];
@@ -74,7 +71,6 @@ export function createAdminister(ports: AdministerPorts): Administer {
   const reader = createKeyReader(ports);
   const writer = createKeyWriter(ports, reader);
   const devices = createDeviceOperations(ports.devicesFor ?? null);
-  const extensions = new Map(ports.extensions?.map((extension) => [extension.endpoint.operation, extension]));
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, queryValues, bodyValue, ifMatch, tenantDevices } = request;
@@ -82,10 +78,8 @@ export function createAdminister(ports: AdministerPorts): Administer {
     const by = { authority, tenantDevices };
     const deviceTarget = { ...(queryValues as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ifMatch, digests: ports.digests };
-    const extension = extensions.get(endpoint.operation);
-    if (extension !== undefined) return extension.respond(request, authority);
     // The endpoint's own schemas have decoded the query and the body.
-    switch (endpoint.operation as AdminEndpoint["operation"]) {
+    switch (endpoint.operation) {
       case "listKeys":
         return reader.list(authority, queryValues as ListKeysQuery);
       case "createKey":

@@ -3,6 +3,7 @@
  * their place, from which the rest of the chain is verified. Chains of processes that ended are dropped whole. A log that is not intact is left alone,
  * because a new checkpoint would hide what happened to it.
  */
+import type { GroupCommit } from "@letta-environments/platform";
 import { parseJson } from "../lib/json.ts";
 import {
   type AuditCheckpoint,
@@ -13,7 +14,7 @@ import {
   sealDropped,
   type Sealing,
 } from "./chain.ts";
-import type { AuditHead, AuditRecord, DroppedRecords, Transactions } from "./store.ts";
+import type { AuditHead, AuditRecord, DroppedRecords } from "./store.ts";
 
 /** The storage of a log with retention. */
 export interface AuditRetentionStore {
@@ -38,7 +39,7 @@ const batchSize = 200;
 /** Drops the records before a time, in epoch milliseconds. */
 export async function dropOldRecords(
   store: AuditRetentionStore,
-  transactions: Pick<Transactions, "write">,
+  transactions: Pick<GroupCommit, "write">,
   sealing: Sealing,
   before: number,
 ): Promise<RetentionResult> {

@@ -25,6 +25,8 @@ export interface CallerAuthenticator {
   authenticate(authorization: string | null, cachedOnly?: boolean): MaybePromise<CallerAuthentication>;
   /** Accepts gateway keys only. */
   authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
+  /** Applies the configuration of its tenant to a key that was verified elsewhere. */
+  admitKey(authentication: Authentication): MaybePromise<Authentication>;
   /** Forgets a caller's own upstream key, because the upstream refused it. */
   forget(ownCredential: string): void;
   /** Remembers that the upstream has accepted a caller's own key. */
@@ -83,6 +85,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
         : authenticateOwnKey(token, cachedOnly);
     },
     authenticateKey: byKey,
+    admitKey: (authentication) => guard.admit(authentication, "key"),
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),
   };

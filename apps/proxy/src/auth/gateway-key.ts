@@ -13,6 +13,7 @@ import {
   credentialOf,
   endOf,
   type KeyRecord,
+  type KeySecret,
   unsupportedFeatures,
 } from "../keys/key-record.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -132,7 +133,11 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   const secret = record.secrets
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
     .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
-  if (secret === undefined) return { kind: "invalid", reason: "key_secret_unknown" };
+  return secret === undefined ? { kind: "invalid", reason: "key_secret_unknown" } : verifySecret(record, secret);
+}
+
+/** Decides whether a key may be used with a secret of its record that matched. The caller checks the expiry. */
+export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerification {
   if (record.revokedAt !== null) return { kind: "invalid", reason: "key_revoked" };
   if (record.disabledAt !== null) return { kind: "invalid", reason: "key_disabled" };
   const features = unsupportedFeatures(record);

@@ -31,6 +31,7 @@ export type CommandName =
   | "audit list"
   | "audit verify"
   | "audit prune"
+  | "explain"
   | "backup"
   | "restore"
   | "completion";
@@ -299,6 +300,18 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...storage,
     ],
     notes: ["'audit verify' verifies what remains from the checkpoints. Back up first: dropped records are gone."],
+  },
+  {
+    name: "explain",
+    summary: "Show what becomes of a request with a key, rule by rule, without sending it.",
+    operands: ["KEY-ID", "METHOD", "PATH"],
+    options: [
+      { name: "body", value: "FILE", text: "the body of the request, as JSON" },
+      json,
+      { name: "url", value: "URL", text: "ask this running gateway, with ADMIN_TOKEN from the environment" },
+      ...storage,
+    ],
+    notes: ["Without --url the state of limits and connections is not known: only a running gateway has it."],
   },
   {
     name: "backup",

@@ -2,6 +2,7 @@ import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { ApprovalsSchema } from "./approvals-schema.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
+import { shadowRules } from "../auth/shadow-rules.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type OtlpFile, type TenantFile } from "./file.ts";
@@ -215,6 +216,20 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
         setting(
           number(0, 300_000),
           "How long the listener stays open after SIGTERM while /readyz is 503, in milliseconds. Default: 250.",
+        ),
+      ),
+    }),
+  ),
+  shadow: v.exactOptional(
+    object({
+      keyIds: setting(
+        list(text(64), 1_000),
+        "Keys whose restrictions are logged and counted, and NOT enforced: they can do what their scopes allow.",
+      ),
+      rules: v.exactOptional(
+        setting(
+          list(oneOf(shadowRules), shadowRules.length),
+          "Only these: devices, agents, maxMode. Default: all three.",
         ),
       ),
     }),

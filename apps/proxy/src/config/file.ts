@@ -1,4 +1,5 @@
 import type { Scope } from "@letta-environments/schema";
+import type { ShadowRule } from "../auth/shadow-rules.ts";
 import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience } from "../cache/policy.ts";
 import type { IdentityLabel } from "../metrics/settings.ts";
@@ -34,6 +35,7 @@ export interface ConfigFile {
   rateLimits?: RateLimitsFile;
   cache?: CacheFile;
   shutdown?: { readinessDelayMs?: number };
+  shadow?: { keyIds: string[]; rules?: ShadowRule[] };
   metrics?: { enabled?: boolean; labels?: IdentityLabel[] };
   otlp?: OtlpFile;
 }

@@ -105,6 +105,7 @@ const live = {
   approvals: ({ approvals }) => approvals,
   "cors.origins": ({ corsOrigins }) => corsOrigins,
   "audit.content": ({ auditContent }) => auditContent,
+  shadow: ({ shadow }) => shadow && { keyIds: [...shadow.keyIds], rules: [...shadow.rules] },
   "audit.retentionDays": ({ auditRetentionDays }) => auditRetentionDays,
   rateLimits: ({ rateLimits }) => ({ ...rateLimits, store: null }),
   "cache.statusFor": ({ cache }) => cache?.statusFor,

@@ -1,6 +1,7 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { describeIssues } from "@letta-environments/schema";
 import { safeParse } from "valibot";
+import { shadowRules } from "../auth/shadow-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { ConfigFileSchema } from "./file-schema.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
@@ -84,11 +85,16 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
     admin: admin?.settings ?? null,
+    shadow: config.shadow === undefined ? null : resolveShadow(config.shadow),
     auditRetentionDays: config.audit?.retentionDays ?? null,
     metrics: metrics.settings,
     otlp: otlp.settings,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+function resolveShadow({ keyIds, rules = [...shadowRules] }: NonNullable<ConfigFile["shadow"]>): Settings["shadow"] {
+  return { keyIds: new Set(keyIds), rules: new Set(rules) };
 }
 
 /** Long enough for a probe that is just being sent. A load balancer needs some of its own intervals. */

@@ -1,4 +1,5 @@
 import type { AdminSettings } from "../admin/settings.ts";
+import type { ShadowSettings } from "../auth/shadow.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CacheSettings } from "../cache/policy.ts";
 import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
@@ -47,6 +48,8 @@ export interface Settings extends GatewaySettings {
   readonly keyPepper: string | null;
   /** `VALKEY_URL`, where keys are stored; `null`: SQLite in the data directory. It can contain a password and is never shown. */
   readonly valkeyUrl: string | null;
+  /** Keys whose restrictions are logged and not enforced; `null`: none. */
+  readonly shadow: ShadowSettings | null;
   /** Days after which records of the audit log are dropped; `null`: never. */
   readonly auditRetentionDays: number | null;
   readonly metrics: MetricsSettings;

@@ -37,13 +37,28 @@ interface Step {
   readonly run: (exchange: object) => MaybePromise<object | null>;
 }
 
-/** Starts a pipeline without steps. */
-export function startSteps<Input extends object>(): Steps<Input, Input> {
-  return createSteps([]);
+/**
+ * Wraps the function of a step, for observers: it receives the exchange, and returns what the step adds, a refusal, or `null` for a check that passed.
+ * The result of the last step is the result of the pipeline.
+ */
+export type WrapStep = (name: string, run: Step["run"]) => Step["run"];
+
+/** Returns a wrapper that applies both, the second one directly around the step. */
+export function bothWraps(outer: WrapStep, inner: WrapStep | undefined): WrapStep {
+  return inner === undefined ? outer : (name, run) => outer(name, inner(name, run));
 }
 
-function createSteps<Input extends object, Output extends object>(steps: readonly Step[]): Steps<Input, Output> {
-  const append = <Next extends object>(step: Step): Steps<Input, Next> => createSteps([...steps, step]);
+/** Starts a pipeline without steps. Without `wrap` the steps run as they are. */
+export function startSteps<Input extends object>(wrap?: WrapStep): Steps<Input, Input> {
+  return createSteps([], wrap);
+}
+
+function createSteps<Input extends object, Output extends object>(
+  steps: readonly Step[],
+  wrap: WrapStep = (_name, run) => run,
+): Steps<Input, Output> {
+  const append = <Next extends object>({ name, run }: Step): Steps<Input, Next> =>
+    createSteps([...steps, { name, run: wrap(name, run) }], wrap);
   return {
     names: steps.map(({ name }) => name),
     // Every step ran after the ones before it, so the exchange has the members that its type promises.
@@ -56,10 +71,14 @@ function createSteps<Input extends object, Output extends object>(steps: readonl
           return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
         },
       }),
-    end: (_name, run) => (exchange) =>
-      mapMaybe(runFrom(steps, 0, exchange), (outcome) =>
-        isRefusal(outcome) ? outcome.response : run(outcome as Output),
-      ),
+    end<Result>(name: string, run: (exchange: Output) => MaybePromise<Result>) {
+      // The last step is no refusal and adds nothing, so its type is that of the others only for the wrapper.
+      const last = wrap(name, run as Step["run"]) as (exchange: object) => MaybePromise<Result>;
+      return (exchange: Input) =>
+        mapMaybe<object, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
+          isRefusal(outcome) ? outcome.response : last(outcome),
+        );
+    },
   };
 }
 

@@ -58,6 +58,7 @@ export type CountedMetric =
   | "viewerCommands"
   | "identityRequests"
   | "deviceEvents"
+  | "shadowRefusals"
   | "failures"
   | "overloadRefusals";
 
@@ -110,6 +111,11 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "status_class",
   ),
   deviceEvents: counter("device_events", "Deliveries and disconnections by device.", "tenant", "device_id", "event"),
+  shadowRefusals: counter(
+    "shadow_refusals",
+    "Requests that restrictions of keys in shadow mode would have refused, by the code.",
+    "error_code",
+  ),
   failures: counter("failures", "Failures that the log reports, by the name of the event.", "event"),
   overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
 };

@@ -51,6 +51,7 @@ export function createRecorder(
     if (event.cache !== undefined) count(metrics.cacheReads, event.cache);
     if (event.status >= 400) count(metrics.refusals, errorCodeLabel(event.errorCode));
     if (event.limitsDegraded !== undefined) count(metrics.degradedLimits, event.limitsDegraded);
+    for (const code of event.shadowRefusedBy ?? []) count(metrics.shadowRefusals, errorCodeLabel(code));
     if (labels.size > 0) identities.request(event);
   }
 

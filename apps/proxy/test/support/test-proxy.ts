@@ -51,6 +51,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
+    readonly createExtensions?: Parameters<typeof createPipeline>[2];
     readonly remote?: Partial<
       Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends" | "isolatesRequests">
     >;
@@ -89,12 +90,13 @@ export function createTestProxy(
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };
-  const pipeline = createPipeline(ports, {
+  const config = {
     upstreamTimeoutMs: 30_000,
     maxConcurrentPerTenant: 128,
     userAgent: "test-proxy",
     ...overrides.config,
-  });
+  };
+  const pipeline = createPipeline(ports, config, overrides.createExtensions);
   const proxy: AsyncPipeline = {
     handle: async (request) => pipeline.handle(request),
     handleAdmin: async (request) => pipeline.handleAdmin(request),

@@ -5,10 +5,14 @@
 import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference } from "../events.ts";
+import type { EnvironmentRow } from "../ports.ts";
 import type { DeviceConnection, SocketOpener } from "./connection.ts";
 
 /** A frame that followers receive: about turns, the state of conversations, or the response to a command. */
 export type FollowedFrame = TurnFrame | StatusFrame | CommandResponse;
+
+/** A row that was removed because its device has not connected for long. */
+export type ExpiredRow = Pick<EnvironmentRow, "id" | "tenant" | "deviceId" | "connectionName" | "tags">;
 
 /** Follows every device. No method throws. */
 export interface DeviceFollower {
@@ -20,6 +24,7 @@ export interface DeviceFollower {
   received?(connection: DeviceConnection, frame: FollowedFrame): void;
   /** The socket of a row has ended, after its sends got their outcomes. */
   disconnected?(environmentId: string): void;
+  expired?(row: ExpiredRow): void;
 }
 
 /** Reads the output in frames. Called for every frame, so it must be cheap where nobody reads. */

@@ -120,7 +120,13 @@ function createState(options: DeviceHubOptions): HubState {
     traffic: createTraffic(clock),
     throttle: createDeviceThrottle(clock),
     writes: createDeviceWrites(options),
-    maintenance: createMaintenance({ ...options, isConnected: (environmentId) => connections.has(environmentId) }),
+    maintenance: createMaintenance({
+      ...options,
+      isConnected: (environmentId) => connections.has(environmentId),
+      onExpired(row) {
+        for (const follower of hub.followers) follower.expired?.(row);
+      },
+    }),
     reconciliation: createReconciliation({
       ...options,
       isCurrent: (connection) => isCurrent({ connections }, connection),

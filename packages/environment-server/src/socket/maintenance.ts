@@ -3,10 +3,10 @@
  * devices that have not connected for a long time. A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { ChangeFeed } from "../changes/feed.ts";
 import type { EmitEvent } from "../events.ts";
 import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
+import type { ExpiredRow } from "./followers.ts";
 
 /** See the description of this file. */
 export interface Maintenance {
@@ -24,7 +24,7 @@ export function createMaintenance({
   clock,
   store,
   emit,
-  changes,
+  onExpired,
   retentionNow,
   isConnected,
 }: {
@@ -34,7 +34,8 @@ export function createMaintenance({
     "prune" | "pruneMessages" | "pruneApprovals" | "pruneChanges" | "findIdleEnvironments" | "removeEnvironments"
   >;
   readonly emit: EmitEvent;
-  readonly changes: Pick<ChangeFeed, "removed">;
+  /** Called for each row that was removed because its device has not connected for long. */
+  readonly onExpired: (row: ExpiredRow) => void;
   readonly retentionNow: () => number;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {
@@ -64,7 +65,7 @@ export function createMaintenance({
     await store.removeEnvironments(expired.map(({ id }) => id));
     for (const row of expired) {
       emit({ type: "environment_expired", tenant: row.tenant, environmentId: row.id, deviceId: row.deviceId });
-      changes.removed(row);
+      onExpired(row);
     }
     return idle.length === maintenanceBatchSize;
   }

@@ -13,8 +13,10 @@ import type { LogEvent } from "../../adapters/log.ts";
 import { createHostGuard } from "../../admin/admission.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
+import { createShadow } from "../../auth/shadow.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import type { Settings } from "../../config/settings.ts";
+import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { OpenExtensions } from "../../extensions.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
@@ -91,16 +93,11 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions.extensions,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
+      wrapStep: settings.shadow === null ? undefined : createShadow(settings.shadow),
       admin:
         keyStoreFor === null
           ? undefined
-          : {
-              randomBytes,
-              keyStoreFor,
-              devicesFor: devicesFor ?? undefined,
-              extensions: metrics?.extensions ?? [],
-              findCredentialConflicts,
-            },
+          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
     },
     {
       upstreamTimeoutMs: settings.upstreamTimeoutMs,
@@ -115,6 +112,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimits: settings.rateLimits,
       adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
     },
+    (parts) => [...(metrics?.extensions ?? []), createExplainEndpoint(parts)],
   );
 }
 

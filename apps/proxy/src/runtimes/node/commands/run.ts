@@ -16,6 +16,7 @@ import {
   removeDeviceCommand,
   showDeviceCommand,
 } from "./devices.ts";
+import { explainCommand } from "./explain.ts";
 import {
   createKeyCommand,
   listKeysCommand,
@@ -45,6 +46,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   "audit list": listAuditCommand,
   "audit verify": verifyAuditCommand,
   "audit prune": pruneAuditCommand,
+  explain: explainCommand,
   backup: backupCommand,
   restore: restoreCommand,
   completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "")),

@@ -1,0 +1,120 @@
+/**
+ * Shadow mode for the restrictions of keys: the allowlists of devices and agents, and the maximum mode. For the keys that the configuration names they are
+ * decided, logged and counted, but not enforced, so that a restriction can be tried before it refuses anybody.
+ *
+ * The principal of such a key is replaced by one without the restrictions behind the step that authenticates, and the steps that authorise decide once
+ * more for the restricted one. Lists and streams of events show what the unrestricted principal may see.
+ */
+import {
+  allowsDevice,
+  allowsMode,
+  type Endpoint,
+  type PlainResponse,
+  type Principal,
+} from "@letta-environments/schema";
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import { parseJsonObject } from "../lib/json.ts";
+import { mapMaybe, type WrapStep } from "../lib/steps.ts";
+import type { ShadowRule } from "./shadow-rules.ts";
+import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
+
+/** The keys whose restrictions are not enforced. */
+export interface ShadowSettings {
+  readonly keyIds: ReadonlySet<string>;
+  readonly rules: ReadonlySet<ShadowRule>;
+}
+
+/** The members of an exchange that are read here. A step that is not reached yet has not added its own. */
+interface ShadowedExchange {
+  readonly trace: {
+    principal: Principal | null;
+    shadowRefusedBy: readonly string[];
+    readonly send: { readonly connection: ConnectionRecord | null | undefined } | null;
+  };
+  readonly principal?: Principal;
+  readonly endpoint?: Endpoint;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly input?: { readonly bodyValue: unknown; readonly queryValues: unknown };
+}
+
+/** Creates a wrapper of the pipeline's steps. */
+export function createShadow({ keyIds, rules }: ShadowSettings): WrapStep {
+  const lifted = new WeakMap<Principal, Principal>();
+  const restrictedOf = new WeakMap<Principal, Principal>();
+
+  function lift(principal: Principal): Principal {
+    const known = lifted.get(principal);
+    if (known !== undefined) return known;
+    const free = withoutRestrictions(principal, rules);
+    lifted.set(principal, free);
+    restrictedOf.set(free, principal);
+    return free;
+  }
+
+  function note({ trace }: ShadowedExchange, refusal: PlainResponse | null): void {
+    const code = refusal === null ? null : parseJsonObject(refusal.body)?.["errorCode"];
+    if (typeof code === "string" && !trace.shadowRefusedBy.includes(code)) {
+      trace.shadowRefusedBy = [...trace.shadowRefusedBy, code];
+    }
+  }
+
+  return (name, run) => {
+    if (name === "authenticate") {
+      return (exchange) =>
+        mapMaybe(run(exchange), (added) => {
+          if (added === null || !("principal" in added)) return added;
+          const principal = added.principal as Principal;
+          // The frames of a viewer come with the principal of their socket.
+          if (!keyIds.has(principal.keyId) || restrictedOf.has(principal)) return added;
+          const free = lift(principal);
+          (exchange as ShadowedExchange).trace.principal = free;
+          return { ...added, principal: free };
+        });
+    }
+    const decide = decisions[name];
+    if (decide === undefined) return run;
+    return (exchange) => {
+      const shadowed = exchange as ShadowedExchange;
+      const restricted = shadowed.principal && restrictedOf.get(shadowed.principal);
+      if (restricted !== undefined) note(shadowed, decide(restricted, shadowed));
+      return run(exchange);
+    };
+  };
+}
+
+/** What each step would decide for the restricted principal, with the functions of that step. */
+const decisions: Readonly<Record<string, (principal: Principal, exchange: ShadowedExchange) => PlainResponse | null>> =
+  {
+    "authorise the endpoint": (principal, { endpoint, params = {}, trace }) => {
+      if (endpoint === undefined) return null;
+      const record = trace.send?.connection;
+      const isForeign = record !== undefined && record !== null && !allowsDevice(principal, record.environment);
+      return isForeign ? deviceNotAllowed : authoriseEndpoint(principal, endpoint, params);
+    },
+    "authorise the input": (principal, { endpoint, input, trace }) => {
+      if (endpoint === undefined || input === undefined) return null;
+      const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
+      if (refusal !== null) return refusal;
+      const record = trace.send?.connection;
+      if (record === undefined || record === null) return null;
+      return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : modeNotAllowed;
+    },
+  };
+
+const refusalOf = (errorCode: string): PlainResponse => ({
+  status: 403,
+  headers: {},
+  body: JSON.stringify({ errorCode }),
+});
+const deviceNotAllowed = refusalOf("connection_not_found");
+const modeNotAllowed = refusalOf("mode_not_allowed");
+
+function withoutRestrictions(principal: Principal, rules: ReadonlySet<ShadowRule>): Principal {
+  const { deviceTags, ...rest } = principal;
+  return {
+    ...(rules.has("devices") || deviceTags === undefined ? rest : { ...rest, deviceTags }),
+    ...(rules.has("devices") && { deviceIds: null, connectionNames: null }),
+    ...(rules.has("agents") && { agentIds: null }),
+    ...(rules.has("maxMode") && { maxMode: null }),
+  };
+}

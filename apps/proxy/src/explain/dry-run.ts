@@ -1,0 +1,121 @@
+/**
+ * Runs the steps of the pipeline without their effects: limits are probed and not taken from, nothing is recorded or cached, and the steps that hand a
+ * request on are not run. The steps and their decisions are the same as for a request, so the two cannot differ.
+ */
+import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { Authentication } from "../auth/authentication.ts";
+import type { Features } from "../features.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { ValidRequest } from "../http/validate-request.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import { mapMaybe, type WrapStep } from "../lib/steps.ts";
+import { rateLimitResponse } from "../limits/response.ts";
+import type { PipelineParts, Received } from "../pipeline.ts";
+import { beginTrace } from "../request-trace.ts";
+import type { ExplainedRule } from "./explanation.ts";
+
+/** What the steps have found out. A member is absent if they did not get that far. */
+export interface DryRunExchange extends Received {
+  readonly endpoint?: KnownEndpoint;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly principal?: Principal;
+  readonly input?: ValidRequest;
+  readonly idempotencyKey?: string | null;
+}
+
+/** The result of a dry run. */
+export interface DryRun {
+  readonly rules: readonly ExplainedRule[];
+  /** The response of the step that refused; `null` if every step passed. */
+  readonly refusal: PlainResponse | null;
+  readonly exchange: DryRunExchange;
+}
+
+/** Steps whose effects go beyond the request, and that are not run. */
+const handingOn: ReadonlySet<string> = new Set([
+  "prepare the upstream call",
+  "read through the cache",
+  "call the upstream",
+]);
+
+/** A refusal of this step only says that the request is no handshake. */
+const handshakeStep = "refuse a plain request for a socket";
+
+const handedOn: PlainResponse = { status: 200, headers: {}, body: null };
+
+/** Creates a function that runs a request whose key was verified. */
+export function createDryRun({
+  services,
+  features,
+  createSteps,
+}: PipelineParts): (request: GatewayRequest, authentication: Authentication) => Promise<DryRun> {
+  const authentications = new WeakMap<GatewayRequest, Authentication>();
+  const observed = new WeakMap<object, ExplainedRule[]>();
+
+  const wrap: WrapStep = (name, run) => (exchange) => {
+    // Every exchange has the members of the request that it began with.
+    const { trace } = exchange as Received;
+    if (name === "call the upstream") return handedOn;
+    if (handingOn.has(name) || name === handshakeStep) return null;
+    return mapMaybe(run(exchange), (result) => {
+      observed.get(trace)?.push(describeStep(name, result, trace.refusalReason));
+      return result;
+    });
+  };
+  const steps = createSteps(withoutEffects(features, authentications), wrap);
+
+  return async (request, authentication) => {
+    const received: Received = { request, trace: beginTrace(request, services) };
+    const rules: ExplainedRule[] = [];
+    authentications.set(request, authentication);
+    observed.set(received.trace, rules);
+    // The steps add what they find out to this object.
+    const response = await steps(received);
+    return { rules, refusal: response === handedOn ? null : response, exchange: received };
+  };
+}
+
+/** Features whose decisions are the same, and that change nothing. */
+function withoutEffects(features: Features, authentications: WeakMap<GatewayRequest, Authentication>): Features {
+  const { limits, extensions } = features;
+  const authenticationOf = (request: GatewayRequest): Authentication =>
+    authentications.get(request) ?? { kind: "refused", response: problemResponse("missing_key") };
+  return {
+    ...features,
+    authenticate: authenticationOf,
+    // Viewers are authenticated like every other caller: their tickets are not spent.
+    extensions: extensions && { ...extensions, authenticate: () => null },
+    limits: limits && {
+      ...limits,
+      take: (...check) =>
+        mapMaybe(limits.probe(...check), (outcome) => ({
+          outcome,
+          refusal: rateLimitResponse(outcome),
+          release: () => undefined,
+        })),
+    },
+  };
+}
+
+function describeStep(rule: string, result: object | null, reason: string | null): ExplainedRule {
+  if (result === null || !("kind" in result) || result.kind !== "refused" || !("response" in result)) {
+    return { rule, result: "passed", detail: null, errorCode: null };
+  }
+  const problem = parseJsonObject((result.response as PlainResponse).body);
+  return { rule, result: "refused", ...describeProblem(problem), ...(reason !== null && { detail: reason }) };
+}
+
+/** The detail and the code of a problem. */
+export function describeProblem(
+  problem: Readonly<Record<string, unknown>> | null,
+): Pick<ExplainedRule, "detail" | "errorCode"> {
+  const issues = Array.isArray(problem?.["errors"])
+    ? (problem["errors"] as readonly { member?: unknown; rule?: unknown }[])
+    : [];
+  const broken = issues.map(({ member, rule }) => `${String(member)} ${String(rule)}`).join("; ");
+  const detail = typeof problem?.["detail"] === "string" ? problem["detail"] : null;
+  return {
+    detail: broken === "" ? detail : broken,
+    errorCode: typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null,
+  };
+}

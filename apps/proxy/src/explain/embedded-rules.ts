@@ -1,0 +1,163 @@
+/**
+ * Rules of the embedded environment server that follow those of the gateway, as far as they can be decided without sending anything: the device of a
+ * connection, its socket, a repeated message id, and the maximum mode. Reads are made, because a read changes nothing.
+ */
+import {
+  allowsDevice,
+  allowsMode,
+  type KnownEndpoint,
+  type PlainResponse,
+  type Principal,
+  type SendMessageBody,
+} from "@letta-environments/schema";
+import type { EmbeddedServer } from "../ports.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import { describeProblem, type DryRunExchange } from "./dry-run.ts";
+import type { Explanation, ExplainedRule } from "./explanation.ts";
+
+/** What the environment server would do. */
+export interface UpstreamExplanation {
+  readonly rules: readonly ExplainedRule[];
+  readonly verdict: Explanation["verdict"];
+}
+
+/** Explains what the embedded server does with a request that the gateway hands on. */
+export async function explainEmbedded(
+  server: EmbeddedServer,
+  { endpoint, params = {}, principal, input, request }: DryRunExchange,
+  isRunning: boolean,
+): Promise<UpstreamExplanation> {
+  if (endpoint === undefined || principal === undefined || input === undefined) return undecided;
+  const context = { authority: request.authority, signal: request.signal };
+  const query = input.queryValues as never;
+  const isRead = endpoint.method === "GET" && params["connectionId"] === undefined;
+  if (isRead && !isRunning) return { rules: [notRunning("read the devices")], verdict: null };
+  if (endpoint.operation === "listEnvironments") {
+    return ofRead(
+      await server.operate("listEnvironments", { params: {}, query, body: null } as never, principal, context),
+    );
+  }
+  if (endpoint.operation === "retrieveEnvironment" || endpoint.operation === "listApprovals") {
+    const read = { params, query, body: null } as never;
+    return ofRead(await server.operate(endpoint.operation, read, principal, context));
+  }
+  const { connectionId } = params;
+  if (connectionId === undefined || endpoint.operation === "openDeviceSocket") return undecided;
+  const connection = { endpoint, principal, connectionId, bodyValue: input.bodyValue, isRunning };
+  return explainConnection(server, connection, context);
+}
+
+const notRunning = (rule: string): ExplainedRule => ({
+  rule,
+  result: "unknown",
+  detail: "only the running gateway knows; ask it with --url",
+  errorCode: null,
+});
+
+const undecided: UpstreamExplanation = { rules: [], verdict: null };
+
+function ofRead(response: PlainResponse): UpstreamExplanation {
+  const { detail, errorCode } = response.status < 400 ? passedRule : describeProblem(parseJsonObject(response.body));
+  const result = response.status < 400 ? "passed" : "refused";
+  return {
+    rules: [{ rule: "find the device", result, detail, errorCode }],
+    verdict: { status: response.status, errorCode },
+  };
+}
+
+const passedRule = { detail: null, errorCode: null } as const;
+
+interface ConnectionRequest {
+  readonly endpoint: KnownEndpoint;
+  readonly principal: Principal;
+  readonly connectionId: string;
+  readonly bodyValue: unknown;
+  readonly isRunning: boolean;
+}
+
+async function explainConnection(
+  server: EmbeddedServer,
+  { endpoint, principal, connectionId, bodyValue, isRunning }: ConnectionRequest,
+  context: { readonly authority: string | null },
+): Promise<UpstreamExplanation> {
+  const record = await server.findConnection(principal.tenant, connectionId);
+  // Another tenant's device and one outside the allowlist look as if they did not exist.
+  if (record === null || !allowsDevice(principal, record.environment)) {
+    const detail =
+      record === null
+        ? "the tenant has no such connection"
+        : "the device is outside the allowlist of the key or its tenant";
+    return refuse([], "find the device", "connection_not_found", 404, detail);
+  }
+  const found: ExplainedRule = {
+    rule: "find the device",
+    result: "passed",
+    detail: `device ${record.environment.deviceId}`,
+    errorCode: null,
+  };
+  if (!isRunning) return { rules: [found, notRunning("reach the device")], verdict: null };
+  const isSend = endpoint.operation === "sendMessage";
+  const rules: ExplainedRule[] = [found];
+  if (isSend && (await isRepeat(server, principal, connectionId, bodyValue as SendMessageBody, context))) {
+    const detail = "the message id is known: the response is that of the first send, and nothing is sent";
+    return {
+      rules: [...rules, { rule: "recognise a repeat", result: "passed", detail, errorCode: null }],
+      verdict: null,
+    };
+  }
+  if (isSend) rules.push({ rule: "recognise a repeat", result: "passed", detail: "it is no repeat", errorCode: null });
+  const params = { deviceId: record.environment.deviceId };
+  const reading = { params, query: {}, body: null } as never;
+  const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);
+  const isShown = row?.["id"] === record.environment.id;
+  if (isShown && row["connectionId"] !== connectionId) {
+    const code = record.latest ? "device_offline" : "connection_replaced";
+    return refuse(rules, "reach the device", code, 409, "the connection has no open socket");
+  }
+  // A device with several listeners has several rows, of which a read shows one.
+  const detail = isShown ? null : "the device has several listeners, of which this connection is not the latest";
+  rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
+  if (isSend && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
+  return { rules, verdict: null };
+}
+
+/** The mode of the conversation is checked when the message leaves, and only its device knows that one. */
+function modeRule(principal: Principal, currentMode: unknown): ExplainedRule {
+  const mode = typeof currentMode === "string" ? currentMode : undefined;
+  const isAllowed = allowsMode(principal, mode);
+  const shown = mode === undefined ? "the device has not reported a mode" : `the device last reported the mode ${mode}`;
+  return {
+    rule: "check the mode",
+    result: "unknown",
+    detail: `${shown}, which the key's maximum ${isAllowed ? "allows" : "does not allow"}; the conversation's own mode counts`,
+    errorCode: isAllowed ? null : "mode_not_allowed",
+  };
+}
+
+async function isRepeat(
+  server: EmbeddedServer,
+  principal: Principal,
+  connectionId: string,
+  { messages }: SendMessageBody,
+  context: { readonly authority: string | null },
+): Promise<boolean> {
+  for (const message of messages) {
+    const id = "client_message_id" in message ? message.client_message_id : undefined;
+    if (typeof id !== "string") continue;
+    const input = { params: { connectionId, clientMessageId: id }, query: {}, body: null } as never;
+    // The rights of the key to read the status do not matter here.
+    const response = await server.operate("retrieveMessage", input, principal, context).catch(() => null);
+    if (response?.status === 200) return true;
+  }
+  return false;
+}
+
+function refuse(
+  rules: readonly ExplainedRule[],
+  rule: string,
+  errorCode: string,
+  status: number,
+  detail: string,
+): UpstreamExplanation {
+  return { rules: [...rules, { rule, result: "refused", detail, errorCode }], verdict: { status, errorCode } };
+}

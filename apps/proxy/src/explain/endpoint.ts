@@ -1,0 +1,168 @@
+/** `POST /admin/v1/explain`: what becomes of a request with a key, rule by rule, without sending anything. */
+import { jsonResponse, problemResponse } from "@letta-environments/schema";
+import * as v from "valibot";
+import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { mayKnowKey } from "../admin/admission.ts";
+import { keyNotFound } from "../admin/key-changes.ts";
+import { type Authentication, refuseInvalidKey } from "../auth/authentication.ts";
+import { verifySecret } from "../auth/gateway-key.ts";
+import { cacheTtls } from "../cache/policy.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import { credentialOf, type KeyRecord } from "../keys/key-record.ts";
+import { exactObject } from "../lib/strict-schemas.ts";
+import { rateLimitPath } from "../limits/endpoint.ts";
+import type { PipelineParts } from "../pipeline.ts";
+import type { HasExpired } from "../ports.ts";
+import { createDryRun, type DryRun, type DryRunExchange } from "./dry-run.ts";
+import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
+import type { ExplainedLimit, ExplainedRule, Explanation, ExplainRequest } from "./explanation.ts";
+
+/** The largest target that a request can have. */
+const maxPathLength = 8_192;
+
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** Whether a text can be the path of a request to explain. */
+const isApiPath = (path: string): boolean =>
+  /^\/[\x21-\x7e]*$/.test(path) && !isAdminPath(path) && path.split("?")[0] !== rateLimitPath;
+
+/** The body of the request. */
+export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = exactObject(
+  {
+    keyId: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key")),
+    method: v.picklist(methods, `must be one of ${methods.join(", ")}`),
+    path: v.pipe(
+      v.string(),
+      v.maxLength(maxPathLength, `must have at most ${maxPathLength} characters`),
+      v.check(isApiPath, "must be a path of the API with its query, such as /v1/environments?limit=2"),
+    ),
+    body: v.exactOptional(v.unknown()),
+  },
+  () => "is not a member of the request",
+) as v.GenericSchema<unknown, ExplainRequest>;
+
+/** The endpoint as data. */
+export const explainEndpoint: AdminExtensionEndpoint & { readonly operation: "explainRequest" } = {
+  operation: "explainRequest",
+  method: "POST",
+  path: "/admin/v1/explain",
+  query: NoQuerySchema,
+  body: ExplainRequestSchema,
+};
+
+/** Explains what becomes of a request with a key. */
+export type Explain = (record: KeyRecord, wanted: ExplainRequest) => Promise<Explanation>;
+
+/**
+ * Creates an {@link Explain} over the parts of a pipeline.
+ *
+ * @param isRunning Whether devices are connected to this process. A command only has what is stored.
+ */
+export function createExplain(parts: PipelineParts, isRunning: boolean): Explain {
+  const { services, features } = parts;
+  const { hasExpired, upstream } = services;
+  const run = createDryRun(parts);
+
+  async function explain(record: KeyRecord, wanted: ExplainRequest): Promise<Explanation> {
+    const request = toGatewayRequest(wanted);
+    const authentication = await features.admitKey(authenticateRecord(record, hasExpired));
+    const dryRun = await run(request, authentication);
+    const { exchange } = dryRun;
+    const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange);
+    return {
+      keyId: record.id,
+      operation: exchange.trace.operation,
+      verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
+      rules: [...dryRun.rules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
+      limits: limitsOf(exchange),
+    };
+  }
+
+  async function explainUpstream(exchange: DryRunExchange): Promise<UpstreamExplanation> {
+    const cache = cacheRule(exchange, services.environmentCache !== null);
+    if (upstream.kind === "embedded") {
+      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, isRunning);
+      return { rules: [...cache, ...rules], verdict };
+    }
+    const detail = "the upstream is remote; what it decides, and which devices it has, is not asked";
+    return {
+      rules: [...cache, { rule: "call the upstream", result: "unknown", detail, errorCode: null }],
+      verdict: null,
+    };
+  }
+
+  return explain;
+}
+
+/** Creates the endpoint over the parts of a pipeline. */
+export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
+  const explain = createExplain(parts, true);
+  return {
+    endpoint: explainEndpoint,
+    async respond({ bodyValue }, authority) {
+      // The endpoint's own schema has decoded it.
+      const wanted = bodyValue as ExplainRequest;
+      const record = await parts.services.keyStore.find(wanted.keyId);
+      if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
+      return jsonResponse(200, await explain(record, wanted));
+    },
+  };
+}
+
+/** Authenticates a key by its record, as a request with its newest secret would be. */
+function authenticateRecord(record: KeyRecord, hasExpired: HasExpired): Authentication {
+  const [secret] = record.secrets;
+  if (secret === undefined) return refuseInvalidKey("key_secret_unknown");
+  const verified = verifySecret(record, secret);
+  if (verified.kind === "unsupported") return refuseInvalidKey("key_unsupported");
+  if (verified.kind === "invalid") return refuseInvalidKey(verified.reason);
+  const { principal, expiresAt } = verified;
+  if (expiresAt !== null && hasExpired(credentialOf(principal), expiresAt)) return refuseInvalidKey("key_expired");
+  return { kind: "authenticated", principal };
+}
+
+function verdictOf({ rules, refusal }: DryRun): Explanation["verdict"] {
+  return refusal === null ? null : { status: refusal.status, errorCode: rules.at(-1)?.errorCode ?? null };
+}
+
+const skipped = (rule: string): ExplainedRule => ({
+  rule,
+  result: "skipped",
+  detail: "a rule before it refused",
+  errorCode: null,
+});
+
+function cacheRule({ endpoint }: DryRunExchange, isCaching: boolean): readonly ExplainedRule[] {
+  const ttls = endpoint && cacheTtls[endpoint.operation]?.get(200);
+  if (ttls === undefined) return [];
+  const detail = isCaching
+    ? `a response may be up to ${ttls.freshForMs / 1_000} s old; it is shared with keys that may see the same`
+    : "the cache is off";
+  return [{ rule: "read through the cache", result: "passed", detail, errorCode: null }];
+}
+
+function limitsOf({ trace }: DryRunExchange): readonly ExplainedLimit[] {
+  return (trace.rateLimit?.outcome.decisions ?? []).map(({ policy, allowed, remaining, retryAfterMs }) => ({
+    policy: policy.name,
+    mode: policy.mode,
+    allowed,
+    remaining,
+    retryAfterMs: allowed ? null : retryAfterMs,
+  }));
+}
+
+/** The request as the pipeline reads it. It comes from no client, so it has no address. */
+function toGatewayRequest({ method, path, body }: ExplainRequest): GatewayRequest {
+  const [pathname = "", ...query] = path.split("?");
+  const bytes = body === undefined ? null : new TextEncoder().encode(JSON.stringify(body));
+  return {
+    method,
+    path: pathname,
+    query: query.join("?"),
+    header: (name) => (name === "content-type" && bytes !== null ? "application/json" : null),
+    readBody: (limitBytes) => Promise.resolve(bytes !== null && bytes.byteLength > limitBytes ? "too_large" : bytes),
+    signal: new AbortController().signal,
+    authority: null,
+    clientAddress: null,
+  };
+}

@@ -1,0 +1,47 @@
+/** What becomes of a request, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. Nothing of it is sent anywhere. */
+
+/**
+ * The result of a rule. `passed` and `refused` are certain at this moment. `skipped`: a rule before it refused. `unknown`: only the request itself can
+ * tell, for the reason in the detail.
+ */
+export type RuleResult = "passed" | "refused" | "skipped" | "unknown";
+
+/** A rule and its result. */
+export interface ExplainedRule {
+  /** The name of the step in the pipeline, or of a rule of the environment server. */
+  readonly rule: string;
+  readonly result: RuleResult;
+  /** The reason in words, without secrets and without content. */
+  readonly detail: string | null;
+  /** `errorCode` of the response, for a refusal. */
+  readonly errorCode: string | null;
+}
+
+/** The state of a rate limit, without taking from it. */
+export interface ExplainedLimit {
+  readonly policy: string;
+  readonly mode: "enforce" | "shadow";
+  readonly allowed: boolean;
+  readonly remaining: number | null;
+  readonly retryAfterMs: number | null;
+}
+
+/** See the description of this file. */
+export interface Explanation {
+  readonly keyId: string;
+  readonly operation: string | null;
+  /** The response to the request: its status, and the code of a refusal. `null`: it would be handed on, and only its outcome tells. */
+  readonly verdict: { readonly status: number; readonly errorCode: string | null } | null;
+  readonly rules: readonly ExplainedRule[];
+  readonly limits: readonly ExplainedLimit[];
+}
+
+/** A request to explain. */
+export interface ExplainRequest {
+  readonly keyId: string;
+  readonly method: string;
+  /** Path and query, as they would be on the wire. */
+  readonly path: string;
+  /** The body as JSON; absent for none. */
+  readonly body?: unknown;
+}

@@ -1,0 +1,152 @@
+/** The command `explain`: asks the gateway that `--url` names, or decides with what is stored in the data directory. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CommandError, misuse } from "@letta-environments/command-line";
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import {
+  constantTimeEqual,
+  hmacSha256Hex,
+  random,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/node";
+import { describeIssues, problemResponse } from "@letta-environments/schema";
+import { safeParse } from "valibot";
+import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
+import { createMemoryIdempotencyStore } from "../../../adapters/memory/idempotency-store.ts";
+import { createExtensions } from "../../../extensions.ts";
+import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
+import { formatExplanation } from "../../../commands/explain-text.ts";
+import { findJsonSyntaxError } from "../../../config/json-syntax.ts";
+import type { Settings } from "../../../config/settings.ts";
+import { createExplain, explainEndpoint, ExplainRequestSchema } from "../../../explain/endpoint.ts";
+import type { Explanation, ExplainRequest } from "../../../explain/explanation.ts";
+import { createHasExpired } from "../../../keys/credential-expiry.ts";
+import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
+import { createRateLimiter } from "../../../rate-limit/limiter.ts";
+import type { GatewayServices } from "../../../services.ts";
+import { openKeys, type OpenKeys } from "../keys.ts";
+import { connectToAdministration } from "./admin-client.ts";
+import { type CommandContext, print } from "./context.ts";
+
+/** `explain KEY-ID METHOD PATH`. */
+export async function explainCommand(context: CommandContext): Promise<void> {
+  const wanted = readRequest(context);
+  const explanation =
+    context.option("url") === undefined
+      ? await explainLocally(context.settings(), wanted)
+      : await askGateway(context, wanted);
+  print(
+    context.parsed.options.has("json") ? `${JSON.stringify(explanation, null, 2)}\n` : formatExplanation(explanation),
+  );
+}
+
+function readRequest(context: CommandContext): ExplainRequest {
+  const [keyId = "", method = "", path = ""] = context.parsed.operands;
+  const file = context.option("body");
+  const request = { keyId, method: method.toUpperCase(), path, ...(file !== undefined && { body: readBody(file) }) };
+  const parsed = safeParse(ExplainRequestSchema, request);
+  if (parsed.success) return parsed.output;
+  const [issue] = describeIssues(parsed.issues, "the request");
+  const names: Readonly<Record<string, string>> = { keyId: "KEY-ID", method: "METHOD", path: "PATH" };
+  throw misuse(`${names[issue?.member ?? ""] ?? "the request"} ${issue?.rule ?? "is not valid"}`);
+}
+
+function readBody(file: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new CommandError(`--body ${file} cannot be read`, 1, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const error = findJsonSyntaxError(text);
+    const reason = error === null ? "" : `: line ${error.line}, column ${error.column}: ${error.reason}`;
+    throw new CommandError(`--body ${file} is not valid JSON${reason}`, 1, { cause });
+  }
+}
+
+function askGateway(context: CommandContext, wanted: ExplainRequest): Promise<Explanation> {
+  return connectToAdministration(context, explainEndpoint.path, "letta-proxy explain")("POST", "", wanted);
+}
+
+/** Decides with the stored keys and devices. The state of the limits and of sockets is that of the running gateway alone. */
+async function explainLocally(settings: Settings, wanted: ExplainRequest): Promise<Explanation> {
+  const keys = await openKeys(settings);
+  try {
+    const record = await keys.keyStore.find(wanted.keyId);
+    if (record === null) throw new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+    const path = join(settings.dataDir, environmentsFile);
+    if (settings.upstream.kind !== "embedded" || !existsSync(path)) {
+      return await createExplain(
+        composeParts(settings, keys, () => Promise.resolve(null)),
+        false,
+      )(record, wanted);
+    }
+    const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
+    try {
+      return await createExplain(composeParts(settings, keys, store.findConnection), false)(record, wanted);
+    } finally {
+      database.close();
+    }
+  } finally {
+    keys.close();
+  }
+}
+
+type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
+
+/** Composes a pipeline that is asked for its decisions only. */
+function composeParts(
+  settings: Settings,
+  { keyStore, pepper }: OpenKeys,
+  findConnection: FindConnection,
+): PipelineParts {
+  const local = createMemoryRateLimitStore(systemClock);
+  const notHere = (): Promise<ReturnType<typeof problemResponse>> => Promise.resolve(problemResponse("shutting_down"));
+  const server = { operate: notHere, findConnection };
+  const isEmbedded = settings.upstream.kind === "embedded";
+  const services: GatewayServices = {
+    clock: systemClock,
+    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+    hasExpired: createHasExpired(systemClock),
+    keyStore,
+    pepper,
+    random,
+    randomId,
+    telemetry: () => undefined,
+    upstream: isEmbedded
+      ? { kind: "embedded", server }
+      : {
+          kind: "remote",
+          fetch: () => Promise.resolve({ reason: "unreachable", cause: null }),
+          credentialOf: () => null,
+          idempotencyStore: createMemoryIdempotencyStore(systemClock),
+          maxConcurrent: 1,
+        },
+    audit: null,
+    // It is only named: the steps that read it are not run.
+    environmentCache: settings.cache && { read: () => null, invalidate: () => Promise.resolve() },
+    rateLimiter:
+      settings.rateLimits.limits.length === 0
+        ? null
+        : createRateLimiter({ store: local, localStore: local, clock: systemClock, onDegraded: () => undefined }),
+    deviceSockets: isEmbedded
+      ? { upgrade: () => Promise.resolve({ kind: "refused", response: problemResponse("shutting_down") }) }
+      : null,
+    apiExtensions: createExtensions(),
+  };
+  const { upstreamTimeoutMs, maxConcurrentPerTenant, tenants, approvals, rateLimits } = settings;
+  let parts: PipelineParts | null = null;
+  const config = { upstreamTimeoutMs, maxConcurrentPerTenant, userAgent: "", tenants, approvals, rateLimits };
+  createPipeline(services, config, (created) => {
+    parts = created;
+    return [];
+  });
+  if (parts === null) throw new TypeError("the pipeline was not composed");
+  return parts;
+}

@@ -1,0 +1,75 @@
+/** `letta-proxy explain` as an operator runs it: against the data directory, and against a running gateway. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let folder = "";
+let proxy: LaunchedProxy;
+let keyId = "";
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-proxy-explain-"));
+  proxy = await launchProxy();
+  keyId = (await proxy.createKey({ scopes: ["read"] })).slice(4, 16);
+}, 60_000);
+
+afterAll(async () => {
+  await proxy.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function explain(
+  words: readonly string[],
+  env: Record<string, string> = {},
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  try {
+    return { code: 0, ...(await runLettaProxy(["explain", ...words], env)) };
+  } catch (error) {
+    return error as { code: number; stdout: string; stderr: string };
+  }
+}
+
+test("without --url it decides with what is stored, and says what only the running gateway knows", async () => {
+  const stored = ["--data-dir", proxy.dataDir];
+  const refused = await explain([keyId, "GET", "/v1/environments", ...stored]);
+  expect(refused).toMatchObject({ code: 0, stderr: "" });
+  expect(refused.stdout).toContain("[-] authorise the endpoint: insufficient_scope");
+  expect(refused.stdout).toContain("The response would be 403 insufficient_scope. Nothing was sent.");
+  const handedOn = await explain([keyId, "get", "/v1/environments/d-1", ...stored]);
+  expect(handedOn.stdout).toContain("only the running gateway knows; ask it with --url");
+});
+
+test("with --url it asks the running gateway, with a key of scope admin", async () => {
+  const admin = await proxy.createKey({ scopes: ["admin"] });
+  const url = ["--url", proxy.url, "--json"];
+  const { stdout } = await explain([keyId, "GET", "/v1/environments/d-1", ...url], { ADMIN_TOKEN: admin });
+  expect(JSON.parse(stdout)).toMatchObject({ keyId, verdict: { status: 404, errorCode: "environment_not_found" } });
+  const caller = await proxy.createKey({ scopes: ["read"] });
+  expect(await explain([keyId, "GET", "/v1/environments", ...url], { ADMIN_TOKEN: caller })).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("403"),
+  });
+});
+
+test("a failure is one line that names the argument, the file or its line, and prints nothing else", async () => {
+  const bad = join(folder, "bad.json");
+  await writeFile(bad, '{\n  "agentId": \n}');
+  const stored = ["--data-dir", proxy.dataDir];
+  const cases: readonly (readonly [words: readonly string[], code: number, text: string])[] = [
+    [["unknownKeyId", "GET", "/v1/environments"], 1, "There is no key with this id"],
+    [[keyId, "FETCH", "/v1/environments"], 2, "METHOD must be one of"],
+    [[keyId, "GET", "/admin/v1/keys"], 2, "PATH must be a path of the API"],
+    [[keyId, "POST", "/v1/environments/c/messages", "--body", bad], 1, "line 3"],
+    [[keyId, "POST", "/v1/environments/c/messages", "--body", join(folder, "none.json")], 1, "cannot be read"],
+  ];
+  for (const [words, code, text] of cases) {
+    const failed = await explain([...words, ...stored]);
+    expect([failed.code, failed.stdout]).toEqual([code, ""]);
+    expect(failed.stderr).toContain(text);
+    expect(failed.stderr.trimEnd().split("\n").length).toBeLessThanOrEqual(2);
+  }
+});

@@ -1,0 +1,246 @@
+/** What `explain` says about a request, compared with what the same request gets. */
+import { randomBytes } from "node:crypto";
+import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
+import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
+import { createExplainEndpoint } from "../src/explain/endpoint.ts";
+import type { Explanation } from "../src/explain/explanation.ts";
+import { disableKey, revokeKey } from "./support/end-keys.ts";
+import { createRateLimiter } from "../src/rate-limit/limiter.ts";
+import * as model from "./support/access-model.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { bodyOf, createTestProxy, issueTestKey, problemOf } from "./support/test-proxy.ts";
+
+const routes = ["listEnvironments", "retrieveEnvironment", "sendMessage", "controlDevice"] as const;
+const policies = { few: { per: ["key" as const], limit: 6, burst: 6, windowMs: 3_600_000, routes: [...routes] } };
+
+/** A gateway with the embedded server, limits, and two connected devices of the tenant `one`. */
+async function createWorld() {
+  const clock = createVirtualClock();
+  const keyStore = createMemoryKeyStore();
+  const sent: unknown[] = [];
+  const server = createEnvironmentServer({
+    store: createSqliteEnvironmentStore(openSqlite(":memory:")),
+    clock,
+    sha256: sha256Hex,
+    randomId,
+    podId: "pod",
+    publicUrl: null,
+    settleMs: 0,
+  });
+  const local = createMemoryRateLimitStore(clock);
+  const rateLimiter = createRateLimiter({ store: local, localStore: local, clock, onDegraded: () => undefined });
+  const testProxy = createTestProxy(undefined, {
+    ports: {
+      clock,
+      keyStore,
+      rateLimiter,
+      deviceSockets: server,
+      upstream: { kind: "embedded", server },
+      admin: { randomBytes, keyStoreFor: () => keyStore },
+    },
+    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
+    createExtensions: (parts) => [createExplainEndpoint(parts)],
+  });
+  const { proxy } = testProxy;
+  const issue = (request: Parameters<typeof issueTestKey>[2]) => issueTestKey(keyStore, clock, request);
+  const { key: connectKey } = await issue({ scopes: ["connect"], tenant: "one", shared: true });
+
+  async function connect(deviceId: string, connectionName: string, isOnline: boolean): Promise<string> {
+    const body = JSON.stringify({ deviceId, connectionName });
+    const path = "/v1/environments/register";
+    const registered = await proxy.handle(fakeRequest({ key: connectKey, method: "POST", path, body }));
+    const { connectionId } = bodyOf(registered) as { connectionId: string };
+    const opened = await proxy.upgrade(
+      fakeRequest({ key: connectKey, path: `/v1/environments/${connectionId}/socket` }),
+    );
+    if (opened.kind === "refused") throw new Error("the device was refused");
+    const listener = opened.attach({
+      send(text) {
+        const frame = JSON.parse(text) as { type: string; request_id: string };
+        if (frame.type !== "input") return;
+        sent.push(frame);
+        const answer = { type: "input_accepted", request_id: frame.request_id, accepted: true, disposition: "started" };
+        queueMicrotask(() => listener.onMessage(JSON.stringify(answer)));
+      },
+      close: () => undefined,
+      terminate: () => undefined,
+    });
+    if (!isOnline) listener.onClose(1_000);
+    return connectionId;
+  }
+
+  const connections = [await connect("d1", "d1-ci-1", true), await connect("d2", "d2-prod-1", false), "unknown"];
+  const asAdmin = async (tenant: string): Promise<string> => (await issue({ scopes: ["admin"], tenant })).key;
+  const admins = { one: await asAdmin("one"), two: await asAdmin("two") };
+
+  async function ask(tenant: "one" | "two", body: object) {
+    const response = await proxy.handle(
+      fakeRequest({
+        key: admins[tenant],
+        method: "POST",
+        path: "/admin/v1/explain",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      }),
+    );
+    return { status: response.status, body: bodyOf(response) as Explanation & { readonly errorCode?: string } };
+  }
+
+  return { ...testProxy, keyStore, sent, connections, issue, ask };
+}
+
+const scopes = ["list", "read", "send", "approve", "control"] as const;
+const anyRequest = fc.record({
+  kind: fc.constantFrom("list", "badList", "read", "send", "send", "badSend", "nothing", "method", "stop"),
+  device: fc.constantFrom(...model.deviceIds),
+  connection: fc.constantFrom(0, 0, 0, 1, 2),
+  agentId: fc.constantFrom("agent-1", "agent-1", "agent-2", "agent-3"),
+  messageId: fc.constantFrom("m1", "m2"),
+});
+type AnyRequest = typeof anyRequest extends fc.Arbitrary<infer Request> ? Request : never;
+
+function requestOf({ kind, device, connection, agentId, messageId }: AnyRequest, connections: readonly string[]) {
+  const path = `/v1/environments/${connections[connection] ?? ""}`;
+  const messages = [{ role: "user", content: "hello", client_message_id: messageId }];
+  switch (kind) {
+    case "list":
+      return { method: "GET", path: "/v1/environments" };
+    case "badList":
+      return { method: "GET", path: "/v1/environments", query: "limit=1000" };
+    case "read":
+      return { method: "GET", path: `/v1/environments/${device}` };
+    case "send":
+      return { method: "POST", path: `${path}/messages`, body: { agentId, messages } };
+    case "badSend":
+      return { method: "POST", path: `${path}/messages`, body: { agentId, messages: "hello" } };
+    case "nothing":
+      return { method: "GET", path: "/v1/nothing" };
+    case "method":
+      return { method: "DELETE", path: "/v1/environments" };
+    case "stop":
+      return { method: "POST", path: `${path}/stop`, body: { agentId, runId: 7 } };
+  }
+}
+
+test("the verdict of explain is what the request gets, for random keys and requests, and nothing is sent or charged for it", async () => {
+  const seen = { decided: 0, handedOn: 0 };
+  await fc.assert(
+    fc.asyncProperty(
+      model.anyKey(["one", "one", "one", "two"], scopes),
+      fc.constantFrom("active", "active", "active", "revoked", "disabled", "expired"),
+      fc.array(anyRequest, { minLength: 1, maxLength: 5 }),
+      async (wanted, state, requests) => {
+        const world = await createWorld();
+        const expiresAt = state === "expired" ? world.clock.now() + 1_000 : null;
+        const { key, record } = await world.issue({ ...wanted, expiresAt });
+        if (state === "revoked") await revokeKey(world.keyStore, record.id, world.clock.now());
+        if (state === "disabled") await disableKey(world.keyStore, record.id, world.clock.now());
+        await world.clock.advance(2_000);
+        const tenant = record.tenant as "one" | "two";
+        for (const request of requests) {
+          const {
+            method,
+            path,
+            query = "",
+            body,
+          } = { query: undefined, body: undefined, ...requestOf(request, world.connections) };
+          const target = query === "" ? path : `${path}?${query}`;
+          const question = { keyId: record.id, method, path: target, ...(body !== undefined && { body }) };
+          const before = world.sent.length;
+          const explained = await world.ask(tenant, question);
+          expect(explained.status).toBe(200);
+          expect(await world.ask(tenant, question)).toEqual(explained);
+          expect(world.sent).toHaveLength(before);
+          const sending = world.proxy.handle(
+            fakeRequest({
+              key,
+              method,
+              path,
+              query,
+              ...(body !== undefined && {
+                body: JSON.stringify(body),
+                headers: { "content-type": "application/json" },
+              }),
+            }),
+          );
+          await world.clock.advance(60_000);
+          const real = await sending;
+          const { verdict } = explained.body;
+          const errorCode = real.status < 400 ? null : problemOf(real).errorCode;
+          if (verdict === null) seen.handedOn += 1;
+          else {
+            seen.decided += 1;
+            expect([question, verdict.status, verdict.errorCode]).toEqual([question, real.status, errorCode]);
+          }
+          // What explain hands on, no rule of the gateway refuses.
+          if (verdict === null)
+            expect(["rate_limited", "insufficient_scope", "agent_not_allowed"]).not.toContain(errorCode);
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
+  expect(Math.min(seen.decided, seen.handedOn)).toBeGreaterThanOrEqual(5);
+});
+
+test("explain shows each rule with its reason, and what remains of the limits", async () => {
+  const { issue, ask, connections } = await createWorld();
+  const { record } = await issue({ scopes: ["send"], tenant: "one", agentIds: ["agent-1"], maxMode: "standard" });
+  const path = `/v1/environments/${connections[0] ?? ""}/messages`;
+  const messages = [{ role: "user", content: "hello", client_message_id: "m1" }];
+  const allowed = await ask("one", { keyId: record.id, method: "POST", path, body: { agentId: "agent-1", messages } });
+  expect(allowed.body).toMatchObject({ keyId: record.id, operation: "sendMessage", verdict: null });
+  expect(allowed.body.limits).toEqual([
+    { policy: "few", mode: "enforce", allowed: true, remaining: 6, retryAfterMs: null },
+  ]);
+  expect(allowed.body.rules.map(({ rule, result }) => [rule, result])).toEqual([
+    ["match the endpoint", "passed"],
+    ["authenticate", "passed"],
+    ["open the audit record", "passed"],
+    ["authorise the endpoint", "passed"],
+    ["take from the rate limits", "passed"],
+    ["read the idempotency key", "passed"],
+    ["validate query and body", "passed"],
+    ["authorise the input", "passed"],
+    ["find the device", "passed"],
+    ["recognise a repeat", "passed"],
+    ["reach the device", "passed"],
+    ["check the mode", "unknown"],
+  ]);
+  const refused = await ask("one", { keyId: record.id, method: "POST", path, body: { agentId: "other", messages } });
+  expect(refused.body.verdict).toEqual({ status: 403, errorCode: "agent_not_allowed" });
+  expect(refused.body.rules.slice(-2)).toMatchObject([
+    { rule: "authorise the input", result: "refused", errorCode: "agent_not_allowed" },
+    { rule: "hand the request on", result: "skipped" },
+  ]);
+});
+
+test("explain needs the scope admin, knows only keys of the tenant, and names what is wrong with its input", async () => {
+  const { issue, ask, proxy } = await createWorld();
+  const { record, key } = await issue({ scopes: ["list"], tenant: "one" });
+  const wanted = { keyId: record.id, method: "GET", path: "/v1/environments" };
+  expect(await ask("two", wanted)).toMatchObject({ status: 404, body: { errorCode: "key_not_found" } });
+  const denied = await proxy.handle(
+    fakeRequest({ key, method: "POST", path: "/admin/v1/explain", body: JSON.stringify(wanted) }),
+  );
+  expect(denied.status).toBe(403);
+  for (const [member, value] of [
+    ["path", "/admin/v1/keys"],
+    ["path", "https://other.example/"],
+    ["method", "TRACE"],
+    ["keyId", "not an id"],
+    ["token", "x"],
+  ] as const) {
+    expect(await ask("one", { ...wanted, [member]: value })).toMatchObject({
+      status: 400,
+      body: { errorCode: "invalid_request", errors: [{ member }] },
+    });
+  }
+});
