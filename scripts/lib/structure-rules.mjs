@@ -48,6 +48,7 @@ export const folderOrder = new Map([
       "pipeline.ts",
       "features.ts",
       "services.ts",
+      "tracing/",
       "request-trace.ts",
       "extension-port.ts",
       "config/",

@@ -96,7 +96,8 @@ export function createPipeline(
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
     endTrace(trace, request, response, services, addressOf);
-    return finishResponse(withLimits, trace.requestId, request.method);
+    const observed = trace.observation?.finish(withLimits) ?? withLimits;
+    return finishResponse(observed, trace.requestId, request.method);
   }
 
   function respond(

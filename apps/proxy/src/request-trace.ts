@@ -3,6 +3,7 @@ import type { AuditedSend } from "./audit/sends.ts";
 import type { CommandRecord } from "./extension-port.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import { parseJsonObject } from "./lib/json.ts";
+import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit } from "./limits/response.ts";
 import type { RateLimitResult } from "./limits/response.ts";
@@ -23,10 +24,24 @@ export interface RequestTrace {
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
   refusalReason: string | null;
+  /** What an observer measures; `null` if nobody does. */
+  observation: RequestObservation | null;
   /** Codes with which restrictions in shadow mode would have refused the request. */
   shadowRefusedBy: readonly string[];
   /** What the cache did; `null` if it was not asked. */
   cacheOutcome: CacheOutcome | null;
+}
+
+/** Measures a request, see `tracing/observer.ts`. */
+export interface RequestObservation {
+  /** The trace that the request belongs to; `null` if it belongs to none. */
+  readonly traceId: string | null;
+  /** Records a step that began at a monotonic time and ends now. */
+  record(step: string, startedAt: number): void;
+  /** Runs a step and records it. */
+  measure<Result>(step: string, run: () => MaybePromise<Result>): MaybePromise<Result>;
+  /** Reports what was measured, and returns the response with what its caller may see of it. */
+  finish(response: PlainResponse): PlainResponse;
 }
 
 /** Begins the trace of a request. */
@@ -41,6 +56,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     control: null,
     rateLimit: null,
     refusalReason: null,
+    observation: null,
     shadowRefusedBy: noCodes,
     cacheOutcome: null,
   };
@@ -82,6 +98,7 @@ export function endTrace(
     keyId: trace.principal?.keyId ?? null,
     ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
     ...(refusals.has(status) && { clientAddress: addressOf(request) }),
+    ...(trace.observation !== null && trace.observation.traceId !== null && { traceId: trace.observation.traceId }),
     ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),
     ...(trace.shadowRefusedBy.length > 0 && { shadowRefusedBy: trace.shadowRefusedBy }),
     ...(trace.refusalReason !== null && { reason: trace.refusalReason }),

@@ -24,6 +24,8 @@ export type ProxyEvent =
       readonly durationMs: number;
       readonly tenant: string | null;
       readonly keyId: string | null;
+      /** The trace that the caller named in `traceparent`, or that the gateway began; absent without one. */
+      readonly traceId?: string;
       /** What the cache did; absent for requests that it does not handle. */
       readonly cache?: CacheOutcome;
       /** `errorCode` of a problem response; absent for a success. */

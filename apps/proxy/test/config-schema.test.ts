@@ -1,6 +1,6 @@
 import { safeParse } from "valibot";
 import { expect, test } from "vitest";
-import { ConfigFileSchema } from "../src/config/file-schema.ts";
+import { ConfigFileSchema } from "../src/config/process-schema.ts";
 import { configJsonSchema } from "./support/config-json-schema.ts";
 
 type Node = Readonly<Record<string, unknown>>;

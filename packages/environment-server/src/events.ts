@@ -58,7 +58,12 @@ export type EnvironmentServerEvent =
     }
   /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
-  | ({ readonly type: "message_sent"; readonly deliveryId: string } & DeviceReference)
+  | ({
+      readonly type: "message_sent";
+      readonly deliveryId: string;
+      /** The trace of the request that sent it; absent without one. */
+      readonly traceId?: string;
+    } & DeviceReference)
   | ({
       readonly type: "message_acknowledged";
       readonly deliveryId: string;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { type LogEvent, bufferLines, createConsoleTelemetry } from "./log.ts";
+import { filterByLevel } from "./log-level.ts";
+import type { LogEvent } from "./log-event.ts";
+import { bufferLines, createConsoleTelemetry } from "./log.ts";
 
 const now = Date.UTC(2027, 0, 15, 8, 30, 5);
 const request: LogEvent = {
@@ -27,7 +29,7 @@ function linesOf(format: "pretty" | "json", ...events: LogEvent[]): string[] {
 describe("json", () => {
   test("a JSON line of a start begins with the event and the URL", () => {
     expect(linesOf("json", { type: "listening", url: "http://127.0.0.1:1" })).toEqual([
-      '{"event":"listening","url":"http://127.0.0.1:1","time":"2027-01-15T08:30:05.000Z"}\n',
+      '{"event":"listening","url":"http://127.0.0.1:1","level":"info","time":"2027-01-15T08:30:05.000Z"}\n',
     ]);
   });
 
@@ -40,6 +42,57 @@ describe("json", () => {
       cause: expect.stringMatching(/outer[^]*<- Error: inner/),
     });
   });
+});
+
+describe("levels", () => {
+  const events: readonly (readonly [LogEvent, string])[] = [
+    [request, "info"],
+    [{ ...request, status: 404, errorCode: "environment_not_found" }, "info"],
+    [{ ...request, status: 503, errorCode: "overloaded" }, "warn"],
+    [{ type: "internal_error", requestId: "r1", cause: null }, "error"],
+    [{ type: "upstream_failed", operation: "listEnvironments", reason: "timeout", cause: null }, "warn"],
+  ];
+
+  test.each(events)("%j has the level %s", (event, level) => {
+    expect(JSON.parse(linesOf("json", event)[0] ?? "")).toMatchObject({ event: event.type, level });
+  });
+
+  test("events below the level of the settings are left out", () => {
+    const written: string[] = [];
+    const log = filterByLevel("warn", (event) => void written.push(event.type));
+    for (const [event] of events) log(event);
+    expect(written).toEqual(["request", "internal_error", "upstream_failed"]);
+  });
+});
+
+test.each([
+  [200, "ok"],
+  [101, "ok"],
+  [429, "refused"],
+  [499, "gone"],
+  [500, "failed"],
+])("a request with status %i has the outcome %s", (status, outcome) => {
+  expect(JSON.parse(linesOf("json", { ...request, status })[0] ?? "")).toMatchObject({ status, outcome });
+});
+
+test("secrets that an error repeats are left out of both formats", () => {
+  const secrets = [
+    ["lek_abcdefghijkl_0123456789abcdef", "lek_abcdefghijkl_0123456789abcdef"],
+    ["Authorization: Bearer s3cr3t.token-value", "s3cr3t"],
+    ["valkey://user:hunter2@cache.example:6379/0 refused", "hunter2"],
+    ["token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "eyJhbGciOiJFUzI1NiJ9"],
+    ["GET /socket?token=topsecret&x=1", "topsecret"],
+    ["sk-let-1234567890abcdef is not valid", "1234567890abcdef"],
+  ] as const;
+  for (const [text, secret] of secrets) {
+    for (const cause of [text, new Error("outer", { cause: new Error(text) }), { message: text }]) {
+      for (const format of ["json", "pretty"] as const) {
+        const [line = ""] = linesOf(format, { type: "internal_error", requestId: "r1", cause });
+        expect(line).not.toContain(secret);
+        expect(line).toContain("***");
+      }
+    }
+  }
 });
 
 describe("pretty", () => {

@@ -1,41 +1,10 @@
 /** The log: what runtimes log, and how they write it, as JSON or as text for people. */
-import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
-import type { ReloadEvent } from "../config/reload.ts";
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import { redact } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
-import type { ProxyEvent } from "../telemetry.ts";
-import type { OtlpEvent } from "./otlp.ts";
-
-/** Everything a runtime logs. */
-export type LogEvent =
-  | ProxyEvent
-  | EnvironmentServerEvent
-  | ReloadEvent
-  | OtlpEvent
-  | { readonly type: "listening"; readonly url: string }
-  /** Requests were refused and connections closed in the last second, because there were too many. */
-  | {
-      readonly type: "overloaded";
-      readonly refusedRequests: number;
-      readonly closedConnections: number;
-      readonly inFlight: number;
-    }
-  | { readonly type: "admin_listening"; readonly url: string }
-  | { readonly type: "stopping"; readonly signal: string }
-  /** A check of `/readyz` fails, and works again. */
-  | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
-  | { readonly type: "readiness_recovered"; readonly check: string }
-  /** Retention dropped old records of the audit log. */
-  | { readonly type: "audit_records_dropped"; readonly records: number; readonly chains: number }
-  | { readonly type: "stopped" }
-  /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
-  | { readonly type: "short_pepper" }
-  /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
-  | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
-  /** The end of this process's audit log. Stored with the log, it proves that no earlier record was removed. */
-  | { readonly type: "audit_end"; readonly writer: string; readonly sequence: number; readonly hash: string };
+import { levelOf, outcomeOf } from "./log-level.ts";
+import type { LogEvent } from "./log-event.ts";
 
 /** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonTelemetry}. */
 export function createConsoleTelemetry(
@@ -59,13 +28,14 @@ export function createJsonTelemetry(write: (line: string) => void, now: () => nu
 /** Every request writes a line, so this avoids copies of the event. */
 function jsonLine(event: LogEvent, time: string): string {
   const logged = "cause" in event ? { ...event, cause: describeCause(event.cause) } : event;
+  const outcome = event.type === "request" ? `"outcome":"${outcomeOf(event.status)}",` : "";
   const text = JSON.stringify(logged);
   const start = '{"type":';
   if (!text.startsWith(start)) {
     const { type, ...members } = logged;
-    return JSON.stringify({ event: type, ...members, time });
+    return JSON.stringify({ event: type, ...members, level: levelOf(event), time });
   }
-  return `{"event":${text.slice(start.length, -1)},"time":"${time}"}`;
+  return `{"event":${text.slice(start.length, -1)},${outcome}"level":"${levelOf(event)}","time":"${time}"}`;
 }
 
 /** Formats times in ISO 8601. Equal times in a row are formatted once. */
@@ -117,9 +87,13 @@ function memberText([name, value]: readonly [string, unknown]): string[] {
   return [`${name} ${printable(String(value))}`];
 }
 
-/** Describes a failure with its chain of causes, for logs only. */
+/** Describes a failure with its chain of causes, for logs only. What looks like a secret is left out. */
 export function describeCause(cause: unknown): string | null {
   if (cause === null || cause === undefined) return null;
+  return redact(textOf(cause));
+}
+
+function textOf(cause: unknown): string {
   if (!(cause instanceof Error)) return typeof cause === "string" ? cause : JSON.stringify(cause);
   const parts = [cause.stack ?? String(cause)];
   for (let error = cause.cause; error instanceof Error && parts.length < 4; error = error.cause)

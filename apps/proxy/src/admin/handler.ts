@@ -20,13 +20,7 @@ import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 import { createDeviceOperations, type ListDevicesQuery } from "./devices.ts";
-import {
-  type AdminEndpoint,
-  type AdminExtension,
-  type AdminExtensionEndpoint,
-  keysPath,
-  type ListKeysQuery,
-} from "./endpoints.ts";
+import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
 import {
   type ChangeCondition,
   decideCreate,

@@ -2,11 +2,9 @@ import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { ApprovalsSchema } from "./approvals-schema.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
-import { shadowRules } from "../auth/shadow-rules.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
-import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type OtlpFile, type TenantFile } from "./file.ts";
-import { identityLabels } from "../metrics/settings.ts";
+import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./file.ts";
 import { RateLimitsSchema } from "./rate-limits-schema.ts";
 import { list, number, object, record, setting, text } from "./schema-helpers.ts";
 
@@ -117,27 +115,21 @@ const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({
   ),
 });
 
-const OtlpSchema: v.GenericSchema<unknown, OtlpFile> = object({
-  endpoint: v.exactOptional(
-    setting(
-      text(2_048),
-      "Base URL of an OTLP/HTTP receiver, such as http://127.0.0.1:4318. Default: nothing is pushed.",
-    ),
-  ),
-  intervalMs: v.exactOptional(
-    setting(number(1_000, 3_600_000), "Time between two pushes of metrics, in milliseconds. Default: 60000."),
-  ),
-  sampleRatio: v.exactOptional(
-    setting(
-      v.pipe(v.number(), v.minValue(0, "must be a number from 0 to 1"), v.maxValue(1, "must be a number from 0 to 1")),
-      "Share of the requests whose spans are pushed where the caller has not decided, from 0 to 1. Default: 0.",
-    ),
-  ),
-  serviceName: v.exactOptional(setting(text(128), "The `service.name` of the gateway. Default: letta-proxy.")),
-});
+/** A member of the file that can be absent. */
+type OptionalMember<Value> = v.ExactOptionalSchema<v.GenericSchema<unknown, Value>, undefined>;
 
-/** {@link ConfigFile}, strict: a misspelt setting is an error, never ignored. */
-export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
+/** `audit` of the file. */
+export const auditEntries: { readonly content: OptionalMember<boolean> } = {
+  content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),
+};
+
+/** Members that only a process has, see `process-schema.ts`. */
+type ProcessMember = "logLevel" | "shadow" | "metrics" | "otlp";
+
+/** The members of the file that every runtime has. */
+export const fileEntries: {
+  readonly [Name in Exclude<keyof ConfigFile, ProcessMember>]-?: OptionalMember<Exclude<ConfigFile[Name], undefined>>;
+} = {
   $schema: v.exactOptional(setting(v.string(), "For editors; not read.")),
   host: v.exactOptional(setting(text(), "Address to listen on. Default: 127.0.0.1.")),
   port: v.exactOptional(setting(number(0, 65_535), "Port to listen on; 0 lets the system choose. Default: 8787.")),
@@ -220,40 +212,19 @@ export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
       ),
     }),
   ),
-  shadow: v.exactOptional(
-    object({
-      keyIds: setting(
-        list(text(64), 1_000),
-        "Keys whose restrictions are logged and counted, and NOT enforced: they can do what their scopes allow.",
-      ),
-      rules: v.exactOptional(
-        setting(
-          list(oneOf(shadowRules), shadowRules.length),
-          "Only these: devices, agents, maxMode. Default: all three.",
-        ),
-      ),
-    }),
-  ),
-  metrics: v.exactOptional(
-    object({
-      enabled: v.exactOptional(
-        setting(v.boolean(), "Whether events are counted, and /metrics is served to scope admin. Default: true."),
-      ),
-      labels: v.exactOptional(
-        setting(
-          list(oneOf(identityLabels), identityLabels.length),
-          "Ids that become labels: tenant, key, device. Needs admin.port. Default: none.",
-        ),
-      ),
-    }),
-  ),
-  otlp: v.exactOptional(OtlpSchema),
-  audit: v.exactOptional(
-    object({
-      content: v.exactOptional(setting(v.boolean(), "Whether the audit log contains the messages. Default: false.")),
-      retentionDays: v.exactOptional(
-        setting(number(1, 36_500), "Days after which records of the audit log are dropped. Default: never."),
-      ),
-    }),
-  ),
-});
+  audit: v.exactOptional(object(auditEntries)),
+};
+
+const ignored = v.exactOptional(v.unknown());
+
+/**
+ * The file of a runtime that is no process, strict: a misspelt setting is an error. What only a process has is ignored, so that both can share a file.
+ */
+export const GatewayFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
+  ...fileEntries,
+  audit: v.exactOptional(object({ ...auditEntries, retentionDays: ignored })),
+  logLevel: ignored,
+  shadow: ignored,
+  metrics: ignored,
+  otlp: ignored,
+}) as v.GenericSchema<unknown, ConfigFile>;

@@ -17,6 +17,7 @@ export interface ConfigFile {
   dataDir?: string;
   maxOpenFiles?: number;
   log?: LogFormat;
+  logLevel?: LogLevel;
   upstream?: {
     /** Absent: the embedded environment server. */
     url?: string;
@@ -82,6 +83,12 @@ export interface AdminFile {
 
 /** Log format: text for people, or one JSON object per line. */
 export type LogFormat = "pretty" | "json";
+
+/** Levels of events in the log. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Every {@link LogLevel}, the lowest first. */
+export const logLevels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** Every {@link LogFormat}. */
 export const logFormats: readonly LogFormat[] = ["pretty", "json"];

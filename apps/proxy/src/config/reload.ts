@@ -121,6 +121,7 @@ const fixed = {
   dataDir: ({ dataDir }) => dataDir,
   maxOpenFiles: ({ maxOpenFiles }) => maxOpenFiles,
   log: ({ log }) => log,
+  logLevel: ({ logLevel }) => logLevel,
   "rateLimits.store": ({ rateLimits }) => rateLimits.store,
   "cache.enabled": ({ cache }) => cache !== null,
   "cache.store": ({ cache }) => cache?.store,
@@ -149,6 +150,7 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     dataDir: current.dataDir,
     maxOpenFiles: current.maxOpenFiles,
     log: current.log,
+    logLevel: current.logLevel,
     // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,
     valkeyUrl: current.valkeyUrl,

@@ -1,10 +1,9 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { describeIssues } from "@letta-environments/schema";
-import { safeParse } from "valibot";
 import { shadowRules } from "../auth/shadow-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import { ConfigFileSchema } from "./file-schema.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
+import { parseConfigFile } from "./parse-file.ts";
+import { ConfigFileSchema } from "./process-schema.ts";
 import { resolveAdmin } from "./resolve-auth.ts";
 import { resolveMetrics, resolveOtlp } from "./resolve-metrics.ts";
 import { resolveGatewaySettings } from "./resolve-gateway.ts";
@@ -31,7 +30,7 @@ interface Choice {
 
 /** Resolves the settings of a process: command line, then environment, then file, then defaults. */
 export function resolveSettings({ flags, environment, file }: SettingSources): ResolvedSettings {
-  const parsed = parseConfigFile(file);
+  const parsed = parseConfigFile(ConfigFileSchema, file);
   if (!parsed.ok) return parsed;
   const { config } = parsed;
   const problems: SettingProblem[] = [];
@@ -81,6 +80,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     maxOpenFiles: config.maxOpenFiles ?? null,
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
+    logLevel: config.logLevel ?? "debug",
     readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
@@ -123,18 +123,6 @@ function readValkeyUrl(text: string): Read<string> {
 function readLogFormat(text: string): Read<Settings["log"]> {
   const format = logFormats.find((known) => known === text);
   return format === undefined ? { ok: false, rule: "must be pretty or json" } : { ok: true, value: format };
-}
-
-/** Validates a parsed configuration file; `undefined` stands for no file. */
-export function parseConfigFile(
-  file: unknown,
-):
-  | { readonly ok: true; readonly config: ConfigFile }
-  | { readonly ok: false; readonly problems: readonly SettingProblem[] } {
-  const parsed = safeParse(ConfigFileSchema, file === undefined ? {} : file);
-  if (parsed.success) return { ok: true, config: parsed.output };
-  const issues = describeIssues(parsed.issues, "the configuration file");
-  return { ok: false, problems: issues.map(({ member, rule }) => ({ setting: member, rule })) };
 }
 
 /** Parses the public URL of the proxy: an http(s) origin with an optional path. The result has no trailing slash. */

@@ -6,7 +6,7 @@ import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { TenantSettings } from "../tenants/settings.ts";
 import type { UpstreamSettings } from "../upstream/settings.ts";
-import type { LogFormat } from "./file.ts";
+import type { LogFormat, LogLevel } from "./file.ts";
 import type { RateLimitSettings } from "../limits/settings.ts";
 
 /** The settings of every gateway, on any runtime, resolved and validated. */
@@ -42,6 +42,7 @@ export interface Settings extends GatewaySettings {
   /** Files and sockets that the process may have open; `null`: the limit of the process. */
   readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
+  readonly logLevel: LogLevel;
   /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
   readonly readinessDelayMs: number;
   /** `KEY_PEPPER`; `null`: the file in the data directory. */

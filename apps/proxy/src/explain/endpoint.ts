@@ -1,5 +1,5 @@
 /** `POST /admin/v1/explain`: what becomes of a request with a key, rule by rule, without sending anything. */
-import { jsonResponse, problemResponse } from "@letta-environments/schema";
+import { jsonResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { mayKnowKey } from "../admin/admission.ts";

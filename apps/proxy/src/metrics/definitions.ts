@@ -52,6 +52,7 @@ export type CountedMetric =
   | "rateLimitDecisions"
   | "degradedLimits"
   | "deliveries"
+  | "stepDurations"
   | "acknowledgements"
   | "socketCloses"
   | "streamEnds"
@@ -95,6 +96,11 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "deliveries",
     "Messages that were sent to devices of the embedded server, by outcome.",
     "outcome",
+  ),
+  stepDurations: duration(
+    "letta.gateway.step.duration",
+    "Duration of steps of requests, for one request in sixteen and those whose spans are exported or that get Server-Timing.",
+    "step",
   ),
   acknowledgements: duration(
     "letta.gateway.acknowledgement.duration",

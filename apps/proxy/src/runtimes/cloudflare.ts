@@ -5,7 +5,8 @@
 import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
-import { createJsonTelemetry, type LogEvent } from "../adapters/log.ts";
+import type { LogEvent } from "../adapters/log-event.ts";
+import { createJsonTelemetry } from "../adapters/log.ts";
 import { describeDocument } from "../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { createHostRoutes } from "../host/routes.ts";

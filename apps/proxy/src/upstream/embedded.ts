@@ -12,6 +12,7 @@ import {
   type Principal,
   type RegisterRequest,
 } from "@letta-environments/schema";
+import { parseTraceparent } from "../http/traceparent.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts } from "../ports.ts";
@@ -76,7 +77,8 @@ function operate(
   devicesFor: DevicesFor | null,
 ): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;
-  const context = { authority: request.authority, signal };
+  const traceId = parseTraceparent(request.header("traceparent"))?.traceId ?? null;
+  const context = { authority: request.authority, signal, traceId };
   const found = { ...context, ...(connection !== undefined && { connection }) };
   // A switch, since the compiler matches an operation to its input for a single operation only.
   switch (decoded.operation) {

@@ -11,6 +11,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { traceparentPattern } from "../http/traceparent.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
@@ -104,7 +105,7 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
 
 /** The caller's headers that are forwarded, with the values that are accepted. */
 const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [
-  ["traceparent", /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x21-\x7e]{1,128})?$/],
+  ["traceparent", traceparentPattern],
   ["tracestate", /^[\x20-\x7e]{1,512}$/],
   ["idempotency-key", /^[\x20-\x7e]{1,256}$/],
 ];

@@ -1,5 +1,5 @@
 import { toJsonSchema } from "@valibot/to-json-schema";
-import { ConfigFileSchema } from "../../src/config/file-schema.ts";
+import { ConfigFileSchema } from "../../src/config/process-schema.ts";
 
 /** The JSON Schema of `proxy.config.json`, made from the schema that the proxy itself checks with, as text of a file. */
 export function configJsonSchema(): string {

@@ -57,6 +57,7 @@ interface Send {
   readonly part: DeliveryPart;
   readonly principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "approvalPolicy">;
   readonly signal?: AbortSignal | undefined;
+  readonly traceId?: string | null | undefined;
 }
 
 /**
@@ -85,13 +86,13 @@ export async function sendMessage(
   const planned = planDelivery(body, request.idempotencyKey ?? null, context.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;
-  const { signal } = request;
+  const { signal, traceId } = request;
   // The connection's queue keeps the order of arrival while the connection is looked up.
   const begun = await context.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
     const found = await findPermitted(context, params.connectionId, principal, request);
     if (found.kind === "refused") return found;
     const { record } = found;
-    const send: Send = { context, record, scope: scopeOf(record, planned.plan), part, principal };
+    const send: Send = { context, record, scope: scopeOf(record, planned.plan), part, principal, traceId };
     return { kind: "begun", send, dispatch: await enqueue({ ...send, signal }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
@@ -179,7 +180,7 @@ async function conflictResponse(
 }
 
 async function dispatchNew(send: Send): Promise<Dispatch> {
-  const { context, record, scope, part, principal, signal } = send;
+  const { context, record, scope, part, principal, signal, traceId } = send;
   const { store, pending, hub, messages, approvals } = context;
   // A decision belongs to the turn that runs, whose mode stays.
   const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
@@ -232,7 +233,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   }
   pending.markSent(opened);
   messages.sent(delivery);
-  context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id });
+  context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
 }
 

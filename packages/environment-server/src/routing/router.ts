@@ -42,6 +42,8 @@ export interface DeviceCallContext {
   readonly connection?: ConnectionRecord | null;
   /** The `Idempotency-Key` of a send, of at most 256 characters. With another body, it is refused for 24 hours. */
   readonly idempotencyKey?: string | null;
+  /** The trace that the request belongs to (W3C Trace Context), for the events of a send; `null` or absent without one. */
+  readonly traceId?: string | null;
   /** Seconds of the preference `wait` of a send (RFC 7240); `null` or absent without it. */
   readonly waitSeconds?: number | null;
   /**

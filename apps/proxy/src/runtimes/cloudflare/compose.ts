@@ -15,7 +15,8 @@ import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/clou
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
-import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
+import { logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";

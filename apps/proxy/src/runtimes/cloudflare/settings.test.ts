@@ -48,7 +48,8 @@ test("settings that Workers cannot use are refused by name, without their values
 });
 
 test("settings that only a process uses are ignored, so that a Worker and a process can share a configuration", () => {
-  const PROXY_CONFIG = { host: "h", port: 1, publicUrl: "none", dataDir: "/d", log: "json" };
+  const observed = { logLevel: "warn", metrics: {}, otlp: {}, shadow: { keyIds: ["k"] }, audit: { retentionDays: 9 } };
+  const PROXY_CONFIG = { host: "h", port: 1, publicUrl: "none", dataDir: "/d", log: "json", ...observed };
   const resolved = resolveWorkerSettings({ ...good, PROXY_CONFIG, HOST: "h", PORT: "none", PUBLIC_URL: "none" });
   expect(resolved.ok).toBe(true);
   expect(resolved).not.toHaveProperty("settings.publicUrl");

@@ -5,7 +5,8 @@ import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-s
 import type { TenantObjectStub } from "../../adapters/cloudflare/tenant-calls.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
-import { parseConfigFile } from "../../config/resolve.ts";
+import { GatewayFileSchema } from "../../config/file-schema.ts";
+import { parseConfigFile } from "../../config/parse-file.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
@@ -37,7 +38,7 @@ export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>
   const environment = Object.fromEntries(
     Object.entries(bindings).flatMap(([name, value]) => (typeof value === "string" ? [[name, value]] : [])),
   );
-  const parsed = parseConfigFile(withDeadline(file));
+  const parsed = parseConfigFile(GatewayFileSchema, withDeadline(file));
   const keyPepper = environment["KEY_PEPPER"] ?? "";
   const operatorToken = environment["ADMIN_TOKEN"] || null;
   const problems = [...secretProblems(keyPepper, operatorToken)];

@@ -5,7 +5,8 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Hono } from "hono";
-import { createConsoleTelemetry, type LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
+import { createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { openExtensions } from "../../extensions.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";

@@ -1,6 +1,6 @@
 /** Drops old records of the audit log while the gateway runs, if the settings say so: after the start, and then once a day. */
 import { systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { OpenAudit } from "./audit.ts";
 

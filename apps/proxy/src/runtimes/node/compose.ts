@@ -9,7 +9,7 @@ import {
   systemClock,
 } from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { createHostGuard } from "../../admin/admission.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
@@ -20,6 +20,7 @@ import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { OpenExtensions } from "../../extensions.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
+import { bothWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
@@ -93,7 +94,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions.extensions,
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      wrapStep: settings.shadow === null ? undefined : createShadow(settings.shadow),
+      wrapStep: wrapSteps(settings, metrics),
       admin:
         keyStoreFor === null
           ? undefined
@@ -114,6 +115,14 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
     },
     (parts) => [...(metrics?.extensions ?? []), createExplainEndpoint(parts)],
   );
+}
+
+/** The observers around each step. What shadow mode lifts is lifted before a request is measured. */
+function wrapSteps({ shadow }: Settings, metrics: PipelineMetrics | null): WrapStep | undefined {
+  const observe = metrics?.wrapStep;
+  if (shadow === null) return observe;
+  const lift = createShadow(shadow);
+  return observe === undefined ? lift : bothWraps(observe, lift);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The resources that `/readyz` checks on Node, Bun and Deno: the disk, the keys, the audit log, and the devices and limits where they are stored here. */
 import { join } from "node:path";
 import { systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { auditFile, environmentsFile, keysFile, limitsFile } from "../../adapters/node/data-dir.ts";
 import { createDatabaseFileCheck, createDiskCheck } from "../../adapters/node/readiness-checks.ts";
 import type { Settings } from "../../config/settings.ts";

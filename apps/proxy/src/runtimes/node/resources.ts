@@ -9,7 +9,7 @@ import {
 } from "@letta-environments/environment-server";
 import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { auditDecision } from "../../audit/decisions.ts";
 import { auditModeSwitch } from "../../audit/mode-switches.ts";

@@ -5,7 +5,8 @@
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
 import { type Clock, createSteadyClock } from "@letta-environments/platform";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
-import { type LogEvent, logStoreEvents } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
+import { logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { limitsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";

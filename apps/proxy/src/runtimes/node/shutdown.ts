@@ -1,6 +1,6 @@
 /** Stops the process gracefully when it receives a signal. The order in which `stop` ends things is in `start.ts`. */
 import process from "node:process";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 
 /** The longest time for requests in flight after the first signal, in milliseconds. */
 const graceMs = 10_000;

@@ -4,11 +4,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
-import { bufferLines, createConsoleTelemetry, type LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
+import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
+import { filterByLevel } from "../../adapters/log-level.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
 import type { ParsedLine } from "../../commands/program.ts";
+import type { Settings } from "../../config/settings.ts";
 import { createAdmission } from "../../host/node/admission.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
 import { createHostRoutes } from "../../host/routes.ts";
@@ -28,7 +31,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   let settings = loadSettings(parsed);
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
   const metrics = composeMetrics(settings);
-  const log = withMetrics(createConsoleTelemetry(settings.log, output.write, systemClock.now), metrics);
+  const log = withMetrics(openLog(settings, output.write), metrics);
   process.once("exit", output.flush);
   // The gateway keeps running when nobody reads its log any more.
   process.stdout.on("error", () => undefined);
@@ -97,6 +100,11 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       await resources.close();
     },
   });
+}
+
+/** Opens the log that the settings describe. */
+function openLog({ log, logLevel }: Settings, write: (line: string) => void): (event: LogEvent) => void {
+  return filterByLevel(logLevel, createConsoleTelemetry(log, write, systemClock.now));
 }
 
 /** Returns a pipeline that passes each request to the one of the current settings. */

@@ -2,7 +2,7 @@
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "#upstream-pool";
-import type { LogEvent } from "../../adapters/log.ts";
+import type { LogEvent } from "../../adapters/log-event.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";

@@ -1,11 +1,12 @@
 /** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import type { LogEvent } from "../../../adapters/log.ts";
+import type { LogEvent } from "../../../adapters/log-event.ts";
 import { createOtlpPush } from "../../../adapters/otlp.ts";
 import type { AdminExtension } from "../../../admin/endpoints.ts";
 import type { Settings } from "../../../config/settings.ts";
-import { gauges, type MetricDefinition } from "../../../metrics/definitions.ts";
+import type { WrapStep } from "../../../lib/steps.ts";
+import { gauges, metrics, type MetricDefinition } from "../../../metrics/definitions.ts";
 import { createMetricsEndpoints, metricsEndpoints } from "../../../metrics/endpoints.ts";
 import { observeLimiter, observeUpstream } from "../../../metrics/observers.ts";
 import { type OtlpResource, toOtlpMetrics } from "../../../metrics/otlp.ts";
@@ -15,6 +16,7 @@ import { createMetricTable, type MetricReading } from "../../../metrics/table.ts
 import type { UpstreamFetch } from "../../../ports.ts";
 import type { RateLimiter } from "../../../rate-limit/limiter.ts";
 import { version } from "../../../version.ts";
+import { composeTracing, spanIntervalMs } from "./tracing.ts";
 
 /** The numbers of the embedded environment server that are read when somebody asks. */
 export interface EmbeddedCounts {
@@ -28,6 +30,8 @@ export interface EmbeddedCounts {
 /** What the pipeline uses of the metrics. */
 export interface PipelineMetrics {
   readonly extensions: readonly AdminExtension[];
+  /** Measures the steps of the pipeline. */
+  readonly wrapStep: WrapStep;
   observeLimiter(limiter: RateLimiter): RateLimiter;
   observeUpstream(fetchUpstream: UpstreamFetch): UpstreamFetch;
 }
@@ -48,7 +52,22 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const startedAt = systemClock.now();
   let readCounts: (() => EmbeddedCounts) | null = null;
   let cancel = (): void => undefined;
-  let push = (): Promise<void> => Promise.resolve();
+  let report = (_event: LogEvent): void => undefined;
+  const exporter =
+    otlp === null
+      ? null
+      : {
+          settings: otlp,
+          resource: resourceOf(otlp.serviceName),
+          push: createOtlpPush(otlp, globalThis.fetch, (event) => report(event)),
+        };
+  const tracing = composeTracing(exporter, (step, durationMs) =>
+    table.observe(table.series(metrics.stepDurations, [step]), durationMs / 1_000),
+  );
+  const push = async (): Promise<void> => {
+    if (exporter === null) return;
+    await exporter.push("metrics", toOtlpMetrics(read(), exporter.resource, startedAt, systemClock.now()));
+  };
   const record = createRecorder(table, {
     clock: systemClock,
     labels: new Set(settings.labels),
@@ -86,20 +105,20 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
       overview: () => ({ startedAt, buckets: history.buckets(sample()) }),
       hasIdentities: settings.labels.length > 0,
     }),
+    wrapStep: tracing.wrapStep,
     observeLimiter: (limiter) => observeLimiter(table, limiter),
     observeUpstream: (fetchUpstream) => observeUpstream(table, systemClock, fetchUpstream),
     begin(counts, log) {
       readCounts = counts;
+      report = log;
       repeat(overviewBucketMs, () => history.add(sample()));
       if (otlp === null) return;
-      const resource = resourceOf(otlp.serviceName);
-      const pushBody = createOtlpPush(otlp, globalThis.fetch, log);
-      push = () => pushBody("metrics", toOtlpMetrics(read(), resource, startedAt, systemClock.now()));
       repeat(otlp.intervalMs, () => void push());
+      repeat(spanIntervalMs, () => void tracing.flush());
     },
     async end() {
       cancel();
-      await push();
+      await Promise.all([push(), tracing.flush()]);
     },
   };
 }

@@ -1,0 +1,35 @@
+/** The events that runtimes log. */
+import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
+import type { ReloadEvent } from "../config/reload.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { ProxyEvent } from "../telemetry.ts";
+import type { OtlpEvent } from "./otlp.ts";
+
+/** Everything a runtime logs. */
+export type LogEvent =
+  | ProxyEvent
+  | EnvironmentServerEvent
+  | ReloadEvent
+  | OtlpEvent
+  | { readonly type: "listening"; readonly url: string }
+  /** Requests were refused and connections closed in the last second, because there were too many. */
+  | {
+      readonly type: "overloaded";
+      readonly refusedRequests: number;
+      readonly closedConnections: number;
+      readonly inFlight: number;
+    }
+  | { readonly type: "admin_listening"; readonly url: string }
+  | { readonly type: "stopping"; readonly signal: string }
+  /** A check of `/readyz` fails, and works again. */
+  | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
+  | { readonly type: "readiness_recovered"; readonly check: string }
+  /** Retention dropped old records of the audit log. */
+  | { readonly type: "audit_records_dropped"; readonly records: number; readonly chains: number }
+  | { readonly type: "stopped" }
+  /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
+  | { readonly type: "short_pepper" }
+  /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
+  | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
+  /** The end of this process's audit log. Stored with the log, it proves that no earlier record was removed. */
+  | { readonly type: "audit_end"; readonly writer: string; readonly sequence: number; readonly hash: string };

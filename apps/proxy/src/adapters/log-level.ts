@@ -1,0 +1,69 @@
+/** The level of each event, and the outcome of each request, in the log. */
+import type { LogLevel } from "../config/file.ts";
+import { logLevels } from "../config/file.ts";
+import type { LogEvent } from "./log-event.ts";
+
+/** Events about frames and details that matter only while somebody looks for a fault. */
+const debugEvents: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
+  "device_changed",
+  "frame_ignored",
+  "message_sent",
+]);
+
+/** Events after which something does not work as it should, and goes on. */
+const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
+  "agents_api_missing",
+  "cache_failed",
+  "configuration_refused",
+  "credential_file_failed",
+  "jwks_failed",
+  "jwks_key_refused",
+  "key_record_damaged",
+  "key_unsupported",
+  "otlp_failed",
+  "overloaded",
+  "pass_through_refused",
+  "rate_limits_degraded",
+  "short_pepper",
+  "upstream_failed",
+]);
+
+/** Events that somebody must look at. */
+const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
+  "audit_failed",
+  "idempotency_failed",
+  "internal_error",
+  "key_store_failed",
+  "not_configured",
+  "readiness_failed",
+  "request_failed",
+  "store_failed",
+  "upstream_down",
+]);
+
+/** Returns the level of an event. A request has that of its status: 5xx is a warning, because what failed has an event of its own. */
+export function levelOf(event: LogEvent): LogLevel {
+  if (event.type === "request") return event.status >= 500 ? "warn" : "info";
+  if (errors.has(event.type)) return "error";
+  if (warnings.has(event.type)) return "warn";
+  return debugEvents.has(event.type) ? "debug" : "info";
+}
+
+/** Returns a function that passes on events of a level or a higher one. */
+export function filterByLevel(level: LogLevel, log: (event: LogEvent) => void): (event: LogEvent) => void {
+  const least = logLevels.indexOf(level);
+  if (least === 0) return log;
+  return (event) => {
+    if (logLevels.indexOf(levelOf(event)) >= least) log(event);
+  };
+}
+
+/** How a request ended. `gone`: its caller had disconnected. */
+export type RequestOutcome = "ok" | "refused" | "failed" | "gone";
+
+/** Returns the outcome for a status. */
+export function outcomeOf(status: number): RequestOutcome {
+  if (status === 499) return "gone";
+  if (status >= 500) return "failed";
+  return status >= 400 ? "refused" : "ok";
+}

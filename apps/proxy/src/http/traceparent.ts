@@ -1,0 +1,28 @@
+/** The header `traceparent` (W3C Trace Context): which trace a request belongs to, and whether its spans are recorded. */
+
+/** A valid `traceparent`. An all-zero id and the version `ff` are invalid (section 3.2.2). */
+export const traceparentPattern: RegExp =
+  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[\x21-\x7e]{1,128})?$/;
+
+/** A trace, and the span of the caller in it. */
+export interface TraceParent {
+  /** 32 hex digits. */
+  readonly traceId: string;
+  /** 16 hex digits. */
+  readonly spanId: string;
+  /** Whether the caller records its spans. */
+  readonly isSampled: boolean;
+}
+
+/** Parses the header; `null` for a missing or invalid one, as if it were not there. */
+export function parseTraceparent(header: string | null): TraceParent | null {
+  const match = header === null ? null : traceparentPattern.exec(header);
+  if (match === null) return null;
+  const [, traceId = "", spanId = "", flags = ""] = match;
+  return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & 1) === 1 };
+}
+
+/** Formats the header for a call within a trace. */
+export function formatTraceparent({ traceId, spanId, isSampled }: TraceParent): string {
+  return `00-${traceId}-${spanId}-${isSampled ? "01" : "00"}`;
+}

@@ -1,0 +1,22 @@
+/**
+ * Leaves out of a text what looks like a secret. Events carry none, but the messages of other programs' errors, such as a driver's, may repeat what they
+ * were given.
+ */
+
+const secrets: readonly (readonly [RegExp, string])[] = [
+  // Gateway keys, and keys of the vendor.
+  [/\blek_\w+/gi, "lek_***"],
+  [/\bsk-[\w-]{8,}/g, "sk-***"],
+  // JWTs (RFC 7519), whole or cut off.
+  [/\beyJ[\w-]+(?:\.[\w-]*)*/g, "eyJ***"],
+  [/\b(bearer|basic)\s+[\w.~+/=-]+/gi, "$1 ***"],
+  // The user of a URL.
+  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, "$1***@"],
+  // Tickets and tokens in a query.
+  [/([?&](?:token|ticket|key|secret|password)=)[^&\s"']+/gi, "$1***"],
+];
+
+/** Returns a text without what looks like a secret. */
+export function redact(text: string): string {
+  return secrets.reduce((rest, [pattern, replacement]) => rest.replace(pattern, replacement), text);
+}

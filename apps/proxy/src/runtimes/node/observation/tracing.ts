@@ -1,0 +1,41 @@
+/** Composes the observer of requests: steps for the metrics, and spans for an OpenTelemetry receiver. */
+import { randomBytes } from "node:crypto";
+import { random, systemClock } from "@letta-environments/platform/node";
+import type { PushOtlp } from "../../../adapters/otlp.ts";
+import type { WrapStep } from "../../../lib/steps.ts";
+import type { OtlpResource } from "../../../metrics/otlp.ts";
+import type { OtlpSettings } from "../../../metrics/settings.ts";
+import { createObserver } from "../../../tracing/observer.ts";
+import { createSpanBuffer, toOtlpSpans } from "../../../tracing/spans.ts";
+
+/** How long spans wait for a push, in milliseconds. */
+export const spanIntervalMs = 5_000;
+
+/** The observer of a process. */
+export interface ProcessTracing {
+  readonly wrapStep: WrapStep;
+  /** Pushes the spans that wait. */
+  flush(): Promise<void>;
+}
+
+/** Composes the observer. Without `otlp` it measures steps only. */
+export function composeTracing(
+  otlp: { readonly settings: OtlpSettings; readonly resource: OtlpResource; readonly push: PushOtlp } | null,
+  onStep: (step: string, durationMs: number) => void,
+): ProcessTracing {
+  const buffer = createSpanBuffer();
+  return {
+    wrapStep: createObserver({
+      clock: systemClock,
+      random,
+      randomHex: (bytes) => randomBytes(bytes).toString("hex"),
+      sampleRatio: otlp?.settings.sampleRatio ?? null,
+      onStep,
+      onSpans: buffer.add,
+    }),
+    async flush() {
+      const spans = buffer.take();
+      if (otlp !== null && spans.length > 0) await otlp.push("traces", toOtlpSpans(spans, otlp.resource));
+    },
+  };
+}

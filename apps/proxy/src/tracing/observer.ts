@@ -1,0 +1,222 @@
+/**
+ * Observes requests in the pipeline: measures steps for `Server-Timing` and metrics, and collects the spans of sampled requests. A request
+ * is measured if its key has the scope `details`, if its spans are exported, or if it is one in sixteen; others cost a comparison.
+ *
+ * Only authenticated callers decide whether their spans are exported, so that nobody without a key can fill the receiver.
+ */
+import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { Clock } from "@letta-environments/platform";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
+import { mapMaybe, type MaybePromise, type WrapStep } from "../lib/steps.ts";
+import type { RequestTrace } from "../request-trace.ts";
+import type { Span } from "./spans.ts";
+
+/** Steps that are measured, by the names that metrics, spans and `Server-Timing` show. */
+const measuredSteps: Readonly<Record<string, StepName>> = {
+  "take from the rate limits": "rate_limit",
+  "validate query and body": "validate",
+  "read through the cache": "cache",
+};
+
+/** The name of a measured step. `cache` contains the `upstream` of a miss. */
+export type StepName = "authenticate" | "rate_limit" | "validate" | "cache" | "upstream";
+
+/** One request in this number is measured for metrics. */
+const measuredShare = 16;
+
+/** The ports of an observer. */
+export interface ObserverPorts {
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly random: () => number;
+  /** Returns random bytes in hex, for ids of traces and spans. */
+  readonly randomHex: (bytes: number) => string;
+  /** The share of requests whose spans are exported if the caller has not decided; `null`: no spans are exported. */
+  readonly sampleRatio: number | null;
+  readonly onStep: (step: string, durationMs: number) => void;
+  readonly onSpans: (spans: readonly Span[]) => void;
+}
+
+/** The members of an exchange that are read here. */
+interface ObservedExchange {
+  readonly request: GatewayRequest;
+  readonly trace: RequestTrace;
+}
+
+interface PreparedCall {
+  readonly call: { readonly fetch: (signal?: AbortSignal) => Promise<PlainResponse> };
+}
+
+/** Creates a wrapper of the pipeline's steps. */
+export function createObserver(ports: ObserverPorts): WrapStep {
+  let count = 0;
+
+  function begin(principal: Principal, { request, trace }: ObservedExchange): GatewayRequest {
+    count = (count + 1) % measuredShare;
+    const parent = parseTraceparent(request.header("traceparent"));
+    const { sampleRatio } = ports;
+    const isSampled = sampleRatio !== null && (parent === null ? ports.random() < sampleRatio : parent.isSampled);
+    const showsTiming = principal.scopes.has("details");
+    if (parent === null && !isSampled && !showsTiming && count !== 0) return request;
+    const isMeasured = isSampled || showsTiming || count === 0;
+    const traceId = parent?.traceId ?? (isSampled ? ports.randomHex(16) : null);
+    const spanId = isSampled ? ports.randomHex(8) : null;
+    trace.observation = createObservation(ports, {
+      trace,
+      request,
+      traceId,
+      spanId,
+      parentId: parent?.spanId ?? null,
+      isMeasured,
+      showsTiming,
+    });
+    trace.observation.record("authenticate", trace.startedAt);
+    if (traceId === null || spanId === null) return request;
+    // The upstream continues the trace from the gateway's own span.
+    return withHeader(request, "traceparent", formatTraceparent({ traceId, spanId, isSampled }));
+  }
+
+  return (name, run) => {
+    if (name === "authenticate") {
+      return (exchange) =>
+        mapMaybe(run(exchange), (added) => {
+          if (added === null || !("principal" in added)) return added;
+          // Every exchange began with a request and its trace.
+          const observed = exchange as ObservedExchange;
+          const request = begin(added.principal as Principal, observed);
+          return request === observed.request ? added : { ...added, request };
+        });
+    }
+    if (name === "prepare the upstream call") {
+      return (exchange) => {
+        const { observation } = (exchange as ObservedExchange).trace;
+        const prepared = run(exchange);
+        if (observation === null || prepared instanceof Promise || prepared === null) return prepared;
+        const { call } = prepared as PreparedCall;
+        return {
+          call: { ...call, fetch: (signal?: AbortSignal) => observation.measure("upstream", () => call.fetch(signal)) },
+        };
+      };
+    }
+    const step = measuredSteps[name];
+    if (step === undefined) return run;
+    return (exchange) => {
+      const { observation } = (exchange as ObservedExchange).trace;
+      return observation === null ? run(exchange) : observation.measure(step, () => run(exchange));
+    };
+  };
+}
+
+interface Observed {
+  readonly trace: RequestTrace;
+  readonly request: GatewayRequest;
+  readonly traceId: string | null;
+  /** `null` if its spans are not exported. */
+  readonly spanId: string | null;
+  readonly parentId: string | null;
+  readonly isMeasured: boolean;
+  readonly showsTiming: boolean;
+}
+
+function createObservation(ports: ObserverPorts, observed: Observed): NonNullable<RequestTrace["observation"]> {
+  const { clock } = ports;
+  const { trace, traceId, isMeasured, showsTiming } = observed;
+  const steps: MeasuredStep[] = [];
+
+  function record(name: string, startedAt: number): void {
+    if (isMeasured) steps.push({ name, startedAt, endedAt: clock.monotonic() });
+  }
+
+  return {
+    traceId,
+    record,
+    measure<Result>(name: string, run: () => MaybePromise<Result>): MaybePromise<Result> {
+      const startedAt = clock.monotonic();
+      const result = run();
+      if (!(result instanceof Promise)) {
+        record(name, startedAt);
+        return result;
+      }
+      return result.finally(() => record(name, startedAt));
+    },
+    finish(response) {
+      const endedAt = clock.monotonic();
+      for (const { name, startedAt, endedAt: end } of steps) ports.onStep(name, end - startedAt);
+      if (observed.spanId !== null) ports.onSpans(toSpans(ports, observed, response, steps, endedAt));
+      if (!showsTiming) return response;
+      const timing = serverTiming(steps, endedAt - trace.startedAt);
+      return { ...response, headers: { ...response.headers, "server-timing": timing } };
+    },
+  };
+}
+
+interface MeasuredStep {
+  readonly name: string;
+  /** Monotonic milliseconds. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+/** The value of `Server-Timing`: each step with its duration in milliseconds, and the total. */
+function serverTiming(steps: readonly MeasuredStep[], totalMs: number): string {
+  const durations = steps.map(({ name, startedAt, endedAt }) => [name, endedAt - startedAt] as const);
+  return [...durations, ["total", totalMs] as const].map(([name, ms]) => `${name};dur=${ms.toFixed(3)}`).join(", ");
+}
+
+function toSpans(
+  { clock, randomHex }: ObserverPorts,
+  { trace, request, traceId, spanId, parentId }: Observed,
+  { status }: PlainResponse,
+  steps: readonly MeasuredStep[],
+  endedAt: number,
+): readonly Span[] {
+  if (traceId === null || spanId === null) return [];
+  // Steps are measured in monotonic time, and spans need wall time.
+  const offsetMs = clock.now() - endedAt;
+  const isError = status >= 500;
+  const server: Span = {
+    traceId,
+    spanId,
+    parentId,
+    kind: "server",
+    name: `${request.method} ${trace.operation ?? "unknown"}`,
+    startedAt: trace.startedAt + offsetMs,
+    endedAt: endedAt + offsetMs,
+    attributes: {
+      "http.request.method": request.method,
+      "http.response.status_code": status,
+      "letta.operation": trace.operation ?? "unknown",
+      "letta.request_id": trace.requestId,
+      ...(trace.cacheOutcome !== null && { "letta.cache": trace.cacheOutcome }),
+    },
+    isError,
+  };
+  const children = steps.map(({ name, startedAt, endedAt: end }): Span => ({
+    traceId,
+    spanId: randomHex(8),
+    parentId: spanId,
+    kind: name === "upstream" ? "client" : "internal",
+    name,
+    startedAt: startedAt + offsetMs,
+    endedAt: end + offsetMs,
+    attributes: {},
+    isError: name === "upstream" && isError,
+  }));
+  return [server, ...children];
+}
+
+/** The same request with another value of a header. */
+function withHeader(request: GatewayRequest, name: string, value: string): GatewayRequest {
+  return {
+    method: request.method,
+    path: request.path,
+    query: request.query,
+    header: (wanted) => (wanted === name ? value : request.header(wanted)),
+    readBody: (limitBytes) => request.readBody(limitBytes),
+    get signal() {
+      return request.signal;
+    },
+    authority: request.authority,
+    clientAddress: request.clientAddress,
+  };
+}
