@@ -54,6 +54,7 @@ export const folderOrder = new Map([
       "config/",
       "metrics/",
       "admin/",
+      "console/",
       "audit/",
       "cache/",
       "upstream/",

@@ -21,6 +21,8 @@ import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/u
 export interface Features {
   readonly authenticate: AuthenticateRequest;
   readonly admitKey: CallerAuthenticator["admitKey"];
+  /** Accepts gateway keys alone. */
+  readonly authenticateKey: AuthenticateRequest;
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
@@ -86,6 +88,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   return {
     authenticate,
     admitKey: callers.admitKey,
+    authenticateKey,
     limits,
     cors,
     upstream,

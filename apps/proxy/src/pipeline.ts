@@ -17,6 +17,7 @@ import type { AdminGuard } from "./admin/admission.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
+import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { type GatewayRequest, ignoreForwardedHeaders } from "./http/gateway-request.ts";
@@ -84,11 +85,15 @@ export function createPipeline(
   const { cors, sends, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
-  function route(received: Received): MaybePromise<PlainResponse> {
+  const sessions = services.consoleSessions ?? null;
+
+  function route(incoming: Received): MaybePromise<PlainResponse> {
+    const received = sessions === null ? incoming : { ...incoming, request: sessions.accept(incoming.request) };
     const { request } = received;
     if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
     const preflight = cors.preflight(request);
     if (preflight !== null) return preflight;
+    if (request.path === sessionPath && sessions !== null) return sessions.handle(incoming, features);
     return request.path === rateLimitPath ? rateLimit(received) : api(received);
   }
 

@@ -8,6 +8,7 @@ import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
+import type { ConsoleSessions } from "./console/sessions.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { WrapStep } from "./lib/steps.ts";
@@ -35,6 +36,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
   readonly wrapStep?: WrapStep | undefined;
+  /** Sessions of the web console; absent or `null` where it is not served. */
+  readonly consoleSessions?: ConsoleSessions | null;
   /** Services for the administration; absent where keys and devices are not administered over HTTP. */
   readonly admin?: AdminServices | undefined;
 }

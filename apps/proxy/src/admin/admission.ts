@@ -10,7 +10,7 @@ import { parseKeyId } from "../keys/key-format.ts";
 import { insufficientScope, invalidKey } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { credentialOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
+import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
 import type { RateLimitResult } from "../limits/response.ts";
@@ -161,10 +161,10 @@ async function readKeyAuthority(
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
   if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
-  const { expiresAt, isReplaced } = verified;
+  const { expiresAt, isReplaced, isSession } = verified;
   if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
-  return { kind: "granted", authority: { kind: "key", record, endsAt: expiresAt, isReplaced } };
+  return { kind: "granted", authority: { kind: "key", record, endsAt: isSession ? endOf(record) : expiresAt, isReplaced } };
 }
 
 const fromWebPage: PlainResponse = problemResponse("invalid_request", {

@@ -86,8 +86,14 @@ export function describeKeyChange({ before, after }: KeyChange): {
 function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean): KeyAct {
   if (before === null) return "created";
   if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
-  if (hasNewSecret) return "rotated";
+  if (hasNewSecret && after.secrets[0]?.use !== "session") return "rotated";
+  const sessions = sessionsOf(after) - sessionsOf(before);
+  if (sessions !== 0) return sessions > 0 ? "signed_in" : "signed_out";
   if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
   if (before.disabledAt !== null && after.disabledAt === null) return "enabled";
   return "updated";
+}
+
+function sessionsOf({ secrets }: KeyRecord): number {
+  return secrets.filter(({ use }) => use === "session").length;
 }

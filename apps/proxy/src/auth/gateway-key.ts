@@ -113,8 +113,10 @@ export interface VerifiedKey {
   readonly principal: GatewayPrincipal;
   /** Epoch milliseconds; `null`: it does not expire. */
   readonly expiresAt: number | null;
-  /** Whether the presented secret was replaced by a rotation and is valid for the overlap only. */
+  /** Whether the presented secret is not the present one of the key: replaced by a rotation, or that of a session. */
   readonly isReplaced: boolean;
+  /** Whether the presented secret is that of a session, which ends before the key. */
+  readonly isSession: boolean;
 }
 
 /** The result of {@link verifyKey}. */
@@ -132,7 +134,8 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   const presented = digests.hmacSha256(pepper.secret, key);
   const secret = record.secrets
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
-    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id)?.candidate;
+    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id && candidate.use !== "link")
+    ?.candidate;
   return secret === undefined ? { kind: "invalid", reason: "key_secret_unknown" } : verifySecret(record, secret);
 }
 
@@ -146,7 +149,8 @@ export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerificat
     kind: "valid",
     principal: principalOf(record, credentialIdOf(secret)),
     expiresAt: earlier(endOf(record), secret.expiresAt),
-    isReplaced: secret !== record.secrets[0],
+    isReplaced: secret !== record.secrets[0] || secret.use === "session",
+    isSession: secret.use === "session",
   };
 }
 

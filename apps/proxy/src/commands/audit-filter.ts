@@ -41,6 +41,8 @@ export const actions: readonly string[] = [
   "disabled",
   "enabled",
   "revoked",
+  "signed_in",
+  "signed_out",
   "released",
   "removed",
   "labelled",

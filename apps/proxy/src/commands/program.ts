@@ -9,6 +9,7 @@ import {
 } from "@letta-environments/command-line";
 import { ceilingModes, scopes } from "@letta-environments/schema";
 import { actions, events, outcomes } from "./audit-filter.ts";
+import { linkScopes } from "./console-link.ts";
 import { clearableOptions } from "./key-options.ts";
 
 /** Names of the commands. */
@@ -27,6 +28,7 @@ export type CommandName =
   | "devices release"
   | "devices remove"
   | "devices invite"
+  | "console link"
   | "config check"
   | "audit list"
   | "audit verify"
@@ -130,6 +132,11 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       { name: "port", value: "PORT", text: "the port to listen on, 0 for a free one (default 8787)" },
       { name: "public-url", value: "URL", text: "where devices and clients reach the gateway" },
       { name: "log", value: "FORMAT", text: "pretty (default) or json", choices: ["pretty", "json"] },
+      {
+        name: "console",
+        value: null,
+        text: "serve the web console at /console (default on loopback with the pretty log)",
+      },
       ...storage,
     ],
   },
@@ -239,6 +246,21 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     ],
   },
   {
+    name: "console link",
+    summary: "Print a link that signs in to the web console, once, within ten minutes.",
+    operands: [],
+    options: [
+      { name: "scope", value: "SCOPE", text: `one of ${scopes.join(", ")}`, isRepeatable: true, choices: scopes },
+      { name: "gateway", value: "URL", text: "where the browser reaches the gateway (default: the public URL)" },
+      { ...deviceTenant, text: "the tenant of the session (default 'default')" },
+      ...storage,
+    ],
+    notes: [
+      `Without --scope the session has the scopes ${linkScopes.join(", ")}. It ends after twelve hours.`,
+      "The link is a key of its own: 'letta-proxy keys list' shows it, and 'letta-proxy keys revoke ID' ends its session.",
+    ],
+  },
+  {
     name: "config check",
     summary: "Check the configuration without starting.",
     operands: [],
@@ -340,6 +362,7 @@ export const program: ProgramDefinition<CommandName> = {
   groups: {
     keys: "Create, list, change and revoke gateway keys.",
     devices: "Invite, list, release and remove devices.",
+    console: "Sign in to the web console.",
     config: "Check the configuration.",
     audit: "Read, verify and prune the audit log.",
   },

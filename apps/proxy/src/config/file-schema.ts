@@ -170,6 +170,16 @@ export const fileEntries: {
     setting(ApprovalsSchema, "What decides on requests of devices for permission to use a tool when nobody does."),
   ),
   admin: v.exactOptional(AdminSchema),
+  console: v.exactOptional(
+    object({
+      enabled: v.exactOptional(
+        setting(
+          v.boolean(),
+          "Whether the web console is served at /console. Default: on loopback with the pretty log.",
+        ),
+      ),
+    }),
+  ),
   cors: v.exactOptional(
     object({
       origins: setting(

@@ -30,6 +30,7 @@ export interface ConfigFile {
   auth?: { jwt?: JwtFile; passThrough?: boolean };
   tenants?: Record<string, TenantFile>;
   approvals?: ApprovalsFile;
+  console?: { enabled?: boolean };
   cors?: { origins: string[] };
   audit?: { content?: boolean; retentionDays?: number };
   admin?: AdminFile;

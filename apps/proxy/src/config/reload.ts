@@ -122,6 +122,7 @@ const fixed = {
   maxOpenFiles: ({ maxOpenFiles }) => maxOpenFiles,
   log: ({ log }) => log,
   logLevel: ({ logLevel }) => logLevel,
+  "console.enabled": (settings) => settings.console,
   "rateLimits.store": ({ rateLimits }) => rateLimits.store,
   "cache.enabled": ({ cache }) => cache !== null,
   "cache.store": ({ cache }) => cache?.store,
@@ -151,6 +152,7 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
     maxOpenFiles: current.maxOpenFiles,
     log: current.log,
     logLevel: current.logLevel,
+    console: current.console,
     // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,
     valkeyUrl: current.valkeyUrl,

@@ -68,9 +68,11 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
 
+  const host = check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1");
+  const log = check(choose("log", null, "log", config.log), readLogFormat, "pretty");
   const settings: Settings = {
     ...gateway.settings,
-    host: check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1"),
+    host,
     port: check(choose("port", "PORT", "port", config.port?.toString()), readPort, 8787),
     publicUrl: check<string | null>(
       choose("public-url", "PUBLIC_URL", "publicUrl", config.publicUrl),
@@ -79,8 +81,9 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     ),
     maxOpenFiles: config.maxOpenFiles ?? null,
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
-    log: check(choose("log", null, "log", config.log), readLogFormat, "pretty"),
     logLevel: config.logLevel ?? "debug",
+    log,
+    console: "console" in flags || (config.console?.enabled ?? (log === "pretty" && isLoopback(host))),
     readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
@@ -95,6 +98,11 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
 
 function resolveShadow({ keyIds, rules = [...shadowRules] }: NonNullable<ConfigFile["shadow"]>): Settings["shadow"] {
   return { keyIds: new Set(keyIds), rules: new Set(rules) };
+}
+
+/** Whether only this machine reaches an address. */
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/.test(host);
 }
 
 /** Long enough for a probe that is just being sent. A load balancer needs some of its own intervals. */

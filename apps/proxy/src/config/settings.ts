@@ -43,6 +43,8 @@ export interface Settings extends GatewaySettings {
   readonly maxOpenFiles: number | null;
   readonly log: LogFormat;
   readonly logLevel: LogLevel;
+  /** Whether the web console is served at `/console`. */
+  readonly console: boolean;
   /** How long requests are accepted after SIGTERM while `/readyz` is 503, in milliseconds. */
   readonly readinessDelayMs: number;
   /** `KEY_PEPPER`; `null`: the file in the data directory. */

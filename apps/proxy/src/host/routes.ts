@@ -15,13 +15,14 @@ import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { type ConsoleRouteOptions, createConsoleRoutes } from "./console-routes.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";
 
 /** A route outside the API. It never calls the upstream. */
 export interface HostRoute {
   readonly path: string;
-  /** `none`: everyone may call it, without a key. */
-  readonly authentication: "none";
+  /** `none`: everyone may call it, without a key. `pipeline`: the pipeline authenticates. */
+  readonly authentication: "none" | "pipeline";
   readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
 }
 
@@ -34,6 +35,8 @@ export interface HostRouteOptions {
   readonly readReadiness?: ReadReadiness;
   /** The API description for `/openapi.json`; absent where it is not served. */
   readonly openApi?: OpenApiSource;
+  /** The web console; absent where it is not served. */
+  readonly console?: ConsoleRouteOptions;
 }
 
 /** Creates the routes that a host serves. */
@@ -42,6 +45,7 @@ export function createHostRoutes({
   isDraining,
   readReadiness = () => Promise.resolve([]),
   openApi,
+  console: consoleOptions,
 }: HostRouteOptions): readonly HostRoute[] {
   const route = (path: string, respond: HostRoute["respond"]): HostRoute => ({
     path,
@@ -64,6 +68,7 @@ export function createHostRoutes({
     ...(openApi === undefined
       ? []
       : [route(openApiPath, (request) => describeApi(request.method, request.header("if-none-match"), openApi))]),
+    ...(consoleOptions === undefined ? [] : createConsoleRoutes(consoleOptions, randomId)),
   ];
 }
 

@@ -183,13 +183,18 @@ export type KeyState = "active" | "disabled" | "expired" | "revoked" | "unsuppor
 
 /** The members that decide the {@link KeyState} of a key. A gateway of an older version shows no `requires`. */
 export type KeyStateMembers = Pick<KeyRecord, "revokedAt" | "expiresAt" | "disabledAt"> &
-  Partial<Pick<KeyRecord, "requires" | "invite">>;
+  Partial<Pick<KeyRecord, "requires" | "invite">> & {
+    readonly secrets?: readonly { readonly expiresAt: number | null }[];
+  };
 
 /** Returns the {@link KeyState} of a key. A permanent end takes precedence over what can be undone. */
 export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (record.revokedAt !== null) return "revoked";
   const endsAt = endOf({ expiresAt: record.expiresAt, invite: record.invite ?? null });
   if (endsAt !== null && nowMs >= endsAt) return "expired";
+  // The key of a sign-in link has secrets that end, and no other.
+  const { secrets = [] } = record;
+  if (secrets.length > 0 && secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt)) return "expired";
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }

@@ -73,6 +73,11 @@ export interface KeySecret {
   readonly pepperId: string;
   readonly createdAt: number;
   readonly expiresAt: number | null;
+  /**
+   * `link`: the secret of a sign-in link, which authenticates nothing and is exchanged once for a session. `session`: the secret of a
+   * web page that has signed in. Absent: an ordinary secret.
+   */
+  readonly use?: "link" | "session";
 }
 
 /** The optional members of a key, with the values that restrict and describe nothing. */
@@ -131,12 +136,16 @@ const setModeFeature = "set-mode";
 /** The feature of a key with a policy for requests for permission: an older version would let them wait. */
 const approvalPolicyFeature = "approval-policy";
 
+/** The feature of a key with the secret of a sign-in link: an older version would take that secret for an ordinary one. */
+const linkFeature = "sign-in-link";
+
 /** Features that this version can enforce, for {@link KeyRecord.requires}. */
 const supportedFeatures: ReadonlySet<string> = new Set([
   deviceTagsFeature,
   setModeFeature,
   inviteFeature,
   approvalPolicyFeature,
+  linkFeature,
 ]);
 
 /** Returns what a key decides on requests for permission when nobody does; `null` without a policy. */
@@ -156,6 +165,7 @@ export function withRequirements(record: KeyRecord): KeyRecord {
     ...(record.setMode === null ? [] : [setModeFeature]),
     ...(approvalPolicyOfKey(record) === null ? [] : [approvalPolicyFeature]),
     ...(isUnused(record) ? [inviteFeature] : []),
+    ...(record.secrets.some(({ use }) => use === "link") ? [linkFeature] : []),
   ];
   return requires.join() === record.requires.join() ? record : { ...record, requires };
 }
@@ -250,7 +260,13 @@ const KeyRecordSchema = v.looseObject({
   revokedAt: EndSchema,
   disabledAt: v.exactOptional(EndSchema, null),
   secrets: v.array(
-    v.looseObject({ digest: v.string(), pepperId: v.string(), createdAt: TimeSchema, expiresAt: EndSchema }),
+    v.looseObject({
+      digest: v.string(),
+      pepperId: v.string(),
+      createdAt: TimeSchema,
+      expiresAt: EndSchema,
+      use: v.exactOptional(v.picklist(["link", "session"])),
+    }),
   ),
 });
 

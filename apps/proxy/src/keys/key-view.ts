@@ -66,6 +66,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     disabledAt: record.disabledAt,
     state: keyState(record, nowMs),
     lastUsedAt,
-    secrets: record.secrets.map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+    // Those of sessions and sign-in links are not the key's own.
+    secrets: record.secrets.filter(({ use }) => use === undefined).map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
   };
 }

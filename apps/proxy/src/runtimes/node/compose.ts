@@ -15,6 +15,8 @@ import type { AuditLog } from "../../audit/log.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createShadow } from "../../auth/shadow.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
+import { deviceVersion } from "../../commands/invitation.ts";
+import { type ConsoleSessions, createConsoleSessions } from "../../console/sessions.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { OpenExtensions } from "../../extensions.ts";
@@ -93,6 +95,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions.extensions,
+      consoleSessions: composeSessions(settings, resources),
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       wrapStep: wrapSteps(settings, metrics),
       admin:
@@ -123,6 +126,22 @@ function wrapSteps({ shadow }: Settings, metrics: PipelineMetrics | null): WrapS
   if (shadow === null) return observe;
   const lift = createShadow(shadow);
   return observe === undefined ? lift : bothWraps(observe, lift);
+}
+
+/** The sessions of the web console; `null` where it is not served. */
+function composeSessions(settings: Settings, resources: GatewayResources): ConsoleSessions | null {
+  const { keyStore, keyStoreFor, deviceSockets } = resources;
+  if (!settings.console || keyStoreFor === null) return null;
+  return createConsoleSessions(
+    { clock: systemClock, digests, keyStore, keyStoreFor, pepper: resources.keys.pepper, randomBytes },
+    {
+      publicUrl: settings.publicUrl,
+      version,
+      servesDevices: deviceSockets !== null,
+      isAdministered: settings.admin === null,
+      deviceVersion,
+    },
+  );
 }
 
 /**

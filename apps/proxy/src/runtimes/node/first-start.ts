@@ -5,8 +5,10 @@
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
+import { formatConsoleLink, linkRequest } from "../../commands/console-link.ts";
 import { createKey } from "../../keys/key-lifecycle.ts";
-import type { KeyStoreFor } from "../../ports.ts";
+import { createLink } from "../../keys/sign-in.ts";
+import type { KeyStoreFor, Pepper } from "../../ports.ts";
 import { nodeKeyMint, type OpenKeys } from "./keys.ts";
 
 /** A gateway that has just started. */
@@ -15,6 +17,8 @@ export interface StartedGateway {
   /** Whether devices connect to it. */
   readonly servesDevices: boolean;
   readonly dataDir: string;
+  /** Whether it serves the web console. */
+  readonly hasConsole: boolean;
 }
 
 /** Prints the next steps. If there are no keys, it first creates one for clients and one for devices, and shows them, once. */
@@ -35,7 +39,15 @@ export async function printNextSteps(
   };
   const clientKey = await create("first caller", ["list", "read", "send"]);
   const deviceKey = gateway.servesDevices ? await create("first device", ["connect"]) : null;
-  process.stdout.write(firstStartText(gateway, clientKey, deviceKey));
+  const link = gateway.hasConsole ? await createConsoleLink(keyStoreFor, pepper) : null;
+  process.stdout.write(firstStartText(gateway, clientKey, deviceKey, link));
+}
+
+/** Creates the key of a one-time link to the console, and returns its secret. */
+async function createConsoleLink(keyStoreFor: KeyStoreFor, pepper: Pepper): Promise<string> {
+  const { key, record } = createLink(linkRequest("default"), systemClock.now(), nodeKeyMint(pepper));
+  await keyStoreFor({ kind: "start" }).create(record);
+  return key;
 }
 
 // Without pnpm, which is not on the PATH of a user who started the gateway through npx.
@@ -46,7 +58,7 @@ const proxyCommand = "node scripts/letta-proxy.mjs";
 /** The agent of a device that was started with `pnpm device`. */
 const demoAgentId = "agent-local-demo";
 
-function firstStartText({ url }: StartedGateway, clientKey: string, deviceKey: string | null): string {
+function firstStartText({ url }: StartedGateway, clientKey: string, deviceKey: string | null, link: string | null): string {
   const withKey = (key: string, command: string): string => `  LETTA_BASE_URL=${url} LETTA_API_KEY=${key} ${command}`;
   return lines([
     "",
@@ -63,10 +75,11 @@ function firstStartText({ url }: StartedGateway, clientKey: string, deviceKey: s
     "Send a message to the device:",
     withKey(clientKey, `${clientCommand} send demo --agent ${demoAgentId} "ping"`),
     "",
+    ...(link === null ? [] : ["Open the console in a browser (once, within ten minutes):", `  ${formatConsoleLink(url, link)}`, ""]),
   ]);
 }
 
-function laterStartText({ dataDir }: StartedGateway): string {
+function laterStartText({ dataDir, hasConsole }: StartedGateway): string {
   const suffix = dataDir === ".data" ? "" : ` --data-dir ${quoted(dataDir)}`;
   return lines([
     "",
@@ -78,6 +91,7 @@ function laterStartText({ dataDir }: StartedGateway): string {
     "Create a key:",
     `  ${proxyCommand} keys create --name NAME --scope list --scope read --scope send${suffix}`,
     "",
+    ...(hasConsole ? ["Sign in to the console in a browser:", `  ${proxyCommand} console link${suffix}`, ""] : []),
   ]);
 }
 

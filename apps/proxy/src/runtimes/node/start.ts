@@ -3,6 +3,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
+import { createConsoleFiles } from "../../adapters/node/console-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
@@ -47,6 +48,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     isDraining: () => isDraining,
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
+    ...(settings.console && { console: { handle: pipeline.handle, readFile: createConsoleFiles() } }),
   });
 
   const { admin } = settings;
@@ -70,6 +72,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       url: settings.publicUrl ?? listener.url,
       servesDevices: deviceSockets !== null,
       dataDir: settings.dataDir,
+      hasConsole: settings.console,
     });
   }
   changes.begin(

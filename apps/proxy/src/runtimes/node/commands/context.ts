@@ -6,7 +6,7 @@ import type { ShownKey } from "../../../keys/key-view.ts";
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { userInfo } from "node:os";
 import process from "node:process";
-import { choosePaint, type Paint, printable } from "@letta-environments/command-line";
+import { choosePaint, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { loadSettings } from "../settings.ts";
@@ -34,6 +34,20 @@ export function createContext(parsed: ParsedLine): CommandContext {
     width: isTerminal ? process.stdout.columns : null,
     paint: choosePaint(isTerminal, (name) => process.env[name]),
   };
+}
+
+/** Where devices and browsers reach the gateway: `--gateway`, else `--url`, else what the settings say. */
+export function readGatewayUrl(context: CommandContext): string {
+  const given = context.option("gateway") ?? context.option("url");
+  if (given === undefined) {
+    const { publicUrl, host, port } = context.settings();
+    // Every address of the machine is also reached by its loopback address.
+    const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
+    return publicUrl ?? `http://${local}:${port}`;
+  }
+  const url = URL.parse(given);
+  if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");
+  return given.replace(/\/+$/, "");
 }
 
 /** The actor that the audit log records for changes by this process. */

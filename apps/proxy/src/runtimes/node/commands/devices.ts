@@ -1,9 +1,9 @@
 /** The commands for devices. They do the same to the devices of this machine's gateway and, with `--url`, to those of a gateway elsewhere. */
-import { CommandError, formatJson, misuse } from "@letta-environments/command-line";
+import { CommandError, formatJson } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
 import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
-import { type CommandContext, type DeviceCommands, print } from "./context.ts";
+import { type CommandContext, type DeviceCommands, print, readGatewayUrl } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
 import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteDevices } from "./remote-devices.ts";
@@ -49,20 +49,6 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   }
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
   print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);
-}
-
-/** Where a new device reaches the gateway. */
-function readGatewayUrl(context: CommandContext): string {
-  const given = context.option("gateway") ?? context.option("url");
-  if (given === undefined) {
-    const { publicUrl, host, port } = context.settings();
-    // Every address of the machine is also reached by its loopback address.
-    const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
-    return publicUrl ?? `http://${local}:${port}`;
-  }
-  const url = URL.parse(given);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");
-  return given.replace(/\/+$/, "");
 }
 
 function administer(context: CommandContext): DeviceCommands {

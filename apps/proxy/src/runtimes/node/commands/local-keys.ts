@@ -4,9 +4,10 @@ import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
 import { AuditUnavailableError } from "../../../audit/store.ts";
 import { keyState, patchKey, revokeKey, rotateKey, scopesRule } from "../../../keys/key-lifecycle.ts";
-import { createKey, mintSecret } from "../../../keys/key-lifecycle.ts";
+import { createKey, type KeyRequest, mintSecret } from "../../../keys/key-lifecycle.ts";
 import { KeyRecordDamagedError } from "../../../keys/key-record.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
+import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { findCredentialConflicts } from "../../../tenants/credentials.ts";
@@ -71,6 +72,16 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         return key;
       }),
   };
+}
+
+/** Creates the key of a sign-in link in the store that the settings of a command name, and resolves with its secret. */
+export function createLocalLink(context: CommandContext, request: KeyRequest): Promise<string> {
+  return withAuditedKeys(context.settings(), async ({ keyStore, pepper }) => {
+    const { key, record } = createLink(request, systemClock.now(), nodeKeyMint(pepper));
+    refuseSharing(context.settings(), await keyStore.list(), record);
+    await keyStore.create(record);
+    return key;
+  });
 }
 
 /** A key that would make the next start fail, because its tenant would share an upstream credential, is not created. */

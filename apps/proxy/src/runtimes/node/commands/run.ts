@@ -8,6 +8,7 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkConfigCommand } from "./config.ts";
+import { consoleLinkCommand } from "./console.ts";
 import { type CommandContext, createContext, print } from "./context.ts";
 import {
   inviteDeviceCommand,
@@ -42,6 +43,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   "devices release": releaseDeviceCommand,
   "devices remove": removeDeviceCommand,
   "devices invite": inviteDeviceCommand,
+  "console link": consoleLinkCommand,
   "config check": checkConfigCommand,
   "audit list": listAuditCommand,
   "audit verify": verifyAuditCommand,

@@ -1,0 +1,60 @@
+/** What the page needs of the browser besides the document: time, storage and the address. */
+
+/** Current time in epoch milliseconds. */
+export function now(): number {
+  return Date.now();
+}
+
+/** A random id for a message. */
+export function randomId(): string {
+  return crypto.randomUUID();
+}
+
+/** Calls a function again and again until the returned function is called. */
+export function every(intervalMs: number, run: () => void): () => void {
+  const timer = globalThis.setInterval(run, intervalMs);
+  return () => clearInterval(timer);
+}
+
+/** Reads a value that {@link store} has stored in this browser; `null` if there is none, or storage is forbidden. */
+export function stored(name: string): unknown {
+  try {
+    return JSON.parse(localStorage.getItem(`letta-console:${name}`) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** Stores a value in this browser. Never a key or a message. */
+export function store(name: string, value: unknown): void {
+  try {
+    localStorage.setItem(`letta-console:${name}`, JSON.stringify(value));
+  } catch {
+    // Storage is forbidden or full: the page works without.
+  }
+}
+
+/** The base URL of the gateway: the page is at `/console/` below it. */
+export function gatewayUrl(): string {
+  return new URL("..", location.href.split("#")[0]).href.replace(/\/$/, "");
+}
+
+/** The fragment of the address without `#`. */
+export function readFragment(): string {
+  return location.hash.slice(1);
+}
+
+/** Replaces the fragment without a new entry in the history. */
+export function replaceFragment(fragment: string): void {
+  history.replaceState(null, "", fragment === "" ? location.pathname : `#${fragment}`);
+}
+
+/** Changes the fragment, so that "back" returns to the last one. */
+export function pushFragment(fragment: string): void {
+  location.hash = fragment;
+}
+
+/** Calls a function when the user changes the fragment. */
+export function onFragment(run: () => void): void {
+  addEventListener("hashchange", run);
+}

@@ -1,0 +1,45 @@
+/** The entry of the console: signs in with the link of the address, or with the cookie, and draws the page. */
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { readFragment, replaceFragment } from "./adapters/browser.ts";
+import { followApprovals } from "./state/approvals.ts";
+import { connection } from "./state/api.ts";
+import { follow } from "./state/environments.ts";
+import { resume, session, signIn } from "./state/session.ts";
+import { App } from "./views/app.tsx";
+import { confirmLink } from "./views/confirm-link.tsx";
+
+const root = document.getElementById("root") ?? document.body;
+
+/** Takes the secret of a sign-in link out of the address, before anything else can read or keep it. */
+function takeLink(): string | null {
+  const fragment = readFragment();
+  if (!fragment.startsWith("link=")) return null;
+  replaceFragment("");
+  return fragment.slice("link=".length);
+}
+
+async function start(): Promise<void> {
+  const link = takeLink();
+  render(<App linkRefusal={null} />, root);
+  await resume();
+  let refusal: string | null = null;
+  if (link !== null) {
+    const signedIn = session.value;
+    // Somebody may have made this link so that you work in a session of theirs.
+    const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
+    if (isWanted) refusal = await signIn({ link });
+    if (refusal !== null && signedIn.kind === "signed_in") session.value = { kind: "signed_out", reason: null };
+  }
+  render(<App linkRefusal={refusal} />, root);
+  followApprovals();
+  effect(() => {
+    if (session.value.kind !== "signed_in") return undefined;
+    const ended = new AbortController();
+    connection.value = "connecting";
+    void follow(ended.signal);
+    return () => ended.abort();
+  });
+}
+
+void start();

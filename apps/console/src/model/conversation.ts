@@ -1,0 +1,155 @@
+/**
+ * A conversation for people, from the events of a device: messages, texts of the agent, tool calls, errors. What a device writes is never
+ * trusted: only known members of the right type are used, and views show texts as texts.
+ */
+import type { MessageStatus, StreamedEvent } from "@letta-environments/client";
+
+/** A tool call of a turn. */
+export interface ToolCall {
+  readonly kind: "tool";
+  readonly key: string;
+  readonly tool: string;
+  /** JSON of the arguments, which may still be incomplete. */
+  readonly input: string;
+  readonly result: string;
+  readonly state: "called" | "running" | "done" | "failed";
+}
+
+/** An entry of a conversation. */
+export type Entry =
+  | { readonly kind: "sent"; readonly key: string; readonly text: string; readonly status: MessageStatus | null }
+  | { readonly kind: "text" | "reasoning"; readonly key: string; readonly text: string }
+  | ToolCall
+  | { readonly kind: "error" | "notice" | "gap"; readonly key: string; readonly text: string };
+
+/** Entries that are kept; the oldest are dropped. */
+const maxEntries = 1_000;
+/** The longest text of an entry, in characters. */
+const maxText = 200_000;
+
+/** Adds a message that this page has sent. */
+export function addSent(entries: readonly Entry[], messageId: string, text: string): readonly Entry[] {
+  return limited([...entries, { kind: "sent", key: `sent ${messageId}`, text, status: null }]);
+}
+
+/** Adds an event of the device to its conversation. */
+export function addEvent(entries: readonly Entry[], event: StreamedEvent): readonly Entry[] {
+  if (event.type === "message") return addStatus(entries, event.message);
+  if (event.type === "gap") return limited([...entries, { kind: "gap", key: event.id, text: gapText(event.reason) }]);
+  if (event.type !== "output" || event.subagentId !== undefined) return entries;
+  return addDelta(entries, event.delta, event.id);
+}
+
+function addStatus(entries: readonly Entry[], status: MessageStatus): readonly Entry[] {
+  const key = `sent ${status.clientMessageId}`;
+  if (!entries.some((entry) => entry.key === key)) {
+    return limited([...entries, { kind: "sent", key, text: "", status }]);
+  }
+  return entries.map((entry) => (entry.kind === "sent" && entry.key === key ? { ...entry, status } : entry));
+}
+
+function addDelta(
+  entries: readonly Entry[],
+  delta: Readonly<Record<string, unknown>>,
+  eventId: string,
+): readonly Entry[] {
+  const id = textOf(delta["id"]) || eventId;
+  switch (delta["message_type"]) {
+    case "assistant_message":
+      return addText(entries, "text", `text ${id}`, contentOf(delta["content"]));
+    case "reasoning_message":
+      return addText(entries, "reasoning", `reasoning ${id}`, textOf(delta["reasoning"]) || contentOf(delta["content"]));
+    case "approval_request_message":
+    case "tool_call_message": {
+      let next = entries;
+      for (const call of [delta["tool_call"], delta["tool_calls"]].flat()) {
+        if (!isObject(call)) continue;
+        next = changeTool(next, textOf(call["tool_call_id"]), (present) => ({
+          ...present,
+          tool: present.tool || textOf(call["name"]),
+          input: (present.input + textOf(call["arguments"])).slice(0, maxText),
+        }));
+      }
+      return next;
+    }
+    case "client_tool_start":
+      return changeTool(entries, textOf(delta["tool_call_id"]), (present) => ({
+        ...present,
+        tool: textOf(delta["tool_name"]) || present.tool,
+        input: textOf(delta["tool_args"]) || present.input,
+        state: "running",
+      }));
+    case "client_tool_end":
+      return changeTool(entries, textOf(delta["tool_call_id"]), (present) => ({
+        ...present,
+        state: delta["status"] === "error" ? "failed" : "done",
+      }));
+    case "tool_return_message":
+      return changeTool(entries, textOf(delta["tool_call_id"]), (present) => ({
+        ...present,
+        result: contentOf(delta["tool_return"]).slice(0, maxText),
+        state: delta["status"] === "error" ? "failed" : "done",
+      }));
+    case "loop_error":
+      return limited([
+        ...entries,
+        { kind: "error", key: `error ${eventId}`, text: textOf(delta["message"]) || "The turn failed." },
+      ]);
+    case "status":
+    case "retry": {
+      const text = textOf(delta["message"]);
+      return text === "" ? entries : limited([...entries, { kind: "notice", key: `notice ${eventId}`, text }]);
+    }
+    default:
+      return entries;
+  }
+}
+
+function addText(entries: readonly Entry[], kind: "text" | "reasoning", key: string, text: string): readonly Entry[] {
+  if (text === "") return entries;
+  const last = entries.findLastIndex((entry) => entry.key === key);
+  if (last === -1) return limited([...entries, { kind, key, text }]);
+  return entries.map((entry, index) =>
+    index === last && entry.kind === kind ? { ...entry, text: (entry.text + text).slice(0, maxText) } : entry,
+  );
+}
+
+function changeTool(
+  entries: readonly Entry[],
+  id: string,
+  change: (present: ToolCall) => ToolCall,
+): readonly Entry[] {
+  if (id === "") return entries;
+  const key = `tool ${id}`;
+  const isKnown = entries.some((entry) => entry.key === key);
+  if (!isKnown) {
+    return limited([...entries, change({ kind: "tool", key, tool: "", input: "", result: "", state: "called" })]);
+  }
+  return entries.map((entry) => (entry.kind === "tool" && entry.key === key ? change(entry) : entry));
+}
+
+function limited(entries: readonly Entry[]): readonly Entry[] {
+  return entries.length > maxEntries ? entries.slice(-maxEntries) : entries;
+}
+
+/** Messages of a conversation with their outcome, the newest first. */
+export function historyOf(entries: readonly Entry[]): readonly Extract<Entry, { kind: "sent" }>[] {
+  return entries.filter((entry) => entry.kind === "sent").toReversed();
+}
+
+function gapText(reason: string): string {
+  return reason === "output_expired" ? "Earlier output is not kept any more." : "Some events are missing here.";
+}
+
+function contentOf(content: unknown): string {
+  if (!Array.isArray(content)) return textOf(content);
+  return content.map((part: unknown) => (isObject(part) ? textOf(part["text"]) : "")).join("");
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,63 @@
+/** Which devices the list shows, and in which order, by the parameters of the address. */
+import type { Environment } from "@letta-environments/client";
+import { isFree } from "./mode.ts";
+
+/** The parameters of the list, as the address has them. */
+export type DeviceFilter = Readonly<Record<string, string>>;
+
+/** The order of the list: a column, descending with `-` in front. */
+export const sortColumns = ["name", "mode", "version", "seen", "approvals"] as const;
+
+/** Returns the devices that a filter selects, in its order. */
+export function selectDevices(all: readonly Environment[], filter: DeviceFilter): readonly Environment[] {
+  const words = (filter["q"] ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const selected = all.filter((device) => {
+    if (filter["status"] === "online" && device.connectionId === null) return false;
+    if (filter["status"] === "offline" && device.connectionId !== null) return false;
+    if (filter["status"] === "waiting" && (device.pendingApprovals ?? 0) === 0) return false;
+    if (filter["tag"] !== undefined && !(device.tags ?? []).includes(filter["tag"])) return false;
+    if (filter["mode"] === "unrestricted" && !isFree(device.currentMode)) return false;
+    const text = searchText(device);
+    return words.every((word) => text.includes(word));
+  });
+  return selected.toSorted(comparison(filter["sort"] ?? "name"));
+}
+
+/** The name of a device for people. */
+export function nameOf({ displayName, connectionName, deviceId }: Environment): string {
+  return displayName ?? (connectionName || deviceId);
+}
+
+/** Every tag of the devices, in ascending order. */
+export function tagsOf(all: readonly Environment[]): readonly string[] {
+  return [...new Set(all.flatMap(({ tags = [] }) => tags))].toSorted();
+}
+
+function searchText(device: Environment): string {
+  const { metadata = {}, tags = [] } = device;
+  const { workingDirectory = "", gitBranch = "", lettaCodeVersion = "" } = metadata;
+  const texts = [nameOf(device), device.connectionName, device.deviceId, workingDirectory, gitBranch, lettaCodeVersion];
+  return [...texts, ...tags].join("\n").toLowerCase();
+}
+
+function comparison(sort: string): (left: Environment, right: Environment) => number {
+  const isDescending = sort.startsWith("-");
+  const read = readers[sort.replace(/^-/, "")] ?? nameOf;
+  return (left, right) => {
+    const order = compare(read(left), read(right)) || compare(nameOf(left), nameOf(right)) || compare(left.id, right.id);
+    return isDescending ? -order : order;
+  };
+}
+
+const readers: Readonly<Record<string, (device: Environment) => string | number>> = {
+  name: nameOf,
+  mode: ({ currentMode }) => currentMode ?? "",
+  version: ({ metadata }) => (metadata?.lettaCodeVersion ?? "").replace(/\d+/g, (digits) => digits.padStart(6, "0")),
+  seen: ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY),
+  approvals: ({ pendingApprovals = 0 }) => -pendingApprovals,
+};
+
+function compare(left: string | number, right: string | number): number {
+  if (typeof left === "string" && typeof right === "string") return left.localeCompare(right, "en", { numeric: true });
+  return Number(left) - Number(right) || 0;
+}

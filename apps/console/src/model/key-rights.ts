@@ -1,0 +1,70 @@
+/** What a key may do, in words. */
+import { modeText } from "./mode.ts";
+
+/** The members of a key that the console reads, as the administration shows them. */
+export interface ShownKey {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly tenant: string;
+  readonly scopes: readonly string[];
+  readonly deviceIds: readonly string[] | null;
+  readonly connectionNames: readonly string[] | null;
+  readonly deviceTags: readonly string[] | null;
+  readonly agentIds: readonly string[] | null;
+  readonly maxMode: string | null;
+  readonly setMode: string | null;
+  readonly shared: boolean;
+  readonly invite: { readonly expiresAt: number; readonly usedAt: number | null } | null;
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly state: "active" | "disabled" | "expired" | "revoked" | "unsupported";
+  readonly lastUsedAt: number | null;
+}
+
+/** What each scope allows. */
+export const scopeText: Readonly<Record<string, string>> = {
+  list: "list devices",
+  read: "read devices and messages",
+  send: "send messages",
+  approve: "decide on approvals",
+  view: "see what turns say",
+  control: "stop turns and change modes",
+  files: "use files of devices",
+  terminal: "open terminals",
+  manage: "use other commands of devices",
+  connect: "connect devices",
+  details: "see hidden details",
+  admin: "administer keys and devices",
+};
+
+/** The scopes that the form offers, in display order. */
+export const offeredScopes: readonly string[] = Object.keys(scopeText);
+
+/** Describes what a key may do, as one sentence. */
+export function describeRights(key: ShownKey): string {
+  if (key.invite !== null && key.invite.usedAt === null) return "May connect one new device.";
+  const may = key.scopes.map((scope) => scopeText[scope] ?? scope);
+  if (may.length === 0) return "May do nothing.";
+  return `May ${joinWords(may)}${onDevices(key)}.${restrictions(key)}`;
+}
+
+function onDevices({ deviceIds, connectionNames, deviceTags }: ShownKey): string {
+  const names = [...(deviceIds ?? []), ...(connectionNames ?? [])];
+  const restricted = deviceIds !== null || connectionNames !== null;
+  const devices = restricted ? (names.length === 0 ? ", on no device" : `, on ${joinWords(names)}`) : "";
+  return deviceTags === null ? devices : `${devices}, with the tag ${deviceTags.join(" or ")}`;
+}
+
+function restrictions({ agentIds, maxMode, setMode }: ShownKey): string {
+  const rules = [
+    ...(agentIds === null ? [] : [`Only to ${joinWords(agentIds)}.`]),
+    ...(maxMode === null ? [] : [`Only in mode ${modeText(maxMode)} or stricter.`]),
+    ...(setMode === null ? [] : [`Switches to mode ${modeText(setMode)} first.`]),
+  ];
+  return rules.map((rule) => ` ${rule}`).join("");
+}
+
+function joinWords(words: readonly string[]): string {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+}

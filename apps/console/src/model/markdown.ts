@@ -1,0 +1,159 @@
+/**
+ * Markdown of agents as a tree: paragraphs, headings, lists, quotes, code, tables, and emphasis, code and links within them. It is a part
+ * of CommonMark that models write, without HTML: markup in the text stays text. Views make elements of the tree, never of strings.
+ */
+
+/** A piece of a line. */
+export type Inline =
+  | { readonly kind: "text" | "code"; readonly text: string }
+  | { readonly kind: "strong" | "em" | "del"; readonly children: readonly Inline[] }
+  | { readonly kind: "link"; readonly address: string; readonly children: readonly Inline[] };
+
+/** A block. */
+export type Block =
+  | { readonly kind: "paragraph"; readonly children: readonly Inline[] }
+  | { readonly kind: "heading"; readonly level: number; readonly children: readonly Inline[] }
+  | { readonly kind: "code"; readonly text: string }
+  | { readonly kind: "quote"; readonly blocks: readonly Block[] }
+  | { readonly kind: "list"; readonly start: number | null; readonly items: readonly (readonly Block[])[] }
+  | { readonly kind: "table"; readonly head: readonly (readonly Inline[])[]; readonly rows: readonly (readonly (readonly Inline[])[])[] }
+  | { readonly kind: "rule" };
+
+/** Quotes and lists within each other beyond this depth are paragraphs. */
+const maxDepth = 8;
+const fence = /^ {0,3}(```+|~~~+)/;
+const heading = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
+const rule = /^ {0,3}(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,})$/;
+const quote = /^ {0,3}> ?/;
+const item = /^( {0,3})([-*+]|\d{1,9}[.)])(\s+|$)/;
+const tableRule = /^ {0,3}\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+
+/** Reads a text as blocks. */
+export function parseMarkdown(text: string): readonly Block[] {
+  return parseBlocks(text.replaceAll("\r\n", "\n").split("\n"), 0);
+}
+
+function parseBlocks(lines: readonly string[], depth: number): readonly Block[] {
+  const blocks: Block[] = [];
+  let index = 0;
+  while (index < lines.length) {
+    const [block, length] = parseBlock(lines, index, depth);
+    if (block !== null) blocks.push(block);
+    index += length;
+  }
+  return blocks;
+}
+
+/** Returns the block that begins at a line, and its number of lines; `null` for an empty line. */
+function parseBlock(lines: readonly string[], index: number, depth: number): readonly [Block | null, number] {
+  const line = lines[index] ?? "";
+  if (line.trim() === "") return [null, 1];
+  const opening = fence.exec(line)?.[1];
+  if (opening !== undefined) return parseFence(lines, index, opening);
+  const title = heading.exec(line);
+  if (title !== null) return [{ kind: "heading", level: title[1]?.length ?? 1, children: parseInline(title[2] ?? "") }, 1];
+  if (rule.test(line)) return [{ kind: "rule" }, 1];
+  if (depth < maxDepth && quote.test(line)) return parseQuote(lines, index, depth);
+  if (depth < maxDepth && item.test(line)) return parseList(lines, index, depth);
+  if (line.includes("|") && tableRule.test(lines[index + 1] ?? "")) return parseTable(lines, index);
+  const length = countWhile(lines, index + 1, (next) => next.trim() !== "" && !beginsBlock(next)) + 1;
+  const text = lines.slice(index, index + length).map((each) => each.trim()).join("\n");
+  return [{ kind: "paragraph", children: parseInline(text) }, length];
+}
+
+function beginsBlock(line: string): boolean {
+  return fence.test(line) || heading.test(line) || quote.test(line) || item.test(line) || rule.test(line);
+}
+
+function parseFence(lines: readonly string[], index: number, opening: string): readonly [Block, number] {
+  const length = countWhile(lines, index + 1, (line) => !line.trim().startsWith(opening));
+  const text = lines.slice(index + 1, index + 1 + length).join("\n");
+  // A fence that is still being written has no end yet.
+  return [{ kind: "code", text }, length + 2];
+}
+
+function parseQuote(lines: readonly string[], index: number, depth: number): readonly [Block, number] {
+  const length = countWhile(lines, index, (line) => quote.test(line));
+  const inner = lines.slice(index, index + length).map((line) => line.replace(quote, ""));
+  return [{ kind: "quote", blocks: parseBlocks(inner, depth + 1) }, length];
+}
+
+function parseList(lines: readonly string[], index: number, depth: number): readonly [Block, number] {
+  const isOrdered = (line: string): boolean => /\d/.test(item.exec(line)?.[2] ?? "");
+  const ordered = isOrdered(lines[index] ?? "");
+  const items: string[][] = [];
+  let end = index;
+  let indent = 0;
+  for (; end < lines.length; end++) {
+    const line = lines[end] ?? "";
+    const marker = item.exec(line);
+    if (marker !== null && (items.length === 0 || (marker[1] ?? "").length < indent)) {
+      if (isOrdered(line) !== ordered || rule.test(line)) break;
+      indent = Math.min(marker[0].length, (marker[1] ?? "").length + (marker[2] ?? "").length + 1);
+      items.push([line.slice(marker[0].length)]);
+    } else if (line.trim() === "") {
+      // An empty line ends the list unless an item goes on behind it.
+      const next = lines[end + 1] ?? "";
+      if (!/^\s{2,}\S/.test(next) && item.exec(next) === null) break;
+      items.at(-1)?.push("");
+    } else if (/^\s/.test(line)) items.at(-1)?.push(line.slice(Math.min(indent, line.length - line.trimStart().length)));
+    else if (beginsBlock(line)) break;
+    else items.at(-1)?.push(line);
+  }
+  const start = ordered ? Number.parseInt(item.exec(lines[index] ?? "")?.[2] ?? "1", 10) : null;
+  return [{ kind: "list", start, items: items.map((inner) => parseBlocks(inner, depth + 1)) }, Math.max(1, end - index)];
+}
+
+function parseTable(lines: readonly string[], index: number): readonly [Block, number] {
+  const length = countWhile(lines, index + 2, (line) => line.includes("|"));
+  const head = cellsOf(lines[index] ?? "");
+  const rows = lines.slice(index + 2, index + 2 + length).map(cellsOf);
+  return [{ kind: "table", head, rows }, length + 2];
+}
+
+function cellsOf(line: string): readonly (readonly Inline[])[] {
+  const inner = line.trim().replace(/^\|/, "").replace(/\|$/, "");
+  return inner.split("|").map((cell) => parseInline(cell.trim()));
+}
+
+function countWhile(lines: readonly string[], from: number, test: (line: string) => boolean): number {
+  let index = from;
+  while (index < lines.length && test(lines[index] ?? "")) index++;
+  return index - from;
+}
+
+/** The earliest of these begins the next piece. Each part is bounded, so that hostile texts take linear time. */
+const piece =
+  /\\([\\`*_{}[\]()#+.!~|>-])|(`{1,4})(?!`)([^\n]{1,2000}?)(?<!`)\2(?!`)|!?\[([^\][\n]{0,500})\]\(([^()\s]{1,2000})(?:\s+"[^"\n]{0,500}")?\)|\*\*(?=\S)([^\n]{1,1000}?)(?<=\S)\*\*|(?<![\w*])[*_](?=[^\s*_])([^\n*_]{1,1000}?)(?<=\S)[*_](?![\w*])|~~(?=\S)([^\n~]{1,1000}?)~~|(https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]])/;
+
+function parseInline(text: string): readonly Inline[] {
+  const pieces: Inline[] = [];
+  let rest = text;
+  for (let match = piece.exec(rest); match !== null; match = piece.exec(rest)) {
+    if (match.index > 0) pieces.push({ kind: "text", text: rest.slice(0, match.index) });
+    const [all, escaped, , code, label, address, strong, em, del, url] = match;
+    if (escaped !== undefined) pieces.push({ kind: "text", text: escaped });
+    else if (code !== undefined) pieces.push({ kind: "code", text: code.trim() });
+    else if (address !== undefined) pieces.push(linkOf(address, label === undefined || label === "" ? address : label, all));
+    else if (strong !== undefined) pieces.push({ kind: "strong", children: parseInline(strong) });
+    else if (em !== undefined) pieces.push({ kind: "em", children: parseInline(em) });
+    else if (del !== undefined) pieces.push({ kind: "del", children: parseInline(del) });
+    else if (url !== undefined) pieces.push(linkOf(url, url, url));
+    rest = rest.slice(match.index + all.length);
+  }
+  if (rest !== "") pieces.push({ kind: "text", text: rest });
+  return pieces;
+}
+
+function linkOf(address: string, label: string, raw: string): Inline {
+  const safe = safeAddress(address);
+  return safe === null
+    ? { kind: "text", text: raw }
+    : { kind: "link", address: safe, children: [{ kind: "text", text: label }] };
+}
+
+/** Returns an address that a page may open; `null` for any other, such as `javascript:`. */
+export function safeAddress(text: string): string | null {
+  const url = URL.parse(text);
+  return url !== null && ["https:", "http:", "mailto:"].includes(url.protocol) ? url.href : null;
+}

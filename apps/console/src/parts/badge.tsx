@@ -1,0 +1,24 @@
+import type { ComponentChildren, JSX } from "preact";
+import type { Tone } from "../model/message-state.ts";
+import { isFree, modeMeaning, modeText } from "../model/mode.ts";
+
+/** A short text with a tone. */
+export function Badge({ tone, children, title }: { tone: Tone; children: ComponentChildren; title?: string }): JSX.Element {
+  return (
+    <span class={`badge ${tone}`} {...(title !== undefined && { title })}>
+      {children}
+    </span>
+  );
+}
+
+/** The permission mode of a device, in red where it asks for nothing. */
+export function ModeBadge({ mode }: { mode: string | undefined }): JSX.Element | null {
+  if (mode === undefined) return null;
+  const text = modeText(mode);
+  const meaning = modeMeaning[isFree(mode) ? "unrestricted" : mode] ?? text;
+  return (
+    <Badge tone={isFree(mode) ? "bad" : "calm"} title={meaning}>
+      {text}
+    </Badge>
+  );
+}

@@ -1,0 +1,116 @@
+/** The message box, and the agent and conversation to which it sends. */
+import type { Environment } from "@letta-environments/client";
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
+import { may } from "../state/session.ts";
+
+/** The box. */
+export function Composer({ device, conversations }: { device: Environment; conversations: DeviceConversations }): JSX.Element {
+  const [text, setText] = useState("");
+  const [isBusy, setBusy] = useState(false);
+  const { agentId, conversationId } = conversations.target.value;
+  const { connectionId } = device;
+  const obstacle = obstacleOf(device, agentId, conversationId);
+  const send = async (): Promise<void> => {
+    const message = text.trim();
+    if (message === "" || connectionId === null || isBusy || obstacle !== null) return;
+    setBusy(true);
+    const isSent = await conversations.send(connectionId, message);
+    setBusy(false);
+    if (isSent) setText("");
+  };
+  if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”.</p>;
+  return (
+    <form
+      class="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <Target conversations={conversations} />
+      <label class="sr" for="message">
+        Message
+      </label>
+      <textarea
+        id="message"
+        rows={3}
+        value={text}
+        placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
+        disabled={connectionId === null}
+        onInput={(event) => setText(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+          event.preventDefault();
+          void send();
+        }}
+      />
+      <div class="actions">
+        <span class="hint">{obstacle ?? "Enter sends, Shift+Enter begins a new line"}</span>
+        <button type="submit" class="primary" disabled={isBusy || obstacle !== null || text.trim() === ""}>
+          {isBusy ? "Sending …" : "Send"}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function obstacleOf(device: Environment, agentId: string, conversationId: string): string | null {
+  if (device.connectionId === null) return "The device is offline. Nothing is queued for it.";
+  if (agentId === "" && conversationId === "default") return "Name the agent that should run the message.";
+  return null;
+}
+
+function Target({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+  const { all, target } = conversations;
+  const { agentId, conversationId } = target.value;
+  const known = [...all.value.values()];
+  return (
+    <div class="target">
+      <label>
+        Agent
+        <input
+          list="agents"
+          value={agentId}
+          placeholder="agent-…"
+          spellcheck={false}
+          autocomplete="off"
+          onChange={(event) => conversations.select({ agentId: event.currentTarget.value.trim(), conversationId })}
+        />
+      </label>
+      <datalist id="agents">
+        {[...new Set(known.map((each) => each.agentId))].map((id) => (
+          <option key={id} value={id} />
+        ))}
+      </datalist>
+      <label>
+        Conversation
+        <input
+          value={conversationId}
+          spellcheck={false}
+          autocomplete="off"
+          onChange={(event) => conversations.select({ agentId, conversationId: event.currentTarget.value.trim() || "default" })}
+        />
+      </label>
+      {known.length > 1 && (
+        <label>
+          Known
+          <select
+            value={conversationKey(target.value)}
+            onChange={(event) => {
+              const chosen = all.value.get(event.currentTarget.value);
+              if (chosen !== undefined) conversations.select({ agentId: chosen.agentId, conversationId: chosen.conversationId });
+            }}
+          >
+            {known.map((each) => (
+              <option key={conversationKey(each)} value={conversationKey(each)}>
+                {each.agentId} · {each.conversationId}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,32 @@
+import type { ComponentType, JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+
+/** A view that is loaded when it is first shown. */
+export function lazy(load: () => Promise<ComponentType>): ComponentType {
+  let loaded: ComponentType | null = null;
+  return function Lazy(): JSX.Element {
+    const [state, setState] = useState<"loading" | "failed" | "ready">(loaded === null ? "loading" : "ready");
+    useEffect(() => {
+      if (loaded !== null) return;
+      load().then(
+        (component) => {
+          loaded = component;
+          setState("ready");
+        },
+        () => setState("failed"),
+      );
+    }, []);
+    const View = loaded;
+    if (View !== null && state === "ready") return <View />;
+    if (state === "loading") return <p class="note" role="status">Loading …</p>;
+    return (
+      <div class="empty" role="alert">
+        <h2>This part of the console could not be loaded</h2>
+        <p>The gateway may have been updated or does not respond.</p>
+        <button type="button" onClick={() => location.reload()}>
+          Reload the page
+        </button>
+      </div>
+    );
+  };
+}

@@ -1,0 +1,98 @@
+/** Draws the Markdown of agents as elements. */
+import type { ComponentChildren, JSX } from "preact";
+import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
+
+/** The longest text that is read as Markdown, in characters; a longer one is shown as it is. */
+const maxLength = 100_000;
+
+/** Draws a text as Markdown. */
+export function Markdown({ text }: { text: string }): JSX.Element {
+  if (text.length > maxLength) return <pre class="plain">{text}</pre>;
+  return <div class="markdown">{drawBlocks(parseMarkdown(text))}</div>;
+}
+
+function drawBlocks(blocks: readonly Block[]): ComponentChildren {
+  return blocks.map((block, index) => <DrawnBlock key={index} block={block} />);
+}
+
+function DrawnBlock({ block }: { block: Block }): JSX.Element {
+  switch (block.kind) {
+    case "paragraph":
+      return <p>{draw(block.children)}</p>;
+    case "heading":
+      // The page has its own headings, so those of a text are none.
+      return <p class={`heading h${block.level}`}>{draw(block.children)}</p>;
+    case "code":
+      return (
+        <pre tabIndex={0}>
+          <code>{block.text}</code>
+        </pre>
+      );
+    case "quote":
+      return <blockquote>{drawBlocks(block.blocks)}</blockquote>;
+    case "list": {
+      const items = block.items.map((item, index) => <li key={index}>{drawItem(item)}</li>);
+      return block.start === null ? <ul>{items}</ul> : <ol start={block.start}>{items}</ol>;
+    }
+    case "table":
+      return <Table block={block} />;
+    case "rule":
+      return <hr />;
+  }
+}
+
+/** A short item is a line, without the space around paragraphs. */
+function drawItem(blocks: readonly Block[]): ComponentChildren {
+  const [first, ...others] = blocks;
+  return first?.kind === "paragraph" ? [draw(first.children), drawBlocks(others)] : drawBlocks(blocks);
+}
+
+function Table({ block }: { block: Extract<Block, { kind: "table" }> }): JSX.Element {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Table">
+      <table>
+        <thead>
+          <tr>
+            {block.head.map((cell, index) => (
+              <th key={index}>{draw(cell)}</th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {block.rows.map((row, index) => (
+            <tr key={index}>
+              {row.map((cell, position) => (
+                <td key={position}>{draw(cell)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function draw(pieces: readonly Inline[]): ComponentChildren {
+  return pieces.map((piece, index) => <DrawnInline key={index} piece={piece} />);
+}
+
+function DrawnInline({ piece }: { piece: Inline }): JSX.Element {
+  switch (piece.kind) {
+    case "text":
+      return <>{piece.text}</>;
+    case "code":
+      return <code>{piece.text}</code>;
+    case "strong":
+      return <strong>{draw(piece.children)}</strong>;
+    case "em":
+      return <em>{draw(piece.children)}</em>;
+    case "del":
+      return <del>{draw(piece.children)}</del>;
+    case "link":
+      return (
+        <a href={piece.address} target="_blank" rel="noopener noreferrer" title={piece.address}>
+          {draw(piece.children)}
+        </a>
+      );
+  }
+}

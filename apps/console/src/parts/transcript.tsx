@@ -1,0 +1,118 @@
+/** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { Entry, ToolCall } from "../model/conversation.ts";
+import { describeState } from "../model/message-state.ts";
+import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
+import { Badge } from "./badge.tsx";
+import { Markdown } from "./markdown.tsx";
+import { ToolInput } from "./tool-input.tsx";
+
+/** Distance to the end within which new entries are followed, in pixels. */
+const nearEnd = 80;
+
+/** The conversation that is selected. */
+export function Transcript({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+  const { all, target } = conversations;
+  const entries = all.value.get(conversationKey(target.value))?.entries ?? [];
+  const log = useRef<HTMLDivElement>(null);
+  const isFollowing = useRef(true);
+  useEffect(() => {
+    if (log.current !== null && isFollowing.current) log.current.scrollTop = log.current.scrollHeight;
+  }, [entries]);
+  return (
+    <div
+      ref={log}
+      class="log"
+      role="log"
+      aria-label="Messages and output"
+      tabIndex={0}
+      onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+        isFollowing.current = scrollHeight - scrollTop - clientHeight < nearEnd;
+      }}
+    >
+      {entries.length === 0 && <p class="hint">Nothing was said since this browser follows the device. Send a message to begin.</p>}
+      {entries.map((entry) => (
+        <Line key={entry.key} entry={entry} />
+      ))}
+    </div>
+  );
+}
+
+function Line({ entry }: { entry: Entry }): JSX.Element {
+  switch (entry.kind) {
+    case "sent": {
+      const state = describeState(entry.status);
+      return (
+        <div class="line sent">
+          <div class="bubble">{entry.text === "" ? <span class="hint">A message of another client</span> : entry.text}</div>
+          <Badge tone={state.tone}>{state.text}</Badge>
+          {entry.status?.error !== undefined && <p class="problem">{entry.status.error}</p>}
+        </div>
+      );
+    }
+    case "text":
+      return (
+        <div class="line said">
+          <Markdown text={entry.text} />
+        </div>
+      );
+    case "reasoning":
+      return (
+        <details class="line reasoning">
+          <summary>Reasoning</summary>
+          <p>{entry.text}</p>
+        </details>
+      );
+    case "tool":
+      return <Tool call={entry} />;
+    case "error":
+      return (
+        <div class="line notice bad" role="alert">
+          {entry.text}
+        </div>
+      );
+    case "notice":
+    case "gap":
+      return <p class="line hint">{entry.text}</p>;
+  }
+}
+
+const toolStates = {
+  called: ["calm", "called"],
+  running: ["busy", "running"],
+  done: ["good", "done"],
+  failed: ["bad", "failed"],
+} as const;
+
+function Tool({ call }: { call: ToolCall }): JSX.Element {
+  const [tone, text] = toolStates[call.state];
+  return (
+    <details class="line tool" open={call.state === "failed"}>
+      <summary>
+        <strong>{call.tool || "Tool"}</strong> <span class="mono">{summaryOf(call.input)}</span> <Badge tone={tone}>{text}</Badge>
+      </summary>
+      <ToolInput input={parse(call.input)} />
+      {call.result !== "" && (
+        <pre tabIndex={0} aria-label="Result">
+          {call.result}
+        </pre>
+      )}
+    </details>
+  );
+}
+
+/** The first value of the arguments, in one line. */
+function summaryOf(input: string): string {
+  const [value] = Object.values(parse(input) ?? {});
+  return typeof value === "string" ? (value.split("\n", 1)[0] ?? "").slice(0, 120) : "";
+}
+
+function parse(input: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(input);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+  } catch {
+    return input === "" ? null : { input };
+  }
+}

@@ -1,0 +1,67 @@
+/** Requests of the page: the typed client with the cookie in place of a key, and the administration. */
+import { createTransport, isLettaEnvironmentsError, type Transport } from "@letta-environments/client";
+import { signal } from "@preact/signals";
+import { gatewayUrl } from "../adapters/browser.ts";
+import { sessionEnded } from "./session.ts";
+
+/** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
+export const connection = signal<"connecting" | "live" | "polling" | "lost">("connecting");
+
+/** The client's transport. The cookie of the session authenticates, so the key is left out of every request. */
+export const transport: Transport = createTransport({
+  baseUrl: gatewayUrl(),
+  apiKey: "session",
+  allowInsecure: true,
+  middleware: (request, next) => {
+    const { authorization: _unused, ...headers } = request.headers;
+    return next({ ...request, headers });
+  },
+  onEvent(event) {
+    if (event.type !== "end") return;
+    const { error, call } = event;
+    if (error?.status === 401) sessionEnded();
+    else if (call.operation === "streamEvents" && error !== undefined && error.code !== "aborted" && error.retryable)
+      connection.value = "lost";
+  },
+});
+
+/** The text of a failure, for people. */
+export function failureText(cause: unknown): string {
+  if (isLettaEnvironmentsError(cause)) {
+    if (cause.code === "connection_failed") return "The gateway does not respond. Nothing was lost; try again.";
+    return cause.problem?.detail ?? cause.message;
+  }
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** A refusal of the administration. */
+export class AdminError extends Error {
+  override readonly name = "AdminError";
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Sends a request to the administration. @throws AdminError */
+export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<Body> {
+  const init: RequestInit = { method };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { "content-type": "application/json" };
+  }
+  const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
+  if (response === null) throw new AdminError(0, "The gateway does not respond. Try again in a moment.");
+  if (response.status === 401) sessionEnded();
+  const result = (await response.json().catch(() => ({}))) as Body & { readonly detail?: string; readonly errors?: readonly Issue[] };
+  if (response.ok) return result;
+  const issues = (result.errors ?? []).map(({ member, rule }) => `${member} ${rule}`).join("; ");
+  throw new AdminError(response.status, issues || (result.detail ?? `The gateway responded with ${response.status}.`));
+}
+
+interface Issue {
+  readonly member: string;
+  readonly rule: string;
+}

@@ -1,0 +1,145 @@
+/** The conversations of one device while its view is open: what its events say, and what this page sends. */
+import { isLettaEnvironmentsError, sendMessage, setMode, stop, type StreamedEvent, streamEvents } from "@letta-environments/client";
+import { signal, type Signal } from "@preact/signals";
+import { randomId, store, stored } from "../adapters/browser.ts";
+import { addEvent, addSent, type Entry } from "../model/conversation.ts";
+import { failureText, transport } from "./api.ts";
+import { forgetEvents, oldestEvent } from "./checkpoints.ts";
+import { may } from "./session.ts";
+import { toast } from "./toasts.ts";
+
+/** A conversation of an agent. */
+export interface ConversationTarget {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** A conversation with its entries. */
+export interface Conversation extends ConversationTarget {
+  readonly entries: readonly Entry[];
+}
+
+/** The conversations of a device. */
+export interface DeviceConversations {
+  /** The conversations by their key, the latest last. */
+  readonly all: Signal<ReadonlyMap<string, Conversation>>;
+  /** The conversation that is shown, and receives messages. */
+  readonly target: Signal<ConversationTarget>;
+  /** Why no events arrive; `null`: they do. */
+  readonly failure: Signal<string | null>;
+  select(target: ConversationTarget): void;
+  /** Sends a message. Resolves with whether the device has taken it. */
+  send(connectionId: string, text: string): Promise<boolean>;
+  stop(): Promise<void>;
+  setMode(mode: string): Promise<void>;
+  close(): void;
+}
+
+/** How far back the events of a device are read again, in milliseconds: output is kept for an hour, and everything else for a day. */
+const withinMs = 23 * 3_600_000;
+
+/** Identifies a conversation. */
+export function conversationKey({ agentId, conversationId }: ConversationTarget): string {
+  return `${agentId} ${conversationId}`;
+}
+
+/** Opens the conversations of a device. */
+export function openConversations(deviceId: string): DeviceConversations {
+  const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
+  const target = signal(readTarget(deviceId));
+  const failure = signal<string | null>(null);
+  const ended = new AbortController();
+  let isChosen = target.value.agentId !== "";
+
+  function change(to: ConversationTarget, apply: (entries: readonly Entry[]) => readonly Entry[]): void {
+    const key = conversationKey(to);
+    const entries = apply(all.value.get(key)?.entries ?? []);
+    const others = [...all.value].filter(([other]) => other !== key);
+    all.value = new Map([...others, [key, { ...to, entries }]]);
+  }
+
+  function receive(event: StreamedEvent): void {
+    if (event.type === "gap") {
+      if (event.reason === "unknown" || event.reason === "expired") forgetEvents();
+      for (const conversation of all.value.values()) change(conversation, (entries) => addEvent(entries, event));
+      return;
+    }
+    if (event.type !== "message" && event.type !== "output") return;
+    const { agentId, conversationId } = event.type === "message" ? event.message : event;
+    const to = { agentId: agentId ?? "", conversationId };
+    change(to, (entries) => addEvent(entries, event));
+    if (!isChosen) target.value = to;
+  }
+
+  async function follow(): Promise<void> {
+    const lastEventId = oldestEvent(withinMs) ?? undefined;
+    const include = may("view") ? ("output" as const) : undefined;
+    try {
+      for await (const event of streamEvents(transport, { deviceId, include, lastEventId, signal: ended.signal })) receive(event);
+    } catch (error) {
+      if (ended.signal.aborted || (isLettaEnvironmentsError(error) && error.status === 401)) return;
+      failure.value = `What happens on the device is not shown: ${failureText(error)}`;
+    }
+  }
+
+  async function attempt<Result>(run: () => Promise<Result>): Promise<Result | null> {
+    try {
+      return await run();
+    } catch (error) {
+      toast("bad", failureText(error));
+      return null;
+    }
+  }
+
+  void follow();
+  return {
+    all,
+    target,
+    failure,
+    select(to) {
+      isChosen = true;
+      target.value = to;
+      store(`target:${deviceId}`, to);
+    },
+    async send(connectionId, text) {
+      const { agentId, conversationId } = target.value;
+      const id = randomId();
+      change(target.value, (entries) => addSent(entries, id, text));
+      const body = {
+        ...(agentId !== "" && { agentId }),
+        conversationId,
+        messages: [{ role: "user" as const, content: text, client_message_id: id }],
+      };
+      const sent = await attempt(() => sendMessage(transport, connectionId, body));
+      if (sent === null) {
+        change({ agentId, conversationId }, (entries) => entries.filter(({ key }) => key !== `sent ${id}`));
+        return false;
+      }
+      store(`target:${deviceId}`, target.value);
+      return true;
+    },
+    async stop() {
+      const { agentId, conversationId } = target.value;
+      const result = await attempt(() =>
+        stop(transport, { deviceId }, { conversationId, ...(agentId !== "" && { agentId }) }),
+      );
+      if (result !== null) toast("good", result.stopped ? "Stopped" : "Nothing was running");
+    },
+    async setMode(mode) {
+      const { agentId, conversationId } = target.value;
+      const result = await attempt(() =>
+        setMode(transport, { deviceId }, mode, { conversationId, ...(agentId !== "" && { agentId }) }),
+      );
+      if (result !== null) toast("good", `The mode is now ${result.mode}`);
+    },
+    close: () => ended.abort(),
+  };
+}
+
+function readTarget(deviceId: string): ConversationTarget {
+  const value = stored(`target:${deviceId}`) as Partial<ConversationTarget> | null;
+  const { agentId = "", conversationId = "default" } = value ?? {};
+  return typeof agentId === "string" && typeof conversationId === "string"
+    ? { agentId, conversationId }
+    : { agentId: "", conversationId: "default" };
+}

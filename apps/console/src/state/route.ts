@@ -1,0 +1,27 @@
+/** The address of the page as a signal. */
+import { signal, type Signal } from "@preact/signals";
+import { onFragment, pushFragment, readFragment, replaceFragment } from "../adapters/browser.ts";
+import { formatRoute, parseRoute, type Route, type ViewName } from "../model/route.ts";
+
+/** The view that is shown. */
+export const route: Signal<Route> = signal(parseRoute(readFragment()));
+
+onFragment(() => (route.value = parseRoute(readFragment())));
+
+/** Goes to a view. */
+export function go(view: ViewName, target: Parameters<typeof formatRoute>[1] = {}): void {
+  pushFragment(formatRoute(view, target));
+}
+
+/** Changes a parameter of the present view, without a new entry in the history. */
+export function setParameter(name: string, value: string): void {
+  const { view, id, parameters } = route.value;
+  const fragment = formatRoute(view, { id, parameters: { ...parameters, [name]: value } });
+  replaceFragment(fragment);
+  route.value = parseRoute(fragment);
+}
+
+/** The address of a view for a link. */
+export function href(view: ViewName, target: Parameters<typeof formatRoute>[1] = {}): string {
+  return `#${formatRoute(view, target)}`;
+}

@@ -1,0 +1,95 @@
+/** The session of the page: signing in and out, and what its key may do. */
+import { computed, type ReadonlySignal, signal } from "@preact/signals";
+import { gatewayUrl } from "../adapters/browser.ts";
+
+/** The session, as `/console/session` describes it. */
+export interface SessionInfo {
+  readonly keyId: string;
+  readonly keyName: string;
+  readonly tenant: string;
+  readonly scopes: readonly string[];
+  readonly maxMode: string | null;
+  /** Epoch milliseconds. */
+  readonly expiresAt: number | null;
+  readonly gateway: {
+    readonly version: string;
+    readonly publicUrl: string | null;
+    readonly servesDevices: boolean;
+    readonly isAdministered: boolean;
+    readonly deviceVersion: string;
+  };
+}
+
+/** The state of the session. `ended`: it was valid before. `failed`: the gateway does not respond. */
+export type SessionState =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "signed_out"; readonly reason: string | null }
+  | { readonly kind: "ended" }
+  | { readonly kind: "failed"; readonly reason: string }
+  | { readonly kind: "signed_in"; readonly info: SessionInfo };
+
+/** The session. */
+export const session = signal<SessionState>({ kind: "unknown" });
+
+/** The description of the session; `null` while nobody is signed in. */
+export const info: ReadonlySignal<SessionInfo | null> = computed(() =>
+  session.value.kind === "signed_in" ? session.value.info : null,
+);
+
+/** Whether the key of the session has a scope. */
+export function may(scope: string): boolean {
+  return info.value?.scopes.includes(scope) ?? false;
+}
+
+/** Whether the session administers keys: the key may, and this listener serves the administration. */
+export function mayAdminister(): boolean {
+  return may("admin") && info.value?.gateway.isAdministered === true;
+}
+
+const unreachable = "The gateway does not respond. Check that it runs and that you are connected to its network.";
+
+async function request(method: string, body?: object): Promise<Response | null> {
+  const init: RequestInit = { method, headers: { accept: "application/json" } };
+  if (body !== undefined) {
+    init.body = JSON.stringify(body);
+    init.headers = { "content-type": "application/json" };
+  }
+  return fetch(`${gatewayUrl()}/console/session`, init).catch(() => null);
+}
+
+/** Reads the session of the cookie, at the start of the page. */
+export async function resume(): Promise<void> {
+  const response = await request("GET");
+  if (response === null) session.value = { kind: "failed", reason: unreachable };
+  else if (response.ok) session.value = { kind: "signed_in", info: (await response.json()) as SessionInfo };
+  else if (response.status === 401) session.value = { kind: "signed_out", reason: null };
+  else session.value = { kind: "failed", reason: await reasonOf(response) };
+}
+
+/** Signs in with a key, or with the secret of a link. Resolves with why it was refused; `null`: it was not. */
+export async function signIn(credential: { readonly key: string } | { readonly link: string }): Promise<string | null> {
+  const response = await request("POST", credential);
+  if (response === null) return unreachable;
+  if (!response.ok) return reasonOf(response);
+  session.value = { kind: "signed_in", info: (await response.json()) as SessionInfo };
+  return null;
+}
+
+/** Ends the session, here and in the gateway. */
+export async function signOut(): Promise<void> {
+  const response = await request("DELETE");
+  if (response === null || !response.ok) throw new Error(response === null ? unreachable : await reasonOf(response));
+  session.value = { kind: "signed_out", reason: "You are signed out." };
+}
+
+/** Notes that the gateway does not accept the session any more. */
+export function sessionEnded(): void {
+  if (session.value.kind === "signed_in") session.value = { kind: "ended" };
+}
+
+async function reasonOf(response: Response): Promise<string> {
+  const problem = (await response.json().catch(() => ({}))) as { readonly detail?: unknown };
+  if (response.status === 401) return typeof problem.detail === "string" ? problem.detail : "The key is not valid.";
+  if (response.status === 429) return "Too many failed attempts. Wait a minute and try again.";
+  return typeof problem.detail === "string" ? problem.detail : `The gateway responded with ${response.status}.`;
+}

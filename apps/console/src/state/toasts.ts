@@ -1,0 +1,29 @@
+/** Short messages about what the user has just done. */
+import { signal } from "@preact/signals";
+
+/** A message. */
+export interface Toast {
+  readonly id: number;
+  readonly tone: "good" | "bad";
+  readonly text: string;
+}
+
+/** The messages that are shown. */
+export const toasts = signal<readonly Toast[]>([]);
+
+let last = 0;
+const goodMs = 4_000;
+const badMs = 12_000;
+
+/** Shows a message for some seconds. */
+export function toast(tone: Toast["tone"], text: string): void {
+  last += 1;
+  const id = last;
+  toasts.value = [...toasts.value, { id, tone, text }].slice(-4);
+  setTimeout(() => dismiss(id), tone === "good" ? goodMs : badMs);
+}
+
+/** Removes a message. */
+export function dismiss(id: number): void {
+  toasts.value = toasts.value.filter((shown) => shown.id !== id);
+}

@@ -1,0 +1,153 @@
+/** The frame of every view: navigation, the state of the connection, and messages about what was done. */
+import type { ComponentType, JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { lazy } from "../parts/lazy.tsx";
+import type { ViewName } from "../model/route.ts";
+import { connection, failureText } from "../state/api.ts";
+import { approvalCount } from "../state/approvals.ts";
+import { href, route } from "../state/route.ts";
+import { info, may, mayAdminister, session, signOut } from "../state/session.ts";
+import { dismiss, toast, toasts } from "../state/toasts.ts";
+import { Devices } from "./devices.tsx";
+import { SignIn } from "./sign-in.tsx";
+
+const lazyViews: Readonly<Record<Exclude<ViewName, "devices">, ComponentType>> = {
+  device: lazy(() => import("./work.tsx").then(({ Device }) => Device)),
+  approvals: lazy(() => import("./work.tsx").then(({ Approvals }) => Approvals)),
+  overview: lazy(() => import("./administration.tsx").then(({ Overview }) => Overview)),
+  keys: lazy(() => import("./administration.tsx").then(({ Keys }) => Keys)),
+  audit: lazy(() => import("./administration.tsx").then(({ Audit }) => Audit)),
+};
+
+const titles: Readonly<Record<ViewName, string>> = {
+  devices: "Devices",
+  device: "Device",
+  approvals: "Approvals",
+  overview: "Overview",
+  keys: "Keys",
+  audit: "Audit log",
+};
+
+/** The console. */
+export function App({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
+  const { kind } = session.value;
+  const { view } = route.value;
+  const count = approvalCount.value;
+  useEffect(() => {
+    const name = kind === "signed_in" ? titles[view] : "Sign in";
+    document.title = `${count > 0 ? `(${count}) ` : ""}${name} · Letta gateway`;
+  }, [kind, view, count]);
+  if (kind === "unknown") return <p class="note" role="status">Loading …</p>;
+  if (kind !== "signed_in") return <SignIn linkRefusal={linkRefusal} />;
+  const View = view === "devices" ? Devices : lazyViews[view];
+  return (
+    <>
+      <a class="skip" href="#main" onClick={skipToMain}>
+        Skip to the content
+      </a>
+      <Header />
+      <ConnectionBanner />
+      <main id="main" tabIndex={-1}>
+        <View key={route.value.id ?? view} />
+      </main>
+      <Toasts />
+    </>
+  );
+}
+
+/** The fragment of the address belongs to the views. */
+function skipToMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+function Header(): JSX.Element {
+  const count = approvalCount.value;
+  const present = route.value.view === "device" ? "devices" : route.value.view;
+  const entries: readonly (readonly [ViewName, boolean])[] = [
+    ["devices", true],
+    ["approvals", may("approve")],
+    ["overview", mayAdminister()],
+    ["keys", mayAdminister()],
+    ["audit", mayAdminister()],
+  ];
+  return (
+    <header class="top">
+      <a class="brand" href={href("devices")}>
+        <span class="mark" aria-hidden="true" />
+        Letta gateway
+      </a>
+      <nav aria-label="Views">
+        {entries
+          .filter(([, isShown]) => isShown)
+          .map(([view]) => (
+            <a key={view} href={href(view)} {...(view === present && { "aria-current": "page" as const })}>
+              {titles[view]}
+              {view === "approvals" && count > 0 && (
+                <span class="count" aria-label={`${count} waiting`}>
+                  {count}
+                </span>
+              )}
+            </a>
+          ))}
+      </nav>
+      <ConnectionState />
+      <details class="menu">
+        <summary>{info.value?.keyName}</summary>
+        <div>
+          <p>
+            Key <code>{info.value?.keyId}</code>, tenant {info.value?.tenant}
+          </p>
+          <p class="hint">{info.value?.scopes.join(", ")}</p>
+          <button type="button" onClick={() => void signOut().catch((error: unknown) => toast("bad", failureText(error)))}>
+            Sign out
+          </button>
+        </div>
+      </details>
+    </header>
+  );
+}
+
+const connectionTexts = {
+  connecting: "Connecting",
+  live: "Live",
+  polling: "Every 5 s",
+  lost: "Connection lost",
+} as const;
+
+function ConnectionState(): JSX.Element {
+  const state = connection.value;
+  return (
+    <span class={`connection ${state}`} role="status">
+      <span class="dot" aria-hidden="true" />
+      {connectionTexts[state]}
+    </span>
+  );
+}
+
+function ConnectionBanner(): JSX.Element | null {
+  if (connection.value !== "lost") return null;
+  return (
+    <div class="banner" role="alert">
+      <span>The gateway does not respond. What you see may be old. The console tries again by itself.</span>
+      <button type="button" onClick={() => location.reload()}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+function Toasts(): JSX.Element {
+  return (
+    <div class="toasts" role="region" aria-label="Messages" aria-live="polite">
+      {toasts.value.map(({ id, tone, text }) => (
+        <div key={id} class={`toast ${tone}`}>
+          <span>{text}</span>
+          <button type="button" class="quiet" aria-label="Dismiss" onClick={() => dismiss(id)}>
+            ✕
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}

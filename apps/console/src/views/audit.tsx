@@ -1,0 +1,139 @@
+/** The audit log for administrators. What is searched for is part of the address. */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Badge } from "../parts/badge.tsx";
+import { auditText, type AuditRecord } from "../model/audit-text.ts";
+import type { Tone } from "../model/message-state.ts";
+import { dateText } from "../model/time.ts";
+import { administer, AdminError, failureText } from "../state/api.ts";
+import { route, setParameter } from "../state/route.ts";
+import { mayAdminister } from "../state/session.ts";
+import { NoAdministration } from "./keys.tsx";
+
+interface Page {
+  readonly records: readonly AuditRecord[];
+  readonly cursor: string | null;
+}
+
+const names = ["event", "outcome", "key", "device"] as const;
+const tones: Readonly<Record<string, Tone>> = { ok: "good", refused: "warn", failed: "bad", unknown: "warn" };
+
+/** The view. */
+export function Audit(): JSX.Element {
+  const { parameters } = route.value;
+  const [page, setPage] = useState<Page | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const query = names.flatMap((name) => {
+    const value = parameters[name];
+    return value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`];
+  });
+  const load = (before: Page | null): void => {
+    const cursor = before?.cursor == null ? "" : `&before=${encodeURIComponent(before.cursor)}`;
+    administer<Page>("GET", `audit?limit=50${query.join("")}${cursor}`).then(
+      (next) => {
+        setPage({ records: [...(before?.records ?? []), ...next.records], cursor: next.cursor });
+        setFailure(null);
+      },
+      (error: unknown) => {
+        const isMissing = error instanceof AdminError && error.status === 404;
+        setFailure(isMissing ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”." : failureText(error));
+      },
+    );
+  };
+  useEffect(() => load(null), [query.join("")]);
+  if (!mayAdminister()) return <NoAdministration />;
+  return (
+    <>
+      <div class="title">
+        <h1>Audit log</h1>
+        <p class="hint">The latest first. “letta-proxy audit verify” checks that nothing was changed.</p>
+      </div>
+      <Filters />
+      {failure !== null && (
+        <div class="notice bad" role="alert">
+          {failure}{" "}
+          <button type="button" onClick={() => load(null)}>
+            Try again
+          </button>
+        </div>
+      )}
+      {page?.records.length === 0 && <p class="note">No record matches the search.</p>}
+      {page !== null && page.records.length > 0 && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Records">
+          <table class="audit">
+            <thead>
+              <tr>
+                <th scope="col">Time</th>
+                <th scope="col">What</th>
+                <th scope="col">Outcome</th>
+                <th scope="col">Key</th>
+                <th scope="col">Device</th>
+              </tr>
+            </thead>
+            <tbody>
+              {page.records.map((record) => (
+                <tr key={`${record.writer} ${record.sequence}`}>
+                  <td class="nowrap">{dateText(record.time)}</td>
+                  <td>{auditText(record)}</td>
+                  <td>{record.outcome !== null && <Badge tone={tones[record.outcome] ?? "calm"}>{record.outcome}</Badge>}</td>
+                  <td>{record.keyId !== null && <Search name="key" value={record.keyId} />}</td>
+                  <td>{record.deviceId !== null && <Search name="device" value={record.deviceId} />}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {page?.cursor != null && (
+        <button type="button" onClick={() => load(page)}>
+          Older records
+        </button>
+      )}
+    </>
+  );
+}
+
+function Search({ name, value }: { name: string; value: string }): JSX.Element {
+  return (
+    <button type="button" class="link mono" title={`Only records of ${value}`} onClick={() => setParameter(name, value)}>
+      {value}
+    </button>
+  );
+}
+
+function Filters(): JSX.Element {
+  const { parameters } = route.value;
+  return (
+    <div class="filters" role="search">
+      <select aria-label="Event" value={parameters["event"] ?? ""} onChange={(event) => setParameter("event", event.currentTarget.value)}>
+        <option value="">Everything</option>
+        <option value="send">Messages</option>
+        <option value="control">Control</option>
+        <option value="approval">Approvals</option>
+        <option value="key">Keys and sessions</option>
+        <option value="device">Devices</option>
+      </select>
+      <select aria-label="Outcome" value={parameters["outcome"] ?? ""} onChange={(event) => setParameter("outcome", event.currentTarget.value)}>
+        <option value="">Any outcome</option>
+        <option value="ok">ok</option>
+        <option value="refused">refused</option>
+        <option value="failed">failed</option>
+        <option value="unknown">unknown</option>
+      </select>
+      <input
+        type="search"
+        aria-label="Key id"
+        placeholder="Key id"
+        value={parameters["key"] ?? ""}
+        onChange={(event) => setParameter("key", event.currentTarget.value.trim())}
+      />
+      <input
+        type="search"
+        aria-label="Device id"
+        placeholder="Device id"
+        value={parameters["device"] ?? ""}
+        onChange={(event) => setParameter("device", event.currentTarget.value.trim())}
+      />
+    </div>
+  );
+}

@@ -1,0 +1,30 @@
+/** Asks before a link replaces the present session: whoever made the link chose the session that it opens. */
+import { render } from "preact";
+
+/** Resolves with whether the link should be used. */
+export function confirmLink(root: Element, keyName: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const answer = (isWanted: boolean) => (): void => {
+      render(null, root);
+      resolve(isWanted);
+    };
+    render(
+      <main class="sign-in">
+        <h1>Use this sign-in link?</h1>
+        <p>
+          You are signed in with the key <strong>{keyName}</strong>. The link opens another session in its place. Go on only if you
+          printed the link yourself.
+        </p>
+        <div class="actions">
+          <button type="button" class="primary" onClick={answer(false)}>
+            Stay signed in
+          </button>
+          <button type="button" onClick={answer(true)}>
+            Use the link
+          </button>
+        </div>
+      </main>,
+      root,
+    );
+  });
+}

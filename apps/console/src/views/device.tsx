@@ -1,0 +1,164 @@
+/** One device: its live conversation, a message box, and what it reports about itself. */
+import type { Environment } from "@letta-environments/client";
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { Badge, ModeBadge } from "../parts/badge.tsx";
+import { Composer } from "../parts/composer.tsx";
+import { Transcript } from "../parts/transcript.tsx";
+import { ApprovalCard } from "../parts/approval-card.tsx";
+import { historyOf } from "../model/conversation.ts";
+import { nameOf } from "../model/device-filter.ts";
+import { describeState } from "../model/message-state.ts";
+import { modeMeaning, modes, modeText } from "../model/mode.ts";
+import { agoText, clockText, dateText } from "../model/time.ts";
+import { updateHint } from "../model/version.ts";
+import { approvals, keyOf } from "../state/approvals.ts";
+import { time } from "../state/clock.ts";
+import { conversationKey, type DeviceConversations, openConversations } from "../state/conversations.ts";
+import { findDevice, loading } from "../state/environments.ts";
+import { href, route } from "../state/route.ts";
+import { info, may } from "../state/session.ts";
+
+/** The view. */
+export function Device(): JSX.Element {
+  const deviceId = route.value.id ?? "";
+  const conversations = useMemo(() => openConversations(deviceId), [deviceId]);
+  useEffect(() => () => conversations.close(), [conversations]);
+  const device = findDevice(deviceId);
+  if (device === null) {
+    return loading.value.kind === "loading" ? (
+      <p class="note" role="status">
+        Loading …
+      </p>
+    ) : (
+      <div class="empty" role="alert">
+        <h1>This device does not exist</h1>
+        <p>It was removed, or the key of this session may not see it.</p>
+        <a href={href("devices")}>All devices</a>
+      </div>
+    );
+  }
+  const own = approvals.value.filter((approval) => approval.deviceId === deviceId);
+  return (
+    <>
+      <Title device={device} conversations={conversations} />
+      <div class="device">
+        <section class="conversation" aria-label="Conversation">
+          {conversations.failure.value !== null && (
+            <div class="notice bad" role="alert">
+              {conversations.failure.value}
+            </div>
+          )}
+          {!may("view") && <div class="notice">The key of this session lacks the scope “view”, so it does not see what turns say.</div>}
+          <Transcript conversations={conversations} />
+          {own.map((approval) => (
+            <ApprovalCard key={keyOf(approval)} approval={approval} showsDevice={false} />
+          ))}
+          <Composer device={device} conversations={conversations} />
+        </section>
+        <aside aria-label="About the device">
+          <Facts device={device} />
+          <History conversations={conversations} />
+        </aside>
+      </div>
+    </>
+  );
+}
+
+function Title({ device, conversations }: { device: Environment; conversations: DeviceConversations }): JSX.Element {
+  const isOnline = device.connectionId !== null;
+  return (
+    <div class="title">
+      <h1>
+        <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" /> {nameOf(device)}
+      </h1>
+      <Badge tone={isOnline ? "good" : "calm"}>{isOnline ? "online" : "offline"}</Badge>
+      <ModeBadge mode={device.currentMode} />
+      {may("control") && isOnline && (
+        <>
+          <label class="check">
+            Mode
+            <select
+              value=""
+              onChange={(event) => {
+                const mode = event.currentTarget.value;
+                event.currentTarget.value = "";
+                void conversations.setMode(mode);
+              }}
+            >
+              <option value="">change …</option>
+              {modes.map((mode) => (
+                <option key={mode} value={mode} title={modeMeaning[mode]}>
+                  {modeText(mode)}
+                </option>
+              ))}
+            </select>
+          </label>
+          <button type="button" class="danger" onClick={() => void conversations.stop()}>
+            Stop
+          </button>
+        </>
+      )}
+    </div>
+  );
+}
+
+function Facts({ device }: { device: Environment }): JSX.Element {
+  const { metadata = {}, tags = [], lastSeenAt, connectionId } = device;
+  const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
+  const facts: readonly (readonly [string, string | undefined])[] = [
+    ["Directory", metadata.workingDirectory],
+    ["Branch", metadata.gitBranch],
+    ["Letta Code", metadata.lettaCodeVersion],
+    ["System", [metadata.os, metadata.nodeVersion].filter((text) => text !== undefined).join(", ")],
+    ["Tags", tags.join(", ")],
+    ["Device id", device.deviceId],
+    ["Connected", device.connectedAt === null ? undefined : dateText(device.connectedAt)],
+    ["Last seen", connectionId === null ? agoText(lastSeenAt, time.value) : "online"],
+    ["First seen", dateText(device.firstSeenAt)],
+  ];
+  return (
+    <section class="card">
+      <h2>About</h2>
+      <dl class="facts">
+        {facts
+          .filter(([, text]) => text !== undefined && text !== "")
+          .map(([name, text]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{text}</dd>
+            </div>
+          ))}
+      </dl>
+      {hint !== null && <p class="hint update">{hint}</p>}
+      {device.sendProblem === "agents_api_missing" && (
+        <p class="notice">The device has no agents API, so messages to it are refused. Start it with “--backend local”.</p>
+      )}
+    </section>
+  );
+}
+
+function History({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+  const { all, target } = conversations;
+  const messages = historyOf(all.value.get(conversationKey(target.value))?.entries ?? []);
+  return (
+    <section class="card">
+      <h2>Messages</h2>
+      {messages.length === 0 && <p class="hint">No message in this conversation that this browser knows of.</p>}
+      <ol class="history">
+        {messages.map(({ key, text, status }) => {
+          const state = describeState(status);
+          return (
+            <li key={key}>
+              <span class="hint">{status?.sentAt === undefined ? "" : clockText(status.sentAt)}</span>
+              <span class="what">{text === "" ? (status?.clientMessageId ?? "") : text}</span>
+              <Badge tone={state.tone} {...(status?.error !== undefined && { title: status.error })}>
+                {state.text}
+              </Badge>
+            </li>
+          );
+        })}
+      </ol>
+    </section>
+  );
+}

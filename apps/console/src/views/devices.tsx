@@ -1,0 +1,212 @@
+/** The list of devices. Filters and sorting are part of the address. */
+import type { Environment } from "@letta-environments/client";
+import type { Signal } from "@preact/signals";
+import type { JSX } from "preact";
+import { Badge, ModeBadge } from "../parts/badge.tsx";
+import { lazy } from "../parts/lazy.tsx";
+import { nameOf, selectDevices, tagsOf } from "../model/device-filter.ts";
+import { agoText, dateText } from "../model/time.ts";
+import { updateHint } from "../model/version.ts";
+import { time } from "../state/clock.ts";
+import { devices, loading, queued, rows } from "../state/environments.ts";
+import { go, href, route, setParameter } from "../state/route.ts";
+import { info, mayAdminister } from "../state/session.ts";
+
+const columns = [
+  ["name", "Device"],
+  ["mode", "Mode"],
+  ["", "Directory"],
+  ["version", "Version"],
+  ["seen", "Last seen"],
+  ["approvals", "Waiting"],
+] as const;
+
+const Invite = lazy(() => import("./administration.tsx").then((views) => views.Invite));
+
+/** The view. */
+export function Devices(): JSX.Element {
+  const { parameters } = route.value;
+  const all = devices.value;
+  const shown = selectDevices(all, parameters);
+  const online = all.filter(({ connectionId }) => connectionId !== null).length;
+  const state = loading.value;
+  if (state.kind === "error") return <Failed text={state.text} />;
+  if (state.kind === "loading") return <p class="note" role="status">Loading devices …</p>;
+  return (
+    <>
+      <div class="title">
+        <h1>Devices</h1>
+        <p class="hint" role="status">
+          {all.length} {all.length === 1 ? "device" : "devices"}, {online} online
+          {shown.length !== all.length && `, ${shown.length} shown`}
+        </p>
+        {mayAdminister() && (
+          <button type="button" class="primary" onClick={() => go("devices", { parameters: { ...parameters, invite: "yes" } })}>
+            Invite a device
+          </button>
+        )}
+      </div>
+      {all.length === 0 ? <Empty /> : <Filters tags={tagsOf(all)} />}
+      {all.length > 0 && shown.length === 0 && <p class="note">No device matches the filters.</p>}
+      {shown.length > 0 && (
+        <div class="table devices" role="table" aria-label="Devices" aria-rowcount={shown.length + 1}>
+          <div role="rowgroup">
+            <div role="row" class="row head">
+              {columns.map(([column, text]) => (
+                <ColumnHeader key={text} column={column} text={text} />
+              ))}
+            </div>
+          </div>
+          <div role="rowgroup">
+            {shown.map(({ id }) => {
+              const row = rows.value.get(id);
+              return row === undefined ? null : <Row key={id} row={row} />;
+            })}
+          </div>
+        </div>
+      )}
+      {parameters["invite"] !== undefined && mayAdminister() && <Invite />}
+    </>
+  );
+}
+
+function ColumnHeader({ column, text }: { column: string; text: string }): JSX.Element {
+  const present = route.value.parameters["sort"] ?? "name";
+  const isPresent = column !== "" && present.replace(/^-/, "") === column;
+  if (column === "") return <span role="columnheader">{text}</span>;
+  const isDescending = present.startsWith("-");
+  return (
+    <span role="columnheader" aria-sort={isPresent ? (isDescending ? "descending" : "ascending") : "none"}>
+      <button type="button" class="sort" onClick={() => setParameter("sort", isPresent && !isDescending ? `-${column}` : column)}>
+        {text}
+        <span aria-hidden="true">{isPresent ? (isDescending ? " ↓" : " ↑") : ""}</span>
+      </button>
+    </span>
+  );
+}
+
+function Row({ row }: { row: Signal<Environment> }): JSX.Element {
+  const device = row.value;
+  const { connectionId, deviceId, metadata, tags = [], pendingApprovals = 0, lastSeenAt, currentMode } = device;
+  const isOnline = connectionId !== null;
+  const waiting = queued.value.get(deviceId)?.size ?? 0;
+  const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
+  return (
+    <div role="row" class="row">
+      <span role="cell" class="name">
+        <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" />
+        <span>
+          <a href={href("device", { id: deviceId })}>{nameOf(device)}</a>
+          <span class="sr"> {isOnline ? "online" : "offline"}</span>
+          {device.displayName !== undefined && <span class="sub">{device.connectionName}</span>}
+          {device.sendProblem !== undefined && <Badge tone="warn">cannot take messages</Badge>}
+          {tags.length > 0 && (
+            <span class="tags">
+              {tags.map((tag) => (
+                <button type="button" key={tag} class="tag" title={`Show devices with the tag ${tag}`} onClick={() => setParameter("tag", tag)}>
+                  {tag}
+                </button>
+              ))}
+            </span>
+          )}
+        </span>
+      </span>
+      <span role="cell">
+        <ModeBadge mode={currentMode} />
+      </span>
+      <span role="cell" class="directory">
+        <span class="mono" title={metadata?.workingDirectory}>
+          {metadata?.workingDirectory ?? ""}
+        </span>
+        {metadata?.gitBranch !== undefined && <span class="sub mono">⎇ {metadata.gitBranch}</span>}
+      </span>
+      <span role="cell">
+        {metadata?.lettaCodeVersion ?? ""}
+        {hint !== null && (
+          <span class="sub update" title={hint}>
+            update available
+          </span>
+        )}
+      </span>
+      <span role="cell" title={dateText(lastSeenAt)}>
+        {isOnline ? "online" : agoText(lastSeenAt, time.value)}
+      </span>
+      <span role="cell">
+        {pendingApprovals > 0 && (
+          <a href={href("approvals")} class="badge warn">
+            {pendingApprovals} {pendingApprovals === 1 ? "approval" : "approvals"}
+          </a>
+        )}
+        {waiting > 0 && <Badge tone="busy">{waiting} queued</Badge>}
+      </span>
+    </div>
+  );
+}
+
+function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
+  const { parameters } = route.value;
+  const select = (name: string, label: string, options: readonly (readonly [string, string])[]): JSX.Element => (
+    <select aria-label={label} value={parameters[name] ?? ""} onChange={(event) => setParameter(name, event.currentTarget.value)}>
+      {options.map(([value, text]) => (
+        <option key={value} value={value}>
+          {text}
+        </option>
+      ))}
+    </select>
+  );
+  return (
+    <div class="filters" role="search">
+      <input
+        type="search"
+        aria-label="Search devices"
+        placeholder="Search by name, tag, directory, branch, version"
+        value={parameters["q"] ?? ""}
+        onInput={(event) => setParameter("q", event.currentTarget.value)}
+      />
+      {select("status", "Status", [
+        ["", "Any status"],
+        ["online", "Online"],
+        ["offline", "Offline"],
+        ["waiting", "Waits for approval"],
+      ])}
+      {select("mode", "Mode", [
+        ["", "Any mode"],
+        ["unrestricted", "Unrestricted"],
+      ])}
+      {tags.length > 0 && select("tag", "Tag", [["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)])}
+    </div>
+  );
+}
+
+function Empty(): JSX.Element {
+  const { gateway, scopes = [] } = info.value ?? {};
+  if (gateway?.servesDevices === false) {
+    return (
+      <div class="empty">
+        <h2>No devices yet</h2>
+        <p>This gateway is in front of a remote environment server. Devices appear here once they connect to that server.</p>
+      </div>
+    );
+  }
+  return (
+    <div class="empty">
+      <h2>No devices yet</h2>
+      {!scopes.includes("list") && <p>The key of this session lacks the scope “list”, so it sees no devices.</p>}
+      <p>On the machine of the gateway, print a command that connects a device:</p>
+      <pre tabIndex={0}>letta-proxy devices invite --name laptop</pre>
+      <p>Run the printed command on the device. It appears here within two seconds.</p>
+    </div>
+  );
+}
+
+function Failed({ text }: { text: string }): JSX.Element {
+  return (
+    <div class="empty" role="alert">
+      <h2>The devices could not be read</h2>
+      <p>{text}</p>
+      <button type="button" onClick={() => location.reload()}>
+        Try again
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,73 @@
+/** The dialog that invites a device: it creates a key for one device, and shows the command that uses it. */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { gatewayUrl, now } from "../adapters/browser.ts";
+import { Copy } from "../parts/copy.tsx";
+import { Dialog } from "../parts/dialog.tsx";
+import { deviceCommand } from "../model/invitation.ts";
+import { administer, failureText } from "../state/api.ts";
+import { setParameter } from "../state/route.ts";
+import { info } from "../state/session.ts";
+
+const hourMs = 3_600_000;
+
+/** The dialog. */
+export function Invite(): JSX.Element {
+  const onClose = (): void => setParameter("invite", "");
+  const [name, setName] = useState("");
+  const [tags, setTags] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const [command, setCommand] = useState<string | null>(null);
+  const create = async (): Promise<void> => {
+    setProblem(null);
+    try {
+      const invite = { expiresAt: now() + hourMs, tags: tags.split(/[\s,]+/).filter((tag) => tag !== "") };
+      const { key } = await administer<{ key: string }>("POST", "keys", {
+        name: name === "" ? "invitation" : name,
+        scopes: ["connect"],
+        invite,
+      });
+      const { publicUrl = null, deviceVersion = "latest" } = info.value?.gateway ?? {};
+      setCommand(deviceCommand(publicUrl ?? gatewayUrl(), key, name, deviceVersion));
+    } catch (error) {
+      setProblem(failureText(error));
+    }
+  };
+  return (
+    <Dialog title="Invite a device" onClose={onClose}>
+      {command === null ? (
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void create();
+          }}
+        >
+          <label for="invite-name">Name</label>
+          <input id="invite-name" value={name} placeholder="host name of the device" onInput={(event) => setName(event.currentTarget.value)} />
+          <label for="invite-tags">Tags</label>
+          <input id="invite-tags" value={tags} placeholder="ci, gpu" onInput={(event) => setTags(event.currentTarget.value)} />
+          {problem !== null && (
+            <p class="problem" role="alert">
+              {problem}
+            </p>
+          )}
+          <div class="actions">
+            <button type="submit" class="primary">
+              Create the command
+            </button>
+          </div>
+        </form>
+      ) : (
+        <>
+          <p>Run this command on the device within an hour. It works for one device, and is shown once.</p>
+          <Copy text={command} label="Command for the device" />
+          <div class="actions">
+            <button type="button" class="primary" onClick={onClose}>
+              Done
+            </button>
+          </div>
+        </>
+      )}
+    </Dialog>
+  );
+}

@@ -1,0 +1,227 @@
+/** Keys for administrators: what each may do in words, and creating, rotating, disabling and revoking them. */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { Badge } from "../parts/badge.tsx";
+import { Copy } from "../parts/copy.tsx";
+import { Dialog } from "../parts/dialog.tsx";
+import { describeRights, type ShownKey } from "../model/key-rights.ts";
+import type { Tone } from "../model/message-state.ts";
+import { agoText, dateText } from "../model/time.ts";
+import { administer, failureText } from "../state/api.ts";
+import { time } from "../state/clock.ts";
+import { route, setParameter } from "../state/route.ts";
+import { info, mayAdminister } from "../state/session.ts";
+import { toast } from "../state/toasts.ts";
+import { NewKey } from "./new-key.tsx";
+
+const tones: Readonly<Record<ShownKey["state"], Tone>> = {
+  active: "good",
+  disabled: "warn",
+  expired: "calm",
+  revoked: "calm",
+  unsupported: "bad",
+};
+
+async function readKeys(): Promise<readonly ShownKey[]> {
+  const all: ShownKey[] = [];
+  for (let after = ""; ; after = all.at(-1)?.id ?? "") {
+    const page = await administer<{ keys: ShownKey[]; hasNextPage: boolean }>(
+      "GET",
+      `keys?limit=100${after === "" ? "" : `&after=${encodeURIComponent(after)}`}`,
+    );
+    all.push(...page.keys);
+    if (!page.hasNextPage || page.keys.length === 0) return all;
+  }
+}
+
+/** The view. */
+export function Keys(): JSX.Element {
+  const [keys, setKeys] = useState<readonly ShownKey[] | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
+  const [isCreating, setCreating] = useState(false);
+  const [secret, setSecret] = useState<string | null>(null);
+  const [question, setQuestion] = useState<Question | null>(null);
+  const load = (): void => {
+    readKeys().then(
+      (all) => {
+        setKeys(all);
+        setFailure(null);
+      },
+      (error: unknown) => setFailure(failureText(error)),
+    );
+  };
+  useEffect(load, []);
+  const act = async (change: () => Promise<{ readonly key?: string }>, done: string): Promise<void> => {
+    setQuestion(null);
+    try {
+      const { key } = await change();
+      if (key === undefined) toast("good", done);
+      else setSecret(key);
+    } catch (error) {
+      toast("bad", failureText(error));
+    }
+    load();
+  };
+  if (!mayAdminister()) return <NoAdministration />;
+  const isAll = route.value.parameters["state"] === "all";
+  const shown = (keys ?? []).filter(({ state }) => isAll || state === "active" || state === "disabled");
+  return (
+    <>
+      <div class="title">
+        <h1>Keys</h1>
+        <label class="check">
+          <input type="checkbox" checked={isAll} onChange={(event) => setParameter("state", event.currentTarget.checked ? "all" : "")} />
+          Show ended keys
+        </label>
+        <button type="button" class="primary" onClick={() => setCreating(true)}>
+          Create a key
+        </button>
+      </div>
+      {failure !== null && (
+        <div class="notice bad" role="alert">
+          The keys could not be read: {failure}{" "}
+          <button type="button" onClick={load}>
+            Try again
+          </button>
+        </div>
+      )}
+      {keys === null && failure === null && <p class="note" role="status">Loading keys …</p>}
+      <div class="cards">
+        {shown.map((key) => (
+          <KeyCard key={key.id} shown={key} ask={setQuestion} act={act} />
+        ))}
+      </div>
+      {isCreating && (
+        <NewKey
+          onClose={() => setCreating(false)}
+          onCreated={(key) => {
+            setCreating(false);
+            setSecret(key);
+            load();
+          }}
+        />
+      )}
+      {secret !== null && (
+        <Dialog title="The key, shown once" onClose={() => setSecret(null)}>
+          <p>Copy it now. Only its digest is stored, so nobody can show it again.</p>
+          <Copy text={secret} label="Gateway key" />
+          <div class="actions">
+            <button type="button" class="primary" onClick={() => setSecret(null)}>
+              I have copied it
+            </button>
+          </div>
+        </Dialog>
+      )}
+      {question !== null && <Confirm question={question} act={act} onClose={() => setQuestion(null)} />}
+    </>
+  );
+}
+
+type Act = (change: () => Promise<{ readonly key?: string }>, done: string) => Promise<void>;
+
+/** A change that needs a second click. */
+interface Question {
+  readonly title: string;
+  readonly text: string;
+  readonly action: string;
+  readonly done: string;
+  readonly change: () => Promise<{ readonly key?: string }>;
+}
+
+function KeyCard({ shown, ask, act }: { shown: ShownKey; ask: (question: Question) => void; act: Act }): JSX.Element {
+  const { id, name, description, state, createdAt, expiresAt, lastUsedAt } = shown;
+  const path = `keys/${encodeURIComponent(id)}`;
+  const isOwn = id === info.value?.keyId;
+  const isOpen = state === "active" || state === "disabled";
+  // The response of a change describes the key without its secret.
+  const patch = async (disabled: boolean): Promise<object> => {
+    await administer("PATCH", path, { disabled });
+    return {};
+  };
+  return (
+    <article class="card key">
+      <header>
+        <h2>{name}</h2>
+        <Badge tone={tones[state]}>{state}</Badge>
+        {isOwn && <Badge tone="busy">this session</Badge>}
+        <code>{id}</code>
+      </header>
+      {description !== null && <p class="hint">{description}</p>}
+      <p>{describeRights(shown)}</p>
+      <p class="hint">
+        Created {dateText(createdAt)}, {lastUsedAt === null ? "never used" : `last used ${agoText(lastUsedAt, time.value)}`},{" "}
+        {expiresAt === null ? "no expiry" : `expires ${dateText(expiresAt)}`}
+      </p>
+      {isOpen && (
+        <div class="actions">
+          <button
+            type="button"
+            onClick={() =>
+              ask({
+                title: `Rotate ${name}?`,
+                text: "The key gets a new secret, which is shown once. The old one stays valid for an hour.",
+                action: "Rotate",
+                done: "Rotated",
+                change: () => administer("POST", `${path}/rotate`),
+              })
+            }
+          >
+            Rotate
+          </button>
+          <button type="button" onClick={() => void act(() => patch(state === "active"), state === "active" ? "Disabled" : "Enabled")}>
+            {state === "active" ? "Disable" : "Enable"}
+          </button>
+          <button
+            type="button"
+            class="danger"
+            onClick={() =>
+              ask({
+                title: `Revoke ${name}?`,
+                text: `The key ends at once and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
+                action: "Revoke",
+                done: "Revoked",
+                change: async () => {
+                  await administer("POST", `${path}/revoke`);
+                  return {};
+                },
+              })
+            }
+          >
+            Revoke
+          </button>
+        </div>
+      )}
+    </article>
+  );
+}
+
+function Confirm({ question, act, onClose }: { question: Question; act: Act; onClose: () => void }): JSX.Element {
+  return (
+    <Dialog title={question.title} onClose={onClose}>
+      <p>{question.text}</p>
+      <div class="actions">
+        <button type="button" onClick={onClose}>
+          Cancel
+        </button>
+        <button type="button" class="danger" onClick={() => void act(question.change, question.done)}>
+          {question.action}
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+/** What a session that does not administer sees. */
+export function NoAdministration(): JSX.Element {
+  const hasListener = info.value?.gateway.isAdministered === false;
+  return (
+    <div class="empty">
+      <h2>No administration here</h2>
+      <p>
+        {hasListener
+          ? "This gateway is administered on a listener of its own. Use “letta-proxy keys” and “letta-proxy audit list”."
+          : "The key of this session lacks the scope “admin”."}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,83 @@
+/** The page of somebody who is not signed in: the form for a key, and what to do about a link that cannot be used. */
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { resume, session, signIn } from "../state/session.ts";
+
+/** Why a link was refused; shown above the form. */
+export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
+  const [key, setKey] = useState("");
+  const [problem, setProblem] = useState<string | null>(null);
+  const [isBusy, setBusy] = useState(false);
+  const state = session.value;
+  const submit = async (): Promise<void> => {
+    setBusy(true);
+    const refusal = await signIn({ key: key.trim() });
+    setBusy(false);
+    setKey("");
+    setProblem(refusal === null ? null : refusal);
+  };
+  return (
+    <main class="sign-in">
+      <h1>Letta gateway console</h1>
+      {state.kind === "ended" && (
+        <div class="notice" role="alert">
+          <strong>Your session has ended.</strong> Its key was changed or revoked, or twelve hours are over. Sign in again to go on.
+        </div>
+      )}
+      {state.kind === "signed_out" && state.reason !== null && (
+        <div class="notice" role="status">
+          {state.reason}
+        </div>
+      )}
+      {linkRefusal !== null && (
+        <div class="notice" role="alert">
+          <strong>This sign-in link cannot be used.</strong> {linkRefusal}
+        </div>
+      )}
+      {state.kind === "failed" && (
+        <div class="notice bad" role="alert">
+          <p>{state.reason}</p>
+          <button type="button" onClick={() => void resume()}>
+            Try again
+          </button>
+        </div>
+      )}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
+        }}
+      >
+        <label for="key">Gateway key</label>
+        <input
+          id="key"
+          type="password"
+          autocomplete="off"
+          spellcheck={false}
+          placeholder="lek_…"
+          required
+          value={key}
+          aria-describedby="key-hint"
+          aria-invalid={problem !== null}
+          onInput={(event) => setKey(event.currentTarget.value)}
+        />
+        {problem !== null && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <button type="submit" class="primary" disabled={isBusy}>
+          {isBusy ? "Signing in …" : "Sign in"}
+        </button>
+        <p id="key-hint" class="hint">
+          The console can do what the key can do. The key is not stored in this browser.
+        </p>
+      </form>
+      <section>
+        <h2>No key at hand?</h2>
+        <p>On the machine of the gateway, print a link that signs in once:</p>
+        <pre tabIndex={0}>letta-proxy console link</pre>
+      </section>
+    </main>
+  );
+}

@@ -1,0 +1,67 @@
+/**
+ * The files of the web console, which the build writes into `console/` beside the bundles, each also compressed. They are read when a
+ * browser asks for them, and kept in memory afterwards.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ConsoleFile, ReadConsoleFile } from "../../host/console-routes.ts";
+
+/** Beside the bundle, or where the build writes it when the sources run unbuilt. */
+const folders: readonly string[] = ["console", "../../../dist/console"];
+
+const mediaTypes: Readonly<Record<string, string>> = {
+  html: "text/html; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  css: "text/css; charset=utf-8",
+  svg: "image/svg+xml",
+};
+
+const encodings = [
+  { suffix: ".br", encoding: "br" },
+  { suffix: ".gz", encoding: "gzip" },
+] as const;
+
+/** Creates a {@link ReadConsoleFile} over the built files. Without them there is no file. */
+export function createConsoleFiles(
+  folder: string | undefined = folders
+    .map((name) => join(import.meta.dirname, name))
+    .find((path) => existsSync(join(path, "index.html"))),
+): ReadConsoleFile {
+  let names: ReadonlySet<string> | null = null;
+  const loaded = new Map<string, ConsoleFile>();
+
+  function load(path: string, name: string, encoding: ConsoleFile["encoding"]): ConsoleFile {
+    const known = loaded.get(path);
+    if (known !== undefined) return known;
+    const bytes = readFileSync(path);
+    const file: ConsoleFile = {
+      bytes,
+      encoding,
+      mediaType: mediaTypes[name.split(".").at(-1) ?? ""] ?? "application/octet-stream",
+      entityTag: `"${createHash("sha256").update(bytes).digest("hex").slice(0, 32)}"`,
+      isImmutable: name !== "index.html",
+    };
+    loaded.set(path, file);
+    return file;
+  }
+
+  return (name, acceptEncoding) => {
+    if (folder === undefined) return Promise.resolve(null);
+    // Only names of the folder are read, whatever a path says.
+    names ??= new Set(readdirSync(folder));
+    if (!names.has(name) || !((name.split(".").at(-1) ?? "") in mediaTypes)) return Promise.resolve(null);
+    const accepted = encodings.find(
+      ({ suffix, encoding }) => names?.has(name + suffix) === true && accepts(acceptEncoding, encoding),
+    );
+    const { suffix = "", encoding = null } = accepted ?? {};
+    return Promise.resolve(load(join(folder, name + suffix), name, encoding));
+  };
+}
+
+function accepts(header: string, encoding: string): boolean {
+  return header.split(",").some((item) => {
+    const [name, ...parameters] = item.split(";").map((part) => part.trim().toLowerCase());
+    return name === encoding && !parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter));
+  });
+}

@@ -1,0 +1,27 @@
+/** `console link`: its options, and the link that it prints. */
+import { misuse } from "@letta-environments/command-line";
+import { isIdentifier, type Scope } from "@letta-environments/schema";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
+import type { GivenOptions } from "./key-options.ts";
+
+/** The scopes of a session, unless the command names others: everything that the console shows and does. */
+export const linkScopes: readonly Scope[] = ["list", "read", "send", "approve", "view", "control", "details", "admin"];
+
+/** Reads the options of `console link`. @throws CommandError naming the option that breaks a rule */
+export function readConsoleLink(options: GivenOptions): KeyRequest {
+  const tenant = options.get("tenant")?.at(-1) ?? "default";
+  if (!isIdentifier(tenant)) throw misuse("--tenant must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -");
+  // The program has checked the choices.
+  const scopes = (options.get("scope") as readonly Scope[] | undefined) ?? linkScopes;
+  return linkRequest(tenant, [...new Set(scopes)]);
+}
+
+/** The key of a sign-in link. */
+export function linkRequest(tenant: string, scopes: readonly Scope[] = linkScopes): KeyRequest {
+  return { name: "console", description: "Sign-in link of the web console", tenant, scopes };
+}
+
+/** The link. Its secret is in the fragment, which browsers send to no server and leave out of `Referer`. */
+export function formatConsoleLink(baseUrl: string, key: string): string {
+  return `${baseUrl}/console/#link=${key}`;
+}

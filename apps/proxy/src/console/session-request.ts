@@ -1,0 +1,100 @@
+/** What a session is to the gateway: a request with its secret as the key, its principal, and the description that the page receives. */
+import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
+import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { AuthenticateRequest, FailureLimits } from "../limits/authentication.ts";
+import type { RateLimitTrace } from "../limits/response.ts";
+import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
+import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
+
+/** What a request records for the log and the limits. */
+export interface SessionTrace extends RateLimitTrace {
+  operation: string | null;
+  principal: Principal | null;
+}
+
+/** A request, and what the log needs to know of it. */
+export interface SessionRequest {
+  readonly request: GatewayRequest;
+  readonly trace: SessionTrace;
+}
+
+/** What the gateway authenticates with, and how it counts failures. */
+export interface SessionFeatures {
+  /** Accepts gateway keys alone. */
+  readonly authenticateKey: AuthenticateRequest;
+  readonly limits: FailureLimits | null;
+}
+
+/** The ports of {@link createConsoleSessions}. */
+export interface ConsoleSessionPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+  readonly keyStoreFor: KeyStoreFor;
+  readonly randomBytes: RandomBytes;
+}
+
+/** The facts about the gateway that the page shows, and the public URL that counts as its origin. */
+export interface ConsoleConfig {
+  readonly publicUrl: string | null;
+  readonly version: string;
+  /** Whether devices connect to this gateway. */
+  readonly servesDevices: boolean;
+  /** Whether this listener serves the administration. */
+  readonly isAdministered: boolean;
+  /** The version of Letta Code that invited devices run. */
+  readonly deviceVersion: string;
+}
+
+/** The request with the secret as its key, and without the members that only browsers send. */
+export function withSecret(request: GatewayRequest, secret: string): GatewayRequest {
+  return {
+    method: request.method,
+    path: request.path,
+    query: request.query,
+    header(name) {
+      if (name === "authorization") return `Bearer ${secret}`;
+      return name === "origin" || name === "cookie" ? null : request.header(name);
+    },
+    readBody: (limitBytes) => request.readBody(limitBytes),
+    get signal() {
+      return request.signal;
+    },
+    authority: request.authority,
+    clientAddress: request.clientAddress,
+  };
+}
+
+/** A session that was just opened. */
+export interface OpenedSession {
+  /** The secret for the cookie. */
+  readonly secret: string;
+  readonly credentialId: string;
+  readonly record: KeyRecord;
+}
+
+/** The principal of a new session, as far as the log needs it. */
+export function principalOf({ record, credentialId }: OpenedSession): GatewayPrincipal {
+  const { id, tenant, owner, deviceIds, connectionNames, agentIds, maxMode, shared } = record;
+  const scopes = new Set(record.scopes);
+  return { tenant, keyId: id, credentialId, owner, scopes, deviceIds, connectionNames, agentIds, maxMode, shared };
+}
+
+/** The description of a session for the page: the key, what it may do, and until when. */
+export function showSession(
+  record: KeyRecord | null,
+  credentialId: string | null | undefined,
+  gateway: ConsoleConfig,
+  status = 200,
+): PlainResponse {
+  if (record === null) return invalidKey();
+  const secret = record.secrets.find((candidate) => credentialIdOf(candidate) === credentialId);
+  return jsonResponse(status, {
+    keyId: record.id,
+    keyName: record.name,
+    tenant: record.tenant,
+    scopes: record.scopes,
+    maxMode: record.maxMode,
+    expiresAt: secret?.expiresAt ?? null,
+    gateway,
+  });
+}
+

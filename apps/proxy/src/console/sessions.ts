@@ -1,0 +1,97 @@
+/**
+ * Sessions of the web console. A page signs in with a gateway key or with a one-time link, and receives a cookie with a further secret of
+ * that key (`keys/sign-in.ts`). A request with the cookie passes the pipeline as one with `Authorization: Bearer` and that secret would:
+ * the same authentication, authorisation, limits and audit. The cookie counts only for requests of the console's own page.
+ */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { AuditUnavailableError } from "../audit/store.ts";
+import { type GatewayPrincipal, missingKey } from "../auth/authentication.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import { endSession } from "../keys/sign-in.ts";
+import { recordRefusal } from "../limits/response.ts";
+import { readSessionCookie, sessionCookie } from "./cookie.ts";
+import { isSameOrigin, requestHost, type RequestHost } from "./same-origin.ts";
+import {
+  type ConsoleConfig,
+  type ConsoleSessionPorts,
+  type SessionFeatures,
+  type SessionRequest,
+  showSession,
+  withSecret,
+} from "./session-request.ts";
+import { createSignIn } from "./sign-in.ts";
+
+/** See the description of this file. */
+export interface ConsoleSessions {
+  /**
+   * Returns a request of the console's page as a program with the session's secret would send it: with `Authorization`, and without
+   * `Origin` and `Cookie`. Every other request is returned as it is, and its cookies count for nothing.
+   */
+  accept(request: GatewayRequest): GatewayRequest;
+  /** Signs in, reads the session or signs out. */
+  handle(received: SessionRequest, features: SessionFeatures): Promise<PlainResponse>;
+}
+
+/** Creates the {@link ConsoleSessions} of a gateway. */
+export function createConsoleSessions(ports: ConsoleSessionPorts, config: ConsoleConfig): ConsoleSessions {
+  const signIn = createSignIn(ports, config);
+
+  function credentialOf(request: GatewayRequest): string | null {
+    const host = requestHost(request);
+    if (host === null || !isSameOrigin(request, host, config.publicUrl)) return null;
+    return readSessionCookie(request, host);
+  }
+
+  function accept(request: GatewayRequest): GatewayRequest {
+    if (request.header("authorization") !== null || request.header("cookie") === null) return request;
+    const secret = credentialOf(request);
+    return secret === null ? request : withSecret(request, secret);
+  }
+
+  async function signOut(request: GatewayRequest, host: RequestHost, principal: GatewayPrincipal): Promise<void> {
+    const { keyId, tenant, credentialId } = principal;
+    const store = ports.keyStoreFor({ kind: "key", keyId, tenant });
+    await store.update(keyId, (record) => endSession(record, credentialId ?? "", ports.clock.now()));
+  }
+
+  async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
+    const host = requestHost(request);
+    if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
+    if (request.method === "POST") {
+      trace.operation = "signIn";
+      return signIn({ request, trace }, host, features);
+    }
+    const operation = { GET: "retrieveSession", DELETE: "signOut" }[request.method];
+    if (operation === undefined) return wrongMethod;
+    trace.operation = operation;
+    const secret = readSessionCookie(request, host);
+    if (secret === null) return operation === "signOut" ? signedOut(host) : missingKey();
+    const authentication = await features.authenticateKey(withSecret(request, secret));
+    if (authentication.kind === "refused") {
+      recordRefusal(trace, authentication);
+      // The page has lost its session already, so nothing is left to end.
+      return operation === "signOut" ? signedOut(host) : authentication.response;
+    }
+    const { principal } = authentication;
+    trace.principal = principal;
+    if (operation === "retrieveSession") return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);
+    await signOut(request, host, principal);
+    return signedOut(host);
+  }
+
+  return { accept, handle: (received, features) => handle(received, features).catch(auditFailure) };
+}
+
+function signedOut(host: RequestHost): PlainResponse {
+  return { status: 204, headers: { "set-cookie": sessionCookie("", host, 0) }, body: null };
+}
+
+function auditFailure(cause: unknown): PlainResponse {
+  if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+  throw cause;
+}
+
+const otherOrigin: PlainResponse = problemResponse("origin_not_allowed", {
+  detail: "Only the console's own page signs in here: over https:, or over http: on this machine.",
+});
+const wrongMethod = problemResponse("method_not_allowed", { headers: { allow: "GET, POST, DELETE" } });

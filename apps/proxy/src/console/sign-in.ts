@@ -1,0 +1,139 @@
+/** Sign-in at the console: exchanges a gateway key, or the secret of a one-time link, for a session in a cookie. */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type Authentication, invalidKey } from "../auth/authentication.ts";
+import { verifyKey } from "../auth/gateway-key.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import { parseKeyId } from "../keys/key-format.ts";
+import { type KeyMint, mintSecret } from "../keys/key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord, type KeySecret } from "../keys/key-record.ts";
+import { addSession, redeemLink, sessionMs } from "../keys/sign-in.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import { createAuthenticateRequest, type FailureLimits } from "../limits/authentication.ts";
+import { recordRefusal } from "../limits/response.ts";
+import { sessionCookie } from "./cookie.ts";
+import type { RequestHost } from "./same-origin.ts";
+import {
+  type ConsoleConfig,
+  type ConsoleSessionPorts,
+  type OpenedSession,
+  principalOf,
+  type SessionFeatures,
+  type SessionRequest,
+  showSession,
+  withSecret,
+} from "./session-request.ts";
+
+/** Responds to a sign-in. Rejects when a store or the audit log fails. */
+export type SignIn = (received: SessionRequest, host: RequestHost, features: SessionFeatures) => Promise<PlainResponse>;
+
+/** Creates a {@link SignIn}. */
+export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig): SignIn {
+  const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const mint: KeyMint = { digests, pepper, randomBytes };
+
+  /** Adds a session to the key inside the store's atomic step, where the credential is verified once more. */
+  async function open(
+    keyId: string,
+    change: (record: KeyRecord, session: KeySecret, nowMs: number) => KeyRecord | null,
+  ): Promise<OpenedSession | null> {
+    const present = await keyStore.find(keyId);
+    if (present === null) return null;
+    const nowMs = clock.now();
+    const { key, secret } = mintSecret(keyId, nowMs, mint);
+    // Looked at before, so that a wrong link is not written to the audit log as a change.
+    if (change(present, secret, nowMs) === null) return null;
+    try {
+      const record = await keyStoreFor({ kind: "key", keyId, tenant: present.tenant }).update(keyId, (current) => {
+        const changed = change(current, secret, nowMs);
+        if (changed === null) throw new NotAccepted();
+        return changed;
+      });
+      return record === null ? null : { secret: key, record, credentialId: credentialIdOf(secret) };
+    } catch (error) {
+      if (error instanceof NotAccepted) return null;
+      throw error;
+    }
+  }
+
+  function byLink(link: string): Promise<OpenedSession | null> {
+    const keyId = parseKeyId(link);
+    if (keyId === null) return Promise.resolve(null);
+    return open(keyId, (record, session, nowMs) => redeemLink(record, link, session, { digests, pepper, nowMs }));
+  }
+
+  function byKey(key: string): Promise<OpenedSession | null> {
+    return open(parseKeyId(key) ?? "", (record, session, nowMs) => {
+      const verified = verifyKey(key, record, pepper, digests);
+      // A session must not prolong itself.
+      return verified.kind === "valid" && !verified.isSession ? addSession(record, session, nowMs) : null;
+    });
+  }
+
+  /** Authenticates a link in place of a key, by opening its session. */
+  function linkAuthenticator(link: string, limits: FailureLimits | null, opened: { session: OpenedSession | null }) {
+    return createAuthenticateRequest(
+      {
+        async authenticate(_authorization, cachedOnly = false): Promise<Authentication> {
+          opened.session = cachedOnly ? null : await byLink(link);
+          return opened.session === null ? linkRefused : { kind: "authenticated", principal: principalOf(opened.session) };
+        },
+      },
+      limits,
+    );
+  }
+
+  return async ({ request, trace }, host, { authenticateKey, limits }) => {
+    const given = await readCredential(request);
+    if ("status" in given) return given;
+    const opened: { session: OpenedSession | null } = { session: null };
+    // Both ways count failures by the client's address, as every other authentication does.
+    const authenticate =
+      given.kind === "key" ? authenticateKey : linkAuthenticator(given.value, limits, opened);
+    const authentication = await authenticate(withSecret(request, given.value));
+    if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
+    if (given.kind === "key") opened.session = await byKey(given.value);
+    const { session } = opened;
+    if (session === null) return invalidKey();
+    trace.principal = principalOf(session);
+    const response = showSession(session.record, session.credentialId, config, 201);
+    const cookie = sessionCookie(session.secret, host, sessionMs / 1_000);
+    return { ...response, headers: { ...response.headers, "set-cookie": cookie } };
+  };
+}
+
+/** Thrown inside the store's atomic step, so that nothing is changed. */
+class NotAccepted extends Error {
+  override readonly name = "NotAccepted";
+}
+
+/** The longest body of a sign-in, in bytes. */
+const maxBodyBytes = 1_024;
+
+type GivenCredential = { readonly kind: "key" | "link"; readonly value: string };
+
+async function readCredential(request: GatewayRequest): Promise<GivenCredential | PlainResponse> {
+  // A form of another page cannot send JSON.
+  if (!/^application\/json(?:;|$)/i.test(request.header("content-type") ?? "")) return notJson;
+  const body = await request.readBody(maxBodyBytes);
+  if (body === "too_large") return problemResponse("body_too_large");
+  const members = body instanceof Uint8Array ? parseJsonObject(body) : null;
+  for (const kind of ["key", "link"] as const) {
+    const value = members?.[kind];
+    if (typeof value === "string" && /^[\x21-\x7e]{1,256}$/.test(value)) return { kind, value };
+  }
+  return noCredential;
+}
+
+const linkRefused: Authentication = {
+  kind: "refused",
+  reason: "link_invalid",
+  response: problemResponse("invalid_key", {
+    detail:
+      "The sign-in link was used before, is older than ten minutes, or belongs to another gateway. " +
+      "'letta-proxy console link' prints a new one.",
+  }),
+};
+const notJson = problemResponse("unsupported_media_type");
+const noCredential = problemResponse("invalid_request", {
+  issues: [{ member: "body", rule: "must have a key or a link" }],
+});

@@ -1,0 +1,101 @@
+/**
+ * The routes of the web console: its files, which are the same for everyone and need no key, and its session, which the pipeline handles.
+ * The headers of the page forbid everything that it does not need: other hosts, frames, inline scripts, and markup from strings.
+ */
+import type { RandomId } from "@letta-environments/platform";
+import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
+import { finishResponse, type GatewayResponse } from "../http/response.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { HostRoute } from "./routes.ts";
+
+/** A file of the console in one encoding. */
+export interface ConsoleFile {
+  readonly bytes: Uint8Array;
+  readonly encoding: "br" | "gzip" | null;
+  readonly mediaType: string;
+  readonly entityTag: string;
+  /** Whether the name changes with the content. */
+  readonly isImmutable: boolean;
+}
+
+/** Reads a file by its name in an encoding that the header `Accept-Encoding` allows; `null` if there is none with this name. */
+export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;
+
+/** What the routes of the console need. */
+export interface ConsoleRouteOptions {
+  readonly handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
+  readonly readFile: ReadConsoleFile;
+}
+
+/** The headers of every file of the console. */
+export const consoleHeaders: PlainHeaders = {
+  "content-security-policy": [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; "),
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
+  "referrer-policy": "no-referrer",
+  "x-frame-options": "DENY",
+};
+
+/** Creates the routes of the console. */
+export function createConsoleRoutes(
+  { handle, readFile }: ConsoleRouteOptions,
+  randomId: RandomId,
+): readonly HostRoute[] {
+  const respond: HostRoute["respond"] = (request) =>
+    mapMaybe(serveFile(request, readFile), (response) => finishFile(response, request, randomId));
+  return [
+    { path: "/console/session", authentication: "pipeline", respond: handle },
+    { path: "/console", authentication: "none", respond },
+    { path: "/console/*", authentication: "none", respond },
+  ];
+}
+
+async function serveFile(
+  request: Pick<GatewayRequest, "method" | "path" | "header">,
+  readFile: ReadConsoleFile,
+): Promise<PlainResponse> {
+  const { method, path } = request;
+  if (method !== "GET" && method !== "HEAD") return wrongMethod;
+  // Relative, since a reverse proxy may serve the gateway below a path.
+  if (path === "/console") return { status: 308, headers: { location: "console/" }, body: null };
+  const name = path === "/console/" ? "index.html" : path.slice("/console/".length);
+  const file = await readFile(name, request.header("accept-encoding") ?? "");
+  if (file === null) return notFound;
+  const { bytes, encoding, mediaType, entityTag, isImmutable } = file;
+  const headers: PlainHeaders = {
+    ...consoleHeaders,
+    "content-type": mediaType,
+    etag: entityTag,
+    vary: "Accept-Encoding",
+    "cache-control": isImmutable ? immutable : revalidated,
+    ...(encoding !== null && { "content-encoding": encoding }),
+  };
+  if (request.header("if-none-match") === entityTag) return { status: 304, headers, body: null };
+  return { status: 200, headers, body: bytes };
+}
+
+const immutable = "public, max-age=31536000, immutable";
+const revalidated = "no-cache";
+
+function finishFile(response: PlainResponse, request: GatewayRequest, randomId: RandomId): GatewayResponse {
+  const requestId = resolveRequestId(request.header("x-request-id"), randomId);
+  const finished = finishResponse(response, requestId, request.method);
+  const { "cache-control": caching = "private, no-store" } = response.headers;
+  return { ...finished, headers: { ...finished.headers, "cache-control": caching } };
+}
+
+const wrongMethod = problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
+const notFound = problemResponse("endpoint_not_found", { detail: "The console has no file with this name." });
