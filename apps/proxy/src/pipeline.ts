@@ -333,7 +333,8 @@ function createAdminSteps(
       const tenantDevices = principal?.tenantDevices ?? null;
       const extension = extensions.find((other) => other.endpoint === endpoint);
       if (extension !== undefined) {
-        return extension.respond({ bodyValue: input.bodyValue, accept: request.header("accept") }, authority);
+        const { queryValues, bodyValue } = input;
+        return extension.respond({ queryValues, bodyValue, accept: request.header("accept") }, authority);
       }
       const ifMatch = request.header("if-match");
       // Every other endpoint is one of the administration's own.

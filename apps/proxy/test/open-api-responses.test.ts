@@ -9,6 +9,7 @@ import { loadOpenApi } from "../src/adapters/open-api.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
 import type { GatewayResponse } from "../src/http/response.ts";
 import { rateLimitPath } from "../src/limits/endpoint.ts";
+import { auditSearchEndpoint } from "../src/admin/audit-search.ts";
 import { explainEndpoint } from "../src/explain/endpoint.ts";
 import { metricsEndpoints } from "../src/metrics/endpoints.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
@@ -55,7 +56,7 @@ function undescribed(path: string, method: string, response: GatewayResponse): u
 test("the API description has exactly the routes that the gateway serves", () => {
   const served = [
     ...Object.values<Endpoint>({ ...endpoints }).map(({ method, path }) => `${method} ${path}`),
-    ...[...adminEndpoints, ...Object.values(metricsEndpoints), explainEndpoint].map(
+    ...[...adminEndpoints, ...Object.values(metricsEndpoints), auditSearchEndpoint, explainEndpoint].map(
       ({ method, path }) => `${method} ${path}`,
     ),
     ...routes.map(({ path }) => `GET ${path}`),

@@ -55,6 +55,12 @@ function addDelta(
 ): readonly Entry[] {
   const id = textOf(delta["id"]) || eventId;
   switch (delta["message_type"]) {
+    case "user_message": {
+      // The device repeats what it was sent; the text is not part of the status of a message.
+      const key = `sent ${textOf(delta["otid"])}`;
+      const text = contentOf(delta["content"]).slice(0, maxText);
+      return entries.map((entry) => (entry.kind === "sent" && entry.key === key && entry.text === "" ? { ...entry, text } : entry));
+    }
     case "assistant_message":
       return addText(entries, "text", `text ${id}`, contentOf(delta["content"]));
     case "reasoning_message":

@@ -13,8 +13,6 @@ export type InputPart =
 
 const commandMembers = ["command", "cmd"] as const;
 const pathMembers = ["file_path", "path", "notebook_path"] as const;
-const editMembers: ReadonlySet<string> = new Set(["old_string", "new_string", "old_str", "new_str", "content", "edits"]);
-
 /** Describes the input of a tool. */
 export function describeInput(input: Readonly<Record<string, unknown>> | null): readonly InputPart[] {
   if (input === null) return [];
@@ -27,9 +25,9 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
       used.add(name);
       parts.push({ kind, text });
     }
-  const edits = editsOf(input);
-  if (edits.length > 0) for (const name of editMembers) used.add(name);
+  const { edits, members } = editsOf(input);
   parts.push(...edits);
+  for (const name of members) used.add(name);
   for (const [name, value] of Object.entries(input)) {
     if (used.has(name) || value === null || value === undefined) continue;
     parts.push({ kind: "member", name, text: typeof value === "string" ? value : JSON.stringify(value, null, 2) });
@@ -37,23 +35,38 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   return parts;
 }
 
-function editsOf(input: Readonly<Record<string, unknown>>): readonly InputPart[] {
+/** Changes of a text, and the members that they show completely. Every other member is shown as it is, so that nothing is hidden. */
+interface Edits {
+  readonly edits: readonly InputPart[];
+  readonly members: readonly string[];
+}
+
+function editsOf(input: Readonly<Record<string, unknown>>): Edits {
   const { edits, content } = input;
   const own = editOf(input);
-  if (own !== null) return [own];
-  if (Array.isArray(edits)) {
+  if (own !== null) return { edits: [own.edit], members: own.members };
+  if (Array.isArray(edits) && edits.length > 0) {
     const all = edits.map((edit: unknown) => (isObject(edit) ? editOf(edit) : null));
-    return all.every((edit) => edit !== null) ? all : [];
+    const isComplete = all.every((each, index) => each?.members.length === Object.keys(edits[index] as object).length);
+    return isComplete ? { edits: all.flatMap((each) => each?.edit ?? []), members: ["edits"] } : none;
   }
   // A whole new file.
   const isFile = typeof content === "string" && pathMembers.some((name) => typeof input[name] === "string");
-  return isFile ? [{ kind: "edit", before: "", after: content }] : [];
+  return isFile ? { edits: [{ kind: "edit", before: "", after: content }], members: ["content"] } : none;
 }
 
-function editOf(value: Readonly<Record<string, unknown>>): InputPart | null {
-  const before = value["old_string"] ?? value["old_str"];
-  const after = value["new_string"] ?? value["new_str"];
-  return typeof before === "string" && typeof after === "string" ? { kind: "edit", before, after } : null;
+const none: Edits = { edits: [], members: [] };
+
+function editOf(value: Readonly<Record<string, unknown>>): { readonly edit: InputPart; readonly members: readonly string[] } | null {
+  for (const [old, next] of [
+    ["old_string", "new_string"],
+    ["old_str", "new_str"],
+  ] as const) {
+    const [before, after] = [value[old], value[next]];
+    if (typeof before !== "string" || typeof after !== "string") continue;
+    return { edit: { kind: "edit", before, after }, members: [old, next] };
+  }
+  return null;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -6,6 +6,9 @@ import { type Chart, chartsOf } from "../model/overview.ts";
 import { overview } from "../state/overview.ts";
 
 const height = 160;
+const hourSeconds = 3_600;
+/** Fewer buckets than this are drawn as points. */
+const fewBuckets = 3;
 
 /** All charts. */
 export function Charts(): JSX.Element {
@@ -54,7 +57,7 @@ function dataOf({ times, lines }: Chart): UPlot.AlignedData {
   return [[...times], ...lines.map(({ values }) => [...values])] as UPlot.AlignedData;
 }
 
-function optionsOf({ lines }: Chart, width: number): UPlot.Options {
+function optionsOf({ lines, times }: Chart, width: number): UPlot.Options {
   const style = getComputedStyle(document.documentElement);
   const color = (name: string): string => style.getPropertyValue(name).trim();
   const axis: UPlot.Axis = {
@@ -69,7 +72,10 @@ function optionsOf({ lines }: Chart, width: number): UPlot.Options {
     height,
     legend: { show: lines.length > 1, live: false },
     cursor: { show: false },
-    scales: { y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
+    scales: {
+      x: { range: ({ data: [all] }) => [(all.at(-1) ?? 0) - hourSeconds, all.at(-1) ?? 0] },
+      y: { range: (_plot, _low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] },
+    },
     axes: [axis, { ...axis, size: 44 }],
     series: [
       {},
@@ -77,7 +83,7 @@ function optionsOf({ lines }: Chart, width: number): UPlot.Options {
         label,
         stroke: color(strokes[index] ?? "--accent"),
         width: 1.5,
-        points: { show: false },
+        points: { show: times.length < fewBuckets },
       })),
     ],
   };

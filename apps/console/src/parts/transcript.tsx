@@ -45,7 +45,7 @@ function Line({ entry }: { entry: Entry }): JSX.Element {
       const state = describeState(entry.status);
       return (
         <div class="line sent">
-          <div class="bubble">{entry.text === "" ? <span class="hint">A message of another client</span> : entry.text}</div>
+          <div class="bubble">{entry.text === "" ? <span class="hint">A message that was sent before this page was opened, or by another client</span> : entry.text}</div>
           <Badge tone={state.tone}>{state.text}</Badge>
           {entry.status?.error !== undefined && <p class="problem">{entry.status.error}</p>}
         </div>

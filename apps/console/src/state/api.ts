@@ -2,6 +2,7 @@
 import { createTransport, isLettaEnvironmentsError, type Transport } from "@letta-environments/client";
 import { signal } from "@preact/signals";
 import { gatewayUrl } from "../adapters/browser.ts";
+import { noteEvent } from "./checkpoints.ts";
 import { sessionEnded } from "./session.ts";
 
 /** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
@@ -12,9 +13,10 @@ export const transport: Transport = createTransport({
   baseUrl: gatewayUrl(),
   apiKey: "session",
   allowInsecure: true,
-  middleware: (request, next) => {
+  middleware: async (request, next) => {
     const { authorization: _unused, ...headers } = request.headers;
-    return next({ ...request, headers });
+    const response = await next({ ...request, headers });
+    return request.call.operation === "streamEvents" ? noteStart(response) : response;
   },
   onEvent(event) {
     if (event.type !== "end") return;
@@ -64,4 +66,20 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
 interface Issue {
   readonly member: string;
   readonly rule: string;
+}
+
+/** Notes the id with which a stream of events begins: what happens from then on can be read again behind it. */
+function noteStart(response: Response): Response {
+  const { body, status, headers } = response;
+  if (body === null || !response.ok) return response;
+  let isFirst = true;
+  const noting = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+    transform(chunk, controller) {
+      const id = isFirst ? /^id: (\S+)$/m.exec(new TextDecoder().decode(chunk))?.[1] : undefined;
+      isFirst = false;
+      noteEvent(id ?? "");
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(body.pipeThrough(noting), { status, headers });
 }

@@ -61,8 +61,8 @@ async function request(method: string, body?: object): Promise<Response | null> 
 export async function resume(): Promise<void> {
   const response = await request("GET");
   if (response === null) session.value = { kind: "failed", reason: unreachable };
+  else if (response.status === 204) session.value = { kind: "signed_out", reason: null };
   else if (response.ok) session.value = { kind: "signed_in", info: (await response.json()) as SessionInfo };
-  else if (response.status === 401) session.value = { kind: "signed_out", reason: null };
   else session.value = { kind: "failed", reason: await reasonOf(response) };
 }
 

@@ -173,6 +173,9 @@ function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
         ["", "Any mode"],
         ["unrestricted", "Unrestricted"],
       ])}
+      <span class="narrow">
+        {select("sort", "Order", [["", "By name"], ...columns.flatMap(([column, text]) => (column === "" || column === "name" ? [] : [[column, `By ${text.toLowerCase()}`] as const]))])}
+      </span>
       {tags.length > 0 && select("tag", "Tag", [["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)])}
     </div>
   );

@@ -2,7 +2,7 @@
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
 import { expositionTypes } from "../../src/metrics/exposition.ts";
-import { explanationExample, type ExtensionOperation, overviewExample } from "./observation.ts";
+import { auditExample, explanationExample, type ExtensionOperation, overviewExample } from "./observation.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 
 /** The text of one operation of the administration. */
@@ -193,6 +193,15 @@ export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, Ad
     success: { status: 200, description: "The overview.", schema: "Overview", example: overviewExample },
     problems: ["invalid_request"],
   },
+  searchAudit: {
+    summary: "Search the audit log, the latest records first.",
+    description:
+      "A gateway key with scope `admin` finds the records of its tenant, the operator those of every tenant. A page can have fewer " +
+      "records than `limit`, since a request reads a bounded number of them; `cursor` says whether there are older ones. " +
+      "Not offered on Cloudflare Workers.",
+    success: { status: 200, description: "A page of records.", schema: "AuditPage", example: auditExample },
+    problems: ["invalid_request"],
+  },
 };
 
 /** Descriptions and examples of the path parameters. */
@@ -208,4 +217,9 @@ export const adminQueryParameters: Readonly<Record<string, string>> = {
   after: "The id of the last entry of the previous page.",
   tenant: "The tenant; the operator can name any, a key only its own.",
   state: "Only keys in this state.",
+  before: "Only records before this time, in epoch milliseconds: the `cursor` of the previous page.",
+  key: "Only records of this key.",
+  device: "Only records of this device.",
+  event: "Only records of this type, or of the group `send`, `control`, `approval`, `key` or `device`.",
+  outcome: "Only records with this outcome.",
 };

@@ -1,18 +1,24 @@
 /** Schemas and examples of what the gateway reports about itself. */
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { type AdminExtensionEndpoint } from "../../src/admin/endpoints.ts";
+import { auditSearchEndpoint } from "../../src/admin/audit-search.ts";
 import { explainEndpoint } from "../../src/explain/endpoint.ts";
 import type { Explanation, ExplainedLimit, ExplainedRule } from "../../src/explain/explanation.ts";
 import { metricsEndpoints, type MetricsOperation } from "../../src/metrics/endpoints.ts";
 
+/** Names of the operations that not every runtime serves. */
+export type ExtensionOperation =
+  | MetricsOperation
+  | typeof auditSearchEndpoint.operation
+  | typeof explainEndpoint.operation;
+
 /** The endpoints of the administration that not every runtime serves. */
 export const extensionEndpoints: readonly (AdminExtensionEndpoint & { readonly operation: ExtensionOperation })[] = [
   ...Object.values(metricsEndpoints),
+  auditSearchEndpoint,
   explainEndpoint,
 ];
 
-/** The operations of {@link extensionEndpoints}. */
-export type ExtensionOperation = MetricsOperation | typeof explainEndpoint.operation;
 
 const textOrNull: JsonSchema = { anyOf: [{ type: "string" }, { type: "null" }] };
 const numberOrNull: JsonSchema = { anyOf: [{ type: "number" }, { type: "null" }] };
@@ -132,5 +138,57 @@ export const overviewSchema: JsonSchema = {
       description: "The oldest first.",
       items: { type: "object", required: Object.keys(bucketMembers), properties: bucketMembers },
     },
+  },
+};
+
+/** A response of `GET /admin/v1/audit`. */
+export const auditExample = {
+  records: [
+    {
+      writer: "writer-01m8bb2ecfy55b9kmpqmhnpszf",
+      sequence: 14,
+      time: startedAt,
+      type: "send_started",
+      action: null,
+      outcome: "ok",
+      keyId: "p8DxxlMoq9Es",
+      deviceId: "88fd30f6-6337-4c38-b858-2f1581703994",
+      members: { tenant: "default", agentId: "agent-1", conversationId: "default", messageIds: ["m-1"], status: 200 },
+    },
+  ],
+  cursor: String(startedAt),
+} as const;
+
+const nullableText = (description: string): JsonSchema => ({
+  anyOf: [{ type: "string" }, { type: "null" }],
+  description,
+});
+
+/** The body of `GET /admin/v1/audit`. */
+export const auditSchema: JsonSchema = {
+  title: "AuditPage",
+  type: "object",
+  required: ["records", "cursor"],
+  properties: {
+    records: {
+      type: "array",
+      description: "The latest first. A send and a control are one record, with the outcome that was written later.",
+      items: {
+        type: "object",
+        required: ["writer", "sequence", "time", "type", "action", "outcome", "keyId", "deviceId", "members"],
+        properties: {
+          writer: { type: "string", description: "The process that wrote the record." },
+          sequence: count("The number of the record in the chain of its writer, from 1."),
+          time: count("Epoch milliseconds."),
+          type: { type: "string", description: "The type of the record, such as `send_started`." },
+          action: nullableText("The change of a key or a device, such as `revoked`; `null` for other records."),
+          outcome: nullableText("`ok`, `refused`, `failed` or `unknown`; `null` for records without an end."),
+          keyId: nullableText("The key that acted, or that was changed."),
+          deviceId: nullableText("The device."),
+          members: { type: "object", description: "Everything else that the record says." },
+        },
+      },
+    },
+    cursor: nullableText("The `before` of the next page; `null`: there are no older records."),
   },
 };

@@ -1,7 +1,7 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
 import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
-import { explanationSchema, overviewSchema } from "./observation.ts";
+import { auditSchema, explanationSchema, overviewSchema } from "./observation.ts";
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 
 const memberTexts: Readonly<Record<string, string>> = {
@@ -190,6 +190,7 @@ export const responseSchemas: Readonly<Record<string, JsonSchema>> = {
   }),
   Overview: overviewSchema,
   Explanation: explanationSchema,
+  AuditPage: auditSchema,
   Health: object("Health", {
     status: { type: "string", enum: ["alive", "ready"], description: "The process answers, or it accepts requests." },
   }),

@@ -54,6 +54,8 @@ export interface AdminExtension {
 /** A valid request to an extension. */
 export interface ExtensionRequest {
   /** Decoded by the endpoint's own schema. */
+  readonly queryValues: unknown;
+  /** Decoded by the endpoint's own schema. */
   readonly bodyValue: unknown;
   /** The `Accept` header. */
   readonly accept: string | null;

@@ -1,7 +1,7 @@
 /** The texts of `audit list` and `audit verify` for people. */
 import { type Column, formatTable, formatTime, type Paint, printable } from "@letta-environments/command-line";
 import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
-import type { AuditFacts } from "./audit-filter.ts";
+import type { AuditFacts } from "../audit/filter.ts";
 
 const columns: readonly Column[] = [
   { title: "TIME", shrinks: false },

@@ -18,7 +18,7 @@ export function readConsoleLink(options: GivenOptions): KeyRequest {
 
 /** The key of a sign-in link. */
 export function linkRequest(tenant: string, scopes: readonly Scope[] = linkScopes): KeyRequest {
-  return { name: "console", description: "Sign-in link of the web console", tenant, scopes };
+  return { name: "console", description: "Sign-in link of the web console; its session ends within twelve hours", tenant, scopes };
 }
 
 /** The link. Its secret is in the fragment, which browsers send to no server and leave out of `Referer`. */

@@ -8,7 +8,7 @@ import {
   timeForms,
 } from "@letta-environments/command-line";
 import { ceilingModes, scopes } from "@letta-environments/schema";
-import { actions, events, outcomes } from "./audit-filter.ts";
+import { actions, events, outcomes } from "../audit/filter.ts";
 import { linkScopes } from "./console-link.ts";
 import { clearableOptions } from "./key-options.ts";
 

@@ -5,7 +5,7 @@
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { AuditUnavailableError } from "../audit/store.ts";
-import { type GatewayPrincipal, missingKey } from "../auth/authentication.ts";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { endSession } from "../keys/sign-in.ts";
 import { recordRefusal } from "../limits/response.ts";
@@ -65,12 +65,12 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     if (operation === undefined) return wrongMethod;
     trace.operation = operation;
     const secret = readSessionCookie(request, host);
-    if (secret === null) return operation === "signOut" ? signedOut(host) : missingKey();
+    // Not an error: a page asks before anybody has signed in.
+    if (secret === null) return signedOut(host);
     const authentication = await features.authenticateKey(withSecret(request, secret));
     if (authentication.kind === "refused") {
-      recordRefusal(trace, authentication);
-      // The page has lost its session already, so nothing is left to end.
-      return operation === "signOut" ? signedOut(host) : authentication.response;
+      // The session has ended. A key that cannot be looked up now may still be valid.
+      return authentication.response.status === 401 ? signedOut(host) : recordRefusal(trace, authentication).response;
     }
     const { principal } = authentication;
     trace.principal = principal;

@@ -4,6 +4,7 @@
  */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
+import type { AuditTail } from "../../audit/search.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
 import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
@@ -11,7 +12,9 @@ import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 const pageSize = 500;
 
 /** Audit storage in SQLite. */
-export interface SqliteAuditStore extends AuditStore, AuditChains {}
+export interface SqliteAuditStore extends AuditStore, AuditChains {
+  readonly tail: AuditTail;
+}
 
 /** Creates audit storage over a database, and migrates its tables. */
 export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditStore {
@@ -38,8 +41,21 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
     }
   }
 
+  const selectWriters = database.prepare("SELECT writer, sequence FROM audit_heads ORDER BY ordinal DESC");
+  const selectTail = database.prepare(
+    "SELECT sequence, text FROM audit_records WHERE writer = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
+  );
+
   return {
     ...chains,
+    tail: {
+      writers: () =>
+        selectWriters.all().map((row) => ({ writer: String(row["writer"]), sequence: Number(row["sequence"]) })),
+      page: (writer, sequence, limit) =>
+        selectTail
+          .all(writer, sequence, limit)
+          .map((row) => ({ sequence: Number(row["sequence"]), text: String(row["text"]) })),
+    },
     async snapshot(read) {
       // In a reader's transaction, writers continue and are not seen.
       database.exec("BEGIN");

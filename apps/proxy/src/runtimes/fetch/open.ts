@@ -68,6 +68,7 @@ export async function openGateway(settings: Settings, log: (event: LogEvent) => 
     devicesFor: null,
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
+    auditTail: null,
     rateLimits: await openRateLimits(settings, log),
     environmentCache: await openEnvironmentCache(settings, log),
     // Without Valkey, each process remembers its own sends while it runs.

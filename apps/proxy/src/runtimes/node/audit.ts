@@ -14,6 +14,7 @@ import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-
 import type { Sealing } from "../../audit/chain.ts";
 import { openAuditLog, type OpenAuditLog } from "../../audit/log.ts";
 import { dropOldRecords, type RetentionResult } from "../../audit/retention.ts";
+import type { AuditTail } from "../../audit/search.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
@@ -47,6 +48,8 @@ export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pep
 
 /** The audit log of this process, in its file. */
 export interface OpenAudit extends OpenAuditLog {
+  /** The stored records, for a search. */
+  readonly tail: AuditTail;
   /** Creates the store of sends in the same file. */
   createSendStore(): IdempotencyStore;
   /** Drops the records before a time, in epoch milliseconds, and records that. Rejects when the file cannot be written. */
@@ -69,6 +72,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
       append: log.append,
       enter: log.enter,
       end: log.end,
+      tail: store.tail,
       createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
       async dropBefore(before, actor) {
         const retention = createSqliteAuditRetention(database);

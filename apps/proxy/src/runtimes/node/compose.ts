@@ -11,7 +11,9 @@ import {
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createHostGuard } from "../../admin/admission.ts";
+import { createAuditSearch } from "../../admin/audit-search.ts";
 import type { AuditLog } from "../../audit/log.ts";
+import type { AuditTail } from "../../audit/search.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
 import { createShadow } from "../../auth/shadow.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
@@ -45,6 +47,8 @@ export interface GatewayResources {
   readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
   readonly audit: AuditLog | null;
+  /** The stored records, for a search; `null` if they cannot be read here. */
+  readonly auditTail: AuditTail | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** `null` if the upstream is embedded. */
@@ -116,7 +120,11 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimits: settings.rateLimits,
       adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
     },
-    (parts) => [...(metrics?.extensions ?? []), createExplainEndpoint(parts)],
+    (parts) => [
+      ...(metrics?.extensions ?? []),
+      ...(resources.auditTail === null ? [] : [createAuditSearch(resources.auditTail)]),
+      createExplainEndpoint(parts),
+    ],
   );
 }
 

@@ -95,6 +95,7 @@ export async function openResources(
     devicesFor: embedded && ((actor) => auditDevices(embedded.server.devices, audit, actor, onFailure)),
     keyUses,
     audit,
+    auditTail: audit.tail,
     rateLimits,
     environmentCache,
     idempotencyStore: isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()),

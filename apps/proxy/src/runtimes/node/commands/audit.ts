@@ -14,7 +14,7 @@ import {
   events,
   matchesFilter,
   outcomes,
-} from "../../../commands/audit-filter.ts";
+} from "../../../audit/filter.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import type { Pepper } from "../../../ports.ts";
 import { auditFile } from "../../../adapters/node/data-dir.ts";

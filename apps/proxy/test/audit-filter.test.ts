@@ -1,7 +1,7 @@
 import { choosePaint, displayWidth } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
-import { type AuditFilter, createAuditReader, matchesFilter } from "./audit-filter.ts";
-import { formatAuditTable } from "./audit-text.ts";
+import { type AuditFilter, createAuditReader, matchesFilter } from "../src/audit/filter.ts";
+import { formatAuditTable } from "../src/commands/audit-text.ts";
 
 const plain = choosePaint(false, () => undefined);
 const records = [

@@ -115,7 +115,8 @@ export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
   );
 }
 
-function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<string, unknown>>): string | null {
+/** How a record says that something ended; `null`: it says nothing of an end. */
+export function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<string, unknown>>): string | null {
   switch (type) {
     case "send_finished":
     case "control_finished":

@@ -1,0 +1,67 @@
+import type { StreamedEvent } from "@letta-environments/client";
+import { expect, test } from "vitest";
+import { addEvent, addSent, type Entry, historyOf } from "./conversation.ts";
+
+let id = 0;
+function output(delta: Readonly<Record<string, unknown>>, members: object = {}): StreamedEvent {
+  id += 1;
+  const target = { deviceId: "d", connectionId: "c", agentId: "a", conversationId: "default" };
+  return { type: "output", id: String(id), ...target, delta, ...members };
+}
+
+function status(state: string, members: object = {}): StreamedEvent {
+  const message = { clientMessageId: "m-1", deviceId: "d", agentId: "a", conversationId: "default", state, ...members };
+  return { type: "message", id: "1", deviceId: "d", connectionId: "c", message };
+}
+
+const after = (...events: readonly StreamedEvent[]): readonly Entry[] => events.reduce(addEvent, [] as readonly Entry[]);
+
+test("pieces of a text are joined, also with other entries between them", () => {
+  const text = (content: unknown) => output({ message_type: "assistant_message", id: "t", content });
+  const entries = after(text("po"), output({ message_type: "status", message: "busy" }), text([{ type: "text", text: "ng" }]));
+  expect(entries.map((entry) => ("text" in entry ? entry.text : ""))).toEqual(["pong", "busy"]);
+});
+
+test("a tool call is one entry from its arguments to its result", () => {
+  const call = { name: "Bash", tool_call_id: "c-1" };
+  const entries = after(
+    output({ message_type: "approval_request_message", tool_call: { ...call, arguments: '{"comm' } }),
+    output({ message_type: "approval_request_message", tool_call: { ...call, arguments: 'and":"ls"}' } }),
+    output({ message_type: "client_tool_start", tool_call_id: "c-1", tool_name: "Bash" }),
+    output({ message_type: "tool_return_message", tool_call_id: "c-1", status: "success", tool_return: "a.txt" }),
+  );
+  expect(entries).toEqual([
+    { kind: "tool", key: "tool c-1", tool: "Bash", input: '{"command":"ls"}', result: "a.txt", state: "done" },
+  ]);
+});
+
+test("a message moves through its states, and is part of the history with its outcome", () => {
+  const sent = addSent([], "m-1", "Hello");
+  const entries = [status("running"), status("finished", { durationMs: 700 })].reduce(addEvent, sent);
+  expect(historyOf(entries)).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
+});
+
+test("the text of a message of another client is what the device repeats of it", () => {
+  const repeated = output({ message_type: "user_message", otid: "m-1", content: [{ type: "text", text: "From a script" }] });
+  expect(after(status("running"), repeated)).toMatchObject([{ kind: "sent", text: "From a script" }]);
+  expect(addEvent(addSent([], "m-1", "Mine"), repeated)).toMatchObject([{ text: "Mine" }]);
+});
+
+test("what a device writes is never trusted: members of other types say nothing", () => {
+  const hostile = [7, null, { toString: "x" }, [], [7], "x".repeat(3)];
+  for (const value of hostile)
+    for (const type of ["assistant_message", "tool_call_message", "client_tool_start", "loop_error", "status", value])
+      expect(() =>
+        after(output({ message_type: type, content: value, tool_call: value, tool_calls: value, tool_call_id: value, message: value })),
+      ).not.toThrow();
+  expect(after(output({ message_type: "assistant_message", content: 7 }), output({}))).toEqual([]);
+});
+
+test("the parts of subagents are left out, gaps are told, and old entries are dropped", () => {
+  expect(after(output({ message_type: "assistant_message", content: "x" }, { subagentId: "s" }))).toEqual([]);
+  expect(after({ type: "gap", id: "9", reason: "lost" })).toMatchObject([{ kind: "gap" }]);
+  const many = Array.from({ length: 1_100 }, (_, index) => output({ message_type: "status", message: `n ${index}` }));
+  const kept = after(...many);
+  expect(kept).toHaveLength(1_000);
+  expect(kept.at(-1)).toMatchObject({ text: "n 1099" });
+});

@@ -1,0 +1,37 @@
+import type { Environment } from "@letta-environments/client";
+import { expect, test } from "vitest";
+import { selectDevices, tagsOf } from "./device-filter.ts";
+
+function device(name: string, members: Partial<Environment> = {}): Environment {
+  const none = { connectedAt: null, connectionId: null, lastHeartbeat: null, podId: null };
+  return { id: name, deviceId: `id-${name}`, connectionName: name, organizationId: "", firstSeenAt: 0, lastSeenAt: 0, ...none, ...members };
+}
+
+const all = [
+  device("b", { connectionId: "c-1", currentMode: "unrestricted", tags: ["gpu"], metadata: { lettaCodeVersion: "0.32.18" } }),
+  device("a10", { pendingApprovals: 2, metadata: { workingDirectory: "/srv/App", gitBranch: "main", lettaCodeVersion: "0.9.1" } }),
+  device("a9", { lastSeenAt: 5, tags: ["ci", "gpu"], currentMode: "bypassPermissions", displayName: "Build server" }),
+];
+const names = (filter: Readonly<Record<string, string>>): readonly string[] =>
+  selectDevices(all, filter).map(({ connectionName }) => connectionName);
+
+test("devices are ordered by name as people count, and by each column in both directions", () => {
+  expect(names({})).toEqual(["a10", "b", "a9"]);
+  expect(names({ sort: "version" })).toEqual(["a9", "a10", "b"]);
+  expect(names({ sort: "-version" })).toEqual(["b", "a10", "a9"]);
+  expect(names({ sort: "seen" })).toEqual(["b", "a9", "a10"]);
+  expect(names({ sort: "approvals" })).toEqual(["a10", "b", "a9"]);
+  expect(names({ sort: "constructor" })).toEqual(["a10", "b", "a9"]);
+});
+
+test("filters select by status, tag, mode, and by every word in any text", () => {
+  expect(names({ status: "online" })).toEqual(["b"]);
+  expect(names({ status: "offline" })).toEqual(["a10", "a9"]);
+  expect(names({ status: "waiting" })).toEqual(["a10"]);
+  expect(names({ tag: "gpu" })).toEqual(["b", "a9"]);
+  expect(names({ mode: "unrestricted" })).toEqual(["b", "a9"]);
+  expect(names({ q: "app MAIN" })).toEqual(["a10"]);
+  expect(names({ q: "server" })).toEqual(["a9"]);
+  expect(names({ q: "nothing like it" })).toEqual([]);
+  expect(tagsOf(all)).toEqual(["ci", "gpu"]);
+});

@@ -1,0 +1,72 @@
+import { expect, test } from "vitest";
+import { parseMarkdown, safeAddress } from "./markdown.ts";
+
+const text = (value: string) => ({ kind: "text", text: value });
+const paragraph = (...children: object[]) => ({ kind: "paragraph", children });
+
+test("paragraphs, headings, code, quotes, rules and emphasis are read", () => {
+  expect(parseMarkdown("# Title #\n\nSome **bold**, *em*, ~~gone~~ and `co*d*e`.\nNext line\n\n---\n> said\n\n```ts\nlet a;\n\n# no\n```")).toEqual([
+    { kind: "heading", level: 1, children: [text("Title")] },
+    paragraph(
+      text("Some "),
+      { kind: "strong", children: [text("bold")] },
+      text(", "),
+      { kind: "em", children: [text("em")] },
+      text(", "),
+      { kind: "del", children: [text("gone")] },
+      text(" and "),
+      { kind: "code", text: "co*d*e" },
+      text(".\nNext line"),
+    ),
+    { kind: "rule" },
+    { kind: "quote", blocks: [paragraph(text("said"))] },
+    { kind: "code", text: "let a;\n\n# no" },
+  ]);
+});
+
+test("lists have items with blocks and lists of their own", () => {
+  expect(parseMarkdown("1. one\n2. two\n   - inner\n   - more\n\nafter")).toEqual([
+    {
+      kind: "list",
+      start: 1,
+      items: [
+        [paragraph(text("one"))],
+        [
+          paragraph(text("two")),
+          { kind: "list", start: null, items: [[paragraph(text("inner"))], [paragraph(text("more"))]] },
+        ],
+      ],
+    },
+    paragraph(text("after")),
+  ]);
+});
+
+test("tables have a head and rows", () => {
+  expect(parseMarkdown("| a | b |\n|---|:-:|\n| 1 | `x` |")).toEqual([
+    { kind: "table", head: [[text("a")], [text("b")]], rows: [[[text("1")], [{ kind: "code", text: "x" }]]] },
+  ]);
+});
+
+test("markup stays text, and only links to web pages and mail are links", () => {
+  expect(parseMarkdown("<img src=x onerror=alert(1)>")).toEqual([paragraph(text("<img src=x onerror=alert(1)>"))]);
+  for (const address of ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "//evil.example", "\u0001javascript:x"]) {
+    expect(safeAddress(address)).toBeNull();
+    const links = JSON.stringify(parseMarkdown(`[click](${address}) ![image](${address})`));
+    expect(links).not.toContain('"link"');
+  }
+  expect(parseMarkdown("[docs](https://example.com/a) https://example.com/b.")).toEqual([
+    paragraph(
+      { kind: "link", address: "https://example.com/a", children: [text("docs")] },
+      text(" "),
+      { kind: "link", address: "https://example.com/b", children: [text("https://example.com/b")] },
+      text("."),
+    ),
+  ]);
+});
+
+test("text that is still being written, and hostile text, is read without an error or a long wait", () => {
+  expect(parseMarkdown("```js\nunfinished")).toEqual([{ kind: "code", text: "unfinished" }]);
+  expect(parseMarkdown("**unfinished")).toEqual([paragraph(text("**unfinished"))]);
+  for (const piece of ["*", "**a", "`", "[", "](", "> ", "- ", "|", "![a](", "~~x", "_a", "1. "])
+    expect(parseMarkdown(piece.repeat(20_000 / piece.length)).length).toBeGreaterThan(0);
+});

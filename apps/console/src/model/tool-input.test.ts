@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { diffText } from "./line-diff.ts";
+import { describeInput } from "./tool-input.ts";
+
+test("edits are changes, new files are additions, commands and paths have their place", () => {
+  expect(describeInput({ file_path: "/a.ts", old_string: "x", new_string: "y" })).toEqual([
+    { kind: "path", text: "/a.ts" },
+    { kind: "edit", before: "x", after: "y" },
+  ]);
+  expect(describeInput({ path: "/a.ts", edits: [{ old_str: "x", new_str: "y" }] })).toMatchObject([{}, { kind: "edit" }]);
+  expect(describeInput({ file_path: "/new", content: "text" })).toEqual([
+    { kind: "path", text: "/new" },
+    { kind: "edit", before: "", after: "text" },
+  ]);
+  expect(describeInput({ command: "rm -rf x", description: "Clean", timeout: 5 })).toEqual([
+    { kind: "command", text: "rm -rf x" },
+    { kind: "member", name: "description", text: "Clean" },
+    { kind: "member", name: "timeout", text: "5" },
+  ]);
+});
+
+test("nothing of an input is hidden, whatever its types", () => {
+  expect(describeInput({ command: 7, edits: "no list", content: null, file_path: ["x"] })).toEqual([
+    { kind: "member", name: "command", text: "7" },
+    { kind: "member", name: "edits", text: "no list" },
+    { kind: "member", name: "file_path", text: '[\n  "x"\n]' },
+  ]);
+  const both = describeInput({ file_path: "/a", old_string: "x", new_string: "y", content: "z", replace_all: true });
+  expect(both).toContainEqual({ kind: "member", name: "content", text: "z" });
+  expect(both).toContainEqual({ kind: "member", name: "replace_all", text: "true" });
+  const more = describeInput({ path: "/a", edits: [{ old_string: "x", new_string: "y", replace_all: true }] });
+  expect(more[1]).toMatchObject({ kind: "member", name: "edits", text: expect.stringContaining("replace_all") });
+});
+
+test("a difference shows changed lines with some lines around them", () => {
+  const before = Array.from({ length: 20 }, (_, index) => `line ${index}`).join("\n");
+  const lines = diffText(before, before.replace("line 10", "changed"));
+  expect(lines.map(({ kind }) => kind)).toEqual([
+    "skipped",
+    ...["same", "same", "same"],
+    "removed",
+    "added",
+    ...["same", "same", "same"],
+    "skipped",
+  ]);
+  expect(diffText("", "a\nb\n").map(({ kind, text }) => `${kind} ${text}`)).toEqual(["added a", "added b"]);
+});

@@ -1,0 +1,221 @@
+/** Accessibility, narrow pages, and what the page does when something goes wrong. */
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+import { reportAsHostile } from "./support/hostile-device.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** A finding of axe. */
+interface Finding {
+  readonly id: string;
+  readonly impact: string;
+  readonly nodes: readonly { readonly html: string }[];
+}
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let device: ScriptedDevice;
+  let context: BrowserContext;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...reportAsHostile.registration });
+    for (const frame of reportAsHostile.frames) device.send(frame);
+  }, 60_000);
+
+  afterAll(async () => {
+    await device?.close();
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(async () => {
+    await context?.close();
+  });
+
+  async function signIn(options: Parameters<Browser["newContext"]>[0] = {}, expected?: RegExp) {
+    context = await browser.newContext({ ...options, bypassCSP: false });
+    const watched = await openPage(context, gateway.proxy.url, expected);
+    await watched.page.goto(await gateway.link());
+    await watched.page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    return watched;
+  }
+
+  /** Shows a view and waits for its last part. */
+  async function show(page: Page, view: string, heading: string | RegExp): Promise<void> {
+    await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
+    await page.getByRole("heading", { name: heading }).first().waitFor();
+  }
+
+  const views: readonly (readonly [string, string | RegExp])[] = [
+    ["/devices", "Devices"],
+    [`/device/${reportAsHostile.registration.deviceId}`, /./],
+    ["/approvals", "Approvals"],
+    ["/overview", "Devices online"],
+    ["/keys", "Keys"],
+    ["/audit", "Audit log"],
+  ];
+
+  async function findings(page: Page): Promise<readonly string[]> {
+    // The policy of the page forbids to add a script; the debugger is not a part of the page.
+    await page.evaluate(axe);
+    const result = await page.evaluate<readonly Finding[]>("axe.run(document).then(({ violations }) => violations)");
+    return result
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
+  }
+
+  test.each(["light", "dark"] as const)("no view has serious or critical findings of axe, in %s", async (colorScheme) => {
+    const { page, faults } = await signIn({ colorScheme });
+    for (const [view, heading] of views) {
+      await show(page, view, heading);
+      expect({ view, findings: await findings(page) }).toEqual({ view, findings: [] });
+    }
+    await show(page, "/keys", "Keys");
+    await page.getByRole("button", { name: "Create a key" }).click();
+    expect(await findings(page)).toEqual([]);
+    expect(faults).toEqual([]);
+    const signedOut = await (await browser.newContext({ colorScheme })).newPage();
+    await signedOut.goto(`${gateway.proxy.url}/console/`);
+    await signedOut.getByLabel("Gateway key").waitFor();
+    expect(await findings(signedOut)).toEqual([]);
+    await signedOut.context().close();
+  });
+
+  test("no view is wider than a page of 360 pixels", async () => {
+    const { page, faults } = await signIn({ viewport: { width: 360, height: 700 } });
+    for (const [view, heading] of views) {
+      await show(page, view, heading);
+      const width = await page.evaluate<number>("document.documentElement.scrollWidth");
+      expect({ view, width }).toEqual({ view, width: 360 });
+    }
+    expect(faults).toEqual([]);
+  });
+
+  test("no field that a device can set becomes markup, and no script of it runs", async () => {
+    const { page, faults } = await signIn();
+    for (const [view, heading] of views) {
+      await show(page, view, heading);
+      const injected = await page.evaluate<number>("document.querySelectorAll('img, iframe, object, embed, base, svg, script:not([src])').length");
+      expect({ view, injected }).toEqual({ view, injected: 0 });
+      const links = await page.evaluate<readonly string[]>("[...document.querySelectorAll('a')].map((link) => link.protocol)");
+      expect(links.every((protocol) => ["http:", "https:", "mailto:"].includes(protocol))).toBe(true);
+    }
+    await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
+    device.send(reportAsHostile.output(1));
+    await page.getByRole("log").getByText("said by the device").waitFor();
+    expect(await page.getByRole("log").locator("img, script, iframe").count()).toBe(0);
+    expect(await page.evaluate("globalThis.hostile === undefined")).toBe(true);
+    expect(faults).toEqual([]);
+  });
+
+  test("the policy of the page is active: neither inline scripts nor markup from strings nor other hosts are possible", async () => {
+    const { page } = await signIn({}, /./);
+    const attempts = await page.evaluate<readonly string[]>(`(async () => {
+      const outcome = async (run) => { try { await run(); return "done"; } catch (error) { return error.name; } };
+      return Promise.all([
+        outcome(() => { document.body.innerHTML = "<b>x</b>"; }),
+        outcome(() => { const script = document.createElement("script"); script.text = "globalThis.hostile = 1"; document.body.append(script); }),
+        outcome(() => fetch("http://127.0.0.1:1/")),
+        outcome(() => trustedTypes.createPolicy("own", {})),
+      ]);
+    })()`);
+    expect(attempts).toEqual(["TypeError", "TypeError", "TypeError", "TypeError"]);
+    expect(await page.evaluate("globalThis.hostile === undefined")).toBe(true);
+  });
+
+  test("another page can neither frame the console nor use its session", async () => {
+    const { page } = await signIn({}, /./);
+    const { port } = new URL(gateway.proxy.url);
+    const outside = await context.newPage();
+    // The same machine under another name is another origin, and the only one that this test can reach.
+    await outside.goto(`http://localhost:${port}/livez`);
+    const target = JSON.stringify(`${gateway.proxy.url}/v1/environments`);
+    const read = `fetch(${target}, { credentials: "include" }).then((response) => response.status, (error) => error.name)`;
+    expect(await outside.evaluate(read)).toBe("TypeError");
+    const write = `fetch(${JSON.stringify(`${gateway.proxy.url}/admin/v1/keys`)}, { method: "POST", mode: "no-cors", credentials: "include", headers: { "content-type": "text/plain" }, body: '{"name":"csrf","scopes":["admin"]}' })`;
+    await outside.evaluate(write);
+    const framed = await outside.evaluate(`new Promise((resolve) => {
+      const frame = document.createElement("iframe");
+      frame.src = ${JSON.stringify(`${gateway.proxy.url}/console/`)};
+      frame.onload = () => { try { resolve(frame.contentDocument === null ? "blocked" : frame.contentDocument.title); } catch { resolve("blocked"); } };
+      document.body.append(frame);
+    })`);
+    expect(framed).toBe("blocked");
+    expect(outside.frames().some((frame) => frame.url().includes("/console/"))).toBe(false);
+    await show(page, "/keys", "Keys");
+    await page.getByRole("heading", { name: "console" }).first().waitFor();
+    expect(await page.getByText("csrf").count()).toBe(0);
+  });
+
+  test("a link signs in once; a used one says what to do next, and is not left in the address", async () => {
+    const { page } = await signIn({}, /401/);
+    const link = await gateway.link();
+    await page.context().clearCookies();
+    await page.goto(link);
+    await page.reload();
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    expect(page.url()).not.toContain("lek_");
+    await page.context().clearCookies();
+    await page.goto("about:blank");
+    await page.goto(link);
+    await page.getByText("This sign-in link cannot be used.").waitFor();
+    await page.getByText("letta-proxy console link").first().waitFor();
+    expect(page.url()).not.toContain("lek_");
+  });
+
+  test("a link does not replace a session without a question", async () => {
+    const { page, faults } = await signIn();
+    await page.goto("about:blank");
+    await page.goto(await gateway.link("--scope", "list"));
+    await page.getByRole("button", { name: "Stay signed in" }).click();
+    await page.getByRole("link", { name: "Keys" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a key signs in for its rights alone, and signing out ends the session", async () => {
+    const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
+    context = await browser.newContext();
+    const { page, faults } = await openPage(context, gateway.proxy.url);
+    await page.goto(`${gateway.proxy.url}/console/`);
+    await page.getByLabel("Gateway key").fill(key);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    expect(await page.getByRole("navigation").getByRole("link").allTextContents()).toEqual(["Devices"]);
+    const [cookie] = await context.cookies();
+    expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/" });
+    expect(await page.evaluate("document.cookie")).toBe("");
+    await page.locator("summary").click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    expect(await context.cookies()).toEqual([]);
+    const headers = { cookie: `${cookie?.name}=${cookie?.value}`, "sec-fetch-site": "same-origin" };
+    expect((await fetch(`${gateway.proxy.url}/v1/environments`, { headers })).status).toBe(401);
+    expect(faults).toEqual([]);
+  });
+
+  test("a session that ends, and a gateway that is gone, are visible with a way out", async () => {
+    const { page } = await signIn({}, /./);
+    await show(page, "/keys", "Keys");
+    const own = page.getByRole("article").filter({ hasText: "this session" });
+    await own.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("Your session has ended.").waitFor();
+    await page.getByLabel("Gateway key").waitFor();
+    await page.goto("about:blank");
+    await page.goto(await gateway.link());
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await gateway.proxy.stop();
+    await page.getByText("The gateway does not respond. What you see may be old.").waitFor();
+    await page.getByRole("button", { name: "Try now" }).waitFor();
+  });
+});

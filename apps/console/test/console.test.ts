@@ -1,0 +1,180 @@
+/** The console in Chromium, against a running gateway with real devices. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { demoAgentId } from "@letta-environments/testkit";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  type WatchedPage,
+} from "./support/gateway.ts";
+
+/** Outside CI a missing browser is reported and its tests are left out; in CI they fail. */
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+if (browsers.length === 0) process.stderr.write(`\nSKIPPED: the console in a browser. There is no ${chromiumPath}\n\n`);
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let context: BrowserContext;
+  let watched: WatchedPage;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(await gateway.link());
+    await page.getByText("No devices yet").waitFor();
+    await page.close();
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(async () => {
+    expect(watched.faults).toEqual([]);
+    await watched.page.close();
+  });
+
+  /** Opens a view of somebody who is signed in. */
+  async function open(view: string): Promise<Page> {
+    watched = await openPage(context, gateway.proxy.url);
+    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await watched.page.getByText("Live", { exact: true }).waitFor();
+    return watched.page;
+  }
+
+  async function show(page: Page, view: string, heading: string): Promise<void> {
+    await page.evaluate(`location.hash = ${JSON.stringify(view)}`);
+    await page.getByRole("heading", { name: heading, exact: true }).waitFor();
+  }
+
+  test("a device appears within two seconds of its connection, and its state follows", async () => {
+    const page = await open("/devices");
+    await page.getByText("letta-proxy devices invite").waitFor();
+    const device = await gateway.connectDevice("appears");
+    // The device is connected when its own program says so; the page may know it before.
+    await device.process.waitForOutput(/Connected\. Awaiting instructions/);
+    await page.getByRole("row", { name: "appears online" }).waitFor({ timeout: 2_000 });
+    await device.stop();
+    await page.getByRole("row", { name: "appears offline" }).waitFor({ timeout: 2_000 });
+  });
+
+  test("an invitation is created, shown once, and used by the command that is shown", async () => {
+    const page = await open("/devices");
+    await page.getByRole("button", { name: "Invite a device" }).click();
+    await page.getByLabel("Name").fill("invited");
+    await page.getByLabel("Tags").fill("ci, gpu");
+    await page.getByRole("button", { name: "Create the command" }).click();
+    const command = await page.getByRole("textbox", { name: "Command for the device" }).textContent();
+    expect(command).toMatch(/^LETTA_BASE_URL=http:\/\/127\.0\.0\.1:\d+ LETTA_API_KEY=lek_\w+ .* --computer-name invited$/);
+    await gateway.connectInvited(command ?? "", "invited-id");
+    await page.getByRole("button", { name: "Done" }).click();
+    await page.getByRole("link", { name: "invited" }).waitFor();
+    await page.getByRole("button", { name: "gpu" }).click();
+    expect(page.url()).toContain("tag=gpu");
+  });
+
+  test("a message is sent, and its reply and its outcome are shown, also after a reload", async () => {
+    await gateway.connectDevice("speaks");
+    const page = await open("/device/speaks");
+    await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
+    await page.getByLabel("Message", { exact: true }).fill("Hello");
+    await page.keyboard.press("Enter");
+    const log = page.getByRole("log");
+    await log.getByText("pong").waitFor();
+    await log.getByText(/finished in/).waitFor();
+    await page.getByRole("complementary").getByText("Hello").waitFor();
+    await page.reload();
+    await log.getByText("pong").waitFor();
+    await log.getByText("Hello").waitFor();
+  });
+
+  test("a request for permission is allowed in two clicks, and the title counts it", async () => {
+    await gateway.connectDevice("asks", true);
+    const page = await open("/device/asks");
+    await ask(page);
+    await page.getByRole("article").getByText("Bash").waitFor();
+    await expect.poll(() => page.title()).toMatch(/^\(1\) /);
+    await page.getByRole("link", { name: /^Approvals/ }).click();
+    await page.getByRole("button", { name: /^Allow/ }).click();
+    await page.getByText("Nothing waits for you").waitFor();
+    await expect.poll(() => page.title()).toMatch(/^Approvals/);
+    await show(page, "/device/asks", "asks");
+    await page.getByRole("log").getByText(/finished in/).waitFor();
+  });
+
+  test("a request is denied by keyboard with a reason, which the device receives", async () => {
+    await gateway.connectDevice("denied", true);
+    const page = await open("/device/denied");
+    await ask(page);
+    await page.getByRole("article").waitFor();
+    await show(page, "/approvals", "Approvals");
+    await page.getByRole("article").waitFor();
+    for (const key of ["j", "d"]) await page.keyboard.press(key);
+    await page.keyboard.type("not on this machine");
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing waits for you").waitFor();
+    await show(page, "/device/denied", "denied");
+    await page.getByRole("log").getByText(/finished in/).waitFor();
+  });
+
+  test("a turn is stopped, and the mode of a conversation is changed", async () => {
+    await gateway.connectDevice("stops", true);
+    const page = await open("/device/stops");
+    await ask(page);
+    await page.getByRole("article").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await page.getByRole("log").getByText(/^stopped/).waitFor();
+    await page.getByLabel("Mode").selectOption("acceptEdits");
+    await page.getByText("The mode is now acceptEdits").waitFor();
+    await page.getByText("accept edits", { exact: true }).first().waitFor();
+  });
+
+  test("a revoked key takes its device away", async () => {
+    const device = await gateway.connectDevice("leaves");
+    const page = await open("/devices");
+    await page.getByRole("row", { name: /leaves.*online/ }).waitFor();
+    await show(page, "/keys", "Keys");
+    const id = device.key.split("_")[1] ?? "";
+    await page.getByRole("article").filter({ hasText: id }).getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await page.getByText("Revoked", { exact: true }).waitFor();
+    await show(page, "/devices", "Devices");
+    await page.getByRole("row", { name: /leaves offline/ }).waitFor();
+  });
+
+  test("a key is created, shown once, and what it may do is told in words", async () => {
+    const page = await open("/keys");
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("reader of the test");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    const key = await page.getByRole("textbox", { name: "Gateway key" }).textContent();
+    expect(key).toMatch(/^lek_\w{62}$/);
+    await page.getByRole("button", { name: "I have copied it" }).click();
+    const card = page.getByRole("article").filter({ hasText: "reader of the test" });
+    await card.getByText("May list devices and read devices and messages.").waitFor();
+    expect(await page.content()).not.toContain(key);
+    await show(page, "/audit", "Audit log");
+    await page.getByRole("row", { name: /Key created \(by key/ }).first().waitFor();
+    await page.getByRole("row", { name: /Signed in to the console/ }).first().waitFor();
+  });
+
+  test("the overview shows figures and charts", async () => {
+    const page = await open("/overview");
+    await page.getByText("Hit rate", { exact: true }).waitFor();
+    await expect.poll(() => page.locator("canvas").count()).toBe(5);
+  });
+
+  async function ask(page: Page): Promise<void> {
+    await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
+    await page.getByLabel("Message", { exact: true }).fill("Read $TRANSCRIPT_PATH");
+    await page.keyboard.press("Enter");
+  }
+});

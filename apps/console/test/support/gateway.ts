@@ -1,0 +1,81 @@
+/** A gateway with the console, real devices on it, and Chromium that has signed in. */
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import {
+  launchDevice,
+  launchDeviceWith,
+  type LaunchedDevice,
+  type LaunchedProxy,
+  launchProxy,
+  runLettaProxy,
+} from "@letta-environments/testkit";
+
+/** The browser of Debian. */
+export const chromiumPath = "/usr/bin/chromium";
+
+/** Starts the browser without anything that talks to other hosts. */
+export function launchBrowser(): Promise<Browser> {
+  const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
+  const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  return chromium.launch({ executablePath: chromiumPath, args: [...args, ...quiet] });
+}
+
+/** A gateway with the console. */
+export interface ConsoleGateway {
+  readonly proxy: LaunchedProxy;
+  /** Prints a sign-in link. */
+  link(...options: readonly string[]): Promise<string>;
+  /** Starts a real device with a key of its own. */
+  connectDevice(deviceId: string, asksPermission?: boolean): Promise<LaunchedDevice & { readonly key: string }>;
+  /** Starts a real device with the command of an invitation. */
+  connectInvited(command: string, deviceId: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts a {@link ConsoleGateway}. */
+export async function launchConsoleGateway(): Promise<ConsoleGateway> {
+  const proxy = await launchProxy({ args: ["--console"] });
+  const devices: LaunchedDevice[] = [];
+  return {
+    proxy,
+    async link(...options) {
+      const location = ["--data-dir", proxy.dataDir, "--gateway", proxy.url];
+      return (await runLettaProxy(["console", "link", ...location, ...options])).stdout.trim();
+    },
+    async connectDevice(deviceId, asksPermission = false) {
+      const key = await proxy.createKey({ scopes: ["connect"] });
+      const device = await launchDevice({ baseUrl: proxy.url, apiKey: key, deviceId, asksPermission });
+      devices.push(device);
+      return { ...device, key };
+    },
+    async connectInvited(command, deviceId) {
+      devices.push(await launchDeviceWith({ command, deviceId }));
+    },
+    async stop() {
+      await Promise.all(devices.map((device) => device.stop().catch(() => undefined)));
+      await proxy.stop();
+    },
+  };
+}
+
+/** A page that records what must not happen: errors in the console, violations of the policy, requests to other hosts. */
+export interface WatchedPage {
+  readonly page: Page;
+  readonly faults: readonly string[];
+}
+
+/** Opens a page that is watched. @param expected errors of the browser's console that a test causes, such as a refused request */
+export async function openPage(context: BrowserContext, origin: string, expected: RegExp = /^$/): Promise<WatchedPage> {
+  const page = await context.newPage();
+  const faults: string[] = [];
+  page.on("console", (message) => {
+    if (message.type() === "error" && !expected.test(message.text())) faults.push(message.text());
+  });
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("request", (request) => {
+    if (new URL(request.url()).origin !== origin) faults.push(`request to ${request.url()}`);
+  });
+  await page.addInitScript(
+    "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective, event.blockedURI))",
+  );
+  return { page, faults };
+}
