@@ -17,7 +17,15 @@ import { repositoryRoot } from "../lib/repository.mjs";
  * @property {number} maximumBytes
  */
 
-/** @type {{ bundles: BundleBudget[], worker: { maximumBytes: number } }} */
+/**
+ * @typedef {object} ConsoleBudget sizes in bytes
+ * @property {number} script scripts of the first view
+ * @property {number} style
+ * @property {number} firstView everything that the first view loads
+ * @property {number} everything all files, with the views and the charts that are loaded when they are needed
+ */
+
+/** @type {{ bundles: BundleBudget[], worker: { maximumBytes: number }, console: ConsoleBudget }} */
 const budgets = JSON.parse(readFileSync(join(repositoryRoot, "budgets.json"), "utf8"));
 
 /** @type {import("esbuild").Plugin} Resolves packages of this repository as their published `exports` do. */
@@ -81,4 +89,29 @@ if ([...worker.values()].some((text) => /openapi\W{1,4}3\.1/.test(text))) {
   process.stdout.write("The Worker contains the API description.\n");
   failures++;
 }
+
+/** The files of the console, by name; those of the first view are the page, what it names, and what its script imports at once. */
+function readConsole() {
+  const folder = join(repositoryRoot, "apps/console/dist");
+  const names = readdirSync(folder).filter((name) => !/\.(?:br|gz)$/.test(name));
+  const files = new Map(names.map((name) => [name, readFileSync(join(folder, name), "utf8")]));
+  const first = new Set(["index.html"]);
+  for (const name of first) {
+    const text = files.get(name) ?? "";
+    const pattern = name.endsWith(".html") ? /(?:href|src)="([^"]+)"/g : /(?:from|import)\s*["'`]\.\/([^"'`]+)["'`]/g;
+    for (const [, imported = ""] of text.matchAll(pattern)) if (files.has(imported)) first.add(imported);
+  }
+  return { files, first: [...first] };
+}
+
+const { files, first } = readConsole();
+/** @param {Iterable<string>} names @param {string} ending */
+const sum = (names, ending) =>
+  [...names]
+    .filter((name) => name.endsWith(ending))
+    .reduce((total, name) => total + gzipBytes(files.get(name) ?? ""), 0);
+compare("console: scripts of the first view", sum(first, ".js"), budgets.console.script);
+compare("console: style", sum(first, ".css"), budgets.console.style);
+compare("console: first view", sum(first, ""), budgets.console.firstView);
+compare("console: everything", sum(files.keys(), ""), budgets.console.everything);
 process.exitCode = failures === 0 ? 0 : 1;

@@ -74,6 +74,7 @@ export const folderOrder = new Map([
       "*.ts",
     ],
   ],
+  ["apps/console/src", ["main.tsx", "views/", "parts/", "state/", "model/", "platform/", "style/"]],
   ["packages/cli/src", ["bin.ts", "adapters/", "commands/", "mcp/", "follow/", "format/"]],
   ["packages/client/src", ["index.ts", "testing/", "operations/", "adapters/"]],
   [

@@ -1,7 +1,7 @@
 /** The entry of the console: signs in with the link of the address, or with the cookie, and draws the page. */
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { readFragment, replaceFragment } from "./adapters/browser.ts";
+import { readFragment, replaceFragment } from "./platform/browser.ts";
 import { followApprovals } from "./state/approvals.ts";
 import { connection } from "./state/api.ts";
 import { follow } from "./state/environments.ts";

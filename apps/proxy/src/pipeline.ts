@@ -72,8 +72,8 @@ export function createPipeline(
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features, handleAs, services.wrapStep);
-  const rateLimit = createRateLimitSteps(features);
-  const { adminGuards } = features;
+  const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
+  const { adminGuards, cors, sends, limits } = features;
   const extensions = createExtensions({
     services,
     features,
@@ -82,18 +82,15 @@ export function createPipeline(
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, extensions),
   );
-  const { cors, sends, limits } = features;
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
-  const sessions = services.consoleSessions ?? null;
-
   function route(incoming: Received): MaybePromise<PlainResponse> {
-    const received = sessions === null ? incoming : { ...incoming, request: sessions.accept(incoming.request) };
+    const received = withSession(services, incoming);
     const { request } = received;
     if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
     const preflight = cors.preflight(request);
     if (preflight !== null) return preflight;
-    if (request.path === sessionPath && sessions !== null) return sessions.handle(incoming, features);
+    if (request.path === sessionPath) return session(incoming);
     return request.path === rateLimitPath ? rateLimit(received) : api(received);
   }
 
@@ -285,6 +282,16 @@ function createOpenRecord({ randomId }: GatewayServices, { upstream, extensions 
 function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): ServedEndpoints["extensions"] {
   if (upstream.kind === "remote" && upstream.isolatesRequests === true) return "not_on_workers";
   return apiExtensions !== null;
+}
+
+/** A request of the web console with its session as the credential; any other as it is. */
+function withSession({ consoleSessions }: Pick<GatewayServices, "consoleSessions">, received: Received): Received {
+  return consoleSessions ? { ...received, request: consoleSessions.accept(received.request) } : received;
+}
+
+/** Sign-in, sign-out and the session of the web console, where it is served. */
+function createSessionSteps({ consoleSessions }: Pick<GatewayServices, "consoleSessions">, features: Features) {
+  return (received: Received): MaybePromise<PlainResponse> => consoleSessions?.handle(received, features) ?? notFound;
 }
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */

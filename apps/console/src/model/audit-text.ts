@@ -11,7 +11,7 @@ export interface AuditRecord {
   readonly outcome: string | null;
   readonly keyId: string | null;
   readonly deviceId: string | null;
-  /** What else the record says. */
+  /** Everything else that the record says. */
   readonly members: Readonly<Record<string, unknown>>;
 }
 
@@ -50,7 +50,7 @@ const actionWords: Readonly<Record<string, string>> = {
   labelled: "Device labelled",
 };
 
-/** What a record says, in one line. */
+/** Describes a record in one line. */
 export function auditText({ type, action, members }: AuditRecord): string {
   const base = (type.endsWith("_changed") && action !== null ? actionWords[action] : undefined) ?? words[type] ?? type;
   const details = [

@@ -14,11 +14,16 @@ function status(state: string, members: object = {}): StreamedEvent {
   return { type: "message", id: "1", deviceId: "d", connectionId: "c", message };
 }
 
-const after = (...events: readonly StreamedEvent[]): readonly Entry[] => events.reduce(addEvent, [] as readonly Entry[]);
+const after = (...events: readonly StreamedEvent[]): readonly Entry[] =>
+  events.reduce(addEvent, [] as readonly Entry[]);
 
 test("pieces of a text are joined, also with other entries between them", () => {
   const text = (content: unknown) => output({ message_type: "assistant_message", id: "t", content });
-  const entries = after(text("po"), output({ message_type: "status", message: "busy" }), text([{ type: "text", text: "ng" }]));
+  const entries = after(
+    text("po"),
+    output({ message_type: "status", message: "busy" }),
+    text([{ type: "text", text: "ng" }]),
+  );
   expect(entries.map((entry) => ("text" in entry ? entry.text : ""))).toEqual(["pong", "busy"]);
 });
 
@@ -42,7 +47,11 @@ test("a message moves through its states, and is part of the history with its ou
 });
 
 test("the text of a message of another client is what the device repeats of it", () => {
-  const repeated = output({ message_type: "user_message", otid: "m-1", content: [{ type: "text", text: "From a script" }] });
+  const repeated = output({
+    message_type: "user_message",
+    otid: "m-1",
+    content: [{ type: "text", text: "From a script" }],
+  });
   expect(after(status("running"), repeated)).toMatchObject([{ kind: "sent", text: "From a script" }]);
   expect(addEvent(addSent([], "m-1", "Mine"), repeated)).toMatchObject([{ text: "Mine" }]);
 });
@@ -52,7 +61,16 @@ test("what a device writes is never trusted: members of other types say nothing"
   for (const value of hostile)
     for (const type of ["assistant_message", "tool_call_message", "client_tool_start", "loop_error", "status", value])
       expect(() =>
-        after(output({ message_type: type, content: value, tool_call: value, tool_calls: value, tool_call_id: value, message: value })),
+        after(
+          output({
+            message_type: type,
+            content: value,
+            tool_call: value,
+            tool_calls: value,
+            tool_call_id: value,
+            message: value,
+          }),
+        ),
       ).not.toThrow();
   expect(after(output({ message_type: "assistant_message", content: 7 }), output({}))).toEqual([]);
 });

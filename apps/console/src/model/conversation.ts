@@ -59,12 +59,19 @@ function addDelta(
       // The device repeats what it was sent; the text is not part of the status of a message.
       const key = `sent ${textOf(delta["otid"])}`;
       const text = contentOf(delta["content"]).slice(0, maxText);
-      return entries.map((entry) => (entry.kind === "sent" && entry.key === key && entry.text === "" ? { ...entry, text } : entry));
+      return entries.map((entry) =>
+        entry.kind === "sent" && entry.key === key && entry.text === "" ? { ...entry, text } : entry,
+      );
     }
     case "assistant_message":
       return addText(entries, "text", `text ${id}`, contentOf(delta["content"]));
     case "reasoning_message":
-      return addText(entries, "reasoning", `reasoning ${id}`, textOf(delta["reasoning"]) || contentOf(delta["content"]));
+      return addText(
+        entries,
+        "reasoning",
+        `reasoning ${id}`,
+        textOf(delta["reasoning"]) || contentOf(delta["content"]),
+      );
     case "approval_request_message":
     case "tool_call_message": {
       let next = entries;
@@ -120,11 +127,7 @@ function addText(entries: readonly Entry[], kind: "text" | "reasoning", key: str
   );
 }
 
-function changeTool(
-  entries: readonly Entry[],
-  id: string,
-  change: (present: ToolCall) => ToolCall,
-): readonly Entry[] {
+function changeTool(entries: readonly Entry[], id: string, change: (present: ToolCall) => ToolCall): readonly Entry[] {
   if (id === "") return entries;
   const key = `tool ${id}`;
   const isKnown = entries.some((entry) => entry.key === key);

@@ -4,12 +4,29 @@ import { selectDevices, tagsOf } from "./device-filter.ts";
 
 function device(name: string, members: Partial<Environment> = {}): Environment {
   const none = { connectedAt: null, connectionId: null, lastHeartbeat: null, podId: null };
-  return { id: name, deviceId: `id-${name}`, connectionName: name, organizationId: "", firstSeenAt: 0, lastSeenAt: 0, ...none, ...members };
+  return {
+    id: name,
+    deviceId: `id-${name}`,
+    connectionName: name,
+    organizationId: "",
+    firstSeenAt: 0,
+    lastSeenAt: 0,
+    ...none,
+    ...members,
+  };
 }
 
 const all = [
-  device("b", { connectionId: "c-1", currentMode: "unrestricted", tags: ["gpu"], metadata: { lettaCodeVersion: "0.32.18" } }),
-  device("a10", { pendingApprovals: 2, metadata: { workingDirectory: "/srv/App", gitBranch: "main", lettaCodeVersion: "0.9.1" } }),
+  device("b", {
+    connectionId: "c-1",
+    currentMode: "unrestricted",
+    tags: ["gpu"],
+    metadata: { lettaCodeVersion: "0.32.18" },
+  }),
+  device("a10", {
+    pendingApprovals: 2,
+    metadata: { workingDirectory: "/srv/App", gitBranch: "main", lettaCodeVersion: "0.9.1" },
+  }),
   device("a9", { lastSeenAt: 5, tags: ["ci", "gpu"], currentMode: "bypassPermissions", displayName: "Build server" }),
 ];
 const names = (filter: Readonly<Record<string, string>>): readonly string[] =>

@@ -5,12 +5,12 @@ import { isFree } from "./mode.ts";
 /** The parameters of the list, as the address has them. */
 export type DeviceFilter = Readonly<Record<string, string>>;
 
-/** The order of the list: a column, descending with `-` in front. */
-export const sortColumns = ["name", "mode", "version", "seen", "approvals"] as const;
-
 /** Returns the devices that a filter selects, in its order. */
 export function selectDevices(all: readonly Environment[], filter: DeviceFilter): readonly Environment[] {
-  const words = (filter["q"] ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const words = (filter["q"] ?? "")
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "");
   const selected = all.filter((device) => {
     if (filter["status"] === "online" && device.connectionId === null) return false;
     if (filter["status"] === "offline" && device.connectionId !== null) return false;
@@ -44,7 +44,8 @@ function comparison(sort: string): (left: Environment, right: Environment) => nu
   const isDescending = sort.startsWith("-");
   const read = readers[sort.replace(/^-/, "")] ?? nameOf;
   return (left, right) => {
-    const order = compare(read(left), read(right)) || compare(nameOf(left), nameOf(right)) || compare(left.id, right.id);
+    const order =
+      compare(read(left), read(right)) || compare(nameOf(left), nameOf(right)) || compare(left.id, right.id);
     return isDescending ? -order : order;
   };
 }

@@ -1,4 +1,4 @@
-/** What a key may do, in words. */
+/** The rights of a key in words. */
 import { modeText } from "./mode.ts";
 
 /** The members of a key that the console reads, as the administration shows them. */
@@ -22,7 +22,7 @@ export interface ShownKey {
   readonly lastUsedAt: number | null;
 }
 
-/** What each scope allows. */
+/** The right that each scope gives. */
 export const scopeText: Readonly<Record<string, string>> = {
   list: "list devices",
   read: "read devices and messages",

@@ -5,7 +5,11 @@ const text = (value: string) => ({ kind: "text", text: value });
 const paragraph = (...children: object[]) => ({ kind: "paragraph", children });
 
 test("paragraphs, headings, code, quotes, rules and emphasis are read", () => {
-  expect(parseMarkdown("# Title #\n\nSome **bold**, *em*, ~~gone~~ and `co*d*e`.\nNext line\n\n---\n> said\n\n```ts\nlet a;\n\n# no\n```")).toEqual([
+  expect(
+    parseMarkdown(
+      "# Title #\n\nSome **bold**, *em*, ~~gone~~ and `co*d*e`.\nNext line\n\n---\n> said\n\n```ts\nlet a;\n\n# no\n```",
+    ),
+  ).toEqual([
     { kind: "heading", level: 1, children: [text("Title")] },
     paragraph(
       text("Some "),
@@ -49,7 +53,14 @@ test("tables have a head and rows", () => {
 
 test("markup stays text, and only links to web pages and mail are links", () => {
   expect(parseMarkdown("<img src=x onerror=alert(1)>")).toEqual([paragraph(text("<img src=x onerror=alert(1)>"))]);
-  for (const address of ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "//evil.example", "\u0001javascript:x"]) {
+  for (const address of [
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)",
+    "data:text/html,x",
+    "vbscript:x",
+    "//evil.example",
+    "\u0001javascript:x",
+  ]) {
     expect(safeAddress(address)).toBeNull();
     const links = JSON.stringify(parseMarkdown(`[click](${address}) ![image](${address})`));
     expect(links).not.toContain('"link"');

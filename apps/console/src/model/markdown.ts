@@ -16,7 +16,11 @@ export type Block =
   | { readonly kind: "code"; readonly text: string }
   | { readonly kind: "quote"; readonly blocks: readonly Block[] }
   | { readonly kind: "list"; readonly start: number | null; readonly items: readonly (readonly Block[])[] }
-  | { readonly kind: "table"; readonly head: readonly (readonly Inline[])[]; readonly rows: readonly (readonly (readonly Inline[])[])[] }
+  | {
+      readonly kind: "table";
+      readonly head: readonly (readonly Inline[])[];
+      readonly rows: readonly (readonly (readonly Inline[])[])[];
+    }
   | { readonly kind: "rule" };
 
 /** Quotes and lists within each other beyond this depth are paragraphs. */
@@ -51,13 +55,17 @@ function parseBlock(lines: readonly string[], index: number, depth: number): rea
   const opening = fence.exec(line)?.[1];
   if (opening !== undefined) return parseFence(lines, index, opening);
   const title = heading.exec(line);
-  if (title !== null) return [{ kind: "heading", level: title[1]?.length ?? 1, children: parseInline(title[2] ?? "") }, 1];
+  if (title !== null)
+    return [{ kind: "heading", level: title[1]?.length ?? 1, children: parseInline(title[2] ?? "") }, 1];
   if (rule.test(line)) return [{ kind: "rule" }, 1];
   if (depth < maxDepth && quote.test(line)) return parseQuote(lines, index, depth);
   if (depth < maxDepth && item.test(line)) return parseList(lines, index, depth);
   if (line.includes("|") && tableRule.test(lines[index + 1] ?? "")) return parseTable(lines, index);
   const length = countWhile(lines, index + 1, (next) => next.trim() !== "" && !beginsBlock(next)) + 1;
-  const text = lines.slice(index, index + length).map((each) => each.trim()).join("\n");
+  const text = lines
+    .slice(index, index + length)
+    .map((each) => each.trim())
+    .join("\n");
   return [{ kind: "paragraph", children: parseInline(text) }, length];
 }
 
@@ -96,12 +104,16 @@ function parseList(lines: readonly string[], index: number, depth: number): read
       const next = lines[end + 1] ?? "";
       if (!/^\s{2,}\S/.test(next) && item.exec(next) === null) break;
       items.at(-1)?.push("");
-    } else if (/^\s/.test(line)) items.at(-1)?.push(line.slice(Math.min(indent, line.length - line.trimStart().length)));
+    } else if (/^\s/.test(line))
+      items.at(-1)?.push(line.slice(Math.min(indent, line.length - line.trimStart().length)));
     else if (beginsBlock(line)) break;
     else items.at(-1)?.push(line);
   }
   const start = ordered ? Number.parseInt(item.exec(lines[index] ?? "")?.[2] ?? "1", 10) : null;
-  return [{ kind: "list", start, items: items.map((inner) => parseBlocks(inner, depth + 1)) }, Math.max(1, end - index)];
+  return [
+    { kind: "list", start, items: items.map((inner) => parseBlocks(inner, depth + 1)) },
+    Math.max(1, end - index),
+  ];
 }
 
 function parseTable(lines: readonly string[], index: number): readonly [Block, number] {
@@ -134,7 +146,8 @@ function parseInline(text: string): readonly Inline[] {
     const [all, escaped, , code, label, address, strong, em, del, url] = match;
     if (escaped !== undefined) pieces.push({ kind: "text", text: escaped });
     else if (code !== undefined) pieces.push({ kind: "code", text: code.trim() });
-    else if (address !== undefined) pieces.push(linkOf(address, label === undefined || label === "" ? address : label, all));
+    else if (address !== undefined)
+      pieces.push(linkOf(address, label === undefined || label === "" ? address : label, all));
     else if (strong !== undefined) pieces.push({ kind: "strong", children: parseInline(strong) });
     else if (em !== undefined) pieces.push({ kind: "em", children: parseInline(em) });
     else if (del !== undefined) pieces.push({ kind: "del", children: parseInline(del) });

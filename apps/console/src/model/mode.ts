@@ -21,7 +21,7 @@ export function isFree(mode: string | undefined): boolean {
   return mode !== undefined && words[mode] === "unrestricted";
 }
 
-/** What a mode means. */
+/** The meaning of each mode. */
 export const modeMeaning: Readonly<Record<string, string>> = {
   standard: "asks before it changes files or runs commands",
   acceptEdits: "edits files without asking, and asks before it runs commands",

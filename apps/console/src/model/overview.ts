@@ -1,6 +1,6 @@
 /** The figures of the last hour: sums for people, and series for charts. */
 
-/** What happened in one bucket, as `/admin/v1/overview` shows it. Durations are milliseconds. */
+/** The figures of one bucket, as `/admin/v1/overview` shows it. Durations are milliseconds. */
 export interface OverviewBucket {
   /** Epoch milliseconds. */
   readonly startsAt: number;
@@ -32,7 +32,8 @@ export interface Chart {
 
 /** Sums of all buckets, with their names. */
 export function summarise({ buckets }: OverviewBody): readonly (readonly [string, string])[] {
-  const sum = (read: (bucket: OverviewBucket) => number): number => buckets.reduce((total, bucket) => total + read(bucket), 0);
+  const sum = (read: (bucket: OverviewBucket) => number): number =>
+    buckets.reduce((total, bucket) => total + read(bucket), 0);
   const reads = sum(({ cacheReads }) => cacheReads);
   const latest = buckets.findLast(({ p95Ms }) => p95Ms !== null)?.p95Ms ?? null;
   return [
@@ -47,7 +48,10 @@ export function summarise({ buckets }: OverviewBody): readonly (readonly [string
 /** The charts of the view. */
 export function chartsOf({ buckets }: OverviewBody): readonly Chart[] {
   const times = buckets.map(({ startsAt }) => startsAt / 1_000);
-  const line = (label: string, read: (bucket: OverviewBucket) => number | null) => ({ label, values: buckets.map(read) });
+  const line = (label: string, read: (bucket: OverviewBucket) => number | null) => ({
+    label,
+    values: buckets.map(read),
+  });
   return [
     { title: "Requests", unit: "per minute", times, lines: [line("requests", ({ requests }) => requests)] },
     {

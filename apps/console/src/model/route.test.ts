@@ -8,7 +8,16 @@ test("a view and its filters survive the way through the address", () => {
 });
 
 test("an address that is none shows the devices", () => {
-  for (const fragment of ["", "/", "/nowhere", "/device", "/device/", "/device/%E0%A4%A", "javascript:alert(1)", "/__proto__"])
+  for (const fragment of [
+    "",
+    "/",
+    "/nowhere",
+    "/device",
+    "/device/",
+    "/device/%E0%A4%A",
+    "javascript:alert(1)",
+    "/__proto__",
+  ])
     expect(parseRoute(fragment)).toEqual({ view: "devices", id: null, parameters: {} });
 });
 

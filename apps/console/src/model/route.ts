@@ -30,7 +30,10 @@ export function parseRoute(fragment: string): Route {
 /** Writes the fragment of a route. Empty parameters are left out. */
 export function formatRoute(
   view: ViewName,
-  { id = null, parameters = {} }: { readonly id?: string | null; readonly parameters?: Readonly<Record<string, string>> } = {},
+  {
+    id = null,
+    parameters = {},
+  }: { readonly id?: string | null; readonly parameters?: Readonly<Record<string, string>> } = {},
 ): string {
   const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== "")).toString();
   return `/${view}${id === null ? "" : `/${encodeURIComponent(id)}`}${query === "" ? "" : `?${query}`}`;

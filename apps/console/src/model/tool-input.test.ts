@@ -7,7 +7,10 @@ test("edits are changes, new files are additions, commands and paths have their 
     { kind: "path", text: "/a.ts" },
     { kind: "edit", before: "x", after: "y" },
   ]);
-  expect(describeInput({ path: "/a.ts", edits: [{ old_str: "x", new_str: "y" }] })).toMatchObject([{}, { kind: "edit" }]);
+  expect(describeInput({ path: "/a.ts", edits: [{ old_str: "x", new_str: "y" }] })).toMatchObject([
+    {},
+    { kind: "edit" },
+  ]);
   expect(describeInput({ file_path: "/new", content: "text" })).toEqual([
     { kind: "path", text: "/new" },
     { kind: "edit", before: "", after: "text" },

@@ -1,5 +1,5 @@
 /**
- * What a tool is about to do, for the person who decides: edits as differences, commands as commands, and everything else as members.
+ * The input of a tool for the person who decides: edits as differences, commands as commands, and everything else as members.
  * The input comes from a model, so every member may be missing or have another type.
  */
 
@@ -18,7 +18,10 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   if (input === null) return [];
   const parts: InputPart[] = [];
   const used = new Set<string>();
-  for (const [kind, names] of [["path", pathMembers], ["command", commandMembers]] as const)
+  for (const [kind, names] of [
+    ["path", pathMembers],
+    ["command", commandMembers],
+  ] as const)
     for (const name of names) {
       const text = input[name];
       if (typeof text !== "string") continue;
@@ -57,7 +60,9 @@ function editsOf(input: Readonly<Record<string, unknown>>): Edits {
 
 const none: Edits = { edits: [], members: [] };
 
-function editOf(value: Readonly<Record<string, unknown>>): { readonly edit: InputPart; readonly members: readonly string[] } | null {
+function editOf(
+  value: Readonly<Record<string, unknown>>,
+): { readonly edit: InputPart; readonly members: readonly string[] } | null {
   for (const [old, next] of [
     ["old_string", "new_string"],
     ["old_str", "new_str"],

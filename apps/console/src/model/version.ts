@@ -9,7 +9,7 @@ export function isOlder(version: string, than: string): boolean {
   return index !== -1 && (left[index] ?? 0) < (right[index] ?? 0);
 }
 
-/** What a person can do about the version of a device; `null` if it is new enough, or not known. */
+/** Advice on the version of a device; `null` if it is new enough, or not known. */
 export function updateHint(metadata: EnvironmentMetadata | undefined, tested: string): string | null {
   const { lettaCodeVersion = "", self_update: update } = metadata ?? {};
   if (!isOlder(lettaCodeVersion, tested)) return null;

@@ -31,14 +31,22 @@ const key: ShownKey = {
 
 test("what a key may do is one sentence with every restriction", () => {
   expect(describeRights(key)).toBe("May list devices and send messages.");
-  const limited = { ...key, connectionNames: ["ci-*"], deviceTags: ["gpu"], agentIds: ["agent-1"], maxMode: "acceptEdits" };
+  const limited = {
+    ...key,
+    connectionNames: ["ci-*"],
+    deviceTags: ["gpu"],
+    agentIds: ["agent-1"],
+    maxMode: "acceptEdits",
+  };
   expect(describeRights(limited)).toBe(
     "May list devices and send messages, on ci-*, with the tag gpu. Only to agent-1. Only in mode accept edits or stricter.",
   );
   expect(describeRights({ ...key, deviceIds: [] })).toContain("on no device");
   expect(describeRights({ ...key, scopes: [] })).toBe("May do nothing.");
   expect(describeRights({ ...key, scopes: ["newer"] })).toBe("May newer.");
-  expect(describeRights({ ...key, scopes: ["connect"], invite: { expiresAt: 1, usedAt: null } })).toBe("May connect one new device.");
+  expect(describeRights({ ...key, scopes: ["connect"], invite: { expiresAt: 1, usedAt: null } })).toBe(
+    "May connect one new device.",
+  );
 });
 
 test("an update is offered for an older version only", () => {
@@ -47,22 +55,39 @@ test("an update is offered for an older version only", () => {
   expect(isOlder("0.33.0", "0.32.18")).toBe(false);
   expect(isOlder("<b>", "0.32.18")).toBe(false);
   const update = { supported: true, writable: true, manual_command: "npm i -g x" };
-  expect(updateHint({ lettaCodeVersion: "0.30.0", self_update: update }, "0.32.18")).toBe("Update to 0.32.18: npm i -g x");
+  expect(updateHint({ lettaCodeVersion: "0.30.0", self_update: update }, "0.32.18")).toBe(
+    "Update to 0.32.18: npm i -g x",
+  );
   expect(updateHint(undefined, "0.32.18")).toBeNull();
 });
 
 test("every state of a message has words and a tone, also one that is newer than the console", () => {
   const status = { agentId: "a", clientMessageId: "m", conversationId: "default", deviceId: "d" };
   expect(describeState(null)).toEqual({ tone: "busy", text: "sending" });
-  expect(describeState({ ...status, state: "finished", durationMs: 1_250 })).toEqual({ tone: "good", text: "finished in 1.3 s" });
+  expect(describeState({ ...status, state: "finished", durationMs: 1_250 })).toEqual({
+    tone: "good",
+    text: "finished in 1.3 s",
+  });
   expect(describeState({ ...status, state: "finished", error: "no" })).toEqual({ tone: "bad", text: "failed" });
-  expect(describeState({ ...status, state: "accepted", disposition: "queued" })).toEqual({ tone: "busy", text: "queued" });
+  expect(describeState({ ...status, state: "accepted", disposition: "queued" })).toEqual({
+    tone: "busy",
+    text: "queued",
+  });
   expect(describeState({ ...status, state: "newer" })).toEqual({ tone: "calm", text: "newer" });
 });
 
 test("older names of modes are the same modes, and a free mode is recognised by both", () => {
-  expect([modeText("bypassPermissions"), modeText("default"), modeText("newer")]).toEqual(["unrestricted", "standard", "newer"]);
-  expect([isFree("bypassPermissions"), isFree("unrestricted"), isFree("acceptEdits"), isFree(undefined)]).toEqual([true, true, false, false]);
+  expect([modeText("bypassPermissions"), modeText("default"), modeText("newer")]).toEqual([
+    "unrestricted",
+    "standard",
+    "newer",
+  ]);
+  expect([isFree("bypassPermissions"), isFree("unrestricted"), isFree("acceptEdits"), isFree(undefined)]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
 
 test("merge patches change, merge and remove members, and keep those that are null in the API", () => {
@@ -74,27 +99,66 @@ test("merge patches change, merge and remove members, and keep those that are nu
 });
 
 test("the command of an invitation is safe to paste into a shell", () => {
-  expect(deviceCommand("https://gw.example", "lek_1", "it's $(rm)", "1.0.0")).toContain(`--computer-name 'it'\\''s $(rm)'`);
+  expect(deviceCommand("https://gw.example", "lek_1", "it's $(rm)", "1.0.0")).toContain(
+    `--computer-name 'it'\\''s $(rm)'`,
+  );
   expect(deviceCommand("https://gw.example", "lek_1", "", "1.0.0")).toContain('--computer-name "$(hostname)"');
 });
 
 test("times and durations are short", () => {
-  expect([400, 12_000, 90_000, 7_500_000, 200_000_000].map(durationText)).toEqual(["0.4 s", "12 s", "1 min", "2 h 5 min", "2 days"]);
+  expect([400, 12_000, 90_000, 7_500_000, 200_000_000].map(durationText)).toEqual([
+    "0.4 s",
+    "12 s",
+    "1 min",
+    "2 h 5 min",
+    "2 days",
+  ]);
   expect([agoText(0, 1_000), agoText(0, 8_000), agoText(0, 3_600_000)]).toEqual(["just now", "8 s ago", "1 h ago"]);
 });
 
 test("figures of the last hour are summed, and nothing is divided by zero", () => {
-  const bucket = { startsAt: 0, requests: 3, refused: 1, failed: 0, rateLimited: 0, cacheReads: 4, cacheHits: 3, p50Ms: 1, p95Ms: 2.25, devicesOnline: 2 };
+  const bucket = {
+    startsAt: 0,
+    requests: 3,
+    refused: 1,
+    failed: 0,
+    rateLimited: 0,
+    cacheReads: 4,
+    cacheHits: 3,
+    p50Ms: 1,
+    p95Ms: 2.25,
+    devicesOnline: 2,
+  };
   const empty = { ...bucket, requests: 0, refused: 0, cacheReads: 0, cacheHits: 0, p50Ms: null, p95Ms: null };
-  expect(Object.fromEntries(summarise({ bucketMs: 1, buckets: [bucket, empty] }))).toMatchObject({ Requests: "3", "Hit rate": "75 %", "95 % within": "2.3 ms" });
+  expect(Object.fromEntries(summarise({ bucketMs: 1, buckets: [bucket, empty] }))).toMatchObject({
+    Requests: "3",
+    "Hit rate": "75 %",
+    "95 % within": "2.3 ms",
+  });
   expect(Object.fromEntries(summarise({ bucketMs: 1, buckets: [] }))).toMatchObject({ Requests: "0", "Hit rate": "–" });
-  expect(chartsOf({ bucketMs: 1, buckets: [empty] }).find(({ unit }) => unit === "%")?.lines[0]?.values).toEqual([null]);
+  expect(chartsOf({ bucketMs: 1, buckets: [empty] }).find(({ unit }) => unit === "%")?.lines[0]?.values).toEqual([
+    null,
+  ]);
 });
 
 test("records of the audit log are told in words, also those that the console does not know", () => {
-  const record = { writer: "w", sequence: 1, time: 0, action: null, outcome: null, keyId: null, deviceId: null, members: {} };
-  expect(auditText({ ...record, type: "key_changed", action: "signed_in", members: { actor: { kind: "key", keyId: "k1" } } })).toBe(
-    "Signed in to the console (by key k1)",
-  );
+  const record = {
+    writer: "w",
+    sequence: 1,
+    time: 0,
+    action: null,
+    outcome: null,
+    keyId: null,
+    deviceId: null,
+    members: {},
+  };
+  expect(
+    auditText({
+      ...record,
+      type: "key_changed",
+      action: "signed_in",
+      members: { actor: { kind: "key", keyId: "k1" } },
+    }),
+  ).toBe("Signed in to the console (by key k1)");
   expect(auditText({ ...record, type: "newer_record", members: { actor: 7, tool: {} } })).toBe("newer_record");
 });

@@ -1,7 +1,7 @@
 /** A request for permission with its two decisions. The keys A and D decide on the card that has the focus. */
 import type { Approval } from "@letta-environments/client";
 import type { JSX } from "preact";
-import { useRef, useState } from "preact/hooks";
+import { useId, useRef, useState } from "preact/hooks";
 import { nameOf } from "../model/device-filter.ts";
 import { agoText, durationText } from "../model/time.ts";
 import { keyOf } from "../state/approvals.ts";
@@ -12,11 +12,15 @@ import { href } from "../state/route.ts";
 import { ToolInput } from "./tool-input.tsx";
 
 /** The card of a request. */
-export function ApprovalCard({ approval, showsDevice = true }: { approval: Approval; showsDevice?: boolean }): JSX.Element {
+export function ApprovalCard({
+  approval,
+  showsDevice = true,
+}: {
+  approval: Approval;
+  showsDevice?: boolean;
+}): JSX.Element {
   const [isDenying, setDenying] = useState(false);
-  const [reason, setReason] = useState("");
   const card = useRef<HTMLElement>(null);
-  const device = findDevice(approval.deviceId);
   const isBusy = deciding.value.has(keyOf(approval));
   const isOffline = approval.connectionId === null;
   const onKeyDown = (event: KeyboardEvent): void => {
@@ -27,50 +31,27 @@ export function ApprovalCard({ approval, showsDevice = true }: { approval: Appro
     event.preventDefault();
   };
   return (
-    <article ref={card} class="card approval" tabIndex={0} aria-label={`${approval.tool} asks for permission`} onKeyDown={onKeyDown}>
-      <header>
-        <h3>{approval.tool}</h3>
-        {showsDevice && <a href={href("device", { id: approval.deviceId })}>{device === null ? approval.deviceId : nameOf(device)}</a>}
-        <span class="hint">{agoText(approval.requestedAt, time.value)}</span>
-        {approval.expiresAt !== null && (
-          <span class="badge warn">denied in {durationText(approval.expiresAt - time.value)}</span>
-        )}
-        {isOffline && <span class="badge calm">device offline</span>}
-      </header>
+    <article
+      ref={card}
+      class="card approval"
+      tabIndex={0}
+      aria-label={`${approval.tool} asks for permission`}
+      onKeyDown={onKeyDown}
+    >
+      <CardHeader approval={approval} showsDevice={showsDevice} />
       {approval.reason !== null && <p>{approval.reason}</p>}
       <ToolInput input={approval.input} />
       {approval.inputTruncated && <p class="hint">Long texts were cut. The device runs the whole input.</p>}
       {isDenying ? (
-        <form
-          class="deny"
-          onSubmit={(event) => {
-            event.preventDefault();
-            void decide(approval, false, reason.trim());
-          }}
-          onKeyDown={(event) => {
-            if (event.key === "Escape") setDenying(false);
-          }}
-        >
-          <label class="sr" for={`reason-${approval.id}`}>
-            Reason for the agent
-          </label>
-          <input
-            id={`reason-${approval.id}`}
-            value={reason}
-            placeholder="Why not? The agent reads it (optional)"
-            ref={(input) => input?.focus()}
-            onInput={(event) => setReason(event.currentTarget.value)}
-          />
-          <button type="submit" class="danger" disabled={isBusy}>
-            Deny
-          </button>
-          <button type="button" onClick={() => setDenying(false)}>
-            Cancel
-          </button>
-        </form>
+        <DenyForm approval={approval} isBusy={isBusy} onCancel={() => setDenying(false)} />
       ) : (
         <div class="actions">
-          <button type="button" class="primary" disabled={isBusy || isOffline} onClick={() => void decide(approval, true, "")}>
+          <button
+            type="button"
+            class="primary"
+            disabled={isBusy || isOffline}
+            onClick={() => void decide(approval, true, "")}
+          >
             Allow <kbd aria-hidden="true">A</kbd>
           </button>
           <button type="button" disabled={isBusy || isOffline} onClick={() => setDenying(true)}>
@@ -79,5 +60,64 @@ export function ApprovalCard({ approval, showsDevice = true }: { approval: Appro
         </div>
       )}
     </article>
+  );
+}
+
+function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice: boolean }): JSX.Element {
+  const device = findDevice(approval.deviceId);
+  return (
+    <header>
+      <h3>{approval.tool}</h3>
+      {showsDevice && (
+        <a href={href("device", { id: approval.deviceId })}>{device === null ? approval.deviceId : nameOf(device)}</a>
+      )}
+      <span class="hint">{agoText(approval.requestedAt, time.value)}</span>
+      {approval.expiresAt !== null && (
+        <span class="badge warn">denied in {durationText(approval.expiresAt - time.value)}</span>
+      )}
+      {approval.connectionId === null && <span class="badge calm">device offline</span>}
+    </header>
+  );
+}
+
+function DenyForm({
+  approval,
+  isBusy,
+  onCancel,
+}: {
+  approval: Approval;
+  isBusy: boolean;
+  onCancel: () => void;
+}): JSX.Element {
+  const [reason, setReason] = useState("");
+  const id = useId();
+  return (
+    <form
+      class="deny"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void decide(approval, false, reason.trim());
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") onCancel();
+      }}
+    >
+      <label class="sr" for={id}>
+        Reason for the agent
+      </label>
+      <input
+        id={id}
+        value={reason}
+        placeholder="Why not? The agent reads it (optional)"
+        ref={(input) => input?.focus()}
+        onInput={(event) => setReason(event.currentTarget.value)}
+      />
+      <button type="submit" class="danger" disabled={isBusy}>
+        Deny
+      </button>
+      <button type="button" onClick={onCancel}>
+        Cancel
+      </button>
+    </form>
   );
 }

@@ -3,7 +3,15 @@ import type { Tone } from "../model/message-state.ts";
 import { isFree, modeMeaning, modeText } from "../model/mode.ts";
 
 /** A short text with a tone. */
-export function Badge({ tone, children, title }: { tone: Tone; children: ComponentChildren; title?: string }): JSX.Element {
+export function Badge({
+  tone,
+  children,
+  title,
+}: {
+  tone: Tone;
+  children: ComponentChildren;
+  title?: string;
+}): JSX.Element {
   return (
     <span class={`badge ${tone}`} {...(title !== undefined && { title })}>
       {children}

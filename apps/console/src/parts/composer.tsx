@@ -6,7 +6,13 @@ import { conversationKey, type DeviceConversations } from "../state/conversation
 import { may } from "../state/session.ts";
 
 /** The box. */
-export function Composer({ device, conversations }: { device: Environment; conversations: DeviceConversations }): JSX.Element {
+export function Composer({
+  device,
+  conversations,
+}: {
+  device: Environment;
+  conversations: DeviceConversations;
+}): JSX.Element {
   const [text, setText] = useState("");
   const [isBusy, setBusy] = useState(false);
   const { agentId, conversationId } = conversations.target.value;
@@ -90,7 +96,9 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
           value={conversationId}
           spellcheck={false}
           autocomplete="off"
-          onChange={(event) => conversations.select({ agentId, conversationId: event.currentTarget.value.trim() || "default" })}
+          onChange={(event) =>
+            conversations.select({ agentId, conversationId: event.currentTarget.value.trim() || "default" })
+          }
         />
       </label>
       {known.length > 1 && (
@@ -100,7 +108,8 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
             value={conversationKey(target.value)}
             onChange={(event) => {
               const chosen = all.value.get(event.currentTarget.value);
-              if (chosen !== undefined) conversations.select({ agentId: chosen.agentId, conversationId: chosen.conversationId });
+              if (chosen !== undefined)
+                conversations.select({ agentId: chosen.agentId, conversationId: chosen.conversationId });
             }}
           >
             {known.map((each) => (

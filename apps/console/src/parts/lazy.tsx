@@ -18,7 +18,12 @@ export function lazy(load: () => Promise<ComponentType>): ComponentType {
     }, []);
     const View = loaded;
     if (View !== null && state === "ready") return <View />;
-    if (state === "loading") return <p class="note" role="status">Loading …</p>;
+    if (state === "loading")
+      return (
+        <p class="note" role="status">
+          Loading …
+        </p>
+      );
     return (
       <div class="empty" role="alert">
         <h2>This part of the console could not be loaded</h2>

@@ -34,7 +34,9 @@ function Part({ part }: { part: InputPart }): JSX.Element {
       return (
         <div class="member">
           <span>{part.name}</span>
-          <pre tabIndex={0} aria-label={part.name}>{part.text}</pre>
+          <pre tabIndex={0} aria-label={part.name}>
+            {part.text}
+          </pre>
         </div>
       );
   }

@@ -31,7 +31,9 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
         isFollowing.current = scrollHeight - scrollTop - clientHeight < nearEnd;
       }}
     >
-      {entries.length === 0 && <p class="hint">Nothing was said since this browser follows the device. Send a message to begin.</p>}
+      {entries.length === 0 && (
+        <p class="hint">Nothing was said since this browser follows the device. Send a message to begin.</p>
+      )}
       {entries.map((entry) => (
         <Line key={entry.key} entry={entry} />
       ))}
@@ -45,7 +47,13 @@ function Line({ entry }: { entry: Entry }): JSX.Element {
       const state = describeState(entry.status);
       return (
         <div class="line sent">
-          <div class="bubble">{entry.text === "" ? <span class="hint">A message that was sent before this page was opened, or by another client</span> : entry.text}</div>
+          <div class="bubble">
+            {entry.text === "" ? (
+              <span class="hint">A message that was sent before this page was opened, or by another client</span>
+            ) : (
+              entry.text
+            )}
+          </div>
           <Badge tone={state.tone}>{state.text}</Badge>
           {entry.status?.error !== undefined && <p class="problem">{entry.status.error}</p>}
         </div>
@@ -90,7 +98,8 @@ function Tool({ call }: { call: ToolCall }): JSX.Element {
   return (
     <details class="line tool" open={call.state === "failed"}>
       <summary>
-        <strong>{call.tool || "Tool"}</strong> <span class="mono">{summaryOf(call.input)}</span> <Badge tone={tone}>{text}</Badge>
+        <strong>{call.tool || "Tool"}</strong> <span class="mono">{summaryOf(call.input)}</span>{" "}
+        <Badge tone={tone}>{text}</Badge>
       </summary>
       <ToolInput input={parse(call.input)} />
       {call.result !== "" && (
@@ -111,7 +120,9 @@ function summaryOf(input: string): string {
 function parse(input: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(input);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : null;
   } catch {
     return input === "" ? null : { input };
   }

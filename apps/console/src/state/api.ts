@@ -1,7 +1,7 @@
 /** Requests of the page: the typed client with the cookie in place of a key, and the administration. */
 import { createTransport, isLettaEnvironmentsError, type Transport } from "@letta-environments/client";
 import { signal } from "@preact/signals";
-import { gatewayUrl } from "../adapters/browser.ts";
+import { gatewayUrl } from "../platform/browser.ts";
 import { noteEvent } from "./checkpoints.ts";
 import { sessionEnded } from "./session.ts";
 
@@ -57,7 +57,10 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
   const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
   if (response === null) throw new AdminError(0, "The gateway does not respond. Try again in a moment.");
   if (response.status === 401) sessionEnded();
-  const result = (await response.json().catch(() => ({}))) as Body & { readonly detail?: string; readonly errors?: readonly Issue[] };
+  const result = (await response.json().catch(() => ({}))) as Body & {
+    readonly detail?: string;
+    readonly errors?: readonly Issue[];
+  };
   if (response.ok) return result;
   const issues = (result.errors ?? []).map(({ member, rule }) => `${member} ${rule}`).join("; ");
   throw new AdminError(response.status, issues || (result.detail ?? `The gateway responded with ${response.status}.`));

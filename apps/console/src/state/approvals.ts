@@ -1,7 +1,7 @@
 /** Requests for permission of all devices. */
 import type { Approval } from "@letta-environments/client";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { store, stored } from "../adapters/browser.ts";
+import { store, stored } from "../platform/browser.ts";
 import { onEvent, onRefresh } from "./environments.ts";
 import { may } from "./session.ts";
 
@@ -57,7 +57,7 @@ export function followApprovals(): void {
     approvals.value = [...others, { ...(event.approval as Approval), ageMs: 0 }];
     const { sound, notification } = alerts.value;
     if (!sound && !notification) return;
-    void import("../adapters/alerts.ts").then(({ chime, notify }) => {
+    void import("../platform/alerts.ts").then(({ chime, notify }) => {
       if (sound) chime();
       if (notification) notify("Approval needed", `${event.approval.tool} on a device waits for a decision.`);
     });

@@ -2,7 +2,7 @@
  * Ids of events of the last hours, kept in this browser. A view that opens continues behind the oldest one, so that it shows what happened
  * before. An id says nothing about what happened.
  */
-import { now, store, stored } from "../adapters/browser.ts";
+import { now, store, stored } from "../platform/browser.ts";
 
 /** Checkpoints are apart by this time, in milliseconds. */
 const distanceMs = 5 * 60_000;

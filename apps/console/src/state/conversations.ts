@@ -1,7 +1,15 @@
 /** The conversations of one device while its view is open: what its events say, and what this page sends. */
-import { isLettaEnvironmentsError, sendMessage, setMode, stop, type StreamedEvent, streamEvents } from "@letta-environments/client";
+import {
+  type ConversationInput,
+  isLettaEnvironmentsError,
+  sendMessage,
+  setMode,
+  stop,
+  type StreamedEvent,
+  streamEvents,
+} from "@letta-environments/client";
 import { signal, type Signal } from "@preact/signals";
-import { randomId, store, stored } from "../adapters/browser.ts";
+import { randomId, store, stored } from "../platform/browser.ts";
 import { addEvent, addSent, type Entry } from "../model/conversation.ts";
 import { failureText, transport } from "./api.ts";
 import { forgetEvents, oldestEvent } from "./checkpoints.ts";
@@ -75,19 +83,11 @@ export function openConversations(deviceId: string): DeviceConversations {
     const lastEventId = oldestEvent(withinMs) ?? undefined;
     const include = may("view") ? ("output" as const) : undefined;
     try {
-      for await (const event of streamEvents(transport, { deviceId, include, lastEventId, signal: ended.signal })) receive(event);
+      for await (const event of streamEvents(transport, { deviceId, include, lastEventId, signal: ended.signal }))
+        receive(event);
     } catch (error) {
       if (ended.signal.aborted || (isLettaEnvironmentsError(error) && error.status === 401)) return;
       failure.value = `What happens on the device is not shown: ${failureText(error)}`;
-    }
-  }
-
-  async function attempt<Result>(run: () => Promise<Result>): Promise<Result | null> {
-    try {
-      return await run();
-    } catch (error) {
-      toast("bad", failureText(error));
-      return null;
     }
   }
 
@@ -118,22 +118,40 @@ export function openConversations(deviceId: string): DeviceConversations {
       store(`target:${deviceId}`, target.value);
       return true;
     },
+    ...createControls(deviceId, target),
+    close: () => ended.abort(),
+  };
+}
+
+/** Stops the turn of the selected conversation, and changes its mode. */
+function createControls(
+  deviceId: string,
+  target: Signal<ConversationTarget>,
+): Pick<DeviceConversations, "stop" | "setMode"> {
+  const conversation = (): ConversationInput => {
+    const { agentId, conversationId } = target.value;
+    return { conversationId, ...(agentId !== "" && { agentId }) };
+  };
+  return {
     async stop() {
-      const { agentId, conversationId } = target.value;
-      const result = await attempt(() =>
-        stop(transport, { deviceId }, { conversationId, ...(agentId !== "" && { agentId }) }),
-      );
+      const result = await attempt(() => stop(transport, { deviceId }, conversation()));
       if (result !== null) toast("good", result.stopped ? "Stopped" : "Nothing was running");
     },
     async setMode(mode) {
-      const { agentId, conversationId } = target.value;
-      const result = await attempt(() =>
-        setMode(transport, { deviceId }, mode, { conversationId, ...(agentId !== "" && { agentId }) }),
-      );
+      const result = await attempt(() => setMode(transport, { deviceId }, mode, conversation()));
       if (result !== null) toast("good", `The mode is now ${result.mode}`);
     },
-    close: () => ended.abort(),
   };
+}
+
+/** Runs a request; its failure is a message, and `null`. */
+async function attempt<Result>(run: () => Promise<Result>): Promise<Result | null> {
+  try {
+    return await run();
+  } catch (error) {
+    toast("bad", failureText(error));
+    return null;
+  }
 }
 
 function readTarget(deviceId: string): ConversationTarget {

@@ -18,7 +18,8 @@ export async function decide(approval: Approval, approve: boolean, reason: strin
     approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
     toast("good", approve ? `Allowed ${approval.tool}` : `Denied ${approval.tool}`);
   } catch (error) {
-    const isOver = isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
+    const isOver =
+      isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
     if (isOver) approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
     toast("bad", isOver ? "Somebody else has decided, or the device no longer asks." : failureText(error));
   } finally {

@@ -10,7 +10,7 @@ import {
   streamEvents,
 } from "@letta-environments/client";
 import { batch, computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import { now } from "../adapters/browser.ts";
+import { now } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
 import { connection, failureText, transport } from "./api.ts";
 import { noteEvent } from "./checkpoints.ts";
@@ -19,7 +19,9 @@ import { noteEvent } from "./checkpoints.ts";
 export const rows: Signal<ReadonlyMap<string, Signal<Environment>>> = signal(new Map());
 
 /** Whether the list was read; `error`: why it was not. */
-export const loading = signal<{ readonly kind: "loading" | "ready" } | { readonly kind: "error"; readonly text: string }>({
+export const loading = signal<
+  { readonly kind: "loading" | "ready" } | { readonly kind: "error"; readonly text: string }
+>({
   kind: "loading",
 });
 
@@ -38,7 +40,11 @@ export const devices: ReadonlySignal<readonly Environment[]> = computed(() => {
 /** Returns the row of a device: the connected one, else the latest. */
 export function findDevice(deviceId: string): Environment | null {
   const own = [...rows.value.values()].map((row) => row.value).filter((row) => row.deviceId === deviceId);
-  return own.find(({ connectionId }) => connectionId !== null) ?? own.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt)[0] ?? null;
+  return (
+    own.find(({ connectionId }) => connectionId !== null) ??
+    own.toSorted((a, b) => b.lastSeenAt - a.lastSeenAt)[0] ??
+    null
+  );
 }
 
 /** Milliseconds between two applications of changes. */
@@ -117,7 +123,8 @@ async function readList(signalOfEnd: AbortSignal): Promise<void> {
       loading.value = { kind: "ready" };
     });
   } catch (error) {
-    if (!signalOfEnd.aborted && loading.value.kind === "loading") loading.value = { kind: "error", text: failureText(error) };
+    if (!signalOfEnd.aborted && loading.value.kind === "loading")
+      loading.value = { kind: "error", text: failureText(error) };
   }
 }
 
@@ -143,7 +150,10 @@ function applyEvents(events: readonly StreamedEvent[]): void {
   if (events.some(({ type }) => type === "environment")) revision.value += 1;
 }
 
-function noteQueue(deviceId: string, message: { readonly clientMessageId: string; readonly state: string; readonly disposition?: string }): void {
+function noteQueue(
+  deviceId: string,
+  message: { readonly clientMessageId: string; readonly state: string; readonly disposition?: string },
+): void {
   const present = queued.peek().get(deviceId) ?? new Set<string>();
   const isQueued = message.state === "accepted" && message.disposition === "queued";
   if (isQueued === present.has(message.clientMessageId)) return;

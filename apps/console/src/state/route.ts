@@ -1,6 +1,6 @@
 /** The address of the page as a signal. */
 import { signal, type Signal } from "@preact/signals";
-import { onFragment, pushFragment, readFragment, replaceFragment } from "../adapters/browser.ts";
+import { onFragment, pushFragment, readFragment, replaceFragment } from "../platform/browser.ts";
 import { formatRoute, parseRoute, type Route, type ViewName } from "../model/route.ts";
 
 /** The view that is shown. */

@@ -1,6 +1,6 @@
 /** The session of the page: signing in and out, and what its key may do. */
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { gatewayUrl } from "../adapters/browser.ts";
+import { gatewayUrl } from "../platform/browser.ts";
 
 /** The session, as `/console/session` describes it. */
 export interface SessionInfo {

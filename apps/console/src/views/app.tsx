@@ -37,7 +37,12 @@ export function App({ linkRefusal }: { linkRefusal: string | null }): JSX.Elemen
     const name = kind === "signed_in" ? titles[view] : "Sign in";
     document.title = `${count > 0 ? `(${count}) ` : ""}${name} · Letta gateway`;
   }, [kind, view, count]);
-  if (kind === "unknown") return <p class="note" role="status">Loading …</p>;
+  if (kind === "unknown")
+    return (
+      <p class="note" role="status">
+        Loading …
+      </p>
+    );
   if (kind !== "signed_in") return <SignIn linkRefusal={linkRefusal} />;
   const View = view === "devices" ? Devices : lazyViews[view];
   return (
@@ -99,7 +104,10 @@ function Header(): JSX.Element {
             Key <code>{info.value?.keyId}</code>, tenant {info.value?.tenant}
           </p>
           <p class="hint">{info.value?.scopes.join(", ")}</p>
-          <button type="button" onClick={() => void signOut().catch((error: unknown) => toast("bad", failureText(error)))}>
+          <button
+            type="button"
+            onClick={() => void signOut().catch((error: unknown) => toast("bad", failureText(error)))}
+          >
             Sign out
           </button>
         </div>

@@ -1,7 +1,7 @@
 /** Requests for permission of all devices, the oldest first. */
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { allowNotifications } from "../adapters/alerts.ts";
+import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { alerts, approvals, approvalsFailure, keyOf, setAlert } from "../state/approvals.ts";
 import { may } from "../state/session.ts";
@@ -37,7 +37,11 @@ export function Approvals(): JSX.Element {
           {all.length === 0 ? "Nothing waits for a decision" : `${all.length} waiting`}
         </p>
         <label class="check">
-          <input type="checkbox" checked={alerts.value.sound} onChange={(event) => setAlert("sound", event.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={alerts.value.sound}
+            onChange={(event) => setAlert("sound", event.currentTarget.checked)}
+          />
           Sound
         </label>
         <label class="check">

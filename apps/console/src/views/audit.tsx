@@ -28,7 +28,7 @@ export function Audit(): JSX.Element {
     return value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`];
   });
   const load = (before: Page | null): void => {
-    const cursor = before?.cursor == null ? "" : `&before=${encodeURIComponent(before.cursor)}`;
+    const cursor = typeof before?.cursor === "string" ? `&before=${encodeURIComponent(before.cursor)}` : "";
     administer<Page>("GET", `audit?limit=50${query.join("")}${cursor}`).then(
       (next) => {
         setPage({ records: [...(before?.records ?? []), ...next.records], cursor: next.cursor });
@@ -36,7 +36,11 @@ export function Audit(): JSX.Element {
       },
       (error: unknown) => {
         const isMissing = error instanceof AdminError && error.status === 404;
-        setFailure(isMissing ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”." : failureText(error));
+        setFailure(
+          isMissing
+            ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”."
+            : failureText(error),
+        );
       },
     );
   };
@@ -75,7 +79,9 @@ export function Audit(): JSX.Element {
                 <tr key={`${record.writer} ${record.sequence}`}>
                   <td class="nowrap">{dateText(record.time)}</td>
                   <td>{auditText(record)}</td>
-                  <td>{record.outcome !== null && <Badge tone={tones[record.outcome] ?? "calm"}>{record.outcome}</Badge>}</td>
+                  <td>
+                    {record.outcome !== null && <Badge tone={tones[record.outcome] ?? "calm"}>{record.outcome}</Badge>}
+                  </td>
                   <td>{record.keyId !== null && <Search name="key" value={record.keyId} />}</td>
                   <td>{record.deviceId !== null && <Search name="device" value={record.deviceId} />}</td>
                 </tr>
@@ -84,7 +90,7 @@ export function Audit(): JSX.Element {
           </table>
         </div>
       )}
-      {page?.cursor != null && (
+      {typeof page?.cursor === "string" && (
         <button type="button" onClick={() => load(page)}>
           Older records
         </button>
@@ -95,7 +101,12 @@ export function Audit(): JSX.Element {
 
 function Search({ name, value }: { name: string; value: string }): JSX.Element {
   return (
-    <button type="button" class="link mono" title={`Only records of ${value}`} onClick={() => setParameter(name, value)}>
+    <button
+      type="button"
+      class="link mono"
+      title={`Only records of ${value}`}
+      onClick={() => setParameter(name, value)}
+    >
       {value}
     </button>
   );
@@ -105,7 +116,11 @@ function Filters(): JSX.Element {
   const { parameters } = route.value;
   return (
     <div class="filters" role="search">
-      <select aria-label="Event" value={parameters["event"] ?? ""} onChange={(event) => setParameter("event", event.currentTarget.value)}>
+      <select
+        aria-label="Event"
+        value={parameters["event"] ?? ""}
+        onChange={(event) => setParameter("event", event.currentTarget.value)}
+      >
         <option value="">Everything</option>
         <option value="send">Messages</option>
         <option value="control">Control</option>
@@ -113,7 +128,11 @@ function Filters(): JSX.Element {
         <option value="key">Keys and sessions</option>
         <option value="device">Devices</option>
       </select>
-      <select aria-label="Outcome" value={parameters["outcome"] ?? ""} onChange={(event) => setParameter("outcome", event.currentTarget.value)}>
+      <select
+        aria-label="Outcome"
+        value={parameters["outcome"] ?? ""}
+        onChange={(event) => setParameter("outcome", event.currentTarget.value)}
+      >
         <option value="">Any outcome</option>
         <option value="ok">ok</option>
         <option value="refused">refused</option>

@@ -12,8 +12,8 @@ export function confirmLink(root: Element, keyName: string): Promise<boolean> {
       <main class="sign-in">
         <h1>Use this sign-in link?</h1>
         <p>
-          You are signed in with the key <strong>{keyName}</strong>. The link opens another session in its place. Go on only if you
-          printed the link yourself.
+          You are signed in with the key <strong>{keyName}</strong>. The link opens another session in its place. Go on
+          only if you printed the link yourself.
         </p>
         <div class="actions">
           <button type="button" class="primary" onClick={answer(false)}>

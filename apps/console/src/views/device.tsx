@@ -49,7 +49,9 @@ export function Device(): JSX.Element {
               {conversations.failure.value}
             </div>
           )}
-          {!may("view") && <div class="notice">The key of this session lacks the scope “view”, so it does not see what turns say.</div>}
+          {!may("view") && (
+            <div class="notice">The key of this session lacks the scope “view”, so it does not see what turns say.</div>
+          )}
           <Transcript conversations={conversations} />
           {own.map((approval) => (
             <ApprovalCard key={keyOf(approval)} approval={approval} showsDevice={false} />
@@ -132,7 +134,9 @@ function Facts({ device }: { device: Environment }): JSX.Element {
       </dl>
       {hint !== null && <p class="hint update">{hint}</p>}
       {device.sendProblem === "agents_api_missing" && (
-        <p class="notice">The device has no agents API, so messages to it are refused. Start it with “--backend local”.</p>
+        <p class="notice">
+          The device has no agents API, so messages to it are refused. Start it with “--backend local”.
+        </p>
       )}
     </section>
   );

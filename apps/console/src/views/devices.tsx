@@ -31,7 +31,12 @@ export function Devices(): JSX.Element {
   const online = all.filter(({ connectionId }) => connectionId !== null).length;
   const state = loading.value;
   if (state.kind === "error") return <Failed text={state.text} />;
-  if (state.kind === "loading") return <p class="note" role="status">Loading devices …</p>;
+  if (state.kind === "loading")
+    return (
+      <p class="note" role="status">
+        Loading devices …
+      </p>
+    );
   return (
     <>
       <div class="title">
@@ -41,7 +46,11 @@ export function Devices(): JSX.Element {
           {shown.length !== all.length && `, ${shown.length} shown`}
         </p>
         {mayAdminister() && (
-          <button type="button" class="primary" onClick={() => go("devices", { parameters: { ...parameters, invite: "yes" } })}>
+          <button
+            type="button"
+            class="primary"
+            onClick={() => go("devices", { parameters: { ...parameters, invite: "yes" } })}
+          >
             Invite a device
           </button>
         )}
@@ -77,7 +86,11 @@ function ColumnHeader({ column, text }: { column: string; text: string }): JSX.E
   const isDescending = present.startsWith("-");
   return (
     <span role="columnheader" aria-sort={isPresent ? (isDescending ? "descending" : "ascending") : "none"}>
-      <button type="button" class="sort" onClick={() => setParameter("sort", isPresent && !isDescending ? `-${column}` : column)}>
+      <button
+        type="button"
+        class="sort"
+        onClick={() => setParameter("sort", isPresent && !isDescending ? `-${column}` : column)}
+      >
         {text}
         <span aria-hidden="true">{isPresent ? (isDescending ? " ↓" : " ↑") : ""}</span>
       </button>
@@ -103,7 +116,13 @@ function Row({ row }: { row: Signal<Environment> }): JSX.Element {
           {tags.length > 0 && (
             <span class="tags">
               {tags.map((tag) => (
-                <button type="button" key={tag} class="tag" title={`Show devices with the tag ${tag}`} onClick={() => setParameter("tag", tag)}>
+                <button
+                  type="button"
+                  key={tag}
+                  class="tag"
+                  title={`Show devices with the tag ${tag}`}
+                  onClick={() => setParameter("tag", tag)}
+                >
                   {tag}
                 </button>
               ))}
@@ -146,7 +165,11 @@ function Row({ row }: { row: Signal<Environment> }): JSX.Element {
 function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
   const { parameters } = route.value;
   const select = (name: string, label: string, options: readonly (readonly [string, string])[]): JSX.Element => (
-    <select aria-label={label} value={parameters[name] ?? ""} onChange={(event) => setParameter(name, event.currentTarget.value)}>
+    <select
+      aria-label={label}
+      value={parameters[name] ?? ""}
+      onChange={(event) => setParameter(name, event.currentTarget.value)}
+    >
       {options.map(([value, text]) => (
         <option key={value} value={value}>
           {text}
@@ -174,7 +197,12 @@ function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
         ["unrestricted", "Unrestricted"],
       ])}
       <span class="narrow">
-        {select("sort", "Order", [["", "By name"], ...columns.flatMap(([column, text]) => (column === "" || column === "name" ? [] : [[column, `By ${text.toLowerCase()}`] as const]))])}
+        {select("sort", "Order", [
+          ["", "By name"],
+          ...columns.flatMap(([column, text]) =>
+            column === "" || column === "name" ? [] : [[column, `By ${text.toLowerCase()}`] as const],
+          ),
+        ])}
       </span>
       {tags.length > 0 && select("tag", "Tag", [["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)])}
     </div>
@@ -187,7 +215,9 @@ function Empty(): JSX.Element {
     return (
       <div class="empty">
         <h2>No devices yet</h2>
-        <p>This gateway is in front of a remote environment server. Devices appear here once they connect to that server.</p>
+        <p>
+          This gateway is in front of a remote environment server. Devices appear here once they connect to that server.
+        </p>
       </div>
     );
   }

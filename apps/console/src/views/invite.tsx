@@ -1,7 +1,7 @@
 /** The dialog that invites a device: it creates a key for one device, and shows the command that uses it. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { gatewayUrl, now } from "../adapters/browser.ts";
+import { gatewayUrl, now } from "../platform/browser.ts";
 import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { deviceCommand } from "../model/invitation.ts";
@@ -43,9 +43,19 @@ export function Invite(): JSX.Element {
           }}
         >
           <label for="invite-name">Name</label>
-          <input id="invite-name" value={name} placeholder="host name of the device" onInput={(event) => setName(event.currentTarget.value)} />
+          <input
+            id="invite-name"
+            value={name}
+            placeholder="host name of the device"
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
           <label for="invite-tags">Tags</label>
-          <input id="invite-tags" value={tags} placeholder="ci, gpu" onInput={(event) => setTags(event.currentTarget.value)} />
+          <input
+            id="invite-tags"
+            value={tags}
+            placeholder="ci, gpu"
+            onInput={(event) => setTags(event.currentTarget.value)}
+          />
           {problem !== null && (
             <p class="problem" role="alert">
               {problem}

@@ -34,13 +34,10 @@ async function readKeys(): Promise<readonly ShownKey[]> {
   }
 }
 
-/** The view. */
-export function Keys(): JSX.Element {
+/** The keys, why they could not be read, and a function that reads them again. */
+function useKeys(): readonly [readonly ShownKey[] | null, string | null, () => void] {
   const [keys, setKeys] = useState<readonly ShownKey[] | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
-  const [isCreating, setCreating] = useState(false);
-  const [secret, setSecret] = useState<string | null>(null);
-  const [question, setQuestion] = useState<Question | null>(null);
   const load = (): void => {
     readKeys().then(
       (all) => {
@@ -51,6 +48,15 @@ export function Keys(): JSX.Element {
     );
   };
   useEffect(load, []);
+  return [keys, failure, load];
+}
+
+/** The view. */
+export function Keys(): JSX.Element {
+  const [keys, failure, load] = useKeys();
+  const [isCreating, setCreating] = useState(false);
+  const [secret, setSecret] = useState<string | null>(null);
+  const [question, setQuestion] = useState<Question | null>(null);
   const act = async (change: () => Promise<{ readonly key?: string }>, done: string): Promise<void> => {
     setQuestion(null);
     try {
@@ -70,7 +76,11 @@ export function Keys(): JSX.Element {
       <div class="title">
         <h1>Keys</h1>
         <label class="check">
-          <input type="checkbox" checked={isAll} onChange={(event) => setParameter("state", event.currentTarget.checked ? "all" : "")} />
+          <input
+            type="checkbox"
+            checked={isAll}
+            onChange={(event) => setParameter("state", event.currentTarget.checked ? "all" : "")}
+          />
           Show ended keys
         </label>
         <button type="button" class="primary" onClick={() => setCreating(true)}>
@@ -85,7 +95,11 @@ export function Keys(): JSX.Element {
           </button>
         </div>
       )}
-      {keys === null && failure === null && <p class="note" role="status">Loading keys …</p>}
+      {keys === null && failure === null && (
+        <p class="note" role="status">
+          Loading keys …
+        </p>
+      )}
       <div class="cards">
         {shown.map((key) => (
           <KeyCard key={key.id} shown={key} ask={setQuestion} act={act} />
@@ -149,7 +163,8 @@ function KeyCard({ shown, ask, act }: { shown: ShownKey; ask: (question: Questio
       {description !== null && <p class="hint">{description}</p>}
       <p>{describeRights(shown)}</p>
       <p class="hint">
-        Created {dateText(createdAt)}, {lastUsedAt === null ? "never used" : `last used ${agoText(lastUsedAt, time.value)}`},{" "}
+        Created {dateText(createdAt)},{" "}
+        {lastUsedAt === null ? "never used" : `last used ${agoText(lastUsedAt, time.value)}`},{" "}
         {expiresAt === null ? "no expiry" : `expires ${dateText(expiresAt)}`}
       </p>
       {isOpen && (
@@ -168,7 +183,10 @@ function KeyCard({ shown, ask, act }: { shown: ShownKey; ask: (question: Questio
           >
             Rotate
           </button>
-          <button type="button" onClick={() => void act(() => patch(state === "active"), state === "active" ? "Disabled" : "Enabled")}>
+          <button
+            type="button"
+            onClick={() => void act(() => patch(state === "active"), state === "active" ? "Disabled" : "Enabled")}
+          >
             {state === "active" ? "Disable" : "Enable"}
           </button>
           <button
@@ -211,7 +229,7 @@ function Confirm({ question, act, onClose }: { question: Question; act: Act; onC
   );
 }
 
-/** What a session that does not administer sees. */
+/** Tells a session that it does not administer, and why. */
 export function NoAdministration(): JSX.Element {
   const hasListener = info.value?.gateway.isAdministered === false;
   return (

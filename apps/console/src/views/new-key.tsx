@@ -1,13 +1,23 @@
 /** The dialog that creates a key. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { now } from "../adapters/browser.ts";
+import { now } from "../platform/browser.ts";
 import { Dialog } from "../parts/dialog.tsx";
 import { offeredScopes, scopeText } from "../model/key-rights.ts";
 import { modes, modeText } from "../model/mode.ts";
 import { administer, failureText } from "../state/api.ts";
 
 const dayMs = 86_400_000;
+
+type Options = readonly (readonly [value: string, text: string])[];
+const modeOptions: Options = [["", "any"], ...modes.slice(0, 2).map((mode) => [mode, modeText(mode)] as const)];
+const dayOptions: Options = [
+  ["", "never"],
+  ["1", "a day"],
+  ["30", "30 days"],
+  ["90", "90 days"],
+  ["365", "a year"],
+];
 
 /** The dialog. `onCreated` receives the key, which is shown once. */
 export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated: (key: string) => void }): JSX.Element {
@@ -41,46 +51,24 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
         }}
       >
         <label for="key-name">Name</label>
-        <input id="key-name" required value={name} placeholder="the person or program that uses it" onInput={(event) => setName(event.currentTarget.value)} />
-        <fieldset>
-          <legend>It may</legend>
-          {offeredScopes.map((scope) => (
-            <label key={scope} class="check">
-              <input
-                type="checkbox"
-                checked={scopes.includes(scope)}
-                onChange={(event) =>
-                  setScopes(event.currentTarget.checked ? [...scopes, scope] : scopes.filter((other) => other !== scope))
-                }
-              />
-              {scopeText[scope]}
-            </label>
-          ))}
-        </fieldset>
+        <input
+          id="key-name"
+          required
+          value={name}
+          placeholder="the person or program that uses it"
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+        <Scopes chosen={scopes} choose={setScopes} />
         <label for="key-devices">Only devices with these names</label>
-        <input id="key-devices" value={devices} placeholder="every device; ci-* matches several" onInput={(event) => setDevices(event.currentTarget.value)} />
+        <input
+          id="key-devices"
+          value={devices}
+          placeholder="every device; ci-* matches several"
+          onInput={(event) => setDevices(event.currentTarget.value)}
+        />
         <div class="pair">
-          <label>
-            Freest mode
-            <select value={maxMode} onChange={(event) => setMaxMode(event.currentTarget.value)}>
-              <option value="">any</option>
-              {modes.slice(0, 2).map((mode) => (
-                <option key={mode} value={mode}>
-                  {modeText(mode)}
-                </option>
-              ))}
-            </select>
-          </label>
-          <label>
-            Ends after
-            <select value={days} onChange={(event) => setDays(event.currentTarget.value)}>
-              <option value="">never</option>
-              <option value="1">a day</option>
-              <option value="30">30 days</option>
-              <option value="90">90 days</option>
-              <option value="365">a year</option>
-            </select>
-          </label>
+          <Choice label="Freest mode" value={maxMode} choose={setMaxMode} options={modeOptions} />
+          <Choice label="Ends after" value={days} choose={setDays} options={dayOptions} />
         </div>
         {problem !== null && (
           <p class="problem" role="alert">
@@ -97,5 +85,56 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
         </div>
       </form>
     </Dialog>
+  );
+}
+
+function Scopes({
+  chosen,
+  choose,
+}: {
+  chosen: readonly string[];
+  choose: (scopes: readonly string[]) => void;
+}): JSX.Element {
+  return (
+    <fieldset>
+      <legend>It may</legend>
+      {offeredScopes.map((scope) => (
+        <label key={scope} class="check">
+          <input
+            type="checkbox"
+            checked={chosen.includes(scope)}
+            onChange={({ currentTarget: { checked } }) =>
+              choose(checked ? [...chosen, scope] : chosen.filter((other) => other !== scope))
+            }
+          />
+          {scopeText[scope]}
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Choice({
+  label,
+  value,
+  choose,
+  options,
+}: {
+  label: string;
+  value: string;
+  choose: (value: string) => void;
+  options: Options;
+}): JSX.Element {
+  return (
+    <label>
+      {label}
+      <select value={value} onChange={(event) => choose(event.currentTarget.value)}>
+        {options.map(([option, text]) => (
+          <option key={option} value={option}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

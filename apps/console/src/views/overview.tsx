@@ -1,7 +1,7 @@
 /** Requests, hit rate, refusals, latency and devices of the last hour. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { every } from "../adapters/browser.ts";
+import { every } from "../platform/browser.ts";
 import { lazy } from "../parts/lazy.tsx";
 import { type OverviewBody, summarise } from "../model/overview.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
@@ -63,7 +63,9 @@ export function Overview(): JSX.Element {
           </div>
         ))}
       </dl>
-      {isMissing && <div class="notice">This gateway keeps no figures of its requests, so only the devices are shown.</div>}
+      {isMissing && (
+        <div class="notice">This gateway keeps no figures of its requests, so only the devices are shown.</div>
+      )}
       {body !== null && <Charts />}
     </>
   );

@@ -21,7 +21,8 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
       <h1>Letta gateway console</h1>
       {state.kind === "ended" && (
         <div class="notice" role="alert">
-          <strong>Your session has ended.</strong> Its key was changed or revoked, or twelve hours are over. Sign in again to go on.
+          <strong>Your session has ended.</strong> Its key was changed or revoked, or twelve hours are over. Sign in
+          again to go on.
         </div>
       )}
       {state.kind === "signed_out" && state.reason !== null && (

@@ -5,7 +5,11 @@ const markup = `"><img src=x onerror="globalThis.hostile=1"><script>globalThis.h
 const runtime = { agent_id: "agent-hostile", conversation_id: "default" };
 
 function frame(sequence: number, members: Readonly<Record<string, unknown>>): Frame {
-  const emitted = { event_seq: sequence, idempotency_key: `hostile-${sequence}`, emitted_at: new Date(0).toISOString() };
+  const emitted = {
+    event_seq: sequence,
+    idempotency_key: `hostile-${sequence}`,
+    emitted_at: new Date(0).toISOString(),
+  };
   return { ...members, runtime, ...emitted } as Frame;
 }
 

@@ -164,7 +164,10 @@ async function readKeyAuthority(
   const { expiresAt, isReplaced, isSession } = verified;
   if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey() };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
-  return { kind: "granted", authority: { kind: "key", record, endsAt: isSession ? endOf(record) : expiresAt, isReplaced } };
+  return {
+    kind: "granted",
+    authority: { kind: "key", record, endsAt: isSession ? endOf(record) : expiresAt, isReplaced },
+  };
 }
 
 const fromWebPage: PlainResponse = problemResponse("invalid_request", {

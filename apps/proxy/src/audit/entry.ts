@@ -173,7 +173,15 @@ export interface ViewerCommandEntry {
 }
 
 /** The kind of a change of a key. */
-export type KeyAct = "created" | "updated" | "rotated" | "disabled" | "enabled" | "revoked" | "signed_in" | "signed_out";
+export type KeyAct =
+  | "created"
+  | "updated"
+  | "rotated"
+  | "disabled"
+  | "enabled"
+  | "revoked"
+  | "signed_in"
+  | "signed_out";
 
 /** A change of a key. `key_change_started` is on disk before the change is made. */
 export type KeyEntry =

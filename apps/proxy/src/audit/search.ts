@@ -10,10 +10,14 @@ export interface AuditTail {
   /** The chains, the newest first, with the sequence of their last record. */
   writers(): readonly { readonly writer: string; readonly sequence: number }[];
   /** The texts of records of a chain from a sequence downwards. */
-  page(writer: string, sequence: number, limit: number): readonly { readonly sequence: number; readonly text: string }[];
+  page(
+    writer: string,
+    sequence: number,
+    limit: number,
+  ): readonly { readonly sequence: number; readonly text: string }[];
 }
 
-/** What is searched for. An undefined member restricts nothing. */
+/** The records that are wanted. An undefined member restricts nothing. */
 export interface AuditQuery {
   readonly limit: number;
   /** Only records before this time, in epoch milliseconds. */
@@ -86,7 +90,9 @@ function matches(found: FoundRecord, { key, device, event, outcome }: AuditQuery
   const events = event === undefined ? undefined : [event];
   const isOfDevice = device === undefined || found.deviceId === device;
   const isOfKey = key === undefined || found.keyId === key || isBy(found.members["actor"], key);
-  return isOfDevice && isOfKey && matchesFilter(found, { ...filter, keyId: undefined, deviceId: undefined, events, outcome });
+  return (
+    isOfDevice && isOfKey && matchesFilter(found, { ...filter, keyId: undefined, deviceId: undefined, events, outcome })
+  );
 }
 
 function isBy(actor: unknown, keyId: string): boolean {
@@ -108,7 +114,7 @@ function describe(line: Line, ends: Map<string, Line>, settled: Set<string>): Fo
   }
   const end = ends.get(id);
   ends.delete(id);
-  const { writer, sequence, time, type: _type, act, keyId, deviceId, ...members } = record;
+  const { writer: _writer, sequence: _sequence, time: _time, type: _type, act, keyId, deviceId, ...members } = record;
   return {
     writer: line.writer,
     sequence: line.sequence,

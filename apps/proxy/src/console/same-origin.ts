@@ -23,9 +23,7 @@ const loopbackName = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])$/;
 export function requestHost(request: Pick<GatewayRequest, "header">): RequestHost | null {
   const host = (request.header("host") ?? "").toLowerCase();
   const match = hostPattern.exec(host);
-  return match === null
-    ? null
-    : { host, port: match[2] ?? "", isLoopback: loopbackName.test(match[1] ?? "") };
+  return match === null ? null : { host, port: match[2] ?? "", isLoopback: loopbackName.test(match[1] ?? "") };
 }
 
 /**

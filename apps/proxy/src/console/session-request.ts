@@ -1,4 +1,4 @@
-/** What a session is to the gateway: a request with its secret as the key, its principal, and the description that the page receives. */
+/** Sessions as the gateway sees them: a request with its secret as the key, its principal, and the description that the page receives. */
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -7,19 +7,19 @@ import type { RateLimitTrace } from "../limits/response.ts";
 import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
 
-/** What a request records for the log and the limits. */
+/** The facts that a request records for the log and the limits. */
 export interface SessionTrace extends RateLimitTrace {
   operation: string | null;
   principal: Principal | null;
 }
 
-/** A request, and what the log needs to know of it. */
+/** A request with its trace. */
 export interface SessionRequest {
   readonly request: GatewayRequest;
   readonly trace: SessionTrace;
 }
 
-/** What the gateway authenticates with, and how it counts failures. */
+/** The authentication of the gateway, and how it counts failures. */
 export interface SessionFeatures {
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
@@ -97,4 +97,3 @@ export function showSession(
     gateway,
   });
 }
-

@@ -74,7 +74,8 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     }
     const { principal } = authentication;
     trace.principal = principal;
-    if (operation === "retrieveSession") return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);
+    if (operation === "retrieveSession")
+      return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);
     await signOut(request, host, principal);
     return signedOut(host);
   }

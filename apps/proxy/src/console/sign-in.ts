@@ -65,7 +65,8 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     return open(parseKeyId(key) ?? "", (record, session, nowMs) => {
       const verified = verifyKey(key, record, pepper, digests);
       // A session must not prolong itself.
-      return verified.kind === "valid" && !verified.isSession ? addSession(record, session, nowMs) : null;
+      if (verified.kind !== "valid" || verified.isSession) return null;
+      return addSession(record, session, nowMs, verified.expiresAt);
     });
   }
 
@@ -75,7 +76,9 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
       {
         async authenticate(_authorization, cachedOnly = false): Promise<Authentication> {
           opened.session = cachedOnly ? null : await byLink(link);
-          return opened.session === null ? linkRefused : { kind: "authenticated", principal: principalOf(opened.session) };
+          return opened.session === null
+            ? linkRefused
+            : { kind: "authenticated", principal: principalOf(opened.session) };
         },
       },
       limits,
@@ -87,8 +90,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
     // Both ways count failures by the client's address, as every other authentication does.
-    const authenticate =
-      given.kind === "key" ? authenticateKey : linkAuthenticator(given.value, limits, opened);
+    const authenticate = given.kind === "key" ? authenticateKey : linkAuthenticator(given.value, limits, opened);
     const authentication = await authenticate(withSecret(request, given.value));
     if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
     if (given.kind === "key") opened.session = await byKey(given.value);

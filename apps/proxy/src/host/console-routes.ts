@@ -4,25 +4,13 @@
  */
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { ReadConsoleFile } from "../console/file.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { HostRoute } from "./routes.ts";
+import type { HostRoute } from "./route.ts";
 
-/** A file of the console in one encoding. */
-export interface ConsoleFile {
-  readonly bytes: Uint8Array;
-  readonly encoding: "br" | "gzip" | null;
-  readonly mediaType: string;
-  readonly entityTag: string;
-  /** Whether the name changes with the content. */
-  readonly isImmutable: boolean;
-}
-
-/** Reads a file by its name in an encoding that the header `Accept-Encoding` allows; `null` if there is none with this name. */
-export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;
-
-/** What the routes of the console need. */
+/** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {
   readonly handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
   readonly readFile: ReadConsoleFile;

@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import { createGateway } from "./gateway.ts";
-import { createHostRoutes, type HostRoute } from "./routes.ts";
+import type { HostRoute } from "./route.ts";
+import { createHostRoutes } from "./routes.ts";
 import { webGatewayRequest } from "./web/request.ts";
 
 async function setUp(more: readonly HostRoute[] = []) {

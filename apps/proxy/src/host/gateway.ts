@@ -9,7 +9,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { type GatewayResponse, isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
-import type { HostRoute } from "./routes.ts";
+import type { HostRoute } from "./route.ts";
 import { webGatewayRequest, webRequestTarget } from "./web/request.ts";
 
 /** How a host connects the app to its server. The defaults use the web's `Request` and `Response`. */

@@ -15,16 +15,9 @@ import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { HostRoute } from "./route.ts";
 import { type ConsoleRouteOptions, createConsoleRoutes } from "./console-routes.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";
-
-/** A route outside the API. It never calls the upstream. */
-export interface HostRoute {
-  readonly path: string;
-  /** `none`: everyone may call it, without a key. `pipeline`: the pipeline authenticates. */
-  readonly authentication: "none" | "pipeline";
-  readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
-}
 
 /** The facts that the routes need from a host. */
 export interface HostRouteOptions {

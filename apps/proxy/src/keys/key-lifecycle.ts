@@ -194,7 +194,8 @@ export function keyState(record: KeyStateMembers, nowMs: number): KeyState {
   if (endsAt !== null && nowMs >= endsAt) return "expired";
   // The key of a sign-in link has secrets that end, and no other.
   const { secrets = [] } = record;
-  if (secrets.length > 0 && secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt)) return "expired";
+  if (secrets.length > 0 && secrets.every(({ expiresAt }) => expiresAt !== null && nowMs >= expiresAt))
+    return "expired";
   if (record.disabledAt !== null) return "disabled";
   return unsupportedFeatures({ requires: record.requires ?? [] }).length === 0 ? "active" : "unsupported";
 }

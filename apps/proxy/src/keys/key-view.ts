@@ -67,6 +67,8 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
     state: keyState(record, nowMs),
     lastUsedAt,
     // Those of sessions and sign-in links are not the key's own.
-    secrets: record.secrets.filter(({ use }) => use === undefined).map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
+    secrets: record.secrets
+      .filter(({ use }) => use === undefined)
+      .map(({ createdAt, expiresAt }) => ({ createdAt, expiresAt })),
   };
 }

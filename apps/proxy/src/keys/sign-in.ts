@@ -23,11 +23,20 @@ export function createLink(request: KeyRequest, nowMs: number, mint: KeyMint): M
   return { key, record: withRequirements({ ...record, secrets }) };
 }
 
-/** Adds a session to a key and drops those that have ended. */
-export function addSession(record: KeyRecord, secret: KeySecret, nowMs: number): KeyRecord {
+/**
+ * Adds a session to a key and drops those that have ended.
+ *
+ * @param endsAt when the secret that signs in ends, in epoch milliseconds; a session does not outlive it. `null`: it does not end
+ */
+export function addSession(
+  record: KeyRecord,
+  secret: KeySecret,
+  nowMs: number,
+  endsAt: number | null = null,
+): KeyRecord {
   const sessions = record.secrets.filter(({ use, expiresAt }) => use === "session" && (expiresAt ?? 0) > nowMs);
   const others = record.secrets.filter(({ use }) => use !== "session");
-  const session: KeySecret = { ...secret, use: "session", expiresAt: nowMs + sessionMs };
+  const session: KeySecret = { ...secret, use: "session", expiresAt: Math.min(nowMs + sessionMs, endsAt ?? Infinity) };
   return { ...record, secrets: [...others, session, ...sessions.slice(0, maxSessions - 1)] };
 }
 

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ConsoleFile, ReadConsoleFile } from "../../host/console-routes.ts";
+import type { ConsoleFile, ReadConsoleFile } from "../../console/file.ts";
 
 /** Beside the bundle, or where the build writes it when the sources run unbuilt. */
 const folders: readonly string[] = ["console", "../../../dist/console"];
@@ -22,12 +22,16 @@ const encodings = [
   { suffix: ".gz", encoding: "gzip" },
 ] as const;
 
-/** Creates a {@link ReadConsoleFile} over the built files. Without them there is no file. */
-export function createConsoleFiles(
-  folder: string | undefined = folders
+/** Returns the folder with the built console; `null` if it is not built. */
+export function findConsoleFolder(): string | null {
+  const found = folders
     .map((name) => join(import.meta.dirname, name))
-    .find((path) => existsSync(join(path, "index.html"))),
-): ReadConsoleFile {
+    .find((path) => existsSync(join(path, "index.html")));
+  return found ?? null;
+}
+
+/** Creates a {@link ReadConsoleFile} over the files of a folder. */
+export function createConsoleFiles(folder: string): ReadConsoleFile {
   let names: ReadonlySet<string> | null = null;
   const loaded = new Map<string, ConsoleFile>();
 
@@ -47,7 +51,6 @@ export function createConsoleFiles(
   }
 
   return (name, acceptEncoding) => {
-    if (folder === undefined) return Promise.resolve(null);
     // Only names of the folder are read, whatever a path says.
     names ??= new Set(readdirSync(folder));
     if (!names.has(name) || !((name.split(".").at(-1) ?? "") in mediaTypes)) return Promise.resolve(null);

@@ -17,8 +17,8 @@ export interface StartedGateway {
   /** Whether devices connect to it. */
   readonly servesDevices: boolean;
   readonly dataDir: string;
-  /** Whether it serves the web console. */
-  readonly hasConsole: boolean;
+  /** Whether it serves the web console, or would if it was built. */
+  readonly console: "served" | "not_built" | "off";
 }
 
 /** Prints the next steps. If there are no keys, it first creates one for clients and one for devices, and shows them, once. */
@@ -39,7 +39,7 @@ export async function printNextSteps(
   };
   const clientKey = await create("first caller", ["list", "read", "send"]);
   const deviceKey = gateway.servesDevices ? await create("first device", ["connect"]) : null;
-  const link = gateway.hasConsole ? await createConsoleLink(keyStoreFor, pepper) : null;
+  const link = gateway.console === "served" ? await createConsoleLink(keyStoreFor, pepper) : null;
   process.stdout.write(firstStartText(gateway, clientKey, deviceKey, link));
 }
 
@@ -53,12 +53,18 @@ async function createConsoleLink(keyStoreFor: KeyStoreFor, pepper: Pepper): Prom
 // Without pnpm, which is not on the PATH of a user who started the gateway through npx.
 const deviceCommand = "node scripts/device.mjs";
 const clientCommand = "node scripts/letta-env.mjs";
+const buildCommand = "npx -y pnpm@12.21.0 build";
 const proxyCommand = "node scripts/letta-proxy.mjs";
 
 /** The agent of a device that was started with `pnpm device`. */
 const demoAgentId = "agent-local-demo";
 
-function firstStartText({ url }: StartedGateway, clientKey: string, deviceKey: string | null, link: string | null): string {
+function firstStartText(
+  { url, console }: StartedGateway,
+  clientKey: string,
+  deviceKey: string | null,
+  link: string | null,
+): string {
   const withKey = (key: string, command: string): string => `  LETTA_BASE_URL=${url} LETTA_API_KEY=${key} ${command}`;
   return lines([
     "",
@@ -75,11 +81,14 @@ function firstStartText({ url }: StartedGateway, clientKey: string, deviceKey: s
     "Send a message to the device:",
     withKey(clientKey, `${clientCommand} send demo --agent ${demoAgentId} "ping"`),
     "",
-    ...(link === null ? [] : ["Open the console in a browser (once, within ten minutes):", `  ${formatConsoleLink(url, link)}`, ""]),
+    ...(link === null
+      ? []
+      : ["Open the console in a browser (once, within ten minutes):", `  ${formatConsoleLink(url, link)}`, ""]),
+    ...buildHint(console),
   ]);
 }
 
-function laterStartText({ dataDir, hasConsole }: StartedGateway): string {
+function laterStartText({ dataDir, console }: StartedGateway): string {
   const suffix = dataDir === ".data" ? "" : ` --data-dir ${quoted(dataDir)}`;
   return lines([
     "",
@@ -91,8 +100,16 @@ function laterStartText({ dataDir, hasConsole }: StartedGateway): string {
     "Create a key:",
     `  ${proxyCommand} keys create --name NAME --scope list --scope read --scope send${suffix}`,
     "",
-    ...(hasConsole ? ["Sign in to the console in a browser:", `  ${proxyCommand} console link${suffix}`, ""] : []),
+    ...(console === "served"
+      ? ["Sign in to the console in a browser:", `  ${proxyCommand} console link${suffix}`, ""]
+      : []),
+    ...buildHint(console),
   ]);
+}
+
+/** The sources run without being built, and the console does not. */
+function buildHint(console: StartedGateway["console"]): readonly string[] {
+  return console === "not_built" ? ["Build the web console, and start again:", `  ${buildCommand}`, ""] : [];
 }
 
 /** A word as a POSIX shell reads it. */

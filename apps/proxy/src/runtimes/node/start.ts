@@ -3,7 +3,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { problemResponse } from "@letta-environments/schema";
-import { createConsoleFiles } from "../../adapters/node/console-files.ts";
+import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
@@ -43,12 +43,15 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   let current = await composePipeline(settings, resources);
   const pipeline = followPipeline(() => current);
   let isDraining = false;
+  const consoleFolder = settings.console ? findConsoleFolder() : null;
   const routes = createHostRoutes({
     randomId,
     isDraining: () => isDraining,
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
-    ...(settings.console && { console: { handle: pipeline.handle, readFile: createConsoleFiles() } }),
+    ...(consoleFolder !== null && {
+      console: { handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) },
+    }),
   });
 
   const { admin } = settings;
@@ -72,7 +75,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       url: settings.publicUrl ?? listener.url,
       servesDevices: deviceSockets !== null,
       dataDir: settings.dataDir,
-      hasConsole: settings.console,
+      console: settings.console ? (consoleFolder === null ? "not_built" : "served") : "off",
     });
   }
   changes.begin(

@@ -1,4 +1,4 @@
-/** What the page needs of the browser besides the document: time, storage and the address. */
+/** The parts of the browser that the page uses besides the document: time, storage and the address. */
 
 /** Current time in epoch milliseconds. */
 export function now(): number {

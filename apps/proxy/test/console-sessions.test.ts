@@ -1,0 +1,295 @@
+import { randomBytes } from "node:crypto";
+import { expect, test } from "vitest";
+import { type ConsoleConfig } from "../src/console/session-request.ts";
+import { createConsoleSessions } from "../src/console/sessions.ts";
+import { createLink, linkMs, maxSessions, sessionMs } from "../src/keys/sign-in.ts";
+import { mintSecret, rotateKey } from "../src/keys/key-lifecycle.ts";
+import type { KeyRecord } from "../src/keys/key-record.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { bodyOf, createTestProxy, issueTestKey, testDigests, testMint, testPepper } from "./support/test-proxy.ts";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { createSqliteKeyStore } from "../src/adapters/sqlite/key-store.ts";
+import { openSqlite } from "@letta-environments/platform/node";
+
+const config: ConsoleConfig = {
+  publicUrl: null,
+  version: "1.0.0",
+  servesDevices: true,
+  isAdministered: true,
+  deviceVersion: "0.32.18",
+};
+
+/** The headers of the console's own page on loopback. */
+const own = { host: "127.0.0.1:8787", origin: "http://127.0.0.1:8787", "sec-fetch-site": "same-origin" };
+const json = { "content-type": "application/json" };
+
+function setUp(overrides: Partial<ConsoleConfig> = {}) {
+  const clock = createVirtualClock();
+  const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
+  const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, randomBytes, keyStoreFor: () => keyStore };
+  const consoleSessions = createConsoleSessions(ports, { ...config, ...overrides });
+  const world = createTestProxy(undefined, { ports: { clock, keyStore, consoleSessions } });
+
+  async function call(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body: unknown = undefined,
+  ) {
+    const request = fakeRequest({ method, path, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
+    return world.proxy.handle(request);
+  }
+
+  async function signIn(credential: object, headers: Readonly<Record<string, string>> = own) {
+    const response = await call("POST", "/console/session", { ...headers, ...json }, credential);
+    return { response, cookie: /^[^;]*/.exec(response.headers["set-cookie"] ?? "")?.[0] ?? "" };
+  }
+
+  async function createSignInLink(scopes: KeyRecord["scopes"] = ["list", "admin"]): Promise<string> {
+    const minted = createLink({ name: "console", tenant: "default", scopes }, clock.now(), testMint);
+    await keyStore.create(minted.record);
+    return minted.key;
+  }
+
+  const issueKey = (request: Parameters<typeof issueTestKey>[2] = {}) => issueTestKey(keyStore, clock, request);
+  const list = async (cookie: string, headers: Readonly<Record<string, string>> = own): Promise<number> =>
+    (await call("GET", "/v1/environments", { ...headers, cookie })).status;
+  return { ...world, clock, keyStore, call, signIn, createSignInLink, issueKey, list };
+}
+
+test("a key signs in: the session has its rights, is stored as a digest, and its cookie is not readable by pages", async () => {
+  const { signIn, issueKey, list, call, keyStore } = setUp();
+  const { key, record } = await issueKey({ scopes: ["list"] });
+  const { response, cookie } = await signIn({ key });
+  expect(response.status).toBe(201);
+  expect(bodyOf(response)).toMatchObject({ keyId: record.id, scopes: ["list"], tenant: "default", gateway: config });
+  expect(response.headers["set-cookie"]).toMatch(
+    /^letta-console-8787=\w+; Path=\/; Max-Age=43200; HttpOnly; SameSite=Strict$/,
+  );
+  expect(await list(cookie)).toBe(200);
+  expect((await call("GET", "/admin/v1/keys", { ...own, cookie })).status).toBe(403);
+  const stored = JSON.stringify(await keyStore.find(record.id));
+  const [, secret = ""] = cookie.split("=");
+  expect(secret.length).toBeGreaterThan(60);
+  expect(stored).not.toContain(secret);
+  expect(cookie).not.toContain(key);
+});
+
+test("an https page gets a cookie that only this host can set, and http beyond loopback gets none", async () => {
+  const { signIn, issueKey, list } = setUp();
+  const { key } = await issueKey();
+  const https = { ...own, host: "gateway.example", origin: "https://gateway.example" };
+  const { response, cookie } = await signIn({ key }, https);
+  expect(response.headers["set-cookie"]).toMatch(/^__Host-letta-console=.*; Path=\/; .*; Secure$/);
+  expect(response.headers["set-cookie"]).not.toContain("Domain");
+  expect(await list(cookie, https)).toBe(200);
+  const http = { ...https, origin: "http://gateway.example" };
+  expect((await signIn({ key }, http)).response).toMatchObject({
+    status: 403,
+    headers: { "x-request-id": expect.any(String) },
+  });
+});
+
+test("a reverse proxy that changes Host is accepted under the public URL alone", async () => {
+  const { signIn, issueKey } = setUp({ publicUrl: "https://gateway.example/letta" });
+  const { key } = await issueKey();
+  expect(
+    (await signIn({ key }, { ...own, host: "internal:80", origin: "https://gateway.example" })).response.status,
+  ).toBe(201);
+  expect(
+    (await signIn({ key }, { ...own, host: "internal:80", origin: "https://other.example" })).response.status,
+  ).toBe(403);
+});
+
+test("a cookie counts for nothing in a request of another page, whatever it says about itself", async () => {
+  const { signIn, issueKey, call } = setUp();
+  const { key } = await issueKey({ scopes: ["list", "admin"] });
+  const { cookie } = await signIn({ key });
+  const others: Readonly<Record<string, string>>[] = [
+    { host: own.host, "sec-fetch-site": "cross-site", origin: "https://evil.example" },
+    { host: own.host, "sec-fetch-site": "same-site", origin: "http://127.0.0.1:3000" },
+    { host: own.host, "sec-fetch-site": "none" },
+    { host: own.host },
+    { host: own.host, origin: own.origin },
+    { host: own.host, "sec-fetch-site": "same-origin", origin: "null" },
+    { host: own.host, "sec-fetch-site": "same-origin", origin: "https://evil.example" },
+    { host: own.host, "sec-fetch-site": "same-origin, cross-site", origin: own.origin },
+    { host: "evil.example:8787", "sec-fetch-site": "same-origin", origin: "http://evil.example:8787" },
+    { host: "localhost:8787", "sec-fetch-site": "same-origin", origin: own.origin },
+    { host: "127.0.0.1:8787, evil.example", "sec-fetch-site": "same-origin" },
+  ];
+  for (const headers of others) {
+    const read = await call("GET", "/v1/environments", { ...headers, cookie });
+    expect({ headers, status: read.status }).toEqual({ headers, status: 401 });
+    const write = await call(
+      "POST",
+      "/admin/v1/keys",
+      { ...headers, ...json, cookie },
+      { name: "csrf", scopes: ["admin"] },
+    );
+    expect([401, 403]).toContain(write.status);
+    expect((await call("DELETE", "/console/session", { ...headers, cookie })).status).toBe(403);
+  }
+  const { origin: _origin, ...withoutOrigin } = own;
+  const write = await call(
+    "POST",
+    "/admin/v1/keys",
+    { ...withoutOrigin, ...json, cookie },
+    { name: "csrf", scopes: ["list"] },
+  );
+  expect(write.status).toBe(401);
+});
+
+test("the administration stays closed to pages that send a key themselves", async () => {
+  const { issueKey, call } = setUp();
+  const { key } = await issueKey({ scopes: ["admin"] });
+  const response = await call("GET", "/admin/v1/keys", { ...own, authorization: `Bearer ${key}` });
+  expect(response.status).toBe(403);
+});
+
+test("a session administers with the rights of its key, and cannot prolong or rotate itself", async () => {
+  const { signIn, issueKey, call, clock } = setUp();
+  const { key, record } = await issueKey({ scopes: ["admin"], expiresAt: clock.now() + 10 * sessionMs });
+  const { cookie } = await signIn({ key });
+  const headers = { ...own, ...json, cookie };
+  const created = await call("POST", "/admin/v1/keys", headers, {
+    name: "x",
+    scopes: ["list"],
+    expiresAt: clock.now() + 9 * sessionMs,
+  });
+  expect(created.status).toBe(201);
+  expect((await call("POST", "/admin/v1/keys", headers, { name: "x", scopes: ["list"] })).status).toBe(403);
+  expect((await call("POST", `/admin/v1/keys/${record.id}/rotate`, headers)).status).toBe(403);
+  const [, secret = ""] = cookie.split("=");
+  expect((await signIn({ key: secret })).response.status).toBe(401);
+});
+
+test.each([
+  ["its key is revoked", async ({ keyStore }, id) => keyStore.update(id, (record) => ({ ...record, revokedAt: 1 }))],
+  ["its key is disabled", async ({ keyStore }, id) => keyStore.update(id, (record) => ({ ...record, disabledAt: 1 }))],
+  ["twelve hours are over", ({ clock }) => clock.advance(sessionMs)],
+] satisfies readonly (readonly [string, (world: ReturnType<typeof setUp>, id: string) => Promise<unknown>])[])(
+  "a session ends when %s",
+  async (_when, end) => {
+    const world = setUp();
+    const { key, record } = await world.issueKey();
+    const { cookie } = await world.signIn({ key });
+    expect(await world.list(cookie)).toBe(200);
+    await end(world, record.id);
+    expect(await world.list(cookie)).toBe(401);
+    expect((await world.call("GET", "/console/session", { ...own, cookie })).status).toBe(204);
+  },
+);
+
+test("a session does not outlive a secret that a rotation has replaced, and a rotation ends the sessions before it", async () => {
+  const { signIn, issueKey, list, clock, keyStore } = setUp();
+  const { key, record } = await issueKey();
+  const before = await signIn({ key });
+  const { secret } = mintSecret(record.id, clock.now(), testMint);
+  await keyStore.update(record.id, (present) => rotateKey(present, secret, clock.now(), 60_000));
+  expect(await list(before.cookie)).toBe(401);
+  const { cookie } = await signIn({ key });
+  expect(await list(cookie)).toBe(200);
+  await clock.advance(60_000);
+  expect(await list(cookie)).toBe(401);
+});
+
+test("signing out ends one session, in the gateway and in the browser", async () => {
+  const { signIn, issueKey, list, call } = setUp();
+  const { key } = await issueKey();
+  const [first, second] = [await signIn({ key }), await signIn({ key })];
+  const response = await call("DELETE", "/console/session", { ...own, cookie: first.cookie });
+  expect(response.status).toBe(204);
+  expect(response.headers["set-cookie"]).toContain("Max-Age=0");
+  expect([await list(first.cookie), await list(second.cookie)]).toEqual([401, 200]);
+  expect((await call("GET", "/v1/environments", { host: own.host, authorization: `Bearer ${key}` })).status).toBe(200);
+});
+
+test("a sign-in never takes over a session that the browser already has", async () => {
+  const { signIn, issueKey, list } = setUp();
+  const [attacker, victim] = [await issueKey({ name: "attacker" }), await issueKey({ name: "victim" })];
+  const planted = await signIn({ key: attacker.key });
+  const { response, cookie } = await signIn({ key: victim.key }, { ...own, cookie: planted.cookie });
+  expect(cookie).not.toBe(planted.cookie);
+  expect(bodyOf(response)).toMatchObject({ keyId: victim.record.id });
+  // Two cookies of one name: nobody can say which one the page has set.
+  expect(await list(`${planted.cookie}; ${cookie}`)).toBe(401);
+});
+
+test("a link signs in once, even when it is used twice at the same time", async () => {
+  const { signIn, createSignInLink, call, events } = setUp();
+  const link = await createSignInLink();
+  const attempts = await Promise.all([signIn({ link }), signIn({ link }), signIn({ link })]);
+  expect(attempts.map(({ response }) => response.status).toSorted()).toEqual([201, 401, 401]);
+  const refused = (await signIn({ link })).response;
+  expect(refused.status).toBe(401);
+  expect(bodyOf(refused)).toMatchObject({ detail: expect.stringContaining("letta-proxy console link") });
+  expect(JSON.stringify(events)).not.toContain(link);
+  expect(events.at(-1)).toMatchObject({ operation: "signIn", status: 401, reason: "link_invalid" });
+  const cookie = attempts.find(({ response }) => response.status === 201)?.cookie ?? "";
+  expect((await call("GET", "/admin/v1/keys", { ...own, cookie })).status).toBe(200);
+});
+
+test("a link cannot be used after ten minutes, after its revocation, at another gateway, or as a key", async () => {
+  const { signIn, createSignInLink, call, clock, keyStore } = setUp();
+  const [late, revoked, asKey] = [await createSignInLink(), await createSignInLink(), await createSignInLink()];
+  const id = revoked.split("_")[1] ?? "";
+  await keyStore.update(id, (record) => ({ ...record, revokedAt: clock.now() }));
+  expect((await signIn({ link: revoked })).response.status).toBe(401);
+  expect((await call("GET", "/v1/environments", { host: own.host, authorization: `Bearer ${asKey}` })).status).toBe(
+    401,
+  );
+  expect((await signIn({ key: asKey })).response.status).toBe(401);
+  expect((await signIn({ link: await setUp().createSignInLink() })).response.status).toBe(401);
+  await clock.advance(linkMs);
+  expect((await signIn({ link: late })).response.status).toBe(401);
+});
+
+test("an ordinary key or a session is no link", async () => {
+  const { signIn, issueKey } = setUp();
+  const { key } = await issueKey();
+  const { cookie } = await signIn({ key });
+  expect((await signIn({ link: key })).response.status).toBe(401);
+  expect((await signIn({ link: cookie.split("=")[1] ?? "" })).response.status).toBe(401);
+});
+
+test("signing out of the session of a link ends its key", async () => {
+  const { signIn, createSignInLink, call, keyStore } = setUp();
+  const link = await createSignInLink();
+  const { cookie } = await signIn({ link });
+  await call("DELETE", "/console/session", { ...own, cookie });
+  expect((await keyStore.find(link.split("_")[1] ?? ""))?.revokedAt).not.toBeNull();
+});
+
+test("a key has at most ten sessions; a further one ends the oldest", async () => {
+  const { signIn, issueKey, list, clock, keyStore } = setUp();
+  const { key, record } = await issueKey();
+  const first = await signIn({ key });
+  for (let count = 0; count < maxSessions; count++) {
+    await clock.advance(1);
+    await signIn({ key });
+  }
+  expect(await list(first.cookie)).toBe(401);
+  expect((await keyStore.find(record.id))?.secrets).toHaveLength(maxSessions + 1);
+});
+
+test("a sign-in that is not one names its rule, and repeats nothing of it", async () => {
+  const { call, signIn } = setUp();
+  const form = await call("POST", "/console/session", { ...own, "content-type": "text/plain" }, { key: "x" });
+  expect(form.status).toBe(415);
+  for (const body of [{}, { key: 7 }, { key: "" }, { link: "with space" }, [], null]) {
+    const { response } = await signIn(body as object);
+    expect({ body, status: response.status }).toEqual({ body, status: 400 });
+  }
+  expect((await signIn({ key: "k".repeat(2_000) })).response.status).toBe(413);
+  const { response } = await signIn({ key: "secret-that-is-no-key" });
+  expect(response.status).toBe(401);
+  expect(JSON.stringify(response)).not.toContain("secret-that-is-no-key");
+  expect((await call("PUT", "/console/session", own)).status).toBe(405);
+});
+
+test("the page learns without an error that nobody is signed in", async () => {
+  const { call } = setUp();
+  expect((await call("GET", "/console/session", own)).status).toBe(204);
+  expect((await call("GET", "/console/session", { ...own, cookie: "letta-console-8787=wrong" })).status).toBe(204);
+});
