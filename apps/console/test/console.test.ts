@@ -94,6 +94,7 @@ describe.each(browsers)("in %s", () => {
     await log.getByText(/finished in/).waitFor();
     await page.getByRole("complementary").getByText("Hello").waitFor();
     await page.reload();
+    await log.getByText("Hello").waitFor();
     await log.getByText("pong").waitFor();
     await log.getByText(/finished in/).waitFor();
     expect(watched.faults).toEqual([]);

@@ -15,7 +15,7 @@ function status(state: string, members: object = {}): StreamedEvent {
 }
 
 const after = (...events: readonly StreamedEvent[]): readonly Entry[] =>
-  events.reduce(addEvent, [] as readonly Entry[]);
+  events.reduce((entries, event) => addEvent(entries, event), [] as readonly Entry[]);
 
 test("pieces of a text are joined, also with other entries between them", () => {
   const text = (content: unknown) => output({ message_type: "assistant_message", id: "t", content });
@@ -42,7 +42,10 @@ test("a tool call is one entry from its arguments to its result", () => {
 
 test("a message moves through its states, and is part of the history with its outcome", () => {
   const sent = addSent([], "m-1", "Hello");
-  const entries = [status("running"), status("finished", { durationMs: 700 })].reduce(addEvent, sent);
+  const entries = [status("running"), status("finished", { durationMs: 700 })].reduce(
+    (all, event) => addEvent(all, event),
+    sent,
+  );
   expect(historyOf(entries)).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
 });
 

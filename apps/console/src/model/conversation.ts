@@ -32,18 +32,25 @@ export function addSent(entries: readonly Entry[], messageId: string, text: stri
   return limited([...entries, { kind: "sent", key: `sent ${messageId}`, text, status: null }]);
 }
 
+/** Returns the text of a message by its id; empty if it is not known. */
+export type TextOf = (messageId: string) => string;
+
 /** Adds an event of the device to its conversation. */
-export function addEvent(entries: readonly Entry[], event: StreamedEvent): readonly Entry[] {
-  if (event.type === "message") return addStatus(entries, event.message);
+export function addEvent(
+  entries: readonly Entry[],
+  event: StreamedEvent,
+  sentText: TextOf = () => "",
+): readonly Entry[] {
+  if (event.type === "message") return addStatus(entries, event.message, sentText);
   if (event.type === "gap") return limited([...entries, { kind: "gap", key: event.id, text: gapText(event.reason) }]);
   if (event.type !== "output" || event.subagentId !== undefined) return entries;
   return addDelta(entries, event.delta, event.id);
 }
 
-function addStatus(entries: readonly Entry[], status: MessageStatus): readonly Entry[] {
+function addStatus(entries: readonly Entry[], status: MessageStatus, sentText: TextOf): readonly Entry[] {
   const key = `sent ${status.clientMessageId}`;
   if (!entries.some((entry) => entry.key === key)) {
-    return limited([...entries, { kind: "sent", key, text: "", status }]);
+    return limited([...entries, { kind: "sent", key, text: sentText(status.clientMessageId), status }]);
   }
   return entries.map((entry) => (entry.kind === "sent" && entry.key === key ? { ...entry, status } : entry));
 }

@@ -5,6 +5,9 @@ import { describeInput, type InputPart } from "../model/tool-input.ts";
 const marks = { added: "+", removed: "−", same: " ", skipped: "…" } as const;
 const words = { added: "added: ", removed: "removed: ", same: "", skipped: "" } as const;
 
+/** Longer values have a box of their own. */
+const maxShort = 100;
+
 /** The input of a tool for people: commands, paths, and edits as differences. */
 export function ToolInput({ input }: { input: Readonly<Record<string, unknown>> | null }): JSX.Element {
   const parts = describeInput(input);
@@ -31,6 +34,13 @@ function Part({ part }: { part: InputPart }): JSX.Element {
     case "edit":
       return <Diff before={part.before} after={part.after} />;
     case "member":
+      if (part.text.length <= maxShort && !part.text.includes("\n")) {
+        return (
+          <p class="member">
+            <span>{part.name}</span> <code>{part.text}</code>
+          </p>
+        );
+      }
       return (
         <div class="member">
           <span>{part.name}</span>

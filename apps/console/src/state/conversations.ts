@@ -10,6 +10,7 @@ import {
 } from "@letta-environments/client";
 import { signal, type Signal } from "@preact/signals";
 import { randomId, store, stored } from "../platform/browser.ts";
+import { recallText, rememberText } from "../platform/tab.ts";
 import { addEvent, addSent, type Entry } from "../model/conversation.ts";
 import { failureText, transport } from "./api.ts";
 import { forgetEvents, oldestEvent } from "./checkpoints.ts";
@@ -75,7 +76,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     if (event.type !== "message" && event.type !== "output") return;
     const { agentId, conversationId } = event.type === "message" ? event.message : event;
     const to = { agentId: agentId ?? "", conversationId };
-    change(to, (entries) => addEvent(entries, event));
+    change(to, (entries) => addEvent(entries, event, recallText));
     if (!isChosen) target.value = to;
   }
 
@@ -105,6 +106,7 @@ export function openConversations(deviceId: string): DeviceConversations {
       const { agentId, conversationId } = target.value;
       const id = randomId();
       change(target.value, (entries) => addSent(entries, id, text));
+      rememberText(id, text);
       const body = {
         ...(agentId !== "" && { agentId }),
         conversationId,

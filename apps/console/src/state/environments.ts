@@ -48,7 +48,7 @@ export function findDevice(deviceId: string): Environment | null {
 }
 
 /** Milliseconds between two applications of changes. */
-const applyMs = 250;
+const applyMs = 500;
 const pollMs = 5_000;
 
 type Listener = (event: StreamedEvent) => void;

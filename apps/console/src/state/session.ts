@@ -1,6 +1,7 @@
 /** The session of the page: signing in and out, and what its key may do. */
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { gatewayUrl } from "../platform/browser.ts";
+import { forgetTexts } from "../platform/tab.ts";
 
 /** The session, as `/console/session` describes it. */
 export interface SessionInfo {
@@ -79,6 +80,7 @@ export async function signIn(credential: { readonly key: string } | { readonly l
 export async function signOut(): Promise<void> {
   const response = await request("DELETE");
   if (response === null || !response.ok) throw new Error(response === null ? unreachable : await reasonOf(response));
+  forgetTexts();
   session.value = { kind: "signed_out", reason: "You are signed out." };
 }
 

@@ -4,11 +4,12 @@ import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { lazy } from "../parts/lazy.tsx";
-import { nameOf, selectDevices, tagsOf } from "../model/device-filter.ts";
+import { nameOf } from "../model/device-filter.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
-import { devices, loading, queued, rows } from "../state/environments.ts";
+import { allTags, deviceCount, onlineCount, selectedIds } from "../state/device-list.ts";
+import { loading, queued, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
 import { info, mayAdminister } from "../state/session.ts";
 
@@ -26,9 +27,8 @@ const Invite = lazy(() => import("./administration.tsx").then((views) => views.I
 /** The view. */
 export function Devices(): JSX.Element {
   const { parameters } = route.value;
-  const all = devices.value;
-  const shown = selectDevices(all, parameters);
-  const online = all.filter(({ connectionId }) => connectionId !== null).length;
+  const total = deviceCount.value;
+  const shown = selectedIds.value;
   const state = loading.value;
   if (state.kind === "error") return <Failed text={state.text} />;
   if (state.kind === "loading")
@@ -42,8 +42,8 @@ export function Devices(): JSX.Element {
       <div class="title">
         <h1>Devices</h1>
         <p class="hint" role="status">
-          {all.length} {all.length === 1 ? "device" : "devices"}, {online} online
-          {shown.length !== all.length && `, ${shown.length} shown`}
+          {total} {total === 1 ? "device" : "devices"}, {onlineCount} online
+          {shown.length !== total && `, ${shown.length} shown`}
         </p>
         {mayAdminister() && (
           <button
@@ -55,8 +55,8 @@ export function Devices(): JSX.Element {
           </button>
         )}
       </div>
-      {all.length === 0 ? <Empty /> : <Filters tags={tagsOf(all)} />}
-      {all.length > 0 && shown.length === 0 && <p class="note">No device matches the filters.</p>}
+      {total === 0 ? <Empty /> : <Filters tags={allTags.value} />}
+      {total > 0 && shown.length === 0 && <p class="note">No device matches the filters.</p>}
       {shown.length > 0 && (
         <div class="table devices" role="table" aria-label="Devices" aria-rowcount={shown.length + 1}>
           <div role="rowgroup">
@@ -67,7 +67,7 @@ export function Devices(): JSX.Element {
             </div>
           </div>
           <div role="rowgroup">
-            {shown.map(({ id }) => {
+            {shown.map((id) => {
               const row = rows.value.get(id);
               return row === undefined ? null : <Row key={id} row={row} />;
             })}

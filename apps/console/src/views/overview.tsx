@@ -5,7 +5,7 @@ import { every } from "../platform/browser.ts";
 import { lazy } from "../parts/lazy.tsx";
 import { type OverviewBody, summarise } from "../model/overview.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
-import { devices } from "../state/environments.ts";
+import { deviceCount, onlineCount } from "../state/device-list.ts";
 import { mayAdminister } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
 import { overview } from "../state/overview.ts";
@@ -36,7 +36,6 @@ export function Overview(): JSX.Element {
   }, []);
   if (!mayAdminister()) return <NoAdministration />;
   const body = overview.value;
-  const online = devices.value.filter(({ connectionId }) => connectionId !== null).length;
   const figures = body === null ? [] : summarise(body);
   return (
     <>
@@ -53,7 +52,7 @@ export function Overview(): JSX.Element {
         <div class="card">
           <dt>Devices online</dt>
           <dd>
-            {online} <span class="hint">of {devices.value.length}</span>
+            {onlineCount} <span class="hint">of {deviceCount}</span>
           </dd>
         </div>
         {figures.map(([name, value]) => (

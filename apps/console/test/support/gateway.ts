@@ -1,4 +1,7 @@
 /** A gateway with the console, real devices on it, and Chromium that has signed in. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import {
   launchDevice,
@@ -31,9 +34,12 @@ export interface ConsoleGateway {
   stop(): Promise<void>;
 }
 
-/** Starts a {@link ConsoleGateway}. */
-export async function launchConsoleGateway(): Promise<ConsoleGateway> {
-  const proxy = await launchProxy({ args: ["--console"] });
+/** Starts a {@link ConsoleGateway}. @param config its configuration file */
+export async function launchConsoleGateway(config: object = {}): Promise<ConsoleGateway> {
+  const folder = await mkdtemp(join(tmpdir(), "console-gateway-"));
+  const file = join(folder, "proxy.config.json");
+  await writeFile(file, JSON.stringify(config));
+  const proxy = await launchProxy({ args: ["--console", "--config", file] });
   const devices: LaunchedDevice[] = [];
   return {
     proxy,
@@ -53,6 +59,7 @@ export async function launchConsoleGateway(): Promise<ConsoleGateway> {
     async stop() {
       await Promise.all(devices.map((device) => device.stop().catch(() => undefined)));
       await proxy.stop();
+      await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -1,0 +1,116 @@
+/**
+ * Measures the page with 1,000 devices that change once a second: `node apps/console/scripts/thousand-devices.ts [SECONDS]`. Prints the
+ * processor time of the page, and how long it takes from a key press to the next frame. Exit code 1 if a limit is exceeded.
+ */
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { launchBrowser, launchConsoleGateway } from "../test/support/gateway.ts";
+
+const count = 1_000;
+const seconds = Number(process.argv[2] ?? 20);
+const limits = { cores: 0.5, inputMs: 100 };
+
+const gateway = await launchConsoleGateway({ rateLimits: { enabled: false } });
+const browser = await launchBrowser();
+const devices: ScriptedDevice[] = [];
+const ended = new AbortController();
+try {
+  const { url } = gateway.proxy;
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(await gateway.link());
+  await page.getByText("No devices yet").waitFor();
+  const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+  for (let first = 0; first < count; first += 50) {
+    const names = Array.from({ length: 50 }, (_, index) => `device-${String(first + index).padStart(4, "0")}`);
+    devices.push(
+      ...(await Promise.all(names.map((deviceId) => connectScriptedDevice({ baseUrl: url, apiKey, deviceId })))),
+    );
+  }
+  const sending = devices.map((device, index) => change(device, index));
+  await page.getByText(`${count} devices, ${count} online`).waitFor();
+  await delay(3_000);
+  const session = await browser.newBrowserCDPSession();
+  /** Processor time of all threads of the pages. */
+  const taskSeconds = async (): Promise<number> => {
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    return processInfo.filter(({ type }) => type === "renderer").reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+  };
+  const before = await taskSeconds();
+  const changesBefore = await changes();
+  await delay(seconds * 1_000);
+  const cores = ((await taskSeconds()) - before) / seconds;
+  const changed = ((await changes()) - changesBefore) / seconds;
+  const inputs: number[] = [];
+  for (const key of "device-0421") {
+    inputs.push(await page.evaluate<number>(measureInput(key)));
+    await delay(250);
+  }
+  const slowest = Math.max(...inputs);
+  const shown = await page.getByRole("row").count();
+  process.stdout.write(
+    `${count} devices, ${changed.toFixed(0)} changes a second on the page\n` +
+      `processor of the page: ${cores.toFixed(2)} cores (limit ${limits.cores})\n` +
+      `key press to next frame: median ${median(inputs).toFixed(0)} ms, slowest ${slowest.toFixed(0)} ms (limit ${limits.inputMs})\n` +
+      `rows after the search: ${shown - 1}\n`,
+  );
+  process.exitCode = cores < limits.cores && slowest < limits.inputMs ? 0 : 1;
+  ended.abort();
+  await Promise.all(sending);
+
+  /** The directories that the page shows count up with each change. */
+  async function changes(): Promise<number> {
+    return page.evaluate<number>(
+      "[...document.querySelectorAll('.directory .mono')].reduce((sum, cell) => sum + Number(cell.textContent.split('/').at(-1)), 0)",
+    );
+  }
+} finally {
+  ended.abort();
+  await browser.close();
+  for (const device of devices) await device.terminate().catch(() => undefined);
+  await gateway.stop();
+}
+
+/** Reports a new directory once a second, devices at different moments. */
+async function change(device: ScriptedDevice, index: number): Promise<void> {
+  await delay((index % 100) * 10);
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+  for (let sequence = 1; !ended.signal.aborted; sequence++) {
+    device.send({
+      type: "update_device_status",
+      runtime,
+      device_status: {
+        is_online: true,
+        is_processing: false,
+        current_permission_mode: "standard",
+        current_working_directory: `/srv/app/${sequence}`,
+        pending_control_requests: [],
+      },
+      event_seq: sequence,
+      idempotency_key: `${index}-${sequence}`,
+      emitted_at: new Date(0).toISOString(),
+    });
+    if (sequence % 20 === 0) device.send({ type: "ping" });
+    await delay(1_000, undefined, { signal: ended.signal }).catch(() => undefined);
+  }
+}
+
+/** Types a character, and resolves with the milliseconds until the frame that shows it was drawn. */
+function measureInput(key: string): string {
+  return `new Promise((resolve) => {
+    const input = document.querySelector("input[type=search]");
+    const startedAt = performance.now();
+    input.value += ${JSON.stringify(key)};
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () => resolve(performance.now() - startedAt);
+      channel.port2.postMessage(null);
+    });
+  })`;
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
+}

@@ -1,0 +1,32 @@
+/** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
+import { computed, type ReadonlySignal } from "@preact/signals";
+import { selectDevices, tagsOf } from "../model/device-filter.ts";
+import { devices } from "./environments.ts";
+import { route } from "./route.ts";
+
+/** The ids of the rows that match the filters, in their order. */
+export const selectedIds: ReadonlySignal<readonly string[]> = stable(() =>
+  selectDevices(devices.value, route.value.parameters).map(({ id }) => id),
+);
+
+/** Every tag, in ascending order. */
+export const allTags: ReadonlySignal<readonly string[]> = stable(() => tagsOf(devices.value));
+
+/** The number of connected devices. */
+export const onlineCount: ReadonlySignal<number> = computed(
+  () => devices.value.filter(({ connectionId }) => connectionId !== null).length,
+);
+
+/** The number of devices. */
+export const deviceCount: ReadonlySignal<number> = computed(() => devices.value.length);
+
+/** A computed list that stays the same object while its items do. */
+function stable(compute: () => readonly string[]): ReadonlySignal<readonly string[]> {
+  let last: readonly string[] = [];
+  return computed(() => {
+    const next = compute();
+    const isSame = next.length === last.length && next.every((item, index) => item === last[index]);
+    if (!isSame) last = next;
+    return last;
+  });
+}
