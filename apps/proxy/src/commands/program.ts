@@ -256,8 +256,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...storage,
     ],
     notes: [
-      `Without --scope the session has the scopes ${linkScopes.join(", ")}. It ends after twelve hours.`,
-      "The link is a key of its own: 'letta-proxy keys list' shows it, and 'letta-proxy keys revoke ID' ends its session.",
+      `Without --scope the session has the scopes ${linkScopes.join(", ")}.`,
+      "It ends after twelve hours. The link is a key of its own, which 'letta-proxy keys revoke ID' ends.",
     ],
   },
   {

@@ -28,6 +28,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     metrics: { enabled: true, labels: [] },
     otlp: null,
     log: "pretty",
+    console: true,
     readinessDelayMs: 250,
     upstream: { kind: "embedded" },
     upstreamTimeoutMs: 30_000,
@@ -44,6 +45,18 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     rateLimits: resolveRateLimits({}, false).settings,
     admin: null,
   });
+});
+
+test("the console is on where only this machine and a person see it, and elsewhere where it is asked for", () => {
+  const isOn = (flags: Readonly<Record<string, string | undefined>>, file: object = {}): unknown => {
+    const resolved = resolveSettings({ flags, environment: {}, file });
+    return resolved.ok && resolved.settings.console;
+  };
+  expect([isOn({}), isOn({ host: "localhost" }), isOn({ host: "::1" })]).toEqual([true, true, true]);
+  expect([isOn({ log: "json" }), isOn({ host: "0.0.0.0" }), isOn({ host: "10.0.0.1" })]).toEqual([false, false, false]);
+  expect(isOn({ log: "json", console: undefined })).toBe(true);
+  expect(isOn({ host: "0.0.0.0" }, { console: { enabled: true } })).toBe(true);
+  expect(isOn({}, { console: { enabled: false } })).toBe(false);
 });
 
 test("the command line overrides the environment, which overrides the file, and an empty variable counts as absent", () => {

@@ -1,5 +1,5 @@
 /**
- * The text that `letta-proxy start` prints for people once the gateway listens: at the first start two new keys and the commands to run with them, later
+ * The text that `letta-proxy start` prints for people once the gateway listens: at the first start two new keys, the commands to run with them and a link to the console, later
  * how to list and create keys. Each command can be pasted into a shell in the repository.
  */
 import process from "node:process";
