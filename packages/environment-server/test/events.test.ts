@@ -160,61 +160,6 @@ describe("events of messages and output", () => {
     expect(typesOf(sink)).not.toContain("output");
   });
 
-  test("the end of a message has the text of its turn for readers of output, and for nobody else", async () => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-a");
-    const sinks = [
-      await listen(harness, { principal: viewer, include: "output" }),
-      await listen(harness, { principal: viewer }),
-      await listen(harness),
-    ];
-    const from = sinks[0]?.lastEventId ?? "";
-    const sending = harness.send(connectionId);
-    await settle(harness);
-    socket.acknowledge();
-    await sending;
-    socket.say(delta(1));
-    socket.say({
-      type: "turn_finished",
-      stop_reason: "end_turn",
-      runtime: { agent_id: "agent-1", conversation_id: "default" },
-    });
-    await settle(harness);
-    // The same for what is read from the store.
-    sinks.push(await listen(harness, { principal: viewer, include: "output", lastEventId: from }));
-    sinks.push(await listen(harness, { lastEventId: from }));
-    const ends = sinks.map(({ events }) => events.findLast(({ type }) => type === "message")?.data["message"]);
-    expect(ends.map((end) => (end as { state: string }).state)).toEqual(Array.from({ length: 5 }, () => "finished"));
-    expect(ends.map((end) => (end as { text?: string }).text)).toEqual([
-      "text 1",
-      undefined,
-      undefined,
-      "text 1",
-      undefined,
-    ]);
-  });
-
-  test("a message that was received and could not be sent has failed in the events", async () => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-a");
-    const runtime = { agent_id: "agent-1", conversation_id: "default" };
-    const report = (mode: string): void =>
-      socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: mode } });
-    report("standard");
-    const sink = await listen(harness);
-    const { reserve } = harness.store;
-    Object.assign(harness.store, {
-      async reserve(...values: Parameters<typeof reserve>) {
-        report("unrestricted");
-        return reserve(...values);
-      },
-    });
-    await harness.send(connectionId, {}, { principal: { ...anyone, maxMode: "standard" } });
-    await settle(harness);
-    const messages = sink.events.filter(({ type }) => type === "message").map(({ data }) => data["message"]);
-    expect(messages).toMatchObject([{ state: "received" }, { state: "failed", error: "The message was not sent." }]);
-  });
-
   test("output arrives in the order of the device and without repeats, for readers with the scope view", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-a");

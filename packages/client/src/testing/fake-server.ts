@@ -123,7 +123,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     if (repeated !== undefined) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
     if (row.connectionId === null) return fail("device_offline");
     if (row.connectionId !== connectionId) return fail("connection_replaced");
-    const refusal = turns.refuse(row, body);
+    const refusal = turns.refuse(body);
     if (refusal !== null) return fail(refusal);
     taken.push({ deviceId: row.deviceId, connectionId, body });
     turns.take(row, body, disposition);

@@ -22,7 +22,7 @@ export interface FakeTurns {
   /** A device took a body. */
   take(target: FakeTarget, body: SendMessageBody, disposition: "started" | "queued"): void;
   /** Returns why a device does not take the decisions of a body; `null` when it does. */
-  refuse(target: FakeTarget, body: SendMessageBody): ProblemCode | null;
+  refuse(body: SendMessageBody): ProblemCode | null;
   /** Changes the status of a message, as after a report of its device. */
   report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus;
   /** Makes a device ask for permission. */
@@ -39,11 +39,22 @@ export interface FakeTurns {
 
 /** Creates {@link FakeTurns}. `now`: epoch milliseconds. */
 export function createFakeTurns(events: Pick<FakeEvents, "emit">, now: () => number): FakeTurns {
+  const messages = createFakeMessages(events, now);
+  const approvals = createFakeApprovals(events, now);
+  return {
+    ...messages,
+    ...approvals,
+    take(target, body, disposition) {
+      approvals.decide(target, body);
+      messages.accept(target, body, disposition);
+    },
+  };
+}
+
+function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number) {
   const messages = new Map<string, MessageStatus>();
   const targets = new Map<string, FakeTarget>();
   const waiting = new Set<() => void>();
-  const pending = new Map<string, Approval>();
-  const decided = new Map<string, boolean>();
 
   function publish(status: MessageStatus): void {
     messages.set(status.clientMessageId, status);
@@ -52,23 +63,9 @@ export function createFakeTurns(events: Pick<FakeEvents, "emit">, now: () => num
     for (const wake of [...waiting]) wake();
   }
 
-  function decide(
-    { deviceId, connectionId }: FakeTarget,
-    { tool_call_id: id, approve, reason }: ApprovalDecision,
-  ): void {
-    const approval = pending.get(id);
-    if (approval === undefined) return;
-    pending.delete(id);
-    decided.set(id, approve);
-    const decision = { decision: approve ? "allow" : "deny", decidedBy: "key-1", decidedAt: now() };
-    const shown = { ...approval, ...decision, reason: reason ?? null };
-    events.emit("approval", deviceId, { deviceId, connectionId, change: "decided", approval: shown });
-  }
-
   return {
-    take(target, body, disposition) {
+    accept(target: FakeTarget, body: SendMessageBody, disposition: "started" | "queued"): void {
       const { agentId = null, conversationId } = body;
-      for (const decision of decisionsOf(body)) decide(target, decision);
       for (const message of body.messages) {
         if ("approvals" in message) continue;
         const { client_message_id: clientMessageId } = message;
@@ -77,7 +74,48 @@ export function createFakeTurns(events: Pick<FakeEvents, "emit">, now: () => num
         publish({ clientMessageId, ...conversation, state: "accepted", disposition, sentAt: now(), updatedAt: now() });
       }
     },
-    refuse(_target, body) {
+    report(clientMessageId: string, members: Partial<MessageStatus>): MessageStatus {
+      const known = messages.get(clientMessageId);
+      if (known === undefined) throw new RangeError(`no device took the message ${clientMessageId}`);
+      const status = { ...known, updatedAt: now(), ...members };
+      publish(status);
+      return status;
+    },
+    async retrieve(
+      ...[deviceId, id, query, signal]: Parameters<FakeTurns["retrieve"]>
+    ): ReturnType<FakeTurns["retrieve"]> {
+      const find = (): MessageStatus | undefined => {
+        const found = messages.get(id);
+        return found?.deviceId === deviceId ? found : undefined;
+      };
+      const waitSeconds = query.get("wait") === "finished" ? Number(query.get("waitSeconds") ?? 30) : null;
+      const first = find();
+      if (first === undefined) return problemAnswer("message_not_found")();
+      if (waitSeconds === null) return jsonAnswer(200, first)();
+      if (!hasEnded(first)) await waitForEnd(waiting, () => hasEnded(find() ?? first), waitSeconds * 1_000, signal);
+      signal?.throwIfAborted();
+      return jsonAnswer(200, { ...(find() ?? first), waitSeconds })();
+    },
+  };
+}
+
+function createFakeApprovals(events: Pick<FakeEvents, "emit">, now: () => number) {
+  const pending = new Map<string, Approval>();
+  const decided = new Map<string, boolean>();
+
+  return {
+    decide({ deviceId, connectionId }: FakeTarget, body: SendMessageBody): void {
+      for (const { tool_call_id: id, approve, reason = null } of decisionsOf(body)) {
+        const approval = pending.get(id);
+        if (approval === undefined) continue;
+        pending.delete(id);
+        decided.set(id, approve);
+        const decision = { decision: approve ? "allow" : "deny", decidedBy: "key-1", decidedAt: now() };
+        const shown = { ...approval, ...decision, reason };
+        events.emit("approval", deviceId, { deviceId, connectionId, change: "decided", approval: shown });
+      }
+    },
+    refuse(body: SendMessageBody): ProblemCode | null {
       // A test that plays no device's requests need not play them for its decisions.
       if (pending.size + decided.size === 0) return null;
       for (const { tool_call_id: id, approve } of decisionsOf(body)) {
@@ -87,14 +125,7 @@ export function createFakeTurns(events: Pick<FakeEvents, "emit">, now: () => num
       }
       return null;
     },
-    report(clientMessageId, members) {
-      const known = messages.get(clientMessageId);
-      if (known === undefined) throw new RangeError(`no device took the message ${clientMessageId}`);
-      const status = { ...known, updatedAt: now(), ...members };
-      publish(status);
-      return status;
-    },
-    ask({ deviceId, connectionId }, members) {
+    ask({ deviceId, connectionId }: FakeTarget, members: Partial<Approval> & Pick<Approval, "id">): Approval {
       const approval: Approval = {
         connectionId,
         deviceId,
@@ -116,20 +147,7 @@ export function createFakeTurns(events: Pick<FakeEvents, "emit">, now: () => num
       events.emit("approval", deviceId, { deviceId, connectionId, change: "requested", approval: shown });
       return approval;
     },
-    async retrieve(deviceId, id, query, signal) {
-      const find = (): MessageStatus | undefined => {
-        const found = messages.get(id);
-        return found?.deviceId === deviceId ? found : undefined;
-      };
-      const waitSeconds = query.get("wait") === "finished" ? Number(query.get("waitSeconds") ?? 30) : null;
-      const first = find();
-      if (first === undefined) return problemAnswer("message_not_found")();
-      if (waitSeconds === null) return jsonAnswer(200, first)();
-      if (!hasEnded(first)) await waitForEnd(waiting, () => hasEnded(find() ?? first), waitSeconds * 1_000, signal);
-      signal?.throwIfAborted();
-      return jsonAnswer(200, { ...(find() ?? first), waitSeconds })();
-    },
-    list() {
+    list(): Response {
       const approvals = [...pending.values()].map((approval) => ({ ...approval, ageMs: now() - approval.requestedAt }));
       return jsonAnswer(200, { approvals, hasNextPage: false, cursor: approvals.at(-1)?.id ?? null })();
     },

@@ -1,6 +1,10 @@
-/** Decides which principals may see a change. The rules are those of the requests that read the same: devices, agents, scopes and the tenant. */
+/**
+ * Decides which principals may see a change. The rules are those of the requests that read the same: devices, agents, scopes and the tenant.
+ * The event of a message has the last text of the turn, which is output: readers without output receive the event without it.
+ */
 import { allowsAgent, allowsDevice, type Principal } from "@letta-environments/schema";
 import type { ChangeSubject, StoredChange } from "../change-log.ts";
+import { isMembers } from "../dialects/values.ts";
 
 /** The request of a reader, and its principal. */
 export interface ChangeView {
@@ -52,4 +56,22 @@ export function audienceKey({ principal, includesOutput, deviceId }: ChangeView)
 export function devicesOf({ principal, deviceId }: ChangeView): readonly string[] | null {
   if (deviceId !== null) return [deviceId];
   return principal.connectionNames === null ? principal.deviceIds : null;
+}
+
+/** Returns the function that returns the data of a change, for readers with output or without it. */
+export function createShownData({ kind, data }: Pick<StoredChange, "kind" | "data">) {
+  let plain: string | null = null;
+  return ({ includesOutput }: Pick<ChangeView, "includesOutput">): string => {
+    if (kind !== "message" || includesOutput) return data;
+    return (plain ??= withoutText(data));
+  };
+}
+
+function withoutText(data: string): string {
+  // Most changes of a message come before its turn has a text.
+  if (!data.includes('"text":')) return data;
+  const { message, ...rest } = JSON.parse(data) as Readonly<Record<string, unknown>>;
+  if (!isMembers(message)) return data;
+  const { text: _text, textTruncated: _truncated, ...shown } = message;
+  return JSON.stringify({ ...rest, message: shown });
 }

@@ -3,11 +3,10 @@
  * all of them; a filter for some devices is only asked about those. The text of an event is written once.
  */
 import type { ChangeLogState, StoredChange } from "../change-log.ts";
-import { audienceKey, type ChangeView, devicesOf, receives } from "./audience.ts";
+import { audienceKey, type ChangeView, createShownData, devicesOf, receives } from "./audience.ts";
 import { formatCursor } from "./cursor.ts";
 import { eventText, heartbeatText } from "./event-text.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
-import { createShownData } from "./shown-data.ts";
 import type { GapReason } from "./start.ts";
 
 /** See the description of this file. */

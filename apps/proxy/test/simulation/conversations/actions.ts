@@ -5,7 +5,7 @@ import type { World } from "../world.ts";
 import type { Conversations } from "./conversations.ts";
 import { compareReaders, findRepeat } from "./readers.ts";
 
-/** What the actions need of the session. */
+/** The part of a session that the actions use. */
 export interface ActionSession {
   readonly world: World;
   readonly conversations: Conversations;

@@ -1,5 +1,5 @@
 /**
- * What really became of each message and each request for permission, as the devices themselves know it. What the gateway reports is
+ * The fate of each message and each request for permission, as the devices themselves know it. The reports of the gateway are
  * compared with it: a report may be as old as a frame needs to arrive, and may say that nobody knows, but it may not be wrong.
  */
 import type { Clock } from "@letta-environments/platform";
