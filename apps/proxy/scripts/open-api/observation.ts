@@ -19,7 +19,6 @@ export const extensionEndpoints: readonly (AdminExtensionEndpoint & { readonly o
   explainEndpoint,
 ];
 
-
 const textOrNull: JsonSchema = { anyOf: [{ type: "string" }, { type: "null" }] };
 const numberOrNull: JsonSchema = { anyOf: [{ type: "number" }, { type: "null" }] };
 const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({

@@ -134,8 +134,7 @@ export function verifyKey(key: string, record: KeyRecord, pepper: Pepper, digest
   const presented = digests.hmacSha256(pepper.secret, key);
   const secret = record.secrets
     .map((candidate) => ({ candidate, equal: digests.constantTimeEqual(presented, candidate.digest) }))
-    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id && candidate.use !== "link")
-    ?.candidate;
+    .find(({ candidate, equal }) => equal && candidate.pepperId === pepper.id && candidate.use !== "link")?.candidate;
   return secret === undefined ? { kind: "invalid", reason: "key_secret_unknown" } : verifySecret(record, secret);
 }
 
