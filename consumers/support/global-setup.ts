@@ -10,7 +10,7 @@ import { createProject, type Installation } from "./project.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
-    /** What every clean project needs to install the packages. */
+    /** How clean projects install the packages. */
     readonly installation: Installation;
     /** The project with every package. */
     readonly everything: string;

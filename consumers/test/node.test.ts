@@ -21,8 +21,8 @@ function modulesOf(name: string): readonly string[] {
 const scope = "@letta-environments/";
 const portable = ["schema", "client", "http-cache"].flatMap((name) => modulesOf(scope + name));
 const servers = ["environment-server", "proxy"].flatMap((name) => modulesOf(scope + name));
-// The client's traces need the optional peer.
-const isInstalled = (specifier: string): boolean => !specifier.endsWith("/opentelemetry");
+// These need an optional peer, which is not installed.
+const isInstalled = (specifier: string): boolean => !/\/(?:opentelemetry|valkey-connection)$/.test(specifier);
 
 const versions = [
   ["Node.js 20", nodes["20"], portable],

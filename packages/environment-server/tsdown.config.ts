@@ -10,6 +10,7 @@ const config: UserConfig = defineConfig({
     node: "src/runtimes/node.ts",
     sqlite: "src/sqlite.ts",
     valkey: "src/valkey/index.ts",
+    "valkey-connection": "src/runtimes/valkey-connection.ts",
   },
   deps: { ...sharedBuild.deps, alwaysBundle: [/^@letta-environments\/platform/], onlyBundle: [] },
 });

@@ -4,7 +4,7 @@
  * their own upstream keys. Nothing is written to a disk, so there is no audit log, and keys are not administered here.
  */
 import { createGateway } from "./fetch/gateway.ts";
-import type { SettingSources } from "./fetch/options.ts";
+import type { SettingSources } from "./fetch/open.ts";
 
 /** The facts that the host knows about a request. */
 export interface FetchContext {

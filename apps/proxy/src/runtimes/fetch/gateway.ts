@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import type { Hono } from "hono";
+import type { Context, Hono } from "hono";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
@@ -13,8 +13,16 @@ import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse, type GatewayResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
-import { openGateway, type OpenGateway, resolveFetchSettings } from "./open.ts";
-import type { GatewayOptions } from "./options.ts";
+import { openGateway, type OpenGateway, resolveFetchSettings, type SettingSources } from "./open.ts";
+
+/** Settings of a gateway, and what it cannot know about the app that it is mounted in. */
+export interface GatewayOptions<Bindings extends object = object> extends SettingSources {
+  /**
+   * Returns the client's address from a source that clients cannot forge, so not from a header that they can set. Without it, all
+   * clients share the limits that count addresses.
+   */
+  readonly clientAddressOf?: (context: Context<{ Bindings: Bindings }>) => string | null;
+}
 
 /**
  * Creates the gateway in front of a remote environment server (`UPSTREAM_URL`, `LETTA_API_KEY`), as a Hono app with `/v1/*`, `/livez`,

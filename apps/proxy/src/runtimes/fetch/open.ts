@@ -21,7 +21,14 @@ import { openKeyStore } from "../node/keys.ts";
 import { composeKeyReadiness } from "../node/readiness.ts";
 import { openValkeySends } from "../node/sends.ts";
 import { openEnvironmentCache, openRateLimits } from "../node/shared-stores.ts";
-import type { SettingSources } from "./options.ts";
+
+/** The sources of the settings of a gateway without a process of its own. */
+export interface SettingSources {
+  /** Environment variables, such as `process.env`. Default: none. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** The content of `proxy.config.json` as a value. Default: an empty configuration. */
+  readonly config?: unknown;
+}
 
 /**
  * Resolves the settings. Values are not repeated in errors.
