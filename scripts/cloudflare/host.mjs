@@ -89,27 +89,29 @@ export function createHost() {
         () => 0,
       );
     },
-    createKey: async (url, adminToken) => {
-      const scopes = ["list", "read", "send"];
-      const response = await fetch(`${url}/admin/v1/keys`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
-        body: JSON.stringify({ name: "first", scopes }),
-        redirect: "error",
-        signal: AbortSignal.timeout(30_000),
-      }).catch(() => null);
-      if (response?.status !== 201) {
-        const hint =
-          response?.status === 401 ? "ADMIN_TOKEN is not the operator's token of this Worker" : "repeat the command";
-        throw new DeployError(`the first key was not made (${response?.status ?? "no response"}): ${hint}`);
-      }
-      const { key, id } = /** @type {{ key: string, id: string }} */ (await response.json());
-      return { key, id };
-    },
+    createKey,
     createSecret: () => randomBytes(32).toString("hex"),
     pause: sleep,
     report: (line) => void process.stderr.write(`${line}\n`),
   };
+}
+
+/** Makes the first key with the operator's token. @type {import("./deploy.mjs").Host["createKey"]} */
+async function createKey(url, adminToken) {
+  const response = await fetch(`${url}/admin/v1/keys`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${adminToken}`, "content-type": "application/json" },
+    body: JSON.stringify({ name: "first", scopes: ["list", "read", "send"] }),
+    redirect: "error",
+    signal: AbortSignal.timeout(30_000),
+  }).catch(() => null);
+  if (response?.status !== 201) {
+    const hint =
+      response?.status === 401 ? "ADMIN_TOKEN is not the operator's token of this Worker" : "repeat the command";
+    throw new DeployError(`the first key was not made (${response?.status ?? "no response"}): ${hint}`);
+  }
+  const { key, id } = /** @type {{ key: string, id: string }} */ (await response.json());
+  return { key, id };
 }
 
 /** Where the state of a Worker is: in a folder that git ignores. @param {string} name */

@@ -69,7 +69,7 @@ describe("cloudflare.md", () => {
     const repository = resolve(folder, "../..");
     const home = mkdtempSync(join(tmpdir(), "letta-deploy-home-"));
     onTestFinished(() => rmSync(home, { recursive: true }));
-    const args = [join(repository, "scripts/deploy-cloudflare.mjs"), ...options, "--dry-run", "--built"];
+    const args = [join(repository, "scripts/cloudflare/main.mjs"), ...options, "--dry-run", "--built"];
     const env = { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, LETTA_API_KEY: "sk-upstream-'of $a test" };
     const refused = spawnSync(process.execPath, args, { encoding: "utf8", env });
     expect([refused.status, refused.stderr]).toEqual([

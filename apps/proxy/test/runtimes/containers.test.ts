@@ -1,12 +1,13 @@
 /** Dockerfile and compose.yaml, as far as they can be tested without Docker: their files exist, and their commands run. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { canLaunchValkey, launchProcess, launchValkey } from "@letta-environments/testkit";
+import { validate } from "dockerfile-utils";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { readComposeFile, readDockerfile, repositoryRoot } from "./container-files.ts";
 import { ask } from "./use-gateway.ts";
@@ -51,6 +52,11 @@ function check(env: Record<string, string>): number | null {
 }
 
 describe("the Dockerfile", () => {
+  test("a linter for Dockerfiles finds nothing", () => {
+    expect(validate(readFileSync(join(repositoryRoot, "Dockerfile"), "utf8"))).toEqual([]);
+    expect(validate("FROM a\nCOPPY b c\n")).toHaveLength(1);
+  });
+
   test("the Dockerfile copies the build output, runs as an unprivileged user, and stores data only in a volume", () => {
     expect(instructions.map(({ name }) => name)).not.toContain("");
     expect(copies.length).toBeGreaterThan(0);

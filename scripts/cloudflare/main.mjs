@@ -4,9 +4,9 @@
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { deploy } from "./cloudflare/deploy.mjs";
-import { createHost } from "./cloudflare/host.mjs";
-import { DeployError } from "./cloudflare/options.mjs";
+import { deploy } from "./deploy.mjs";
+import { createHost } from "./host.mjs";
+import { DeployError } from "./options.mjs";
 
 function readArguments() {
   try {
