@@ -6,7 +6,7 @@ import { DeployError, readName, readOptions } from "./options.mjs";
 import { planSecrets } from "./plan.mjs";
 
 /**
- * What a deployment uses of the machine.
+ * The parts of the machine that a deployment uses.
  *
  * @typedef {object} Host
  * @property {Readonly<Record<string, string | undefined>>} environment

@@ -13,7 +13,7 @@ export class DeployError extends Error {}
  */
 
 /**
- * What one deployment leaves for the next one, in a file that only its owner can read.
+ * The memory from one deployment to the next, in a file that only its owner can read.
  *
  * @typedef {object} State
  * @property {string} [keyPepper] absent: only the account has it

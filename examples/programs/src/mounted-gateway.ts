@@ -1,6 +1,8 @@
 /**
  * The gateway as a part of another Hono app: `/letta/v1/environments` is the gateway with its keys, `/hello` is the app. The services that
  * the gateway needs are values: this app keeps keys in memory, creates one at its start, and passes requests on to a remote environment server.
+ *
+ * A program outside this repository uses `createGateway` of `@letta-environments/proxy` instead, which opens the services that its settings name.
  */
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";

@@ -16,6 +16,17 @@ const entryPoints = [
   ["http-cache-testing.md", "packages/http-cache/src/testing.ts", "@letta-environments/http-cache/testing"],
   ["environment-server.md", "packages/environment-server/src/index.ts", "@letta-environments/environment-server"],
   [
+    "environment-server-node.md",
+    "packages/environment-server/src/runtimes/node.ts",
+    "@letta-environments/environment-server/node",
+  ],
+  [
+    "environment-server-bun.md",
+    "packages/environment-server/src/runtimes/bun.ts",
+    "@letta-environments/environment-server/bun",
+  ],
+  ["proxy.md", "apps/proxy/src/runtimes/index.ts", "@letta-environments/proxy"],
+  [
     "environment-server-sqlite.md",
     "packages/environment-server/src/sqlite.ts",
     "@letta-environments/environment-server/sqlite",
@@ -41,7 +52,7 @@ export async function writeApiReference(root, folder) {
     // The types are checked by `pnpm check`.
     skipErrorChecking: true,
     readme: "none",
-    basePath: join(root, "packages"),
+    basePath: root,
     excludeExternals: true,
     excludeInternal: true,
     excludePrivate: true,
@@ -70,8 +81,7 @@ export async function writeApiReference(root, folder) {
 
 /** The page that TypeDoc writes for an entry point. @param {string} source */
 function modulePage(source) {
-  const path = source.slice("packages/".length).replace(/(?:\/index)?\.ts$/, "");
-  return `${path}.md`;
+  return `${source.replace(/(?:\/index)?\.ts$/, "")}.md`;
 }
 
 /** @param {string} text @param {string} from @param {ReadonlyMap<string, string>} pages */

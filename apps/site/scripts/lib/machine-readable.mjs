@@ -1,4 +1,4 @@
-/** What programs read instead of HTML: `llms.txt` (llmstxt.org), `llms-full.txt` with every page, and the Markdown of each page beside it. */
+/** The forms for programs that read no HTML: `llms.txt` (llmstxt.org), `llms-full.txt` with every page, and the Markdown of each page beside it. */
 
 /** @typedef {{ readonly page: string, readonly title: string, readonly text: string }} Page */
 /** @typedef {{ title: string, entries: { title: string, page: string, summary: string }[] }} Section */

@@ -12,7 +12,7 @@ import type { Host } from "../host.ts";
 import { createEnvironmentOperations, type EnvironmentOperations } from "../operations.ts";
 import type { Settings } from "../settings.ts";
 
-/** What every tool of the server shares. */
+/** The machine and the settings that all tools of a server share. */
 export interface ToolSession {
   readonly host: Host;
   readonly settings: Settings;
