@@ -22,12 +22,18 @@ const encodings = [
   { suffix: ".gz", encoding: "gzip" },
 ] as const;
 
-/** Returns the folder with the built console; `null` if it is not built. */
+/** Returns the folder with the built console; `null` if it is not built, or may not be read. */
 export function findConsoleFolder(): string | null {
-  const found = folders
-    .map((name) => join(import.meta.dirname, name))
-    .find((path) => existsSync(join(path, "index.html")));
-  return found ?? null;
+  return folders.map((name) => join(import.meta.dirname, name)).find(hasPage) ?? null;
+}
+
+function hasPage(folder: string): boolean {
+  try {
+    return existsSync(join(folder, "index.html"));
+  } catch {
+    // Deno throws where the process may not look.
+    return false;
+  }
 }
 
 /** Creates a {@link ReadConsoleFile} over the files of a folder. */

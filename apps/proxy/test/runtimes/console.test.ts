@@ -1,0 +1,55 @@
+/** The web console beside the built gateway, on each runtime that runs it as a process. */
+import { cpSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { launchProcess } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { builtArtefact } from "./built-artefact.ts";
+import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
+
+test.each<ServerRuntime>(["node", "bun", "deno"])(
+  "on %s the console is served from the files beside the gateway, and a link signs in",
+  async (runtime) => {
+    const folder = await mkdtemp(join(tmpdir(), "console-runtime-"));
+    const [program, ...words] = installGateway(runtime, folder);
+    const start = () =>
+      launchProcess({ command: program, args: [...words, "start", "--port", "0", "--data-dir", "data"], cwd: folder });
+    try {
+      const without = start();
+      await without.waitForOutput(/Build the web console/);
+      await without.stop();
+      await rm(join(folder, "data"), { recursive: true });
+      cpSync(builtArtefact("console"), join(folder, "console"), { recursive: true });
+      const gateway = start();
+      const [, url = "", link = ""] = await gateway.waitForOutput(
+        /(http:\/\/127\.0\.0\.1:\d+)\/console\/#link=(lek_\w{62})/,
+      );
+      const page = await fetch(`${url}/console/`);
+      expect([page.status, page.headers.get("content-security-policy")]).toEqual([
+        200,
+        expect.stringContaining("default-src 'none'"),
+      ]);
+      const script = /src="(main-[^"]+\.js)"/.exec(await page.text())?.[1] ?? "";
+      const loaded = await fetch(`${url}/console/${script}`);
+      expect([loaded.headers.get("content-type"), loaded.headers.get("cache-control")]).toEqual([
+        "text/javascript; charset=utf-8",
+        "public, max-age=31536000, immutable",
+      ]);
+      expect(await loaded.text()).toContain("import");
+      const own = { origin: url, "sec-fetch-site": "same-origin", "content-type": "application/json" };
+      const signedIn = await fetch(`${url}/console/session`, {
+        method: "POST",
+        headers: own,
+        body: JSON.stringify({ link }),
+      });
+      expect(signedIn.status).toBe(201);
+      const cookie = /^[^;]+/.exec(signedIn.headers.get("set-cookie") ?? "")?.[0] ?? "";
+      expect((await fetch(`${url}/admin/v1/keys`, { headers: { ...own, cookie } })).status).toBe(200);
+      expect((await fetch(`${url}/admin/v1/keys`, { headers: { cookie } })).status).toBe(401);
+      await gateway.stop();
+    } finally {
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    }
+  },
+);
