@@ -190,6 +190,20 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
+  test("a request with a key is explained rule by rule", async () => {
+    await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "explained"] });
+    const page = await open("/keys");
+    const card = page.getByRole("article").filter({ hasText: "explained" });
+    await card.getByRole("button", { name: "Explain" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByRole("button", { name: "Explain" }).click();
+    await dialog.getByText("It passes every rule that can be decided now.").waitFor();
+    await dialog.getByLabel("Path").fill("/v1/environments/laptop");
+    await dialog.getByRole("button", { name: "Explain" }).click();
+    await dialog.getByText("It is refused with 403 insufficient_scope.").waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
   test("the overview shows figures and charts", async () => {
     const page = await open("/overview");
     await page.getByText("Hit rate", { exact: true }).waitFor();

@@ -12,6 +12,7 @@ import { time } from "../state/clock.ts";
 import { route, setParameter } from "../state/route.ts";
 import { info, mayAdminister } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
+import { Explain } from "./explain.tsx";
 import { NewKey } from "./new-key.tsx";
 
 const tones: Readonly<Record<ShownKey["state"], Tone>> = {
@@ -57,6 +58,7 @@ export function Keys(): JSX.Element {
   const [isCreating, setCreating] = useState(false);
   const [secret, setSecret] = useState<string | null>(null);
   const [question, setQuestion] = useState<Question | null>(null);
+  const [explained, setExplained] = useState<ShownKey | null>(null);
   const act = async (change: () => Promise<{ readonly key?: string }>, done: string): Promise<void> => {
     setQuestion(null);
     try {
@@ -102,7 +104,7 @@ export function Keys(): JSX.Element {
       )}
       <div class="cards">
         {shown.map((key) => (
-          <KeyCard key={key.id} shown={key} ask={setQuestion} act={act} />
+          <KeyCard key={key.id} shown={key} ask={setQuestion} act={act} explain={setExplained} />
         ))}
       </div>
       {isCreating && (
@@ -126,6 +128,7 @@ export function Keys(): JSX.Element {
           </div>
         </Dialog>
       )}
+      {explained !== null && <Explain shown={explained} onClose={() => setExplained(null)} />}
       {question !== null && <Confirm question={question} act={act} onClose={() => setQuestion(null)} />}
     </>
   );
@@ -142,7 +145,17 @@ interface Question {
   readonly change: () => Promise<{ readonly key?: string }>;
 }
 
-function KeyCard({ shown, ask, act }: { shown: ShownKey; ask: (question: Question) => void; act: Act }): JSX.Element {
+function KeyCard({
+  shown,
+  ask,
+  act,
+  explain,
+}: {
+  shown: ShownKey;
+  ask: (question: Question) => void;
+  act: Act;
+  explain: (key: ShownKey) => void;
+}): JSX.Element {
   const { id, name, description, state, createdAt, expiresAt, lastUsedAt } = shown;
   const path = `keys/${encodeURIComponent(id)}`;
   const isOwn = id === info.value?.keyId;
@@ -169,6 +182,9 @@ function KeyCard({ shown, ask, act }: { shown: ShownKey; ask: (question: Questio
       </p>
       {isOpen && (
         <div class="actions">
+          <button type="button" onClick={() => explain(shown)}>
+            Explain
+          </button>
           <button
             type="button"
             onClick={() =>
