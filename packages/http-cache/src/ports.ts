@@ -108,7 +108,8 @@ export function isSameVariant(left: CacheEntry, right: CacheEntry): boolean {
   return haveSameItems(left.vary, right.vary) && haveSameItems(left.variant, right.variant);
 }
 
-function haveSameItems(left: readonly string[], right: readonly string[]): boolean {
+/** True if two lists have equal items in the same order. */
+export function haveSameItems(left: readonly string[], right: readonly string[]): boolean {
   if (left === right) return true;
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }

@@ -1,26 +1,11 @@
-/** A node of a queue. Its links are in the node itself, which needs the least memory. */
-export interface QueueNode {
-  previous: QueueNode | null;
-  next: QueueNode | null;
-  /** Bytes. */
-  readonly weight: number;
-}
-
-/** The eviction state of an entry. */
-export interface EvictionNode extends QueueNode {
-  /** From {@link hashKey}. */
-  readonly hash: number;
-  /** Uses since the entry was last considered for eviction, 0 to 3. */
-  uses: number;
-  isProven: boolean;
-}
+import { type EntryTable, none } from "./entry-table.ts";
 
 /** Decides which entry is evicted next. Recording a use costs one addition. */
-export interface EvictionQueue<Node extends EvictionNode> {
-  add(node: Node): void;
-  remove(node: Node): void;
+export interface EvictionQueue {
+  add(slot: number): void;
+  remove(slot: number): void;
   /** Removes and returns the least useful entry; `null` if there is none. */
-  evict(): Node | null;
+  evict(): number | null;
 }
 
 const trialShare = 0.1;
@@ -31,13 +16,16 @@ export const maximumUses = 3;
  * scan does not displace entries in use. A proven key stays in the rest for as many rounds as it was used. A key that was
  * evicted recently is proven at once. Evicted keys are remembered as 32-bit hashes in a table where newer ones overwrite older ones.
  *
+ * @param weightOf the bytes of an entry
  * @param isExpired true for an entry that cannot be used any more: it is evicted regardless of its uses
  */
-export function createEvictionQueue<Node extends EvictionNode>(
-  isExpired: (node: Node) => boolean,
-): EvictionQueue<Node> {
-  const trial = createLinkedQueue<Node>();
-  const proven = createLinkedQueue<Node>();
+export function createEvictionQueue(
+  table: EntryTable,
+  weightOf: (slot: number) => number,
+  isExpired: (slot: number) => boolean,
+): EvictionQueue {
+  const trial = createLinkedQueue(table, weightOf);
+  const proven = createLinkedQueue(table, weightOf);
   let evicted = new Int32Array(1_024);
   let count = 0;
 
@@ -50,38 +38,43 @@ export function createEvictionQueue<Node extends EvictionNode>(
     return hash !== 0 && evicted[hash & (evicted.length - 1)] === hash;
   }
 
-  function remove(node: Node): void {
-    (node.isProven ? proven : trial).remove(node);
+  function queueOf(slot: number): LinkedQueue {
+    return table.isProven[slot] === 1 ? proven : trial;
+  }
+
+  function remove(slot: number): void {
+    queueOf(slot).remove(slot);
     count--;
   }
 
-  /** Evicts the oldest node of a queue and returns true, or gives it another round if it was used. */
-  function evictUnlessUsed(node: Node): boolean {
-    if (node.uses > 0 && !isExpired(node)) {
-      (node.isProven ? proven : trial).remove(node);
-      node.uses = node.isProven ? node.uses - 1 : 0;
-      node.isProven = true;
-      proven.add(node);
+  /** Evicts the oldest entry of a queue and returns true, or gives it another round if it was used. */
+  function evictUnlessUsed(slot: number): boolean {
+    const uses = table.uses[slot] ?? 0;
+    if (uses > 0 && !isExpired(slot)) {
+      queueOf(slot).remove(slot);
+      table.uses[slot] = table.isProven[slot] === 1 ? uses - 1 : 0;
+      table.isProven[slot] = 1;
+      proven.add(slot);
       return false;
     }
-    remove(node);
-    remember(node.hash);
+    remove(slot);
+    remember(table.hash[slot] ?? 0);
     return true;
   }
 
   return {
-    add(node) {
-      node.isProven = wasEvicted(node.hash);
-      node.uses = 0;
-      (node.isProven ? proven : trial).add(node);
+    add(slot) {
+      table.isProven[slot] = wasEvicted(table.hash[slot] ?? 0) ? 1 : 0;
+      table.uses[slot] = 0;
+      queueOf(slot).add(slot);
       count++;
     },
     remove,
     evict() {
       for (;;) {
         const isTrialFull = trial.weight > trialShare * (trial.weight + proven.weight);
-        const node = (isTrialFull ? trial.oldest() : proven.oldest()) ?? trial.oldest() ?? proven.oldest();
-        if (node === null || evictUnlessUsed(node)) return node;
+        const slot = (isTrialFull ? trial.oldest() : proven.oldest()) ?? trial.oldest() ?? proven.oldest();
+        if (slot === null || evictUnlessUsed(slot)) return slot;
       }
     },
   };
@@ -93,47 +86,43 @@ function grown(table: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
   return larger;
 }
 
-/** A 32-bit FNV-1a hash. Different keys can have the same one. */
-export function hashKey(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
-  return hash;
-}
-
-/** A first-in first-out queue from which any node can be removed. */
-interface LinkedQueue<Node extends QueueNode> {
+/** A first-in first-out queue from which any entry can be removed. */
+interface LinkedQueue {
+  /** Bytes of its entries. */
   readonly weight: number;
-  /** The node that was added first; `null` if the queue is empty. */
-  oldest(): Node | null;
-  add(node: Node): void;
-  remove(node: Node): void;
+  /** The entry that was added first; `null` if the queue is empty. */
+  oldest(): number | null;
+  add(slot: number): void;
+  remove(slot: number): void;
 }
 
-function createLinkedQueue<Node extends QueueNode>(): LinkedQueue<Node> {
-  let head: Node | null = null;
-  let tail: Node | null = null;
+/** Creates a queue whose links are in the table. */
+function createLinkedQueue(table: EntryTable, weightOf: (slot: number) => number): LinkedQueue {
+  let head = none;
+  let tail = none;
   let weight = 0;
+
   return {
     get weight() {
       return weight;
     },
-    oldest: () => head,
-    add(node) {
-      node.previous = tail;
-      node.next = null;
-      if (tail === null) head = node;
-      else tail.next = node;
-      tail = node;
-      weight += node.weight;
+    oldest: () => (head === none ? null : head),
+    add(slot) {
+      table.previous[slot] = tail;
+      table.next[slot] = none;
+      if (tail === none) head = slot;
+      else table.next[tail] = slot;
+      tail = slot;
+      weight += weightOf(slot);
     },
-    remove(node) {
-      if (node.previous === null) head = node.next as Node | null;
-      else node.previous.next = node.next;
-      if (node.next === null) tail = node.previous as Node | null;
-      else node.next.previous = node.previous;
-      node.previous = null;
-      node.next = null;
-      weight -= node.weight;
+    remove(slot) {
+      const previous = table.previous[slot] ?? none;
+      const next = table.next[slot] ?? none;
+      if (previous === none) head = next;
+      else table.next[previous] = next;
+      if (next === none) tail = previous;
+      else table.previous[next] = previous;
+      weight -= weightOf(slot);
     },
   };
 }

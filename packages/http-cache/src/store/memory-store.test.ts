@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { CacheEntry } from "../ports.ts";
 import { storeContract } from "../testing.ts";
-import { hashKey } from "./eviction-queue.ts";
+import { hashKey } from "./entry-table.ts";
 import { createMemoryCacheStore } from "./memory-store.ts";
 
 const clock = createVirtualClock();
@@ -119,6 +119,38 @@ test("keys with the same hash are different keys", () => {
   expect([one, other].map((key) => store.get(key).map(({ body }) => body[0]))).toEqual([[1], [2]]);
   store.delete(one);
   expect([one, other].map((key) => store.get(key).map(({ body }) => body[0]))).toEqual([[], [2]]);
+});
+
+test("groups whose names have the same hash are different groups, with any number of members", () => {
+  const store = createMemoryCacheStore({ clock });
+  const [one, other] = ["dev-657546", "dev-1008820"];
+  expect(hashKey(one)).toBe(hashKey(other));
+  const groupsOf: Readonly<Record<string, readonly string[]>> = {
+    a: [one],
+    b: [other],
+    c: [one, other],
+    d: [other, other],
+    e: [one],
+  };
+  const kept = (): readonly string[] => Object.keys(groupsOf).filter((key) => store.get(key).length > 0);
+  for (const first of [one, other]) {
+    for (const [key, groups] of Object.entries(groupsOf)) store.put(key, entry(filled(1, 1), { groups }));
+    store.deleteGroup(first);
+    expect(kept()).toEqual(Object.keys(groupsOf).filter((key) => groupsOf[key]?.includes(first) === false));
+    store.deleteGroup(first === one ? other : one);
+    expect(kept()).toEqual([]);
+  }
+});
+
+test("a response that is put again with other groups leaves the old ones", () => {
+  const store = createMemoryCacheStore({ clock });
+  store.put("k", entry(filled(1, 1), { groups: ["a", "b"] }));
+  store.put("k", entry(filled(1, 2), { groups: ["a", "b"] }));
+  store.put("k", entry(filled(1, 3), { groups: ["b", "c"] }));
+  store.deleteGroup("a");
+  expect(store.get("k").map(({ body }) => body[0])).toEqual([3]);
+  store.deleteGroup("c");
+  expect([store.get("k"), store.entryCount, store.byteCount]).toEqual([[], 0, 0]);
 });
 
 test("an entry keeps every text and number exactly, however often it is read", () => {

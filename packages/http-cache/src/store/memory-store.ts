@@ -1,7 +1,10 @@
-import { type CacheEntry, type CacheStore, type Clock, isSameVariant } from "../ports.ts";
-import { createBodyArenas } from "./body-arenas.ts";
-import { createEvictionQueue, hashKey, maximumUses } from "./eviction-queue.ts";
-import { MemoryEntry, packHead, UnpackedEntry } from "./memory-entry.ts";
+import { type CacheEntry, type CacheStore, type Clock, haveSameItems, isSameVariant } from "../ports.ts";
+import { EntryTable, hashKey } from "./entry-table.ts";
+import { createEvictionQueue, type EvictionQueue, maximumUses } from "./eviction-queue.ts";
+import { createGroupIndex, type GroupIndex } from "./group-index.ts";
+import { createKeyIndex, type KeyIndex } from "./key-index.ts";
+import { blockOverhead, createRecordBlocks, type RecordBlocks } from "./record-blocks.ts";
+import { createUnpacker, packHead, type Unpacker } from "./unpacked-entry.ts";
 
 /** The bounds of a memory store. */
 export interface MemoryCacheStoreOptions {
@@ -26,183 +29,141 @@ export interface MemoryCacheStore extends CacheStore {
   readonly byteCount: number;
 }
 
+/** Bytes of an entry in the tables and indexes, measured on Node.js. */
+const entryBytes = 220;
+
+/** Entries of a bucket that has one on average. */
+const maxBucketEntries = 64;
+
+/** The bytes for which an entry counts, from the length of its record. */
+function weightOf(recordBytes: number): number {
+  return Math.ceil(recordBytes * blockOverhead) + entryBytes;
+}
+
 /** Creates an empty store. An entry larger than the whole store is not stored. */
 export function createMemoryCacheStore(options: MemoryCacheStoreOptions): MemoryCacheStore {
-  const { maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock } = options;
-  const unpacker = createUnpacker();
-  const entries = createKeyIndex(unpacker);
-  const groups = createGroupIndex();
-  const arenas = createBodyArenas();
-  const queue = createEvictionQueue<MemoryEntry>(({ keepUntilMs }) => keepUntilMs <= clock.now());
-  let entryCount = 0;
-  let byteCount = 0;
+  return new MemoryStore(options);
+}
 
-  function forget(entry: MemoryEntry): void {
-    entryCount--;
-    byteCount -= entry.weight;
-    groups.leave(entry, (entry.unpacked ?? new UnpackedEntry(entry)).groups);
-    unpacker.forget(entry);
-    arenas.release(entry);
-    entries.remove(entry);
+class MemoryStore implements MemoryCacheStore {
+  entryCount = 0;
+  byteCount = 0;
+  readonly #maxBytes: number;
+  readonly #maxEntries: number;
+  readonly #maxVariants: number;
+  readonly #table = new EntryTable();
+  readonly #unpacker: Unpacker = createUnpacker(this.#table);
+  readonly #keys: KeyIndex = createKeyIndex(this.#table, this.#unpacker);
+  readonly #groups: GroupIndex = createGroupIndex((slot) => this.#unpacker.peek(slot).groups);
+  readonly #blocks: RecordBlocks = createRecordBlocks(this.#table, this.#unpacker.move);
+  readonly #queue: EvictionQueue;
+
+  constructor({ maxBytes = 67_108_864, maxEntries = 100_000, maxVariants = 32, clock }: MemoryCacheStoreOptions) {
+    this.#maxBytes = maxBytes;
+    this.#maxEntries = maxEntries;
+    this.#maxVariants = maxVariants;
+    const isExpired = (slot: number): boolean => (this.#table.keepUntilMs[slot] ?? 0) <= clock.now();
+    this.#queue = createEvictionQueue(this.#table, (slot) => this.#weight(slot), isExpired);
   }
 
-  function remove(entry: MemoryEntry): void {
-    queue.remove(entry);
-    forget(entry);
+  get(key: string): readonly CacheEntry[] {
+    const { uses } = this.#table;
+    return this.#keys.find(key, hashKey(key)).map((slot) => {
+      const before = uses[slot] ?? 0;
+      if (before < maximumUses) uses[slot] = before + 1;
+      return this.#unpacker.open(slot);
+    });
   }
 
-  /** Removes the same variant, and the oldest entry of the hash if there are too many. Returns the uses of the replaced entry, which its successor inherits. */
-  function replace(key: string, hash: number, entry: CacheEntry): number {
-    let uses = 0;
-    for (const variant of entries.find(key, hash)) {
-      if (!isSameVariant(unpacker.open(variant), entry)) continue;
-      uses = variant.uses;
-      remove(variant);
+  put(key: string, put: CacheEntry): void {
+    const hash = hashKey(key);
+    const replaced = this.#keys.find(key, hash).find((slot) => isSameVariant(this.#unpacker.open(slot), put));
+    const head = packHead(key, put);
+    const weight = weightOf(head.length + put.body.length);
+    if (weight > this.#maxBytes || this.#maxEntries < 1) {
+      if (replaced !== undefined) this.#remove(replaced);
+      return;
     }
-    const sameHash = entries.withHash(hash);
-    const last = sameHash.at(-1);
-    // Keys that were chosen to have one hash cannot make a look-up slow either.
-    if (sameHash.length >= maxVariants && last !== undefined) remove(last);
-    return uses;
+    const uses = replaced === undefined ? 0 : (this.#table.uses[replaced] ?? 0);
+    const slot = this.#slotInGroups(replaced, put.groups);
+    this.#limitVariants(hash);
+    this.#makeRoom(weight);
+    this.#table.hash[slot] = hash;
+    this.#table.keepUntilMs[slot] = put.keepUntilMs;
+    this.#table.headLength[slot] = head.length;
+    this.#blocks.write(slot, head, put.body);
+    this.#keys.add(slot);
+    this.#queue.add(slot);
+    this.#table.uses[slot] = uses;
+    this.entryCount++;
+    this.byteCount += weight;
+    if (slot !== replaced) this.#groups.join(slot, put.groups);
   }
 
-  return {
-    get entryCount() {
-      return entryCount;
-    },
-    get byteCount() {
-      return byteCount;
-    },
-    get(key) {
-      return entries.find(key, hashKey(key)).map((entry) => {
-        if (entry.uses < maximumUses) entry.uses++;
-        return unpacker.open(entry);
-      });
-    },
-    put(key, put) {
-      const hash = hashKey(key);
-      const uses = replace(key, hash, put);
-      const head = packHead(key, put);
-      const entry = new MemoryEntry(hash, put.keepUntilMs, head.length, put.body.length);
-      if (entry.weight > maxBytes || maxEntries < 1) return;
-      while (entryCount >= maxEntries || byteCount + entry.weight > maxBytes) {
-        const evicted = queue.evict();
-        if (evicted === null) break;
-        forget(evicted);
-      }
-      arenas.write(put.body, entry, head);
-      entries.add(entry);
-      queue.add(entry);
-      entry.uses = uses;
-      entryCount++;
-      byteCount += entry.weight;
-      groups.join(entry, put.groups);
-    },
-    delete(key) {
-      for (const entry of entries.find(key, hashKey(key))) remove(entry);
-    },
-    deleteGroup(group) {
-      for (const entry of groups.members(group)) remove(entry);
-    },
-  };
-}
-
-/** The entries by the hash of their key. The keys themselves are in the records. */
-interface KeyIndex {
-  /** The variants of a key, the newest first. */
-  find(key: string, hash: number): readonly MemoryEntry[];
-  /** The entries of every key with a hash, the newest first. */
-  withHash(hash: number): readonly MemoryEntry[];
-  add(entry: MemoryEntry): void;
-  remove(entry: MemoryEntry): void;
-}
-
-function createKeyIndex({ open }: Pick<Unpacker, "open">): KeyIndex {
-  const newest = new Map<number, MemoryEntry>();
-
-  function withHash(hash: number): MemoryEntry[] {
-    const found: MemoryEntry[] = [];
-    for (let entry = newest.get(hash) ?? null; entry !== null; entry = entry.sibling) found.push(entry);
-    return found;
+  delete(key: string): void {
+    for (const slot of this.#keys.find(key, hashKey(key))) this.#remove(slot);
   }
 
-  return {
-    find: (key, hash) => withHash(hash).filter((entry) => open(entry).key === key),
-    withHash,
-    add(entry) {
-      entry.sibling = newest.get(entry.hash) ?? null;
-      newest.set(entry.hash, entry);
-    },
-    remove(entry) {
-      const { hash, sibling } = entry;
-      const newer = withHash(hash).find((other) => other.sibling === entry);
-      if (newer !== undefined) newer.sibling = sibling;
-      else if (sibling === null) newest.delete(hash);
-      else newest.set(hash, sibling);
-    },
-  };
-}
-
-/** Unpacked entries that are remembered, so that a response that is read often is unpacked once. */
-const maxUnpacked = 1_000;
-
-interface Unpacker {
-  open(entry: MemoryEntry): UnpackedEntry;
-  forget(entry: MemoryEntry): void;
-}
-
-function createUnpacker(): Unpacker {
-  const remembered = new Set<MemoryEntry>();
-
-  function forget(entry: MemoryEntry): void {
-    entry.unpacked = null;
-    remembered.delete(entry);
+  deleteGroup(group: string): void {
+    for (const slot of this.#groups.members(group)) this.#remove(slot);
   }
 
-  return {
-    open(entry) {
-      if (entry.unpacked !== null) return entry.unpacked;
-      const [oldest] = remembered;
-      if (remembered.size >= maxUnpacked && oldest !== undefined) forget(oldest);
-      remembered.add(entry);
-      return (entry.unpacked = new UnpackedEntry(entry));
-    },
-    forget,
-  };
-}
+  #weight(slot: number): number {
+    return weightOf(this.#table.length[slot] ?? 0);
+  }
 
-interface GroupIndex {
-  join(entry: MemoryEntry, groups: readonly string[]): void;
-  leave(entry: MemoryEntry, groups: readonly string[]): void;
-  /** A copy of the group's entries. */
-  members(group: string): readonly MemoryEntry[];
-}
+  /**
+   * Removes the entry that is replaced, and returns a slot for its successor. It is the same slot if the groups are the same: a response that is
+   * refreshed stays in them.
+   */
+  #slotInGroups(replaced: number | undefined, groups: readonly string[]): number {
+    if (replaced === undefined) return this.#table.take();
+    const isSame = haveSameItems(this.#unpacker.open(replaced).groups, groups);
+    this.#queue.remove(replaced);
+    if (!isSame) this.#groups.leave(replaced, this.#unpacker.open(replaced).groups);
+    this.#giveUp(replaced);
+    if (isSame) return replaced;
+    this.#table.free(replaced);
+    return this.#table.take();
+  }
 
-/** Most groups have one member, which needs no set. */
-function createGroupIndex(): GroupIndex {
-  const index = new Map<string, MemoryEntry | Set<MemoryEntry>>();
-  return {
-    join(entry, groups) {
-      for (const group of groups) {
-        const members = index.get(group);
-        if (members === undefined) index.set(group, entry);
-        else if (members instanceof Set) members.add(entry);
-        else if (members !== entry) index.set(group, new Set([members, entry]));
-      }
-    },
-    leave(entry, groups) {
-      for (const group of groups) {
-        const members = index.get(group);
-        if (members === entry) index.delete(group);
-        if (!(members instanceof Set)) continue;
-        members.delete(entry);
-        if (members.size === 0) index.delete(group);
-      }
-    },
-    members(group) {
-      const members = index.get(group);
-      if (members === undefined) return [];
-      return members instanceof Set ? [...members] : [members];
-    },
-  };
+  /** Removes the oldest variant, or another entry of the bucket, if there are too many. Keys that were chosen for their hash cannot make look-ups slow. */
+  #limitVariants(hash: number): void {
+    const bucket = this.#keys.bucket(hash);
+    const variants = bucket.filter((slot) => this.#table.hash[slot] === hash);
+    const hasTooMany = variants.length >= this.#maxVariants;
+    if (!hasTooMany && bucket.length < maxBucketEntries) return;
+    const oldest = (hasTooMany ? variants : bucket).at(-1);
+    if (oldest !== undefined) this.#remove(oldest);
+  }
+
+  /** Evicts entries until there is room for one of this weight. */
+  #makeRoom(weight: number): void {
+    while (this.entryCount >= this.#maxEntries || this.byteCount + weight > this.#maxBytes) {
+      const evicted = this.#queue.evict();
+      if (evicted === null) return;
+      this.#forget(evicted);
+    }
+  }
+
+  #remove(slot: number): void {
+    this.#queue.remove(slot);
+    this.#forget(slot);
+  }
+
+  /** Removes an entry that is in no queue any more. */
+  #forget(slot: number): void {
+    this.#groups.leave(slot, this.#unpacker.peek(slot).groups);
+    this.#giveUp(slot);
+    this.#table.free(slot);
+  }
+
+  /** Gives up the key and the record of an entry. */
+  #giveUp(slot: number): void {
+    this.entryCount--;
+    this.byteCount -= this.#weight(slot);
+    this.#keys.remove(slot);
+    this.#unpacker.forget(slot);
+    this.#blocks.release(slot);
+  }
 }
