@@ -45,6 +45,8 @@ export interface Pipeline {
   handleAdmin(request: GatewayRequest): MaybePromise<PlainResponse>;
   /** Decides on a WebSocket before its handshake. */
   upgrade(request: GatewayRequest): MaybePromise<UpgradeDecision>;
+  /** Adds the headers that let a permitted web page read a response that the host makes without a step, such as 503 under overload. */
+  decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
 }
 
 /** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
@@ -126,6 +128,7 @@ export function createPipeline(
 
   return {
     handle: (request) => mapMaybe(respond(request, route), (response) => cors.decorate(response, request)),
+    decorate: cors.decorate,
     handleAdmin: (request) =>
       respond(ignoreForwardedHeaders(request), (received) => adminListener?.(received) ?? notFound),
     upgrade(request) {

@@ -36,11 +36,24 @@ describe("a client that closes its side of the connection after its request", ()
   });
 });
 
-test("more connections than are allowed are closed at once, and a device's socket is refused before that", async () => {
-  const { url, issueKey, connections } = await startNodeServer(undefined, { maxConnections: 2 });
+test("connections over the limit get 503 and are closed, without a request soon, and a device's socket is refused before that", async () => {
+  const { url, issueKey, connections } = await startNodeServer(undefined, {
+    maxConnections: 2,
+    config: { corsOrigins: ["https://page.example"] },
+  });
   const { key } = await issueKey({ scopes: ["list", "connect"] });
   const kept = [await openSocket(url), await openSocket(url)] as const;
   expect(await readToEnd(await openSocket(url))).toBe("");
+  const refused = await openSocket(url);
+  const page = { authorization: `Bearer ${key}`, origin: "https://page.example" };
+  refused.write(requestHead("GET", "/v1/environments", page));
+  expect(parseResponse(await readToEnd(refused))).toMatchObject({
+    status: 503,
+    headers: { "retry-after": "1", connection: "close", "access-control-allow-origin": "https://page.example" },
+  });
+  const probe = await openSocket(url);
+  probe.write(requestHead("GET", "/livez"));
+  expect(parseResponse(await readToEnd(probe))).toMatchObject({ status: 200, headers: { connection: "close" } });
   const headers = { authorization: `Bearer ${key}`, connection: "upgrade", upgrade: "websocket" };
   kept[0].write(requestHead("GET", "/v1/environments/c/ws", headers));
   expect(parseResponse(await readToEnd(kept[0]))).toMatchObject({ status: 503, headers: { "retry-after": "1" } });

@@ -22,8 +22,10 @@ export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256H
 export const testMint: KeyMint = { digests: testDigests, pepper: testPepper, randomBytes };
 
 /** A pipeline whose functions always return a promise. */
-export type AsyncPipeline = {
-  readonly [Name in keyof Pipeline]: (request: GatewayRequest) => Promise<Awaited<ReturnType<Pipeline[Name]>>>;
+export type AsyncPipeline = Pick<Pipeline, "decorate"> & {
+  readonly [Name in Exclude<keyof Pipeline, "decorate">]: (
+    request: GatewayRequest,
+  ) => Promise<Awaited<ReturnType<Pipeline[Name]>>>;
 };
 
 /** A proxy over fake ports, with everything a test looks at. */
@@ -101,6 +103,7 @@ export function createTestProxy(
     handle: async (request) => pipeline.handle(request),
     handleAdmin: async (request) => pipeline.handleAdmin(request),
     upgrade: async (request) => pipeline.upgrade(request),
+    decorate: pipeline.decorate,
   };
   const issueKey: TestProxy["issueKey"] = (request) => issueTestKey(keyStore, clock, request);
   return { proxy, clock, keyStore, events, upstreamRequests, issueKey };

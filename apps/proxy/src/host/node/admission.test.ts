@@ -15,6 +15,7 @@ describe("the priority of a request", () => {
     ["GET", "/v1/ratelimit", 1],
     ["GET", "/v1/environments", 2],
     ["HEAD", "/v1/environments?limit=1", 2],
+    ["OPTIONS", "/v1/environments", null],
     ["GET", "/livez", null],
     ["GET", "/readyz", null],
     ["POST", "/admin/v1/keys", null],
@@ -57,13 +58,19 @@ function createWorld(maxConnections: number) {
     admission,
     connect(): Socket & { isDestroyed: boolean } {
       const socket = Object.assign(new EventEmitter(), { isDestroyed: false, destroy: () => undefined });
-      socket.destroy = () => void (socket.isDestroyed = true);
+      socket.destroy = () => {
+        socket.isDestroyed = true;
+        socket.emit("close");
+      };
       admission.accept(socket as unknown as Socket);
       return socket as unknown as Socket & { isDestroyed: boolean };
     },
-    ask(method = "POST", url = "/v1/environments/c/messages") {
+    ask(method = "POST", url = "/v1/environments/c/messages", socket?: Socket) {
       const outgoing = Object.assign(new EventEmitter(), { shouldKeepAlive: true });
-      const refusal = admission.admit({ method, url } as IncomingMessage, outgoing as unknown as ServerResponse);
+      const refusal = admission.admit(
+        { method, url, socket } as IncomingMessage,
+        outgoing as unknown as ServerResponse,
+      );
       return { outgoing, status: refusal?.status ?? null };
     },
   };
@@ -84,12 +91,32 @@ describe("admission", () => {
     const { connect, ask, admission } = createWorld(10);
     const sockets = Array.from({ length: 8 }, connect);
     expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([true, true]);
-    sockets.push(connect(), connect(), connect());
+    sockets.push(connect(), connect());
     expect([admission.hasRoomForDevices(), ask().outgoing.shouldKeepAlive]).toEqual([false, false]);
-    expect(sockets.map(({ isDestroyed }) => isDestroyed).indexOf(true)).toBe(10);
     for (const socket of sockets.slice(0, 3)) socket.emit("close");
     expect(connect().isDestroyed).toBe(false);
     expect(admission.hasRoomForDevices()).toBe(true);
+  });
+
+  test("refuses the request of a connection over the limit, and closes the connection when none comes in a second", async () => {
+    const { connect, ask, clock } = createWorld(1);
+    connect();
+    const [asking, silent, probing] = [connect(), connect(), connect()];
+    const { status, outgoing } = ask("GET", "/v1/environments", asking);
+    expect([status, outgoing.shouldKeepAlive]).toEqual([503, false]);
+    const probe = ask("GET", "/livez", probing);
+    expect([probe.status, probe.outgoing.shouldKeepAlive]).toEqual([null, false]);
+    await clock.advance(1_000);
+    expect([asking, silent, probing].map(({ isDestroyed }) => isDestroyed)).toEqual([false, true, false]);
+  });
+
+  test("closes a connection over the limit at once while 16 others wait for their refusal", async () => {
+    const { connect, clock } = createWorld(1);
+    connect();
+    const waiting = Array.from({ length: 16 }, connect);
+    expect([...waiting, connect()].map(({ isDestroyed }) => isDestroyed).indexOf(true)).toBe(16);
+    await clock.advance(1_000);
+    expect([waiting.every(({ isDestroyed }) => isDestroyed), connect().isDestroyed]).toEqual([true, false]);
   });
 
   test("refuses requests behind 200 ms of work in one turn of the event loop, and admits them in the next turn", async () => {

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { Priority } from "../../upstream/concurrency.ts";
+import { createRefusedConnections } from "./refused-connections.ts";
 import { createRequestCount } from "./request-count.ts";
 
 /** The present load of the process. */
@@ -41,9 +42,10 @@ export function isAdmitted(
   return inFlight < maxInFlight * shares[priority] && !isBusy;
 }
 
-/** Returns the priority of a request; `null` for health checks, the administration and everything else that is always admitted. */
+/** Returns the priority of a request; `null` for health checks, preflights, the administration and everything else that is always admitted. */
 export function priorityOfRequest(method: string, target: string): Priority | null {
-  if (!target.startsWith("/v1/")) return null;
+  // A preflight starts no work, and a page could not see why it was refused.
+  if (!target.startsWith("/v1/") || method === "OPTIONS") return null;
   if (method !== "GET" && method !== "HEAD") return 0;
   return /^\/v1\/environments(?:\?|$)/.test(target) ? 2 : 1;
 }
@@ -74,7 +76,10 @@ export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<
 
 /** Admits connections and requests of one process. */
 export interface Admission {
-  /** Counts a connection. It is closed at once if there are too many. */
+  /**
+   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon. Only a few connections are refused so at
+   * the same time, and any other is closed at once, because each is an open file.
+   */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
   admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
@@ -106,6 +111,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
   let refusedRequests = 0;
   let closedConnections = 0;
   let isReporting = false;
+  const refused = createRefusedConnections(clock);
 
   function busyMs(): number {
     const nowMs = clock.monotonic();
@@ -135,8 +141,7 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       if (connections >= maxConnections) {
         closedConnections += 1;
         report();
-        socket.destroy();
-        return;
+        return refused.add(socket);
       }
       connections += 1;
       socket.once("close", () => (connections -= 1));
@@ -144,6 +149,9 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
     admit(incoming, outgoing) {
       if (connections > maxConnections * keptShare) outgoing.shouldKeepAlive = false;
       const priority = priorityOfRequest(incoming.method ?? "", incoming.url ?? "");
+      const isRefused = refused.has(incoming.socket);
+      if (isRefused) outgoing.shouldKeepAlive = false;
+      if (isRefused && priority !== null) return overloaded;
       if (priority === null) return null;
       // The order matters: a new turn starts the count.
       const load = { busyMs: busyMs(), admittedMeanwhile, inFlight: requests.value };

@@ -4,7 +4,7 @@
 export interface Capacity {
   /** To the upstream. */
   readonly upstream: number;
-  /** Of callers and devices. Beyond it, new connections are closed at once. */
+  /** Of callers and devices. Beyond it, new connections are refused. */
   readonly inbound: number;
 }
 

@@ -48,7 +48,7 @@ export const defaultServerTimeouts: ServerTimeouts = {
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   /** Plain requests for the API are passed to it directly, others through Hono. */
-  readonly pipeline: Pick<Pipeline, "handle">;
+  readonly pipeline: Pick<Pipeline, "handle" | "decorate">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
@@ -65,7 +65,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
-    sendResponse(finishResponse(response, requestId, "GET"), outgoing);
+    const finished = finishResponse(response, requestId, "GET");
+    sendResponse(pipeline.decorate(finished, new NodeRequest(incoming, outgoing)), outgoing);
   }
 
   function respondBy(

@@ -3,6 +3,7 @@
  * take the rest of a stream that has ended is dropped.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { PlainHeaders } from "@letta-environments/schema";
 import { finishResponse, type StreamedResponse } from "../../http/response.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { sendResponse } from "./response.ts";
@@ -21,7 +22,15 @@ export function startStream(
   void response.stream.cancel().catch(() => undefined);
   outgoing.shouldKeepAlive = false;
   const { "x-request-id": requestId = "" } = response.headers;
-  sendResponse(finishResponse(overloaded, requestId, "GET"), outgoing);
+  const { status, headers, body } = finishResponse(overloaded, requestId, "GET");
+  sendResponse({ status, headers: { ...headers, ...corsHeadersOf(response.headers) }, body }, outgoing);
+}
+
+/** The headers by which a web page may read the response. */
+function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name === "vary" || name.startsWith("access-control-")),
+  );
 }
 
 /** Sends a response with a stream, until the stream ends or the connection closes. */

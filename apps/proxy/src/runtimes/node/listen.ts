@@ -40,7 +40,7 @@ export interface ListenerOptions {
  */
 export async function openListener(
   address: ListenAddress,
-  pipeline: Pick<Pipeline, "handle" | "upgrade">,
+  pipeline: Pick<Pipeline, "handle" | "upgrade" | "decorate">,
   routes: readonly HostRoute[],
   { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {

@@ -119,6 +119,7 @@ function followPipeline(current: () => Pipeline): Pipeline {
     handle: (request) => current().handle(request),
     handleAdmin: (request) => current().handleAdmin(request),
     upgrade: (request) => current().upgrade(request),
+    decorate: (response, request) => current().decorate(response, request),
   };
 }
 
@@ -145,7 +146,8 @@ function openAdminListener(
     kind: "refused",
     response: finishResponse(noSocketHere, randomId("req"), "GET"),
   });
-  return openListener(address, { handle: handleAdmin, upgrade }, createHostRoutes({ randomId }), options);
+  const decorate: Pipeline["decorate"] = (response) => response;
+  return openListener(address, { handle: handleAdmin, upgrade, decorate }, createHostRoutes({ randomId }), options);
 }
 
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });
