@@ -86,7 +86,8 @@ test("the requests in recordings of real devices are understood, in their frames
   );
   expect(asked.length).toBeGreaterThan(5);
   for (const { toolCallId, tool, suggestions } of asked) {
-    expect([toolCallId, tool]).toEqual(["tool-call-reflection-read-1", "Bash"]);
+    expect(["tool-call-reflection-read-1", "call-run-2"]).toContain(toolCallId);
+    expect(tool).toBe("Bash");
     expect(suggestions).toHaveLength(1);
   }
 });
