@@ -72,6 +72,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const onAuditFailure = (requestId: string, cause: unknown): void =>
     services.telemetry({ type: "audit_failed", requestId, cause });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
+  const authentication = { authenticate, authenticateKey, admitKey: callers.admitKey };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
       ? () => undefined
@@ -86,9 +87,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
         });
   const cors = createCors(config.corsOrigins ?? []);
   return {
-    authenticate,
-    admitKey: callers.admitKey,
-    authenticateKey,
+    ...authentication,
     limits,
     cors,
     upstream,
@@ -107,7 +106,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
         limits,
         upstream,
       }) ?? null,
-    adminGuards: createAdminGuards(services, { authenticate, authenticateKey }, config),
+    adminGuards: createAdminGuards(services, authentication, config),
     administer:
       services.admin === undefined
         ? null

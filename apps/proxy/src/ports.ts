@@ -140,3 +140,16 @@ export type EmbeddedServer = Pick<EnvironmentServer, "operate" | "findConnection
 
 /** Opens the sockets of devices and viewers at the embedded environment server. */
 export type DeviceSockets = Pick<EnvironmentServer, "upgrade"> & Partial<Pick<EnvironmentServer, "redeemTicket">>;
+
+/** A file of the console in one encoding. */
+export interface ConsoleFile {
+  readonly bytes: Uint8Array;
+  readonly encoding: "br" | "gzip" | null;
+  readonly mediaType: string;
+  readonly entityTag: string;
+  /** Whether the name changes with the content. */
+  readonly isImmutable: boolean;
+}
+
+/** Reads a file by its name in an encoding that the header `Accept-Encoding` allows; `null` if there is none with this name. */
+export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;

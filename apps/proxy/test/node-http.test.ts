@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { HostRoute } from "../src/host/route.ts";
+import type { HostRoute } from "../src/host/gateway.ts";
 import type { EmbeddedServer } from "../src/ports.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";

@@ -157,12 +157,11 @@ function KeyCard({
   explain: (key: ShownKey) => void;
 }): JSX.Element {
   const { id, name, description, state, createdAt, expiresAt, lastUsedAt } = shown;
-  const path = `keys/${encodeURIComponent(id)}`;
   const isOwn = id === info.value?.keyId;
   const isOpen = state === "active" || state === "disabled";
   // The response of a change describes the key without its secret.
   const patch = async (disabled: boolean): Promise<object> => {
-    await administer("PATCH", path, { disabled });
+    await administer("PATCH", pathOf(id), { disabled });
     return {};
   };
   return (
@@ -185,18 +184,7 @@ function KeyCard({
           <button type="button" onClick={() => explain(shown)}>
             Explain
           </button>
-          <button
-            type="button"
-            onClick={() =>
-              ask({
-                title: `Rotate ${name}?`,
-                text: "The key gets a new secret, which is shown once. The old one stays valid for an hour.",
-                action: "Rotate",
-                done: "Rotated",
-                change: () => administer("POST", `${path}/rotate`),
-              })
-            }
-          >
+          <button type="button" onClick={() => ask(rotation(shown))}>
             Rotate
           </button>
           <button
@@ -205,28 +193,40 @@ function KeyCard({
           >
             {state === "active" ? "Disable" : "Enable"}
           </button>
-          <button
-            type="button"
-            class="danger"
-            onClick={() =>
-              ask({
-                title: `Revoke ${name}?`,
-                text: `The key ends at once and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
-                action: "Revoke",
-                done: "Revoked",
-                change: async () => {
-                  await administer("POST", `${path}/revoke`);
-                  return {};
-                },
-              })
-            }
-          >
+          <button type="button" class="danger" onClick={() => ask(revocation(shown, isOwn))}>
             Revoke
           </button>
         </div>
       )}
     </article>
   );
+}
+
+function pathOf(id: string): string {
+  return `keys/${encodeURIComponent(id)}`;
+}
+
+function rotation({ id, name }: ShownKey): Question {
+  return {
+    title: `Rotate ${name}?`,
+    text: "The key gets a new secret, which is shown once. The old one stays valid for an hour.",
+    action: "Rotate",
+    done: "Rotated",
+    change: () => administer("POST", `${pathOf(id)}/rotate`),
+  };
+}
+
+function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
+  return {
+    title: `Revoke ${name}?`,
+    text: `The key ends at once and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
+    action: "Revoke",
+    done: "Revoked",
+    async change() {
+      await administer("POST", `${pathOf(id)}/revoke`);
+      return {};
+    },
+  };
 }
 
 function Confirm({ question, act, onClose }: { question: Question; act: Act; onClose: () => void }): JSX.Element {

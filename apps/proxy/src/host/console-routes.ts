@@ -4,11 +4,11 @@
  */
 import type { RandomId } from "@letta-environments/platform";
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { ReadConsoleFile } from "../console/file.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { HostRoute } from "./route.ts";
+import type { ReadConsoleFile } from "../ports.ts";
+import type { HostRoute } from "./gateway.ts";
 
 /** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import { createGateway } from "./gateway.ts";
-import type { HostRoute } from "./route.ts";
+import type { HostRoute } from "./gateway.ts";
 import { createHostRoutes } from "./routes.ts";
 import { webGatewayRequest } from "./web/request.ts";
 

@@ -9,8 +9,15 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import { type GatewayResponse, isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
-import type { HostRoute } from "./route.ts";
 import { webGatewayRequest, webRequestTarget } from "./web/request.ts";
+
+/** A route outside the API. It never calls the upstream. */
+export interface HostRoute {
+  readonly path: string;
+  /** `none`: everyone may call it, without a key. `pipeline`: the pipeline authenticates. */
+  readonly authentication: "none" | "pipeline";
+  readonly respond: (request: GatewayRequest) => MaybePromise<GatewayResponse>;
+}
 
 /** How a host connects the app to its server. The defaults use the web's `Request` and `Response`. */
 export interface GatewayOptions<Bindings extends object> {

@@ -5,7 +5,7 @@ import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
 import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
-import type { HostRoute } from "../../src/host/route.ts";
+import type { HostRoute } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { listen } from "../../src/runtimes/node/listen.ts";

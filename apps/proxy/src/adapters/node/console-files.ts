@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { ConsoleFile, ReadConsoleFile } from "../../console/file.ts";
+import type { ConsoleFile, ReadConsoleFile } from "../../ports.ts";
 
 /** Beside the bundle, or where the build writes it when the sources run unbuilt. */
 const folders: readonly string[] = ["console", "../../../dist/console"];

@@ -10,7 +10,7 @@ import { problemResponse } from "@letta-environments/schema";
 import { finishResponse, isStreamed } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, toWebResponse } from "../gateway.ts";
-import type { HostRoute } from "../route.ts";
+import type { HostRoute } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { NodeRequest, requestTarget } from "./request.ts";
 import { sendResponse } from "./response.ts";

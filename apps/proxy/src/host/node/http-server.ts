@@ -9,7 +9,7 @@ import { type GatewayRequest, resolveRequestId } from "../../http/gateway-reques
 import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { HostRoute } from "../route.ts";
+import type { HostRoute } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import type { HonoListener } from "./hono-listener.ts";

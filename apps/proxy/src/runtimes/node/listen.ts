@@ -7,7 +7,7 @@ import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
-import type { HostRoute } from "../../host/route.ts";
+import type { HostRoute } from "../../host/gateway.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
 /** An open listener. */

@@ -2,12 +2,13 @@
 import type { KeyAdministration } from "./context.ts";
 import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
+import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
-import { type CommandContext, print, warn } from "./context.ts";
-import { administerLocalKeys } from "./local-keys.ts";
+import { type CommandContext, print, readGatewayUrl, warn } from "./context.ts";
+import { administerLocalKeys, createLocalLink } from "./local-keys.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
 
 /** `keys create`: prints the key alone on standard output. */
@@ -58,6 +59,13 @@ export async function rotateKeyCommand(context: CommandContext): Promise<void> {
     throw misuse("--overlap must be a duration such as 1h, 15m or 0s, and at most a hundred years");
   }
   print(`${await administer(context).rotate(idOf(context), overlapMs)}\n`);
+}
+
+/** `console link`: prints the link alone on standard output. Its key is in the store of this machine. */
+export async function consoleLinkCommand(context: CommandContext): Promise<void> {
+  const request = readConsoleLink(context.parsed.options);
+  const baseUrl = readGatewayUrl(context);
+  print(`${formatConsoleLink(baseUrl, await createLocalLink(context, request))}\n`);
 }
 
 function administer(context: CommandContext): KeyAdministration {

@@ -8,7 +8,6 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkConfigCommand } from "./config.ts";
-import { consoleLinkCommand } from "./console.ts";
 import { type CommandContext, createContext, print } from "./context.ts";
 import {
   inviteDeviceCommand,
@@ -19,6 +18,7 @@ import {
 } from "./devices.ts";
 import { explainCommand } from "./explain.ts";
 import {
+  consoleLinkCommand,
   createKeyCommand,
   listKeysCommand,
   revokeKeyCommand,

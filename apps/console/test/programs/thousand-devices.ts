@@ -1,11 +1,11 @@
 /**
- * Measures the page with 1,000 devices that change once a second: `node apps/console/scripts/thousand-devices.ts [SECONDS]`. Prints the
+ * Measures the page with 1,000 devices that change once a second: `node apps/console/test/programs/thousand-devices.ts [SECONDS]`. Prints the
  * processor time of the page, and how long it takes from a key press to the next frame. Exit code 1 if a limit is exceeded.
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import { launchBrowser, launchConsoleGateway } from "../test/support/gateway.ts";
+import { launchBrowser, launchConsoleGateway } from "../support/gateway.ts";
 
 const count = 1_000;
 const seconds = Number(process.argv[2] ?? 20);

@@ -1,12 +1,12 @@
-/** Writes the pictures of the documentation, from a running gateway with real devices: `node apps/console/scripts/pictures.ts`. */
+/** Writes the pictures of the documentation, from a running gateway with real devices: `node apps/console/test/programs/pictures.ts`. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { BrowserContext, Page } from "playwright-core";
 import { demoAgentId } from "@letta-environments/testkit";
-import { launchBrowser, launchConsoleGateway } from "../test/support/gateway.ts";
+import { launchBrowser, launchConsoleGateway } from "../support/gateway.ts";
 
-const folder = join(import.meta.dirname, "../../../docs/images");
+const folder = join(import.meta.dirname, "../../../../docs/images");
 const labels = [
   { deviceId: "laptop", displayName: "Laptop", tags: ["desk"] },
   { deviceId: "ci-runner-1", displayName: "CI runner 1", tags: ["ci", "linux"] },
