@@ -5,7 +5,7 @@ import { type ControlOperation, endpoints, type Operation } from "@letta-environ
 import { beginControl, createAuditControls } from "./audit/controls.ts";
 import { createAuditViewers } from "./audit/viewer-commands.ts";
 import type { CommandFacts, CommandRecord, ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
-import { splitQuery } from "./http/query-token.ts";
+import { splitQuery } from "./http/gateway-request.ts";
 import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
 import { openEventStream } from "./streams/open-event-stream.ts";
 import type { Telemetry } from "./telemetry.ts";

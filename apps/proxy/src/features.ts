@@ -99,12 +99,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     extensions:
       services.apiExtensions?.createSteps({
         ...services,
-        onAuditFailure,
-        authenticate,
+        ...{ onAuditFailure, authenticate, cors, limits, upstream },
         authenticateAgain: callers.authenticate,
-        cors,
-        limits,
-        upstream,
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     administer:
