@@ -1,8 +1,12 @@
-/** Audit entries of decisions on requests for permission, by keys and by policies, once they were sent to a device. */
+/**
+ * Audit entries of what the embedded server has sent to a device for a key or a policy: decisions on requests for permission, and switches to
+ * the mode that a key sets before its messages. The send that caused them is recorded before them.
+ */
 import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { AuditLog } from "./log.ts";
 
 type Decided = Extract<EnvironmentServerEvent, { readonly type: "approval_decided" }>;
+type Switched = Extract<EnvironmentServerEvent, { readonly type: "mode_switched" }>;
 
 const policyPrefix = "policy:";
 
@@ -16,6 +20,19 @@ export async function auditDecision(
   const keyId = policy === null ? decidedBy : null;
   try {
     await log.append({ ...facts, agentId: agentId || null, decision, keyId, policy });
+  } catch (cause) {
+    onFailure(cause);
+  }
+}
+
+/** Records a switch. It never rejects: `onFailure` receives a failure. */
+export async function auditModeSwitch(
+  log: Pick<AuditLog, "append">,
+  { agentId, environmentId: _environmentId, ...facts }: Switched,
+  onFailure: (cause: unknown) => void,
+): Promise<void> {
+  try {
+    await log.append({ ...facts, agentId: agentId || null });
   } catch (cause) {
     onFailure(cause);
   }

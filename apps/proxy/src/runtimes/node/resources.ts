@@ -11,8 +11,7 @@ import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environmen
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
-import { auditDecision } from "../../audit/decisions.ts";
-import { auditModeSwitch } from "../../audit/mode-switches.ts";
+import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
