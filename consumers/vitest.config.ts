@@ -12,8 +12,8 @@ const config: ViteUserConfig = defineConfig({
     allowOnly: false,
     maxWorkers: 2,
     // Installations and bundlers on a machine that does something else too.
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });
 export default config;

@@ -18,7 +18,7 @@ declare module "vitest" {
   }
 }
 
-export default async function setUp(project: TestProject): Promise<() => void> {
+export async function setup(project: TestProject): Promise<() => void> {
   const folder = mkdtempSync(join(tmpdir(), "consumers-"));
   const tarballs = await packAll(join(folder, "tarballs"), null);
   const registry = await openLocalRegistry(tarballs);

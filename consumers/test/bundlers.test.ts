@@ -4,7 +4,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
+import type * as Esbuild from "esbuild";
+import type * as Playwright from "playwright-core";
 import { expect, inject, test } from "vitest";
+import type Webpack from "webpack";
 import { createProject } from "../support/project.ts";
 import { chromium, nodes, repository, requireTool, vite } from "../support/tools.ts";
 
@@ -31,7 +34,7 @@ test("a page that Vite builds lists devices in Chromium", async () => {
     "vite/vite.config.js": "export default { logLevel: 'error' };",
   });
   const built = await everything.run(nodes.current, [vite, "build", "vite"]);
-  expect(built.code, built.output).toBe(0);
+  expect(built).toMatchObject({ code: 0 });
   const page = await openPage(join(everything.folder, "vite/dist"));
   try {
     expect(await page.title()).toBe("build-box true");
@@ -41,7 +44,7 @@ test("a page that Vite builds lists devices in Chromium", async () => {
 });
 
 test("a program that esbuild bundles for Node.js runs, from ES modules and from CommonJS", async () => {
-  const { build } = createRequire(join(repository, "package.json"))("esbuild") as typeof import("esbuild");
+  const { build } = createRequire(join(repository, "package.json"))("esbuild") as typeof Esbuild;
   for (const format of ["esm", "cjs"] as const) {
     const outfile = join(everything.folder, `esbuild/${format}.${format === "esm" ? "mjs" : "cjs"}`);
     const contents = format === "esm" ? program("console.log") : toRequire(program("console.log"));
@@ -52,7 +55,7 @@ test("a program that esbuild bundles for Node.js runs, from ES modules and from 
 });
 
 test("a program that webpack bundles for Node.js runs, from ES modules and from CommonJS", async () => {
-  const webpack = createRequire(join(repository, "consumers/package.json"))("webpack") as typeof import("webpack");
+  const webpack = createRequire(join(repository, "consumers/package.json"))("webpack") as typeof Webpack;
   everything.write({
     "webpack/module.mjs": program("console.log"),
     "webpack/common.cjs": toRequire(program("console.log")),
@@ -60,7 +63,7 @@ test("a program that webpack bundles for Node.js runs, from ES modules and from 
   const entry = { module: "./webpack/module.mjs", common: "./webpack/common.cjs" };
   const path = join(everything.folder, "webpack/dist");
   const output = { path, filename: "[name].cjs" };
-  const stats = await new Promise<import("webpack").Stats | undefined>((resolve, reject) =>
+  const stats = await new Promise<Webpack.Stats | undefined>((resolve, reject) =>
     webpack({ context: everything.folder, mode: "production", target: "node", entry, output }, (cause, result) =>
       cause ? reject(cause) : resolve(result),
     ),
@@ -89,7 +92,7 @@ async function openPage(folder: string): Promise<{ title(): Promise<string>; clo
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"];
-  const { chromium: launcher } = requireTool("playwright-core") as typeof import("playwright-core");
+  const { chromium: launcher } = requireTool("playwright-core") as typeof Playwright;
   const browser = await launcher.launch({ executablePath: chromium, args });
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);

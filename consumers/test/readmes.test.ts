@@ -20,7 +20,7 @@ test.each(inject("tarballs").map(({ name }) => name))(
     // The packages come from the tarballs that the command names, and from nowhere else.
     rmSync(join(project.folder, ".npmrc"));
     const { code, output } = await project.run("bash", ["-ec", `${command} --ignore-scripts`]);
-    expect(code, output).toBe(0);
+    expect({ code, output }).toMatchObject({ code: 0 });
     const installed = join(project.folder, "node_modules", name);
     for (const file of ["package.json", "README.md", "LICENSE", "NOTICE"])
       expect(existsSync(join(installed, file))).toBe(true);

@@ -79,7 +79,7 @@ test.each(earlierCommits)(
     for (let files = 0; again.url === "" && files < 4; files++) {
       const [, file = ""] =
         /letta-proxy: (\S+\.sqlite) cannot be opened: .*a newer program wrote them/.exec(again.line) ?? [];
-      expect(file, again.line).not.toBe("");
+      expect([file, again.line]).not.toEqual(["", again.line]);
       await again.gateway.exited;
       const text = block?.code.replace(".data/environments.sqlite", file) ?? "";
       expect(await project.run("sh", ["-ec", text])).toEqual({ code: 0, output: "" });

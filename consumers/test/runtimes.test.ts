@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { join } from "node:path";
 import { launchProcess } from "../../packages/testkit/src/process.ts";
 import { expect, inject, test } from "vitest";
+import type * as Wrangler from "wrangler";
 import { createProject } from "../support/project.ts";
 import { bun, deno, nodes, requireTool } from "../support/tools.ts";
 
@@ -106,12 +107,10 @@ test("a Worker with the client is bundled by wrangler and runs in workerd", asyn
     ["-c", `cd worker && exec "$@"`, "sh", nodes.current, wrangler, ...dryRun],
     { env: quiet },
   );
-  expect(result.code, result.output).toBe(0);
+  expect(result).toMatchObject({ code: 0 });
 
   Object.assign(process.env, quiet);
-  const { createTestHarness } = (await import(
-    pathToFileURL(requireTool.resolve("wrangler")).href
-  )) as typeof import("wrangler");
+  const { createTestHarness } = (await import(pathToFileURL(requireTool.resolve("wrangler")).href)) as typeof Wrangler;
   const root = join(everything.folder, "worker");
   const workerd = createTestHarness({
     root,
@@ -138,6 +137,6 @@ test("the gateway's Worker in the package passes a dry run of its deployment wit
     join(installed, "wrangler.jsonc"),
   ];
   const result = await everything.run(nodes.current, [wrangler, ...dryRun], { env: quiet });
-  expect(result.code, result.output).toBe(0);
+  expect(result).toMatchObject({ code: 0 });
   expect(existsSync(join(everything.folder, "gateway-worker/cloudflare.js"))).toBe(true);
 });

@@ -9,12 +9,12 @@ import { packAll } from "../release/pack.mjs";
 const folder = mkdtempSync(join(tmpdir(), "check-packages-"));
 let failures = 0;
 try {
-  for (const tarball of await packAll(folder, null)) {
-    const problems = await inspectTarball(tarball, false);
+  const tarballs = await packAll(folder, null);
+  const found = await Promise.all(tarballs.map((tarball) => inspectTarball(tarball, false)));
+  for (const [index, { name }] of tarballs.entries()) {
+    const problems = found[index] ?? [];
     failures += problems.length;
-    process.stdout.write(
-      problems.length === 0 ? `${tarball.name}: ok\n` : `${tarball.name}:\n  ${problems.join("\n  ")}\n`,
-    );
+    process.stdout.write(problems.length === 0 ? `${name}: ok\n` : `${name}:\n  ${problems.join("\n  ")}\n`);
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

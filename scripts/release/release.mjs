@@ -126,10 +126,11 @@ async function continueRelease(tarballs, target, { isDryRun, release }) {
 async function inspect(tarballs, needsRepository) {
   const { inspectTarball } = await import("./inspect.mjs");
   let problems = 0;
-  for (const tarball of tarballs) {
-    for (const problem of await inspectTarball(tarball, needsRepository)) {
+  const found = await Promise.all(tarballs.map((tarball) => inspectTarball(tarball, needsRepository)));
+  for (const [index, { name }] of tarballs.entries()) {
+    for (const problem of found[index] ?? []) {
       problems++;
-      process.stderr.write(`release: ${tarball.name}: ${problem}\n`);
+      process.stderr.write(`release: ${name}: ${problem}\n`);
     }
   }
   if (problems > 0) throw new Error(`${problems} problems in the packages; nothing was published`);
