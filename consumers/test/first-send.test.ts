@@ -58,6 +58,8 @@ test("the page about installation leads from an empty folder to a message that a
   });
   try {
     const [, key = ""] = await gateway.waitForOutput(/for clients\s+(lek_\w+)/, longestMs);
+    // The console's files are in the package, too.
+    expect((await fetch(`http://127.0.0.1:${port}/console/`)).headers.get("content-type")).toMatch(/^text\/html/);
     const invited = await project.run("bash", ["-ec", invite], { env });
     const line = invited.output.split("\n").find((text) => text.includes("npx")) ?? "";
     const device = await launchDeviceWith({ command: line, deviceId: "first-device" });
