@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
+import { createDocsPages } from "./scripts/docs-pages/pages.ts";
 import { defineConfig, type Rolldown, type UserConfig } from "tsdown";
 
 /**
@@ -30,6 +31,14 @@ function compact(file: string): string {
   return JSON.stringify(JSON.parse(readFileSync(file, "utf8")));
 }
 
+/** Writes the pages of `/docs` beside the bundles. A gateway reads them with the first request for one. */
+const docsPages: Rolldown.Plugin = {
+  name: "docs-pages",
+  generateBundle() {
+    this.emitFile({ type: "asset", fileName: "docs-pages.json", source: JSON.stringify(createDocsPages()) });
+  },
+};
+
 /**
  * One self-contained file per runtime, ready to be copied to a server or into an image. The native modules that ws uses only for speed,
  * and only if they are installed, stay external.
@@ -49,7 +58,7 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
     ...options,
     resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
   }),
-  plugins: [builtinModules, openApiText],
+  plugins: [builtinModules, openApiText, ...(runtime === "node" ? [docsPages] : [])],
   // Stack traces stay readable; comments only take time to read.
   outputOptions: { codeSplitting: false, comments: { legal: true, annotation: false, jsdoc: false } },
   deps: {

@@ -153,3 +153,15 @@ export interface ConsoleFile {
 
 /** Reads a file by its name in an encoding that the header `Accept-Encoding` allows; `null` if there is none with this name. */
 export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;
+
+/** The pages, made by `scripts/docs-pages/`. */
+export interface DocsPages {
+  readonly contentSecurityPolicy: string;
+  readonly index: string;
+  /** The list of all problems. */
+  readonly problems: string;
+  readonly problemPages: Readonly<Record<string, string>>;
+}
+
+/** Loads the pages on the first call; `null` where they are missing. */
+export type LoadDocs = () => Promise<DocsPages | null>;

@@ -30,6 +30,8 @@ export interface HostRouteOptions {
   readonly openApi?: OpenApiSource;
   /** The web console; absent where it is not served. */
   readonly console?: ConsoleRouteOptions;
+  /** Pages for people, such as those of `docs.ts`; absent where there are none. */
+  readonly pages?: readonly Pick<HostRoute, "path" | "respond">[];
 }
 
 /** Creates the routes that a host serves. */
@@ -39,6 +41,7 @@ export function createHostRoutes({
   readReadiness = () => Promise.resolve([]),
   openApi,
   console: consoleOptions,
+  pages = [],
 }: HostRouteOptions): readonly HostRoute[] {
   const route = (path: string, respond: HostRoute["respond"]): HostRoute => ({
     path,
@@ -62,11 +65,12 @@ export function createHostRoutes({
       ? []
       : [route(openApiPath, (request) => describeApi(request.method, request.header("if-none-match"), openApi))]),
     ...(consoleOptions === undefined ? [] : createConsoleRoutes(consoleOptions, randomId)),
+    ...pages.map(({ path, respond }) => route(path, readOnly(respond))),
   ];
 }
 
 /** Refuses every method but GET and HEAD. */
-function readOnly(respond: (request: GatewayRequest) => MaybePromise<PlainResponse>): HostRoute["respond"] {
+function readOnly(respond: HostRoute["respond"]): HostRoute["respond"] {
   return (request) =>
     request.method === "GET" || request.method === "HEAD"
       ? respond(request)

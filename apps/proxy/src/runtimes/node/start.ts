@@ -7,6 +7,7 @@ import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/conso
 import { isShortPepper } from "../../adapters/node/pepper.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
+import { createLoadDocs } from "../../adapters/node/docs-pages.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
@@ -15,6 +16,7 @@ import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createAdmission } from "../../host/node/admission.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
+import { createDocsRoutes } from "../../host/docs.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -52,6 +54,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     ...(consoleFolder !== null && {
       console: { handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) },
     }),
+    pages: createDocsRoutes(createLoadDocs(onFailure)),
   });
 
   const { admin } = settings;

@@ -1,0 +1,41 @@
+/**
+ * `/docs`: the description of the API for people, and a page for each error code. The pages contain their style and script, and their policy allows
+ * nothing else: the script sends requests to this gateway alone, with a key that the reader types.
+ */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { DocsPages, LoadDocs } from "../ports.ts";
+import type { HostRoute } from "./routes.ts";
+
+/** The paths of the pages, as routes of Hono. */
+const paths: readonly string[] = ["/docs", "/docs/", "/docs/problems", "/docs/problems/", "/docs/problems/:code"];
+
+/** Creates the routes of the pages. */
+export function createDocsRoutes(load: LoadDocs): readonly Pick<HostRoute, "path" | "respond">[] {
+  return paths.map((path) => ({ path, respond: (request) => respondWithDocs(request.path, load) }));
+}
+
+async function respondWithDocs(path: string, load: LoadDocs): Promise<PlainResponse> {
+  const pages = await load();
+  if (pages === null) return missing;
+  const page = findPage(pages, path.replace(/\/$/, ""));
+  if (page === null) return problemResponse("endpoint_not_found", { detail: "There is no such page." });
+  const headers = {
+    "content-type": "text/html; charset=utf-8",
+    "content-security-policy": pages.contentSecurityPolicy,
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+  };
+  return { status: 200, headers, body: page };
+}
+
+function findPage({ index, problems, problemPages }: DocsPages, path: string): string | null {
+  if (path === "/docs") return index;
+  if (path === "/docs/problems") return problems;
+  const code = path.slice("/docs/problems/".length);
+  return Object.hasOwn(problemPages, code) ? (problemPages[code] ?? null) : null;
+}
+
+const missing = problemResponse("endpoint_not_found", {
+  detail: "The pages are in docs-pages.json, which the build writes beside the program. Copy that file too.",
+});
