@@ -24,11 +24,11 @@ export interface RequestTrace {
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
   refusalReason: string | null;
-  /** What an observer measures; `null` if nobody does. */
+  /** The measurements of an observer; `null` without one. */
   observation: RequestObservation | null;
   /** Codes with which restrictions in shadow mode would have refused the request. */
   shadowRefusedBy: readonly string[];
-  /** What the cache did; `null` if it was not asked. */
+  /** The outcome of the cache; `null` if it was not asked. */
   cacheOutcome: CacheOutcome | null;
 }
 

@@ -4,7 +4,7 @@
  */
 
 /**
- * What the cache did for a read. `hit`: a fresh response was stored. `stale`: an older one was used. `shared`: the request waited for the same read of
+ * The outcome of the cache for a read. `hit`: a fresh response was stored. `stale`: an older one was used. `shared`: the request waited for the same read of
  * another one. `miss`: the upstream was called.
  */
 export type CacheOutcome = "hit" | "stale" | "shared" | "miss";
@@ -26,7 +26,7 @@ export type ProxyEvent =
       readonly keyId: string | null;
       /** The trace that the caller named in `traceparent`, or that the gateway began; absent without one. */
       readonly traceId?: string;
-      /** What the cache did; absent for requests that it does not handle. */
+      /** The outcome of the cache; absent for requests that it does not handle. */
       readonly cache?: CacheOutcome;
       /** `errorCode` of a problem response; absent for a success. */
       readonly errorCode?: string;

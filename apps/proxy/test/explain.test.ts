@@ -1,4 +1,4 @@
-/** What `explain` says about a request, compared with what the same request gets. */
+/** The verdict of `explain`, compared with what the same request gets. */
 import { randomBytes } from "node:crypto";
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";

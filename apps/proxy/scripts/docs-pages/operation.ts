@@ -11,7 +11,7 @@ import {
 } from "./document.ts";
 import { escapeHtml } from "./html.ts";
 
-/** What the sections share. */
+/** The document and the Markdown of the page, for all its sections. */
 export interface PageContext {
   readonly document: OpenApi;
   readonly markdown: (text: string) => string;

@@ -4,7 +4,7 @@
  */
 import type { OtlpSettings } from "../metrics/settings.ts";
 
-/** What is pushed. */
+/** A kind of data that is pushed. */
 export type OtlpSignal = "metrics" | "traces";
 
 /** Pushes a body. Never rejects. */

@@ -26,7 +26,7 @@ export interface AuditRetentionStore {
   drop(dropped: DroppedRecords): void;
 }
 
-/** What was dropped. `damaged` is a writer whose chain is not intact; nothing more is dropped then. */
+/** The number of dropped records. `damaged` is a writer whose chain is not intact; nothing more is dropped then. */
 export interface RetentionResult {
   readonly records: number;
   readonly chains: number;

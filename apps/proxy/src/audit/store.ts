@@ -51,7 +51,7 @@ export interface ChainStart {
 export interface AuditSnapshot {
   readonly directory: AuditDirectory | null;
   readonly heads: readonly AuditHead[];
-  /** What retention has dropped; absent where nothing ever is. */
+  /** The ends of the records that retention has dropped; absent where nothing ever is. */
   readonly dropped?: readonly DroppedRecords[];
   /** Every record, by writer, then by sequence. */
   readonly records: Iterable<AuditRecord>;

@@ -3,3 +3,17 @@ export type ShadowRule = "devices" | "agents" | "maxMode";
 
 /** Every {@link ShadowRule}. */
 export const shadowRules: readonly ShadowRule[] = ["devices", "agents", "maxMode"];
+
+/** The keys whose restrictions are not enforced. */
+export interface ShadowSettings {
+  readonly keyIds: ReadonlySet<string>;
+  readonly rules: ReadonlySet<ShadowRule>;
+}
+
+/** Returns the settings of a list of keys; all rules if none is named. */
+export function toShadowSettings(
+  keyIds: readonly string[],
+  rules: readonly ShadowRule[] = shadowRules,
+): ShadowSettings {
+  return { keyIds: new Set(keyIds), rules: new Set(rules) };
+}

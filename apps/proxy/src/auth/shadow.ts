@@ -15,14 +15,8 @@ import {
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type WrapStep } from "../lib/steps.ts";
-import type { ShadowRule } from "./shadow-rules.ts";
+import type { ShadowRule, ShadowSettings } from "./shadow-rules.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
-
-/** The keys whose restrictions are not enforced. */
-export interface ShadowSettings {
-  readonly keyIds: ReadonlySet<string>;
-  readonly rules: ReadonlySet<ShadowRule>;
-}
 
 /** The members of an exchange that are read here. A step that is not reached yet has not added its own. */
 interface ShadowedExchange {
@@ -82,7 +76,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings): WrapStep {
   };
 }
 
-/** What each step would decide for the restricted principal, with the functions of that step. */
+/** The decisions of each step for the restricted principal, with the functions of that step. */
 const decisions: Readonly<Record<string, (principal: Principal, exchange: ShadowedExchange) => PlainResponse | null>> =
   {
     "authorise the endpoint": (principal, { endpoint, params = {}, trace }) => {

@@ -1,5 +1,5 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
-import { shadowRules } from "../auth/shadow-rules.ts";
+import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { type ConfigFile, logFormats } from "./file.ts";
 import { parseConfigFile } from "./parse-file.ts";
@@ -88,16 +88,12 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
     admin: admin?.settings ?? null,
-    shadow: config.shadow === undefined ? null : resolveShadow(config.shadow),
+    shadow: config.shadow === undefined ? null : toShadowSettings(config.shadow.keyIds, config.shadow.rules),
     auditRetentionDays: config.audit?.retentionDays ?? null,
     metrics: metrics.settings,
     otlp: otlp.settings,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
-}
-
-function resolveShadow({ keyIds, rules = [...shadowRules] }: NonNullable<ConfigFile["shadow"]>): Settings["shadow"] {
-  return { keyIds: new Set(keyIds), rules: new Set(rules) };
 }
 
 /** Whether only this machine reaches an address. */

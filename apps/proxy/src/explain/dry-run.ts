@@ -14,7 +14,7 @@ import type { PipelineParts, Received } from "../pipeline.ts";
 import { beginTrace } from "../request-trace.ts";
 import type { ExplainedRule } from "./explanation.ts";
 
-/** What the steps have found out. A member is absent if they did not get that far. */
+/** The findings of the steps. A member is absent if they did not get that far. */
 export interface DryRunExchange extends Received {
   readonly endpoint?: KnownEndpoint;
   readonly params?: Readonly<Record<string, string>>;

@@ -15,7 +15,7 @@ import { parseJsonObject } from "../lib/json.ts";
 import { describeProblem, type DryRunExchange } from "./dry-run.ts";
 import type { Explanation, ExplainedRule } from "./explanation.ts";
 
-/** What the environment server would do. */
+/** The rules of the environment server, and its response if it is known. */
 export interface UpstreamExplanation {
   readonly rules: readonly ExplainedRule[];
   readonly verdict: Explanation["verdict"];

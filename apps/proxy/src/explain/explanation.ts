@@ -1,4 +1,4 @@
-/** What becomes of a request, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. Nothing of it is sent anywhere. */
+/** The fate of a request, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. Nothing of it is sent anywhere. */
 
 /**
  * The result of a rule. `passed` and `refused` are certain at this moment. `skipped`: a rule before it refused. `unknown`: only the request itself can

@@ -11,7 +11,7 @@ export const overviewBucketMs = 60_000;
 /** The number of buckets. */
 export const overviewBuckets = 60;
 
-/** What happened in one bucket. Durations are in milliseconds; `null` without requests. */
+/** The figures of one bucket. Durations are in milliseconds; `null` without requests. */
 export interface OverviewBucket {
   /** Start, in epoch milliseconds. */
   readonly startsAt: number;

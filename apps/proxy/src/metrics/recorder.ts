@@ -10,7 +10,7 @@ import type { ProxyEvent } from "../telemetry.ts";
 import { type MetricDefinition, metrics } from "./definitions.ts";
 import type { IdentityLabel } from "./settings.ts";
 import { createRequestSeries, statusLabel } from "./request-series.ts";
-import { type MetricTable, otherValue } from "./table.ts";
+import { type MetricTable, otherValue, type SeriesIndex } from "./table.ts";
 
 /** Reported when requests or connections were refused under overload. */
 interface OverloadedEvent {
@@ -46,9 +46,18 @@ export function createRecorder(
     table.add(table.series(definition, values), 1);
   const identities = countIdentities(table, labels);
 
+  const cacheSeries = new Map<string, SeriesIndex>();
+
+  /** Nearly every read has one of these outcomes, so their series are remembered. */
+  function countCacheRead(outcome: NonNullable<EventOf<"request">["cache"]>): void {
+    const known = cacheSeries.get(outcome) ?? table.series(metrics.cacheReads, [outcome]);
+    cacheSeries.set(outcome, known);
+    table.add(known, 1);
+  }
+
   function request(event: EventOf<"request">): void {
     table.observe(seriesOf(event), event.durationMs / 1_000);
-    if (event.cache !== undefined) count(metrics.cacheReads, event.cache);
+    if (event.cache !== undefined) countCacheRead(event.cache);
     if (event.status >= 400) count(metrics.refusals, errorCodeLabel(event.errorCode));
     if (event.limitsDegraded !== undefined) count(metrics.degradedLimits, event.limitsDegraded);
     for (const code of event.shadowRefusedBy ?? []) count(metrics.shadowRefusals, errorCodeLabel(code));

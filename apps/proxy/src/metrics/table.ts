@@ -10,7 +10,7 @@ export const otherValue = "_OTHER";
 /** The largest number of series, apart from one `_OTHER` series for each metric. */
 export const defaultMaxSeries = 2_000;
 
-/** What a series has counted. */
+/** A series and its numbers. */
 export interface SeriesReading {
   readonly labels: readonly string[];
   /** The value of a counter or a gauge; the number of observations of a histogram. */

@@ -1,7 +1,7 @@
 /** Spans of sampled requests, and their form in the JSON encoding of the OpenTelemetry protocol (`ExportTraceServiceRequest`). */
 import { type OtlpResource, otlpScope, toAttributes, toNanoseconds } from "../metrics/otlp.ts";
 
-/** What a span describes: a request that was received, a call to the upstream, or a step in between. */
+/** The subject of a span: a request that was received, a call to the upstream, or a step in between. */
 export type SpanKind = "server" | "client" | "internal";
 
 /** A span that has ended. Times are epoch milliseconds with decimals. */

@@ -32,12 +32,9 @@ import { stopOnSignal } from "./shutdown.ts";
 export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
   let settings = loadSettings(parsed);
-  const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  const output = openOutput();
   const metrics = composeMetrics(settings);
   const log = withMetrics(openLog(settings, output.write), metrics);
-  process.once("exit", output.flush);
-  // The gateway keeps running when nobody reads its log any more.
-  process.stdout.on("error", () => undefined);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log, metrics);
   metrics?.begin(resources.embeddedCounts, log);
@@ -109,6 +106,15 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       await resources.close();
     },
   });
+}
+
+/** Opens standard output for the log. */
+function openOutput(): ReturnType<typeof bufferLines> {
+  const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  process.once("exit", output.flush);
+  // The gateway keeps running when nobody reads its log any more.
+  process.stdout.on("error", () => undefined);
+  return output;
 }
 
 /** Opens the log that the settings describe. */

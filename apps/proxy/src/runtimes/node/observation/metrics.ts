@@ -27,7 +27,7 @@ export interface EmbeddedCounts {
   readonly pendingApprovals: number;
 }
 
-/** What the pipeline uses of the metrics. */
+/** The part of the metrics that the pipeline uses. */
 export interface PipelineMetrics {
   readonly extensions: readonly AdminExtension[];
   /** Measures the steps of the pipeline. */
