@@ -1,7 +1,7 @@
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import { type ConfigFile, logFormats } from "./file.ts";
+import { logFormats } from "./file.ts";
 import { parseConfigFile } from "./parse-file.ts";
 import { ConfigFileSchema } from "./process-schema.ts";
 import { resolveAdmin } from "./resolve-auth.ts";

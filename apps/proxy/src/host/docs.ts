@@ -4,7 +4,7 @@
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DocsPages, LoadDocs } from "../ports.ts";
-import type { HostRoute } from "./route.ts";
+import type { HostRoute } from "./gateway.ts";
 
 /** The paths of the pages, as routes of Hono. */
 const paths: readonly string[] = ["/docs", "/docs/", "/docs/problems", "/docs/problems/", "/docs/problems/:code"];

@@ -14,7 +14,7 @@ import {
 import { publicCorsHeaders } from "../http/cors.ts";
 import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
-import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { mapMaybe } from "../lib/steps.ts";
 import type { HostRoute } from "./gateway.ts";
 import { type ConsoleRouteOptions, createConsoleRoutes } from "./console-routes.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";
