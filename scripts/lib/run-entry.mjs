@@ -17,8 +17,9 @@ const npxPollMs = 500;
  * @param {string} entry path in the repository
  * @param {readonly string[]} entryArguments a leading `--`, which pnpm passes on, is dropped
  * @param {import("../setup/installation.mjs").InstallKind} needed
+ * @param {(node: string) => void} [prepare] called with the executable before the entry runs
  */
-export async function runEntry(entry, entryArguments, needed) {
+export async function runEntry(entry, entryArguments, needed, prepare) {
   let node = "";
   try {
     await ensureInstalled(needed, async () => (node = await ensureNode()));
@@ -26,6 +27,7 @@ export async function runEntry(entry, entryArguments, needed) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(1);
   }
+  prepare?.(node);
   const given = entryArguments[0] === "--" ? entryArguments.slice(1) : entryArguments;
   const flags = ["--disable-warning=ExperimentalWarning"];
   // What Node makes of each TypeScript module is kept for the next start, which then takes half of the time.

@@ -124,5 +124,7 @@ function installArguments(kind) {
     "--config.minimum-release-age=0",
     "--filter-prod",
     "@letta-environments/proxy...",
+    "--filter-prod",
+    "@letta-environments/console...",
   ];
 }

@@ -7,8 +7,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConsoleFile, ReadConsoleFile } from "../../ports.ts";
 
-/** Beside the bundle, or where the build writes it when the sources run unbuilt. */
-const folders: readonly string[] = ["console", "../../../dist/console"];
+/** Beside the bundle, or where `apps/console` builds it when the sources run unbuilt. */
+const folders: readonly string[] = ["console", "../../../../console/dist"];
 
 const mediaTypes: Readonly<Record<string, string>> = {
   html: "text/html; charset=utf-8",
