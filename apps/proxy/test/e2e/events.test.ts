@@ -52,7 +52,7 @@ test("a reader sees a real device come, what its turn says, and how the message 
       }),
     });
     await until(() => statesOf().includes("finished"));
-    expect(statesOf()).toEqual(["sent", "accepted", "running", "finished"]);
+    expect(statesOf()).toEqual(["received", "sent", "accepted", "running", "finished"]);
     const output = sink.events.filter(({ type }) => type === "output").map(({ data }) => JSON.stringify(data["delta"]));
     expect(output.some((text) => text.includes("assistant_message") && text.includes("pong"))).toBe(true);
     const environment = sink.events.filter(({ type }) => type === "environment");

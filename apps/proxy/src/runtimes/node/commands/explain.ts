@@ -16,7 +16,7 @@ import { describeIssues, problemResponse } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
 import { createMemoryIdempotencyStore } from "../../../adapters/memory/idempotency-store.ts";
-import { createExtensions } from "../../../extensions.ts";
+import { openExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
 import { formatExplanation } from "../../../commands/explain-text.ts";
 import { findJsonSyntaxError } from "../../../config/json-syntax.ts";
@@ -138,7 +138,7 @@ function composeParts(
     deviceSockets: isEmbedded
       ? { upgrade: () => Promise.resolve({ kind: "refused", response: problemResponse("shutting_down") }) }
       : null,
-    apiExtensions: createExtensions(),
+    apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }).extensions,
   };
   const { upstreamTimeoutMs, maxConcurrentPerTenant, tenants, approvals, rateLimits } = settings;
   let parts: PipelineParts | null = null;
