@@ -163,6 +163,33 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("csrf").count()).toBe(0);
   });
 
+  test("a gateway without events is polled, and says that the connection is lost while it does not respond", async () => {
+    const { page } = await signIn({}, /404|ERR_FAILED/);
+    await page.clock.install();
+    await page.route("**/v1/environments/events*", (route) =>
+      route.fulfill({
+        status: 404,
+        contentType: "application/problem+json",
+        json: { errorCode: "endpoint_not_found" },
+      }),
+    );
+    await page.reload();
+    const state = page.getByRole("banner").getByRole("status");
+    await expect.poll(() => state.textContent()).toBe("Every 5 s");
+    await page.getByRole("table").waitFor();
+
+    await page.route("**/v1/environments?*", (route) => route.abort());
+    const failed = page.waitForEvent("requestfailed", (request) => request.url().includes("/v1/environments?"));
+    await page.clock.fastForward(5_000);
+    await failed;
+    await expect.poll(() => state.textContent(), { timeout: 10_000 }).toBe("Connection lost");
+    await page.getByRole("table").waitFor();
+
+    await page.unroute("**/v1/environments?*");
+    await page.clock.fastForward(5_000);
+    await expect.poll(() => state.textContent(), { timeout: 10_000 }).toBe("Every 5 s");
+  });
+
   test("a link signs in once; a used one says what to do next, and is not left in the address", async () => {
     const { page } = await signIn({}, /401/);
     const link = await gateway.link();

@@ -60,7 +60,7 @@ export function onEvent(listener: Listener): () => void {
   return () => void listeners.delete(listener);
 }
 
-/** Called after events may be missing, and when the stream opens: what was read by requests must be read again. */
+/** Called when the stream opens and when events are missing: read again what requests have read. */
 const refreshers = new Set<() => void>();
 
 /** Calls a function whenever what was read by requests may be old. */
@@ -79,9 +79,10 @@ export async function follow(signalOfEnd: AbortSignal): Promise<void> {
     batch(() => applyEvents(events));
     for (const event of events) for (const listener of listeners) listener(event);
   };
-  const refresh = async (): Promise<void> => {
-    await readList(signalOfEnd);
+  const refresh = async (): Promise<boolean> => {
+    const wasRead = await readList(signalOfEnd);
     for (const run of refreshers) run();
+    return wasRead;
   };
   const onOpen = (): void => {
     connection.value = "live";
@@ -100,16 +101,16 @@ export async function follow(signalOfEnd: AbortSignal): Promise<void> {
   }
 }
 
-/** A gateway in front of a remote server has no events. */
-async function poll(refresh: () => Promise<void>, signalOfEnd: AbortSignal): Promise<void> {
+/** Reads the list every 5 s, for gateways without events. */
+async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): Promise<void> {
   while (!signalOfEnd.aborted) {
-    await refresh();
-    connection.value = loading.value.kind === "error" ? "lost" : "polling";
+    connection.value = (await refresh()) ? "polling" : "lost";
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }
 
-async function readList(signalOfEnd: AbortSignal): Promise<void> {
+/** Reads the list, and resolves with whether that worked. A failure shows the devices of the last list, if there is one. */
+async function readList(signalOfEnd: AbortSignal): Promise<boolean> {
   try {
     const read = new Map<string, Signal<Environment>>();
     for await (const environment of listAllEnvironments(transport, {}, { signal: signalOfEnd })) {
@@ -122,9 +123,11 @@ async function readList(signalOfEnd: AbortSignal): Promise<void> {
       revision.value += 1;
       loading.value = { kind: "ready" };
     });
+    return true;
   } catch (error) {
     if (!signalOfEnd.aborted && loading.value.kind === "loading")
       loading.value = { kind: "error", text: failureText(error) };
+    return false;
   }
 }
 
