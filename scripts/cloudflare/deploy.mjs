@@ -1,6 +1,6 @@
 /**
  * One deployment, in this order: settings, account, build, secrets, upload, first key. Whatever can be checked is checked before anything is
- * written or uploaded, and what was made is stored before it is used, so that the command can be repeated after any failure.
+ * written or uploaded. New secrets are stored before they are used, so that the command can be repeated after any failure.
  */
 import { DeployError, readName, readOptions } from "./options.mjs";
 import { planSecrets } from "./plan.mjs";

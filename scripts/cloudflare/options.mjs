@@ -1,4 +1,4 @@
-/** The settings of a deployment to Cloudflare Workers: from options, then from the environment, then from the deployment before. */
+/** The settings of a deployment to Cloudflare Workers: from options, then from the environment, then from the last deployment. */
 
 /** A failure that the person at the command line can do something about. One line. */
 export class DeployError extends Error {}

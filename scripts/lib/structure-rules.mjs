@@ -35,7 +35,7 @@ export const folderOrder = new Map([
       "host/",
       "adapters/",
       "commands/",
-      // Extensions of the API, which what follows must not know.
+      // Extensions of the API. The entries below must not import these.
       "extensions.ts",
       "upstream/extensions/",
       "idempotency/message-status.ts",
@@ -84,7 +84,7 @@ export const folderOrder = new Map([
       "runtimes/",
       "valkey/",
       "operations/",
-      // Extensions of the three endpoints, which what follows must not know.
+      // Extensions of the three endpoints. The entries below must not import these.
       "viewers/",
       "approvals/",
       "changes/",

@@ -30,7 +30,7 @@ const order = [
  * @param {object} options
  * @param {string} options.folder of the package in the repository
  * @param {(name: string) => boolean} options.isBundled
- * @param {import("./config.mjs").ReleaseConfig | null} options.release null where the repository has no address yet
+ * @param {import("./config.mjs").ReleaseConfig | null} options.release null while the repository has no address (no release.config.json)
  * @returns {Record<string, any>}
  */
 export function publishedManifest(packed, { folder, isBundled, release }) {

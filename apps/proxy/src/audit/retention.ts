@@ -1,7 +1,6 @@
 /**
- * Retention of the audit log: drops the old records of each chain, from its first one up to the last old one, and leaves a sealed checkpoint in
- * their place, from which the rest of the chain is verified. Chains of processes that ended are dropped whole. A log that is not intact is left alone,
- * because a new checkpoint would hide what happened to it.
+ * Deletes the oldest records of each chain. A sealed checkpoint replaces them, and verification starts there. Chains of processes that ended are
+ * deleted whole. A log that is not intact stays as it is, because a new checkpoint would hide what happened to it.
  */
 import type { GroupCommit } from "@letta-environments/platform";
 import { parseJson } from "../lib/json.ts";

@@ -1,6 +1,6 @@
 /**
- * Runs the steps of the pipeline without their effects: limits are probed and not taken from, nothing is recorded or cached, and the steps that hand a
- * request on are not run. The steps and their decisions are the same as for a request, so the two cannot differ.
+ * Runs the steps of the pipeline without their effects. It reads limits but takes nothing from them, and records and caches nothing. It skips the steps
+ * that pass a request to the cache or the upstream. The other steps are those of a real request, so their decisions cannot differ.
  */
 import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { Authentication } from "../auth/authentication.ts";
@@ -31,7 +31,7 @@ export interface DryRun {
   readonly exchange: DryRunExchange;
 }
 
-/** Steps whose effects go beyond the request, and that are not run. */
+/** Steps that change something outside the request. A dry run skips them. */
 const handingOn: ReadonlySet<string> = new Set([
   "prepare the upstream call",
   "read through the cache",

@@ -1,6 +1,7 @@
 /**
  * The metrics of the gateway as data. Names and labels are those of OpenTelemetry (`http.server.request.duration`, unit `s`); the names of
- * Prometheus follow from them. A label takes values from a fixed set or from the configuration, never from a request.
+ * Prometheus follow from them. A label takes values from a fixed set or from the configuration. Only the ids that `metrics.labels` adds come
+ * from requests and devices.
  */
 
 /** How a metric is counted. */
@@ -18,7 +19,7 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
 }
 
-/** Upper bounds of the buckets of every histogram, in seconds. A hit takes less than one millisecond, a turn of a device minutes. */
+/** Upper bounds of the buckets of every histogram, in seconds. A hit takes less than one millisecond. */
 export const bucketBounds: readonly number[] = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ];

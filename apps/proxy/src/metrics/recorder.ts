@@ -1,6 +1,6 @@
 /**
- * Counts events: the same ones that the log writes, so that the two agree. It reads ids only to decide whether they are labels, and never
- * makes a label of something that a caller has chosen.
+ * Counts the events that the log writes, so that the two agree. Ids become labels only if `metrics.labels` says so. Nothing else that a caller
+ * has chosen becomes a label.
  */
 import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";

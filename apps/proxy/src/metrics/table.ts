@@ -15,7 +15,7 @@ export interface SeriesReading {
   readonly labels: readonly string[];
   /** The value of a counter or a gauge; the number of observations of a histogram. */
   readonly value: number;
-  /** Of a histogram: the sum of the observations, and the number in each bucket, the last of them without a bound. */
+  /** Of a histogram: the sum of the observations, and the number in each bucket; the last bucket has no upper bound. */
   readonly histogram?: { readonly sum: number; readonly buckets: readonly number[] };
 }
 

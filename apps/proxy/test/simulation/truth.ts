@@ -39,7 +39,7 @@ export interface AttemptResponse {
 
 /** How long the gateway must remember an id. */
 export interface Remembered {
-  /** When the message left the gateway, or reached the device, in the time by which the gateway forgets ids, in milliseconds. */
+  /** When the message left the gateway or reached the device. In milliseconds of the clock that the gateway uses to forget ids. */
   retentionMs: number;
   /** A gateway may have forgotten the id, because the wall clock had moved by a day when it started. */
   isForgotten: boolean;

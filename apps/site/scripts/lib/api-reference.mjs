@@ -106,8 +106,7 @@ function headingIds(text) {
 }
 
 /**
- * TypeDoc numbers some headings that are the only ones of their name on the page: a link with such a number leads to the next lower one
- * that exists.
+ * TypeDoc numbers some unique headings. Links to a missing number go to the next lower one.
  *
  * @param {string} text @param {string} page @param {ReadonlyMap<string, ReadonlySet<string>>} ids by page
  */

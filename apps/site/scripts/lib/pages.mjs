@@ -78,7 +78,7 @@ export function titleOf(text, fallback) {
 }
 
 /**
- * A page that lists the pages of a folder that has none of its own.
+ * Makes an index page for a folder without one.
  *
  * @param {string} title
  * @param {readonly { readonly page: string, readonly title: string }[]} entries

@@ -1,6 +1,6 @@
 /**
  * Denies requests for permission in the name of a policy: at once, or when their deadline passes while their device is connected. A request
- * whose deadline passed before is denied when its device asks again.
+ * whose deadline passed before is denied when its device asks again, including after a restart of the gateway.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";

@@ -1,4 +1,4 @@
-/** Applies the policies of keys and tenants to a request for permission: whether it is denied without anybody, and when. */
+/** Applies the policies of keys and tenants to a request for permission: whether it is denied automatically, and when. Only denies; never allows. */
 import { type ApprovalPolicy, matchesNamePattern } from "@letta-environments/schema";
 import type { ApprovalExpiry, ApprovalPolicyName, StoredApproval } from "../approval-log.ts";
 

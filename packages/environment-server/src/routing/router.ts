@@ -29,8 +29,8 @@ export type DeviceOperation = "sendMessage" | "retrieveMessage" | ControlOperati
 export type DeviceRequest = Extract<DecodedRequest, { readonly operation: DeviceOperation }>;
 
 /**
- * Facts about a call that are not part of its input. A router that passes a call to another process runs `beforeSend` itself, and makes the
- * end of `signal` a message; everything else is plain data.
+ * Facts about a call that are not part of its input. Only two members are not plain data. A router over several processes runs `beforeSend`
+ * itself, and sends a message when `signal` is aborted.
  */
 export interface DeviceCallContext {
   /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */

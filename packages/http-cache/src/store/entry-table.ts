@@ -90,7 +90,7 @@ export class EntryTable {
 
 const firstSlots = 1_024;
 
-/** Free slots that wait, so that a slot is not used again at once. See `IntMap` for what that would cost a `Set` of slots. */
+/** A free slot is reused only when this many are free. See `IntMap` for why quick reuse is slow in a `Set`. */
 const spareSlots = 512;
 const nothing = new ArrayBuffer(0);
 

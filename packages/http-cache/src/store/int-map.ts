@@ -1,7 +1,7 @@
 /**
  * A map from 32-bit integers to non-negative ones, in typed arrays. V8 keeps a deleted key of a `Map` in its bucket until it rebuilds the whole map: among
- * 100,000 keys, one that is deleted and added again and again made every look-up of it walk through thousands of deleted ones. This map has no such
- * rest: it probes linearly, and a deletion moves the keys behind it up.
+ * 100,000 keys, one that is deleted and added again and again made every look-up of it walk through thousands of deleted ones. This map keeps
+ * no deleted keys: it probes linearly, and a deletion moves the keys behind it up.
  */
 export class IntMap {
   #keys = new Int32Array(firstCapacity);

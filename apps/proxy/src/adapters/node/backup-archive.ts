@@ -1,6 +1,6 @@
 /**
- * Backups as files: an archive that is complete under its name or does not exist, and that is read back only after every byte of it was
- * compared with its manifest. Large databases are copied in pieces.
+ * Backups as files. An archive gets its name when it is complete. Extraction compares every byte with the manifest. Large databases are copied
+ * in pieces.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { type FileHandle, link, lstat, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
@@ -176,7 +176,7 @@ async function* pieces(file: FileHandle, bytes: number): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Reads a header; one that is cut off is returned with zeros, and then has no valid checksum. */
+/** Reads a header. The rest of a cut-off one is filled with bytes of 1, because zeros would look like the end of the archive. */
 async function readBlock(archive: FileHandle): Promise<Uint8Array> {
   const block = new Uint8Array(blockBytes).fill(1);
   await archive.read(block, 0, blockBytes, null);

@@ -77,15 +77,15 @@ export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<
 /** Admits connections and requests of one process. */
 export interface Admission {
   /**
-   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon. Only a few connections are refused so at
-   * the same time, and any other is closed at once, because each is an open file.
+   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon. At most 16 connections wait for this
+   * response. Any further one is closed at once: each is an open file.
    */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */
   admit(incoming: AdmittedRequest, outgoing: AdmittedExchange): PlainResponse | null;
   /**
-   * Counts an admitted request no longer, because its response is a stream, which is limited as a connection. Returns whether there is
-   * room for it: the last fifth of the connections is for other requests.
+   * Stops counting a request whose response is a stream. The limit on connections covers streams. Returns whether there is room for it: the
+   * last fifth of the connections is for other requests.
    */
   admitStream(incoming: AdmittedRequest, outgoing: AdmittedExchange): boolean;
   /** Whether another connection may become a device's socket. The last fifth is for callers. */
