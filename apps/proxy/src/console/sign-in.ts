@@ -1,6 +1,6 @@
 /** Sign-in at the console: exchanges a gateway key, or the secret of a one-time link, for a session in a cookie. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type Authentication, invalidKey } from "../auth/authentication.ts";
+import type { Authentication } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { parseKeyId } from "../keys/key-format.ts";
@@ -64,8 +64,8 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
   function byKey(key: string): Promise<OpenedSession | null> {
     return open(parseKeyId(key) ?? "", (record, session, nowMs) => {
       const verified = verifyKey(key, record, pepper, digests);
-      // A session must not prolong itself.
-      if (verified.kind !== "valid" || verified.isSession) return null;
+      // A session must not prolong itself. A replaced secret may be known to others, and its session would administer like the key.
+      if (verified.kind !== "valid" || verified.isReplaced) return null;
       return addSession(record, session, nowMs, verified.expiresAt);
     });
   }
@@ -95,7 +95,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
     if (given.kind === "key") opened.session = await byKey(given.value);
     const { session } = opened;
-    if (session === null) return invalidKey();
+    if (session === null) return keyRefused;
     trace.principal = principalOf(session);
     const response = showSession(session.record, session.credentialId, config, 201);
     const cookie = sessionCookie(session.secret, host, sessionMs / 1_000);
@@ -135,6 +135,9 @@ const linkRefused: Authentication = {
       "'letta-proxy console link' prints a new one.",
   }),
 };
+const keyRefused = problemResponse("invalid_key", {
+  detail: "This key cannot sign in: a rotation has replaced its secret, it is a session itself, or it has just ended.",
+});
 const notJson = problemResponse("unsupported_media_type");
 const noCredential = problemResponse("invalid_request", {
   issues: [{ member: "body", rule: "must have a key or a link" }],
