@@ -96,6 +96,24 @@ test("a reverse proxy that changes Host is accepted under the public URL alone",
   ).toBe(403);
 });
 
+test("behind a reverse proxy that rewrites Host to loopback, an https page still gets a cookie that only its host can set", async () => {
+  const { signIn, issueKey, list, call } = setUp({ publicUrl: "https://gateway.example" });
+  const [victim, other] = [await issueKey({ name: "victim" }), await issueKey({ name: "other" })];
+  const https = { ...own, origin: "https://gateway.example" };
+  const { response, cookie } = await signIn({ key: victim.key }, https);
+  expect(response.headers["set-cookie"]).toMatch(/^__Host-letta-console=.*; Path=\/; .*; Secure$/);
+  // Browsers leave `Origin` out of reads. A cookie with the name for loopback, which a neighbour can plant, counts for nothing beside it.
+  const planted = await signIn({ key: other.key });
+  const { origin: _origin, ...read } = https;
+  const cookies = { ...read, cookie: `${planted.cookie}; ${cookie}` };
+  expect(bodyOf(await call("GET", "/console/session", cookies))).toMatchObject({ keyId: victim.record.id });
+  expect(await list(planted.cookie, https)).toBe(401);
+  expect(await list(planted.cookie, own)).toBe(200);
+  const ended = await call("DELETE", "/console/session", { ...https, cookie });
+  expect(ended.headers["set-cookie"]).toMatch(/^__Host-letta-console=; Path=\/; Max-Age=0; .*; Secure$/);
+  expect(await list(cookie, read)).toBe(401);
+});
+
 test("a cookie counts for nothing in a request of another page, whatever it says about itself", async () => {
   const { signIn, issueKey, call } = setUp();
   const { key } = await issueKey({ scopes: ["list", "admin"] });

@@ -8,24 +8,34 @@ import type { RequestHost } from "./same-origin.ts";
 
 const secureName = "__Host-letta-console";
 
-function nameOf({ isLoopback, port }: RequestHost): string {
-  return isLoopback ? `letta-console-${port || "80"}` : secureName;
+/**
+ * Returns the name of the cookie for a request of the console's own page. The page's origin decides, since a reverse proxy may replace
+ * `Host` by the loopback address of the gateway. Where browsers leave `Origin` out, the cookie that cannot be planted comes first.
+ */
+export function sessionCookieName(request: Pick<GatewayRequest, "header">, { isLoopback, port }: RequestHost): string {
+  const origin = request.header("origin");
+  const isSecure =
+    origin === null ? !isLoopback || valuesOf(request, secureName).length > 0 : origin.startsWith("https:");
+  return isSecure ? secureName : `letta-console-${port || "80"}`;
 }
 
 /** Returns the secret of the session that a request has; `null` if it has none, or several that contradict each other. */
-export function readSessionCookie(request: Pick<GatewayRequest, "header">, host: RequestHost): string | null {
-  const name = nameOf(host);
-  const values = (request.header("cookie") ?? "")
-    .split(/[;,]/)
-    .map((pair) => pair.trim())
-    .filter((pair) => pair.startsWith(`${name}=`))
-    .map((pair) => pair.slice(name.length + 1));
+export function readSessionCookie(request: Pick<GatewayRequest, "header">, name: string): string | null {
+  const values = valuesOf(request, name);
   const [value] = values;
   return value !== undefined && values.length === 1 && /^[A-Za-z0-9_]{1,128}$/.test(value) ? value : null;
 }
 
+function valuesOf(request: Pick<GatewayRequest, "header">, name: string): readonly string[] {
+  return (request.header("cookie") ?? "")
+    .split(/[;,]/)
+    .map((pair) => pair.trim())
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1));
+}
+
 /** `Set-Cookie` with the secret of a new session. @param maxAgeSeconds 0 removes the cookie */
-export function sessionCookie(secret: string, host: RequestHost, maxAgeSeconds: number): string {
-  const secure = host.isLoopback ? "" : "; Secure";
-  return `${nameOf(host)}=${secret}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`;
+export function sessionCookie(secret: string, name: string, maxAgeSeconds: number): string {
+  const secure = name === secureName ? "; Secure" : "";
+  return `${name}=${secret}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`;
 }

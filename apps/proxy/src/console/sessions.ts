@@ -9,8 +9,8 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { endSession } from "../keys/sign-in.ts";
 import { recordRefusal } from "../limits/response.ts";
-import { readSessionCookie, sessionCookie } from "./cookie.ts";
-import { isSameOrigin, requestHost, type RequestHost } from "./same-origin.ts";
+import { readSessionCookie, sessionCookie, sessionCookieName } from "./cookie.ts";
+import { isSameOrigin, requestHost } from "./same-origin.ts";
 import {
   type ConsoleConfig,
   type ConsoleSessionPorts,
@@ -39,7 +39,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   function credentialOf(request: GatewayRequest): string | null {
     const host = requestHost(request);
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return null;
-    return readSessionCookie(request, host);
+    return readSessionCookie(request, sessionCookieName(request, host));
   }
 
   function accept(request: GatewayRequest): GatewayRequest {
@@ -48,7 +48,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     return secret === null ? request : withSecret(request, secret);
   }
 
-  async function signOut(request: GatewayRequest, host: RequestHost, principal: GatewayPrincipal): Promise<void> {
+  async function signOut(principal: GatewayPrincipal): Promise<void> {
     const { keyId, tenant, credentialId } = principal;
     const store = ports.keyStoreFor({ kind: "key", keyId, tenant });
     await store.update(keyId, (record) => endSession(record, credentialId ?? "", ports.clock.now()));
@@ -57,34 +57,37 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
     const host = requestHost(request);
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
+    const cookieName = sessionCookieName(request, host);
     if (request.method === "POST") {
       trace.operation = "signIn";
-      return signIn({ request, trace }, host, features);
+      return signIn({ request, trace }, cookieName, features);
     }
     const operation = { GET: "retrieveSession", DELETE: "signOut" }[request.method];
     if (operation === undefined) return wrongMethod;
     trace.operation = operation;
-    const secret = readSessionCookie(request, host);
+    const secret = readSessionCookie(request, cookieName);
     // Not an error: a page asks before anybody has signed in.
-    if (secret === null) return signedOut(host);
+    if (secret === null) return signedOut(cookieName);
     const authentication = await features.authenticateKey(withSecret(request, secret));
     if (authentication.kind === "refused") {
       // The session has ended. A key that cannot be looked up now may still be valid.
-      return authentication.response.status === 401 ? signedOut(host) : recordRefusal(trace, authentication).response;
+      return authentication.response.status === 401
+        ? signedOut(cookieName)
+        : recordRefusal(trace, authentication).response;
     }
     const { principal } = authentication;
     trace.principal = principal;
     if (operation === "retrieveSession")
       return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);
-    await signOut(request, host, principal);
-    return signedOut(host);
+    await signOut(principal);
+    return signedOut(cookieName);
   }
 
   return { accept, handle: (received, features) => handle(received, features).catch(auditFailure) };
 }
 
-function signedOut(host: RequestHost): PlainResponse {
-  return { status: 204, headers: { "set-cookie": sessionCookie("", host, 0) }, body: null };
+function signedOut(cookieName: string): PlainResponse {
+  return { status: 204, headers: { "set-cookie": sessionCookie("", cookieName, 0) }, body: null };
 }
 
 function auditFailure(cause: unknown): PlainResponse {

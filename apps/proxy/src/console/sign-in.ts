@@ -11,7 +11,6 @@ import { parseJsonObject } from "../lib/json.ts";
 import { createAuthenticateRequest, type FailureLimits } from "../limits/authentication.ts";
 import { recordRefusal } from "../limits/response.ts";
 import { sessionCookie } from "./cookie.ts";
-import type { RequestHost } from "./same-origin.ts";
 import {
   type ConsoleConfig,
   type ConsoleSessionPorts,
@@ -23,8 +22,12 @@ import {
   withSecret,
 } from "./session-request.ts";
 
-/** Responds to a sign-in. Rejects when a store or the audit log fails. */
-export type SignIn = (received: SessionRequest, host: RequestHost, features: SessionFeatures) => Promise<PlainResponse>;
+/** Responds to a sign-in with a cookie of this name. Rejects when a store or the audit log fails. */
+export type SignIn = (
+  received: SessionRequest,
+  cookieName: string,
+  features: SessionFeatures,
+) => Promise<PlainResponse>;
 
 /** Creates a {@link SignIn}. */
 export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig): SignIn {
@@ -85,7 +88,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     );
   }
 
-  return async ({ request, trace }, host, { authenticateKey, limits }) => {
+  return async ({ request, trace }, cookieName, { authenticateKey, limits }) => {
     const given = await readCredential(request);
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
@@ -98,7 +101,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     if (session === null) return keyRefused;
     trace.principal = principalOf(session);
     const response = showSession(session.record, session.credentialId, config, 201);
-    const cookie = sessionCookie(session.secret, host, sessionMs / 1_000);
+    const cookie = sessionCookie(session.secret, cookieName, sessionMs / 1_000);
     return { ...response, headers: { ...response.headers, "set-cookie": cookie } };
   };
 }
