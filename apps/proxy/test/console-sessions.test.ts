@@ -8,6 +8,10 @@ import type { KeyRecord } from "../src/keys/key-record.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, issueTestKey, testDigests, testMint, testPepper } from "./support/test-proxy.ts";
 import { createVirtualClock } from "@letta-environments/testkit";
+import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
+import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
+import type { RateLimitSettings } from "../src/limits/settings.ts";
+import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import { createSqliteKeyStore } from "../src/adapters/sqlite/key-store.ts";
 import { openSqlite } from "@letta-environments/platform/node";
 
@@ -23,12 +27,17 @@ const config: ConsoleConfig = {
 const own = { host: "127.0.0.1:8787", origin: "http://127.0.0.1:8787", "sec-fetch-site": "same-origin" };
 const json = { "content-type": "application/json" };
 
-function setUp(overrides: Partial<ConsoleConfig> = {}) {
+function setUp(overrides: Partial<ConsoleConfig> = {}, rateLimits: RateLimitSettings | null = null) {
   const clock = createVirtualClock();
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
   const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, randomBytes, keyStoreFor: () => keyStore };
   const consoleSessions = createConsoleSessions(ports, { ...config, ...overrides });
-  const world = createTestProxy(undefined, { ports: { clock, keyStore, consoleSessions } });
+  const store = createMemoryRateLimitStore(clock);
+  const rateLimiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
+  const world = createTestProxy(undefined, {
+    ports: { clock, keyStore, consoleSessions, rateLimiter },
+    ...(rateLimits !== null && { config: { rateLimits } }),
+  });
 
   async function call(method: string, path: string, headers: Readonly<Record<string, string>>, body?: unknown) {
     const request = fakeRequest({ method, path, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
@@ -230,6 +239,31 @@ test("a sign-in never takes over a session that the browser already has", async 
   expect(bodyOf(response)).toMatchObject({ keyId: victim.record.id });
   // Two cookies of one name: nobody can say which one the page has set.
   expect(await list(`${planted.cookie}; ${cookie}`)).toBe(401);
+});
+
+test("signing in, reading the session and signing out count for the limits of the key, and over them change nothing", async () => {
+  const policies = { few: { per: ["key" as const], limit: 3, routes: ["administerKeys" as const] } };
+  const { signIn, issueKey, call, keyStore, clock } = setUp({}, resolveRateLimits({ policies }, false).settings);
+  const { key } = await issueKey();
+  const { response, cookie } = await signIn({ key });
+  expect([response.status, response.headers["ratelimit"]]).toEqual([201, expect.stringContaining('"few";r=2')]);
+  const session = (method: string) => call(method, "/console/session", { ...own, cookie });
+  expect([(await session("GET")).status, (await session("GET")).status]).toEqual([200, 200]);
+  const generation = keyStore.generation();
+  for (const refused of [(await signIn({ key })).response, await session("GET"), await session("DELETE")]) {
+    expect([refused.status, refused.headers["set-cookie"]]).toEqual([429, undefined]);
+  }
+  expect(keyStore.generation()).toBe(generation);
+  expect((await signIn({ key: (await issueKey()).key })).response.status).toBe(201);
+  await clock.advance(60_000);
+  expect((await session("DELETE")).status).toBe(204);
+});
+
+test("guessed links count for the limit on failed authentication of their address", async () => {
+  const policies = { guesses: { per: ["address" as const], limit: 2, routes: ["failedAuthentication" as const] } };
+  const { signIn } = setUp({}, resolveRateLimits({ policies }, false).settings);
+  const guess = async () => (await signIn({ link: "guess" })).response.status;
+  expect([await guess(), await guess(), await guess()]).toEqual([401, 401, 429]);
 });
 
 test("a link signs in once, even when it is used twice at the same time", async () => {

@@ -92,6 +92,6 @@ export function sessionEnded(): void {
 async function reasonOf(response: Response): Promise<string> {
   const problem = (await response.json().catch(() => ({}))) as { readonly detail?: unknown };
   if (response.status === 401) return typeof problem.detail === "string" ? problem.detail : "The key is not valid.";
-  if (response.status === 429) return "Too many failed attempts. Wait a minute and try again.";
+  if (response.status === 429) return "Too many attempts. Wait a minute and try again.";
   return typeof problem.detail === "string" ? problem.detail : `The gateway responded with ${response.status}.`;
 }

@@ -2,8 +2,10 @@
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { AuthenticateRequest, FailureLimits } from "../limits/authentication.ts";
+import type { AuthenticateRequest } from "../limits/authentication.ts";
+import { limitRequest, type RequestLimits } from "../limits/request-limits.ts";
 import type { RateLimitTrace } from "../limits/response.ts";
+import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
 
@@ -19,11 +21,24 @@ export interface SessionRequest {
   readonly trace: SessionTrace;
 }
 
-/** The authentication of the gateway, and how it counts failures. */
+/** The authentication of the gateway, and its limits. */
 export interface SessionFeatures {
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
-  readonly limits: FailureLimits | null;
+  readonly limits: RequestLimits | null;
+}
+
+/**
+ * Takes a request from the limits of the administration, since a sign-in changes the record of a key. Returns the refusal, or `null` if
+ * the request may pass.
+ */
+export function limitSession(
+  { request, trace }: SessionRequest,
+  principal: GatewayPrincipal,
+  { limits }: SessionFeatures,
+): MaybePromise<PlainResponse | null> {
+  trace.principal = principal;
+  return limitRequest(limits, request, trace, principal, "administerKeys", null);
 }
 
 /** The ports of {@link createConsoleSessions}. */

@@ -16,6 +16,7 @@ import {
   type ConsoleSessionPorts,
   type SessionFeatures,
   type SessionRequest,
+  limitSession,
   showSession,
   withSecret,
 } from "./session-request.ts";
@@ -76,7 +77,8 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
         : recordRefusal(trace, authentication).response;
     }
     const { principal } = authentication;
-    trace.principal = principal;
+    const overLimit = await limitSession({ request, trace }, principal, features);
+    if (overLimit !== null) return overLimit;
     if (operation === "retrieveSession")
       return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);
     await signOut(principal);

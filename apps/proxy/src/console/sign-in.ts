@@ -18,6 +18,7 @@ import {
   principalOf,
   type SessionFeatures,
   type SessionRequest,
+  limitSession,
   showSession,
   withSecret,
 } from "./session-request.ts";
@@ -88,22 +89,31 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     );
   }
 
-  return async ({ request, trace }, cookieName, { authenticateKey, limits }) => {
+  return async ({ request, trace }, cookieName, features) => {
     const given = await readCredential(request);
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
     // Both ways count failures by the client's address, as every other authentication does.
-    const authenticate = given.kind === "key" ? authenticateKey : linkAuthenticator(given.value, limits, opened);
+    const authenticate =
+      given.kind === "key" ? features.authenticateKey : linkAuthenticator(given.value, features.limits, opened);
     const authentication = await authenticate(withSecret(request, given.value));
     if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
-    if (given.kind === "key") opened.session = await byKey(given.value);
-    const { session } = opened;
-    if (session === null) return keyRefused;
-    trace.principal = principalOf(session);
-    const response = showSession(session.record, session.credentialId, config, 201);
-    const cookie = sessionCookie(session.secret, cookieName, sessionMs / 1_000);
-    return { ...response, headers: { ...response.headers, "set-cookie": cookie } };
+    if (given.kind === "key") {
+      // A link needs no more: it signs in once.
+      const overLimit = await limitSession({ request, trace }, authentication.principal, features);
+      if (overLimit !== null) return overLimit;
+      opened.session = await byKey(given.value);
+    }
+    if (opened.session === null) return keyRefused;
+    trace.principal = principalOf(opened.session);
+    return signedIn(opened.session, cookieName, config);
   };
+}
+
+function signedIn(session: OpenedSession, cookieName: string, config: ConsoleConfig): PlainResponse {
+  const response = showSession(session.record, session.credentialId, config, 201);
+  const cookie = sessionCookie(session.secret, cookieName, sessionMs / 1_000);
+  return { ...response, headers: { ...response.headers, "set-cookie": cookie } };
 }
 
 /** Thrown inside the store's atomic step, so that nothing is changed. */

@@ -3,7 +3,7 @@ import type { Operation } from "@letta-environments/schema";
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
-/** The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the administration, and failed authentication. */
+/** The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the administration and of sessions of the console, and failed authentication. */
 export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
