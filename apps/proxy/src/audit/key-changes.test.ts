@@ -4,6 +4,7 @@ import { createTestAudit } from "../../test/support/test-audit.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { disableKey, enableKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { type KeyActor } from "../keys/key-record.ts";
+import { addSession, maxSessions, sessionMs } from "../keys/sign-in.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
@@ -13,6 +14,11 @@ import type { AuditLog } from "./log.ts";
 import { AuditUnavailableError } from "./store.ts";
 
 const actor: KeyActor = { kind: "command-line", user: "somebody" };
+/** Signs in at a time. Sessions that have ended by then are dropped. */
+const signIn = (digest: string, at: number) => (record: KeyRecord) =>
+  addSession(record, { digest, pepperId: "p", createdAt: at, expiresAt: null }, at);
+const full = (record: KeyRecord): KeyRecord =>
+  Array.from({ length: maxSessions }, (_, index) => `s${index}`).reduce((next, id) => signIn(id, 8)(next), record);
 const secret = { digest: "d2", pepperId: "p", createdAt: 5, expiresAt: null };
 
 async function setUp(): Promise<{ store: KeyStore; plain: KeyStore; entries: () => Promise<AuditEntry[]> }> {
@@ -99,6 +105,11 @@ test.each<[string, (record: KeyRecord) => KeyRecord, (record: KeyRecord) => KeyR
   ["disabled", (record) => record, (record) => disableKey(record, 9)],
   ["enabled", (record) => disableKey(record, 8), enableKey],
   ["rotated", (record) => record, (record) => rotateKey(record, secret, 9, 0)],
+  ["signed_in", (record) => record, signIn("s1", 9)],
+  ["signed_in", signIn("s1", 8), signIn("s2", 8 + sessionMs)],
+  ["signed_in", (record) => signIn("s2", 8)(signIn("s1", 8)(record)), signIn("s3", 8 + sessionMs)],
+  ["signed_in", full, signIn("further", 9)],
+  ["signed_out", signIn("s1", 8), (record) => ({ ...record, secrets: record.secrets.slice(0, 1) })],
   ["updated", (record) => record, (record) => ({ ...record, description: "new" })],
   ["updated", (record) => record, (record) => record],
 ])("a change is recorded as %s", (act, before, change) => {

@@ -87,13 +87,15 @@ function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean
   if (before === null) return "created";
   if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
   if (hasNewSecret && after.secrets[0]?.use !== "session") return "rotated";
-  const sessions = sessionsOf(after) - sessionsOf(before);
-  if (sessions !== 0) return sessions > 0 ? "signed_in" : "signed_out";
+  // A sign-in also drops sessions that have ended, and the oldest of too many.
+  const [old, present] = [sessionsOf(before), sessionsOf(after)];
+  if ([...present].some((digest) => !old.has(digest))) return "signed_in";
+  if (present.size < old.size) return "signed_out";
   if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
   if (before.disabledAt !== null && after.disabledAt === null) return "enabled";
   return "updated";
 }
 
-function sessionsOf({ secrets }: KeyRecord): number {
-  return secrets.filter(({ use }) => use === "session").length;
+function sessionsOf({ secrets }: KeyRecord): ReadonlySet<string> {
+  return new Set(secrets.filter(({ use }) => use === "session").map(({ digest }) => digest));
 }
