@@ -26,6 +26,7 @@ test("nothing of an input is hidden, whatever its types", () => {
   expect(describeInput({ command: 7, edits: "no list", content: null, file_path: ["x"] })).toEqual([
     { kind: "member", name: "command", text: "7" },
     { kind: "member", name: "edits", text: "no list" },
+    { kind: "member", name: "content", text: "null" },
     { kind: "member", name: "file_path", text: '[\n  "x"\n]' },
   ]);
   const both = describeInput({ file_path: "/a", old_string: "x", new_string: "y", content: "z", replace_all: true });
@@ -33,6 +34,23 @@ test("nothing of an input is hidden, whatever its types", () => {
   expect(both).toContainEqual({ kind: "member", name: "replace_all", text: "true" });
   const more = describeInput({ path: "/a", edits: [{ old_string: "x", new_string: "y", replace_all: true }] });
   expect(more[1]).toMatchObject({ kind: "member", name: "edits", text: expect.stringContaining("replace_all") });
+});
+
+test("a character that hides, or turns the direction of a text, is visible wherever the input has it", () => {
+  const turned = "echo \u202e\u2066x\u2069 \u200b\u{e0001}\u001b[2K\rrm";
+  const shown = "echo \\u202e\\u2066x\\u2069 \\u200b\\udb40\\udc01\\u001b[2K\\u000drm";
+  const edit = { old_string: turned, new_string: turned };
+  expect(describeInput({ file_path: turned, command: turned, ...edit, [turned]: turned, list: [turned] })).toEqual([
+    { kind: "path", text: shown },
+    { kind: "command", text: shown },
+    { kind: "edit", before: shown, after: shown },
+    { kind: "member", name: shown, text: shown },
+    { kind: "member", name: "list", text: `[\n  "${shown.replace("\\u000d", "\\r")}"\n]` },
+  ]);
+  expect(describeInput({ file_path: "/a", content: turned })[1]).toEqual({ kind: "edit", before: "", after: shown });
+  for (const text of ["a\tb\nc", "Größe", "日本語", "नमस्ते", "👩‍💻"]) {
+    expect(describeInput({ command: text })).toEqual([{ kind: "command", text }]);
+  }
 });
 
 test("a difference shows changed lines with some lines around them", () => {

@@ -3,7 +3,7 @@
  * The input comes from a model, so every member may be missing or have another type.
  */
 
-/** A part of the description. */
+/** A part of the description. Its texts are {@link printable}. */
 export type InputPart =
   | { readonly kind: "command"; readonly text: string }
   | { readonly kind: "path"; readonly text: string }
@@ -32,10 +32,16 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   parts.push(...edits);
   for (const name of members) used.add(name);
   for (const [name, value] of Object.entries(input)) {
-    if (used.has(name) || value === null || value === undefined) continue;
+    if (used.has(name) || value === undefined) continue;
     parts.push({ kind: "member", name, text: typeof value === "string" ? value : JSON.stringify(value, null, 2) });
   }
-  return parts;
+  return parts.map(visible);
+}
+
+function visible(part: InputPart): InputPart {
+  if (part.kind === "edit") return { ...part, before: printable(part.before), after: printable(part.after) };
+  const text = printable(part.text);
+  return part.kind === "member" ? { ...part, name: printable(part.name), text } : { ...part, text };
 }
 
 /** Changes of a text, and the members that they show completely. Every other member is shown as it is, so that nothing is hidden. */
@@ -76,4 +82,24 @@ function editOf(
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+// A joiner inside an emoji is part of a picture; anywhere else it hides.
+const hidden =
+  /(?!(?<=\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?)\u200d(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Returns a text with everything that hides or turns its direction written as in a JSON string. Lines and tabs
+ * stay. It could otherwise make a command look like another one. The command line does the same on a terminal.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(hidden, (character, offset: number) => {
+    // Elsewhere a carriage return is no end of a line.
+    const isLineEnd = character === "\n" || (character === "\r" && text[offset + 1] === "\n");
+    if (isLineEnd || character === "\t") return character;
+    return Array.from({ length: character.length }, (_, index) => {
+      const unit = character.charCodeAt(index).toString(16).padStart(4, "0");
+      return `\\u${unit}`;
+    }).join("");
+  });
 }

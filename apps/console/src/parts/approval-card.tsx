@@ -3,6 +3,7 @@ import type { Approval } from "@letta-environments/client";
 import type { JSX } from "preact";
 import { useId, useRef, useState } from "preact/hooks";
 import { nameOf } from "../model/device-filter.ts";
+import { printable } from "../model/tool-input.ts";
 import { agoText, durationText } from "../model/time.ts";
 import { keyOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
@@ -35,11 +36,11 @@ export function ApprovalCard({
       ref={card}
       class="card approval"
       tabIndex={0}
-      aria-label={`${approval.tool} asks for permission`}
+      aria-label={`${printable(approval.tool)} asks for permission`}
       onKeyDown={onKeyDown}
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
-      {approval.reason !== null && <p>{approval.reason}</p>}
+      {approval.reason !== null && <p>{printable(approval.reason)}</p>}
       <ToolInput input={approval.input} />
       {approval.inputTruncated && <p class="hint">Long texts were cut. The device runs the whole input.</p>}
       {isDenying ? (
@@ -67,7 +68,7 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
   const device = findDevice(approval.deviceId);
   return (
     <header>
-      <h3>{approval.tool}</h3>
+      <h3>{printable(approval.tool)}</h3>
       {showsDevice && (
         <a href={href("device", { id: approval.deviceId })}>{device === null ? approval.deviceId : nameOf(device)}</a>
       )}

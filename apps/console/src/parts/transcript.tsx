@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Entry, ToolCall } from "../model/conversation.ts";
+import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
 import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
 import { Badge } from "./badge.tsx";
@@ -98,7 +99,7 @@ function Tool({ call }: { call: ToolCall }): JSX.Element {
   return (
     <details class="line tool" open={call.state === "failed"}>
       <summary>
-        <strong>{call.tool || "Tool"}</strong> <span class="mono">{summaryOf(call.input)}</span>{" "}
+        <strong>{printable(call.tool) || "Tool"}</strong> <span class="mono">{printable(summaryOf(call.input))}</span>{" "}
         <Badge tone={tone}>{text}</Badge>
       </summary>
       <ToolInput input={parse(call.input)} />

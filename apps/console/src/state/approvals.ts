@@ -57,9 +57,11 @@ export function followApprovals(): void {
     approvals.value = [...others, { ...(event.approval as Approval), ageMs: 0 }];
     const { sound, notification } = alerts.value;
     if (!sound && !notification) return;
-    void import("../platform/alerts.ts").then(({ chime, notify }) => {
+    void import("../platform/alerts.ts").then(async ({ chime, notify }) => {
       if (sound) chime();
-      if (notification) notify("Approval needed", `${event.approval.tool} on a device waits for a decision.`);
+      if (!notification) return;
+      const { printable } = await import("../model/tool-input.ts");
+      notify("Approval needed", `${printable(event.approval.tool)} on a device waits for a decision.`);
     });
   });
 }

@@ -1,6 +1,7 @@
 /** Decisions on requests for permission. */
 import { type Approval, decideApproval, isLettaEnvironmentsError } from "@letta-environments/client";
 import { signal } from "@preact/signals";
+import { printable } from "../model/tool-input.ts";
 import { failureText, transport } from "./api.ts";
 import { approvals, keyOf } from "./approvals.ts";
 import { toast } from "./toasts.ts";
@@ -16,7 +17,7 @@ export async function decide(approval: Approval, approve: boolean, reason: strin
   try {
     await decideApproval(transport, approval, { approve, ...(reason !== "" && { reason }) });
     approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
-    toast("good", approve ? `Allowed ${approval.tool}` : `Denied ${approval.tool}`);
+    toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)}`);
   } catch (error) {
     const isOver =
       isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
