@@ -26,9 +26,10 @@ export function setAlert(name: "sound" | "notification", isOn: boolean): void {
   store(name, isOn);
 }
 
-/** Identifies a request among all devices. */
-export function keyOf({ deviceId, conversationId, id }: Pick<Approval, "deviceId" | "conversationId" | "id">): string {
-  return `${deviceId} ${conversationId} ${id}`;
+/** Identifies a request among all devices. The conversation `default` exists once for each agent. */
+export function keyOf(approval: Pick<Approval, "deviceId" | "agentId" | "conversationId" | "id">): string {
+  const { deviceId, agentId, conversationId, id } = approval;
+  return JSON.stringify([deviceId, agentId, conversationId, id]);
 }
 
 async function read(): Promise<void> {
