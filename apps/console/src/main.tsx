@@ -1,7 +1,7 @@
 /** The entry of the console: signs in with the link of the address, or with the cookie, and draws the page. */
 import { effect } from "@preact/signals";
 import { render } from "preact";
-import { readFragment, replaceFragment } from "./platform/browser.ts";
+import { onFragment, readFragment, replaceFragment } from "./platform/browser.ts";
 import { followApprovals } from "./state/approvals.ts";
 import { connection } from "./state/api.ts";
 import { follow } from "./state/environments.ts";
@@ -19,19 +19,25 @@ function takeLink(): string | null {
   return fragment.slice("link=".length);
 }
 
+async function redeem(link: string): Promise<void> {
+  const signedIn = session.value;
+  // Somebody may have made this link so that you work in a session of theirs.
+  const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
+  const refusal = isWanted ? await signIn({ link }) : null;
+  if (refusal !== null && signedIn.kind === "signed_in") session.value = { kind: "signed_out", reason: null };
+  render(<App linkRefusal={refusal} />, root);
+}
+
 async function start(): Promise<void> {
   const link = takeLink();
   render(<App linkRefusal={null} />, root);
   await resume();
-  let refusal: string | null = null;
-  if (link !== null) {
-    const signedIn = session.value;
-    // Somebody may have made this link so that you work in a session of theirs.
-    const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
-    if (isWanted) refusal = await signIn({ link });
-    if (refusal !== null && signedIn.kind === "signed_in") session.value = { kind: "signed_out", reason: null };
-  }
-  render(<App linkRefusal={refusal} />, root);
+  if (link !== null) await redeem(link);
+  // A link that is pasted into the address of an open page changes the fragment alone.
+  onFragment(() => {
+    const pasted = takeLink();
+    if (pasted !== null) void redeem(pasted);
+  });
   followApprovals();
   effect(() => {
     if (session.value.kind !== "signed_in") return undefined;

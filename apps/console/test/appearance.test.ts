@@ -194,8 +194,8 @@ describe.each(browsers)("in %s", () => {
     const { page } = await signIn({}, /401/);
     const link = await gateway.link();
     await page.context().clearCookies();
+    await page.goto("about:blank");
     await page.goto(link);
-    await page.reload();
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
     expect(page.url()).not.toContain("lek_");
     await page.context().clearCookies();
@@ -212,6 +212,21 @@ describe.each(browsers)("in %s", () => {
     await page.goto(await gateway.link("--scope", "list"));
     await page.getByRole("button", { name: "Stay signed in" }).click();
     await page.getByRole("link", { name: "Keys" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a link that is pasted into an open page asks too, signs in, and is not left in the address", async () => {
+    const { page, faults } = await signIn();
+    for (const answer of ["Stay signed in", "Use the link"]) {
+      const link = new URL(await gateway.link("--scope", "list"));
+      await page.evaluate(`location.hash = ${JSON.stringify(link.hash)}`);
+      await page.getByRole("button", { name: answer }).waitFor();
+      expect(page.url()).not.toContain("lek_");
+      await page.getByRole("button", { name: answer }).click();
+      await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+      const isReplaced = answer === "Use the link";
+      expect(await page.getByRole("link", { name: "Keys" }).count()).toBe(isReplaced ? 0 : 1);
+    }
     expect(faults).toEqual([]);
   });
 
