@@ -343,7 +343,8 @@ function createAdminSteps(
       const extension = extensions.find((other) => other.endpoint === endpoint);
       if (extension !== undefined) {
         const { queryValues, bodyValue } = input;
-        return extension.respond({ queryValues, bodyValue, accept: request.header("accept") }, authority);
+        const accept = request.header("accept");
+        return extension.respond({ queryValues, bodyValue, accept, tenantDevices }, authority);
       }
       const ifMatch = request.header("if-match");
       // Every other endpoint is one of the administration's own.

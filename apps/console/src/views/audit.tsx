@@ -15,6 +15,12 @@ interface Page {
   readonly cursor: string | null;
 }
 
+interface Failure {
+  readonly text: string;
+  /** The key may not search, so trying again is of no use. */
+  readonly isRefused: boolean;
+}
+
 const names = ["event", "outcome", "key", "device"] as const;
 const tones: Readonly<Record<string, Tone>> = { ok: "good", refused: "warn", failed: "bad", unknown: "warn" };
 
@@ -22,7 +28,7 @@ const tones: Readonly<Record<string, Tone>> = { ok: "good", refused: "warn", fai
 export function Audit(): JSX.Element {
   const { parameters } = route.value;
   const [page, setPage] = useState<Page | null>(null);
-  const [failure, setFailure] = useState<string | null>(null);
+  const [failure, setFailure] = useState<Failure | null>(null);
   const query = names.flatMap((name) => {
     const value = parameters[name];
     return value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`];
@@ -35,12 +41,14 @@ export function Audit(): JSX.Element {
         setFailure(null);
       },
       (error: unknown) => {
-        const isMissing = error instanceof AdminError && error.status === 404;
-        setFailure(
-          isMissing
-            ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”."
-            : failureText(error),
-        );
+        const status = error instanceof AdminError ? error.status : 0;
+        const isMissing = status === 404;
+        const text = isMissing
+          ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”."
+          : failureText(error);
+        // What was shown before may belong to rights that the key has lost.
+        if (status === 403) setPage(null);
+        setFailure({ text, isRefused: status === 403 });
       },
     );
   };
@@ -55,10 +63,12 @@ export function Audit(): JSX.Element {
       <Filters />
       {failure !== null && (
         <div class="notice bad" role="alert">
-          {failure}{" "}
-          <button type="button" onClick={() => load(null)}>
-            Try again
-          </button>
+          {failure.text}{" "}
+          {!failure.isRefused && (
+            <button type="button" onClick={() => load(null)}>
+              Try again
+            </button>
+          )}
         </div>
       )}
       {page?.records.length === 0 && <p class="note">No record matches the search.</p>}

@@ -1,9 +1,20 @@
-/** `GET /admin/v1/audit`: a search of the audit log. A key sees the records of its tenant, the operator those of every tenant. */
-import { IdentifierSchema, jsonResponse, ListLimitSchema, type PlainResponse } from "@letta-environments/schema";
+/**
+ * `GET /admin/v1/audit`: a search of the audit log. A key sees the records of its tenant, the operator those of every tenant. A record
+ * names devices and agents, so a key that is limited to some of them sees none.
+ */
+import {
+  type DeviceAllowlist,
+  IdentifierSchema,
+  jsonResponse,
+  ListLimitSchema,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import * as v from "valibot";
 import { events, outcomes } from "../audit/filter.ts";
-import { type AuditQuery, type AuditTail, searchAudit } from "../audit/search.ts";
+import { type AuditQuery, type AuditTail, type FoundRecord, searchAudit } from "../audit/search.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
+import type { AdminAuthority } from "./admission.ts";
 import type { AdminExtension, AdminExtensionEndpoint } from "./endpoints.ts";
 
 /** The query as the schema decodes it. */
@@ -47,13 +58,36 @@ export const auditSearchEndpoint: AdminExtensionEndpoint & { readonly operation:
 export function createAuditSearch(tail: AuditTail): AdminExtension {
   return {
     endpoint: auditSearchEndpoint,
-    respond({ queryValues }, authority): Promise<PlainResponse> {
+    respond({ queryValues, tenantDevices }, authority): Promise<PlainResponse> {
+      if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKey);
       // The endpoint's own schema has decoded it.
       const { limit, before, key, device, event, outcome } = queryValues as DecodedQuery;
       const query: AuditQuery = { limit, before, key, device, event, outcome };
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
       const { records, cursor } = searchAudit(tail, query, tenant);
-      return Promise.resolve(jsonResponse(200, { records, cursor: cursor === null ? null : String(cursor) }));
+      const shown = mayReadContent(authority) ? records : records.map(withoutContent);
+      return Promise.resolve(jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) }));
     },
   };
+}
+
+function isLimited(authority: AdminAuthority, tenantDevices: DeviceAllowlist | null): boolean {
+  if (authority.kind === "operator") return false;
+  const { deviceIds, connectionNames, deviceTags, agentIds } = authority.record;
+  return [deviceIds, connectionNames, deviceTags, agentIds, tenantDevices].some((limit) => limit !== null);
+}
+
+const limitedKey: PlainResponse = problemResponse("insufficient_scope", {
+  detail:
+    "A key that is limited to devices or agents, itself or by its tenant, may not search the audit log: its records name the others.",
+});
+
+/** Whether an authority may read messages, which records contain where the configuration says so. */
+function mayReadContent(authority: AdminAuthority): boolean {
+  return authority.kind === "operator" || authority.record.scopes.includes("view");
+}
+
+function withoutContent(found: FoundRecord): FoundRecord {
+  const { content: _content, ...members } = found.members;
+  return { ...found, members };
 }

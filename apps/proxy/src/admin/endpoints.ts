@@ -6,6 +6,7 @@ import { exactObject } from "../lib/strict-schemas.ts";
 import {
   createEndpointMatcher,
   defaultListLimit,
+  type DeviceAllowlist,
   IdentifierSchema,
   ListLimitSchema,
   type MatchRoute,
@@ -59,6 +60,8 @@ export interface ExtensionRequest {
   readonly bodyValue: unknown;
   /** The `Accept` header. */
   readonly accept: string | null;
+  /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */
+  readonly tenantDevices: DeviceAllowlist | null;
 }
 
 /** The query of a list of keys. */
