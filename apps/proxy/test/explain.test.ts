@@ -80,10 +80,10 @@ async function createWorld() {
   const asAdmin = async (tenant: string): Promise<string> => (await issue({ scopes: ["admin"], tenant })).key;
   const admins = { one: await asAdmin("one"), two: await asAdmin("two") };
 
-  async function ask(tenant: "one" | "two", body: object) {
+  async function ask(tenant: "one" | "two", body: object, admin = admins[tenant]) {
     const response = await proxy.handle(
       fakeRequest({
-        key: admins[tenant],
+        key: admin,
         method: "POST",
         path: "/admin/v1/explain",
         headers: { "content-type": "application/json" },
@@ -263,4 +263,29 @@ test("explain needs the scope admin, knows only keys of the tenant, and names wh
       body: { errorCode: "invalid_request", errors: [{ member }] },
     });
   }
+});
+
+test.each<[string, object, object]>([
+  ["deviceIds", { deviceIds: ["mine"] }, {}],
+  ["connectionNames", { connectionNames: ["mine-*"] }, { connectionNames: ["d1-*"] }],
+  ["deviceTags", { deviceTags: ["mine"] }, {}],
+  ["agentIds", { agentIds: ["agent-9"] }, { agentIds: ["agent-1"] }],
+])("an administering key does not explain a key that is beyond its own %s", async (member, own, explained) => {
+  const { issue, ask } = await createWorld();
+  const { key: admin } = await issue({ scopes: ["admin"], tenant: "one", ...own });
+  const { record } = await issue({ scopes: ["list", "read"], tenant: "one", ...explained });
+  const wanted = (keyId: string) => ({ keyId, method: "GET", path: "/v1/environments/d1" });
+  expect(await ask("one", wanted(record.id), admin)).toMatchObject({
+    status: 403,
+    body: { errorCode: "grant_not_allowed", errors: [{ member }] },
+  });
+  const { record: within } = await issue({ scopes: ["list", "read"], tenant: "one", ...own });
+  expect((await ask("one", wanted(within.id), admin)).status).toBe(200);
+});
+
+test("an administering key that ends explains keys that do not end", async () => {
+  const { issue, ask, clock } = await createWorld();
+  const { key: admin } = await issue({ scopes: ["admin"], tenant: "one", expiresAt: clock.now() + 10_000 });
+  const { record } = await issue({ scopes: ["list"], tenant: "one" });
+  expect((await ask("one", { keyId: record.id, method: "GET", path: "/v1/environments" }, admin)).status).toBe(200);
 });

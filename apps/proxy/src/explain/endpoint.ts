@@ -1,9 +1,9 @@
 /** `POST /admin/v1/explain`: what becomes of a request with a key, rule by rule, without sending anything. */
-import { jsonResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
-import { mayKnowKey } from "../admin/admission.ts";
-import { keyNotFound } from "../admin/key-changes.ts";
+import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
+import { grantIssues, keyNotFound } from "../admin/key-changes.ts";
 import { type Authentication, refuseInvalidKey } from "../auth/authentication.ts";
 import { verifySecret } from "../auth/gateway-key.ts";
 import { cacheTtls } from "../cache/policy.ts";
@@ -104,9 +104,20 @@ export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
       const wanted = bodyValue as ExplainRequest;
       const record = await parts.services.keyStore.find(wanted.keyId);
       if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
-      return jsonResponse(200, await explain(record, wanted));
+      return refuseBeyond(authority, record) ?? jsonResponse(200, await explain(record, wanted));
     },
   };
+}
+
+/**
+ * Refuses to explain a key with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
+ * and agents are beyond them. When the keys end tells nothing, and does not count.
+ */
+function refuseBeyond(authority: AdminAuthority, record: KeyRecord): PlainResponse | null {
+  const issues = grantIssues(authority, record, record).filter(({ member }) => member !== "expiresAt");
+  if (issues.length === 0) return null;
+  const detail = "The key has more rights than the administering key, which may not explain it.";
+  return problemResponse("grant_not_allowed", { detail, issues });
 }
 
 /** Authenticates a key by its record, as a request with its newest secret would be. */
