@@ -40,6 +40,21 @@ describe("grantIssues", () => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
+  test.each([
+    [{ deniedTools: ["Bash"] }, {}, ["deniedTools"]],
+    [{ deniedTools: ["Bash", "Web*"] }, { deniedTools: ["Bash"] }, ["deniedTools"]],
+    [{ deniedTools: ["Bash"] }, { deniedTools: ["Write", "Bash"] }, []],
+    [{ approvalDeadlineMs: 60_000 }, {}, ["approvalDeadlineMs"]],
+    [{ approvalDeadlineMs: 60_000 }, { approvalDeadlineMs: 60_001 }, ["approvalDeadlineMs"]],
+    [{ approvalDeadlineMs: 60_000 }, { approvalDeadlineMs: 60_000 }, []],
+    [{ setMode: "standard" }, {}, ["setMode"]],
+    [{ setMode: "standard" }, { setMode: "unrestricted" }, ["setMode"]],
+    [{ setMode: "standard" }, { setMode: "standard" }, []],
+    [{}, { deniedTools: ["Bash"], approvalDeadlineMs: 1_000, setMode: "standard" }, []],
+  ])("a key of %j lifts its own policy for no key: granting %j exceeds %j", (own, grants, members) => {
+    expect(membersBeyond(own, grants)).toEqual(members);
+  });
+
   test("refuses new policy overrides, and accepts those that the key had before", () => {
     const record = createTestKeyRecord({ scopes: ["admin"] });
     const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;

@@ -3,7 +3,7 @@
  * the store's atomic step, on the record that it replaces.
  *
  * An administering key can grant any scope to other keys, but each of its own restrictions binds every key that it creates or
- * changes: devices, agents, the ceiling on the mode, and its expiry. It never adds to itself.
+ * changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, and its expiry. It never adds to itself.
  */
 import {
   allowsMode,
@@ -125,6 +125,9 @@ export type KeyGrants = Pick<
   | "deviceTags"
   | "agentIds"
   | "maxMode"
+  | "setMode"
+  | "deniedTools"
+  | "approvalDeadlineMs"
   | "expiresAt"
   | "rateLimits"
 >;
@@ -158,12 +161,29 @@ export function grantIssues(
   if (!allowsMode(record, grants.maxMode ?? undefined)) {
     exceeds("maxMode", "must be no freer than that of the administering key");
   }
+  issues.push(...policyIssues(record, grants));
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
   }
   // A limited key must not lift limits: neither its own, nor through another key that it creates.
   if (JSON.stringify(grants.rateLimits) !== JSON.stringify(before?.rateLimits ?? null)) {
     exceeds("rateLimits", "can be set by the command line and the administration listener alone");
+  }
+  return issues;
+}
+
+/** What is decided for the administering key's own turns is decided for those of its keys too; else it could lift that. */
+function policyIssues(own: KeyGrants, granted: KeyGrants): readonly ProblemIssue[] {
+  const issues: ProblemIssue[] = [];
+  if (own.setMode !== null && granted.setMode !== own.setMode) {
+    issues.push({ member: "setMode", rule: "must be that of the administering key" });
+  }
+  if (!isWithin(granted.deniedTools ?? [], own.deniedTools ?? [])) {
+    issues.push({ member: "deniedTools", rule: "must contain every tool that the administering key denies" });
+  }
+  const deadline = own.approvalDeadlineMs;
+  if (deadline !== null && (granted.approvalDeadlineMs === null || granted.approvalDeadlineMs > deadline)) {
+    issues.push({ member: "approvalDeadlineMs", rule: "must be no longer than that of the administering key" });
   }
   return issues;
 }
