@@ -16,6 +16,7 @@ import { type ChooseCredential, createChooseCredential } from "./upstream/creden
 import { createEmbeddedUpstream, type EmbeddedUpstreamOptions } from "./upstream/embedded.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
+import { mapMaybe } from "./lib/steps.ts";
 
 /** See {@link createFeatures}. */
 export interface Features {
@@ -100,7 +101,12 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       services.apiExtensions?.createSteps({
         ...services,
         ...{ onAuditFailure, authenticate, cors, limits, upstream },
-        authenticateAgain: callers.authenticate,
+        authenticateAgain: (authorization) =>
+          mapMaybe(callers.authenticate(authorization), (result) =>
+            result.kind === "refused" || services.liftRestrictions === undefined
+              ? result
+              : { ...result, principal: services.liftRestrictions(result.principal) },
+          ),
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     administer:

@@ -6,6 +6,7 @@ import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
@@ -36,6 +37,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
   readonly wrapStep?: WrapStep | undefined;
+  /** Lifts what {@link wrapStep} lifts of a caller that is authenticated again, for an open stream; absent: nothing. */
+  readonly liftRestrictions?: ((principal: GatewayPrincipal) => GatewayPrincipal) | undefined;
   /** Sessions of the web console; absent or `null` where it is not served. */
   readonly consoleSessions?: ConsoleSessions | null;
   /** Services for the administration; absent where keys and devices are not administered over HTTP. */

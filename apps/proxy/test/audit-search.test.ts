@@ -36,11 +36,14 @@ test.each<[string, Partial<KeyRequest>]>([
   ["names of devices", { connectionNames: ["mine-*"] }],
   ["tags of devices", { deviceTags: ["mine"] }],
   ["agents", { agentIds: ["agent-1"] }],
-])("an administering key that is limited to %s does not read the records of its whole tenant", async (_what, members) => {
-  const response = await search(members);
-  expect([response.status, problemOf(response).errorCode]).toEqual([403, "insufficient_scope"]);
-  expect(problemOf(response).detail).toContain("limited to devices or agents");
-});
+])(
+  "an administering key that is limited to %s does not read the records of its whole tenant",
+  async (_what, members) => {
+    const response = await search(members);
+    expect([response.status, problemOf(response).errorCode]).toEqual([403, "insufficient_scope"]);
+    expect(problemOf(response).detail).toContain("limited to devices or agents");
+  },
+);
 
 test("an administering key of a tenant that is limited to devices does not read the records of other devices", async () => {
   const limited = { credential: null, deviceIds: ["mine"], connectionNames: null, publicName: null };

@@ -15,7 +15,7 @@ import {
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type WrapStep } from "../lib/steps.ts";
-import type { ShadowRule, ShadowSettings } from "./shadow-rules.ts";
+import type { ShadowSettings } from "./shadow-rules.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
 
 /** The members of an exchange that are read here. A step that is not reached yet has not added its own. */
@@ -39,7 +39,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings): WrapStep {
   function lift(principal: Principal): Principal {
     const known = lifted.get(principal);
     if (known !== undefined) return known;
-    const free = withoutRestrictions(principal, rules);
+    const free = liftRestrictions(principal, { keyIds, rules });
     lifted.set(principal, free);
     restrictedOf.set(free, principal);
     return free;
@@ -103,11 +103,14 @@ const refusalOf = (errorCode: string): PlainResponse => ({
 const deviceNotAllowed = refusalOf("connection_not_found");
 const modeNotAllowed = refusalOf("mode_not_allowed");
 
-function withoutRestrictions(principal: Principal, rules: ReadonlySet<ShadowRule>): Principal {
-  const { deviceTags, ...rest } = principal;
+/** Returns a caller without the restrictions that are in shadow mode for its key. Open streams and sockets are compared with that. */
+export function liftRestrictions<
+  Caller extends Pick<Principal, "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode">,
+>(caller: Caller, { keyIds, rules }: ShadowSettings): Caller {
+  if (!keyIds.has(caller.keyId)) return caller;
   return {
-    ...(rules.has("devices") || deviceTags === undefined ? rest : { ...rest, deviceTags }),
-    ...(rules.has("devices") && { deviceIds: null, connectionNames: null }),
+    ...caller,
+    ...(rules.has("devices") && { deviceIds: null, connectionNames: null, deviceTags: null }),
     ...(rules.has("agents") && { agentIds: null }),
     ...(rules.has("maxMode") && { maxMode: null }),
   };

@@ -3,14 +3,24 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
+import { createConfigurePermissions, type PermissionSettings } from "../auth/configured-permissions.ts";
+import { toShadowSettings } from "../auth/shadow-rules.ts";
+import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
 import { createHasExpired } from "./credential-expiry.ts";
 
+type Configured = (key: KeyRecord) => Partial<PermissionSettings>;
+
 /** A key whose device holds a socket that is watched. */
-async function setUp(more: Partial<KeyRequest> = {}, isDown = false, isViewer = false) {
+async function setUp(
+  more: Partial<KeyRequest> = {},
+  isDown = false,
+  isViewer = false,
+  configured: Configured = () => ({}),
+) {
   const clock = createVirtualClock();
   const keyStore = createMemoryKeyStore();
   const wanted = { name: "k", tenant: "default", scopes: ["connect"] as const, ...more };
@@ -33,7 +43,9 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false, isViewer = 
   const [secret] = record.secrets;
   const credentialId = secret === undefined ? null : credentialIdOf(secret);
   const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
-  const principal: Principal = { ...record, ...device, scopes: new Set(record.scopes) };
+  let settings: PermissionSettings = { approvals: null, shadow: null, ...configured(record) };
+  const own: Principal = { ...record, ...device, scopes: new Set(record.scopes) };
+  const principal = createConfigurePermissions(() => settings)()(own);
   const sockets = isViewer ? fakeSockets([], [{ ...device, principal }]) : fakeSockets([device]);
   let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
   await sockets.open(
@@ -42,6 +54,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false, isViewer = 
       hasExpired: createHasExpired(clock),
       keyStore: watchedStore,
       tenants: () => tenants,
+      configure: createConfigurePermissions(() => settings),
       tokenSettings: () => null,
       onFailure: (cause) => void failures.push(cause),
     }),
@@ -54,6 +67,7 @@ async function setUp(more: Partial<KeyRequest> = {}, isDown = false, isViewer = 
     record,
     reads: () => reads,
     isOpen: () => sockets.connectedDevices().length + sockets.connectedViewers().length === 1,
+    configureApprovals: (approvals: ApprovalPolicies) => void (settings = { ...settings, approvals }),
     restrictTenants: (restricted: typeof tenants) => void (tenants = restricted),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
@@ -66,12 +80,45 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is restricted to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
   ["is restricted to agents", (record) => ({ ...record, agentIds: ["agent-1"] })],
   ["gets a maximum mode", (record) => ({ ...record, maxMode: "standard" })],
+  ["denies tools", (record) => ({ ...record, deniedTools: ["Bash"] })],
+  ["gets an approval deadline", (record) => ({ ...record, approvalDeadlineMs: 60_000 })],
 ])("the socket of a viewer is closed within 100 ms after its key %s", async (_what, edit) => {
   const { clock, change, isOpen } = await setUp({ scopes: ["view", "send"] }, false, true);
   await change((record) => ({ ...record, name: "renamed", description: "no permission" }));
   await clock.advance(100);
   expect(isOpen()).toBe(true);
   await change(edit);
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+const everybody = (deniedTools: readonly string[]): ApprovalPolicies => ({
+  everybody: { deniedTools, deadlineMs: null },
+  tenants: new Map(),
+  keys: new Map(),
+});
+
+test("the socket of a viewer stays open under a configured approval policy, and closes when that changes", async () => {
+  const approvals = everybody(["Write"]);
+  const { clock, change, configureApprovals, isOpen } = await setUp({ scopes: ["view"] }, false, true, () => ({
+    approvals,
+  }));
+  await change((record) => ({ ...record, description: "no permission" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  configureApprovals(everybody(["Write", "Bash"]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("the socket of a viewer whose restrictions are in shadow mode stays open, until another permission changes", async () => {
+  const restrictions = { deviceIds: ["device-2"], agentIds: ["agent-1"], maxMode: "standard" };
+  const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
+  const { clock, change, isOpen } = await setUp({ scopes: ["view"], ...restrictions }, false, true, shadow);
+  await change((record) => ({ ...record, description: "no permission" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  await change((record) => ({ ...record, scopes: ["view", "send"] }));
   await clock.advance(100);
   expect(isOpen()).toBe(false);
 });

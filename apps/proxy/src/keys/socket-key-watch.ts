@@ -4,7 +4,7 @@ import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-envir
 import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
-import { credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
+import { approvalPolicyOfKey, credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
 import { allowsTokenSocket, createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
@@ -21,6 +21,15 @@ export interface WatchedSockets extends Required<DeviceSockets> {
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
 
+/** The permissions of a key that the configuration can change. */
+export type ConfiguredPermissions = Pick<
+  Principal,
+  "tenant" | "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "approvalPolicy"
+>;
+
+/** Returns the permissions that a request with a key has under the configuration. */
+export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(own: Permissions) => Permissions;
+
 /** The sources of the rules for open sockets. */
 export interface SocketRules {
   readonly clock: Clock;
@@ -28,6 +37,8 @@ export interface SocketRules {
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
+  /** What the configuration makes of a key's permissions; absent: nothing. A change of it is another function. */
+  readonly configure?: () => ConfigurePermissions;
   /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
   readonly tokenSettings: () => object | null;
   readonly onFailure: (cause: unknown) => void;
@@ -35,7 +46,7 @@ export interface SocketRules {
 
 /**
  * Closes device sockets that their key no longer allows. A socket is authorised once, at its upgrade, and may stay open for days.
- * So its key is read again whenever a key or the devices of a tenant change, when the key or the secret that opened the socket
+ * So its key is read again whenever a key or the configuration changes, when the key or the secret that opened the socket
  * expires, and once after each socket opens, because the key may have ended during the handshake.
  *
  * A socket is closed with 1008 when its key is revoked, disabled, expired or not allowed to connect that device any more, and
@@ -49,10 +60,11 @@ export interface SocketRules {
  */
 export function watchSocketKeys(
   sockets: WatchedSockets,
-  { clock, hasExpired, keyStore, tenants, tokenSettings, onFailure }: SocketRules,
+  { clock, hasExpired, keyStore, tenants, configure = () => unchanged, tokenSettings, onFailure }: SocketRules,
 ): DeviceSockets {
   let generation = keyStore.generation();
   let checkedTenants = tenants();
+  let checkedConfigure = configure();
   const tokens = createSocketTokens(tokenSettings);
   let mustCheckAll = false;
   let hasNewSocket = false;
@@ -80,7 +92,9 @@ export function watchSocketKeys(
     if (tokens.forgetAfterChange()) mustCheckAll = true;
     const current = keyStore.generation();
     const currentTenants = tenants();
-    const isUnchanged = current === generation && currentTenants === checkedTenants && clock.now() < nextExpiryMs;
+    const configured = configure();
+    const isConfigured = currentTenants === checkedTenants && configured === checkedConfigure;
+    const isUnchanged = current === generation && isConfigured && clock.now() < nextExpiryMs;
     // Credentials whose sockets have ended are forgotten when there are many.
     if (!isUnchanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
     if (!mustCheckAll && !hasNewSocket) return schedule(checkIntervalMs);
@@ -90,9 +104,11 @@ export function watchSocketKeys(
     try {
       // After a storm of thousands of devices, only those that are new are checked.
       const unchecked = devices.filter((device) => !permitted.has(device));
-      await check(unchecked, currentTenants, unchecked.length === devices.length);
+      const rules = { tenants: currentTenants, configure: configured };
+      await check(unchecked, rules, unchecked.length === devices.length);
       generation = current;
       checkedTenants = currentTenants;
+      checkedConfigure = configured;
       schedule(checkIntervalMs);
     } catch (cause) {
       onFailure(cause);
@@ -103,11 +119,7 @@ export function watchSocketKeys(
     }
   }
 
-  async function check(
-    devices: readonly ConnectedDevice[],
-    tenantDevices: typeof checkedTenants,
-    isAll: boolean,
-  ): Promise<void> {
+  async function check(devices: readonly ConnectedDevice[], rules: CheckedRules, isAll: boolean): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
     if (isAll) expiries = new Map();
@@ -116,7 +128,7 @@ export function watchSocketKeys(
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
-      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, tenantDevices, nowMs);
+      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, rules, nowMs);
       if (!isEnded) expiries.set(credential, expiresAt);
       (isEnded ? ended : permitted).add(device);
     }
@@ -127,6 +139,14 @@ export function watchSocketKeys(
 
   return { upgrade: watchUpgrades(sockets, tokens, start), redeemTicket: sockets.redeemTicket };
 }
+
+/** The configuration that one check is made under. */
+interface CheckedRules {
+  readonly tenants: ReadonlyMap<string, DeviceAllowlist>;
+  readonly configure: ConfigurePermissions;
+}
+
+const unchanged: ConfigurePermissions = (own) => own;
 
 function openSockets(sockets: WatchedSockets): readonly ConnectedDevice[] {
   const viewers = sockets.connectedViewers();
@@ -190,28 +210,25 @@ function hasEnded(
   device: ConnectedDevice,
   token: TokenPrincipal | undefined,
   records: ReadonlyMap<string, KeyRecord | null>,
-  tenants: ReadonlyMap<string, DeviceAllowlist>,
+  { tenants, configure }: CheckedRules,
   nowMs: number,
 ): boolean {
   const tenantDevices = tenants.get(device.tenant);
   if (token !== undefined) return !allowsTokenSocket(token, tenantDevices, device, nowMs);
-  return !mayStayConnected(records.get(device.keyId) ?? null, tenantDevices, device, nowMs);
+  const record = records.get(device.keyId) ?? null;
+  if (record === null || !mayStayConnected(record, device, nowMs)) return true;
+  const own = isViewer(device) ? configure(permissionsOf(record)) : permissionsOf(record);
+  if (isViewer(device) && !isSameValue(comparable(own), comparable(device.principal))) return true;
+  // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
+  return !allowsDevice({ ...own, deviceTags: null, tenantDevices: tenantDevices ?? null }, device);
 }
 
-function mayStayConnected(
-  record: KeyRecord | null,
-  tenantDevices: DeviceAllowlist | undefined,
-  device: ConnectedDevice,
-  nowMs: number,
-): boolean {
-  if (record === null) return false;
+function mayStayConnected(record: KeyRecord, device: ConnectedDevice, nowMs: number): boolean {
   return (
     secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
-    (isViewer(device) ? hasSamePermissions(record, device.principal) : record.scopes.includes("connect")) &&
-    // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
-    allowsDevice({ ...record, deviceTags: null, tenantDevices: tenantDevices ?? null }, device)
+    (isViewer(device) || record.scopes.includes("connect"))
   );
 }
 
@@ -219,12 +236,17 @@ function isViewer(device: ConnectedDevice): device is ConnectedViewer {
   return "principal" in device;
 }
 
-/** Whether a key still has the permissions that a socket was opened with. */
-function hasSamePermissions(record: KeyRecord, principal: Principal): boolean {
-  return isSameValue(permissionsOf(record), permissionsOf(principal));
+/** The permissions that a socket of a viewer is opened with. */
+type Permissions = ConfiguredPermissions & Pick<Principal, "scopes" | "setMode">;
+
+function permissionsOf(record: KeyRecord): Permissions {
+  const { id, scopes, ...members } = record;
+  return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
 }
 
-function permissionsOf(holder: KeyRecord | Principal): object {
+/** The permissions alone, without members that may be absent. */
+function comparable(holder: Permissions): object {
   const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
-  return { scopes: [...scopes].toSorted(), deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode };
+  const { approvalPolicy = null } = holder;
+  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode, approvalPolicy };
 }

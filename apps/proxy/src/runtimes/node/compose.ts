@@ -15,7 +15,7 @@ import { createAuditSearch } from "../../admin/audit-search.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { AuditTail } from "../../audit/search.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
-import { createShadow } from "../../auth/shadow.ts";
+import { createShadow, liftRestrictions } from "../../auth/shadow.ts";
 import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthenticator } from "../../auth/jwt.ts";
 import { deviceVersion } from "../../commands/invitation.ts";
 import { type ConsoleSessions, createConsoleSessions } from "../../console/sessions.ts";
@@ -78,7 +78,7 @@ const userAgent = `letta-environments-proxy/${version}`;
  */
 export async function composePipeline(settings: Settings, resources: GatewayResources): Promise<Pipeline> {
   const { keyStore, keyStoreFor, devicesFor, log, metrics } = resources;
-  const { admin } = settings;
+  const { admin, shadow } = settings;
   const { server, findCredentialConflicts } = await composeUpstream(settings, resources);
   const limiter = resources.rateLimits.limiterFor(settings);
   return createPipeline(
@@ -102,6 +102,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       consoleSessions: composeSessions(settings, resources),
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       wrapStep: wrapSteps(settings, metrics),
+      liftRestrictions: shadow === null ? undefined : (principal) => liftRestrictions(principal, shadow),
       admin:
         keyStoreFor === null
           ? undefined

@@ -14,6 +14,7 @@ import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/da
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
+import { createConfigurePermissions } from "../../auth/configured-permissions.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
@@ -110,6 +111,7 @@ export async function openResources(
         hasExpired,
         keyStore,
         tenants: () => settings().tenants,
+        configure: createConfigurePermissions(settings),
         tokenSettings: () => settings().jwt,
         onFailure: onKeyStoreFailure,
       }),
