@@ -3,7 +3,7 @@
  * in pieces.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { type FileHandle, link, lstat, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, mkdtemp, open, readdir, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import {
@@ -208,8 +208,10 @@ export async function moveFiles(folder: string, names: readonly string[], target
   const moved: string[] = [];
   try {
     for (const name of names) {
-      await rename(join(folder, name), join(target, name));
+      // Unlike a rename, a link never replaces a file that appeared meanwhile.
+      await link(join(folder, name), join(target, name));
       moved.push(name);
+      await unlink(join(folder, name));
     }
   } catch (cause) {
     for (const name of moved) await rm(join(target, name), { force: true });
@@ -227,6 +229,7 @@ function isErrorWithCode(cause: unknown, code: string): boolean {
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or directory",
+  EEXIST: "a file of that name appeared meanwhile",
   EACCES: "this user is not allowed to",
   EPERM: "this user is not allowed to",
   EROFS: "the file system is read-only",
