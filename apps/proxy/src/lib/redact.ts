@@ -5,13 +5,13 @@
 
 const secrets: readonly (readonly [RegExp, string])[] = [
   // Gateway keys, and keys of the vendor.
-  [/\blek_\w+/gi, "lek_***"],
+  [/lek_[\w-]+/gi, "lek_***"],
   [/\bsk-[\w-]{8,}/g, "sk-***"],
   // JWTs (RFC 7519), whole or cut off.
   [/\beyJ[\w-]+(?:\.[\w-]*)*/g, "eyJ***"],
-  [/\b(bearer|basic)\s+[\w.~+/=-]+/gi, "$1 ***"],
-  // The user of a URL.
-  [/(\b[a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, "$1***@"],
+  [/\b(bearer|basic)(?:\s|%20)+[\w.~+/=-]+/gi, "$1 ***"],
+  // The user of a URL, up to the last `@`, since passwords may contain one. The limits keep long texts from being read again and again.
+  [/([a-z][a-z0-9+.-]{0,30}:\/\/)[^\s"]{1,512}@/gi, "$1***@"],
   // Tickets and tokens in a query.
   [/([?&](?:token|ticket|key|secret|password)=)[^&\s"']+/gi, "$1***"],
 ];
