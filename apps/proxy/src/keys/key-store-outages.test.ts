@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import { KeyStoreUnavailableError, reportOutages } from "./key-store-outages.ts";
+import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "./key-store-outages.ts";
 
 test("each outage of the key store is reported once, with its cause, however many calls fail", async () => {
   const events: ProxyEvent[] = [];
@@ -30,4 +30,10 @@ test("an error other than KeyStoreUnavailableError is not reported as an outage"
   );
   await expect(store.list()).rejects.toThrow("broken");
   expect(events).toEqual([]);
+});
+
+test("the reason of an outage repeats no secret that a driver was given", () => {
+  const cause = new Error("connect redis://user:pa/ss@host:6379 failed");
+  expect(rootCauseMessage(new KeyStoreUnavailableError({ cause }))).toBe("connect redis://***@host:6379 failed");
+  expect(rootCauseMessage("lek_abc_def")).toBe("lek_***");
 });

@@ -1,4 +1,5 @@
 /** Outages of the key store: the error that stores reject with, and one log event for each outage. */
+import { redact } from "../lib/redact.ts";
 import type { KeyStore } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -43,8 +44,8 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStor
   };
 }
 
-/** Returns the message of the innermost cause, which says most, such as `connect ECONNREFUSED` or `WRONGPASS`. */
+/** Returns the message of the innermost cause, which says most, such as `connect ECONNREFUSED` or `WRONGPASS`, without secrets. */
 export function rootCauseMessage(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : cause.message;
+  if (!(cause instanceof Error)) return redact(String(cause));
+  return cause.cause instanceof Error ? rootCauseMessage(cause.cause) : redact(cause.message);
 }
