@@ -70,6 +70,13 @@ describe("suggestions of a request", () => {
       403,
       "insufficient_scope",
     ],
+    [
+      "by a key that denies tools",
+      selected,
+      { principal: { ...withApprove, approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } } },
+      403,
+      "insufficient_scope",
+    ],
   ])("that are selected %s are refused, and nothing is sent", async (why, decision, options, status, code) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");

@@ -6,15 +6,18 @@ import type { Principal } from "./principal.ts";
 import { problemResponse } from "./problem.ts";
 
 /**
- * Returns 403 `insufficient_scope` for a body that grants a lasting permission, of a principal that is limited to agents or modes: the
- * permission would also count for others. `null` for any other body.
+ * Returns 403 `insufficient_scope` for a body that grants a lasting permission, of a principal that is limited to agents or modes, or whose
+ * approval policy denies tools: the permission would also count for others, and no policy decides on what it allows. `null` for any other
+ * body.
  */
 export function refuseLastingPermission(
-  principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">>,
+  principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>,
   body: SendMessageBody,
 ): PlainResponse | null {
-  if (!grantsLastingPermission(body) || !isLimitedToAgentsOrModes(principal)) return null;
+  const isLimited = isLimitedToAgentsOrModes(principal) || (principal.approvalPolicy?.deniedTools.length ?? 0) > 0;
+  if (!isLimited || !grantsLastingPermission(body)) return null;
   return problemResponse("insufficient_scope", {
-    detail: "A key that is limited to agents or modes may not select suggestions: they grant lasting permissions.",
+    detail:
+      "A key that is limited to agents or modes, or that denies tools, may not select suggestions: they grant lasting permissions.",
   });
 }
