@@ -13,7 +13,7 @@ const record = { time: 1, type: "send_started", sendId: "s1", keyId: "k1", devic
 /** Searches as a key of scope `admin` with these members. */
 async function search(members: Partial<KeyRequest>, tenants: ReadonlyMap<string, TenantSettings> = new Map()) {
   const tail = {
-    writers: () => [{ writer: "w", sequence: 1 }],
+    writers: () => [{ writer: "w", sequence: 1, firstTime: 1, lastTime: 1 }],
     page: () => [{ sequence: 1, text: JSON.stringify(record) }],
   };
   const { issueKey, proxy } = createTestProxy(undefined, {

@@ -1,4 +1,6 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { createTestAudit, finishedSend } from "../../test/support/test-audit.ts";
 import { type AuditQuery, type AuditTail, searchAudit } from "./search.ts";
 
 type Entry = Readonly<Record<string, unknown>> & { readonly time: number; readonly type: string };
@@ -15,7 +17,13 @@ const everything: AuditQuery = {
 /** Chains in memory, the newest first. */
 function tailOf(chains: Readonly<Record<string, readonly Entry[]>>): AuditTail {
   return {
-    writers: () => Object.entries(chains).map(([writer, entries]) => ({ writer, sequence: entries.length })),
+    writers: () =>
+      Object.entries(chains).map(([writer, entries]) => ({
+        writer,
+        sequence: entries.length,
+        firstTime: entries[0]?.time ?? 0,
+        lastTime: entries.at(-1)?.time ?? 0,
+      })),
     page: (writer, sequence, limit) =>
       (chains[writer] ?? [])
         .map((entry, index) => ({ sequence: index + 1, text: JSON.stringify(entry) }))
@@ -124,11 +132,74 @@ test("a search reads a bounded number of records, and says where the next one co
   expect(cursor).toBeGreaterThan(0);
 });
 
+/** Every record that a search finds, in pages of `limit`. */
+function pagesOf(tail: AuditTail, query: Partial<AuditQuery>): string[] {
+  const found: string[] = [];
+  for (let before: number | undefined; ;) {
+    const { records, cursor } = searchAudit(tail, { ...everything, ...query, before }, null);
+    found.push(...records.map(({ time, type, outcome }) => `${time} ${type} ${outcome}`));
+    if (cursor === null) return found;
+    before = cursor;
+  }
+}
+
+test("a record has its outcome on every page, and is found by it, also if its end is on the page before", () => {
+  const change = (time: number, type: string): Entry => ({ time, type, keyId: "k1", tenant: "default" });
+  const tail = tailOf({
+    a: [send(1, "s1"), send(2, "s2"), finished(3, "s1", 403, "refused"), finished(4, "s2", 200), send(7, "s3")],
+    b: [change(1.5, "key_change_started"), change(5, "key_changed"), change(6, "writer_closed")],
+  });
+  const all = searchAudit(tail, everything, null).records;
+  expect(all).toHaveLength(5);
+  expect(pagesOf(tail, { limit: 1 })).toEqual(all.map(({ time, type, outcome }) => `${time} ${type} ${outcome}`));
+  expect(pagesOf(tail, { limit: 1, outcome: "failed" })).toEqual(["1 send_started failed"]);
+});
+
+test("the records of a gateway that runs long are found behind any number of later writers", () => {
+  const later = Array.from({ length: 3_000 }, (_, index) => [`w${index}`, [{ time: index, type: "writer_opened" }]]);
+  const tail = tailOf({ ...(Object.fromEntries(later) as Record<string, Entry[]>), gateway: [send(5_000, "s1")] });
+  expect(timesOf(tail, { key: "k1" })).toEqual([5_000]);
+});
+
+test.each([undefined, 500_000, 100_500])("a search before %s reads only the chains that it needs", (before) => {
+  const chain = (start: number) => Array.from({ length: 200 }, (_, index) => send(start + index, `${start} ${index}`));
+  const tail = tailOf(Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`w${index}`, chain(index * 1_000)])));
+  const read: string[] = [];
+  const page: AuditTail["page"] = (writer, ...rest) => (read.push(writer), tail.page(writer, ...rest));
+  const { records } = searchAudit({ ...tail, page }, { ...everything, before }, null);
+  expect(records).toHaveLength(50);
+  expect(new Set(read).size).toBeLessThan(3);
+});
+
+test("a chain whose first records were dropped is found on every page", () => {
+  const tail = tailOf({ w: Array.from({ length: 100 }, (_, index) => send(index, `s${index}`)) });
+  const page: AuditTail["page"] = (...of) => tail.page(...of).filter(({ sequence }) => sequence > 90);
+  expect(pagesOf({ ...tail, page }, { limit: 2 })).toHaveLength(10);
+});
+
 test("a damaged record is shown as unreadable, to the operator alone", () => {
   const tail: AuditTail = {
-    writers: () => [{ writer: "w", sequence: 1 }],
+    writers: () => [{ writer: "w", sequence: 1, firstTime: 0, lastTime: 0 }],
     page: () => [{ sequence: 1, text: "{" }],
   };
   expect(searchAudit(tail, everything, null).records).toMatchObject([{ type: "unreadable", time: 0 }]);
   expect(searchAudit(tail, everything, "default").records).toEqual([]);
+});
+
+test("the stored log of several writers is searched, also after it has grown", async () => {
+  const clock = createVirtualClock();
+  const { store, openWriter } = createTestAudit(clock);
+  const start = clock.now();
+  const logs = [await openWriter("a"), await openWriter("b")];
+  const found = () => searchAudit(store.tail, everything, null).records.map(({ writer, time }) => [writer, time - start]);
+  expect(found()).toHaveLength(2);
+  for (const log of logs) {
+    await clock.advance(1_000);
+    await log.append(finishedSend("s1"));
+    await log.close();
+  }
+  expect(found().slice(0, 2)).toEqual([
+    ["b", 2_000],
+    ["a", 1_000],
+  ]);
 });

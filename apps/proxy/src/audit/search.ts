@@ -5,10 +5,20 @@
 import { isJsonObject, parseJson } from "../lib/json.ts";
 import { matchesFilter, outcomeOf } from "./filter.ts";
 
+/** A chain with records. */
+export interface AuditChainTail {
+  readonly writer: string;
+  /** Of its last record. */
+  readonly sequence: number;
+  /** The times of its first and last record, in epoch milliseconds. */
+  readonly firstTime: number;
+  readonly lastTime: number;
+}
+
 /** Reads stored records. */
 export interface AuditTail {
-  /** The chains, the newest first, with the sequence of their last record. */
-  writers(): readonly { readonly writer: string; readonly sequence: number }[];
+  /** The chains, the newest first. */
+  writers(): readonly AuditChainTail[];
   /** The texts of records of a chain from a sequence downwards. */
   page(
     writer: string,
@@ -52,8 +62,8 @@ export interface FoundPage {
 
 /** Records that one search reads at most. */
 const maxRead = 2_000;
-/** Chains that a search looks at: every start and every command that changes something begins one. */
-const maxWriters = 1_000;
+/** Later records that a search behind a cursor looks through for the ends of those before it. */
+const maxLaterRead = 2_000;
 const pageSize = 100;
 
 interface Line {
@@ -71,7 +81,10 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
   const settled = new Set<string>();
   let read = 0;
   let last: Line | null = null;
-  for (const line of latestFirst(tail, query.before ?? Number.POSITIVE_INFINITY)) {
+  const { chains, later } = findChains(tail, query.before ?? Number.POSITIVE_INFINITY);
+  // A send before the cursor may have ended behind it.
+  for (const line of later) describe(line, ends, settled);
+  for (const line of latestFirst(tail, chains)) {
     // A page ends between two times, since the next one begins with a time.
     if ((records.length >= query.limit || read >= maxRead) && last !== null && line.time < last.time) {
       return { records, cursor: last.time };
@@ -128,41 +141,70 @@ function describe(line: Line, ends: Map<string, Line>, settled: Set<string>): Fo
   };
 }
 
-/** The records of all chains before a time, the latest first. */
-function* latestFirst(tail: AuditTail, before: number): Generator<Line> {
+/** A chain, and the sequence from which it is read downwards. */
+interface OpenedChain extends AuditChainTail {
+  readonly from: number;
+}
+
+/** Returns the chains with records before a time, in the order of their last records, and the records that follow in them. */
+function findChains(
+  tail: AuditTail,
+  before: number,
+): { readonly chains: readonly OpenedChain[]; readonly later: readonly Line[] } {
   const chains = tail
     .writers()
-    .slice(0, maxWriters)
-    .map(({ writer, sequence }) => downwards(tail, writer, lastBefore(tail, writer, sequence, before)));
-  const heads = chains.map((chain) => chain.next().value ?? null);
+    .filter(({ firstTime }) => firstTime < before)
+    .toSorted((one, other) => other.lastTime - one.lastTime)
+    .map((chain) => ({ ...chain, from: chain.lastTime < before ? chain.sequence : lastBefore(tail, chain, before) }));
+  const continued = chains.filter(({ sequence, from }) => from < sequence);
+  const limit = Math.ceil(maxLaterRead / Math.max(1, continued.length));
+  const later = continued.flatMap(({ writer, sequence, from }) => {
+    const count = Math.min(limit, sequence - from);
+    return tail.page(writer, from + count, count).map((row) => readLine(writer, row));
+  });
+  return { chains, later };
+}
+
+/** The records of chains, the latest first. A chain is read once its last record is the next one: most are only of other times. */
+function* latestFirst(tail: AuditTail, chains: readonly OpenedChain[]): Generator<Line> {
+  const open: { head: Line; readonly rest: Generator<Line, undefined> }[] = [];
+  let next = 0;
   for (;;) {
-    let latest = -1;
-    for (const [index, head] of heads.entries()) {
-      if (head !== null && head.time > (heads[latest]?.time ?? Number.NEGATIVE_INFINITY)) latest = index;
+    let latest = open[0];
+    for (const chain of open) if (latest !== undefined && chain.head.time > latest.head.time) latest = chain;
+    const waiting = chains[next];
+    if (waiting !== undefined && (latest === undefined || waiting.lastTime >= latest.head.time)) {
+      next += 1;
+      const rest = downwards(tail, waiting.writer, waiting.from);
+      const head = rest.next().value;
+      if (head !== undefined) open.push({ head, rest });
+      continue;
     }
-    const line = heads[latest];
-    if (line === undefined || line === null) return;
-    yield line;
-    heads[latest] = chains[latest]?.next().value ?? null;
+    if (latest === undefined) return;
+    yield latest.head;
+    const head = latest.rest.next().value;
+    if (head === undefined) open.splice(open.indexOf(latest), 1);
+    else latest.head = head;
   }
 }
 
 function* downwards(tail: AuditTail, writer: string, from: number): Generator<Line, undefined> {
-  for (let sequence = from; sequence > 0; sequence -= pageSize) {
-    // Most chains are only compared by their first record here.
-    for (const row of tail.page(writer, sequence, pageSize)) yield readLine(writer, row);
+  // Of many chains only the first record is compared.
+  let size = 1;
+  for (let sequence = from; sequence > 0; sequence -= size, size = Math.min(pageSize, 10 * size)) {
+    for (const row of tail.page(writer, sequence, size)) yield readLine(writer, row);
   }
   return undefined;
 }
 
 /** The last sequence of a chain whose record is before a time. Times of a chain do not decrease, unless its clock was set back. */
-function lastBefore(tail: AuditTail, writer: string, sequence: number, before: number): number {
-  if (before === Number.POSITIVE_INFINITY) return sequence;
+function lastBefore(tail: AuditTail, { writer, sequence }: AuditChainTail, before: number): number {
   let [low, high] = [0, sequence];
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     const [row] = tail.page(writer, middle, 1);
-    if (row !== undefined && readLine(writer, row).time < before) low = middle;
+    // Records that were dropped are older than those that remain.
+    if (row === undefined || readLine(writer, row).time < before) low = middle;
     else high = middle - 1;
   }
   return low;

@@ -4,7 +4,8 @@
  */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
-import type { AuditTail } from "../../audit/search.ts";
+import type { AuditChainTail, AuditTail } from "../../audit/search.ts";
+import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
 import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
@@ -46,11 +47,26 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
     "SELECT sequence, text FROM audit_records WHERE writer = ? AND sequence <= ? ORDER BY sequence DESC LIMIT ?",
   );
 
+  const selectFirst = database.prepare("SELECT text FROM audit_records WHERE writer = ? ORDER BY sequence LIMIT 1");
+  // Most chains have ended, so their times are read once.
+  const known = new Map<string, AuditChainTail>();
+
+  function readChain(writer: string, sequence: number): AuditChainTail | null {
+    const before = known.get(writer);
+    if (before?.sequence === sequence) return before;
+    const last = selectTail.get(writer, sequence, 1);
+    if (last === undefined) return null;
+    const firstTime = before?.firstTime ?? timeOf(selectFirst.get(writer)?.["text"]);
+    const chain = { writer, sequence, firstTime, lastTime: timeOf(last["text"]) };
+    known.set(writer, chain);
+    return chain;
+  }
+
   return {
     ...chains,
     tail: {
       writers: () =>
-        selectWriters.all().map((row) => ({ writer: String(row["writer"]), sequence: Number(row["sequence"]) })),
+        selectWriters.all().flatMap((row) => readChain(String(row["writer"]), Number(row["sequence"])) ?? []),
       page: (writer, sequence, limit) =>
         selectTail
           .all(writer, sequence, limit)
@@ -127,4 +143,11 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
     },
     directory,
   };
+}
+
+/** The time of a record; 0 for one that cannot be read, as in a search. */
+function timeOf(text: unknown): number {
+  const record = typeof text === "string" ? parseJson(text) : undefined;
+  const time = isJsonObject(record) ? record["time"] : undefined;
+  return typeof time === "number" ? time : 0;
 }
