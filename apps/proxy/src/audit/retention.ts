@@ -32,6 +32,20 @@ export interface RetentionResult {
   readonly damaged: string | null;
 }
 
+/**
+ * Returns the present by which records are old. A clock that is far ahead would drop the whole log, so the present is at most as far ahead of the
+ * newest record of earlier processes as this process has run. After a long stop old records therefore stay until the next start.
+ *
+ * @param newestMs When the newest record of earlier processes was written, in epoch milliseconds; without any, when this process started.
+ */
+export function presentOf(times: {
+  readonly nowMs: number;
+  readonly newestMs: number;
+  readonly elapsedMs: number;
+}): number {
+  return Math.min(times.nowMs, times.newestMs + times.elapsedMs);
+}
+
 /** Records that are checked and deleted in one transaction, so that others never wait for long. */
 const batchSize = 200;
 

@@ -1,6 +1,7 @@
 /** Drops old records of the audit log while the gateway runs, if the settings say so: after the start, and then once a day. */
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
+import { presentOf } from "../../audit/retention.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { OpenAudit } from "./audit.ts";
 
@@ -11,17 +12,21 @@ const firstDelayMs = 60_000;
 
 /** Begins. Returns a function that ends it. */
 export function keepAuditRetention(
-  audit: Pick<OpenAudit, "dropBefore">,
+  audit: Pick<OpenAudit, "dropBefore" | "newestBefore">,
   settings: () => Pick<Settings, "auditRetentionDays">,
   log: (event: LogEvent) => void,
 ): () => void {
+  const startedAtMs = systemClock.monotonic();
+  const newestMs = audit.newestBefore ?? systemClock.now();
   let cancel = systemClock.setTimer(firstDelayMs, drop);
 
   function drop(): void {
     cancel = systemClock.setTimer(dayMs, drop);
     const { auditRetentionDays: days } = settings();
     if (days === null) return;
-    audit.dropBefore(systemClock.now() - days * dayMs, null).then(
+    const elapsedMs = systemClock.monotonic() - startedAtMs;
+    const present = presentOf({ nowMs: systemClock.now(), newestMs, elapsedMs });
+    audit.dropBefore(present - days * dayMs, null).then(
       ({ records, chains, damaged }) => {
         if (records > 0) log({ type: "audit_records_dropped", records, chains });
         if (damaged !== null) log({ type: "audit_failed", requestId: "-", cause: notIntact });

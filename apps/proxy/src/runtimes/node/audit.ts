@@ -50,6 +50,8 @@ export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pep
 export interface OpenAudit extends OpenAuditLog {
   /** The stored records, for a search. */
   readonly tail: AuditTail;
+  /** When the newest record of earlier processes was written, in epoch milliseconds; `null` if there is none. */
+  readonly newestBefore: number | null;
   /** Creates the store of sends in the same file. */
   createSendStore(): IdempotencyStore;
   /** Drops the records before a time, in epoch milliseconds, and records that. Rejects when the file cannot be written. */
@@ -66,6 +68,8 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
   try {
     const guard = createFileGuard(join(dataDir, auditFile), systemClock.monotonic);
     const transactions = createGroupCommit(database, { guard, defer: setImmediate });
+    const times = store.tail.writers().map(({ lastTime }) => lastTime);
+    const newestBefore = times.length === 0 ? null : times.reduce((newest, time) => Math.max(newest, time));
     const writer = randomId("writer");
     const log = await openAuditLog({ digests, pepper, store, transactions, clock: systemClock, writer, version });
     return {
@@ -73,6 +77,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
       enter: log.enter,
       end: log.end,
       tail: store.tail,
+      newestBefore,
       createSendStore: () => createSqliteIdempotencyStore(database, transactions, systemClock, { guard }),
       async dropBefore(before, actor) {
         const retention = createSqliteAuditRetention(database);
