@@ -5,7 +5,7 @@ import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
-import type { ExtensionSteps } from "./extension-port.ts";
+import type { ExtensionParts, ExtensionSteps } from "./extension-port.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -101,12 +101,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       services.apiExtensions?.createSteps({
         ...services,
         ...{ onAuditFailure, authenticate, cors, limits, upstream },
-        authenticateAgain: (authorization) =>
-          mapMaybe(callers.authenticate(authorization), (result) =>
-            result.kind === "refused" || services.liftRestrictions === undefined
-              ? result
-              : { ...result, principal: services.liftRestrictions(result.principal) },
-          ),
+        authenticateAgain: withLift(callers.authenticate, services.liftRestrictions),
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     administer:
@@ -145,4 +140,16 @@ function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | nul
       }),
     acceptInvitation: refuseUnaudited(accept),
   };
+}
+
+/** Authenticates a caller as the steps of the pipeline do, which may lift restrictions. */
+function withLift(
+  authenticate: ExtensionParts["authenticateAgain"],
+  lift: GatewayServices["liftRestrictions"],
+): ExtensionParts["authenticateAgain"] {
+  if (lift === undefined) return authenticate;
+  return (authorization) =>
+    mapMaybe(authenticate(authorization), (result) =>
+      result.kind === "refused" ? result : { ...result, principal: lift(result.principal) },
+    );
 }

@@ -61,16 +61,7 @@ export function Audit(): JSX.Element {
         <p class="hint">The latest first. “letta-proxy audit verify” checks that nothing was changed.</p>
       </div>
       <Filters />
-      {failure !== null && (
-        <div class="notice bad" role="alert">
-          {failure.text}{" "}
-          {!failure.isRefused && (
-            <button type="button" onClick={() => load(null)}>
-              Try again
-            </button>
-          )}
-        </div>
-      )}
+      {failure !== null && <Notice failure={failure} onRetry={() => load(null)} />}
       {page?.records.length === 0 && <p class="note">No record matches the search.</p>}
       {page !== null && page.records.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Records">
@@ -106,6 +97,19 @@ export function Audit(): JSX.Element {
         </button>
       )}
     </>
+  );
+}
+
+function Notice({ failure, onRetry }: { failure: Failure; onRetry: () => void }): JSX.Element {
+  return (
+    <div class="notice bad" role="alert">
+      {failure.text}{" "}
+      {!failure.isRefused && (
+        <button type="button" onClick={onRetry}>
+          Try again
+        </button>
+      )}
+    </div>
   );
 }
 

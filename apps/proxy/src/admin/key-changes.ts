@@ -172,7 +172,7 @@ export function grantIssues(
   return issues;
 }
 
-/** What is decided for the administering key's own turns is decided for those of its keys too; else it could lift that. */
+/** The approval policy and the mode that an administering key sets bind the keys that it grants too; else it could lift them. */
 function policyIssues(own: KeyGrants, granted: KeyGrants): readonly ProblemIssue[] {
   const issues: ProblemIssue[] = [];
   if (own.setMode !== null && granted.setMode !== own.setMode) {

@@ -163,7 +163,9 @@ test("the records of a gateway that runs long are found behind any number of lat
 
 test.each([undefined, 500_000, 100_500])("a search before %s reads only the chains that it needs", (before) => {
   const chain = (start: number) => Array.from({ length: 200 }, (_, index) => send(start + index, `${start} ${index}`));
-  const tail = tailOf(Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`w${index}`, chain(index * 1_000)])));
+  const tail = tailOf(
+    Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`w${index}`, chain(index * 1_000)])),
+  );
   const read: string[] = [];
   const page: AuditTail["page"] = (writer, ...rest) => (read.push(writer), tail.page(writer, ...rest));
   const { records } = searchAudit({ ...tail, page }, { ...everything, before }, null);
@@ -191,7 +193,8 @@ test("the stored log of several writers is searched, also after it has grown", a
   const { store, openWriter } = createTestAudit(clock);
   const start = clock.now();
   const logs = [await openWriter("a"), await openWriter("b")];
-  const found = () => searchAudit(store.tail, everything, null).records.map(({ writer, time }) => [writer, time - start]);
+  const found = () =>
+    searchAudit(store.tail, everything, null).records.map(({ writer, time }) => [writer, time - start]);
   expect(found()).toHaveLength(2);
   for (const log of logs) {
     await clock.advance(1_000);

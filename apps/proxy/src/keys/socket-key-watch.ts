@@ -37,7 +37,7 @@ export interface SocketRules {
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
-  /** What the configuration makes of a key's permissions; absent: nothing. A change of it is another function. */
+  /** Applies the configuration to a key's permissions; absent: they stay as they are. A change of it is another function. */
   readonly configure?: () => ConfigurePermissions;
   /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
   readonly tokenSettings: () => object | null;
@@ -104,8 +104,7 @@ export function watchSocketKeys(
     try {
       // After a storm of thousands of devices, only those that are new are checked.
       const unchecked = devices.filter((device) => !permitted.has(device));
-      const rules = { tenants: currentTenants, configure: configured };
-      await check(unchecked, rules, unchecked.length === devices.length);
+      await check(unchecked, { tenants: currentTenants, configure: configured }, unchecked.length === devices.length);
       generation = current;
       checkedTenants = currentTenants;
       checkedConfigure = configured;

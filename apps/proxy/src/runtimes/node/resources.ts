@@ -14,7 +14,7 @@ import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/da
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
-import { createConfigurePermissions } from "../../auth/configured-permissions.ts";
+import { createConfigurePermissions } from "../../streams/configured-permissions.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
@@ -67,10 +67,8 @@ export async function openResources(
   const onKeyStoreFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const lock = isEmbedded ? await lockDataDir(started.dataDir) : null;
-  const keys = await openKeys(started, {
-    onFailure: onKeyStoreFailure,
-    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
-  });
+  const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
+  const keys = await openKeys(started, { onFailure: onKeyStoreFailure, onDamaged });
   const valkeySends = isEmbedded ? null : await openSendsOrClose(started, keys);
   const audit = await openAudit(started, keys.pepper);
   const rateLimits = await openRateLimits(started, log);

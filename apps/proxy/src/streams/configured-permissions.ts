@@ -1,8 +1,8 @@
-/** What the configuration makes of a key's permissions: approval policies are added, and restrictions in shadow mode are lifted. */
+/** The permissions of a key under the configuration: approval policies are added, and restrictions in shadow mode are lifted. */
 import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
-import { liftRestrictions } from "./shadow.ts";
-import type { ShadowSettings } from "./shadow-rules.ts";
+import { liftRestrictions } from "../auth/shadow.ts";
+import type { ShadowSettings } from "../auth/shadow-rules.ts";
 
 /** The settings that change the permissions of keys. */
 export interface PermissionSettings {
