@@ -1,9 +1,15 @@
-/** Applies the configuration of a tenant to its callers: whether it may call the upstream, its devices, its public name and its approval policies. */
+/**
+ * Applies the configuration to callers: whether their tenant may call the upstream, its devices, its public name and its approval policies. What opened
+ * a socket before the configuration changed is compared with the permissions that it would have now.
+ */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
+import { liftRestrictions } from "./shadow.ts";
+import type { ShadowSettings } from "./shadow-rules.ts";
 
 /** See {@link createTenantGuard}. */
 export interface TenantGuard {
@@ -61,5 +67,29 @@ function applySettings(
     ...principal,
     ...((deviceIds !== null || connectionNames !== null) && { tenantDevices: { deviceIds, connectionNames } }),
     ...(publicName !== null && { tenantName: publicName }),
+  };
+}
+
+/** The settings that change the permissions of keys. */
+export interface PermissionSettings {
+  readonly approvals: ApprovalPolicies | null;
+  readonly shadow: ShadowSettings | null;
+}
+
+/** Creates a source of {@link ConfigurePermissions} over the present settings; the function changes with the settings. */
+export function createConfigurePermissions(settings: () => PermissionSettings): () => ConfigurePermissions {
+  let known: { readonly settings: PermissionSettings; readonly configure: ConfigurePermissions } | null = null;
+  return () => {
+    const present = settings();
+    if (known?.settings !== present) known = { settings: present, configure: configureWith(present) };
+    return known.configure;
+  };
+}
+
+function configureWith({ approvals, shadow }: PermissionSettings): ConfigurePermissions {
+  return (own) => {
+    const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, own);
+    const lifted = shadow === null ? own : liftRestrictions(own, shadow);
+    return approvalPolicy === null ? lifted : { ...lifted, approvalPolicy };
   };
 }

@@ -3,7 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
-import { createConfigurePermissions, type PermissionSettings } from "../streams/configured-permissions.ts";
+import { createConfigurePermissions, type PermissionSettings } from "../auth/tenant-guard.ts";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";

@@ -14,7 +14,7 @@ import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/da
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
-import { createConfigurePermissions } from "../../streams/configured-permissions.ts";
+import { createConfigurePermissions } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
