@@ -1,4 +1,5 @@
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { sharedConfig } from "../../vitest.shared.ts";
 
 /** Tests that measure time, such as a deadline of 100 ms, run after the others and one file at a time. */
@@ -15,6 +16,16 @@ const timed = [
 /** Tests that replace the timers of the platform need a process that no earlier file has left a timer in. */
 const simulated = ["test/simulation/*.test.ts"];
 
+/** The suites of the runtimes take a minute each. They start first: otherwise the last of them runs alone at the end. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean =>
+      /\/runtimes\/(?:deno|bun|node)\.test\.ts$/.test(moduleId);
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
+
 // Reporters belong to the run, and everything else to its projects.
 const { reporters: _reporters, outputFile: _outputFile, ...shared } = { ...sharedConfig.test };
 
@@ -22,6 +33,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     ...sharedConfig.test,
     globalSetup: ["test/runtimes/build-first.ts"],
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: false,

@@ -51,11 +51,23 @@ export function createProject(folder: string, { registry, cache }: Installation)
   };
   write({
     "package.json": JSON.stringify({ name: "consumer", version: "1.0.0", private: true, type: "module" }),
-    ".npmrc": `@letta-environments:registry=${registry}\naudit=false\nfund=false\nupdate-notifier=false\n`,
+    ".npmrc": [
+      `@letta-environments:registry=${registry}`,
+      "audit=false",
+      "fund=false",
+      "update-notifier=false",
+      // npm would wait five minutes for a connection that is stuck.
+      "fetch-timeout=20000",
+      "fetch-retries=4",
+      "fetch-retry-mintimeout=1000",
+      "",
+    ].join("\n"),
   });
   const environment = ({ node = process.execPath, env = {} }: RunOptions = {}): Record<string, string> => ({
     ...inherited,
     PATH: `${dirname(node)}${delimiter}${process.env["PATH"] ?? ""}`,
+    // npm runs on the pinned Node.js, which would trust its own certificates alone, and not those of the machine.
+    NODE_USE_SYSTEM_CA: "1",
     npm_config_cache: cache,
     ...env,
   });
