@@ -167,7 +167,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a key is created, shown once, and what it may do is told in words", async () => {
+  test("a key is created, shown once, and described in words", async () => {
     const page = await open("/keys");
     await page.getByRole("button", { name: "Create a key" }).click();
     await page.getByLabel("Name", { exact: true }).fill("reader of the test");

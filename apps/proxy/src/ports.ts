@@ -151,7 +151,7 @@ export interface ConsoleFile {
   readonly isImmutable: boolean;
 }
 
-/** Reads a file by its name in an encoding that the header `Accept-Encoding` allows; `null` if there is none with this name. */
+/** Reads a file by its name, in an encoding that `Accept-Encoding` allows. Returns `null` if the file does not exist. */
 export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<ConsoleFile | null>;
 
 /** The pages, made by `scripts/docs-pages/`. */

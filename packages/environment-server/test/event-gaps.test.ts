@@ -39,7 +39,7 @@ test("a reader that is too slow, so that changes which it has not read are remov
   expect(textOf(sink.events.at(-1)?.data ?? {})).toBe("text 301");
 });
 
-test("a reader that resumes behind removed output is told once, and reads the events", async () => {
+test("a reader that resumes behind removed output receives one gap, and reads the events", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");
   const before = await listen(harness, { principal: viewer, include: "output" });

@@ -127,7 +127,7 @@ test("while a log in Valkey does not respond, messages are delivered, and a stat
   expect({ status, errorCode: body["errorCode"] }).toEqual({ status: 503, errorCode: "storage_unavailable" });
 });
 
-test("a log that cannot forget a removed device is told again, and the removal stands", async () => {
+test("when a log cannot forget a removed device, the server tries again, and the removal stands", async () => {
   const messages = createMemoryMessageLog();
   const told: (readonly string[])[] = [];
   let fails = true;

@@ -78,7 +78,7 @@ test("what a device writes is never trusted: members of other types say nothing"
   expect(after(output({ message_type: "assistant_message", content: 7 }), output({}))).toEqual([]);
 });
 
-test("the parts of subagents are left out, gaps are told, and old entries are dropped", () => {
+test("output of subagents is left out, a gap is shown, and old entries are dropped", () => {
   expect(after(output({ message_type: "assistant_message", content: "x" }, { subagentId: "s" }))).toEqual([]);
   expect(after({ type: "gap", id: "9", reason: "lost" })).toMatchObject([{ kind: "gap" }]);
   const many = Array.from({ length: 1_100 }, (_, index) => output({ message_type: "status", message: `n ${index}` }));

@@ -7,7 +7,7 @@ test("a view and its filters survive the way through the address", () => {
   expect(parseRoute(formatRoute("device", { id: "a/b?c%" }))).toEqual({ view: "device", id: "a/b?c%", parameters: {} });
 });
 
-test("an address that is none shows the devices", () => {
+test("an unknown address shows the devices", () => {
   for (const fragment of [
     "",
     "/",

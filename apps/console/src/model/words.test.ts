@@ -141,7 +141,7 @@ test("figures of the last hour are summed, and nothing is divided by zero", () =
   ]);
 });
 
-test("records of the audit log are told in words, also those that the console does not know", () => {
+test("audit records are described in words, including types that the console does not know", () => {
   const record = {
     writer: "w",
     sequence: 1,

@@ -16,7 +16,7 @@ export function every(intervalMs: number, run: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-/** Reads a value that {@link store} has stored in this browser; `null` if there is none, or storage is forbidden. */
+/** Reads a value that {@link store} wrote. Returns `null` if it is missing or the browser forbids storage. */
 export function stored(name: string): unknown {
   try {
     return JSON.parse(localStorage.getItem(`letta-console:${name}`) ?? "null");

@@ -1,4 +1,4 @@
-/** Asks before a link replaces the present session: whoever made the link chose the session that it opens. */
+/** Asks before a sign-in link replaces the present session. A link from somebody else would sign the user in with a key that is not theirs. */
 import { render } from "preact";
 
 /** Resolves with whether the link should be used. */

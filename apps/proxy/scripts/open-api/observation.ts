@@ -54,7 +54,11 @@ const explanationMembers: Readonly<Record<keyof Explanation, JsonSchema>> = {
     description: "The response; `null` if the request would be handed on, and only its outcome tells.",
   },
   rules: { type: "array", items: objectOf(ruleMembers), description: "The rules in their order." },
-  limits: { type: "array", items: objectOf(limitMembers), description: "The rate limits, of which nothing was taken." },
+  limits: {
+    type: "array",
+    items: objectOf(limitMembers),
+    description: "The state of each rate limit. Explaining a request takes nothing from them.",
+  },
 };
 
 /** The response of `POST /admin/v1/explain`. */

@@ -56,7 +56,7 @@ export interface FoundRecord {
 /** A page of a search. */
 export interface FoundPage {
   readonly records: readonly FoundRecord[];
-  /** The `before` of the next page; `null`: there is none. */
+  /** The `before` of the next page; `null` on the last page. */
   readonly cursor: number | null;
 }
 

@@ -340,7 +340,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Write everything in the data directory to one file, while the gateway runs.",
     operands: ["FILE"],
     options: [
-      { name: "with-pepper", value: null, text: "include the pepper; whoever has the file can then make keys" },
+      { name: "with-pepper", value: null, text: "include the pepper; the file is then enough to create keys" },
       ...storage,
     ],
     notes: ["FILE must not exist. It is a tar archive with mode 0600."],

@@ -114,8 +114,8 @@ async function explainConnection(
     const code = record.latest ? "device_offline" : "connection_replaced";
     return refuse(rules, "reach the device", code, 409, "the connection has no open socket");
   }
-  // A device with several listeners has several rows, of which a read shows one.
-  const detail = isShown ? null : "the device has several listeners, of which this connection is not the latest";
+  // A device with several listeners has several rows. A read returns one of them.
+  const detail = isShown ? null : "the device has several listeners, and this connection does not belong to the latest";
   rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
   if (isSend && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };

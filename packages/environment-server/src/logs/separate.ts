@@ -37,12 +37,12 @@ export interface SeparateLogs {
   readonly changes?: SeparateChangeLog;
 }
 
-/** Removed rows that a log could not forget, of which it is told again. The oldest are dropped first, and go with their retention. */
+/** Removed rows that a log could not forget. The server asks the log again. The oldest rows are dropped first, and expire by their retention. */
 const maxOwedRows = 10_000;
 
 /**
  * Creates a store that keeps rows and message ids in `store`, and messages, approvals or changes in other logs. When rows are removed, the
- * logs forget them. A log that fails then does not undo the removal: it is told again before it is pruned.
+ * logs forget them. A log that fails then does not undo the removal: the server repeats the request before it prunes the log.
  */
 export function withSeparateLogs(
   store: EnvironmentStore,

@@ -58,7 +58,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   });
   const notes = [
     withPepper
-      ? "It contains the pepper: whoever has the file can make keys."
+      ? "It contains the pepper: the file is enough to create keys."
       : "It does not contain the pepper, without which no key can be verified: keep that apart.",
     ...(valkeyUrl === null ? [] : ["The keys are in Valkey, and not in this file."]),
   ];
