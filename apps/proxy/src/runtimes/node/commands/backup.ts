@@ -59,7 +59,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   const notes = [
     withPepper
       ? "It contains the pepper: the file is enough to create keys."
-      : "It does not contain the pepper, without which no key can be verified: keep that apart.",
+      : "It does not contain the pepper. No key can be verified without it, so keep a copy elsewhere.",
     ...(valkeyUrl === null ? [] : ["The keys are in Valkey, and not in this file."]),
   ];
   print([`Wrote ${path}: ${files.map(({ name }) => name).join(", ")}.`, ...notes, ""].join("\n"));
