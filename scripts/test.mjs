@@ -5,7 +5,14 @@
 import process from "node:process";
 import { ensureNode } from "./setup/supported-node.mjs";
 import { ensureInstalled } from "./setup/installation.mjs";
-import { clearReports, exitCodeOf, formatSummary, readReports, sumReports } from "./lib/test-summary.mjs";
+import {
+  clearReports,
+  describeFailures,
+  exitCodeOf,
+  formatSummary,
+  readReports,
+  sumReports,
+} from "./lib/test-summary.mjs";
 import { runTasks } from "./lib/turbo.mjs";
 
 await ensureInstalled("full", ensureNode);
@@ -21,9 +28,7 @@ const codes = isFiltered
       await runTasks(["test"], [`--filter=${gateway}`, ...given]),
     ];
 const reports = readReports();
-for (const { folder, report } of reports) {
-  if (report === undefined) process.stderr.write(`No test report in ${folder}\n`);
-}
+for (const line of describeFailures(reports)) process.stderr.write(`${line}\n`);
 const summary = sumReports(reports.map(({ report }) => report));
 process.exitCode = exitCodeOf(summary, Math.max(...codes), !process.env.CI);
 process.stdout.write(`\n${formatSummary(summary)}\n`);

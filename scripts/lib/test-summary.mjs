@@ -1,6 +1,7 @@
 /** Reads the reports that vitest leaves in each package and sums them to `N passed, N failed, N skipped`. */
 import { readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { repositoryRoot, workspacePackages } from "./repository.mjs";
 
 /**
@@ -48,6 +49,32 @@ export function exitCodeOf(summary, runnerCode, allowSkipped) {
 /** The summary line. @param {TestSummary} summary */
 export function formatSummary(summary) {
   return `${summary.passed} passed, ${summary.failed} failed, ${summary.skipped} skipped`;
+}
+
+/**
+ * Returns a line for each failure of a run, so that the end of a long log names what failed.
+ *
+ * @param {readonly { folder: string, report: Record<string, any> | undefined }[]} reports
+ * @returns {string[]} the file and title of a failed test with the first line of its message, or the folder without a report
+ */
+export function describeFailures(reports) {
+  return reports.flatMap(({ folder, report }) => {
+    if (report === undefined) return [`No test report in ${folder}`];
+    return (report.testResults ?? []).flatMap((/** @type {any} */ file) => {
+      const name = relative(repositoryRoot, file.name);
+      if (file.status === "failed" && file.assertionResults.length === 0)
+        return [`${name}: ${firstLine(file.message)}`];
+      const failed = file.assertionResults.filter((/** @type {any} */ test) => test.status === "failed");
+      return failed.map(
+        (/** @type {any} */ test) => `${name} > ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`,
+      );
+    });
+  });
+}
+
+/** @param {string | undefined} message */
+function firstLine(message = "") {
+  return stripVTControlCharacters(message).split("\n", 1)[0] ?? "";
 }
 
 /** Counts files that failed before their first test. @param {Record<string, any>} report */

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
-import { exitCodeOf, formatSummary, sumReports } from "./test-summary.mjs";
+import { repositoryRoot } from "./repository.mjs";
+import { describeFailures, exitCodeOf, formatSummary, sumReports } from "./test-summary.mjs";
 
 /** @param {Partial<Record<string, unknown>>} [members] */
 const report = (members) => ({
@@ -32,4 +34,30 @@ test("a run passes only if a test ran, none failed, and none was skipped where s
   expect(exitCodeOf({ passed: 0, failed: 0, skipped: 0 }, 0, true)).toBe(1);
   expect(exitCodeOf({ passed: 1, failed: 1, skipped: 0 }, 0, true)).toBe(1);
   expect(exitCodeOf({ passed: 1, failed: 0, skipped: 0 }, 3, true)).toBe(3);
+});
+
+test("a failed run names every failed test, broken file and missing report in one line each", () => {
+  const name = join(repositoryRoot, "apps/proxy/test/a.test.ts");
+  const failing = {
+    status: "failed",
+    fullName: "sends > once",
+    failureMessages: ["\u001b[31mError: two\u001b[39m\n  at x"],
+  };
+  const reports = [
+    { folder: "packages/client", report: undefined },
+    {
+      folder: "apps/proxy",
+      report: report({
+        testResults: [
+          { name, status: "failed", message: "", assertionResults: [{ status: "passed", fullName: "fine" }, failing] },
+          { name, status: "failed", message: "Cannot load\nmore", assertionResults: [] },
+        ],
+      }),
+    },
+  ];
+  expect(describeFailures(reports)).toEqual([
+    "No test report in packages/client",
+    "apps/proxy/test/a.test.ts > sends > once: Error: two",
+    "apps/proxy/test/a.test.ts: Cannot load",
+  ]);
 });
