@@ -14,7 +14,7 @@ import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeManagement } from "./sections/management.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
-import { describeHalfClosedCallers, describeSlowCallers } from "./sections/slow-callers.ts";
+import { describeHalfClosedCallers, describeRefusedBodies, describeSlowCallers } from "./sections/slow-callers.ts";
 import { describeStopping } from "./sections/stopping.ts";
 import { describeViewers } from "./sections/viewers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
@@ -72,6 +72,7 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
     describe("slow callers", () => {
       describeSlowCallers(launcher, gateway);
       describeHalfClosedCallers(gateway);
+      describeRefusedBodies(gateway);
     });
     describe("stopping", () => {
       describeStopping(launcher);

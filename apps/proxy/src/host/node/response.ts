@@ -38,11 +38,18 @@ function asBuffer(bytes: Uint8Array): Buffer {
 /** How long the rest of a body may take that nobody reads, in milliseconds. */
 const unreadBodyMs = 100;
 
-/** Closes the connection of a request that has its response and whose body still arrives. Node would read and drop it without a limit. */
+/**
+ * Closes the connection of a request that has its response and whose body still arrives. Node would read and drop it without a limit. A body that
+ * arrived closes nothing: the response has promised to keep the connection, and the next request may be on its way.
+ */
 export function dropUnreadBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const closeUnlessComplete = (): void => {
+    if (!incoming.complete) incoming.destroy();
+  };
   outgoing.once("close", () => {
-    setTimeout(() => {
-      if (!incoming.readableEnded) incoming.destroy();
-    }, unreadBodyMs).unref();
+    // Node and Bun do so themselves. Deno reads no further than what it has.
+    incoming.resume();
+    // After a pause of the process, timers run before what has arrived meanwhile is read.
+    setTimeout(() => setImmediate(closeUnlessComplete), unreadBodyMs).unref();
   });
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { expect, test } from "vitest";
 import { openSocket, parseResponse, readToEnd, requestHead } from "../../support/raw-http.ts";
 import { answerTo, expectedAnswer } from "../exchange.ts";
@@ -29,4 +30,31 @@ export function describeHalfClosedCallers(gateway: GatewayUnderTest): void {
     socket.end(requestHead("GET", "/v1/environments?limit=7", { authorization: `Bearer ${key}` }));
     expect(parseResponse(await readToEnd(socket)).status).toBe(200);
   });
+}
+
+/** Requests that are refused before their body is read. */
+export function describeRefusedBodies(gateway: GatewayUnderTest): void {
+  const refused = (target: string, length: number): string =>
+    requestHead("POST", target, { connection: "keep-alive", "content-length": String(length) });
+
+  test.each([
+    ["of the API", "/v1/environments/conn-1/messages", 401],
+    ["outside the API", "/livez", 405],
+  ])(
+    "a refused request %s whose body arrived leaves its connection to the next request; one whose body does not arrive is closed",
+    async (_what, target, status) => {
+      const complete = await openSocket(gateway.url);
+      complete.write(`${refused(target, 2)}{}`);
+      const [answer] = (await once(complete, "data")) as [Buffer];
+      const { status: first, headers } = parseResponse(answer.toString("latin1"));
+      expect([first, headers["connection"]]).toEqual([status, "keep-alive"]);
+      // It is refused later, so it is over when the gateway has decided about both connections.
+      const incomplete = await openSocket(gateway.url);
+      incomplete.write(`${refused(target, 3)}{}`);
+      expect(parseResponse(await readToEnd(incomplete)).status).toBe(status);
+      expect(complete.closed).toBe(false);
+      complete.write(requestHead("GET", "/livez"));
+      expect(parseResponse(await readToEnd(complete)).status).toBe(200);
+    },
+  );
 }
