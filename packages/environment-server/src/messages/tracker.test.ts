@@ -85,6 +85,20 @@ describe("writes", () => {
   });
 });
 
+describe("resuming", () => {
+  test("names the conversations of a row each time, so that a caller that fails after it may try again", async () => {
+    const { clock, tracker } = setUp();
+    start(tracker, "m-1");
+    await clock.advance(1_000);
+    tracker.disconnect("env-1");
+    tracker.connect("env-1", true);
+    const first = await tracker.resume("env-1");
+    expect(first).toEqual([scope]);
+    expect(await tracker.resume("env-1")).toEqual(first);
+    expect(tracker.find("env-1", "m-1")).toHaveLength(1);
+  });
+});
+
 describe("limits", () => {
   test("of more messages than are followed, the oldest is unknown", async () => {
     const { clock, tracker, log } = setUp();

@@ -185,10 +185,11 @@ async function resume(state: State, environmentId: string): Promise<readonly Fra
   const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
-  const resumed = groupByDelivery(stored).filter(({ deliveryId }) => !row.entries.has(deliveryId));
+  const open = groupByDelivery(stored);
   // The oldest first, as they were sent.
-  for (const entry of resumed.toReversed()) follow(state, row, entry);
-  return resumed.map(({ scope }) => scope);
+  for (const entry of open.toReversed()) if (!row.entries.has(entry.deliveryId)) follow(state, row, entry);
+  // All of them, because a caller that failed after an earlier call has asked the device about none.
+  return open.map(({ scope }) => scope);
 }
 
 function follow(state: State, row: Row, entry: Entry): void {
