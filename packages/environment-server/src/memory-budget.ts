@@ -20,7 +20,7 @@ export interface MemoryAccount {
 /** Which limit an account was released for. */
 export type MemoryLimit = "owner" | "total";
 
-/** See the description of this file. */
+/** Accounts of memory, divided among their owners. */
 export interface MemoryBudget {
   /** Opens an account. `release` is called once, after the account was closed, when its holder has to free the memory. */
   open(owner: string, release: (limit: MemoryLimit) => void): MemoryAccount;

@@ -41,7 +41,7 @@ export interface ProxiedRequest extends Pick<HttpMessage, "head" | "body"> {
   readonly isReused: boolean;
 }
 
-/** See the description of this file. */
+/** A running proxy that breaks exchanges. */
 export interface FaultProxy {
   readonly port: number;
   readonly url: string;

@@ -36,7 +36,7 @@ export interface DeviceAuthority {
   readonly tenantDevices: DeviceAllowlist | null;
 }
 
-/** See the description of this file. */
+/** The operations of the administration on devices. */
 export interface DeviceOperations {
   list(by: DeviceAuthority, query: ListDevicesQuery): Promise<PlainResponse>;
   retrieve(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;

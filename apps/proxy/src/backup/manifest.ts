@@ -22,7 +22,7 @@ export interface BackedUpFile {
   readonly sha256: string;
 }
 
-/** See the description of this file. */
+/** The table of contents of a backup. */
 export interface BackupManifest {
   readonly format: typeof manifestFormat;
   /** Version of the gateway that wrote it. */

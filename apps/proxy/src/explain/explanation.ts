@@ -26,7 +26,7 @@ export interface ExplainedLimit {
   readonly retryAfterMs: number | null;
 }
 
-/** See the description of this file. */
+/** The fate of a request, rule by rule. */
 export interface Explanation {
   readonly keyId: string;
   readonly operation: string | null;

@@ -46,7 +46,7 @@ export type SendTurn =
   /** None of its ids is in use: they never were, or the send that used them was released. */
   | { readonly kind: "free" };
 
-/** See the description of this file. */
+/** Runs each send to a remote upstream once. */
 export interface Sends {
   /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `free`: begin again. */
   run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendTurn>;

@@ -13,7 +13,7 @@ export type SocketCredential = Pick<Principal, "keyId" | "credentialId">;
 /** A principal that was authenticated by a token. */
 export type TokenPrincipal = Principal & Required<Pick<Principal, "credentialExpiresAt">>;
 
-/** See the description of this file. */
+/** The principals of the open device sockets that were authenticated with a token. */
 export interface SocketTokens {
   /**
    * Returns a function that remembers the principal of a token, to be called when its socket opens. It does nothing when the

@@ -13,7 +13,7 @@ const periodMs = 60_000;
 /** Pairs of address and key id that are remembered. */
 const maxPairs = 10_000;
 
-/** See the description of this file. */
+/** Counts the wrong secrets for key ids that come from blocked addresses. */
 export interface KeyGuesses {
   /** Whether a key with this id may be verified for a blocked address. */
   mayVerify(address: string | null, keyId: string): boolean;

@@ -28,7 +28,7 @@ export interface MetricReading {
 /** The place of a series in the table. */
 export type SeriesIndex = number;
 
-/** See the description of this file. */
+/** The values of all metrics. */
 export interface MetricTable {
   /** Returns the series of a metric with these label values, in the order of its labels. */
   series(definition: MetricDefinition, values: readonly string[]): SeriesIndex;

@@ -26,7 +26,7 @@ export interface StreamRequest extends EventsRequest {
   readonly authorization: string | null;
 }
 
-/** See the description of this file. */
+/** The streams of events that are open in this process. */
 export interface EventStreams {
   /** Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects. */
   open(request: StreamRequest): Promise<PlainResponse | StreamedResponse>;

@@ -15,7 +15,7 @@ export type FoundConnection =
 /** Reads all rows in which a search looks, page by page. */
 export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;
 
-/** See the description of this file. */
+/** Searches the rows of a remote server for connections. */
 export interface ConnectionSearch {
   /** Searches for a connection. Look-ups with the same `key` may share the pages that one of them reads. */
   find(key: string, connectionId: string, readPages: ReadPages): Promise<FoundConnection>;

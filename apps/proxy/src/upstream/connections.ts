@@ -33,7 +33,7 @@ export interface LookupReads {
   readonly readUntil: (deadline: Deadline) => ReadRemote;
 }
 
-/** See the description of this file. */
+/** Finds the rows of connections at a remote server. */
 export interface ConnectionLookup {
   /** Finds the row of a connection; a remembered row is used up to `maxAgeMs` milliseconds. */
   find(principal: Principal, connectionId: string, reads: LookupReads, maxAgeMs: number): Promise<FoundConnection>;

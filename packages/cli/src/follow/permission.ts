@@ -11,7 +11,7 @@ import type { Clock } from "../host.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import type { TurnPrinter } from "./printer.ts";
 
-/** See the description of this file. */
+/** Finds the requests for permission of one turn, and asks about each of them. */
 export interface PermissionDesk {
   /** Looks for requests of the turn, again and again until {@link PermissionDesk.withdraw}: a device can make several. */
   look(): void;

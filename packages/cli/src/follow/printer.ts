@@ -6,7 +6,7 @@ import { formatJson, printable, printableLines, type Style, truncate } from "@le
 import type { CommandContext } from "../context.ts";
 import type { Piece } from "./delta.ts";
 
-/** See the description of this file. */
+/** Prints what happens in one turn. */
 export interface TurnPrinter {
   /** Prints a document in JSON, and nothing for people. Resolves with false when the reader has gone away. */
   document(value: object): Promise<boolean>;

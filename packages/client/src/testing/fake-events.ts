@@ -4,7 +4,7 @@ import { encodeText } from "./responses.ts";
 /** The type of an event of a fake server. */
 export type FakeEventType = "environment" | "message" | "approval" | "output";
 
-/** See the description of this file. */
+/** The events of a fake server, and its open streams. */
 export interface FakeEvents {
   /** Adds an event about a device, and passes it to the open streams. */
   emit(type: FakeEventType, deviceId: string, data: object): void;

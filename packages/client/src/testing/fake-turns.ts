@@ -17,7 +17,7 @@ export interface FakeTarget {
   readonly connectionId: string | null;
 }
 
-/** See the description of this file. */
+/** The messages and the requests for permission of a fake server. */
 export interface FakeTurns {
   /** A device took a body. */
   take(target: FakeTarget, body: SendMessageBody, disposition: "started" | "queued"): void;

@@ -7,7 +7,7 @@ import type { StoredApproval } from "../approval-log.ts";
 import { denialRetryMs } from "../limits.ts";
 import type { RegisteredApproval } from "./register.ts";
 
-/** See the description of this file. */
+/** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement {
   /** Denies a request at its deadline. */
   schedule(registered: RegisteredApproval): void;

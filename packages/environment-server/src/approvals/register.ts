@@ -29,7 +29,7 @@ export interface ApprovalCursor {
   readonly digest: string;
 }
 
-/** See the description of this file. */
+/** The pending requests for permission, in memory. */
 export interface ApprovalRegister {
   /** Adds a request. Returns `null` when a limit is met. */
   add(approval: StoredApproval, owner: string, digest: string): RegisteredApproval | null;

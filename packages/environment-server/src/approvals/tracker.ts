@@ -31,7 +31,7 @@ export interface ApprovalDevice {
   readonly policy: ApprovalPolicy | null;
 }
 
-/** See the description of this file. */
+/** The requests for permission of every device. */
 export interface ApprovalTracker {
   connect(device: ApprovalDevice): void;
   disconnect(environmentId: string): void;

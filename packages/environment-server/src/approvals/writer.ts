@@ -8,7 +8,7 @@ import type { EmitEvent } from "../events.ts";
 import { approvalWriteDelayMs, maintenanceBatchSize } from "../limits.ts";
 import { keyText } from "./register.ts";
 
-/** See the description of this file. */
+/** Stores pending requests and decisions. */
 export interface ApprovalWriter {
   /** Stores a request within a second. */
   save(approval: StoredApproval): void;

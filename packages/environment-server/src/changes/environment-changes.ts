@@ -15,7 +15,7 @@ export interface EventEnvironment {
   readonly identity: DeviceIdentity;
 }
 
-/** See the description of this file. */
+/** Notes the changes of environments, for their events. */
 export interface EnvironmentChanges {
   /** An environment may have changed. */
   changed(device: NotedChange["device"]): void;

@@ -9,7 +9,7 @@ import { eventText, heartbeatText } from "./event-text.ts";
 import type { EventReader, StreamEnd } from "./reader.ts";
 import type { GapReason } from "./start.ts";
 
-/** See the description of this file. */
+/** Passes stored changes on to the readers that may see them. */
 export interface FanOut {
   /** Adds a reader. Returns a function that removes it. */
   add(reader: EventReader, view: ChangeView): () => void;

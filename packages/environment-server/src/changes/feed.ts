@@ -14,7 +14,7 @@ export interface RemovedRow extends DeviceIdentity {
   readonly deviceId: string;
 }
 
-/** See the description of this file. */
+/** Receives what happens in the server, and notes it as changes. */
 export interface ChangeFeed {
   /** An event of the server, after what it reports has happened. */
   happened(event: EnvironmentServerEvent): void;

@@ -11,7 +11,7 @@ import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
 /** Why a stream ended: by the caller, for a limit, with the caller's credential, with the server, or because the store failed. */
 export type StreamEnd = "caller_gone" | "unread" | "credential_ended" | "shutdown" | "failed";
 
-/** See the description of this file. */
+/** One reader of events. */
 export interface EventReader {
   readonly stream: ReadableStream<Uint8Array>;
   /** Resolves when the stream has ended, with the reason. */

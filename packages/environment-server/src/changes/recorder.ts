@@ -30,7 +30,7 @@ export interface NotedChange extends Pick<NewChange, "kind"> {
 /** The members of a row that decide who may see its device. */
 export type DeviceIdentity = Pick<ChangeSubject, "connectionName" | "tags">;
 
-/** See the description of this file. */
+/** Stores noted changes and passes them on, in their order. */
 export interface ChangeRecorder {
   /** Whether changes of a tenant are stored. */
   records(tenant: string, kind: NewChange["kind"]): boolean;

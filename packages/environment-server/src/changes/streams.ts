@@ -15,7 +15,7 @@ import { decideGap, decideStart } from "./start.ts";
 /** An open stream. */
 export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 
-/** See the description of this file. */
+/** The open streams of events of a server. */
 export interface EventStreams {
   /**
    * Opens a stream behind the last event of a reader; `null` for a reader that wants what happens from now on. Resolves with

@@ -5,7 +5,7 @@
 import type { CommandRuntime } from "../dialects/command-frames.ts";
 import { maxKnownModes } from "../limits.ts";
 
-/** See the description of this file. `null` is a mode that the API cannot name. */
+/** The modes that conversations have reported. `null` is a mode that the API cannot name. */
 export interface ConversationModes {
   /** Takes a report. Without a conversation it is about the device as a whole. */
   report(environmentId: string, runtime: CommandRuntime | null, mode: string | null): void;

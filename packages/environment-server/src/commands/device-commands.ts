@@ -24,7 +24,7 @@ import {
   type WaitingCommands,
 } from "./waiting-commands.ts";
 
-/** See the description of this file. */
+/** Sends commands to devices, and resolves with their effects. */
 export interface DeviceCommands {
   readonly modes: Pick<ConversationModes, "modeOf" | "modesOf">;
   /** Sends a command and resolves with the effect in the device's response. */

@@ -51,7 +51,7 @@ export interface WaitingCommand {
   giveUp(): void;
 }
 
-/** See the description of this file. */
+/** The commands that wait for their devices. */
 export interface WaitingCommands {
   /** Writes a command and resolves when it has ended. */
   run<Effect>(target: CommandTarget, expectation: Expectation<Effect>): Promise<CommandOutcome<Effect>>;

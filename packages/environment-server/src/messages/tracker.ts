@@ -15,7 +15,7 @@ import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./sta
 import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
 import { createMessageWriter, type MessageWriter } from "./writer.ts";
 
-/** See the description of this file. */
+/** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
   /** Follows a send whose ids have just been stored. `policy`: what its sender lays down for requests of its turn. */
   open(delivery: Delivery, policy?: ApprovalPolicy | null): void;

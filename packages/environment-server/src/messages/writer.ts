@@ -13,7 +13,7 @@ export interface WritableMessages {
   toStored(): readonly StoredMessage[];
 }
 
-/** See the description of this file. */
+/** Stores the statuses of messages. */
 export interface MessageWriter<Entry extends WritableMessages> {
   /** Stores an entry within a second. */
   later(entry: Entry): void;

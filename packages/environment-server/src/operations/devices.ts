@@ -14,7 +14,7 @@ export interface AdministeredDevice extends DeviceRow {
   readonly connectionId: string | null;
 }
 
-/** See the description of this file. The promises reject when the store fails. */
+/** Lists, releases, removes and labels devices. The promises reject when the store fails. */
 export interface DeviceAdministration {
   /** Lists rows of any tenant, ordered by id. */
   list(filter: DeviceFilter): Promise<readonly AdministeredDevice[]>;

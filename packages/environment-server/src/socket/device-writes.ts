@@ -9,7 +9,7 @@ import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
 import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
 
-/** See the description of this file. A failed write is reported as a `store_failed` event. */
+/** Writes what changes of devices to the store. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
   /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
   limitTimes(): void;

@@ -8,7 +8,7 @@ import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize } from
 import type { EnvironmentStore } from "../ports.ts";
 import type { ExpiredRow } from "./followers.ts";
 
-/** See the description of this file. */
+/** Removes what has expired from the store. */
 export interface Maintenance {
   /** Starts, unless it is running already. Failures are reported as `store_failed`. */
   start(): void;

@@ -3,7 +3,7 @@
  * the ids of that page, however many devices are connected.
  */
 
-/** See the description of this file. */
+/** The ids of the rows with an open socket, by tenant. */
 export interface OnlineIndex {
   add(tenant: string, environmentId: string): void;
   remove(tenant: string, environmentId: string): void;

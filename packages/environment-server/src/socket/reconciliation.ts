@@ -13,7 +13,7 @@ import type { DeviceFollower } from "./followers.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
 import type { FrameRuntime } from "../dialects/frame.ts";
 
-/** See the description of this file. */
+/** Settles, with a device that connects, the sends whose outcome is unknown. */
 export interface Reconciliation {
   /** Reads the unresolved sends of a row whose socket has opened, and asks the device for the state of their conversations. */
   start(connection: DeviceConnection): void;

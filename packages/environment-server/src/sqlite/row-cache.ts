@@ -7,7 +7,7 @@ import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
 import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
 
-/** See the description of this file. */
+/** Rows and connections that were read and have not changed since. */
 export interface RowCache {
   findConnection(tenant: string, connectionId: string): ConnectionRecord | null;
   /** The rows of a device, one for each of its listeners. */

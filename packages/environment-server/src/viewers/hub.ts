@@ -20,7 +20,7 @@ import type { ViewerSeat } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
 import { type ConnectedViewer, openViewer, type Viewer } from "./viewer.ts";
 
-/** See the description of this file. */
+/** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
   /** Adds an open socket. It is closed again when the key has too many. */
   open(seat: ViewerSeat, socket: PlainSocket): PlainSocketListener;

@@ -22,7 +22,7 @@ export interface Asked {
   readonly responseType: string;
 }
 
-/** See the description of this file. */
+/** The state of one viewer's open socket. */
 export interface SeatState extends ViewerOptions {
   readonly id: string;
   readonly seat: ViewerSeat;

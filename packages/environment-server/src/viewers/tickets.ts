@@ -6,7 +6,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import { type Principal, ticketPrefix } from "@letta-environments/schema";
 import { maxTickets, maxTicketsPerKey, ticketLifetimeMs } from "../limits.ts";
 
-/** See the description of this file. */
+/** The tickets that were issued and are not redeemed yet. */
 export interface ViewerTickets {
   /** Creates a ticket; `null` when the key has too many that are not used. */
   issue(principal: Principal, connectionId: string): string | null;

@@ -14,7 +14,7 @@ export interface SeenTurn {
   readonly plan: TurnPlan;
 }
 
-/** See the description of this file. */
+/** A running fake of the agents API. */
 export interface FakeAgentsApi {
   readonly url: string;
   /** Method and path of every request, in order. */

@@ -5,7 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { Random } from "./random.ts";
 
-/** See the description of this file. */
+/** A process of a simulation. */
 export interface SimulatedProcess {
   readonly isAlive: boolean;
   /** A clock whose timers stop with the process. */

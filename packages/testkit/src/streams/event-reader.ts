@@ -7,7 +7,7 @@ export interface ReceivedEvent {
   readonly data: Record<string, unknown>;
 }
 
-/** See the description of this file. */
+/** The events that were received. */
 export interface EventSink {
   readonly events: ReceivedEvent[];
   /** The last id, also one without an event. */

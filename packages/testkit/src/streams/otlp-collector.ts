@@ -11,7 +11,7 @@ export interface OtlpPush {
   readonly body: unknown;
 }
 
-/** See the description of this file. */
+/** A running receiver of the OpenTelemetry protocol. */
 export interface OtlpCollector {
   readonly url: string;
   readonly pushes: readonly OtlpPush[];
