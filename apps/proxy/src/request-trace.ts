@@ -1,13 +1,11 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedSend } from "./audit/sends.ts";
 import type { CommandRecord } from "./extension-port.ts";
-import type { GatewayRequest } from "./http/gateway-request.ts";
 import { parseJsonObject } from "./lib/json.ts";
 import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { describeRateLimit } from "./limits/response.ts";
-import type { RateLimitResult } from "./limits/response.ts";
-import { resolveRequestId } from "./http/gateway-request.ts";
+import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
+import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */

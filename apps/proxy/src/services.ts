@@ -1,5 +1,4 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
-import type { DeviceSockets } from "./ports.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
@@ -15,7 +14,7 @@ import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { WrapStep } from "./lib/steps.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
-import type { DevicesFor, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
+import type { DevicesFor, DeviceSockets, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 
 /** Everything that the pipeline needs from a runtime. */

@@ -4,10 +4,8 @@
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
-import { readBearerToken } from "../auth/authentication.ts";
-import { createIsOperatorToken } from "../auth/authentication.ts";
+import { createIsOperatorToken, insufficientScope, invalidKey, readBearerToken } from "../auth/authentication.ts";
 import { parseKeyId } from "../keys/key-format.ts";
-import { insufficientScope, invalidKey } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";

@@ -2,7 +2,7 @@
  * The endpoints of the administration as data: paths, methods, and the schemas of their input. All of them are under `/admin/`,
  * apart from the API of environments.
  */
-import { exactObject } from "../lib/strict-schemas.ts";
+import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import {
   createEndpointMatcher,
   defaultListLimit,
@@ -13,7 +13,6 @@ import {
   type PlainResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { oneOf } from "../lib/strict-schemas.ts";
 import type { KeyState } from "../keys/key-lifecycle.ts";
 import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-schemas.ts";
 import type { ListDevicesQuery } from "./devices.ts";

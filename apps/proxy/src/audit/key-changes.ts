@@ -1,7 +1,6 @@
 /** Audit entries of key changes. A change is written to the log before it is made, and its result afterwards. */
-import type { KeyActor } from "../keys/key-record.ts";
+import type { KeyActor, KeyRecord } from "../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AuditEntry, KeyAct } from "./entry.ts";
 import type { AuditLog } from "./log.ts";

@@ -19,8 +19,13 @@ import {
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Digests, GatewayPorts, Pepper } from "../ports.ts";
-import { type Authentication, type GatewayPrincipal, missingKey, refuseInvalidKey } from "./authentication.ts";
-import { readBearerToken } from "./authentication.ts";
+import {
+  type Authentication,
+  type GatewayPrincipal,
+  missingKey,
+  readBearerToken,
+  refuseInvalidKey,
+} from "./authentication.ts";
 
 /** Verified keys kept in memory, each of about 500 bytes. `pnpm bench verified-keys` measures both. */
 const maxVerifiedKeys = 131_072;

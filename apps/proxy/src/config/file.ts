@@ -4,8 +4,7 @@ import type { ClaimPath, JwtAlgorithm } from "../auth/jwt-settings.ts";
 import type { CacheStatusAudience } from "../cache/policy.ts";
 import type { IdentityLabel } from "../metrics/settings.ts";
 import type { LimitedRoute, RateLimitStoreName } from "../limits/settings.ts";
-import type { RateLimitDimension } from "../rate-limit/policy.ts";
-import type { RateLimitFailureMode } from "../rate-limit/policy.ts";
+import type { RateLimitDimension, RateLimitFailureMode } from "../rate-limit/policy.ts";
 
 /** The content of `proxy.config.json`. Secrets do not belong there: they come from the environment or from separate files. */
 export interface ConfigFile {

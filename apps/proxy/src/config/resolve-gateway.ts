@@ -1,8 +1,7 @@
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
-import type { UpstreamSettings } from "../upstream/settings.ts";
-import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
+import { parseUpstreamBaseUrl, type UpstreamSettings } from "../upstream/settings.ts";
 import type { ApprovalPolicyFile, ConfigFile } from "./file.ts";
 import { resolveJwt, resolveTenants } from "./resolve-auth.ts";
 import { resolveRateLimits } from "./resolve-rate-limits.ts";

@@ -1,7 +1,6 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "../auth/authentication.ts";
-import { rootCauseMessage } from "../keys/key-store-outages.ts";
-import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A response whose body has a certain type. */

@@ -13,8 +13,7 @@ import {
   TagSchema,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { oneOf } from "../lib/strict-schemas.ts";
-import { exactObject } from "../lib/strict-schemas.ts";
+import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
 import type { InviteRequest, KeyPatch, KeyRequest } from "./key-lifecycle.ts";
 import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";

@@ -1,7 +1,6 @@
 /** `/metrics` and `/admin/v1/overview`: the table of metrics for machines and for people, with the authentication of the administration. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { AdminExtension, AdminExtensionEndpoint } from "../admin/endpoints.ts";
-import { metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { type AdminExtension, type AdminExtensionEndpoint, metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { chooseFormat, expositionTypes, formatMetrics } from "./exposition.ts";
 import { type OverviewBucket, overviewBucketMs } from "./overview.ts";
 import type { MetricReading } from "./table.ts";

@@ -4,8 +4,7 @@ import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } fr
 import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
 import type { AuditSnapshot } from "../../../audit/store.ts";
-import { type AuditReport, verifyAudit } from "../../../audit/verify.ts";
-import { type AuditCheckpoints, readCheckpoints } from "../../../audit/verify.ts";
+import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
 import {
   actions,
   type AuditFacts,

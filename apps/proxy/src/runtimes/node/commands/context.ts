@@ -1,9 +1,8 @@
 /** The tools of every command of `letta-proxy`: its options, the settings, and the outputs of the process. */
 import type { ShownDevice } from "../../../admin/device-view.ts";
-import type { KeyPatch } from "../../../keys/key-lifecycle.ts";
+import type { KeyPatch, KeyRequest } from "../../../keys/key-lifecycle.ts";
 import type { KeyActor } from "../../../keys/key-record.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
-import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { userInfo } from "node:os";
 import process from "node:process";
 import { choosePaint, misuse, type Paint, printable } from "@letta-environments/command-line";

@@ -1,5 +1,4 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
-import type { KeyAdministration } from "./context.ts";
 import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
@@ -7,7 +6,7 @@ import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../co
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
-import { type CommandContext, print, readGatewayUrl, warn } from "./context.ts";
+import { type CommandContext, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
 import { administerLocalKeys, createLocalLink } from "./local-keys.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
 

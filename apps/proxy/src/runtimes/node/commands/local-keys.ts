@@ -5,8 +5,7 @@ import { auditKeyStore } from "../../../audit/key-changes.ts";
 import { AuditUnavailableError } from "../../../audit/store.ts";
 import { keyState, patchKey, revokeKey, rotateKey, scopesRule } from "../../../keys/key-lifecycle.ts";
 import { createKey, type KeyRequest, mintSecret } from "../../../keys/key-lifecycle.ts";
-import { KeyRecordDamagedError } from "../../../keys/key-record.ts";
-import type { KeyRecord } from "../../../keys/key-record.ts";
+import { type KeyRecord, KeyRecordDamagedError } from "../../../keys/key-record.ts";
 import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
@@ -14,8 +13,7 @@ import { findCredentialConflicts } from "../../../tenants/credentials.ts";
 import { openAudit } from "../audit.ts";
 import { openCredentials, sharedCredentials } from "../upstream.ts";
 import { nodeKeyMint, type OpenKeys, openKeys } from "../keys.ts";
-import { type CommandContext, commandLineActor, warn, warnOfDamaged } from "./context.ts";
-import type { KeyAdministration } from "./context.ts";
+import { type CommandContext, commandLineActor, type KeyAdministration, warn, warnOfDamaged } from "./context.ts";
 
 /** Returns the operations on the keys that the settings of a command name. */
 export function administerLocalKeys(context: CommandContext): KeyAdministration {

@@ -2,8 +2,7 @@
 import { keysPath } from "../../../admin/endpoints.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
 import { connectToAdministration, readAllPages } from "./admin-client.ts";
-import type { CommandContext } from "./context.ts";
-import type { KeyAdministration } from "./context.ts";
+import type { CommandContext, KeyAdministration } from "./context.ts";
 
 /**
  * Returns the operations on the keys of the gateway that `--url` names, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`.
