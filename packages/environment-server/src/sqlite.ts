@@ -1,3 +1,4 @@
+/** The module `@letta-environments/environment-server/sqlite`: the store in a SQLite database, composed of its parts in `sqlite/`. */
 import { createGroupCommit, type GroupCommitOptions, type SqliteDatabase } from "@letta-environments/platform";
 import type { ApprovalLogLimits } from "./approval-log.ts";
 import type { ChangeLimits } from "./change-log.ts";
@@ -12,8 +13,8 @@ import { createSqliteMessageLog } from "./sqlite/message-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
 import { migrate } from "./sqlite/migrations.ts";
+import { readInteger } from "./sqlite/columns.ts";
 
-export { createRowCounts, type RowCounts } from "./sqlite/counts.ts";
 export type { GroupCommitOptions, SqliteDatabase } from "@letta-environments/platform";
 
 /** How much of each kind is kept. Default: the limits in README.md. */
@@ -84,5 +85,23 @@ export function createSqliteEnvironmentStore(
         cache.clear();
         for (const limit of limitColumns) limit.run(nowMs, nowMs);
       }),
+  };
+}
+
+/** Numbers of stored rows, for metrics. Each is counted from an index. */
+export interface RowCounts {
+  /** Rows of devices, connected or not. */
+  readonly environments: number;
+  /** Requests for permission that wait for a decision. */
+  readonly pendingApprovals: number;
+}
+
+/** Returns a function that counts the rows of an environment store in its database. It throws when the file cannot be read. */
+export function createRowCounts(database: SqliteDatabase): () => RowCounts {
+  const count = database.prepare(`SELECT (SELECT COUNT(*) FROM environment) AS environments,
+    (SELECT COUNT(*) FROM environment_approval WHERE decided_at IS NULL) AS approvals`);
+  return () => {
+    const row = count.get();
+    return { environments: readInteger(row, "environments"), pendingApprovals: readInteger(row, "approvals") };
   };
 }

@@ -1,7 +1,8 @@
-import type { ApprovalKey, ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
+import type { ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
 import { approvalLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateApprovalLog } from "../logs/separate.ts";
+import { keyOf, keyText } from "./register.ts";
 
 /** Creates a {@link SeparateApprovalLog} that lasts as long as the process. */
 export function createMemoryApprovalLog({
@@ -66,12 +67,4 @@ function limitApproval(approval: StoredApproval, nowMs: number): StoredApproval 
 
 function decidedAt({ decision }: StoredApproval): number {
   return decision?.decidedAt ?? Infinity;
-}
-
-function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
-  return { scope, toolCallId };
-}
-
-function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
-  return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
 }

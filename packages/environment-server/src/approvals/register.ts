@@ -3,7 +3,7 @@
  * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another.
  */
 import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
@@ -36,7 +36,7 @@ export interface ApprovalRegister {
   find(key: ApprovalKey): RegisteredApproval | undefined;
   findSent(environmentId: string, deliveryId: string): RegisteredApproval | undefined;
   /** The requests of a conversation, the oldest first. */
-  ofConversation(environmentId: string, runtime: FrameRuntime): readonly RegisteredApproval[];
+  ofConversation(environmentId: string, runtime: Conversation): readonly RegisteredApproval[];
   ofRow(environmentId: string): readonly RegisteredApproval[];
   /** The pending requests of a tenant in the order of their cursors. */
   pendingOf(tenant: string): readonly RegisteredApproval[];
@@ -64,11 +64,11 @@ export function createApprovalRegister(): ApprovalRegister {
     isFull,
     ofRow,
     add(approval, owner, digest) {
-      const { scope, request, requestedAt } = approval;
+      const { scope, requestedAt } = approval;
       if (isFull(scope.environmentId, owner)) return null;
       const registered = { approval, owner, cursor: { requestedAt, digest }, sent: null };
       const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
-      rows.set(scope.environmentId, row.set(keyText({ scope, toolCallId: request.toolCallId }), registered));
+      rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), registered));
       perOwner.set(owner, (perOwner.get(owner) ?? 0) + 1);
       count += 1;
       return registered;
@@ -76,19 +76,18 @@ export function createApprovalRegister(): ApprovalRegister {
     find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
     findSent: (environmentId, deliveryId) =>
       ofRow(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
-    ofConversation: (environmentId, { agentId, conversationId }) =>
-      ofRow(environmentId).filter(
-        ({ approval: { scope } }) => scope.agentId === agentId && scope.conversationId === conversationId,
-      ),
+    ofConversation: (environmentId, conversation) =>
+      ofRow(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
     pendingOf(tenant) {
       const all = [...rows.keys()].flatMap(ofRow);
       const pending = all.filter(({ approval, sent }) => approval.tenant === tenant && sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },
-    remove({ approval: { scope, request }, owner }) {
-      const row = rows.get(scope.environmentId);
-      if (row?.delete(keyText({ scope, toolCallId: request.toolCallId })) !== true) return;
-      if (row.size === 0) rows.delete(scope.environmentId);
+    remove({ approval, owner }) {
+      const { environmentId } = approval.scope;
+      const row = rows.get(environmentId);
+      if (row?.delete(keyText(keyOf(approval))) !== true) return;
+      if (row.size === 0) rows.delete(environmentId);
       const left = (perOwner.get(owner) ?? 0) - 1;
       if (left > 0) perOwner.set(owner, left);
       else perOwner.delete(owner);
@@ -102,6 +101,11 @@ export function compareCursors(left: ApprovalCursor, right: ApprovalCursor): num
   if (left.requestedAt !== right.requestedAt) return left.requestedAt - right.requestedAt;
   if (left.digest === right.digest) return 0;
   return left.digest < right.digest ? -1 : 1;
+}
+
+/** The key of a request. */
+export function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
+  return { scope, toolCallId };
 }
 
 /** Identifies a request within all rows. */

@@ -6,15 +6,16 @@
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import type { ApprovalKey, ApprovalLog, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
-import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { maxApprovals } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { createPolicyEnforcement, type PolicyEnforcement } from "./enforcement.ts";
 import { expiryOf } from "./policy.ts";
-import { type ApprovalRegister, createApprovalRegister, keyText, type RegisteredApproval } from "./register.ts";
+import { type ApprovalRegister, createApprovalRegister, keyOf, keyText, type RegisteredApproval } from "./register.ts";
 import { createRequestWaiters, type RequestWaiters } from "./waiters.ts";
-import { type ApprovalWriter, createApprovalWriter, keyOf } from "./writer.ts";
+import { type ApprovalWriter, createApprovalWriter } from "./writer.ts";
 
 /** A change of the requests. `withdrawn`: nobody decided here, and the device no longer asks. */
 export interface ApprovalChange {
@@ -36,7 +37,7 @@ export interface ApprovalTracker {
   connect(device: ApprovalDevice): void;
   disconnect(environmentId: string): void;
   /** Resolves with the conversations of a row that have pending requests. */
-  resume(environmentId: string): Promise<readonly FrameRuntime[]>;
+  resume(environmentId: string): Promise<readonly Conversation[]>;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** A pending request; `null` when it is decided or not known. */
   find(key: ApprovalKey): StoredApproval | null;
@@ -75,7 +76,7 @@ export interface ApprovalTrackerOptions {
   /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
   readonly causeOf: (
     environmentId: string,
-    runtime: FrameRuntime,
+    runtime: Conversation,
   ) => { readonly messageId: string; readonly policy: ApprovalPolicy | null } | null;
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<void>;
@@ -218,7 +219,7 @@ function receive(tracker: Tracker, environmentId: string, frame: TurnFrame | Sta
 function receiveList(
   tracker: Tracker,
   row: ApprovalDevice,
-  runtime: FrameRuntime,
+  runtime: Conversation,
   listed: readonly ApprovalRequest[],
 ): void {
   const known = tracker.register.ofConversation(row.device.environmentId, runtime);
@@ -230,7 +231,7 @@ function receiveList(
   for (const asked of listed) request(tracker, row, runtime, asked);
 }
 
-function request(tracker: Tracker, row: ApprovalDevice, runtime: FrameRuntime, asked: ApprovalRequest): void {
+function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, asked: ApprovalRequest): void {
   const { register, enforcement, writer, waiters, incomplete, emit } = tracker;
   const { environmentId, tenant } = row.device;
   const key = { scope: { environmentId, ...runtime }, toolCallId: asked.toolCallId };

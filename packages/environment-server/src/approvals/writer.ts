@@ -6,7 +6,7 @@ import type { Clock } from "@letta-environments/platform";
 import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { approvalWriteDelayMs, maintenanceBatchSize } from "../limits.ts";
-import { keyText } from "./register.ts";
+import { keyOf, keyText } from "./register.ts";
 
 /** Stores pending requests and decisions. */
 export interface ApprovalWriter {
@@ -74,9 +74,4 @@ export function createApprovalWriter({
       await Promise.all(running);
     },
   };
-}
-
-/** The key of a request. */
-export function keyOf({ scope, request: { toolCallId } }: StoredApproval): ApprovalKey {
-  return { scope, toolCallId };
 }

@@ -1,6 +1,5 @@
 /** Differences between two JSON objects, as a merge patch (RFC 7396): members that changed, and `null` for those that are gone. */
-
-type Members = Readonly<Record<string, unknown>>;
+import { isMembers, type Members } from "../dialects/values.ts";
 
 /** Returns the patch that turns `before` into `after`; `null` when nothing differs. Arrays are replaced as a whole. */
 export function differenceOf(before: Members, after: Members): Members | null {
@@ -14,8 +13,4 @@ export function differenceOf(before: Members, after: Members): Members | null {
     } else if (JSON.stringify(left) !== JSON.stringify(right)) patch[name] = right;
   }
   return Object.keys(patch).length === 0 ? null : patch;
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

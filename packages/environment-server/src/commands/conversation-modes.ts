@@ -2,15 +2,15 @@
  * The mode that each conversation of a device has reported on its present socket. A device has a mode for each conversation, so
  * the mode of one says nothing about another.
  */
-import type { CommandRuntime } from "../dialects/command-frames.ts";
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import { maxKnownModes } from "../limits.ts";
 
 /** The modes that conversations have reported. `null` is a mode that the API cannot name. */
 export interface ConversationModes {
   /** Takes a report. Without a conversation it is about the device as a whole. */
-  report(environmentId: string, runtime: CommandRuntime | null, mode: string | null): void;
+  report(environmentId: string, runtime: Conversation | null, mode: string | null): void;
   /** The mode of a conversation; `undefined` while it has reported none. */
-  modeOf(environmentId: string, runtime: CommandRuntime): string | null | undefined;
+  modeOf(environmentId: string, runtime: Conversation): string | null | undefined;
   /** Every mode that a conversation of the device has reported last; empty before the first report. */
   modesOf(environmentId: string): ReadonlySet<string | null>;
   /** Forgets a row whose socket has ended. */
@@ -53,6 +53,6 @@ export function createConversationModes(): ConversationModes {
   };
 }
 
-function keyOf(runtime: CommandRuntime | null): string {
-  return runtime === null ? "" : JSON.stringify([runtime.agentId, runtime.conversationId]);
+function keyOf(runtime: Conversation | null): string {
+  return runtime === null ? "" : conversationKey(runtime);
 }

@@ -8,12 +8,12 @@ import {
   buildCommandFrame,
   buildStateFrame,
   type CommandResponse,
-  type CommandRuntime,
   isOlderModeName,
   type QuestionCommand,
   type StateChange,
   toDeviceMode,
 } from "../dialects/command-frames.ts";
+import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
 import { decideDirectoryChange, type ReportedDirectory } from "./directory-change.ts";
@@ -30,13 +30,13 @@ export interface DeviceCommands {
   /** Sends a command and resolves with the effect in the device's response. */
   ask(
     target: CommandTarget,
-    runtime: CommandRuntime,
+    runtime: Conversation,
     command: QuestionCommand,
   ): Promise<CommandOutcome<boolean | number>>;
   /** Changes the mode of a conversation and resolves with the mode that the device then reports for it. */
-  changeMode(target: CommandTarget, runtime: CommandRuntime, mode: string): Promise<CommandOutcome<string>>;
+  changeMode(target: CommandTarget, runtime: Conversation, mode: string): Promise<CommandOutcome<string>>;
   /** Changes the directory of a conversation and resolves with the directory that the device then reports for it. */
-  changeDirectory(target: CommandTarget, runtime: CommandRuntime, directory: string): Promise<CommandOutcome<string>>;
+  changeDirectory(target: CommandTarget, runtime: Conversation, directory: string): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
   receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
   /** Ends the commands of a row whose socket has ended, as unknown, and forgets its modes. */
@@ -54,7 +54,7 @@ export function createDeviceCommands({
   const modes = createConversationModes();
   const waiting = createWaitingCommands(clock);
 
-  function changeFrame(environmentId: string, runtime: CommandRuntime, change: StateChange): string {
+  function changeFrame(environmentId: string, runtime: Conversation, change: StateChange): string {
     const usesOlderNames = [...modes.modesOf(environmentId)].some((mode) => mode !== null && isOlderModeName(mode));
     const { mode } = change;
     return buildStateFrame(
@@ -118,13 +118,13 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
     if (mode !== undefined) modes.report(environmentId, runtime, mode);
     const state = { revision, ...(mode !== undefined && { mode }), ...(directory !== undefined && { directory }) };
     for (const command of waiting.of(environmentId)) {
-      if (runtime !== null && isSameRuntime(command.runtime, runtime)) command.reported(state);
+      if (runtime !== null && isSameConversation(command.runtime, runtime)) command.reported(state);
     }
   }
 
   function failed(environmentId: string, { runtime, message }: LoopErrorFrame): void {
     for (const command of waiting.of(environmentId)) {
-      if (isSameRuntime(command.runtime, runtime)) command.failed(message);
+      if (isSameConversation(command.runtime, runtime)) command.failed(message);
     }
   }
 
@@ -138,8 +138,4 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
       failed(environmentId, frame);
     }
   };
-}
-
-function isSameRuntime(left: CommandRuntime, right: CommandRuntime): boolean {
-  return left.agentId === right.agentId && left.conversationId === right.conversationId;
 }

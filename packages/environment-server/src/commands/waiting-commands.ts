@@ -3,7 +3,8 @@
  * wait for each device.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { CommandResponse, CommandRuntime } from "../dialects/command-frames.ts";
+import type { CommandResponse } from "../dialects/command-frames.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
 import type { ReportedDirectory } from "./directory-change.ts";
 
@@ -33,7 +34,7 @@ export interface ReportedState extends Partial<ReportedDirectory> {
 
 /** A command, and how the answers of the device end it. `null` keeps it waiting. */
 export interface Expectation<Effect> {
-  readonly runtime: CommandRuntime;
+  readonly runtime: Conversation;
   /** It changes the state of the conversation, so that a failure that the device reports there is its own. */
   readonly isChange: boolean;
   readonly frames: readonly string[];
@@ -43,7 +44,7 @@ export interface Expectation<Effect> {
 
 /** A command that waits, as the answers of its device reach it. */
 export interface WaitingCommand {
-  readonly runtime: CommandRuntime;
+  readonly runtime: Conversation;
   readonly isChange: boolean;
   responded(response: CommandResponse): void;
   reported(state: ReportedState): void;

@@ -3,7 +3,8 @@
  * name messages, which proves for any version that it has them. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
  * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
  */
-import type { FrameRuntime, LoopFrame, QueueFrame } from "../dialects/frame.ts";
+import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import type { LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { maxConversationsPerDevice } from "../limits.ts";
 import type { ConversationScope } from "../ports.ts";
 
@@ -43,13 +44,13 @@ export function namedSends(
 }
 
 /** Returns the send that started a loop, of a device that does not acknowledge inputs; `null` when none waits. */
-export function startedSend(runtime: FrameRuntime, waiting: readonly WaitingSend[]): ImpliedAcknowledgement | null {
+export function startedSend(runtime: Conversation, waiting: readonly WaitingSend[]): ImpliedAcknowledgement | null {
   const oldest = waiting.find((send) => isCandidate(send, runtime));
   return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
 }
 
-function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, runtime: FrameRuntime): boolean {
-  return sent && !isDecision && scope.agentId === runtime.agentId && scope.conversationId === runtime.conversationId;
+function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, runtime: Conversation): boolean {
+  return sent && !isDecision && isSameConversation(scope, runtime);
 }
 
 /** The last reported state of the loop of each conversation of a device. */

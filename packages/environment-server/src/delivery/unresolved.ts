@@ -3,13 +3,8 @@
  * device that reconnects reports which messages wait in its queues and which ones its runs have consumed. A send whose messages
  * it lists was accepted. Nothing follows from a message that it does not list, because a device forgets.
  */
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { UnresolvedDelivery } from "../ports.ts";
-
-/** A conversation, as frames name it. */
-interface Conversation {
-  readonly agentId: string;
-  readonly conversationId: string;
-}
 
 /** The unresolved sends of one connection. */
 export interface UnresolvedDeliveries {
@@ -33,14 +28,14 @@ export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelive
   const byConversation = new Map<string, { readonly conversation: Conversation; readonly sends: Set<Unconfirmed> }>();
   for (const { deliveryId, agentId, conversationId, messageIds } of deliveries) {
     const conversation = { agentId, conversationId };
-    const entry = byConversation.get(keyOf(conversation)) ?? { conversation, sends: new Set() };
-    byConversation.set(keyOf(conversation), entry);
+    const entry = byConversation.get(conversationKey(conversation)) ?? { conversation, sends: new Set() };
+    byConversation.set(conversationKey(conversation), entry);
     entry.sends.add({ deliveryId, messageIds });
   }
   return {
     conversations: () => [...byConversation.values()].map(({ conversation }) => conversation),
     confirm(conversation, messageIds) {
-      const key = keyOf(conversation);
+      const key = conversationKey(conversation);
       const entry = byConversation.get(key);
       if (entry === undefined) return [];
       const listed = new Set(messageIds);
@@ -57,8 +52,4 @@ export function createUnresolvedDeliveries(deliveries: readonly UnresolvedDelive
       return byConversation.size === 0;
     },
   };
-}
-
-function keyOf({ agentId, conversationId }: Conversation): string {
-  return JSON.stringify([agentId, conversationId]);
 }

@@ -1,6 +1,6 @@
 /** The frames that this server sends to a device. */
 import type { UserMessage } from "@letta-environments/schema";
-import type { FrameRuntime } from "./frame.ts";
+import { type Conversation, toWireRuntime } from "./conversation.ts";
 
 /** The payload of an `input` frame. */
 export type InputPayload =
@@ -21,23 +21,16 @@ export type ApprovalResponse =
 export const pongFrame: string = JSON.stringify({ type: "pong" });
 
 /** Builds the frame that delivers messages or a decision. Devices since 0.30.3 acknowledge it with `input_accepted`. */
-export function buildInputFrame(requestId: string, runtime: FrameRuntime, payload: InputPayload): string {
+export function buildInputFrame(requestId: string, runtime: Conversation, payload: InputPayload): string {
   return JSON.stringify({ type: "input", request_id: requestId, runtime: toWireRuntime(runtime), payload });
 }
 
 /** Builds the frame that makes a device report the state of a conversation, including its queue. */
-export function buildSyncFrame(requestId: string, runtime: FrameRuntime): string {
+export function buildSyncFrame(requestId: string, runtime: Conversation): string {
   return JSON.stringify({
     type: "sync",
     request_id: requestId,
     runtime: toWireRuntime(runtime),
     recover_approvals: false,
   });
-}
-
-function toWireRuntime({ agentId, conversationId }: FrameRuntime): {
-  agent_id: string | null;
-  conversation_id: string;
-} {
-  return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
 }

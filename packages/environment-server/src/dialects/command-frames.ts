@@ -3,13 +3,8 @@
  * queue have a response with the same `request_id`. `change_device_state` has none: its effect shows in the conversation's next
  * `update_device_status`, and its failure in a `loop_error`. Recorded from devices 0.30.28 and 0.32.18 on 2026-11-25.
  */
-import { readLine } from "./values.ts";
-
-/** The conversation of a command. The agent is empty for a conversation without one. */
-export interface CommandRuntime {
-  readonly agentId: string;
-  readonly conversationId: string;
-}
+import { type Conversation, toWireRuntime } from "./conversation.ts";
+import { type Members, readLine } from "./values.ts";
 
 /** A command that the device answers with a response of its own. */
 export type QuestionCommand =
@@ -36,7 +31,7 @@ export interface CommandResponse {
 }
 
 /** Builds the frame of a command. */
-export function buildCommandFrame(requestId: string, runtime: CommandRuntime, command: QuestionCommand): string {
+export function buildCommandFrame(requestId: string, runtime: Conversation, command: QuestionCommand): string {
   const frame = { request_id: requestId, runtime: toWireRuntime(runtime) };
   switch (command.kind) {
     case "stop":
@@ -53,11 +48,9 @@ export function buildCommandFrame(requestId: string, runtime: CommandRuntime, co
 }
 
 /** Builds the frame that changes a conversation's mode or directory. */
-export function buildStateFrame(runtime: CommandRuntime, change: StateChange): string {
+export function buildStateFrame(runtime: Conversation, change: StateChange): string {
   return JSON.stringify({ type: "change_device_state", runtime: toWireRuntime(runtime), payload: change });
 }
-
-type Members = Readonly<Record<string, unknown>>;
 
 /** Each type of response, with the command that it belongs to and the member that has the effect. */
 const responses: ReadonlyMap<unknown, readonly [command: QuestionCommand["kind"], effect: string]> = new Map([
@@ -102,10 +95,6 @@ export function isOlderModeName(mode: string): boolean {
 const olderNames: readonly string[] = ["default", "bypassPermissions"];
 const newerNames: readonly string[] = ["standard", "unrestricted"];
 const maxIdLength = 256;
-
-function toWireRuntime({ agentId, conversationId }: CommandRuntime): Members {
-  return { agent_id: agentId === "" ? null : agentId, conversation_id: conversationId };
-}
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;

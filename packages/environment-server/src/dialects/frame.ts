@@ -6,16 +6,15 @@ import type { ApprovalRequest } from "../approval-log.ts";
 import type { TurnUsage } from "../message-log.ts";
 import type { DeviceStatus } from "../ports.ts";
 import type { CommandResponse } from "./command-frames.ts";
-import type { FrameRuntime, InvalidFrame } from "./values.ts";
-
-export type { FrameRuntime } from "./values.ts";
+import type { Conversation } from "./conversation.ts";
+import type { InvalidFrame } from "./values.ts";
 
 /** The members of a device's status that a frame changes. `null` removes a value. */
 export type StatusChange = { -readonly [Name in keyof DeviceStatus]?: DeviceStatus[Name] };
 
 /** A frame whose conversation is known. */
 interface Scoped {
-  readonly runtime: FrameRuntime;
+  readonly runtime: Conversation;
 }
 
 /** The acknowledgement of an `input` frame. */
@@ -90,7 +89,7 @@ export interface StatusFrame {
   readonly kind: "update_device_status";
   readonly change: StatusChange;
   /** `null` when the frame does not name a conversation. */
-  readonly runtime: FrameRuntime | null;
+  readonly runtime: Conversation | null;
   /** Number of changes of a directory that the device has made or refused; `null` when it does not count them. */
   readonly directoryRevision: number | null;
   /** The requests for permission that wait in the conversation, all of them; `null` when the frame does not say. */

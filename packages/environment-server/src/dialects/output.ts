@@ -2,12 +2,12 @@
  * The output of a turn: frames with a piece of a conversation (`stream_delta`). They are many, and read only for somebody who listens. The
  * piece itself is passed on as the device wrote it.
  */
-import type { FrameRuntime } from "./frame.ts";
+import type { Conversation } from "./conversation.ts";
 import { isMembers, type Members, readId, readRuntime } from "./values.ts";
 
 /** A piece of a conversation. */
 export interface OutputFrame {
-  readonly runtime: FrameRuntime;
+  readonly runtime: Conversation;
   /** The same for a frame that the device sends again; `null` if the device does not say. */
   readonly key: string | null;
   /** The part of the turn that said it, such as a subagent; `null` for the turn itself. */

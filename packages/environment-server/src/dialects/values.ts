@@ -1,10 +1,5 @@
 /** Reading of untrusted members of a frame: types, lengths, and texts that are safe to store and to show. */
-
-/** The conversation of a frame. The agent is empty for a conversation without one. */
-export interface FrameRuntime {
-  readonly agentId: string;
-  readonly conversationId: string;
-}
+import type { Conversation } from "./conversation.ts";
 
 /** A frame that is not understood. `rule` says what it breaks. */
 export interface InvalidFrame {
@@ -30,7 +25,7 @@ export function membersOf(value: unknown): Members {
 }
 
 /** Reads the conversation of a frame. */
-export function readRuntime(runtime: unknown): FrameRuntime | InvalidFrame {
+export function readRuntime(runtime: unknown): Conversation | InvalidFrame {
   const { agent_id: agentId, conversation_id: conversationId } = membersOf(runtime);
   if (typeof conversationId !== "string" || conversationId.length > maxIdLength) {
     return { kind: "invalid", rule: "runtime must have conversation_id" };

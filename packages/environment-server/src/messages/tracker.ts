@@ -5,7 +5,8 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
+import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
@@ -28,11 +29,11 @@ export interface MessageTracker {
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(environmentId: string, reportsTurnEnds: boolean): void;
   /** Follows the stored messages of a connected row that have not ended. Resolves with their conversations. */
-  resume(environmentId: string): Promise<readonly FrameRuntime[]>;
+  resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
-  causeOf(environmentId: string, runtime: FrameRuntime): MessageCause | null;
+  causeOf(environmentId: string, runtime: Conversation): MessageCause | null;
   /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
   /** Calls `run` whenever a message of a row with this id has ended and is stored. Returns a function that stops it. */
@@ -137,10 +138,10 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     receive(environmentId, frame) {
       if (frame.runtime === null) return;
-      rows.get(environmentId)?.conversations.get(keyOfConversation(frame.runtime))?.receive(frame);
+      rows.get(environmentId)?.conversations.get(conversationKey(frame.runtime))?.receive(frame);
     },
     causeOf(environmentId, runtime) {
-      const entry = rows.get(environmentId)?.conversations.get(keyOfConversation(runtime))?.current();
+      const entry = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current();
       const messageId = entry?.messageIds.at(-1);
       return entry === undefined || messageId === undefined ? null : { messageId, policy: entry.policy };
     },
@@ -179,7 +180,7 @@ function settle(state: State, environmentId: string, deliveryId: string, outcome
   if (isStarted) turnsOf(state, row, entry.scope).start(entry);
 }
 
-async function resume(state: State, environmentId: string): Promise<readonly FrameRuntime[]> {
+async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   // What was followed a moment ago may not be stored yet.
   await state.writer.flush();
   const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
@@ -208,7 +209,7 @@ function follow(state: State, row: Row, entry: Entry): void {
 function forget({ rows, followed }: State, entry: Entry): void {
   const row = rows.get(entry.scope.environmentId);
   if (row?.entries.get(entry.deliveryId) === entry) row.entries.delete(entry.deliveryId);
-  row?.conversations.get(keyOfConversation(entry.scope))?.remove(entry);
+  row?.conversations.get(conversationKey(entry.scope))?.remove(entry);
   followed.delete(entry);
 }
 
@@ -222,9 +223,9 @@ function findEntry({ rows }: State, environmentId: string, deliveryId: string): 
   return rows.get(environmentId)?.entries.get(deliveryId);
 }
 
-function turnsOf(state: State, row: Row, scope: FrameRuntime): ConversationTurns<Entry> {
+function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns<Entry> {
   const { clock, budget } = state;
-  const key = keyOfConversation(scope);
+  const key = conversationKey(scope);
   const { reportsTurnEnds, conversations } = row;
   const turns =
     conversations.get(key) ??
@@ -240,7 +241,7 @@ function turnsOf(state: State, row: Row, scope: FrameRuntime): ConversationTurns
   conversations.set(key, turns);
   for (const [oldKey, old] of conversations) {
     if (conversations.size <= maxConversationsPerDevice) break;
-    for (const entry of [...row.entries.values()]) if (keyOfConversation(entry.scope) === oldKey) lose(state, entry);
+    for (const entry of [...row.entries.values()]) if (conversationKey(entry.scope) === oldKey) lose(state, entry);
     old.close();
     conversations.delete(oldKey);
   }
@@ -296,8 +297,4 @@ function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
 
 function keyOf(environmentId: string, messageId: string): string {
   return JSON.stringify([environmentId, messageId]);
-}
-
-function keyOfConversation({ agentId, conversationId }: FrameRuntime): string {
-  return JSON.stringify([agentId, conversationId]);
 }

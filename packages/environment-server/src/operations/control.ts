@@ -14,7 +14,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
-import type { CommandRuntime } from "../dialects/command-frames.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
@@ -99,7 +99,7 @@ async function runCommand(
   }
 }
 
-function runtimeOf(request: ControlRequest): CommandRuntime {
+function runtimeOf(request: ControlRequest): Conversation {
   const { agentId = "", conversationId } = request.operation === "removeQueueItem" ? request.query : request.body;
   return { agentId, conversationId: conversationId || defaultConversationId };
 }

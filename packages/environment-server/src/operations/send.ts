@@ -29,6 +29,7 @@ import { unavailableResponse } from "../patient-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../dialects/build.ts";
+import { isSameConversation } from "../dialects/conversation.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { modeRefusal, switchMode } from "./modes.ts";
@@ -252,10 +253,6 @@ function checkQueue({ context, part, scope }: Send, connection: DeviceConnection
   const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
   const count = waitingCount + part.messageIds.length;
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;
-}
-
-function isSameConversation(left: ConversationScope, right: ConversationScope): boolean {
-  return left.agentId === right.agentId && left.conversationId === right.conversationId;
 }
 
 /** The response when an earlier frame of the same body was delivered, which the usual texts deny. Nothing repeats it by itself. */

@@ -3,7 +3,8 @@
  * The hub calls them and does not depend on them; a server without them still lists devices and delivers messages.
  */
 import type { CommandResponse } from "../dialects/command-frames.ts";
-import type { FrameRuntime, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference } from "../events.ts";
 import type { EnvironmentRow } from "../ports.ts";
 import type { DeviceConnection, SocketOpener } from "./connection.ts";
@@ -19,7 +20,7 @@ export interface DeviceFollower {
   /** A socket has opened. It is the present one of its row. */
   connected?(connection: DeviceConnection, opener: SocketOpener): void;
   /** Resolves with the conversations of a row whose state the device is to be asked for, because its socket has opened. */
-  resume?(environmentId: string): Promise<readonly FrameRuntime[]>;
+  resume?(environmentId: string): Promise<readonly Conversation[]>;
   /** Receives a frame of a present socket. */
   received?(connection: DeviceConnection, frame: FollowedFrame): void;
   /** The socket of a row has ended, after its sends got their outcomes. */

@@ -13,18 +13,18 @@ import {
   queueRetentionMs,
 } from "../limits.ts";
 import { createMemoryBudget, type MemoryAccount } from "../memory-budget.ts";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 
 /** The queues of one device. */
 export interface QueueLedger {
   /** Stores a device's `update_queue`, which lists the whole queue of a conversation. Returns the exceeded limit, or `null`. */
-  report(runtime: FrameRuntime, messageIds: readonly (string | null)[]): string | null;
+  report(runtime: Conversation, messageIds: readonly (string | null)[]): string | null;
   /** Adds messages that the device acknowledged as queued, until its next report lists or drops them. */
-  accept(runtime: FrameRuntime, messageIds: readonly string[]): void;
+  accept(runtime: Conversation, messageIds: readonly string[]): void;
   /** Number of waiting messages, including those that were sent and are not acknowledged yet. */
-  count(runtime: FrameRuntime, unacknowledgedIds: readonly string[]): number;
+  count(runtime: Conversation, unacknowledgedIds: readonly string[]): number;
   /** Conversations with a queue. */
-  busy(): readonly FrameRuntime[];
+  busy(): readonly Conversation[];
   /** Forgets everything. */
   clear(): void;
   /** Approximate memory, in bytes. */
@@ -55,7 +55,7 @@ export interface QueueLedgers {
 }
 
 interface Queue {
-  readonly runtime: FrameRuntime;
+  readonly runtime: Conversation;
   readonly reportedIds: ReadonlySet<string>;
   readonly reportedCount: number;
   readonly acceptedIds: ReadonlySet<string>;
@@ -167,7 +167,7 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
       if (messageIds.length > maxReportedMessages) {
         return `A queue report lists more than ${maxReportedMessages} messages`;
       }
-      const key = keyOf(runtime);
+      const key = conversationKey(runtime);
       const reportedIds = new Set(messageIds.filter((messageId) => messageId !== null));
       const queue = toQueue({ runtime, reportedIds, reportedCount: messageIds.length, acceptedIds: new Set<string>() });
       if (bytes - (queues.get(key)?.bytes ?? 0) + queue.bytes > maxQueueBytesPerDevice) {
@@ -177,13 +177,13 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
       return null;
     },
     accept(runtime, messageIds) {
-      const key = keyOf(runtime);
+      const key = conversationKey(runtime);
       const known = queues.get(key) ?? { runtime, reportedIds: new Set(), reportedCount: 0, acceptedIds: new Set() };
       const fresh = messageIds.filter((messageId) => !known.reportedIds.has(messageId));
       put(key, toQueue({ ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]) }));
     },
     count(runtime, unacknowledgedIds) {
-      const queue = queues.get(keyOf(runtime));
+      const queue = queues.get(conversationKey(runtime));
       if (queue === undefined) return new Set(unacknowledgedIds).size;
       const others = [...queue.acceptedIds, ...unacknowledgedIds].filter(
         (messageId) => !queue.reportedIds.has(messageId),
@@ -211,8 +211,4 @@ function toQueue(queue: Omit<Queue, "bytes">): Queue {
   let bytes = queueOverheadBytes + 4 * (runtime.agentId.length + runtime.conversationId.length);
   for (const ids of [reportedIds, acceptedIds]) for (const id of ids) bytes += idOverheadBytes + 2 * id.length;
   return { ...queue, bytes };
-}
-
-function keyOf({ agentId, conversationId }: FrameRuntime): string {
-  return JSON.stringify([agentId, conversationId]);
 }

@@ -3,7 +3,8 @@ import type { Clock } from "@letta-environments/platform";
 import { namedSends, startedSend } from "../delivery/implied.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
-import type { AcknowledgementFrame, DeviceFrame, FrameRuntime, LoopFrame, QueueFrame } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { parseFrame, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
@@ -28,7 +29,7 @@ export interface FrameEffects {
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
   reportQueue(connection: DeviceConnection, frame: QueueFrame): void;
   /** Takes the ids of messages that a device lists for a conversation: it has them. */
-  listMessages(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
+  listMessages(connection: DeviceConnection, runtime: Conversation, messageIds: readonly (string | null)[]): void;
 }
 
 /** Handles a text frame of a connection. It never throws. */

@@ -11,14 +11,14 @@ import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 
 /** Settles, with a device that connects, the sends whose outcome is unknown. */
 export interface Reconciliation {
   /** Reads the unresolved sends of a row whose socket has opened, and asks the device for the state of their conversations. */
   start(connection: DeviceConnection): void;
   /** Takes the ids of messages that a device lists for a conversation. */
-  listed(connection: DeviceConnection, runtime: FrameRuntime, messageIds: readonly (string | null)[]): void;
+  listed(connection: DeviceConnection, runtime: Conversation, messageIds: readonly (string | null)[]): void;
 }
 
 /** Creates {@link Reconciliation}. */
@@ -46,7 +46,7 @@ export function createReconciliation({
   readonly isCurrent: (connection: DeviceConnection) => boolean;
   readonly send: (connection: DeviceConnection, text: string) => void;
 }): Reconciliation {
-  function ask(connection: DeviceConnection, followed: readonly FrameRuntime[]): void {
+  function ask(connection: DeviceConnection, followed: readonly Conversation[]): void {
     const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
     const conversations = new Map(
       all.map((runtime) => [JSON.stringify([runtime.agentId, runtime.conversationId]), runtime]),

@@ -4,7 +4,7 @@
  * responses of the API become the responses of the device protocol.
  */
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf } from "../dialects/values.ts";
 import { type FrameRefusal, invalidFrame, type ViewerFrame } from "./frame.ts";
 import { readTarget } from "./target.ts";
@@ -26,7 +26,7 @@ export interface ApiCall {
 export type Translated =
   | {
       readonly kind: "calls";
-      readonly runtime: FrameRuntime;
+      readonly runtime: Conversation;
       readonly calls: readonly ApiCall[];
       /** Frames of one viewer whose order matters wait for each other. */
       readonly isOrdered: boolean;
@@ -135,7 +135,7 @@ function readDecision(payload: Members): { readonly messages: readonly unknown[]
 
 function readChange(
   payload: Members,
-  runtime: FrameRuntime,
+  runtime: Conversation,
   call: (operation: ApiCall["operation"], body: Members) => ApiCall,
   allow: (...calls: readonly ApiCall[]) => Translated,
 ): Translated {
@@ -153,7 +153,7 @@ function readChange(
 }
 
 /** The response frame of a translated frame when its calls succeeded; `null` when the protocol has none. */
-export function successFrame({ type, members }: ViewerFrame, runtime: FrameRuntime, body: Members): Members | null {
+export function successFrame({ type, members }: ViewerFrame, runtime: Conversation, body: Members): Members | null {
   const wire = { runtime: { agent_id: runtime.agentId || null, conversation_id: runtime.conversationId } };
   switch (type) {
     case "input":

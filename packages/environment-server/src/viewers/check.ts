@@ -5,7 +5,7 @@
 import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";
 import { readLine, type Members } from "../dialects/values.ts";
 import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { type FrameRefusal, invalidFrame, refusal, type ViewerFrame } from "./frame.ts";
 import { checkRuntimeStart } from "./runtime-start.ts";
 import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
@@ -33,7 +33,7 @@ export type FrameDecision =
   | {
       readonly kind: "calls";
       readonly scope: ViewerScope;
-      readonly runtime: FrameRuntime;
+      readonly runtime: Conversation;
       readonly calls: readonly ApiCall[];
       readonly isOrdered: boolean;
     }

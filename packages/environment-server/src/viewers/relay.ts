@@ -3,12 +3,12 @@
  * may use its agent, a response only to the viewer that asked, the output of a terminal to the viewer that started it.
  */
 import { allowsAgent, type Principal } from "@letta-environments/schema";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, readRuntime } from "../dialects/values.ts";
 
 /** The viewers that a frame is for. */
 export type Audience =
-  | { readonly kind: "conversation"; readonly runtime: FrameRuntime }
+  | { readonly kind: "conversation"; readonly runtime: Conversation }
   | { readonly kind: "scope"; readonly scope: "files" | "manage" }
   | { readonly kind: "asker"; readonly requestId: string }
   | { readonly kind: "terminal"; readonly terminalId: string };

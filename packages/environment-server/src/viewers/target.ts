@@ -1,6 +1,6 @@
 /** The conversation that a viewer's frame names, and whether its key may use it. */
 import { allowsAgent, type Principal } from "@letta-environments/schema";
-import type { FrameRuntime } from "../dialects/frame.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { membersOf } from "../dialects/values.ts";
 import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
 
@@ -9,7 +9,7 @@ const maxIdLength = 256;
 
 /** A conversation, or the refusal of the frame. */
 export type Targeted =
-  | { readonly kind: "target"; readonly runtime: FrameRuntime }
+  | { readonly kind: "target"; readonly runtime: Conversation }
   | { readonly kind: "refused"; readonly refusal: FrameRefusal };
 
 /**
