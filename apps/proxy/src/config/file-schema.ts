@@ -1,10 +1,17 @@
 import { type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
-import { ApprovalsSchema } from "./approvals-schema.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
-import { type AdminFile, type ConfigFile, type JwtFile, logFormats, type TenantFile } from "./file.ts";
+import {
+  type AdminFile,
+  type ApprovalPolicyFile,
+  type ApprovalsFile,
+  type ConfigFile,
+  type JwtFile,
+  logFormats,
+  type TenantFile,
+} from "./file.ts";
 import { RateLimitsSchema } from "./rate-limits-schema.ts";
 import { list, number, object, record, setting, text } from "./schema-helpers.ts";
 
@@ -101,6 +108,26 @@ const TenantSchema: v.GenericSchema<unknown, TenantFile> = object({
   connectionNames: v.exactOptional(
     setting(list(text(128), 1_000), "The same by name patterns; * matches any characters."),
   ),
+});
+
+const approvalPolicy = {
+  deniedTools: v.exactOptional(
+    setting(list(text(128), 1_000), "Tools that are always denied, by name patterns such as Bash or Web*."),
+  ),
+  deadlineMs: v.exactOptional(
+    setting(
+      number(1_000, 604_800_000),
+      "How long a request for permission waits before it is denied. Default: no limit.",
+    ),
+  ),
+};
+
+const ApprovalPolicySchema: v.GenericSchema<unknown, ApprovalPolicyFile> = object(approvalPolicy);
+
+const ApprovalsSchema: v.GenericSchema<unknown, ApprovalsFile> = object({
+  ...approvalPolicy,
+  tenants: v.exactOptional(setting(record(text(128), ApprovalPolicySchema), "Further policies of tenants, by name.")),
+  keys: v.exactOptional(setting(record(text(128), ApprovalPolicySchema), "Further policies of keys, by id.")),
 });
 
 const AdminSchema: v.GenericSchema<unknown, AdminFile> = object({

@@ -6,8 +6,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
-import type { Deadline } from "../lib/deadline.ts";
-import { pause } from "../lib/pause.ts";
+import { type Deadline, pause } from "../lib/deadline.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";

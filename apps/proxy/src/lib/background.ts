@@ -1,5 +1,5 @@
 import type { Clock } from "@letta-environments/platform";
-import { pause } from "./pause.ts";
+import { pause } from "./deadline.ts";
 
 /** Work that may go on after its request has ended, so that a process waits for it before it stops. */
 export interface BackgroundWork {

@@ -1,3 +1,4 @@
+/** Time limits on the monotonic clock: work that ends at a deadline or with its caller, and pauses that a signal ends. */
 import type { Clock } from "@letta-environments/platform";
 
 /** The end of work: a time of the monotonic clock, in milliseconds, or when the client disconnects. */
@@ -47,5 +48,19 @@ export function runWithDeadline<Result>(
         reject(cause instanceof Error ? cause : new Error("the upstream call failed", { cause }));
       },
     );
+  });
+}
+
+/** Resolves after some time, in milliseconds, or as soon as the signal aborts. */
+export function pause(clock: Pick<Clock, "setTimer">, durationMs: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      cancel();
+      signal?.removeEventListener("abort", end);
+      resolve();
+    };
+    const cancel = clock.setTimer(durationMs, end);
+    signal?.addEventListener("abort", end, { once: true });
   });
 }

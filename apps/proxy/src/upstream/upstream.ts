@@ -7,17 +7,20 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
+  defaultWaitSeconds,
   type EnvironmentPatch,
   type KnownEndpoint,
   type PlainResponse,
+  preferHeader,
   type ProblemCode,
   type Principal,
   problemResponse,
+  readPreferredWait,
+  type RetrieveMessageQuery,
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
-import { waitSecondsOf } from "../http/waiting.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { ChooseCredential } from "./credentials.ts";
@@ -175,6 +178,22 @@ export function createPrepareCall(
       },
     };
   };
+}
+
+/**
+ * Returns for how many seconds a request is ready to wait for the end of a turn, by which its call may take longer: a send by `Prefer`, a message by
+ * its query; `null` for any other.
+ */
+function waitSecondsOf(
+  operation: DecodedRequest["operation"],
+  query: unknown,
+  request: Pick<GatewayRequest, "header">,
+): number | null {
+  if (operation === "sendMessage") return readPreferredWait(request.header(preferHeader));
+  if (operation !== "retrieveMessage") return null;
+  // The endpoint's own schema has decoded it.
+  const { wait, waitSeconds = defaultWaitSeconds } = query as RetrieveMessageQuery;
+  return wait === undefined ? null : waitSeconds;
 }
 
 /** A signal for work that does not end with its caller. */

@@ -11,7 +11,6 @@ import type { MaybePromise } from "../../lib/steps.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
-import { allowHalfOpen } from "./half-open.ts";
 import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import {
@@ -134,7 +133,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
     socket.on("error", () => socket.destroy());
     writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
   });
-  answerClientErrors(server, randomId);
+  respondToClientErrors(server, randomId);
   return server;
 }
 
@@ -152,16 +151,35 @@ const unknownExpectation = problemResponse("invalid_request", {
   issues: [{ member: "expect", rule: "must be 100-continue" }],
 });
 
+/** How long a caller that closed its side of the connection may wait for the response, in milliseconds. */
+const halfOpenMs = 2_000;
+
+/**
+ * Lets callers close their side of a connection after the request (half-close, RFC 9112 section 9.6), such as `printf ... | nc`. The network does
+ * not tell them from callers that are gone, so after a short time their requests end like those of callers that disconnected.
+ */
+function allowHalfOpen(server: Server): void {
+  // The property is missing in Node's documentation and types. Node, Bun and Deno read it; `node-http.test.ts` holds them to it.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  server.on("connection", (socket: Socket) => {
+    socket.once("end", () => {
+      const timer = setTimeout(() => socket.destroy(), halfOpenMs);
+      timer.unref();
+      socket.once("close", () => clearTimeout(timer));
+    });
+  });
+}
+
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */
 const latest = Symbol("latest response");
-type AnsweredSocket = Socket & { [latest]?: ServerResponse };
+type RespondingSocket = Socket & { [latest]?: ServerResponse };
 
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
-export function answerClientErrors(server: Server, randomId: RandomId): void {
-  server.on("request", ({ socket }: { readonly socket: AnsweredSocket }, outgoing) => (socket[latest] = outgoing));
+function respondToClientErrors(server: Server, randomId: RandomId): void {
+  server.on("request", ({ socket }: { readonly socket: RespondingSocket }, outgoing) => (socket[latest] = outgoing));
   server.on(
     "clientError",
-    (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: AnsweredSocket) => {
+    (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: RespondingSocket) => {
       const outgoing = socket[latest];
       // Bytes in the middle of another response would be read as a part of it.
       if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
@@ -196,7 +214,7 @@ function describe(code: string | undefined, rawPacket: Uint8Array | undefined): 
   return problemResponse("invalid_request", { detail: "This is not valid HTTP/1.1." });
 }
 
-/** Answers on a bare socket, where there is no `ServerResponse`, and closes it. */
+/** Responds on a bare socket, where there is no `ServerResponse`, and closes it. */
 export function writeRawResponse(socket: Duplex, response: PlainResponse): void {
   if (!socket.writable) {
     socket.destroy();
