@@ -32,22 +32,22 @@ export type ControlRequest = Extract<DecodedRequest, { readonly operation: Contr
  * device did not answer.
  */
 export async function controlConversation(
-  context: ServerContext,
+  server: ServerContext,
   request: ControlRequest,
   principal: Principal,
-  requestContext: DeviceCallContext,
+  context: DeviceCallContext,
 ): Promise<PlainResponse> {
   const refusal = checkRequest(request, principal);
   if (refusal !== null) return refusal;
-  const found = await findPermitted(context, request.params.connectionId, principal, requestContext);
+  const found = await findPermitted(server, request.params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
   const { record } = found;
-  await waitUntilSettled(context, findOnline(context, record));
-  if (context.isClosing()) return problemResponse("shutting_down");
-  requestContext.signal?.throwIfAborted();
-  const connection = findOnline(context, record);
+  await waitUntilSettled(server, findOnline(server, record));
+  if (server.isClosing()) return problemResponse("shutting_down");
+  context.signal?.throwIfAborted();
+  const connection = findOnline(server, record);
   if (connection === null) return unreachableResponse(record);
-  const response = await runCommand(context, commandTargetOf(context.hub, connection), request);
+  const response = await runCommand(server, commandTargetOf(server.hub, connection), request);
   return response ?? unreachableResponse(record);
 }
 

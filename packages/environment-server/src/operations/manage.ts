@@ -17,22 +17,20 @@ import type { RequestContext, ServerContext } from "./context.ts";
  * of its rows; 400 `invalid_request` for a body without a change.
  */
 export async function updateEnvironment(
-  context: ServerContext,
+  server: ServerContext,
   { params: { deviceId }, body }: OperationInput<"updateEnvironment">,
   principal: Principal,
-  { devices = context.devices }: RequestContext,
+  { devices = server.devices }: RequestContext,
 ): Promise<PlainResponse> {
   const refusal =
     refuseEmptyPatch(body) ??
-    (await change(context, principal, deviceId, null, (permits) =>
+    (await change(server, principal, deviceId, null, (permits) =>
       devices.label(principal.tenant, deviceId, body, permits),
     ));
   if (refusal !== null) return refusal;
   // The change may have taken away the tag by which the principal reached the device.
-  const changed = await context.presentation.liveliest(
-    await context.store.findEnvironments(principal.tenant, deviceId),
-  );
-  return changed === undefined ? notFound : context.presentation.one(principal, changed);
+  const changed = await server.presentation.liveliest(await server.store.findEnvironments(principal.tenant, deviceId));
+  return changed === undefined ? notFound : server.presentation.one(principal, changed);
 }
 
 /**
@@ -42,13 +40,13 @@ export async function updateEnvironment(
  * Refusals: as of {@link updateEnvironment}, also for a row that the device does not have.
  */
 export async function removeEnvironment(
-  context: ServerContext,
+  server: ServerContext,
   { params: { deviceId }, query }: OperationInput<"removeEnvironment">,
   principal: Principal,
-  { devices = context.devices }: RequestContext,
+  { devices = server.devices }: RequestContext,
 ): Promise<PlainResponse> {
   const id = query.id ?? null;
-  const refusal = await change(context, principal, deviceId, id, (permits) =>
+  const refusal = await change(server, principal, deviceId, id, (permits) =>
     devices.remove(principal.tenant, deviceId, permits, id),
   );
   return refusal ?? removed;

@@ -20,7 +20,7 @@ const rowsAtATime = 500;
 
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
 export async function listEnvironments(
-  context: ServerContext,
+  server: ServerContext,
   { query }: OperationInput<"listEnvironments">,
   principal: Principal,
 ): Promise<PlainResponse> {
@@ -41,11 +41,11 @@ export async function listEnvironments(
     (principal.deviceTags ?? null) !== null;
   const isListed = (name: EnvironmentName): boolean => allowsDevice(principal, name) && hasEveryTag(name, tags);
   const rows = needsNames
-    ? await readByIds(context, await findIds(context, isListed, filter, onlineOnly), filter)
+    ? await readByIds(server, await findIds(server, isListed, filter, onlineOnly), filter)
     : onlineOnly
-      ? await readOnline(context, filter)
-      : await context.store.listEnvironments(filter);
-  return context.presentation.page(principal, rows.slice(0, limit), rows.length > limit);
+      ? await readOnline(server, filter)
+      : await server.store.listEnvironments(filter);
+  return server.presentation.page(principal, rows.slice(0, limit), rows.length > limit);
 }
 
 /**
@@ -53,19 +53,19 @@ export async function listEnvironments(
  * latest heartbeat, else the one that was seen last. A device that the principal may not see is 404, as if it did not exist.
  */
 export async function retrieveEnvironment(
-  context: ServerContext,
+  server: ServerContext,
   { params }: OperationInput<"retrieveEnvironment">,
   principal: Principal,
 ): Promise<PlainResponse> {
-  const rows = await context.store.findEnvironments(principal.tenant, params.deviceId);
-  const best = await context.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
-  return best === undefined ? problemResponse("environment_not_found") : context.presentation.one(principal, best);
+  const rows = await server.store.findEnvironments(principal.tenant, params.deviceId);
+  const best = await server.presentation.liveliest(rows.filter((row) => allowsDevice(principal, row)));
+  return best === undefined ? problemResponse("environment_not_found") : server.presentation.one(principal, best);
 }
 
 /** Reads as many rows as the filter asks for, of devices that are online. */
-function readOnline(context: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
-  const { router, store } = context;
-  return readPages(context, filter, async (afterId, pageSize) => {
+function readOnline(server: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
+  const { router, store } = server;
+  return readPages(server, filter, async (afterId, pageSize) => {
     const ids = await router.onlineIds(filter.tenant, afterId, pageSize);
     return { found: await store.listEnvironments({ ...filter, environmentIds: ids }), ids };
   });
@@ -77,13 +77,13 @@ function readOnline(context: ServerContext, filter: EnvironmentFilter): Promise<
  * then, because a key may see a device by its id or by its name.
  */
 function findIds(
-  context: ServerContext,
+  server: ServerContext,
   isListed: (name: EnvironmentName) => boolean,
   filter: EnvironmentFilter,
   onlineOnly: boolean,
 ): Promise<readonly string[]> {
-  const { router, store } = context;
-  return readPages(context, filter, async (afterId, pageSize) => {
+  const { router, store } = server;
+  return readPages(server, filter, async (afterId, pageSize) => {
     const environmentIds = onlineOnly ? await router.onlineIds(filter.tenant, afterId, pageSize) : null;
     const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds: null, limit: pageSize });
     const found = names.filter(isListed).map(({ id }) => id);

@@ -31,7 +31,7 @@ const defaultListenerInstanceId = "default";
  * repeats the request after 429 and 5xx, such as the 429 `device_throttled` of a device that exceeded a limit.
  */
 export async function registerEnvironment(
-  context: ServerContext,
+  server: ServerContext,
   { body }: OperationInput<"registerEnvironment">,
   principal: Principal,
   { authority, labels = null }: RequestContext,
@@ -41,18 +41,18 @@ export async function registerEnvironment(
     const issues = [{ member: "metadata", rule: `must have at most ${maxMetadataLength} characters as JSON` }];
     return problemResponse("invalid_request", { issues });
   }
-  const tags = await readTags(context, principal, deviceId);
+  const tags = await readTags(server, principal, deviceId);
   if (!allowsDevice(principal, { deviceId, connectionName, tags })) return problemResponse("device_not_allowed");
   const { tenant, keyId } = principal;
-  const throttled = throttledResponse(context.hub, { tenant, keyId, deviceId, listenerInstanceId });
+  const throttled = throttledResponse(server.hub, { tenant, keyId, deviceId, listenerInstanceId });
   if (throttled !== null) return throttled;
-  const connectionId = context.randomId(connectionIdPrefix);
-  const wsUrl = buildSocketUrl(context.publicUrl, authority, connectionId);
+  const connectionId = server.randomId(connectionIdPrefix);
+  const wsUrl = buildSocketUrl(server.publicUrl, authority, connectionId);
   if (wsUrl === null) {
     const issues = [{ member: "host", rule: "must be the address of this server, which has no public URL configured" }];
     return problemResponse("invalid_request", { issues });
   }
-  const result = await context.store.enrol({
+  const result = await server.store.enrol({
     tenant: principal.tenant,
     deviceId,
     listenerInstanceId,
@@ -63,9 +63,9 @@ export async function registerEnvironment(
     shared: principal.shared,
     knownNames: principal.deviceIds?.includes(deviceId) === true ? null : principal.connectionNames,
     labels,
-    environmentId: context.randomId("env"),
+    environmentId: server.randomId("env"),
     connectionId,
-    nowMs: context.clock.now(),
+    nowMs: server.clock.now(),
     maxEnvironments: maxEnvironmentsPerKey,
   });
   switch (result.kind) {
@@ -80,7 +80,7 @@ export async function registerEnvironment(
     case "enrolled": {
       const { environmentId } = result;
       const device = { tenant: principal.tenant, environmentId, deviceId, connectionId };
-      context.emit({ type: "device_registered", ...device, keyId: principal.keyId });
+      server.emit({ type: "device_registered", ...device, keyId: principal.keyId });
       return jsonResponse(200, { connectionId, wsUrl } satisfies RegisterResponse);
     }
   }

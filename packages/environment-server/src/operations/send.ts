@@ -52,7 +52,7 @@ type Dispatch =
 
 /** One frame of a request on its way to a device. */
 interface Send {
-  readonly context: ServerContext;
+  readonly server: ServerContext;
   readonly record: ConnectionRecord;
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
@@ -72,10 +72,10 @@ interface Send {
  * back, and the frames after it are not sent.
  */
 export async function sendMessage(
-  context: ServerContext,
+  server: ServerContext,
   { params, body }: OperationInput<"sendMessage">,
   principal: Principal,
-  request: DeviceCallContext,
+  context: DeviceCallContext,
 ): Promise<PlainResponse> {
   if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
   if (body.messages.some(isApprovalMessage) && !principal.scopes.has("approve")) {
@@ -84,16 +84,16 @@ export async function sendMessage(
   }
   const lasting = refuseLastingPermission(principal, body);
   if (lasting !== null) return lasting;
-  const planned = planDelivery(body, request.idempotencyKey ?? null, context.sha256);
+  const planned = planDelivery(body, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;
-  const { signal, traceId } = request;
+  const { signal, traceId } = context;
   // The connection's queue keeps the order of arrival while the connection is looked up.
-  const begun = await context.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
-    const found = await findPermitted(context, params.connectionId, principal, request);
+  const begun = await server.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
+    const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
-    const send: Send = { context, record, scope: scopeOf(record, planned.plan), part, principal, traceId };
+    const send: Send = { server, record, scope: scopeOf(record, planned.plan), part, principal, traceId };
     return { kind: "begun", send, dispatch: await enqueue({ ...send, signal }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
@@ -102,7 +102,7 @@ export async function sendMessage(
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
-    await awaitRequest(context, next, begun.send.scope);
+    await awaitRequest(server, next, begun.send.scope);
     response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessUnavailable);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
@@ -110,19 +110,19 @@ export async function sendMessage(
 }
 
 /** Denies a request for permission in the name of a policy, while its device is connected. It does not reject for a lost device. */
-export async function denyByPolicy(context: ServerContext, approval: StoredApproval): Promise<void> {
+export async function denyByPolicy(server: ServerContext, approval: StoredApproval): Promise<void> {
   const { scope, tenant } = approval;
-  const denial = policyDenial(context, approval);
-  const connectionId = context.hub.online(scope.environmentId)?.device.connectionId;
+  const denial = policyDenial(server, approval);
+  const connectionId = server.hub.online(scope.environmentId)?.device.connectionId;
   if (denial === null || connectionId === undefined) return;
-  const record = await context.store.findConnection(tenant, connectionId);
-  if (record !== null) await toResponse(await enqueue({ context, record, scope, ...denial }));
+  const record = await server.store.findConnection(tenant, connectionId);
+  if (record !== null) await toResponse(await enqueue({ server, record, scope, ...denial }));
 }
 
 /** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */
 function enqueue(send: Send): Promise<Dispatch> {
-  const { context, record, signal } = send;
-  return context.queue.run(record.environment.id, async () => {
+  const { server, record, signal } = send;
+  return server.queue.run(record.environment.id, async () => {
     signal?.throwIfAborted();
     return (await dispatchRepeat(send)) ?? (await dispatchNew(send));
   });
@@ -141,12 +141,12 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 
 /** Responds to a frame whose ids are known; `null` when none of them is. */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
-  const { context, record, scope, part } = send;
-  const { store, pending, retentionNow } = context;
+  const { server, record, scope, part } = send;
+  const { store, pending, retentionNow } = server;
   const stored = await store.findMessages(scope, storedIds(part), retentionNow());
   const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
-  const known = part.toolCallId === null ? unreleased : await withoutOvertaken(context, part, scope, unreleased);
+  const known = part.toolCallId === null ? unreleased : await withoutOvertaken(server, part, scope, unreleased);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -172,46 +172,46 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
 
 /** The response to a part whose known ids, at least one, were used for other content. The only id of a decision is its tool call. */
 async function conflictResponse(
-  { context, part, record, scope }: Send,
+  { server, part, record, scope }: Send,
   knownIds: ReadonlySet<string>,
 ): Promise<PlainResponse> {
-  if (part.toolCallId !== null) return decidedResponse(context, part, record, scope);
+  if (part.toolCallId !== null) return decidedResponse(server, part, record, scope);
   const issues = messageIdIssues(part, "was already used for another body", (messageId) => knownIds.has(messageId));
   return problemResponse("message_id_reused", { issues });
 }
 
 async function dispatchNew(send: Send): Promise<Dispatch> {
-  const { context, record, scope, part, principal, signal, traceId } = send;
-  const { store, pending, hub, messages, approvals } = context;
+  const { server, record, scope, part, principal, signal, traceId } = send;
+  const { store, pending, hub, messages, approvals } = server;
   // A decision belongs to the turn that runs, whose mode stays.
   const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
   const modes = { keyId: principal.keyId, maxMode: principal.maxMode, setMode };
-  if (context.isClosing()) return respond(problemResponse("shutting_down"));
+  if (server.isClosing()) return respond(problemResponse("shutting_down"));
   // Later sends wait behind it in the row's queue.
-  await waitUntilSettled(context, findOnline(context, record));
-  const connection = findOnline(context, record);
+  await waitUntilSettled(server, findOnline(server, record));
+  const connection = findOnline(server, record);
   if (connection === null) return respond(unreachableResponse(record));
   const refusal =
-    refuseDecision(context, part, scope, connection) ??
+    refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
-    (await switchMode(context, modes, scope, connection)) ??
-    modeRefusal(context, modes, scope) ??
+    (await switchMode(server, modes, scope, connection)) ??
+    modeRefusal(server, modes, scope) ??
     checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);
   const { fingerprint } = part;
-  const payload = addressedPayload(context, part, scope);
+  const payload = addressedPayload(server, part, scope);
   const delivery: Delivery = {
-    id: context.randomId("msg"),
+    id: server.randomId("msg"),
     scope,
     messageIds: storedIds(part),
     ...(payload.kind === "create_message" && { userMessageIds: part.messageIds }),
     fingerprint,
   };
   const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
-  noteDecision(context, part, scope, delivery.id, principal);
+  noteDecision(server, part, scope, delivery.id, principal);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
-    if (!(await store.reserve(delivery, context.retentionNow()))) throw new Error("another process took a message id");
+    if (!(await store.reserve(delivery, server.retentionNow()))) throw new Error("another process took a message id");
   } catch (cause) {
     pending.discard(opened);
     approvals.undecide(scope.environmentId, delivery.id);
@@ -221,26 +221,26 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   }
   messages.open(delivery, principal.approvalPolicy);
   // The device may have disconnected or changed its mode while the ids were stored.
-  const refusedMode = modeRefusal(context, modes, scope);
-  const isReady = refusedMode === null && signal?.aborted !== true && findOnline(context, record) === connection;
+  const refusedMode = modeRefusal(server, modes, scope);
+  const isReady = refusedMode === null && signal?.aborted !== true && findOnline(server, record) === connection;
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
     messages.discard(delivery);
     approvals.undecide(scope.environmentId, delivery.id);
     await pending.release(delivery.id);
     signal?.throwIfAborted();
-    if (context.isClosing()) return respond(problemResponse("shutting_down"));
+    if (server.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusedMode ?? unreachableResponse(record));
   }
   pending.markSent(opened);
   messages.sent(delivery);
-  context.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
+  server.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
 }
 
 /** Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error. */
-function checkQueue({ context, part, scope }: Send, connection: DeviceConnection): PlainResponse | null {
-  const waiting = context.pending.waiting(connection.device.environmentId);
+function checkQueue({ server, part, scope }: Send, connection: DeviceConnection): PlainResponse | null {
+  const waiting = server.pending.waiting(connection.device.environmentId);
   if (waiting.length >= maxUnacknowledgedSends) {
     const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
     return problemResponse("queue_full", { detail });

@@ -17,31 +17,31 @@ import { throttledResponse } from "./reach.ts";
  * 403 `device_owned_by_another_key` unless the key is the one that registered, 409 `connection_replaced`, 429 `device_throttled`.
  */
 export async function decideUpgrade(
-  context: ServerContext,
+  server: ServerContext,
   connectionId: string,
   query: string,
   principal: Principal,
 ): Promise<UpgradeDecision> {
-  const record = await context.store.findConnection(principal.tenant, connectionId);
+  const record = await server.store.findConnection(principal.tenant, connectionId);
   if (record === null) return refuse(problemResponse("connection_not_found"));
   const { deviceId, id } = record.environment;
   const claimedId = new URLSearchParams(query).get("deviceId") ?? deviceId;
   if (claimedId !== deviceId || !allowsDevice(principal, record.environment))
     return refuse(problemResponse("connection_not_found"));
   if (record.keyId !== principal.keyId) return refuse(problemResponse("device_owned_by_another_key"));
-  const location = await context.router.locate(id);
+  const location = await server.router.locate(id);
   if (record.replaced || (location !== null && location.generation > record.generation)) {
     return refuse(problemResponse("connection_replaced"));
   }
-  const throttled = throttledResponse(context.hub, { ...principal, ...record.environment });
+  const throttled = throttledResponse(server.hub, { ...principal, ...record.environment });
   if (throttled !== null) return refuse(throttled);
-  if (context.isClosing()) return refuse(problemResponse("shutting_down"));
+  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
   return {
     kind: "accepted",
     owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
     attach(socket) {
-      const listener = context.hub.attach(record, principal, socket);
-      context.removals.socketOpened(connectionId);
+      const listener = server.hub.attach(record, principal, socket);
+      server.removals.socketOpened(connectionId);
       return listener;
     },
   };

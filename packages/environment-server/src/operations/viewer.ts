@@ -31,7 +31,7 @@ export type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openV
  * `device_offline` and `connection_replaced`, 429 `too_many_viewers`.
  */
 export async function decideViewerUpgrade(
-  context: ServerContext,
+  server: ServerContext,
   { params, query }: Omit<ViewerRequest, "operation">,
   principal: Principal,
   requests: ViewerRequests,
@@ -40,12 +40,12 @@ export async function decideViewerUpgrade(
   if (agentId !== null && !allowsAgent(principal, agentId)) {
     return refuse(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
   }
-  const found = await findPermitted(context, params.connectionId, principal, {});
+  const found = await findPermitted(server, params.connectionId, principal, {});
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
-  if (findOnline(context, found.record) === null) return refuse(unreachableResponse(found.record));
-  if (context.viewers.isFull(principal.tenant, principal.keyId)) return refuse(tooManyViewers);
-  if (context.isClosing()) return refuse(problemResponse("shutting_down"));
+  if (findOnline(server, found.record) === null) return refuse(unreachableResponse(found.record));
+  if (server.viewers.isFull(principal.tenant, principal.keyId)) return refuse(tooManyViewers);
+  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
   const seat = {
     principal,
     environmentId: environment.id,
@@ -55,14 +55,14 @@ export async function decideViewerUpgrade(
     agentId,
     conversationId,
     requests,
-    findDevice: () => findDevice(context, connectionId, principal),
-    isPermitted: principal.deviceTags ? () => isPermitted(context, connectionId, principal) : null,
+    findDevice: () => findDevice(server, connectionId, principal),
+    isPermitted: principal.deviceTags ? () => isPermitted(server, connectionId, principal) : null,
   };
   return {
     kind: "accepted",
     owner: JSON.stringify(["viewers", principal.tenant, principal.keyId]),
     maxWaitingBytes: maxViewerWaitingBytes,
-    attach: (socket) => context.viewers.open(seat, socket),
+    attach: (socket) => server.viewers.open(seat, socket),
   };
 }
 
@@ -95,39 +95,39 @@ export function directRequests(
 
 /** Creates a ticket for a socket, for callers that may open it. */
 export async function createViewerTicket(
-  context: ServerContext,
+  server: ServerContext,
   { params }: OperationInput<"createViewerTicket">,
   principal: Principal,
-  request: RequestContext,
+  context: RequestContext,
 ): Promise<PlainResponse> {
-  const found = await findPermitted(context, params.connectionId, principal, request);
+  const found = await findPermitted(server, params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
-  const ticket = context.tickets.issue(principal, params.connectionId);
+  const ticket = server.tickets.issue(principal, params.connectionId);
   if (ticket === null) {
     const detail = "The gateway key has too many tickets that are not used. They expire after 60 seconds.";
     return problemResponse("too_many_viewers", { detail });
   }
-  return jsonResponse(200, { ticket, expiresAt: context.clock.now() + ticketLifetimeMs });
+  return jsonResponse(200, { ticket, expiresAt: server.clock.now() + ticketLifetimeMs });
 }
 
 /** Finds the device of a viewer's frame: what the key may reach, and the socket, can have changed since the last one. */
-async function findDevice(context: ServerContext, connectionId: string, principal: Principal): Promise<DevicePath> {
-  const found = await findPermitted(context, connectionId, principal, {});
+async function findDevice(server: ServerContext, connectionId: string, principal: Principal): Promise<DevicePath> {
+  const found = await findPermitted(server, connectionId, principal, {});
   if (found.kind === "refused") return found;
   const { record } = found;
-  await waitUntilSettled(context, findOnline(context, record));
-  if (context.isClosing()) return { kind: "refused", response: problemResponse("shutting_down") };
-  const connection = findOnline(context, record);
+  await waitUntilSettled(server, findOnline(server, record));
+  if (server.isClosing()) return { kind: "refused", response: problemResponse("shutting_down") };
+  const connection = findOnline(server, record);
   if (connection === null) return { kind: "refused", response: unreachableResponse(record) };
   return {
     kind: "open",
-    write: (text) => findOnline(context, record) === connection && context.hub.send(connection, text),
+    write: (text) => findOnline(server, record) === connection && server.hub.send(connection, text),
   };
 }
 
 /** The tags of a device change without a change of the key. */
-async function isPermitted(context: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
-  return (await findPermitted(context, connectionId, principal, {})).kind === "found";
+async function isPermitted(server: ServerContext, connectionId: string, principal: Principal): Promise<boolean> {
+  return (await findPermitted(server, connectionId, principal, {})).kind === "found";
 }
 
 const tooManyViewers = problemResponse("too_many_viewers", {

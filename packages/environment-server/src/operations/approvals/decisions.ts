@@ -123,16 +123,16 @@ export function noteDecision(
 
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
 export async function decidedResponse(
-  context: ServerContext,
+  server: ServerContext,
   part: DeliveryPart,
   { environment }: ConnectionRecord,
   scope: ConversationScope,
 ): Promise<PlainResponse> {
   const issues = messageIdIssues(part, "was already decided otherwise", () => true);
   const key = decidedKey(part, scope);
-  const approval = key === null ? null : await context.approvals.findDecided(key);
+  const approval = key === null ? null : await server.approvals.findDecided(key);
   if (approval === null || approval.decision === null) return problemResponse("approval_decided", { issues });
-  const members = { approval: await toDecidedApproval(context, environment, approval, approval.decision) };
+  const members = { approval: await toDecidedApproval(server, environment, approval, approval.decision) };
   return problemResponse("approval_decided", { issues, members });
 }
 

@@ -23,7 +23,7 @@ import { modeRefusal } from "../modes.ts";
  * and mode.
  */
 export async function listApprovals(
-  context: ServerContext,
+  server: ServerContext,
   { query: { after, limit = defaultListLimit } }: OperationInput<"listApprovals">,
   principal: Principal,
 ): Promise<PlainResponse> {
@@ -33,22 +33,22 @@ export async function listApprovals(
       issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
     });
   }
-  const pending = await context.approvals.list(principal.tenant);
+  const pending = await server.approvals.list(principal.tenant);
   const later = pending.filter(({ cursor }) => start === null || compareCursors(cursor, start) > 0);
-  const rows = await readRows(context, principal, later);
+  const rows = await readRows(server, principal, later);
   const found = later.flatMap((registered) => {
     const row = rows.get(registered.approval.scope.environmentId);
-    return row !== undefined && isReachable(context, principal, row, registered.approval) ? [{ registered, row }] : [];
+    return row !== undefined && isReachable(server, principal, row, registered.approval) ? [{ registered, row }] : [];
   });
   const page = found.slice(0, limit);
   const last = page.at(-1)?.registered.cursor;
   const connectionIds = await readConnectionIds(
-    context,
+    server,
     page.map(({ row }) => row),
   );
   return jsonResponse(200, {
     approvals: page.map(({ registered, row }, index) =>
-      toApproval(context, row, connectionIds[index] ?? null, registered.approval),
+      toApproval(server, row, connectionIds[index] ?? null, registered.approval),
     ),
     hasNextPage: found.length > limit,
     cursor: last === undefined ? null : writeCursor(last),
@@ -68,18 +68,18 @@ export function countApprovals(
 
 /** The extension member of the problem `approval_decided`. */
 export async function toDecidedApproval(
-  context: Pick<ServerContext, "router">,
+  server: Pick<ServerContext, "router">,
   row: EnvironmentRow,
   approval: StoredApproval,
   decision: Decision,
 ): Promise<DecidedApproval> {
-  const [connectionId = null] = await readConnectionIds(context, [row]);
+  const [connectionId = null] = await readConnectionIds(server, [row]);
   const { behavior, decidedBy, decidedAt, reason } = decision;
   return { ...identityOf(row, connectionId, approval), reason, decision: behavior, decidedBy, decidedAt };
 }
 
 function toApproval(
-  context: ServerContext,
+  server: ServerContext,
   row: EnvironmentRow,
   connectionId: string | null,
   approval: StoredApproval,
@@ -89,7 +89,7 @@ function toApproval(
     ...identityOf(row, connectionId, approval),
     input: request.input,
     inputTruncated: request.isInputCut,
-    ageMs: Math.max(0, context.retentionNow() - requestedAt),
+    ageMs: Math.max(0, server.retentionNow() - requestedAt),
     expiresAt: expiry?.at ?? null,
   };
 }
@@ -134,13 +134,13 @@ async function readRows(
 }
 
 function isReachable(
-  context: ServerContext,
+  server: ServerContext,
   principal: Principal,
   row: EnvironmentRow,
   { scope }: StoredApproval,
 ): boolean {
   if (!allowsDevice(principal, row) || !allowsAgent(principal, scope.agentId || undefined)) return false;
-  return modeRefusal(context, { maxMode: principal.maxMode }, scope) === null;
+  return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
 }
 
 function writeCursor({ requestedAt, digest }: ApprovalCursor): string {

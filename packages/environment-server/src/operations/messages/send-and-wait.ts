@@ -18,48 +18,48 @@ import { sendMessage } from "../send.ts";
 
 /** Like {@link sendMessage}, and waits for the end of the last message of the body if the caller prefers so. */
 export async function sendAndWait(
-  context: ServerContext,
+  server: ServerContext,
   input: OperationInput<"sendMessage">,
   principal: Principal,
-  request: DeviceCallContext,
+  context: DeviceCallContext,
 ): Promise<PlainResponse> {
-  const startedAtMs = context.clock.monotonic();
-  const response = await sendMessage(context, input, principal, request);
-  const { waitSeconds = null } = request;
+  const startedAtMs = server.clock.monotonic();
+  const response = await sendMessage(server, input, principal, context);
+  const { waitSeconds = null } = context;
   if (waitSeconds === null || response.status !== 200) return response;
-  const remainingMs = Math.max(0, waitSeconds * 1_000 - (context.clock.monotonic() - startedAtMs));
+  const remainingMs = Math.max(0, waitSeconds * 1_000 - (server.clock.monotonic() - startedAtMs));
   try {
-    const outcome = await readOutcome(context, input, principal, request, remainingMs);
+    const outcome = await readOutcome(server, input, principal, context, remainingMs);
     if (outcome === null) return response;
     const ordinary: object = JSON.parse(String(response.body));
     const headers = { ...response.headers, ...waitApplied(waitSeconds) };
     return { ...response, headers, body: JSON.stringify({ ...ordinary, outcome }) };
   } catch (cause) {
     // The message was delivered, and that is what the response is about.
-    context.emit({ type: "request_failed", operation: "retrieveMessage", cause });
+    server.emit({ type: "request_failed", operation: "retrieveMessage", cause });
     return response;
   }
 }
 
 /** Waits for the end of the last user message of a body, and returns its status; `null` for a body without user messages. */
 async function readOutcome(
-  context: ServerContext,
+  server: ServerContext,
   { params, body }: OperationInput<"sendMessage">,
   principal: Principal,
   { connection, signal }: DeviceCallContext,
   remainingMs: number,
 ): Promise<MessageStatus | null> {
   const last = body.messages.findLast((message) => !isApprovalMessage(message));
-  const record = connection ?? (await context.store.findConnection(principal.tenant, params.connectionId));
+  const record = connection ?? (await server.store.findConnection(principal.tenant, params.connectionId));
   if (last === undefined || isApprovalMessage(last) || record === null) return null;
-  const message = await readMessage(context, {
+  const message = await readMessage(server, {
     environmentId: record.environment.id,
     agentId: body.agentId ?? "",
     conversationId: body.conversationId || defaultConversationId,
     messageId: last.client_message_id,
   });
   if (message === null) return null;
-  const latest = await waitForEnd(context, message, remainingMs, signal).catch((cause: unknown) => {
+  const latest = await waitForEnd(server, message, remainingMs, signal).catch((cause: unknown) => {
     if (signal?.aborted === true) return message;
     throw cause;
   });

@@ -32,12 +32,12 @@ export interface MessageSelector {
 
 /** Retrieves the status of a message, at once or when the message has ended. Waiting ends early when the server closes. */
 export async function retrieveMessage(
-  context: ServerContext,
+  server: ServerContext,
   { params, query }: OperationInput<"retrieveMessage">,
   principal: Principal,
   { signal }: DeviceCallContext,
 ): Promise<PlainResponse> {
-  const record = await context.store.findConnection(principal.tenant, params.connectionId);
+  const record = await server.store.findConnection(principal.tenant, params.connectionId);
   if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("message_not_found");
   const selector: MessageSelector = {
     environment: record.environment,
@@ -46,11 +46,11 @@ export async function retrieveMessage(
     conversationId: query.conversationId ?? null,
   };
   const waitSeconds = query.wait === undefined ? null : (query.waitSeconds ?? defaultWaitSeconds);
-  const found = (await readMessages(context, selector)).filter((message) => isAllowed(principal, message));
+  const found = (await readMessages(server, selector)).filter((message) => isAllowed(principal, message));
   if (found.length > 1) return problemResponse("message_ambiguous");
   const [message] = found;
   if (message === undefined) return problemResponse("message_not_found");
-  const latest = waitSeconds === null ? message : await waitForEnd(context, message, waitSeconds * 1_000, signal);
+  const latest = waitSeconds === null ? message : await waitForEnd(server, message, waitSeconds * 1_000, signal);
   const status = presentMessage(principal, latest, record.environment.deviceId);
   return waitSeconds === null
     ? jsonResponse(200, status)
@@ -63,26 +63,26 @@ export async function retrieveMessage(
  * Rejects with the reason of `signal` when it is aborted.
  */
 export async function waitForEnd(
-  context: ServerContext,
+  server: ServerContext,
   message: StoredMessage,
   durationMs: number,
   signal: AbortSignal | undefined,
 ): Promise<StoredMessage> {
-  const { clock, messages } = context;
+  const { clock, messages } = server;
   if (isEnd(message.status.state) || durationMs === 0) return message;
   const { scope, messageId } = message;
   const key = { ...scope, messageId };
   await new Promise<void>((resolve) => {
     const cancelTimer = clock.setTimer(durationMs, finish);
     const stop = messages.onEnd(scope.environmentId, messageId, check);
-    const stopClosing = context.onClose(finish);
+    const stopClosing = server.onClose(finish);
     signal?.addEventListener("abort", finish);
     if (signal?.aborted === true) return finish();
     // It may have ended since it was read.
     check();
 
     function check(): void {
-      void readMessage(context, key).then((found) => {
+      void readMessage(server, key).then((found) => {
         if (found === null || isEnd(found.status.state)) finish();
       }, finish);
     }
@@ -95,7 +95,7 @@ export async function waitForEnd(
     }
   });
   signal?.throwIfAborted();
-  return (await readMessage(context, key)) ?? message;
+  return (await readMessage(server, key)) ?? message;
 }
 
 /** Shows a message as a principal may see it. */
@@ -126,11 +126,11 @@ export function presentMessage(
  * Reads the messages that a selector names, one for each conversation. A message of the last second may be in none of the stored
  * statuses, if the process was killed: the log of deliveries has it.
  */
-async function readMessages(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
-  const found = await readFollowed(context, selector);
+async function readMessages(server: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
+  const found = await readFollowed(server, selector);
   if (found.length > 0) return found;
   const { environment, messageId } = selector;
-  const uses = await context.store.findUses(environment.id, messageId, context.retentionNow(), maxMessageConversations);
+  const uses = await server.store.findUses(environment.id, messageId, server.retentionNow(), maxMessageConversations);
   return uses.map(fromUse).filter((message) => isSelected(message, selector));
 }
 
@@ -168,11 +168,11 @@ function fromUse({ scope, messageId, deliveryId, outcome, reservedAt }: MessageU
 
 /** Reads one message; `null` when it does not exist. */
 export async function readMessage(
-  context: ServerContext,
+  server: ServerContext,
   { environmentId, agentId, conversationId, messageId }: StoredMessage["scope"] & { readonly messageId: string },
 ): Promise<StoredMessage | null> {
   const environment = { id: environmentId, deviceId: "" };
-  const [message] = await readMessages(context, { environment, messageId, agentId, conversationId });
+  const [message] = await readMessages(server, { environment, messageId, agentId, conversationId });
   return message ?? null;
 }
 
