@@ -11,7 +11,7 @@ import type { ErrorCode } from "./error.ts";
  */
 export type RepeatSafety = "read" | "deduplicated" | "once";
 
-/** A failed attempt, reduced to what the decision depends on. */
+/** The facts of a failed attempt that the decision depends on. */
 export interface FailedAttempt {
   readonly safety: RepeatSafety;
   /** HTTP status; absent without a complete response. */

@@ -76,7 +76,7 @@ export interface ApprovalLogLimits {
 /** Requests and decisions. Each method is atomic, and durable when its promise resolves. */
 export interface ApprovalLog {
   /**
-   * Stores requests, or replaces what is stored of them, and removes others. The input of a decided request is not kept. Requests of a
+   * Adds or replaces requests, and removes others. The input of a decided request is not kept. Requests of a
    * row that no longer exists are left out.
    */
   saveApprovals(saved: readonly StoredApproval[], removed: readonly ApprovalKey[]): Promise<void>;

@@ -88,7 +88,7 @@ export interface ChangeLimits {
   readonly output: ChangeRetention;
 }
 
-/** About what a stored change takes in addition to its texts, in characters. */
+/** The approximate size of a stored change without its texts, in characters. */
 const overhead = 200;
 
 /** The size of a stored change in characters. */

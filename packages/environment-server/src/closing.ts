@@ -1,6 +1,6 @@
 /** The end of a server: whether it has begun, and the work that it waits for. */
 
-/** Whether the server is closing, and what has to end then. */
+/** Whether the server is closing, and the functions to call then. */
 export interface Closing {
   readonly hasBegun: boolean;
   onBegin(run: () => void): () => void;

@@ -23,7 +23,7 @@ export const retentionMs: number = 24 * 60 * 60 * 1_000;
 /** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
 export const maxWaitingMessages = 100;
 
-/** Conversations of which a row remembers when they ran on it. The one that ran longest ago is forgotten first. */
+/** Conversations whose last run on a row is remembered. The one that ran longest ago is forgotten first. */
 export const maxRuntimesPerEnvironment = 1_000;
 
 /** Sends to one device that may wait for an acknowledgement at the same time. */
@@ -253,10 +253,10 @@ export const maintenanceBatchSize = 200;
 /** Sends with an unknown outcome that are compared with what a reconnecting device reports. */
 export const maxUnresolvedMessages = 1_000;
 
-/** Conversations whose state a reconnecting device is asked for, because of sends with an unknown outcome. */
+/** Conversations with sends of unknown outcome whose state is requested from a reconnecting device. */
 export const maxReconciledConversations = 100;
 
-/** Pause before what a device has to be asked is read again, when the store failed, in milliseconds. */
+/** Pause before the unresolved sends of a device are read again, when the store failed, in milliseconds. */
 export const reconciliationRetryMs = 5_000;
 
 /** Replaced or unused connectionIds that are remembered for one environment. */
@@ -285,7 +285,7 @@ export const maxViewerFrameBytes: number = 8 * 1_048_576;
 /** Bytes that may wait to be sent to a viewer that does not read. */
 export const maxViewerWaitingBytes: number = 4 * 1_048_576;
 
-/** Rate and burst of the frames of one viewer, beside the rate limits of its key. */
+/** Rate and burst of the frames of one viewer, in addition to the rate limits of its key. */
 export const viewerFrameRate: Rate = { perSecond: 50, burst: 200 };
 
 /** Rate and burst of the frames of one viewer that are refused. Beyond it the socket is closed. */

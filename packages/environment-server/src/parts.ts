@@ -1,4 +1,4 @@
-/** The options of an environment server, and its parts: each is created here, and told of the others that it needs. */
+/** The options of an environment server, and its parts: each is created here and receives the others that it needs. */
 import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
 import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
 import { createChanges } from "./changes/changes.ts";

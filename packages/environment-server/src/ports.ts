@@ -107,7 +107,7 @@ export interface EnvironmentRows {
   findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
   /** Lists the rows that match the filter, ordered by id. */
   listEnvironments(filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]>;
-  /** Like {@link EnvironmentRows.listEnvironments}, without reading what may be large. */
+  /** Like {@link EnvironmentRows.listEnvironments}, without reading the large members of a row. */
   listNames(filter: EnvironmentFilter): Promise<readonly EnvironmentName[]>;
   /** Finds rows that were seen last at a time or before it, the earliest first. */
   findIdleEnvironments(
@@ -234,7 +234,7 @@ export interface DeliveryLog {
   reserve(delivery: Delivery, nowMs: number): Promise<boolean>;
   /** Releases the ids of a send whose outcome is missing or unknown. */
   release(deliveryId: string): Promise<void>;
-  /** Releases the ids of a send, whatever its outcome is. For a decision that the device asks for again. */
+  /** Releases the ids of a send, whatever its outcome is: those of a decision that the device requests again. */
   forget(deliveryId: string): Promise<void>;
   /**
    * Stores an outcome and returns whether it did. `unknown` replaces nothing; `accepted` and `rejected` replace only `unknown`

@@ -40,7 +40,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly ownerScope?: Scope;
   /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
   readonly extension?: boolean;
-  /** Scopes with each of which the endpoint may be used instead. Default: none. */
+  /** Scopes that each permit the endpoint in place of `scope`. Default: none. */
   readonly otherScopes?: readonly Scope[];
   /** Names of the ids in the path, in order. */
   readonly params: readonly Param[];

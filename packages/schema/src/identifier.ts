@@ -3,7 +3,7 @@
  * escaping in a path or a query and no encoding of an id can reach another path.
  */
 
-/** Path segments of the API that can stand in the place of an id. They are never ids. */
+/** Path segments of the API where other paths have an id. They are never ids. */
 export const reservedIdentifiers: ReadonlySet<string> = new Set(["register", "events", "approvals", "runtimes"]);
 
 // `.` and `..` are excluded because URL parsers resolve them into another path.

@@ -6,9 +6,8 @@ import type { Principal } from "./principal.ts";
 import { problemResponse } from "./problem.ts";
 
 /**
- * Returns 403 `insufficient_scope` for a body that grants a lasting permission, of a principal that is limited to agents or modes, or whose
- * approval policy denies tools: the permission would also count for others, and no policy decides on what it allows. `null` for any other
- * body.
+ * Returns 403 `insufficient_scope` if a principal that is limited to agents or modes, or whose approval policy denies tools, grants a lasting
+ * permission: it would also hold for others, and no policy would be applied to the calls that it allows. `null` for any other body.
  */
 export function refuseLastingPermission(
   principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>,

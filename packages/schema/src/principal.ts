@@ -68,7 +68,7 @@ export interface Principal extends DeviceAllowlist {
   readonly scopes: ReadonlySet<Scope>;
   /** Devices to which the whole tenant is restricted, in addition; absent or `null`: every device. */
   readonly tenantDevices?: DeviceAllowlist | null;
-  /** Tags of which a device must have at least one, in addition to the allowlist; absent or `null`: none. */
+  /** A device must have one of these tags, in addition to the allowlist; absent or `null`: any device. */
   readonly deviceTags?: readonly string[] | null;
   /** Shown as `organizationId` if the real one is hidden; the tenant when absent. */
   readonly tenantName?: string;

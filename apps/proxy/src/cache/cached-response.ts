@@ -5,7 +5,7 @@ import { revalidated } from "../http/response.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { TtlsByStatus } from "./policy.ts";
 
-/** Adds the entity tag to an upstream response, and decides what of it is stored and for how long. */
+/** Adds the entity tag to an upstream response, and decides which parts of it are stored, and for how long. */
 export function toFetchedResponse(
   response: PlainResponse,
   ttlsByStatus: TtlsByStatus,

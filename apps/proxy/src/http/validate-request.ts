@@ -101,7 +101,7 @@ function isIdentityEncoding(contentEncoding: string | null): boolean {
 
 const doubledRegisterPath = `/${endpoints.registerEnvironment.path}`;
 
-/** Which endpoints a gateway serves beside those of the vendor's API for callers. */
+/** The endpoints that a gateway serves in addition to those of the vendor's API for callers. */
 export interface ServedEndpoints {
   readonly devices: boolean;
   readonly extensions: boolean | "not_on_workers";

@@ -1,5 +1,5 @@
 /**
- * The status of a message in front of a remote server, which the gateway does not ask: what its own log of sends knows. A device
+ * The status of a message in front of a remote server, from the gateway's own log of sends; the server is not called. A device
  * accepted the message or rejected it; how its turn went is not known here, so there is nothing to wait for.
  */
 import {

@@ -86,7 +86,7 @@ export interface IdempotencyStore {
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;
   /** Stores the result of a send. A result that is stored already stays; a send that was released stays so. */
   settle(reservation: Reservation, result: SendResult): Promise<void>;
-  /** Releases the ids of a send of which nothing was delivered. Ids of another send, and ids with a result, stay. */
+  /** Releases the ids of a send that was not delivered. Ids of another send, and ids with a result, stay. */
   release(reservation: Reservation): Promise<void>;
   /** Returns the device behind a connection to which something was sent; `null` when none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;

@@ -28,7 +28,7 @@ export function generateKey(id: string, randomBytes: RandomBytes): string {
   return unchecked + checksumOf(unchecked);
 }
 
-/** Whether a text is as long as keys are: what is not needs no closer look. */
+/** Whether a text has the length of a key. Other texts need not be parsed. */
 export function hasKeyLength(text: string): boolean {
   return text.length === keyLength;
 }

@@ -56,10 +56,10 @@ export function grantAllowances(
 
 /** The allowance of one policy and partition key in one process. Times are monotonic milliseconds. */
 export interface Allowance {
-  /** Units that are left and, with those that were spent, what was granted. */
+  /** Units that are left, and units that were granted. */
   left: number;
   granted: number;
-  /** When the store was called, and what it said remained then. */
+  /** When the store was called, and the remaining units that it reported then. */
   sinceMs: number;
   remaining: number;
   resetMs: number;
@@ -115,7 +115,7 @@ function spend(
   };
 }
 
-/** Counts what a request spends. Returns the units to ask for with it, for each check; empty if none, or while another request asks. */
+/** Counts the units of a request. Returns the allowance to request with it for each check; empty if none, or while a request for one is open. */
 export function countAndAsk(
   checks: readonly RateLimitCheck[],
   allowances: readonly Allowance[],
@@ -126,7 +126,7 @@ export function countAndAsk(
   return isAsked || wanted.some((units) => units < 1) ? [] : wanted;
 }
 
-/** Counts units. Returns what was spent before them in about a second. */
+/** Counts units. Returns the units that were spent in about a second before them. */
 function countSpent(allowance: Allowance, cost: number, nowMs: number): number {
   const elapsedMs = nowMs - allowance.periodStartMs;
   if (elapsedMs >= periodMs) {

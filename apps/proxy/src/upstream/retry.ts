@@ -69,7 +69,7 @@ export interface RetryBudget {
 
 /** Creates a full {@link RetryBudget}. */
 export function createRetryBudget(): RetryBudget {
-  // In units of which a retry costs a whole number, since sums of fractions are not exact.
+  // Counted in units such that a retry costs a whole number of them, since sums of fractions are not exact.
   const unitsPerRetry = Math.round(1 / retriesPerRead);
   let units = maxSavedRetries * unitsPerRetry;
   return {

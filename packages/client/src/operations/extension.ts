@@ -8,7 +8,7 @@ import type { TransportRequest, TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 
 /**
- * Sends a request, and adds to the error of a server without the operation what is missing.
+ * Sends a request. To the error of a server without the operation it adds which one is missing.
  *
  * @param otherCode a code that means the same: a server that does not know `/v1/environments/events` takes it for a device
  */

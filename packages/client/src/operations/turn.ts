@@ -110,7 +110,7 @@ export type TurnResponse = TransportResponse<Turn>;
  * Awaits a turn; see {@link waitForTurn}.
  *
  * @param endsAtMs epoch milliseconds
- * @param latest what is known of the turn
+ * @param latest the last known state of the turn
  */
 export async function awaitTurn(
   transport: Transport,

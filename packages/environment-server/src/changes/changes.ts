@@ -1,4 +1,4 @@
-/** The parts of this folder as one: what the server tells it, and the streams that report it. */
+/** The parts of this folder as one: the feed that the server reports to, and the streams that readers open. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";

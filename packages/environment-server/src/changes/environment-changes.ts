@@ -21,7 +21,7 @@ export interface EnvironmentChanges {
   changed(device: NotedChange["device"]): void;
   /** An environment was removed. */
   removed(device: NotedChange["device"], identity: DeviceIdentity): void;
-  /** Notes what waits for its second. Resolves when it is noted. */
+  /** Notes the changes that wait for their second. Resolves when they are noted. */
   flush(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
- * After a crash nobody has noted that devices lost their sockets. Devices that are there come back at once, and their events say so. For
- * the others an event is noted when they would count as offline anyway: it repeats what may be known, and changes nothing then.
+ * Notes, after a crash, that devices have lost their sockets, because the process that crashed could not. Most devices come back at once, with
+ * events of their own. For the others an event is noted when they count as offline anyway. It changes nothing for readers that know it.
  */
 import type { Clock } from "@letta-environments/platform";
 import { onlineWindowMs } from "@letta-environments/schema";

@@ -39,7 +39,7 @@ export interface EventReaderOptions {
   /** Position after which changes are sent. */
   readonly after: number;
   readonly readPage: (after: number) => Promise<ChangePage>;
-  /** Returns the text that says what was removed before the reader had it; `null` if the page has everything after the position. */
+  /** Returns the text that says what the reader misses; `null` if the page has every change after the position. */
   readonly gapOf: (page: ChangePage, after: number) => Uint8Array | null;
   /** Returns the text of a change, or `null` if the reader may not see it. */
   readonly textOf: (change: StoredChange) => Uint8Array | null;
@@ -128,7 +128,7 @@ function push(reader: Reader, chunk: Uint8Array): void {
   reader.wake?.();
 }
 
-/** Forgets what waits: it is stored, and read again when the host has sent what it has. */
+/** Drops the changes that wait in memory. They are stored, and read again when the host has sent its last ones. */
 function fallBehind(reader: Reader): void {
   forgetChunks(reader);
   reader.position = reader.handedOver;
@@ -146,7 +146,7 @@ function forgetChunks(reader: Reader): void {
   reader.budget.resize(reader.account, 0);
 }
 
-/** Hands the host what waits, or waits for it. */
+/** Hands the waiting bytes to the host; waits until there are any. */
 async function pull(reader: Reader, controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
   reader.handedOverAtMs = null;
   while (reader.kept.length + reader.chunks.length === 0 && reader.reason === null) {
@@ -189,7 +189,7 @@ function end(reader: Reader, reason: StreamEnd): void {
   reader.reason = reason;
   const { controller, kept, chunks, unreadBytes } = reader;
   reader.budget.close(reader.account);
-  // An error makes the host drop the connection: it must not wait until somebody reads what is left.
+  // An error makes the host drop the connection: it must not wait until somebody reads the rest.
   if (reason === "unread" || reason === "failed" || (reason === "credential_ended" && unreadBytes > 0)) {
     controller?.error(new Error(`the stream of events has ended: ${reason}`));
   } else if (reason !== "caller_gone") {

@@ -147,7 +147,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   };
 }
 
-/** Adds what the rows of the devices say now. */
+/** Adds the identities that the devices have now. */
 async function describe(
   batch: readonly Waiting[],
   { identify }: Pick<ChangeRecorderOptions, "identify">,

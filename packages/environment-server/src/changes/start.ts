@@ -42,7 +42,7 @@ export function decideStart(
 }
 
 /**
- * Decides what a reader misses that was slower than the removal of changes.
+ * Decides what a reader misses because changes were removed before it had read them.
  *
  * @param after position up to which the reader has everything
  * @param removed up to where changes are removed now

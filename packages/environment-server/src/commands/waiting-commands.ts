@@ -1,5 +1,5 @@
 /**
- * Commands that wait for the answers of devices. Each ends once: by an answer, by its deadline, or with the socket. At most a few
+ * Commands that wait for the responses of devices. Each ends once: by a response, by its deadline, or with the socket. At most a few
  * wait for each device.
  */
 import type { Clock } from "@letta-environments/platform";

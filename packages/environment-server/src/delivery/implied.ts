@@ -1,6 +1,6 @@
 /**
- * Acknowledgements that follow from what a device reports about a conversation, for devices that send none. Its queue and its runs
- * name messages, which proves for any version that it has them. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
+ * Acknowledgements that follow from the reports of a device about a conversation, for devices that send none. A message in its queue
+ * or in one of its runs has arrived, whatever the version. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
  * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
  */
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
@@ -22,7 +22,7 @@ export interface ImpliedAcknowledgement {
   readonly disposition: "started" | "queued";
 }
 
-/** Returns the sends of which a report names a message. */
+/** Returns the sends that have a message in a report. */
 export function namedSends(
   frame: QueueFrame | LoopFrame,
   waiting: readonly WaitingSend[],

@@ -29,7 +29,7 @@ export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
 export interface PendingDeliveries {
   /** Adds a send before its ids are reserved, so that a repeat finds it here or in the store at any time. */
   open(delivery: Delivery, device: DeviceReference, isDecision: boolean): PendingDelivery;
-  /** Removes a send of which nothing was written. */
+  /** Removes a send whose frame was not written. */
   discard(pending: PendingDelivery): void;
   /** Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already. */
   markSent(pending: PendingDelivery): void;
@@ -46,7 +46,7 @@ export interface PendingDeliveries {
   /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
   /**
-   * Releases the ids of a send of which nothing was written. When the store fails, this process remembers it, so that a repeat does
+   * Releases the ids of a send whose frame was not written. When the store fails, this process remembers it, so that a repeat does
    * not count as delivered.
    */
   release(deliveryId: string): Promise<void>;

@@ -11,7 +11,7 @@ export interface UnresolvedDeliveries {
   /** The conversations with unresolved sends, those with the latest ones first. */
   conversations(): readonly Conversation[];
   /**
-   * Takes the ids that a device lists for a conversation. Returns the sends of which it lists a message: a device takes the
+   * Takes the ids that a device lists for a conversation. Returns the sends that have a message in the list: a device takes the
    * messages of a send together, and its queue names only the first.
    */
   confirm(conversation: Conversation, messageIds: Iterable<string | null>): readonly string[];

@@ -4,12 +4,12 @@
  */
 import type { EnvironmentMetadata } from "@letta-environments/schema";
 
-/** `unknown`: the registration does not tell. */
+/** `unknown`: the registration has no version. */
 export type Acknowledging = "yes" | "no" | "unknown";
 
 const firstAcknowledging = [0, 30, 3] as const;
 
-/** Decides from what a device registered. Every released version registers its number. */
+/** Decides by the version that a device registered. Every released version registers its number. */
 export function acknowledgingOf(metadata: EnvironmentMetadata | null): Acknowledging {
   const version = metadata?.lettaCodeVersion;
   const match = typeof version === "string" ? /^(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?:$|[-+.])/.exec(version) : null;

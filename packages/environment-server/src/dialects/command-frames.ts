@@ -1,12 +1,12 @@
 /**
- * Frames of the device protocol (v2) that control a conversation, and what a device answers. Stop and the two commands for the
+ * Frames of the device protocol (v2) that control a conversation, and the responses of a device. Stop and the two commands for the
  * queue have a response with the same `request_id`. `change_device_state` has none: its effect shows in the conversation's next
  * `update_device_status`, and its failure in a `loop_error`. Recorded from devices 0.30.28 and 0.32.18 on 2026-11-25.
  */
 import { type Conversation, toWireRuntime } from "./conversation.ts";
 import { type Members, readLine } from "./values.ts";
 
-/** A command that the device answers with a response of its own. */
+/** A command to which the device sends a response of its own. */
 export type QuestionCommand =
   | { readonly kind: "stop"; readonly runId: string | null }
   | { readonly kind: "resume_queue" }

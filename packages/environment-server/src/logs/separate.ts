@@ -1,6 +1,6 @@
 /**
  * Logs that are kept outside of the store of the rows, such as in Valkey or in memory, while the rows are in SQLite. That store
- * removes what belongs to a row together with the row; a separate log has to be told.
+ * removes a row with everything that belongs to it; a separate log is called for that.
  */
 import type { ApprovalLog } from "../approval-log.ts";
 import type { ChangeLog } from "../change-log.ts";
@@ -15,8 +15,8 @@ export interface LimitsTimes {
 /** A log that is not in the store of the rows. */
 export interface SeparateLog extends LimitsTimes {
   /**
-   * Removes what is stored of rows that no longer exist. What is saved of them for a while after that is left out, because a write
-   * can be on its way.
+   * Removes the entries of rows that no longer exist. For a while afterwards, later entries of these rows are ignored, because a write can
+   * be on its way.
    */
   removeRows(environmentIds: readonly string[]): Promise<void>;
 }

@@ -18,7 +18,7 @@ import { createMessageWriter, type MessageWriter } from "./writer.ts";
 
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
-  /** Follows a send whose ids have just been stored. `policy`: what its sender lays down for requests of its turn. */
+  /** Follows a send whose ids have just been stored. `policy`: the sender's policy for requests for permission in its turn. */
   open(delivery: Delivery, policy?: ApprovalPolicy | null): void;
   /** Its frame was written. */
   sent(delivery: Delivery): void;
@@ -86,7 +86,7 @@ interface State extends MessageTrackerOptions {
   readonly listeners: Map<string, Set<() => void>>;
 }
 
-/** The error of a message of which nothing was sent, in events. */
+/** The error, in events, of a message that was not sent. */
 const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */

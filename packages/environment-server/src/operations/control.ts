@@ -1,6 +1,6 @@
 /**
  * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response says
- * what the device answered or reported, never what was sent. Commands do not wait behind sends: a stop has to overtake them.
+ * what the device returned or reported, never what was sent. Commands do not wait behind sends: a stop has to overtake them.
  */
 import {
   allowsAgent,
@@ -25,11 +25,11 @@ import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from
 export type ControlRequest = Extract<DecodedRequest, { readonly operation: ControlOperation }>;
 
 /**
- * Runs a control operation and responds when the device has answered.
+ * Runs a control operation and responds when the device has responded.
  *
  * Refusals: 403 `agent_not_allowed` and `mode_not_allowed`, 404 `connection_not_found`, 409 `device_offline`,
  * `connection_replaced` and `control_rejected`, 422 `agent_required`, 429 `queue_full`, and 504 `control_unknown` when the
- * device did not answer.
+ * device did not respond.
  */
 export async function controlConversation(
   server: ServerContext,

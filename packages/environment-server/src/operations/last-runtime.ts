@@ -12,7 +12,7 @@ import {
 import type { ServerContext } from "./context.ts";
 import { mergeMetadata } from "./presentation.ts";
 
-/** Rows on which the conversation ran, of which the first one within reach is shown. */
+/** Rows that ran the conversation, looked through for the first one within reach. */
 const maxRuns = 1_000;
 
 /**

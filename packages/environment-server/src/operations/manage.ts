@@ -62,7 +62,7 @@ async function change(
 ): Promise<PlainResponse | null> {
   const { tenant } = principal;
   const known = await store.listDevices({ tenant, deviceId, afterId: null, limit: null });
-  // Looked up first, so that an audit log has no entry for what nobody may know.
+  // Looked up first, so that an audit log has no entry for a device that the caller may not see.
   const selected = known.filter(({ id }) => environmentId === null || id === environmentId);
   if (!selected.some((row) => mayManage(principal, row))) return notFound;
   let refusal: PlainResponse = notFound;

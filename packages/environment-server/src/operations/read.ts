@@ -62,7 +62,7 @@ export async function retrieveEnvironment(
   return best === undefined ? problemResponse("environment_not_found") : server.presentation.one(principal, best);
 }
 
-/** Reads as many rows as the filter asks for, of devices that are online. */
+/** Reads rows of devices that are online, up to the limit of the filter. */
 function readOnline(server: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
   const { router, store } = server;
   return readPages(server, filter, async (afterId, pageSize) => {
@@ -72,9 +72,9 @@ function readOnline(server: ServerContext, filter: EnvironmentFilter): Promise<r
 }
 
 /**
- * Finds the ids of as many rows as the filter asks for, of those that are listed by their names and tags, without what may be
- * large in a row. Name patterns are matched here, because the query language of a store may match differently. So are ids of devices
- * then, because a key may see a device by its id or by its name.
+ * Finds the ids of rows by their names and tags, up to the limit of the filter, without reading the large members of a row. Name patterns
+ * are matched here, because the query language of a store may match differently. So are ids of devices, because a key may see a device by
+ * its id or by its name.
  */
 function findIds(
   server: ServerContext,

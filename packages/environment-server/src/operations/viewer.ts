@@ -110,7 +110,7 @@ export async function createViewerTicket(
   return jsonResponse(200, { ticket, expiresAt: server.clock.now() + ticketLifetimeMs });
 }
 
-/** Finds the device of a viewer's frame: what the key may reach, and the socket, can have changed since the last one. */
+/** Finds the device of a viewer's frame again: the permissions of the key and the socket can have changed since the last frame. */
 async function findDevice(server: ServerContext, connectionId: string, principal: Principal): Promise<DevicePath> {
   const found = await findPermitted(server, connectionId, principal, {});
   if (found.kind === "refused") return found;

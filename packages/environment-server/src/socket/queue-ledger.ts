@@ -202,7 +202,7 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
   };
 }
 
-/** Approximate memory of a queue and of one id besides their texts, measured on Node.js. */
+/** Approximate memory of a queue and of one id without their texts, measured on Node.js. */
 const queueOverheadBytes = 512;
 const idOverheadBytes = 64;
 

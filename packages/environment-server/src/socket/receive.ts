@@ -23,7 +23,7 @@ export interface FrameEffects {
   /** Passes a frame on to the parts that follow devices. */
   follow(connection: DeviceConnection, frame: FollowedFrame): void;
   queuesOf(connection: DeviceConnection): QueueLedger;
-  /** Returns true for the present socket of a row. An earlier one may only acknowledge what it was sent. */
+  /** Returns true for the present socket of a row. An earlier one may only acknowledge its own sends. */
   isCurrent(connection: DeviceConnection): boolean;
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;

@@ -70,7 +70,7 @@ const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
 export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
   const keys = new Map<string, KeyMeter>();
 
-  /** Finds the socket of a key with the fewest tokens, and gives the key back what that socket had taken. */
+  /** Finds the socket of a key with the fewest tokens, and returns the tokens that it has taken to the key. */
   function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketTraffic | null {
     const rate = socketRates[unit];
     let busiest: SocketTraffic | null = null;

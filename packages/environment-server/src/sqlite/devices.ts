@@ -27,7 +27,7 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
       .map(readDevice);
   }
 
-  /** `run` receives the rows of the device, of which `select` chooses those that the change is about. */
+  /** Runs a change on the rows of a device that `select` chooses. */
   function change(
     tenant: string,
     deviceId: string,

@@ -75,7 +75,7 @@ export function createRowCache(database: SqliteDatabase): RowCache {
     version = current;
   }
 
-  /** Whether a row is still what the file contains. What was read together with it has to be read again otherwise. */
+  /** Whether a row is still what the file contains. If not, everything that was read together with it is read again. */
   function isCurrent(row: EnvironmentRow): boolean {
     return rows.get(row.id) === row;
   }

@@ -2,8 +2,8 @@
  * {@link ChangeLog} in Valkey or Redis: a stream of events and a stream of output, whose ids are the positions, and a hash with the last
  * position, the sizes and the name of the series.
  *
- * One server writes to a log. The last one that was created takes over, and what an earlier one appends is refused: positions say in which
- * order a server has published its changes. An append without a reply may have run, so the next one removes what it has left.
+ * One server writes to a log. The last one that was created takes over, and appends of an earlier one are refused: positions are the order in
+ * which a server has published its changes. An append without a reply may have run, so the next one removes its entries.
  */
 import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import {

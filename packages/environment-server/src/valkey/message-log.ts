@@ -1,6 +1,6 @@
 /**
  * {@link MessageLog} in Valkey or Redis. Sorted sets have the messages of all rows and of each row by the time of their send, so that the
- * limits cost no scan; a hash has what is read of a message as JSON, and another one the length of its text.
+ * limits cost no scan; a hash has each message as JSON, and another one the length of its text.
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { messageLogLimits } from "../limits.ts";

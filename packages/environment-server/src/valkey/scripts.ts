@@ -50,8 +50,8 @@ export function unexpectedReply(): Error {
 }
 
 /**
- * Begins the scripts of logs with rows. An entry is a JSON array whose first text is the id of its row, and what follows tells it from the
- * other entries of the row. `names` has all entries in the order of their bytes, so that those with the same beginning are together.
+ * Begins the scripts of logs with rows. An entry is a JSON array: the id of its row, then the texts that distinguish it from other entries
+ * of the row. `names` has all entries in the order of their bytes, so that those with the same beginning are together.
  * `removedRows` has the rows that were removed in the last hour.
  */
 export const rowPrelude = `

@@ -1,6 +1,6 @@
 /**
- * Decides what becomes of a viewer's frame: a pure function of the frame and of what the key may do. Nothing reaches a device
- * that this function has not allowed. Whether the key may use the device at all is decided where its row is read.
+ * Decides what becomes of a viewer's frame: a pure function of the frame and the permissions of the key. Nothing reaches a device
+ * unless this function allows it. Whether the key may use the device at all is decided where its row is read.
  */
 import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";
 import { readLine, type Members } from "../dialects/values.ts";

@@ -52,7 +52,7 @@ export function parseViewerFrame(text: string): ParsedViewerFrame {
   return { kind: "frame", frame: { type, requestId, members: value } };
 }
 
-/** The answer to a frame that is too large to be parsed. */
+/** The response to a frame that is too large to be parsed. */
 export const tooLarge: ParsedViewerFrame & { readonly kind: "malformed" } = {
   kind: "malformed",
   type: null,

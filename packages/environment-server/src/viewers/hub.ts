@@ -217,8 +217,8 @@ function startPings(hub: Hub): void {
 }
 
 /**
- * Looks at the labels of devices again while a viewer depends on them. Its frames are checked as they arrive; this ends what it
- * sees.
+ * Checks again and again whether viewers that depend on the labels of a device may still see it. The frames that they send are checked
+ * as they arrive.
  */
 function startChecks(hub: Hub): void {
   const isNeeded = [...hub.rows.values()].some(({ viewers }) =>

@@ -16,13 +16,13 @@ export interface ViewerRequests {
   refused(command: CommandFacts, code: string): void;
 }
 
-/** A command, without what it contains. */
+/** A command without its content. */
 export type CommandFacts = Pick<ViewerCommand, "type" | "agentId" | "conversationId"> & {
   /** `null` when the type is not one that a key may send. */
   readonly scope: ViewerCommand["scope"] | null;
 };
 
-/** The way from a viewer to its device. It is found anew for each frame, because what the key may use can change. */
+/** The way from a viewer to its device. It is looked up for each frame, because the permissions of the key can change. */
 export type DevicePath =
   | { readonly kind: "open"; readonly write: (text: string) => boolean }
   | { readonly kind: "refused"; readonly response: PlainResponse };

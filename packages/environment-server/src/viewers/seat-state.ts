@@ -1,4 +1,4 @@
-/** The state of one viewer's open socket, and how the server answers and closes it. */
+/** The state of one viewer's open socket, and how the server responds on it and closes it. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";

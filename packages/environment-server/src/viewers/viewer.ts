@@ -1,4 +1,4 @@
-/** One viewer: reads what its socket sends, and passes on what the device answers. */
+/** One viewer: reads the frames of its socket, and passes on the responses of the device. */
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";

@@ -8,7 +8,7 @@ const missingStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
 
 /**
  * Returns the response for the caller of an extension: 404 `endpoint_not_found` where the remote server does not have the endpoint. A
- * server of ours names what it did not find with one of `codes`, whose response is then the gateway's own.
+ * server of this repository says what it did not find by one of `codes`; the response is then the gateway's own for this code.
  */
 export function presentExtension(end: CallEnd, response: PlainResponse, codes: readonly ProblemCode[]): PlainResponse {
   if (end === null || "reason" in end || !missingStatuses.has(end.status)) return response;

@@ -78,8 +78,8 @@ export function refuseWithoutAgentsApi(part: DeliveryPart, connection: DeviceCon
 }
 
 /**
- * Waits for the request that a later part of a body decides on, because a device asks for one permission of a turn after the other. Other
- * parts do not wait.
+ * Waits for the request that a later part of a body decides on, because a device requests the permissions of a turn one after the other.
+ * Other parts do not wait.
  */
 export async function awaitRequest(
   { approvals, store, retentionNow }: ServerContext,

@@ -145,7 +145,7 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   );
   for (const message of followed) {
     const other = known.get(keyOf(message));
-    // A stored end is as new as what is followed, unless it is of an earlier message with the same id.
+    // A stored end is as new as a followed message, unless it is of an earlier message with the same id.
     const isStored = other?.deliveryId === message.deliveryId && isEnd(other.status.state);
     if (!isStored) known.set(keyOf(message), message);
   }
@@ -159,7 +159,7 @@ function isSelected({ scope }: StoredMessage, { agentId, conversationId }: Messa
   );
 }
 
-/** The status of a message of which only the send is known. */
+/** The status of a message whose send is known, and nothing else. */
 function fromUse({ scope, messageId, deliveryId, outcome, reservedAt }: MessageUse): StoredMessage {
   const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
   const status = advance(sent, { kind: "lost" });
