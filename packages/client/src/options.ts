@@ -106,14 +106,13 @@ export interface TransportSettings extends TransportOptions {
 export function readTransportOptions(options: TransportOptions): TransportSettings {
   checkRecord("options", options);
   const { apiKey, allowInsecure = false, maxResponseBytes = 2 ** 23, validate = "report" } = options;
-  const { fetch, onEvent, onMismatch, onDrift } = options;
   const middleware = [options.middleware ?? []].flat();
   checkToken("apiKey", apiKey);
   checkFlag("allowInsecure", allowInsecure);
   checkInteger("maxResponseBytes", maxResponseBytes);
   check("validate", ["report", "throw", "off"].includes(validate), 'must be "report", "throw" or "off"');
-  for (const [name, value] of Object.entries({ fetch, onEvent, onMismatch, onDrift }))
-    if (value !== undefined) checkFunction(name, value);
+  for (const name of ["fetch", "onEvent", "onMismatch", "onDrift"] as const)
+    if (options[name] !== undefined) checkFunction(name, options[name]);
   for (const step of middleware) checkFunction("middleware", step);
   const baseUrl = readBaseUrl(options.baseUrl, allowInsecure);
   const defaults = { timeoutMs: 60_000, maxRetries: 2, headers: {} };

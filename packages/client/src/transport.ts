@@ -4,8 +4,13 @@
  */
 import { now, random, sleep, startAlarm } from "./adapters/platform.ts";
 import { type ClientErrorCode, createError, type EnvironmentsError, type ErrorDetails } from "./error.ts";
-import { readRequestOptions, readTransportOptions } from "./options.ts";
-import type { RequestOptions, TransportOptions, TransportSettings } from "./options.ts";
+import {
+  readRequestOptions,
+  readTransportOptions,
+  type RequestOptions,
+  type TransportOptions,
+  type TransportSettings,
+} from "./options.ts";
 import type { Call, HttpRequest, Next, TransportRequest, TransportResponse } from "./request.ts";
 import { describeConnectionFailure, parseJson, readProblem, readText } from "./response.ts";
 import {
@@ -95,8 +100,9 @@ async function sendWithRetries<Value>(
   try {
     for (;;) {
       // A call that ended before its first attempt, or during a wait, sends nothing more.
-      let result: TransportResponse<Value> | Failure | undefined = end.failure;
-      if (!result) {
+      let result: TransportResponse<Value> | Failure;
+      if (end.signal.aborted) result = await end.reached;
+      else {
         const init = { signal: end.signal, redirect: "manual", headers, body: body ?? null } as const;
         attempt += 1;
         result = await Promise.race([end.reached, exchange(connection, request, { ...call, call, attempt, ...init })]);
@@ -110,7 +116,8 @@ async function sendWithRetries<Value>(
       ({ error } = result);
       if (safety !== "read") Object.assign(error, { outcome });
       const delayMs = backOffMs(attempt, error.retryAfterMs, random());
-      const mayRepeat = error.retryable && !end.failure && attempt <= options.maxRetries && connection.retryTokens >= 1;
+      const mayRepeat =
+        error.retryable && !end.signal.aborted && attempt <= options.maxRetries && connection.retryTokens >= 1;
       // A wait beyond the deadline would only replace the server's error by a timeout.
       if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
       connection.retryTokens -= 1;
@@ -128,9 +135,7 @@ interface CallEnd {
   /** Aborted at the end; attempts and waits run under it. */
   readonly signal: AbortSignal;
   readonly reached: Promise<Failure>;
-  /** Present as soon as the end is reached. */
-  readonly failure: Failure | undefined;
-  cancel(): void;
+  readonly cancel: () => void;
 }
 
 function watchForEnd(
@@ -139,24 +144,15 @@ function watchForEnd(
   describe: (code: "aborted" | "timeout") => Failure,
 ): CallEnd {
   const controller = new AbortController();
-  let failure: Failure | undefined;
   let cancel = (): void => undefined;
   const reached = new Promise<Failure>((resolve) => {
     cancel = startAlarm(timeoutMs, callerSignal, () => {
-      failure = describe(callerSignal?.aborted ? "aborted" : "timeout");
       // First, so that it wins the race against an attempt that ends because of the signal.
-      resolve(failure);
+      resolve(describe(callerSignal?.aborted ? "aborted" : "timeout"));
       controller.abort();
     });
   });
-  return {
-    signal: controller.signal,
-    reached,
-    cancel: () => cancel(),
-    get failure() {
-      return failure;
-    },
-  };
+  return { signal: controller.signal, reached, cancel };
 }
 
 /** Makes one attempt: sends the request, reads the response and checks it. Never rejects. */

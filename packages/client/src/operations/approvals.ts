@@ -29,8 +29,8 @@ export function listApprovals(
   query?: ListApprovalsInput,
   options?: RequestOptions,
 ): PendingCall<ApprovalList> {
-  return pendingCall(async () => {
-    return sendExtension(
+  return pendingCall(async () =>
+    sendExtension(
       transport,
       {
         operation: "listApprovals",
@@ -40,8 +40,8 @@ export function listApprovals(
       },
       options,
       "environment_not_found",
-    );
-  });
+    ),
+  );
 }
 
 /** A decision on a request for permission. */
