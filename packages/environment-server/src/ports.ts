@@ -1,3 +1,4 @@
+/** The store of the server: rows of devices, their registrations, and the ids and outcomes of sends. Its logs are in `message-log.ts` and its neighbours. */
 import type { DeviceLabels, EnvironmentMetadata, EnvironmentPatch } from "@letta-environments/schema";
 import type { ApprovalLog } from "./approval-log.ts";
 import type { ChangeLog } from "./change-log.ts";

@@ -1,3 +1,4 @@
+/** The environment server: `handle` takes whole HTTP requests, `operate` decoded ones. `parts.ts` creates the parts that `operations/` share. */
 import {
   allowsEndpoint,
   ChangeRefusedError,

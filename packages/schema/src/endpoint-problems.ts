@@ -1,3 +1,4 @@
+/** The problem codes that several endpoints of `endpoints.ts` have in common. */
 import type { ProblemCode } from "./problem-definitions.ts";
 
 /** Problems of every operation with a body. */

@@ -1,3 +1,4 @@
+/** Turns upstream responses into cache entries, and cache results into responses for callers, with their entity tags. */
 import type { CacheResult, FetchedResponse } from "@letta-environments/http-cache";
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";

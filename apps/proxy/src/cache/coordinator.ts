@@ -1,3 +1,4 @@
+/** Coalescing of requests that run in different isolates: one fetches, and the others wait for it by its id. */
 import {
   createInProcessCoalescer,
   type FetchOutcome,

@@ -1,7 +1,9 @@
-import { type Scope, scopes } from "@letta-environments/schema";
+/** Validates `proxy.config.json`, and describes it for editors. `process-schema.ts` adds the members that only a process has. */
+import { describeIssues, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { oneOf } from "../lib/strict-schemas.ts";
 import {
   type AdminFile,
@@ -265,3 +267,16 @@ export const GatewayFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   metrics: ignored,
   otlp: ignored,
 }) as v.GenericSchema<unknown, ConfigFile>;
+
+/** Validates a parsed configuration file; `undefined` stands for no file. */
+export function parseConfigFile(
+  schema: v.GenericSchema<unknown, ConfigFile>,
+  file: unknown,
+):
+  | { readonly ok: true; readonly config: ConfigFile }
+  | { readonly ok: false; readonly problems: readonly SettingProblem[] } {
+  const parsed = v.safeParse(schema, file === undefined ? {} : file);
+  if (parsed.success) return { ok: true, config: parsed.output };
+  const issues = describeIssues(parsed.issues, "the configuration file");
+  return { ok: false, problems: issues.map(({ member, rule }) => ({ setting: member, rule })) };
+}

@@ -1,8 +1,9 @@
+/** Makes the settings of a process from options, variables and the file. `resolve-gateway.ts` makes those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";
-import { parseConfigFile } from "./parse-file.ts";
+import { parseConfigFile } from "./file-schema.ts";
 import { ConfigFileSchema } from "./process-schema.ts";
 import { resolveAdmin } from "./resolve-auth.ts";
 import { resolveMetrics, resolveOtlp } from "./resolve-metrics.ts";

@@ -1,3 +1,4 @@
+/** The settings that the gateway runs with: complete and valid, wherever each was written. */
 import type { AdminSettings } from "../admin/settings.ts";
 import type { ShadowSettings } from "../auth/shadow-rules.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";

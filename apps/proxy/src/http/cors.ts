@@ -1,3 +1,4 @@
+/** Which web pages may call the gateway, and the header fields that let them read its responses. */
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "./gateway-request.ts";
 

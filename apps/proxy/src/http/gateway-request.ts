@@ -1,3 +1,4 @@
+/** The request as the pipeline sees it, on every runtime. */
 import type { RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 

@@ -1,3 +1,4 @@
+/** Responses of the gateway: the header fields that all of them have, streams, and failures that no step has handled. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";

@@ -1,3 +1,4 @@
+/** Validates query and body by the schemas of an endpoint, whoever serves it. */
 import {
   decodeBody,
   decodeQuery,

@@ -1,3 +1,4 @@
+/** Closes open sockets when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";

@@ -1,3 +1,4 @@
+/** The arguments that operations have in common: the parts of the server, and facts about the request. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { DeviceLabels } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";

@@ -1,3 +1,4 @@
+/** The operations that run in the process that has the device's socket; `routing/` finds it. */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { DeviceCall } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";

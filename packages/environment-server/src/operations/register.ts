@@ -1,3 +1,4 @@
+/** The registration of a device. Its socket opens afterwards (`upgrade.ts`); `sqlite/enrol.ts` decides whose device it is. */
 import {
   allowsDevice,
   buildPath,

@@ -1,3 +1,4 @@
+/** The opening of a device's socket. The socket itself is in `socket/`. */
 import {
   allowsDevice,
   type PlainResponse,

@@ -1,3 +1,4 @@
+/** The state of a hub: `hub.ts` creates it, `listen.ts` reads frames with it, and `ends.ts` ends sockets. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";

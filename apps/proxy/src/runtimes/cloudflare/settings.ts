@@ -5,8 +5,7 @@ import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-s
 import type { TenantObjectStub } from "../../adapters/cloudflare/tenant-calls.ts";
 import { isOperatorTokenText, tokenRule } from "../../config/resolve-auth.ts";
 import { resolveGatewaySettings } from "../../config/resolve-gateway.ts";
-import { GatewayFileSchema } from "../../config/file-schema.ts";
-import { parseConfigFile } from "../../config/parse-file.ts";
+import { GatewayFileSchema, parseConfigFile } from "../../config/file-schema.ts";
 import type { GatewaySettings } from "../../config/settings.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { isJsonObject, parseJson } from "../../lib/json.ts";
