@@ -52,7 +52,7 @@ function createIsoTime(): (timeMs: number) => string {
 }
 
 /** Formats an event as a line for people; `null` for events that only machines read. */
-export function prettyLine(event: LogEvent): string | null {
+function prettyLine(event: LogEvent): string | null {
   switch (event.type) {
     case "request":
       return [
@@ -88,7 +88,7 @@ function memberText([name, value]: readonly [string, unknown]): string[] {
 }
 
 /** Describes a failure with its chain of causes, for logs only. What looks like a secret is left out. */
-export function describeCause(cause: unknown): string | null {
+function describeCause(cause: unknown): string | null {
   if (cause === null || cause === undefined) return null;
   return redact(textOf(cause));
 }

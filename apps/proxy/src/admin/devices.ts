@@ -100,7 +100,7 @@ export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOpe
 }
 
 /** Whether an authority may know that a row exists. */
-export function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: DeviceRow): boolean {
+function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: DeviceRow): boolean {
   if (!mayKnowKey(authority, row)) return false;
   return authority.kind === "operator" || allowsDevice({ ...authority.record, tenantDevices }, row);
 }

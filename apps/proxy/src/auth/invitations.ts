@@ -52,7 +52,7 @@ type Decision =
  * Decides whether a device may use an invitation, and returns the key as it is afterwards: restricted to that device. The same device may
  * use it again, such as after a registration that failed later.
  */
-export function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
+function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
   if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey() };
   if (!allowsDevice(record, device)) return { kind: "refused", response: problemResponse("device_not_allowed") };
   const { invite } = record;

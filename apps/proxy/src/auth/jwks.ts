@@ -103,7 +103,7 @@ function shortText(text: unknown): string | null {
 }
 
 /** Reads a JWKS (RFC 7517 section 5); `null` when the text is not one. Whether a key fits is checked when it is used. */
-export function readKeySet(text: string): JSONWebKeySet | null {
+function readKeySet(text: string): JSONWebKeySet | null {
   const value = parseJson(text);
   if (!isJsonObject(value) || !Array.isArray(value["keys"])) return null;
   const keys: readonly unknown[] = value["keys"];

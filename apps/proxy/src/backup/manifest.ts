@@ -35,7 +35,7 @@ export interface BackupManifest {
 }
 
 /** Files that a backup can contain. A name is never a path. */
-export const backupNames: readonly string[] = [
+const backupNames: readonly string[] = [
   "environments.sqlite",
   "proxy.sqlite",
   "limits.sqlite",

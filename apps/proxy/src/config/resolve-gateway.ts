@@ -85,7 +85,7 @@ function resolveCache({ cache = {} }: ConfigFile): GatewaySettings["cache"] {
 }
 
 /** Validates `cors.origins`. An origin must have the form in which browsers write it, because nothing else ever matches. */
-export function checkOrigins(origins: readonly string[]): readonly SettingProblem[] {
+function checkOrigins(origins: readonly string[]): readonly SettingProblem[] {
   return origins.flatMap((origin, index) => {
     const rule = originRule(origin);
     return rule === null ? [] : [{ setting: `cors.origins[${index}]`, rule }];

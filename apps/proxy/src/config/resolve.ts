@@ -131,7 +131,7 @@ function readLogFormat(text: string): Read<Settings["log"]> {
 }
 
 /** Parses the public URL of the proxy: an http(s) origin with an optional path. The result has no trailing slash. */
-export function parsePublicUrl(
+function parsePublicUrl(
   text: string,
 ): { readonly ok: true; readonly value: string } | { readonly ok: false; readonly rule: string } {
   if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };

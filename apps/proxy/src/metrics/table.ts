@@ -8,7 +8,7 @@ import { bucketBounds, type MetricDefinition } from "./definitions.ts";
 export const otherValue = "_OTHER";
 
 /** The largest number of series, apart from one `_OTHER` series for each metric. */
-export const defaultMaxSeries = 2_000;
+const defaultMaxSeries = 2_000;
 
 /** A series and its numbers. */
 export interface SeriesReading {

@@ -31,7 +31,7 @@ export const unknownForMs = 3_000;
  * pauses of {@link freeMisses} searches are not waited for, so that a few wrong ids do not delay right ones.
  */
 export const missPauseMs = 2_000;
-export const pauseFactor = 4;
+const pauseFactor = 4;
 export const freeMisses = 3;
 
 /** How many ids that were not found are remembered, over all keys. */

@@ -19,7 +19,7 @@ export const maxRowAgeMs = 5_000;
 export const alwaysRead = -1;
 
 /** Maximum number of connections that are remembered. The oldest one is forgotten first. */
-export const maxKnownConnections = 10_000;
+const maxKnownConnections = 10_000;
 
 /** Maximum number of pages in which a connection is searched: with 100 rows a page, 50,000 rows. */
 export const maxSearchPages = 500;

@@ -39,7 +39,7 @@ interface UpstreamList {
 }
 
 /** Reads one environment; `null` when the response is not an environment. */
-export function readUpstreamRow({ body }: PlainResponse): UpstreamRow | null {
+function readUpstreamRow({ body }: PlainResponse): UpstreamRow | null {
   const row = parseJsonObject(body);
   return isUpstreamRow(row) ? row : null;
 }

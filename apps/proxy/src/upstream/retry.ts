@@ -39,7 +39,7 @@ export function retryDelayMs({ result, retries, remainingMs, nowMs, random }: Re
 const transientStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** Returns whether the same read may succeed soon. */
-export function isTransient(result: PlainResponse | UpstreamFailure): boolean {
+function isTransient(result: PlainResponse | UpstreamFailure): boolean {
   if ("reason" in result) return result.reason !== "too_large";
   return transientStatuses.has(result.status) && result.headers["x-should-retry"] !== "false";
 }

@@ -95,7 +95,7 @@ const leastChangeMs = 1_000;
  * Returns the wall time of an earlier moment. If the wall clock was changed since, the time is what the clock would have shown
  * with the change, so that callers see how long ago the moment was.
  */
-export function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
+function wallTimeOf({ wallMs, monotonicMs }: Moment, now: Moment): number {
   const changedByMs = Math.round(now.wallMs - wallMs - (now.monotonicMs - monotonicMs));
   return Math.abs(changedByMs) < leastChangeMs ? wallMs : wallMs + changedByMs;
 }

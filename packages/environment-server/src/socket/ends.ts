@@ -116,7 +116,7 @@ function sweep(hub: HubState): void {
 }
 
 /** Stops the timer of the sweep. */
-export function stopSweep(hub: HubState): void {
+function stopSweep(hub: HubState): void {
   hub.cancelSweep?.();
   hub.cancelSweep = null;
 }

@@ -73,7 +73,7 @@ function readValue(value: string): CacheEntry {
  * Stores an entry. KEYS are the resource and its groups; ARGV the variant, the value, the expiry in epoch milliseconds, and the largest number of
  * variants. A group is a sorted set of `resource variant` by expiry, so that expired members can be removed.
  */
-export const putScript = `
+const putScript = `
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
   local untilMs = tonumber(ARGV[3])
@@ -97,7 +97,7 @@ export const putScript = `
  * Deletes the entries of a group. KEYS is the group, ARGV its name as in the first line of each value. An entry that was replaced by one of other
  * groups is kept. All keys are in the slot of the group, because they share a hash tag.
  */
-export const deleteGroupScript = `
+const deleteGroupScript = `
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     local space = string.find(member, ' ', 1, true)
     local resource, variant = string.sub(member, 1, space - 1), string.sub(member, space + 1)

@@ -201,7 +201,7 @@ end
  * KEYS: each id, then the connection. ARGV: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
  * Returns the ids that are known: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
  */
-export const reserveScript = `${prelude}
+const reserveScript = `${prelude}
 local count = #KEYS - 1
 local rows = known(count)
 if #rows > 0 then return rows end
@@ -215,7 +215,7 @@ return rows
 `;
 
 /** KEYS: each id. Returns those that are known, as {@link reserveScript} does. */
-export const findScript = `${prelude}
+const findScript = `${prelude}
 return known(#KEYS)
 `;
 
@@ -228,7 +228,7 @@ end
 `;
 
 /** Also ARGV: the result as JSON. Stores it unless there is one, or none of the ids is the send's any more. */
-export const settleScript = `${ownIds}
+const settleScript = `${ownIds}
 for _, key in ipairs(own) do
   if now < tonumber(redis.call('HGET', key, 'at')) + retention then
     redis.call('SET', result, ARGV[5], 'PX', whole(retention + margin), 'NX')
@@ -244,6 +244,6 @@ for _, key in ipairs(own) do redis.call('DEL', key) end
 `;
 
 /** KEYS: a connection. Returns it as JSON. */
-export const connectionScript = `${prelude}
+const connectionScript = `${prelude}
 if see(KEYS[1]) then return redis.call('HGET', KEYS[1], 'connection') end
 `;

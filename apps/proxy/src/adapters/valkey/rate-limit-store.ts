@@ -81,7 +81,7 @@ function readOutcome(reply: ValkeyReply, checks: readonly RateLimitCheck[], prob
  *
  * Returns the time, then for each check the state before: an arrival time, or the number of other requests' leases.
  */
-export const takeScript = `
+const takeScript = `
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')

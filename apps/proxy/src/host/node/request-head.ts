@@ -10,7 +10,7 @@ import { joinedHeader } from "./request.ts";
 export type RequestHead = Pick<IncomingMessage, "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">;
 
 /** Most header fields of a request. The three runtimes have different limits of their own, all of them higher. */
-export const maxFields = 100;
+const maxFields = 100;
 
 /** Returns the refusal of a head that breaks a rule, after which the connection must be closed; `null` for a good one. */
 export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: RequestHead): PlainResponse | null {
@@ -52,7 +52,7 @@ export function asksForUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders
 }
 
 /** Targets of the API without anything unusual. */
-export const plainTarget: RegExp = /^\/v1\/[\w.~!$&'()*+,;=:@%/?-]*$/;
+const plainTarget: RegExp = /^\/v1\/[\w.~!$&'()*+,;=:@%/?-]*$/;
 /** Hosts in lower case with or without a port. */
 export const plainHost: RegExp = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?$/;
 

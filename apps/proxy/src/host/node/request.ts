@@ -86,7 +86,7 @@ export function requestTarget(target: string): { readonly path: string; readonly
  * Reads a body up to a limit. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
  * unread.
  */
-export function readIncomingBody(
+function readIncomingBody(
   incoming: IncomingMessage,
   limitBytes: number,
 ): Promise<Uint8Array | null | "too_large" | "aborted"> {

@@ -34,7 +34,7 @@ function corsHeadersOf(headers: PlainHeaders): PlainHeaders {
 }
 
 /** Sends a response with a stream, until the stream ends or the connection closes. */
-export function sendStream({ status, headers, stream }: StreamedResponse, outgoing: ServerResponse): void {
+function sendStream({ status, headers, stream }: StreamedResponse, outgoing: ServerResponse): void {
   const reader = stream.getReader();
   const fields = Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [name, value]));
   outgoing.once("close", () => void reader.cancel().catch(() => undefined));

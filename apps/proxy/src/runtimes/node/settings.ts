@@ -44,7 +44,7 @@ export interface ConfigFilePath {
 }
 
 /** Returns the configuration file that a command reads. */
-export function configFileOf(parsed: ParsedLine): ConfigFilePath {
+function configFileOf(parsed: ParsedLine): ConfigFilePath {
   const named = flagsOf(parsed)["config"] ?? (process.env["PROXY_CONFIG"] || undefined);
   return { path: named ?? defaultConfigFile, isNamed: named !== undefined };
 }
