@@ -295,7 +295,7 @@ export const viewerViolationRate: Rate = { perSecond: 0.1, burst: 10 };
 export const viewerParsedRate: Rate = { perSecond: 2 * 1_048_576, burst: 16 * 1_048_576 };
 
 /** Requests of one viewer whose responses are awaited. The response to an older one is not shown. */
-export const maxAskedPerViewer = 256;
+export const maxOpenRequestsPerViewer = 256;
 
 /** Terminals of one viewer. */
 export const maxTerminalsPerViewer = 8;

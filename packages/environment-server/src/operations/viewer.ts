@@ -46,7 +46,7 @@ export async function decideViewerUpgrade(
   if (findOnline(server, found.record) === null) return refuse(unreachableResponse(found.record));
   if (server.viewers.isFull(principal.tenant, principal.keyId)) return refuse(tooManyViewers);
   if (server.isClosing()) return refuse(problemResponse("shutting_down"));
-  const seat = {
+  const access = {
     principal,
     environmentId: environment.id,
     connectionId,
@@ -62,7 +62,7 @@ export async function decideViewerUpgrade(
     kind: "accepted",
     owner: JSON.stringify(["viewers", principal.tenant, principal.keyId]),
     maxWaitingBytes: maxViewerWaitingBytes,
-    attach: (socket) => server.viewers.open(seat, socket),
+    attach: (socket) => server.viewers.open(access, socket),
   };
 }
 

@@ -16,14 +16,14 @@ import {
 } from "../limits.ts";
 import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
-import type { ViewerSeat } from "./ports.ts";
+import type { ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
 import { type ConnectedViewer, openViewer, type Viewer } from "./viewer.ts";
 
 /** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
   /** Adds an open socket. It is closed again when the key has too many. */
-  open(seat: ViewerSeat, socket: PlainSocket): PlainSocketListener;
+  open(access: ViewerAccess, socket: PlainSocket): PlainSocketListener;
   /** Whether a row has viewers. */
   isWatched(environmentId: string): boolean;
   /** Whether a key has as many viewers as it may. */
@@ -72,19 +72,19 @@ export function createViewerHub(options: {
   const everyViewer = (): readonly Viewer[] => [...hub.rows.values()].flatMap(({ viewers }) => [...viewers]);
 
   return {
-    open(seat, socket) {
-      const viewer = openViewer(seat, socket, {
+    open(access, socket) {
+      const viewer = openViewer(access, socket, {
         clock,
         randomId,
         onEnd(ended, code) {
-          if (remove(hub, ended)) emit({ type: "viewer_disconnected", ...referenceOf(seat), code });
+          if (remove(hub, ended)) emit({ type: "viewer_disconnected", ...referenceOf(access), code });
         },
         onFailure: (cause) => emit({ type: "request_failed", operation: "openViewerSocket", cause }),
       });
       add(hub, viewer);
-      emit({ type: "viewer_connected", ...referenceOf(seat), keyId: seat.principal.keyId });
+      emit({ type: "viewer_connected", ...referenceOf(access), keyId: access.principal.keyId });
       if (hub.isClosed) viewer.close(goingAway, shutdownReason);
-      else if (countOf(hub, seat) > maxViewersPerKey) viewer.close(policyViolation, "The key has too many viewers");
+      else if (countOf(hub, access) > maxViewersPerKey) viewer.close(policyViolation, "The key has too many viewers");
       startPings(hub);
       startChecks(hub);
       return viewer.listener;
@@ -100,7 +100,7 @@ export function createViewerHub(options: {
       row?.cancelGrace?.();
       if (row !== undefined) row.cancelGrace = null;
       for (const viewer of viewersOf(environmentId)) {
-        if (viewer.seat.connectionId !== connectionId) viewer.close(goingAway, replacedReason);
+        if (viewer.access.connectionId !== connectionId) viewer.close(goingAway, replacedReason);
       }
     },
     disconnected(environmentId) {
@@ -150,8 +150,8 @@ function deliver({ viewers }: Row, frame: Members): void {
     default: {
       const texts = new Map<Members, string>();
       for (const viewer of [...viewers]) {
-        if (!maySee(viewer.seat, audience)) continue;
-        const shown = presentFrame(frame, viewer.seat.principal);
+        if (!maySee(viewer.access, audience)) continue;
+        const shown = presentFrame(frame, viewer.access.principal);
         const json = texts.get(shown) ?? JSON.stringify(shown);
         texts.set(shown, json);
         viewer.deliver(json);
@@ -181,25 +181,25 @@ function parse(text: string): Members | null {
 }
 
 function add(hub: Hub, viewer: Viewer): void {
-  const { environmentId } = viewer.seat;
+  const { environmentId } = viewer.access;
   const parsed = fillBucket(viewerParsedRate, hub.clock.monotonic());
   const row = hub.rows.get(environmentId) ?? { viewers: new Set<Viewer>(), parsed, cancelGrace: null };
   hub.rows.set(environmentId, row);
   row.viewers.add(viewer);
-  const { tenant, keyId } = viewer.seat.principal;
-  hub.counts.set(keyOf(tenant, keyId), countOf(hub, viewer.seat) + 1);
+  const { tenant, keyId } = viewer.access.principal;
+  hub.counts.set(keyOf(tenant, keyId), countOf(hub, viewer.access) + 1);
 }
 
 function remove(hub: Hub, viewer: Viewer): boolean {
-  const { environmentId } = viewer.seat;
+  const { environmentId } = viewer.access;
   const row = hub.rows.get(environmentId);
   if (row?.viewers.delete(viewer) !== true) return false;
   if (row.viewers.size === 0) {
     row.cancelGrace?.();
     hub.rows.delete(environmentId);
   }
-  const { tenant, keyId } = viewer.seat.principal;
-  const count = countOf(hub, viewer.seat) - 1;
+  const { tenant, keyId } = viewer.access.principal;
+  const count = countOf(hub, viewer.access) - 1;
   if (count <= 0) hub.counts.delete(keyOf(tenant, keyId));
   else hub.counts.set(keyOf(tenant, keyId), count);
   if (hub.rows.size === 0) stopTimers(hub);
@@ -222,7 +222,7 @@ function startPings(hub: Hub): void {
  */
 function startChecks(hub: Hub): void {
   const isNeeded = [...hub.rows.values()].some(({ viewers }) =>
-    [...viewers].some(({ seat }) => seat.isPermitted !== null),
+    [...viewers].some(({ access }) => access.isPermitted !== null),
   );
   if (hub.cancelCheck !== null || hub.isClosed || !isNeeded) return;
   hub.cancelCheck = hub.clock.setTimer(viewerCheckIntervalMs, () => {
@@ -232,9 +232,9 @@ function startChecks(hub: Hub): void {
   });
 }
 
-async function checkPermission({ seat, close }: Viewer): Promise<void> {
+async function checkPermission({ access, close }: Viewer): Promise<void> {
   // A store that fails ends nothing, and is asked again.
-  const isPermitted = (await seat.isPermitted?.().catch(() => true)) ?? true;
+  const isPermitted = (await access.isPermitted?.().catch(() => true)) ?? true;
   if (!isPermitted) close(policyViolation, "The gateway key no longer allows this");
 }
 
@@ -245,7 +245,7 @@ function stopTimers(hub: Hub): void {
   hub.cancelCheck = null;
 }
 
-function countOf(hub: Hub, { principal }: ViewerSeat): number {
+function countOf(hub: Hub, { principal }: ViewerAccess): number {
   return hub.counts.get(keyOf(principal.tenant, principal.keyId)) ?? 0;
 }
 
@@ -253,6 +253,6 @@ function keyOf(tenant: string, keyId: string): string {
   return JSON.stringify([tenant, keyId]);
 }
 
-function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerSeat) {
+function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerAccess) {
   return { tenant: principal.tenant, environmentId, deviceId, connectionId };
 }

@@ -27,8 +27,8 @@ export type DevicePath =
   | { readonly kind: "open"; readonly write: (text: string) => boolean }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
-/** The viewer's place at a device, as its upgrade request was accepted. */
-export interface ViewerSeat {
+/** The access of a viewer to a device, as its upgrade request was accepted. */
+export interface ViewerAccess {
   readonly principal: Principal;
   readonly environmentId: string;
   readonly connectionId: string;

@@ -6,26 +6,26 @@ import type { ConnectedDevice } from "../socket/connection.ts";
 import { checkFrame } from "./check.ts";
 import type { RefusedFrame } from "./error-frames.ts";
 import { invalidFrame, parseViewerFrame, refusal, tooLarge, type ViewerFrame } from "./frame.ts";
-import type { ViewerSeat } from "./ports.ts";
+import type { ViewerAccess } from "./ports.ts";
 import { scopeOfFrame } from "./scopes.ts";
 import {
-  answerRefusal,
-  closeSeat,
-  createSeatState,
+  closeViewer,
+  createViewerState,
   deliver,
   deliverFrame,
   end,
-  type SeatState,
+  refuseFrame,
+  sendRefusal,
   takeFrame,
   toWireTerminalId,
   type ViewerOptions,
-  violate,
-} from "./seat-state.ts";
+  type ViewerState,
+} from "./state.ts";
 import { startCalls, startCommand } from "./work.ts";
 
 /** A viewer as other modules see it. */
 export interface Viewer {
-  readonly seat: ViewerSeat;
+  readonly access: ViewerAccess;
   readonly identity: ConnectedViewer;
   readonly listener: PlainSocketListener;
   /** Sends a frame, as JSON of an object, under the next number. A viewer that does not read is dropped. */
@@ -43,7 +43,7 @@ export interface Viewer {
 /** A viewer with an open socket, and the credential that opened it. */
 export interface ConnectedViewer extends ConnectedDevice {
   /** The permissions of the credential when the socket opened. */
-  readonly principal: ViewerSeat["principal"];
+  readonly principal: ViewerAccess["principal"];
 }
 
 /**
@@ -52,16 +52,16 @@ export interface ConnectedViewer extends ConnectedDevice {
  * @param onEnd called once when the socket ends
  */
 export function openViewer(
-  seat: ViewerSeat,
+  access: ViewerAccess,
   socket: PlainSocket,
   { onEnd, ...options }: ViewerOptions & { readonly onEnd: (viewer: Viewer, code: number) => void },
 ): Viewer {
-  const state = createSeatState(seat, socket, { ...options, onEnd: (code) => onEnd(viewer, code) });
-  const { tenant, keyId, credentialId = null } = seat.principal;
-  const { deviceId, connectionName } = seat;
+  const state = createViewerState(access, socket, { ...options, onEnd: (code) => onEnd(viewer, code) });
+  const { tenant, keyId, credentialId = null } = access.principal;
+  const { deviceId, connectionName } = access;
   const viewer: Viewer = {
-    seat,
-    identity: { tenant, keyId, credentialId, deviceId, connectionName, principal: seat.principal },
+    access,
+    identity: { tenant, keyId, credentialId, deviceId, connectionName, principal: access.principal },
     listener: {
       maxFrameBytes: maxViewerFrameBytes,
       // A character has at most three bytes, so a longer text is refused unread.
@@ -74,7 +74,7 @@ export function openViewer(
     respond: (wireId, frame) => respond(state, wireId, frame),
     respondTooLong: (wireId) => respondTooLong(state, wireId),
     deliverTerminal: (wireId, frame) => deliverTerminal(state, wireId, frame),
-    close: (code, reason) => closeSeat(state, code, reason),
+    close: (code, reason) => closeViewer(state, code, reason),
   };
   return viewer;
 }
@@ -84,29 +84,29 @@ const tooFast = refusal("too_many_frames", "The viewer sends too many frames.");
 const responseTooLarge = refusal("response_too_large", "The response of the device is too large for this server.");
 const notSent = invalidFrame("seq is the number of a frame that was not sent");
 
-function receive(state: SeatState, text: string): void {
+function receive(state: ViewerState, text: string): void {
   if (state.isEnded) return;
-  if (!takeFrame(state)) return violate(state, unknownFrame, tooFast);
+  if (!takeFrame(state)) return refuseFrame(state, unknownFrame, tooFast);
   const parsed = parseViewerFrame(text);
   if (parsed.kind === "frame") return handle(state, parsed.frame);
-  violate(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
+  refuseFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
 }
 
-function handle(state: SeatState, frame: ViewerFrame): void {
-  const decision = checkFrame(frame, state.seat.principal, () => state.randomId("viewer-message"));
+function handle(state: ViewerState, frame: ViewerFrame): void {
+  const decision = checkFrame(frame, state.access.principal, () => state.randomId("viewer-message"));
   switch (decision.kind) {
     case "ping":
       return deliverFrame(state, { type: "pong" });
     case "received":
-      return decision.seq === null || decision.seq <= state.seq ? undefined : violate(state, frame, notSent);
+      return decision.seq === null || decision.seq <= state.seq ? undefined : refuseFrame(state, frame, notSent);
     case "calls":
       return startCalls(state, frame, decision);
     case "command":
       return startCommand(state, frame, decision.command);
     case "refused": {
       const facts = { type: frame.type, scope: scopeOfFrame(frame.type), agentId: null, conversationId: null };
-      state.seat.requests.refused(facts, decision.refusal.code);
-      return violate(state, frame, decision.refusal);
+      state.access.requests.refused(facts, decision.refusal.code);
+      return refuseFrame(state, frame, decision.refusal);
     }
   }
 }
@@ -115,32 +115,32 @@ function handle(state: SeatState, frame: ViewerFrame): void {
 const maxControlBytes = 125;
 
 /** Takes binary data, or a text that is too long to be read. Pings and pongs of the WebSocket protocol are small. */
-function receiveOther(state: SeatState, byteLength: number): boolean {
+function receiveOther(state: ViewerState, byteLength: number): boolean {
   if (state.isEnded) return false;
-  if (!takeFrame(state)) violate(state, unknownFrame, tooFast);
-  else if (byteLength > maxControlBytes) violate(state, unknownFrame, tooLarge.refusal);
+  if (!takeFrame(state)) refuseFrame(state, unknownFrame, tooFast);
+  else if (byteLength > maxControlBytes) refuseFrame(state, unknownFrame, tooLarge.refusal);
   return !state.isEnded;
 }
 
-function respond(state: SeatState, wireId: string, frame: Members): boolean {
-  const asked = state.asked.get(wireId);
-  if (asked === undefined || frame["type"] !== asked.responseType) return false;
+function respond(state: ViewerState, wireId: string, frame: Members): boolean {
+  const request = state.openRequests.get(wireId);
+  if (request === undefined || frame["type"] !== request.responseType) return false;
   // Some responses come in several frames.
-  if (frame["done"] !== false) state.asked.delete(wireId);
+  if (frame["done"] !== false) state.openRequests.delete(wireId);
   const { request_id: _wireId, ...rest } = frame;
-  deliverFrame(state, asked.requestId === null ? rest : { ...rest, request_id: asked.requestId });
+  deliverFrame(state, request.requestId === null ? rest : { ...rest, request_id: request.requestId });
   return true;
 }
 
-function respondTooLong(state: SeatState, wireId: string): void {
-  const asked = state.asked.get(wireId);
-  if (asked === undefined) return;
-  state.asked.delete(wireId);
-  const type = asked.responseType.replace(/_response$/, "");
-  answerRefusal(state, { type, requestId: asked.requestId, members: {} }, responseTooLarge);
+function respondTooLong(state: ViewerState, wireId: string): void {
+  const request = state.openRequests.get(wireId);
+  if (request === undefined) return;
+  state.openRequests.delete(wireId);
+  const type = request.responseType.replace(/_response$/, "");
+  sendRefusal(state, { type, requestId: request.requestId, members: {} }, responseTooLarge);
 }
 
-function deliverTerminal(state: SeatState, wireId: string, frame: Members): boolean {
+function deliverTerminal(state: ViewerState, wireId: string, frame: Members): boolean {
   const prefix = toWireTerminalId(state, "");
   if (!wireId.startsWith(prefix)) return false;
   const terminalId = wireId.slice(prefix.length);

@@ -3,12 +3,12 @@
  * other, and so do commands, but a stop does not wait for a message that the device has not acknowledged yet.
  */
 import type { Members } from "../dialects/values.ts";
-import { maxAskedPerViewer, maxTerminalsPerViewer } from "../limits.ts";
+import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
 import { refusal, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
-import { answerRefusal, deliverFrame, type SeatState, toWireTerminalId } from "./seat-state.ts";
+import { deliverFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
 
 type Calls = Extract<FrameDecision, { readonly kind: "calls" }>;
 
@@ -27,8 +27,8 @@ const tooManyTerminals = refusal(
 );
 
 /** Starts calls. They begin at once if they can, so that a stop behind a message finds the message on its way. */
-export function startCalls(state: SeatState, frame: ViewerFrame, decision: Calls): void {
-  if (state.running >= maxRunning) return answerRefusal(state, frame, tooMany);
+export function startCalls(state: ViewerState, frame: ViewerFrame, decision: Calls): void {
+  if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
   const run = (): Promise<void> => runCalls(state, frame, decision);
   if (!decision.isOrdered) return void track(state, frame, run());
   const running = track(state, frame, state.lastCall === null ? run() : state.lastCall.then(run));
@@ -39,28 +39,28 @@ export function startCalls(state: SeatState, frame: ViewerFrame, decision: Calls
 }
 
 /** Starts a command, behind the earlier ones. */
-export function startCommand(state: SeatState, frame: ViewerFrame, command: ViewerCommand): void {
-  if (state.running >= maxRunning) return answerRefusal(state, frame, tooMany);
+export function startCommand(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): void {
+  if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
   const running = state.lastCommand.then(() => runCommand(state, frame, command));
   state.lastCommand = track(state, frame, running);
 }
 
 /** Counts running work. It never rejects. */
-async function track(state: SeatState, frame: ViewerFrame, running: Promise<void>): Promise<void> {
+async function track(state: ViewerState, frame: ViewerFrame, running: Promise<void>): Promise<void> {
   state.running += 1;
   await running.catch((cause: unknown) => {
     state.onFailure(cause);
-    answerRefusal(state, frame, failed);
+    sendRefusal(state, frame, failed);
   });
   state.running -= 1;
 }
 
-async function runCalls(state: SeatState, frame: ViewerFrame, { calls, runtime }: Calls): Promise<void> {
+async function runCalls(state: ViewerState, frame: ViewerFrame, { calls, runtime }: Calls): Promise<void> {
   let body: Members = {};
   for (const call of calls) {
     if (state.isEnded) return;
-    const response = await state.seat.requests.perform(call);
-    if (response.status >= 400) return answerRefusal(state, frame, refusalOf(response));
+    const response = await state.access.requests.perform(call);
+    if (response.status >= 400) return sendRefusal(state, frame, refusalOf(response));
     body = bodyOf(response);
   }
   const success = successFrame(frame, runtime, body);
@@ -68,23 +68,23 @@ async function runCalls(state: SeatState, frame: ViewerFrame, { calls, runtime }
   deliverFrame(state, { type: responseTypeOf(frame.type), request_id: frame.requestId, ...success });
 }
 
-async function runCommand(state: SeatState, frame: ViewerFrame, command: ViewerCommand): Promise<void> {
+async function runCommand(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): Promise<void> {
   if (state.isEnded) return;
-  const { requests } = state.seat;
-  const path = await state.seat.findDevice();
-  if (path.kind === "refused") return answerRefusal(state, frame, refusalOf(path.response));
+  const { requests } = state.access;
+  const path = await state.access.findDevice();
+  if (path.kind === "refused") return sendRefusal(state, frame, refusalOf(path.response));
   const { type, scope, agentId, conversationId } = command;
   const response = await requests.admit({ type, scope, agentId, conversationId });
-  if (response !== null) return answerRefusal(state, frame, refusalOf(response));
+  if (response !== null) return sendRefusal(state, frame, refusalOf(response));
   if (state.isEnded) return;
   if (type === "terminal_spawn" && state.terminals.size >= maxTerminalsPerViewer) {
-    return answerRefusal(state, frame, tooManyTerminals);
+    return sendRefusal(state, frame, tooManyTerminals);
   }
-  if (!path.write(toDeviceText(state, frame, command))) answerRefusal(state, frame, offline);
+  if (!path.write(toDeviceText(state, frame, command))) sendRefusal(state, frame, offline);
 }
 
 /** Builds the text for the device, under ids of this server, so that ids of two viewers never meet. */
-function toDeviceText(state: SeatState, frame: ViewerFrame, command: ViewerCommand): string {
+function toDeviceText(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): string {
   const { type, members, terminalId, responseType } = command;
   const { type: _type, ...rest } = members;
   if (terminalId !== null) {
@@ -94,9 +94,9 @@ function toDeviceText(state: SeatState, frame: ViewerFrame, command: ViewerComma
   if (type === "file_ops") return JSON.stringify({ type, ...rest });
   const wireId = state.randomId("view");
   if (responseType !== null) {
-    state.asked.set(wireId, { requestId: frame.requestId, responseType });
-    const [oldest] = state.asked.keys();
-    if (state.asked.size > maxAskedPerViewer && oldest !== undefined) state.asked.delete(oldest);
+    state.openRequests.set(wireId, { requestId: frame.requestId, responseType });
+    const [oldest] = state.openRequests.keys();
+    if (state.openRequests.size > maxOpenRequestsPerViewer && oldest !== undefined) state.openRequests.delete(oldest);
   }
   return JSON.stringify({ type, request_id: wireId, ...rest });
 }

@@ -3,7 +3,7 @@ import { jsonResponse, type PlainResponse, type Principal, problemResponse } fro
 import { createVirtualClock } from "@letta-environments/testkit";
 import type { ApiCall } from "../../src/viewers/api-calls.ts";
 import { createViewerHub } from "../../src/viewers/hub.ts";
-import type { CommandFacts, ViewerSeat } from "../../src/viewers/ports.ts";
+import type { CommandFacts, ViewerAccess } from "../../src/viewers/ports.ts";
 import { createFakeSocket, type FakeSocket } from "./fake-socket.ts";
 import { anyone, createCountingId } from "./harness.ts";
 
@@ -25,7 +25,7 @@ export interface ViewerWorld {
   respond: (call: ApiCall) => Promise<PlainResponse>;
   admit: (command: CommandFacts) => Promise<PlainResponse | null>;
   isOnline: boolean;
-  open(seat?: Partial<ViewerSeat>): FakeSocket;
+  open(access?: Partial<ViewerAccess>): FakeSocket;
   /** A frame of the device. */
   say(frame: object | string, environmentId?: string): void;
   settle(): Promise<void>;
@@ -45,7 +45,7 @@ export function createViewerWorld(): ViewerWorld {
     respond: () => Promise.resolve(jsonResponse(200, { success: true, disposition: "started" })),
     admit: () => Promise.resolve(null),
     isOnline: true,
-    open(seat = {}) {
+    open(access = {}) {
       const socket = createFakeSocket();
       socket.listener = hub.open(
         {
@@ -74,7 +74,7 @@ export function createViewerWorld(): ViewerWorld {
                 ? { kind: "open", write: (text) => world.device.push(JSON.parse(text)) > 0 }
                 : { kind: "refused", response: problemResponse("device_offline") },
             ),
-          ...seat,
+          ...access,
         },
         socket,
       );
