@@ -25,7 +25,7 @@ export function receives({ principal, includesOutput, deviceId }: ChangeView, ch
 /** Returns whether a principal may see what concerns a device and an agent. */
 function allowsSubject(principal: Principal, subject: ChangeSubject): boolean {
   if (principal.tenant !== subject.tenant || !allowsDevice(principal, subject)) return false;
-  return subject.agentId === null || allowsAgent(principal, subject.agentId === "" ? undefined : subject.agentId);
+  return subject.agentId === null || allowsAgent(principal, subject.agentId || undefined);
 }
 
 function allowsKind({ scopes, maxMode }: Principal, kind: StoredChange["kind"]): boolean {

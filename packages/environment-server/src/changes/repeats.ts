@@ -2,6 +2,7 @@
  * Recognises frames that a device sends twice, by the key that it gives each of them. The last keys of each row are remembered, also while
  * its device reconnects.
  */
+import { dropOldest } from "../drop-oldest.ts";
 import { maxRecentFrameKeys, maxRowsWithFrameKeys } from "../limits.ts";
 
 /** Returns whether a row has sent a key before, and remembers it. */
@@ -15,17 +16,10 @@ export function createIsRepeat(): IsRepeat {
     // The row that was used last is the last one.
     rows.delete(environmentId);
     rows.set(environmentId, keys);
-    removeFirst(rows, maxRowsWithFrameKeys);
+    dropOldest(rows, maxRowsWithFrameKeys);
     if (keys.has(key)) return true;
     keys.add(key);
-    removeFirst(keys, maxRecentFrameKeys);
+    dropOldest(keys, maxRecentFrameKeys);
     return false;
   };
-}
-
-function removeFirst(entries: Map<string, unknown> | Set<string>, max: number): void {
-  for (const key of entries.keys()) {
-    if (entries.size <= max) return;
-    entries.delete(key);
-  }
 }

@@ -3,8 +3,9 @@
  * or in one of its runs has arrived, whatever the version. Versions before 0.30.3 report no runs, and since 0.25 no queue for a
  * message that starts a turn: then the start of the loop is the acknowledgement of the oldest send that waits for one.
  */
-import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { LoopFrame, QueueFrame } from "../dialects/frame.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import { maxConversationsPerDevice } from "../limits.ts";
 import type { ConversationScope } from "../ports.ts";
 
@@ -65,15 +66,14 @@ export function createLoopActivities(): LoopActivities {
   return {
     isStart({ runtime, activity }) {
       if (activity === null) return false;
-      const key = JSON.stringify([runtime.agentId, runtime.conversationId]);
+      const key = conversationKey(runtime);
       if (activity === "idle") {
         busy.delete(key);
         return false;
       }
       if (busy.has(key)) return false;
       busy.add(key);
-      const [oldest] = busy;
-      if (oldest !== undefined && busy.size > maxConversationsPerDevice) busy.delete(oldest);
+      dropOldest(busy, maxConversationsPerDevice);
       return true;
     },
   };

@@ -6,6 +6,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
 
@@ -209,8 +210,7 @@ function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
     return conclude(state, entry, outcome);
   }
   state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision: entry.isDecision });
-  const [oldest] = state.unacknowledged.keys();
-  if (oldest !== undefined && state.unacknowledged.size > maxLateAcknowledgements) state.unacknowledged.delete(oldest);
+  dropOldest(state.unacknowledged, maxLateAcknowledgements);
   state.emit({ type: "message_unacknowledged", ...entry.device, deliveryId: id, reason });
   conclude(state, entry, { kind: "unknown" });
 }
@@ -259,8 +259,7 @@ async function settle(
 async function release({ log, unreleased }: State, deliveryId: string): Promise<void> {
   // Until the store has done it, a repeat finds the reservation.
   unreleased.add(deliveryId);
-  const [oldest] = unreleased;
-  if (oldest !== undefined && unreleased.size > maxLateAcknowledgements) unreleased.delete(oldest);
+  dropOldest(unreleased, maxLateAcknowledgements);
   await log.release(deliveryId);
   unreleased.delete(deliveryId);
 }

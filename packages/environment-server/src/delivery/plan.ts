@@ -18,6 +18,7 @@ import {
   type UserMessage,
 } from "@letta-environments/schema";
 import type { ApprovalResponse, InputPayload } from "../dialects/build.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 
 /** The frames of a body, in order, and the conversation that receives them. */
 export interface DeliveryPlan {
@@ -80,15 +81,20 @@ export function planDelivery(body: SendMessageBody, idempotencyKey: string | nul
   if (toolReturns.length > 0) return refuse(problemResponse("approvals_unsupported", { issues: toolReturns }));
   const agentId = body.agentId ?? "";
   const conversationId = body.conversationId || defaultConversationId;
-  if (agentId === "" && conversationId === defaultConversationId) {
-    const issues = [{ member: "agentId", rule: "is required unless conversationId names a conversation" }];
-    return refuse(problemResponse("agent_required", { issues }));
-  }
+  const unaddressed = refuseWithoutAgent({ agentId, conversationId });
+  if (unaddressed !== null) return refuse(unaddressed);
   const [first, ...rest] = parts;
   // The schema of the body refuses empty lists.
   if (first === undefined) return refuse(problemResponse("invalid_request"));
   const keyIds = idempotencyKey === null ? null : toKeyIds(idempotencyKey, body, sha256);
   return { kind: "planned", plan: { agentId, conversationId, parts: [{ ...first, keyIds }, ...rest] } };
+}
+
+/** Returns 422 `agent_required` for the default conversation of no agent, which a device silently ignores; else `null`. */
+export function refuseWithoutAgent({ agentId, conversationId }: Conversation): PlainResponse | null {
+  if (agentId !== "" || conversationId !== defaultConversationId) return null;
+  const issues = [{ member: "agentId", rule: "is required unless conversationId names a conversation" }];
+  return problemResponse("agent_required", { issues });
 }
 
 /** Plans a denial that no caller sent. */

@@ -1,3 +1,5 @@
+import { dropOldest } from "../drop-oldest.ts";
+
 /** Removed rows that a log in memory remembers. The oldest are forgotten first. */
 const maxRemovedRows = 10_000;
 
@@ -13,10 +15,7 @@ export function createRemovedRows(): RemovedRows {
   return {
     add(environmentIds) {
       for (const id of environmentIds) ids.add(id);
-      for (const oldest of ids) {
-        if (ids.size <= maxRemovedRows) break;
-        ids.delete(oldest);
-      }
+      dropOldest(ids, maxRemovedRows);
     },
     has: (environmentId) => ids.has(environmentId),
   };

@@ -4,6 +4,7 @@
  */
 import type { ApprovalLog } from "../approval-log.ts";
 import type { ChangeLog } from "../change-log.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import type { MessageLog } from "../message-log.ts";
 import type { EnvironmentStore } from "../ports.ts";
 
@@ -99,10 +100,7 @@ function createFollower(log: SeparateLog) {
     /** Never rejects. */
     async forget(environmentIds: readonly string[]): Promise<void> {
       for (const environmentId of environmentIds) owed.add(environmentId);
-      for (const oldest of owed) {
-        if (owed.size <= maxOwedRows) break;
-        owed.delete(oldest);
-      }
+      dropOldest(owed, maxOwedRows);
       await forgetOwed().catch(() => undefined);
     },
   };

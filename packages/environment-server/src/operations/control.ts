@@ -14,6 +14,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
+import { refuseWithoutAgent } from "../delivery/plan.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
@@ -52,14 +53,12 @@ export async function controlConversation(
 }
 
 function checkRequest(request: ControlRequest, principal: Principal): PlainResponse | null {
-  const { agentId, conversationId } = runtimeOf(request);
-  if (!allowsAgent(principal, agentId === "" ? undefined : agentId)) {
+  const conversation = runtimeOf(request);
+  if (!allowsAgent(principal, conversation.agentId || undefined)) {
     return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
   }
-  if (agentId === "" && conversationId === defaultConversationId) {
-    const issues = [{ member: "agentId", rule: "is required unless conversationId names a conversation" }];
-    return problemResponse("agent_required", { issues });
-  }
+  const unaddressed = refuseWithoutAgent(conversation);
+  if (unaddressed !== null) return unaddressed;
   if (request.operation !== "changeMode" || allowsMode(principal, request.body.mode)) return null;
   const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
   return problemResponse("mode_not_allowed", { detail });

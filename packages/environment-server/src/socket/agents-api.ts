@@ -4,6 +4,7 @@
  */
 import { saysAgentsApiMissing } from "../dialects/turn-frames.ts";
 import type { EmitEvent } from "../events.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import { maxDevicesWithoutApi } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
@@ -19,8 +20,7 @@ export function createAgentsApiWatch(emit: EmitEvent): DeviceFollower {
     const { environmentId, connectionId } = connection.device;
     missing.delete(environmentId);
     if (isMissing) missing.set(environmentId, connectionId);
-    const [oldest] = missing.keys();
-    if (oldest !== undefined && missing.size > maxDevicesWithoutApi) missing.delete(oldest);
+    dropOldest(missing, maxDevicesWithoutApi);
     emit({ type: "agents_api_missing", ...connection.device, isMissing });
   }
 

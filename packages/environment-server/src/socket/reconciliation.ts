@@ -11,7 +11,7 @@ import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
-import type { Conversation } from "../dialects/conversation.ts";
+import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 
 /** Settles, with a device that connects, the sends whose outcome is unknown. */
 export interface Reconciliation {
@@ -48,9 +48,7 @@ export function createReconciliation({
 }): Reconciliation {
   function ask(connection: DeviceConnection, followed: readonly Conversation[]): void {
     const all = [...(connection.unresolved?.conversations() ?? []), ...followed];
-    const conversations = new Map(
-      all.map((runtime) => [JSON.stringify([runtime.agentId, runtime.conversationId]), runtime]),
-    );
+    const conversations = new Map(all.map((conversation) => [conversationKey(conversation), conversation]));
     for (const runtime of [...conversations.values()].slice(0, maxReconciledConversations)) {
       if (!isCurrent(connection)) return;
       send(connection, buildSyncFrame(randomId("sync"), runtime));

@@ -87,7 +87,7 @@ export function maySee(
 ): boolean {
   if (audience.kind === "scope") return principal.scopes.has(audience.scope);
   const { runtime } = audience;
-  if (!allowsAgent(principal, runtime.agentId === "" ? undefined : runtime.agentId)) return false;
+  if (!allowsAgent(principal, runtime.agentId || undefined)) return false;
   if (agentId !== null && agentId !== runtime.agentId) return false;
   return conversationId === null || conversationId === runtime.conversationId;
 }

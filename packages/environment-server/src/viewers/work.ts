@@ -3,6 +3,7 @@
  * other, and so do commands, but a stop does not wait for a message that the device has not acknowledged yet.
  */
 import type { Members } from "../dialects/values.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
@@ -95,8 +96,7 @@ function toDeviceText(state: ViewerState, frame: ViewerFrame, command: ViewerCom
   const wireId = state.randomId("view");
   if (responseType !== null) {
     state.openRequests.set(wireId, { requestId: frame.requestId, responseType });
-    const [oldest] = state.openRequests.keys();
-    if (state.openRequests.size > maxOpenRequestsPerViewer && oldest !== undefined) state.openRequests.delete(oldest);
+    dropOldest(state.openRequests, maxOpenRequestsPerViewer);
   }
   return JSON.stringify({ type, request_id: wireId, ...rest });
 }
