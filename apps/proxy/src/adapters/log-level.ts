@@ -1,5 +1,6 @@
 /** The level of each event, and the outcome of each request, in the log. */
-import { type LogLevel, logLevels } from "../config/file.ts";
+import type { LogLevel } from "../config/file.ts";
+import { logLevels } from "../config/file.ts";
 import type { LogEvent } from "./log-event.ts";
 
 /** Events about frames and details that matter only while somebody looks for a fault. */
