@@ -7,6 +7,7 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
   allowsDevice,
   allowsMode,
+  buildPath,
   endpoints,
   isApprovalMessage,
   isSameMode,
@@ -17,6 +18,7 @@ import {
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
+import type { Deadline } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
@@ -96,7 +98,7 @@ async function findConnection(
   // A mode can change at any time, so a key with a maximum mode reads it for every send, unless it sets the mode itself.
   const { setMode = null } = principal;
   const readsMode = principal.maxMode !== null && setMode === null;
-  const maxAgeMs = readsMode ? alwaysRead : maxRowAgeMs;
+  const maxAgeMs = !readsMode ? maxRowAgeMs : alwaysRead;
   const found = await connections.find(principal, connectionId, reads, maxAgeMs);
   if (found.kind === "refused") {
     const { response } = found;
@@ -137,10 +139,7 @@ async function transmit(
   return { action: outcome.action, response: describeDelivery(response, outcome) };
 }
 
-/**
- * Has the remote server switch the conversation to the mode that the key sets, before a message runs in it. Returns the refusal when the
- * device does not report the mode; nothing was sent then.
- */
+/** Has the conversation switched to the mode that the key sets, before a message runs in it. */
 async function setMode(
   callRemote: CallRemote,
   { call, input: { params, body }, request }: Pick<RemoteSend, "call" | "input" | "request">,
@@ -149,15 +148,37 @@ async function setMode(
   // A decision belongs to the turn that runs, whose mode stays.
   if (mode === null || body.messages.every(isApprovalMessage)) return null;
   const { agentId, conversationId } = body;
+  const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
+  return setRemoteMode(callRemote, request, { ...params, agentId, conversationId, mode }, deadline);
+}
+
+/** The conversation and the mode of a {@link setRemoteMode}. */
+interface ModeToSet {
+  readonly connectionId: string;
+  readonly agentId: string | undefined;
+  readonly conversationId: string | null | undefined;
+  readonly mode: string;
+}
+
+/**
+ * Has the remote server switch a conversation to a mode before a message is sent. Returns the refusal when the device does not
+ * report the mode; nothing was sent then.
+ */
+async function setRemoteMode(
+  callRemote: CallRemote,
+  send: UpstreamRequest,
+  { connectionId, agentId, conversationId, mode }: ModeToSet,
+  deadline: Deadline,
+): Promise<PlainResponse | null> {
   const { changeMode } = endpoints;
-  const read = readRequest(request, changeMode, params, "");
-  const modeRequest: UpstreamRequest = {
+  const read = readRequest(send, changeMode, { connectionId }, "");
+  const request: UpstreamRequest = {
     ...read,
+    path: buildPath(changeMode, { connectionId }),
     headers: { ...read.headers, "content-type": "application/json" },
     body: encoder.encode(JSON.stringify({ agentId, conversationId, mode })),
   };
-  const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
-  const { response } = await callRemote(changeMode, modeRequest, deadline);
+  const { response } = await callRemote(changeMode, request, deadline);
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
   if (typeof reported === "string" && isSameMode(reported, mode)) return null;
   const detail = isUnknownOperation(response)
