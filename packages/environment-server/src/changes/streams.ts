@@ -4,6 +4,7 @@ import type { ChangeLog, RemovedChanges } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { eventHeartbeatMs, maxStreams, maxStreamsPerKey, maxUnreadBytes, maxUnreadBytesPerKey } from "../limits.ts";
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
+import { ownerOf } from "../socket/connection.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
 import { type Cursor, formatCursor } from "./cursor.ts";
 import { openingText } from "./event-text.ts";
@@ -44,8 +45,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const heartbeat = createHeartbeat(options);
   return {
     async open(view, cursor) {
-      const { tenant, keyId } = view.principal;
-      const owner = JSON.stringify([tenant, keyId]);
+      const owner = ownerOf(view.principal);
       const release = reserve(owner);
       if (release === null) return "too_many";
       try {

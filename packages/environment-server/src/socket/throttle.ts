@@ -11,6 +11,7 @@ import {
   minThrottleDelayMs,
   throttleMemoryMs,
 } from "../limits.ts";
+import { ownerOf } from "./connection.ts";
 
 /** A device, as it names itself at registration. */
 export interface ThrottledDevice {
@@ -74,20 +75,16 @@ export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): D
       const nowMs = monotonic();
       const known = penalties.get(deviceSubject(device));
       // One device that does not stop leaves the others of its key alone.
-      if (known === undefined || isForgotten(known, nowMs)) add(keySubject(device), freeKeyViolations, nowMs);
+      if (known === undefined || isForgotten(known, nowMs)) add(ownerOf(device), freeKeyViolations, nowMs);
       add(deviceSubject(device), 0, nowMs);
     },
     remainingMs(device) {
       const nowMs = monotonic();
-      return Math.max(remaining(deviceSubject(device), nowMs), remaining(keySubject(device), nowMs));
+      return Math.max(remaining(deviceSubject(device), nowMs), remaining(ownerOf(device), nowMs));
     },
   };
 }
 
 function deviceSubject({ tenant, deviceId, listenerInstanceId }: ThrottledDevice): string {
   return JSON.stringify([tenant, deviceId, listenerInstanceId]);
-}
-
-function keySubject({ tenant, keyId }: ThrottledDevice): string {
-  return JSON.stringify([tenant, keyId]);
 }

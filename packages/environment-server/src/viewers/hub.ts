@@ -14,6 +14,7 @@ import {
   viewerParsedRate,
   viewerPingIntervalMs,
 } from "../limits.ts";
+import { ownerOf } from "../socket/connection.ts";
 import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ViewerAccess } from "./ports.ts";
@@ -89,7 +90,7 @@ export function createViewerHub(options: {
       startChecks(hub);
       return viewer.listener;
     },
-    isFull: (tenant, keyId) => (hub.counts.get(keyOf(tenant, keyId)) ?? 0) >= maxViewersPerKey,
+    isFull: (tenant, keyId) => (hub.counts.get(ownerOf({ tenant, keyId })) ?? 0) >= maxViewersPerKey,
     isWatched: (environmentId) => hub.rows.has(environmentId),
     received(environmentId, text) {
       const row = hub.rows.get(environmentId);
@@ -186,8 +187,7 @@ function add(hub: Hub, viewer: Viewer): void {
   const row = hub.rows.get(environmentId) ?? { viewers: new Set<Viewer>(), parsed, cancelGrace: null };
   hub.rows.set(environmentId, row);
   row.viewers.add(viewer);
-  const { tenant, keyId } = viewer.access.principal;
-  hub.counts.set(keyOf(tenant, keyId), countOf(hub, viewer.access) + 1);
+  hub.counts.set(ownerOf(viewer.access.principal), countOf(hub, viewer.access) + 1);
 }
 
 function remove(hub: Hub, viewer: Viewer): boolean {
@@ -198,10 +198,10 @@ function remove(hub: Hub, viewer: Viewer): boolean {
     row.cancelGrace?.();
     hub.rows.delete(environmentId);
   }
-  const { tenant, keyId } = viewer.access.principal;
+  const owner = ownerOf(viewer.access.principal);
   const count = countOf(hub, viewer.access) - 1;
-  if (count <= 0) hub.counts.delete(keyOf(tenant, keyId));
-  else hub.counts.set(keyOf(tenant, keyId), count);
+  if (count <= 0) hub.counts.delete(owner);
+  else hub.counts.set(owner, count);
   if (hub.rows.size === 0) stopTimers(hub);
   return true;
 }
@@ -233,7 +233,7 @@ function startChecks(hub: Hub): void {
 }
 
 async function checkPermission({ access, close }: Viewer): Promise<void> {
-  // A store that fails ends nothing, and is asked again.
+  // A store that fails ends nothing, and is read again.
   const isPermitted = (await access.isPermitted?.().catch(() => true)) ?? true;
   if (!isPermitted) close(policyViolation, "The gateway key no longer allows this");
 }
@@ -246,11 +246,7 @@ function stopTimers(hub: Hub): void {
 }
 
 function countOf(hub: Hub, { principal }: ViewerAccess): number {
-  return hub.counts.get(keyOf(principal.tenant, principal.keyId)) ?? 0;
-}
-
-function keyOf(tenant: string, keyId: string): string {
-  return JSON.stringify([tenant, keyId]);
+  return hub.counts.get(ownerOf(principal)) ?? 0;
 }
 
 function referenceOf({ principal, environmentId, deviceId, connectionId }: ViewerAccess) {
