@@ -138,6 +138,7 @@ function refuse(response: PlainResponse): { ok: false; response: PlainResponse }
 function isDeeperThan(value: unknown, depth: number): boolean {
   if (typeof value !== "object" || value === null) return false;
   if (depth === 0) return true;
+  if (Array.isArray(value)) return value.some((item) => isDeeperThan(item, depth - 1));
   // A loop over the names copies nothing, unlike `Object.values`.
   for (const name in value) if (isDeeperThan((value as Record<string, unknown>)[name], depth - 1)) return true;
   return false;

@@ -92,6 +92,7 @@ function hasInexactNumber(value: unknown): boolean {
     return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
   }
   if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return value.some(hasInexactNumber);
   for (const name in value) if (hasInexactNumber((value as Record<string, unknown>)[name])) return true;
   return false;
 }
