@@ -1,8 +1,11 @@
 /** The header `traceparent` (W3C Trace Context): which trace a request belongs to, and whether its spans are recorded. */
 
-/** A valid `traceparent`. An all-zero id and the version `ff` are invalid (section 3.2.2). */
+/**
+ * A valid `traceparent`. An all-zero id and the version `ff` are invalid (section 3.2.2). Only versions after 00 may have more than four fields
+ * (section 4).
+ */
 export const traceparentPattern: RegExp =
-  /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[\x21-\x7e]{1,128})?$/;
+  /^(?!ff)(?!00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-[\x21-\x7e]{1,128})?$/;
 
 /** A trace, and the span of the caller in it. */
 export interface TraceParent {

@@ -27,9 +27,10 @@ function createWorld(sampleRatio: number | null) {
       }),
     },
   });
-  const ask = async (scopes: readonly ("list" | "details")[], traceparent?: string) => {
+  const ask = async (scopes: readonly ("list" | "details")[], given: string | Record<string, string> = {}) => {
     const { key } = await testProxy.issueKey({ scopes });
-    return testProxy.proxy.handle(fakeRequest({ key, headers: traceparent === undefined ? {} : { traceparent } }));
+    const headers = typeof given === "string" ? { traceparent: given } : given;
+    return testProxy.proxy.handle(fakeRequest({ key, headers }));
   };
   return { ...testProxy, spans, steps, ask };
 }
@@ -39,6 +40,8 @@ test.each([
   [sampled, { traceId, spanId: parentId, isSampled: true }],
   [unsampled, { traceId, spanId: parentId, isSampled: false }],
   [`cc-${traceId}-${parentId}-01-later`, { traceId, spanId: parentId, isSampled: true }],
+  [`cc-${traceId}-${parentId}-01.later`, null],
+  [`${sampled}-later`, null],
   [`ff-${traceId}-${parentId}-01`, null],
   [`00-${"0".repeat(32)}-${parentId}-01`, null],
   [`00-${traceId}-${"0".repeat(16)}-01`, null],
@@ -47,6 +50,20 @@ test.each([
 ] as const)("the traceparent %j is read as %j", (header, expected) => {
   expect(parseTraceparent(header)).toEqual(expected);
   if (expected !== null) expect(parseTraceparent(formatTraceparent(expected))).toEqual(expected);
+});
+
+test("a tracestate reaches the upstream with the trace it belongs to, and not with one that the gateway began", async () => {
+  const { ask, upstreamRequests } = createWorld(1);
+  await ask(["list"], { traceparent: sampled, tracestate: "vendor=1" });
+  await ask(["list"], { tracestate: "vendor=1" });
+  const seen = upstreamRequests.map(({ headers }) => [
+    headers["traceparent"]?.includes(traceId),
+    headers["tracestate"],
+  ]);
+  expect(seen).toEqual([
+    [true, "vendor=1"],
+    [false, undefined],
+  ]);
 });
 
 test("Server-Timing is sent to keys with the scope details alone", async () => {

@@ -73,7 +73,12 @@ export function createObserver(ports: ObserverPorts): WrapStep {
     trace.observation.record("authenticate", trace.startedAt);
     if (traceId === null || spanId === null) return request;
     // The upstream continues the trace from the gateway's own span.
-    return withHeader(request, "traceparent", formatTraceparent({ traceId, spanId, isSampled }));
+    const headers = new Map<string, string | null>([
+      ["traceparent", formatTraceparent({ traceId, spanId, isSampled })],
+    ]);
+    // A caller's `tracestate` belongs to the trace of its `traceparent` (W3C Trace Context, section 3.3.1).
+    if (parent === null) headers.set("tracestate", null);
+    return withHeaders(request, headers);
   }
 
   return (name, run) => {
@@ -206,12 +211,15 @@ function toSpans(
 }
 
 /** The same request with another value of a header. */
-function withHeader(request: GatewayRequest, name: string, value: string): GatewayRequest {
+function withHeaders(request: GatewayRequest, headers: ReadonlyMap<string, string | null>): GatewayRequest {
   return {
     method: request.method,
     path: request.path,
     query: request.query,
-    header: (wanted) => (wanted === name ? value : request.header(wanted)),
+    header(name) {
+      const replacement = headers.get(name);
+      return replacement === undefined ? request.header(name) : replacement;
+    },
     readBody: (limitBytes) => request.readBody(limitBytes),
     get signal() {
       return request.signal;

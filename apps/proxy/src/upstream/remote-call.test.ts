@@ -61,6 +61,13 @@ test("header values that are malformed are not forwarded", () => {
   expect(Object.keys(request.headers).toSorted()).toEqual(["accept", "authorization", "user-agent", "x-request-id"]);
 });
 
+test("a tracestate without a valid traceparent is not forwarded, because it belongs to no trace", () => {
+  for (const headers of [{ tracestate: "a=1" }, { tracestate: "a=1", traceparent: `${traceparent}-more` }]) {
+    const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }) }, "proxy/1");
+    expect(request.headers).not.toHaveProperty("tracestate");
+  }
+});
+
 test("a remote request without a credential has no Authorization", () => {
   const bare = { ...call, request: fakeRequest({ key: "lek_caller" }), credential: undefined };
   const request = buildRemoteRequest(bare, "proxy/1");

@@ -106,7 +106,7 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
 /** The caller's headers that are forwarded, with the values that are accepted. */
 const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [
   ["traceparent", traceparentPattern],
-  ["tracestate", /^[\x20-\x7e]{1,512}$/],
+  ["tracestate", /^[\t\x20-\x7e]{1,512}$/],
   ["idempotency-key", /^[\x20-\x7e]{1,256}$/],
 ];
 
@@ -146,6 +146,8 @@ function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeader
   for (const [name, accepted] of forwardedHeaders) {
     // The response to a read may be shared with other callers, so it takes from its caller nothing but the trace.
     if (!hasBody && name === "idempotency-key") continue;
+    // Without a valid `traceparent` it belongs to no trace (W3C Trace Context, section 3.3.1).
+    if (name === "tracestate" && headers["traceparent"] === undefined) continue;
     const value = request.header(name);
     if (value !== null && accepted.test(value)) headers[name] = value;
   }
