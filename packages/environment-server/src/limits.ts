@@ -165,6 +165,9 @@ export const maxApprovalInputLength: number = 8 * 1_024;
 /** How long a change of the pending requests may wait before it is stored, in milliseconds. A decision is stored with its send. */
 export const approvalWriteDelayMs = 1_000;
 
+/** Changes of requests for permission that wait for a store. While it fails, the oldest are dropped. */
+export const maxUnsavedApprovals: number = 4 * maxApprovals;
+
 /** How long a decision of a body waits for its request after an earlier one was decided, in milliseconds: a device asks one by one. */
 export const approvalRequestWaitMs = 5_000;
 

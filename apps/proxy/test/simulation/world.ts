@@ -150,7 +150,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     onStoreFailure(method, values, acted) {
       trace.record(`the store fails ${acted ? "after" : "before"} ${method}`);
       truth.noteFault();
-      truth.excuseNamed(values, `the store failed at ${method}`);
+      // Statuses and decisions that could not be stored are written again.
+      if (method !== "saveMessages" && method !== "saveApprovals")
+        truth.excuseNamed(values, `the store failed at ${method}`);
     },
     onReserve: truth.nameFrame,
     onLimitsDegraded: watch.degrade,

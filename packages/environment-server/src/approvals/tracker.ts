@@ -145,7 +145,9 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     async findDecided(key) {
       const { approval, sent = null } = register.find(key) ?? {};
       if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };
-      return options.log.findDecidedApproval(key);
+      const unsaved = writer.unsaved(key);
+      if (unsaved === undefined) return options.log.findDecidedApproval(key);
+      return unsaved.decision === null ? null : unsaved;
     },
     async list(tenant) {
       await loaded;
@@ -163,7 +165,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     async close() {
       enforcement.close();
       await loaded;
-      await writer.flush();
+      await writer.close();
     },
   };
 }

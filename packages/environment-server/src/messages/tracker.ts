@@ -7,6 +7,7 @@ import type { Clock } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { dropOldest } from "../drop-oldest.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
@@ -91,13 +92,14 @@ const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
+  const ending = new Set<Entry>();
   const state: State = {
     ...options,
     rows: new Map(),
-    writer: createMessageWriter<Entry>(options),
+    writer: createMessageWriter<Entry>({ ...options, onStored: (entry) => void ending.delete(entry) }),
     budget: { used: 0 },
     followed: new Set(),
-    ending: new Set(),
+    ending,
     listeners: new Map(),
   };
   const { rows, writer, wallNow } = state;
@@ -151,7 +153,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       return entries.flatMap((entry) => entry.toStored()).filter((message) => message.messageId === messageId);
     },
     onEnd: (environmentId, messageId, run) => listen(state, keyOf(environmentId, messageId), run),
-    close: () => writer.flush(),
+    close: () => writer.close(),
   };
 }
 
@@ -163,8 +165,8 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   state.onChange?.(entry.toStored());
   if (!isEnd(status.state)) return state.writer.later(entry);
   state.ending.add(entry);
+  dropOldest(state.ending, maxFollowedMessages);
   void state.writer.now(entry).then(() => {
-    state.ending.delete(entry);
     for (const messageId of entry.messageIds)
       for (const run of state.listeners.get(keyOf(entry.scope.environmentId, messageId)) ?? []) run();
   });
@@ -182,7 +184,7 @@ function settle(state: State, environmentId: string, deliveryId: string, outcome
 
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   // What was followed a moment ago may not be stored yet.
-  await state.writer.flush();
+  if (!(await state.writer.flush())) throw new Error("statuses of messages could not be stored");
   const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];

@@ -43,3 +43,34 @@ test("the end of a message is never replaced by an earlier write that takes long
   await stored;
   expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
 });
+
+test("the end of a message that could not be stored is stored as soon as the store is back, and not after the end of the process", async () => {
+  const clock = createVirtualClock();
+  const log = createMemoryMessageLog();
+  let failing = 2;
+  let calls = 0;
+  const stored: unknown[] = [];
+  const writer = createMessageWriter({
+    clock,
+    emit: () => undefined,
+    onStored: (entry) => void stored.push(entry),
+    log: {
+      async saveMessages(messages) {
+        calls += 1;
+        if (failing-- > 0) throw new Error("the store is away");
+        await log.saveMessages(messages);
+      },
+    },
+  });
+  const entry = { toStored: () => [message("finished")] };
+  await writer.now(entry);
+  expect(await writer.flush()).toBe(false);
+  await clock.advance(messageWriteDelayMs);
+  expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
+  expect([await writer.flush(), calls, stored]).toEqual([true, 3, [entry]]);
+  failing = 1;
+  writer.later(entry);
+  await writer.close();
+  await clock.advance(10 * messageWriteDelayMs);
+  expect(calls).toBe(4);
+});
