@@ -18,6 +18,8 @@ export const sharedConfig: ViteUserConfig = {
     // Two files at a time on two cores: a property test that takes two seconds alone can take more than the default of five.
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // The default of one second is short for a condition that another process has to meet.
+    expect: { poll: { timeout: 15_000 } },
     setupFiles: [join(import.meta.dirname, "vitest.cleanup.ts")],
   },
 };

@@ -177,7 +177,7 @@ test("beside an administration listener the metrics are there alone, and ids are
     );
     expect(text).toContain(`letta_gateway_identity_requests_total{tenant="acme",key_id="${connect.slice(4, 16)}"`);
     expect(text).toContain('letta_gateway_devices{state="offline"} 1');
-  });
+  }, 15_000);
 });
 
 test("metrics are pushed to an OpenTelemetry receiver with its headers, and the last push has everything", async () => {

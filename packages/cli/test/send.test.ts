@@ -179,10 +179,12 @@ async function askPermission(toolCallId: string): Promise<void> {
     runtime,
   });
   const { proxy, callerKey } = fleet.gateway;
-  await vi.waitUntil(async () => {
-    const headers = { authorization: `Bearer ${callerKey}` };
-    return (await (await fetch(`${proxy.url}/v1/environments/approvals`, { headers })).text()).includes(toolCallId);
-  });
+  await expect
+    .poll(async () => {
+      const headers = { authorization: `Bearer ${callerKey}` };
+      return (await fetch(`${proxy.url}/v1/environments/approvals`, { headers })).text();
+    })
+    .toContain(toolCallId);
 }
 
 describe("approve and deny", () => {
