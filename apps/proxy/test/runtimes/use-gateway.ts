@@ -8,6 +8,8 @@ export interface GatewayUnderTest {
   readonly url: string;
   readonly gateway: LaunchedGateway;
   readonly upstream: FakeUpstream;
+  /** Lets the upstream accept the messages with {@link heldContent} that it has received. */
+  releaseHeld(): void;
   /** Calls the gateway; an object as body is sent as JSON. */
   ask(path: string, request?: AskedRequest): Promise<Answer>;
   /** A key with these options; the same key for equal options. */
@@ -37,8 +39,8 @@ export interface Answer {
 /** The credential with which the gateway calls the fake upstream. */
 export const upstreamCredential = "sk-of-the-upstream";
 
-/** The content of a message that the fake upstream accepts after half a second. */
-export const slowContent = "slowly";
+/** The content of a message that the fake upstream accepts when a test says so. */
+export const heldContent = "held";
 
 /** The one row that the fake upstream has. */
 export const upstreamRow = environmentRow("1");
@@ -51,9 +53,10 @@ export function useGateway(
   let upstream: FakeUpstream;
   let gateway: LaunchedGateway;
   const keys = new Map<string, Promise<string>>();
+  const held: (() => void)[] = [];
 
   beforeAll(async () => {
-    upstream = await createFakeUpstream(answerAsUpstream);
+    upstream = await createFakeUpstream((request, response) => answerAsUpstream(request, response, held));
     gateway = await launcher.launch({
       config,
       environment: { UPSTREAM_URL: upstream.url, LETTA_API_KEY: upstreamCredential },
@@ -75,6 +78,7 @@ export function useGateway(
     get upstream() {
       return upstream;
     },
+    releaseHeld: () => held.splice(0).forEach((respond) => respond()),
     ask: (path, request) => ask(gateway.url, path, request),
     createKey: (options) => gateway.createKey(options),
     keyFor(...scopes) {
@@ -115,6 +119,7 @@ function parse(text: string): Readonly<Record<string, unknown>> {
 function answerAsUpstream(
   { method, target, body: text }: SeenRequest,
   response: Parameters<Parameters<typeof createFakeUpstream>[0]>[1],
+  held: (() => void)[],
 ): void {
   const path = target.split("?")[0] ?? "";
   const send = (status: number, body: unknown): void => {
@@ -122,7 +127,7 @@ function answerAsUpstream(
   };
   if (method === "POST") {
     const respond = (): void => send(200, { success: true, message: "Message sent." });
-    return text.includes(slowContent) ? void setTimeout(respond, 500) : respond();
+    return text.includes(heldContent) ? void held.push(respond) : respond();
   }
   if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });
   if (path.endsWith(`/${upstreamRow.deviceId}`)) return send(200, upstreamRow);

@@ -55,7 +55,7 @@ export function describeAuthentication(gateway: GatewayUnderTest): void {
         const answer = await list(key);
         return answer.status === 200 ? null : answer;
       },
-      { timeout: 6_000, interval: 50 },
+      { timeout: 20_000, interval: 50 },
     );
     expect([refused.status, refused.json["errorCode"]]).toEqual([401, "invalid_key"]);
   });

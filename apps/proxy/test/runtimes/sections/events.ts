@@ -157,17 +157,16 @@ export function describeEvents(launcher: RuntimeLauncher): void {
     if (response.body === null) throw new Error("the response has no body");
     const sink = readEvents(response.body);
     await eventually(() => sink.lastEventId !== "");
-    const startedAt = performance.now();
+    // A process that waited for its streams would drop them after ten seconds, and be killed before.
     await stopping.stop();
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(await eventually(() => sink.end)).toBe("closed");
   });
 }
 
 /** Why the stream of a request ended, as the gateway logged it. */
 function reasonOf({ log }: LaunchedGateway, requestId: string): string | null {
-  const line = log?.()
-    .split("\n")
-    .find((text) => text.includes('"stream_ended"') && text.includes(requestId));
+  // The last line may not be complete yet.
+  const lines = log?.().split("\n").slice(0, -1) ?? [];
+  const line = lines.find((text) => text.includes('"stream_ended"') && text.includes(requestId));
   return line === undefined ? null : String((JSON.parse(line) as { readonly reason: unknown }).reason);
 }

@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { type GatewayUnderTest, slowContent } from "../use-gateway.ts";
+import { type GatewayUnderTest, heldContent } from "../use-gateway.ts";
 
 /** The body of a send. */
 export function message(id: string, content: string = "ping"): object {
@@ -34,14 +34,16 @@ export function describeSending(gateway: GatewayUnderTest): void {
 
   test("a send goes on when its caller disconnects, and a repeat receives its result", async () => {
     const key = await gateway.keyFor("list", "read", "send");
-    const body = message("abandoned", slowContent);
+    const body = message("abandoned", heldContent);
     const findSent = () => gateway.upstream.seen.filter(({ body: text }) => text.includes("abandoned"));
     const caller = new AbortController();
     const first = gateway.ask(path, { key, body, signal: caller.signal }).catch(() => "disconnected");
-    await vi.waitFor(() => expect(findSent()).toHaveLength(1), 5_000);
+    await vi.waitFor(() => expect(findSent()).toHaveLength(1), 20_000);
     caller.abort();
     expect(await first).toBe("disconnected");
-    const repeat = await gateway.ask(path, { key, body });
+    const repeating = gateway.ask(path, { key, body });
+    gateway.releaseHeld();
+    const repeat = await repeating;
     expect([repeat.status, repeat.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
     expect(findSent()).toHaveLength(1);
   });

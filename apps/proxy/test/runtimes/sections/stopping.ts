@@ -4,7 +4,8 @@ import type { RuntimeLauncher } from "../launcher.ts";
 /** A gateway that receives SIGTERM: a load balancer learns it from `/readyz` before the listener closes. */
 export function describeStopping(launcher: RuntimeLauncher): void {
   test("after SIGTERM /readyz is 503 while requests are still accepted, then the listener closes", async () => {
-    const gateway = await launcher.launch({ config: { shutdown: { readinessDelayMs: 1_000 } }, environment: {} });
+    // Long enough for three requests on a busy machine.
+    const gateway = await launcher.launch({ config: { shutdown: { readinessDelayMs: 3_000 } }, environment: {} });
     const ready = await fetch(`${gateway.url}/readyz?verbose`);
     expect([ready.status, await ready.text()]).toEqual([200, expect.stringContaining("[+]disk ok")]);
     const stopping = gateway.stop();
