@@ -53,15 +53,17 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("heading", { name: heading, exact: true }).waitFor();
   }
 
-  test("a device appears within two seconds of its connection, and its state follows", async () => {
+  test("a device appears when it connects, and its state follows", async () => {
     const page = await open("/devices");
     await page.getByText("letta-proxy devices invite").waitFor();
     const device = await gateway.connectDevice("appears");
     // The device is connected when its own program says so; the page may know it before.
     await device.process.waitForOutput(/Connected\. Awaiting instructions/);
-    await page.getByRole("row", { name: "appears online" }).waitFor({ timeout: 2_000 });
+    await page.getByRole("row", { name: "appears online" }).waitFor();
     await device.stop();
-    await page.getByRole("row", { name: "appears offline" }).waitFor({ timeout: 2_000 });
+    await page.getByRole("row", { name: "appears offline" }).waitFor();
+    // By events: a page that asks again and again says so.
+    await page.getByText("Live", { exact: true }).waitFor();
     expect(watched.faults).toEqual([]);
   });
 
