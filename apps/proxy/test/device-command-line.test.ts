@@ -34,15 +34,13 @@ test("devices list and show print the devices of a running gateway with the keys
   });
 });
 
-test("devices remove disconnects a connected device of a running gateway within 2 seconds, and is in the audit log", async () => {
+test("devices remove disconnects a connected device of a running gateway, and is in the audit log", async () => {
   const proxy = await start();
   const apiKey = await proxy.createKey({ scopes: ["connect"] });
   const reader = await proxy.createKey({ scopes: ["read"] });
   const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey, deviceId, connectionName: "demo" });
   expect(await run(["devices", "remove", deviceId])).toEqual({ code: 0, stdout: `Removed ${deviceId}\n`, stderr: "" });
-  const removedAt = performance.now();
   expect(await device.closed).toBe(1008);
-  expect(performance.now() - removedAt).toBeLessThan(2_000);
   const read = await fetch(`${proxy.url}/v1/environments/${deviceId}`, {
     headers: { authorization: `Bearer ${reader}` },
   });

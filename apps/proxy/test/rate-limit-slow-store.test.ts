@@ -8,11 +8,12 @@ import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-st
 import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
 import type { RateLimitCheck, RateLimitFailureMode } from "../src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
+import { settlesWithin } from "./support/settles-within.ts";
 import { testCheck } from "./support/test-check.ts";
 
 const deadlineMs = 100;
-/** Allowance for a busy machine, and the delay of replies: a request that waited for a reply would exceed the allowance. */
-const slackMs = 600;
+/** A request that waited for a reply, which is held back for longer, would exceed it. */
+const latestMs = 700;
 const heldBackMs = 1_500;
 /** Larger than what the callers below can spend, so that no request is refused by its limit. */
 const checkOf = (onStoreError: RateLimitFailureMode): RateLimitCheck =>
@@ -41,7 +42,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after
       deadlineMs,
       onDegraded: (event) => events.push(event),
     });
-    let [asked, late, longestMs, wrong] = [0, 0, 0, 0];
+    let [asked, late, longestMs, wrong, tooLate] = [0, 0, 0, 0, 0];
     let isConnected = false;
 
     async function ask(): Promise<void> {
@@ -49,7 +50,9 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after
       const leaseId = `request-${asked}`;
       const checks = kinds[asked % kinds.length] ?? [];
       const startedAt = performance.now();
-      const outcome = await limiter.take(checks, { probe: false, leaseId });
+      const taking = Promise.resolve(limiter.take(checks, { probe: false, leaseId }));
+      if (!(await settlesWithin(taking, latestMs))) tooLate += 1;
+      const outcome = await taking;
       longestMs = Math.max(longestMs, performance.now() - startedAt);
       isConnected = outcome.degraded === null;
       if (outcome.degraded === "timeout") late += 1;
@@ -72,7 +75,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after
     // On a busy machine the first replies may be late anyway.
     await loadUntil(() => asked > 500 && isConnected);
     events.length = 0;
-    longestMs = 0;
+    [longestMs, tooLate] = [0, 0];
     relay.delayMs = heldBackMs;
     await loadUntil(() => events.length === 1);
     const lateAtFirst = late;
@@ -82,12 +85,12 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that responds after
     await loadUntil(() => events.length === 2);
 
     expect(events).toMatchObject([{ state: "degraded", reason: "timeout" }, { state: "recovered" }]);
-    expect(wrong).toBe(0);
+    expect([wrong, tooLate]).toEqual([0, 0]);
     expect(longestMs).toBeGreaterThan(deadlineMs / 2);
-    expect(longestMs).toBeLessThan(deadlineMs + slackMs);
-    // Releases were sent on the same connection before this request.
-    const { decisions } = await limiter.take([lease], { probe: true, leaseId: null });
-    expect(decisions).toMatchObject([{ remaining: 1_000, degraded: null }]);
+    // Releases were sent on the same connection before this request. On a busy machine its response may be late.
+    await expect
+      .poll(async () => (await limiter.take([lease], { probe: true, leaseId: null })).decisions)
+      .toMatchObject([{ remaining: 1_000, degraded: null }]);
     await connection.close();
     await relay.close();
     await server.stop();

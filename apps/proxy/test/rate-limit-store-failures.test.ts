@@ -8,11 +8,13 @@ import { createValkeyRateLimitStore } from "../src/adapters/valkey/rate-limit-st
 import { createRateLimiter, type RateLimitStoreEvent } from "../src/rate-limit/limiter.ts";
 import type { RateLimitFailureMode } from "../src/rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../src/rate-limit/store.ts";
+import { settlesWithin } from "./support/settles-within.ts";
 import { testCheck } from "./support/test-check.ts";
 
-const deadlineMs = 100;
-/** Allowance for a busy machine. */
-const slackMs = 150;
+/** Longer than the default: on a busy machine a response that takes 100 ms is no failure. */
+const deadlineMs = 500;
+/** A request that waited for the connection's own timeout, a second, would exceed it. */
+const latestMs = 800;
 /** Larger than what the callers below can spend, so that no request is refused. */
 const checks = (["local", "open"] as const).map((onStoreError) =>
   testCheck({ name: onStoreError, onStoreError, limit: 1e9, windowMs: 1e6, burst: 1e9 }),
@@ -31,13 +33,12 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
       deadlineMs,
       onDegraded: (event) => events.push(event),
     });
-    let longestMs = 0;
-    let wrong = 0;
+    let [late, wrong] = [0, 0];
 
     async function ask(): Promise<void> {
-      const startedAt = performance.now();
-      const outcome = await limiter.take(checks, { probe: false, leaseId: null });
-      longestMs = Math.max(longestMs, performance.now() - startedAt);
+      const taking = Promise.resolve(limiter.take(checks, { probe: false, leaseId: null }));
+      if (!(await settlesWithin(taking, latestMs))) late += 1;
+      const outcome = await taking;
       if (!isAsConfigured(outcome)) wrong += 1;
       await setImmediate();
     }
@@ -73,8 +74,7 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
       { state: "degraded", reason: "error" },
       { state: "recovered" },
     ]);
-    expect(wrong).toBe(0);
-    expect(longestMs).toBeLessThan(deadlineMs + slackMs);
+    expect([wrong, late]).toEqual([0, 0]);
     await connection.close();
     await server.stop();
   }, 90_000);

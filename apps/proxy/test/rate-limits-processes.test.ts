@@ -42,6 +42,9 @@ function list(proxy: LaunchedProxy, key: string): Promise<Response> {
   return fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } });
 }
 
+/** A store that responds late on a busy machine is waited for, so that limits are decided by it. */
+const patient: RateLimitsFile = { deadlineMs: 10_000 };
+
 const ten: RateLimitsFile = { policies: { ten: { per: ["key"], limit: 10, windowMs: 600_000 } } };
 
 test("limits in SQLite survive a crash, and exactly the burst passes", async () => {
@@ -95,20 +98,24 @@ describe.skipIf(!canLaunchValkey())("with Valkey", () => {
     // Created before the gateways start, because a later change of keys would need a look-up, to which a paused Valkey does not respond.
     const { stdout } = await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", join(folder, "a")], env);
     const key = stdout.trim();
-    const [first, second] = [await start(ten, env, "a"), await start(ten, env, "b")];
+    const exact: RateLimitsFile = { ...ten, ...patient };
+    const [first, second, hasty] = [
+      await start(exact, env, "a"),
+      await start(exact, env, "b"),
+      await start(ten, env, "c"),
+    ];
     const answers = await Promise.all(
       Array.from({ length: 200 }, (_, index) => list(index % 2 === 0 ? first : second, key)),
     );
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(10);
 
+    // It knows the key now.
+    await list(hasty, key);
     valkey.pause();
-    const began = performance.now();
-    const alone = await list(first, key);
-    const waitedMs = performance.now() - began;
+    // Valkey responds to nobody until this response has arrived.
+    const alone = await list(hasty, key);
     valkey.resume();
     expect([alone.status, alone.headers.get("ratelimit-degraded")]).toEqual([200, '"ten";decided=local']);
-    // The deadline is 100 ms; the rest allows for a busy machine.
-    expect(waitedMs).toBeLessThan(2_000);
-    await vi.waitFor(async () => expect((await list(first, key)).status).toBe(429), { timeout: 10_000, interval: 100 });
+    await vi.waitFor(async () => expect((await list(hasty, key)).status).toBe(429), { timeout: 30_000, interval: 100 });
   });
 });

@@ -70,14 +70,9 @@ async function statusOf(proxy: LaunchedProxy, key: string): Promise<number> {
   return response.status;
 }
 
-/** Repeats a request until the response is the expected one. Resolves with the elapsed time in milliseconds. */
-async function untilStatus(proxy: LaunchedProxy, key: string, wanted: number): Promise<number> {
-  const startedAt = performance.now();
-  while ((await statusOf(proxy, key)) !== wanted) {
-    if (performance.now() - startedAt > 20_000) throw new Error(`never ${wanted}`);
-    await new Promise((resolve) => void setTimeout(resolve, 10));
-  }
-  return performance.now() - startedAt;
+/** Repeats a request until the response is the expected one. */
+async function untilStatus(proxy: LaunchedProxy, key: string, wanted: number): Promise<void> {
+  await expect.poll(() => statusOf(proxy, key), { timeout: 30_000, interval: 10 }).toBe(wanted);
 }
 
 describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
@@ -85,19 +80,19 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     valkey = await launchValkey({ password });
   });
 
-  test("gateways that share a Valkey accept each other's keys, and a revocation reaches all within 5 s", async () => {
+  test("gateways that share a Valkey accept each other's keys, and a revocation reaches all of them", async () => {
     const [one, two] = [await start("one"), await start("two")];
     const { key, id } = await createKey("list");
     expect([await statusOf(one, key), await statusOf(two, key)]).toEqual([200, 200]);
     expect((await run(["keys", "list"])).stdout).toContain(id);
     expect((await run(["keys", "revoke", id])).stdout).toBe(`Revoked ${id}\n`);
-    const took = await Promise.all([one, two].map((proxy) => untilStatus(proxy, key, 401)));
-    for (const durationMs of took) expect(durationMs).toBeLessThan(5_000);
+    // How soon is tested on a virtual clock (`src/auth/gateway-key.revocation.test.ts`).
+    await Promise.all([one, two].map((proxy) => untilStatus(proxy, key, 401)));
     const files = await Promise.all(["one", "two"].map((name) => readdir(join(folder, name))));
     for (const names of files) expect(names.filter((name) => /^(?:proxy|pepper)/.test(name))).toEqual([]);
   });
 
-  test("gateways close the sockets of a revoked key within 5 s, and none because of an outage of Valkey", async () => {
+  test("gateways close the sockets of a revoked key, and none because of an outage of Valkey", async () => {
     const proxy = await start("one");
     const [ended, staying] = [await createKey("connect"), await createKey("connect")];
     const options = { baseUrl: proxy.url, apiKey: ended.key, deviceId: "ended" };
@@ -113,10 +108,8 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     valkey.resume();
     expect(closed).toBeNull();
 
-    const startedAt = performance.now();
     await run(["keys", "revoke", ended.id]);
     expect(await device.closed).toBe(1008);
-    expect(performance.now() - startedAt).toBeLessThan(5_000);
     expect(closed).toBeNull();
     await other.close();
   });

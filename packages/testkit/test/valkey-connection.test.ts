@@ -120,11 +120,14 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
     await server.stop();
-    const startedAt = performance.now();
     for (let attempt = 0; attempt < 100; attempt++) {
+      // A timer of this process runs later, however busy the machine is; the timeout of a command is two seconds.
+      let isInTime = true;
+      const timer = setTimeout(() => (isInTime = false), 1_000);
       expect((await failureOf(valkey.command(["PING"]))).code).toBe("unreachable");
+      clearTimeout(timer);
+      expect(isInTime).toBe(true);
     }
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
     await launch({ port: server.port });
     await untilAnswered(valkey);
     // That the connection was closed, and that no other one could be made.

@@ -1,3 +1,4 @@
+import process from "node:process";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { clientAddress, groupAddress } from "./client-address.ts";
@@ -60,13 +61,13 @@ describe("the client's address", () => {
     }
   });
 
-  test("the client's address is found in hostile Forwarded fields of maximum length in less than half a second", () => {
+  test("the client's address is found in hostile Forwarded fields of maximum length in less than half a second of processor time", () => {
     const hostile = ["for=a;".repeat(2_700), ",".repeat(16_000), `"${",".repeat(16_000)}`, 'a="'.repeat(5_000)];
-    const startedAt = performance.now();
+    const before = process.cpuUsage();
     for (const forwarded of hostile) {
       clientAddress({ ...none, peer: "192.0.2.7", forwarded }, { trustedHops: 1, header: "forwarded" });
     }
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(process.cpuUsage(before).user).toBeLessThan(500_000);
   });
 
   test("the client's address is null for everything that is not an address", () => {
