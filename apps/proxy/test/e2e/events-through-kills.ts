@@ -58,8 +58,10 @@ export async function readThroughKills(kills: number, seed: number): Promise<Kil
       proxy = await launchProxy({ dataDir, port });
       device = await openDeviceSocket(device.connectionId, device.wsUrl, deviceOptions);
     }
+    device.send(pieceOf((number += 1)));
     await device.ping();
-    const truth = await readAll(proxy.url, readerKey, beginning);
+    await device.close();
+    const truth = await readToTheEnd(proxy.url, readerKey, beginning, number);
     await reader.waitFor(truth.at(-1)?.id ?? "");
     const pieces = truth.flatMap(({ type, data }) => (type === "output" ? [numberOf(data)] : []));
     return {
@@ -101,16 +103,26 @@ async function openEvents(url: string, key: string, lastEventId: string, signal:
   return readEvents(response.body);
 }
 
-/** Reads everything from an id on, until nothing comes for a moment. */
-async function readAll(url: string, key: string, lastEventId: string): Promise<readonly ReceivedEvent[]> {
+/** Reads everything from an id to the last event: the device went offline after its last piece of output. */
+async function readToTheEnd(
+  url: string,
+  key: string,
+  lastEventId: string,
+  lastPiece: number,
+): Promise<readonly ReceivedEvent[]> {
   const controller = new AbortController();
-  const sink = await openEvents(url, key, lastEventId, controller.signal);
-  for (let count = -1; count !== sink.events.length;) {
-    count = sink.events.length;
-    await delay(1_500);
+  const { events } = await openEvents(url, key, lastEventId, controller.signal);
+  const hasEnded = (): boolean => {
+    const index = events.findIndex(({ type, data }) => type === "output" && numberOf(data) === lastPiece);
+    const behind = index === -1 ? [] : events.slice(index);
+    return behind.some(({ type, data }) => type === "environment" && data["connectionId"] === null);
+  };
+  for (let tries = 0; !hasEnded(); tries += 1) {
+    if (tries > 3_000) throw new Error("the end of the device was not reported");
+    await delay(10);
   }
   controller.abort();
-  return sink.events;
+  return events;
 }
 
 /** Connects again whenever its stream ends, behind the last event that it has received. */
@@ -148,7 +160,7 @@ function createResumingReader(url: string, key: string) {
     ids: () => ids,
     lastEventId: () => lastEventId,
     async waitFor(id: string) {
-      for (let tries = 0; !ids.includes(id) && tries < 1_000; tries += 1) await delay(10);
+      for (let tries = 0; !ids.includes(id) && tries < 3_000; tries += 1) await delay(10);
     },
     async stop() {
       isStopped = true;
