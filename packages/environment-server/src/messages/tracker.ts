@@ -9,13 +9,13 @@ import { type Conversation, conversationKey } from "../dialects/conversation.ts"
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import type { EmitEvent } from "../events.ts";
-import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow } from "../limits.ts";
+import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
 import type { ConversationScope, Delivery, DeliveryOutcome } from "../ports.ts";
+import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
 import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
-import { createMessageWriter, type MessageWriter } from "./writer.ts";
 
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
@@ -78,12 +78,13 @@ export interface MessageTrackerOptions {
 
 interface State extends MessageTrackerOptions {
   readonly rows: Map<string, Row>;
-  readonly writer: MessageWriter<Entry>;
+  /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because somebody waits for it. */
+  readonly writer: DeferredWriter<string, Entry>;
   readonly budget: ReplyBudget;
   /** Of all rows, the oldest first. */
   readonly followed: Set<Entry>;
   /** Ended, and not stored yet. */
-  readonly ending: Set<Entry>;
+  readonly ending: Map<string, Entry>;
   readonly listeners: Map<string, Set<() => void>>;
 }
 
@@ -92,11 +93,18 @@ const notSentError = "The message was not sent.";
 
 /** Creates a {@link MessageTracker}. */
 export function createMessageTracker(options: MessageTrackerOptions): MessageTracker {
-  const ending = new Set<Entry>();
+  const ending = new Map<string, Entry>();
   const state: State = {
     ...options,
     rows: new Map(),
-    writer: createMessageWriter<Entry>({ ...options, onStored: (entry) => void ending.delete(entry) }),
+    writer: createDeferredWriter<string, Entry>({
+      clock: options.clock,
+      delayMs: messageWriteDelayMs,
+      maxWaiting: maxFollowedMessages,
+      write: (entries) => options.log.saveMessages(entries.flatMap((entry) => entry.toStored())),
+      onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
+      onSaved: (deliveryId) => void ending.delete(deliveryId),
+    }),
     budget: { used: 0 },
     followed: new Set(),
     ending,
@@ -120,7 +128,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     discard({ id, scope }) {
       const entry = findEntry(state, scope.environmentId, id);
       if (entry === undefined) return;
-      writer.cancel(entry);
+      writer.cancel(entry.deliveryId);
       forget(state, entry);
       // Nothing of it is stored. Who has seen that it was received learns that nothing follows.
       entry.status = { ...entry.status, state: "failed", error: notSentError };
@@ -148,7 +156,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       return entry === undefined || messageId === undefined ? null : { messageId, policy: entry.policy };
     },
     find(environmentId, messageId) {
-      const ended = [...state.ending].filter(({ scope }) => scope.environmentId === environmentId);
+      const ended = [...state.ending.values()].filter(({ scope }) => scope.environmentId === environmentId);
       const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
       return entries.flatMap((entry) => entry.toStored()).filter((message) => message.messageId === messageId);
     },
@@ -163,10 +171,10 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   entry.status = status;
   entry.updatedAt = state.wallNow();
   state.onChange?.(entry.toStored());
-  if (!isEnd(status.state)) return state.writer.later(entry);
-  state.ending.add(entry);
+  if (!isEnd(status.state)) return state.writer.later(entry.deliveryId, entry);
+  state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
-  void state.writer.now(entry).then(() => {
+  void state.writer.now(entry.deliveryId, entry).then(() => {
     for (const messageId of entry.messageIds)
       for (const run of state.listeners.get(keyOf(entry.scope.environmentId, messageId)) ?? []) run();
   });
@@ -199,7 +207,7 @@ function follow(state: State, row: Row, entry: Entry): void {
   row.entries.set(entry.deliveryId, entry);
   state.followed.add(entry);
   for (const earlier of turnsOf(state, row, entry.scope).add(entry)) {
-    state.writer.cancel(earlier);
+    state.writer.cancel(earlier.deliveryId);
     forget(state, earlier);
   }
   const [oldestOfRow] = row.entries.values();

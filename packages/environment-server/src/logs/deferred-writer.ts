@@ -1,0 +1,128 @@
+/**
+ * Writes changes to a log. A change may wait, so that several share a write and one that is overtaken is not written at all. Two writes of
+ * the same key never overtake each other. What could not be written is written again until a later change of its key replaces it, so that a
+ * log does not stay behind after a failure.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { dropOldest } from "../drop-oldest.ts";
+import { maintenanceBatchSize } from "../limits.ts";
+
+/** See the description of this file. */
+export interface DeferredWriter<Key, Change> {
+  /** Writes a change within the delay. */
+  later(key: Key, change: Change): void;
+  /** Writes a change now. Resolves with whether that succeeded; never rejects. */
+  now(key: Key, change: Change): Promise<boolean>;
+  /** Forgets the change of a key that is not written yet. */
+  cancel(key: Key): void;
+  /** The last change of a key, while it is not written yet. */
+  unsaved(key: Key): Change | undefined;
+  /** Writes everything. Resolves with whether that succeeded. */
+  flush(): Promise<boolean>;
+  /** Writes everything once more; nothing is written afterwards. */
+  close(): Promise<void>;
+}
+
+/** Dependencies of a {@link DeferredWriter}. */
+export interface DeferredWriterOptions<Key, Change> {
+  readonly clock: Clock;
+  /** How long a change may wait, in milliseconds; also the pause before a failed write is repeated. */
+  readonly delayMs: number;
+  /** Changes that wait while the log fails. The oldest are dropped. */
+  readonly maxWaiting: number;
+  readonly write: (changes: readonly Change[]) => Promise<void>;
+  readonly onFailure: (cause: unknown) => void;
+  /** Receives a key whose last change is written. */
+  readonly onSaved?: (key: Key) => void;
+}
+
+/** A write that has begun, or waits for an earlier one of the same key. */
+interface Write<Change> {
+  readonly change: Change;
+  readonly done: Promise<boolean>;
+}
+
+/** Creates a {@link DeferredWriter}. */
+export function createDeferredWriter<Key, Change>({
+  clock,
+  delayMs,
+  maxWaiting,
+  write,
+  onFailure,
+  onSaved,
+}: DeferredWriterOptions<Key, Change>): DeferredWriter<Key, Change> {
+  const waiting = new Map<Key, Change>();
+  /** The last write of each key. */
+  const writes = new Map<Key, Write<Change>>();
+  const cancelled = new Set<Key>();
+  let cancelTimer: (() => void) | null = null;
+  let isClosed = false;
+
+  function later(key: Key, change: Change): void {
+    waiting.set(key, change);
+    dropOldest(waiting, maxWaiting);
+    if (!isClosed) cancelTimer ??= clock.setTimer(delayMs, writeWaiting);
+  }
+
+  /** Begins after the earlier writes of the same keys, which may take longer than this one. */
+  function begin(changes: readonly (readonly [Key, Change])[]): Promise<boolean> {
+    const earlier = new Set(changes.flatMap(([key]) => writes.get(key)?.done ?? []));
+    const run = (): Promise<void> => write(changes.map(([, change]) => change));
+    const done: Promise<boolean> = (earlier.size === 0 ? run() : Promise.all(earlier).then(run)).then(
+      () => {
+        for (const [key] of end(changes, done)) if (!waiting.has(key)) onSaved?.(key);
+        return true;
+      },
+      (cause: unknown) => {
+        onFailure(cause);
+        for (const [key, change] of end(changes, done)) if (!waiting.has(key)) later(key, change);
+        return false;
+      },
+    );
+    for (const [key, change] of changes) {
+      cancelled.delete(key);
+      writes.set(key, { change, done });
+    }
+    return done;
+  }
+
+  /** Forgets a write. Returns its changes that were not cancelled and that no later write replaces. */
+  function end(changes: readonly (readonly [Key, Change])[], done: Promise<boolean>) {
+    const last = changes.filter(([key]) => writes.get(key)?.done === done);
+    for (const [key] of last) writes.delete(key);
+    return last.filter(([key]) => !cancelled.delete(key));
+  }
+
+  function writeWaiting(): void {
+    cancelTimer?.();
+    cancelTimer = null;
+    const changes = [...waiting];
+    waiting.clear();
+    for (let start = 0; start < changes.length; start += maintenanceBatchSize)
+      void begin(changes.slice(start, start + maintenanceBatchSize));
+  }
+
+  async function flush(): Promise<boolean> {
+    writeWaiting();
+    const results = await Promise.all([...writes.values()].map(({ done }) => done));
+    return results.every((isWritten) => isWritten);
+  }
+
+  return {
+    later,
+    now(key, change) {
+      waiting.delete(key);
+      return begin([[key, change]]);
+    },
+    cancel(key) {
+      waiting.delete(key);
+      if (writes.has(key)) cancelled.add(key);
+    },
+    unsaved: (key) => waiting.get(key) ?? writes.get(key)?.change,
+    flush,
+    async close() {
+      isClosed = true;
+      await flush();
+    },
+  };
+}
