@@ -99,12 +99,17 @@ const worker: UserConfig = {
   minify: true,
   // No getter in this code has side effects, so unused property reads can be removed.
   treeshake: { propertyReadSideEffects: false },
-  // The API description is a static asset that the platform serves; the Worker does not contain it.
-  copy: [{ from: "openapi.json", to: "dist/worker-assets" }],
   // Annotations help only a second bundler, and there is none.
   outputOptions: { comments: { annotation: false } },
   deps: { alwaysBundle: [/.*/], neverBundle: [/^(?:node|cloudflare):/], onlyBundle: false },
 };
 
-const config: UserConfig[] = defineConfig([...servers, library, worker]);
+/** The Worker that also has sessions of the web console. A bundle of its own, so that the other one has no byte of them. */
+const workerWithConsole: UserConfig = {
+  ...worker,
+  entry: { cloudflare: "src/runtimes/cloudflare-console.ts" },
+  outDir: "dist/worker-console",
+};
+
+const config: UserConfig[] = defineConfig([...servers, library, worker, workerWithConsole]);
 export default config;

@@ -18,7 +18,14 @@ const { output } = await build({
   platform: "browser",
   tsconfig: join(source, "../tsconfig.json"),
   write: false,
-  output: { format: "esm", minify: true, entryFileNames: "[name]-[hash].js", chunkFileNames: "[name]-[hash].js" },
+  output: {
+    format: "esm",
+    minify: true,
+    entryFileNames: "[name]-[hash].js",
+    chunkFileNames: "[name]-[hash].js",
+    // In one file: every view needs them, and each file costs a request and some bytes.
+    codeSplitting: { groups: [{ name: "preact", test: /node_modules\/@?preact\// }] },
+  },
 });
 const files = new Map<string, Uint8Array>();
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -177,6 +177,7 @@ describe.each(browsers)("in %s", () => {
     const state = page.getByRole("banner").getByRole("status");
     await expect.poll(() => state.textContent()).toBe("Every 5 s");
     await page.getByRole("table").waitFor();
+    await page.getByText("This gateway has no events").waitFor();
 
     await page.route("**/v1/environments?*", (route) => route.abort());
     const failed = page.waitForEvent("requestfailed", (request) => request.url().includes("/v1/environments?"));

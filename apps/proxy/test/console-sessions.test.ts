@@ -19,6 +19,7 @@ const config: ConsoleConfig = {
   publicUrl: null,
   version: "1.0.0",
   servesDevices: true,
+  servesExtensions: true,
   isAdministered: true,
   deviceVersion: "0.32.18",
 };

@@ -47,7 +47,12 @@ export function addEvent(
   return addDelta(entries, event.delta, event.id);
 }
 
-function addStatus(entries: readonly Entry[], status: MessageStatus, sentText: TextOf): readonly Entry[] {
+/** Adds the status of a message to its entry, or an entry for a message that this page has not sent. */
+export function addStatus(
+  entries: readonly Entry[],
+  status: MessageStatus,
+  sentText: TextOf = () => "",
+): readonly Entry[] {
   const key = `sent ${status.clientMessageId}`;
   if (!entries.some((entry) => entry.key === key)) {
     return limited([...entries, { kind: "sent", key, text: sentText(status.clientMessageId), status }]);

@@ -3,7 +3,7 @@ import type { Approval } from "@letta-environments/client";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { store, stored } from "../platform/browser.ts";
 import { onEvent, onRefresh } from "./environments.ts";
-import { may } from "./session.ts";
+import { mayApprove } from "./session.ts";
 
 /** The requests that wait, the oldest first. */
 export const approvals = signal<readonly Approval[]>([]);
@@ -33,7 +33,7 @@ export function keyOf(approval: Pick<Approval, "deviceId" | "agentId" | "convers
 }
 
 async function read(): Promise<void> {
-  if (!may("approve")) return;
+  if (!mayApprove()) return;
   // Apart from the first view, since the client's part for approvals is large.
   const { readApprovals } = await import("./approval-list.ts");
   const result = await readApprovals();

@@ -11,10 +11,10 @@ import {
 import { signal, type Signal } from "@preact/signals";
 import { randomId, store, stored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
-import { addEvent, addSent, type Entry } from "../model/conversation.ts";
+import { addEvent, addSent, addStatus, type Entry } from "../model/conversation.ts";
 import { failureText, transport } from "./api.ts";
 import { forgetEvents, oldestEvent } from "./checkpoints.ts";
-import { may } from "./session.ts";
+import { hasExtensions, may } from "./session.ts";
 import { toast } from "./toasts.ts";
 
 /** A conversation of an agent. */
@@ -81,6 +81,10 @@ export function openConversations(deviceId: string): DeviceConversations {
   }
 
   async function follow(): Promise<void> {
+    if (!hasExtensions()) {
+      failure.value = "What happens on the device is not shown: this gateway has no events.";
+      return;
+    }
     const lastEventId = oldestEvent(withinMs) ?? undefined;
     const include = may("view") ? ("output" as const) : undefined;
     try {
@@ -116,6 +120,11 @@ export function openConversations(deviceId: string): DeviceConversations {
       if (sent === null) {
         change({ agentId, conversationId }, (entries) => entries.filter(({ key }) => key !== `sent ${id}`));
         return false;
+      }
+      // Where there are events, they say so, and what happens then.
+      if (failure.value !== null) {
+        const status = { agentId, conversationId, deviceId, clientMessageId: id, state: "accepted" };
+        change({ agentId, conversationId }, (entries) => addStatus(entries, status));
       }
       store(`target:${deviceId}`, target.value);
       return true;

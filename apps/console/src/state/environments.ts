@@ -14,6 +14,7 @@ import { now } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
 import { connection, failureText, transport } from "./api.ts";
 import { noteEvent } from "./checkpoints.ts";
+import { hasExtensions } from "./session.ts";
 
 /** The devices by the id of their row. Each has its own signal, so that a change draws one row. */
 export const rows: Signal<ReadonlyMap<string, Signal<Environment>>> = signal(new Map());
@@ -84,6 +85,7 @@ export async function follow(signalOfEnd: AbortSignal): Promise<void> {
     for (const run of refreshers) run();
     return wasRead;
   };
+  if (!hasExtensions()) return poll(refresh, signalOfEnd);
   const onOpen = (): void => {
     connection.value = "live";
     void refresh();

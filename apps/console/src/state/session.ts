@@ -16,6 +16,8 @@ export interface SessionInfo {
     readonly version: string;
     readonly publicUrl: string | null;
     readonly servesDevices: boolean;
+    /** `false`: the gateway has no events, approvals, control, figures, explanations and search of the audit log. */
+    readonly servesExtensions: boolean;
     readonly isAdministered: boolean;
     readonly deviceVersion: string;
   };
@@ -40,6 +42,16 @@ export const info: ReadonlySignal<SessionInfo | null> = computed(() =>
 /** Whether the key of the session has a scope. */
 export function may(scope: string): boolean {
   return info.value?.scopes.includes(scope) ?? false;
+}
+
+/** Whether the gateway may have events and what builds on them. One that has them by its kind may still be in front of a server without. */
+export function hasExtensions(): boolean {
+  return info.value?.gateway.servesExtensions === true;
+}
+
+/** Whether the session decides on requests for permission: the key may, and the gateway has them. */
+export function mayApprove(): boolean {
+  return may("approve") && hasExtensions();
 }
 
 /** Whether the session administers keys: the key may, and this listener serves the administration. */

@@ -6,7 +6,7 @@ import type { ViewName } from "../model/route.ts";
 import { connection, failureText } from "../state/api.ts";
 import { approvalCount } from "../state/approvals.ts";
 import { href, route } from "../state/route.ts";
-import { info, may, mayAdminister, session, signOut } from "../state/session.ts";
+import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
 import { dismiss, toast, toasts } from "../state/toasts.ts";
 import { Devices } from "./devices.tsx";
 import { SignIn } from "./sign-in.tsx";
@@ -71,10 +71,10 @@ function Header(): JSX.Element {
   const present = route.value.view === "device" ? "devices" : route.value.view;
   const entries: readonly (readonly [ViewName, boolean])[] = [
     ["devices", true],
-    ["approvals", may("approve")],
-    ["overview", mayAdminister()],
+    ["approvals", mayApprove()],
+    ["overview", mayAdminister() && hasExtensions()],
     ["keys", mayAdminister()],
-    ["audit", mayAdminister()],
+    ["audit", mayAdminister() && hasExtensions()],
   ];
   return (
     <header class="top">

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { alerts, approvals, approvalsFailure, keyOf, setAlert } from "../state/approvals.ts";
-import { may } from "../state/session.ts";
+import { hasExtensions, may, mayApprove } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 
 /** The view. */
@@ -59,12 +59,18 @@ export function Approvals(): JSX.Element {
           <p>Its scopes lack “approve”. Sign in with a key that has it.</p>
         </div>
       )}
+      {!hasExtensions() && (
+        <div class="empty">
+          <h2>No requests here</h2>
+          <p>This gateway has no events, so it does not know which devices wait for a decision.</p>
+        </div>
+      )}
       {approvalsFailure.value !== null && (
         <div class="notice bad" role="alert">
           The requests could not be read: {approvalsFailure.value}
         </div>
       )}
-      {may("approve") && all.length === 0 && approvalsFailure.value === null && (
+      {mayApprove() && all.length === 0 && approvalsFailure.value === null && (
         <div class="empty">
           <h2>Nothing waits for you</h2>
           <p>When a device in mode “standard” or “accept edits” wants to use a tool, its request appears here.</p>

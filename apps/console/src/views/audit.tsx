@@ -7,7 +7,7 @@ import type { Tone } from "../model/message-state.ts";
 import { dateText } from "../model/time.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
 import { route, setParameter } from "../state/route.ts";
-import { mayAdminister } from "../state/session.ts";
+import { hasExtensions, mayAdminister } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
 
 interface Page {
@@ -23,6 +23,8 @@ interface Failure {
 
 const names = ["event", "outcome", "key", "device"] as const;
 const tones: Readonly<Record<string, Tone>> = { ok: "good", refused: "warn", failed: "bad", unknown: "warn" };
+
+const notHere = "This gateway does not offer its audit log here. Where it is a process, use “letta-proxy audit list”.";
 
 /** The view. */
 export function Audit(): JSX.Element {
@@ -43,16 +45,17 @@ export function Audit(): JSX.Element {
       (error: unknown) => {
         const status = error instanceof AdminError ? error.status : 0;
         const isMissing = status === 404;
-        const text = isMissing
-          ? "This gateway does not offer its audit log here. Use “letta-proxy audit list”."
-          : failureText(error);
+        const text = isMissing ? notHere : failureText(error);
         // What was shown before may belong to rights that the key has lost.
         if (status === 403) setPage(null);
         setFailure({ text, isRefused: status === 403 });
       },
     );
   };
-  useEffect(() => load(null), [query.join("")]);
+  useEffect(() => {
+    if (hasExtensions()) load(null);
+    else setFailure({ text: notHere, isRefused: true });
+  }, [query.join("")]);
   if (!mayAdminister()) return <NoAdministration />;
   return (
     <>

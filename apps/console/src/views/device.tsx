@@ -17,7 +17,7 @@ import { time } from "../state/clock.ts";
 import { conversationKey, type DeviceConversations, openConversations } from "../state/conversations.ts";
 import { findDevice, loading } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
-import { info, may } from "../state/session.ts";
+import { hasExtensions, info, may } from "../state/session.ts";
 
 /** The view. */
 export function Device(): JSX.Element {
@@ -76,7 +76,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
       </h1>
       <Badge tone={isOnline ? "good" : "calm"}>{isOnline ? "online" : "offline"}</Badge>
       <ModeBadge mode={device.currentMode} />
-      {may("control") && isOnline && (
+      {may("control") && hasExtensions() && isOnline && (
         <>
           <label class="check">
             Mode

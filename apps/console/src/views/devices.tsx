@@ -9,6 +9,7 @@ import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
 import { allTags, deviceCount, onlineCount, selectedIds } from "../state/device-list.ts";
+import { connection } from "../state/api.ts";
 import { loading, queued, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
 import { info, mayAdminister } from "../state/session.ts";
@@ -23,6 +24,7 @@ const columns = [
 ] as const;
 
 const Invite = lazy(() => import("./administration.tsx").then((views) => views.Invite));
+const Notices = lazy(() => import("./notices.tsx").then((notices) => notices.Notices));
 
 /** The view. */
 export function Devices(): JSX.Element {
@@ -45,7 +47,7 @@ export function Devices(): JSX.Element {
           {total} {total === 1 ? "device" : "devices"}, {onlineCount} online
           {shown.length !== total && `, ${shown.length} shown`}
         </p>
-        {mayAdminister() && (
+        {mayInvite() && (
           <button
             type="button"
             class="primary"
@@ -55,7 +57,8 @@ export function Devices(): JSX.Element {
           </button>
         )}
       </div>
-      {total === 0 ? <Empty /> : <Filters tags={allTags.value} />}
+      {(total === 0 || connection.value === "polling") && <Notices />}
+      {total > 0 && <Filters tags={allTags.value} />}
       {total > 0 && shown.length === 0 && <p class="note">No device matches the filters.</p>}
       {shown.length > 0 && (
         <div class="table devices" role="table" aria-label="Devices" aria-rowcount={shown.length + 1}>
@@ -74,9 +77,14 @@ export function Devices(): JSX.Element {
           </div>
         </div>
       )}
-      {parameters["invite"] !== undefined && mayAdminister() && <Invite />}
+      {parameters["invite"] !== undefined && mayInvite() && <Invite />}
     </>
   );
+}
+
+/** Devices of a remote environment server connect there, where keys of this gateway count for nothing. */
+function mayInvite(): boolean {
+  return mayAdminister() && info.value?.gateway.servesDevices === true;
 }
 
 function ColumnHeader({ column, text }: { column: string; text: string }): JSX.Element {
@@ -205,29 +213,6 @@ function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
         ])}
       </span>
       {tags.length > 0 && select("tag", "Tag", [["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)])}
-    </div>
-  );
-}
-
-function Empty(): JSX.Element {
-  const { gateway, scopes = [] } = info.value ?? {};
-  if (gateway?.servesDevices === false) {
-    return (
-      <div class="empty">
-        <h2>No devices yet</h2>
-        <p>
-          This gateway is in front of a remote environment server. Devices appear here once they connect to that server.
-        </p>
-      </div>
-    );
-  }
-  return (
-    <div class="empty">
-      <h2>No devices yet</h2>
-      {!scopes.includes("list") && <p>The key of this session lacks the scope “list”, so it sees no devices.</p>}
-      <p>On the machine of the gateway, print a command that connects a device:</p>
-      <pre tabIndex={0}>letta-proxy devices invite --name laptop</pre>
-      <p>Run the printed command on the device. It appears here within two seconds.</p>
     </div>
   );
 }

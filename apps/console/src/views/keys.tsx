@@ -10,7 +10,7 @@ import { agoText, dateText } from "../model/time.ts";
 import { administer, failureText } from "../state/api.ts";
 import { time } from "../state/clock.ts";
 import { route, setParameter } from "../state/route.ts";
-import { info, mayAdminister } from "../state/session.ts";
+import { hasExtensions, info, mayAdminister } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 import { Explain } from "./explain.tsx";
 import { NewKey } from "./new-key.tsx";
@@ -181,9 +181,11 @@ function KeyCard({
       </p>
       {isOpen && (
         <div class="actions">
-          <button type="button" onClick={() => explain(shown)}>
-            Explain
-          </button>
+          {hasExtensions() && (
+            <button type="button" onClick={() => explain(shown)}>
+              Explain
+            </button>
+          )}
           <button type="button" onClick={() => ask(rotation(shown))}>
             Rotate
           </button>

@@ -6,7 +6,7 @@ import { lazy } from "../parts/lazy.tsx";
 import { type OverviewBody, summarise } from "../model/overview.ts";
 import { administer, AdminError, failureText } from "../state/api.ts";
 import { deviceCount, onlineCount } from "../state/device-list.ts";
-import { mayAdminister } from "../state/session.ts";
+import { hasExtensions, mayAdminister } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
 import { overview } from "../state/overview.ts";
 
@@ -16,7 +16,7 @@ const Charts = lazy(() => import("../parts/charts.tsx").then((module) => module.
 /** The view. */
 export function Overview(): JSX.Element {
   const [failure, setFailure] = useState<string | null>(null);
-  const [isMissing, setMissing] = useState(false);
+  const [isMissing, setMissing] = useState(!hasExtensions());
   useEffect(() => {
     const load = (): void => {
       administer<OverviewBody>("GET", "overview").then(
@@ -30,7 +30,7 @@ export function Overview(): JSX.Element {
         },
       );
     };
-    if (!mayAdminister()) return undefined;
+    if (!mayAdminister() || !hasExtensions()) return undefined;
     load();
     return every(refreshMs, load);
   }, []);

@@ -76,7 +76,9 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
       </form>
       <section>
         <h2>No key at hand?</h2>
-        <p>On the machine of the gateway, print a link that signs in once:</p>
+        <p>
+          On the machine of the gateway, print a link that signs in once. A gateway on Cloudflare Workers has no links.
+        </p>
         <pre tabIndex={0}>letta-proxy console link</pre>
       </section>
     </main>

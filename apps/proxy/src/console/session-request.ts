@@ -53,6 +53,11 @@ export interface ConsoleConfig {
   readonly version: string;
   /** Whether devices connect to this gateway. */
   readonly servesDevices: boolean;
+  /**
+   * Whether this gateway may have events, requests for permission, control of conversations, figures, explanations and the search of the audit
+   * log; `false` where the page need not ask for them.
+   */
+  readonly servesExtensions: boolean;
   /** Whether this listener serves the administration. */
   readonly isAdministered: boolean;
   /** The version of Letta Code that invited devices run. */

@@ -16,7 +16,6 @@ import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.t
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import { mapMaybe } from "../lib/steps.ts";
 import type { HostRoute } from "./gateway.ts";
-import { type ConsoleRouteOptions, createConsoleRoutes } from "./console-routes.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";
 
 /** The facts that the routes need from a host. */
@@ -28,8 +27,8 @@ export interface HostRouteOptions {
   readonly readReadiness?: ReadReadiness;
   /** The API description for `/openapi.json`; absent where it is not served. */
   readonly openApi?: OpenApiSource;
-  /** The web console; absent where it is not served. */
-  readonly console?: ConsoleRouteOptions;
+  /** Routes that complete their responses themselves, such as those of `console-routes.ts`; absent where there are none. */
+  readonly others?: readonly HostRoute[];
   /** Pages for people, such as those of `docs.ts`; absent where there are none. */
   readonly pages?: readonly Pick<HostRoute, "path" | "respond">[];
 }
@@ -40,7 +39,7 @@ export function createHostRoutes({
   isDraining,
   readReadiness = () => Promise.resolve([]),
   openApi,
-  console: consoleOptions,
+  others = [],
   pages = [],
 }: HostRouteOptions): readonly HostRoute[] {
   const route = (path: string, respond: HostRoute["respond"]): HostRoute => ({
@@ -64,7 +63,7 @@ export function createHostRoutes({
     ...(openApi === undefined
       ? []
       : [route(openApiPath, (request) => describeApi(request.method, request.header("if-none-match"), openApi))]),
-    ...(consoleOptions === undefined ? [] : createConsoleRoutes(consoleOptions, randomId)),
+    ...others,
     ...pages.map(({ path, respond }) => route(path, readOnly(respond))),
   ];
 }

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, type ExecFileSyncOptions } from "node:child_process";
 import { join, resolve } from "node:path";
 import process from "node:process";
 
@@ -7,5 +7,7 @@ export function setup(): void {
   if (process.env["TURBO_HASH"] !== undefined) return;
   const folder = resolve(import.meta.dirname, "../..");
   const program = join(folder, "../../node_modules/.bin/tsdown");
-  execFileSync(program, ["--log-level", "error"], { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
+  const options: ExecFileSyncOptions = { cwd: folder, stdio: ["ignore", "ignore", "inherit"] };
+  execFileSync(program, ["--log-level", "error"], options);
+  execFileSync(process.execPath, ["scripts/static-files.ts"], options);
 }

@@ -34,9 +34,10 @@ async function launch({ config, environment }: LaunchRequest): Promise<LaunchedG
   return { url, ...administerKeys(url), stop: () => server.close() };
 }
 
-/** Starts the built Worker with these variables and {@link workerSecrets}. */
+/** Starts the built Worker with these variables and {@link workerSecrets}, or the one with the web console. */
 export async function launchWorker(
   variables: Readonly<Record<string, string>>,
+  { withConsole = false }: { readonly withConsole?: boolean } = {},
 ): Promise<{ readonly server: TestHarness; readonly url: string }> {
   Object.assign(process.env, quietWrangler);
   const { createTestHarness } = await import("wrangler");
@@ -44,8 +45,8 @@ export async function launchWorker(
     root: appFolder,
     workers: [
       {
-        configPath: "./wrangler.jsonc",
-        prebuiltWorkerDir: "./dist/worker",
+        configPath: withConsole ? "./wrangler.console.jsonc" : "./wrangler.jsonc",
+        prebuiltWorkerDir: withConsole ? "./dist/worker-console" : "./dist/worker",
         vars: { ...workerSecrets, ...variables },
       },
     ],

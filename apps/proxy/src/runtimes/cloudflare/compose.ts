@@ -24,10 +24,12 @@ import { auditKeyStore } from "../../audit/key-changes.ts";
 import { createEnvironmentCache, type EnvironmentCache, wholeGroupOf } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { ConsoleSessionPorts } from "../../console/session-request.ts";
+import type { ConsoleSessions } from "../../console/sessions.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
-import type { JwksFetch } from "../../ports.ts";
+import type { GatewayPorts, JwksFetch, KeyStoreFor } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
 import { version } from "../../version.ts";
@@ -36,6 +38,9 @@ import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 /** How many calls of one isolate to the upstream may run at once. The platform has limits of its own for each request. */
 const maxConcurrentCalls = 1_000;
 
+/** Composes the sessions of the web console over the stores of a Worker. */
+export type ComposeSessions = (ports: Omit<ConsoleSessionPorts, "randomBytes">) => ConsoleSessions;
+
 /** Composes the pipeline of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
   settings: WorkerSettings,
@@ -43,20 +48,14 @@ export function composeWorker(
   /** The name of the data centre of the isolate. */
   place: string,
   log: (event: LogEvent) => void,
+  composeSessions?: ComposeSessions,
 ): Pipeline {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind !== "http") throw new TypeError("Workers need a remote upstream");
   const clock = systemClock;
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  const keys = createDurableKeyStore({
-    keys: () => bindings.KEYS.getByName("keys"),
-    clock,
-    background: waitUntil,
-    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
-  });
-  const keyStore = reportOutages(keys, log);
+  const keys = composeKeys(bindings.KEYS, log);
+  const { keyStore } = keys;
   const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"));
   const credentialOf = credentialsFromSettings(tenants, upstream.credential);
   const tenantCalls = createTenantCalls({
@@ -69,15 +68,18 @@ export function composeWorker(
   // The runtime's `fetch` must not be called as a method of another object.
   const webFetch: typeof fetch = (input, init) => fetch(input, init);
 
+  const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+  const pepper = pepperOf(settings.keyPepper, hmacSha256Hex);
+  const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
+
   return createPipeline(
     {
       background: waitUntil,
       clock,
-      digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+      digests,
       hasExpired: createHasExpired(clock),
-      keyStore,
-      noteKeyUse: createDurableKeyUses({ clock, keyStore, background: waitUntil, onFailure: onKeyStoreFailure }),
-      pepper: pepperOf(settings.keyPepper, hmacSha256Hex),
+      ...keys,
+      pepper,
       random,
       randomId,
       telemetry: log,
@@ -94,10 +96,11 @@ export function composeWorker(
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
       deviceSockets: null,
+      consoleSessions: composeSessions?.({ clock, digests, keyStore, keyStoreFor, pepper }) ?? null,
       fetchJwks: keepAlive(createHttpJwksFetch(webFetch, userAgent)),
       admin: {
         randomBytes,
-        keyStoreFor: (actor) => auditKeyStore(keyStore, audit, actor, onFailure),
+        keyStoreFor,
         findCredentialConflicts: async (record) =>
           findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
       },
@@ -115,6 +118,26 @@ export function composeWorker(
       operatorToken: settings.operatorToken,
     },
   );
+}
+
+/** Composes the store of keys, which also logs its outages, and what notes their uses there. */
+function composeKeys(
+  objects: WorkerBindings["KEYS"],
+  log: (event: LogEvent) => void,
+): Pick<GatewayPorts, "keyStore" | "noteKeyUse"> {
+  const keys = createDurableKeyStore({
+    keys: () => objects.getByName("keys"),
+    clock: systemClock,
+    background: waitUntil,
+    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
+  });
+  const keyStore = reportOutages(keys, log);
+  const onFailure = (cause: unknown): void =>
+    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
+  return {
+    keyStore,
+    noteKeyUse: createDurableKeyUses({ clock: systemClock, keyStore, background: waitUntil, onFailure }),
+  };
 }
 
 /** Keeps a request for a key set alive after the client request that started it, because other requests wait for it too. */

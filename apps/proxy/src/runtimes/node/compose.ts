@@ -147,6 +147,7 @@ function composeSessions(settings: Settings, resources: GatewayResources): Conso
       publicUrl: settings.publicUrl,
       version,
       servesDevices: deviceSockets !== null,
+      servesExtensions: true,
       isAdministered: settings.admin === null,
       deviceVersion,
     },

@@ -16,6 +16,7 @@ import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createAdmission } from "../../host/node/admission.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
+import { createConsoleRoutes } from "../../host/console-routes.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { finishResponse } from "../../http/response.ts";
@@ -49,7 +50,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
     ...(consoleFolder !== null && {
-      console: { handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) },
+      others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, randomId),
     }),
     pages: createDocsRoutes(createLoadDocs(onFailure)),
   });
