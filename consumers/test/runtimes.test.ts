@@ -125,18 +125,21 @@ test("a Worker with the client is bundled by wrangler and runs in workerd", asyn
   }
 });
 
-test("the gateway's Worker in the package passes a dry run of its deployment with the configuration in the package", async () => {
-  const installed = join(everything.folder, "node_modules/@letta-environments/proxy");
-  copyFileSync(join(installed, "wrangler.jsonc"), join(everything.folder, "wrangler-source.jsonc"));
-  const dryRun = [
-    "deploy",
-    "--dry-run",
-    "--outdir",
-    join(everything.folder, "gateway-worker"),
-    "--config",
-    join(installed, "wrangler.jsonc"),
-  ];
-  const result = await everything.run(nodes.current, [wrangler, ...dryRun], { env: quiet });
-  expect(result).toMatchObject({ code: 0 });
-  expect(existsSync(join(everything.folder, "gateway-worker/cloudflare.js"))).toBe(true);
-});
+test.each(["wrangler.jsonc", "wrangler.console.jsonc"])(
+  "the gateway's Worker in the package passes a dry run of its deployment with its %s",
+  async (name) => {
+    const installed = join(everything.folder, "node_modules/@letta-environments/proxy");
+    copyFileSync(join(installed, name), join(everything.folder, "wrangler-source.jsonc"));
+    const dryRun = [
+      "deploy",
+      "--dry-run",
+      "--outdir",
+      join(everything.folder, `gateway-worker-${name}`),
+      "--config",
+      join(installed, name),
+    ];
+    const result = await everything.run(nodes.current, [wrangler, ...dryRun], { env: quiet });
+    expect(result).toMatchObject({ code: 0 });
+    expect(existsSync(join(everything.folder, `gateway-worker-${name}/cloudflare.js`))).toBe(true);
+  },
+);

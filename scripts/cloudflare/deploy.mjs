@@ -23,7 +23,7 @@ import { planSecrets } from "./plan.mjs";
  * @property {(delayMs: number) => Promise<void>} pause
  * @property {(line: string) => void} report for people
  *
- * @typedef {{ readonly name: string, readonly upstreamUrl: string, readonly secrets: Readonly<Record<string, string>>, readonly isDryRun: boolean }} UploadRequest
+ * @typedef {{ readonly name: string, readonly upstreamUrl: string, readonly hasConsole: boolean, readonly secrets: Readonly<Record<string, string>>, readonly isDryRun: boolean }} UploadRequest
  */
 
 /** A new Worker is reachable after some seconds. */
@@ -33,8 +33,8 @@ const pauseMs = 2_000;
 /**
  * Deploys the gateway. Resolves with the first key, or with `null` if it was made before.
  *
- * @param {{ readonly name?: string | undefined, readonly upstream?: string | undefined, readonly url?: string | undefined, readonly isDryRun: boolean, readonly isBuilt?: boolean }} given
- *   `isBuilt`: uses what the last build wrote
+ * @param {{ readonly name?: string | undefined, readonly upstream?: string | undefined, readonly url?: string | undefined, readonly hasConsole?: boolean | undefined, readonly isDryRun: boolean, readonly isBuilt?: boolean }} given
+ *   `hasConsole`: with the web console; absent: as in the last deployment. `isBuilt`: uses what the last build wrote
  * @param {Host} host
  * @returns {Promise<string | null>}
  * @throws {DeployError}
@@ -56,7 +56,8 @@ export async function deploy(given, host) {
     host.report("Building the Worker ...");
     if ((await host.build()) !== 0) throw new DeployError("the build failed: see above; nothing was uploaded");
   }
-  const request = { name, upstreamUrl: options.upstreamUrl, secrets, isDryRun: options.isDryRun };
+  const { upstreamUrl, hasConsole, isDryRun } = options;
+  const request = { name, upstreamUrl, hasConsole, secrets, isDryRun };
   if (options.isDryRun) return rehearse(request, host);
 
   await host.writeState(name, state);
@@ -75,7 +76,10 @@ export async function deploy(given, host) {
   }
   await host.writeState(name, { ...state, url });
   if (state.firstKeyId !== undefined) {
-    host.report(`Deployed to ${url}. Its first key, ${state.firstKeyId}, was printed before.`);
+    if (hasConsole) await checkConsole(url, host);
+    host.report(
+      `Deployed to ${url}. Its first key, ${state.firstKeyId}, was printed before.${consoleText(url, request)}`,
+    );
     return null;
   }
   const { adminToken } = state;
@@ -86,8 +90,34 @@ export async function deploy(given, host) {
   }
   const { key, id } = await firstKey(url, adminToken, host);
   await host.writeState(name, { ...state, url, firstKeyId: id });
-  host.report(`Deployed to ${url}. This is its first key (list, read, send); it is shown once:`);
+  host.report(
+    `Deployed to ${url}.${consoleText(url, request)} This is its first key (list, read, send); it is shown once:`,
+  );
+  // Behind the key, which must not get lost.
+  if (hasConsole) await checkConsole(url, host).catch((error) => host.report(String(error.message)));
   return key;
+}
+
+/** @param {string} url @param {Pick<UploadRequest, "hasConsole">} request */
+function consoleText(url, { hasConsole }) {
+  return hasConsole ? ` The console is at ${url}/console/: sign in with a key.` : "";
+}
+
+/**
+ * Checks that the page of the console is there, and that the Worker has its sessions, which refuse whatever is not that page.
+ *
+ * @param {string} url @param {Host} host
+ */
+async function checkConsole(url, host) {
+  for (let attempt = 1; ; attempt += 1) {
+    const found = [await host.request(url, "/console/"), await host.request(url, "/console/session")];
+    if (found.join() === "200,403") return;
+    if (attempt === attempts)
+      throw new DeployError(
+        `deployed, but ${url}/console/ answers ${found[0]} and its session ${found[1]} instead of 200 and 403: repeat the command in a minute`,
+      );
+    await host.pause(pauseMs);
+  }
 }
 
 /**
@@ -131,11 +161,12 @@ async function rehearse(request, host) {
   const worker = await host.runLocally(request);
   try {
     await firstKey(worker.url, request.secrets["ADMIN_TOKEN"] ?? "", host);
+    if (request.hasConsole) await checkConsole(worker.url, host);
   } finally {
     await worker.stop();
   }
   host.report(
-    "Dry run: the Worker runs in workerd and made its first key. Nothing was uploaded, and nothing was stored.",
+    `Dry run: the Worker runs in workerd${request.hasConsole ? " with its console" : ""} and made its first key. Nothing was uploaded, and nothing was stored.`,
   );
   return null;
 }

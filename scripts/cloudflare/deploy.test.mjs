@@ -8,7 +8,7 @@ import { planSecrets, readTargets } from "./plan.mjs";
 
 /** @type {State} */
 let stored;
-/** @type {{ secrets: Record<string, string> | null, keys: string[], uploads: number }} */
+/** @type {{ secrets: Record<string, string> | null, keys: string[], uploads: number, hasConsole?: boolean }} */
 let account;
 /** @type {string[]} */
 let reported;
@@ -38,13 +38,15 @@ function createHost(overrides = {}) {
     build: () => Promise.resolve(0),
     readState: () => Promise.resolve(stored),
     writeState: async (_name, state) => void (stored = state),
-    upload: async ({ secrets }) => {
-      account.secrets = { ...account.secrets, ...secrets };
-      account.uploads += 1;
+    upload: async ({ secrets, hasConsole }) => {
+      account = { ...account, secrets: { ...account.secrets, ...secrets }, uploads: account.uploads + 1, hasConsole };
       return { code: 0, output: "", targets: ["https://letta-proxy.someone.workers.dev"] };
     },
     runLocally: () => Promise.reject(new Error("not in this test")),
-    request: async (_url, path, key) => (path === "/livez" ? 200 : key === undefined ? 401 : 400),
+    request: async (_url, path, key) => {
+      if (path.startsWith("/console/")) return account.hasConsole !== true ? 404 : path === "/console/" ? 200 : 403;
+      return path === "/livez" ? 200 : key === undefined ? 401 : 400;
+    },
     createKey: async (_url, adminToken) => {
       if (adminToken !== account.secrets?.["ADMIN_TOKEN"]) throw new DeployError("wrong token");
       account.keys.push("lek_first");
@@ -63,8 +65,27 @@ describe("a deployment", () => {
     const { secrets } = account;
     expect(Object.keys(secrets ?? {}).sort()).toEqual(["ADMIN_TOKEN", "KEY_PEPPER", "LETTA_API_KEY"]);
     expect(await deploy({ isDryRun: false }, createHost({ environment: {} }))).toBeNull();
-    expect(account).toEqual({ secrets, keys: ["lek_first"], uploads: 2 });
+    expect(account).toEqual({ secrets, keys: ["lek_first"], uploads: 2, hasConsole: false });
     expect(reported.join("\n")).not.toMatch(/sk-upstream|0000/);
+  });
+
+  test("the console is asked for once, stays with every repeat, and goes when that is asked for", async () => {
+    await deploy({ ...given, hasConsole: true }, createHost());
+    expect(reported.join("\n")).toContain("The console is at https://letta-proxy.someone.workers.dev/console/");
+    await deploy({ isDryRun: false }, createHost({ environment: {} }));
+    expect(account).toMatchObject({ hasConsole: true, uploads: 2 });
+    await deploy({ isDryRun: false, hasConsole: false }, createHost());
+    expect([account.hasConsole, stored.hasConsole]).toEqual([false, false]);
+  });
+
+  test("a console that does not respond does not cost the first key, and a repeat fails with its address", async () => {
+    const { request } = createHost();
+    const without = createHost({
+      request: async (url, path, key) => (path === "/console/" ? 404 : request(url, path, key)),
+    });
+    expect(await deploy({ ...given, hasConsole: true }, without)).toBe("lek_first");
+    expect(reported.join("\n")).toMatch(/\/console\/ answers 404 and its session 403 instead of 200 and 403/);
+    await expect(deploy({ isDryRun: false }, without)).rejects.toThrow(/answers 404 and its session 403/);
   });
 
   test("a failed upload leaves the secrets for the next one", async () => {
@@ -140,7 +161,8 @@ test.each([
   ["with other secrets", { keyPepper: "p" }, ["OTHER"]],
   ["without secrets", {}, []],
 ])("a Worker of somebody else under the same name, %s, is not overwritten", (_, state, secrets) => {
-  const options = { name: "x", upstreamUrl: "https://a.example", credential: "c", url: null, isDryRun: false };
+  const where = { name: "x", upstreamUrl: "https://a.example", credential: "c", url: null };
+  const options = { ...where, hasConsole: false, isDryRun: false };
   expect(() => planSecrets(options, state, secrets, undefined, () => "s")).toThrow(/choose another --name/);
 });
 

@@ -68,6 +68,8 @@ export function createHost() {
         const report = join(folder, "report.json");
         const args = [
           "deploy",
+          "--config",
+          configOf(request),
           "--name",
           request.name,
           "--var",
@@ -152,8 +154,14 @@ async function run(command, args, env) {
   return { code: Number(code ?? 1), output };
 }
 
+/** The configuration of a Worker. Both have the same objects, so one replaces the other. @param {import("./deploy.mjs").UploadRequest} request */
+function configOf({ hasConsole }) {
+  return hasConsole ? "wrangler.console.jsonc" : "wrangler.jsonc";
+}
+
 /** @param {import("./deploy.mjs").UploadRequest} request @param {string} node */
-async function runLocally({ upstreamUrl, secrets }, node) {
+async function runLocally(request, node) {
+  const { upstreamUrl, secrets } = request;
   const folder = await mkdtemp(join(tmpdir(), "letta-workerd-"));
   const variables = Object.entries(secrets).map(([name, value]) => `${name}='${value.replaceAll("'", "\\'")}'`);
   await writeFile(join(folder, "secrets.env"), `${variables.join("\n")}\n`, { mode: 0o600 });
@@ -162,6 +170,8 @@ async function runLocally({ upstreamUrl, secrets }, node) {
   const args = [
     program,
     "dev",
+    "--config",
+    configOf(request),
     "--ip",
     "127.0.0.1",
     "--port",

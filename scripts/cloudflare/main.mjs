@@ -1,6 +1,6 @@
 /**
- * `pnpm deploy:cloudflare [--name NAME] [--upstream URL] [--url URL] [--dry-run] [--built]`: deploys the gateway to Cloudflare Workers and prints its first
- * key. It asks nothing, and can be repeated: secrets are made once and stored in `.data/cloudflare/NAME.json`. See docs/deploy/cloudflare.md.
+ * `pnpm deploy:cloudflare [--name NAME] [--upstream URL] [--url URL] [--console] [--dry-run] [--built]`: deploys the gateway to Cloudflare Workers and
+ * prints its first key. It asks nothing, and can be repeated: secrets are made once and stored in `.data/cloudflare/NAME.json`. See docs/deploy/cloudflare.md.
  */
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -13,18 +13,22 @@ function readArguments() {
     const given = process.argv.slice(2);
     const { values } = parseArgs({
       args: given[0] === "--" ? given.slice(1) : given,
+      allowNegative: true,
       options: {
         name: { type: "string" },
         upstream: { type: "string" },
         url: { type: "string" },
+        console: { type: "boolean" },
         "dry-run": { type: "boolean", default: false },
         built: { type: "boolean", default: false },
       },
     });
-    const { name, upstream, url, built: isBuilt, "dry-run": isDryRun } = values;
-    return { name, upstream, url, isBuilt, isDryRun };
+    const { name, upstream, url, console: hasConsole, built: isBuilt, "dry-run": isDryRun } = values;
+    return { name, upstream, url, hasConsole, isBuilt, isDryRun };
   } catch {
-    throw new DeployError("the options are --name NAME, --upstream URL, --url URL, --dry-run and --built");
+    throw new DeployError(
+      "the options are --name NAME, --upstream URL, --url URL, --console or --no-console, --dry-run and --built",
+    );
   }
 }
 

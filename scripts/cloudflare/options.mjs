@@ -9,6 +9,7 @@ export class DeployError extends Error {}
  * @property {string} upstreamUrl
  * @property {string} credential of the upstream
  * @property {string | null} url where the Worker is reached; `null`: where wrangler says
+ * @property {boolean} hasConsole whether the Worker serves the web console
  * @property {boolean} isDryRun
  */
 
@@ -22,6 +23,7 @@ export class DeployError extends Error {}
  * @property {string} [credential]
  * @property {string} [firstKeyId]
  * @property {string} [url]
+ * @property {boolean} [hasConsole]
  */
 
 const loopback = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
@@ -35,7 +37,7 @@ export function readName(name = "letta-proxy") {
 /**
  * Reads the settings.
  *
- * @param {{ readonly upstream?: string | undefined, readonly url?: string | undefined, readonly isDryRun: boolean }} given
+ * @param {{ readonly upstream?: string | undefined, readonly url?: string | undefined, readonly hasConsole?: boolean | undefined, readonly isDryRun: boolean }} given
  * @param {string} name
  * @param {Readonly<Record<string, string | undefined>>} environment
  * @param {State} state
@@ -63,6 +65,7 @@ export function readOptions(given, name, environment, state) {
     upstreamUrl,
     credential,
     url: url === undefined ? null : readUrl(url, "--url", false),
+    hasConsole: given.hasConsole ?? state.hasConsole ?? false,
     isDryRun: given.isDryRun,
   };
 }

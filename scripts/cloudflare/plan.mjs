@@ -12,7 +12,7 @@ import { DeployError } from "./options.mjs";
  * @param {() => string} createSecret
  * @returns {{ readonly secrets: Readonly<Record<string, string>>, readonly state: import("./options.mjs").State }}
  */
-export function planSecrets({ upstreamUrl, credential }, state, accountSecrets, adminToken, createSecret) {
+export function planSecrets({ upstreamUrl, credential, hasConsole }, state, accountSecrets, adminToken, createSecret) {
   const isInAccount = (/** @type {string} */ name) => accountSecrets?.includes(name) === true;
   if (accountSecrets !== null && !isInAccount("KEY_PEPPER")) {
     throw new DeployError(
@@ -28,6 +28,7 @@ export function planSecrets({ upstreamUrl, credential }, state, accountSecrets, 
     ...state,
     upstreamUrl,
     credential,
+    hasConsole,
     ...(keyPepper !== undefined && { keyPepper }),
     ...(token !== undefined && { adminToken: token }),
   };

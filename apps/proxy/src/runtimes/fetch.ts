@@ -3,7 +3,7 @@
  * nothing: the stores are opened with the first request. Keys are in Valkey; without it, callers authenticate with tokens or with
  * their own upstream keys. Nothing is written to a disk, so there is no audit log, and keys are not administered here.
  */
-import { createGateway } from "./fetch/gateway.ts";
+import { createGateway, type StaticFiles } from "./fetch/gateway.ts";
 import type { SettingSources } from "./fetch/open.ts";
 
 /** The facts that the host knows about a request. */
@@ -17,11 +17,11 @@ export type FetchHandler = (request: Request, context?: FetchContext) => Promise
 
 /**
  * Creates a fetch handler from environment variables (`UPSTREAM_URL`, `LETTA_API_KEY`, `VALKEY_URL`, `KEY_PEPPER`) and a
- * configuration. The stores are opened with the first request, and again after a failure.
+ * configuration. The stores are opened with the first request, and again after a failure. With `readDocs` it also serves `/docs`.
  *
  * @throws TypeError that names every setting that breaks a rule
  */
-export function createFetchHandler(sources: SettingSources): FetchHandler {
+export function createFetchHandler(sources: SettingSources & StaticFiles): FetchHandler {
   const gateway = createGateway<FetchContext>({ ...sources, clientAddressOf: ({ env }) => env.clientAddress ?? null });
   return async (request, context) => {
     // Some hosts pass a context of their own, so anything but text is not an address.

@@ -16,6 +16,6 @@
  *
  * serve(new Hono().route("/letta", gateway)); // serves /letta/v1/environments
  */
-export { createGateway, type GatewayOptions } from "./fetch/gateway.ts";
+export { createGateway, type GatewayOptions, type StaticFiles } from "./fetch/gateway.ts";
 export type { SettingSources } from "./fetch/open.ts";
 export { createFetchHandler, type FetchContext, type FetchHandler } from "./fetch.ts";

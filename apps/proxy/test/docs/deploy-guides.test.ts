@@ -62,14 +62,14 @@ describe("cloudflare.md", () => {
   const find = (text: string) =>
     shell.find(({ code }) => code.includes(text)) ?? { language: "sh", code: "false", line: 0 };
 
-  test("its one command does everything up to the upload, with the Worker and its first key in workerd, and leaves nothing", () => {
+  test("its one command does everything up to the upload, with the Worker, its console and its first key in workerd, and leaves nothing", () => {
     const [, words = ""] = /pnpm@\S+ (deploy:cloudflare .*)$/m.exec(find("deploy:cloudflare").code) ?? [];
     const [script, ...options] = words.split(" ");
     expect(script).toBe("deploy:cloudflare");
     const repository = resolve(folder, "../..");
     const home = mkdtempSync(join(tmpdir(), "letta-deploy-home-"));
     onTestFinished(() => rmSync(home, { recursive: true }));
-    const args = [join(repository, "scripts/cloudflare/main.mjs"), ...options, "--dry-run", "--built"];
+    const args = [join(repository, "scripts/cloudflare/main.mjs"), ...options, "--console", "--dry-run", "--built"];
     const env = { PATH: process.env["PATH"] ?? "", HOME: home, TMPDIR: home, LETTA_API_KEY: "sk-upstream-'of $a test" };
     const refused = spawnSync(process.execPath, args, { encoding: "utf8", env });
     expect([refused.status, refused.stderr]).toEqual([
@@ -83,7 +83,7 @@ describe("cloudflare.md", () => {
     expect([status, stdout, stderr]).toEqual([
       0,
       "",
-      expect.stringContaining("the Worker runs in workerd and made its first key"),
+      expect.stringContaining("the Worker runs in workerd with its console and made its first key"),
     ]);
     expect(globSync("letta-*", { cwd: home })).toEqual([]);
   });

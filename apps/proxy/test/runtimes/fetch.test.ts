@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -112,6 +113,31 @@ describe("without stores", () => {
       expect(await codeOf(answer)).toBe("missing_key");
     },
   );
+
+  test("the pages of /docs are served from the text that the caller reads, and a failure to read it is no answer for ever", async () => {
+    expect(await codeOf(withoutStores()(get("/docs")))).toBe("endpoint_not_found");
+    const texts = [
+      () => Promise.reject(new Error("no file")),
+      () => Promise.resolve("{}"),
+      () => readFile(builtArtefact("docs-pages.json"), "utf8"),
+    ];
+    const environment = { UPSTREAM_URL: upstream.url };
+    const config = { auth: { passThrough: true } };
+    let reads = 0;
+    const readDocs = (): Promise<string> => texts[reads++]?.() ?? Promise.reject(new Error("read again"));
+    const handle = built.createFetchHandler({ environment, config, readDocs });
+    expect(await codeOf(handle(get("/docs")))).toBe("endpoint_not_found");
+    expect(await codeOf(handle(get("/docs")))).toBe("endpoint_not_found");
+    for (const path of ["/docs", "/docs/problems/", "/docs/problems/overloaded"]) {
+      const page = await handle(get(path));
+      expect([page.status, page.headers.get("content-security-policy")]).toEqual([
+        200,
+        expect.stringMatching(/^default-src 'none'; .*frame-ancestors 'none'; require-trusted-types-for 'script'/),
+      ]);
+    }
+    expect(await codeOf(handle(get("/docs/problems/nothing")))).toBe("endpoint_not_found");
+    expect(reads).toBe(3);
+  });
 
   test("settings that need a long-running process are refused by name, without their values", () => {
     const create = (environment: Record<string, string>, config: object = {}): (() => unknown) => {

@@ -1,21 +1,14 @@
 /** Reads the pages of `/docs` with the first request: from the file beside the bundle or, where the gateway runs from its sources, made from them. */
 import { readFile } from "node:fs/promises";
 import type { DocsPages, LoadDocs } from "../../ports.ts";
+import { loadDocsOnce, parseDocsPages } from "../docs-pages.ts";
 
 /** The file that the build writes beside the bundles. */
 const fileName = "docs-pages.json";
 
 /** Creates a function that loads the pages once. A failure is reported, and tried again with the next request. */
 export function createLoadDocs(onFailure: (cause: unknown) => void): LoadDocs {
-  let loading: Promise<DocsPages | null> | null = null;
-  return () => {
-    loading ??= load().catch((cause: unknown) => {
-      loading = null;
-      onFailure(cause);
-      return null;
-    });
-    return loading;
-  };
+  return loadDocsOnce(load, onFailure);
 }
 
 async function load(): Promise<DocsPages | null> {
@@ -24,7 +17,7 @@ async function load(): Promise<DocsPages | null> {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null;
     throw cause;
   });
-  if (text !== null) return JSON.parse(text) as DocsPages;
+  if (text !== null) return parseDocsPages(text);
   if (!import.meta.url.endsWith("/src/adapters/node/docs-pages.ts")) return null;
   // The address is computed, so that no bundle contains the program that makes the pages.
   const maker = new URL("../../../scripts/docs-pages/pages.ts", import.meta.url).href;

@@ -7,7 +7,9 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { Context, Hono } from "hono";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleTelemetry } from "../../adapters/log.ts";
+import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
+import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
@@ -15,8 +17,17 @@ import { failureResponse, finishResponse, type GatewayResponse } from "../../htt
 import type { MaybePromise } from "../../lib/steps.ts";
 import { openGateway, type OpenGateway, resolveFetchSettings, type SettingSources } from "./open.ts";
 
+/** Static files that the gateway serves, if the caller has them. */
+export interface StaticFiles {
+  /**
+   * Reads the text of `docs-pages.json`, which is in the package, for the pages at `/docs`. Called with the first request for one, and again
+   * after a failure. Absent: `/docs` is 404.
+   */
+  readonly readDocs?: () => Promise<string>;
+}
+
 /** Settings of a gateway, and what it cannot know about the app that it is mounted in. */
-export interface GatewayOptions<Bindings extends object = object> extends SettingSources {
+export interface GatewayOptions<Bindings extends object = object> extends SettingSources, StaticFiles {
   /**
    * Returns the client's address from a source that clients cannot forge, so not from a header that they can set. Without it, all
    * clients share the limits that count addresses.
@@ -38,16 +49,19 @@ export interface GatewayOptions<Bindings extends object = object> extends Settin
  */
 export function createGateway<Bindings extends object = object>({
   clientAddressOf,
+  readDocs,
   ...sources
 }: GatewayOptions<Bindings>): Hono<{ Bindings: Bindings }> {
   const settings = resolveFetchSettings(sources);
   const log = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
+  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const open = openOnce(() => openGateway(settings, log));
   const routes = createHostRoutes({
     randomId,
     isDraining: () => false,
     readReadiness: () => open().then(({ readReadiness }) => readReadiness()),
     openApi: loadOpenApi,
+    ...(readDocs && { pages: createDocsRoutes(loadDocsOnce(async () => parseDocsPages(await readDocs()), onFailure)) }),
   });
   return createPipelineGateway<Bindings>(
     { handle: reportFailures((request) => open().then(({ pipeline }) => pipeline.handle(request)), log) },
