@@ -178,6 +178,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => state.textContent()).toBe("Every 5 s");
     await page.getByRole("table").waitFor();
     await page.getByText("This gateway has no events").waitFor();
+    expect(await findings(page)).toEqual([]);
 
     await page.route("**/v1/environments?*", (route) => route.abort());
     const failed = page.waitForEvent("requestfailed", (request) => request.url().includes("/v1/environments?"));

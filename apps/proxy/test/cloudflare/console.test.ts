@@ -208,6 +208,20 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("the pages of /docs work as static files: an example is sent with the key that the reader types", async () => {
+    const { key } = await keys.createKey({ scopes: ["list"] });
+    const { page, faults } = await openPage();
+    await page.goto(`${url}/docs`);
+    await page.fill('#credentials input[name="key"]', key);
+    await page.click("#listEnvironments details:has(form) summary");
+    await page.click("#listEnvironments form button");
+    await page.locator("#listEnvironments output").getByText(/^200/).waitFor();
+    await page.goto(`${url}/docs/problems/overloaded`);
+    await page.getByRole("link", { name: "Problems" }).click();
+    await page.getByRole("heading", { name: "Problems" }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
   test("a message is sent, and its outcome is shown although there are no events", async () => {
     const { page, faults } = await openSignedIn("list", "read", "send", "control");
     await page.getByRole("link", { name: /^box/ }).click();
