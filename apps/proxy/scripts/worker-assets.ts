@@ -3,13 +3,15 @@
  * serve them elsewhere, so that a page has one policy on every runtime.
  */
 import { readdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { PlainHeaders } from "@letta-environments/schema";
-import { createConsoleFiles } from "../src/adapters/node/console-files.ts";
 import { createConsoleRoutes } from "../src/host/console-routes.ts";
 import { createDocsRoutes } from "../src/host/docs.ts";
 import type { HostRoute } from "../src/host/gateway.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
 import type { GatewayRequest } from "../src/http/gateway-request.ts";
+import type { ReadConsoleFile } from "../src/ports.ts";
 import { createDocsPages } from "./docs-pages/pages.ts";
 
 /** A static file of a Worker. */
@@ -41,12 +43,14 @@ export function docsAssets(): Promise<readonly Asset[]> {
 }
 
 /** The files of the console in the folder where it was built. The platform compresses them itself. */
-export function consoleAssets(folder: string): Promise<readonly Asset[]> {
-  const readFile = createConsoleFiles(folder);
-  const routes = createConsoleRoutes(
-    { handle: () => Promise.reject(new Error("no session here")), readFile },
-    () => "build",
-  );
+export function consoleAssets(
+  folder: string,
+  readConsoleFile: ReadConsoleFile = readUncompressed(folder),
+): Promise<readonly Asset[]> {
+  const handle = (): never => {
+    throw new Error("a session is no file");
+  };
+  const routes = createConsoleRoutes({ handle, readFile: readConsoleFile }, () => "build");
   const names = readdirSync(folder).filter((name) => !/\.(?:br|gz)$/.test(name));
   return Promise.all(
     names.map((name) => {
@@ -54,6 +58,17 @@ export function consoleAssets(folder: string): Promise<readonly Asset[]> {
       return readAsset(routes, path, `console/${name}`);
     }),
   );
+}
+
+/** Names other than that of the page change with the content. */
+function readUncompressed(folder: string): ReadConsoleFile {
+  return async (name) => ({
+    bytes: await readFile(join(folder, name)),
+    encoding: null,
+    mediaType: "",
+    entityTag: "",
+    isImmutable: name !== "index.html",
+  });
 }
 
 async function readAsset(routes: readonly HostRoute[], path: string, file: string): Promise<Asset> {

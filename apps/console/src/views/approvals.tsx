@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { alerts, approvals, approvalsFailure, keyOf, setAlert } from "../state/approvals.ts";
-import { hasExtensions, may, mayApprove } from "../state/session.ts";
+import { may, mayApprove } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 
 /** The view. */
@@ -53,18 +53,7 @@ export function Approvals(): JSX.Element {
           Notification
         </label>
       </div>
-      {!may("approve") && (
-        <div class="empty">
-          <h2>This key does not decide</h2>
-          <p>Its scopes lack “approve”. Sign in with a key that has it.</p>
-        </div>
-      )}
-      {!hasExtensions() && (
-        <div class="empty">
-          <h2>No requests here</h2>
-          <p>This gateway has no events, so it does not know which devices wait for a decision.</p>
-        </div>
-      )}
+      {!mayApprove() && <Absent />}
       {approvalsFailure.value !== null && (
         <div class="notice bad" role="alert">
           The requests could not be read: {approvalsFailure.value}
@@ -87,5 +76,20 @@ export function Approvals(): JSX.Element {
         </p>
       )}
     </>
+  );
+}
+
+/** Tells a session that it does not decide, and why. */
+function Absent(): JSX.Element {
+  return may("approve") ? (
+    <div class="empty">
+      <h2>No requests here</h2>
+      <p>This gateway has no events, so it does not know which devices wait for a decision.</p>
+    </div>
+  ) : (
+    <div class="empty">
+      <h2>This key does not decide</h2>
+      <p>Its scopes lack “approve”. Sign in with a key that has it.</p>
+    </div>
   );
 }

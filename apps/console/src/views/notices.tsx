@@ -1,4 +1,4 @@
-/** What the list of devices says when it is empty, and when the gateway has no events. Loaded when it is first needed. */
+/** Notices above the list of devices: it is empty, or the gateway has no events. Loaded when one is first needed. */
 import type { JSX } from "preact";
 import { connection } from "../state/api.ts";
 import { deviceCount } from "../state/device-list.ts";

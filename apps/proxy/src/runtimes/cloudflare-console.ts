@@ -1,15 +1,42 @@
 /**
- * `letta-proxy` on Cloudflare Workers with the web console: the entry of `wrangler.console.jsonc`. It is the same gateway, and has sessions
- * as well. The files of the console are static assets, which the platform serves.
+ * `letta-proxy` on Cloudflare Workers with the web console: the entry of `wrangler.console.jsonc`. It is the same gateway with the same
+ * Durable Objects, and has sessions as well. The files of the console are static assets, which the platform serves.
  */
-import { composeWorkerSessions } from "./cloudflare/sessions.ts";
+import { randomBytes } from "@letta-environments/platform/cloudflare";
+import { deviceVersion } from "../commands/invitation.ts";
+import { createConsoleSessions } from "../console/sessions.ts";
+import { version } from "../version.ts";
+import type { ComposeSessions } from "./cloudflare/compose.ts";
 import { createWorker, type Worker } from "./cloudflare/worker.ts";
 
+/** The log of changes of keys. */
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+/** Coordinates concurrent misses of the cache. */
 export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
+/** The keys, with the sessions of the console. */
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
+/** Limits that are not those of a tenant. */
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
+/** The sends, limits and audit records of a tenant. */
 export { SendObject } from "../adapters/cloudflare/tenant-object.ts";
 
-const worker: Worker = createWorker(composeWorkerSessions);
+/**
+ * Composes the sessions of a Worker. They are secrets of keys, so they are in the object that has the keys. The platform passes the host that
+ * the client requested, so the origin of the page needs no setting. The administration is on the same listener; devices, extensions of the
+ * API, figures and the search of the audit log are not here.
+ */
+const composeSessions: ComposeSessions = (ports) =>
+  createConsoleSessions(
+    { ...ports, randomBytes },
+    {
+      publicUrl: null,
+      version,
+      servesDevices: false,
+      servesExtensions: false,
+      isAdministered: true,
+      deviceVersion,
+    },
+  );
+
+const worker: Worker = createWorker(composeSessions);
 export default worker;

@@ -1,10 +1,20 @@
-/** `letta-proxy` on Cloudflare Workers, without the web console: the entry of `wrangler.jsonc`. */
+/**
+ * `letta-proxy` on Cloudflare Workers, without the web console: the entry of `wrangler.jsonc`, from which the build makes `dist/worker`.
+ *
+ * The platform finds the classes of Durable Objects by the names that they have here and in `wrangler.jsonc`. Under another name a deployed
+ * object, such as the one with all keys, would be lost.
+ */
 import { createWorker, type Worker } from "./cloudflare/worker.ts";
 
+/** The log of changes of keys. */
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
+/** Coordinates concurrent misses of the cache. */
 export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
+/** The keys, with the sessions of the console. */
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
+/** Limits that are not those of a tenant. */
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
+/** The sends, limits and audit records of a tenant. */
 export { SendObject } from "../adapters/cloudflare/tenant-object.ts";
 
 const worker: Worker = createWorker();

@@ -5,6 +5,7 @@ import { createFakeUpstream, type FakeUpstream } from "@letta-environments/testk
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { TestHarness } from "wrangler";
 import { type Asset, consoleAssets, docsAssets } from "../../scripts/worker-assets.ts";
+import { createConsoleFiles } from "../../src/adapters/node/console-files.ts";
 import { builtArtefact } from "../runtimes/built-artefact.ts";
 import { ask } from "../runtimes/use-gateway.ts";
 import { administerKeys, appFolder, launchWorker } from "../runtimes/workerd-launcher.ts";
@@ -57,7 +58,8 @@ test("the pages of /docs are the same on both Workers as on other runtimes, with
 });
 
 test("the files of the console are the same on Workers as on other runtimes, with the same policy and caching", async () => {
-  const assets = await consoleAssets(builtArtefact("console"));
+  const folder = builtArtefact("console");
+  const assets = await consoleAssets(folder, createConsoleFiles(folder));
   expect(assets.length).toBeGreaterThan(5);
   for (const asset of assets) expect(await difference(withConsole.url, asset)).toBeNull();
   const page = await ask(withConsole.url, "/console/");
