@@ -11,6 +11,7 @@ import { bun, deno, nodes, requireTool } from "../support/tools.ts";
 
 const everything = createProject(inject("everything"), inject("installation"));
 const program = `
+import { readFile } from "node:fs/promises";
 import { createClient } from "@letta-environments/client";
 import { createFakeServer } from "@letta-environments/client/testing";
 import { isOnline } from "@letta-environments/schema";
@@ -21,11 +22,13 @@ server.put({ deviceId: "d-1", connectionName: "build-box" });
 server.connect("d-1");
 const { environments } = createClient({ baseUrl: "https://server.example", apiKey: "key", fetch: server.fetch });
 const { connections: [first] } = await environments.list();
-const gateway = createGateway({ environment: { UPSTREAM_URL: "http://127.0.0.1:1", LETTA_API_KEY: "upstream" } });
-const { status } = await gateway.request("/livez");
-console.log(first.connectionName, isOnline(first, Date.now()), typeof createEnvironmentServer, status);
+const pages = import.meta.resolve("@letta-environments/proxy/docs-pages.json");
+const environment = { UPSTREAM_URL: "http://127.0.0.1:1", LETTA_API_KEY: "upstream" };
+const gateway = createGateway({ environment, readDocs: () => readFile(new URL(pages), "utf8") });
+const [livez, docs] = [await gateway.request("/livez"), await gateway.request("/docs/problems/overloaded")];
+console.log(first.connectionName, isOnline(first, Date.now()), typeof createEnvironmentServer, livez.status, docs.status);
 `;
-const printed = "build-box true function 200\n";
+const printed = "build-box true function 200 200\n";
 const gatewayFile = (runtime: string): string =>
   join(everything.folder, `node_modules/@letta-environments/proxy/dist/${runtime}.js`);
 

@@ -10,7 +10,7 @@ import { environmentRow } from "../support/environment-row.ts";
 import { ask, type Answer, type AskedRequest } from "../runtimes/use-gateway.ts";
 import { administerKeys, launchWorker, workerSecrets } from "../runtimes/workerd-launcher.ts";
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 });
 
 const markup = `<img src=x onerror="globalThis.hostile=1"><script>globalThis.hostile=1</script>`;
 const row = { ...environmentRow("1"), connectionName: `box ${markup}`, metadata: { gitBranch: markup } };
@@ -46,8 +46,8 @@ function session(method: string, headers: AskedRequest["headers"] = {}, body?: o
   return ask(url, "/console/session", { method, headers: { ...own(), ...headers }, ...(body && { body }) });
 }
 
-async function signIn(key: string): Promise<string> {
-  const response = await session("POST", {}, { key });
+async function signIn(key: string, cookie?: string): Promise<string> {
+  const response = await session("POST", cookie === undefined ? {} : { cookie }, { key });
   expect(response.status).toBe(201);
   return /^[^;]+/.exec(response.headers.get("set-cookie") ?? "")?.[0] ?? "";
 }
@@ -101,6 +101,15 @@ describe("a session on Workers", () => {
     expect(await list(cookie)).toBe(200);
     const direct = { key, headers: { origin: "https://evil.example" } };
     expect((await ask(url, "/admin/v1/keys", direct)).status).toBe(403);
+  });
+
+  test("is never one that the browser had before, and two of one name count for nothing", async () => {
+    const [attacker, victim] = [await keys.createKey({ scopes: ["list"] }), await keys.createKey({ scopes: ["list"] })];
+    const planted = await signIn(attacker.key);
+    const cookie = await signIn(victim.key, planted);
+    expect(cookie).not.toBe(planted);
+    expect((await session("GET", { cookie })).json).toMatchObject({ keyId: victim.id });
+    expect(await list(`${planted}; ${cookie}`)).toBe(401);
   });
 
   test("administers as its key does, and every change is in the audit log with that key", async () => {
@@ -231,6 +240,9 @@ describe.each(browsers)("in %s", () => {
     await page.getByLabel("Message", { exact: true }).fill("Hello");
     await page.keyboard.press("Enter");
     await page.getByRole("log").getByText("accepted").waitFor();
+    expect(
+      await page.evaluate("[document.querySelectorAll('img, script:not([src])').length, globalThis.hostile]"),
+    ).toEqual([0, undefined]);
     expect(faults).toEqual([]);
   });
 
