@@ -92,15 +92,16 @@ describe("a session on Workers", () => {
       const create = { headers: { ...headers, cookie }, body: { name: "csrf", scopes: ["admin"] } };
       expect([401, 403]).toContain((await ask(url, "/admin/v1/keys", create)).status);
       const signInThere = { headers, body: { key } };
-      expect((await ask(url, "/console/session", signInThere)).status).toBe(403);
+      expect((await ask(url, "/console/session", signInThere)).json["errorCode"]).toBe("origin_not_allowed");
       const signOutThere = { method: "DELETE", headers: { ...headers, cookie } };
-      expect((await ask(url, "/console/session", signOutThere)).status).toBe(403);
+      expect((await ask(url, "/console/session", signOutThere)).json["errorCode"]).toBe("origin_not_allowed");
     }
     const named = (await ask(url, "/admin/v1/keys", { key: workerSecrets.ADMIN_TOKEN })).text;
     expect(named).not.toContain("csrf");
     expect(await list(cookie)).toBe(200);
     const direct = { key, headers: { origin: "https://evil.example" } };
-    expect((await ask(url, "/admin/v1/keys", direct)).status).toBe(403);
+    const refused = await ask(url, "/admin/v1/keys", direct);
+    expect([refused.status, refused.json["errors"]]).toEqual([403, [expect.objectContaining({ member: "origin" })]]);
   });
 
   test("is never one that the browser had before, and two of one name count for nothing", async () => {
