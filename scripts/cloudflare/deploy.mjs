@@ -75,8 +75,8 @@ export async function deploy(given, host) {
     );
   }
   await host.writeState(name, { ...state, url });
+  if (hasConsole) await checkConsole(url, host);
   if (state.firstKeyId !== undefined) {
-    if (hasConsole) await checkConsole(url, host);
     host.report(
       `Deployed to ${url}. Its first key, ${state.firstKeyId}, was printed before.${consoleText(url, request)}`,
     );
@@ -93,8 +93,6 @@ export async function deploy(given, host) {
   host.report(
     `Deployed to ${url}.${consoleText(url, request)} This is its first key (list, read, send); it is shown once:`,
   );
-  // Behind the key, which must not get lost.
-  if (hasConsole) await checkConsole(url, host).catch((error) => host.report(String(error.message)));
   return key;
 }
 
@@ -114,7 +112,7 @@ async function checkConsole(url, host) {
     if (found.join() === "200,403") return;
     if (attempt === attempts)
       throw new DeployError(
-        `deployed, but ${url}/console/ answers ${found[0]} and its session ${found[1]} instead of 200 and 403: repeat the command in a minute`,
+        `deployed, but ${url}/console/ answers ${found[0]} and its session ${found[1]} instead of 200 and 403: repeat the command in a minute, or leave the console out with --no-console`,
       );
     await host.pause(pauseMs);
   }
