@@ -1,0 +1,48 @@
+import { expect, test } from "vitest";
+import { firstStartText, laterStartText, programsIn } from "./next-steps.ts";
+
+const secrets = { clientKey: "lek_client", deviceKey: "lek_device", link: "lek_link" };
+const url = "http://127.0.0.1:9000";
+const commandsIn = (text: string): readonly string[] =>
+  text.split("\n").flatMap((line) => (line.startsWith("  ") ? [line.trim()] : []));
+const folder = (...files: readonly string[]) => programsIn((path) => files.includes(path), ["node", "node.js"]);
+
+test("a clone runs the scripts of the repository, with its demo device", () => {
+  const programs = folder("scripts/device.mjs", "scripts/letta-env.mjs", "node_modules/.bin/letta-proxy");
+  const text = firstStartText({ url, dataDir: ".data", console: "served", programs }, secrets);
+  expect(commandsIn(text).slice(2)).toEqual([
+    `LETTA_BASE_URL=${url} LETTA_API_KEY=lek_device node scripts/device.mjs`,
+    `LETTA_BASE_URL=${url} LETTA_API_KEY=lek_client node scripts/letta-env.mjs list`,
+    `LETTA_BASE_URL=${url} LETTA_API_KEY=lek_client node scripts/letta-env.mjs send demo --agent agent-local-demo "ping"`,
+    `${url}/console/#link=lek_link`,
+  ]);
+});
+
+test("a folder with the installed packages runs them, and names no file of the repository", () => {
+  const programs = folder("node_modules/.bin/letta-proxy", "node_modules/.bin/letta-env");
+  const gateway = { url, dataDir: "my data", console: "not_built", programs } as const;
+  expect(commandsIn(firstStartText(gateway, secrets)).slice(2, 4)).toEqual([
+    `npx letta-proxy devices invite --name NAME --gateway ${url} --data-dir 'my data'`,
+    `LETTA_BASE_URL=${url} LETTA_API_KEY=lek_client npx letta-env list`,
+  ]);
+  const text = firstStartText(gateway, secrets) + laterStartText(gateway);
+  expect(text).not.toMatch(/scripts\/|pnpm/);
+});
+
+test("a copied bundle is run as it was started, and npx does not look for its name in the registry", () => {
+  const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
+  expect(commandsIn(firstStartText(gateway, { ...secrets, link: null })).slice(2)).toEqual([
+    `node node.js devices invite --name NAME --gateway ${url}`,
+    `curl -H "Authorization: Bearer lek_client" ${url}/v1/environments`,
+  ]);
+  expect(commandsIn(laterStartText(gateway))).toEqual([
+    "node node.js keys list",
+    "node node.js keys create --name NAME --scope list --scope read --scope send",
+  ]);
+});
+
+test("a gateway in front of another server says nothing about devices", () => {
+  const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
+  const text = firstStartText(gateway, { clientKey: "lek_client", deviceKey: null, link: null });
+  expect(text).not.toMatch(/for devices|connects a device/);
+});
