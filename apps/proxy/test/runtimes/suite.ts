@@ -18,14 +18,17 @@ import { describeHalfClosedCallers, describeRefusedBodies, describeSlowCallers }
 import { describeStopping } from "./sections/stopping.ts";
 import { describeViewers } from "./sections/viewers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
-import { useGateway } from "./use-gateway.ts";
+import { type GatewayUnderTest, useGateway } from "./use-gateway.ts";
 
-/** Declares the suite for one runtime. Its titles are the rows of the table in docs/runtimes.md. */
-export function describeRuntime(launcher: RuntimeLauncher): void {
-  // Processes start slowly on a busy machine.
-  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-  recordResults(launcher);
-
+/**
+ * Declares the sections of the three endpoints, which hold for every gateway.
+ *
+ * @param describeMore declares further sections for the gateway in front of another server
+ */
+export function describeThreeEndpoints(
+  launcher: RuntimeLauncher,
+  describeMore: (gateway: GatewayUnderTest) => void = () => undefined,
+): void {
   describe("in front of another server", () => {
     const gateway = useGateway(launcher, { cors: { origins: [listedOrigin] } });
     describe("authentication and scopes", () => {
@@ -33,9 +36,6 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
     });
     describe("sends", () => {
       describeSending(gateway);
-    });
-    describe("control", () => {
-      describeControl(launcher, gateway);
     });
     describe("cache", () => {
       describeCaching(gateway);
@@ -46,21 +46,45 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
     describe("web pages (CORS)", () => {
       describeWebPages(gateway);
     });
-    describe("management of devices", () => {
-      describeManagement(launcher, gateway);
-    });
     describe("bodies", () => {
       describeBodies(gateway);
     });
-    describe("hostile requests", () => {
-      describeHostileRequests(launcher, gateway);
-    });
+    describeMore(gateway);
   });
 
   describe("with limits", () => {
     const gateway = useGateway(launcher, fewRequests);
     describe("rate limits", () => {
       describeLimits(gateway);
+    });
+  });
+}
+
+/** Declares the sections of a gateway whose devices connect to it, without those of the extensions. */
+export function describeDevices(launcher: RuntimeLauncher): void {
+  describe("the real device", () => {
+    describeRealDevice(launcher);
+  });
+  describe("device sockets", () => {
+    describeDeviceSockets(launcher);
+  });
+}
+
+/** Declares the suite for one runtime. Its titles are the rows of the table in docs/runtimes.md. */
+export function describeRuntime(launcher: RuntimeLauncher): void {
+  // Processes start slowly on a busy machine.
+  vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+  recordResults(launcher);
+
+  describeThreeEndpoints(launcher, (gateway) => {
+    describe("control", () => {
+      describeControl(launcher, gateway);
+    });
+    describe("management of devices", () => {
+      describeManagement(launcher, gateway);
+    });
+    describe("hostile requests", () => {
+      describeHostileRequests(launcher, gateway);
     });
   });
 }
@@ -80,14 +104,9 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
   });
 
   describe("with the environment server inside", () => {
-    describe("the real device", () => {
-      describeRealDevice(launcher);
-    });
+    describeDevices(launcher);
     describe("streams of events", () => {
       describeEvents(launcher);
-    });
-    describe("device sockets", () => {
-      describeDeviceSockets(launcher);
     });
     describe("viewer sockets", () => {
       describeViewers(launcher);
