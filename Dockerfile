@@ -9,6 +9,7 @@ FROM node:24-slim
 WORKDIR /app
 COPY --from=build /repository/apps/proxy/dist/node.js ./node.js
 COPY --from=build /repository/apps/proxy/dist/docs-pages.json ./docs-pages.json
+COPY --from=build /repository/apps/proxy/dist/console ./console
 COPY --from=build /repository/LICENSE ./LICENSE
 RUN install -d -o node -g node -m 0700 /data
 ENV HOST=0.0.0.0 PORT=8787 DATA_DIR=/data NODE_ENV=production

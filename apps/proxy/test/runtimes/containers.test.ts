@@ -1,7 +1,7 @@
 /** Dockerfile and compose.yaml, as far as they can be tested without Docker: their files exist, and their commands run. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +29,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 /** Copies the files of the image to an empty folder. */
 function makeImage(): void {
   for (const [, source = "", target = ""] of copies)
-    copyFileSync(join(repositoryRoot, source.replace("/repository/", "")), join(folder, target));
+    cpSync(join(repositoryRoot, source.replace("/repository/", "")), join(folder, target), { recursive: true });
 }
 
 /** The environment of the image, with a port and a data directory of the test's own. */
