@@ -1,19 +1,19 @@
 /**
- * docs/install.md, followed literally: from an empty folder to the first typed send. Only three things are filled in: the tarballs that
+ * The README, followed literally: from an empty folder to the first typed send. Only three things are filled in: the tarballs that
  * `pnpm release --pack` would write, the port, and what a reader copies from the output.
  */
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
 import { afterAll, expect, inject, test } from "vitest";
-import { blocksOf } from "../../apps/proxy/test/docs/document.ts";
+import { type Block, blocksOf, readDocument, sectionOf } from "../../apps/proxy/test/docs/document.ts";
 import { launchDeviceWith } from "../../packages/testkit/src/device.ts";
 import { launchProcess } from "../../packages/testkit/src/process.ts";
 import { createProject } from "../support/project.ts";
-import { nodes, repository, runsAll } from "../support/tools.ts";
+import { nodes, runsAll } from "../support/tools.ts";
 
 /** The limit of the issue: from an empty folder to the first typed send. */
 const longestMs = 60_000;
@@ -38,18 +38,25 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test("the page about installation leads from an empty folder to a message that a real device takes", async () => {
+/** The lines of `console` blocks that a reader types, without the prompt. */
+function commandsOf(blocks: readonly Block[]): readonly string[] {
+  return blocks.flatMap(({ code }) => [...code.matchAll(/^\$ (.*)$/gm)].map(([, command = ""]) => command));
+}
+
+const sectionOfReadme = blocksOf(sectionOf(readDocument("README.md"), "In your own project"));
+const programOf = (blocks: readonly Block[]): string => blocks.find(({ language }) => language === "ts")?.code ?? "";
+
+test("the README leads from an empty folder to a message that a real device takes, command by command", async () => {
   const project = emptyFolder("project");
-  const blocks = blocksOf(readFileSync(join(repository, "docs/install.md"), "utf8"));
-  const [, install = "", start = "", invite = "", program = "", send = ""] = blocks.map(({ code }) => code);
-  const command = (block: string): string => /^\$ (.*)$/m.exec(block)?.[1] ?? block;
+  const [install = "", start = "", invite = "", send = "", ...more] = commandsOf(sectionOfReadme);
+  expect(more).toEqual([]);
   const port = await freePort();
   const env = { PORT: String(port) };
   const started = process.hrtime.bigint();
 
   const installed = await project.run("bash", ["-ec", install], { env });
   expect(installed).toMatchObject({ code: 0 });
-  const words = ["-ec", command(start)];
+  const words = ["-ec", start];
   const gateway = launchProcess({
     command: "bash",
     args: words,
@@ -60,13 +67,18 @@ test("the page about installation leads from an empty folder to a message that a
     const [, key = ""] = await gateway.waitForOutput(/for clients\s+(lek_\w+)/, longestMs);
     // The console's files are in the package, too.
     expect((await fetch(`http://127.0.0.1:${port}/console/`)).headers.get("content-type")).toMatch(/^text\/html/);
+    // What it says next names no file that only a clone has.
+    const [next = ""] = await gateway.waitForOutput(/Next, in another terminal[^]*List the devices:\n.*\n/, longestMs);
+    expect(next).toContain("npx letta-proxy devices invite");
+    expect(next).not.toMatch(/scripts\/|pnpm/);
     const invited = await project.run("bash", ["-ec", invite], { env });
     const line = invited.output.split("\n").find((text) => text.includes("npx")) ?? "";
     const device = await launchDeviceWith({ command: line, deviceId: "first-device" });
     try {
       await device.process.waitForOutput(/Connected\. Awaiting instructions\./, longestMs);
-      project.write({ "send.mts": program.replace("http://127.0.0.1:8787", `http://127.0.0.1:${port}`) });
-      const sent = await project.run("bash", ["-ec", command(send).replace("lek_CLIENT_KEY", key)], { env });
+      const program = programOf(sectionOfReadme).replace("http://127.0.0.1:8787", `http://127.0.0.1:${port}`);
+      project.write({ "send.mts": program.replace("lek_CLIENT_KEY", key) });
+      const sent = await project.run("bash", ["-ec", send], { env });
       expect(sent).toEqual({ code: 0, output: "started finished\n" });
       const elapsedMs = Number(process.hrtime.bigint() - started) / 1e6;
       process.stdout.write(`From an empty folder to the first typed send: ${(elapsedMs / 1000).toFixed(1)} s\n`);
@@ -78,6 +90,12 @@ test("the page about installation leads from an empty folder to a message that a
   } finally {
     await gateway.stop();
   }
+});
+
+test("the page about installation has the commands and the program of the README", () => {
+  const blocks = blocksOf(sectionOf(readDocument("docs/install.md"), "From an empty folder to a message"));
+  expect(commandsOf(blocks)).toEqual(commandsOf(sectionOfReadme));
+  expect(programOf(blocks)).toBe(programOf(sectionOfReadme));
 });
 
 const supported = [
