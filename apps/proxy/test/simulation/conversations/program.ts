@@ -341,6 +341,7 @@ export function createDeviceProgram(options: DeviceProgramOptions): DeviceProgra
         noteAll([...(turn?.items ?? []), ...queue], "gone");
       }
       conversations.clear();
+      record.forgetRuns(tenant, deviceId);
     },
   };
 }

@@ -77,6 +77,8 @@ export interface DeviceRecord {
   readonly messages: ReadonlyMap<string, MessageRecord>;
   readonly requests: ReadonlyMap<string, RequestRecord>;
   note(message: Message, phase: Phase): void;
+  /** The process of a device was killed: the next one knows nothing of its runs. */
+  forgetRuns(tenant: string, deviceId: string): void;
   ask(request: Omit<RequestRecord, "requestedAtMs" | "end">): void;
   /** The device has taken a decision, or does not wait any more (`null`). */
   endRequest(tenant: string, toolCallId: string, decision: "allow" | "deny" | null): void;
@@ -92,15 +94,23 @@ export function createDeviceRecord(clock: Pick<Clock, "monotonic">, truth: Truth
   const messages = new Map<string, MessageRecord>();
   const requests = new Map<string, RequestRecord>();
   const counts: ConversationCounts = { ...noConversationCounts };
+  function note(message: Message, phase: Phase): void {
+    const key = messageKey(message);
+    const record = messages.get(key) ?? { message, phases: [] };
+    messages.set(key, record);
+    record.phases.push({ atMs: clock.monotonic(), phase });
+  }
   return {
     counts,
     messages,
     requests,
-    note(message, phase) {
-      const key = messageKey(message);
-      const record = messages.get(key) ?? { message, phases: [] };
-      messages.set(key, record);
-      record.phases.push({ atMs: clock.monotonic(), phase });
+    note,
+    forgetRuns(tenant, deviceId) {
+      for (const { message, phases } of messages.values()) {
+        const last = phases.at(-1)?.phase;
+        if (message.tenant === tenant && message.deviceId === deviceId && last?.kind === "ended")
+          note(message, { ...last, isListed: false });
+      }
     },
     ask(request) {
       counts.requests += 1;
