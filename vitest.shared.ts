@@ -15,9 +15,9 @@ export const sharedConfig: ViteUserConfig = {
     allowOnly: false,
     maxWorkers: "100%",
     isolate: false,
-    // Two files at a time on two cores: a property test that takes two seconds alone can take more than the default of five.
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // They end a test that hangs, and nothing else: a property test that takes two seconds alone took 34 on a machine with many other tasks.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // The default of one second is short for a condition that another process has to meet.
     expect: { poll: { timeout: 15_000 } },
     setupFiles: [join(import.meta.dirname, "vitest.cleanup.ts")],

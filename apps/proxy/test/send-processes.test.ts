@@ -105,5 +105,5 @@ test.skipIf(!canLaunchValkey()).each([
     const starting = runLettaProxy(["start", "--port", "0", "--data-dir", dataDir], env);
     await expect(starting).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(hint) });
   },
-  30_000,
+  60_000,
 );

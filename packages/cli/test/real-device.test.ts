@@ -20,7 +20,7 @@ afterAll(async () => {
   await device?.kill();
   await relay?.close();
   await gateway?.proxy.stop();
-}, 30_000);
+}, 60_000);
 
 test("a message sent by the device's name runs on it, and its agent answers", async () => {
   const { code, stdout } = await runCli(["send", "real box", "--agent", demoAgentId, "ping"], { env: gateway.env });

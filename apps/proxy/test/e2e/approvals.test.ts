@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agents?.close();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 /** A real device behind a relay that asks for permission, and a client that may decide. */
 interface Asking {

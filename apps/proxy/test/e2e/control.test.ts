@@ -39,7 +39,7 @@ afterAll(async () => {
   await device?.kill();
   await relay?.close();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 async function call(key: string, method: string, path: string, body?: object) {
   const response = await fetch(`${proxy.url}/v1/environments/${path}`, {

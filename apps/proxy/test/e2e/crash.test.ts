@@ -22,7 +22,7 @@ let proxy: LaunchedProxy;
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "letta-crash-"));
   proxy = await launchProxy({ dataDir });
-}, 30_000);
+}, 60_000);
 
 afterAll(async () => {
   await proxy.stop();

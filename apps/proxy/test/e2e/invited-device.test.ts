@@ -19,7 +19,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const device of devices) await device.kill();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 async function invite(...words: string[]): Promise<string> {
   const { stdout } = await runLettaProxy([

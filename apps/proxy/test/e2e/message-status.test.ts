@@ -32,7 +32,7 @@ afterAll(async () => {
   await device?.kill();
   await relay?.close();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 async function ask<Body>(
   path: string,

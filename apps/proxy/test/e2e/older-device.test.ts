@@ -44,7 +44,7 @@ afterAll(async () => {
   await relay?.close();
   await agents?.close();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 const client = () => createClient({ baseUrl: proxy.url, apiKey }).environments;
 

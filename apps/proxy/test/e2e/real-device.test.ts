@@ -32,7 +32,7 @@ afterAll(async () => {
   await device?.kill();
   await relay?.close();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 /** The reply of the device's agent to the turn that a message started, as it passes on the device's socket. */
 async function replyAfter(send: () => Promise<unknown>): Promise<string> {

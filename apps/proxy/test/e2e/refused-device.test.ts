@@ -34,7 +34,7 @@ test("a real device with a wrong key tries to register once, receives the reason
   expect(relay.requests).toEqual([{ method: "POST", path: "/v1/environments/register", status: 401 }]);
   await device.stop();
   await relay.close();
-}, 30_000);
+}, 60_000);
 
 test("a real device whose key ended is refused at the upgrade and backs off: 3 attempts take over 2 seconds", async () => {
   const relay = await createRelay(proxy.url);
@@ -71,7 +71,7 @@ test("a device belongs to the key that registered it: another key is refused, an
   const id = ids.find((candidate) => owner.includes(candidate)) ?? "";
   const rotated = await runLettaProxy(["keys", "rotate", id, "--data-dir", dataDir]);
   expect(await registerDevice({ ...options, apiKey: rotated.stdout.trim() })).toMatchObject({ status: 200 });
-}, 30_000);
+}, 60_000);
 
 async function onlyKeyId(): Promise<string> {
   const { stdout } = await runLettaProxy(["keys", "list", "--json", "--data-dir", dataDir]);
@@ -88,7 +88,7 @@ test("a connected device whose key is revoked is disconnected, tries to register
   expect(relay.requests.map(({ status }) => status)).toEqual([200, 101, 401]);
   await device.stop();
   await relay.close();
-}, 30_000);
+}, 60_000);
 
 test("disabling a key closes its sockets with 1008, and enabling it lets the device connect again", async () => {
   const deviceKey = await proxy.createKey({ scopes: ["connect"] });
@@ -103,7 +103,7 @@ test("disabling a key closes its sockets with 1008, and enabling it lets the dev
   await again.close();
   // A base URL may end in a slash: a device puts the path behind it as it is.
   expect((await registerDevice({ ...options, baseUrl: `${proxy.url}/` })).status).toBe(200);
-}, 30_000);
+}, 60_000);
 
 test("a rotation without an overlap closes the sockets that the old secret opened, and leaves those of the new secret open", async () => {
   const leaked = await proxy.createKey({ scopes: ["connect"] });
@@ -119,7 +119,7 @@ test("a rotation without an overlap closes the sockets that the old secret opene
   await again.ping();
   await again.close();
   expect((await registerDevice({ ...options, apiKey: leaked })).status).toBe(401);
-}, 30_000);
+}, 60_000);
 
 test("a real device that is closed for a limit waits as long as it is told, and comes back by itself", async () => {
   const relay = await createRelay(proxy.url);

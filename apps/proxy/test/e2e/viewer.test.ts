@@ -37,7 +37,7 @@ afterEach(() => {
 afterAll(async () => {
   await device?.kill();
   await proxy?.stop();
-}, 30_000);
+}, 60_000);
 
 /** A connected client and every frame that it has received. */
 async function connect(options: { readonly url?: string; readonly authToken?: string }) {

@@ -55,7 +55,7 @@ describe.each(launchers.map((launcher) => [launcher.name, launcher] as const))("
         // A runtime may open a new connection although it has an idle one.
         expect(struck).toContain(isReused);
       },
-      30_000,
+      60_000,
     );
 
     test("faults leave no connection, handle or running send behind", async () => {

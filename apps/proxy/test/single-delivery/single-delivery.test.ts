@@ -41,6 +41,6 @@ describe.each([
       expect(upstream.received.filter(({ onReusedConnection }) => onReusedConnection)).toHaveLength(messageCount);
       expect(outcomes).toEqual(sent.map(() => "broken"));
     },
-    30_000,
+    60_000,
   );
 });

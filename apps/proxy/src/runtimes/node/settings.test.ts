@@ -8,7 +8,7 @@ import type { ReloadEvent } from "../../config/reload.ts";
 import { loadSettings, watchSettings } from "./settings.ts";
 import { program } from "../../commands/program.ts";
 
-vi.setConfig({ testTimeout: 20_000 });
+vi.setConfig({ testTimeout: 60_000 });
 
 test("a change of the configuration file during the start is applied when the start is complete", async () => {
   const folder = mkdtempSync(join(tmpdir(), "settings-"));
