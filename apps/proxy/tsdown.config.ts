@@ -43,7 +43,7 @@ const docsPages: Rolldown.Plugin = {
  * One self-contained file per runtime, ready to be copied to a server or into an image. The native modules that ws uses only for speed,
  * and only if they are installed, stay external.
  */
-const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((runtime): UserConfig => ({
+const servers: readonly UserConfig[] = ["node", "bun", "deno"].map((runtime): UserConfig => ({
   entry: { [runtime]: `src/runtimes/${runtime}.ts` },
   format: "esm",
   platform: "node",
@@ -53,11 +53,7 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   sourcemap: false,
   fixedExtension: false,
   clean: [`dist/${runtime}.js`],
-  // Resolve packages as the runtime does: `@letta-environments/platform/sqlite` is Bun's own driver on Bun.
-  inputOptions: (options) => ({
-    ...options,
-    resolve: { ...options.resolve, conditionNames: [...(runtime === "bun" ? ["bun"] : []), "node", "import"] },
-  }),
+  inputOptions: resolveFor(runtime),
   plugins: [builtinModules, openApiText, ...(runtime === "node" ? [docsPages] : [])],
   // Stack traces stay readable; comments only take time to read.
   outputOptions: { codeSplitting: false, comments: { legal: true, annotation: false, jsdoc: false } },
@@ -68,16 +64,40 @@ const servers: readonly UserConfig[] = ["node", "bun", "deno", "fetch"].map((run
   },
 }));
 
+/** Resolves packages as the runtime does: `@letta-environments/platform/sqlite` is Bun's own driver on Bun. */
+function resolveFor(runtime: string): NonNullable<UserConfig["inputOptions"]> {
+  const conditionNames = [...(runtime === "bun" ? ["bun"] : []), "node", "import"];
+  return (options) => ({ ...options, resolve: { ...options.resolve, conditionNames } });
+}
+
 /**
- * The module that programs import: `createGateway` and `createFetchHandler`. An app and the gateway mounted in it must share one copy of
- * Hono, so Hono stays outside. It has a copy for each module system, and so has this module.
+ * The modules that programs import. Each has a copy for each module system, and everything inside: `fetch` and `server` know no framework,
+ * so neither do their declarations.
  */
-const library: UserConfig = {
+const modules: readonly UserConfig[] = ["fetch", "server"].map((name): UserConfig => ({
   ...servers[0],
-  entry: { index: "src/runtimes/index.ts" },
+  entry: { [name]: `src/runtimes/${name}.ts` },
   format: ["esm", "cjs"],
   // Each declaration is written from its file alone: these files say their types, and the compiler would read the whole gateway.
   dts: { generator: "oxc", sourcemap: false },
+  clean: [`dist/${name}.*`],
+  plugins: [builtinModules, openApiText],
+}));
+
+/** `server` on Bun, with Bun's own SQLite. */
+const serverOnBun: UserConfig = {
+  ...servers[1],
+  entry: { "server-bun": "src/runtimes/server.ts" },
+  clean: ["dist/server-bun.js"],
+};
+
+/**
+ * The main module: `createGateway` and `createFetchHandler`. An app and the gateway mounted in it must share one copy of
+ * Hono, so Hono stays outside. It has a copy for each module system, and so has this module.
+ */
+const library: UserConfig = {
+  ...modules[0],
+  entry: { index: "src/runtimes/index.ts" },
   clean: ["dist/index.*"],
   deps: { ...servers[0]?.deps, neverBundle: [/^hono(?:\/|$)/, "bufferutil", "utf-8-validate"] },
 };
@@ -111,5 +131,5 @@ const workerWithConsole: UserConfig = {
   outDir: "dist/worker-console",
 };
 
-const config: UserConfig[] = defineConfig([...servers, library, worker, workerWithConsole]);
+const config: UserConfig[] = defineConfig([...servers, ...modules, serverOnBun, library, worker, workerWithConsole]);
 export default config;

@@ -293,7 +293,7 @@ export type KeyActor =
   | { readonly kind: "key"; readonly keyId: string; readonly tenant: string }
   /** A `letta-proxy` command on the machine, with the name of the system's user where it is known. */
   | { readonly kind: "command-line"; readonly user: string | null }
-  /** The gateway itself, at its first start. */
+  /** The gateway itself: at its first start, or the program that contains it. */
   | { readonly kind: "start" }
   /** The operator, by `ADMIN_TOKEN`: on the separate listener, or on Workers on the only one. */
   | { readonly kind: "admin-listener" };

@@ -1,6 +1,6 @@
 /**
- * The module `@letta-environments/proxy`: the gateway in front of a remote environment server, for programs that serve it themselves. The
- * command `letta-proxy`, which also has the embedded environment server, is another file of the package.
+ * The module `@letta-environments/proxy`: the gateway in front of a remote environment server, for programs that serve it themselves.
+ * `@letta-environments/proxy/server` is the gateway with the embedded environment server, and `letta-proxy` is its command.
  *
  * @example
  * import process from "node:process";

@@ -1,6 +1,6 @@
 /**
  * Stops a server in two steps. It first stops accepting connections and waits for requests in flight, then drops what is left. The caller closes
- * device sockets in between (`runtimes/node/start.ts`).
+ * device sockets in between (`runtimes/server/serving.ts`).
  */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";

@@ -47,6 +47,8 @@ export interface WebSocketOptions {
   readonly admission: Pick<Admission, "hasRoomForDevices">;
   /** Receives failures of the code that serves a device. */
   readonly onFailure: (cause: unknown) => void;
+  /** Whether an upgrade is for the gateway, on a server that serves something else too. Default: every upgrade is. */
+  readonly isOwn?: (incoming: IncomingMessage) => boolean;
 }
 
 /**
@@ -56,7 +58,7 @@ export interface WebSocketOptions {
 export function serveWebSockets(
   server: Server,
   proxy: Pick<Pipeline, "upgrade">,
-  { randomId, admission, onFailure }: WebSocketOptions,
+  { randomId, admission, onFailure, isOwn = () => true }: WebSocketOptions,
 ): void {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
     const presented = joinedHeader(incoming.rawHeaders, "x-request-id");
@@ -81,6 +83,7 @@ export function serveWebSockets(
 
   const budget = createFrameBudget(memoryLimits);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+    if (!isOwn(incoming)) return;
     const fail = endOnFailure(socket, onFailure);
     const refusal = refuseHead(incoming);
     if (refusal !== null) return refuse(socket, incoming, refusal);

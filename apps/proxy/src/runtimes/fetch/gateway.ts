@@ -15,7 +15,7 @@ import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse, type GatewayResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
-import { openGateway, type OpenGateway, resolveFetchSettings, type SettingSources } from "./open.ts";
+import { type OpenGateway, openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
 
 /** Static files that the gateway serves, if the caller has them. */
 export interface StaticFiles {
@@ -40,7 +40,7 @@ export interface GatewayOptions<Bindings extends object = object> extends Settin
  * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. A store that could not be opened is 503, and is opened
  * again with the next request. The log is written to standard output, a line of JSON for each event.
  *
- * The embedded environment server needs a process that stays and sockets: for it, run `letta-proxy start`.
+ * The embedded environment server needs a process that stays and sockets: `@letta-environments/proxy/server` has it.
  *
  * @example
  * const app = new Hono().route("/letta", createGateway({ environment: process.env })); // serves /letta/v1/environments
@@ -55,7 +55,7 @@ export function createGateway<Bindings extends object = object>({
   const settings = resolveFetchSettings(sources);
   const log = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const open = openOnce(() => openGateway(settings, log));
+  const open = openOnce(() => openPipeline(settings, log));
   const routes = createHostRoutes({
     randomId,
     isDraining: () => false,

@@ -43,7 +43,7 @@ export function resolveFetchSettings({ environment = {}, config }: SettingSource
   const { settings } = resolved;
   const problems = [
     settings.upstream.kind === "embedded" &&
-      "UPSTREAM_URL is required: the embedded environment server needs a process that stays",
+      "UPSTREAM_URL is required: the embedded environment server is in @letta-environments/proxy/server",
     settings.valkeyUrl !== null && settings.keyPepper === null && "KEY_PEPPER is required where keys are in Valkey",
     settings.keyPepper !== null &&
       isShortPepper(settings.keyPepper) &&
@@ -62,7 +62,7 @@ export interface OpenGateway {
 }
 
 /** Opens the stores and composes the pipeline over them. Rejects if a store cannot be opened. */
-export async function openGateway(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
+export async function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);

@@ -25,13 +25,13 @@ import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
 import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
-import { openAudit } from "./audit.ts";
+import { type OpenAudit, openAudit } from "./audit.ts";
 import { keepAuditRetention } from "./audit-retention.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { openKeys, type OpenKeys } from "./keys.ts";
 import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
-import { type OpenSends, openValkeySends } from "./sends.ts";
+import { openValkeySends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
 
 /** The open resources of a process. */
@@ -51,7 +51,7 @@ export interface Resources extends GatewayResources {
 }
 
 /**
- * Opens the resources that the settings name.
+ * Opens the resources that the settings name. If one cannot be opened, those before it are closed.
  *
  * @param settings Returns the current settings, also after a reload.
  * @throws CommandError if a resource cannot be opened
@@ -61,25 +61,43 @@ export async function openResources(
   log: (event: LogEvent) => void,
   metrics: PipelineMetrics | null,
 ): Promise<Resources> {
+  const opened: (() => unknown)[] = [];
+  try {
+    return await openAll(settings, log, metrics, (resource, close) => {
+      opened.unshift(() => close(resource));
+      return resource;
+    });
+  } catch (cause) {
+    for (const close of opened) await close();
+    throw cause;
+  }
+}
+
+async function openAll(
+  settings: () => Settings,
+  log: (event: LogEvent) => void,
+  metrics: PipelineMetrics | null,
+  /** Notes how a resource is closed if a later one cannot be opened. */
+  note: <Resource>(resource: Resource, close: (resource: Resource) => unknown) => Resource,
+): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const onKeyStoreFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  const lock = isEmbedded ? await lockDataDir(started.dataDir) : null;
+  const lock = note(isEmbedded ? await lockDataDir(started.dataDir) : null, (open) => open?.release());
   const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
-  const keys = await openKeys(started, { onFailure: onKeyStoreFailure, onDamaged });
-  const valkeySends = isEmbedded ? null : await openSendsOrClose(started, keys);
-  const audit = await openAudit(started, keys.pepper);
-  const rateLimits = await openRateLimits(started, log);
+  const keys = note(await openKeys(started, { onFailure: onKeyStoreFailure, onDamaged }), (open) => open.close());
+  const valkeySends = note(
+    isEmbedded || started.valkeyUrl === null ? null : await openValkeySends(started.valkeyUrl),
+    (open) => open?.close(),
+  );
+  const audit = note(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
+  const rateLimits = note(await openRateLimits(started, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
-  const environmentCache = await openEnvironmentCache(started, log);
+  const environmentCache = note(await openEnvironmentCache(started, log), (open) => open.close());
   const embedded = isEmbedded
-    ? await openEmbeddedServer(started, environmentCache.cacheFor(started), (event) => {
-        log(event);
-        if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
-        if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
-      })
+    ? await openEmbeddedServer(started, environmentCache.cacheFor(started), reportTo(audit, log, onFailure))
     : null;
   const endRetention = keepAuditRetention(audit, settings, log);
   const background = createBackgroundWork(systemClock);
@@ -136,18 +154,17 @@ export async function openResources(
   };
 }
 
-/** Opens the store of sends in Valkey, if it is configured. An open connection to it would keep a process alive whose start fails. */
-async function openSendsOrClose(
-  { valkeyUrl }: Pick<Settings, "valkeyUrl">,
-  keys: Pick<OpenKeys, "close">,
-): Promise<OpenSends | null> {
-  if (valkeyUrl === null) return null;
-  try {
-    return await openValkeySends(valkeyUrl);
-  } catch (cause) {
-    keys.close();
-    throw cause;
-  }
+/** Logs the events of the embedded server. What it did for somebody is in the audit log too. */
+function reportTo(
+  audit: OpenAudit,
+  log: (event: LogEvent) => void,
+  onFailure: (cause: unknown) => void,
+): (event: EnvironmentServerEvent) => void {
+  return (event) => {
+    log(event);
+    if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
+    if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
+  };
 }
 
 /** How long registrations and statuses of devices wait for a commit, in milliseconds. Sends do not wait. */

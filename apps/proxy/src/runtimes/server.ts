@@ -1,0 +1,205 @@
+/**
+ * The module `@letta-environments/proxy/server`: the gateway with everything that `letta-proxy start` has, inside another program on
+ * Node.js, Bun or Deno. It has the embedded environment server, so devices connect to the program, unless `UPSTREAM_URL` names a remote
+ * one. Keys, devices and the audit log are in the data directory. It knows no web framework: requests are the web's `Request`, and sockets
+ * come from a server of `node:http`.
+ */
+import process from "node:process";
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import { checkValue, problemResponse, type Scope } from "@letta-environments/schema";
+import { bufferLines, createConsoleTelemetry } from "../adapters/log.ts";
+import { filterByLevel } from "../adapters/log-level.ts";
+import { openFileLimit } from "../adapters/node/open-files.ts";
+import { resolveSettings } from "../config/resolve.ts";
+import type { Settings } from "../config/settings.ts";
+import { createGateway, toWebResponse } from "../host/gateway.ts";
+import { divideOpenFiles } from "../host/node/capacity.ts";
+import { webGatewayRequest, webRequestTarget } from "../host/web/request.ts";
+import { failureResponse, finishResponse } from "../http/response.ts";
+import { createKey, scopesRule } from "../keys/key-lifecycle.ts";
+import { RequestedKeySchema } from "../keys/key-schemas.ts";
+import type { Pepper } from "../ports.ts";
+import type { FetchContext } from "./fetch.ts";
+import type { SettingSources } from "./fetch/open.ts";
+import { nodeKeyMint } from "./node/keys.ts";
+import { createMountedPart, type SocketServer } from "./server/mounted.ts";
+import { type Listeners, openServing } from "./server/serving.ts";
+
+export type { FetchContext, SettingSources, SocketServer };
+
+/** The settings of a gateway, and its place in the program that contains it. */
+export interface ServerOptions extends SettingSources {
+  /**
+   * The path below which the program passes requests on, such as `/letta`. Default: `/`. Devices then need `PUBLIC_URL` with this path,
+   * since they open their socket there.
+   */
+  readonly mountPath?: string;
+  /** Receives each line of the log, which is JSON with a line feed. Default: standard output. */
+  readonly log?: (line: string) => void;
+}
+
+/** The rights of a new key. An absent member restricts nothing; without `scopes` the key may list and read. */
+export interface NewKey {
+  readonly name: string;
+  readonly scopes?: readonly Scope[];
+  readonly tenant?: string;
+  readonly deviceIds?: readonly string[];
+  /** Names of devices, such as `ci-*`. */
+  readonly connectionNames?: readonly string[];
+  readonly agentIds?: readonly string[];
+  /** Epoch milliseconds. */
+  readonly expiresAt?: number;
+}
+
+/** An open gateway. */
+export interface GatewayServer {
+  /** Responds to a request of the web. It never rejects. After `close` the response is 503. */
+  fetch(this: void, request: Request, context?: FetchContext): Promise<Response>;
+  /**
+   * Serves the sockets of devices and viewers on the HTTP server that serves the program. Below `mountPath`, upgrades of other paths are
+   * left to other listeners.
+   */
+  serveSockets(server: SocketServer): void;
+  /**
+   * Opens the port of the settings (`HOST`, `PORT`, default 127.0.0.1:8787) and serves everything there. Rejects with an error whose
+   * message names the setting if the port cannot be opened.
+   *
+   * @returns the URL under which this machine reaches the gateway
+   */
+  listen(): Promise<string>;
+  /** Creates a key, which is in the audit log, and resolves with it: only its digest is stored. Rejects with a TypeError that names a wrong member. */
+  createKey(key: NewKey): Promise<string>;
+  /**
+   * Finishes requests (at most 10 seconds), disconnects devices, and closes the data directory. Stop accepting connections first where
+   * the program has a server of its own.
+   */
+  close(): Promise<void>;
+}
+
+/** The longest time for requests in progress, in milliseconds. */
+const graceMs = 10_000;
+
+/**
+ * Opens the gateway: locks and migrates the data directory (`DATA_DIR`, default `.data`), and composes the gateway over it. Nothing
+ * listens yet. Rejects with a TypeError that names every setting that breaks a rule, or with an error that names the file that cannot be
+ * used.
+ *
+ * @example
+ * const gateway = await openGateway({ environment: process.env });
+ * console.log(await gateway.createKey({ name: "devices", scopes: ["connect"] }));
+ * console.log(await gateway.listen()); // http://127.0.0.1:8787
+ */
+export async function openGateway({ mountPath = "/", log, ...sources }: ServerOptions = {}): Promise<GatewayServer> {
+  const settings = resolveServerSettings(sources, mountPath);
+  const prefix = mountPath === "/" ? "" : mountPath;
+  const output = openOutput(log);
+  const write = createConsoleTelemetry("json", output.write, systemClock.now);
+  const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
+  const { pipeline, resources } = serving;
+  const mounted = createMountedPart(pipeline, {
+    prefix,
+    maxSockets: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
+    onFailure: (cause) => serving.log({ type: "internal_error", requestId: "-", cause }),
+  });
+  const app = createGateway<FetchContext>(pipeline, {
+    routes: serving.routes,
+    toGatewayRequest: ({ req, env }) => webGatewayRequest(req.raw, env.clientAddress ?? null, prefix),
+    toPath: (request) => pathBelow(prefix, webRequestTarget(request.url).path),
+  });
+  let listening: Promise<Listeners> | null = null;
+  let closing: Promise<void> | null = null;
+
+  async function close(): Promise<void> {
+    const { main } = (await listening?.catch(() => null)) ?? { main: null };
+    await serving.close(graceMs, [mounted, ...(main === null ? [] : [main.connections])]);
+    output.close();
+  }
+
+  return {
+    async fetch(request, context) {
+      if (closing !== null) return toWebResponse(finishResponse(isStopping, randomId("req"), request.method));
+      // Some hosts pass a context of their own, so anything but text is not an address.
+      const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
+      try {
+        return await mounted.count(async () => app.fetch(request, { clientAddress }));
+      } catch (cause) {
+        const requestId = randomId("req");
+        return toWebResponse(finishResponse(failureResponse(requestId, cause, serving.log), requestId, request.method));
+      }
+    },
+    serveSockets: mounted.serveSockets,
+    async listen() {
+      if (closing !== null) throw new Error("the gateway is closed");
+      listening ??= serving.listen();
+      return (await listening).main.url;
+    },
+    async createKey(key) {
+      const { keys, keyStoreFor } = resources;
+      const { secret, record } = mintKey(key, keys.pepper);
+      await keyStoreFor({ kind: "start" }).create(record);
+      return secret;
+    },
+    close: () => (closing ??= close()),
+  };
+}
+
+/** @throws TypeError that names every setting that breaks a rule */
+function resolveServerSettings({ environment = {}, config }: SettingSources, mountPath: string): Settings {
+  // A program has no terminal of its own; as with the option, the console is off unless the configuration enables it.
+  const resolved = resolveSettings({ flags: { log: "json" }, environment, file: config });
+  const problems = resolved.ok ? [] : resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
+  if (!/^\/(?:[\w.~-]+(?:\/[\w.~-]+)*)?$/.test(mountPath)) {
+    problems.push("mountPath must be a path without a slash at its end, such as /letta");
+  }
+  if (!resolved.ok) throw new TypeError(problems.join("\n"));
+  const { settings } = resolved;
+  const { pathname } = new URL(settings.publicUrl ?? "http://localhost/");
+  if (settings.admin !== null) problems.push("admin.port needs a port of its own: run 'letta-proxy start' for it");
+  if (mountPath !== "/" && settings.upstream.kind === "embedded" && !pathname.endsWith(mountPath)) {
+    problems.push(
+      `PUBLIC_URL must be the address of the gateway, with the path ${mountPath}: devices open their socket there`,
+    );
+  }
+  if (mountPath !== "/" && settings.console) {
+    problems.push("console.enabled must be false below a path: the pages of the console are at the root");
+  }
+  if (problems.length > 0) throw new TypeError(problems.join("\n"));
+  return settings;
+}
+
+function pathBelow(prefix: string, path: string): string {
+  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
+}
+
+/** @throws TypeError that names the member that breaks a rule */
+function mintKey(
+  key: NewKey,
+  pepper: Pepper,
+): { readonly secret: string; readonly record: ReturnType<typeof createKey>["record"] } {
+  const checked = checkValue(RequestedKeySchema, key, "the key", { firstIssueOnly: true });
+  if (!checked.ok) throw new TypeError(checked.issues.map(({ member, rule }) => `${member} ${rule}`).join("\n"));
+  const request = { tenant: "default", ...checked.value };
+  const rule = scopesRule(request);
+  if (rule !== null) throw new TypeError(`scopes ${rule}`);
+  const minted = createKey(request, systemClock.now(), nodeKeyMint(pepper));
+  return { secret: minted.key, record: minted.record };
+}
+
+/** Opens the log. Lines of one turn of the event loop are written to standard output together. */
+function openOutput(log: ((line: string) => void) | undefined): { write(line: string): void; close(): void } {
+  if (log !== undefined) return { write: log, close: () => undefined };
+  const { write, flush } = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  process.once("exit", flush);
+  return {
+    write,
+    close() {
+      flush();
+      process.off("exit", flush);
+    },
+  };
+}
+
+const isStopping = problemResponse("overloaded", {
+  detail: "The gateway has been closed.",
+  headers: { "retry-after": "1" },
+});

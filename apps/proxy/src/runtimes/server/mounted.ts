@@ -1,0 +1,101 @@
+/** The gateway below a path of another program's HTTP server: its requests in progress, and the sockets of devices and viewers. */
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { randomId } from "@letta-environments/platform/node";
+import { problemResponse } from "@letta-environments/schema";
+import type { DrainingServer } from "../../host/node/drain.ts";
+import { writeRawResponse } from "../../host/node/http-server.ts";
+import { serveWebSockets } from "../../host/node/web-sockets.ts";
+import { finishResponse } from "../../http/response.ts";
+import type { Pipeline } from "../../pipeline.ts";
+
+/** A server of `node:http` or `node:https`. */
+export interface SocketServer {
+  on(event: "upgrade", listener: (...facts: unknown[]) => void): unknown;
+  listenerCount(event: "upgrade"): number;
+}
+
+/** The part of the gateway that is below a path. */
+export interface MountedPart extends DrainingServer {
+  /** Counts a request until its response is ready. */
+  count<Result>(run: () => Promise<Result>): Promise<Result>;
+  /** Serves the sockets of devices and viewers on a server. */
+  serveSockets(server: SocketServer): void;
+}
+
+/** The options of {@link createMountedPart}. */
+export interface MountedPartOptions {
+  /** The path without a slash at its end; empty: the root. */
+  readonly prefix: string;
+  /** How many sockets there may be. */
+  readonly maxSockets: number;
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/** Creates a {@link MountedPart}. */
+export function createMountedPart(
+  pipeline: Pick<Pipeline, "upgrade">,
+  { prefix, maxSockets, onFailure }: MountedPartOptions,
+): MountedPart {
+  const sockets = new Set<Duplex>();
+  let inProgress = 0;
+  let onIdle = (): void => undefined;
+
+  /** Whether an upgrade is below the path, which is then taken away, as the app that passes requests on does. */
+  function takePath(incoming: IncomingMessage): boolean {
+    if (prefix === "") return true;
+    const url = incoming.url ?? "";
+    if (!url.startsWith(`${prefix}/`)) return false;
+    incoming.url = url.slice(prefix.length);
+    return true;
+  }
+
+  return {
+    async count(run) {
+      inProgress += 1;
+      try {
+        return await run();
+      } finally {
+        inProgress -= 1;
+        if (inProgress === 0) onIdle();
+      }
+    },
+    serveSockets(server: Server) {
+      serveWebSockets(server, pipeline, {
+        randomId,
+        onFailure,
+        admission: { hasRoomForDevices: () => sockets.size <= maxSockets },
+        isOwn(incoming) {
+          const { socket } = incoming;
+          if (takePath(incoming)) {
+            sockets.add(socket);
+            socket.once("close", () => sockets.delete(socket));
+            return true;
+          }
+          // If nobody else responds, the caller would wait.
+          if (server.listenerCount("upgrade") === 1) {
+            socket.on("error", () => socket.destroy());
+            writeRawResponse(socket, finishResponse(noSocketHere, randomId("req"), "GET"));
+          }
+          return false;
+        },
+      });
+    },
+    finishRequests(graceMs) {
+      if (inProgress === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        const timer = setTimeout(resolve, graceMs);
+        onIdle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    },
+    close() {
+      for (const socket of sockets) socket.destroy();
+      return Promise.resolve();
+    },
+  };
+}
+
+const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -1,0 +1,172 @@
+/**
+ * The gateway of a process: the pipeline of the current settings over the open resources, the routes outside the API, and the listeners
+ * in front of both. `letta-proxy start` and programs that contain the gateway compose it here; they differ in where settings come from, and
+ * in who stops it.
+ */
+import { randomId, systemClock } from "@letta-environments/platform/node";
+import { problemResponse } from "@letta-environments/schema";
+import type { LogEvent } from "../../adapters/log-event.ts";
+import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
+import { createLoadDocs } from "../../adapters/node/docs-pages.ts";
+import { openFileLimit } from "../../adapters/node/open-files.ts";
+import { isShortPepper } from "../../adapters/node/pepper.ts";
+import { loadOpenApi } from "../../adapters/open-api.ts";
+import type { AdminSettings } from "../../admin/settings.ts";
+import type { Settings } from "../../config/settings.ts";
+import { createConsoleRoutes } from "../../host/console-routes.ts";
+import { createDocsRoutes } from "../../host/docs.ts";
+import type { HostRoute } from "../../host/gateway.ts";
+import { createAdmission } from "../../host/node/admission.ts";
+import { divideOpenFiles } from "../../host/node/capacity.ts";
+import type { DrainingServer } from "../../host/node/drain.ts";
+import { createHostRoutes } from "../../host/routes.ts";
+import { finishResponse } from "../../http/response.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import { composePipeline } from "../node/compose.ts";
+import { type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
+import { composeMetrics, type ProcessMetrics } from "../node/observation/metrics.ts";
+import { openResources, type Resources } from "../node/resources.ts";
+
+/** The gateway of a process, before anything listens. */
+export interface Serving {
+  /** Passes each request to the pipeline of the current settings. */
+  readonly pipeline: Pipeline;
+  readonly routes: readonly HostRoute[];
+  readonly resources: Resources;
+  /** Writes an event to the log, and counts it. */
+  readonly log: (event: LogEvent) => void;
+  /** Whether the web console is served, or would be if its files were there. */
+  readonly console: "served" | "not_built" | "off";
+  /** Composes the pipeline of other settings, which then has every new request. */
+  replace(settings: Settings): Promise<void>;
+  /**
+   * Opens the port of the settings, and that of the administration, if it has its own.
+   *
+   * @throws CommandError if a port cannot be opened
+   */
+  listen(): Promise<Listeners>;
+  /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
+  drain(): void;
+  /**
+   * Stops. Requests finish first, for at most `graceMs` milliseconds, then devices are disconnected, because a send waits for its
+   * device's acknowledgement. Then everything is closed.
+   */
+  close(graceMs: number, servers: readonly DrainingServer[]): Promise<void>;
+}
+
+/** The open listeners. */
+export interface Listeners {
+  readonly main: Listener;
+  /** `null` if the administration has no listener of its own. */
+  readonly admin: Listener | null;
+}
+
+/**
+ * Opens the resources that the settings name, and composes the gateway over them.
+ *
+ * @throws CommandError if a resource cannot be opened
+ */
+export async function openServing(started: Settings, report: (event: LogEvent) => void): Promise<Serving> {
+  let settings = started;
+  const metrics = composeMetrics(settings);
+  const log = withMetrics(report, metrics);
+  const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
+  const resources = await openResources(() => settings, log, metrics);
+  metrics?.begin(resources.embeddedCounts, log);
+  if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
+  let current = await composePipeline(settings, resources);
+  const pipeline = followPipeline(() => current);
+  let isDraining = false;
+  const consoleFolder = settings.console ? findConsoleFolder() : null;
+  const routes = createHostRoutes({
+    randomId,
+    isDraining: () => isDraining,
+    readReadiness: resources.readReadiness,
+    openApi: loadOpenApi,
+    ...(consoleFolder !== null && {
+      others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, randomId),
+    }),
+    pages: createDocsRoutes(createLoadDocs(onFailure)),
+  });
+
+  return {
+    pipeline,
+    routes,
+    resources,
+    log,
+    console: settings.console ? (consoleFolder === null ? "not_built" : "served") : "off",
+    async replace(next) {
+      current = await composePipeline(next, resources);
+      settings = next;
+    },
+    async listen() {
+      const admission = createAdmission({
+        clock: systemClock,
+        maxConnections: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
+        onOverload: (overload) => log({ type: "overloaded", ...overload }),
+      });
+      const shared = { admission, onFailure };
+      const admin = settings.admin && (await openAdminListener(settings.admin, pipeline, shared));
+      const main = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
+        await admin?.connections.close();
+        throw cause;
+      });
+      if (admin !== null) log({ type: "admin_listening", url: admin.url });
+      log({ type: "listening", url: main.url });
+      return { main, admin };
+    },
+    drain() {
+      isDraining = true;
+    },
+    async close(graceMs, servers) {
+      isDraining = true;
+      // Streams would keep their requests in progress for the whole time.
+      resources.extensions.end();
+      const requests = servers.map((server) => server.finishRequests(graceMs));
+      await Promise.all([...requests, resources.finishBackground(graceMs)]);
+      await resources.closeDevices();
+      await metrics?.end();
+      await Promise.all(servers.map((server) => server.close()));
+      await resources.close();
+    },
+  };
+}
+
+/** Returns a pipeline that passes each request to the one of the current settings. */
+function followPipeline(current: () => Pipeline): Pipeline {
+  return {
+    handle: (request) => current().handle(request),
+    handleAdmin: (request) => current().handleAdmin(request),
+    upgrade: (request) => current().upgrade(request),
+    decorate: (response, request) => current().decorate(response, request),
+  };
+}
+
+/** Returns a function that writes an event to the log and counts it. */
+function withMetrics(
+  log: (event: LogEvent) => void,
+  metrics: Pick<ProcessMetrics, "record"> | null,
+): (event: LogEvent) => void {
+  if (metrics === null) return log;
+  return (event) => {
+    log(event);
+    metrics.record(event);
+  };
+}
+
+/** Opens the administration listener, which serves the administration and `/livez`, and no WebSockets. */
+function openAdminListener(
+  { host, port }: AdminSettings,
+  { handleAdmin }: Pipeline,
+  options: ListenerOptions,
+): Promise<Listener> {
+  const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
+  const upgrade: Pipeline["upgrade"] = () => ({
+    kind: "refused",
+    response: finishResponse(noSocketHere, randomId("req"), "GET"),
+  });
+  const decorate: Pipeline["decorate"] = (response) => response;
+  return openListener(address, { handle: handleAdmin, upgrade, decorate }, createHostRoutes({ randomId }), options);
+}
+
+const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

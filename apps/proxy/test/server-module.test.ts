@@ -1,0 +1,154 @@
+/** The module for programs that contain the gateway: what it adds to the parts that `letta-proxy start` has too. */
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { connect } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { getRequestListener } from "@hono/node-server";
+import { connectScriptedDevice, launchDevice } from "@letta-environments/testkit";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { type GatewayServer, openGateway, type ServerOptions } from "../src/runtimes/server.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "letta-server-module-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Opens a gateway that is closed at the end of the test. Its log is returned line by line. */
+async function open(options: ServerOptions): Promise<{ readonly gateway: GatewayServer; readonly log: string[] }> {
+  const log: string[] = [];
+  const gateway = await openGateway({ log: (line) => void log.push(line), ...options });
+  onTestFinished(() => gateway.close());
+  return { gateway, log };
+}
+
+/** An HTTP server whose gateway is below `/letta`. */
+async function openMounted(): Promise<{
+  readonly gateway: GatewayServer;
+  readonly url: string;
+  readonly port: number;
+}> {
+  // The gateway of the next test has the same copy of node-server, which must not find other globals; a bundle has a copy of its own.
+  const options = { overrideGlobalObjects: false };
+  const listener = getRequestListener((request) => gateway.fetch(request), options);
+  const server = createServer((incoming, outgoing) => void listener(incoming, outgoing));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}`;
+  const { gateway } = await open({
+    environment: { DATA_DIR: join(folder, `mounted-${port}`), PUBLIC_URL: `${url}/letta` },
+    mountPath: "/letta",
+  });
+  gateway.serveSockets(server);
+  return { gateway, url, port };
+}
+
+/** Sends an upgrade and resolves with the status line. */
+async function upgrade(port: number, path: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.write(
+    `GET ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
+  );
+  const [data] = (await once(socket, "data")) as [Buffer];
+  return data.toString("latin1").split("\r\n")[0] ?? "";
+}
+
+test("a real device connects below the path of the program, and takes a message that the program passes on", async () => {
+  const { gateway, url } = await openMounted();
+  const apiKey = await gateway.createKey({ name: "devices", scopes: ["connect"] });
+  const deviceId = "88fd30f6-6337-4c38-b858-2f1581703994";
+  const device = await launchDevice({ baseUrl: `${url}/letta`, apiKey, deviceId, connectionName: "laptop" });
+  onTestFinished(() => device.stop());
+  await device.process.waitForOutput(/Connected\. Awaiting instructions\./, 60_000);
+  const caller = await gateway.createKey({ name: "caller", scopes: ["read", "send"] });
+  const headers = { authorization: `Bearer ${caller}`, "content-type": "application/json" };
+  const found = await fetch(`${url}/letta/v1/environments/${deviceId}`, { headers });
+  const { connectionId } = (await found.json()) as { readonly connectionId: string };
+  const message = { role: "user", content: "ping", client_message_id: "message-1" };
+  const body = JSON.stringify({ agentId: "agent-local-demo", messages: [message] });
+  const sent = await fetch(`${url}/letta/v1/environments/${connectionId}/messages`, { method: "POST", headers, body });
+  expect([sent.status, await sent.text()]).toEqual([200, expect.stringContaining('"success":true')]);
+  await device.process.waitForOutput(/pong/, 60_000);
+}, 120_000);
+
+test("an upgrade without a key is refused below the path, and one of another path is 404 if nobody else responds", async () => {
+  const { port } = await openMounted();
+  expect(await upgrade(port, "/letta/v1/environments/conn-1/ws")).toMatch(/^HTTP\/1\.1 40[14] /);
+  expect(await upgrade(port, "/other")).toBe("HTTP/1.1 404 Not Found");
+});
+
+test("the listener serves requests and devices, and closing it disconnects them and frees the data directory", async () => {
+  const environment = { DATA_DIR: join(folder, "listener"), PORT: "0" };
+  const { gateway, log } = await open({ environment });
+  const url = await gateway.listen();
+  expect(await gateway.listen()).toBe(url);
+  const apiKey = await gateway.createKey({ name: "devices", scopes: ["connect"] });
+  const device = await connectScriptedDevice({ baseUrl: url, apiKey, deviceId: "d-1", connectionName: "laptop" });
+  onTestFinished(() => device.terminate());
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+
+  await gateway.close();
+  expect(await device.closed).toBe(1001);
+  expect((await gateway.fetch(new Request(`${url}/livez`))).status).toBe(503);
+  await expect(gateway.listen()).rejects.toThrow("closed");
+  await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
+  expect(log.map((line) => (JSON.parse(line) as { readonly event: string }).event)).toContain("audit_end");
+
+  // The key, the device and the audit log are still there.
+  const again = await open({ environment });
+  const key = await again.gateway.createKey({ name: "caller", scopes: ["list"] });
+  const response = await again.gateway.fetch(
+    new Request("http://gateway.example/v1/environments", { headers: { authorization: `Bearer ${key}` } }),
+  );
+  expect(await response.text()).toContain('"connectionName":"laptop"');
+});
+
+test("a data directory in use, or one that cannot be opened, is an error that names it, and can be opened later", async () => {
+  const environment = { DATA_DIR: join(folder, "in-use") };
+  const { gateway } = await open({ environment });
+  await expect(openGateway({ environment })).rejects.toThrow(/in-use: stop it/);
+  await gateway.close();
+
+  const pepper = join(folder, "in-use", "pepper");
+  await rm(pepper);
+  await gateway.close();
+  await writeFile(pepper, "short");
+  await expect(openGateway({ environment })).rejects.toThrow(/pepper/);
+  await rm(pepper);
+  // The failed attempt has given the lock back.
+  const reopened = await openGateway({ environment, log: () => undefined });
+  await reopened.close();
+});
+
+const refused: readonly (readonly [ServerOptions, string | RegExp])[] = [
+  [{ environment: { PORT: "x" } }, "PORT must be an integer from 0 to 65535"],
+  [{ mountPath: "letta/" }, "mountPath must be a path without a slash at its end, such as /letta"],
+  [{ mountPath: "/letta" }, /^PUBLIC_URL must .* with the path \/letta/],
+  [{ config: { admin: { port: 1 } } }, /admin/],
+  [
+    { config: { console: { enabled: true } }, mountPath: "/a", environment: { PUBLIC_URL: "https://x.example/a" } },
+    /^console\.enabled /,
+  ],
+];
+
+test.each(refused)(
+  "options %j are refused with the rule that they break, and nothing is opened",
+  async (options, rule) => {
+    await expect(
+      openGateway({ ...options, environment: { DATA_DIR: join(folder, "never"), ...options.environment } }),
+    ).rejects.toThrow(rule);
+    await expect(rm(join(folder, "never"))).rejects.toThrow("ENOENT");
+  },
+);
+
+test("a key that breaks a rule is refused with the name of the member", async () => {
+  const { gateway } = await open({ environment: { DATA_DIR: join(folder, "keys") } });
+  await expect(gateway.createKey({ name: "" })).rejects.toThrow(/^name must be 1 to 128 characters/);
+  await expect(gateway.createKey({ name: "x", scopes: [] })).rejects.toThrow("scopes must not be empty");
+});
