@@ -117,5 +117,7 @@ test("a program with a setting that breaks a rule gets an error that names it", 
       try { createGateway({ environment: {} }); } catch (error) { console.log(error.message); }`,
   });
   const { output } = await everything.run(nodes.current, ["broken.mjs"]);
-  expect(output).toBe("UPSTREAM_URL is required: the embedded environment server is in @letta-environments/proxy/server\n");
+  expect(output).toBe(
+    "UPSTREAM_URL is required: the embedded environment server is in @letta-environments/proxy/server\n",
+  );
 });

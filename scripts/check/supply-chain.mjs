@@ -21,11 +21,16 @@ async function readLicences() {
   return JSON.parse(text.slice(text.indexOf("{")));
 }
 
+/** The workspaces, each with a lockfile of its own. */
+const workspaces = ["", "bench/", "consumers/"];
+
 const licences = await readLicences();
 const problems = [
   ...findLicenceProblems(licences),
-  ...["pnpm-lock.yaml", "bench/pnpm-lock.yaml"].flatMap((path) => findUnpinned(readText(path), path)),
-  ...["pnpm-workspace.yaml", "bench/pnpm-workspace.yaml"].flatMap((path) => findSettingProblems(readText(path), path)),
+  ...workspaces.map((folder) => `${folder}pnpm-lock.yaml`).flatMap((path) => findUnpinned(readText(path), path)),
+  ...workspaces
+    .map((folder) => `${folder}pnpm-workspace.yaml`)
+    .flatMap((path) => findSettingProblems(readText(path), path)),
 ];
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 for (const [licence, packages] of Object.entries(licences))

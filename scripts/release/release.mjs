@@ -9,7 +9,8 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { ensureInstalled } from "../setup/installation.mjs";
 import { ensureNode } from "../setup/supported-node.mjs";
-import { repositoryRoot } from "../lib/repository.mjs";
+import { findUnpinnedImages, mayNameImages } from "../lib/images.mjs";
+import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";
 import { runTasks } from "../lib/turbo.mjs";
 import { readReleaseConfig, releaseConfigFile } from "./config.mjs";
 
@@ -67,7 +68,9 @@ async function run() {
     fail(`${kept} is a file; pass a folder`, 2);
   const settings = readReleaseConfig(options.config);
   const isRelease = !isDryRun && options.pack === undefined;
-  if (!settings.ok && isRelease) fail(settings.problem);
+  const needs = [...(settings.ok ? [] : [settings.problem]), ...missingDigests()];
+  const [need] = needs;
+  if (need !== undefined && isRelease) fail(need);
   await ensureInstalled("full", ensureNode);
   // What these import is there only now.
   const { findObstacle, readReleaseState } = await import("./publish.mjs");
@@ -83,10 +86,17 @@ async function run() {
     for (const { name, version, bytes, sha256 } of tarballs)
       print(`packed ${name}@${version}  ${bytes} B  sha256 ${sha256}`);
     if (options.pack === undefined) await continueRelease(tarballs, target, { isDryRun, release });
-    if (isDryRun && !settings.ok) print(`\nNeeded before a release: ${settings.problem}`);
+    if (isDryRun) for (const each of needs) print(`\nNeeded before a release: ${each}`);
   } finally {
     if (folder === null) rmSync(target, { recursive: true, force: true });
   }
+}
+
+/** Container images whose digests a release needs, as one line. */
+function missingDigests() {
+  const files = repositoryFiles().filter(mayNameImages);
+  const images = findUnpinnedImages(files.map((path) => ({ path, text: readText(path) })));
+  return images.length === 0 ? [] : [`${images[0]} has no digest; run 'pnpm pin-images' where Docker is`];
 }
 
 /** Builds the packages, and shows what the build printed only if it fails. */
