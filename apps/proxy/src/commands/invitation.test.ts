@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { deviceVersion, formatDeviceCommand, readInvitation } from "./invitation.ts";
+import { deviceVersion } from "../version.ts";
+import { formatDeviceCommand, readInvitation } from "./invitation.ts";
 
 const nowMs = 1_795_000_000_000;
 

@@ -3,10 +3,8 @@ import { misuse, parseTime, timeForms } from "@letta-environments/command-line";
 import { checkValue } from "@letta-environments/schema";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import { inviteRule, RequestedKeySchema } from "../keys/key-schemas.ts";
+import { deviceVersion } from "../version.ts";
 import type { GivenOptions } from "./key-options.ts";
-
-/** The version of Letta Code that an invited device runs: the one that this gateway is tested with. */
-export const deviceVersion = "0.32.18";
 
 /** How long an invitation that nobody uses is valid, unless the command says otherwise. */
 const defaultExpiry = "1h";

@@ -3,9 +3,8 @@
  * Durable Objects, and has sessions as well. The files of the console are static assets, which the platform serves.
  */
 import { randomBytes } from "@letta-environments/platform/cloudflare";
-import { deviceVersion } from "../commands/invitation.ts";
 import { createConsoleSessions } from "../console/sessions.ts";
-import { version } from "../version.ts";
+import { deviceVersion, version } from "../version.ts";
 import type { ComposeSessions } from "./cloudflare/compose.ts";
 import { createWorker, type Worker } from "./cloudflare/worker.ts";
 
