@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { imagesIn, mayNameImages, pinImages } from "../lib/images.mjs";
+import { imagesIn, mayNameImages, pinImages } from "./images.mjs";
 import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";
 
 /** Ends the process with one line. @param {string} line @returns {never} */

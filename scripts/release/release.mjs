@@ -9,7 +9,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { ensureInstalled } from "../setup/installation.mjs";
 import { ensureNode } from "../setup/supported-node.mjs";
-import { findUnpinnedImages, mayNameImages } from "../lib/images.mjs";
+import { findUnpinnedImages, mayNameImages } from "./images.mjs";
 import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";
 import { runTasks } from "../lib/turbo.mjs";
 import { readReleaseConfig, releaseConfigFile } from "./config.mjs";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { findUnpinnedImages, imagesIn, mayNameImages, pinImages } from "./images.mjs";
-import { readText, repositoryFiles, repositoryRoot } from "./repository.mjs";
+import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";
 
 const digest = `sha256:${"a".repeat(64)}`;
 const dockerfile = `FROM node:24-slim AS build\nRUN x\nFROM build\nFROM registry.example/a/b:1.2@${digest}\n`;
@@ -44,7 +44,13 @@ describe("the command that pins images", () => {
     const folder = mkdtempSync(join(tmpdir(), "pin-images-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const images = repositoryFiles().filter(mayNameImages);
-    for (const path of [...images, program, "scripts/lib/images.mjs", "scripts/lib/repository.mjs", "package.json"]) {
+    for (const path of [
+      ...images,
+      program,
+      "scripts/release/images.mjs",
+      "scripts/lib/repository.mjs",
+      "package.json",
+    ]) {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       cpSync(join(repositoryRoot, path), join(folder, path));
     }
