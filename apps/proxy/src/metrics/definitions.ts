@@ -62,13 +62,14 @@ export type CountedMetric =
   | "deviceEvents"
   | "shadowRefusals"
   | "failures"
+  | "otlpDrops"
   | "overloadRefusals";
 
 /** Every {@link CountedMetric}. */
 export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   requests: duration(
     "http.server.request.duration",
-    "Duration of requests to the API and the administration, one observation for each line of the access log.",
+    "Duration of requests, one observation for each line of the access log.",
     "http.request.method",
     "http.route",
     "http.response.status_code",
@@ -124,6 +125,12 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "error_code",
   ),
   failures: counter("failures", "Failures that the log reports, by the name of the event.", "event"),
+  otlpDrops: counter(
+    "otlp_dropped_items",
+    "Spans and points of metrics that did not reach the receiver of the OpenTelemetry protocol, by reason.",
+    "signal",
+    "reason",
+  ),
   overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
 };
 

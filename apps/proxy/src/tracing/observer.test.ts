@@ -123,14 +123,15 @@ test("one request in sixteen is measured for metrics", async () => {
   expect(steps.filter((step) => step === "authenticate")).toHaveLength(4);
 });
 
-test("spans that wait for a push are limited, and have the form of OTLP", () => {
+test("spans that wait for a push are limited, are counted when they have no room, and have the form of OTLP", () => {
   const span: Span = {
     ...{ traceId, spanId: parentId, parentId: null, kind: "server", name: "GET x" },
     ...{ startedAt: 1_800_000_000_000.5, endedAt: 1_800_000_000_001, attributes: { a: 1, b: "x" }, isError: true },
   };
-  const buffer = createSpanBuffer();
+  let dropped = 0;
+  const buffer = createSpanBuffer((spans) => (dropped += spans));
   for (let index = 0; index < maxWaitingSpans + 10; index++) buffer.add([span]);
-  expect([buffer.take().length, buffer.take().length]).toEqual([maxWaitingSpans, 0]);
+  expect([buffer.take().length, buffer.take().length, dropped]).toEqual([maxWaitingSpans, 0, 10]);
   expect(toOtlpSpans([span], { "service.name": "s" })).toMatchObject({
     resourceSpans: [
       {

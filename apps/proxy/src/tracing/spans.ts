@@ -58,12 +58,13 @@ export interface SpanBuffer {
   take(): readonly Span[];
 }
 
-/** Creates a {@link SpanBuffer}. */
-export function createSpanBuffer(): SpanBuffer {
+/** Creates a {@link SpanBuffer}. `onDropped` receives the number of spans that had no room. */
+export function createSpanBuffer(onDropped: (spans: number) => void): SpanBuffer {
   let waiting: Span[] = [];
   return {
     add(spans) {
       if (waiting.length + spans.length <= maxWaitingSpans) waiting.push(...spans);
+      else onDropped(spans.length);
     },
     take() {
       const taken = waiting;

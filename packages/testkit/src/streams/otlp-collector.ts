@@ -15,8 +15,10 @@ export interface OtlpPush {
 export interface OtlpCollector {
   readonly url: string;
   readonly pushes: readonly OtlpPush[];
-  /** The status of the next responses. */
+  /** The status, further headers and the body of the next responses. */
   status: number;
+  headers: Readonly<Record<string, string>>;
+  body: string;
   /** Resolves with the first push that matches, past or future. */
   next(matches: (push: OtlpPush) => boolean): Promise<OtlpPush>;
   close(): Promise<void>;
@@ -32,7 +34,8 @@ export async function createOtlpCollector(): Promise<OtlpCollector> {
     incoming.on("end", () => {
       const body: unknown = JSON.parse(Buffer.concat(chunks).toString("utf8"));
       const push = { path: incoming.url ?? "", headers: incoming.headers, body };
-      response.writeHead(collector.status, { "content-type": "application/json" }).end("{}");
+      const { status, headers } = collector;
+      response.writeHead(status, { "content-type": "application/json", ...headers }).end(collector.body);
       pushes.push(push);
       for (const notify of waiting) notify(push);
     });
@@ -44,6 +47,8 @@ export async function createOtlpCollector(): Promise<OtlpCollector> {
     url: `http://127.0.0.1:${port}`,
     pushes,
     status: 200,
+    headers: {},
+    body: "{}",
     next: (matches) =>
       new Promise((resolve) => {
         const past = pushes.find(matches);

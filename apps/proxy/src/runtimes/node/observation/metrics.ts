@@ -1,8 +1,8 @@
 /** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
 import process from "node:process";
-import { randomId, systemClock } from "@letta-environments/platform/node";
+import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../../adapters/log-event.ts";
-import { createOtlpPush } from "../../../adapters/otlp.ts";
+import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
 import type { AdminExtension } from "../../../admin/endpoints.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { WrapStep } from "../../../lib/steps.ts";
@@ -13,6 +13,7 @@ import { type OtlpResource, toOtlpMetrics } from "../../../metrics/otlp.ts";
 import { createOverviewHistory, overviewBucketMs, sampleOverview } from "../../../metrics/overview.ts";
 import { createRecorder } from "../../../metrics/recorder.ts";
 import { createMetricTable, type MetricReading } from "../../../metrics/table.ts";
+import type { OtlpSettings } from "../../../metrics/settings.ts";
 import type { UpstreamFetch } from "../../../ports.ts";
 import type { RateLimiter } from "../../../rate-limit/limiter.ts";
 import { version } from "../../../version.ts";
@@ -51,23 +52,23 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const table = createMetricTable();
   const startedAt = systemClock.now();
   let readCounts: (() => EmbeddedCounts) | null = null;
-  let cancel = (): void => undefined;
+  const repeats = createRepeats();
   let report = (_event: LogEvent): void => undefined;
-  const exporter =
-    otlp === null
-      ? null
-      : {
-          settings: otlp,
-          resource: resourceOf(otlp.serviceName),
-          push: createOtlpPush(otlp, globalThis.fetch, (event) => report(event)),
-        };
-  const tracing = composeTracing(exporter, (step, durationMs) =>
-    table.observe(table.series(metrics.stepDurations, [step]), durationMs / 1_000),
+  const countDrops = (signal: string, items: number, reason: string): void =>
+    table.add(table.series(metrics.otlpDrops, [signal, reason]), items);
+  const exporter = otlp && openExporter(otlp, (event) => report(event), countDrops);
+  const tracing = composeTracing(
+    exporter,
+    (step, durationMs) => table.observe(table.series(metrics.stepDurations, [step]), durationMs / 1_000),
+    (spans) => countDrops("traces", spans, "queue_full"),
   );
-  const push = async (): Promise<void> => {
+  function push(): void {
     if (exporter === null) return;
-    await exporter.push("metrics", toOtlpMetrics(read(), exporter.resource, startedAt, systemClock.now()));
-  };
+    const readings = read();
+    const items = readings.reduce((sum, { series }) => sum + series.length, 0);
+    const body = toOtlpMetrics(readings, exporter.resource, startedAt, systemClock.now());
+    exporter.receiver.push("metrics", { body, items });
+  }
   const record = createRecorder(table, {
     clock: systemClock,
     labels: new Set(settings.labels),
@@ -80,23 +81,6 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   ];
   const sample = () => sampleOverview(table.read(), systemClock.now(), readCounts?.().connectedDevices ?? null);
   const history = createOverviewHistory(sample());
-
-  /** Repeats work until the end. Its timers do not keep the process alive. */
-  function repeat(everyMs: number, run: () => void): void {
-    const before = cancel;
-    let cancelNext = (): void => undefined;
-    const schedule = (): void => {
-      cancelNext = systemClock.setTimer(everyMs, () => {
-        run();
-        schedule();
-      });
-    };
-    schedule();
-    cancel = () => {
-      before();
-      cancelNext();
-    };
-  }
 
   return {
     record,
@@ -111,14 +95,46 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
     begin(counts, log) {
       readCounts = counts;
       report = log;
-      repeat(overviewBucketMs, () => history.add(sample()));
+      repeats.add(overviewBucketMs, () => history.add(sample()));
       if (otlp === null) return;
-      repeat(otlp.intervalMs, () => void push());
-      repeat(spanIntervalMs, () => void tracing.flush());
+      repeats.add(otlp.intervalMs, push);
+      repeats.add(spanIntervalMs, tracing.flush);
     },
     async end() {
-      cancel();
-      await Promise.all([push(), tracing.flush()]);
+      repeats.end();
+      push();
+      tracing.flush();
+      await exporter?.receiver.end();
+    },
+  };
+}
+
+/** Opens the connection to a receiver of the OpenTelemetry protocol. */
+function openExporter(
+  settings: OtlpSettings,
+  report: (event: OtlpEvent) => void,
+  onDropped: (signal: string, items: number, reason: string) => void,
+) {
+  const ports = { fetchUrl: globalThis.fetch, clock: systemClock, random, report, onDropped };
+  return { settings, resource: resourceOf(settings.serviceName), receiver: createOtlpPush(settings, ports) };
+}
+
+/** Repeats work until the end. Its timers do not keep the process alive. */
+function createRepeats() {
+  const cancels: (() => void)[] = [];
+  return {
+    add(everyMs: number, run: () => void): void {
+      const index = cancels.length;
+      const schedule = (): void => {
+        cancels[index] = systemClock.setTimer(everyMs, () => {
+          run();
+          schedule();
+        });
+      };
+      schedule();
+    },
+    end(): void {
+      for (const cancel of cancels) cancel();
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Composes the observer of requests: steps for the metrics, and spans for an OpenTelemetry receiver. */
 import { randomBytes } from "node:crypto";
 import { random, systemClock } from "@letta-environments/platform/node";
-import type { PushOtlp } from "../../../adapters/otlp.ts";
+import type { OtlpPush } from "../../../adapters/otlp.ts";
 import type { WrapStep } from "../../../lib/steps.ts";
 import type { OtlpResource } from "../../../metrics/otlp.ts";
 import type { OtlpSettings } from "../../../metrics/settings.ts";
@@ -14,16 +14,17 @@ export const spanIntervalMs = 5_000;
 /** The observer of a process. */
 export interface ProcessTracing {
   readonly wrapStep: WrapStep;
-  /** Pushes the spans that wait. */
-  flush(): Promise<void>;
+  /** Queues the spans that wait for a push. */
+  flush(): void;
 }
 
 /** Composes the observer. Without `otlp` it measures steps only. */
 export function composeTracing(
-  otlp: { readonly settings: OtlpSettings; readonly resource: OtlpResource; readonly push: PushOtlp } | null,
+  otlp: { readonly settings: OtlpSettings; readonly resource: OtlpResource; readonly receiver: OtlpPush } | null,
   onStep: (step: string, durationMs: number) => void,
+  onDropped: (spans: number) => void,
 ): ProcessTracing {
-  const buffer = createSpanBuffer();
+  const buffer = createSpanBuffer(onDropped);
   return {
     wrapStep: createObserver({
       clock: systemClock,
@@ -33,9 +34,10 @@ export function composeTracing(
       onStep,
       onSpans: buffer.add,
     }),
-    async flush() {
+    flush() {
       const spans = buffer.take();
-      if (otlp !== null && spans.length > 0) await otlp.push("traces", toOtlpSpans(spans, otlp.resource));
+      if (otlp === null || spans.length === 0) return;
+      otlp.receiver.push("traces", { body: toOtlpSpans(spans, otlp.resource), items: spans.length });
     },
   };
 }

@@ -1,0 +1,63 @@
+/**
+ * The fate of a push after a response of the receiver, as the OTLP/HTTP specification (1.5, "Failures" and "Throttling") demands: 429, 502, 503 and 504, and
+ * a push without a response, are repeated with a delay that grows and is random; `Retry-After` is obeyed; every other error status is final.
+ */
+import type { PlainHeaders } from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import { parseRetryAfter } from "../upstream/retry.ts";
+
+/** The response of a receiver; `null` if none came. */
+export type ReceiverResponse = { readonly status: number; readonly headers: PlainHeaders } | null;
+
+/** Why data did not reach the receiver. `rejected`: it took the push and rejected a part of it. `expired`: it did not take it in time. */
+export type DropReason = "queue_full" | "refused" | "rejected" | "expired" | "stopped";
+
+/** The decision on a push. `dropped`: it is not repeated. `pauseMs`: nothing may be sent before. */
+export type PushDecision =
+  | { readonly kind: "delivered" }
+  | { readonly kind: "dropped"; readonly reason: "refused" | "expired"; readonly pauseMs: number }
+  | { readonly kind: "repeat"; readonly pauseMs: number };
+
+/** The state of a queue of pushes. */
+export interface PushSituation {
+  /** How often in a row the receiver has failed, this time included. */
+  readonly failures: number;
+  /** How long the push has waited, in milliseconds. */
+  readonly ageMs: number;
+  /** Wall time in epoch milliseconds, for a `Retry-After` with a date. */
+  readonly nowMs: number;
+  /** From 0 to 1, without 1. */
+  readonly random: number;
+}
+
+/** The longest time that a push waits, in milliseconds. */
+export const maxPushAgeMs = 300_000;
+
+/** The delay after the first failure, in milliseconds. It doubles with each one. */
+const firstDelayMs = 1_000;
+const maxDelayMs = 30_000;
+
+const repeatable: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
+/** Decides what becomes of a push. */
+export function decidePush(response: ReceiverResponse, situation: PushSituation): PushDecision {
+  const { failures, ageMs, nowMs, random } = situation;
+  if (response !== null && response.status >= 200 && response.status < 300) return { kind: "delivered" };
+  if (response !== null && !repeatable.has(response.status)) return { kind: "dropped", reason: "refused", pauseMs: 0 };
+  const bound = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(failures - 1, 10));
+  // At least half of the bound, and never before the receiver wants it.
+  const jitter = Math.floor((bound / 2) * random);
+  const asked = response === null ? null : parseRetryAfter(response.headers, nowMs);
+  const pauseMs = asked === null ? bound / 2 + jitter : asked + jitter;
+  return ageMs + pauseMs > maxPushAgeMs ? { kind: "dropped", reason: "expired", pauseMs } : { kind: "repeat", pauseMs };
+}
+
+/** Returns how many items a receiver has rejected of a push that it took (`partialSuccess`). They must not be repeated. */
+export function rejectedItems(body: string): number {
+  const partial = parseJsonObject(body)?.["partialSuccess"];
+  if (typeof partial !== "object" || partial === null) return 0;
+  const { rejectedSpans, rejectedDataPoints } = partial as Readonly<Record<string, unknown>>;
+  // The JSON encoding writes 64-bit integers as text.
+  const count = Number(rejectedSpans ?? rejectedDataPoints ?? 0);
+  return Number.isSafeInteger(count) && count > 0 ? count : 0;
+}
