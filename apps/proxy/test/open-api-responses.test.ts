@@ -1,7 +1,6 @@
 /** The API description against the gateway itself: which routes there are, and what they return. */
 import { readFileSync } from "node:fs";
 import { endpoints, type Endpoint, jsonResponse, type PlainResponse } from "@letta-environments/schema";
-import { randomId } from "@letta-environments/platform/node";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, expect, test } from "vitest";
 import { adminEndpoints } from "../src/admin/endpoints.ts";
@@ -12,9 +11,11 @@ import { rateLimitPath } from "../src/limits/endpoint.ts";
 import { auditSearchEndpoint } from "../src/admin/audit-search.ts";
 import { explainEndpoint } from "../src/explain/endpoint.ts";
 import { metricsEndpoints } from "../src/metrics/endpoints.ts";
+import { createObserver } from "../src/tracing/observer.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
+import { silentReporting } from "./support/host-reporting.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
 
@@ -34,7 +35,7 @@ interface Document {
 
 const document = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8")) as Document;
 const validator = new Ajv2020({ strict: false }).addSchema({ $id: "openapi", components: document.components });
-const routes = createHostRoutes({ randomId, isDraining: () => false, openApi: loadOpenApi });
+const routes = createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi });
 
 /** Headers that every HTTP response may have. */
 const unlisted = /^(?:content-|vary$|x-content-type-options$|access-control-)/;
@@ -135,6 +136,28 @@ test.each(requests)("the response to %s is as described", async (_title, templat
   const headers = { "content-type": "application/json", ...request.headers };
   const response: PlainResponse = await proxy.proxy.handle(fakeRequest({ key, ...request, path, headers }));
   expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
+});
+
+test("Server-Timing is described wherever a key with scope details can receive it, and nowhere else", async () => {
+  const wrapStep = createObserver({
+    ...{ clock: proxy.clock, random: () => 0, randomHex: () => "", sampleRatio: null },
+    ...{ onStep: () => undefined, onSpans: () => undefined },
+  });
+  const measured = createTestProxy(undefined, { ports: { wrapStep } });
+  const { key: details } = await measured.issueKey({ scopes: ["details", "list"] });
+  const { key: other } = await measured.issueKey({ scopes: ["list"] });
+  const timed = async (request: FakeRequest): Promise<readonly [status: number, isTimed: boolean, rest: unknown]> => {
+    const response: PlainResponse = await measured.proxy.handle(fakeRequest(request));
+    const rest = undescribed("/v1/environments", "GET", response);
+    return [response.status, Object.hasOwn(response.headers, "server-timing"), rest];
+  };
+  expect(await timed({ key: details })).toEqual([200, true, []]);
+  expect(await timed({ key: details, query: "limit=1000" })).toEqual([400, true, []]);
+  expect(await timed({ key: other })).toEqual([200, false, []]);
+  expect(await timed({ key: "lek_wrong" })).toEqual([401, false, []]);
+  const described = document.paths["/v1/environments"]?.["get"]?.responses ?? {};
+  const statuses = Object.entries(described).filter(([, { headers }]) => Object.hasOwn(headers ?? {}, "server-timing"));
+  expect(statuses.map(([status]) => status)).toEqual(Object.keys(described).filter((status) => status !== "401"));
 });
 
 test("the responses about devices are as described, and have every row and its owner", async () => {

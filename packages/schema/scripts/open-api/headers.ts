@@ -5,6 +5,9 @@ import type { JsonSchema } from "../json-schema.ts";
 const text = { type: "string" };
 const entityTag = { type: "string", pattern: '^(W/)?"[^"]*"$' };
 
+/** The header with the durations of steps. Every response after the authentication can have it. */
+export const timingHeader = "server-timing";
+
 /** Every response header, by its lower-case name. */
 export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
   "x-request-id": {
@@ -70,6 +73,12 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
       "Present if the server deduplicates messages: the number of seconds for which it remembers a `client_message_id`.",
     schema: { type: "integer", minimum: 1 },
     example: 86_400,
+  },
+  [timingHeader]: {
+    description:
+      "How long the steps of the request took, in milliseconds (Server Timing of the W3C). Only for keys with scope `details`: it reveals what is cached.",
+    schema: text,
+    example: "authenticate;dur=0.021, rate_limit;dur=0.012, cache;dur=0.052, total;dur=0.131",
   },
   "idempotency-replayed": {
     description: "`true` if this is the result of an earlier request with the same message. Nothing was sent again.",

@@ -5,7 +5,7 @@ import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
 import { examples } from "./examples.ts";
-import { headerReferences, parameterReferences } from "./headers.ts";
+import { headerReferences, parameterReferences, timingHeader } from "./headers.ts";
 import { problemResponses } from "./problems.ts";
 import { operationTexts, pathParameters, queryParameters } from "./texts.ts";
 
@@ -161,6 +161,7 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   const names = [
     ...commonHeaders,
     "ratelimit-degraded",
+    timingHeader,
     ...cacheHeaders,
     ...declared,
     ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed", "preference-applied"] : []),
@@ -173,11 +174,11 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   };
   const unchanged = {
     description: "The response has not changed since the one with this entity tag.",
-    headers: headerReferences([...commonHeaders, ...cacheHeaders]),
+    headers: headerReferences([...commonHeaders, timingHeader, ...cacheHeaders]),
   };
   return {
     [endpoint.successStatus]: success,
     ...(isRead && { 304: unchanged }),
-    ...problemResponses(problemsOf(endpoint), declared),
+    ...problemResponses(problemsOf(endpoint), [...declared, timingHeader]),
   };
 }

@@ -1,7 +1,7 @@
 /** The error responses of an operation in the OpenAPI document: one response per status, with an example for each problem code. */
 import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from "../../src/index.ts";
 import type { JsonSchema } from "../json-schema.ts";
-import { headerReferences } from "./headers.ts";
+import { headerReferences, timingHeader } from "./headers.ts";
 
 const examplePrefix = "#/components/examples/";
 
@@ -37,7 +37,8 @@ function problemResponse(status: number, codes: readonly ProblemCode[], headers:
       "x-should-retry",
       ...(isRepeatable ? ["retry-after"] : []),
       ...(statusHeaders.get(status) ?? []),
-      ...headers,
+      // Nothing is measured before the caller is known.
+      ...headers.filter((name) => name !== timingHeader || (status !== 401 && status !== 405)),
     ]),
     content: {
       "application/problem+json": {
