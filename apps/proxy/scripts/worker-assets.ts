@@ -9,8 +9,10 @@ import type { PlainHeaders } from "@letta-environments/schema";
 import { createConsoleRoutes } from "../src/host/console-routes.ts";
 import { createDocsRoutes } from "../src/host/docs.ts";
 import type { HostRoute } from "../src/host/gateway.ts";
+import type { HostReporting } from "../src/host/logged-route.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
 import type { GatewayRequest } from "../src/http/gateway-request.ts";
+import { systemClock } from "@letta-environments/platform/node";
 import type { ReadConsoleFile } from "../src/ports.ts";
 import { createDocsPages } from "./docs-pages/pages.ts";
 
@@ -27,11 +29,19 @@ export interface Asset {
 /** Headers that the platform sets, or that belong to one response. */
 const leftOut: ReadonlySet<string> = new Set(["content-type", "etag", "vary", "x-request-id"]);
 
+/** Nobody sends these requests, so nothing is logged. */
+const building: HostReporting = {
+  clock: systemClock,
+  randomId: () => "build",
+  telemetry: () => undefined,
+  addressOf: () => null,
+};
+
 /** The pages of `/docs`. */
 export function docsAssets(): Promise<readonly Asset[]> {
   const pages = createDocsPages();
   const routes = createHostRoutes({
-    randomId: () => "build",
+    ...building,
     pages: createDocsRoutes(() => Promise.resolve(pages)),
   });
   const problems = Object.keys(pages.problemPages).map((code) => `/docs/problems/${code}`);
@@ -50,7 +60,7 @@ export function consoleAssets(
   const handle = (): never => {
     throw new Error("a session is no file");
   };
-  const routes = createConsoleRoutes({ handle, readFile: readConsoleFile }, () => "build");
+  const routes = createConsoleRoutes({ handle, readFile: readConsoleFile }, building);
   const names = readdirSync(folder).filter((name) => !/\.(?:br|gz)$/.test(name));
   return Promise.all(
     names.map((name) => {

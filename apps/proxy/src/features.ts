@@ -24,6 +24,8 @@ export interface Features {
   readonly admitKey: CallerAuthenticator["admitKey"];
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
+  /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
+  readonly authenticateSignIn: AuthenticateRequest;
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
@@ -73,7 +75,11 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const onAuditFailure = (requestId: string, cause: unknown): void =>
     services.telemetry({ type: "audit_failed", requestId, cause });
   const authenticateKey = createAuthenticateRequest({ authenticate: callers.authenticateKey }, limits);
-  const authentication = { authenticate, authenticateKey, admitKey: callers.admitKey };
+  const authenticateSignIn = createAuthenticateRequest(
+    { authenticate: callers.authenticateKey },
+    limits?.signIns ?? null,
+  );
+  const authentication = { authenticate, authenticateKey, authenticateSignIn, admitKey: callers.admitKey };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
       ? () => undefined

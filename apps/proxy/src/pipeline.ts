@@ -46,6 +46,10 @@ export interface Pipeline {
   upgrade(request: GatewayRequest): MaybePromise<UpgradeDecision>;
   /** Adds the headers that let a permitted web page read a response that the host makes without a step, such as 503 under overload. */
   decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
+  /** Completes and logs a refusal that the host decides before the first step, such as one of a damaged request head. */
+  refuse(request: GatewayRequest, response: PlainResponse): PlainResponse;
+  /** Returns the address by which a client is counted. */
+  addressOf(request: GatewayRequest): string | null;
 }
 
 /** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
@@ -107,7 +111,7 @@ export function createPipeline(
     request: GatewayRequest,
     steps: (received: Received) => MaybePromise<PlainResponse>,
   ): MaybePromise<PlainResponse> {
-    const received = { request, trace: beginTrace(request, services) };
+    const received = receive(services, request);
     const responding = mapMaybe(run(services, received, steps), (response) => {
       const { send, control } = received.trace;
       if (send === null && control === null) return finish(received, response);
@@ -128,10 +132,12 @@ export function createPipeline(
   return {
     handle: (request) => mapMaybe(respond(request, route), (response) => cors.decorate(response, request)),
     decorate: cors.decorate,
+    refuse: (request, response) => cors.decorate(finish(receive(services, request), response), request),
+    addressOf,
     handleAdmin: (request) =>
       respond(ignoreForwardedHeaders(request), (received) => adminListener?.(received) ?? notFound),
     upgrade(request) {
-      const received = { request, trace: beginTrace(request, services) };
+      const received = receive(services, request);
       return mapMaybe(run(services, received, socket), (outcome): UpgradeDecision => {
         if (!("kind" in outcome)) return { kind: "refused", response: finish(received, outcome) };
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
@@ -142,6 +148,10 @@ export function createPipeline(
       });
     },
   };
+}
+
+function receive(services: Parameters<typeof beginTrace>[1], request: GatewayRequest): Received {
+  return { request, trace: beginTrace(request, services) };
 }
 
 /** Runs steps for a request; whatever fails becomes a response. */

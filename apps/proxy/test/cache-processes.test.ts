@@ -1,7 +1,8 @@
 /** The cache in front of the embedded environment server, with devices on real sockets. */
 import type { Environment, EnvironmentList } from "@letta-environments/schema";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy } from "@letta-environments/testkit";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
+import { configArguments } from "./support/config-arguments.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -17,7 +18,9 @@ async function ask(proxy: LaunchedProxy, key: string, path = ""): Promise<{ stat
 }
 
 test("a change of a device is visible at once although a fresh response is cached, and unchanged responses come from the cache", async () => {
-  const proxy = await launchProxy({});
+  const { args, remove } = await configArguments({ logLevel: "debug" });
+  onTestFinished(remove);
+  const proxy = await launchProxy({ args });
   proxies.push(proxy);
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
   const connect = await proxy.createKey({ scopes: ["connect"] });

@@ -1,11 +1,11 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { randomId } from "@letta-environments/platform/node";
 import { expect, test } from "vitest";
 import { createConsoleFiles } from "../src/adapters/node/console-files.ts";
 import { createConsoleRoutes } from "../src/host/console-routes.ts";
 import { fakeRequest } from "./support/fake-request.ts";
+import { silentReporting } from "./support/host-reporting.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "console-files-"));
 const files = { "index.html": "<!doctype html>", "main-1.js": "let a;", "main-1.js.br": "br", "main-1.js.gz": "gz" };
@@ -13,7 +13,7 @@ for (const [name, text] of Object.entries({ ...files, "notes.txt": "secret" })) 
 
 const readFile = createConsoleFiles(folder);
 const handle = () => ({ status: 200, headers: {}, body: "pipeline" });
-const routes = createConsoleRoutes({ handle, readFile }, randomId);
+const routes = createConsoleRoutes({ handle, readFile }, silentReporting);
 
 async function get(path: string, headers: Readonly<Record<string, string>> = {}, method = "GET") {
   const pattern = routes.find((route) => route.path === path)?.path ?? "/console/*";

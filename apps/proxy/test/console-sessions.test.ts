@@ -267,6 +267,58 @@ test("guessed links count for the limit on failed authentication of their addres
   expect([await guess(), await guess(), await guess()]).toEqual([401, 401, 429]);
 });
 
+test("by default a key signs in ten times at once and then once in six seconds, and everything else goes on", async () => {
+  const { signIn, issueKey, call, clock, events } = setUp({}, resolveRateLimits({}, false).settings);
+  const { key } = await issueKey({ scopes: ["list"] });
+  const attempts = await Promise.all(Array.from({ length: 1_000 }, () => signIn({ key })));
+  const statuses = attempts.map(({ response }) => response.status);
+  expect([statuses.filter((status) => status === 201).length, new Set(statuses)]).toEqual([10, new Set([201, 429])]);
+  expect(events.find((event) => event.type === "request" && event.status === 429)).toMatchObject({
+    ...{ operation: "signIn", errorCode: "rate_limited", clientAddress: "127.0.0.1" },
+    limitedBy: ["gateway-sign-ins"],
+  });
+  expect((await call("GET", "/v1/environments", { authorization: `Bearer ${key}` })).status).toBe(200);
+  expect((await signIn({ key: (await issueKey()).key })).response.status).toBe(201);
+  await clock.advance(6_000);
+  expect([(await signIn({ key })).response.status, (await signIn({ key })).response.status]).toEqual([201, 429]);
+});
+
+test("by default an address fails ten sign-ins, and its other requests and valid keys are not refused for it", async () => {
+  const { signIn, issueKey, call } = setUp({}, resolveRateLimits({}, false).settings);
+  const { key } = await issueKey();
+  const fail = async () => (await signIn({ key: "wrong" })).response.status;
+  for (let failure = 0; failure < 10; failure++) expect(await fail()).toBe(401);
+  expect(await fail()).toBe(429);
+  expect((await signIn({ link: "guess" })).response.status).toBe(429);
+  expect((await signIn({ key })).response.status).toBe(201);
+  expect((await call("GET", "/v1/environments", { authorization: "Bearer wrong" })).status).toBe(401);
+});
+
+test("an address that failed too often elsewhere cannot go on guessing at the sign-in", async () => {
+  const policies = { guesses: { per: ["address" as const], limit: 2, routes: ["failedAuthentication" as const] } };
+  const { signIn, call } = setUp({}, resolveRateLimits({ policies }, false).settings);
+  for (let failure = 0; failure < 3; failure++) await call("GET", "/v1/environments", { authorization: "Bearer no" });
+  expect((await signIn({ key: "wrong" })).response.status).toBe(429);
+});
+
+test("a sign-in that is refused leaves a line in the log with its operation, code and address", async () => {
+  const { signIn, issueKey, call, events } = setUp();
+  const { key, record } = await issueKey();
+  await signIn({ key: `${key}x` });
+  expect(events.at(-1)).toMatchObject({ operation: "signIn", errorCode: "invalid_key", clientAddress: "127.0.0.1" });
+  await signIn({ key }, { ...own, origin: "https://page.example" });
+  expect(events.at(-1)).toMatchObject({
+    operation: "signIn",
+    errorCode: "origin_not_allowed",
+    clientAddress: "127.0.0.1",
+  });
+  await call("PUT", "/console/session", own);
+  expect(events.at(-1)).toMatchObject({ operation: null, status: 405, errorCode: "method_not_allowed" });
+  await signIn({ key });
+  expect(events.at(-1)).toMatchObject({ operation: "signIn", status: 201, keyId: record.id });
+  expect(JSON.stringify(events)).not.toContain(key);
+});
+
 test("a link signs in once, even when it is used twice at the same time", async () => {
   const { signIn, createSignInLink, call, events } = setUp();
   const link = await createSignInLink();

@@ -7,6 +7,7 @@ import process from "node:process";
 import { connectScriptedDevice, createOtlpCollector, createRandom, launchProxy } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
 import { metrics } from "../src/metrics/definitions.ts";
+import { hostOperations } from "../src/http/host-operations.ts";
 import { metricsEndpoints } from "../src/metrics/endpoints.ts";
 import { describeSamples, parseSamples } from "./support/prometheus-text.ts";
 
@@ -68,7 +69,7 @@ function countBy<Item>(items: readonly Item[], keyOf: (item: Item) => string | n
 
 test("counters match the access log exactly after random requests, and promtool accepts the metrics", async () => {
   const few = { per: ["key"], limit: 60, burst: 60, routes: ["listEnvironments"] };
-  const proxy = await start({ rateLimits: { policies: { few } } });
+  const proxy = await start({ logLevel: "debug", rateLimits: { policies: { few } }, console: { enabled: true } });
   const admin = await proxy.createKey({ scopes: ["admin"] });
   const caller = await proxy.createKey({ scopes: ["list", "read"] });
   const { pick } = createRandom(7);
@@ -76,6 +77,7 @@ test("counters match the access log exactly after random requests, and promtool 
     const path = pick([
       ...["/v1/environments", "/v1/environments?limit=2", "/v1/environments?limit=no", "/v1/environments/none"],
       ...["/v1/nothing", "/v1/ratelimit", "/v1/environments/a%00b", "/admin/v1/keys", "/metrics", "/x"],
+      ...["/livez", "/readyz", "/openapi.json", "/docs", "/console/none.js", "/console/session"],
     ]);
     const key = pick([caller, caller, caller, admin, `${caller}x`, "nonsense", null]);
     const response = await fetch(`${proxy.url}${path}`, {
@@ -93,7 +95,10 @@ test("counters match the access log exactly after random requests, and promtool 
   expect(logged).toHaveLength(Math.ceil(requests / 25) * 25);
   const samples = parseSamples(text);
 
-  const routes = new Map(Object.values(metricsEndpoints).map(({ operation, path }) => [operation as string, path]));
+  const routes = new Map([
+    ...Object.values(metricsEndpoints).map(({ operation, path }): [string, string] => [operation, path]),
+    ...Object.entries(hostOperations),
+  ]);
   const byRequest = describeSamples(samples, "http_server_request_duration_seconds_count");
   expect(Object.values(byRequest).reduce((sum, count) => sum + count, 0)).toBe(logged.length);
   for (const status of new Set(logged.map((line) => line.status))) {

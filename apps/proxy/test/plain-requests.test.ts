@@ -183,7 +183,7 @@ test("a response that Node refuses to write becomes 500 and is reported", async 
     Promise.resolve({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });
   const failures: unknown[] = [];
   const httpServer = createHttpServer({
-    pipeline: { handle, decorate: (response) => response },
+    pipeline: { handle, decorate: (response) => response, refuse: (_request, response) => response },
     routes: [],
     randomId,
     timeouts: defaultServerTimeouts,

@@ -1,6 +1,7 @@
 /** Traces through a real process: the log, the embedded server and an OpenTelemetry receiver name the same trace. */
 import { connectScriptedDevice, createOtlpCollector, launchProxy } from "@letta-environments/testkit";
 import { afterEach, expect, test, vi } from "vitest";
+import { configArguments } from "./support/config-arguments.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -19,8 +20,9 @@ interface PushedSpans {
 
 test("the spans of a send are pushed, and its log lines and the message name the caller's trace", async () => {
   const collector = await createOtlpCollector();
-  const proxy = await launchProxy({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
-  cleanups.push(collector.close, () => proxy.stop());
+  const { args, remove } = await configArguments({ logLevel: "debug" });
+  const proxy = await launchProxy({ args, env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
+  cleanups.push(remove, collector.close, () => proxy.stop());
   const caller = await proxy.createKey({ scopes: ["send", "details"] });
   const connect = await proxy.createKey({ scopes: ["connect"] });
   const device = await connectScriptedDevice({ baseUrl: proxy.url, apiKey: connect, deviceId: "device-1" });

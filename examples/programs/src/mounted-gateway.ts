@@ -75,7 +75,8 @@ export async function createApp(upstream: Upstream): Promise<MountedGateway> {
     deviceSockets: null,
   };
   const config = { upstreamTimeoutMs: 30_000, maxConcurrentPerTenant: 32, userAgent: "my-app" };
-  const gateway = createGateway(createPipeline(services, config), { routes: createHostRoutes({ randomId }) });
+  const pipeline = createPipeline(services, config);
+  const gateway = createGateway(pipeline, { routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }) });
   const app = new Hono().get("/hello", (context) => context.text("hello")).route("/letta", gateway);
   return { app, key: minted.key };
 }

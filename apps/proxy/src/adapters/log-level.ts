@@ -1,6 +1,7 @@
 /** The level of each event, and the outcome of each request, in the log. */
 import type { LogLevel } from "../config/file.ts";
 import { logLevels } from "../config/file.ts";
+import { isRoutine } from "../http/host-operations.ts";
 import type { LogEvent } from "./log-event.ts";
 
 /** Events about frames and details that matter only while somebody looks for a fault. */
@@ -41,9 +42,15 @@ const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "upstream_down",
 ]);
 
-/** Returns the level of an event. A request has that of its status: 5xx is a warning, because what failed has an event of its own. */
+/**
+ * Returns the level of an event. A request has that of its status: 5xx is a warning, because what failed has an event of its own. Probes and
+ * the files of pages are `debug`.
+ */
 export function levelOf(event: LogEvent): LogLevel {
-  if (event.type === "request") return event.status >= 500 ? "warn" : "info";
+  if (event.type === "request") {
+    if (isRoutine(event.operation, event.status)) return "debug";
+    return event.status >= 500 ? "warn" : "info";
+  }
   if (errors.has(event.type)) return "error";
   if (warnings.has(event.type)) return "warn";
   return debugEvents.has(event.type) ? "debug" : "info";

@@ -30,7 +30,10 @@ const OtlpSchema: v.GenericSchema<unknown, OtlpFile> = object({
 export const ConfigFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   ...fileEntries,
   logLevel: v.exactOptional(
-    setting(oneOf(logLevels), "Lowest level of events in the log. Default: debug, which is all of them."),
+    setting(
+      oneOf(logLevels),
+      "Lowest level of events in the log. Default: info. With debug, also probes, files of pages, and what devices report.",
+    ),
   ),
   shadow: v.exactOptional(
     object({

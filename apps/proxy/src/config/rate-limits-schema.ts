@@ -46,7 +46,7 @@ const PolicySchema: v.GenericSchema<unknown, RateLimitPolicyFile> = object({
   routes: v.exactOptional(
     setting(
       list(oneOf(limitedRoutes), limitedRoutes.length),
-      "Routes to which the policy applies. Default: every operation, without failedAuthentication.",
+      "Routes to which the policy applies. Default: every operation, without failedAuthentication and failedSignIn.",
     ),
   ),
   costs: v.exactOptional(setting(object(costs), "Units that a request costs, by route. Default: 1.")),

@@ -27,6 +27,8 @@ test("the default limits count callers, sends, devices and failures in memory", 
     "gateway-running-sends",
     "gateway-devices",
     "gateway-failed-authentication",
+    "gateway-sign-ins",
+    "gateway-failed-sign-ins",
   ]);
 });
 
@@ -71,6 +73,7 @@ test("limits count in Valkey if there is one, and cannot choose it otherwise", (
 test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   ["failures by key", { routes: ["failedAuthentication"] }, "must be per address"],
   ["failures of everybody together", { per: ["route"], routes: ["failedAuthentication"] }, "must be per address"],
+  ["failed sign-ins by key", { routes: ["failedSignIn"] }, "failedSignIn must be per address"],
   ["lists by device", { per: ["key", "device"], routes: ["sendMessage", "listEnvironments"] }, "listEnvironments"],
   ["costs of another route", { routes: ["listEnvironments"], costs: { sendMessage: 2 } }, "does not apply"],
   ["costs that never pass", { burst: 5, costs: { sendMessage: 6 } }, "costs.sendMessage must be at most the burst (5)"],

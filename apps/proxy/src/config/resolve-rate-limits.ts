@@ -1,6 +1,12 @@
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
-import { type LimitedRoute, limitedRoutes, type RateLimitSettings, type RoutedRateLimit } from "../limits/settings.ts";
+import {
+  countsFailures,
+  type LimitedRoute,
+  limitedRoutes,
+  type RateLimitSettings,
+  type RoutedRateLimit,
+} from "../limits/settings.ts";
 import { validateRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
@@ -48,9 +54,7 @@ function resolveExemptions({ exempt = {} }: RateLimitsFile, problems: SettingPro
 function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimitRule["exempt"]): RoutedRateLimit {
   const { per, routes, costs = {}, ...measures } = file;
   const policy: RateLimitPolicy = { name, ...defaultMeasures, burst: measures.limit, ...measures };
-  const usual = per.includes("device")
-    ? deviceRoutes
-    : limitedRoutes.filter((route) => route !== "failedAuthentication");
+  const usual = per.includes("device") ? deviceRoutes : limitedRoutes.filter((route) => !countsFailures(route));
   return {
     rule: {
       policy,
@@ -79,16 +83,17 @@ const deviceRoutes: readonly LimitedRoute[] = [
 const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
 /** A socket and a failed authentication never release a lease. */
-function isEndingRequest(route: string): boolean {
-  return route !== "openDeviceSocket" && route !== "failedAuthentication";
+function isEndingRequest(route: LimitedRoute): boolean {
+  return route !== "openDeviceSocket" && !countsFailures(route);
 }
 
 /** Validates that a policy suits its routes: a failed authentication has no key, and a list or a registration names no device. */
 function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
   const { dimensions, policy } = rule;
   const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => isOfKey.has(dimension));
-  if (routes.has("failedAuthentication") && !isByAddress) {
-    return "with route failedAuthentication must be per address: there is no key then";
+  const failures = [...routes].find(countsFailures);
+  if (failures !== undefined && !isByAddress) {
+    return `with route ${failures} must be per address: there is no key then`;
   }
   const withoutDevice = [...routes].find((route) => !deviceRoutes.includes(route));
   if (dimensions.includes("device") && withoutDevice !== undefined) {
@@ -102,7 +107,7 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
   if (file.burst !== undefined || file.costs !== undefined) return `of ${concurrent} has no burst and no costs`;
   return [...routes].every(isEndingRequest)
     ? null
-    : `of ${concurrent} cannot hold openDeviceSocket or failedAuthentication`;
+    : `of ${concurrent} cannot hold openDeviceSocket, failedAuthentication or failedSignIn`;
 }
 
 /**
@@ -155,4 +160,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
     burst: 60,
     routes: ["failedAuthentication"],
   },
+  // A key has ten sessions at most. People sign in once a day, and type a key wrong twice.
+  "gateway-sign-ins": { per: ["key"], limit: 10, windowMs: 60_000, burst: 10, routes: ["signIn"] },
+  "gateway-failed-sign-ins": { per: ["address"], limit: 10, windowMs: 60_000, burst: 10, routes: ["failedSignIn"] },
 };

@@ -22,7 +22,7 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
     publicUrl: null,
     dataDir: ".data",
     maxOpenFiles: null,
-    logLevel: "debug",
+    logLevel: "info",
     shadow: null,
     auditRetentionDays: null,
     metrics: { enabled: true, labels: [] },

@@ -82,7 +82,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     ),
     maxOpenFiles: config.maxOpenFiles ?? null,
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
-    logLevel: config.logLevel ?? "debug",
+    logLevel: config.logLevel ?? "info",
     log,
     console: "console" in flags || (config.console?.enabled ?? (log === "pretty" && isLoopback(host))),
     readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,

@@ -25,20 +25,20 @@ export interface SessionRequest {
 export interface SessionFeatures {
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
+  /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
+  readonly authenticateSignIn: AuthenticateRequest;
   readonly limits: RequestLimits | null;
 }
 
-/**
- * Takes a request from the limits of the administration, since a sign-in changes the record of a key. Returns the refusal, or `null` if
- * the request may pass.
- */
+/** Takes a request from the limits of its route. Returns the refusal, or `null` if the request may pass. */
 export function limitSession(
   { request, trace }: SessionRequest,
   principal: GatewayPrincipal,
   { limits }: SessionFeatures,
+  route: "signIn" | "administerKeys",
 ): MaybePromise<PlainResponse | null> {
   trace.principal = principal;
-  return limitRequest(limits, request, trace, principal, "administerKeys", null);
+  return limitRequest(limits, request, trace, principal, route, null);
 }
 
 /** The ports of {@link createConsoleSessions}. */

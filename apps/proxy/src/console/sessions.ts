@@ -56,16 +56,13 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   }
 
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
+    const operation = { POST: "signIn", GET: "retrieveSession", DELETE: "signOut" }[request.method] ?? null;
+    trace.operation = operation;
     const host = requestHost(request);
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
+    if (operation === null) return wrongMethod;
     const cookieName = sessionCookieName(request, host);
-    if (request.method === "POST") {
-      trace.operation = "signIn";
-      return signIn({ request, trace }, cookieName, features);
-    }
-    const operation = { GET: "retrieveSession", DELETE: "signOut" }[request.method];
-    if (operation === undefined) return wrongMethod;
-    trace.operation = operation;
+    if (operation === "signIn") return signIn({ request, trace }, cookieName, features);
     const secret = readSessionCookie(request, cookieName);
     // Not an error: a page asks before anybody has signed in.
     if (secret === null) return signedOut(cookieName);
@@ -77,7 +74,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
         : recordRefusal(trace, authentication).response;
     }
     const { principal } = authentication;
-    const overLimit = await limitSession({ request, trace }, principal, features);
+    const overLimit = await limitSession({ request, trace }, principal, features, "administerKeys");
     if (overLimit !== null) return overLimit;
     if (operation === "retrieveSession")
       return showSession(await ports.keyStore.find(principal.keyId), principal.credentialId, config);

@@ -8,7 +8,7 @@ import { type KeyMint, mintSecret } from "../keys/key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord, type KeySecret } from "../keys/key-record.ts";
 import { addSession, redeemLink, sessionMs } from "../keys/sign-in.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { createAuthenticateRequest, type FailureLimits } from "../limits/authentication.ts";
+import { type AuthenticateRequest, createAuthenticateRequest, type FailureLimits } from "../limits/authentication.ts";
 import { recordRefusal } from "../limits/response.ts";
 import { sessionCookie } from "./cookie.ts";
 import {
@@ -74,40 +74,43 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
     });
   }
 
-  /** Authenticates a link in place of a key, by opening its session. */
-  function linkAuthenticator(link: string, limits: FailureLimits | null, opened: { session: OpenedSession | null }) {
-    return createAuthenticateRequest(
-      {
-        async authenticate(_authorization, cachedOnly = false): Promise<Authentication> {
-          opened.session = cachedOnly ? null : await byLink(link);
-          return opened.session === null
-            ? linkRefused
-            : { kind: "authenticated", principal: principalOf(opened.session) };
-        },
-      },
-      limits,
-    );
-  }
-
   return async ({ request, trace }, cookieName, features) => {
     const given = await readCredential(request);
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
     // Both ways count failures by the client's address, as every other authentication does.
     const authenticate =
-      given.kind === "key" ? features.authenticateKey : linkAuthenticator(given.value, features.limits, opened);
+      given.kind === "key"
+        ? features.authenticateSignIn
+        : linkAuthenticator(() => byLink(given.value), features.limits?.signIns ?? null, opened);
     const authentication = await authenticate(withSecret(request, given.value));
     if (authentication.kind === "refused") return recordRefusal(trace, authentication).response;
     if (given.kind === "key") {
       // A link needs no more: it signs in once.
-      const overLimit = await limitSession({ request, trace }, authentication.principal, features);
+      const overLimit = await limitSession({ request, trace }, authentication.principal, features, "signIn");
       if (overLimit !== null) return overLimit;
       opened.session = await byKey(given.value);
     }
-    if (opened.session === null) return keyRefused;
+    if (opened.session === null) {
+      trace.refusalReason = "key_cannot_sign_in";
+      return keyRefused;
+    }
     trace.principal = principalOf(opened.session);
     return signedIn(opened.session, cookieName, config);
   };
+}
+
+/** Authenticates a link in place of a key, by opening its session. */
+function linkAuthenticator(
+  open: () => Promise<OpenedSession | null>,
+  limits: FailureLimits | null,
+  opened: { session: OpenedSession | null },
+): AuthenticateRequest {
+  const authenticate = async (_authorization: string | null, cachedOnly = false): Promise<Authentication> => {
+    opened.session = cachedOnly ? null : await open();
+    return opened.session === null ? linkRefused : { kind: "authenticated", principal: principalOf(opened.session) };
+  };
+  return createAuthenticateRequest({ authenticate }, limits);
 }
 
 function signedIn(session: OpenedSession, cookieName: string, config: ConsoleConfig): PlainResponse {

@@ -2,13 +2,13 @@
  * The routes of the web console: its files, which are the same for everyone and need no key, and its session, which the pipeline handles.
  * The headers of the page forbid everything that it does not need: other hosts, frames, inline scripts, and markup from strings.
  */
-import type { RandomId } from "@letta-environments/platform";
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type GatewayRequest, resolveRequestId } from "../http/gateway-request.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
-import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { MaybePromise } from "../lib/steps.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
+import { type HostReporting, logRoute } from "./logged-route.ts";
 
 /** The options of {@link createConsoleRoutes}. */
 export interface ConsoleRouteOptions {
@@ -40,14 +40,15 @@ export const consoleHeaders: PlainHeaders = {
 /** Creates the routes of the console. */
 export function createConsoleRoutes(
   { handle, readFile }: ConsoleRouteOptions,
-  randomId: RandomId,
+  reporting: HostReporting,
 ): readonly HostRoute[] {
-  const respond: HostRoute["respond"] = (request) =>
-    mapMaybe(serveFile(request, readFile), (response) => finishFile(response, request, randomId));
+  const respond = (request: GatewayRequest): Promise<PlainResponse> => serveFile(request, readFile);
+  const route = (path: string): HostRoute =>
+    logRoute({ path, operation: "readConsole", respond, finish: finishFile }, reporting);
   return [
     { path: "/console/session", authentication: "pipeline", respond: handle },
-    { path: "/console", authentication: "none", respond },
-    { path: "/console/*", authentication: "none", respond },
+    route("/console"),
+    route("/console/*"),
   ];
 }
 
@@ -78,9 +79,8 @@ async function serveFile(
 const immutable = "public, max-age=31536000, immutable";
 const revalidated = "no-cache";
 
-function finishFile(response: PlainResponse, request: GatewayRequest, randomId: RandomId): GatewayResponse {
-  const requestId = resolveRequestId(request.header("x-request-id"), randomId);
-  const finished = finishResponse(response, requestId, request.method);
+function finishFile(response: PlainResponse, requestId: string, method: string): GatewayResponse {
+  const finished = finishResponse(response, requestId, method);
   const { "cache-control": caching = "private, no-store" } = response.headers;
   return { ...finished, headers: { ...finished.headers, "cache-control": caching } };
 }

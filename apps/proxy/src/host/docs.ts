@@ -4,13 +4,13 @@
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DocsPages, LoadDocs } from "../ports.ts";
-import type { HostRoute } from "./gateway.ts";
+import type { LoggedRoute } from "./logged-route.ts";
 
 /** The paths of the pages, as routes of Hono. */
 const paths: readonly string[] = ["/docs", "/docs/", "/docs/problems", "/docs/problems/", "/docs/problems/:code"];
 
 /** Creates the routes of the pages. */
-export function createDocsRoutes(load: LoadDocs): readonly Pick<HostRoute, "path" | "respond">[] {
+export function createDocsRoutes(load: LoadDocs): readonly Pick<LoggedRoute, "path" | "respond">[] {
   return paths.map((path) => ({ path, respond: (request) => respondWithDocs(request.path, load) }));
 }
 

@@ -1,6 +1,6 @@
-import { randomId } from "@letta-environments/platform/node";
 import { Hono } from "hono";
 import { expect, test } from "vitest";
+import { silentReporting } from "../../test/support/host-reporting.ts";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
 import { loadOpenApi } from "../adapters/open-api.ts";
 import { createGateway } from "./gateway.ts";
@@ -10,7 +10,7 @@ import { webGatewayRequest } from "./web/request.ts";
 
 async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();
-  const routes = [...createHostRoutes({ randomId, isDraining: () => false, openApi: loadOpenApi }), ...more];
+  const routes = [...createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi }), ...more];
   const { key } = await issueKey();
   return { gateway: createGateway(proxy, { routes }), headers: { authorization: `Bearer ${key}` } };
 }

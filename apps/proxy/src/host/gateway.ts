@@ -41,7 +41,8 @@ export interface GatewayOptions<Bindings extends object> {
  * handler for a route and no middleware.
  *
  * @example
- * const gateway = createGateway(createPipeline(services, config), { routes: createHostRoutes({ randomId }) });
+ * const pipeline = createPipeline(services, config);
+ * const gateway = createGateway(pipeline, { routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }) });
  * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
  *
  * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass this app: a host upgrades them itself.

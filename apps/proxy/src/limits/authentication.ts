@@ -19,6 +19,7 @@ import type { RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
 import { createKeyGuesses, type KeyGuesses } from "./key-guesses.ts";
 import { rateLimitResponse, type RateLimitResult } from "./response.ts";
+import type { LimitedRoute } from "./settings.ts";
 
 /** The limits on failed authentication. */
 export interface FailureLimits {
@@ -42,10 +43,10 @@ interface Block {
 /** Blocked addresses that are remembered. */
 const maxBlocks = 10_000;
 
-/** Creates {@link FailureLimits} from the rules for failed authentication. */
+/** Creates {@link FailureLimits} from the rules for failures of a route. */
 export function createFailureLimits(
   limiter: RateLimiter,
-  rules: readonly RateLimitRule[],
+  { route, rules }: { readonly route: LimitedRoute; readonly rules: readonly RateLimitRule[] },
   addressOf: FailureLimits["addressOf"],
   clock: Pick<Clock, "monotonic">,
 ): FailureLimits {
@@ -63,7 +64,7 @@ export function createFailureLimits(
       return null;
     },
     countFailure(address) {
-      const checks = checksOf({ address, route: "failedAuthentication", key: null, tenant: null, device: null });
+      const checks = checksOf({ address, route, key: null, tenant: null, device: null });
       return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), (outcome) => {
         const retryAfterMs = outcome.constrained?.retryAfterMs ?? null;
         if (!outcome.admitted && retryAfterMs !== null) {

@@ -14,12 +14,12 @@ import { parsePolicyOverride } from "../keys/key-rate-limit.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { createChecks } from "../rate-limit/checks.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
-import type { PolicyOverrides, RateLimitCheck, RateLimitPolicy } from "../rate-limit/policy.ts";
+import type { PolicyOverrides, RateLimitCheck, RateLimitPolicy, RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
 import { rateLimitResponse, type RateLimitResult, type RateLimitTrace } from "./response.ts";
-import { type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
+import { countedRoutes, type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
 /** The values that a request is counted by, besides its principal and its route. */
 export interface RateLimitContext {
@@ -33,6 +33,8 @@ export interface RateLimitContext {
 export interface RequestLimits extends FailureLimits {
   /** Takes a request from all limits that apply to it. Returns synchronously if the store does. */
   take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
+  /** Sign-ins have limits on failures of their own, beside those of every authentication. */
+  readonly signIns: FailureLimits;
   /** Returns what `take` would decide, and charges nothing. */
   probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;
 }
@@ -43,7 +45,10 @@ export function createRequestLimits(
   { limits, trustedProxies }: Pick<RateLimitSettings, "limits" | "trustedProxies">,
   { clock, randomId }: { readonly clock: Pick<Clock, "monotonic">; readonly randomId: RandomId },
 ): RequestLimits {
-  const rulesOf = (route: LimitedRoute) => limits.filter(({ routes }) => routes.has(route)).map(({ rule }) => rule);
+  const rulesOf = (route: LimitedRoute): readonly RateLimitRule[] => {
+    const counted = countedRoutes(route);
+    return limits.filter(({ routes }) => counted.some((other) => routes.has(other))).map(({ rule }) => rule);
+  };
   const routes = new Map(
     limitedRoutes.map((route) => {
       const rules = rulesOf(route);
@@ -62,8 +67,18 @@ export function createRequestLimits(
     return routes.get(route)?.checksOf({ key, tenant, route, address, device }, overridesOf(principal)) ?? [];
   }
 
+  const failuresOf = (route: LimitedRoute): FailureLimits =>
+    createFailureLimits(limiter, { route, rules: rulesOf(route) }, createAddressOf(trustedProxies), clock);
+  const [failures, signIns] = [failuresOf("failedAuthentication"), failuresOf("failedSignIn")];
+
   return {
-    ...createFailureLimits(limiter, rulesOf("failedAuthentication"), createAddressOf(trustedProxies), clock),
+    ...failures,
+    signIns: {
+      ...signIns,
+      // An address that guesses keys elsewhere does not go on here.
+      blockOf: (address) => failures.blockOf(address) ?? signIns.blockOf(address),
+      guesses: failures.guesses,
+    },
     take(principal, route, context) {
       const checks = checksOf(principal, route, context);
       // Never the request's own id, which callers may choose: two requests could share a lease.

@@ -19,6 +19,8 @@ test("default limits are sharded by tenant, and those on failed authentication b
     "gateway-running-sends": "tenant",
     "gateway-devices": "tenant",
     "gateway-failed-authentication": "address",
+    "gateway-sign-ins": "tenant",
+    "gateway-failed-sign-ins": "address",
   });
 });
 

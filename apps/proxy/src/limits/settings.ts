@@ -3,7 +3,10 @@ import type { Operation } from "@letta-environments/schema";
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
-/** The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the administration and of sessions of the console, and failed authentication. */
+/**
+ * The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the
+ * administration and of sessions of the console, sign-ins at the console, and what failed: any authentication, and sign-ins.
+ */
 export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
@@ -19,11 +22,27 @@ export const limitedRoutes = [
   "controlDevice",
   "commandDevice",
   "administerKeys",
+  "signIn",
   "failedAuthentication",
+  "failedSignIn",
 ] as const;
 
 /** One of the {@link limitedRoutes}. */
 export type LimitedRoute = (typeof limitedRoutes)[number];
+
+/** Whether a route counts failures. There is no key then, so its policies are per address. */
+export function countsFailures(route: LimitedRoute): boolean {
+  return route === "failedAuthentication" || route === "failedSignIn";
+}
+
+/**
+ * Returns the routes whose policies count a request of a route. A sign-in changes a key, and one that failed is a failed authentication, so
+ * both also count there.
+ */
+export function countedRoutes(route: LimitedRoute): readonly LimitedRoute[] {
+  if (route === "signIn") return [route, "administerKeys"];
+  return route === "failedSignIn" ? [route, "failedAuthentication"] : [route];
+}
 
 /** Returns the route of an operation. */
 export function routeOf(operation: Operation): LimitedRoute {

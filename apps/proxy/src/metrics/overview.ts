@@ -2,6 +2,7 @@
  * The figures of the last hour for people, in buckets of a minute: differences between readings of the table of metrics. Nothing is counted
  * for them, so they cost requests nothing. They are lost when the process ends.
  */
+import { hostOperations } from "../http/host-operations.ts";
 import { bucketBounds, metrics } from "./definitions.ts";
 import type { MetricReading } from "./table.ts";
 
@@ -31,6 +32,8 @@ export interface OverviewBucket {
   readonly devicesOnline: number | null;
 }
 
+const hostPaths: ReadonlySet<string> = new Set(Object.values(hostOperations));
+
 /** The totals at one moment. */
 export interface OverviewSample {
   /** Epoch milliseconds. */
@@ -55,6 +58,8 @@ export function sampleOverview(
   const durations = Array.from({ length: bucketBounds.length + 1 }, () => 0);
   let rateLimited = 0;
   for (const { labels, value, histogram } of seriesOf(readings, metrics.requests)) {
+    // Probes and files of pages would hide what callers see.
+    if (hostPaths.has(labels[1] ?? "")) continue;
     const status = labels[2] ?? "";
     byClass.set(status.slice(0, 1), (byClass.get(status.slice(0, 1)) ?? 0) + value);
     if (status === "429") rateLimited += value;

@@ -4,6 +4,8 @@
  */
 import { endpoints } from "@letta-environments/schema";
 import { adminEndpoints } from "../admin/endpoints.ts";
+import { sessionPath } from "../console/same-origin.ts";
+import { hostOperations } from "../http/host-operations.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import { metrics } from "./definitions.ts";
 import { type MetricTable, otherValue, type SeriesIndex } from "./table.ts";
@@ -70,6 +72,8 @@ function routesByOperation(further: ReadonlyMap<string, string>): ReadonlyMap<st
     ...Object.values(endpoints).map(({ operation, path }): [string, string] => [operation, path]),
     ...adminEndpoints.map(({ operation, path }): [string, string] => [operation, path]),
     ["retrieveRateLimit", rateLimitPath],
+    ...["signIn", "retrieveSession", "signOut"].map((operation): [string, string] => [operation, sessionPath]),
+    ...Object.entries(hostOperations),
     ...further,
   ]);
 }

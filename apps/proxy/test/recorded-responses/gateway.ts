@@ -24,6 +24,7 @@ import type { IdempotencyStore } from "../../src/idempotency/store.ts";
 import { createKey, type KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
+import { silentReporting } from "../support/host-reporting.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 import { createTestProxy, testMint } from "../support/test-proxy.ts";
 
@@ -167,7 +168,12 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
     },
   };
   const app = createGateway<HostBindings>(testProxy.proxy, {
-    routes: createHostRoutes({ randomId, isDraining: () => gateway.isDraining, openApi: loadOpenApi }),
+    routes: createHostRoutes({
+      ...silentReporting,
+      randomId,
+      isDraining: () => gateway.isDraining,
+      openApi: loadOpenApi,
+    }),
     toGatewayRequest: ({ env }) => env.request,
     toPath: (_request, context) => context?.env?.request.path ?? "",
     toResponse(response, { env }) {

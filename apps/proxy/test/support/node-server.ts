@@ -31,7 +31,14 @@ export async function startNodeServer(
 ): Promise<NodeServerUnderTest> {
   const testProxy = createTestProxy(upstream, options);
   const failures: unknown[] = [];
-  const hostRoutes = createHostRoutes({ randomId, isDraining: () => underTest.isDraining, openApi: loadOpenApi });
+  const hostRoutes = createHostRoutes({
+    clock: systemClock,
+    randomId,
+    telemetry: (event) => void testProxy.events.push(event),
+    addressOf: testProxy.proxy.addressOf,
+    isDraining: () => underTest.isDraining,
+    openApi: loadOpenApi,
+  });
   const routes = [...hostRoutes, ...(options.routes ?? [])];
   const onFailure = (cause: unknown): void => void failures.push(cause);
   const { maxConnections = 1_000 } = options;

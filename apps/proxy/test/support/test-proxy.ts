@@ -22,8 +22,8 @@ export const testDigests: Digests = { sha256: sha256Hex, hmacSha256: hmacSha256H
 export const testMint: KeyMint = { digests: testDigests, pepper: testPepper, randomBytes };
 
 /** A pipeline whose functions always return a promise. */
-export type AsyncPipeline = Pick<Pipeline, "decorate"> & {
-  readonly [Name in Exclude<keyof Pipeline, "decorate">]: (
+export type AsyncPipeline = Pick<Pipeline, "decorate" | "refuse" | "addressOf"> & {
+  readonly [Name in Exclude<keyof Pipeline, "decorate" | "refuse" | "addressOf">]: (
     request: GatewayRequest,
   ) => Promise<Awaited<ReturnType<Pipeline[Name]>>>;
 };
@@ -104,6 +104,8 @@ export function createTestProxy(
     handleAdmin: async (request) => pipeline.handleAdmin(request),
     upgrade: async (request) => pipeline.upgrade(request),
     decorate: pipeline.decorate,
+    refuse: pipeline.refuse,
+    addressOf: pipeline.addressOf,
   };
   const issueKey: TestProxy["issueKey"] = (request) => issueTestKey(keyStore, clock, request);
   return { proxy, clock, keyStore, events, upstreamRequests, issueKey };

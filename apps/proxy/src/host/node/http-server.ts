@@ -47,7 +47,7 @@ export const defaultServerTimeouts: ServerTimeouts = {
 /** The options of {@link createHttpServer}. */
 export interface HttpServerOptions {
   /** Plain requests for the API are passed to it directly, others through Hono. */
-  readonly pipeline: Pick<Pipeline, "handle" | "decorate">;
+  readonly pipeline: Pick<Pipeline, "handle" | "decorate" | "refuse">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly timeouts: ServerTimeouts;
@@ -87,14 +87,15 @@ export function createHttpServer(options: HttpServerOptions): Server {
     } catch (cause) {
       // A header field that Node refuses to write, or a stream, before anything is written.
       onFailure(cause);
-      if (outgoing.headersSent) outgoing.destroy();
-      else refuse(incoming, outgoing, problemResponse("internal_error"));
+      if (outgoing.headersSent) return void outgoing.destroy();
+      outgoing.shouldKeepAlive = false;
+      respond(incoming, outgoing, problemResponse("internal_error"));
     }
   }
 
   function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     outgoing.shouldKeepAlive = false;
-    respond(incoming, outgoing, response);
+    sendResponse(pipeline.refuse(new NodeRequest(incoming, outgoing), response), outgoing);
   }
 
   async function passToHono(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {

@@ -57,7 +57,7 @@ export interface WebSocketOptions {
  */
 export function serveWebSockets(
   server: Server,
-  proxy: Pick<Pipeline, "upgrade">,
+  proxy: Pick<Pipeline, "upgrade" | "refuse">,
   { randomId, admission, onFailure, isOwn = () => true }: WebSocketOptions,
 ): void {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
@@ -86,7 +86,9 @@ export function serveWebSockets(
     if (!isOwn(incoming)) return;
     const fail = endOnFailure(socket, onFailure);
     const refusal = refuseHead(incoming);
-    if (refusal !== null) return refuse(socket, incoming, refusal);
+    if (refusal !== null) {
+      return writeRawResponse(socket, proxy.refuse(new NodeRequest(incoming, socket), refusal));
+    }
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket);
     const decide = async (): Promise<void> => {

@@ -7,6 +7,7 @@ import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-envir
 import type { Hono } from "hono";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createJsonTelemetry } from "../../adapters/log.ts";
+import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
@@ -22,10 +23,13 @@ export interface Worker {
   fetch(request: WorkerRequest, bindings: WorkerBindings): Promise<Response>;
 }
 
-const log: (event: LogEvent) => void = createJsonTelemetry(
-  // oxlint-disable-next-line no-console -- the platform has no other log
-  (line) => console.log(line.trimEnd()),
-  systemClock.now,
+const log: (event: LogEvent) => void = filterByLevel(
+  "info",
+  createJsonTelemetry(
+    // oxlint-disable-next-line no-console -- the platform has no other log
+    (line) => console.log(line.trimEnd()),
+    systemClock.now,
+  ),
 );
 
 /**
@@ -45,7 +49,12 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
     }
     const pipeline = composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log, composeSessions);
     return createGateway<WorkerBindings>(pipeline, {
-      routes: createHostRoutes({ randomId, isDraining: () => false, openApi: () => readOpenApi(bindings.ASSETS) }),
+      routes: createHostRoutes({
+        ...{ clock: systemClock, randomId, telemetry: log },
+        addressOf: pipeline.addressOf,
+        isDraining: () => false,
+        openApi: () => readOpenApi(bindings.ASSETS),
+      }),
       // The platform sets this header itself, whatever a client sends.
       clientAddressOf: ({ req }) => req.header("cf-connecting-ip") ?? null,
     });

@@ -4,10 +4,12 @@
  */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
+import type { PlainResponse } from "@letta-environments/schema";
 import type { Context, Hono } from "hono";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
+import { filterByLevel } from "../../adapters/log-level.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
@@ -15,6 +17,7 @@ import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse, type GatewayResponse } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
+import { createAddressOf } from "../../limits/client-address.ts";
 import { type OpenGateway, openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
 
 /** Static files that the gateway serves, if the caller has them. */
@@ -53,11 +56,15 @@ export function createGateway<Bindings extends object = object>({
   ...sources
 }: GatewayOptions<Bindings>): Hono<{ Bindings: Bindings }> {
   const settings = resolveFetchSettings(sources);
-  const log = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
+  const write = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
+  const log = filterByLevel(settings.logLevel, write);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const open = openOnce(() => openPipeline(settings, log));
   const routes = createHostRoutes({
+    clock: systemClock,
     randomId,
+    telemetry: log,
+    addressOf: createAddressOf(settings.rateLimits.trustedProxies),
     isDraining: () => false,
     readReadiness: () => open().then(({ readReadiness }) => readReadiness()),
     openApi: loadOpenApi,
@@ -66,7 +73,7 @@ export function createGateway<Bindings extends object = object>({
   return createPipelineGateway<Bindings>(
     { handle: reportFailures((request) => open().then(({ pipeline }) => pipeline.handle(request)), log) },
     {
-      routes: routes.map((route) => ({ ...route, respond: reportFailures(route.respond, log) })),
+      routes,
       ...(clientAddressOf && { clientAddressOf }),
     },
   );
@@ -83,10 +90,10 @@ function openOnce(open: () => Promise<OpenGateway>): () => Promise<OpenGateway> 
 }
 
 /** Responds to a failure with a problem. An error would reach the app that the gateway is mounted in. */
-function reportFailures<Response extends GatewayResponse>(
-  respond: (request: GatewayRequest) => MaybePromise<Response>,
+function reportFailures(
+  respond: (request: GatewayRequest) => Promise<PlainResponse>,
   log: (event: LogEvent) => void,
-): (request: GatewayRequest) => Promise<Response | ReturnType<typeof failureResponse>> {
+): (request: GatewayRequest) => Promise<PlainResponse> {
   return async (request) => {
     try {
       return await respond(request);

@@ -40,7 +40,7 @@ export interface ListenerOptions {
  */
 export async function openListener(
   address: ListenAddress,
-  pipeline: Pick<Pipeline, "handle" | "upgrade" | "decorate">,
+  pipeline: Pick<Pipeline, "handle" | "upgrade" | "decorate" | "refuse">,
   routes: readonly HostRoute[],
   { admission, onFailure }: ListenerOptions,
 ): Promise<Listener> {

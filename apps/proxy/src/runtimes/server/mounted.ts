@@ -34,7 +34,7 @@ export interface MountedPartOptions {
 
 /** Creates a {@link MountedPart}. */
 export function createMountedPart(
-  pipeline: Pick<Pipeline, "upgrade">,
+  pipeline: Pick<Pipeline, "upgrade" | "refuse">,
   { prefix, maxSockets, onFailure }: MountedPartOptions,
 ): MountedPart {
   const sockets = new Set<Duplex>();

@@ -15,12 +15,15 @@ import type { AdminSettings } from "../../admin/settings.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createConsoleRoutes } from "../../host/console-routes.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
+import type { HostReporting } from "../../host/logged-route.ts";
 import type { HostRoute } from "../../host/gateway.ts";
 import { createAdmission } from "../../host/node/admission.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { createHostRoutes } from "../../host/routes.ts";
+import { ignoreForwardedHeaders } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
+import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "../node/compose.ts";
 import { type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
@@ -78,13 +81,14 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
   const pipeline = followPipeline(() => current);
   let isDraining = false;
   const consoleFolder = settings.console ? findConsoleFolder() : null;
+  const reported: HostReporting = { ...reporting(log), addressOf: pipeline.addressOf };
   const routes = createHostRoutes({
-    randomId,
+    ...reported,
     isDraining: () => isDraining,
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
     ...(consoleFolder !== null && {
-      others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, randomId),
+      others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, reported),
     }),
     pages: createDocsRoutes(createLoadDocs(onFailure)),
   });
@@ -106,7 +110,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
         onOverload: (overload) => log({ type: "overloaded", ...overload }),
       });
       const shared = { admission, onFailure };
-      const admin = settings.admin && (await openAdminListener(settings.admin, pipeline, shared));
+      const admin = settings.admin && (await openAdminListener(settings.admin, pipeline, shared, log));
       const main = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
         await admin?.connections.close();
         throw cause;
@@ -139,6 +143,8 @@ function followPipeline(current: () => Pipeline): Pipeline {
     handleAdmin: (request) => current().handleAdmin(request),
     upgrade: (request) => current().upgrade(request),
     decorate: (response, request) => current().decorate(response, request),
+    refuse: (request, response) => current().refuse(request, response),
+    addressOf: (request) => current().addressOf(request),
   };
 }
 
@@ -157,8 +163,9 @@ function withMetrics(
 /** Opens the administration listener, which serves the administration and `/livez`, and no WebSockets. */
 function openAdminListener(
   { host, port }: AdminSettings,
-  { handleAdmin }: Pipeline,
+  { handleAdmin, refuse: refuseHere }: Pipeline,
   options: ListenerOptions,
+  log: (event: LogEvent) => void,
 ): Promise<Listener> {
   const address = { host, port, setting: { host: "admin.host", port: "admin.port" } };
   const upgrade: Pipeline["upgrade"] = () => ({
@@ -166,7 +173,18 @@ function openAdminListener(
     response: finishResponse(noSocketHere, randomId("req"), "GET"),
   });
   const decorate: Pipeline["decorate"] = (response) => response;
-  return openListener(address, { handle: handleAdmin, upgrade, decorate }, createHostRoutes({ randomId }), options);
+  const refuse: Pipeline["refuse"] = (request, response) => refuseHere(ignoreForwardedHeaders(request), response);
+  const routes = createHostRoutes({
+    ...reporting(log),
+    // Nothing is in front of this listener: the peer is the client.
+    addressOf: ({ clientAddress }) => groupAddress(clientAddress),
+  });
+  return openListener(address, { handle: handleAdmin, upgrade, decorate, refuse }, routes, options);
+}
+
+/** The ports that log the requests of routes outside the pipeline. */
+function reporting(log: (event: LogEvent) => void): Pick<HostReporting, "clock" | "randomId" | "telemetry"> {
+  return { clock: systemClock, randomId, telemetry: log };
 }
 
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -1,0 +1,59 @@
+/**
+ * A route outside the pipeline with its line in the access log, so that the log and the metrics have every request that the gateway answers.
+ * `http/host-operations.ts` has the names of the operations and says which lines are routine.
+ */
+import type { PlainResponse } from "@letta-environments/schema";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { HostOperation } from "../http/host-operations.ts";
+import { failureResponse, type GatewayResponse } from "../http/response.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { GatewayPorts } from "../ports.ts";
+import { beginTrace, endTrace, type RequestTrace } from "../request-trace.ts";
+import { shieldTelemetry } from "../telemetry.ts";
+import type { HostRoute } from "./gateway.ts";
+
+/** The ports that log the requests of routes. */
+export interface HostReporting extends Pick<GatewayPorts, "clock" | "randomId" | "telemetry"> {
+  /** Returns the address by which a client is counted; it is logged for refused requests. */
+  readonly addressOf: (request: GatewayRequest) => string | null;
+}
+
+/** A route outside the API, whose requests are logged. */
+export interface LoggedRoute {
+  readonly path: string;
+  readonly operation: HostOperation;
+  readonly respond: (request: GatewayRequest) => MaybePromise<PlainResponse>;
+  /** Adds the headers that every response of the route has. */
+  readonly finish: (response: PlainResponse, requestId: string, method: string) => GatewayResponse;
+}
+
+/** Returns the route as a host serves it. A failure is a problem response, and is reported. */
+export function logRoute(
+  { path, operation, respond, finish }: LoggedRoute,
+  { clock, randomId, telemetry, addressOf }: HostReporting,
+): HostRoute {
+  const ports = { clock, randomId, telemetry: shieldTelemetry(telemetry) };
+
+  function end(trace: RequestTrace, request: GatewayRequest, response: PlainResponse): GatewayResponse {
+    endTrace(trace, request, response, ports, addressOf);
+    return finish(response, trace.requestId, request.method);
+  }
+
+  return {
+    path,
+    authentication: "none",
+    respond(request) {
+      const trace = beginTrace(request, ports);
+      trace.operation = operation;
+      const fail = (cause: unknown): PlainResponse => failureResponse(trace.requestId, cause, ports.telemetry);
+      let responding: MaybePromise<PlainResponse>;
+      try {
+        const given = respond(request);
+        responding = given instanceof Promise ? given.catch(fail) : given;
+      } catch (cause) {
+        responding = fail(cause);
+      }
+      return mapMaybe(responding, (response) => end(trace, request, response));
+    },
+  };
+}
