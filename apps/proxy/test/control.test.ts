@@ -266,7 +266,8 @@ describe("in front of a remote server", () => {
         ? jsonResponse(200, { mode: reported })
         : jsonResponse(200, { success: true, message: "ok" }),
     );
-    const { key } = await world.issueKey({ ...controlKey, scopes: ["send"], setMode: "default", maxMode: "standard" });
+    const setting = { ...controlKey, scopes: ["send" as const], setMode: "default", maxMode: "standard" };
+    const { key, record } = await world.issueKey(setting);
     const send = (id: string) =>
       world.proxy.handle(
         fakeRequest({
@@ -287,7 +288,51 @@ describe("in front of a remote server", () => {
     reported = "unrestricted";
     expect(problemOf(await send("m-2"))).toMatchObject({ errorCode: "mode_not_set", status: 409 });
     expect(sentOf(world)).toHaveLength(3);
+    const switches = () => world.entries.filter(({ type }) => type === "mode_switched");
+    const facts = { tenant: "default", keyId: record.id, connectionId: "conn-1", deviceId: "device-1" };
+    const conversation = { agentId: "agent-1", conversationId: "default", mode: "default" };
+    expect(switches()).toEqual([
+      { type: "mode_switched", ...facts, ...conversation, outcome: "done" },
+      { type: "mode_switched", ...facts, ...conversation, outcome: "rejected" },
+    ]);
+    expect(world.entries.map(({ type }) => type)).toEqual([
+      ...["send_started", "mode_switched", "send_finished"],
+      ...["send_started", "mode_switched", "send_finished"],
+    ]);
     reported = "standard";
     expect((await send("m-2")).status).toBe(200);
   });
+
+  test.each([
+    ["breaks", { reason: "broken", cause: null } as const, ["unknown"]],
+    ["is 504 control_unknown", problemResponse("control_unknown"), ["unknown"]],
+    ["is refused", problemResponse("device_offline"), ["rejected"]],
+    ["never left", { reason: "unreachable", cause: null } as const, []],
+  ])(
+    "a switch of the mode before a message that %s is in the audit log with its outcome",
+    async (_what, end, outcomes) => {
+      const world = observe((ports) =>
+        createTestProxy(
+          ({ method, path }) =>
+            Promise.resolve(
+              path.endsWith("/mode")
+                ? end
+                : jsonResponse(200, method === "GET" ? { connections: [row], hasNextPage: false } : {}),
+            ),
+          { ports },
+        ),
+      );
+      const { key } = await world.issueKey({ ...controlKey, scopes: ["send"], setMode: "default" });
+      const messages = [{ role: "user", content: "x", client_message_id: "m-1" }];
+      const response = await world.proxy.handle(
+        fakeRequest({
+          ...{ key, method: "POST", path: "/v1/environments/conn-1/messages" },
+          body: JSON.stringify({ agentId: "agent-1", messages }),
+        }),
+      );
+      expect(problemOf(response).errorCode).toBe("mode_not_set");
+      const switches = world.entries.filter((entry) => entry.type === "mode_switched");
+      expect(switches.map(({ outcome }) => outcome)).toEqual(outcomes);
+    },
+  );
 });

@@ -2,6 +2,7 @@
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import {
   type ApprovalDecision,
+  defaultConversationId,
   isApprovalMessage,
   type PlainResponse,
   type Principal,
@@ -104,6 +105,14 @@ export function createAuditSends(
       },
       started() {
         send.isStarted = true;
+      },
+      async modeSwitched(mode, outcome) {
+        const { tenant, keyId, connectionId, deviceId, agentId, conversationId } = factsOf(send);
+        const scope = { agentId: agentId || null, conversationId: conversationId ?? defaultConversationId };
+        const facts = { tenant, deviceId: deviceId ?? "", connectionId, ...scope, mode, keyId, outcome };
+        await log
+          ?.append({ type: "mode_switched", ...facts })
+          .catch((cause: unknown) => onFailure(send.requestId, cause));
       },
       respondAfter(work) {
         send.storing = work;

@@ -35,6 +35,7 @@ function setUp(start: SendRecord["start"]) {
         start,
         enterStart: () => undefined,
         started: () => undefined,
+        modeSwitched: () => Promise.resolve(),
         respondAfter: () => undefined,
       },
       idempotencyKey: null,

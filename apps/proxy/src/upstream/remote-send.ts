@@ -22,9 +22,9 @@ import type { Deadline } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
-import { type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
+import { type CallEnd, type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
-import { neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
+import { type ModeSwitchOutcome, neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
 /** Dependencies of {@link createSendRemote}. */
 export interface SendRemotePorts {
@@ -149,7 +149,14 @@ async function setMode(
   if (mode === null || body.messages.every(isApprovalMessage)) return null;
   const { agentId, conversationId } = body;
   const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
-  return setRemoteMode(callRemote, request, { ...params, agentId, conversationId, mode }, deadline);
+  const { refusal, outcome } = await setRemoteMode(
+    callRemote,
+    request,
+    { ...params, agentId, conversationId, mode },
+    deadline,
+  );
+  if (outcome !== null) await recordOf(call).modeSwitched(mode, outcome);
+  return refusal;
 }
 
 /** The conversation and the mode of a {@link setRemoteMode}. */
@@ -160,16 +167,21 @@ interface ModeToSet {
   readonly mode: string;
 }
 
-/**
- * Has the remote server switch a conversation to a mode before a message is sent. Returns the refusal when the device does not
- * report the mode; nothing was sent then.
- */
+/** The result of a {@link setRemoteMode}. */
+interface ModeSet {
+  /** The response for the caller when the device does not report the mode; nothing was sent then. */
+  readonly refusal: PlainResponse | null;
+  /** The fate of the command; `null` if it has not left. */
+  readonly outcome: ModeSwitchOutcome | null;
+}
+
+/** Has the remote server switch a conversation to a mode before a message is sent. */
 async function setRemoteMode(
   callRemote: CallRemote,
   send: UpstreamRequest,
   { connectionId, agentId, conversationId, mode }: ModeToSet,
   deadline: Deadline,
-): Promise<PlainResponse | null> {
+): Promise<ModeSet> {
   const { changeMode } = endpoints;
   const read = readRequest(send, changeMode, { connectionId }, "");
   const request: UpstreamRequest = {
@@ -178,13 +190,21 @@ async function setRemoteMode(
     headers: { ...read.headers, "content-type": "application/json" },
     body: encoder.encode(JSON.stringify({ agentId, conversationId, mode })),
   };
-  const { response } = await callRemote(changeMode, request, deadline);
+  const { end, response } = await callRemote(changeMode, request, deadline);
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
-  if (typeof reported === "string" && isSameMode(reported, mode)) return null;
+  if (typeof reported === "string" && isSameMode(reported, mode)) return { refusal: null, outcome: "done" };
   const detail = isUnknownOperation(response)
     ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
     : undefined;
-  return problemResponse("mode_not_set", detail === undefined ? {} : { detail });
+  const refusal = problemResponse("mode_not_set", detail === undefined ? {} : { detail });
+  return { refusal, outcome: switchOutcome(end) };
+}
+
+/** The outcome of a command after which the device did not report the mode. */
+function switchOutcome(end: CallEnd): ModeSwitchOutcome | null {
+  if (end === null) return "unknown";
+  if ("reason" in end) return end.reason === "unreachable" ? null : "unknown";
+  return parseJsonObject(end.body)?.["errorCode"] === "control_unknown" ? "unknown" : "rejected";
 }
 
 const encoder = new TextEncoder();

@@ -84,9 +84,14 @@ export interface SendRecord {
   enterStart(deviceId: string): void;
   /** Tells that this transaction was committed. */
   started(): void;
+  /** Stores that the conversation was told to switch to the mode that the key sets. It never rejects. */
+  modeSwitched(mode: string, outcome: ModeSwitchOutcome): Promise<void>;
   /** Makes the response wait for work that does not reject: the result is being stored. */
   respondAfter(work: Promise<void>): void;
 }
+
+/** Whether a device has reported the mode that it was told to switch to, refused it, or not answered. */
+export type ModeSwitchOutcome = "done" | "rejected" | "unknown";
 
 /** A change of a device, for the audit log. */
 export interface DeviceChangeFacts {
