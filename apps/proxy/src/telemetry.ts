@@ -44,6 +44,16 @@ export type ProxyEvent =
       readonly limitsDegraded?: "timeout" | "error" | "unavailable";
     }
   | {
+      /** A device stays connected only because its key is in shadow mode: the allowlist of the key would have closed its socket. */
+      readonly type: "socket_shadowed";
+      readonly tenant: string;
+      readonly keyId: string;
+      readonly deviceId: string;
+      readonly connectionName: string;
+      /** The code with which a registration would be refused. */
+      readonly errorCode: "device_not_allowed";
+    }
+  | {
       /** A viewer sent a command over its socket. */
       readonly type: "viewer_command";
       readonly requestId: string;

@@ -26,6 +26,8 @@ export type LogEvent =
   | { readonly type: "readiness_recovered"; readonly check: string }
   /** Retention dropped old records of the audit log. */
   | { readonly type: "audit_records_dropped"; readonly records: number; readonly chains: number }
+  /** Restrictions of these keys are not enforced. Reported at the start, and when the configuration changes. */
+  | { readonly type: "shadow_mode"; readonly keyIds: readonly string[]; readonly rules: readonly string[] }
   | { readonly type: "stopped" }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }

@@ -25,7 +25,9 @@ const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "overloaded",
   "pass_through_refused",
   "rate_limits_degraded",
+  "shadow_mode",
   "short_pepper",
+  "socket_shadowed",
   "upstream_failed",
 ]);
 

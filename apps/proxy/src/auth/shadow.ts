@@ -87,6 +87,9 @@ const decisions: Readonly<Record<string, (principal: Principal, exchange: Shadow
     },
     "authorise the input": (principal, { endpoint, input, trace }) => {
       if (endpoint === undefined || input === undefined) return null;
+      if (endpoint.operation === "registerEnvironment" && !allowsRegistration(principal, input.bodyValue)) {
+        return registrationNotAllowed;
+      }
       const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
       if (refusal !== null) return refusal;
       const record = trace.send?.connection;
@@ -95,11 +98,19 @@ const decisions: Readonly<Record<string, (principal: Principal, exchange: Shadow
     },
   };
 
+/** Whether a key may register a device. Its tags are known only to the environment server. */
+function allowsRegistration(principal: Principal, body: unknown): boolean {
+  // The endpoint's own schema has decoded it.
+  const { deviceId, connectionName } = body as { readonly deviceId: string; readonly connectionName: string };
+  return allowsDevice({ ...principal, deviceTags: null }, { deviceId, connectionName });
+}
+
 const refusalOf = (errorCode: string): PlainResponse => ({
   status: 403,
   headers: {},
   body: JSON.stringify({ errorCode }),
 });
+const registrationNotAllowed = refusalOf("device_not_allowed");
 const deviceNotAllowed = refusalOf("connection_not_found");
 const modeNotAllowed = refusalOf("mode_not_allowed");
 

@@ -57,8 +57,13 @@ export function createDryRun({
     const { trace } = exchange as Received;
     if (name === "call the upstream") return handedOn;
     if (handingOn.has(name) || name === handshakeStep) return null;
+    const shadowed = trace.shadowRefusedBy.length;
     return mapMaybe(run(exchange), (result) => {
-      observed.get(trace)?.push(describeStep(name, result, trace.refusalReason));
+      const rule = describeStep(name, result, trace.refusalReason);
+      const codes = trace.shadowRefusedBy.slice(shadowed);
+      const isLifted = rule.result === "passed" && codes.length > 0;
+      const detail = `only because of shadow mode, which does not enforce ${codes.join(", ")}`;
+      observed.get(trace)?.push(isLifted ? { ...rule, detail } : rule);
       return result;
     });
   };

@@ -27,6 +27,7 @@ async function setUp(
   const { record } = createKey(wanted, clock.now(), testMint);
   await keyStore.create(record);
   const failures: unknown[] = [];
+  const shadowed: string[] = [];
   let reads = 0;
   let calls = 0;
   const store = { isDown };
@@ -56,6 +57,7 @@ async function setUp(
       tenants: () => tenants,
       configure: createConfigurePermissions(() => settings),
       tokenSettings: () => null,
+      onShadowed: ({ deviceId }) => void shadowed.push(deviceId),
       onFailure: (cause) => void failures.push(cause),
     }),
   );
@@ -63,11 +65,13 @@ async function setUp(
   return {
     clock,
     failures,
+    shadowed,
     store,
     record,
     reads: () => reads,
     isOpen: () => sockets.connectedDevices().length + sockets.connectedViewers().length === 1,
     configureApprovals: (approvals: ApprovalPolicies) => void (settings = { ...settings, approvals }),
+    endShadow: () => void (settings = { ...settings, shadow: null }),
     restrictTenants: (restricted: typeof tenants) => void (tenants = restricted),
     change: (edit: (before: KeyRecord) => KeyRecord) => keyStore.update(record.id, edit),
   };
@@ -121,6 +125,40 @@ test("the socket of a viewer whose restrictions are in shadow mode stays open, u
   await change((record) => ({ ...record, scopes: ["view", "send"] }));
   await clock.advance(100);
   expect(isOpen()).toBe(false);
+});
+
+test("the socket of a device outside the allowlist of its key stays open in shadow mode, is reported once, and closes when shadow mode ends", async () => {
+  const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
+  const { clock, change, isOpen, shadowed, endShadow } = await setUp({ deviceIds: ["device-2"] }, false, false, shadow);
+  await change((record) => ({ ...record, description: "checked again" }));
+  await clock.advance(100);
+  expect([isOpen(), shadowed]).toEqual([true, ["device-1"]]);
+  endShadow();
+  await clock.advance(100);
+  expect([isOpen(), shadowed]).toEqual([false, ["device-1"]]);
+});
+
+test.each<[string, Partial<KeyRequest>, Configured]>([
+  ["another key", { deviceIds: ["device-2"] }, () => ({ shadow: toShadowSettings(["other"]) })],
+  ["other rules", { deviceIds: ["device-2"] }, ({ id }) => ({ shadow: toShadowSettings([id], ["agents", "maxMode"]) })],
+  ["its key, without the scope", { scopes: ["list"] }, ({ id }) => ({ shadow: toShadowSettings([id]) })],
+])("shadow mode for %s keeps no socket of a device open", async (_what, request, configured) => {
+  const { isOpen, shadowed } = await setUp(request, false, false, configured);
+  expect([isOpen(), shadowed]).toEqual([false, []]);
+});
+
+test("shadow mode keeps no socket of a device open that its tenant may not connect", async () => {
+  const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
+  const { clock, isOpen, restrictTenants } = await setUp({ deviceIds: ["device-2"] }, false, false, shadow);
+  restrictTenants(new Map([["default", { deviceIds: ["device-2"], connectionNames: null }]]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a device that its key allows is not reported in shadow mode", async () => {
+  const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
+  const { isOpen, shadowed } = await setUp({ deviceIds: ["device-1"] }, false, false, shadow);
+  expect([isOpen(), shadowed]).toEqual([true, []]);
 });
 
 test.each<[string, (record: KeyRecord) => KeyRecord]>([

@@ -42,6 +42,8 @@ export interface SocketRules {
   readonly configure?: () => ConfigurePermissions;
   /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
   readonly tokenSettings: () => object | null;
+  /** Receives each device whose socket stays open only because its key is in shadow mode, once for each socket. */
+  readonly onShadowed?: (device: ConnectedDevice) => void;
   readonly onFailure: (cause: unknown) => void;
 }
 
@@ -59,10 +61,9 @@ export interface SocketRules {
  * The socket of a token is closed when the token expires, when its tenant may no longer connect that device, and when other
  * tokens are accepted (`socket-tokens.ts`).
  */
-export function watchSocketKeys(
-  sockets: WatchedSockets,
-  { clock, hasExpired, keyStore, tenants, configure = () => unchanged, tokenSettings, onFailure }: SocketRules,
-): DeviceSockets {
+export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): DeviceSockets {
+  const { clock, hasExpired, keyStore, tenants, configure = () => unchanged, tokenSettings, onFailure } = rules;
+  const reportShadowed = once(rules.onShadowed ?? (() => undefined));
   let generation = keyStore.generation();
   let checkedTenants = tenants();
   let checkedConfigure = configure();
@@ -119,7 +120,7 @@ export function watchSocketKeys(
     }
   }
 
-  async function check(devices: readonly ConnectedDevice[], rules: CheckedRules, isAll: boolean): Promise<void> {
+  async function check(devices: readonly ConnectedDevice[], checked: CheckedRules, isAll: boolean): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
     if (isAll) expiries = new Map();
@@ -128,8 +129,9 @@ export function watchSocketKeys(
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
-      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, rules, nowMs);
+      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, checked, nowMs);
       if (!isEnded) expiries.set(credential, expiresAt);
+      if (!isEnded && !isViewer(device) && !allowsOwn(records.get(device.keyId), device)) reportShadowed(device);
       (isEnded ? ended : permitted).add(device);
     }
     if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
@@ -147,6 +149,23 @@ interface CheckedRules {
 }
 
 const unchanged: ConfigurePermissions = (own) => own;
+
+/** Returns a function that passes each socket on once. */
+function once(report: (device: ConnectedDevice) => void): (device: ConnectedDevice) => void {
+  const reported = new WeakSet<ConnectedDevice>();
+  return (device) => {
+    if (reported.has(device)) return;
+    reported.add(device);
+    report(device);
+  };
+}
+
+/** Whether the key itself allows its device, without the configuration. A token has no record, and no shadow mode. */
+function allowsOwn(record: KeyRecord | null | undefined, device: ConnectedDevice): boolean {
+  return (
+    record === null || record === undefined || allowsDevice({ ...permissionsOf(record), deviceTags: null }, device)
+  );
+}
 
 function openSockets(sockets: WatchedSockets): readonly ConnectedDevice[] {
   const viewers = sockets.connectedViewers();
@@ -217,7 +236,8 @@ function hasEnded(
   if (token !== undefined) return !allowsTokenSocket(token, tenantDevices, device, nowMs);
   const record = records.get(device.keyId) ?? null;
   if (record === null || !mayStayConnected(record, device, nowMs)) return true;
-  const own = isViewer(device) ? configure(permissionsOf(record)) : permissionsOf(record);
+  // A device in shadow mode would otherwise connect, be closed, and connect again at once.
+  const own = configure(permissionsOf(record));
   if (isViewer(device) && !isSameValue(comparable(own), comparable(device.principal))) return true;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
   return !allowsDevice({ ...own, deviceTags: null, tenantDevices: tenantDevices ?? null }, device);

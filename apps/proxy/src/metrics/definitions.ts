@@ -121,7 +121,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   deviceEvents: counter("device_events", "Deliveries and disconnections by device.", "tenant", "device_id", "event"),
   shadowRefusals: counter(
     "shadow_refusals",
-    "Requests that restrictions of keys in shadow mode would have refused, by the code.",
+    "Requests and sockets that restrictions of keys in shadow mode would have refused, by the code.",
     "error_code",
   ),
   failures: counter("failures", "Failures that the log reports, by the name of the event.", "event"),

@@ -67,6 +67,7 @@ export function createRecorder(
   const handlers: Handlers = {
     viewer_command: ({ errorCode }) =>
       count(metrics.viewerCommands, errorCode === undefined ? "sent" : errorCodeLabel(errorCode)),
+    socket_shadowed: ({ errorCode }) => count(metrics.shadowRefusals, errorCodeLabel(errorCode)),
     stream_ended: ({ reason }) => count(metrics.streamEnds, reason),
     device_disconnected(event) {
       count(metrics.socketCloses, "device", disconnectLabel(event.reason));

@@ -129,6 +129,8 @@ async function openAll(
         tenants: () => settings().tenants,
         configure: createConfigurePermissions(settings),
         tokenSettings: () => settings().jwt,
+        onShadowed: ({ tenant, keyId, deviceId, connectionName }) =>
+          log({ type: "socket_shadowed", tenant, keyId, deviceId, connectionName, errorCode: "device_not_allowed" }),
         onFailure: onKeyStoreFailure,
       }),
     extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),

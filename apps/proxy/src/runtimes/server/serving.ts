@@ -78,6 +78,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
   metrics?.begin(resources.embeddedCounts, log);
   if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
   let current = await composePipeline(settings, resources);
+  logShadowMode(settings, log);
   const pipeline = followPipeline(() => current);
   let isDraining = false;
   const consoleFolder = settings.console ? findConsoleFolder() : null;
@@ -102,6 +103,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     async replace(next) {
       current = await composePipeline(next, resources);
       settings = next;
+      logShadowMode(settings, log);
     },
     async listen() {
       const admission = createAdmission({
@@ -134,6 +136,11 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
       await resources.close();
     },
   };
+}
+
+/** Warns that restrictions of keys are not enforced. */
+function logShadowMode({ shadow }: Settings, log: (event: LogEvent) => void): void {
+  if (shadow !== null) log({ type: "shadow_mode", keyIds: [...shadow.keyIds], rules: [...shadow.rules] });
 }
 
 /** Returns a pipeline that passes each request to the one of the current settings. */
