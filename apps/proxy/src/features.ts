@@ -21,7 +21,7 @@ import { mapMaybe } from "./lib/steps.ts";
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
-  readonly admitKey: CallerAuthenticator["admitKey"];
+  readonly admit: CallerAuthenticator["admit"];
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
   /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
@@ -79,7 +79,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     { authenticate: callers.authenticateKey },
     limits?.signIns ?? null,
   );
-  const authentication = { authenticate, authenticateKey, authenticateSignIn, admitKey: callers.admitKey };
+  const authentication = { authenticate, authenticateKey, authenticateSignIn, admit: callers.admit };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
       ? () => undefined

@@ -17,6 +17,7 @@ import type { AdminGuard } from "./admin/admission.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
+import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
@@ -64,6 +65,8 @@ export interface Received {
 export interface PipelineParts {
   readonly services: GatewayServices;
   readonly features: Features;
+  /** By which tokens are accepted; `null`: none are. */
+  readonly jwt: JwtSettings | null;
   /** Creates the steps of the API over other features, each of them wrapped. */
   createSteps(features: Features, wrap: WrapStep): (received: Received) => MaybePromise<PlainResponse>;
 }
@@ -80,8 +83,7 @@ export function createPipeline(
   const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
   const { adminGuards, cors, sends, limits } = features;
   const extensions = createExtensions({
-    services,
-    features,
+    ...{ services, features, jwt: config.jwt ?? null },
     createSteps: (others, wrap) => createApiSteps(services, others, handleAs, bothWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>

@@ -55,12 +55,29 @@ test("with --url it asks the running gateway, with a key of scope admin", async 
   });
 });
 
+test("the claims of a token are explained against the configuration, without a token", async () => {
+  const [claims, config] = [join(folder, "claims.json"), join(folder, "proxy.config.json")];
+  const issuer = { issuer: "https://issuer.example", audience: "gateway", jwksUrl: "https://issuer.example/jwks" };
+  await writeFile(config, JSON.stringify({ auth: { jwt: { ...issuer, tenant: "default" } } }));
+  await writeFile(claims, JSON.stringify({ sub: "alice", scope: "read" }));
+  const stored = ["--data-dir", proxy.dataDir, "--config", config];
+  const explained = await explain(["--token-claims", claims, "GET", "/v1/environments", ...stored]);
+  expect(explained).toMatchObject({ code: 0, stderr: "" });
+  expect(explained.stdout).toContain("[?] verify the token (unknown): a real token needs a valid signature");
+  expect(explained.stdout).toContain("The response would be 403 insufficient_scope. Nothing was sent.");
+  const without = await explain(["--token-claims", claims, "GET", "/v1/environments", "--data-dir", proxy.dataDir]);
+  expect(without.stdout).toContain("token_not_accepted");
+});
+
 test("a failure is one line that names the argument, the file or its line, and prints nothing else", async () => {
   const bad = join(folder, "bad.json");
   await writeFile(bad, '{\n  "agentId": \n}');
   const stored = ["--data-dir", proxy.dataDir];
   const cases: readonly (readonly [words: readonly string[], code: number, text: string])[] = [
     [["unknownKeyId", "GET", "/v1/environments"], 1, "There is no key with this id"],
+    [[keyId, "GET"], 2, "PATH is missing"],
+    [["--token-claims", bad, "GET", "/v1/environments"], 1, "line 3"],
+    [["--token-claims", bad, keyId, "GET", "/v1/environments"], 2, "in place of KEY-ID"],
     [[keyId, "FETCH", "/v1/environments"], 2, "METHOD must be one of"],
     [[keyId, "GET", "/admin/v1/keys"], 2, "PATH must be a path of the API"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", bad], 1, "line 3"],

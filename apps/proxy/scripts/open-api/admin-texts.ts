@@ -177,10 +177,11 @@ export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, Ad
     problems: ["invalid_request"],
   },
   explainRequest: {
-    summary: "What becomes of a request with a key, rule by rule, without sending it.",
+    summary: "What becomes of a request with a key or a token, rule by rule, without sending it.",
     description:
-      "Runs the steps of the pipeline without their effects: nothing is sent, charged or recorded. A gateway key with scope `admin` explains the " +
-      "keys of its tenant, the operator those of every tenant. Not offered on Cloudflare Workers.",
+      "Runs the steps of the pipeline without their effects: nothing is sent, charged or recorded. The caller is a key (`keyId`) or what a token " +
+      "would contain (`claims`), which is no credential. A gateway key with scope `admin` explains callers of its tenant whose rights are within its " +
+      "own, the operator those of every tenant. Not offered on Cloudflare Workers.",
     body: { schema: "ExplainRequest", example: { keyId: "p8DxxlMoq9Es", method: "GET", path: "/v1/environments" } },
     success: { status: 200, description: "The explanation.", schema: "Explanation", example: explanationExample },
     problems: ["invalid_request", ...bodyProblems, "key_not_found"],

@@ -47,7 +47,10 @@ const limitMembers: Readonly<Record<keyof ExplainedLimit, JsonSchema>> = {
 };
 
 const explanationMembers: Readonly<Record<keyof Explanation, JsonSchema>> = {
-  keyId: { type: "string", description: "The key of the request." },
+  keyId: {
+    ...textOrNull,
+    description: "The key, or the id of the subject of the claims; `null`: they make no caller.",
+  },
   operation: { ...textOrNull, description: "The operation; `null` if no endpoint matches." },
   verdict: {
     anyOf: [objectOf({ status: { type: "integer" }, errorCode: textOrNull }), { type: "null" }],

@@ -41,6 +41,8 @@ const memberTexts: Readonly<Record<string, string>> = {
   deviceId: "Purges the responses about this device and the lists that contain it.",
   group: "Purges all lists, or everything.",
   keyId: "The id of the key.",
+  claims:
+    "The claims of a token, as JSON, in place of `keyId`. A claim that is missing is taken for granted, but for those that name rights.",
   method: "The method of the request.",
   path: "The path of the request with its query, as on the wire.",
   body: "The body of the request; absent for none.",

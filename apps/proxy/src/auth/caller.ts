@@ -7,7 +7,7 @@ import { keyPrefix } from "../keys/key-format.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
-import type { AdmitsTenant, TenantSettings } from "../tenants/settings.ts";
+import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import { type Authentication, createIsOperatorToken, readBearerToken, refuseInvalidKey } from "./authentication.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
@@ -24,8 +24,8 @@ export interface CallerAuthenticator {
   authenticate(authorization: string | null, cachedOnly?: boolean): MaybePromise<CallerAuthentication>;
   /** Accepts gateway keys only. */
   authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
-  /** Applies the configuration of its tenant to a key that was verified elsewhere. */
-  admitKey(authentication: Authentication): MaybePromise<Authentication>;
+  /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
+  admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
   /** Forgets a caller's own upstream key, because the upstream refused it. */
   forget(ownCredential: string): void;
   /** Remembers that the upstream has accepted a caller's own key. */
@@ -84,7 +84,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
         : authenticateOwnKey(token, cachedOnly);
     },
     authenticateKey: byKey,
-    admitKey: (authentication) => guard.admit(authentication, "key"),
+    admit: (authentication, kind) => guard.admit(authentication, kind),
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),
   };

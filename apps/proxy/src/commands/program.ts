@@ -325,15 +325,23 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   },
   {
     name: "explain",
-    summary: "Show what becomes of a request with a key, rule by rule, without sending it.",
-    operands: ["KEY-ID", "METHOD", "PATH"],
+    summary: "Show what becomes of a request with a key or a token, rule by rule, without sending it.",
+    operands: ["KEY-ID", "METHOD", "[PATH]"],
     options: [
+      {
+        name: "token-claims",
+        value: "FILE",
+        text: "the claims of a token as JSON, in place of KEY-ID; they are no credential",
+      },
       { name: "body", value: "FILE", text: "the body of the request, as JSON" },
       json,
       { name: "url", value: "URL", text: "ask this running gateway, with ADMIN_TOKEN from the environment" },
       ...storage,
     ],
-    notes: ["Without --url the state of limits and connections is not known: only a running gateway has it."],
+    notes: [
+      "explain --token-claims FILE METHOD PATH shows the same for a token, without one: the signature is taken for granted.",
+      "Without --url the state of limits and connections is not known: only a running gateway has it.",
+    ],
   },
   {
     name: "backup",

@@ -1,18 +1,15 @@
-/** `POST /admin/v1/explain`: what becomes of a request with a key, rule by rule, without sending anything. */
+/** `POST /admin/v1/explain`: what becomes of a request with a key, or with the claims of a token, rule by rule, without sending anything. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
-import { grantIssues, keyNotFound } from "../admin/key-changes.ts";
-import { type Authentication, refuseInvalidKey } from "../auth/authentication.ts";
-import { verifySecret } from "../auth/gateway-key.ts";
+import { grantIssues, type KeyGrants, keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { credentialOf, type KeyRecord } from "../keys/key-record.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import type { PipelineParts } from "../pipeline.ts";
-import type { HasExpired } from "../ports.ts";
+import { callerOfClaims, callerOfKey, type ExplainedCaller, grantsOf } from "./caller.ts";
 import { createDryRun, type DryRun, type DryRunExchange } from "./dry-run.ts";
 import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
 import type { ExplainedLimit, ExplainedRule, Explanation, ExplainRequest } from "./explanation.ts";
@@ -26,10 +23,13 @@ const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
 const isApiPath = (path: string): boolean =>
   /^\/[\x21-\x7e]*$/.test(path) && !isAdminPath(path) && path.split("?")[0] !== rateLimitPath;
 
+const isClaims = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** The body of the request. */
-export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = exactObject(
+const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObject(
   {
-    keyId: v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key")),
+    keyId: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key"))),
+    claims: v.exactOptional(v.pipe(v.unknown(), v.check(isClaims, "must be an object with the claims of a token"))),
     method: v.picklist(methods, `must be one of ${methods.join(", ")}`),
     path: v.pipe(
       v.string(),
@@ -41,6 +41,15 @@ export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = ex
   () => "is not a member of the request",
 ) as v.GenericSchema<unknown, ExplainRequest>;
 
+/** {@link ExplainRequestMembers} with one of `keyId` and `claims`. */
+export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = v.pipe(
+  ExplainRequestMembers,
+  v.check<ExplainRequest, string>(
+    ({ keyId, claims }) => (keyId === undefined) !== (claims === undefined),
+    "must have either a keyId or claims",
+  ),
+);
+
 /** The endpoint as data. */
 export const explainEndpoint: AdminExtensionEndpoint & { readonly operation: "explainRequest" } = {
   operation: "explainRequest",
@@ -50,8 +59,8 @@ export const explainEndpoint: AdminExtensionEndpoint & { readonly operation: "ex
   body: ExplainRequestSchema,
 };
 
-/** Explains what becomes of a request with a key. */
-export type Explain = (record: KeyRecord, wanted: ExplainRequest) => Promise<Explanation>;
+/** Explains what becomes of a request of a caller. */
+export type Explain = (caller: ExplainedCaller, wanted: ExplainRequest) => Promise<Explanation>;
 
 /**
  * Creates an {@link Explain} over the parts of a pipeline.
@@ -60,20 +69,20 @@ export type Explain = (record: KeyRecord, wanted: ExplainRequest) => Promise<Exp
  */
 export function createExplain(parts: PipelineParts, isRunning: boolean): Explain {
   const { services, features } = parts;
-  const { hasExpired, upstream } = services;
+  const { upstream } = services;
   const run = createDryRun(parts);
 
-  async function explain(record: KeyRecord, wanted: ExplainRequest): Promise<Explanation> {
+  async function explain(caller: ExplainedCaller, wanted: ExplainRequest): Promise<Explanation> {
     const request = toGatewayRequest(wanted);
-    const authentication = await features.admitKey(authenticateRecord(record, hasExpired));
+    const authentication = await features.admit(caller.authentication, caller.kind);
     const dryRun = await run(request, authentication);
     const { exchange } = dryRun;
     const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange);
     return {
-      keyId: record.id,
+      keyId: caller.keyId,
       operation: exchange.trace.operation,
       verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
-      rules: [...dryRun.rules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
+      rules: [...caller.rules, ...dryRun.rules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
       limits: limitsOf(exchange),
     };
   }
@@ -102,34 +111,31 @@ export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
     async respond({ bodyValue }, authority) {
       // The endpoint's own schema has decoded it.
       const wanted = bodyValue as ExplainRequest;
-      const record = await parts.services.keyStore.find(wanted.keyId);
+      const { services, jwt } = parts;
+      if (wanted.claims !== undefined) {
+        const caller = callerOfClaims(wanted.claims, jwt, services);
+        const { authentication } = caller;
+        const refusal =
+          authentication.kind === "refused" ? null : refuseBeyond(authority, grantsOf(authentication.principal));
+        return refusal ?? jsonResponse(200, await explain(caller, wanted));
+      }
+      const record = await services.keyStore.find(wanted.keyId ?? "");
       if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
-      return refuseBeyond(authority, record) ?? jsonResponse(200, await explain(record, wanted));
+      const caller = callerOfKey(record, services.hasExpired);
+      return refuseBeyond(authority, record) ?? jsonResponse(200, await explain(caller, wanted));
     },
   };
 }
 
 /**
- * Refuses to explain a key with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
+ * Refuses to explain a caller with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
  * and agents are beyond them. When the keys end tells nothing, and does not count.
  */
-function refuseBeyond(authority: AdminAuthority, record: KeyRecord): PlainResponse | null {
-  const issues = grantIssues(authority, record, record).filter(({ member }) => member !== "expiresAt");
+function refuseBeyond(authority: AdminAuthority, grants: KeyGrants): PlainResponse | null {
+  const issues = grantIssues(authority, grants, grants).filter(({ member }) => member !== "expiresAt");
   if (issues.length === 0) return null;
-  const detail = "The key has more rights than the administering key, which may not explain it.";
+  const detail = "The caller has more rights than the administering key, which may not explain it.";
   return problemResponse("grant_not_allowed", { detail, issues });
-}
-
-/** Authenticates a key by its record, as a request with its newest secret would be. */
-function authenticateRecord(record: KeyRecord, hasExpired: HasExpired): Authentication {
-  const [secret] = record.secrets;
-  if (secret === undefined) return refuseInvalidKey("key_secret_unknown");
-  const verified = verifySecret(record, secret);
-  if (verified.kind === "unsupported") return refuseInvalidKey("key_unsupported");
-  if (verified.kind === "invalid") return refuseInvalidKey(verified.reason);
-  const { principal, expiresAt } = verified;
-  if (expiresAt !== null && hasExpired(credentialOf(principal), expiresAt)) return refuseInvalidKey("key_expired");
-  return { kind: "authenticated", principal };
 }
 
 function verdictOf({ rules, refusal }: DryRun): Explanation["verdict"] {

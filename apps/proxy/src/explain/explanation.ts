@@ -28,7 +28,8 @@ export interface ExplainedLimit {
 
 /** The fate of a request, rule by rule. */
 export interface Explanation {
-  readonly keyId: string;
+  /** The key; for claims, the id that stands for the subject of the token, or `null` if they make no caller. */
+  readonly keyId: string | null;
   readonly operation: string | null;
   /** The response to the request: its status, and the code of a refusal. `null`: it would be handed on, and only its outcome tells. */
   readonly verdict: { readonly status: number; readonly errorCode: string | null } | null;
@@ -36,9 +37,10 @@ export interface Explanation {
   readonly limits: readonly ExplainedLimit[];
 }
 
-/** A request to explain. */
+/** A request to explain, of a key or of a token with these claims. */
 export interface ExplainRequest {
-  readonly keyId: string;
+  readonly keyId?: string;
+  readonly claims?: Readonly<Record<string, unknown>>;
   readonly method: string;
   /** Path and query, as they would be on the wire. */
   readonly path: string;

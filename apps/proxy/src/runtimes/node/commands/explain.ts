@@ -19,19 +19,22 @@ import { createMemoryIdempotencyStore } from "../../../adapters/memory/idempoten
 import { openExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
 import { formatExplanation } from "../../../commands/explain-text.ts";
+import { refuseInvalidKey } from "../../../auth/authentication.ts";
 import { findJsonSyntaxError } from "../../../config/json-syntax.ts";
 import type { Settings } from "../../../config/settings.ts";
+import { callerOfClaims, callerOfKey, type ExplainedCaller } from "../../../explain/caller.ts";
 import { createExplain, explainEndpoint, ExplainRequestSchema } from "../../../explain/endpoint.ts";
 import type { Explanation, ExplainRequest } from "../../../explain/explanation.ts";
 import { createHasExpired } from "../../../keys/credential-expiry.ts";
 import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
+import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
 import { openKeys, type OpenKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import { type CommandContext, print } from "./context.ts";
 
-/** `explain KEY-ID METHOD PATH`. */
+/** `explain KEY-ID METHOD PATH`, or `explain --token-claims FILE METHOD PATH`. */
 export async function explainCommand(context: CommandContext): Promise<void> {
   const wanted = readRequest(context);
   const explanation =
@@ -44,29 +47,42 @@ export async function explainCommand(context: CommandContext): Promise<void> {
 }
 
 function readRequest(context: CommandContext): ExplainRequest {
-  const [keyId = "", method = "", path = ""] = context.parsed.operands;
+  const claims = context.option("token-claims");
+  const [keyId, method = "", path, ...others] =
+    claims === undefined ? context.parsed.operands : [undefined, ...context.parsed.operands];
+  if (path === undefined) throw misuse("PATH is missing");
+  if (others.length > 0) throw misuse("--token-claims stands in place of KEY-ID: pass METHOD and PATH alone");
   const file = context.option("body");
-  const request = { keyId, method: method.toUpperCase(), path, ...(file !== undefined && { body: readBody(file) }) };
+  const request = {
+    ...(keyId !== undefined && { keyId }),
+    ...(claims !== undefined && { claims: readJson("--token-claims", claims) }),
+    ...{ method: method.toUpperCase(), path, ...(file !== undefined && { body: readJson("--body", file) }) },
+  };
   const parsed = safeParse(ExplainRequestSchema, request);
   if (parsed.success) return parsed.output;
   const [issue] = describeIssues(parsed.issues, "the request");
-  const names: Readonly<Record<string, string>> = { keyId: "KEY-ID", method: "METHOD", path: "PATH" };
+  const names: Readonly<Record<string, string>> = {
+    keyId: "KEY-ID",
+    claims: `--token-claims ${claims ?? ""}`,
+    method: "METHOD",
+    path: "PATH",
+  };
   throw misuse(`${names[issue?.member ?? ""] ?? "the request"} ${issue?.rule ?? "is not valid"}`);
 }
 
-function readBody(file: string): unknown {
+function readJson(option: string, file: string): unknown {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (cause) {
-    throw new CommandError(`--body ${file} cannot be read`, 1, { cause });
+    throw new CommandError(`${option} ${file} cannot be read`, 1, { cause });
   }
   try {
     return JSON.parse(text);
   } catch (cause) {
     const error = findJsonSyntaxError(text);
     const reason = error === null ? "" : `: line ${error.line}, column ${error.column}: ${error.reason}`;
-    throw new CommandError(`--body ${file} is not valid JSON${reason}`, 1, { cause });
+    throw new CommandError(`${option} ${file} is not valid JSON${reason}`, 1, { cause });
   }
 }
 
@@ -78,18 +94,17 @@ function askGateway(context: CommandContext, wanted: ExplainRequest): Promise<Ex
 async function explainLocally(settings: Settings, wanted: ExplainRequest): Promise<Explanation> {
   const keys = await openKeys(settings);
   try {
-    const record = await keys.keyStore.find(wanted.keyId);
-    if (record === null) throw new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+    const caller = await findCaller(settings, keys.keyStore, wanted);
     const path = join(settings.dataDir, environmentsFile);
     if (settings.upstream.kind !== "embedded" || !existsSync(path)) {
       return await createExplain(
         composeParts(settings, keys, () => Promise.resolve(null)),
         false,
-      )(record, wanted);
+      )(caller, wanted);
     }
     const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
     try {
-      return await createExplain(composeParts(settings, keys, store.findConnection), false)(record, wanted);
+      return await createExplain(composeParts(settings, keys, store.findConnection), false)(caller, wanted);
     } finally {
       database.close();
     }
@@ -97,6 +112,19 @@ async function explainLocally(settings: Settings, wanted: ExplainRequest): Promi
     keys.close();
   }
 }
+
+async function findCaller(
+  { jwt }: Pick<Settings, "jwt">,
+  keyStore: Pick<KeyStore, "find">,
+  { keyId = "", claims }: ExplainRequest,
+): Promise<ExplainedCaller> {
+  if (claims !== undefined) return callerOfClaims(claims, jwt, { clock: systemClock, digests });
+  const record = await keyStore.find(keyId);
+  if (record === null) throw new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+  return callerOfKey(record, createHasExpired(systemClock));
+}
+
+const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 
 type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
 
@@ -112,7 +140,7 @@ function composeParts(
   const isEmbedded = settings.upstream.kind === "embedded";
   const services: GatewayServices = {
     clock: systemClock,
-    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
+    digests,
     hasExpired: createHasExpired(systemClock),
     keyStore,
     pepper,
@@ -138,11 +166,13 @@ function composeParts(
     deviceSockets: isEmbedded
       ? { upgrade: () => Promise.resolve({ kind: "refused", response: problemResponse("shutting_down") }) }
       : null,
+    // No token is presented: claims stand for one.
+    tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
     apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }).extensions,
   };
-  const { upstreamTimeoutMs, maxConcurrentPerTenant, tenants, approvals, rateLimits } = settings;
+  const { upstreamTimeoutMs, maxConcurrentPerTenant, tenants, approvals, rateLimits, jwt } = settings;
   let parts: PipelineParts | null = null;
-  const config = { upstreamTimeoutMs, maxConcurrentPerTenant, userAgent: "", tenants, approvals, rateLimits };
+  const config = { upstreamTimeoutMs, maxConcurrentPerTenant, userAgent: "", tenants, approvals, rateLimits, jwt };
   createPipeline(services, config, (created) => {
     parts = created;
     return [];
