@@ -1,5 +1,5 @@
 /**
- * `pnpm soak [simulation] [sockets] [kills] [events] [metrics]`: the long runs, all of them by default. Each counts sends or events, and no send may be
+ * `pnpm soak [simulation] [sockets] [kills] [events] [logs] [metrics]`: the long runs, all of them by default. Each counts sends or events, and no send may be
  * delivered twice or have an outcome without a type. `metrics` compares the counters with the log of 100,000 requests. Takes about an hour on two cores.
  */
 import { spawn } from "node:child_process";
@@ -13,9 +13,10 @@ const proxy = join(repositoryRoot, "apps/proxy");
 const vitest = join(repositoryRoot, "node_modules/vitest/vitest.mjs");
 
 /**
- * Every run: what Node executes, and the variables that make it long.
+ * Every run: what Node executes, and the variables that make it long. Without a folder it runs in that of the gateway.
  *
- * @type {Readonly<Record<string, { words: readonly string[], variables: Readonly<Record<string, string>> }>>}
+ * @typedef {{ words: readonly string[], variables: Readonly<Record<string, string>>, folder?: string }} Run
+ * @type {Readonly<Record<string, Run>>}
  */
 const runs = {
   simulation: { words: [join(proxy, "test/simulation/main.ts"), "--sends", "100000"], variables: {} },
@@ -31,6 +32,11 @@ const runs = {
     words: [vitest, "run", "test/e2e/events.test.ts", "--reporter=default"],
     variables: { KILLED_STREAMS: "100" },
   },
+  logs: {
+    folder: join(repositoryRoot, "packages/environment-server"),
+    words: [vitest, "run", "test/kill-valkey-logs.test.ts", "--reporter=default"],
+    variables: { KILLED_LOGS: "100" },
+  },
   metrics: {
     words: [vitest, "run", "test/metrics.test.ts", "--reporter=default"],
     variables: { COUNTED_REQUESTS: "100000" },
@@ -44,13 +50,13 @@ const countLine = /^.*(?:\d+ sends, \d+ delivered|\d+ turns, \d+ stopped|\d+ eve
  * Executes a run, shows what it prints, and returns whether it passed and what it counted.
  *
  * @param {string} node
- * @param {{ words: readonly string[], variables: Readonly<Record<string, string>> }} run
+ * @param {Run} run
  * @returns {Promise<{ passed: boolean, counts: readonly string[] }>}
  */
-function execute(node, { words, variables }) {
+function execute(node, { words, variables, folder = proxy }) {
   return new Promise((resolve) => {
     const child = spawn(node, ["--disable-warning=ExperimentalWarning", ...words], {
-      cwd: proxy,
+      cwd: folder,
       env: { ...process.env, ...variables },
       stdio: ["ignore", "pipe", "inherit"],
     });
