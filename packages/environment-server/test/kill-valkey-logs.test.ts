@@ -16,7 +16,7 @@ import { openLogsInValkey } from "./support/logs-in-valkey.ts";
 const kills = Number(process.env["KILLED_LOGS"] ?? 4);
 const everything = { ...anyone, scopes: new Set([...anyone.scopes, "approve", "view"] as const) };
 
-/** What the caller in a killed process has seen. */
+/** A fact that the caller in a killed process has seen. */
 interface Fact {
   readonly connectionId?: string;
   readonly event?: string;

@@ -23,7 +23,7 @@ import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
-import { watchSocketKeys } from "../../keys/socket-key-watch.ts";
+import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { type OpenAudit, openAudit } from "./audit.ts";
 import { keepAuditRetention } from "./audit-retention.ts";
@@ -129,8 +129,7 @@ async function openAll(
         tenants: () => settings().tenants,
         configure: createConfigurePermissions(settings),
         tokenSettings: () => settings().jwt,
-        onShadowed: ({ tenant, keyId, deviceId, connectionName }) =>
-          log({ type: "socket_shadowed", tenant, keyId, deviceId, connectionName, errorCode: "device_not_allowed" }),
+        onShadowed: logShadowed(log),
         onFailure: onKeyStoreFailure,
       }),
     extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),
@@ -167,6 +166,12 @@ function reportTo(
     if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
     if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
   };
+}
+
+/** Warns of a device that stays connected only because its key is in shadow mode. */
+function logShadowed(log: (event: LogEvent) => void): NonNullable<SocketRules["onShadowed"]> {
+  return ({ tenant, keyId, deviceId, connectionName }) =>
+    log({ type: "socket_shadowed", tenant, keyId, deviceId, connectionName, errorCode: "device_not_allowed" });
 }
 
 /** How long registrations and statuses of devices wait for a commit, in milliseconds. Sends do not wait. */
