@@ -13,7 +13,7 @@ import { listen, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, userMessage } from "./support/harness.ts";
 import { openLogsInValkey } from "./support/logs-in-valkey.ts";
 
-const kills = Number(process.env["KILLED_LOGS"] ?? 4);
+const kills = Number(process.env["KILLED_LOGS"] ?? 2);
 const everything = { ...anyone, scopes: new Set([...anyone.scopes, "approve", "view"] as const) };
 
 /** A fact that the caller in a killed process has seen. */
