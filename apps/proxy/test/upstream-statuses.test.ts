@@ -27,8 +27,8 @@ type OnDevice = "updateEnvironment" | "removeEnvironment" | "retrieveLastRuntime
 /** Sockets are those of an embedded server. */
 type OfSockets = "openDeviceSocket" | "openViewerSocket" | "createViewerTicket";
 
-/** There are no events. The status of a message comes from the gateway's own log. `upstream/extensions/approvals.test.ts` covers the list of approvals. */
-type Elsewhere = "retrieveMessage" | "listApprovals" | "streamEvents";
+/** There are no events. The status of a message comes from the gateway's own log. `upstream/extensions/` covers the lists of approvals and messages. */
+type Elsewhere = "retrieveMessage" | "listMessages" | "listApprovals" | "streamEvents";
 type Forwarded = Exclude<Operation, "registerEnvironment" | Elsewhere | OnDevice | OfSockets>;
 
 const control = (path: string, members: object = {}): object => ({
@@ -243,6 +243,7 @@ describe.each(kindsOfKey)("for $name", (kind) => {
 
 test("the test matrix covers every endpoint that a remote upstream serves, but those of devices themselves", () => {
   const others: readonly Operation[] = [
+    "listMessages",
     "listApprovals",
     "streamEvents",
     "updateEnvironment",

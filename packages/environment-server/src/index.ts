@@ -73,8 +73,10 @@ export type {
 } from "./approval-log.ts";
 export { createMemoryApprovalLog } from "./approvals/memory-log.ts";
 export type {
+  MessageFilter,
   MessageLog,
   MessageLogLimits,
+  MessagePosition,
   MessageReply,
   MessageState,
   MessageStatus,

@@ -145,6 +145,12 @@ export const maxMessageConversations = 1_000;
 /** Messages with the same id that are read. Two are enough to see that the id is ambiguous, unless a query selects one. */
 export const maxSameMessages = 100;
 
+/** Stored messages that one request for a list looks at, if it selects by the state. The page may be shorter then. */
+export const maxListedMessages = 1_000;
+
+/** The texts of one page of a list, in characters. A longer page ends earlier, with one message at least. */
+export const maxListedLength: number = 1_048_576;
+
 /** Devices without an agents API that are remembered. The oldest is found out again by its next turn. */
 export const maxDevicesWithoutApi = 10_000;
 

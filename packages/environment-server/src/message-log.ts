@@ -85,12 +85,34 @@ export interface MessageLogLimits {
   readonly maxReplies: number;
 }
 
+/** The place of a message among those of its row: the later ones come first. */
+export interface MessagePosition extends Pick<ConversationScope, "agentId" | "conversationId"> {
+  readonly sentAt: number;
+  readonly messageId: string;
+}
+
+/** Which messages of a row are listed. */
+export interface MessageFilter {
+  readonly environmentId: string;
+  /** Only messages behind this one; `null`: from the latest on. */
+  readonly after: MessagePosition | null;
+  /** Only messages of these agents; `null`: of all. */
+  readonly agentIds: readonly string[] | null;
+  /** `null`: all. */
+  readonly conversationId: string | null;
+  /** Whether the replies are read. Without them, `reply` is `null`. */
+  readonly withReplies: boolean;
+  readonly limit: number;
+}
+
 /** Statuses of messages. Each method is atomic, and durable when its promise resolves. */
 export interface MessageLog {
   /** Stores messages, or replaces their status. Messages of a row that no longer exists are left out. */
   saveMessages(messages: readonly StoredMessage[]): Promise<void>;
   /** Returns the messages of a row with an id, one for each conversation, the latest first; at most `limit`. */
   readMessages(environmentId: string, messageId: string, limit: number): Promise<readonly StoredMessage[]>;
+  /** Returns messages of a row, the latest first. Those of the same time are in an order that stays the same. */
+  listMessages(filter: MessageFilter): Promise<readonly StoredMessage[]>;
   /** Returns the messages of a row that have not ended, the latest first. */
   findOpenMessages(environmentId: string, limit: number): Promise<readonly StoredMessage[]>;
   /**

@@ -30,6 +30,7 @@ import type { RequestContext, ServerContext } from "./operations/context.ts";
 import type { DeviceAdministration } from "./operations/devices.ts";
 import { type EventsDecision, type EventsRequest, openEvents } from "./operations/events/open.ts";
 import { retrieveLastRuntime } from "./operations/last-runtime.ts";
+import { routeListMessages } from "./operations/messages/list.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
 import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
@@ -217,6 +218,8 @@ function runOperation(
       return declareDeduplication(listEnvironments(server, request, principal));
     case "retrieveEnvironment":
       return declareDeduplication(retrieveEnvironment(server, request, principal));
+    case "listMessages":
+      return declareDeduplication(routeListMessages(server, request, principal, context));
     case "sendMessage":
     case "retrieveMessage":
     case "stopTurn":

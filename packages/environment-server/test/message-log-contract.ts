@@ -1,5 +1,12 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { MessageLog, MessageLogLimits, MessageState, StoredMessage } from "../src/index.ts";
+import type {
+  MessageFilter,
+  MessageLog,
+  MessageLogLimits,
+  MessagePosition,
+  MessageState,
+  StoredMessage,
+} from "../src/index.ts";
 import type { LogUnderTest } from "./support/log-under-test.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -80,6 +87,87 @@ export function describeMessageLogContract(
       await log.saveMessages([inState("sent", { scope: { ...message.scope, environmentId: "env-2" } })]);
       expect(await log.findOpenMessages("env-1", 100)).toEqual(open.toReversed());
       expect(await log.findOpenMessages("env-1", 2)).toHaveLength(2);
+    });
+
+    describe("the messages of a row are listed", () => {
+      const all: MessageFilter = {
+        environmentId: "env-1",
+        after: null,
+        agentIds: null,
+        conversationId: null,
+        withReplies: true,
+        limit: 100,
+      };
+      const placeOf = ({ scope, messageId, sentAt }: StoredMessage): MessagePosition => ({
+        ...{ sentAt, messageId, agentId: scope.agentId, conversationId: scope.conversationId },
+      });
+      /** Reads every page. */
+      async function readPages(limit: number, change: Partial<MessageFilter> = {}): Promise<StoredMessage[]> {
+        const found: StoredMessage[] = [];
+        for (let after: MessagePosition | null = null; ;) {
+          const page = await log.listMessages({ ...all, ...change, after, limit });
+          expect(page.length).toBeLessThanOrEqual(limit);
+          const last = page.at(-1);
+          if (last === undefined) return found;
+          found.push(...page);
+          after = placeOf(last);
+        }
+      }
+
+      test("the latest first, page by page, without those of other rows", async () => {
+        const saved = numbered(25);
+        await log.saveMessages(saved);
+        await log.saveMessages(numbered(3, { scope: { ...message.scope, environmentId: "env-2" } }));
+        expect(await readPages(10)).toEqual(saved.toReversed());
+        expect(await log.listMessages({ ...all, environmentId: "env-3" })).toEqual([]);
+      });
+
+      test("each once, also where many were sent at the same time", async () => {
+        const same = numbered(130).map((one) => ({ ...one, sentAt: 5_000 }));
+        await log.saveMessages([
+          { ...message, messageId: "first" },
+          ...same,
+          { ...message, messageId: "later", sentAt: 6_000 },
+        ]);
+        for (const limit of [1, 7, 100]) {
+          const found = (await readPages(limit)).map(({ messageId }) => messageId);
+          expect(found).toHaveLength(132);
+          expect([found[0], found.at(-1)]).toEqual(["later", "first"]);
+          expect(new Set(found)).toEqual(new Set(["later", "first", ...same.map(({ messageId }) => messageId)]));
+        }
+      });
+
+      test("of some agents or of one conversation alone, page by page", async () => {
+        const strange = 'agent "2"\\';
+        const scopes = ["agent-1", strange, ""].flatMap((agentId) =>
+          ["default", "conv-2"].map((conversationId) => ({ ...message.scope, agentId, conversationId })),
+        );
+        const saved = scopes.flatMap((scope, index) =>
+          numbered(4, { scope }).map((one) => ({ ...one, sentAt: one.sentAt + 10 * index })),
+        );
+        await log.saveMessages(saved);
+        const latestFirst = saved.toReversed();
+        const ofAgents = latestFirst.filter(({ scope }) => ["agent-1", strange].includes(scope.agentId));
+        expect(await readPages(3, { agentIds: ["agent-1", strange] })).toEqual(ofAgents);
+        const ofOne = latestFirst.filter(({ scope }) => scope.agentId === "" && scope.conversationId === "conv-2");
+        expect(await readPages(3, { agentIds: [""], conversationId: "conv-2" })).toEqual(ofOne);
+        expect(await log.listMessages({ ...all, agentIds: [] })).toEqual([]);
+        expect(await log.listMessages({ ...all, conversationId: "conv-3" })).toEqual([]);
+      });
+
+      test("with their replies, or without", async () => {
+        await log.saveMessages([message]);
+        expect(await log.listMessages(all)).toEqual([message]);
+        const status = { ...message.status, reply: null };
+        expect(await log.listMessages({ ...all, withReplies: false })).toEqual([{ ...message, status }]);
+      });
+
+      test("behind a message that was removed meanwhile, from its time on", async () => {
+        await log.saveMessages(numbered(3));
+        const after = { sentAt: 5_002, messageId: "gone", agentId: "agent-1", conversationId: "default" };
+        const found = await log.listMessages({ ...all, after });
+        expect(found.map(({ messageId }) => messageId).filter((id) => id !== "m-2")).toEqual(["m-1", "m-0"]);
+      });
     });
 
     test("a status is kept for 30 days, and pruned in batches after that", async () => {

@@ -29,6 +29,7 @@ const permittedSearches = new Set([
   "tenant=? AND id>?",
   "id>?",
   "sent_at<?",
+  "environment_id=? AND sent_at<?",
   // All pending requests, at the start, and whether there are too many decisions, now and then. Both numbers are limited.
   "requested_at>?",
   "decided_at>?",

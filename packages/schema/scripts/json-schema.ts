@@ -30,6 +30,7 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
   ["isReference", { minLength: 1, maxLength: 256 }],
   ["isWaitSeconds", { pattern: "^[0-9]{1,9}$" }],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
+  ["isMessageCursor", { pattern: "^[0-9]{1,15}\\.[A-Za-z0-9_-]{4,4096}$" }],
   ["isTag", { pattern: "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$" }],
   // Text in UTF-8 has no unpaired surrogates.
   ["isWellFormed", {}],

@@ -18,6 +18,7 @@ export interface WireType {
 const renamed: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [schemas.ListEnvironmentsQuerySchema, "ListEnvironmentsWireQuery"],
   [schemas.RetrieveMessageQuerySchema, "RetrieveMessageWireQuery"],
+  [schemas.ListMessagesQuerySchema, "ListMessagesWireQuery"],
   [schemas.ListApprovalsQuerySchema, "ListApprovalsWireQuery"],
 ]);
 
@@ -51,6 +52,8 @@ export const wireTypes: readonly WireType[] = [
   wireType(schemas.ListEnvironmentsQuerySchema, "list-query.ts", false),
   wireType(schemas.SendMessageBodySchema, "message.ts", false),
   wireType(schemas.SendMessageResponseSchema, "message.ts", true),
+  wireType(schemas.ListMessagesQuerySchema, "message-list.ts", false),
+  wireType(schemas.MessageListSchema, "message-list.ts", true),
   wireType(schemas.RetrieveMessageQuerySchema, "message-status.ts", false),
   wireType(schemas.MessageStatusSchema, "message-status.ts", true),
   wireType(schemas.ListApprovalsQuerySchema, "approval.ts", false),

@@ -3,6 +3,7 @@ import type { ApprovalList } from "./approval.ts";
 import type { ChangeDirectoryResponse, ChangeModeResponse, RemoveQueueItemResponse, ResumeQueueResponse, StopTurnResponse } from "./control.ts";
 import type { Environment, EnvironmentList } from "./environment.ts";
 import type { LastRuntime } from "./last-runtime.ts";
+import type { MessageList } from "./message-list.ts";
 import type { MessageStatus } from "./message-status.ts";
 import type { Problem } from "./problem.ts";
 import type { RegisterResponse } from "./register.ts";
@@ -25,6 +26,8 @@ const sendMessageResponseMembers: readonly string[] = ["success","message"];
 const turnUsageMembers: readonly string[] = ["cachedInputTokens","cacheWriteTokens","completionTokens","contextTokens","promptTokens","reasoningTokens","stepCount","totalTokens"];
 
 const messageStatusMembers: readonly string[] = ["agentId","clientMessageId","conversationId","deviceId","state","disposition","durationMs","error","sentAt","stopReason","text","textTruncated","updatedAt","usage","waitSeconds"];
+
+const messageListMembers: readonly string[] = ["messages","hasNextPage","cursor"];
 
 const approvalSuggestionMembers: readonly string[] = ["id","text"];
 
@@ -101,6 +104,26 @@ export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[
   const report: DriftReport = new Map();
   const place0 = createPlace("", sendMessageResponseMembers, report);
   findUnknownMembers(place0, value, 2);
+  return [...report.values()];
+};
+
+/** Returns the unknown members of a {@link MessageList}, and the unknown values of its open enums. */
+export const findMessageListDrift = (value: MessageList): Drift[] => {
+  const report: DriftReport = new Map();
+  const place0 = createPlace("", messageListMembers, report);
+  const place1 = createPlace("messages[].", messageStatusMembers, report);
+  const place2 = createPlace("messages[].state", ["received","sent","accepted","running","waiting_for_approval","finished","cancelled","evicted","failed","unknown"], report);
+  const place3 = createPlace("messages[].disposition", ["started","queued"], report);
+  const place4 = createPlace("messages[].usage.", turnUsageMembers, report);
+  findUnknownMembers(place0, value, 3);
+  for (const item of value.messages) {
+    findUnknownMembers(place1, item, 5 + (item.disposition === undefined ? 0 : 1) + (item.durationMs === undefined ? 0 : 1) + (item.error === undefined ? 0 : 1) + (item.sentAt === undefined ? 0 : 1) + (item.stopReason === undefined ? 0 : 1) + (item.text === undefined ? 0 : 1) + (item.textTruncated === undefined ? 0 : 1) + (item.updatedAt === undefined ? 0 : 1) + (item.usage === undefined ? 0 : 1) + (item.waitSeconds === undefined ? 0 : 1));
+    findUnknownValue(place2, item.state);
+    findUnknownValue(place3, item.disposition);
+    if (item.usage !== undefined) {
+      findUnknownMembers(place4, item.usage, (item.usage.cachedInputTokens === undefined ? 0 : 1) + (item.usage.cacheWriteTokens === undefined ? 0 : 1) + (item.usage.completionTokens === undefined ? 0 : 1) + (item.usage.contextTokens === undefined ? 0 : 1) + (item.usage.promptTokens === undefined ? 0 : 1) + (item.usage.reasoningTokens === undefined ? 0 : 1) + (item.usage.stepCount === undefined ? 0 : 1) + (item.usage.totalTokens === undefined ? 0 : 1));
+    }
+  }
   return [...report.values()];
 };
 

@@ -8,6 +8,7 @@ export type Operation =
   | "listEnvironments"
   | "retrieveEnvironment"
   | "sendMessage"
+  | "listMessages"
   | "retrieveMessage"
   | "updateEnvironment"
   | "removeEnvironment"

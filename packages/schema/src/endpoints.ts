@@ -50,6 +50,12 @@ import {
   type SendMessageResponse,
 } from "./message.ts";
 import {
+  type ListMessagesQuery,
+  ListMessagesQuerySchema,
+  type MessageList,
+  MessageListSchema,
+} from "./message-list.ts";
+import {
   MessageStatusSchema,
   RetrieveMessageQuerySchema,
   type MessageStatus,
@@ -71,6 +77,7 @@ export interface Endpoints {
   readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
   readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
   readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly listMessages: Endpoint<ListMessagesQuery, never, MessageList, "connectionId">;
   readonly retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatus, "connectionId" | "clientMessageId">;
   readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
   readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
@@ -175,6 +182,24 @@ export const endpoints: Endpoints = {
       "storage_unavailable",
       "delivery_unknown",
     ],
+  },
+  listMessages: {
+    operation: "listMessages",
+    method: "GET",
+    path: "/v1/environments/{connectionId}/messages",
+    summary: "List the messages of a device, the latest first.",
+    description:
+      "An extension of the vendor's API. A key that is limited to agents sees the messages of these agents. The final texts of the agent " +
+      "require `include=text` and the scope `view`.",
+    audience: "caller",
+    scope: "read",
+    params: ["connectionId"],
+    extension: true,
+    query: ListMessagesQuerySchema,
+    body: null,
+    response: MessageListSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "invalid_id", "connection_not_found", "storage_unavailable"],
   },
   retrieveMessage: {
     operation: "retrieveMessage",

@@ -5,6 +5,7 @@ import type { Environment, EnvironmentList } from "./environment.ts";
 import type { EnvironmentPatch } from "./labels.ts";
 import type { LastRuntime } from "./last-runtime.ts";
 import type { ListEnvironmentsWireQuery } from "./list-query.ts";
+import type { ListMessagesWireQuery, MessageList } from "./message-list.ts";
 import type { MessageStatus, RetrieveMessageWireQuery } from "./message-status.ts";
 import type { OpenViewerSocketQuery, ViewerTicket } from "./viewer.ts";
 import type { Problem } from "./problem.ts";
@@ -12,7 +13,7 @@ import type { RegisterRequest, RegisterResponse } from "./register.ts";
 import type { SendMessageBody, SendMessageResponse } from "./message.ts";
 import type { StreamEventsQuery } from "./event-stream.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDirectory, isDisplayable, isListLimit, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
+import { isDirectory, isDisplayable, isListLimit, isMessageCursor, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "./rules.ts";
 import { isIdentifier, isReference } from "./identifier.ts";
 
 export { isRecord };
@@ -37,6 +38,7 @@ const isTextTag = (value: unknown): boolean => isText(value) && isTag(value);
 const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256;
 const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
+const isTextMessageCursor = (value: unknown): boolean => isText(value) && isMessageCursor(value);
 const isTextReference = (value: unknown): boolean => isText(value) && isReference(value);
 const isTextWaitSeconds = (value: unknown): boolean => isText(value) && isWaitSeconds(value);
 const isTextFrom1To256Displayable = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256 && isDisplayable(value);
@@ -162,16 +164,18 @@ export const isSendMessageResponse = (value: unknown): value is SendMessageRespo
 /** Returns the path of the first member that does not match {@link SendMessageResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);
 
-/** Returns whether a value matches {@link RetrieveMessageWireQuery}. */
-export const isRetrieveMessageWireQuery = (value: unknown): value is RetrieveMessageWireQuery =>
+/** Returns whether a value matches {@link ListMessagesWireQuery}. */
+export const isListMessagesWireQuery = (value: unknown): value is ListMessagesWireQuery =>
   isRecord(value) &&
-  (value["agentId"] === undefined || isTextReference(value["agentId"])) &&
-  (value["conversationId"] === undefined || isTextReference(value["conversationId"])) &&
-  (value["wait"] === undefined || (value["wait"] === "finished")) &&
-  (value["waitSeconds"] === undefined || isTextWaitSeconds(value["waitSeconds"]));
+  (value["after"] === undefined || isTextMessageCursor(value["after"])) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["conversationId"] === undefined || isTextWellFormedFrom1To256(value["conversationId"])) &&
+  (value["include"] === undefined || (value["include"] === "text")) &&
+  (value["limit"] === undefined || isTextListLimit(value["limit"])) &&
+  (value["state"] === undefined || isEach(value["state"], (item) => (item === "received" || item === "sent" || item === "accepted" || item === "running" || item === "waiting_for_approval" || item === "finished" || item === "cancelled" || item === "evicted" || item === "failed" || item === "unknown")));
 
-/** Returns the path of the first member that does not match {@link RetrieveMessageWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
-export const findRetrieveMessageWireQueryMismatch = (value: unknown): string | null => findMismatch(isRetrieveMessageWireQuery, value);
+/** Returns the path of the first member that does not match {@link ListMessagesWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findListMessagesWireQueryMismatch = (value: unknown): string | null => findMismatch(isListMessagesWireQuery, value);
 
 const isTurnUsage = (value: unknown): boolean =>
   isRecord(value) &&
@@ -205,6 +209,27 @@ export const isMessageStatus = (value: unknown): value is MessageStatus =>
 
 /** Returns the path of the first member that does not match {@link MessageStatus}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findMessageStatusMismatch = (value: unknown): string | null => findMismatch(isMessageStatus, value);
+
+/** Returns whether a value matches {@link MessageList}. */
+export const isMessageList = (value: unknown): value is MessageList =>
+  isRecord(value) &&
+  isEach(value["messages"], isMessageStatus) &&
+  isFlag(value["hasNextPage"]) &&
+  isTextOrNull(value["cursor"]);
+
+/** Returns the path of the first member that does not match {@link MessageList}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findMessageListMismatch = (value: unknown): string | null => findMismatch(isMessageList, value);
+
+/** Returns whether a value matches {@link RetrieveMessageWireQuery}. */
+export const isRetrieveMessageWireQuery = (value: unknown): value is RetrieveMessageWireQuery =>
+  isRecord(value) &&
+  (value["agentId"] === undefined || isTextReference(value["agentId"])) &&
+  (value["conversationId"] === undefined || isTextReference(value["conversationId"])) &&
+  (value["wait"] === undefined || (value["wait"] === "finished")) &&
+  (value["waitSeconds"] === undefined || isTextWaitSeconds(value["waitSeconds"]));
+
+/** Returns the path of the first member that does not match {@link RetrieveMessageWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findRetrieveMessageWireQueryMismatch = (value: unknown): string | null => findMismatch(isRetrieveMessageWireQuery, value);
 
 /** Returns whether a value matches {@link ListApprovalsWireQuery}. */
 export const isListApprovalsWireQuery = (value: unknown): value is ListApprovalsWireQuery =>

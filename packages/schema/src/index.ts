@@ -14,6 +14,7 @@ export * from "./lasting-permission.ts";
 export * from "./list-query.ts";
 export * from "./message.ts";
 export * from "./event-stream.ts";
+export * from "./message-list.ts";
 export * from "./message-status.ts";
 export * from "./open-api.ts";
 export * from "./plain-http.ts";

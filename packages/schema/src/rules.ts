@@ -23,6 +23,11 @@ export function isListLimit(text: string): boolean {
   return /^[0-9]{1,9}$/.test(text) && Number(text) >= 1 && Number(text) <= maxListLimit;
 }
 
+/** Returns whether a text has the form of a cursor of a list of messages: a time, and an id in base64url. */
+export function isMessageCursor(text: string): boolean {
+  return /^[0-9]{1,15}\.[\w-]{4,4096}$/.test(text);
+}
+
 /**
  * Returns whether a text has no unpaired surrogates. Unpaired surrogates have no UTF-8 form: a store would save a different
  * text, and would not find a repeated id.

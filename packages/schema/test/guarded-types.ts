@@ -77,6 +77,33 @@ export const guardedTypes: readonly GuardedType[] = [
     bodies: [readFixture("message-status")],
   },
   {
+    name: "ListMessagesWireQuery",
+    schema: schema.ListMessagesQuerySchema,
+    isValid: guards.isListMessagesWireQuery,
+    findMismatch: guards.findListMessagesWireQueryMismatch,
+    bodies: [
+      {},
+      {
+        after: "1795000040000.WyJhIl0",
+        agentId: "agent-1",
+        conversationId: "default",
+        include: "text",
+        limit: "20",
+        state: ["running", "finished"],
+      },
+    ],
+  },
+  {
+    name: "MessageList",
+    schema: schema.MessageListSchema,
+    isValid: guards.isMessageList,
+    findMismatch: guards.findMessageListMismatch,
+    bodies: [
+      { messages: [], hasNextPage: false, cursor: null },
+      { messages: [readFixture("message-status")], hasNextPage: true, cursor: "1795000040000.WyJhIl0" },
+    ],
+  },
+  {
     name: "ListApprovalsWireQuery",
     schema: schema.ListApprovalsQuerySchema,
     isValid: guards.isListApprovalsWireQuery,

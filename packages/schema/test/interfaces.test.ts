@@ -114,6 +114,14 @@ const usage: Shape<schema.TurnUsage> = {
   stepCount: "optional",
   totalTokens: "optional",
 };
+const listMessagesQuery: Shape<schema.ListMessagesQuery> = {
+  after: "optional",
+  agentId: "optional",
+  conversationId: "optional",
+  include: "optional",
+  limit: "optional",
+  state: "optional",
+};
 const messageQuery: Shape<schema.RetrieveMessageQuery> = {
   agentId: "optional",
   conversationId: "optional",
@@ -158,6 +166,12 @@ test.each([
   ],
   ["MessageStatus", messageStatus, schema.MessageStatusSchema],
   ["TurnUsage", usage, schema.TurnUsageSchema],
+  [
+    "MessageList",
+    { messages: "required", hasNextPage: "required", cursor: "required | null" } satisfies Shape<schema.MessageList>,
+    schema.MessageListSchema,
+  ],
+  ["ListMessagesQuery", listMessagesQuery, schema.ListMessagesQuerySchema],
   ["RetrieveMessageQuery", messageQuery, schema.RetrieveMessageQuerySchema],
   [
     "StreamEventsQuery",

@@ -124,6 +124,7 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
       "listEnvironments",
       "retrieveEnvironment",
       "sendMessage",
+      "listMessages",
       "retrieveMessage",
       "controlDevice",
       "commandDevice",

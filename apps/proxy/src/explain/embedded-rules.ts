@@ -37,7 +37,8 @@ export async function explainEmbedded(
       await server.operate("listEnvironments", { params: {}, query, body: null } as never, principal, context),
     );
   }
-  if (endpoint.operation === "retrieveEnvironment" || endpoint.operation === "listApprovals") {
+  const isAnswered = endpoint.operation === "retrieveEnvironment" || endpoint.operation === "listApprovals";
+  if (isAnswered || endpoint.operation === "listMessages") {
     const read = { params, query, body: null } as never;
     return ofRead(await server.operate(endpoint.operation, read, principal, context));
   }

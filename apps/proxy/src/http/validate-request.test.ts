@@ -42,6 +42,7 @@ test("where extensions are not offered, they are 404 with the reason, and the AP
     ["POST", "mode"],
     ["POST", "directory"],
     ["POST", "queue/resume"],
+    ["GET", "messages"],
     ["GET", "messages/m-1"],
   ] as const) {
     const match = matchRequest(method, `/v1/environments/conn-1/${path}`, serves);

@@ -11,6 +11,7 @@ export const limitedRoutes = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
+  "listMessages",
   "retrieveMessage",
   "updateEnvironment",
   "removeEnvironment",

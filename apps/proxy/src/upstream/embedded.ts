@@ -92,6 +92,8 @@ function operate(
         idempotencyKey: call.idempotencyKey,
         waitSeconds: call.waitSeconds,
       });
+    case "listMessages":
+      return server.operate(decoded.operation, decoded, principal, context);
     case "retrieveMessage":
       return server.operate(decoded.operation, decoded, principal, context);
     case "retrieveLastRuntime":

@@ -24,6 +24,7 @@ const launcher = createServerLauncher("node", () => [
 
 /** A request for each extension. */
 const extensionRequests = [
+  ["GET", "/v1/environments/conn-1/messages"],
   ["GET", "/v1/environments/conn-1/messages/m-1"],
   ["GET", "/v1/environments/approvals"],
   ["GET", "/v1/environments/events"],

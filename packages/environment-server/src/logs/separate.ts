@@ -106,8 +106,9 @@ function createFollower(log: SeparateLog) {
   };
 }
 
-function pickMessages({ saveMessages, readMessages, findOpenMessages, pruneMessages }: MessageLog): MessageLog {
-  return { saveMessages, readMessages, findOpenMessages, pruneMessages };
+function pickMessages(log: MessageLog): MessageLog {
+  const { saveMessages, readMessages, listMessages, findOpenMessages, pruneMessages } = log;
+  return { saveMessages, readMessages, listMessages, findOpenMessages, pruneMessages };
 }
 
 function pickApprovals(log: ApprovalLog): ApprovalLog {

@@ -2,6 +2,7 @@ import { messageLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
+import { comparePositions, positionOf } from "./position.ts";
 import { isEnd } from "./status.ts";
 
 /** Creates a {@link SeparateMessageLog} that lasts as long as the process. */
@@ -34,6 +35,14 @@ export function createMemoryMessageLog({
         .filter((message) => message.messageId === messageId)
         .slice(0, limit);
     },
+    async listMessages({ environmentId, after, agentIds, conversationId, withReplies, limit }) {
+      return ofRow(environmentId)
+        .filter(({ scope }) => agentIds?.includes(scope.agentId) !== false)
+        .filter(({ scope }) => conversationId === null || scope.conversationId === conversationId)
+        .filter((message) => after === null || comparePositions(positionOf(message), after) > 0)
+        .slice(0, limit)
+        .map((message) => (withReplies ? message : { ...message, status: { ...message.status, reply: null } }));
+    },
     async findOpenMessages(environmentId, limit) {
       return ofRow(environmentId)
         .filter(({ status }) => !isEnd(status.state))
@@ -65,7 +74,7 @@ export function createMemoryMessageLog({
 }
 
 function latestFirst(messages: readonly StoredMessage[]): StoredMessage[] {
-  return messages.toSorted((left, right) => right.sentAt - left.sentAt || (keyOf(left) < keyOf(right) ? -1 : 1));
+  return messages.toSorted((left, right) => comparePositions(positionOf(left), positionOf(right)));
 }
 
 function keyOf({ scope, messageId }: StoredMessage): string {

@@ -37,6 +37,8 @@ export interface MessageTracker {
   causeOf(environmentId: string, runtime: Conversation): MessageCause | null;
   /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
+  /** The messages of a row that are followed at present, or have just ended. The latest is the last. */
+  followed(environmentId: string): readonly StoredMessage[];
   /** Calls `run` whenever a message of a row with this id has ended and is stored. Returns a function that stops it. */
   onEnd(environmentId: string, messageId: string, run: () => void): () => void;
   /** Resolves when everything is stored. */
@@ -155,14 +157,18 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const messageId = entry?.messageIds.at(-1);
       return entry === undefined || messageId === undefined ? null : { messageId, policy: entry.policy };
     },
-    find(environmentId, messageId) {
-      const ended = [...state.ending.values()].filter(({ scope }) => scope.environmentId === environmentId);
-      const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
-      return entries.flatMap((entry) => entry.toStored()).filter((message) => message.messageId === messageId);
-    },
+    find: (environmentId, messageId) =>
+      followedOf(state, environmentId).filter((message) => message.messageId === messageId),
+    followed: (environmentId) => followedOf(state, environmentId),
     onEnd: (environmentId, messageId, run) => listen(state, keyOf(environmentId, messageId), run),
     close: () => writer.close(),
   };
+}
+
+function followedOf({ rows, ending }: State, environmentId: string): readonly StoredMessage[] {
+  const ended = [...ending.values()].filter(({ scope }) => scope.environmentId === environmentId);
+  const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
+  return entries.flatMap((entry) => entry.toStored());
 }
 
 function apply(state: State, entry: Entry, evidence: Evidence): void {

@@ -3,6 +3,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { DeviceCall } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { controlConversation } from "./control.ts";
+import { listMessages } from "./messages/list.ts";
 import { sendAndWait } from "./messages/send-and-wait.ts";
 import { retrieveMessage } from "./messages/status.ts";
 
@@ -14,6 +15,8 @@ export function performHere(
   switch (request.operation) {
     case "sendMessage":
       return sendAndWait(server, request, principal, context);
+    case "listMessages":
+      return listMessages(server, request, principal, context);
     case "retrieveMessage":
       return retrieveMessage(server, request, principal, context);
     case "stopTurn":

@@ -23,7 +23,7 @@ export interface DeviceLocation {
 }
 
 /** An operation on one device, which runs where its socket is. */
-export type DeviceOperation = "sendMessage" | "retrieveMessage" | ControlOperation;
+export type DeviceOperation = "sendMessage" | "listMessages" | "retrieveMessage" | ControlOperation;
 
 /** The decoded request of a {@link DeviceOperation}. */
 export type DeviceRequest = Extract<DecodedRequest, { readonly operation: DeviceOperation }>;

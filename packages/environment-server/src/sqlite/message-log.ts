@@ -1,6 +1,13 @@
 /** {@link MessageLog} in SQLite. Triggers count the messages of each row and their text, so that the limits cost no scan. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
-import type { MessageLog, MessageLogLimits, MessageState, MessageStatus, StoredMessage } from "../message-log.ts";
+import type {
+  MessageFilter,
+  MessageLog,
+  MessageLogLimits,
+  MessageState,
+  MessageStatus,
+  StoredMessage,
+} from "../message-log.ts";
 import { readInteger, readOptionalText, readText } from "./columns.ts";
 
 const columns =
@@ -40,8 +47,36 @@ export function createSqliteMessageLog(
         { rows: messages.length, isPatient: true },
       ),
     readMessages: async (environmentId, messageId, limit) => read.all(environmentId, messageId, limit).map(readMessage),
+    listMessages: prepareList(database),
     findOpenMessages: async (environmentId, limit) => findOpen.all(environmentId, limit).map(readMessage),
     pruneMessages: preparePrune(database, commit, limits),
+  };
+}
+
+function prepareList(database: SqliteDatabase): MessageLog["listMessages"] {
+  const prepare = (selected: string): SqliteStatement =>
+    database.prepare(`SELECT ${selected} FROM environment_message_status
+      WHERE environment_id = ? AND sent_at <= ? AND (sent_at < ? OR (message_id, agent_id, conversation_id) < (?, ?, ?))
+        AND (? IS NULL OR agent_id IN (SELECT value FROM json_each(?))) AND (? IS NULL OR conversation_id = ?)
+      ORDER BY sent_at DESC, message_id DESC, agent_id DESC, conversation_id DESC LIMIT ?`);
+  const list = prepare(columns);
+  // A reply can be long, and lies on pages of its own.
+  const listWithoutReplies = prepare(columns.replace("reply, reply_truncated", "NULL AS reply, 0 AS reply_truncated"));
+
+  return async ({ environmentId, after, agentIds, conversationId, withReplies, limit }: MessageFilter) => {
+    const { sentAt, ...ids } = after ?? {
+      sentAt: Number.MAX_SAFE_INTEGER,
+      messageId: "",
+      agentId: "",
+      conversationId: "",
+    };
+    const agents = agentIds === null ? null : JSON.stringify(agentIds);
+    return (withReplies ? list : listWithoutReplies)
+      .all(
+        ...[environmentId, sentAt, sentAt, ids.messageId, ids.agentId, ids.conversationId],
+        ...[agents, agents, conversationId, conversationId, limit],
+      )
+      .map(readMessage);
   };
 }
 

@@ -195,6 +195,9 @@ const migrations: readonly string[] = [
     output_until INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX environment_message_status_by_row ON environment_message_status (environment_id, sent_at);
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

@@ -5,7 +5,7 @@
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
-import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
+import type { MessageLogLimits, MessagePosition, StoredMessage } from "../message-log.ts";
 import { isEnd } from "../messages/status.ts";
 import {
   beginningOf,
@@ -33,6 +33,15 @@ export function createValkeyMessageLog(
     },
     readMessages: async (environmentId, messageId, limit) =>
       readMessages(await run(readScript, [beginningOf(environmentId, messageId), limit])),
+    async listMessages({ environmentId, after, agentIds, conversationId, withReplies, limit }) {
+      const start = after === null ? ["+inf", ""] : [after.sentAt, entryOf(environmentId, after)];
+      const filter = JSON.stringify({
+        ...(agentIds && { agentIds }),
+        ...(conversationId !== null && { conversationId }),
+      });
+      const found = readMessages(await run(listScript, [rowText(environmentId), ...start, filter, limit]));
+      return withReplies ? found : found.map((message) => ({ ...message, status: { ...message.status, reply: null } }));
+    },
     findOpenMessages: async (environmentId, limit) =>
       readMessages(await run(findOpenScript, [rowText(environmentId), limit])),
     async pruneMessages(nowMs, limit) {
@@ -49,10 +58,17 @@ export function createValkeyMessageLog(
 type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt">;
 
 function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): readonly (string | number)[] {
-  const { environmentId, agentId, conversationId } = scope;
-  const entry = JSON.stringify([environmentId, messageId, agentId, conversationId]);
+  const { environmentId } = scope;
+  const entry = entryOf(environmentId, { ...scope, messageId });
   const { state, reply } = record.status;
   return [entry, rowText(environmentId), isEnd(state) ? 0 : 1, sentAt, reply?.text.length ?? 0, JSON.stringify(record)];
+}
+
+function entryOf(
+  environmentId: string,
+  { messageId, agentId, conversationId }: Omit<MessagePosition, "sentAt">,
+): string {
+  return JSON.stringify([environmentId, messageId, agentId, conversationId]);
 }
 
 function readMessages(reply: ValkeyReply): readonly StoredMessage[] {
@@ -117,6 +133,38 @@ local entries, times = startingWith(ARGV[1]), {}
 for _, entry in ipairs(entries) do times[entry] = tonumber(redis.call('ZSCORE', sent, entry)) end
 table.sort(entries, function(left, right) return times[left] > times[right] end)
 for i = #entries, tonumber(ARGV[2]) + 1, -1 do entries[i] = nil end
+return found(entries)
+`;
+
+/**
+ * ARGV: row, the time to start at, the entry to start behind or an empty text, a filter as JSON, limit. Returns as {@link readScript}
+ * does. Entries of the same time are in the descending order of their bytes. If the entry to start behind is gone, the list starts behind its
+ * time.
+ */
+const listScript = `${prelude}
+local row, from, after, limit, step = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[5]), 100
+local filter = cjson.decode(ARGV[4])
+local agents = nil
+if filter.agentIds then
+  agents = {}
+  for _, id in ipairs(filter.agentIds) do agents[id] = true end
+end
+local function isListed(entry)
+  if not agents and not filter.conversationId then return true end
+  local ids = cjson.decode(entry)
+  return (not agents or agents[ids[3]]) and (not filter.conversationId or filter.conversationId == ids[4])
+end
+local entries, offset, isBehind = {}, 0, after == ''
+while #entries < limit do
+  local found = redis.call('ZREVRANGEBYSCORE', ofRow(row), from, '-inf', 'LIMIT', offset, step)
+  for _, entry in ipairs(found) do
+    isBehind = isBehind or tonumber(redis.call('ZSCORE', sent, entry)) < tonumber(from)
+    if isBehind and #entries < limit and isListed(entry) then entries[#entries + 1] = entry end
+    isBehind = isBehind or entry == after
+  end
+  if #found < step then break end
+  offset = offset + step
+end
 return found(entries)
 `;
 

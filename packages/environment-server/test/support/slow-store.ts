@@ -69,6 +69,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       saveMessages: (messages) => (dead ? never : inner.saveMessages(messages)),
       findUses: (...values) => (dead ? never : inner.findUses(...values)),
       readMessages: (...values) => (dead ? never : inner.readMessages(...values)),
+      listMessages: (...values) => (dead ? never : inner.listMessages(...values)),
       findOpenMessages: (...values) => (dead ? never : inner.findOpenMessages(...values)),
       pruneMessages: (...values) => (dead ? never : inner.pruneMessages(...values)),
       saveApprovals: (...values) => (dead ? never : inner.saveApprovals(...values)),

@@ -86,6 +86,8 @@ const messageStatus: MessageStatus = {
   usage: { completionTokens: 410, promptTokens: 5_120, stepCount: 3, totalTokens: 5_530 },
 };
 
+const { text: _text, textTruncated: _textTruncated, ...messageSummary } = messageStatus;
+
 const patch: EnvironmentPatch = { displayName: "Build machine 1", tags: ["ci", "linux"] };
 
 const lastRuntime: LastRuntime = {
@@ -145,6 +147,14 @@ export const examples: ReadonlyMap<string, unknown> = new Map<string, unknown>([
     { success: true, message: "Message accepted by the device (started).", disposition: "started" },
   ],
   ["MessageStatus", messageStatus],
+  [
+    "MessageList",
+    {
+      messages: [messageSummary],
+      hasNextPage: true,
+      cursor: "1795000040000.WyI1ZjBhMGUwYyIsImFnZW50LWxvY2FsLTJmMWEiLCJkZWZhdWx0Il0",
+    },
+  ],
   ["EnvironmentPatch", patch],
   ["LastRuntime", lastRuntime],
   ["StopTurnBody", { agentId: "agent-local-2f1a", conversationId: "default" }],

@@ -29,6 +29,13 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
       "`x-should-retry` in an error says whether the request may be repeated. After 504 `delivery_unknown` the message may be running.",
     success: "The device accepted the messages.",
   },
+  listMessages: {
+    description:
+      "Returns a page of the messages that were sent to a device in the last 30 days, whatever its connection was then: each with its " +
+      "state, and how its turn ended. Any `connectionId` that the device has had in the last 24 hours names it, and so does its " +
+      "`deviceId`, also while it is offline. For the next page, list again with `after` set to `cursor`, while `hasNextPage` is true.",
+    success: "A page of messages as they are now.",
+  },
   retrieveMessage: {
     description:
       "Returns the state of a message that was sent with this key's tenant in the last 30 days, and how its turn ended. Any " +
@@ -152,15 +159,18 @@ export const queryParameters: Readonly<Record<string, string>> = {
   conversationId:
     "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
   deviceId: "Only events of this device.",
-  include: "With the value `output`, also what turns say. The key needs the scope `view`.",
+  include:
+    "What the response has beside the rest: `output` in a stream of events for what turns say, `text` in a list of messages for the final " +
+    "text of each. The key needs the scope `view`.",
   wait: "With the value `finished`, the response comes when the message has ended.",
   waitSeconds:
     "For how many seconds to wait; 30 by default. The response has the number that was used, which is at most 60.",
   channel: "Clients of the vendor may open two sockets. Both carry the same frames.",
   token:
     "A key, a token or a ticket, for clients that cannot send `Authorization`. URLs end up in logs: prefer the header.",
-  after: "The `id` of the last row of the previous page.",
+  after: "The `id` of the last row of the previous page; its `cursor` where a page has one.",
   limit: "The number of rows of a page.",
+  state: "Only messages in this state; repeat it for messages in one of several.",
   onlineOnly: "`true`: only devices that can receive messages now.",
   source: "Only environments of this kind. A server of your own returns all for `local` and none for `remote`.",
   userId: "Only environments of this user.",

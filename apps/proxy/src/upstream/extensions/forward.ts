@@ -6,6 +6,7 @@ import { presentApprovals } from "./approvals.ts";
 import { createControlRemote } from "./control.ts";
 import { createChangeRemoteDevice } from "./devices.ts";
 import { presentLastRuntime } from "./last-runtime.ts";
+import { createListRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */
 export function connectRemoteExtensions({
@@ -16,11 +17,17 @@ export function connectRemoteExtensions({
   auditFor,
 }: RemoteTools): ForwardExtension {
   const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
+  const listMessages = createListRemoteMessages({ connections, callRemote });
   const control = createControlRemote({ clock, connections, callRemote });
 
   return ({ call, decoded, request, readUntil }): Promise<PlainResponse> => {
     const { endpoint: own, principal, deadline } = call;
     switch (decoded.operation) {
+      case "listMessages": {
+        const { params, query } = decoded;
+        const reads = { deadline, readUntil };
+        return listMessages({ call, connectionId: params.connectionId, query, request, reads });
+      }
       case "retrieveMessage":
         return retrieveLoggedMessage(sends, decoded, principal);
       case "retrieveLastRuntime":

@@ -84,6 +84,23 @@ const statuses: readonly RecordedRequest[] = [
   },
 ];
 
+function list(title: string, as: string, query = "", id = first): RecordedRequest {
+  return { title, as, path: `/v1/environments/${id}/messages`, query };
+}
+
+const lists: readonly RecordedRequest[] = [
+  list("the messages of the laptop", "viewer", "limit=2"),
+  list("the next messages of the laptop", "viewer", "limit=100&include=text&state=finished&state=failed"),
+  list("the messages of the laptop by its deviceId", "viewer", "limit=1&conversationId=c-2", "laptop"),
+  list("messages without the scope for content", "read only", "include=text&state=finished"),
+  list("messages of an unknown connection", "viewer", "", "conn-9999"),
+  list("messages of another agent", "one agent"),
+  list("messages of another tenant", "another tenant"),
+  list("messages in an unknown state", "viewer", "state=done"),
+  list("messages behind what is no cursor", "viewer", "after=laptop"),
+  list("messages without the scope", "send only"),
+];
+
 /** The recorded topic. */
 export const messageStatus: Topic = {
   name: "message-status",
@@ -100,5 +117,6 @@ export const messageStatus: Topic = {
     { title: "register the laptop", as: "device", method: "POST", path: "/v1/environments/register", body: laptop },
     { title: "open the socket", as: "device", via: "upgrade", path: `/v1/environments/${first}/socket` },
     ...statuses,
+    ...lists,
   ],
 };

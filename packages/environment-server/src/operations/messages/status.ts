@@ -140,9 +140,7 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   const before = context.messages.find(environment.id, messageId);
   const stored = await context.store.readMessages(environment.id, messageId, maxSameMessages);
   const followed = [...before, ...context.messages.find(environment.id, messageId)];
-  const known = new Map(
-    stored.map((message) => [keyOf(message), isEnd(message.status.state) ? message : lost(message)]),
-  );
+  const known = new Map(stored.map((message) => [keyOf(message), lost(message)]));
   for (const message of followed) {
     const other = known.get(keyOf(message));
     // A stored end is as new as a followed message, unless it is of an earlier message with the same id.
@@ -176,7 +174,9 @@ export async function readMessage(
   return message ?? null;
 }
 
-function lost(message: StoredMessage): StoredMessage {
+/** A message that nobody follows is unknown, unless it has ended. */
+export function lost(message: StoredMessage): StoredMessage {
+  if (isEnd(message.status.state)) return message;
   return { ...message, status: advance(message.status, { kind: "lost" }) };
 }
 

@@ -1,0 +1,37 @@
+import { describe, expect, test } from "vitest";
+import type { MessagePosition } from "../message-log.ts";
+import { comparePositions, readCursor, writeCursor } from "./position.ts";
+
+const place: MessagePosition = { sentAt: 5_000, messageId: "m-1", agentId: "agent-1", conversationId: "default" };
+
+describe("places of messages", () => {
+  test.each<Partial<MessagePosition>>([
+    {},
+    { messageId: '"],["\\', agentId: "", conversationId: "ä\u0001\n" },
+    { messageId: "🙂".repeat(128), agentId: "語".repeat(256), conversationId: "🙂".repeat(128) },
+  ])("a cursor is read as it was written: %j", (change) => {
+    const cursor = writeCursor({ ...place, ...change });
+    expect(cursor).toMatch(/^\d+\.[\w-]{4,4096}$/);
+    expect(readCursor(cursor)).toEqual({ ...place, ...change });
+  });
+
+  test.each(["5000.AAAA", "5000.W10", "5000.WzFd", "5000.", "5000.WyJhIiwiYiIsMV0", "x", "5000._____w"])(
+    "a text that no page had is no cursor: %s",
+    (text) => {
+      expect(readCursor(text)).toBeNull();
+    },
+  );
+
+  test("later messages come first, and those of the same time have one order", () => {
+    const places = [
+      { ...place, sentAt: 6_000 },
+      { ...place, messageId: "m-2" },
+      { ...place, agentId: "agent-2" },
+      { ...place, conversationId: "later" },
+      place,
+      { ...place, sentAt: 4_000 },
+    ];
+    expect(places.toReversed().toSorted(comparePositions)).toEqual(places);
+    expect(comparePositions(place, { ...place })).toBe(0);
+  });
+});

@@ -1,0 +1,173 @@
+/**
+ * The messages of a device, a page at a time, the latest first. They belong to its row, so they stay when the device registers again. The states
+ * are those of `retrieveMessage`: what is followed is newer than what is stored, and a message that nobody follows is unknown until it ends.
+ */
+import {
+  allowsAgent,
+  allowsDevice,
+  defaultListLimit,
+  jsonResponse,
+  type MessageList,
+  type OperationInput,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
+import { maxListedLength, maxListedMessages } from "../../limits.ts";
+import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
+import { comparePositions, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
+import { isEnd } from "../../messages/status.ts";
+import type { EnvironmentRow } from "../../ports.ts";
+import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
+import type { ServerContext } from "../context.ts";
+import { lost, presentMessage } from "./status.ts";
+
+type ListInput = OperationInput<"listMessages">;
+
+/**
+ * Lists the messages of a device where its socket is. A connection or a device names it: a device that is offline has no connection that its
+ * callers know.
+ */
+export async function routeListMessages(
+  server: ServerContext,
+  request: Extract<DeviceCall["request"], { readonly operation: "listMessages" }>,
+  principal: Principal,
+  context: DeviceCallContext,
+): Promise<PlainResponse> {
+  const { store, router, presentation } = server;
+  const { connectionId } = request.params;
+  const connection = await store.findConnection(principal.tenant, connectionId);
+  if (connection !== null) return router.deliver({ request, principal, context: { ...context, connection } });
+  const rows = await store.findEnvironments(principal.tenant, connectionId);
+  const row = await presentation.liveliest(rows.filter((found) => allowsDevice(principal, found)));
+  if (row === undefined) return problemResponse("connection_not_found");
+  const [presence = null] = await router.presence([row.id]);
+  if (presence === null) return listOfRow(server, row, request, principal);
+  const params = { connectionId: presence.connectionId };
+  return router.deliver({ request: { ...request, params }, principal, context });
+}
+
+/** Lists the messages of the device behind a connection. A device that the principal may not use is 404, as if it did not exist. */
+export async function listMessages(
+  server: ServerContext,
+  input: ListInput,
+  principal: Principal,
+  { connection }: Pick<DeviceCallContext, "connection">,
+): Promise<PlainResponse> {
+  const { connectionId } = input.params;
+  const record = connection ?? (await server.store.findConnection(principal.tenant, connectionId));
+  if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("connection_not_found");
+  return listOfRow(server, record.environment, input, principal);
+}
+
+async function listOfRow(
+  server: ServerContext,
+  { id, deviceId }: Pick<EnvironmentRow, "id" | "deviceId">,
+  { query }: ListInput,
+  principal: Principal,
+): Promise<PlainResponse> {
+  const { agentId, conversationId = null, limit = defaultListLimit, state: states } = query;
+  const after = query.after === undefined ? null : readCursor(query.after);
+  if (query.after !== undefined && after === null) {
+    const issues = [{ member: "after", rule: "must be the cursor of an earlier page" }];
+    return problemResponse("invalid_request", { issues });
+  }
+  const withReplies = query.include === "text" && principal.scopes.has("view");
+  const agentIds = agentId === undefined ? principal.agentIds : allowsAgent(principal, agentId) ? [agentId] : [];
+  const filter = { environmentId: id, agentIds, conversationId, withReplies };
+  const isListed = ({ status }: StoredMessage): boolean => states?.some((state) => state === status.state) !== false;
+  const page = await readPage(server, { ...filter, after, limit }, isListed);
+  return jsonResponse(200, {
+    messages: page.messages.map((message) => presentMessage(principal, message, deviceId)),
+    hasNextPage: page.hasNextPage,
+    cursor: page.end === null ? null : writeCursor(page.end),
+  } satisfies MessageList);
+}
+
+/** Messages in their order. */
+interface Page {
+  readonly messages: readonly StoredMessage[];
+  readonly hasNextPage: boolean;
+  /** The last message that was looked at. */
+  readonly end: MessagePosition | null;
+}
+
+/** Reads messages until the page is full, in number or in length, or enough were looked at. */
+async function readPage(
+  server: ServerContext,
+  filter: MessageFilter,
+  isListed: (message: StoredMessage) => boolean,
+): Promise<Page> {
+  const messages: StoredMessage[] = [];
+  let { after: end } = filter;
+  let length = 0;
+  for (let lookedAt = 0; ;) {
+    const part = await readPart(server, { ...filter, after: end });
+    for (const message of part.messages) {
+      const isFull = messages.length === filter.limit || (length >= maxListedLength && messages.length > 0);
+      if (isFull) return { messages, hasNextPage: true, end };
+      end = positionOf(message);
+      if (!isListed(message)) continue;
+      messages.push(message);
+      length += message.status.reply?.text.length ?? 0;
+    }
+    if (part.hasNextPage) ({ end } = part);
+    lookedAt += part.messages.length;
+    const isEnough = messages.length === filter.limit || lookedAt >= maxListedMessages;
+    if (!part.hasNextPage || isEnough) return { messages, hasNextPage: part.hasNextPage, end };
+  }
+}
+
+/** Reads the next messages, whatever their state is now, with those of the last second, which are followed and not stored yet. */
+async function readPart({ store, messages }: ServerContext, filter: MessageFilter): Promise<Page> {
+  const { environmentId, after, limit } = filter;
+  // A message that ends while the store is read was followed before.
+  const before = messages.followed(environmentId);
+  const found = await store.listMessages({ ...filter, limit: limit + 1 });
+  const followed = new Map(
+    [...before, ...messages.followed(environmentId)].map((message) => [keyOf(message), message]),
+  );
+  const hasNextPage = found.length > limit;
+  const stored = found.slice(0, limit);
+  const last = stored.at(-1);
+  const end = last === undefined ? null : positionOf(last);
+  const known = new Set(stored.map(deliveryKeyOf));
+  const unsaved = [...followed.values()].filter((message) => {
+    const position = positionOf(message);
+    const isBehind = after === null || comparePositions(position, after) > 0;
+    const isBefore = !hasNextPage || end === null || comparePositions(position, end) < 0;
+    return isBehind && isBefore && !known.has(deliveryKeyOf(message)) && isSelected(message, filter);
+  });
+  const current = stored.flatMap((message) => {
+    const other = followed.get(keyOf(message));
+    if (other === undefined) return [lost(message)];
+    // A later message with the same id replaces the status when it is stored.
+    if (other.deliveryId !== message.deliveryId) return [];
+    return [isEnd(message.status.state) ? message : other];
+  });
+  const all = unsaved.length === 0 ? current : [...current, ...unsaved].toSorted(byPosition);
+  return { messages: filter.withReplies ? all : all.map(withoutReply), hasNextPage, end };
+}
+
+function byPosition(left: StoredMessage, right: StoredMessage): number {
+  return comparePositions(positionOf(left), positionOf(right));
+}
+
+function isSelected({ scope }: StoredMessage, { agentIds, conversationId }: MessageFilter): boolean {
+  return (
+    (agentIds === null || agentIds.includes(scope.agentId)) &&
+    (conversationId === null || scope.conversationId === conversationId)
+  );
+}
+
+function withoutReply(message: StoredMessage): StoredMessage {
+  return message.status.reply === null ? message : { ...message, status: { ...message.status, reply: null } };
+}
+
+function keyOf({ scope, messageId }: StoredMessage): string {
+  return JSON.stringify([scope.agentId, scope.conversationId, messageId]);
+}
+
+function deliveryKeyOf(message: StoredMessage): string {
+  return `${message.deliveryId} ${keyOf(message)}`;
+}
