@@ -62,3 +62,13 @@ export function readFilter({
     ...(userId !== undefined && { userId }),
   };
 }
+
+/** The number of rows that `--limit` or `--all` selects; `null`: all. @throws CommandError naming the options */
+export function readLimit({ option }: Pick<CommandContext, "option">, defaultLimit: number): number | null {
+  const text = option("limit");
+  const isAll = option("all") !== undefined;
+  if (text === undefined) return isAll ? null : defaultLimit;
+  if (isAll) throw misuse("--limit and --all exclude each other");
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw misuse("--limit must be a whole number from 1");
+  return Number(text);
+}

@@ -2,6 +2,7 @@ import { CommandError, completionScript, printable } from "@letta-environments/c
 import { type CommandContext, createContext, type ParsedLine } from "./context.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
 import { getCommand, listCommand } from "./commands/devices.ts";
+import { messagesCommand } from "./commands/messages.ts";
 import { mcpCommand } from "./commands/mcp.ts";
 import { modeCommand, stopCommand } from "./commands/control.ts";
 import { decideCommand, sendCommand } from "./commands/send.ts";
@@ -15,6 +16,7 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => Promise<num
   list: listCommand,
   get: getCommand,
   send: sendCommand,
+  messages: messagesCommand,
   watch: watchCommand,
   approve: (context) => decideCommand(context, true),
   deny: (context) => decideCommand(context, false),

@@ -9,9 +9,11 @@ import {
   type Environment,
   type EnvironmentEvent,
   type EnvironmentList,
+  listAllMessages,
   listApprovals,
   type ListEnvironmentsInput,
   listEnvironments,
+  type ListMessagesInput,
   type MessageStatus,
   type Middleware,
   retrieveEnvironment,
@@ -62,6 +64,8 @@ export interface EnvironmentOperations {
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
   message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
+  /** Every message of a device, the latest first. `id`: its connectionId, or its deviceId. */
+  messages(id: string, query: ListMessagesInput): AsyncGenerator<MessageStatus, void, undefined>;
   /** Ends when the user ends the program, or with the signal of the options. */
   events(options: StreamEventsOptions): AsyncGenerator<StreamedEvent, void, undefined>;
   /** Every request for permission that waits. */
@@ -106,6 +110,7 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
     setMode: async (device, mode, conversation) => setMode(transport, device, mode, conversation, { signal }),
     message: async (connectionId, messageId, query) =>
       retrieveMessage(transport, connectionId, messageId, query, { signal }),
+    messages: (id, query) => listAllMessages(transport, id, query, { signal }),
     events: (options) =>
       streamEvents(transport, { ...options, signal: AbortSignal.any([signal, options.signal ?? signal]) }),
     async approvals() {

@@ -6,13 +6,14 @@ import {
   type OptionDefinition,
   type ProgramDefinition,
 } from "@letta-environments/command-line";
-import { ceilingModes } from "@letta-environments/schema";
+import { ceilingModes, messageStates } from "@letta-environments/schema";
 
 /** Names of the commands. */
 export type CommandName =
   | "list"
   | "get"
   | "send"
+  | "messages"
   | "watch"
   | "approve"
   | "deny"
@@ -135,6 +136,31 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     ],
   },
   {
+    name: "messages",
+    summary: "List the messages of a device with outcome and duration, the latest first.",
+    operands: ["DEVICE"],
+    options: [
+      { name: "limit", value: "NUMBER", text: "the largest number of messages (default 20)" },
+      { name: "all", value: null, text: "every message that is kept" },
+      { ...agent, text: "only of this agent" },
+      { ...conversation, text: "only of this conversation" },
+      {
+        name: "state",
+        value: "STATE",
+        text: "only messages in this state, or in one of several",
+        choices: messageStates,
+        isRepeatable: true,
+      },
+      { name: "text", value: null, text: "with the last text of the agent; the key needs the scope view" },
+      json,
+    ],
+    notes: [
+      "DEVICE is a deviceId, or a name that only one device has.",
+      "In a pipe, each message is a line of columns separated by tabs: message id, state, stop reason,",
+      "duration in milliseconds, time of the send, agent, conversation, error, text.",
+    ],
+  },
+  {
     name: "watch",
     summary: "Print what happens to devices until you press Ctrl-C.",
     operands: [],
@@ -169,6 +195,12 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operandChoices: ["list", "allow", "deny"],
     options: [
       { name: "reason", value: "TEXT", text: "a reason that the agent receives" },
+      {
+        name: "suggestion",
+        value: "ID",
+        text: "with allow: also grant this lasting permission, which the request suggests",
+        isRepeatable: true,
+      },
       { ...agent, text: "only of this agent" },
       { ...conversation, text: "only of this conversation" },
       json,
@@ -177,6 +209,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "ACTION is list (the default), allow or deny; ID is that of a request in the list.",
       "In a pipe, each request is a line of columns separated by tabs:",
       "id, tool, input, deviceId, agent, conversation, time of the request, message id.",
+      "On a terminal, the lasting permissions that requests suggest follow below the table; --json has them, too.",
     ],
   },
   {

@@ -12,6 +12,7 @@ import {
 import { streamEvents } from "./operations/events.ts";
 import { listAllEnvironments, listEnvironmentPages, listEnvironments } from "./operations/list.ts";
 import { removeEnvironment, updateEnvironment } from "./operations/manage.ts";
+import { listAllMessages, listMessages } from "./operations/messages.ts";
 import type { SendMessageInput } from "./operations/message.ts";
 import { retrieveEnvironment } from "./operations/retrieve.ts";
 import { sendMessage } from "./operations/send.ts";
@@ -31,6 +32,10 @@ type Bound<Operation> = Operation extends (transport: Transport, ...rest: infer 
 
 /** Operations on messages that were sent. */
 export interface MessagesResource {
+  /** See {@link listMessages}. */
+  readonly list: Bound<typeof listMessages>;
+  /** See {@link listAllMessages}. */
+  readonly listAll: Bound<typeof listAllMessages>;
   /** See {@link retrieveMessage}. */
   readonly retrieve: Bound<typeof retrieveMessage>;
   /** See {@link waitForTurn}. */
@@ -118,7 +123,12 @@ export function createClient(options: ClientOptions): Client {
       sendMessage: bind(sendMessage),
       // Binding keeps one of the two signatures.
       sendToDevice: bind(sendToDevice) as SendToDevice,
-      messages: { retrieve: bind(retrieveMessage), wait: bind(waitForTurn) },
+      messages: {
+        list: bind(listMessages),
+        listAll: bind(listAllMessages),
+        retrieve: bind(retrieveMessage),
+        wait: bind(waitForTurn),
+      },
       approvals: { list: bind(listApprovals), decide: bind(decideApproval) },
       approve: bind(approve),
       deny: bind(deny),

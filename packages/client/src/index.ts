@@ -57,6 +57,7 @@ export {
   listEnvironments,
   type ListEnvironmentsInput,
 } from "./operations/list.ts";
+export { listAllMessages, listMessages, type ListMessagesInput } from "./operations/messages.ts";
 export { removeEnvironment, type RemoveEnvironmentInput, updateEnvironment } from "./operations/manage.ts";
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
 export { retrieveLastRuntime, type RuntimeSelector } from "./operations/last-runtime.ts";
@@ -105,6 +106,9 @@ export type {
   EnvironmentMetadata,
   EnvironmentMode,
   EnvironmentPatch,
+  ListedMessageState,
+  ListMessagesQuery,
+  MessageList,
   MessageState,
   MessageStatus,
   Problem,

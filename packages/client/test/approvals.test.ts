@@ -50,6 +50,18 @@ test("approvals.decide sends the decision to the conversation that waits", async
   });
 });
 
+test("a decision selects suggestions of the request, which allow more than this tool call", async () => {
+  const accepted = jsonAnswer(200, { success: true, message: "ok" });
+  const { script, approvals } = setUp(accepted);
+  await approvals.decide(approval, { approve: true, suggestions: ["save-default"] });
+  expect(JSON.parse(script.seen[0]?.body ?? "").messages[0].approvals).toEqual([
+    {
+      ...{ type: "approval", approve: true, tool_call_id: "call-1" },
+      selected_permission_suggestion_ids: ["save-default"],
+    },
+  ]);
+});
+
 test("the error of a later decision has the first; a device that is offline receives none", async () => {
   const { ageMs: _age, expiresAt: _expires, input: _input, inputTruncated: _cut, ...request } = approval;
   const decided: DecidedApproval = { ...request, decision: "deny", decidedBy: "key-2", decidedAt: 5 };

@@ -4,18 +4,21 @@ import { CommandError, formatColumns, formatJson, misuse, printable } from "@let
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
-import { describeInput, formatApprovalLines, formatApprovalTable } from "../format/approval.ts";
+import { describeInput, formatApprovalLines, formatApprovalTable, formatSuggestions } from "../format/approval.ts";
 
 /** `letta-env approvals [list | allow ID | deny ID]`. */
 export async function approvalsCommand(context: CommandContext): Promise<number> {
   const [action = "list", id] = context.parsed.operands;
   switch (action) {
     case "list":
+      if (context.parsed.options.has("suggestion")) throw misuse("--suggestion needs 'approvals allow'");
       if (id !== undefined) throw misuse("'approvals list' takes no ID");
       return list(context);
     case "allow":
     case "deny":
       if (id === undefined) throw misuse(`'approvals ${action}' needs ID`);
+      if (action === "deny" && context.parsed.options.has("suggestion"))
+        throw misuse("--suggestion needs 'approvals allow'");
       return decide(context, id, action === "allow");
     default:
       throw misuse("ACTION must be list, allow or deny");
@@ -38,7 +41,8 @@ async function list(context: CommandContext): Promise<number> {
 }
 
 async function decide(context: CommandContext, id: string, approve: boolean): Promise<number> {
-  const { host, option, isJson } = context;
+  const { host, option, parsed, isJson } = context;
+  const suggestions = parsed.options.get("suggestion") ?? [];
   const reason = option("reason");
   const operations = await context.connect();
   const found = select(context, await operations.approvals()).filter((approval) => approval.id === id);
@@ -49,8 +53,13 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
       `${found.length} requests have this id; select one with --agent or --conversation:`,
       found.map(({ deviceId, agentId, conversationId }) => `  ${deviceId}  ${agentId ?? ""}  ${conversationId}`),
     );
+  const granted = readSuggestions(approval, suggestions);
   try {
-    await operations.decide(approval, { approve, ...(reason !== undefined && { reason }) });
+    await operations.decide(approval, {
+      approve,
+      ...(reason !== undefined && { reason }),
+      ...(suggestions.length > 0 && { suggestions }),
+    });
   } catch (error) {
     const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
     if (decided === null) throw error;
@@ -59,12 +68,24 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
   const decision = approve ? "allowed" : "denied";
   const { tool, input, deviceId } = approval;
   const text = isJson
-    ? formatJson({ decision, id, deviceId })
+    ? formatJson({ decision, id, deviceId, ...(suggestions.length > 0 && { suggestions }) })
     : host.stdout.isTerminal
-      ? `${approve ? "Allowed" : "Denied"} ${printable(`${tool} ${describeInput(input)}`.trim())}\n`
+      ? `${approve ? "Allowed" : "Denied"} ${printable(`${tool} ${describeInput(input)}`.trim())}\n${granted}`
       : formatColumns([decision, id, deviceId]);
   await host.stdout.write(text);
   return exitCodes.done;
+}
+
+/** The lasting permissions that are granted, for people. @throws CommandError for one that the request does not suggest */
+function readSuggestions({ suggestions }: Approval, ids: readonly string[]): string {
+  return ids
+    .map((id) => {
+      const found = suggestions.find((each) => each.id === id);
+      if (found !== undefined) return `Granted from now on: ${printable(found.text)}\n`;
+      if (suggestions.length === 0) throw misuse("the request suggests no lasting permission");
+      throw misuse("--suggestion must be one that the request suggests:", formatSuggestions(suggestions));
+    })
+    .join("");
 }
 
 function select({ option }: CommandContext, approvals: readonly Approval[]): readonly Approval[] {

@@ -1,5 +1,5 @@
 import type { Environment, ListEnvironmentsInput } from "@letta-environments/client";
-import { formatJson, misuse } from "@letta-environments/command-line";
+import { formatJson } from "@letta-environments/command-line";
 import { findDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import {
@@ -9,14 +9,14 @@ import {
   formatEnvironmentTable,
 } from "../format/environment.ts";
 import { collectEnvironments, refuseIgnoredTags } from "../operations.ts";
-import { type CommandContext, readFilter } from "../context.ts";
+import { type CommandContext, readFilter, readLimit } from "../context.ts";
 
 const defaultLimit = 50;
 
 /** `letta-env list`. */
 export async function listCommand(context: CommandContext): Promise<number> {
-  const { host, option } = context;
-  const limit = readLimit(option("limit"), option("all") !== undefined);
+  const { host } = context;
+  const limit = readLimit(context, defaultLimit);
   const query: ListEnvironmentsInput = readFilter(context);
   const operations = await context.connect();
   const { connections, hasNextPage } = await collectEnvironments(operations, query, limit);
@@ -47,11 +47,4 @@ function formatRows({ host, paint }: CommandContext, connections: readonly Envir
   if (!host.stdout.isTerminal) return formatEnvironmentLines(connections, nowMs);
   if (connections.length === 0) return "There are no devices.\n";
   return formatEnvironmentTable(connections, nowMs, host.stdout.columns(), paint);
-}
-
-function readLimit(text: string | undefined, isAll: boolean): number | null {
-  if (text === undefined) return isAll ? null : defaultLimit;
-  if (isAll) throw misuse("--limit and --all exclude each other");
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw misuse("--limit must be a whole number from 1");
-  return Number(text);
 }

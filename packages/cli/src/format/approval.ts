@@ -1,5 +1,5 @@
 /** How requests for permission are printed. */
-import type { Approval } from "@letta-environments/client";
+import type { Approval, ApprovalSuggestion } from "@letta-environments/client";
 import {
   type Column,
   formatAge,
@@ -7,6 +7,7 @@ import {
   formatTable,
   formatTime,
   type Paint,
+  printable,
 } from "@letta-environments/command-line";
 
 const columns: readonly Column[] = [
@@ -41,7 +42,24 @@ export function formatApprovalTable(
       style: null,
     })),
   );
-  return formatTable(columns, rows, width, paint);
+  const offers = approvals
+    .filter(({ suggestions }) => suggestions.length > 0)
+    .map(
+      ({ id, suggestions }) =>
+        `\n'approvals allow ${printable(id)} --suggestion ID' also grants, from now on:\n${listOf(suggestions)}`,
+    );
+  return formatTable(columns, rows, width, paint) + offers.join("");
+}
+
+/** Lasting permissions that a request suggests, a line each, as they come from the device. */
+export function formatSuggestions(suggestions: readonly ApprovalSuggestion[]): string[] {
+  return suggestions.map(({ id, text }) => `  ${id}  ${text}`);
+}
+
+function listOf(suggestions: readonly ApprovalSuggestion[]): string {
+  return formatSuggestions(suggestions)
+    .map((line) => `${printable(line)}\n`)
+    .join("");
 }
 
 /** Requests for programs, a line each. The columns never change their place; `letta-env approvals --help` names them. */

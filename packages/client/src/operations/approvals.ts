@@ -45,7 +45,7 @@ export function listApprovals(
 }
 
 /** A decision on a request for permission. */
-export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updatedInput"> {
+export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updatedInput" | "suggestions"> {
   readonly approve: boolean;
 }
 
@@ -56,7 +56,7 @@ export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updat
 export function decideApproval(
   transport: Transport,
   approval: Pick<Approval, "id" | "connectionId" | "deviceId" | "agentId" | "conversationId">,
-  { approve: isApproved, reason, updatedInput }: ApprovalVerdict,
+  { approve: isApproved, ...details }: ApprovalVerdict,
   options?: RequestOptions,
 ): PendingCall<SendMessageResult> {
   return pendingCall(async () => {
@@ -66,8 +66,8 @@ export function decideApproval(
       const message = `device ${deviceId} is offline; nothing was sent`;
       throw createError("device_offline", { message, retryable: true, outcome: "refused" });
     }
-    const messages = [decisionMessage(isApproved, [id], { reason, updatedInput })];
-    const body = encodeMessages({ messages, ...(agentId !== null && { agentId }), conversationId });
+    const messages = [decisionMessage(isApproved, [id], details)];
+    const body = encodeMessages({ messages, agentId: agentId ?? undefined, conversationId });
     return postMessages(transport, connectionId, body, options);
   });
 }
@@ -79,6 +79,11 @@ export interface ApprovalDetails {
   readonly conversationId?: string | null | undefined;
   /** Shown to the agent. */
   readonly reason?: string | undefined;
+  /**
+   * Ids of `suggestions` of the request, to allow more than this tool call from now on. They grant lasting permissions on the device. Not
+   * with a denial.
+   */
+  readonly suggestions?: readonly string[] | undefined;
   /** Replaces the input of the tool. */
   readonly updatedInput?: Record<string, unknown> | undefined;
 }
@@ -109,18 +114,25 @@ function sendDecisions(
   details?: ApprovalDetails,
   options?: SendToDeviceOptions,
 ): PendingCall<SendToDeviceResult> {
-  const { reason, updatedInput, ...target } = details ?? {};
-  const messages = [decisionMessage(isApproved, [toolCallIds].flat(), { reason, updatedInput })];
-  return sendToDevice(transport, device, { messages, ...target }, options);
+  const { agentId, conversationId, ...verdict } = details ?? {};
+  const messages = [decisionMessage(isApproved, [toolCallIds].flat(), verdict)];
+  return sendToDevice(transport, device, { messages, agentId, conversationId }, options);
 }
 
 function decisionMessage(
   isApproved: boolean,
   toolCallIds: readonly string[],
-  { reason, updatedInput }: Pick<ApprovalDetails, "reason" | "updatedInput">,
+  { reason, updatedInput, suggestions }: Pick<ApprovalDetails, "reason" | "updatedInput" | "suggestions">,
 ): ApprovalMessage {
   const approvals = toolCallIds.map((id) => {
-    const decision = { type: "approval", approve: isApproved, tool_call_id: id, reason, updated_input: updatedInput };
+    const decision = {
+      type: "approval",
+      approve: isApproved,
+      tool_call_id: id,
+      reason,
+      selected_permission_suggestion_ids: suggestions,
+      updated_input: updatedInput,
+    };
     // Members that are undefined are absent in JSON.
     return decision as ApprovalDecision;
   });

@@ -24,13 +24,12 @@ export async function sendExtension<Value>(
     if (isLettaEnvironmentsError(error)) {
       const { code, status, message } = error;
       const isMissing =
+        status === 405 ||
         code === "endpoint_not_found" ||
         code === otherCode ||
-        (code === "http_error" && (status === 404 || status === 405));
-      if (isMissing) {
-        const text = `the server does not offer ${request.operation}, an extension of @letta-environments: ${message}`;
-        Object.assign(error, { message: text });
-      }
+        (code === "http_error" && status === 404);
+      if (isMissing)
+        error.message = `the server does not offer ${request.operation}, an extension of @letta-environments: ${message}`;
     }
     throw error;
   }

@@ -137,6 +137,13 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       return turns.retrieve(deviceOf.get(connectionId) ?? "", id, url.searchParams, init.signal);
     }
     if (extensions && init.method === "GET" && url.pathname.endsWith("/v1/environments/approvals")) return turns.list();
+    const [, listed] = /\/v1\/environments\/([^/]+)\/messages$/.exec(url.pathname) ?? [];
+    if (extensions && init.method === "GET" && listed !== undefined) {
+      const deviceId = deviceOf.get(listed) ?? listed;
+      return rows.has(deviceId)
+        ? turns.listMessages(deviceId, url.searchParams)
+        : problemAnswer("connection_not_found")();
+    }
     const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
     if (found === null) return problemAnswer("endpoint_not_found")();
     const [, id, tail] = found;

@@ -34,6 +34,8 @@ export interface FakeTurns {
     query: URLSearchParams,
     signal: AbortSignal | null | undefined,
   ): Promise<Response>;
+  /** The response to a request for the messages of a device. A cursor is the number of the messages before it. */
+  listMessages(deviceId: string, query: URLSearchParams): Response;
   list(): Response;
 }
 
@@ -80,6 +82,27 @@ function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number)
       const status = { ...known, updatedAt: now(), ...members };
       publish(status);
       return status;
+    },
+    listMessages(deviceId: string, query: URLSearchParams): Response {
+      const start = Number(query.get("after") ?? 0);
+      const limit = Number(query.get("limit") ?? 50);
+      const states = query.getAll("state");
+      const selects = (name: "agentId" | "conversationId", status: MessageStatus): boolean =>
+        query.get(name) === null || query.get(name) === status[name];
+      const all = [...messages.values()]
+        .filter((status) => status.deviceId === deviceId && (states.length === 0 || states.includes(status.state)))
+        .filter((status) => selects("agentId", status) && selects("conversationId", status))
+        .toReversed();
+      const page = all.slice(start, start + limit).map(({ text, textTruncated, ...status }) => ({
+        ...status,
+        ...(query.get("include") === "text" && text !== undefined && { text, textTruncated }),
+      }));
+      const end = start + page.length;
+      return jsonAnswer(200, {
+        messages: page,
+        hasNextPage: end < all.length,
+        cursor: end === 0 ? null : String(end),
+      })();
     },
     async retrieve(
       ...[deviceId, id, query, signal]: Parameters<FakeTurns["retrieve"]>

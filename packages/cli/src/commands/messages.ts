@@ -1,0 +1,72 @@
+/** `messages`: lists the messages of a device with outcome and duration. */
+import type { ListMessagesInput, MessageStatus } from "@letta-environments/client";
+import { formatJson, misuse } from "@letta-environments/command-line";
+import { messageStates } from "@letta-environments/schema";
+import { type CommandContext, readLimit } from "../context.ts";
+import { findDevice } from "../device.ts";
+import { exitCodes } from "../exit-code.ts";
+import { formatMessageLines, formatMessageTable } from "../format/message.ts";
+import type { EnvironmentOperations } from "../operations.ts";
+
+const defaultLimit = 20;
+
+/** `letta-env messages DEVICE`. */
+export async function messagesCommand(context: CommandContext): Promise<number> {
+  const { host, option, parsed, isJson, paint } = context;
+  const limit = readLimit(context, defaultLimit);
+  const query = readQuery(context);
+  const operations = await context.connect();
+  const { environment } = await findDevice(operations, parsed.operands[0] ?? "", "any");
+  // A device that is offline has no connection.
+  const id = environment.connectionId ?? environment.deviceId;
+  const { messages, hasMore } = await collect(operations, id, query, limit);
+  const text = isJson
+    ? formatJson({ messages, hasMore })
+    : !host.stdout.isTerminal
+      ? formatMessageLines(messages)
+      : messages.length === 0
+        ? "There are no messages.\n"
+        : formatMessageTable(messages, operations.now(), host.stdout.columns(), paint);
+  await host.stdout.write(text);
+  if (hasMore && !isJson && host.stderr.isTerminal) {
+    await host.stderr.write(`There are more messages than these ${messages.length}; --all shows every message.\n`);
+  }
+  if (option("text") !== undefined && messages.length > 0 && messages.every(isEndedWithoutText)) {
+    await host.stderr.write("letta-env: no message has a text; the key may lack the scope 'view'\n");
+  }
+  return exitCodes.done;
+}
+
+function isEndedWithoutText({ state, text }: MessageStatus): boolean {
+  return state === "finished" && text === undefined;
+}
+
+/** Reads one message more than the limit, to know whether there are more. */
+async function collect(
+  operations: Pick<EnvironmentOperations, "messages">,
+  id: string,
+  query: ListMessagesInput,
+  limit: number | null,
+): Promise<{ readonly messages: readonly MessageStatus[]; readonly hasMore: boolean }> {
+  const messages: MessageStatus[] = [];
+  const pageSize = Math.min(100, limit === null ? 100 : limit + 1);
+  for await (const message of operations.messages(id, { ...query, limit: pageSize })) {
+    if (messages.length === limit) return { messages, hasMore: true };
+    messages.push(message);
+  }
+  return { messages, hasMore: false };
+}
+
+function readQuery({ option, parsed }: CommandContext): ListMessagesInput {
+  const state = (parsed.options.get("state") ?? []).map((given) => {
+    const known = messageStates.find((each) => each === given);
+    if (known === undefined) throw misuse(`--state must be one of ${messageStates.join(", ")}`);
+    return known;
+  });
+  return {
+    agentId: option("agent"),
+    conversationId: option("conversation"),
+    ...(state.length > 0 && { state }),
+    ...(option("text") !== undefined && { include: "text" }),
+  };
+}

@@ -1,0 +1,71 @@
+/** Lists the messages that were sent to a device: one page, or message by message over all pages. */
+import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
+import { findMessageListMismatch } from "@letta-environments/schema/guards";
+import { checkRecord } from "../check.ts";
+import type { RequestOptions } from "../options.ts";
+import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import type { Transport } from "../transport.ts";
+import { sendExtension } from "./extension.ts";
+import { encodeQuery } from "./list.ts";
+import { environmentPath } from "./retrieve.ts";
+
+/** Which messages to list. Each member may be `undefined`. */
+export type ListMessagesInput = { readonly [Name in keyof ListMessagesQuery]?: ListMessagesQuery[Name] | undefined };
+
+/**
+ * Lists one page of the messages of a device, the latest first, each with its state and how its turn ended. While `hasNextPage` is true, the next
+ * page is the one with `after` set to `cursor`; a page may be short or empty before the last one. Rejects with a `LettaEnvironmentsError`.
+ *
+ * @param id a `connectionId` that the device has or had in the last 24 hours, or its `deviceId`, also while it is offline
+ */
+export function listMessages(
+  transport: Transport,
+  id: string,
+  query?: ListMessagesInput,
+  options?: RequestOptions,
+): PendingCall<MessageList> {
+  return pendingCall(async () => requestPage(transport, id, query, options));
+}
+
+/** Lists the messages of a device over all pages; see {@link listMessages}. Throws a `LettaEnvironmentsError`. */
+export async function* listAllMessages(
+  transport: Transport,
+  id: string,
+  query: ListMessagesInput = {},
+  options?: RequestOptions,
+): AsyncGenerator<MessageStatus, void, undefined> {
+  // Checked before it is spread, which would turn a string into members.
+  checkRecord("query", query);
+  let { after } = query;
+  for (;;) {
+    const { data } = await requestPage(transport, id, { ...query, after }, options);
+    yield* data.messages;
+    // A server that returns the same page again would keep the iteration running forever.
+    if (!data.hasNextPage || !data.cursor || data.cursor === after) return;
+    after = data.cursor;
+  }
+}
+
+async function requestPage(
+  transport: Transport,
+  id: string,
+  query: ListMessagesInput = {},
+  options?: RequestOptions,
+): Promise<TransportResponse<MessageList>> {
+  checkRecord("query", query);
+  const { after, state = [], ...rest } = query;
+  const wire = new URLSearchParams(encodeQuery(rest));
+  // A cursor of messages is longer than an id. The server checks it, and the states.
+  if (after) wire.append("after", after);
+  for (const each of state) wire.append("state", each);
+  return sendExtension(
+    transport,
+    {
+      operation: "listMessages",
+      path: `${environmentPath("connectionId", id)}/messages?${wire}`,
+      safety: "read",
+      findMismatch: findMessageListMismatch,
+    },
+    options,
+  );
+}
