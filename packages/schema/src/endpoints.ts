@@ -49,18 +49,9 @@ import {
   type SendMessageBody,
   type SendMessageResponse,
 } from "./message.ts";
-import {
-  type ListMessagesQuery,
-  ListMessagesQuerySchema,
-  type MessageList,
-  MessageListSchema,
-} from "./message-list.ts";
-import {
-  MessageStatusSchema,
-  RetrieveMessageQuerySchema,
-  type MessageStatus,
-  type RetrieveMessageQuery,
-} from "./message-status.ts";
+import { listMessages, retrieveMessage } from "./message-endpoints.ts";
+import type { ListMessagesQuery, MessageList } from "./message-list.ts";
+import type { MessageStatus, RetrieveMessageQuery } from "./message-status.ts";
 import {
   RegisterRequestSchema,
   RegisterResponseSchema,
@@ -183,43 +174,8 @@ export const endpoints: Endpoints = {
       "delivery_unknown",
     ],
   },
-  listMessages: {
-    operation: "listMessages",
-    method: "GET",
-    path: "/v1/environments/{connectionId}/messages",
-    summary: "List the messages of a device, the latest first.",
-    description:
-      "An extension of the vendor's API. A key that is limited to agents sees the messages of these agents. The final texts of the agent " +
-      "require `include=text` and the scope `view`.",
-    audience: "caller",
-    scope: "read",
-    params: ["connectionId"],
-    extension: true,
-    query: ListMessagesQuerySchema,
-    body: null,
-    response: MessageListSchema,
-    successStatus: 200,
-    problems: ["invalid_request", "invalid_id", "connection_not_found", "storage_unavailable"],
-  },
-  retrieveMessage: {
-    operation: "retrieveMessage",
-    method: "GET",
-    path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
-    summary: "Retrieve what became of a message.",
-    description:
-      "An extension of the vendor's API. The final text of the agent requires the scope `view`. In front of a remote server, " +
-      "the state is what the gateway knows of the send: at most `accepted`.",
-    audience: "caller",
-    scope: "read",
-    params: ["connectionId", "clientMessageId"],
-    references: ["clientMessageId"],
-    extension: true,
-    query: RetrieveMessageQuerySchema,
-    body: null,
-    response: MessageStatusSchema,
-    successStatus: 200,
-    problems: ["invalid_request", "invalid_id", "message_not_found", "message_ambiguous", "storage_unavailable"],
-  },
+  listMessages,
+  retrieveMessage,
   updateEnvironment: {
     operation: "updateEnvironment",
     method: "PATCH",
