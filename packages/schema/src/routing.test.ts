@@ -49,7 +49,7 @@ describe("matchEndpoint", () => {
     ["POST", "/v1/environments", "GET, HEAD"],
     ["PUT", "/v1/environments/d-1", "GET, HEAD, PATCH, DELETE"],
     ["GET", "/v1/environments/register", "POST"],
-    ["GET", "/v1/environments/c-1/messages", "POST"],
+    ["PUT", "/v1/environments/c-1/messages", "POST, GET, HEAD"],
     ["get", "/v1/environments", "GET, HEAD"],
     ["POST", "/v1/environments/../messages", null],
   ])("%s %s is refused, and Allow is %s", (method, path, allow) => {
