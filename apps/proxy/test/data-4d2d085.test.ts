@@ -143,7 +143,7 @@ test("only changed tables are migrated, after a backup, so that the older versio
   expect(versions()).toEqual([3, 0, 0, 0]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
     "audit.sqlite.before-v3.backup",
-    "environments.sqlite.before-v6.backup",
+    "environments.sqlite.before-v7.backup",
   ]);
 });
 
