@@ -109,7 +109,7 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("article").getByText("Bash").waitFor();
     await expect.poll(() => page.title()).toMatch(/^\(1\) /);
     await page.getByRole("link", { name: /^Approvals/ }).click();
-    await page.getByRole("button", { name: /^Allow/ }).click();
+    await page.getByRole("button", { name: "Allow", exact: true }).click();
     await page.getByText("Nothing waits for you").waitFor();
     await expect.poll(() => page.title()).toMatch(/^Approvals/);
     await show(page, "/device/asks", "asks");

@@ -177,7 +177,7 @@ test.each(files)(
     const before = await readFile(path);
     const config = join(dataDir, "proxy.config.json");
     await writeFile(config, JSON.stringify({ rateLimits: { store: "sqlite" } }));
-    const known = { "audit.sqlite": 3, "environments.sqlite": 6 }[name] ?? 1;
+    const known = { "audit.sqlite": 3, "environments.sqlite": 7 }[name] ?? 1;
     const failure = await runLettaProxy(["start", "--port", "0", "--data-dir", dataDir, "--config", config], env).catch(
       (cause: { readonly stderr: string; readonly code: number }) => cause,
     );

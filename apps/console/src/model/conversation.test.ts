@@ -1,6 +1,6 @@
 import type { StreamedEvent } from "@letta-environments/client";
 import { expect, test } from "vitest";
-import { addEvent, addSent, type Entry, historyOf } from "./conversation.ts";
+import { addEvent, addSent, type Entry } from "./conversation.ts";
 
 let id = 0;
 function output(delta: Readonly<Record<string, unknown>>, members: object = {}): StreamedEvent {
@@ -40,13 +40,13 @@ test("a tool call is one entry from its arguments to its result", () => {
   ]);
 });
 
-test("a message moves through its states, and is part of the history with its outcome", () => {
+test("a message moves through its states, and keeps its outcome", () => {
   const sent = addSent([], "m-1", "Hello");
   const entries = [status("running"), status("finished", { durationMs: 700 })].reduce(
     (all, event) => addEvent(all, event),
     sent,
   );
-  expect(historyOf(entries)).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
+  expect(entries).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
 });
 
 test("the text of a message of another client is what the device repeats of it", () => {

@@ -153,11 +153,6 @@ function limited(entries: readonly Entry[]): readonly Entry[] {
   return entries.length > maxEntries ? entries.slice(-maxEntries) : entries;
 }
 
-/** Messages of a conversation with their outcome, the newest first. */
-export function historyOf(entries: readonly Entry[]): readonly Extract<Entry, { kind: "sent" }>[] {
-  return entries.filter((entry) => entry.kind === "sent").toReversed();
-}
-
 function gapText(reason: string): string {
   return reason === "output_expired" ? "Earlier output is not kept any more." : "Some events are missing here.";
 }

@@ -1,5 +1,4 @@
 /** Differences between two texts, line by line, with some lines around each change. */
-import { diffLines } from "diff";
 
 /** A line of a difference. */
 export interface DiffLine {
@@ -14,32 +13,71 @@ const maxLines = 4_000;
 
 /** Returns the lines of the difference. */
 export function diffText(before: string, after: string): readonly DiffLine[] {
-  if (before === "") return linesOf(after).map((text) => ({ kind: "added", text }));
-  if (linesOf(before).length + linesOf(after).length > maxLines) {
-    return [
-      ...linesOf(before).map((text): DiffLine => ({ kind: "removed", text })),
-      ...linesOf(after).map((text): DiffLine => ({ kind: "added", text })),
-    ];
+  const [old, next] = [linesOf(before), linesOf(after)];
+  if (old.length === 0) return shown("added", next);
+  if (old.length + next.length > maxLines) return [...shown("removed", old), ...shown("added", next)];
+  return withoutDistant(compare(old, next));
+}
+
+/** Compares by a longest common subsequence of the lines between those with which both texts begin and end. */
+function compare(old: readonly string[], next: readonly string[]): readonly DiffLine[] {
+  const most = Math.min(old.length, next.length);
+  let start = 0;
+  while (start < most && old[start] === next[start]) start += 1;
+  let end = 0;
+  while (end < most - start && old.at(-1 - end) === next.at(-1 - end)) end += 1;
+  const removed = old.slice(start, old.length - end);
+  const added = next.slice(start, next.length - end);
+  return [
+    ...shown("same", old.slice(0, start)),
+    ...compareMiddle(removed, added),
+    ...shown("same", old.slice(old.length - end)),
+  ];
+}
+
+function compareMiddle(old: readonly string[], next: readonly string[]): readonly DiffLine[] {
+  const width = next.length + 1;
+  // The number of common lines from a line of each text on. Texts have so few lines that it fits.
+  const common = new Uint16Array((old.length + 1) * width);
+  const at = (row: number, column: number): number => common[row * width + column] ?? 0;
+  for (let row = old.length - 1; row >= 0; row -= 1)
+    for (let column = next.length - 1; column >= 0; column -= 1)
+      common[row * width + column] =
+        old[row] === next[column] ? at(row + 1, column + 1) + 1 : Math.max(at(row + 1, column), at(row, column + 1));
+  const lines: DiffLine[] = [];
+  for (let row = 0, column = 0; row < old.length || column < next.length;) {
+    if (row < old.length && column < next.length && old[row] === next[column]) {
+      lines.push(...shown("same", [old[row] ?? ""]));
+      row += 1;
+      column += 1;
+    } else if (row < old.length && (column === next.length || at(row + 1, column) >= at(row, column + 1))) {
+      lines.push(...shown("removed", [old[row] ?? ""]));
+      row += 1;
+    } else {
+      lines.push(...shown("added", [next[column] ?? ""]));
+      column += 1;
+    }
   }
-  const lines = diffLines(before, after).flatMap(({ value, added, removed }) =>
-    linesOf(value).map((text): DiffLine => ({ kind: added ? "added" : removed ? "removed" : "same", text })),
-  );
-  return withoutDistant(lines);
+  return lines;
+}
+
+function shown(kind: DiffLine["kind"], lines: readonly string[]): readonly DiffLine[] {
+  return lines.map((line) => ({ kind, text: line.replace(/\n$/, "") }));
 }
 
 function withoutDistant(lines: readonly DiffLine[]): readonly DiffLine[] {
   const isNear = lines.map((_, index) =>
     lines.slice(Math.max(0, index - contextLines), index + contextLines + 1).some(({ kind }) => kind !== "same"),
   );
-  const shown: DiffLine[] = [];
+  const near: DiffLine[] = [];
   for (const [index, line] of lines.entries()) {
-    if (isNear[index] === true) shown.push(line);
-    else if (shown.at(-1)?.kind !== "skipped") shown.push({ kind: "skipped", text: "" });
+    if (isNear[index] === true) near.push(line);
+    else if (near.at(-1)?.kind !== "skipped") near.push({ kind: "skipped", text: "" });
   }
-  return shown;
+  return near;
 }
 
+/** Lines with their ends, so that an end that is missing is a difference. */
 function linesOf(text: string): readonly string[] {
-  const lines = text.split("\n");
-  return lines.at(-1) === "" ? lines.slice(0, -1) : lines;
+  return text === "" ? [] : text.split(/(?<=\n)/);
 }

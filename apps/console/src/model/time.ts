@@ -22,8 +22,3 @@ export function agoText(timeMs: number, nowMs: number): string {
 export function dateText(timeMs: number): string {
   return new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 }
-
-/** The time of a day with seconds. */
-export function clockText(timeMs: number): string {
-  return new Date(timeMs).toLocaleTimeString(undefined, { hour12: false });
-}

@@ -53,6 +53,27 @@ test("a character that hides, or turns the direction of a text, is visible where
   }
 });
 
+test.each([
+  ["a\nb\nc\nd\n", "a\nc\nx\nd\n", " a,-b, c,+x, d"],
+  ["a\nb\n", "", "-a,-b"],
+  ["a\nb\n", "b\na\n", "-a, b,+a"],
+  ["a", "a\n", "-a,+a"],
+  ["a\nb\nc\nb\n", "b\nx\nc\n", "-a, b,+x, c,-b"],
+  ["x\nx\nx\n", "x\nx\n", " x, x,-x"],
+  ["a\n\nb\n", "a\nb\n", " a,-, b"],
+  ["one\ntwo\nthree\nfour\n", "zero\ntwo\nfour\nfive\n", "-one,+zero, two,-three, four,+five"],
+])(
+  "a difference has every line of both texts in their order, and the most common ones as such: %j to %j",
+  (before, after, expected) => {
+    const marks = { same: " ", added: "+", removed: "-", skipped: "…" };
+    expect(
+      diffText(before, after)
+        .map(({ kind, text }) => marks[kind] + text)
+        .join(","),
+    ).toBe(expected);
+  },
+);
+
 test("a difference shows changed lines with some lines around them", () => {
   const before = Array.from({ length: 20 }, (_, index) => `line ${index}`).join("\n");
   const lines = diffText(before, before.replace("line 10", "changed"));

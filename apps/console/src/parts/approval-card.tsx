@@ -58,6 +58,17 @@ export function ApprovalCard({
           <button type="button" disabled={isBusy || isOffline} onClick={() => setDenying(true)}>
             Deny … <kbd aria-hidden="true">D</kbd>
           </button>
+          {approval.suggestions.map(({ id, text }) => (
+            <button
+              type="button"
+              key={id}
+              class="suggestion"
+              disabled={isBusy || isOffline}
+              onClick={() => void decide(approval, true, "", id)}
+            >
+              Allow, and from now on: “{printable(text)}”
+            </button>
+          ))}
         </div>
       )}
     </article>

@@ -34,6 +34,8 @@ export interface DeviceConversations {
   readonly all: Signal<ReadonlyMap<string, Conversation>>;
   /** The conversation that is shown, and receives messages. */
   readonly target: Signal<ConversationTarget>;
+  /** How often events were missing. */
+  readonly gaps: Signal<number>;
   /** Why no events arrive; `null`: they do. */
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
@@ -57,6 +59,7 @@ export function openConversations(deviceId: string): DeviceConversations {
   const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
   const target = signal(readTarget(deviceId));
   const failure = signal<string | null>(null);
+  const gaps = signal(0);
   const ended = new AbortController();
   let isChosen = target.value.agentId !== "";
 
@@ -69,6 +72,7 @@ export function openConversations(deviceId: string): DeviceConversations {
 
   function receive(event: StreamedEvent): void {
     if (event.type === "gap") {
+      gaps.value += 1;
       if (event.reason === "unknown" || event.reason === "expired") forgetEvents();
       for (const conversation of all.value.values()) change(conversation, (entries) => addEvent(entries, event));
       return;
@@ -98,9 +102,7 @@ export function openConversations(deviceId: string): DeviceConversations {
 
   void follow();
   return {
-    all,
-    target,
-    failure,
+    ...{ all, target, gaps, failure },
     select(to) {
       isChosen = true;
       target.value = to;

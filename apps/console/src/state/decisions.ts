@@ -9,13 +9,17 @@ import { toast } from "./toasts.ts";
 /** Requests whose decision is on its way, by key. */
 export const deciding = signal<ReadonlySet<string>>(new Set());
 
-/** Sends a decision. */
-export async function decide(approval: Approval, approve: boolean, reason: string): Promise<void> {
+/** Sends a decision. @param suggestion the lasting permission that it also grants, of those that the request suggests */
+export async function decide(approval: Approval, approve: boolean, reason: string, suggestion?: string): Promise<void> {
   const key = keyOf(approval);
   if (deciding.value.has(key)) return;
   deciding.value = new Set([...deciding.value, key]);
   try {
-    await decideApproval(transport, approval, { approve, ...(reason !== "" && { reason }) });
+    await decideApproval(transport, approval, {
+      approve,
+      ...(reason !== "" && { reason }),
+      ...(suggestion !== undefined && { suggestions: [suggestion] }),
+    });
     approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
     toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)}`);
   } catch (error) {

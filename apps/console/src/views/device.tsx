@@ -1,20 +1,20 @@
 /** One device: its live conversation, a message box, and what it reports about itself. */
 import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { Composer } from "../parts/composer.tsx";
+import { History } from "../parts/history.tsx";
+import { Labels } from "../parts/labels.tsx";
 import { Transcript } from "../parts/transcript.tsx";
 import { ApprovalCard } from "../parts/approval-card.tsx";
-import { historyOf } from "../model/conversation.ts";
 import { nameOf } from "../model/device-filter.ts";
-import { describeState } from "../model/message-state.ts";
 import { modeMeaning, modes, modeText } from "../model/mode.ts";
-import { agoText, clockText, dateText } from "../model/time.ts";
+import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { approvals, keyOf } from "../state/approvals.ts";
 import { time } from "../state/clock.ts";
-import { conversationKey, type DeviceConversations, openConversations } from "../state/conversations.ts";
+import { type DeviceConversations, openConversations } from "../state/conversations.ts";
 import { findDevice, loading } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
 import { hasExtensions, info, may } from "../state/session.ts";
@@ -60,7 +60,7 @@ export function Device(): JSX.Element {
         </section>
         <aside aria-label="About the device">
           <Facts device={device} />
-          <History conversations={conversations} />
+          <History deviceId={deviceId} conversations={conversations} />
         </aside>
       </div>
     </>
@@ -107,12 +107,14 @@ function Title({ device, conversations }: { device: Environment; conversations: 
 
 function Facts({ device }: { device: Environment }): JSX.Element {
   const { metadata = {}, tags = [], lastSeenAt, connectionId } = device;
+  const [isEditing, setEditing] = useState(false);
   const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
   const facts: readonly (readonly [string, string | undefined])[] = [
     ["Directory", metadata.workingDirectory],
     ["Branch", metadata.gitBranch],
     ["Letta Code", metadata.lettaCodeVersion],
     ["System", [metadata.os, metadata.nodeVersion].filter((text) => text !== undefined).join(", ")],
+    ["Own name", device.displayName === undefined ? undefined : device.connectionName],
     ["Tags", tags.join(", ")],
     ["Device id", device.deviceId],
     ["Connected", device.connectedAt === null ? undefined : dateText(device.connectedAt)],
@@ -133,36 +135,19 @@ function Facts({ device }: { device: Environment }): JSX.Element {
           ))}
       </dl>
       {hint !== null && <p class="hint update">{hint}</p>}
+      {isEditing && <Labels device={device} onClose={() => setEditing(false)} />}
+      {may("admin") && (
+        <div class="actions">
+          <button type="button" onClick={() => setEditing(true)}>
+            Change name and tags
+          </button>
+        </div>
+      )}
       {device.sendProblem === "agents_api_missing" && (
         <p class="notice">
           The device has no agents API, so messages to it are refused. Start it with “--backend local”.
         </p>
       )}
-    </section>
-  );
-}
-
-function History({ conversations }: { conversations: DeviceConversations }): JSX.Element {
-  const { all, target } = conversations;
-  const messages = historyOf(all.value.get(conversationKey(target.value))?.entries ?? []);
-  return (
-    <section class="card">
-      <h2>Messages</h2>
-      {messages.length === 0 && <p class="hint">No message in this conversation that this browser knows of.</p>}
-      <ol class="history">
-        {messages.map(({ key, text, status }) => {
-          const state = describeState(status);
-          return (
-            <li key={key}>
-              <span class="hint">{status?.sentAt === undefined ? "" : clockText(status.sentAt)}</span>
-              <span class="what">{text === "" ? (status?.clientMessageId ?? "") : text}</span>
-              <Badge tone={state.tone} {...(status?.error !== undefined && { title: status.error })}>
-                {state.text}
-              </Badge>
-            </li>
-          );
-        })}
-      </ol>
     </section>
   );
 }

@@ -1,0 +1,70 @@
+/** The messages of a device with outcome and duration, the latest first. */
+import type { JSX } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+import { describeState } from "../model/message-state.ts";
+import { agoText, dateText } from "../model/time.ts";
+import { printable } from "../model/tool-input.ts";
+import { time } from "../state/clock.ts";
+import type { DeviceConversations } from "../state/conversations.ts";
+import { openHistory } from "../state/history.ts";
+import { mergeHistory } from "../state/merged-history.ts";
+import { Badge } from "./badge.tsx";
+
+/** The list. */
+export function History({
+  deviceId,
+  conversations,
+}: {
+  deviceId: string;
+  conversations: DeviceConversations;
+}): JSX.Element {
+  const history = useMemo(() => openHistory(deviceId), [deviceId]);
+  const { messages, cursor, failure, isReading } = history.state.value;
+  const gaps = conversations.gaps.value;
+  useEffect(() => void history.read("latest"), [history, gaps]);
+  const items = mergeHistory(messages, cursor !== null, conversations.all.value.values());
+  return (
+    <section class="card">
+      <h2>Messages</h2>
+      {items.length === 0 && <p class="hint">{isReading ? "Loading …" : "No messages."}</p>}
+      <ol class="history">
+        {items.map(({ key, text, status }) => {
+          const state = describeState(status);
+          const { sentAt, error, clientMessageId = "", text: reply = "" } = status ?? {};
+          return (
+            <li key={key}>
+              <span class="hint" title={sentAt === undefined ? "" : dateText(sentAt)}>
+                {sentAt === undefined ? "" : agoText(sentAt, time.value)}
+              </span>
+              <span class="what" title={clientMessageId}>
+                {printable(text || (error ?? reply) || clientMessageId)}
+              </span>
+              <Badge tone={state.tone} {...(error !== undefined && { title: error })}>
+                {state.text}
+              </Badge>
+            </li>
+          );
+        })}
+      </ol>
+      {failure === "missing" && (
+        <p class="hint">This server does not list messages: only those that the page has seen.</p>
+      )}
+      {failure !== null && failure !== "missing" && (
+        <p class="problem" role="alert">
+          {failure}
+        </p>
+      )}
+      {(cursor !== null || (failure !== null && failure !== "missing")) && (
+        <div class="actions">
+          <button
+            type="button"
+            disabled={isReading}
+            onClick={() => void history.read(cursor === null ? "latest" : "older")}
+          >
+            {cursor === null ? "Try again" : "Older messages"}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,63 @@
+/** The dialog in which an administrator changes the name and the tags of a device. */
+import { type Environment, updateEnvironment } from "@letta-environments/client";
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import { failureText, transport } from "../state/api.ts";
+import { toast } from "../state/toasts.ts";
+import { Dialog } from "./dialog.tsx";
+
+/** The dialog. */
+export function Labels({ device, onClose }: { device: Environment; onClose: () => void }): JSX.Element {
+  const [name, setName] = useState(device.displayName ?? "");
+  const [tags, setTags] = useState((device.tags ?? []).join(", "));
+  const [problem, setProblem] = useState<string | null>(null);
+  const save = async (): Promise<void> => {
+    setProblem(null);
+    try {
+      await updateEnvironment(transport, device.deviceId, {
+        displayName: name.trim() || null,
+        tags: tags.split(/[\s,]+/).filter((tag) => tag !== ""),
+      });
+      toast("good", "Saved");
+      onClose();
+    } catch (error) {
+      setProblem(failureText(error));
+    }
+  };
+  return (
+    <Dialog title="Name and tags" onClose={onClose}>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <label for="label-name">Name</label>
+        <input
+          id="label-name"
+          value={name}
+          placeholder={device.connectionName}
+          onInput={(event) => setName(event.currentTarget.value)}
+        />
+        <label for="label-tags">Tags</label>
+        <input
+          id="label-tags"
+          value={tags}
+          placeholder="ci, gpu"
+          onInput={(event) => setTags(event.currentTarget.value)}
+        />
+        <p class="hint">Keys can be limited to devices with a tag: a tag decides who reaches this device.</p>
+        {problem !== null && (
+          <p class="problem" role="alert">
+            {problem}
+          </p>
+        )}
+        <div class="actions">
+          <button type="submit" class="primary">
+            Save
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,58 @@
+/** The history of a device: the messages that the gateway lists, and what events have said since, each message once. */
+import type { MessageStatus } from "@letta-environments/client";
+import type { Entry } from "../model/conversation.ts";
+
+/** A message of the history. */
+export interface HistoryItem {
+  readonly key: string;
+  /** The text that was sent, if this tab knows it; otherwise empty. */
+  readonly text: string;
+  /** `null`: it is on its way to the gateway. */
+  readonly status: MessageStatus | null;
+}
+
+/** A conversation that events have told of. */
+interface Followed {
+  readonly agentId: string;
+  readonly conversationId: string;
+  readonly entries: readonly Entry[];
+}
+
+/**
+ * Returns the messages, the latest first. Of a message that is listed and followed, the later status counts. While older messages are not
+ * loaded, what is older than the last listed one is left out, so that nothing is missing in between.
+ */
+export function mergeHistory(
+  listed: readonly MessageStatus[],
+  hasOlder: boolean,
+  conversations: Iterable<Followed>,
+): readonly HistoryItem[] {
+  const items = new Map<string, HistoryItem>();
+  for (const status of listed) {
+    const key = keyOf(status.agentId ?? "", status.conversationId, status.clientMessageId);
+    items.set(key, { key, text: "", status });
+  }
+  const oldest = hasOlder ? (listed.at(-1)?.sentAt ?? 0) : 0;
+  for (const { agentId, conversationId, entries } of conversations) {
+    for (const entry of entries) {
+      if (entry.kind !== "sent" || sentAt(entry.status) < oldest) continue;
+      const key = keyOf(agentId, conversationId, entry.key.slice("sent ".length));
+      const status = later(items.get(key)?.status ?? null, entry.status);
+      items.set(key, { key, text: entry.text, status });
+    }
+  }
+  return [...items.values()].toSorted((left, right) => sentAt(right.status) - sentAt(left.status));
+}
+
+function later(left: MessageStatus | null, right: MessageStatus | null): MessageStatus | null {
+  if (left === null || right === null) return left ?? right;
+  return (left.updatedAt ?? 0) > (right.updatedAt ?? 0) ? left : right;
+}
+
+function sentAt(status: MessageStatus | null): number {
+  return status === null ? Number.MAX_SAFE_INTEGER : (status.sentAt ?? 0);
+}
+
+function keyOf(...ids: readonly string[]): string {
+  return JSON.stringify(ids);
+}

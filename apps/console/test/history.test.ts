@@ -1,0 +1,168 @@
+/** The history of a device, its labels, and lasting permissions, in Chromium against a running gateway with a scripted device. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  type WatchedPage,
+} from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+
+const patiently = { timeout: 20_000 };
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let context: BrowserContext;
+  let watched: WatchedPage;
+  let device: ScriptedDevice;
+  let headers: Readonly<Record<string, string>>;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    device = await connectScriptedDevice({
+      ...{ baseUrl: gateway.proxy.url, apiKey, deviceId: "keeps", connectionName: "keeps" },
+    });
+    const key = await gateway.proxy.createKey({ scopes: ["list", "read", "send"] });
+    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    context = await browser.newContext();
+    context.setDefaultTimeout(20_000);
+    const page = await context.newPage();
+    await page.goto(await gateway.link());
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.close();
+  }, 60_000);
+
+  afterAll(async () => {
+    await device?.close();
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(() => watched.page.close());
+
+  async function open(view: string, expected?: RegExp): Promise<Page> {
+    watched = await openPage(context, gateway.proxy.url, expected);
+    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await watched.page.getByText("Live", { exact: true }).waitFor();
+    return watched.page;
+  }
+
+  /** Sends a message, as a program does. The device starts its turn. */
+  async function send(id: string): Promise<void> {
+    const messages = [{ role: "user", content: "hello", client_message_id: id }];
+    const path = `${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`;
+    const body = JSON.stringify({ agentId: "agent-1", messages });
+    expect((await fetch(path, { method: "POST", headers, body })).status).toBe(200);
+  }
+
+  /** The device reports the end of the turn, and the gateway knows it. */
+  async function finish(id: string, members: object): Promise<void> {
+    device.send({ type: "turn_finished", turn_id: `turn-${id}`, ...members, runtime, ...runtime });
+    const path = `${gateway.proxy.url}/v1/environments/keeps/messages?limit=1`;
+    await expect
+      .poll(async () => (await (await fetch(path, { headers })).json()).messages[0], patiently)
+      .toMatchObject({ clientMessageId: id, state: "finished" });
+  }
+
+  test("the history has the messages of everybody with outcome and duration, older ones on demand, and each once", async () => {
+    for (let index = 0; index < 25; index += 1) {
+      const id = `m-${index}`;
+      await send(id);
+      await finish(id, index === 24 ? { stop_reason: "error", error: "It broke" } : { stop_reason: "end_turn" });
+    }
+    const page = await open("/device/keeps");
+    const history = page.getByRole("complementary").getByRole("listitem");
+    await expect.poll(() => history.count(), patiently).toBe(20);
+    expect(await history.first().textContent()).toMatch(/It broke.*failed in/);
+    await page.getByRole("button", { name: "Older messages" }).click();
+    await expect.poll(() => history.count(), patiently).toBe(25);
+    expect(await history.last().textContent()).toMatch(/m-0.*finished in/);
+    expect(await page.getByRole("button", { name: "Older messages" }).count()).toBe(0);
+    await send("m-live");
+    await history.filter({ hasText: "m-live" }).getByText("accepted").waitFor();
+    await finish("m-live", { stop_reason: "end_turn" });
+    await history
+      .filter({ hasText: "m-live" })
+      .getByText(/finished in/)
+      .waitFor();
+    await expect.poll(() => history.count(), patiently).toBe(26);
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a list that cannot be read is said, and can be read again", async () => {
+    await context.route(/\/messages\?/, (route) => route.abort());
+    const page = await open("/device/keeps", /ERR_FAILED/);
+    const aside = page.getByRole("complementary");
+    await aside.getByRole("alert").waitFor();
+    await context.unroute(/\/messages\?/);
+    await aside.getByRole("button", { name: "Try again" }).click();
+    await aside.getByRole("button", { name: "Older messages" }).waitFor();
+    expect(await aside.getByRole("alert").count()).toBe(0);
+  });
+
+  test("an administrator changes name and tags; what is refused is said in the form, and changes nothing", async () => {
+    const page = await open("/device/keeps", /400/);
+    await page.getByRole("button", { name: "Change name and tags" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("Build machine");
+    await page.getByLabel("Tags", { exact: true }).fill("ci, größe");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page
+      .getByRole("complementary")
+      .getByRole("alert")
+      .getByText(/tags\[1\]/)
+      .waitFor();
+    await page.getByRole("heading", { name: "keeps", exact: true }).waitFor();
+    await page.getByLabel("Tags", { exact: true }).fill("ci, gpu");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "Build machine", exact: true }).waitFor();
+    await page.getByText("ci, gpu", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Change name and tags" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("");
+    await page.getByLabel("Tags", { exact: true }).fill("");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("heading", { name: "keeps", exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a session without the scope admin is not offered to change labels", async () => {
+    const other = await browser.newContext();
+    watched = await openPage(other, gateway.proxy.url);
+    const { page } = watched;
+    await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
+    await page.getByRole("link", { name: "keeps" }).click();
+    await page.getByRole("heading", { name: "Messages" }).waitFor();
+    expect(await page.getByRole("button", { name: "Change name and tags" }).count()).toBe(0);
+    expect(watched.faults).toEqual([]);
+    await other.close();
+  });
+
+  test("a request is allowed together with a lasting permission that it suggests, which the device receives", async () => {
+    const permission_suggestions = [{ id: "save-default", text: "Yes, and don't ask again for 'npm test'" }];
+    const asked = {
+      subtype: "can_use_tool",
+      tool_name: "Bash",
+      input: { command: "npm test" },
+      tool_call_id: "call-1",
+    };
+    const request = { ...asked, permission_suggestions };
+    device.send({ type: "control_request", request_id: "perm-call-1", request, ...runtime, runtime });
+    const page = await open("/approvals");
+    await page
+      .getByRole("button", { name: "Allow, and from now on: “Yes, and don't ask again for 'npm test'”" })
+      .click();
+    await page.getByText("Nothing waits for you").waitFor();
+    const input = await device.received.waitFor((frame) => JSON.stringify(frame).includes("perm-call-1"));
+    expect(JSON.stringify(input)).toContain('"selected_permission_suggestion_ids":["save-default"]');
+    expect(watched.faults).toEqual([]);
+  });
+});
