@@ -2,7 +2,7 @@
 import { isLettaEnvironmentsError, listMessages, type MessageStatus } from "@letta-environments/client";
 import { signal, type Signal } from "@preact/signals";
 import { failureText, transport } from "./api.ts";
-import { may } from "./session.ts";
+import { hasExtensions, may } from "./session.ts";
 
 /** The messages that were read so far. */
 export interface ReadHistory {
@@ -26,11 +26,12 @@ const pageSize = 20;
 
 /** Opens the history of a device, which its id names also while it is offline. */
 export function openHistory(deviceId: string): DeviceHistory {
-  const state: Signal<ReadHistory> = signal({ messages: [], cursor: null, failure: null, isReading: false });
+  const failure = hasExtensions() ? null : "missing";
+  const state: Signal<ReadHistory> = signal({ messages: [], cursor: null, failure, isReading: false });
   return {
     state,
     async read(which) {
-      if (state.value.isReading) return;
+      if (state.value.isReading || !hasExtensions()) return;
       const before = state.value;
       state.value = { ...before, isReading: true };
       const after = which === "older" ? (before.cursor ?? undefined) : undefined;

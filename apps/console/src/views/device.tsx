@@ -136,7 +136,7 @@ function Facts({ device }: { device: Environment }): JSX.Element {
       </dl>
       {hint !== null && <p class="hint update">{hint}</p>}
       {isEditing && <Labels device={device} onClose={() => setEditing(false)} />}
-      {may("admin") && (
+      {may("admin") && hasExtensions() && (
         <div class="actions">
           <button type="button" onClick={() => setEditing(true)}>
             Change name and tags

@@ -79,14 +79,12 @@ export function createDeferredWriter<Key, Change>({
         return false;
       },
     );
-    for (const [key, change] of changes) {
-      cancelled.delete(key);
-      writes.set(key, { change, done });
-    }
+    for (const [key] of changes) cancelled.delete(key);
+    for (const [key, change] of changes) writes.set(key, { change, done });
     return done;
   }
 
-  /** Forgets a write. Returns its changes that were not cancelled and that no later write replaces. */
+  /** Forgets a write. Returns its changes that were not cancelled and have no later write. */
   function end(changes: readonly (readonly [Key, Change])[], done: Promise<boolean>) {
     const last = changes.filter(([key]) => writes.get(key)?.done === done);
     for (const [key] of last) writes.delete(key);
@@ -104,8 +102,7 @@ export function createDeferredWriter<Key, Change>({
 
   async function flush(): Promise<boolean> {
     writeWaiting();
-    const results = await Promise.all([...writes.values()].map(({ done }) => done));
-    return results.every((isWritten) => isWritten);
+    return (await Promise.all([...writes.values()].map(({ done }) => done))).every(Boolean);
   }
 
   return {

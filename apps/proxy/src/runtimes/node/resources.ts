@@ -137,9 +137,7 @@ async function openAll(
     log,
     metrics,
     embeddedCounts: embedded?.counts ?? null,
-    async closeDevices() {
-      await embedded?.close();
-    },
+    closeDevices: async () => embedded?.close(),
     async close() {
       endRetention();
       await keyUses.flush();
