@@ -40,7 +40,9 @@ describe("start", () => {
   });
 
   test("the first start prints two keys and commands that can be pasted, and later starts print no key", async () => {
-    const command = { command: process.execPath, args: [entry, "start", "--port", "0", "--data-dir", session.dataDir] };
+    const cwd = join(import.meta.dirname, "../../..");
+    const args = [entry, "start", "--port", "0", "--data-dir", session.dataDir];
+    const command = { command: process.execPath, args, cwd };
     const first = launchProcess(command);
     await first.waitForOutput(/"ping"\n/);
     const text = first.standardOutput();
@@ -49,7 +51,7 @@ describe("start", () => {
     const list = launchProcess({
       command: "sh",
       args: ["-c", `${/^ {2}(.* node scripts\/letta-env.mjs list)$/m.exec(text)?.[1] ?? "exit 9;"} --json`],
-      cwd: join(import.meta.dirname, "../../.."),
+      cwd,
     });
     await list.exited;
     expect(JSON.parse(list.standardOutput())).toEqual({ connections: [], hasNextPage: false });

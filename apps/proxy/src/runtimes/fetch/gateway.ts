@@ -15,8 +15,7 @@ import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
-import { failureResponse, finishResponse, type GatewayResponse } from "../../http/response.ts";
-import type { MaybePromise } from "../../lib/steps.ts";
+import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
 import { type OpenGateway, openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
 

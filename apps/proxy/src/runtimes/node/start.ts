@@ -34,7 +34,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     async (next) => {
       await serving.replace(next);
       settings = next;
-        },
+    },
     log,
   );
 
