@@ -69,7 +69,8 @@ describe("an upgrade is refused before the handshake", () => {
       return decision.kind === "refused" ? decision.response.status : "accepted";
     };
     expect(await refused("/v1/environments")).toBe(404);
-    expect(await refused("/v1/environments/conn-1/messages")).toBe(405);
+    expect(await refused("/v1/environments/conn-1/messages")).toBe(404);
+    expect(await refused("/v1/environments/conn-1/stop")).toBe(405);
     expect(await refused("/v1/environments/..%2Fagents/socket")).toBe(400);
     expect(await refused("/v1/environments/conn-1/socket", "HEAD")).toBe(404);
   });
