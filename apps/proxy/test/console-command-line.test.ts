@@ -68,6 +68,8 @@ test("the first start on loopback prints a link, a later one how to print anothe
     launchProcess({
       command: process.execPath,
       args: [entry, "start", "--port", "0", "--data-dir", join(dataDir, "first")],
+      // Commands are printed as this folder runs them.
+      cwd: join(import.meta.dirname, "../../.."),
     });
   const first = start();
   await first.waitForOutput(/\/console\/#link=lek_\w{62}/);
