@@ -17,7 +17,7 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
       launchProcess({ command: program, args: [...words, "start", "--port", "0", "--data-dir", "data"], cwd: folder });
     try {
       const without = start();
-      await without.waitForOutput(/Build the web console/);
+      await without.waitForOutput(/The web console is off: the folder 'console' is not beside the program/);
       await without.stop();
       await rm(join(folder, "data"), { recursive: true });
       cpSync(builtArtefact("console"), join(folder, "console"), { recursive: true });
