@@ -164,8 +164,14 @@ interface MeasuredStep {
 
 /** The value of `Server-Timing`: each step with its duration in milliseconds, and the total. */
 function serverTiming(steps: readonly MeasuredStep[], totalMs: number): string {
-  const durations = steps.map(({ name, startedAt, endedAt }) => [name, endedAt - startedAt] as const);
-  return [...durations, ["total", totalMs] as const].map(([name, ms]) => `${name};dur=${ms.toFixed(3)}`).join(", ");
+  let text = "";
+  for (const { name, startedAt, endedAt } of steps) text += `${name};dur=${toMicroseconds(endedAt - startedAt)}, `;
+  return `${text}total;dur=${toMicroseconds(totalMs)}`;
+}
+
+/** Rounds milliseconds to microseconds. Formatting a rounded number is cheaper than `toFixed`. */
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }
 
 function toSpans(
