@@ -85,7 +85,7 @@ describe("messages behind a remote upstream", () => {
     expect(forwarded()).toEqual([]);
   });
 
-  test("of a server that does not list messages are endpoint_not_found, and a page that is none is never shown", async () => {
+  test("of a server that does not list messages are endpoint_not_found, and a malformed page is never shown", async () => {
     for (const answer of [
       () => problemResponse("method_not_allowed"),
       () => problemResponse("endpoint_not_found"),

@@ -18,7 +18,7 @@ export interface FirstSecrets {
   readonly clientKey: string;
   /** `null` if devices do not connect to this gateway. */
   readonly deviceKey: string | null;
-  /** The secret of a link to the console; `null` if there is none. */
+  /** The secret of a link to the console; `null` without a console. */
   readonly link: string | null;
 }
 

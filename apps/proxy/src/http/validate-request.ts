@@ -1,4 +1,4 @@
-/** Validates query and body by the schemas of an endpoint, whoever serves it. */
+/** Validates query and body by the schemas of an endpoint, the same for every upstream. */
 import {
   decodeBody,
   decodeQuery,

@@ -50,7 +50,7 @@ export async function openAuditStore({ dataDir }: Pick<Settings, "dataDir">, pep
 export interface OpenAudit extends OpenAuditLog {
   /** The stored records, for a search. */
   readonly tail: AuditTail;
-  /** When the newest record of earlier processes was written, in epoch milliseconds; `null` if there is none. */
+  /** When the newest record of earlier processes was written, in epoch milliseconds; `null` without earlier records. */
   readonly newestBefore: number | null;
   /** Creates the store of sends in the same file. */
   createSendStore(): IdempotencyStore;
