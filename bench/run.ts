@@ -20,6 +20,7 @@ import { measureDevices } from "./devices/devices.ts";
 import { measureEdge } from "./edge/edge.ts";
 import { measureEvents } from "./events/events.ts";
 import { measureGateway } from "./gateway/gateway.ts";
+import { measureVariants } from "./gateway/variants.ts";
 import { measureHosts } from "./hosts.ts";
 import { measureOverload } from "./overload.ts";
 import { measureVerifiedKeys } from "./verified-keys.ts";
@@ -30,6 +31,7 @@ const benchmarks: ReadonlyMap<string, () => BenchmarkResult | Promise<BenchmarkR
   () => BenchmarkResult | Promise<BenchmarkResult>
 >([
   ["gateway", measureGateway],
+  ["variants", measureVariants],
   ["authentication", measureAuthentication],
   ["verified-keys", measureVerifiedKeys],
   ["rate-limits", measureRateLimits],

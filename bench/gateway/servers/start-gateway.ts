@@ -25,6 +25,12 @@ export interface GatewayOptions {
   /** Where keys, sends and the audit log are. */
   readonly data: "memory" | "disk";
   readonly config?: Readonly<Record<string, unknown>>;
+  /** The `apps/proxy/dist` of another checkout; absent: this one's. */
+  readonly dist?: string;
+  /** Words for the runtime, before the file. */
+  readonly flags?: readonly string[];
+  /** Scopes of the key; absent: everything a caller may do in the rows. */
+  readonly scopes?: readonly string[];
 }
 
 /** A folder in memory, where Linux has one. */
@@ -53,7 +59,8 @@ export async function startGateway(runtime: ServerRuntime, options: GatewayOptio
   const parent = inMemory ? memoryFolder : tmpdir();
   const folder = await mkdtemp(join(parent, "letta-bench-gateway-"));
   await writeFile(join(folder, "proxy.config.json"), JSON.stringify(configOf(options.config)));
-  const [program, ...words] = installGateway(runtime, folder);
+  const [program, ...installed] = installGateway(runtime, folder, options.dist);
+  const words = [...(options.flags ?? []), ...installed];
   const port = await freePort();
   const upstream = options.origin === undefined ? {} : { UPSTREAM_URL: options.origin, LETTA_API_KEY: "upstream" };
   const env = { HOME: folder, ...upstream };
@@ -64,7 +71,7 @@ export async function startGateway(runtime: ServerRuntime, options: GatewayOptio
     throw new Error(`The gateway on ${runtime} did not start:\n${gateway.output()}`, { cause });
   });
   const create = ["keys", "create", "--name", "bench", "--data-dir", "data"];
-  const granted = [...scopes, ...(options.origin === undefined ? ["connect"] : [])];
+  const granted = [...(options.scopes ?? scopes), ...(options.origin === undefined ? ["connect"] : [])];
   const key = execFileSync(program, [...words, ...create, ...granted.flatMap((scope) => ["--scope", scope])], {
     cwd: folder,
     env: { PATH: process.env["PATH"], ...env },

@@ -36,10 +36,16 @@ export function runtimeProgram(runtime: ServerRuntime): string {
 /**
  * Copies the built gateway into a folder that has nothing else, as one would to a server, and returns the command that runs it there; the
  * words of a `letta-proxy` command are added to it.
+ *
+ * @param dist the folder with the built files; absent: this checkout's, which must be newer than its sources
  */
-export function installGateway(runtime: ServerRuntime, folder: string): readonly [program: string, ...words: string[]] {
+export function installGateway(
+  runtime: ServerRuntime,
+  folder: string,
+  dist?: string,
+): readonly [program: string, ...words: string[]] {
   const file = `${runtime}.js`;
-  copyFileSync(builtArtefact(file), join(folder, file));
+  copyFileSync(dist === undefined ? builtArtefact(file) : join(dist, file), join(folder, file));
   const program = runtimeProgram(runtime);
   return runtime === "deno" ? [program, "run", "--no-prompt", ...denoPermissions, file] : [program, file];
 }

@@ -1,0 +1,79 @@
+import process from "node:process";
+import type { ServerRuntime } from "../../apps/proxy/test/runtimes/runtime-commands.ts";
+import { pins } from "../harness/pin.ts";
+import { moveToCore } from "../harness/proc.ts";
+import type { BenchmarkResult, Table } from "../harness/result.ts";
+import { type LoadName, loadTitles, remoteLoads } from "./loads.ts";
+import { type MeasuredLoad } from "./measure-rounds.ts";
+import { measureRemote } from "./remote.ts";
+import { loadCore } from "./run-load.ts";
+import { type GatewayOptions, startGateway } from "./servers/start-gateway.ts";
+import { defaultToleratedShare } from "./slice.ts";
+import { dataOf, format, summariseDifference, summariseFigure } from "./summary.ts";
+import type { System } from "./system.ts";
+
+/** How a variant differs from the gateway with its defaults. */
+type Variant = Pick<GatewayOptions, "config" | "dist" | "flags" | "scopes">;
+
+const scopes = ["list", "read", "send"];
+/** The first is what the others are compared with. */
+const defaultVariants: Readonly<Record<string, Variant>> = {
+  "defaults, key without details": { scopes },
+  "with the console": { scopes, config: { console: { enabled: true } } },
+  "key with details": {},
+};
+
+const rounds = Number(process.env["VARIANT_ROUNDS"] ?? 9);
+const seconds = Number(process.env["VARIANT_SECONDS"] ?? 1);
+const connections = 64;
+
+/**
+ * Measures variants of the gateway in turn, in one run: settings, another checkout, flags of the runtime. VARIANTS is a JSON object of
+ * {@link Variant} by name; VARIANT_RUNTIME and VARIANT_ROWS say where and what.
+ */
+export async function measureVariants(): Promise<BenchmarkResult> {
+  const runtime = (process.env["VARIANT_RUNTIME"] ?? "node") as ServerRuntime;
+  const given = process.env["VARIANTS"];
+  const variants = given === undefined ? defaultVariants : (JSON.parse(given) as typeof defaultVariants);
+  const rows = (process.env["VARIANT_ROWS"] ?? "hit-one,hit-list").split(",");
+  const loads = remoteLoads.filter((load) => rows.includes(load));
+  const systems = Object.entries(variants).map(([name, variant]): System => ({
+    id: name,
+    name,
+    kind: "gateway",
+    loads,
+    missing: null,
+    start: (origin) => startGateway(runtime, { origin, data: "memory", ...variant }),
+  }));
+  moveToCore(process.pid, loadCore);
+  const toleratedShare = Number(process.env["GATEWAY_TOLERATE"] ?? defaultToleratedShare);
+  const options = { rounds, seconds, connections, warmUpSeconds: 4, toleratedShare };
+  const measured = await measureRemote(systems, { loads, rounds: options, latencyRounds: null });
+  const names = Object.keys(variants);
+  return {
+    tables: [...measured.loads].map(([load, slices]) => tableOfVariants(load, slices, runtime, names)),
+    goals: [],
+    data: [...measured.loads].map(([load, slices]) => ({ load, ...dataOf(slices) })),
+  };
+}
+
+function tableOfVariants(
+  load: LoadName,
+  { slices }: MeasuredLoad,
+  runtime: ServerRuntime,
+  names: readonly string[],
+): Table {
+  const cpuUs = (slice: { readonly cpuUs: number; readonly requests: number }): number => slice.cpuUs / slice.requests;
+  return {
+    caption:
+      `**${loadTitles[load]}** on ${runtime}; ${connections} connections, ${rounds} rounds of slices of ${seconds} s, ` +
+      `${pins() ? "gateway and load on a core each" : "not pinned"}. Differences are taken within a round. Median (smallest to largest).`,
+    columns: ["variant", "CPU us a request", "difference", "slices"],
+    rows: names.map((name) => [
+      name,
+      format(summariseFigure(slices, name, cpuUs), 1),
+      format(summariseDifference(slices, name, names[0] ?? "", cpuUs), 1),
+      String(slices.filter(({ system }) => system === name).length),
+    ]),
+  };
+}
