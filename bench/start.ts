@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchProcess } from "../packages/testkit/src/process.ts";
-import { installGateway, runtimeVersion, type ServerRuntime } from "../apps/proxy/test/runtimes/runtime-commands.ts";
+import { runtimeVersion, type ServerRuntime } from "../apps/proxy/test/runtimes/runtime-commands.ts";
 import { createWorkerdLauncher } from "../apps/proxy/test/runtimes/workerd-launcher.ts";
 import { firstAnswer, freePort } from "./harness/first-answer.ts";
+import { installVariant } from "./gateway/servers/start-gateway.ts";
 import { atMost } from "./gateway/targets.ts";
 import type { BenchmarkResult } from "./harness/result.ts";
 import { type Summary, summarise } from "./harness/statistics.ts";
@@ -82,8 +83,13 @@ async function startWorker(workerd: ReturnType<typeof createWorkerdLauncher>): P
   }
 }
 
-async function startServer(runtime: ServerRuntime, folder: string): Promise<number> {
-  const [command, ...words] = installGateway(runtime, folder);
+/** Starts the gateway in a folder, waits for its first 200, stops it, and resolves with how long the first two took, in milliseconds. */
+export async function startServer(
+  runtime: ServerRuntime,
+  folder: string,
+  variant: Parameters<typeof installVariant>[2] = {},
+): Promise<number> {
+  const [command, ...words] = await installVariant(runtime, folder, variant);
   const port = await freePort();
   const args = [...words, "start", "--port", String(port), "--log", "json", "--data-dir", `data-${runtime}`];
   const startedAt = performance.now();

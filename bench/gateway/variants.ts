@@ -1,10 +1,15 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import type { ServerRuntime } from "../../apps/proxy/test/runtimes/runtime-commands.ts";
 import { pins } from "../harness/pin.ts";
 import { moveToCore } from "../harness/proc.ts";
 import type { BenchmarkResult, Table } from "../harness/result.ts";
+import { summarise } from "../harness/statistics.ts";
+import { startServer } from "../start.ts";
 import { type LoadName, loadTitles, remoteLoads } from "./loads.ts";
-import { type MeasuredLoad } from "./measure-rounds.ts";
+import type { MeasuredLoad } from "./measure-rounds.ts";
 import { measureRemote } from "./remote.ts";
 import { loadCore } from "./run-load.ts";
 import { type GatewayOptions, startGateway } from "./servers/start-gateway.ts";
@@ -13,19 +18,22 @@ import { dataOf, format, summariseDifference, summariseFigure } from "./summary.
 import type { System } from "./system.ts";
 
 /** How a variant differs from the gateway with its defaults. */
-type Variant = Pick<GatewayOptions, "config" | "dist" | "flags" | "scopes">;
+type Variant = Pick<GatewayOptions, "config" | "dist" | "files" | "flags" | "scopes">;
 
 const scopes = ["list", "read", "send"];
+const files = ["console", "docs-pages.json"];
 /** The first is what the others are compared with. */
 const defaultVariants: Readonly<Record<string, Variant>> = {
-  "defaults, key without details": { scopes },
-  "with the console": { scopes, config: { console: { enabled: true } } },
-  "key with details": {},
+  "without the files of console and docs": { scopes, config: { console: { enabled: false } } },
+  "console built in, off": { scopes, files, config: { console: { enabled: false } } },
+  "console on": { scopes, files, config: { console: { enabled: true } } },
+  "console off, key with details": { files, config: { console: { enabled: false } } },
 };
 
 const rounds = Number(process.env["VARIANT_ROUNDS"] ?? 9);
 const seconds = Number(process.env["VARIANT_SECONDS"] ?? 1);
 const connections = 64;
+const starts = 15;
 
 /**
  * Measures variants of the gateway in turn, in one run: settings, another checkout, flags of the runtime. VARIANTS is a JSON object of
@@ -35,7 +43,9 @@ export async function measureVariants(): Promise<BenchmarkResult> {
   const runtime = (process.env["VARIANT_RUNTIME"] ?? "node") as ServerRuntime;
   const given = process.env["VARIANTS"];
   const variants = given === undefined ? defaultVariants : (JSON.parse(given) as typeof defaultVariants);
-  const rows = (process.env["VARIANT_ROWS"] ?? "hit-one,hit-list").split(",");
+  const rows = (process.env["VARIANT_ROWS"] ?? "start,hit-one,hit-list").split(",");
+  // Starts may use both cores.
+  const started = rows.includes("start") ? [await measureStarts(runtime, variants)] : [];
   const loads = remoteLoads.filter((load) => rows.includes(load));
   const systems = Object.entries(variants).map(([name, variant]): System => ({
     id: name,
@@ -51,9 +61,45 @@ export async function measureVariants(): Promise<BenchmarkResult> {
   const measured = await measureRemote(systems, { loads, rounds: options, latencyRounds: null });
   const names = Object.keys(variants);
   return {
-    tables: [...measured.loads].map(([load, slices]) => tableOfVariants(load, slices, runtime, names)),
+    tables: [
+      ...started.map((times) => tableOfStarts(times, runtime)),
+      ...[...measured.loads].map(([load, slices]) => tableOfVariants(load, slices, runtime, names)),
+    ],
     goals: [],
-    data: [...measured.loads].map(([load, slices]) => ({ load, ...dataOf(slices) })),
+    data: [
+      ...started.map((times) => [...times]),
+      [...measured.loads].map(([load, slices]) => ({ load, ...dataOf(slices) })),
+    ],
+  };
+}
+
+/** Milliseconds from the start to the first 200 of each variant, started in turn. */
+async function measureStarts(
+  runtime: ServerRuntime,
+  variants: Readonly<Record<string, Variant>>,
+): Promise<ReadonlyMap<string, readonly number[]>> {
+  const times = new Map(Object.keys(variants).map((name) => [name, [] as number[]]));
+  const folders = new Map(
+    Object.keys(variants).map((name) => [name, mkdtempSync(join(tmpdir(), "letta-bench-start-"))]),
+  );
+  // The first round makes the data directories and is not counted.
+  for (let round = 0; round <= starts; round++) {
+    for (const [name, variant] of Object.entries(variants)) {
+      const folder = folders.get(name) ?? "";
+      writeFileSync(join(folder, "proxy.config.json"), JSON.stringify(variant.config ?? {}));
+      const ms = await startServer(runtime, folder, variant);
+      if (round > 0) times.get(name)?.push(ms);
+    }
+  }
+  for (const folder of folders.values()) rmSync(folder, { recursive: true, force: true });
+  return times;
+}
+
+function tableOfStarts(times: ReadonlyMap<string, readonly number[]>, runtime: ServerRuntime): Table {
+  return {
+    caption: `**Start** on ${runtime}: milliseconds to the first 200 of /livez, ${starts} starts each in turn. Median (smallest to largest).`,
+    columns: ["variant", "start to first 200"],
+    rows: [...times].map(([name, all]) => [name, format(summarise(all), 1)]),
   };
 }
 

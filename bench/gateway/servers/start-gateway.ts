@@ -1,7 +1,7 @@
 /** Starts the built gateway, on a server runtime or in workerd, and makes a key for the load. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -27,6 +27,8 @@ export interface GatewayOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** The `apps/proxy/dist` of another checkout; absent: this one's. */
   readonly dist?: string;
+  /** Further files and folders of `apps/proxy/dist` that are put beside the gateway's file. */
+  readonly files?: readonly string[];
   /** Words for the runtime, before the file. */
   readonly flags?: readonly string[];
   /** Scopes of the key; absent: everything a caller may do in the rows. */
@@ -37,6 +39,8 @@ export interface GatewayOptions {
 const memoryFolder = "/dev/shm";
 /** Whether data can be held in memory, so that durability costs nothing. */
 export const hasMemoryFolder: boolean = existsSync(memoryFolder);
+
+const builtFolder = join(import.meta.dirname, "../../../apps/proxy/dist");
 
 const scopes = ["list", "read", "send", "details"] as const;
 const never = { limit: 60_000_000, windowMs: 60_000 };
@@ -59,8 +63,7 @@ export async function startGateway(runtime: ServerRuntime, options: GatewayOptio
   const parent = inMemory ? memoryFolder : tmpdir();
   const folder = await mkdtemp(join(parent, "letta-bench-gateway-"));
   await writeFile(join(folder, "proxy.config.json"), JSON.stringify(configOf(options.config)));
-  const [program, ...installed] = installGateway(runtime, folder, options.dist);
-  const words = [...(options.flags ?? []), ...installed];
+  const [program, ...words] = await installVariant(runtime, folder, options);
   const port = await freePort();
   const upstream = options.origin === undefined ? {} : { UPSTREAM_URL: options.origin, LETTA_API_KEY: "upstream" };
   const env = { HOME: folder, ...upstream };
@@ -87,6 +90,17 @@ export async function startGateway(runtime: ServerRuntime, options: GatewayOptio
       await rm(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** Copies the gateway as `options` want it into a folder, and returns the command that runs it there. */
+export async function installVariant(
+  runtime: ServerRuntime,
+  folder: string,
+  { dist = builtFolder, files = [], flags = [] }: Pick<GatewayOptions, "dist" | "files" | "flags">,
+): Promise<readonly [program: string, ...words: string[]]> {
+  const [program, ...words] = installGateway(runtime, folder, dist === builtFolder ? undefined : dist);
+  for (const file of files) await cp(join(dist, file), join(folder, file), { recursive: true });
+  return [program, ...flags, ...words];
 }
 
 /** Starts `dist/worker` in workerd. Workerd is on the gateway's core alone; what starts it, and reads its log, is on the other. */
