@@ -1,11 +1,13 @@
-/** The "Where is it?" table of AGENTS.md leads to what it promises. */
-import { existsSync, globSync, readFileSync } from "node:fs";
+/** The "Where is it?" tables of AGENTS.md lead to what they promise. */
+import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readDocument, repository, sectionOf, tableRows } from "./document.ts";
 
 const agents = readDocument("AGENTS.md");
-const rows = tableRows(sectionOf(agents, "Where is it?"));
+const section = sectionOf(agents, "Where is it?");
+const [contents = "", ...topics] = section.split(/^### /m);
+const rows = tableRows(section);
 const folders: Readonly<Record<string, string>> = {
   proxy: "apps/proxy/src",
   server: "packages/environment-server/src",
@@ -18,13 +20,13 @@ function codesIn(cell: string): readonly string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
 }
 
-/** The path in the repository of a path in the table. */
+/** The path in the repository of a path in a table. */
 function resolvePath(path: string): string {
   const [first = "", ...rest] = path.split("/");
   return join(repository, folders[first] ?? first, ...rest);
 }
 
-test("the table explains the abbreviations of its paths", () => {
+test("the section explains the abbreviations of its paths", () => {
   for (const [name, folder] of Object.entries(folders)) {
     expect(agents).toMatch(new RegExp(`\`${name}\`(?: stands)? for \`${folder}\``));
   }
@@ -34,12 +36,14 @@ test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
   "'%s' leads to a file that has what to look for",
   (...row) => {
     const [, path = "", symbols = ""] = row;
-    const [file = ""] = codesIn(path);
-    expect(existsSync(resolvePath(file)) ? file : `${file} does not exist`).toBe(file);
-    const text = readFileSync(resolvePath(file), "utf8");
+    const paths = codesIn(path);
+    expect(paths.filter((file) => !existsSync(resolvePath(file)))).toEqual([]);
+    const texts = paths.map(resolvePath).filter((file) => statSync(file).isFile());
+    const text = texts.map((file) => readFileSync(file, "utf8")).join("\n");
     const missing = codesIn(symbols).filter((symbol) => !text.includes(symbol));
     expect(missing).toEqual([]);
-    const declared = codesIn(symbols).filter((symbol) => /^\w*[a-z]\w*$/.test(symbol) && file.endsWith(".ts"));
+    const isSource = texts.every((file) => file.endsWith(".ts"));
+    const declared = codesIn(symbols).filter((symbol) => /^\w*[a-z]\w*$/.test(symbol) && isSource);
     const undeclared = declared.filter(
       (symbol) =>
         !new RegExp(`\\b(?:function|const|interface|type|class|import|let) (?:\\{[^}]*)?${symbol}\\b`).test(text),
@@ -47,6 +51,19 @@ test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
     expect(undeclared).toEqual([]);
   },
 );
+
+test("the contents above the tables link to every topic, in order", () => {
+  const linked = [...contents.matchAll(/\[([^\]]+)\]\(#/g)].map(([, title = ""]) => title);
+  expect(linked).toEqual(topics.map((topic) => topic.split("\n", 1)[0]));
+});
+
+test("every topic has one table of at most 30 questions, and no question is asked twice", () => {
+  const sizes = topics.map((topic) => tableRows(topic).length);
+  expect(sizes.filter((size) => size < 2 || size > 30)).toEqual([]);
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(rows.length);
+  const questions = rows.map(([question = ""]) => question);
+  expect(questions.filter((question, index) => questions.indexOf(question) !== index)).toEqual([]);
+});
 
 test("the glossary has at most 25 terms", () => {
   expect(tableRows(sectionOf(agents, "Glossary")).length).toBeLessThanOrEqual(25);
