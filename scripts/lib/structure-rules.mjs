@@ -1,7 +1,7 @@
 /**
  * The structure of the repository as data: which package may import which, in which order the folders of a package depend on
- * each other, how large files and functions may be, and which names are retired. `check/structure.mjs` enforces all of it;
- * `structure-exceptions.json` lists the violations that are still allowed.
+ * each other, how large files and functions may be, and which names are retired. `node scripts/check/structure.mjs` enforces all of it.
+ * Violations that are allowed are listed in `structure-exceptions.json`, by rule. Imports between packages have no exceptions.
  */
 
 /** The npm scope of the workspace packages. */

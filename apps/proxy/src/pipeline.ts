@@ -115,9 +115,10 @@ export function createPipeline(
   ): MaybePromise<PlainResponse> {
     const received = receive(services, request);
     const responding = mapMaybe(run(services, received, steps), (response) => {
+      // A request has at most one audit record: `send` of a message, `control` of a command of an extension, such as to stop a turn.
       const { send, control } = received.trace;
       if (send === null && control === null) return finish(received, response);
-      // Where one store has its leases and its records, they end together.
+      // Released first: where one store has both (a Durable Object), the leases of a request and its audit record end in one call.
       received.trace.rateLimit?.release();
       const recorded = send === null ? control?.finish(response) : sends.finish(send, response);
       return Promise.resolve(recorded).then(() => finish(received, response));
@@ -275,7 +276,10 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
   };
 }
 
-/** Opens the audit record of a send, or of an operation of an extension, whose connection is looked up for it. Other requests have none. */
+/**
+ * Opens the audit record of a request that acts on a device, with its connection looked up: `trace.send` for a message, `trace.control` for a
+ * command of an extension, such as to stop a turn. Other requests have none.
+ */
 function createOpenRecord({ randomId }: GatewayServices, { upstream, extensions }: Features) {
   return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
     const isSend = endpoint.operation === "sendMessage";

@@ -26,7 +26,7 @@ export interface FailedAttempt {
 }
 
 /**
- * Returns whether a failed attempt may be repeated without running anything twice. A broken connection has no `status`. The section
+ * Returns whether a failed attempt may be repeated without running anything twice. Without a complete response there is no `status`. The section
  * "Retries" in this package's README lists every case.
  */
 export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean {

@@ -62,12 +62,12 @@ export interface CacheStore {
 }
 
 /**
- * How a leader's fetch ended: `stored` if followers can use the stored response, `unshared` if the response is for this request only, `failed`,
- * or `abandoned` if the client went away.
+ * How a leader's fetch ended. `stored`: its followers read the store. `unshared`: the response is for this request only, and they fetch by
+ * themselves. `failed`, or `abandoned` because the client went away: one of them may lead.
  */
 export type FetchOutcome = "stored" | "unshared" | "failed" | "abandoned";
 
-/** The next step of a follower: look in the store again, fetch without coordination, or lead (the leader's handle). */
+/** The next step of a follower: `look-up` in the store again, `fetch-alone` without coordination, or lead the others, with the handle of a leader. */
 export type FollowerAction = "look-up" | "fetch-alone" | Leader;
 
 /** The one request for a key that goes to the origin while the others wait. */

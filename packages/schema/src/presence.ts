@@ -5,8 +5,9 @@ import type { Environment } from "./environment.ts";
 export const onlineWindowMs = 120_000;
 
 /**
- * Returns whether a device is online, as callers can see it: it has a connection, and its last heartbeat is less than
- * {@link onlineWindowMs} before `nowMs` (epoch milliseconds). A send needs more: an open socket of that connection.
+ * Returns whether a device is online, as callers can see it in a row: it has a connection, and its last heartbeat is less than
+ * {@link onlineWindowMs} before `nowMs` (epoch milliseconds). A heartbeat is a ping or the opening of the socket, no other frame. The server
+ * that has the socket decides by its own clock (`socket/connection.ts`), and a send needs an open socket of exactly that connection.
  */
 export function isOnline(
   { connectionId, lastHeartbeat }: Pick<Environment, "connectionId" | "lastHeartbeat">,

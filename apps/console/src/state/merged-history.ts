@@ -5,7 +5,7 @@ import type { Entry } from "../model/conversation.ts";
 /** A message of the history. */
 export interface HistoryItem {
   readonly key: string;
-  /** The text that was sent, if this tab knows it; otherwise empty. */
+  /** The text that was sent, if this tab sent it, or has received the output in which the device repeats it; otherwise empty. */
   readonly text: string;
   /** `null`: it is on its way to the gateway. */
   readonly status: MessageStatus | null;

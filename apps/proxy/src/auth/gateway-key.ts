@@ -3,7 +3,8 @@
  *
  * A key that was verified before is found synchronously in a bounded map, by its `Authorization` header or by the SHA-256 of the key.
  * Any other key is parsed without the store, then looked up and verified. Valid keys stay cached until any key changes
- * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request.
+ * (`KeyStore.generation`), refused ones for a few seconds. Expiry is checked on every request. What is open already ends elsewhere:
+ * sockets in `keys/socket-key-watch.ts`, streams of events in `streams/event-streams.ts`.
  */
 import type { Scope } from "@letta-environments/schema";
 import { hasKeyLength, parseKeyId } from "../keys/key-format.ts";

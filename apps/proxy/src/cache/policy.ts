@@ -3,7 +3,10 @@ import type { CacheEntry } from "@letta-environments/http-cache";
 import type { Operation, Principal } from "@letta-environments/schema";
 import type { UpstreamSettings } from "../upstream/settings.ts";
 
-/** How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. */
+/**
+ * How long a response is used, in milliseconds: fresh, stale while a newer one is fetched, and stale when the upstream fails. Each of the last
+ * two is counted from the end of freshness.
+ */
 export type CacheTtls = Pick<CacheEntry, "freshForMs" | "staleWhileRevalidateMs" | "staleIfErrorMs">;
 
 /** The TTLs of an operation by response status. Responses with another status are not stored. */
@@ -15,7 +18,9 @@ export type TtlsByStatus = ReadonlyMap<number, CacheTtls>;
  *
  * - Lists and devices are fresh for 2 seconds. Pages and scripts poll every few seconds, and a device goes offline 120 seconds after its last
  *   heartbeat, so 2 more seconds do not matter. For another 3 seconds callers get the stale response at once while a newer one is fetched.
- * - When the upstream fails, a response from the last minute is more useful than an error. A send does not depend on it.
+ * - When the upstream fails, a response that stopped being fresh less than 60 seconds ago replaces the error, unless the caller requested a new one
+ *   (`no-cache`). It is more useful than an error, and a send does not depend on it. Errors that an operator has to fix are never replaced
+ *   (`isReplaceableError`).
  * - Callers that wait for a missing device request it again and again. One second limits these requests, and a registration invalidates the 404 at once.
  * - Sends, registrations and sockets are never cached.
  */

@@ -22,8 +22,7 @@ const maxTenants = 10_000;
 
 /**
  * The result of an attempt, or the response for the caller when there is none. `refused`: nothing was sent, because the server is down or too many
- * calls are running. `ended`: the
- * time was up, or the caller has gone.
+ * calls are running. `ended`: the time was up, or the caller has gone; `isSent` says whether the request was handed to a connection before.
  */
 export type AttemptOutcome =
   | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }

@@ -17,9 +17,12 @@ export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;
 
 /** Searches the rows of a remote server for connections. */
 export interface ConnectionSearch {
-  /** Searches for a connection. Look-ups with the same `key` may share the pages that one of them reads. */
+  /**
+   * Searches for a connection. `key` names the tenant and the gateway key of the look-up: look-ups with the same one see the same rows,
+   * so they may share the pages that one of them reads.
+   */
   find(key: string, connectionId: string, readPages: ReadPages): Promise<FoundConnection>;
-  /** Forgets the ids of a key that were not found. */
+  /** Forgets the ids that look-ups with this `key` did not find. */
   forget(key: string): void;
 }
 
@@ -40,8 +43,8 @@ const maxUnknown = 10_000;
 /** How many keys are remembered. */
 const maxKeys = 10_000;
 
-/** The look-ups of one key. */
-interface Scope {
+/** The look-ups with one key. */
+interface LookUps {
   readonly waiting: Map<string, PromiseWithResolvers<FoundConnection>>;
   isSearching: boolean;
   /** Until when the pauses of all searches last, in monotonic milliseconds. */
@@ -53,30 +56,35 @@ export function createConnectionSearch(
   clock: Pick<Clock, "monotonic" | "setTimer">,
   isShared: boolean,
 ): ConnectionSearch {
-  const scopes = createBoundedMap<Scope>(maxKeys);
+  const lookUpsByKey = createBoundedMap<LookUps>(maxKeys);
   const unknownUntilMs = createBoundedMap<number>(maxUnknown);
 
-  function scopeOf(key: string): Scope {
-    const known = scopes.get(key);
+  function lookUpsOf(key: string): LookUps {
+    const known = lookUpsByKey.get(key);
     if (known !== undefined) return known;
-    const scope: Scope = { waiting: new Map(), isSearching: false, missesUntilMs: 0 };
-    scopes.set(key, scope);
-    return scope;
+    const lookUps: LookUps = { waiting: new Map(), isSearching: false, missesUntilMs: 0 };
+    lookUpsByKey.set(key, lookUps);
+    return lookUps;
   }
 
   /** Searches until everything that waits is found or not. */
-  async function run(key: string, scope: Scope, readPages: ReadPages): Promise<void> {
-    scope.isSearching = true;
-    while (scope.waiting.size > 0) {
-      await pause(missDelayMs(scope.missesUntilMs, clock.monotonic()));
-      const wanted = new Map(scope.waiting);
-      scope.waiting.clear();
-      await search(key, scope, wanted, readPages);
+  async function run(key: string, lookUps: LookUps, readPages: ReadPages): Promise<void> {
+    lookUps.isSearching = true;
+    while (lookUps.waiting.size > 0) {
+      await pause(missDelayMs(lookUps.missesUntilMs, clock.monotonic()));
+      const wanted = new Map(lookUps.waiting);
+      lookUps.waiting.clear();
+      await search(key, lookUps, wanted, readPages);
     }
-    scope.isSearching = false;
+    lookUps.isSearching = false;
   }
 
-  async function search(key: string, scope: Scope, wanted: Scope["waiting"], readPages: ReadPages): Promise<void> {
+  async function search(
+    key: string,
+    lookUps: LookUps,
+    wanted: LookUps["waiting"],
+    readPages: ReadPages,
+  ): Promise<void> {
     const beganAtMs = clock.monotonic();
     try {
       const refusal = await findIn(readPages(), wanted, clock);
@@ -89,7 +97,7 @@ export function createConnectionSearch(
     }
     const nowMs = clock.monotonic();
     const pauseMs = Math.max(missPauseMs, pauseFactor * (nowMs - beganAtMs));
-    if (wanted.size > 0) scope.missesUntilMs = Math.max(scope.missesUntilMs, nowMs) + pauseMs;
+    if (wanted.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
   }
 
   async function pause(delayMs: number): Promise<void> {
@@ -101,16 +109,16 @@ export function createConnectionSearch(
       if (clock.monotonic() < (unknownUntilMs.get(key + connectionId) ?? 0)) {
         return { kind: "refused", response: notFound };
       }
-      const scope = scopeOf(key);
-      const waiting = isShared ? scope.waiting.get(connectionId) : undefined;
+      const lookUps = lookUpsOf(key);
+      const waiting = isShared ? lookUps.waiting.get(connectionId) : undefined;
       if (waiting !== undefined) return waiting.promise;
       const added = Promise.withResolvers<FoundConnection>();
       if (isShared) {
-        scope.waiting.set(connectionId, added);
-        if (!scope.isSearching) void run(key, scope, readPages);
+        lookUps.waiting.set(connectionId, added);
+        if (!lookUps.isSearching) void run(key, lookUps, readPages);
       } else {
-        await pause(missDelayMs(scope.missesUntilMs, clock.monotonic()));
-        await search(key, scope, new Map([[connectionId, added]]), readPages);
+        await pause(missDelayMs(lookUps.missesUntilMs, clock.monotonic()));
+        await search(key, lookUps, new Map([[connectionId, added]]), readPages);
       }
       return added.promise;
     },
@@ -121,7 +129,7 @@ export function createConnectionSearch(
 /** Resolves what the pages contain and removes it from `wanted`. Returns the response if a page cannot be read. */
 async function findIn(
   pages: AsyncGenerator<EnvironmentPage, void>,
-  wanted: Scope["waiting"],
+  wanted: LookUps["waiting"],
   clock: Pick<Clock, "monotonic">,
 ): Promise<PlainResponse | null> {
   let readAtMs = clock.monotonic();

@@ -10,13 +10,24 @@ import {
   type PlainRequest,
   type PlainResponse,
   type Principal,
+  problemResponse,
   type RegisterRequest,
 } from "@letta-environments/schema";
+import { callerGone } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
+import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts } from "../ports.ts";
-import { controlRecordOf, recordOf, refuseLate, runCall, type Upstream, type UpstreamCall } from "./upstream.ts";
+import {
+  controlRecordOf,
+  leavesUnknown,
+  recordOf,
+  refuseLate,
+  unknownOutcomeOf,
+  type Upstream,
+  type UpstreamCall,
+} from "./upstream.ts";
 
 /** See {@link createEmbeddedUpstream}. */
 export interface EmbeddedUpstreamOptions {
@@ -48,14 +59,27 @@ export function createEmbeddedUpstream(
         if (acceptance.kind === "refused") return acceptance.response;
         ({ principal } = acceptance);
       }
-      const outcome = await runCall(ports, call.endpoint, call.deadline, (signal) =>
-        operate(server, { ...call, principal }, signal, devicesFor),
-      );
-      return outcome.kind === "finished" ? outcome.result : outcome.response;
+      return runCall(ports, call, (signal) => operate(server, { ...call, principal }, signal, devicesFor));
     },
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
     forget: () => undefined,
   };
+}
+
+/**
+ * Runs a call until its deadline, and reports a timeout. Here nothing says whether a frame has left, so a send without a result may have been
+ * delivered. The end of a call to a remote server, where that is known, is in `attempt.ts`.
+ */
+async function runCall(
+  { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
+  { endpoint, deadline }: Pick<UpstreamCall, "endpoint" | "deadline">,
+  run: (signal: AbortSignal) => Promise<PlainResponse>,
+): Promise<PlainResponse> {
+  const outcome = await runWithDeadline(clock, deadline, run);
+  if (outcome.kind === "finished") return outcome.result;
+  if (outcome.kind === "caller_gone") return callerGone;
+  telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
+  return problemResponse(leavesUnknown(endpoint) ? unknownOutcomeOf(endpoint) : "upstream_timeout");
 }
 
 /** An acceptance that cannot be audited ends with its response. */

@@ -111,8 +111,8 @@ const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] =
 ];
 
 /**
- * Builds the request of a call: an allowlist of headers, the upstream's credential instead of the caller's key, and a path from ids that passed the
- * allowlist.
+ * Builds the request of a call: an allowlist of headers, the upstream's credential instead of the caller's key (with pass-through, the caller's own
+ * upstream key), and a path from ids that passed the allowlist.
  *
  * @throws RangeError when an id is not an identifier.
  */
@@ -130,6 +130,7 @@ export function buildRemoteRequest(
     headers: {
       accept: "application/json",
       "user-agent": userAgent,
+      // The caller's, if it is safe to forward (`resolveRequestId`).
       "x-request-id": call.requestId,
       ...(body !== null && { "content-type": "application/json" }),
       ...(credential !== undefined && { authorization: `Bearer ${credential.value}` }),

@@ -1,12 +1,12 @@
 /**
- * Decides what the end of a send at a remote server means: whether its result is kept for repeats or its ids are free again, and
- * whether the message may have been delivered. A server that is not one of ours may have passed the message on before it
+ * Decides what the end of a send at a remote server means: whether its result is kept for later repeats or its ids are free again,
+ * and whether the message may have been delivered. Repeats that arrive before the end wait in `idempotency/sends.ts`. A server that is not one of ours may have passed the message on before it
  * failed, so only a proof that nothing was delivered lets a caller send it again.
  */
 import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { CallEnd } from "./remote-call.ts";
-import { provenCode } from "./validate-response.ts";
+import { problemCodeOf } from "./validate-response.ts";
 
 /** How to record a finished send, and whether its message was delivered. */
 export interface SendOutcome {
@@ -56,7 +56,7 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   if ("reason" in end) return end.reason === "unreachable" ? refused : unknown;
   if (isAccepted) return finished;
   const { status } = end;
-  const code = provenCode(end);
+  const code = problemCodeOf(end);
   if (code === "send_in_progress") return elsewhere;
   if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
   if (code !== null) return status < 500 || undeliveredCodes.has(code) ? refused : unknown;

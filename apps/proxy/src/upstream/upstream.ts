@@ -21,7 +21,7 @@ import {
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
-import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
+import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { ChooseCredential } from "./credentials.ts";
 
@@ -237,25 +237,4 @@ export function refuseLate(
   // Nothing was sent yet. The end of the send itself could not say so.
   if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
-}
-
-/** The result of work for a call, or the response for the caller when the work did not end in time. */
-export type CallOutcome<Result> =
-  | { readonly kind: "finished"; readonly result: Result }
-  | { readonly kind: "ended"; readonly response: PlainResponse };
-
-/** Runs work for a call until its deadline, and reports a timeout. */
-export async function runCall<Result>(
-  { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
-  endpoint: KnownEndpoint,
-  deadline: Deadline,
-  run: (signal: AbortSignal) => Promise<Result>,
-): Promise<CallOutcome<Result>> {
-  const outcome = await runWithDeadline(clock, deadline, run);
-  if (outcome.kind === "finished") return outcome;
-  if (outcome.kind === "caller_gone") return { kind: "ended", response: callerGone };
-  telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
-  // A send may have been delivered by now, so it is not safe to repeat it.
-  const code = leavesUnknown(endpoint) ? unknownOutcomeOf(endpoint) : "upstream_timeout";
-  return { kind: "ended", response: problemResponse(code) };
 }

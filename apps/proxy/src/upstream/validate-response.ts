@@ -89,7 +89,7 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
   const body = parseJsonObject(response.body) ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
-  return problemResponse(provenCode(response) ?? "upstream_error", {
+  return problemResponse(problemCodeOf(response) ?? "upstream_error", {
     status: response.status,
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
     ...readRetryable(endpoint, response),
@@ -101,7 +101,7 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
 }
 
 /** Returns the code of a problem of ours. Another server's problem has a `type` or a status that does not belong to the code. */
-export function provenCode({ body, status }: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
+export function problemCodeOf({ body, status }: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
   const problem = parseJsonObject(body);
   const code = problem?.["errorCode"];
   if (typeof code !== "string" || !isProblemCode(code)) return null;

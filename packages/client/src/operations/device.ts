@@ -159,6 +159,7 @@ async function findAndSend(
     const leftMs = endsAtMs - now();
     try {
       const environment = await findDevice(transport, device, sendOptions);
+      // It is the same connection as before, so the refusal stands: below it counts as the second one.
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
       const sentAtMs = now();

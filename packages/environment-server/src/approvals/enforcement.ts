@@ -9,9 +9,9 @@ import type { RegisteredApproval } from "./register.ts";
 
 /** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement {
-  /** Denies a request at its deadline. */
+  /** Denies a request at its deadline, if its device is connected then. */
   schedule(registered: RegisteredApproval): void;
-  /** Denies a request whose deadline has passed. */
+  /** Called each time that a device asks. Denies the request at once if its deadline has passed, otherwise it does nothing. */
   apply(registered: RegisteredApproval): void;
   /** Forgets a request. */
   cancel(registered: RegisteredApproval): void;

@@ -47,16 +47,19 @@ export interface EventReaderOptions {
 
 interface Reader extends EventReaderOptions {
   account: MemoryAccount;
-  /** Changes up to here are read or wait in `chunks`. */
+  /** Changes up to here are in `chunks`, were handed over, or are hidden from the reader. */
   position: number;
-  /** Changes up to here were handed over to the host. */
+  /** Changes up to here were handed over to the host: where a reader that falls behind reads on. */
   handedOver: number;
-  /** Events that are not stored: they wait until they are handed over. */
+  /** The opening, `gap` and other texts that are not stored. They wait until they are handed over, before `chunks`. */
   kept: Uint8Array[];
+  /** Changes that can be read from the store again. They are dropped when the reader falls behind. */
   chunks: Uint8Array[];
+  /** The size of what was stored while it waited in `chunks`. A page from the store is handed over at once. */
   unreadBytes: number;
-  /** When the host received the last bytes; `null` while it waits for more. */
+  /** When the host received the last bytes; `null` while it waits for more: the reader has taken everything. */
   handedOverAtMs: number | null;
+  /** It reads pages from the store; otherwise it receives changes as they are stored. */
   isBehind: boolean;
   /** A change was stored while the reader was behind. */
   hasMissed: boolean;

@@ -26,7 +26,10 @@ export interface PendingDelivery {
 /** Why the wait for an acknowledgement ended without one. */
 export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
 
-/** Matches acknowledgements to sends. A device can acknowledge only what was sent to its own row. */
+/**
+ * Matches acknowledgements to sends. A device can acknowledge only what was sent to its own row. A send is opened, sent, and then acknowledged; or
+ * it is given up, and may be acknowledged or confirmed later. One that was not sent is discarded, and its ids are released.
+ */
 export interface PendingDeliveries {
   /** Adds a send before its ids are reserved, so that a repeat finds it here or in the store at any time. */
   open(delivery: Delivery, device: DeviceReference, isDecision: boolean): PendingDelivery;
@@ -44,7 +47,7 @@ export interface PendingDeliveries {
    * so this is the outcome only if the wait ends without an acknowledgement.
    */
   noteReported(environmentId: string, deliveryId: string, disposition: string): void;
-  /** Stores that a device has the messages of a send whose outcome was unknown. No effect for a send that waits here. */
+  /** Stores `accepted` for a send that was given up, because its device lists its messages. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
   /**
    * Releases the ids of a send whose frame was not written. When the store fails, this process remembers it, so that a repeat does
@@ -53,7 +56,7 @@ export interface PendingDeliveries {
   release(deliveryId: string): Promise<void>;
   /** Releases those of the sends whose release failed before, and returns them. */
   releaseAgain(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Ends the wait for everything that was sent to a row. */
+  /** Ends the wait for everything that was sent to a row: accepted where the device has reported the messages, otherwise unknown. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
   /** Ends every wait. Resolves when every outcome is stored. */
   close(): Promise<void>;

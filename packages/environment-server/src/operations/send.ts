@@ -139,7 +139,10 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
   return outcomeResponse(await dispatch.pending.outcome, dispatch.replayed);
 }
 
-/** Responds to a frame whose ids are known; `null` when none of them is. */
+/**
+ * Responds to a frame whose ids are known, with the outcome of the send that reserved them; `null` when none of them is. Ids that an earlier
+ * send without effect could not release are released first, and count as new.
+ */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, part } = send;
   const { store, pending, retentionNow } = server;
@@ -180,6 +183,10 @@ async function conflictResponse(
   return problemResponse("message_id_reused", { issues });
 }
 
+/**
+ * Sends a frame whose ids are new: checks, reserves the ids, writes the frame. When the reservation fails or the frame is not written, everything that
+ * was opened for it is undone and its ids are released, because a repeat must find them free.
+ */
 async function dispatchNew(send: Send): Promise<Dispatch> {
   const { server, record, scope, part, principal, signal, traceId } = send;
   const { store, pending, hub, messages, approvals } = server;
@@ -215,7 +222,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   } catch (cause) {
     pending.discard(opened);
     approvals.undecide(scope.environmentId, delivery.id);
-    // The store may have failed after it stored the ids. Nothing was written, so a repeat has to find them free.
+    // The store may have failed after it stored the ids.
     await pending.release(delivery.id).catch(() => undefined);
     throw cause;
   }

@@ -2,8 +2,9 @@ import type { Background, Coalescer, FetchOutcome, Follower, FollowerAction, Lea
 import type { CacheCall, FetchDecision } from "./strategy.ts";
 
 /**
- * Coalescing: of all calls that need the same response at the same time, one fetches it and the others wait. A waiting call never receives
- * the response directly. It reads the store again, and fetches by itself if nothing there is for it.
+ * Coalescing: of all calls that need the same response at the same time, one (the leader) fetches it and the others (its followers) wait. A
+ * follower never receives the leader's response, nor its error. When the fetch ends, the coalescer tells each follower to read the store again,
+ * to fetch by itself, or to become the leader. One that reads the store, and finds nothing there for it, fetches by itself.
  */
 
 /** A call that has to fetch. */
@@ -55,6 +56,7 @@ async function fetchAlone<Call extends CacheCall, Result>(
   return (await steps.exchange(pending)).result;
 }
 
+/** Waits for the end of the leader's fetch, and does what the coalescer says. */
 async function follow<Call extends CacheCall, Result>(
   coalescer: Coalescer,
   steps: CoalescingSteps<Call, Result>,
@@ -67,7 +69,7 @@ async function follow<Call extends CacheCall, Result>(
   if (action === "fetch-alone") return fetchAlone(steps, waited);
   const found = await steps.lookAgain(waited);
   if ("result" in found) return found.result;
-  // Wait a second time only if the stored response revealed that this call needs another variant.
+  // Wait a second time only if the stored response revealed that this call needs another variant, so that no call waits three times.
   const needsOtherVariant = pending.isCollapsed === null && steps.keyOf(found.pending) !== key;
   return needsOtherVariant ? coalesce(coalescer, steps, found.pending) : fetchAlone(steps, found.pending);
 }

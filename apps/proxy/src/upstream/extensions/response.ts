@@ -1,7 +1,7 @@
 /** Responses of a remote server to endpoints that extend the API of the vendor, which it may not have. */
 import { type PlainResponse, type ProblemCode, problemResponse } from "@letta-environments/schema";
 import type { CallEnd } from "../remote-call.ts";
-import { provenCode } from "../validate-response.ts";
+import { problemCodeOf } from "../validate-response.ts";
 
 /** Statuses with which a server that has no such endpoint responds. */
 const missingStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
@@ -12,7 +12,7 @@ const missingStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
  */
 export function presentExtension(end: CallEnd, response: PlainResponse, codes: readonly ProblemCode[]): PlainResponse {
   if (end === null || "reason" in end || !missingStatuses.has(end.status)) return response;
-  const code = provenCode(end);
+  const code = problemCodeOf(end);
   return code !== null && codes.includes(code) ? problemResponse(code) : notServed;
 }
 
