@@ -69,7 +69,7 @@ test("the glossary has at most 25 terms", () => {
   expect(tableRows(sectionOf(agents, "Glossary")).length).toBeLessThanOrEqual(25);
 });
 
-const files = globSync(["*.md", "{apps,consumers,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
+const files = globSync(["*.md", "{apps,bench,consumers,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
   cwd: repository,
   exclude: ["**/node_modules/**", "**/dist/**", "**/reports/**"],
 });
