@@ -101,11 +101,11 @@ async function sendWithRetries<Value>(
     for (;;) {
       // A call that ended before its first attempt, or during a wait, sends nothing more.
       let result: TransportResponse<Value> | Failure;
-      if (end.signal.aborted) result = await end.reached;
+      if (end.signal.aborted) result = await end.failure;
       else {
         const init = { signal: end.signal, redirect: "manual", headers, body: body ?? null } as const;
         attempt += 1;
-        result = await Promise.race([end.reached, exchange(connection, request, { ...call, call, attempt, ...init })]);
+        result = await Promise.race([end.failure, exchange(connection, request, { ...call, call, attempt, ...init })]);
         if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
       if (!("error" in result)) {
@@ -134,7 +134,8 @@ async function sendWithRetries<Value>(
 interface CallEnd {
   /** Aborted at the end; attempts and waits run under it. */
   readonly signal: AbortSignal;
-  readonly reached: Promise<Failure>;
+  /** Resolves at the end, with what the caller receives; otherwise it never does. */
+  readonly failure: Promise<Failure>;
   readonly cancel: () => void;
 }
 
@@ -145,14 +146,14 @@ function watchForEnd(
 ): CallEnd {
   const controller = new AbortController();
   let cancel = (): void => undefined;
-  const reached = new Promise<Failure>((resolve) => {
+  const failure = new Promise<Failure>((resolve) => {
     cancel = startAlarm(timeoutMs, callerSignal, () => {
       // First, so that it wins the race against an attempt that ends because of the signal.
       resolve(describe(callerSignal?.aborted ? "aborted" : "timeout"));
       controller.abort();
     });
   });
-  return { signal: controller.signal, reached, cancel };
+  return { signal: controller.signal, failure, cancel };
 }
 
 /** Makes one attempt: sends the request, reads the response and checks it. Never rejects. */
