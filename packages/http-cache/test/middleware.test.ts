@@ -1,5 +1,7 @@
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
 
 const url = "https://example.test/a";
@@ -170,3 +172,62 @@ test("the body of an error is cancelled when a stale response is served instead"
   const response = await cached(new Request(url), () => new Response(body, { status: 503 }));
   expect([await response.text(), isCancelled]).toEqual(["good", true]);
 });
+
+/** Starts an HTTP server, and returns its address. It ends with the test. */
+async function listen(answer: RequestListener): Promise<string> {
+  const server = createServer(answer);
+  onTestFinished(() => void server.close());
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test("the target of a redirect that fetch followed is not stored for the URL that redirects", async () => {
+  let target = "/v1";
+  const origin = await listen(({ url: path }, response) => {
+    if (path === "/latest") response.writeHead(302, { location: target }).end();
+    else response.writeHead(200, { "cache-control": "max-age=31536000" }).end(path);
+  });
+  const cached = createCacheMiddleware({ policy: { mode: "private" } });
+  const read = (path: string): Promise<Response> => cached(new Request(origin + path), (request) => fetch(request));
+  const first = await read("/latest");
+  expect(await first.text()).toBe("/v1");
+  expect(first.headers.get("cache-status")).toContain("detail=redirected");
+  target = "/v2";
+  expect(await (await read("/latest")).text()).toBe("/v2");
+  // The target itself was requested under its own URL by nobody yet.
+  await (await read("/v1")).text();
+  expect((await read("/v1")).headers.get("cache-status")).toContain("hit");
+});
+
+test("a redirect invalidates the stored response of its URL, and a 304 of its target does not validate it", async () => {
+  const clock = createVirtualClock();
+  const conditions: (string | undefined)[] = [];
+  let isMoved = false;
+  const origin = await listen(({ url: path, headers }, response) => {
+    if (isMoved && path === "/latest") return response.writeHead(302, { location: "/v1" }).end();
+    conditions.push(headers["if-none-match"]);
+    // Two resources may use the same entity tag.
+    if (headers["if-none-match"] === '"1"') return response.writeHead(304, { etag: '"1"' }).end();
+    return response.writeHead(200, { "cache-control": "max-age=60", etag: '"1"' }).end(path);
+  });
+  const cached = createCacheMiddleware({ clock });
+  const read = async (): Promise<string> =>
+    (await cached(new Request(`${origin}/latest`), (request) => fetch(request))).text();
+  expect(await read()).toBe("/latest");
+  await clock.advance(61_000);
+  isMoved = true;
+  expect([await read(), await read()]).toEqual(["/v1", "/v1"]);
+  expect(conditions).toEqual([undefined, '"1"', undefined, undefined]);
+});
+
+test.each([101, 0])(
+  "a response that cannot be built again, with status %i, is the one that next returned",
+  async (status) => {
+    const cached = createCacheMiddleware();
+    // As for an upgraded WebSocket, whose socket is a member of the response, or a redirect that a browser hides.
+    const upgraded = Object.defineProperty(new Response(null), "status", { value: status });
+    expect(await cached(new Request(url), () => upgraded)).toBe(upgraded);
+    const headers = { upgrade: "websocket", connection: "upgrade" };
+    expect(await cached(new Request(url, { headers }), () => upgraded)).toBe(upgraded);
+  },
+);

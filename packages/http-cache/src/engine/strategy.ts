@@ -136,6 +136,7 @@ export type StoreRefusal =
   | "method"
   | "precondition"
   | "status"
+  | "redirected"
   | "request-no-store"
   | "no-store"
   | "private"

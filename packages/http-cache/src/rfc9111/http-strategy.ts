@@ -107,8 +107,9 @@ async function fetchResponse(call: HttpCall, decision: FetchDecision, clock: Clo
   if (decision.kind !== "revalidate" || method === "HEAD") return send(call, headers, clock);
   const stored = decision.stored.headers;
   const fetched = await send(call, conditionalHeaders(headers, stored), clock);
-  if (fetched.response.status !== 304) return fetched;
-  if (validatorsAgree(stored, fetched.response.headers)) return { ...fetched, isValidation: true };
+  const { status, headers: received, isRedirected } = fetched.response;
+  if (status !== 304) return fetched;
+  if (isRedirected !== true && validatorsAgree(stored, received)) return { ...fetched, isValidation: true };
   // The 304 is about another response, so the current one has to be fetched (RFC 9111, 4.3.4).
   return { ...(await send(call, conditionalHeaders(headers, {}), clock)), isError: false };
 }
@@ -176,9 +177,10 @@ function headCandidate(
   times: ExchangeTimes,
   policy: CachePolicy,
 ): Candidate {
-  if (stored === null || !describesResource(response.status)) return refuse(response, "method");
+  const { status, isRedirected } = response;
+  if (stored === null || isRedirected === true || !describesResource(status)) return refuse(response, "method");
   const merged = mergedCandidate({ ...request, method: "GET" }, stored, response, times, policy);
-  if (merged.refusal !== null || headAgrees(stored, response.status, response.headers)) return merged;
+  if (merged.refusal !== null || headAgrees(stored, status, response.headers)) return merged;
   return { ...merged, refusal: "method" };
 }
 

@@ -20,6 +20,8 @@ export interface CacheRequest extends CacheTarget {
 export interface ResponseHead {
   readonly status: number;
   readonly headers: HeaderRecord;
+  /** True if redirects were followed, so that this is the response of another URL. It is neither stored nor used for validation. */
+  readonly isRedirected?: boolean;
 }
 
 /** When a request was sent and when its response arrived, in epoch milliseconds. */

@@ -31,6 +31,8 @@ export function refusalToStore(
   if (request.method !== "GET" && !isPostForGet(request, head, freshness)) return "method";
   // 206 would need the missing parts, 304 has no body, and a status below 200 is not a final response.
   if (status < 200 || status > 599 || status === 206 || status === 304) return "status";
+  // Nobody knows for how long the URL redirects there: the redirect itself may not be cacheable.
+  if (head.isRedirected === true) return "redirected";
   if (readRequestDirectives(request.headers, policy).noStore) return "request-no-store";
   if (flags.has("must-understand")) {
     if (!understoodStatuses.has(status)) return "status";

@@ -22,7 +22,7 @@ export type Next = (request: Request) => MaybePromise<Response>;
 
 /**
  * Responds from the cache or from `next`, and rejects as `next` does. `next` may be called after the response was sent, to validate a stale
- * response. `background` (`context.waitUntil`) keeps that work alive.
+ * response. `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
  */
 export type CacheMiddleware = (request: Request, next: Next, background?: Background) => Promise<Response>;
 
@@ -38,9 +38,15 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
   return async (request, next, background) => {
     const plain = toPlainRequest(request, options);
     if (plain === null) return next(request);
-    const forward = async (forwarded: ForwardedRequest): Promise<UpstreamResponse<WebBody>> =>
-      toPlainResponse(await next(toWebRequest(request, plain, forwarded)));
-    return toWebResponse(await cache.handle<WebBody>(plain, forward, { signal: request.signal, background }));
+    const unique: Response[] = [];
+    const forward = async (forwarded: ForwardedRequest): Promise<UpstreamResponse<WebBody>> => {
+      const response = await next(toWebRequest(request, plain, forwarded));
+      if (!isConstructible(response.status)) unique.push(response);
+      return toPlainResponse(response);
+    };
+    const response = await cache.handle<WebBody>(plain, forward, { signal: request.signal, background });
+    // Such a response is never stored, so it is the one that `next` returned.
+    return unique.find(({ status }) => status === response.status) ?? toWebResponse(response);
   };
 }
 
@@ -107,16 +113,25 @@ function toWebRequest(request: Request, plain: CacheRequest, { method, headers, 
   });
 }
 
+/**
+ * False for the statuses that only runtimes create: 101 of an upgraded connection, whose socket belongs to the `Response`, and 0 of a redirect
+ * or error that a browser hides.
+ */
+function isConstructible(status: number): boolean {
+  return status >= 200 && status <= 599;
+}
+
 function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
-  const { status, headers, body } = response;
+  const { status, headers, body, redirected } = response;
   return {
     status,
+    isRedirected: redirected,
     headers: toHeaderRecord(headers),
     body: body === null ? new Uint8Array() : createWebBody(body),
   };
 }
 
-const bodilessStatuses: ReadonlySet<number> = new Set([101, 103, 204, 205, 304]);
+const bodilessStatuses: ReadonlySet<number> = new Set([204, 205, 304]);
 
 function toWebResponse({ status, headers, body }: CacheResponse<WebBody>): Response {
   const init: ResponseInit = { status, headers: toHeaders(headers) };
