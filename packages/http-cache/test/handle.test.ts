@@ -60,6 +60,15 @@ test("cookies are stored unchanged, or omitted if the policy says so", async () 
   }
 });
 
+test.each([
+  ["no-store", { "cache-control": "no-store, only-if-cached" }],
+  ["a precondition", { "cache-control": "only-if-cached", "if-match": '"a"' }],
+])("only-if-cached sends nothing to the origin, also with %s", async (_case, headers) => {
+  const { requests, send } = createHarness();
+  expect((await send({ headers })).status).toBe(504);
+  expect(requests).toHaveLength(0);
+});
+
 test("only-if-cached without a stored response is 504 and sends nothing to the origin", async () => {
   const { requests, send } = createHarness();
   const response = await send({ headers: { "cache-control": "only-if-cached" } });

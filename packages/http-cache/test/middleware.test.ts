@@ -6,6 +6,7 @@ import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
 
 const url = "https://example.test/a";
 const minute = { "cache-control": "max-age=60" };
+const swr = "max-age=1, stale-while-revalidate=60";
 
 function streamOf(...chunks: string[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
@@ -124,8 +125,7 @@ test("partitions separate responses, and a request without a partition bypasses 
 test("background work is passed to the request's own background function", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });
-  const next = (): Response =>
-    new Response("x", { headers: { "cache-control": "max-age=1, stale-while-revalidate=60" } });
+  const next = (): Response => new Response("x", { headers: { "cache-control": swr } });
   await cached(new Request(url), next);
   await clock.advance(2_000);
   const work: Promise<unknown>[] = [];
@@ -155,6 +155,30 @@ test("the origin receives path, query and body, but no fields of the client's co
   const response = await next(new Request(`${url}/b%2Fc?x=1`, { method: "POST", body: "sent", headers }));
   expect(seen).toEqual(["http://127.0.0.1:1/a/b%2Fc?x=1", "sent", "null", "manual"]);
   expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
+});
+
+test.each([
+  ["must not be stored", { "cache-control": "no-store" }],
+  ["is too large", { "cache-control": "max-age=60" }],
+])("a background revalidation cancels a body that %s, because nobody reads it", async (_case, headers) => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock, policy: { maxBodyBytes: 5 } });
+  await cached(new Request(url), () => new Response("good", { headers: { "cache-control": swr } }));
+  await clock.advance(2_000);
+  let isCancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      controller.enqueue(new Uint8Array(4));
+    },
+    cancel() {
+      isCancelled = true;
+    },
+  });
+  const work: Promise<unknown>[] = [];
+  const background = (promise: Promise<unknown>): void => void work.push(promise);
+  const response = await cached(new Request(url), () => new Response(body, { headers }), background);
+  await Promise.all(work);
+  expect([await response.text(), work.length, isCancelled]).toEqual(["good", 1, true]);
 });
 
 test("the body of an error is cancelled when a stale response is served instead", async () => {
@@ -231,3 +255,10 @@ test.each([101, 0])(
     expect(await cached(new Request(url, { headers }), () => upgraded)).toBe(upgraded);
   },
 );
+
+test("an origin is sent no Expect, which fetch refuses: the body is there already", async () => {
+  const origin = await listen((request, response) => void request.resume().on("end", () => response.end("ok")));
+  const headers = { expect: "100-continue" };
+  const request = new Request(url, { method: "POST", body: "hello", headers });
+  expect(await (await createOriginFetch({ origin })(request)).text()).toBe("ok");
+});

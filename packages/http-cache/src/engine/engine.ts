@@ -77,7 +77,11 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
     revalidateOnce(
       coalescer,
       strategy.coalescingKey(revalidation, decision) ?? call.key,
-      () => exchange({ call: revalidation, decision, isCollapsed: null }),
+      async () => {
+        const exchanged = await exchange({ call: revalidation, decision, isCollapsed: null });
+        strategy.release?.(exchanged.result);
+        return exchanged;
+      },
       call.background ?? options.background ?? ignore,
       (cause) => onError("background", cause),
     );

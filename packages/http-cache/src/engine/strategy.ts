@@ -22,6 +22,8 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   staleOnErrorReason(call: Call, decision: Revalidate, ageMs: number, failure: UpstreamFailure): ErrorReason | null;
   /** Releases a fetched response that is not used. Default: nothing to release. */
   discard?(fetched: Fetched): void;
+  /** Releases the result of a background fetch, which nobody receives. Default: nothing to release. */
+  release?(result: Result): void;
   /** The stored responses that a fetched response makes invalid. Default: none. */
   invalidatedBy?(call: Call, fetched: Fetched): Invalidation | null;
   /** The entry to store for a fetched response, or why it must not be stored. */

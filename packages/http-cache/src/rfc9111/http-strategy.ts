@@ -65,9 +65,8 @@ export function createHttpStrategy(
     isError: ({ isError }) => isError,
     staleOnErrorReason: ({ request }, { stored }, ageMs, failure) =>
       staleOnErrorReason(stored, readRequestDirectives(request.headers, policy), ageMs, failure, policy),
-    discard({ response: { body } }) {
-      if (!(body instanceof Uint8Array)) body.discard();
-    },
+    discard: ({ response }) => discardBody(response.body),
+    release: ({ body }) => discardBody(body),
     invalidatedBy: ({ request }, { response }) => (isUnsafe(request.method) ? invalidationOf(request, response) : null),
     toCandidate: ({ request }, decision, fetched) => toCandidate(request, decision, fetched, policy),
     fromStored({ request }, use, forwarded) {
@@ -78,6 +77,11 @@ export function createHttpStrategy(
     fromFetched: (call, decision, fetched, storage, forwarded) =>
       fromFetched(name, call, decision, fetched, storage, forwarded),
   };
+}
+
+/** An unread body would hold its connection. */
+function discardBody(body: Uint8Array | UnreadBody | null): void {
+  if (body !== null && !(body instanceof Uint8Array)) body.discard();
 }
 
 /**

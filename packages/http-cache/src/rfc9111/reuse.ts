@@ -58,7 +58,8 @@ export function applyOnlyIfCached<Other extends Hit | Revalidate | Miss | Bypass
   decision: Other,
   policy: CachePolicy,
 ): Other | Unsatisfied {
-  if (decision.kind === "hit" || decision.kind === "bypass") return decision;
+  // An unsafe request is for the origin whatever it says.
+  if (decision.kind === "hit" || decision.reason === "method") return decision;
   return readRequestDirectives(request.headers, policy).onlyIfCached ? unsatisfied : decision;
 }
 

@@ -60,13 +60,14 @@ export interface OriginFetchOptions {
 
 /**
  * Creates a {@link Next} that sends requests to one origin server with `fetch`. It does not follow redirects, and removes the fields of the client's
- * connection. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body.
+ * connection and `Expect`. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body.
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
   return async (request) => {
     const { pathname, search } = new URL(request.url);
-    const { host: _, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
+    // The body is read before it is sent, so there is nothing to `expect`, and `fetch` of Node.js refuses it.
+    const { host: _, expect: __, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
     const response = await call(new URL(options.origin + pathname + search), {
       method: request.method,

@@ -40,7 +40,7 @@ export function createWebBody(source: ReadableStream<Uint8Array>): WebBody {
     },
     discard() {
       // A failure to cancel does not matter: nobody reads this body.
-      void source.cancel().catch(() => undefined);
+      void (reader ?? source).cancel().catch(() => undefined);
     },
     stream() {
       if (reader === null) return source;
