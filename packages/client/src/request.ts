@@ -49,6 +49,11 @@ export interface TransportRequest<Value> {
   readonly safety: RepeatSafety;
   /** Returns the path of the first member that differs from what the API documents, `null` if none does. */
   readonly findMismatch: (value: unknown) => string | null;
+  /**
+   * A sample of what is needed of a value that differs from what the API documents: the members in it, of the same types, and in a list
+   * those of its item in each item. Without them the response is an error. Default: any object.
+   */
+  readonly needed?: object | undefined;
   /** The value to return if the server responds 304 to an entity tag in `headers`. */
   readonly known?: Value | undefined;
   /** Makes the value of a response whose body is a stream. The deadline of the call ends with the header of the response. */

@@ -3,7 +3,7 @@
  * bodies, and describes in words why a connection failed.
  */
 import type { Problem } from "@letta-environments/schema";
-import { isText } from "@letta-environments/schema/guards";
+import { isRecord, isText } from "@letta-environments/schema/guards";
 import type { ErrorCode, ErrorDetails } from "./error.ts";
 
 /**
@@ -40,6 +40,20 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Returns the path of the first member of a sample that a value lacks or has of another type, `null` if there is none. */
+export function findMissing(sample: unknown, value: unknown, path = ""): string | null {
+  if (Array.isArray(sample) && Array.isArray(value)) {
+    const found = value.map((item, index) => findMissing(sample[0], item, `${path}[${index}]`));
+    return found.find((each) => each !== null) ?? null;
+  }
+  if (!isRecord(sample)) return typeof sample === typeof value && !Array.isArray(sample) ? null : path;
+  if (!isRecord(value)) return path;
+  const found = Object.entries(sample).map(([name, member]) =>
+    findMissing(member, value[name], path ? `${path}.${name}` : name),
+  );
+  return found.find((each) => each !== null) ?? null;
 }
 
 /**

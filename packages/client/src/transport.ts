@@ -12,7 +12,7 @@ import {
   type TransportSettings,
 } from "./options.ts";
 import type { Call, HttpRequest, Next, TransportRequest, TransportResponse } from "./request.ts";
-import { describeConnectionFailure, parseJson, readProblem, readText } from "./response.ts";
+import { describeConnectionFailure, findMissing, parseJson, readProblem, readText } from "./response.ts";
 import {
   backOffMs,
   isRepeatable,
@@ -189,8 +189,9 @@ async function exchange<Value>(
     const path = request.findMismatch(data);
     if (path !== null) {
       if (validate !== "off") notify(onMismatch, { data, response, path });
-      if (validate === "throw" || isUnusable(path))
-        return failWith("invalid_response", path ? { message: `invalid response: ${path}` } : {});
+      const missing = validate === "throw" ? path : findMissing(request.needed ?? {}, data);
+      if (missing !== null)
+        return failWith("invalid_response", missing ? { message: `invalid response: ${missing}` } : {});
     }
     notify(onDrift, { data, response });
     return { data, response };
@@ -199,11 +200,6 @@ async function exchange<Value>(
     response = undefined;
     return failWith("connection_failed", { cause, message: describeConnectionFailure(attempt.url, cause) });
   }
-}
-
-/** Whether a mismatch leaves nothing to use: the whole value, the list of rows, a row, a single row's `id`, or `success`. */
-function isUnusable(path: string): boolean {
-  return /^(connections(\[\d+\])?|id|success)?$/.test(path);
 }
 
 /** Describes a failure of a request. A problem code among the details replaces `code`. */

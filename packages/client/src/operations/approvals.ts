@@ -37,6 +37,7 @@ export function listApprovals(
         path: `/v1/environments/approvals${encodeQuery(query)}`,
         safety: "read",
         findMismatch: findApprovalListMismatch,
+        needed: { approvals: [{ id: "" }], hasNextPage: true },
       },
       options,
       "environment_not_found",

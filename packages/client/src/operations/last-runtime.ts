@@ -31,6 +31,7 @@ export function retrieveLastRuntime(
         path: pathOf(runtime),
         safety: "read",
         findMismatch: findLastRuntimeMismatch,
+        needed: { deviceId: "" },
       },
       options,
     ),

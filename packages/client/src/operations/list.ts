@@ -93,6 +93,7 @@ function listRequest(query?: ListEnvironmentsInput | null): TransportRequest<Env
     path: `/v1/environments${encodeQuery(query)}`,
     safety: "read",
     findMismatch: findEnvironmentListMismatch,
+    needed: { connections: [{ id: "" }], hasNextPage: true },
   };
 }
 

@@ -29,6 +29,7 @@ export function updateEnvironment(
       // A repeat assigns the same labels.
       safety: "read",
       findMismatch: findEnvironmentMismatch,
+      needed: { id: "" },
     };
     return sendExtension(transport, request, options);
   });

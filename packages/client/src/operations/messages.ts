@@ -65,6 +65,7 @@ async function requestPage(
       path: `${environmentPath("connectionId", id)}/messages?${wire}`,
       safety: "read",
       findMismatch: findMessageListMismatch,
+      needed: { messages: [{ clientMessageId: "", state: "" }], hasNextPage: true },
     },
     options,
   );

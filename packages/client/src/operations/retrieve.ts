@@ -19,6 +19,7 @@ export function retrieveEnvironment(
         path: environmentPath("deviceId", deviceId),
         safety: "read",
         findMismatch: findEnvironmentMismatch,
+        needed: { id: "" },
       },
       options,
     ),

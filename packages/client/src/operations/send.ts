@@ -84,6 +84,7 @@ export async function postMessages(
         },
         safety,
         findMismatch: findSendMessageResponseMismatch,
+        needed: { success: true },
       },
       requestOptions,
     );

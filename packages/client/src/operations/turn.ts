@@ -174,6 +174,7 @@ async function requestStatus(
       path: `${environmentPath("connectionId", connectionId)}/messages/${id}${encodeQuery(wire)}`,
       safety: "read",
       findMismatch: findMessageStatusMismatch,
+      needed: { state: "" },
     },
     options,
   );
