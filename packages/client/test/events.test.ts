@@ -161,3 +161,18 @@ test.each([
   expect(await catchError(events.next())).toMatchObject({ code: "invalid_argument", issues: [{ member }] });
   expect(script.seen).toEqual([]);
 });
+
+test("onClose is called whenever a stream that was open has ended, and not for one that did not open", async () => {
+  const [first, second] = [createWrittenStream(), createWrittenStream()];
+  const calls: string[] = [];
+  const options = { onOpen: () => void calls.push("open"), onClose: () => void calls.push("close") };
+  const { clock, events } = setUp(options, first.response, problemAnswer("shutting_down"), second.response);
+  const { ended } = follow(events);
+  await clock.advance(0);
+  first.end();
+  await clock.advance(10_000);
+  expect(calls).toEqual(["open", "close", "open"]);
+  await events.return();
+  await ended;
+  expect(calls).toEqual(["open", "close", "open", "close"]);
+});

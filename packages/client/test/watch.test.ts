@@ -299,3 +299,70 @@ test("where the server streams events, a change is seen at once, and the list is
   await clock.advance(0);
   expect([stream.isCancelled, clock.timerCount]).toEqual([true, 0]);
 });
+
+/** A watcher of a server that streams events, once its stream is open. */
+async function setUpStream() {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0);
+  const server = createFakeServer({ now: clock.now, events: true });
+  const streams = [createWrittenStream()];
+  const fetch: Fetch = async (url, init) => {
+    if (!url.includes("/events")) return server.fetch(url, init);
+    return streams.shift()?.response() ?? problemAnswer("overloaded")();
+  };
+  const [stream] = streams;
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
+  const events = environments.watch();
+  follow(events);
+  await clock.advance(1_000);
+  const change = () => stream?.event("1", "environment", { deviceId: "d-1", connectionId: null, environment: {} });
+  return { clock, server, streams, stream, events, change, takeLists: () => server.requests.splice(0).length };
+}
+
+test("changes do not shorten the wait that Retry-After asks for", async () => {
+  const { clock, server, change, takeLists, events } = await setUpStream();
+  expect(takeLists()).toBe(2);
+  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 30 }));
+  for (let second = 0; second < 29; second += 1) {
+    change();
+    await clock.advance(1_000);
+  }
+  expect(takeLists()).toBe(1);
+  // What has changed meanwhile is seen by one poll.
+  await clock.advance(1_000);
+  expect(takeLists()).toBe(1);
+  await clock.advance(20_000);
+  expect(takeLists()).toBe(0);
+  await events.return();
+});
+
+test("changes do not shorten the growing waits after failures", async () => {
+  const { clock, server, change, takeLists, events } = await setUpStream();
+  takeLists();
+  server.interrupt(...Array<() => Error>(9).fill(() => new TypeError("fetch failed")));
+  for (let second = 0; second < 60; second += 1) {
+    change();
+    await clock.advance(1_000);
+  }
+  expect(takeLists()).toBeLessThan(5);
+  await events.return();
+});
+
+test("while the stream is broken, the list is read every intervalMs, until a stream is open again", async () => {
+  const { clock, streams, stream, takeLists, events } = await setUpStream();
+  takeLists();
+  await clock.advance(6_000);
+  expect(takeLists()).toBe(0);
+  stream?.end();
+  await clock.advance(19_000);
+  expect(takeLists()).toBe(4);
+  streams.push(createWrittenStream());
+  await clock.advance(10_000);
+  takeLists();
+  await clock.advance(15_000);
+  expect(takeLists()).toBe(0);
+  await events.return();
+  await clock.advance(0);
+  expect(clock.timerCount).toBe(0);
+});

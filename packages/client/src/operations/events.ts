@@ -40,6 +40,8 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   readonly lastEventId?: string | undefined;
   /** Called whenever a stream is open: what happens afterwards is in it. */
   readonly onOpen?: (() => void) | undefined;
+  /** Called whenever a stream that was open has ended. */
+  readonly onClose?: (() => void) | undefined;
 }
 
 /** A server sends something every 15 seconds. After three times as long, the connection counts as broken. */
@@ -74,7 +76,8 @@ async function* followStreams(
   options: StreamEventsOptions,
   left: AbortSignal,
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  const { onOpen, wire, requestOptions } = readOptions(options);
+  const { wire, requestOptions } = readOptions(options);
+  const { onOpen, onClose } = options;
   const signal = AbortSignal.any([left, options.signal ?? left]);
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
@@ -99,6 +102,7 @@ async function* followStreams(
         }
       } finally {
         reader.end();
+        onClose?.();
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -111,7 +115,6 @@ async function* followStreams(
 }
 
 interface ReadOptions {
-  readonly onOpen: (() => void) | undefined;
   readonly wire: string;
   readonly requestOptions: RequestOptions;
 }
@@ -119,12 +122,13 @@ interface ReadOptions {
 /** @throws LettaEnvironmentsError `invalid_argument` */
 function readOptions(options: StreamEventsOptions): ReadOptions {
   checkRecord("options", options);
-  const { include, deviceId, lastEventId, onOpen, ...requestOptions } = options;
+  const { include, deviceId, lastEventId, onOpen, onClose, ...requestOptions } = options;
   if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
   if (lastEventId !== undefined) checkText("lastEventId", lastEventId);
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
+  if (onClose !== undefined) checkFunction("onClose", onClose);
   checkSignal(options.signal);
-  return { onOpen, wire: encodeQuery({ include, deviceId }), requestOptions };
+  return { wire: encodeQuery({ include, deviceId }), requestOptions };
 }
 
 async function openStream(

@@ -1,11 +1,11 @@
 /**
  * Watches environments by reading the list again and again. Each page is requested with the entity tag of its last response, so that
- * the server responds 304 while nothing changes. Where the server streams events, they say when to read it: a change is seen at once,
- * and the list is read seldom otherwise.
+ * the server responds 304 while nothing changes. Where the server streams events, they say when to read it: within about half a second
+ * of a change, and seldom otherwise.
  */
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
-import { random, sleep } from "../adapters/platform.ts";
+import { now, random, sleep } from "../adapters/platform.ts";
 import { checkInteger, checkRecord } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
@@ -30,7 +30,7 @@ export interface EnvironmentEvent {
 /** Options of {@link watchEnvironments}. */
 export interface WatchOptions extends Omit<RequestOptions, "maxRetries"> {
   /**
-   * Time between polls, in milliseconds. A random part of up to a second is added. Default 5,000. Where the server streams events, the
+   * Time between polls, in milliseconds. A random part of up to a second is added. Default 5,000. While a stream of events is open, the
    * time is at least 30 s, because changes are seen without polls.
    */
   readonly intervalMs?: number | undefined;
@@ -74,6 +74,7 @@ async function* poll(
   let known: KnownPages | undefined;
   let waitMs = intervalMs;
   while (!signal.aborted) {
+    let hasFailed = false;
     try {
       const pages: KnownPages = new Map();
       const listed = readPages(transport, query, { ...requestOptions, signal, maxRetries: 0 }, known, pages);
@@ -100,8 +101,9 @@ async function* poll(
         throw error;
       }
       waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
+      hasFailed = true;
     }
-    await (changes?.wait(waitMs) ?? sleep(waitMs + random() * 1_000, signal));
+    await (changes?.wait(waitMs, hasFailed) ?? sleep(waitMs + random() * 1_000, signal));
   }
 }
 
@@ -113,8 +115,11 @@ const settleMs = 500;
 
 /** Knows when environments have changed. */
 interface ChangeListener {
-  /** Resolves when the list should be read again: after the delay and up to a second more, or because something has changed. */
-  wait(delayMs: number): Promise<void>;
+  /**
+   * Resolves when the list should be read again: after the delay and up to a second more, or because something has changed. After a
+   * failure the whole delay passes, because the server may have asked for it.
+   */
+  wait(delayMs: number, hasFailed: boolean): Promise<void>;
 }
 
 /** Listens for changes of environments, as far as the server streams events. A server that does not is polled alone. */
@@ -131,17 +136,26 @@ function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">,
     // What changed before the stream was open is not in it.
     ring();
   };
+  const onClose = (): void => {
+    isOpen = false;
+    bell.abort();
+  };
   void (async () => {
-    for await (const { type } of streamEvents(transport, { ...options, signal, onOpen }))
+    for await (const { type } of streamEvents(transport, { ...options, signal, onOpen, onClose }))
       if (type === "environment" || type === "gap") ring();
-  })().catch(() => (isOpen = false));
+  })().catch(() => undefined);
   return {
-    async wait(delayMs) {
-      const pollMs = isOpen ? Math.max(delayMs, relaxedMs) : delayMs;
-      if (isOpen) await sleep(Math.min(delayMs, settleMs), signal);
-      if (!hasChanged) await sleep(pollMs + random() * 1_000, AbortSignal.any([signal, bell.signal]));
+    async wait(delayMs, hasFailed) {
+      const startedAtMs = now() + random() * 1_000;
+      if (hasFailed) await sleep(startedAtMs + delayMs - now(), signal);
+      else if (isOpen) await sleep(Math.min(delayMs, settleMs), signal);
+      while (!hasFailed && !hasChanged && !signal.aborted) {
+        const leftMs = startedAtMs + (isOpen ? Math.max(delayMs, relaxedMs) : delayMs) - now();
+        if (leftMs <= 0) break;
+        bell = new AbortController();
+        await sleep(leftMs, AbortSignal.any([signal, bell.signal]));
+      }
       hasChanged = false;
-      bell = new AbortController();
     },
   };
 }
