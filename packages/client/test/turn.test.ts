@@ -158,3 +158,50 @@ test("waiting ends with the caller's signal; decisions alone and other values of
     });
   expect(script.seen).toHaveLength(count);
 });
+
+test.each([1_000, 2_999])(
+  "requests of at most %i ms are no reason to give up: the status is read until the turn ends",
+  async (timeoutMs) => {
+    const running = jsonAnswer(200, status({ state: "running" }));
+    const ended = jsonAnswer(200, status({ state: "finished", stopReason: "end_turn", text: "pong" }));
+    const { clock, environments, script } = setUp(running, problemAnswer("shutting_down"), running, ended);
+    const waiting = environments.messages.wait("c-1", "m 1", undefined, { timeoutMs, maxRetries: 0 });
+    await clock.advance(30_000);
+    expect(await waiting).toMatchObject({ outcome: "finished", reply: "pong" });
+    expect(script.seen.map(({ url }) => url.includes("wait"))).toEqual([false, false, false, false]);
+
+    const sent = setUp(found, jsonAnswer(200, accepted), running, ended);
+    const sending = sent.environments.sendToDevice("d-1", body, { wait: "finished", timeoutMs });
+    await sent.clock.advance(30_000);
+    expect((await sending).turn.outcome).toBe("finished");
+    expect(new Headers(sent.script.seen[1]?.init.headers).has("prefer")).toBe(false);
+  },
+);
+
+test("short requests are repeated once a second, and no longer than waitUntilFinishedMs", async () => {
+  const { clock, environments, script } = setUp(...Array(9).fill(jsonAnswer(200, status({ state: "running" }))));
+  const options = { timeoutMs: 1_000, waitUntilFinishedMs: 3_500 };
+  const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
+  await clock.advance(3_500);
+  expect((await waiting).outcome).toBe("unfinished");
+  expect(script.seen).toHaveLength(4);
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a failure after the time is over is thrown", async () => {
+  const { environments, script } = setUp(problemAnswer("shutting_down"));
+  const options = { waitUntilFinishedMs: 0, maxRetries: 0 };
+  const error = await catchError(environments.messages.wait("c-1", "m 1", undefined, options));
+  expect(error).toMatchObject({ code: "shutting_down" });
+  expect(script.seen).toHaveLength(1);
+});
+
+test("a failure that may pass at the end of the time does not hide the last known status", async () => {
+  const running = jsonAnswer(200, status({ state: "running" }));
+  const { clock, environments, script } = setUp(running, problemAnswer("shutting_down"));
+  const options = { waitUntilFinishedMs: 1_500, maxRetries: 0 };
+  const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
+  await clock.advance(1_500);
+  expect((await waiting).outcome).toBe("unfinished");
+  expect(script.seen).toHaveLength(2);
+});

@@ -91,8 +91,8 @@ function readOutcome({ state, error, stopReason = "unknown" }: MessageStatus): T
 }
 
 /**
- * How long the server may delay a response so that a request with this time limit still receives it, in seconds. Many proxies end
- * requests without a response after 30 seconds.
+ * How long the server may delay a response so that a request with this time limit still receives it, in seconds; 0 if the limit is too
+ * short for that. Many proxies end requests without a response after 30 seconds.
  */
 export function waitSecondsWithin(timeoutMs: number, leftMs: number): number {
   return Math.min(20, Math.floor(timeoutMs / 3_000), Math.ceil(Math.max(0, leftMs) / 1_000));
@@ -125,8 +125,8 @@ export async function awaitTurn(
   let failures = 0;
   while (!latest || canChange(latest.data)) {
     const startedAtMs = now();
+    if (latest && startedAtMs >= endsAtMs) break;
     const waitSeconds = waitSecondsWithin(timeoutMs, endsAtMs - startedAtMs);
-    if (latest && !waitSeconds) break;
     // A response that was delayed needs no pause.
     let pauseMs = 1_000;
     try {
@@ -142,7 +142,7 @@ export async function awaitTurn(
       latest = { data: readTurn(data), response };
       failures = 0;
     } catch (error) {
-      if (!isLettaEnvironmentsError(error) || !error.retryable || !waitSeconds) throw error;
+      if (!isLettaEnvironmentsError(error) || !error.retryable || (!latest && now() >= endsAtMs)) throw error;
       failures += 1;
       pauseMs = Math.max(error.retryAfterMs ?? 0, random() * Math.min(30_000, 1_000 * 2 ** failures));
     }
