@@ -217,3 +217,37 @@ test.each(["null", "401", "true"])(
     expect([error.status, error.retryable, script.seen.length]).toEqual([401, false, 1]);
   },
 );
+
+test.each(["key", "error", "rate", "e", "503"])(
+  "the API key %j, a common word, changes neither the code of a problem nor what the code says about delivery",
+  async (apiKey) => {
+    const code = apiKey === "key" ? "key_store_unavailable" : "rate_limited";
+    const { status, headers, body } = problemResponse(code, { detail: `Bad key ${apiKey}` });
+    const script = scriptFetch(() => new Response(String(body), { status, headers }));
+    const { environments } = createClient({
+      baseUrl: "https://gateway.example",
+      apiKey,
+      fetch: script.fetch,
+      maxRetries: 0,
+    });
+    const error = await catchError(environments.sendMessage("c-1", hello));
+    expect(error).toMatchObject({ code, outcome: "refused", retryable: true });
+    expect(error.message).not.toContain(apiKey);
+    expect(error.problem?.detail).not.toContain(apiKey);
+  },
+);
+
+test.each(["opensesame", "open_sesame_and_everything_behind_it"])(
+  "the API key %j is no code, and no name of a member, of an error",
+  async (apiKey) => {
+    const body = { title: "Bad", errorCode: apiKey, [apiKey]: { [apiKey]: [apiKey] } };
+    const { environments } = createClient({
+      baseUrl: "https://a.example",
+      apiKey,
+      fetch: scriptFetch(json(401, body)).fetch,
+    });
+    const error = await catchError(environments.list());
+    expect(error.code).toBe("http_error");
+    expect(JSON.stringify([error, error.problem])).not.toContain(apiKey);
+  },
+);
