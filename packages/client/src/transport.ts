@@ -48,8 +48,11 @@ export function createTransport(options: TransportOptions): Transport {
   return { send: async (request, callOptions) => sendWithRetries(connection, request, callOptions) };
 }
 
-/** Size of the reserve of repeats. */
-const maxRetryTokens = 10;
+/** Tokens that a repeat takes out of the reserve. A success adds one. */
+const tokensPerRetry = 10;
+
+/** Size of the reserve: ten repeats. */
+const maxRetryTokens = 100;
 
 /** A transport's settings and what it has learned from its calls. */
 interface Connection {
@@ -58,7 +61,7 @@ interface Connection {
   readonly next: Next;
   /** Whether a response has shown that the server deduplicates messages. */
   deduplicates: boolean;
-  /** Repeats left for all calls together. */
+  /** Reserve of repeats of all calls together. */
   retryTokens: number;
 }
 
@@ -109,7 +112,7 @@ async function sendWithRetries<Value>(
         if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
       if (!("error" in result)) {
-        connection.retryTokens = Math.min(maxRetryTokens, connection.retryTokens + 0.1);
+        connection.retryTokens = Math.min(maxRetryTokens, connection.retryTokens + 1);
         error = undefined;
         return result;
       }
@@ -117,10 +120,13 @@ async function sendWithRetries<Value>(
       if (safety !== "read") Object.assign(error, { outcome });
       const delayMs = backOffMs(attempt, error.retryAfterMs, random());
       const mayRepeat =
-        error.retryable && !end.signal.aborted && attempt <= options.maxRetries && connection.retryTokens >= 1;
+        error.retryable &&
+        !end.signal.aborted &&
+        attempt <= options.maxRetries &&
+        connection.retryTokens >= tokensPerRetry;
       // A wait beyond the deadline would only replace the server's error by a timeout.
       if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
-      connection.retryTokens -= 1;
+      connection.retryTokens -= tokensPerRetry;
       notify(onEvent, { type: "retry", call, attempt, delayMs, error });
       await sleep(delayMs, end.signal);
     }

@@ -305,6 +305,10 @@ describe("the retry budget", () => {
       for (let call = 0; call < calls; call += 1) await listEnvironments(transport);
     };
     expect(await fail(20)).toBe(10);
+    await succeed(9);
+    expect(await fail(20)).toBe(0);
+    await succeed(1);
+    expect(await fail(20)).toBe(1);
     await succeed(25);
     expect(await fail(20)).toBe(2);
     await succeed(300);
