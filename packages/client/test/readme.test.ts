@@ -34,7 +34,7 @@ test.each(samples.map((sample, index) => [index + 1, sample] as const))(
   async (_number, sample) => {
     const server = createFakeServer();
     for (const [deviceId, connectionName] of [
-      ["my-laptop", "laptop"],
+      ["8b0f4c1e-2f6d-4a53-9c0e-3d8f1b7a6e25", "my-laptop"],
       ["d-9", "build-box"],
     ] as const) {
       server.put({ deviceId, connectionName });
