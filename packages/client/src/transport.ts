@@ -188,7 +188,8 @@ async function exchange<Value>(
       // A redirect also has status 0: browsers hide which one it is.
       return status === 304 && known ? { data: known, response } : failWith("redirected");
     }
-    if (request.open) return { data: request.open(response), response };
+    // A response that comes after the end of the call is not opened, but read and thereby cancelled.
+    if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
     if (text === null) return failWith("response_too_large");
     const data = parseJson(text) as Value;

@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createClient, type StreamedEvent, type StreamEventsOptions } from "../src/index.ts";
-import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createClient, type Fetch, type StreamedEvent, type StreamEventsOptions } from "../src/index.ts";
+import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createWrittenStream } from "./event-stream.ts";
 import { installClock, installRandom } from "./install-clock.ts";
@@ -176,3 +176,76 @@ test("onClose is called whenever a stream that was open has ended, and not for o
   await ended;
   expect(calls).toEqual(["open", "close", "open", "close"]);
 });
+
+test("waits grow while no stream opens, however long each refusal takes", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0.999);
+  const startedAtMs = clock.now();
+  const seconds: number[] = [];
+  const fetch: Fetch = (url) => {
+    if (url.includes("/events")) seconds.push(Math.floor((clock.now() - startedAtMs) / 1_000));
+    return new Promise((resolve) => void clock.setTimer(6_000, () => resolve(jsonAnswer(503, {})())));
+  };
+  const events = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch }).environments.events();
+  const { ended } = follow(events);
+  await clock.advance(100_000);
+  // Each takes 6 s, and the waits are 1, 2, 4, 8, 16 and 30 s.
+  expect(seconds).toEqual([0, 6, 14, 24, 38, 60, 96]);
+  await events.return();
+  await ended;
+});
+
+test("a server cannot make the client reconnect without a pause", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0.5);
+  let requests = 0;
+  const fetch: Fetch = async () => {
+    requests += 1;
+    if (requests > 20) return new Promise(() => undefined);
+    return new Response("retry: 0\n\n", { headers: { "content-type": "text/event-stream" } });
+  };
+  const events = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch }).environments.events();
+  const { ended } = follow(events);
+  await clock.advance(5_000);
+  expect(requests).toBeLessThan(6);
+  await events.return();
+  await ended;
+});
+
+test("a stream that opens after the iteration has ended is cancelled, also by a fetch that ignores signals", async () => {
+  const stream = createWrittenStream();
+  let open = (): void => undefined;
+  const fetch: Fetch = () => new Promise((resolve) => void (open = () => resolve(stream.response())));
+  const events = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch }).environments.events();
+  const { ended } = follow(events);
+  await new Promise((resolve) => void setImmediate(resolve));
+  await events.return();
+  await ended;
+  open();
+  await new Promise((resolve) => void setImmediate(resolve));
+  expect(stream.isCancelled).toBe(true);
+});
+
+test.each(["events", "watch"] as const)(
+  "%s takes the signal of a polyfill, and leaves no listener on it",
+  async (operation) => {
+    const listeners = new Set<() => void>();
+    const polyfill = {
+      aborted: false,
+      addEventListener: (_type: string, listener: () => void) => void listeners.add(listener),
+      removeEventListener: (_type: string, listener: () => void) => void listeners.delete(listener),
+    };
+    const server = createFakeServer({ events: true });
+    const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: server.fetch });
+    const options = { signal: polyfill as unknown as AbortSignal };
+    const values = operation === "events" ? environments.events(options) : environments.watch({}, options);
+    const next = values.next();
+    await new Promise((resolve) => void setImmediate(resolve));
+    polyfill.aborted = true;
+    for (const listener of listeners) listener();
+    expect(await next).toEqual({ done: true, value: undefined });
+    expect(listeners.size).toBe(0);
+  },
+);

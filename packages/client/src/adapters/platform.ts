@@ -32,6 +32,17 @@ export function startAlarm(delayMs: number, signal: AbortSignal | null | undefin
   return cancel;
 }
 
+/**
+ * Calls `run` as soon as the signal is aborted, at once if it already is. The signal may be a polyfill, which `AbortSignal.any` refuses.
+ *
+ * @returns A function that removes the listener.
+ */
+export function onAbort(signal: AbortSignal | null | undefined, run: () => void): () => void {
+  signal?.addEventListener("abort", run);
+  if (signal?.aborted) run();
+  return () => signal?.removeEventListener("abort", run);
+}
+
 /** Resolves after `delayMs` milliseconds, or as soon as the signal is aborted. */
 export function sleep(delayMs: number, signal: AbortSignal | null | undefined): Promise<void> {
   return new Promise((resolve) => startAlarm(delayMs, signal, resolve));

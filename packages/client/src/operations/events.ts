@@ -68,25 +68,26 @@ export function streamEvents(
   transport: Transport,
   options: StreamEventsOptions = {},
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  return endEarly((left) => followStreams(transport, options, left));
+  return endEarly((...ending) => followStreams(transport, options, ...ending));
 }
 
 async function* followStreams(
   transport: Transport,
   options: StreamEventsOptions,
-  left: AbortSignal,
+  signal: AbortSignal,
+  follow: (signal: AbortSignal | null | undefined) => void,
 ): AsyncGenerator<StreamedEvent, void, undefined> {
   const { wire, requestOptions } = readOptions(options);
   const { onOpen, onClose } = options;
-  const signal = AbortSignal.any([left, options.signal ?? left]);
+  follow(options.signal);
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let pauseMs = 0;
-    let startedAtMs = now();
+    let openedAtMs = Infinity;
     try {
       const response = await openStream(transport, wire, lastEventId, { ...requestOptions, signal, maxRetries: 0 });
-      startedAtMs = now();
+      openedAtMs = now();
       const parser = createEventParser();
       const reader = createStreamReader(response, parser, signal);
       try {
@@ -98,7 +99,8 @@ async function* followStreams(
             if (event) yield event;
           }
           lastEventId = parser.lastEventId || lastEventId;
-          retryMs = parser.retryMs ?? retryMs;
+          // 0 would mean no pause at all.
+          retryMs = parser.retryMs || retryMs;
         }
       } finally {
         reader.end();
@@ -109,7 +111,7 @@ async function* followStreams(
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       pauseMs = error.retryAfterMs ?? 0;
     }
-    if (now() - startedAtMs >= stableMs) attempt = 0;
+    if (now() - openedAtMs >= stableMs) attempt = 0;
     await sleep(Math.max(pauseMs, random() * Math.min(maxPauseMs, retryMs * 2 ** attempt)), signal);
   }
 }

@@ -5,7 +5,7 @@
  */
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
-import { now, random, sleep } from "../adapters/platform.ts";
+import { now, onAbort, random, sleep } from "../adapters/platform.ts";
 import { checkInteger, checkRecord } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
@@ -46,7 +46,7 @@ export function watchEnvironments(
   query?: ListEnvironmentsInput | null,
   options: WatchOptions = {},
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  return endEarly((left) => poll(transport, query, options, left));
+  return endEarly((...ending) => poll(transport, query, options, ...ending));
 }
 
 /** A row as last seen. */
@@ -61,14 +61,14 @@ async function* poll(
   transport: Transport,
   query: ListEnvironmentsInput | null | undefined,
   options: WatchOptions,
-  left: AbortSignal,
+  signal: AbortSignal,
+  follow: (signal: AbortSignal | null | undefined) => void,
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
   checkRecord("options", options);
   const { intervalMs = 5_000, ...requestOptions } = options;
   checkInteger("intervalMs", intervalMs);
   checkSignal(options.signal);
-  const ended = new AbortController();
-  const signal = AbortSignal.any([left, options.signal ?? left, ended.signal]);
+  follow(options.signal);
   const rows = new Map<string, SeenRow>();
   let changes: ChangeListener | undefined;
   let known: KnownPages | undefined;
@@ -96,10 +96,7 @@ async function* poll(
       changes ??= listen(transport, requestOptions, signal);
     } catch (error) {
       if (signal.aborted) return;
-      if (!isLettaEnvironmentsError(error) || !error.retryable) {
-        ended.abort();
-        throw error;
-      }
+      if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       waitMs = Math.max(error.retryAfterMs ?? 0, Math.min(60_000, waitMs * 2));
       hasFailed = true;
     }
@@ -140,6 +137,7 @@ function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">,
     isOpen = false;
     bell.abort();
   };
+  onAbort(signal, () => bell.abort());
   void (async () => {
     for await (const { type } of streamEvents(transport, { ...options, signal, onOpen, onClose }))
       if (type === "environment" || type === "gap") ring();
@@ -153,7 +151,7 @@ function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">,
         const leftMs = startedAtMs + (isOpen ? Math.max(delayMs, relaxedMs) : delayMs) - now();
         if (leftMs <= 0) break;
         bell = new AbortController();
-        await sleep(leftMs, AbortSignal.any([signal, bell.signal]));
+        await sleep(leftMs, bell.signal);
       }
       hasChanged = false;
     },
