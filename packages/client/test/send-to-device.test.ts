@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { createClient, type SendToDeviceOptions } from "../src/index.ts";
-import { createFakeServer, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
+import { createClient, type Fetch, type SendToDeviceOptions } from "../src/index.ts";
+import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { installRandom, installClock } from "./install-clock.ts";
 
@@ -286,4 +286,23 @@ describe("decisions on tool calls", () => {
     expect(await catchError(environments.approve("d-1", []))).toMatchObject({ code: "invalid_argument" });
     expect(server.requests).toEqual([]);
   });
+});
+
+test("waiting for a device ends in time, also when look-ups are slow", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  const startedAtMs = clock.now();
+  const seconds: number[] = [];
+  const offline = exampleEnvironment({ deviceId: "d-1", connectionId: null });
+  const fetch: Fetch = () => {
+    seconds.push((clock.now() - startedAtMs) / 1_000);
+    return new Promise((resolve) => void clock.setTimer(20_000, () => resolve(jsonAnswer(200, offline)())));
+  };
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
+  const options = { waitUntilOnlineMs: 30_000, intervalMs: 25_000 };
+  const failure = catchError(environments.sendToDevice("d-1", hello, options));
+  await clock.advance(60_000);
+  expect(await failure).toMatchObject({ code: "device_offline" });
+  // The last look-up starts when the time is over.
+  expect(seconds).toEqual([0, 30]);
 });

@@ -156,7 +156,6 @@ async function findAndSend(
   let connectionId: string | undefined;
   let refusal: EnvironmentsError | undefined;
   for (;;) {
-    const leftMs = endsAtMs - now();
     try {
       const environment = await findDevice(transport, device, sendOptions);
       // It is the same connection as before, so the refusal stands: below it counts as the second one.
@@ -171,6 +170,7 @@ async function findAndSend(
       const { outcome, status, retryable, retryAfterMs = 0 } = error;
       if (!refusal && (status === 404 || status === 409) && outcome === "refused") refusal = error;
       else {
+        const leftMs = endsAtMs - now();
         // Look-ups have no outcome. After a send there is nothing left to wait for.
         if (outcome || leftMs <= 0 || !retryable) throw describeSend(error, messages);
         await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), sendOptions.signal);
