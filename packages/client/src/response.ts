@@ -67,14 +67,14 @@ export async function readProblem(
   signal: AbortSignal,
 ): Promise<Partial<ErrorDetails>> {
   const text = await readText(response, maxBytes, signal).catch(() => null);
-  const redact = (part: string): string => part.replaceAll(apiKey, "***");
-  // A key that is a word, as in tests, may be a part of other words there, and betrays nothing.
-  const redactName = (name: string): string =>
-    name !== apiKey && /^[a-z_]{1,16}$/i.test(apiKey) ? name : redact(name);
+  // A key that is a word, as in tests, may be a part of other words in names and codes, and betrays nothing there.
+  const isWord = /^[a-z_]{1,16}$/i.test(apiKey);
+  const redact = (part: string, isName: boolean): string =>
+    isName && isWord && part !== apiKey ? part : part.replaceAll(apiKey, "***");
   const redacted = parseJson(text ?? "", (name, value) => {
-    if (isText(value)) return name === "errorCode" ? redactName(value) : redact(value);
+    if (isText(value)) return redact(value, name === "errorCode");
     if (!isRecord(value)) return value;
-    return Object.fromEntries(Object.entries(value).map(([member, each]) => [redactName(member), each]));
+    return Object.fromEntries(Object.entries(value).map(([member, each]) => [redact(member, true), each]));
   });
   return problemDetails(redacted);
 }

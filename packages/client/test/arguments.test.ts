@@ -1,11 +1,22 @@
 import { identifierRule } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import { createClient, type ListEnvironmentsInput, type SendMessageInput } from "../src/index.ts";
+import {
+  assignMessageIds,
+  createClient,
+  type EnvironmentsResource,
+  type ListEnvironmentsInput,
+  type SendMessageInput,
+} from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { emptyPage, scriptFetch, sent } from "./scripted-fetch.ts";
 
 const options = { baseUrl: "https://gateway.example/letta/", apiKey: "lek_test" };
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }], agentId: "agent-1" };
+
+const approval = { id: "t-1", connectionId: "c-1", deviceId: "d-1", agentId: "agent-1", conversationId: "default" };
+const nothing = [] as unknown as [{ approve: boolean }];
+/** A value that the types of an argument do not allow. */
+const odd = <Value>(value: unknown): Value => value as Value;
 
 const tokenRule =
   "apiKey must be a non-empty string without spaces or control characters (visible ASCII, no quotes or backslashes)";
@@ -28,6 +39,36 @@ test("an interval of 0 between polls is refused, because it would request withou
   const { environments } = createClient({ ...options, fetch: script.fetch });
   const error = await catchError(environments.watch({}, { intervalMs: 0 }).next());
   expect([error.code, script.seen.length]).toEqual(["invalid_argument", 0]);
+});
+
+test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, string]>([
+  ["no verdict", ({ approvals }) => approvals.decide(approval, ...nothing), "verdict must be an object"],
+  [
+    "a verdict without approve",
+    ({ approvals }) => approvals.decide(approval, odd({})),
+    "approve must be true or false",
+  ],
+  ["a row id in place of { id }", ({ remove }) => remove("d-1", odd("env-1")), "row must be an object"],
+  ["no row", ({ remove }) => remove("d-1", odd(null)), "row must be an object"],
+  ["a patch that is not JSON", ({ update }) => update("d-1", odd({ tags: 5n })), "patch must be serialisable as JSON"],
+  ["one state", ({ messages }) => messages.list("c-1", { state: odd("failed") }), "state must be a list"],
+  ["no state", ({ messages }) => messages.list("c-1", { state: odd(null) }), "state must be a list"],
+  ["a query", ({ messages }) => messages.retrieve("c-1", "m-1", odd("agent-1")), "query must be an object"],
+  ["a conversation", ({ messages }) => messages.wait("c-1", "m-1", odd("agent-1")), "conversation must be an object"],
+  [
+    "an empty idempotency key",
+    ({ sendMessage }) => sendMessage("c-1", hello, { idempotencyKey: "" }),
+    "idempotencyKey must be a non-empty string",
+  ],
+])("%s is refused in words before any request, as a rejection", async (_case, call, message) => {
+  const script = scriptFetch();
+  const error = await catchError(call(createClient({ ...options, fetch: script.fetch }).environments));
+  expect(error).toMatchObject({ code: "invalid_argument", message: expect.stringContaining(message) });
+  expect(script.seen).toEqual([]);
+});
+
+test.each([null, {}, { messages: "hello" }])("assignMessageIds refuses %j in words", (body) => {
+  expect(() => assignMessageIds(odd(body))).toThrow(/^(body must be an object|messages must be a non-empty list)$/);
 });
 
 test("a call's header with a line break is refused before any request", async () => {

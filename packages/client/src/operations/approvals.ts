@@ -1,7 +1,7 @@
 /** Lists the tool calls for which devices request permission, and allows or denies them. */
 import type { Approval, ApprovalDecision, ApprovalList, ApprovalMessage } from "@letta-environments/schema";
 import { findApprovalListMismatch } from "@letta-environments/schema/guards";
-import { checkRecord } from "../check.ts";
+import { checkFlag, checkRecord } from "../check.ts";
 import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall } from "../request.ts";
@@ -57,11 +57,15 @@ export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updat
 export function decideApproval(
   transport: Transport,
   approval: Pick<Approval, "id" | "connectionId" | "deviceId" | "agentId" | "conversationId">,
-  { approve: isApproved, ...details }: ApprovalVerdict,
+  verdict: ApprovalVerdict,
   options?: RequestOptions,
 ): PendingCall<SendMessageResult> {
   return pendingCall(async () => {
     checkRecord("approval", approval);
+    checkRecord("verdict", verdict);
+    const { approve: isApproved, ...details } = verdict;
+    // Without it, the server would take the message for the result of a tool.
+    checkFlag("approve", isApproved);
     const { id, connectionId, deviceId, agentId, conversationId } = approval;
     if (connectionId === null) {
       const message = `device ${deviceId} is offline; nothing was sent`;

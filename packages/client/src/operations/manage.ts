@@ -6,6 +6,7 @@ import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
+import { stringify } from "./message.ts";
 import { environmentPath } from "./retrieve.ts";
 
 /**
@@ -24,7 +25,7 @@ export function updateEnvironment(
       operation: "updateEnvironment",
       method: "PATCH",
       path: environmentPath("deviceId", deviceId),
-      body: JSON.stringify(patch),
+      body: stringify("patch", patch),
       headers: { "content-type": "application/json" },
       // A repeat assigns the same labels.
       safety: "read",
@@ -48,10 +49,13 @@ export interface RemoveEnvironmentInput {
 export function removeEnvironment(
   transport: Transport,
   deviceId: string,
-  { id }: RemoveEnvironmentInput = {},
+  row: RemoveEnvironmentInput = {},
   options?: RequestOptions,
 ): PendingCall<void> {
   return pendingCall(async () => {
+    // Anything else, such as the id alone, would remove the whole device.
+    checkRecord("row", row);
+    const { id } = row;
     if (id !== undefined) checkIdentifier("id", id);
     const request: TransportRequest<void> = {
       operation: "removeEnvironment",

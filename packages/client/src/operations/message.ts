@@ -35,8 +35,12 @@ export interface EncodedMessages {
 /**
  * Gives each user message a `client_message_id` unless it has one, and an `otid` with the same value unless it has one. Store
  * the result before you send it, and you can repeat the send safely even after a crash.
+ *
+ * @throws LettaEnvironmentsError `invalid_argument` if there is no list of messages
  */
 export function assignMessageIds(input: SendMessageInput): SendMessageBody {
+  checkRecord("body", input);
+  check("messages", Array.isArray(input.messages), "must be a non-empty list");
   const messages = input.messages.map((message) => {
     if (isApproval(message)) return message;
     const id = message?.client_message_id ?? randomId();
@@ -48,9 +52,7 @@ export function assignMessageIds(input: SendMessageInput): SendMessageBody {
 
 /** Assigns message ids, encodes the body and checks it. @throws LettaEnvironmentsError `invalid_argument` */
 export function encodeMessages(input: SendMessageInput): EncodedMessages {
-  checkRecord("body", input);
-  check("messages", Array.isArray(input.messages), "must be a non-empty list");
-  const text = stringify(assignMessageIds(input));
+  const text = stringify("body", assignMessageIds(input));
   // A UTF-16 unit takes at most three bytes, so short texts need not be encoded to be measured.
   check("body", text.length <= 2 ** 18 || new TextEncoder().encode(text).length <= 2 ** 20, "must be at most 1 MiB");
   // Checks what is sent: a `toJSON` method may have changed the input.
@@ -109,7 +111,8 @@ function isApproval(message: unknown): message is ApprovalMessage {
   return (message as Partial<ApprovalMessage> | null)?.approvals !== undefined;
 }
 
-function stringify(value: unknown): string {
+/** @throws LettaEnvironmentsError `invalid_argument` */
+export function stringify(member: string, value: unknown): string {
   try {
     // `undefined` if a `toJSON` method returns it.
     const text: string | undefined = JSON.stringify(value);
@@ -117,5 +120,5 @@ function stringify(value: unknown): string {
   } catch {
     // Circular, or it contains a bigint.
   }
-  throw invalidArgument("body", "must be serialisable as JSON");
+  throw invalidArgument(member, "must be serialisable as JSON");
 }

@@ -1,7 +1,7 @@
 /** Lists the messages that were sent to a device: one page, or message by message over all pages. */
 import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
-import { checkRecord } from "../check.ts";
+import { check, checkRecord } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -54,6 +54,7 @@ async function requestPage(
 ): Promise<TransportResponse<MessageList>> {
   checkRecord("query", query);
   const { after, state = [], ...rest } = query;
+  check("state", Array.isArray(state), "must be a list");
   const wire = new URLSearchParams(encodeQuery(rest));
   // A cursor of messages is longer than an id. The server checks it, and the states.
   if (after) wire.append("after", after);

@@ -70,7 +70,7 @@ export async function postMessages(
   checkRecord("options", options);
   const { idempotencyKey, ...requestOptions } = options;
   const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
-  if (key) checkToken("idempotencyKey", key);
+  if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
   try {
     const { data, response } = await transport.send<ReportedDelivery>(
       {

@@ -63,6 +63,7 @@ export function waitForTurn(
   options: WaitForTurnOptions = {},
 ): PendingCall<Turn> {
   return pendingCall(async () => {
+    checkRecord("conversation", conversation ?? {});
     checkRecord("options", options);
     const { waitUntilFinishedMs = defaultWaitMs, ...requestOptions } = options;
     checkInteger("waitUntilFinishedMs", waitUntilFinishedMs, 0);
@@ -164,6 +165,7 @@ async function requestStatus(
   query?: RetrieveMessageQuery,
   options?: RequestOptions,
 ): Promise<TransportResponse<MessageStatus>> {
+  checkRecord("query", query ?? {});
   check("clientMessageId", isReference(clientMessageId), `must be ${referenceRule}`);
   const id = encodeURIComponent(clientMessageId);
   const wire = { ...query, waitSeconds: query?.waitSeconds?.toString() };
