@@ -26,6 +26,24 @@ test("a name that is not a string is refused before any request", async () => {
   expect([error.code, server.requests.length]).toEqual(["invalid_argument", 0]);
 });
 
+test.each([{ deviceId: null }, { deviceId: 5, name: "box" }, {}, null, []])(
+  "the selector %j is refused before any request",
+  async (device) => {
+    const server = createFakeServer();
+    const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
+    const error = await catchError(environments.sendToDevice(device as unknown as string, hello));
+    expect([error.code, server.requests.length]).toEqual(["invalid_argument", 0]);
+  },
+);
+
+test("a selector with a deviceId selects this device, whatever name it has as well", async () => {
+  const { server, environments } = setUp();
+  for (const deviceId of ["d-1", "d-2"]) server.connect(deviceId);
+  server.put({ deviceId: "d-1", connectionName: "box" });
+  const device = { deviceId: "d-2", name: "box" };
+  expect((await environments.sendToDevice(device, hello)).environment.deviceId).toBe("d-2");
+});
+
 const posts = (server: ReturnType<typeof createFakeServer>): number =>
   server.requests.filter(({ init }) => init.method === "POST").length;
 

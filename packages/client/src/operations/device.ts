@@ -241,8 +241,8 @@ function readRule(device: DeviceSelector): string | ((environment: Environment) 
   if (isText(device) || isRule(device)) return device;
   const { deviceId, name }: { deviceId?: string; name?: string } = Object(device);
   const rule = "must be a deviceId, { deviceId }, { name } or a function";
-  check("device", deviceId !== undefined || name !== undefined, rule);
-  if (name === undefined) return String(deviceId);
+  check("device", isText(deviceId) || (deviceId === undefined && name !== undefined), rule);
+  if (deviceId !== undefined) return deviceId;
   checkText("device.name", name);
   return (environment) => environment.connectionName === name;
 }
