@@ -55,9 +55,10 @@ test.each<[string, unknown, string]>([
   ["nothing", {}, "messages"],
   ["no word on a next page", { messages: [] }, "hasNextPage"],
   ["a message without state", { messages: [{ clientMessageId: "m-1" }], hasNextPage: false }, "messages[0].state"],
+  ["a next page but no cursor", { messages: [], hasNextPage: true, cursor: null }, "cursor"],
 ])("a list of messages with %s is an error", async (_case, value, path) => {
   const { environments } = setUp([value, value]);
-  const expected = { code: "invalid_response", message: `invalid response: ${path}` };
+  const expected = { code: "invalid_response", message: `invalid response: ${path}`, status: 200 };
   expect(await catchError(environments.messages.list("c-1"))).toMatchObject(expected);
   expect(await catchError(readAll(environments.messages.listAll("c-1")))).toMatchObject(expected);
 });

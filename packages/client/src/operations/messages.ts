@@ -2,6 +2,7 @@
 import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
 import { check, checkRecord } from "../check.ts";
+import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -59,7 +60,7 @@ async function requestPage(
   // A cursor of messages is longer than an id. The server checks it, and the states.
   if (after) wire.append("after", after);
   for (const each of state) wire.append("state", each);
-  return sendExtension(
+  const page = await sendExtension<MessageList>(
     transport,
     {
       operation: "listMessages",
@@ -70,4 +71,9 @@ async function requestPage(
     },
     options,
   );
+  const { data, response } = page;
+  // Without it, the rest of the list would be missing without a word.
+  if (data.hasNextPage && !data.cursor)
+    throw createError("invalid_response", { status: response.status, message: "invalid response: cursor" });
+  return page;
 }
