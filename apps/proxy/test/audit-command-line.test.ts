@@ -53,6 +53,27 @@ async function records(): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+test("a running gateway bounds the records of a key that is refused again and again, and the commands show how many it left out", async () => {
+  const proxy = await start();
+  const lister = await proxy.createKey({ scopes: ["list"] });
+  const headers = { authorization: `Bearer ${lister}`, "content-type": "application/json" };
+  for (let count = 0; count < 200; count++) {
+    const refused = await fetch(`${proxy.url}/v1/environments/c/messages`, { method: "POST", headers, body: "{}" });
+    expect(refused.status).toBe(403);
+    await refused.body?.cancel();
+  }
+  await proxy.stop();
+  const listed = await records();
+  const recorded = listed.filter(({ type }) => type === "send_refused").length;
+  const omitted = listed.filter(({ type }) => type === "refusals_omitted");
+  expect(recorded).toBeLessThan(200);
+  expect(omitted.reduce((sum, record) => sum + Number(record["omitted"]), recorded)).toBe(200);
+  expect((await run(["audit", "list", "--key", lister.slice(4, 16)])).stdout).toMatch(
+    /refusals omitted .* omitted \d+/,
+  );
+  expect((await run(["audit", "verify"])).stdout).toContain(`${200 - recorded} refusals without a record`);
+});
+
 test("the audit log contains sends and changes by the command line, and is intact after kill -9", async () => {
   const proxy = await start();
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"], more: ["--owner", "ci"] });

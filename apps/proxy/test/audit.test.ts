@@ -1,11 +1,13 @@
 /** The audit records of the pipeline, and its behaviour when the audit log cannot be written. */
 import { randomBytes } from "node:crypto";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import { auditKeyStore } from "../src/audit/key-changes.ts";
 import type { AuditLog } from "../src/audit/log.ts";
+import { boundRefusals, maxRecordedRefusals } from "../src/audit/refusals.ts";
 import { AuditUnavailableError } from "../src/audit/store.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
 import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
@@ -180,6 +182,28 @@ describe("the audit of refused sends", () => {
     await send("Bearer lek_nobody");
     expect(entries).toEqual([]);
   });
+});
+
+test("2,000 refused sends of one key leave a bounded number of records that account for all of them, and an accepted send in between is recorded", async () => {
+  const entries: AuditEntry[] = [];
+  const clock = createVirtualClock();
+  const plain: AuditLog = { append: (entry) => Promise.resolve(void entries.push(entry)) };
+  const audit = boundRefusals(plain, { clock, onFailure: () => undefined });
+  const { send, issueKey, events } = setUp({ ports: { audit } });
+  const lister = await issueKey({ scopes: ["list"] });
+  const sender = await issueKey();
+  for (let count = 0; count < 2_000; count++) {
+    expect((await send(`Bearer ${lister.key}`)).status).toBe(403);
+    if (count === 1_000) expect((await send(`Bearer ${sender.key}`)).status).toBe(200);
+  }
+  await audit.endRefusals();
+  const refused = entries.filter(({ type }) => type === "send_refused");
+  expect(refused).toHaveLength(maxRecordedRefusals.perKey);
+  expect(entries.filter(({ type }) => type === "refusals_omitted")).toMatchObject([
+    { tenant: "default", keyId: lister.record.id, omitted: 2_000 - refused.length },
+  ]);
+  expect(entries.filter(({ type }) => type === "send_started" || type === "send_finished")).toHaveLength(2);
+  expect(events.filter((event) => event.type === "request" && event.status === 403)).toHaveLength(2_000);
 });
 
 test("a send with an unknown result is recorded as delivery_unknown", async () => {

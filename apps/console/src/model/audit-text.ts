@@ -24,6 +24,7 @@ const words: Readonly<Record<string, string>> = {
   control_refused: "A control was refused",
   approval_decided: "A permission was decided",
   viewer_command: "A command over a viewer's socket",
+  refusals_omitted: "Further refusals were only counted",
   key_change_started: "A change of a key began",
   key_changed: "A key was changed",
   key_change_abandoned: "A change of a key was not made",
@@ -61,6 +62,7 @@ export function auditText({ type, action, members }: AuditRecord): string {
     textOf(members["command"]),
     textOf(members["agentId"]),
     textOf(members["code"]),
+    numberOf(members["omitted"]),
   ].filter((text) => text !== "");
   return details.length === 0 ? base : `${base} (${details.join(", ")})`;
 }
@@ -71,6 +73,10 @@ function nameOf(actor: unknown): string {
   if (actor.kind === "command-line") return "by the command line";
   if (actor.kind === "admin-listener") return "by the operator";
   return actor.kind === "start" ? "at the first start" : "";
+}
+
+function numberOf(value: unknown): string {
+  return typeof value === "number" ? String(value) : "";
 }
 
 function textOf(value: unknown): string {

@@ -15,6 +15,7 @@ export type AuditEntry =
   | ModeSwitchEntry
   | ControlEntry
   | ViewerCommandEntry
+  | OmittedRefusalsEntry
   | KeyEntry
   | DeviceEntry;
 
@@ -170,6 +171,18 @@ export interface ViewerCommandEntry {
   readonly conversationId: string | null;
   /** Why the frame was refused; `null`: it was sent to the device. */
   readonly code: string | null;
+}
+
+/** Refused sends, controls and frames of viewers that have no record of their own, see `refusals.ts`. */
+export interface OmittedRefusalsEntry {
+  readonly type: "refusals_omitted";
+  /** `null`: of more keys than are counted. */
+  readonly tenant: string | null;
+  /** `null`: of several keys of the tenant. */
+  readonly keyId: string | null;
+  readonly omitted: number;
+  /** Epoch milliseconds: when the refusals began that were counted. */
+  readonly since: number;
 }
 
 /** The kind of a change of a key. */

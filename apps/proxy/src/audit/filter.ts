@@ -18,6 +18,7 @@ export const events: readonly string[] = [
   "mode",
   "mode_switched",
   "viewer_command",
+  "refusals_omitted",
   "key",
   "key_change_started",
   "key_changed",
@@ -131,6 +132,7 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
       return code === null ? "ok" : "refused";
     case "send_refused":
     case "control_refused":
+    case "refusals_omitted":
     case "key_change_abandoned":
     case "device_change_abandoned":
       return "refused";

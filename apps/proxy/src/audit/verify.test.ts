@@ -222,3 +222,12 @@ test("control operations without a result are reported, and those that ended or 
   await log.append({ type: "control_finished", controlId: "c1", status: 200, code: null, effect: { stopped: true } });
   expect(await audit.verify()).toMatchObject({ intact: true, unfinishedSends: [], unfinishedControls: ["c2"] });
 });
+
+test("refusals that were only counted are reported", async () => {
+  const audit = createTestAudit();
+  const log = await audit.openWriter("writer-0");
+  for (const omitted of [940, 2]) {
+    await log.append({ type: "refusals_omitted", tenant: "t", keyId: "k", omitted, since: 0 });
+  }
+  expect(await audit.verify()).toMatchObject({ intact: true, omittedRefusals: 942 });
+});

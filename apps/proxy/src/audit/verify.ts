@@ -69,6 +69,8 @@ export interface AuditReport {
   readonly unfinishedSends: readonly string[];
   /** The same for control operations. */
   readonly unfinishedControls: readonly string[];
+  /** Refusals that were counted and have no record of their own. */
+  readonly omittedRefusals: number;
   readonly findings: readonly AuditFinding[];
 }
 
@@ -85,7 +87,7 @@ export function verifyAudit(
   const heads = new Map(snapshot.heads.map((head) => [head.writer, head]));
   const dropped = new Map(snapshot.dropped?.map((records) => [records.writer, records]));
   const chains = new Map<string, VerifiedChain>();
-  const unfinished: Unfinished = { sends: new Set(), controls: new Set() };
+  const tally: Tally = { sends: new Set(), controls: new Set(), omittedRefusals: 0 };
   let records = 0;
   let walk: ChainWalk | null = null;
 
@@ -102,7 +104,7 @@ export function verifyAudit(
       walk = beginWalk(record.writer, heads.get(record.writer) ?? null, dropped.get(record.writer), earlier, sealing);
     }
     records += 1;
-    step(walk, record, sealing, unfinished);
+    step(walk, record, sealing, tally);
     findings.push(...contradictedCheckpoints(record, snapshot, dropped));
   }
   endWalk();
@@ -128,8 +130,9 @@ export function verifyAudit(
     intact: findings.length === 0,
     records,
     chains: [...chains.values()].toSorted((left, right) => left.ordinal - right.ordinal),
-    unfinishedSends: [...unfinished.sends],
-    unfinishedControls: [...unfinished.controls],
+    unfinishedSends: [...tally.sends],
+    unfinishedControls: [...tally.controls],
+    omittedRefusals: tally.omittedRefusals,
     findings,
   };
 }
@@ -174,13 +177,14 @@ function beginWalk(
   return { end: { ...start, sequence, hash }, head, expected, findings, closed };
 }
 
-/** Ids of what was started and has no result yet. */
-interface Unfinished {
+/** Ids of what was started and has no result yet, and the number of refusals that were left out. */
+interface Tally {
   readonly sends: Set<string>;
   readonly controls: Set<string>;
+  omittedRefusals: number;
 }
 
-function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, { sends, controls }: Unfinished): void {
+function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, tally: Tally): void {
   const { writer, sequence, hash } = record;
   if (sequence !== walk.end.sequence + 1) {
     walk.findings.push({ fault: "record_missing", writer, sequence: walk.end.sequence + 1 });
@@ -197,10 +201,12 @@ function step(walk: ChainWalk, record: AuditRecord, { digests }: Sealing, { send
   if (entry.type === "writer_opened" && !entry.directoryIntact) {
     walk.findings.push({ fault: "directory_forged", writer, sequence });
   }
+  const { sends, controls } = tally;
   if (entry.type === "send_started") sends.add(entry.sendId);
   if (entry.type === "send_finished") sends.delete(entry.sendId);
   if (entry.type === "control_started") controls.add(entry.controlId);
   if (entry.type === "control_finished") controls.delete(entry.controlId);
+  if (entry.type === "refusals_omitted") tally.omittedRefusals += Number(entry.omitted);
   walk.closed = entry.type === "writer_closed";
 }
 

@@ -55,14 +55,19 @@ const faultTexts: Readonly<Record<AuditFault, string>> = {
 
 /** The result of a verification. */
 export function formatAuditReport(report: AuditReport): string {
-  const { intact, records, chains, unfinishedSends, unfinishedControls, findings } = report;
+  const { intact, records, chains, unfinishedSends, unfinishedControls, omittedRefusals, findings } = report;
   const counted = `${count(records, "record")} of ${count(chains.length, "writer")}`;
   const unfinished = [
     ...(unfinishedSends.length === 0 ? [] : [count(unfinishedSends.length, "send")]),
     ...(unfinishedControls.length === 0 ? [] : [count(unfinishedControls.length, "control operation")]),
   ].map((counts) => `${counts} without a result: still in flight, or cut off when a process ended.`);
-  if (intact) return lines([`The audit log is intact: ${counted}.`, ...unfinished]);
-  return lines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...unfinished]);
+  const omitted =
+    omittedRefusals === 0
+      ? []
+      : [`${count(omittedRefusals, "refusal")} without a record: more than are recorded in a minute.`];
+  const notes = [...unfinished, ...omitted];
+  if (intact) return lines([`The audit log is intact: ${counted}.`, ...notes]);
+  return lines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...notes]);
 }
 
 function findingLine({ fault, writer, sequence }: AuditFinding): string {

@@ -102,7 +102,8 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
 
   function tenantOf(entry: AuditEntry): string | null {
     if (entry.type === "send_finished") return tenantsOfSends.get(entry.sendId) ?? null;
-    return entry.type === "send_started" || entry.type === "send_refused" ? entry.tenant : null;
+    if (entry.type === "send_started" || entry.type === "send_refused") return entry.tenant;
+    return entry.type === "refusals_omitted" ? entry.tenant : null;
   }
 
   return {

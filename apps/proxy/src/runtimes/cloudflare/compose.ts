@@ -21,6 +21,7 @@ import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-sto
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
+import { boundRefusals } from "../../audit/refusals.ts";
 import { createEnvironmentCache, type EnvironmentCache, wholeGroupOf } from "../../cache/environment-cache.ts";
 import { cacheScopeOf } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -92,7 +93,7 @@ export function composeWorker(
         maxConcurrent: maxConcurrentCalls,
         admitsTenant: createTenantAdmission({ clock, keyStore, tenants, jwt, credentialOf }),
       },
-      audit: tenantCalls.auditLog(audit),
+      audit: boundRefusals(tenantCalls.auditLog(audit), { clock, onFailure }),
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
       deviceSockets: null,

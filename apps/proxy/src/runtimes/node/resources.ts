@@ -14,6 +14,7 @@ import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/da
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
+import { boundRefusals } from "../../audit/refusals.ts";
 import { createConfigurePermissions } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -92,7 +93,8 @@ async function openAll(
     isEmbedded || started.valkeyUrl === null ? null : await openValkeySends(started.valkeyUrl),
     (open) => open?.close(),
   );
-  const audit = note(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
+  const opened = note(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
+  const audit = boundRefusals(opened, { clock: systemClock, onFailure });
   const rateLimits = note(await openRateLimits(started, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = note(await openEnvironmentCache(started, log), (open) => open.close());
@@ -141,7 +143,7 @@ async function openAll(
     async close() {
       endRetention();
       await keyUses.flush();
-      await audit.close().catch(onFailure);
+      await audit.endRefusals().then(audit.close).catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
       valkeySends?.close();

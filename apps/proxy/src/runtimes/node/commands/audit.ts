@@ -62,6 +62,7 @@ const unreadable: AuditReport = {
   chains: [],
   unfinishedSends: [],
   unfinishedControls: [],
+  omittedRefusals: 0,
   findings: [{ fault: "unreadable", writer: null, sequence: null }],
 };
 
