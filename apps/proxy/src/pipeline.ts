@@ -200,7 +200,14 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       authoriseEndpoint(principal, endpoint, params),
     )
     .check("take from the rate limits", ({ request, trace, principal, endpoint, params }) =>
-      limitRequest(limits, request, trace, principal, routeOf(endpoint.operation), deviceOf(trace, params)),
+      limitRequest(
+        limits,
+        request,
+        trace,
+        principal,
+        routeOf(endpoint.operation, request.query),
+        deviceOf(trace, params),
+      ),
     );
 
   const api = admission

@@ -6,6 +6,7 @@ import type { AuditLog } from "../src/audit/log.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
+import type { UpstreamServer } from "../src/upstream/settings.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createLimitedProxy } from "./support/limited-proxy.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
@@ -142,6 +143,49 @@ test("two requests with the same request id do not share a lease", async () => {
   const headers = { "x-request-id": "same-for-all" };
   void testProxy.proxy.handle(fakeRequest({ key, headers }));
   expect((await testProxy.proxy.handle(fakeRequest({ key, headers }))).status).toBe(429);
+});
+
+describe("requests that wait for the end of a turn", () => {
+  const turns: UpstreamServer = {
+    kind: "embedded",
+    server: { operate: () => new Promise(() => undefined), findConnection: () => Promise.resolve(null) },
+  };
+  const messagePath = "/v1/environments/conn-1/messages";
+
+  test.each([
+    ["reads", { path: `${messagePath}/m1`, query: "wait=finished&waitSeconds=60" }],
+    ["reads with an escaped parameter", { path: `${messagePath}/m1`, query: "w%61it=finished&waitSeconds=60" }],
+    [
+      "sends",
+      {
+        method: "POST",
+        path: messagePath,
+        headers: { "content-type": "application/json", prefer: "wait=60" },
+        body: message,
+      },
+    ],
+  ])("of one key, at most 100 %s wait at the same time, for as long as they run", async (_what, request) => {
+    const testProxy = createLimitedProxy({}, { server: turns });
+    const { key } = await testProxy.issueKey();
+    const other = await testProxy.issueKey();
+    const ask = (from: string): Promise<PlainResponse> =>
+      testProxy.proxy.handle(fakeRequest({ key: from, ...request }));
+    const waiting = Array.from({ length: 100 }, () => ask(key));
+    for (const elapsedMs of [0, 89_000]) {
+      await testProxy.clock.advance(elapsedMs);
+      const refused = await ask(key);
+      expect([refused.status, problemOf(refused).errorCode, refused.headers["retry-after"]]).toEqual([
+        ...[429, "rate_limited", "1"],
+      ]);
+    }
+    // Another key, and reads that do not wait, have their own limits.
+    const free = [ask(other.key), testProxy.proxy.handle(fakeRequest({ key, path: `${messagePath}/m1` }))];
+    await testProxy.clock.advance(91_000);
+    for (const response of await Promise.all([...waiting, ...free])) expect(response.status).toBe(504);
+    const next = ask(key);
+    await testProxy.clock.advance(91_000);
+    expect((await next).status).toBe(504);
+  });
 });
 
 test("a shadow policy refuses no request, is not shown, and is reported to telemetry", async () => {

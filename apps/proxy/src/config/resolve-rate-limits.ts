@@ -1,6 +1,7 @@
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
 import {
+  countedRoutes,
   countsFailures,
   type LimitedRoute,
   limitedRoutes,
@@ -59,11 +60,22 @@ function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimit
     rule: {
       policy,
       dimensions: [...new Set(per)],
-      costs: new Map(Object.entries(costs)),
+      costs: costsOf(costs),
       exempt,
     },
     routes: new Set(routes ?? (policy.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
   };
+}
+
+/** The cost of each route, which is that of the route it also counts as unless it has its own. */
+function costsOf(costs: NonNullable<RateLimitPolicyFile["costs"]>): ReadonlyMap<LimitedRoute, number> {
+  return new Map(
+    limitedRoutes.flatMap((route) => {
+      const cost = countedRoutes(route).map((counted) => costs[counted]);
+      const first = cost.find((units) => units !== undefined);
+      return first === undefined ? [] : [[route, first] as const];
+    }),
+  );
 }
 
 const defaultMeasures = { unit: "requests", windowMs: 60_000, mode: "enforce", onStoreError: "local" } as const;
@@ -99,7 +111,7 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
   if (dimensions.includes("device") && withoutDevice !== undefined) {
     return `per device cannot be of route ${withoutDevice}: all devices would be counted as one`;
   }
-  for (const [route, cost] of rule.costs) {
+  for (const [route, cost] of Object.entries(file.costs ?? {})) {
     if (![...routes].some((other) => other === route)) return `costs.${route} is of a route that it does not apply to`;
     if (cost > policy.burst) return `costs.${route} must be at most the burst (${policy.burst}): it would never pass`;
   }
@@ -109,6 +121,12 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
     ? null
     : `of ${concurrent} cannot hold openDeviceSocket, failedAuthentication or failedSignIn`;
 }
+
+/**
+ * The leases of requests that wait for a turn last longer than any of them, in milliseconds: a minute, and the default of
+ * `upstream.timeoutMs`.
+ */
+const longestWaitMs = 120_000;
 
 /**
  * The default limits. A person with a script never reaches them; an endless loop does within a second. Devices that share one key
@@ -144,8 +162,15 @@ export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = 
     per: ["key"],
     unit: "concurrent-requests",
     limit: 100,
-    windowMs: 60_000,
+    windowMs: longestWaitMs,
     routes: ["sendMessage", "controlDevice"],
+  },
+  "gateway-waiting-reads": {
+    per: ["key"],
+    unit: "concurrent-requests",
+    limit: 100,
+    windowMs: longestWaitMs,
+    routes: ["awaitMessage"],
   },
   "gateway-devices": {
     per: ["key"],

@@ -17,6 +17,7 @@ test("default limits are sharded by tenant, and those on failed authentication b
     "gateway-controls": "tenant",
     "gateway-commands": "tenant",
     "gateway-running-sends": "tenant",
+    "gateway-waiting-reads": "tenant",
     "gateway-devices": "tenant",
     "gateway-failed-authentication": "address",
     "gateway-sign-ins": "tenant",

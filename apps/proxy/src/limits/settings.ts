@@ -1,11 +1,12 @@
 /** The settings of rate limits: which routes a rule counts, where counters are stored, and how a sharded store divides them. */
-import type { Operation } from "@letta-environments/schema";
+import type { Operation, RetrieveMessageQuery } from "@letta-environments/schema";
 import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
 /**
- * The routes that limits can apply to: operations of the API, all that control a conversation, all that viewers send beside them, all of the
- * administration and of sessions of the console, sign-ins at the console, and what failed: any authentication, and sign-ins.
+ * The routes that limits can apply to: operations of the API, statuses of messages that wait for the end of a turn, all that control a
+ * conversation, all that viewers send beside them, all of the administration and of sessions of the console, sign-ins at the console, and what
+ * failed: any authentication, and sign-ins.
  */
 export const limitedRoutes = [
   "listEnvironments",
@@ -13,6 +14,7 @@ export const limitedRoutes = [
   "sendMessage",
   "listMessages",
   "retrieveMessage",
+  "awaitMessage",
   "updateEnvironment",
   "removeEnvironment",
   "retrieveLastRuntime",
@@ -37,17 +39,22 @@ export function countsFailures(route: LimitedRoute): boolean {
 }
 
 /**
- * Returns the routes whose policies count a request of a route. A sign-in changes a key, and one that failed is a failed authentication, so
- * both also count there.
+ * Returns the routes whose policies count a request of a route. A wait for a message also retrieves it, a sign-in changes a key, and one that
+ * failed is a failed authentication, so these also count there.
  */
 export function countedRoutes(route: LimitedRoute): readonly LimitedRoute[] {
+  if (route === "awaitMessage") return [route, "retrieveMessage"];
   if (route === "signIn") return [route, "administerKeys"];
   return route === "failedSignIn" ? [route, "failedAuthentication"] : [route];
 }
 
-/** Returns the route of an operation. */
-export function routeOf(operation: Operation): LimitedRoute {
+const waitParameter = "wait" satisfies keyof RetrieveMessageQuery;
+
+/** Returns the route of an operation with a query that is not validated yet. */
+export function routeOf(operation: Operation, query: string): LimitedRoute {
   switch (operation) {
+    case "retrieveMessage":
+      return query !== "" && new URLSearchParams(query).has(waitParameter) ? "awaitMessage" : operation;
     case "stopTurn":
     case "changeMode":
     case "changeDirectory":

@@ -7,12 +7,15 @@ import type { UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../src/rate-limit/store.ts";
 import type { GatewayConfig } from "../../src/services.ts";
+import type { UpstreamServer } from "../../src/upstream/settings.ts";
 import { knownConnections } from "./known-connections.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./test-proxy.ts";
 
 /** Settings of a test besides the limits. */
 export interface LimitedProxyOptions {
   readonly upstream?: UpstreamFetch;
+  /** In place of `upstream`. */
+  readonly server?: UpstreamServer;
   readonly store?: RateLimitStore;
   readonly audit?: AuditLog;
   readonly config?: Partial<GatewayConfig>;
@@ -21,7 +24,7 @@ export interface LimitedProxyOptions {
 /** Creates a proxy with these limits. */
 export function createLimitedProxy(
   file: RateLimitsFile,
-  { upstream, store, audit, config }: LimitedProxyOptions = {},
+  { upstream, server, store, audit, config }: LimitedProxyOptions = {},
 ): TestProxy {
   // The test proxy creates its own virtual clock, which the limits use too.
   const clock = {
@@ -46,7 +49,7 @@ export function createLimitedProxy(
     return limiter;
   }
   const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
-    ports: { rateLimiter, ...(audit && { audit }) },
+    ports: { rateLimiter, ...(audit && { audit }), ...(server && { upstream: server }) },
     config: { rateLimits: resolveRateLimits(file, true).settings, ...config },
   });
   return testProxy;
