@@ -28,6 +28,7 @@ import { type ServedEndpoints, validateRequest } from "./http/validate-request.t
 import { mapMaybe, type MaybePromise, type Refusal, bothWraps, startSteps, type WrapStep } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
+import { countedDevice } from "./limits/counted-device.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
@@ -174,7 +175,7 @@ function run<Outcome>(
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs, wrap?: WrapStep) {
-  const { limits, prepareCall, sends, extensions } = features;
+  const { prepareCall, sends, extensions } = features;
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
     devices: deviceSockets !== null,
@@ -199,16 +200,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
     .check("authorise the endpoint", ({ principal, endpoint, params }) =>
       authoriseEndpoint(principal, endpoint, params),
     )
-    .check("take from the rate limits", ({ request, trace, principal, endpoint, params }) =>
-      limitRequest(
-        limits,
-        request,
-        trace,
-        principal,
-        routeOf(endpoint.operation, request.query),
-        deviceOf(trace, params),
-      ),
-    );
+    .check("take from the rate limits", createTakeFromLimits(features));
 
   const api = admission
     .check("refuse a plain request for a socket", ({ endpoint }) =>
@@ -271,6 +263,15 @@ function authenticateCaller(
 interface Admitted extends Received, MatchedEndpoint {
   readonly principal: Principal;
   readonly ownCredential: string | null;
+}
+
+/** Takes a request of the API from the limits, for its route and device. */
+function createTakeFromLimits({ limits }: Features) {
+  return ({ request, trace, principal, endpoint, params }: Admitted): MaybePromise<PlainResponse | null> => {
+    const environment = (trace.send ?? trace.control)?.connection?.environment;
+    const route = routeOf(endpoint.operation, request.query);
+    return limitRequest(limits, request, trace, principal, route, countedDevice(principal, params, environment));
+  };
 }
 
 /** Opens the socket of a device, or of an extension, whose frames are requests of its principal. */
@@ -384,11 +385,6 @@ function readIdempotencyKey(
   const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
   const response = checkIdempotencyKey(idempotencyKey);
   return response === null ? { idempotencyKey } : { kind: "refused", response };
-}
-
-/** The device that a request is about. Where it is not known yet, the connection in the path stands for it. */
-function deviceOf({ send, control }: RequestTrace, params: Readonly<Record<string, string>>): string | null {
-  return send?.deviceId ?? control?.deviceId ?? params["deviceId"] ?? params["connectionId"] ?? null;
 }
 
 /** Whether a method only reads (RFC 9110 section 9.2.1). */

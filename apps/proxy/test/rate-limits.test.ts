@@ -1,5 +1,6 @@
 /** Rate limits in the pipeline: when they are checked, and what callers and telemetry see. */
-import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import type { AuditLog } from "../src/audit/log.ts";
@@ -7,6 +8,7 @@ import type { RateLimitsFile } from "../src/config/file.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
 import type { UpstreamServer } from "../src/upstream/settings.ts";
+import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createLimitedProxy } from "./support/limited-proxy.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
@@ -117,6 +119,64 @@ test("sends are counted by device", async () => {
   const { key } = await testProxy.issueKey();
   const statuses = [await send(testProxy, key), await send(testProxy, key), await send(testProxy, key, "c")];
   expect(statuses.map(({ status }) => status === 429)).toEqual([false, true, false]);
+});
+
+describe("a limit per device", () => {
+  const row = environmentRow("1", { deviceId: "d-1", connectionId: "conn-1", connectionName: "laptop" });
+  const list = { connections: [row], hasNextPage: false };
+  const devices: UpstreamFetch = ({ path }) => Promise.resolve(jsonResponse(200, path.endsWith("/d-1") ? row : list));
+  const twice: RateLimitsFile = { policies: { device: { per: ["device"], limit: 2 } } };
+  const read = (testProxy: TestProxy, key: string): Promise<PlainResponse> =>
+    testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/d-1" }));
+
+  test("counts the devices of each tenant apart, also where they have the same id", async () => {
+    const testProxy = createLimitedProxy(twice, { upstream: devices });
+    const [mine, theirs] = [await testProxy.issueKey({ tenant: "a" }), await testProxy.issueKey({ tenant: "b" })];
+    for (let count = 0; count < 3; count++) await read(testProxy, theirs.key);
+    expect((await read(testProxy, theirs.key)).status).toBe(429);
+    expect((await read(testProxy, mine.key)).status).toBe(200);
+  });
+
+  test.each([
+    ["other ids", { deviceIds: ["d-2"] }],
+    ["other names", { connectionNames: ["ci-*"] }],
+    ["tags", { deviceTags: ["ci"] }],
+  ])("is not charged by a key that is limited to %s and cannot reach the device", async (_what, allowlist) => {
+    const testProxy = createLimitedProxy(twice, { upstream: devices });
+    const outsider = await testProxy.issueKey(allowlist);
+    const owner = await testProxy.issueKey();
+    for (let count = 0; count < 5; count++) {
+      await read(testProxy, outsider.key);
+      await send(testProxy, outsider.key, "d-1");
+    }
+    expect((await read(testProxy, owner.key)).status).toBe(200);
+    // What GET /v1/ratelimit shows is what the next request is charged to.
+    const shown = await testProxy.proxy.handle(
+      fakeRequest({ key: owner.key, path: "/v1/ratelimit", query: "operation=sendMessage&deviceId=d-1" }),
+    );
+    expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 1 }] });
+  });
+
+  test("is charged to the device of a connection only by keys that can reach it", async () => {
+    const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
+    const connection = { connectionId: "conn-1", environment } as ConnectionRecord;
+    const server: UpstreamServer = {
+      kind: "embedded",
+      server: {
+        operate: () => Promise.resolve(problemResponse("connection_not_found")),
+        findConnection: () => Promise.resolve(connection),
+      },
+    };
+    const testProxy = createLimitedProxy(twice, { server });
+    const outsider = await testProxy.issueKey({ connectionNames: ["ci-*"] });
+    const insider = await testProxy.issueKey({ connectionNames: ["lap*"] });
+    const owner = await testProxy.issueKey();
+    const statuses: number[] = [];
+    for (const { key } of [outsider, outsider, outsider, insider, owner, owner]) {
+      statuses.push((await send(testProxy, key)).status);
+    }
+    expect(statuses).toEqual([404, 404, 429, 404, 404, 429]);
+  });
 });
 
 test("a request that ends releases its lease for the next one", async () => {

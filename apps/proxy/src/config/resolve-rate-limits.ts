@@ -8,7 +8,12 @@ import {
   type RateLimitSettings,
   type RoutedRateLimit,
 } from "../limits/settings.ts";
-import { validateRateLimitPolicy, type RateLimitPolicy, type RateLimitRule } from "../rate-limit/policy.ts";
+import {
+  type RateLimitDimension,
+  type RateLimitPolicy,
+  type RateLimitRule,
+  validateRateLimitPolicy,
+} from "../rate-limit/policy.ts";
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
 /** Resolves `rateLimits`: applies defaults and validates the rules that concern several members. */
@@ -59,12 +64,18 @@ function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimit
   return {
     rule: {
       policy,
-      dimensions: [...new Set(per)],
+      dimensions: dimensionsOf(per),
       costs: costsOf(costs),
       exempt,
     },
     routes: new Set(routes ?? (policy.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
   };
+}
+
+/** The dimensions of a policy. Tenants may have devices with the same id, and a key belongs to one tenant. */
+function dimensionsOf(per: RateLimitPolicyFile["per"]): RateLimitRule["dimensions"] {
+  const isOfDevices = per.includes("device") && !per.includes("key");
+  return [...new Set<RateLimitDimension>(isOfDevices ? ["tenant", ...per] : per)];
 }
 
 /** The cost of each route, which is that of the route it also counts as unless it has its own. */

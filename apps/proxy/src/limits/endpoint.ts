@@ -11,6 +11,7 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { RateLimitDecision } from "../rate-limit/store.ts";
+import { countedDevice } from "./counted-device.ts";
 import type { RequestLimits } from "./request-limits.ts";
 import { addRateLimitHeaders } from "./response.ts";
 
@@ -50,9 +51,12 @@ export async function retrieveRateLimit(
 ): Promise<PlainResponse> {
   const decoded = decodeQuery(QuerySchema, new URLSearchParams(request.query).toString());
   if (!decoded.ok) return decoded.response;
-  const { operation, deviceId = null } = decoded.value;
+  const { operation, deviceId } = decoded.value;
   if (limits === null) return jsonResponse(200, { operation, policies: [] });
-  const context = { address: limits.addressOf(request), device: deviceId };
+  const context = {
+    address: limits.addressOf(request),
+    device: deviceId === undefined ? null : countedDevice(principal, { deviceId }),
+  };
   const outcome = await limits.probe(principal, operation, context);
   const body = { operation, policies: outcome.decisions.map(presentDecision) };
   return addRateLimitHeaders(jsonResponse(200, body), { ...outcome, admitted: true });

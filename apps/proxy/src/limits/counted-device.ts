@@ -1,0 +1,21 @@
+import { allowsDevice, type DeviceIdentity, type Principal } from "@letta-environments/schema";
+
+/**
+ * Returns the value by which a request is counted in limits per device; `null` for one that names no device. It is the device of the
+ * connection or of the path or, where it is not known yet, the connection. A key that may not reach the device, or might not, is counted
+ * apart, so that it uses up nobody's limit.
+ *
+ * @param environment the row of the connection, where it was looked up
+ */
+export function countedDevice(
+  principal: Principal,
+  { deviceId, connectionId }: Readonly<Record<string, string>>,
+  environment?: DeviceIdentity,
+): string | null {
+  const name = environment?.deviceId ?? deviceId ?? connectionId ?? null;
+  if (name === null) return null;
+  // Without the row, only a list of ids can tell. The name is not known, so only the pattern of every name matches.
+  const known = environment ?? { deviceId: deviceId ?? "", connectionName: "" };
+  // No id has a space.
+  return allowsDevice(principal, known) ? name : `${name} ${principal.keyId}`;
+}
