@@ -218,7 +218,7 @@ export const maxUnreadBytes: number = 64 * 1_048_576;
 /** Streams of events that one key may have open. */
 export const maxStreamsPerKey = 100;
 
-/** Streams of events of all keys. */
+/** Streams of events of all keys. The last quarter is for tenants with less than a quarter. */
 export const maxStreams = 2_000;
 
 /** Shortest interval between two events of one environment, in milliseconds. */

@@ -1,5 +1,6 @@
 /** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
 import type { Clock } from "@letta-environments/platform";
+import type { Principal } from "@letta-environments/schema";
 import type { ChangeLog, RemovedChanges } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import { eventHeartbeatMs, maxStreams, maxStreamsPerKey, maxUnreadBytes, maxUnreadBytesPerKey } from "../limits.ts";
@@ -20,7 +21,7 @@ export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 export interface EventStreams {
   /**
    * Opens a stream behind the last event of a reader; `null` for a reader that wants what happens from now on. Resolves with
-   * `too_many` when the key, or all keys together, have too many. Rejects when the store fails.
+   * `too_many` when the key, its tenant, or all tenants together, have too many. Rejects when the store fails.
    */
   open(view: ChangeView, cursor: Cursor | null): Promise<EventStream | "too_many">;
   /** Ends every stream. */
@@ -46,7 +47,7 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   return {
     async open(view, cursor) {
       const owner = ownerOf(view.principal);
-      const release = reserve(owner);
+      const release = reserve(view.principal);
       if (release === null) return "too_many";
       try {
         const reader = await openReader(options, budget, { view, cursor, owner });
@@ -67,21 +68,43 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   };
 }
 
-/** Counts the streams. Returns a function that takes a place of a key: it returns what gives it back, or `null` if there is none. */
-function createPlaces(): (owner: string) => (() => void) | null {
-  const counts = new Map<string, number>();
+/** The last places, which are for tenants with fewer streams than this. */
+const reserved = maxStreams / 4;
+
+/**
+ * Creates a function that takes a place for a stream. It returns a function that gives the place back, or `null` if there is none. Call what
+ * it returned once.
+ */
+export function createPlaces(): (principal: Pick<Principal, "tenant" | "keyId">) => (() => void) | null {
+  const keys = createCounts();
+  const tenants = createCounts();
   let opened = 0;
-  return (owner) => {
-    const count = counts.get(owner) ?? 0;
-    if (count >= maxStreamsPerKey || opened >= maxStreams) return null;
-    counts.set(owner, count + 1);
+  return (principal) => {
+    const { tenant } = principal;
+    const owner = ownerOf(principal);
+    const isReserved = opened >= maxStreams - reserved && tenants.of(tenant) >= reserved;
+    if (keys.of(owner) >= maxStreamsPerKey || opened >= maxStreams || isReserved) return null;
     opened += 1;
+    keys.add(owner, 1);
+    tenants.add(tenant, 1);
     return () => {
       opened -= 1;
-      const left = (counts.get(owner) ?? 1) - 1;
-      if (left === 0) counts.delete(owner);
-      else counts.set(owner, left);
+      keys.add(owner, -1);
+      tenants.add(tenant, -1);
     };
+  };
+}
+
+function createCounts() {
+  const counts = new Map<string, number>();
+  const of = (name: string): number => counts.get(name) ?? 0;
+  return {
+    of,
+    add(name: string, difference: number): void {
+      const count = of(name) + difference;
+      if (count === 0) counts.delete(name);
+      else counts.set(name, count);
+    },
   };
 }
 

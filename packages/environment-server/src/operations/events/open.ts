@@ -51,6 +51,6 @@ const malformedId = problemResponse("invalid_request", {
 });
 
 const tooMany = problemResponse("rate_limited", {
-  detail: `The gateway key has ${maxStreamsPerKey} streams of events open, or the server has ${maxStreams}.`,
+  detail: `The gateway key has ${maxStreamsPerKey} streams of events open, or the server has no more of its ${maxStreams} for this tenant.`,
   headers: { "retry-after": "10" },
 });

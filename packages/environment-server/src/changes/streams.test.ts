@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { maxStreams, maxStreamsPerKey } from "../limits.ts";
+import { createPlaces } from "./streams.ts";
+
+/** Takes places with as many keys as are needed, until there are no more. Returns what gives them back. */
+function takeAll(take: ReturnType<typeof createPlaces>, tenant: string): (() => void)[] {
+  const taken: (() => void)[] = [];
+  for (let key = 0; ; key++) {
+    const before = taken.length;
+    for (let count = 0; count <= maxStreamsPerKey; count++) {
+      const giveBack = take({ tenant, keyId: `${tenant} ${key}` });
+      if (giveBack !== null) taken.push(giveBack);
+    }
+    if (taken.length === before) return taken;
+  }
+}
+
+test("a tenant with any number of keys leaves a quarter of the streams of events to others", () => {
+  const take = createPlaces();
+  expect(takeAll(take, "first")).toHaveLength(maxStreams * 0.75);
+  expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.25);
+  expect(takeAll(take, "third")).toEqual([]);
+});
+
+test("a key has a bound of its own, and a stream that ends leaves its place", () => {
+  const take = createPlaces();
+  const key = { tenant: "t", keyId: "k" };
+  const places = Array.from({ length: maxStreamsPerKey }, () => take(key));
+  expect(take(key)).toBeNull();
+  places[0]?.();
+  expect(take(key)).not.toBeNull();
+  expect(take(key)).toBeNull();
+  expect(take({ tenant: "other", keyId: "k" })).not.toBeNull();
+});
+
+test("places that were given back can be taken by another tenant", () => {
+  const take = createPlaces();
+  for (const giveBack of takeAll(take, "first")) giveBack();
+  expect(takeAll(take, "second")).toHaveLength(maxStreams * 0.75);
+});
