@@ -11,7 +11,7 @@ import { openEventStream } from "./streams/open-event-stream.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
-import { createAuthenticateViewer } from "./viewers/credential.ts";
+import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
 import { clientFactsOf, createViewerRequests } from "./viewers/requests.ts";
 
 /** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
@@ -38,24 +38,34 @@ export function openExtensions({
 
 /** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
+  // Tickets outlive a reload of the configuration.
+  const ticketCredentials: TicketCredentials = new WeakMap();
   return {
     connectRemote: connectRemoteExtensions,
-    createSteps: (parts) => createSteps(parts, eventStreams),
+    createSteps: (parts) => createSteps(parts, eventStreams, ticketCredentials),
   };
 }
 
-function createSteps(parts: ExtensionParts, eventStreams: EventStreams | null): ExtensionSteps {
+function createSteps(
+  parts: ExtensionParts,
+  eventStreams: EventStreams | null,
+  ticketCredentials: TicketCredentials,
+): ExtensionSteps {
   const { audit, onAuditFailure, randomId, upstream, deviceSockets } = parts;
   eventStreams?.authenticateWith(parts.authenticateAgain);
-  const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets);
+  const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
   const begin = createBeginCommand(parts);
   const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure), randomId };
   return {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
     beginCommand: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
-    respond: (request, { endpoint, ...authorised }) =>
-      endpoint.operation === "streamEvents" ? openEventStream({ eventStreams }, request, authorised) : null,
+    respond(request, { endpoint, ...authorised }) {
+      if (endpoint.operation === "streamEvents") return openEventStream({ eventStreams }, request, authorised);
+      if (endpoint.operation === "createViewerTicket")
+        keepTicketCredential(ticketCredentials, request, authorised.principal);
+      return null;
+    },
     openSocket(request, { endpoint, params, principal, sockets }, handle) {
       if (endpoint.operation !== "openViewerSocket") return null;
       // The token has done its work.

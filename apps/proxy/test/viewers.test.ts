@@ -5,11 +5,19 @@ import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/no
 import type { PlainSocketListener, Scope } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import type { AuditEntry } from "../src/audit/entry.ts";
 import { AuditUnavailableError } from "../src/audit/store.ts";
-import type { GatewayServices } from "../src/services.ts";
+import { mintSecret, patchKey, rotateKey } from "../src/keys/key-lifecycle.ts";
+import { credentialIdOf, type KeyRecord } from "../src/keys/key-record.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
+import { addSession, endSession } from "../src/keys/sign-in.ts";
+import type { KeyStore } from "../src/ports.ts";
+import type { GatewayConfig, GatewayServices } from "../src/services.ts";
+import { disableKey, revokeKey } from "./support/end-keys.ts";
 import { fakeRequest } from "./support/fake-request.ts";
-import { bodyOf, createTestProxy, problemOf } from "./support/test-proxy.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
+import { bodyOf, createTestProxy, issueTestKey, problemOf, testMint } from "./support/test-proxy.ts";
 
 type Frame = Readonly<Record<string, unknown>>;
 
@@ -19,7 +27,11 @@ const message = { role: "user", content: "hello", client_message_id: "m-1" };
 const input = { type: "input", runtime, payload: { kind: "create_message", messages: [message] } };
 
 /** A gateway with an embedded server and one device that accepts what it receives. */
-async function setUp({ ports = {}, failing }: { ports?: Partial<GatewayServices>; failing?: AuditEntry["type"] } = {}) {
+async function setUp({
+  ports = {},
+  config = {},
+  failing,
+}: { ports?: Partial<GatewayServices>; config?: Partial<GatewayConfig>; failing?: AuditEntry["type"] } = {}) {
   const clock = createVirtualClock();
   const entries: AuditEntry[] = [];
   const server = createEnvironmentServer({
@@ -39,9 +51,11 @@ async function setUp({ ports = {}, failing }: { ports?: Partial<GatewayServices>
   };
   const world = createTestProxy(undefined, {
     ports: { clock, audit, upstream: { kind: "embedded", server }, deviceSockets: server, ...ports },
-    config: { corsOrigins: [origin] },
+    config: { corsOrigins: [origin], ...config },
   });
-  const connectKey = await world.issueKey({ scopes: ["connect"] });
+  const issueKey: typeof world.issueKey = (request) =>
+    issueTestKey(ports.keyStore ?? world.keyStore, world.clock, request);
+  const connectKey = await issueKey({ scopes: ["connect"] });
   const registered = await world.proxy.handle(
     fakeRequest({
       key: connectKey.key,
@@ -75,7 +89,7 @@ async function setUp({ ports = {}, failing }: { ports?: Partial<GatewayServices>
 
   /** Opens the socket of a viewer with a new key. */
   async function watch(scopes: readonly Scope[]) {
-    const { key, record } = await world.issueKey({ scopes });
+    const { key, record } = await issueKey({ scopes });
     const frames: Frame[] = [];
     const listener = await open(fakeRequest({ key, path }), (frame) => void frames.push(frame));
     return { key, record, frames, say: (frame: object) => say(listener, frame) };
@@ -87,7 +101,13 @@ async function setUp({ ports = {}, failing }: { ports?: Partial<GatewayServices>
     return decision.kind === "accepted" ? "accepted" : problemOf(decision.response).errorCode;
   }
 
-  return { ...world, clock, entries, connectionId, received, path, open, watch, refusal };
+  /** Creates a ticket for the connection. */
+  async function issueTicket(key: string): Promise<string> {
+    const response = await world.proxy.handle(fakeRequest({ key, method: "POST", path: `${path}-ticket` }));
+    return (bodyOf(response) as { ticket: string }).ticket;
+  }
+
+  return { ...world, issueKey, clock, entries, connectionId, received, path, open, watch, refusal, issueTicket };
 }
 
 function say(listener: PlainSocketListener, frame: object): void {
@@ -116,21 +136,17 @@ describe("authentication", () => {
   });
 
   test("of a web page needs an allowed origin and a ticket, which opens one socket", async () => {
-    const { issueKey, refusal, proxy, path } = await setUp();
+    const { issueKey, refusal, issueTicket } = await setUp();
     const { key } = await issueKey({ scopes: ["view"] });
-    const issue = async (): Promise<string> => {
-      const response = await proxy.handle(fakeRequest({ key, method: "POST", path: `${path}-ticket` }));
-      return (bodyOf(response) as { ticket: string }).ticket;
-    };
     const page = { headers: { origin } };
     expect(await refusal({ ...page, query: `token=${key}` })).toBe("invalid_key");
-    const ticket = await issue();
+    const ticket = await issueTicket(key);
     expect(await refusal({ ...page, headers: { origin: "https://other.example" }, query: `token=${ticket}` })).toBe(
       "origin_not_allowed",
     );
     expect(await refusal({ ...page, query: `token=${ticket}` })).toBe("accepted");
     expect(await refusal({ ...page, query: `token=${ticket}` })).toBe("invalid_key");
-    expect(await refusal({ query: `token=${await issue()}` })).toBe("accepted");
+    expect(await refusal({ query: `token=${await issueTicket(key)}` })).toBe("accepted");
     expect(await refusal({ key, headers: { origin: "null" } })).toBe("origin_not_allowed");
   });
 
@@ -143,6 +159,91 @@ describe("authentication", () => {
     const plain = await proxy.handle(fakeRequest({ path, query: `token=${key}` }));
     const seen = JSON.stringify([events, entries, plain, problemOf(plain)]);
     expect(seen.includes(key)).toBe(false);
+  });
+});
+
+describe("a ticket is worth what its credential is worth when it is redeemed", () => {
+  type World = Awaited<ReturnType<typeof setUp>>;
+
+  test.each<[string, (world: World, record: KeyRecord) => Promise<unknown>]>([
+    ["revoked", ({ keyStore, clock }, { id }) => revokeKey(keyStore, id, clock.now())],
+    ["disabled", ({ keyStore, clock }, { id }) => disableKey(keyStore, id, clock.now())],
+    [
+      "rotated without an overlap",
+      ({ keyStore, clock }, { id }) =>
+        keyStore.update(id, (old) => rotateKey(old, mintSecret(id, clock.now(), testMint).secret, clock.now(), 0)),
+    ],
+    ["left to expire", ({ clock }) => clock.advance(1_000)],
+  ])("the ticket of a key that was %s is refused", async (_, end) => {
+    const world = await setUp();
+    const { key, record } = await world.issueKey({ scopes: ["view"], expiresAt: world.clock.now() + 1_000 });
+    const ticket = await world.issueTicket(key);
+    await end(world, record);
+    expect(await world.refusal({ query: `token=${ticket}` })).toBe("invalid_key");
+  });
+
+  test("the ticket of a key with fewer rights opens a socket with these", async () => {
+    const { issueKey, issueTicket, refusal, keyStore, clock, open, path, received } = await setUp();
+    const { key, record } = await issueKey({ scopes: ["view", "send"] });
+    const [first, second, third] = [await issueTicket(key), await issueTicket(key), await issueTicket(key)];
+    const narrow = (patch: Parameters<typeof patchKey>[1]): Promise<unknown> =>
+      keyStore.update(record.id, (old) => patchKey(old, patch, clock.now()));
+    await narrow({ scopes: ["view"] });
+    const frames: Frame[] = [];
+    const listener = await open(fakeRequest({ path, query: `token=${first}` }), (frame) => void frames.push(frame));
+    say(listener, { ...input, request_id: "r-1" });
+    await expect
+      .poll(() => frames)
+      .toContainEqual(expect.objectContaining({ type: "input_accepted", accepted: false }));
+    expect(received.filter(({ type }) => type === "input")).toEqual([]);
+    await narrow({ deviceIds: ["device-2"] });
+    expect(await refusal({ query: `token=${second}` })).toBe("connection_not_found");
+    await narrow({ scopes: ["list"] });
+    expect(await refusal({ query: `token=${third}` })).toBe("insufficient_scope");
+  });
+
+  test("the ticket of a session that was signed out is refused, although its key is valid", async () => {
+    const { issueKey, issueTicket, refusal, keyStore, clock } = await setUp();
+    const { record } = await issueKey({ scopes: ["view"] });
+    const session = mintSecret(record.id, clock.now(), testMint);
+    await keyStore.update(record.id, (old) => addSession(old, session.secret, clock.now()));
+    const ticket = await issueTicket(session.key);
+    await keyStore.update(record.id, (old) => endSession(old, credentialIdOf(session.secret), clock.now()));
+    expect(await refusal({ query: `token=${ticket}` })).toBe("invalid_key");
+  });
+
+  test("the ticket of a JWT that has expired is refused", async () => {
+    const issuer = await createTestIssuer();
+    const jwt = { ...testJwtSettings, tenant: "default", scopeMap: new Map([["watch", ["view"] as const]]) };
+    const { issueTicket, refusal, clock } = await setUp({
+      config: { jwt },
+      ports: { fetchJwks: (url, signal) => issuer.fetchJwks(url, signal) },
+    });
+    const sign = (lifetimeSeconds: number): Promise<string> =>
+      issuer.sign(clock.now(), {
+        claims: { scope: "watch", exp: Math.floor(clock.now() / 1_000) + lifetimeSeconds },
+      });
+    const short = await sign(10);
+    const [redeemed, expired] = [await issueTicket(short), await issueTicket(short)];
+    expect(await refusal({ query: `token=${redeemed}` })).toBe("accepted");
+    await clock.advance(16_000);
+    expect(await refusal({ query: `token=${expired}` })).toBe("invalid_key");
+  });
+
+  test("while the keys cannot be read after a change, no ticket opens a socket", async () => {
+    const keyStore = createMemoryKeyStore();
+    const outage = { isDown: false, generation: 0 };
+    const failing: KeyStore = {
+      ...keyStore,
+      find: (id) =>
+        outage.isDown ? Promise.reject(new KeyStoreUnavailableError({ cause: new Error("down") })) : keyStore.find(id),
+      generation: () => keyStore.generation() + outage.generation,
+    };
+    const { issueKey, issueTicket, refusal } = await setUp({ ports: { keyStore: failing } });
+    const { key } = await issueKey({ scopes: ["view"] });
+    const ticket = await issueTicket(key);
+    Object.assign(outage, { isDown: true, generation: 1_000 });
+    expect(await refusal({ query: `token=${ticket}` })).toBe("key_store_unavailable");
   });
 });
 

@@ -82,7 +82,10 @@ export interface EnvironmentServer {
    * @param viewerRequests what a host does with the frames of a viewer; without it they are neither limited nor recorded
    */
   upgrade(request: PlainRequest, principal: Principal, viewerRequests?: ViewerRequests): Promise<UpgradeDecision>;
-  /** Returns the principal that created a ticket for the socket of a viewer, once; `null` for any other text. */
+  /**
+   * Returns the principal that created a ticket for the socket of a viewer, once; `null` for any other text. Its credential may have ended
+   * since: authenticate it again before you open the socket.
+   */
   redeemTicket(ticket: string, connectionId: string): Principal | null;
   /** The administration of stored devices, for callers that have decided who may administer them. */
   readonly devices: DeviceAdministration;

@@ -1,10 +1,11 @@
 /**
  * How the socket of a viewer is authenticated. Programs send a key or a token in `Authorization`, or as `token` in the query of
  * this path only, where their WebSocket cannot send headers. Web pages use a ticket, because a URL ends up in histories and logs;
- * and the page must be one that may call the gateway.
+ * and the page must be one that may call the gateway. A ticket is no credential of its own: the one that created it is authenticated
+ * again when the ticket is redeemed, so a ticket outlives neither its key, token or session nor their permissions.
  */
-import { problemResponse, ticketPrefix } from "@letta-environments/schema";
-import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
+import { type Principal, problemResponse, ticketPrefix } from "@letta-environments/schema";
+import { invalidKey } from "../auth/authentication.ts";
 import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
 import { type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
@@ -18,32 +19,52 @@ export type AuthenticateViewer = (
   connectionId: string,
 ) => MaybePromise<Awaited<ReturnType<AuthenticateRequest>>>;
 
+/**
+ * `Authorization` of the callers that created tickets, by the principal that it was authenticated as, which the embedded server keeps with
+ * the ticket. A ticket without one is refused.
+ */
+export type TicketCredentials = WeakMap<Principal, string>;
+
+/** Remembers the credential of a request that creates a ticket. */
+export function keepTicketCredential(
+  credentials: TicketCredentials,
+  request: GatewayRequest,
+  principal: Principal,
+): void {
+  const authorization = request.header("authorization");
+  if (authorization !== null) credentials.set(principal, authorization);
+}
+
 /** Creates an {@link AuthenticateViewer}. */
 export function createAuthenticateViewer(
   authenticate: AuthenticateRequest,
   cors: Pick<Cors, "allowsOrigin">,
   sockets: Pick<DeviceSockets, "redeemTicket"> | null,
+  credentials: TicketCredentials,
 ): AuthenticateViewer {
+  function redeem(ticket: string, connectionId: string): string | null {
+    const principal = sockets?.redeemTicket?.(ticket, connectionId) ?? null;
+    return principal === null ? null : (credentials.get(principal) ?? null);
+  }
+
   return (request, connectionId) => {
     const origin = request.header("origin");
     if (origin !== null && !cors.allowsOrigin(origin)) return originNotAllowed;
     const { token } = splitQuery(request.query);
     // A client that can send the header is not read twice.
     if (token === null || request.header("authorization") !== null) return authenticate(request);
-    const principal = token.startsWith(`${ticketPrefix}-`)
-      ? (sockets?.redeemTicket?.(token, connectionId) ?? null)
-      : null;
-    if (principal !== null) return authenticated(principal);
-    return origin === null ? authenticate(withAuthorization(request, token)) : ticketRequired;
+    const redeemed = token.startsWith(`${ticketPrefix}-`) ? redeem(token, connectionId) : null;
+    if (redeemed !== null) return authenticate(withAuthorization(request, redeemed));
+    return origin === null ? authenticate(withAuthorization(request, `Bearer ${token}`)) : ticketRequired;
   };
 }
 
-function withAuthorization(request: GatewayRequest, token: string): GatewayRequest {
+function withAuthorization(request: GatewayRequest, authorization: string): GatewayRequest {
   return {
     method: request.method,
     path: request.path,
     query: "",
-    header: (name) => (name === "authorization" ? `Bearer ${token}` : request.header(name)),
+    header: (name) => (name === "authorization" ? authorization : request.header(name)),
     readBody: (limitBytes) => request.readBody(limitBytes),
     get signal() {
       return request.signal;
@@ -51,11 +72,6 @@ function withAuthorization(request: GatewayRequest, token: string): GatewayReque
     authority: request.authority,
     clientAddress: request.clientAddress,
   };
-}
-
-/** A ticket was created with the principal that the gateway authenticated, so it has the members of the gateway. */
-function authenticated(principal: GatewayPrincipal): CallerAuthentication {
-  return { kind: "authenticated", principal };
 }
 
 const originNotAllowed: CallerAuthentication = { kind: "refused", response: problemResponse("origin_not_allowed") };
