@@ -1,7 +1,12 @@
 /** `GET /v1/environments/{connectionId}/messages` in front of a remote upstream. */
-import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
+import { jsonResponse, type MessageList, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
+import { createTestPrincipal } from "./support/create-test-principal.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, problemOf } from "./support/test-proxy.ts";
@@ -63,11 +68,38 @@ describe("messages behind a remote upstream", () => {
     );
   });
 
-  test("are only those of the agents that the key may use", async () => {
-    const { list } = await world();
-    const limited = { scopes: ["read", "view"], agentIds: ["agent-2"] } as const;
+  test("are selected by the server where the key is limited to agents", async () => {
+    const { list, forwarded } = await world(() => jsonResponse(200, { ...page, messages: messages.slice(1, 2) }));
+    const limited = { scopes: ["read", "view"], agentIds: ["agent-2", "agent-3"] } as const;
     expect(shownOf(await list("conn-1", "include=text", limited))).toEqual([["m-1", text.text]]);
-    expect(shownOf(await list("conn-1", "", limited))).toEqual([["m-1", undefined]]);
+    await list("conn-1", "agentId=agent-1&agentId=agent-2&limit=3", limited);
+    const queries = forwarded().map(({ query }) => new URLSearchParams(query));
+    expect(queries.map((query) => query.getAll("agentId"))).toEqual([["agent-2", "agent-3"], ["agent-2"]]);
+    expect(queries.at(1)?.get("limit")).toBe("3");
+  });
+
+  test("of other agents alone are an empty page, and nothing is forwarded", async () => {
+    const { list, forwarded } = await world();
+    const response = await list("conn-1", "agentId=agent-1", { agentIds: ["agent-2"] });
+    expect([response.status, JSON.parse(String(response.body))]).toEqual([
+      200,
+      { messages: [], hasNextPage: false, cursor: null },
+    ]);
+    expect(forwarded()).toEqual([]);
+  });
+
+  test("of a key with more agents than can be named need agents in the query", async () => {
+    const { list } = await world();
+    const agentIds = Array.from({ length: 101 }, (_, index) => `agent-${index}`);
+    expect(problemOf(await list("conn-1", "", { agentIds })).errorCode).toBe("invalid_request");
+    expect((await list("conn-1", "agentId=other", { agentIds })).status).toBe(200);
+  });
+
+  test("that the server did not select are never shown, nor is their cursor", async () => {
+    const { list } = await world();
+    const response = await list("conn-1", "", { agentIds: ["agent-2"] });
+    expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
+    expect(String(response.body)).not.toContain("cursor");
   });
 
   test("are listed by the deviceId while the device is offline", async () => {
@@ -96,5 +128,85 @@ describe("messages behind a remote upstream", () => {
     }
     const { list } = await world(() => jsonResponse(200, { messages: [{ text: "secret" }] }));
     expect(problemOf(await list("conn-1")).errorCode).toBe("upstream_invalid_response");
+  });
+});
+
+/** A gateway in front of an environment server whose device has messages of several agents, the latest first. */
+async function realServer(agents: readonly string[]) {
+  const clock = createVirtualClock();
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const server = createEnvironmentServer({
+    ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod-1", publicUrl: "https://server.example", settleMs: 0 },
+  });
+  const owner = createTestPrincipal({ scopes: new Set(["connect", "list", "read"]) });
+  const device = { deviceId: "laptop", connectionName: "laptop" };
+  await server.handle(
+    {
+      ...{ method: "POST", path: "/v1/environments/register", query: "", headers: {} },
+      body: new TextEncoder().encode(JSON.stringify(device)),
+    },
+    owner,
+    { authority: null },
+  );
+  const [row] = await store.findEnvironments(owner.tenant, "laptop");
+  const status = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null, reply: null };
+  await store.saveMessages(
+    agents.map((agentId, index) => ({
+      scope: { environmentId: row?.id ?? "", agentId, conversationId: `c-${agentId}` },
+      messageId: `m-${index}`,
+      deliveryId: `d-${index}`,
+      status: { ...status, state: agentId === "agent-2" ? "failed" : "finished" },
+      sentAt: clock.now() - index,
+      updatedAt: clock.now(),
+    })),
+  );
+  const { proxy, issueKey } = createTestProxy((request) => server.handle(request, owner, { authority: null }));
+  return {
+    /** Every page of a key that is limited to agents. */
+    async pages(agentIds: readonly string[], query = ""): Promise<MessageList[]> {
+      const { key } = await issueKey({ scopes: ["read"], agentIds });
+      const found: MessageList[] = [];
+      for (let after = ""; ;) {
+        const response = await proxy.handle(
+          fakeRequest({ key, path: "/v1/environments/laptop/messages", query: `${query}${after}` }),
+        );
+        expect(response.status).toBe(200);
+        const list: MessageList = JSON.parse(String(response.body));
+        found.push(list);
+        if (!list.hasNextPage) return found;
+        after = `&after=${list.cursor}`;
+      }
+    },
+  };
+}
+
+/** The ids that a cursor of the environment server names. */
+function namedBy({ cursor }: MessageList): unknown {
+  return cursor === null ? null : JSON.parse(Buffer.from(cursor.split(".")[1] ?? "", "base64url").toString());
+}
+
+describe("a key that is limited to agents", () => {
+  test("learns nothing of the messages of other agents from pages, their number or their cursors", async () => {
+    const { pages } = await realServer(["agent-2", "agent-1", "agent-2", "agent-2", "agent-3", "agent-1", "agent-2"]);
+    const own = await pages(["agent-1"], "limit=1");
+    expect(own.map(namedBy)).toEqual([
+      ["m-1", "agent-1", "c-agent-1"],
+      ["m-5", "agent-1", "c-agent-1"],
+    ]);
+    const both = await pages(["agent-1", "agent-3"], "limit=2");
+    expect(both.flatMap(({ messages }) => messages.map((each) => each.clientMessageId))).toEqual(["m-1", "m-4", "m-5"]);
+    expect(both.map(namedBy)).toEqual([
+      ["m-4", "agent-3", "c-agent-3"],
+      ["m-5", "agent-1", "c-agent-1"],
+    ]);
+  });
+
+  test("learns nothing of the states and conversations of other agents from filters", async () => {
+    const { pages } = await realServer(["agent-2", "agent-1", "agent-2"]);
+    const [failed, ...more] = await pages(["agent-1"], "limit=1&state=failed");
+    expect([failed?.messages, failed && namedBy(failed), more]).toEqual([[], ["m-1", "agent-1", "c-agent-1"], []]);
+    const nothing = { messages: [], hasNextPage: false, cursor: null };
+    expect(await pages(["agent-1"], "limit=1&conversationId=c-agent-2")).toEqual([nothing]);
+    expect(await pages(["agent-1"], "limit=1&agentId=agent-2")).toEqual([nothing]);
   });
 });

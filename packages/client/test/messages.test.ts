@@ -27,6 +27,14 @@ test("messages.list returns the page that its query selects", async () => {
   );
 });
 
+test("messages.list selects one agent or several", async () => {
+  const page = { messages: [message], hasNextPage: false, cursor: null };
+  const { script, messages } = setUp(jsonAnswer(200, page), jsonAnswer(200, page));
+  await messages.list("c-1", { agentId: "a" });
+  await messages.list("c-1", { agentId: ["a", "b"] });
+  expect(script.seen.map(({ url }) => new URL(url).searchParams.getAll("agentId"))).toEqual([["a"], ["a", "b"]]);
+});
+
 test("messages.listAll goes through all pages, also empty ones, and ends when a server repeats one", async () => {
   const page = (id: string, cursor: string | null, hasNextPage = true) =>
     jsonAnswer(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });

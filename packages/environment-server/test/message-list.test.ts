@@ -119,6 +119,9 @@ describe("the messages of a device", () => {
       return { scope: { environmentId, ...scope } };
     });
     expect(await readPages(harness, connectionId, "agentId=agent-2&limit=2")).toEqual(["m-7", "m-4", "m-1"]);
+    expect(await readPages(harness, connectionId, "agentId=agent-1&agentId=agent-2&limit=3")).toEqual([
+      ...["m-7", "m-6", "m-4", "m-3", "m-1", "m-0"],
+    ]);
     expect(await readPages(harness, connectionId, "conversationId=default&limit=2")).toEqual(["m-8", "m-5", "m-2"]);
     expect(await readPages(harness, connectionId, "agentId=agent-2&conversationId=default")).toEqual([]);
   });
@@ -177,6 +180,7 @@ describe("who may list messages", () => {
     await harness.store.saveMessages([{ ...own, status: { ...status, state: "failed" } }]);
     expect(idsOf(await list(harness, connectionId, "", limited))).toEqual(["own"]);
     expect(idsOf(await list(harness, connectionId, "agentId=agent-1", limited))).toEqual([]);
+    expect(idsOf(await list(harness, connectionId, "agentId=agent-1&agentId=agent-2", limited))).toEqual(["own"]);
     void harness.send(connectionId, { messages: [userMessage("running")] });
     await harness.settle();
     expect(idsOf(await list(harness, connectionId, "", limited))).toEqual(["own"]);

@@ -168,7 +168,7 @@ export const findSendMessageResponseMismatch = (value: unknown): string | null =
 export const isListMessagesWireQuery = (value: unknown): value is ListMessagesWireQuery =>
   isRecord(value) &&
   (value["after"] === undefined || isTextMessageCursor(value["after"])) &&
-  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
+  (value["agentId"] === undefined || isEach(value["agentId"], isTextWellFormedFrom1To256) && value["agentId"].length <= 100) &&
   (value["conversationId"] === undefined || isTextWellFormedFrom1To256(value["conversationId"])) &&
   (value["include"] === undefined || (value["include"] === "text")) &&
   (value["limit"] === undefined || isTextListLimit(value["limit"])) &&

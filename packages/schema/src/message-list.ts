@@ -22,12 +22,15 @@ export interface MessageList {
   cursor: string | null;
 }
 
+/** How many agents a list of messages can be limited to by name. */
+export const maxListedAgents = 100;
+
 /** The query of `listMessages` as values. */
 export interface ListMessagesQuery {
   /** `cursor` of the previous page. */
   after?: string;
-  /** Only messages of this agent. */
-  agentId?: string;
+  /** Only messages of this agent, or of one of these. */
+  agentId?: string | string[];
   /** Only messages of this conversation. */
   conversationId?: string;
   /** `text`: with the last text of the agent in each turn. Only keys with the scope `view` receive it. */
@@ -41,7 +44,8 @@ export interface ListMessagesQuery {
 /** The query of `listMessages` as it is written in a URL. */
 export interface ListMessagesWireQuery {
   after?: string;
-  agentId?: string;
+  /** May be given several times. */
+  agentId?: string[];
   conversationId?: string;
   include?: "text";
   limit?: string;
@@ -53,7 +57,9 @@ export interface ListMessagesWireQuery {
 export const ListMessagesQuerySchema: WireObjectSchema<ListMessagesQuery, ListMessagesWireQuery> =
   /* @__PURE__ */ wireObject(() => ({
     after: v.exactOptional(v.pipe(v.string(), v.check(isMessageCursor, "must be the cursor of an earlier page"))),
-    agentId: v.exactOptional(reference()),
+    agentId: v.exactOptional(
+      v.pipe(v.array(reference()), v.maxLength(maxListedAgents, `must be given at most ${maxListedAgents} times`)),
+    ),
     conversationId: v.exactOptional(reference()),
     include: v.exactOptional(v.picklist(["text"], "must be text")),
     limit: v.exactOptional(ListLimitSchema),

@@ -85,7 +85,7 @@ export const guardedTypes: readonly GuardedType[] = [
       {},
       {
         after: "1795000040000.WyJhIl0",
-        agentId: "agent-1",
+        agentId: ["agent-1", "agent-2"],
         conversationId: "default",
         include: "text",
         limit: "20",

@@ -102,7 +102,7 @@ export function encodeQuery(query?: object | null): string {
   checkRecord("query", query ?? {});
   const wire = new URLSearchParams();
   for (const [name, given] of Object.entries(query ?? {}))
-    for (const value of name === "tag" ? [given].flat() : [given])
+    for (const value of name === "tag" || name === "agentId" ? [given].flat() : [given])
       if (value !== undefined) {
         checkMember(name, value);
         wire.append(name, String(value));

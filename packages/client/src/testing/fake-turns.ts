@@ -88,7 +88,7 @@ function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number)
       const limit = Number(query.get("limit") ?? 50);
       const states = query.getAll("state");
       const selects = (name: "agentId" | "conversationId", status: MessageStatus): boolean =>
-        query.get(name) === null || query.get(name) === status[name];
+        !query.has(name) || query.getAll(name).some((value) => value === status[name]);
       const all = [...messages.values()]
         .filter((status) => status.deviceId === deviceId && (states.length === 0 || states.includes(status.state)))
         .filter((status) => selects("agentId", status) && selects("conversationId", status))

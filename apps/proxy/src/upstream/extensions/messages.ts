@@ -1,7 +1,7 @@
 /**
  * The messages of a device behind a remote server. The connection, or the device while it is offline, must be a row of the tenant's list that
- * the principal may use. The gateway removes the messages of agents that the principal may not use, so a page may get shorter, and the texts that
- * it may not see.
+ * the principal may use. The server selects the messages of the agents that the principal may use: a cursor names the last message that was looked
+ * at, so a page with messages of other agents would reveal them even without its rows. The gateway removes the texts that the principal may not see.
  */
 import {
   allowsAgent,
@@ -9,6 +9,8 @@ import {
   endpoints,
   jsonResponse,
   type ListMessagesQuery,
+  maxListedAgents,
+  type MessageList,
   type PlainResponse,
   type Principal,
   problemResponse,
@@ -45,11 +47,28 @@ export function createListRemoteMessages({
     const found = await findDevice(connections, principal, connectionId, reads);
     if (found.kind === "refused") return found.response;
     if (found.row === null || !allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
-    const { response } = await callRemote(endpoint, request, deadline);
+    const agentIds = permittedAgents(principal, query);
+    if (agentIds?.length === 0) return nothingPermitted;
+    if (agentIds !== null && agentIds.length > maxListedAgents) return tooManyAgents;
+    const { response } = await callRemote(endpoint, selectAgents(request, agentIds), deadline);
     // The gateway has just found the device, so a 404 is about the operation.
     if (isUnknownOperation(response)) return unknownOperation;
     return presentMessages(principal, query, response);
   };
+}
+
+/** Returns the agents whose messages are listed; `null` for a principal that may use every agent, whose query is passed on as it is. */
+function permittedAgents(principal: Principal, { agentId }: ListMessagesQuery): readonly string[] | null {
+  if (principal.agentIds === null || agentId === undefined) return principal.agentIds;
+  return [agentId].flat().filter((each) => allowsAgent(principal, each));
+}
+
+function selectAgents(request: UpstreamRequest, agentIds: readonly string[] | null): UpstreamRequest {
+  if (agentIds === null) return request;
+  const query = new URLSearchParams(request.query);
+  query.delete("agentId");
+  for (const agentId of agentIds) query.append("agentId", agentId);
+  return { ...request, query: query.toString() };
 }
 
 type FoundDevice =
@@ -81,12 +100,11 @@ export function presentMessages(
   const list = parseJsonObject(response.body);
   const messages = list?.["messages"];
   if (!Array.isArray(messages) || !messages.every(isMessage)) return problemResponse("upstream_invalid_response");
-  const kept = messages
-    .filter(({ agentId }) => allowsAgent(principal, agentId ?? undefined))
-    .map(({ text, textTruncated, ...message }) =>
-      mayReadTexts && text !== undefined ? { ...message, text, textTruncated } : message,
-    );
-  return jsonResponse(response.status, { ...list, messages: kept });
+  if (!messages.every(({ agentId }) => allowsAgent(principal, agentId ?? undefined))) return unselected;
+  const shown = messages.map(({ text, textTruncated, ...message }) =>
+    mayReadTexts && text !== undefined ? { ...message, text, textTruncated } : message,
+  );
+  return jsonResponse(response.status, { ...list, messages: shown });
 }
 
 interface UpstreamMessage {
@@ -97,6 +115,20 @@ interface UpstreamMessage {
 function isMessage(value: unknown): value is UpstreamMessage {
   return isJsonObject(value) && (value["agentId"] === null || typeof value["agentId"] === "string");
 }
+
+/** As the embedded server responds to a principal that may use none of the agents. */
+const nothingPermitted = jsonResponse(200, { messages: [], hasNextPage: false, cursor: null } satisfies MessageList);
+
+const tooManyAgents = problemResponse("invalid_request", {
+  issues: [
+    { member: "agentId", rule: `must be given, because the gateway key has more than ${maxListedAgents} agents` },
+  ],
+});
+
+/** The cursor of such a page may name a message of another agent. */
+const unselected = problemResponse("upstream_invalid_response", {
+  detail: "The upstream returned messages of agents that were not requested.",
+});
 
 const unknownOperation = problemResponse("endpoint_not_found", {
   detail: "The environment server behind this gateway does not have this operation.",
