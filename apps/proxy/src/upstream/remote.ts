@@ -2,7 +2,7 @@
  * A server elsewhere, called over HTTP with the tenant's credential. It knows nothing of gateway keys, so the gateway itself limits a principal to its
  * devices and its mode, and removes the members that the principal may not see.
  */
-import type { Clock } from "@letta-environments/platform";
+import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
   type DecodedRequest,
   messageDeduplicationHeader,
@@ -44,6 +44,7 @@ export interface RemoteTools {
   readonly connections: ConnectionLookup;
   readonly callRemote: CallRemote;
   readonly sends: Sends;
+  readonly sha256: Sha256;
   /** Audits the changes of a principal; `null`: nothing is audited. */
   readonly auditFor: ((principal: Principal, requestId: string) => AuditDeviceChange) | null;
 }
@@ -93,9 +94,10 @@ export function createRemoteUpstream(
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
-  const send = createSendRemote({ clock, sha256: digests.sha256, connections, sends, callRemote });
+  const { sha256 } = digests;
+  const send = createSendRemote({ clock, sha256, connections, sends, callRemote });
 
-  const forwardExtension = connectExtensions?.({ clock, connections, callRemote, sends, auditFor });
+  const forwardExtension = connectExtensions?.({ clock, connections, callRemote, sends, sha256, auditFor });
 
   function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;

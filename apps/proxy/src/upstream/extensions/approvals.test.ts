@@ -1,69 +1,146 @@
-import { jsonResponse, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { sha256Hex } from "@letta-environments/platform/node";
+import {
+  type ApprovalList,
+  jsonResponse,
+  type ListApprovalsQuery,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { createTestPrincipal } from "../../../test/support/create-test-principal.ts";
-import { presentApprovals } from "./approvals.ts";
+import type { ReadRemote } from "../remote-call.ts";
+import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
 
 const everybody = createTestPrincipal({ scopes: new Set(["approve"]) });
 const rows = [
   { id: "env-1", deviceId: "laptop", connectionName: "laptop", currentMode: "standard" },
   { id: "env-2", deviceId: "server", connectionName: "ci-server", currentMode: "unrestricted" },
 ];
-const list = {
-  approvals: [
-    { id: "call-1", deviceId: "laptop", agentId: "agent-1", future: 1 },
-    { id: "call-2", deviceId: "server", agentId: null },
-    { id: "call-3", deviceId: "gone", agentId: "agent-2" },
-  ],
-  hasNextPage: true,
-  cursor: "1.0",
-};
 
-/** The ids that a principal is shown, and the devices that were read for it. */
-async function shown(
-  principal: Principal,
-): Promise<{ readonly ids: readonly string[]; readonly reads: readonly string[] }> {
+function approval(id: string, deviceId: string, agentId: string | null, requestedAt: number) {
+  return { id, deviceId, agentId, conversationId: "default", requestedAt, future: 1 };
+}
+
+const pending = [
+  approval("call-1", "laptop", "agent-1", 1),
+  approval("call-2", "server", null, 2),
+  approval("call-3", "gone", "agent-2", 3),
+];
+
+/** A server whose pages have a number of requests, and cursors that name the last one. */
+function createServer(all: readonly object[], pageSize = 100) {
   const reads: string[] = [];
-  const response = await presentApprovals(principal, jsonResponse(200, list), async (_, { deviceId = "" }) => {
+  const read: ReadRemote = async (endpoint, { deviceId = "" }, query) => {
+    if (endpoint.operation === "listApprovals") {
+      const parameters = new URLSearchParams(query);
+      const start = Number(parameters.get("after") ?? 0);
+      const end = start + Math.min(pageSize, Number(parameters.get("limit")));
+      const cursor = String(Math.min(end, all.length));
+      return jsonResponse(200, { approvals: all.slice(start, end), hasNextPage: end < all.length, cursor });
+    }
     reads.push(deviceId);
     const row = rows.find((candidate) => candidate.deviceId === deviceId);
     return row === undefined ? problemResponse("environment_not_found") : jsonResponse(200, row);
-  });
-  const body: typeof list = JSON.parse(String(response.body));
-  expect(body).toMatchObject({ hasNextPage: true, cursor: "1.0" });
-  return { ids: body.approvals.map(({ id }) => id), reads };
+  };
+  return { read, reads };
 }
 
-const readNothing = (): Promise<PlainResponse> => Promise.reject(new Error("nothing is read"));
+async function list(principal: Principal, read: ReadRemote, query: ListApprovalsQuery = {}): Promise<ApprovalList> {
+  const response = await listRemoteApprovals(principal, query, read, sha256Hex);
+  expect(response.status).toBe(200);
+  return JSON.parse(String(response.body));
+}
+
+/** The ids of every page. */
+async function readAll(principal: Principal, read: ReadRemote, limit: number): Promise<string[][]> {
+  const pages: string[][] = [];
+  for (let after: string | undefined; ;) {
+    const page = await list(principal, read, { limit, ...(after !== undefined && { after }) });
+    pages.push(page.approvals.map(({ id }) => id));
+    if (!page.hasNextPage) return pages;
+    after = page.cursor ?? "";
+  }
+}
 
 describe("the requests of a remote server", () => {
-  test("are all shown to a principal without restrictions, and nothing else is read", async () => {
-    const response = jsonResponse(200, list);
-    expect(await presentApprovals(everybody, response, readNothing)).toBe(response);
+  test("are all shown to a principal without restrictions, as the server lists them", () => {
+    const response = jsonResponse(200, { approvals: pending, hasNextPage: true, cursor: "1.0" });
+    expect([reachesAllApprovals(everybody), presentApprovals(response)]).toEqual([true, response]);
   });
 
   test.each<[string, Partial<Principal>, string[], number]>([
     ["agents", { agentIds: ["agent-1", "agent-2"] }, ["call-1", "call-3"], 0],
-    ["devices", { deviceIds: ["laptop", "gone"] }, ["call-1"], 3],
+    ["devices", { deviceIds: ["laptop", "gone"] }, ["call-1"], 2],
     ["names", { connectionNames: ["ci-*"] }, ["call-2"], 3],
     ["a maximum mode", { maxMode: "standard" }, ["call-1"], 3],
-    ["agents and devices", { agentIds: ["agent-2"], deviceIds: ["laptop"] }, [], 1],
-  ])("are only those that a principal restricted to %s can reach", async (_, restriction, ids, reads) => {
-    const seen = await shown({ ...everybody, ...restriction });
-    expect([seen.ids, seen.reads.length]).toEqual([ids, reads]);
+    ["agents and devices", { agentIds: ["agent-2"], deviceIds: ["laptop"] }, [], 0],
+  ])("are only those that a principal restricted to %s can reach", async (_, restriction, ids, readCount) => {
+    const { read, reads } = createServer(pending);
+    const principal = { ...everybody, ...restriction };
+    const { approvals, hasNextPage } = await list(principal, read);
+    expect([reachesAllApprovals(principal), hasNextPage]).toEqual([false, false]);
+    expect([approvals.map(({ id }) => id), reads.length]).toEqual([ids, readCount]);
+    expect(approvals.every((shown) => "future" in shown)).toBe(true);
+  });
+
+  test("of others change neither pages nor cursors of a restricted principal", async () => {
+    const own = Array.from({ length: 5 }, (_, index) => approval(`own-${index}`, "laptop", "agent-1", 10 * index));
+    const others = Array.from({ length: 23 }, (_, index) => approval(`other-${index}`, "laptop", "agent-2", 2 * index));
+    const mixed = [...own, ...others].toSorted((left, right) => left.requestedAt - right.requestedAt);
+    const principal = { ...everybody, agentIds: ["agent-1"] };
+    for (const query of [{ limit: 2 }, { limit: 5 }, {}]) {
+      const alone = await list(principal, createServer(own).read, query);
+      expect(await list(principal, createServer(mixed, 3).read, query)).toEqual(alone);
+    }
+    expect(await readAll(principal, createServer(mixed, 3).read, 2)).toEqual([
+      ["own-0", "own-1"],
+      ["own-2", "own-3"],
+      ["own-4"],
+    ]);
+    expect(await list(principal, createServer(others, 3).read)).toEqual({
+      approvals: [],
+      hasNextPage: false,
+      cursor: null,
+    });
+  });
+
+  test("of the same time are each on one page", async () => {
+    const all = Array.from({ length: 9 }, (_, index) => approval(`call-${index}`, "laptop", "agent-1", 7));
+    for (const [limit, pageSize] of [
+      [2, 3],
+      [3, 2],
+      [1, 1],
+    ] as const) {
+      const pages = await readAll({ ...everybody, agentIds: ["agent-1"] }, createServer(all, pageSize).read, limit);
+      expect(pages.flat().toSorted()).toEqual(all.map(({ id }) => id));
+    }
   });
 
   test("that are not a list are never passed on to a restricted principal", async () => {
     const restricted = { ...everybody, deviceIds: ["laptop"] };
-    for (const body of [{}, { approvals: [{ id: "call-1" }] }, { approvals: "x" }]) {
-      const response = await presentApprovals(restricted, jsonResponse(200, body), readNothing);
+    const endless = { approvals: [], hasNextPage: true, cursor: "1" };
+    for (const body of [{}, { approvals: [{ id: "call-1" }] }, { approvals: "x" }, endless]) {
+      const response = await listRemoteApprovals(restricted, {}, async () => jsonResponse(200, body), sha256Hex);
       expect(response.status).toBe(502);
     }
   });
 
+  test("behind a cursor that no page had are 400", async () => {
+    const { read } = createServer(pending);
+    const response = await listRemoteApprovals({ ...everybody, agentIds: [] }, { after: "1.x" }, read, sha256Hex);
+    expect(response.status).toBe(400);
+  });
+
   test("of a server without them are 404 endpoint_not_found, and other failures are passed on", async () => {
-    const missing = await presentApprovals(everybody, problemResponse("environment_not_found"), readNothing);
-    expect(JSON.parse(String(missing.body))).toMatchObject({ status: 404, errorCode: "endpoint_not_found" });
+    const restricted = { ...everybody, agentIds: ["agent-1"] };
+    const listOf = (answer: PlainResponse): Promise<PlainResponse> =>
+      listRemoteApprovals(restricted, {}, async () => answer, sha256Hex);
+    const missing = problemResponse("environment_not_found");
+    for (const response of [presentApprovals(missing), await listOf(missing)]) {
+      expect(JSON.parse(String(response.body))).toMatchObject({ status: 404, errorCode: "endpoint_not_found" });
+    }
     const failed = problemResponse("storage_unavailable");
-    expect(await presentApprovals(everybody, failed, readNothing)).toBe(failed);
+    expect([presentApprovals(failed), await listOf(failed)]).toEqual([failed, failed]);
   });
 });

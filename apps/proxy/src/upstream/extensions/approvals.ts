@@ -1,69 +1,162 @@
 /**
- * Requests for permission on devices behind a remote server. The server lists those of the tenant; the gateway keeps those that the principal
- * can reach by device, agent and mode. A page may get shorter; `hasNextPage` and `cursor` stay those of the server.
+ * Requests for permission on devices behind a remote server. The server lists those of the tenant; a principal with restrictions sees those that it
+ * can reach by device, agent and mode. The gateway fills its pages itself: a page of the server that was only made shorter would reveal, by its
+ * length and by its cursor, how many other requests there are and when they were made.
  */
+import type { Sha256 } from "@letta-environments/platform";
 import {
   allowsAgent,
   allowsDevice,
   allowsMode,
+  defaultListLimit,
   endpoints,
   jsonResponse,
+  type ListApprovalsQuery,
+  maxListLimit,
   type PlainResponse,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
-import { isLimitedToDevices, readDevice, type UpstreamRow } from "../environments.ts";
+import { isLimitedToDevices, maxPages, onlyDevices, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
 interface UpstreamApproval {
   readonly [member: string]: unknown;
+  readonly id: string;
   readonly deviceId: string;
   readonly agentId: string | null;
+  readonly conversationId: string;
+  readonly requestedAt: number;
 }
 
-/** Returns the response for the caller. Where names or modes decide, the devices themselves are read. */
-export async function presentApprovals(
+/** A request in the order of the list: by its time, then by a digest of its ids. */
+interface Placed {
+  readonly requestedAt: number;
+  readonly digest: string;
+}
+
+/** Lists the requests that a principal can reach, the oldest first. Where names, tags or modes decide, the devices themselves are read. */
+export async function listRemoteApprovals(
   principal: Principal,
-  response: PlainResponse,
+  { after, limit = defaultListLimit }: ListApprovalsQuery,
   read: ReadRemote,
+  sha256: Sha256,
 ): Promise<PlainResponse> {
-  // The server takes the path for that of a device.
-  if (response.status === 404 || response.status === 405) return unknownOperation;
-  if (response.status !== endpoints.listApprovals.successStatus) return response;
-  const readsDevices = isLimitedToDevices(principal) || principal.maxMode !== null;
-  if (!readsDevices && principal.agentIds === null) return response;
-  const list = parseJsonObject(response.body);
-  const approvals = list?.["approvals"];
-  if (!Array.isArray(approvals) || !approvals.every(isApproval)) return problemResponse("upstream_invalid_response");
-  const rows = new Map<string, UpstreamRow | null>();
-  const kept: UpstreamApproval[] = [];
-  for (const approval of approvals) {
-    const { deviceId, agentId } = approval;
-    if (!allowsAgent(principal, agentId ?? undefined)) continue;
-    if (readsDevices && !rows.has(deviceId)) {
-      const device = await readDevice(deviceId, read);
-      if (device.kind === "refused") return device.response;
-      rows.set(deviceId, device.row);
+  const start = after === undefined ? null : readCursor(after);
+  if (start === undefined) return unknownCursor;
+  const isReachable = createIsReachable(principal, read);
+  let found: (Placed & { readonly approval: UpstreamApproval })[] = [];
+  for await (const page of readPages(read)) {
+    if (page.kind === "refused") return page.response;
+    for (const approval of page.approvals) {
+      const placed = { approval, ...placeOf(approval, sha256) };
+      if (start !== null && comparePlaces(placed, start) <= 0) continue;
+      const isReached = await isReachable(approval);
+      if (typeof isReached !== "boolean") return isReached;
+      if (isReached) found.push(placed);
     }
-    const row = rows.get(deviceId) ?? null;
-    if (!readsDevices || (row !== null && isReachable(principal, row))) kept.push(approval);
+    found = found.toSorted(comparePlaces);
+    // The next page may begin with requests of the same time.
+    const next = found[limit];
+    if (next !== undefined && next.requestedAt < (page.approvals.at(-1)?.requestedAt ?? 0)) break;
   }
-  return jsonResponse(response.status, { ...list, approvals: kept });
+  const shown = found.slice(0, limit);
+  const last = shown.at(-1);
+  return jsonResponse(200, {
+    approvals: shown.map(({ approval }) => approval),
+    hasNextPage: found.length > limit,
+    cursor: last === undefined ? null : `${last.requestedAt}.${last.digest}`,
+  });
 }
 
-function isReachable(principal: Principal, row: UpstreamRow): boolean {
-  const { currentMode } = row;
-  return (
-    allowsDevice(principal, row) && allowsMode(principal, typeof currentMode === "string" ? currentMode : undefined)
-  );
+/** Whether a principal can reach every request of its tenant. The server's own list is for such principals. */
+export function reachesAllApprovals(principal: Principal): boolean {
+  return !isLimitedToDevices(principal) && principal.maxMode === null && principal.agentIds === null;
 }
+
+/** Returns the response to a principal that can reach every request. */
+export function presentApprovals(response: PlainResponse): PlainResponse {
+  // The server takes the path for that of a device.
+  return response.status === 404 || response.status === 405 ? unknownOperation : response;
+}
+
+/** Returns a function that decides whether a principal can reach a request; a response if the device cannot be read. It reads each device once. */
+function createIsReachable(
+  principal: Principal,
+  read: ReadRemote,
+): (approval: UpstreamApproval) => Promise<boolean | PlainResponse> {
+  const readsDevices = isLimitedToDevices(principal) || principal.maxMode !== null;
+  const deviceIds = onlyDevices(principal);
+  const known = new Map<string, boolean>();
+  return async ({ deviceId, agentId }) => {
+    if (!allowsAgent(principal, agentId ?? undefined)) return false;
+    if (!readsDevices) return true;
+    if (deviceIds?.includes(deviceId) === false) return false;
+    const decided = known.get(deviceId);
+    if (decided !== undefined) return decided;
+    const device = await readDevice(deviceId, read);
+    if (device.kind === "refused") return device.response;
+    const { row } = device;
+    const mode = typeof row?.currentMode === "string" ? row.currentMode : undefined;
+    const isReachable = row !== null && allowsDevice(principal, row) && allowsMode(principal, mode);
+    known.set(deviceId, isReachable);
+    return isReachable;
+  };
+}
+
+type ApprovalPage =
+  | { readonly kind: "read"; readonly approvals: readonly UpstreamApproval[] }
+  | { readonly kind: "refused"; readonly response: PlainResponse };
+
+/** Reads the list of the server page by page. */
+async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> {
+  const query = new URLSearchParams({ limit: String(maxListLimit) });
+  for (let count = 0; count < maxPages; count++) {
+    const response = presentApprovals(await read(endpoints.listApprovals, {}, query.toString()));
+    if (response.status !== endpoints.listApprovals.successStatus) return yield { kind: "refused", response };
+    const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
+    if (!Array.isArray(approvals) || !approvals.every(isApproval)) return yield invalidPage;
+    yield { kind: "read", approvals };
+    if (hasNextPage !== true) return;
+    if (typeof cursor !== "string" || cursor === query.get("after")) return yield invalidPage;
+    query.set("after", cursor);
+  }
+  const detail = `The upstream has more requests for permission than are searched for one list (${maxPages * maxListLimit}).`;
+  yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }) };
+}
+
+function isApproval(value: unknown): value is UpstreamApproval {
+  if (!isJsonObject(value) || !isText(value["id"]) || !isText(value["deviceId"])) return false;
+  if (!isText(value["conversationId"]) || !Number.isSafeInteger(value["requestedAt"])) return false;
+  return value["agentId"] === null || isText(value["agentId"]);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function placeOf({ id, deviceId, agentId, conversationId, requestedAt }: UpstreamApproval, sha256: Sha256): Placed {
+  return { requestedAt, digest: sha256(JSON.stringify([deviceId, agentId, conversationId, id])).slice(0, 24) };
+}
+
+function comparePlaces(left: Placed, right: Placed): number {
+  if (left.requestedAt !== right.requestedAt) return left.requestedAt - right.requestedAt;
+  return left.digest === right.digest ? 0 : left.digest < right.digest ? -1 : 1;
+}
+
+/** `undefined` for a text that no page had. */
+function readCursor(text: string): Placed | undefined {
+  const [, requestedAt, digest] = /^(\d{1,16})\.([0-9a-f]{24})$/.exec(text) ?? [];
+  return requestedAt === undefined || digest === undefined ? undefined : { requestedAt: Number(requestedAt), digest };
+}
+
+const invalidPage: ApprovalPage = { kind: "refused", response: problemResponse("upstream_invalid_response") };
+
+const unknownCursor = problemResponse("invalid_request", {
+  issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
+});
 
 const unknownOperation = problemResponse("endpoint_not_found", {
   detail: "The environment server behind this gateway does not have this operation.",
 });
-
-function isApproval(value: unknown): value is UpstreamApproval {
-  if (!isJsonObject(value) || typeof value["deviceId"] !== "string") return false;
-  return value["agentId"] === null || typeof value["agentId"] === "string";
-}

@@ -2,7 +2,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import type { ForwardExtension, RemoteTools } from "../remote.ts";
-import { presentApprovals } from "./approvals.ts";
+import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
 import { createControlRemote } from "./control.ts";
 import { createChangeRemoteDevice } from "./devices.ts";
 import { presentLastRuntime } from "./last-runtime.ts";
@@ -14,6 +14,7 @@ export function connectRemoteExtensions({
   connections,
   callRemote,
   sends,
+  sha256,
   auditFor,
 }: RemoteTools): ForwardExtension {
   const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
@@ -44,9 +45,9 @@ export function connectRemoteExtensions({
       case "removeQueueItem":
         return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
       case "listApprovals":
-        return callRemote(own, request, deadline).then(({ response }) =>
-          presentApprovals(principal, response, readUntil(deadline)),
-        );
+        return reachesAllApprovals(principal)
+          ? callRemote(own, request, deadline).then(({ response }) => presentApprovals(response))
+          : listRemoteApprovals(principal, decoded.query, readUntil(deadline), sha256);
       case "streamEvents":
       case "openViewerSocket":
       case "createViewerTicket":
