@@ -124,6 +124,24 @@ describe.each(restricted)("an administering key that is restricted in %s (%j)", 
   });
 });
 
+test("an administering key with rate limits of its own gets no key without them", async () => {
+  const testProxy = createTestProxy();
+  const { id, ask } = await administrator(testProxy, { rateLimits: { daily: "10/1d" } });
+  const made = await ask({ body: { name: "n", scopes: ["send"] } });
+  expect([made.status, made.body.rateLimits]).toEqual([201, { daily: "10/1d" }]);
+  expect((await testProxy.keyStore.find(made.body.id))?.rateLimits).toEqual({ daily: "10/1d" });
+  expect((await ask({ path: `/${made.body.id}/rotate`, method: "POST" })).status).toBe(200);
+  const unlimited = await testProxy.issueKey({ scopes: ["send"] });
+  for (const call of [
+    { path: `/${unlimited.record.id}/rotate`, method: "POST" },
+    { path: `/${made.body.id}`, method: "PATCH", body: { rateLimits: null } },
+    { path: `/${id}`, method: "PATCH", body: { rateLimits: null } },
+    { body: { name: "m", rateLimits: { daily: "none" } } },
+  ]) {
+    expect(refusedMembers(await ask(call))).toEqual([403, "grant_not_allowed", ["rateLimits"]]);
+  }
+});
+
 test("an unrestricted administering key grants any scope to others, and none to itself", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];

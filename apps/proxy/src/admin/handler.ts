@@ -215,13 +215,14 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       const unknownPolicy = policyRefusal(requested.rateLimits, rateLimitPolicies);
       if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
-      const { key, record } = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
-      const decision = decideCreate(authority, record, nowMs);
+      const minted = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
+      const decision = decideCreate(authority, minted.record, nowMs);
       if (decision.kind === "refused") return decision.response;
+      const { record } = decision;
       const refusal = await conflictRefusal(authority, record);
       if (refusal !== null) return refusal;
       await keyStoreFor(actorOf(authority)).create(record);
-      return show(record, 201, { location: `${keysPath}/${record.id}` }, { key });
+      return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
     },
     async update(authority, id, patch, condition) {
       const unknownPolicy = policyRefusal(patch.rateLimits, rateLimitPolicies);

@@ -69,6 +69,20 @@ describe("grantIssues", () => {
     expect(grantIssues({ kind: "operator" }, limited)).toEqual([]);
   });
 
+  test.each([
+    [{ daily: "10/1d" }, { daily: "10/1d", burst: "1/1s" }, []],
+    [{ daily: "10/1d" }, null, ["rateLimits"]],
+    [{ daily: "10/1d" }, { burst: "1/1s" }, ["rateLimits"]],
+    [{ daily: "10/1d" }, { daily: "none" }, ["rateLimits"]],
+    [{ daily: "10/1d" }, { daily: "11/1d" }, ["rateLimits"]],
+    [null, { daily: "none" }, []],
+  ])("a key of the limits %j uses no key of the limits %j without exceeding %j", (own, limits, members) => {
+    const record = createTestKeyRecord({ scopes: ["admin"], rateLimits: own });
+    const grants = createTestKeyRecord({ rateLimits: limits });
+    const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants);
+    expect(issues.map(({ member }) => member)).toEqual(members);
+  });
+
   test("limits the expiry to that of the presented secret, even when the administering key does not expire", () => {
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 6 }, 5)).toEqual(["expiresAt"]);
     expect(membersBeyond({ expiresAt: null }, { expiresAt: 5 }, 5)).toEqual([]);

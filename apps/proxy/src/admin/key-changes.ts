@@ -3,7 +3,8 @@
  * the store's atomic step, on the record that it replaces.
  *
  * An administering key can grant any scope to other keys, but each of its own restrictions binds every key that it creates or
- * changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, and its expiry. It never adds to itself.
+ * changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, its rate limits, and its expiry. It never
+ * adds to itself.
  */
 import {
   allowsMode,
@@ -52,13 +53,15 @@ export function policyRefusal(
   return problemResponse("invalid_request", { issues: [{ member: "rateLimits", rule }] });
 }
 
-/** Decides whether a key may be created. */
-export function decideCreate(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision {
+/** Decides whether a key may be created. A key that an administering key creates has the rate limits of that key. */
+export function decideCreate(authority: AdminAuthority, requested: KeyRecord, nowMs: number): KeyDecision {
+  const inherited = authority.kind === "operator" ? null : authority.record.rateLimits;
+  const record = { ...requested, rateLimits: requested.rateLimits ?? inherited };
   return (
     expiryRefusal(record.expiresAt, nowMs) ??
     inviteRefusal(record, nowMs) ??
     membersRefusal(record) ??
-    withinGrants(authority, record, null)
+    withinGrants(authority, record, { rateLimits: inherited })
   );
 }
 
@@ -165,9 +168,11 @@ export function grantIssues(
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
   }
-  // A limited key must not lift limits: neither its own, nor through another key that it creates.
+  // A limited key must not lift limits: neither its own, nor through another key that it creates or whose secret it learns.
   if (JSON.stringify(grants.rateLimits) !== JSON.stringify(before?.rateLimits ?? null)) {
     exceeds("rateLimits", "can be set by the command line and the administration listener alone");
+  } else if (Object.entries(record.rateLimits ?? {}).some(([name, limit]) => grants.rateLimits?.[name] !== limit)) {
+    exceeds("rateLimits", "must contain those of the administering key");
   }
   return issues;
 }
@@ -249,7 +254,11 @@ function membersRefusal(record: KeyRecord): KeyDecision | null {
   return issues.length === 0 ? null : refused(problemResponse("invalid_request", { issues }));
 }
 
-function withinGrants(authority: AdminAuthority, record: KeyRecord, before: KeyRecord | null): KeyDecision {
+function withinGrants(
+  authority: AdminAuthority,
+  record: KeyRecord,
+  before: Pick<KeyRecord, "rateLimits">,
+): KeyDecision {
   const issues = grantIssues(authority, record, before);
   return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
 }

@@ -129,10 +129,12 @@ export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
 
 /**
  * Refuses to explain a caller with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
- * and agents are beyond them. When the keys end tells nothing, and does not count.
+ * and agents are beyond them. When the keys end, and how often they are used, tells nothing, and does not count.
  */
 function refuseBeyond(authority: AdminAuthority, grants: KeyGrants): PlainResponse | null {
-  const issues = grantIssues(authority, grants, grants).filter(({ member }) => member !== "expiresAt");
+  const issues = grantIssues(authority, grants, grants).filter(
+    ({ member }) => member !== "expiresAt" && member !== "rateLimits",
+  );
   if (issues.length === 0) return null;
   const detail = "The caller has more rights than the administering key, which may not explain it.";
   return problemResponse("grant_not_allowed", { detail, issues });
