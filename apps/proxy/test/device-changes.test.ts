@@ -177,6 +177,16 @@ describe("the device that ran a conversation last, in front of a remote upstream
     expect((await get({ scopes: ["read", "details"] })).body).toContain("/hidden");
   });
 
+  test("of an agent that the key may not use looks like an unknown conversation, and the server is not asked", async () => {
+    const known = setUp(() => jsonResponse(200, runtime));
+    const unknown = setUp(() => problemResponse("environment_not_found"));
+    const get = async (world: TestProxy, agentIds: string[]): Promise<PlainResponse> =>
+      world.proxy.handle(fakeRequest({ path, key: (await world.issueKey({ scopes: ["read"], agentIds })).key }));
+    expect((await get(known, ["agent-2"])).body).toBe((await get(unknown, ["agent-1"])).body);
+    expect(known.upstreamRequests).toEqual([]);
+    expect((await get(known, ["agent-1"])).status).toBe(200);
+  });
+
   test.each([
     ["404 environment_not_found", problemResponse("environment_not_found")],
     ["404 endpoint_not_found", jsonResponse(404, { message: "no such route" })],

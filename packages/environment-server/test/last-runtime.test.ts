@@ -50,12 +50,14 @@ test("a principal is shown the last device that it may use", async () => {
   expect((await last(harness, { connectionNames: ["*d-1"] })).body).toMatchObject({ deviceId: "d-1" });
 });
 
-test("an unknown conversation and devices out of reach are the same 404", async () => {
+test("an unknown conversation, and agents and devices out of reach, are the same 404", async () => {
   const harness = await setUp();
   const unknown = await last(harness, {}, "/v1/environments/runtimes/agent-1/other/last");
   expect(unknown).toMatchObject({ status: 404, body: { errorCode: "environment_not_found" } });
   expect(await last(harness, { deviceIds: ["d-9"] })).toEqual(unknown);
   expect(await last(harness, { deviceTags: ["ci"] })).toEqual(unknown);
+  expect(await last(harness, { agentIds: ["agent-2"] })).toEqual(unknown);
+  expect((await last(harness, { agentIds: ["agent-1"] })).status).toBe(200);
   expect(await last(harness, { tenant: "other" })).toEqual(unknown);
   for (const deviceId of ["d-1", "d-2"]) await harness.server.devices.remove("acme", deviceId, () => true);
   expect(await last(harness)).toEqual(unknown);

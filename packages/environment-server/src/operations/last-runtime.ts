@@ -1,5 +1,6 @@
 /** The device on which a conversation ran last. */
 import {
+  allowsAgent,
   allowsDevice,
   jsonResponse,
   type LastRuntime,
@@ -17,13 +18,14 @@ const maxRuns = 1_000;
 
 /**
  * Returns the device, of those within reach, that accepted a message of a conversation last. Otherwise the response is 404
- * `environment_not_found`, which is the same for an unknown conversation and for devices out of reach.
+ * `environment_not_found`, which is the same for an unknown conversation, for an agent that the principal may not use, and for devices out of reach.
  */
 export async function retrieveLastRuntime(
   { store, router }: ServerContext,
   { params: { agentId, conversationId } }: OperationInput<"retrieveLastRuntime">,
   principal: Principal,
 ): Promise<PlainResponse> {
+  if (!allowsAgent(principal, agentId)) return notFound;
   const { tenant } = principal;
   const runs = await store.findRuns(tenant, agentId, conversationId, maxRuns);
   const environmentIds = runs.map(({ environmentId }) => environmentId);

@@ -1,5 +1,5 @@
 /** Operations of extensions at a remote upstream. A new one does not compile until it is handled here. */
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { allowsAgent, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import type { ForwardExtension, RemoteTools } from "../remote.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
@@ -32,6 +32,8 @@ export function connectRemoteExtensions({
       case "retrieveMessage":
         return retrieveLoggedMessage(sends, decoded, principal);
       case "retrieveLastRuntime":
+        // As an unknown conversation.
+        if (!allowsAgent(principal, decoded.params.agentId)) return Promise.resolve(conversationUnknown);
         return callRemote(own, request, deadline).then((exchange) =>
           presentLastRuntime(principal, exchange, readUntil(deadline)),
         );
@@ -56,3 +58,5 @@ export function connectRemoteExtensions({
     }
   };
 }
+
+const conversationUnknown = problemResponse("environment_not_found");
