@@ -113,6 +113,9 @@ const live = {
   "shutdown.readinessDelayMs": ({ readinessDelayMs }) => readinessDelayMs,
 } satisfies Record<string, (settings: Settings) => unknown>;
 
+/** The names of the settings that a running gateway applies. Exported for the test of their documentation. */
+export const liveSettings: readonly string[] = Object.keys(live);
+
 /** Settings of the sockets, files and stores that a start opens. */
 const fixed = {
   host: ({ host }) => host,
