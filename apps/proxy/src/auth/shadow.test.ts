@@ -1,8 +1,12 @@
+import { createEnvironmentServer } from "@letta-environments/environment-server";
+import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
+import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { jsonResponse } from "@letta-environments/schema";
-import { expect, test } from "vitest";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
-import { createTestProxy } from "../../test/support/test-proxy.ts";
+import { bodyOf, createTestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import type { WrapStep } from "../lib/steps.ts";
 import { createShadow } from "./shadow.ts";
@@ -68,5 +72,65 @@ test("the allowlist of devices is decided for reads of a device, and not enforce
 test("scopes are never in shadow mode", async () => {
   expect(await ask({ ...agents, scopes: ["read"] }, shadowRules, { agentId: "agent-2" })).toMatchObject({
     status: 403,
+  });
+});
+
+describe("the device of a connection, with the embedded server", () => {
+  const scopes = ["read", "send", "view", "control"] as const;
+
+  /** Returns a function that requests something of the connection of `device-1`, and returns what shadow mode logs. */
+  async function setUp(restrictions: Partial<KeyRequest>) {
+    const clock = createVirtualClock();
+    const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+    const server = createEnvironmentServer({
+      ...{ store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: "https://gateway.example", settleMs: 0 },
+    });
+    const keyIds = new Set<string>();
+    const { proxy, issueKey, events } = createTestProxy(undefined, {
+      ports: {
+        ...{ clock, upstream: { kind: "embedded", server }, deviceSockets: server },
+        wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server.findConnection),
+      },
+    });
+    const connect = await issueKey({ scopes: ["connect"] });
+    const registered = await proxy.handle(
+      fakeRequest({
+        ...{ key: connect.key, method: "POST", path: "/v1/environments/register" },
+        body: JSON.stringify({ deviceId: "device-1", connectionName: "box" }),
+      }),
+    );
+    const { connectionId } = bodyOf(registered) as { connectionId: string };
+    const { key, record } = await issueKey({ scopes, ...restrictions });
+    keyIds.add(record.id);
+    return async (method: string, path: string, body: object | null): Promise<readonly string[]> => {
+      const [target = "", query = ""] = path.split("?");
+      events.length = 0;
+      const request = fakeRequest({
+        ...{ key, method, path: `/v1/environments/${connectionId}/${target}`, query },
+        ...(body !== null && { body: JSON.stringify(body) }),
+      });
+      await (path === "status/ws" ? proxy.upgrade(request) : proxy.handle(request));
+      return events.flatMap((event) => (event.type === "request" ? (event.shadowRefusedBy ?? []) : []));
+    };
+  }
+
+  const target = { agentId: "agent-1" };
+  const requests: readonly (readonly [method: string, path: string, body: object | null])[] = [
+    ["POST", "messages", { ...target, messages: [message] }],
+    ["POST", "stop", target],
+    ["POST", "mode", { ...target, mode: "standard" }],
+    ["POST", "directory", { ...target, directory: "/code" }],
+    ["POST", "queue/resume", target],
+    ["DELETE", "queue/q-1?agentId=agent-1", null],
+    ["GET", "messages", null],
+    ["GET", "messages/m-1", null],
+    ["POST", "status/ws-ticket", null],
+    ["GET", "status/ws", null],
+  ];
+
+  test.each(requests)("is decided for %s %s, and not enforced", async (method, path, body) => {
+    expect(await (await setUp({ deviceIds: ["device-2"] }))(method, path, body)).toEqual(["connection_not_found"]);
+    expect(await (await setUp({ connectionNames: ["ci-*"] }))(method, path, body)).toEqual(["connection_not_found"]);
+    expect(await (await setUp({ deviceIds: ["device-1"] }))(method, path, body)).toEqual([]);
   });
 });

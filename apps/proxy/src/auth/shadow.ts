@@ -14,16 +14,22 @@ import {
 } from "@letta-environments/schema";
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
-import { mapMaybe, type WrapStep } from "../lib/steps.ts";
+import { mapMaybe, type MaybePromise, type WrapStep } from "../lib/steps.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
+
+/** The record of a send or of a control operation, which has the connection where that has been looked up. */
+interface Acted {
+  readonly connection: ConnectionRecord | null | undefined;
+}
 
 /** The members of an exchange that are read here. A step that is not reached yet has not added its own. */
 interface ShadowedExchange {
   readonly trace: {
     principal: Principal | null;
     shadowRefusedBy: readonly string[];
-    readonly send: { readonly connection: ConnectionRecord | null | undefined } | null;
+    readonly send: Acted | null;
+    readonly control: Acted | null;
   };
   readonly principal?: Principal;
   readonly endpoint?: Endpoint;
@@ -31,8 +37,11 @@ interface ShadowedExchange {
   readonly input?: { readonly bodyValue: unknown; readonly queryValues: unknown };
 }
 
-/** Creates a wrapper of the pipeline's steps. */
-export function createShadow({ keyIds, rules }: ShadowSettings): WrapStep {
+/**
+ * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection of the other requests that name one; without it,
+ * their devices are not decided.
+ */
+export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?: FindConnection): WrapStep {
   const lifted = new WeakMap<Principal, Principal>();
   const restrictedOf = new WeakMap<Principal, Principal>();
 
@@ -70,33 +79,57 @@ export function createShadow({ keyIds, rules }: ShadowSettings): WrapStep {
     return (exchange) => {
       const shadowed = exchange as ShadowedExchange;
       const restricted = shadowed.principal && restrictedOf.get(shadowed.principal);
-      if (restricted !== undefined) note(shadowed, decide(restricted, shadowed));
-      return run(exchange);
+      if (restricted === undefined) return run(exchange);
+      const found = name === "authorise the endpoint" ? connectionOf(restricted, shadowed, findConnection) : null;
+      return mapMaybe(found, (connection) => {
+        note(shadowed, decide(restricted, shadowed, connection));
+        return run(exchange);
+      });
     };
   };
 }
 
+/** Finds a connection of a tenant. */
+type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
+
+/** Returns the connection that a request names, as far as it is known. */
+function connectionOf(
+  { tenant }: Principal,
+  { trace, params }: ShadowedExchange,
+  find: FindConnection | undefined,
+): MaybePromise<ConnectionRecord | null> {
+  const acted = trace.send ?? trace.control;
+  const connectionId = params?.["connectionId"];
+  if (acted !== null || connectionId === undefined || find === undefined) return acted?.connection ?? null;
+  // Shadow mode fails no request.
+  return find(tenant, connectionId).catch(() => null);
+}
+
+type DecideAgain = (
+  principal: Principal,
+  exchange: ShadowedExchange,
+  connection: ConnectionRecord | null,
+) => PlainResponse | null;
+
 /** The decisions of each step for the restricted principal, with the functions of that step. */
-const decisions: Readonly<Record<string, (principal: Principal, exchange: ShadowedExchange) => PlainResponse | null>> =
-  {
-    "authorise the endpoint": (principal, { endpoint, params = {}, trace }) => {
-      if (endpoint === undefined) return null;
-      const record = trace.send?.connection;
-      const isForeign = record !== undefined && record !== null && !allowsDevice(principal, record.environment);
-      return isForeign ? deviceNotAllowed : authoriseEndpoint(principal, endpoint, params);
-    },
-    "authorise the input": (principal, { endpoint, input, trace }) => {
-      if (endpoint === undefined || input === undefined) return null;
-      if (endpoint.operation === "registerEnvironment" && !allowsRegistration(principal, input.bodyValue)) {
-        return registrationNotAllowed;
-      }
-      const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
-      if (refusal !== null) return refusal;
-      const record = trace.send?.connection;
-      if (record === undefined || record === null) return null;
-      return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : modeNotAllowed;
-    },
-  };
+const decisions: Readonly<Record<string, DecideAgain>> = {
+  "authorise the endpoint": (principal, { endpoint, params = {} }, connection) => {
+    if (endpoint === undefined) return null;
+    const isForeign = connection !== null && !allowsDevice(principal, connection.environment);
+    return isForeign ? deviceNotAllowed : authoriseEndpoint(principal, endpoint, params);
+  },
+  "authorise the input": (principal, { endpoint, input, trace }) => {
+    if (endpoint === undefined || input === undefined) return null;
+    if (endpoint.operation === "registerEnvironment" && !allowsRegistration(principal, input.bodyValue)) {
+      return registrationNotAllowed;
+    }
+    const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
+    if (refusal !== null) return refusal;
+    const record = trace.send?.connection;
+    if (record === undefined || record === null) return null;
+    return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : modeNotAllowed;
+  },
+};
 
 /** Whether a key may register a device. Its tags are known only to the environment server. */
 function allowsRegistration(principal: Principal, body: unknown): boolean {

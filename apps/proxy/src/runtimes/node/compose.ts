@@ -100,7 +100,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       apiExtensions: resources.extensions.extensions,
       consoleSessions: composeSessions(settings, resources),
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
-      wrapStep: wrapSteps(settings, metrics),
+      wrapStep: wrapSteps(settings, resources),
       liftRestrictions: shadow === null ? undefined : (principal) => liftRestrictions(principal, shadow),
       admin:
         keyStoreFor === null
@@ -129,10 +129,10 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
 }
 
 /** The observers around each step. What shadow mode lifts is lifted before a request is measured. */
-function wrapSteps({ shadow }: Settings, metrics: PipelineMetrics | null): WrapStep | undefined {
+function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources): WrapStep | undefined {
   const observe = metrics?.wrapStep;
   if (shadow === null) return observe;
-  const lift = createShadow(shadow);
+  const lift = createShadow(shadow, embedded?.findConnection);
   return observe === undefined ? lift : bothWraps(observe, lift);
 }
 
