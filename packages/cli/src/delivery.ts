@@ -10,7 +10,7 @@ import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
 import type { CommandContext } from "./context.ts";
 import { findDevice, type FoundDevice } from "./device.ts";
 import { exitCodes } from "./exit-code.ts";
-import { describeFailure } from "./failure.ts";
+import { describeFailure, type SentRequest } from "./failure.ts";
 import { type DeliveryReport, formatDelivery } from "./format/delivery.ts";
 import type { EnvironmentOperations, SendSettings, Sent } from "./operations.ts";
 import { startProgress } from "./progress.ts";
@@ -60,7 +60,7 @@ export async function deliver(
     const isUnknown = isSent && isLettaEnvironmentsError(error) && error.outcome !== "refused";
     const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
     const report = reportOf(message, connectionId, found);
-    const failure = describeFailure(error, { host, parsed, ...(isUnknown ? { sent: report } : {}) });
+    const failure = describeFailure(error, { host, parsed, sent: isUnknown ? sentMessage(report) : undefined });
     if (failure.exitCode === exitCodes.unknown) await print({ ...report, outcome: "unknown" });
     throw failure;
   }
@@ -70,6 +70,15 @@ export async function deliver(
   const report = { ...reportOf(message, connectionId, found), outcome };
   await print(report);
   return report;
+}
+
+function sentMessage({ messageId }: DeliveryReport): SentRequest {
+  return messageId === null
+    ? { what: "decision", hint: "A decision has no id that makes a repeat safe: check what the device did first." }
+    : {
+        what: "message",
+        hint: `Repeat the same command with --message-id ${messageId} to get the outcome; the message runs once.`,
+      };
 }
 
 async function printReport({ host, isJson }: CommandContext, report: DeliveryReport): Promise<void> {

@@ -14,6 +14,20 @@ test("a failed send that may have been delivered, as its problem says, is unknow
   );
 });
 
+test("a failed send is unknown if an earlier attempt may have been delivered, whatever the last response says", () => {
+  for (const [code, status] of [
+    ["overloaded", 503],
+    ["rate_limited", 429],
+    ["invalid_key", 401],
+  ] as const) {
+    expect(exitCodeOf({ code, status, outcome: "unknown" }, true)).toBe(exitCodes.unknown);
+  }
+});
+
+test("a message that the device rejected is refused, also when an earlier attempt had no response", () => {
+  expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
+});
+
 test("a failed read is never unknown", () => {
   expect(exitCodeOf({ code: "upstream_error", status: 429, problem: { delivery: "unknown" } }, false)).toBe(
     exitCodes.later,

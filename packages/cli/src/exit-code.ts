@@ -88,18 +88,34 @@ const byStatus: Readonly<Record<number, number>> = {
   429: exitCodes.later,
 };
 
+type FailedRequest = Pick<LettaEnvironmentsError, "code" | "status" | "problem">;
+
 /** Statuses that a server, or a gateway in front of it, returns while it cannot respond to a read. */
 const temporary: ReadonlySet<number | undefined> = new Set([undefined, 408, 502, 503, 504]);
 
-/** The exit code for a failed request. @param mayBeDelivered whether it carried a message that the device may have received */
+/** Codes of responses that the device itself gave. */
+const ofDevice: ReadonlySet<string> = new Set(["input_rejected", "approval_decided", "control_rejected"]);
+
+/** The exit code for a failed request. @param mayBeDelivered whether it carried something that the device may have received */
 export function exitCodeOf(
-  { code, status, problem }: Pick<LettaEnvironmentsError, "code" | "status" | "problem">,
+  { code, status, problem, outcome }: FailedRequest & Pick<LettaEnvironmentsError, "outcome">,
   mayBeDelivered: boolean,
 ): number {
   if (mayBeDelivered && problem?.delivery === "unknown") return exitCodes.unknown;
+  // A response that refuses leaves the outcome unknown only after an earlier attempt that may have arrived. Behind servers without
+  // deduplication, the client takes any 429 for unknown.
+  const isAmbiguous = status === 429 && code !== "rate_limited";
+  if (mayBeDelivered && outcome === "unknown" && !isAmbiguous && !ofDevice.has(code)) return exitCodes.unknown;
   const known = byCode[code] ?? byStatus[status ?? 0];
   if (known !== undefined) return known;
   // No response, an unreadable one, or a failure behind a gateway.
   if (mayBeDelivered) return exitCodes.unknown;
   return temporary.has(status) ? exitCodes.later : exitCodes.failed;
+}
+
+/** Whether a device may have received a request that failed: without a response that refuses it, it may. */
+export function mayHaveArrived(error: FailedRequest): boolean {
+  const { status = 0 } = error;
+  const isRefusal = status >= 300 && status < 500 && status !== 408;
+  return exitCodeOf(error, true) === exitCodes.unknown && (!isRefusal || error.problem?.delivery === "unknown");
 }

@@ -4,7 +4,6 @@ import { CommandError } from "@letta-environments/command-line";
 import { optionOf, type ParsedLine } from "./context.ts";
 import { deviceLines } from "./device.ts";
 import { exitCodeOf, exitCodeOfSignal, exitCodes } from "./exit-code.ts";
-import type { DeliveryReport } from "./format/delivery.ts";
 import type { Host } from "./host.ts";
 import { addressOf } from "./settings.ts";
 
@@ -12,8 +11,21 @@ import { addressOf } from "./settings.ts";
 export interface FailureContext {
   readonly host: Host;
   readonly parsed: ParsedLine;
-  /** The message that the device may have received, if there is one. */
-  readonly sent?: DeliveryReport;
+  /** The request that the device may have received, if there is one. */
+  readonly sent?: SentRequest | undefined;
+}
+
+/** A request that has left. */
+export interface SentRequest {
+  readonly what: "message" | "decision" | "request";
+  /** A sentence that says how to find out what became of it. */
+  readonly hint: string;
+}
+
+/** The decision of a call that failed, if the device may have received it. */
+export function sentDecision(error: unknown): SentRequest | undefined {
+  if (!isLettaEnvironmentsError(error) || error.outcome !== "unknown") return undefined;
+  return { what: "decision", hint: "'letta-env approvals' shows whether the request still waits." };
 }
 
 /** Describes an error. Rethrows anything that is a defect of this program. */
@@ -22,11 +34,11 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
   if (host.interrupted.aborted) return interrupted(host, parsed, sent);
   if (!isLettaEnvironmentsError(error)) throw error;
   const exitCode = exitCodeOf(error, sent !== undefined);
-  const text = describeError(error, addressOf(host, optionOf(parsed)), sent !== undefined);
+  const text = describeError(error, addressOf(host, optionOf(parsed)), sent?.what);
   return new CommandError(text, exitCode, {
     details: [
       ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
-      ...(exitCode === exitCodes.unknown ? [error.code === "control_unknown" ? controlHint : repeatHint(sent)] : []),
+      ...(exitCode === exitCodes.unknown && sent !== undefined ? [sent.hint] : []),
       ...(parsed.options.has("verbose") ? verboseLines(error) : []),
     ],
   });
@@ -36,36 +48,29 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
  * An error of the client in one line: its code, its text, the rules that were broken, and when to try again.
  *
  * @param address the address of the server, for a server that cannot be reached
- * @param isSent whether the request carried a message that may have arrived
+ * @param sent what the request carried, if that may have arrived
  */
-export function describeError(error: LettaEnvironmentsError, address: string, isSent: boolean): string {
+export function describeError(error: LettaEnvironmentsError, address: string, sent?: SentRequest["what"]): string {
   const { retryAfterMs } = error;
   const wait = retryAfterMs === undefined ? "" : `; try again in ${Math.ceil(retryAfterMs / 1_000)} s`;
-  return `${messageOf(error, address, isSent)}${wait}`;
+  return `${messageOf(error, address, sent)}${wait}`;
 }
 
-function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine, sent?: DeliveryReport): CommandError {
+function interrupted({ interrupted: { reason } }: Host, { command }: ParsedLine, sent?: SentRequest): CommandError {
   const exitCode = exitCodeOfSignal(reason);
   if (sent !== undefined) {
-    const text = "ended after the message had left; it is not known whether the device received it";
-    return new CommandError(text, exitCode, { details: [repeatHint(sent)] });
+    const text = `ended after the ${sent.what} had left; it is not known whether the device received it`;
+    return new CommandError(text, exitCode, { details: [sent.hint] });
   }
   const isSend = command.name === "send" || command.name === "approve" || command.name === "deny";
   return new CommandError(isSend ? "ended; nothing was sent" : "ended", exitCode);
 }
 
-const controlHint = "Running the same command again is safe.";
-
-function repeatHint(sent: DeliveryReport | undefined): string {
-  const messageId = sent?.messageId ?? null;
-  if (messageId === null) return "A decision has no id that makes a repeat safe: check what the device did first.";
-  return `Repeat the same command with --message-id ${messageId} to get the outcome; the message runs once.`;
-}
-
-function messageOf(error: LettaEnvironmentsError, address: string, isSent: boolean): string {
+function messageOf(error: LettaEnvironmentsError, address: string, sent: SentRequest["what"] | undefined): string {
   if (error.code === "connection_failed" && error.status === undefined) {
     const reason = connectionReason(error);
-    return isSent ? `no response from ${address} to the message: ${reason}` : `cannot reach ${address}: ${reason}`;
+    if (sent !== undefined) return `no response from ${address} to the ${sent}: ${reason}`;
+    return `${reason === broken ? "no response from" : "cannot reach"} ${address}: ${reason}`;
   }
   if (error.code === "ambiguous_device")
     return "several online devices have this name; use the deviceId of one of them:";
@@ -86,10 +91,15 @@ function messageOf(error: LettaEnvironmentsError, address: string, isSent: boole
   return `${what}${details === "" ? "" : ` (${details})`}`;
 }
 
+/** The server was reached. */
+const broken = "the connection broke";
+
 const connectionReasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   ConnectionRefused: "connection refused",
-  ECONNRESET: "the connection broke",
+  ECONNRESET: broken,
+  EPIPE: broken,
+  UND_ERR_SOCKET: broken,
   ENOTFOUND: "no such host",
   EAI_AGAIN: "the host name cannot be looked up",
   ETIMEDOUT: "no response from the host",
@@ -109,7 +119,8 @@ function connectionReason(error: Error): string {
   if (code !== null) return connectionReasons[code] ?? code;
   // Deno puts the reason into the text of the error only.
   const text = error.cause instanceof Error ? error.cause.message : "";
-  return /connection refused/i.test(text) ? "connection refused" : "the connection failed";
+  if (/connection refused/i.test(text)) return "connection refused";
+  return /connection (?:closed|reset)/i.test(text) ? broken : "the connection failed";
 }
 
 /** The code that the system gave to a broken connection: `ECONNREFUSED`, `DEPTH_ZERO_SELF_SIGNED_CERT`. */

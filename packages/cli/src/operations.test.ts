@@ -22,7 +22,7 @@ function connect(responses: readonly (() => Response)[]): { operations: Environm
     return respond?.() ?? Response.error();
   });
   const host = { interrupted: new AbortController().signal, clock: { now: Date.now } } as unknown as Host;
-  const settings = { baseUrl: "http://127.0.0.1:8787", apiKey: "key", allowInsecure: false, timeoutMs: undefined };
+  const settings = { baseUrl: "http://127.0.0.1:8787", apiKey: "key", allowInsecure: false, timeoutMs: 60_000 };
   return { operations: createEnvironmentOperations(host, settings), count: () => count };
 }
 

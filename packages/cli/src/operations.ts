@@ -9,6 +9,8 @@ import {
   type Environment,
   type EnvironmentEvent,
   type EnvironmentList,
+  isLettaEnvironmentsError,
+  type LettaEnvironmentsError,
   listAllMessages,
   listApprovals,
   type ListEnvironmentsInput,
@@ -35,6 +37,7 @@ import {
   watchEnvironments,
 } from "@letta-environments/client";
 import { CommandError } from "@letta-environments/command-line";
+import { mayHaveArrived } from "./exit-code.ts";
 import type { Clock, Host } from "./host.ts";
 import { clearLine } from "./progress.ts";
 import type { Settings } from "./settings.ts";
@@ -54,6 +57,12 @@ export interface Sent {
   readonly connectionId: string;
 }
 
+/** How events are followed. */
+export interface FollowOptions extends StreamEventsOptions {
+  /** Called when a stream cannot be opened. */
+  onFailure(error: LettaEnvironmentsError): void;
+}
+
 /** The operations of a server. All reject with a `LettaEnvironmentsError`. */
 export interface EnvironmentOperations {
   list(query: ListEnvironmentsInput): Promise<EnvironmentList>;
@@ -61,13 +70,14 @@ export interface EnvironmentOperations {
   send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   /** Sends to the connection that the device has by then; `device_offline` if it has none in time. */
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
+  /** Its error has an `outcome` once the request has left; `setMode`'s too. */
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
   message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
   /** Every message of a device, the latest first. `id`: its connectionId, or its deviceId. */
   messages(id: string, query: ListMessagesInput): AsyncGenerator<MessageStatus, void, undefined>;
-  /** Ends when the user ends the program, or with the signal of the options. */
-  events(options: StreamEventsOptions): AsyncGenerator<StreamedEvent, void, undefined>;
+  /** Ends when the user ends the program, or with the signal of the options. Temporary failures do not end it. */
+  events(options: FollowOptions): AsyncGenerator<StreamedEvent, void, undefined>;
   /** Every request for permission that waits. */
   approvals(): Promise<readonly Approval[]>;
   decide(approval: Approval, verdict: ApprovalVerdict): Promise<void>;
@@ -81,6 +91,7 @@ export interface EnvironmentOperations {
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
   const { interrupted: signal } = host;
   const { now, middleware } = createServerClock(host.clock);
+  const addOutcome = createControlOutcomes();
   // One transport for the whole command, because it learns from each response whether the server deduplicates messages.
   const transport = createTransport({
     ...settings,
@@ -89,6 +100,7 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
     validate: "throw",
     onEvent(event: TransportEvent) {
       if (event.type === "retry" && event.error.status === 429) announceWait(host, event.delayMs);
+      addOutcome(event);
     },
   });
   return {
@@ -111,8 +123,11 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
     message: async (connectionId, messageId, query) =>
       retrieveMessage(transport, connectionId, messageId, query, { signal }),
     messages: (id, query) => listAllMessages(transport, id, query, { signal }),
-    events: (options) =>
-      streamEvents(transport, { ...options, signal: AbortSignal.any([signal, options.signal ?? signal]) }),
+    events: ({ onFailure, ...options }) =>
+      streamEvents(withFailures(transport, onFailure), {
+        ...options,
+        signal: AbortSignal.any([signal, options.signal ?? signal]),
+      }),
     async approvals() {
       const found: Approval[] = [];
       for (let after: string | undefined; ;) {
@@ -150,6 +165,33 @@ function withSends(transport: Transport, onSend: () => void): Transport {
       onSend();
       return transport.send({ ...request, findMismatch }, options);
     },
+  };
+}
+
+/** Returns a transport that reports each request that fails. */
+function withFailures(transport: Transport, report: (error: LettaEnvironmentsError) => void): Transport {
+  return {
+    async send(request, options) {
+      try {
+        return await transport.send(request, options);
+      } catch (error) {
+        if (isLettaEnvironmentsError(error)) report(error);
+        throw error;
+      }
+    },
+  };
+}
+
+/** Requests that change something on a device, and that the client repeats like reads, without an outcome. */
+const controlOperations: ReadonlySet<string> = new Set(["stopTurn", "changeMode"]);
+
+/** Returns a hook of a transport that adds an `outcome` to the errors of control requests: `unknown` if any attempt may have arrived. */
+function createControlOutcomes(): (event: TransportEvent) => void {
+  const arrived = new WeakSet<object>();
+  return (event) => {
+    if (event.type === "start" || event.error === undefined || !controlOperations.has(event.call.operation)) return;
+    if (mayHaveArrived(event.error) && !(event.type === "end" && event.attempts === 0)) arrived.add(event.call);
+    if (event.type === "end") Object.assign(event.error, { outcome: arrived.has(event.call) ? "unknown" : "refused" });
   };
 }
 

@@ -8,7 +8,7 @@ export interface Settings {
   readonly apiKey: string;
   /** Whether `baseUrl` may be an http: URL beyond loopback. */
   readonly allowInsecure: boolean;
-  readonly timeoutMs: number | undefined;
+  readonly timeoutMs: number;
 }
 
 /** The value of an option; undefined when it is not given. */
@@ -16,23 +16,35 @@ export type ReadOption = (name: string) => string | undefined;
 
 const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 const maxKeyBytes = 16_384;
-/** The longest delay of a timer, 24 days. */
-const maxDurationMs = 2 ** 31 - 1;
+const dayMs = 86_400_000;
+/** The client accepts 999,999,999 ms, which no unit expresses. */
+const maxDays = 11;
+/** The time limit of a request without `--timeout`, in milliseconds. */
+const defaultTimeoutMs = 60_000;
 
 /** Reads address, key and time limit. Rejects with a `CommandError` that names what is wrong. */
 export async function readSettings(host: Host, option: ReadOption): Promise<Settings> {
-  const timeout = option("timeout");
-  const timeoutMs = timeout === undefined ? undefined : readDuration("--timeout", timeout);
+  const timeoutMs = readTimeout(option);
   const baseUrl = readBaseUrl(host, option);
   const allowInsecure = option("allow-insecure") !== undefined;
   return { baseUrl, apiKey: await readKey(host, option("api-key-file")), allowInsecure, timeoutMs };
 }
 
-/** Reads a duration in milliseconds. @throws CommandError naming the option */
-export function readDuration(option: string, text: string): number {
+/** The longest time for a request, in milliseconds. @throws CommandError naming the option */
+export function readTimeout(option: ReadOption): number {
+  const timeout = option("timeout");
+  return timeout === undefined ? defaultTimeoutMs : readDuration("--timeout", timeout);
+}
+
+/** Reads a duration in milliseconds. @throws CommandError naming the option and its limit */
+export function readDuration(
+  option: string,
+  text: string,
+  limit: { readonly days: number } = { days: maxDays },
+): number {
   const durationMs = parseDuration(text) ?? 0;
-  if (durationMs >= 1 && durationMs <= maxDurationMs) return durationMs;
-  throw misuse(`${option} must be a duration from 1ms to 24d, such as 30s, 5m or 2h`);
+  if (durationMs >= 1 && durationMs <= limit.days * dayMs) return durationMs;
+  throw misuse(`${option} must be a duration from 1ms to ${limit.days}d, such as 30s, 5m or 2h`);
 }
 
 /** The address of the server, before it is checked. */

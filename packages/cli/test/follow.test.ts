@@ -128,7 +128,8 @@ test("Ctrl-C without a terminal ends following with 130, and says that the turn 
   expect(await cli.result).toEqual({
     code: 130,
     stdout: "so far\n",
-    stderr: "letta-env: stopped following; the turn on laptop goes on\n",
+    stderr:
+      "letta-env: stopped following; the turn on laptop goes on\nRepeat the same command with --message-id follow-6 to follow it again.\n",
   });
   finish("follow-6");
 });

@@ -4,6 +4,7 @@ import { CommandError, formatColumns, formatJson, misuse, printable } from "@let
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
+import { describeFailure, sentDecision } from "../failure.ts";
 import { describeInput, formatApprovalLines, formatApprovalTable, formatSuggestions } from "../format/approval.ts";
 
 /** `letta-env approvals [list | allow ID | deny ID]`. */
@@ -62,7 +63,7 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
     });
   } catch (error) {
     const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
-    if (decided === null) throw error;
+    if (decided === null) throw describeFailure(error, { host, parsed, sent: sentDecision(error) });
     throw new CommandError(decided, exitCodes.refused, { cause: error });
   }
   const decision = approve ? "allowed" : "denied";

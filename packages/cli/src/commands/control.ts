@@ -12,6 +12,7 @@ import { ceilingModes } from "@letta-environments/schema";
 import type { CommandContext } from "../context.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
+import { describeFailure, type SentRequest } from "../failure.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 
 /** `letta-env stop DEVICE --agent ID`. */
@@ -55,6 +56,8 @@ function readConversation({ parsed, option }: CommandContext): StopInput {
   };
 }
 
+const sentControl: SentRequest = { what: "request", hint: "Running the same command again is safe." };
+
 /** Finds the device and runs an operation on it. Rejects with a `CommandError` when the device is offline. */
 async function control<Result>(
   context: CommandContext,
@@ -65,7 +68,10 @@ async function control<Result>(
   try {
     return { found, result: await run(operations, found) };
   } catch (error) {
-    if (!isLettaEnvironmentsError(error) || error.code !== "device_offline") throw error;
+    if (!isLettaEnvironmentsError(error)) throw error;
+    const { host, parsed } = context;
+    if (error.outcome === "unknown") throw describeFailure(error, { host, parsed, sent: sentControl });
+    if (error.code !== "device_offline") throw error;
     const { connectionName, lastSeenAt } = found.environment;
     throw new CommandError(
       `${connectionName} is offline (last seen ${formatAge(lastSeenAt, operations.now())}); nothing was sent`,

@@ -15,8 +15,11 @@ import type { CommandContext } from "../context.ts";
 import { deliver, type Delivery } from "../delivery.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodeOfSignal, exitCodeOfTurn, exitCodes } from "../exit-code.ts";
-import { describeFailure } from "../failure.ts";
+import { describeError, describeFailure } from "../failure.ts";
+import type { DeliveryReport } from "../format/delivery.ts";
 import type { EnvironmentOperations } from "../operations.ts";
+import { startProgress } from "../progress.ts";
+import { addressOf, readTimeout } from "../settings.ts";
 import { createDeltaReader } from "./delta.ts";
 import { createPermissionDesk, type PermissionDesk } from "./permission.ts";
 import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
@@ -40,13 +43,6 @@ export async function follow(
   const device = await findDevice(operations, delivery.target.device, "online");
   const ended = new AbortController();
   const { deviceId } = device.environment;
-  const opened = defer<void>();
-  const events = operations.events({ include: "output", deviceId, signal: ended.signal, onOpen: opened.resolve });
-  const first = events.next();
-  // Its failure is handled where it is awaited, or the command has failed before.
-  first.catch(() => undefined);
-  // A key without the scope `view`, and a server without events, are found out before anything is sent.
-  await Promise.race([opened.promise, first]);
   const printer = createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable));
   const turn: FollowedTurn = {
     context,
@@ -59,6 +55,8 @@ export async function follow(
     isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
   };
   try {
+    // A key without the scope `view`, and a server without events, are found out before anything is sent.
+    const stream = await openStream(context, operations, deviceId, ended.signal);
     await checkStatusScope(turn);
     const report = await deliver(
       context,
@@ -66,11 +64,49 @@ export async function follow(
       { ...delivery, report: (sent) => reportSent(turn, sent) },
       device,
     );
-    const status = report.outcome === "duplicate" ? await retrieveStatus(turn, report.connectionId) : null;
-    return await run(turn, first, events, report.connectionId, status);
+    return await run(turn, stream, report);
   } finally {
     ended.abort();
-    await events.return();
+  }
+}
+
+/** The events of a device. */
+interface EventStream {
+  readonly events: AsyncGenerator<StreamedEvent, void, undefined>;
+  /** The first event, which has been requested. */
+  readonly first: Promise<IteratorResult<StreamedEvent, void>>;
+}
+
+/** Opens the stream of events. The client repeats that without end, so it has the time limit of a request. */
+async function openStream(
+  { host, option }: CommandContext,
+  operations: EnvironmentOperations,
+  deviceId: string,
+  signal: AbortSignal,
+): Promise<EventStream> {
+  const opened = defer<void>();
+  const late = defer<"late">();
+  let reason = "";
+  const events = operations.events({
+    include: "output",
+    deviceId,
+    signal,
+    onOpen: opened.resolve,
+    onFailure: (error) => void (reason = `: ${describeError(error, addressOf(host, option))}`),
+  });
+  const first = events.next();
+  // Its failure is handled where it is awaited, or the command has failed before.
+  first.catch(() => undefined);
+  const cancel = host.clock.setTimer(readTimeout(option), () => late.resolve("late"));
+  const stop = startProgress(host, () => "waiting for the stream of events…");
+  try {
+    if ((await Promise.race([opened.promise, first, late.promise])) !== "late") return { events, first };
+    const limit = option("timeout") ?? "60s";
+    const text = `the stream of events did not open within ${limit}, and nothing was sent${reason}`;
+    throw new CommandError(text, exitCodes.later);
+  } finally {
+    cancel();
+    await stop();
   }
 }
 
@@ -119,13 +155,11 @@ async function retrieveStatus(turn: FollowedTurn, connectionId: string): Promise
   return operations.message(connectionId, messageId, { ...(agentId !== null && { agentId }), conversationId });
 }
 
-/** Prints events until the turn has ended; see {@link follow}. */
+/** Prints events until the turn has ended; see {@link follow}. The device has the message: no failure is one of the send any more. */
 async function run(
   turn: FollowedTurn,
-  first: Promise<IteratorResult<StreamedEvent, void>>,
-  events: AsyncGenerator<StreamedEvent, void, undefined>,
-  connectionId: string,
-  known: MessageStatus | null,
+  { events, first }: EventStream,
+  { outcome, connectionId }: DeliveryReport,
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
@@ -133,13 +167,14 @@ async function run(
   const absence = createAbsence(turn);
   const desk = createDesk(turn);
   const interruption = watchInterruption(turn, desk);
-  let isRunning = known === null ? false : isActive(known);
-  if (known !== null && isOver(known)) {
-    if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
-    return finish(turn, known);
-  }
-  if (known?.state === "waiting_for_approval") desk.look();
   try {
+    const known = outcome === "duplicate" ? await retrieveStatus(turn, connectionId) : null;
+    if (known !== null && isOver(known)) {
+      if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
+      return await finish(turn, known);
+    }
+    let isRunning = known !== null && isActive(known);
+    if (known?.state === "waiting_for_approval") desk.look();
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
       const result = await Promise.race([next, absence.over, interruption.left]);
       if (result === "absent") return await finish(turn, null);
@@ -174,7 +209,7 @@ async function run(
     }
   } catch (error) {
     await printer.end();
-    if (!host.interrupted.aborted) throw describeFailure(error, context);
+    if (!host.interrupted.aborted) throw describeLoss(turn, error);
   } finally {
     desk.withdraw();
     absence.cancel();
@@ -182,11 +217,26 @@ async function run(
   }
   await printer.end();
   const text = `stopped following; the turn on ${device.environment.connectionName} goes on`;
-  throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason));
+  throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason), { details: [followAgain(turn)] });
+}
+
+/** A failure after which nobody knows how the turn ends. */
+function describeLoss(turn: FollowedTurn, error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  const { message, details } = describeFailure(error, turn.context);
+  return new CommandError(`the message was sent, but its turn cannot be followed: ${message}`, exitCodes.unknown, {
+    cause: error,
+    details: [followAgain(turn), ...details],
+  });
+}
+
+function followAgain({ messageId }: FollowedTurn): string {
+  return `Repeat the same command with --message-id ${messageId} to follow it again.`;
 }
 
 /** Prints how the turn ended, and resolves with the exit code of a good end. Rejects with a `CommandError` for any other. */
-async function finish({ printer, device, messageId }: FollowedTurn, status: MessageStatus | null): Promise<number> {
+async function finish(turn: FollowedTurn, status: MessageStatus | null): Promise<number> {
+  const { printer, device } = turn;
   const outcome: TurnOutcome = status === null ? "unknown" : readTurn(status).outcome;
   await printer.end();
   await printer.document({ type: "end", outcome, ...(status !== null && { status }) });
@@ -202,8 +252,7 @@ async function finish({ printer, device, messageId }: FollowedTurn, status: Mess
     unknown: `it is not known how the turn ended: ${connectionName} is away`,
   };
   throw new CommandError(texts[outcome], exitCodeOfTurn(outcome), {
-    details:
-      outcome === "unknown" ? [`Repeat the same command with --message-id ${messageId} to follow it again.`] : [],
+    details: outcome === "unknown" ? [followAgain(turn)] : [],
   });
 }
 

@@ -5,7 +5,7 @@
 import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
-import { describeFailure } from "../failure.ts";
+import { describeFailure, sentDecision } from "../failure.ts";
 import { describeInput } from "../format/approval.ts";
 import type { Clock } from "../host.ts";
 import type { EnvironmentOperations } from "../operations.ts";
@@ -82,7 +82,9 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
     } catch (error) {
       if (host.interrupted.aborted) return;
       const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
-      await printer.line(decided ?? describeFailure(error, context).message, "yellow");
+      const { parsed } = context;
+      const failure = (): string => describeFailure(error, { host, parsed, sent: sentDecision(error) }).message;
+      await printer.line(decided ?? failure(), "yellow");
     }
   }
 

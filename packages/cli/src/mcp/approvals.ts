@@ -132,7 +132,7 @@ async function answer(
     if (!isLettaEnvironmentsError(error)) throw error;
     const decided = describeDecision(error);
     if (decided === null && error.outcome === "unknown") {
-      throw new CommandError(describeError(error, "the server", true), exitCodes.unknown, {
+      throw new CommandError(describeError(error, "the server", "decision"), exitCodes.unknown, {
         cause: error,
         details: [
           "It is not known whether the device received the decision: list_approvals shows whether the request still waits.",

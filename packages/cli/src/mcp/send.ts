@@ -40,7 +40,7 @@ export async function sendAndWait(call: ToolCall, input: SendInput): Promise<Too
   } catch (error) {
     // The message was delivered: that must not look like a failure.
     if (!isLettaEnvironmentsError(error) || error.code === "aborted") throw error;
-    const note = `the message was accepted, but its turn cannot be followed: ${describeError(error, "the server", false)}`;
+    const note = `the message was accepted, but its turn cannot be followed: ${describeError(error, "the server")}`;
     return { ...sent, turn: null, note };
   }
 }
@@ -74,7 +74,7 @@ async function send(call: ToolCall, found: FoundDevice, body: SendMessageBody, m
       throw new CommandError(text, exitCodes.offline, { cause: error });
     }
     if (!isSent || error.outcome === "refused") throw error;
-    throw new CommandError(describeError(error, "the server", true), exitCodes.unknown, {
+    throw new CommandError(describeError(error, "the server", "message"), exitCodes.unknown, {
       cause: error,
       details: [
         `It is not known whether the device received the message. Call send_message again with the same arguments and messageId "${messageId}": the message runs once.`,

@@ -67,5 +67,5 @@ export async function runTool(
 function describeToolFailure(error: unknown, { baseUrl }: Settings): string {
   if (error instanceof CommandError) return [error.message, ...error.details].join("\n");
   if (!isLettaEnvironmentsError(error)) throw error;
-  return describeError(error, baseUrl, false);
+  return describeError(error, baseUrl);
 }

@@ -1,0 +1,187 @@
+/** `letta-env` when a request has left and its response, or the rest of its turn, does not come: nobody may read that nothing was done. */
+import type { ServerResponse } from "node:http";
+import { createFakeUpstream, type FakeUpstream, type SeenRequest } from "@letta-environments/testkit";
+import { afterEach, expect, test, vi } from "vitest";
+import { runCli, startCli } from "./support/run-cli.ts";
+
+vi.setConfig({ testTimeout: 60_000 });
+
+let server: FakeUpstream | undefined;
+afterEach(async () => {
+  await server?.close();
+});
+
+const row = {
+  ...{ id: "e1", deviceId: "d1", connectionId: "c1", connectionName: "laptop", organizationId: "o", podId: null },
+  ...{ connectedAt: 1, firstSeenAt: 1, lastHeartbeat: Date.now(), lastSeenAt: Date.now() },
+};
+const approval = {
+  ...{ id: "t1", connectionId: "c1", deviceId: "d1", agentId: "a1", conversationId: "default", tool: "Bash" },
+  ...{ input: { command: "npm test" }, inputTruncated: false, reason: null, suggestions: [] },
+  ...{ requestedAt: 1, ageMs: 1, expiresAt: null, clientMessageId: null },
+};
+
+function reply(response: ServerResponse, status: number, body: unknown, header: Record<string, string> = {}): void {
+  response.writeHead(status, { "content-type": "application/json", ...header }).end(JSON.stringify(body));
+}
+
+/** Starts a server that knows a device and a request for permission; `answer` responds to everything else. */
+async function start(
+  answer: (request: SeenRequest, response: ServerResponse) => void,
+): Promise<Record<string, string>> {
+  server = await createFakeUpstream((request, response) => {
+    const isRead = request.method === "GET";
+    if (isRead && request.target.endsWith("/d1")) reply(response, 200, row);
+    else if (isRead && request.target.includes("/approvals"))
+      reply(response, 200, { approvals: [approval], hasNextPage: false, cursor: null });
+    else answer(request, response);
+  });
+  return { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
+}
+
+const hangUp = (_request: SeenRequest, response: ServerResponse): void => void response.socket?.destroy();
+const posts = (): readonly SeenRequest[] => (server?.seen ?? []).filter(({ method }) => method === "POST");
+
+test("a decision that left and has no response is unknown, and the command that shows more is named", async () => {
+  const env = await start(hangUp);
+  const { code, stdout, stderr } = await runCli(["approvals", "allow", "t1"], { env });
+  expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+  expect(stderr).toBe(
+    `letta-env: no response from ${env["LETTA_BASE_URL"]} to the decision: the connection broke\n` +
+      "'letta-env approvals' shows whether the request still waits.\n",
+  );
+  expect(posts().length).toBe(1);
+});
+
+test("a decision that the server refused was not made", async () => {
+  const env = await start((_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "no" }));
+  expect(await runCli(["approvals", "deny", "t1"], { env })).toMatchObject({ code: 4, stdout: "" });
+});
+
+test.each([
+  [["stop", "d1"], "stop"],
+  [["mode", "d1", "standard"], "mode"],
+])("%j: a request that left and has no response is unknown, and safe to repeat", async (words, path) => {
+  const env = await start(hangUp);
+  const { code, stdout, stderr } = await runCli([...words, "--agent", "a1"], { env });
+  expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+  expect(stderr).toBe(
+    `letta-env: no response from ${env["LETTA_BASE_URL"]} to the request: the connection broke\n` +
+      "Running the same command again is safe.\n",
+  );
+  expect(new Set(posts().map(({ target }) => target))).toEqual(new Set([`/v1/environments/c1/${path}`]));
+});
+
+test("a stop is unknown when its first attempt may have arrived, though the next one was refused", async () => {
+  const env = await start((request, response) => {
+    if (posts().length === 1) return hangUp(request, response);
+    reply(response, 503, { errorCode: "overloaded", message: "busy" }, { "x-should-retry": "false" });
+  });
+  expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 5 });
+});
+
+test("a stop that every attempt was refused did nothing", async () => {
+  const env = await start((_request, response) =>
+    reply(response, 503, { errorCode: "overloaded", message: "busy" }, { "retry-after-ms": "1" }),
+  );
+  expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 7 });
+});
+
+test("Ctrl-C during a stop does not say that nothing was sent", async () => {
+  let arrived: () => void = () => undefined;
+  const sent = new Promise<void>((resolve) => (arrived = resolve));
+  const env = await start(() => arrived());
+  const cli = startCli(["stop", "d1", "--agent", "a1"], { env });
+  await sent;
+  cli.signal("SIGINT");
+  expect(await cli.result).toMatchObject({
+    code: 130,
+    stderr:
+      "letta-env: ended after the request had left; it is not known whether the device received it\nRunning the same command again is safe.\n",
+  });
+});
+
+const followed = ["send", "d1", "--agent", "a1", "--message-id", "m1", "--follow", "hi"];
+const followAgain = "Repeat the same command with --message-id m1 to follow it again.\n";
+
+/** Starts a server that opens a stream of events and accepts a message; `then` is called with the open stream. */
+async function accept(
+  then: (stream: ServerResponse) => void,
+  answer: (request: SeenRequest, response: ServerResponse) => void,
+): Promise<Record<string, string>> {
+  let stream: ServerResponse | undefined;
+  return start((request, response) => {
+    if (request.target.includes("/events") && stream === undefined) {
+      stream = response.writeHead(200, { "content-type": "text/event-stream" });
+      stream.write(": hello\n\n");
+    } else if (request.method === "POST") {
+      reply(response, 200, { success: true, message: "ok", disposition: "started" });
+      if (stream !== undefined) then(stream);
+    } else if (posts().length === 0) reply(response, 404, { errorCode: "message_not_found", message: "no" });
+    else answer(request, response);
+  });
+}
+
+test("a turn whose status cannot be read after a gap is unknown, and the message id follows it again", async () => {
+  const env = await accept(
+    (stream) => stream.write('id: 1\nevent: gap\ndata: {"reason":"expired"}\n\n'),
+    (_request, response) =>
+      reply(
+        response,
+        503,
+        { errorCode: "storage_unavailable", message: "storage unavailable" },
+        { "retry-after-ms": "1" },
+      ),
+  );
+  const { code, stderr } = await runCli(followed, { env });
+  expect(code).toBe(5);
+  expect(stderr).toBe(
+    "some of the output is missing here\n" +
+      "letta-env: the message was sent, but its turn cannot be followed: storage_unavailable; try again in 1 s\n" +
+      followAgain,
+  );
+});
+
+test("a turn whose events are refused after the message was accepted is unknown, not refused", async () => {
+  const env = await accept(
+    (stream) => stream.end(),
+    (_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "The key is not valid." }),
+  );
+  const { code, stderr } = await runCli(followed, { env });
+  expect(code).toBe(5);
+  expect(stderr).toBe(
+    "letta-env: the message was sent, but its turn cannot be followed: invalid_key: The key is not valid\n" +
+      followAgain,
+  );
+});
+
+test("a message that was sent before is unknown, not refused, when its status cannot be read", async () => {
+  let reads = 0;
+  const env = await start(({ method, target }, response) => {
+    if (target.includes("/events"))
+      response.writeHead(200, { "content-type": "text/event-stream" }).write(": hello\n\n");
+    else if (method === "POST")
+      reply(response, 200, { success: true, message: "ok" }, { "idempotency-replayed": "true" });
+    else if ((reads += 1) === 1) reply(response, 404, { errorCode: "message_not_found", message: "no" });
+    else reply(response, 403, { errorCode: "insufficient_scope", message: "no" });
+  });
+  expect(await runCli(followed, { env })).toMatchObject({ code: 5, stderr: expect.stringContaining(followAgain) });
+});
+
+test.each([
+  [429, "rate_limited"],
+  [503, "overloaded"],
+])(
+  "a stream of events that stays refused with %d ends after --timeout, before anything is sent",
+  async (status, errorCode) => {
+    const env = await start((_request, response) =>
+      reply(response, status, { errorCode, message: "Come back later." }, { "retry-after-ms": "10" }),
+    );
+    expect(await runCli([...followed, "--timeout", "500ms"], { env })).toEqual({
+      code: 7,
+      stdout: "",
+      stderr: `letta-env: the stream of events did not open within 500ms, and nothing was sent: ${errorCode}: Come back later; try again in 1 s\n`,
+    });
+    expect(posts()).toEqual([]);
+  },
+);
