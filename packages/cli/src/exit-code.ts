@@ -16,7 +16,7 @@ export const exitCodes = {
    */
   unknown: 5,
   notFound: 6,
-  /** Nothing was done; the same command may succeed later. */
+  /** The request did not reach a device; the same command is safe to repeat, and may succeed later. */
   later: 7,
   /** The device took the message, and its turn failed. */
   turnFailed: 8,

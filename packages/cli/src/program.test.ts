@@ -60,8 +60,17 @@ test("a single dash is an operand", () => {
 test("a value that may be left out is taken only when it looks like one", () => {
   expect(parse("send laptop --wait-online hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online 5m hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
+  expect(parse("send laptop --wait-online 2w hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["2w"] }]);
   expect(parse("send laptop --wait-online=5m")).toEqual(["send", "laptop", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online")).toEqual(["send", "laptop", { "wait-online": ["5m"] }]);
+});
+
+test("a word behind --wait-online that begins with a digit is never sent as a message by mistake", () => {
+  for (const word of ["90", "10min", "1.5h"])
+    expect(parse(`send laptop --wait-online ${word}`)).toEqual(["send", "laptop", { "wait-online": [word] }]);
+  const read = ["send", "laptop", "90", { "wait-online": ["5m"] }];
+  expect(parse("send laptop --wait-online=5m 90")).toEqual(read);
+  expect(parse("send laptop --wait-online -- 90")).toEqual(read);
 });
 
 test("help is a command, an option and a letter; the version is an option", () => {

@@ -109,8 +109,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "wait-online",
         value: "DURATION",
-        optionalValue: { pattern: /^\d+(?:ms|s|m|h|d)$/, fallback: "5m" },
-        text: "wait for an offline device (default 5m)",
+        // A mistyped duration must not become the message, so that it is taken for one, and refused.
+        optionalValue: { pattern: /^\d/, fallback: "5m" },
+        text: "do not fail when the device is offline: wait this long for it (5m if no DURATION follows)",
       },
       {
         name: "message-id",
@@ -261,9 +262,12 @@ const sections: readonly HelpSection[] = [
       ["2", "the command line or the environment breaks a rule; nothing was sent"],
       ["3", "the device is offline; nothing was sent"],
       ["4", "refused by the server or the device"],
-      ["5", "it is unknown whether the device received the message, or how its turn ended"],
+      ["5", "it is unknown whether the device received what was sent, or how its turn ended"],
       ["6", "there is no such device or request"],
-      ["7", "nothing was done: unreachable, overloaded or rate limited; try again later"],
+      [
+        "7",
+        "the request did not reach a device: unreachable, overloaded or rate limited; the same command is safe to repeat",
+      ],
       ["8", "send --follow: the turn failed"],
       ["9", "send --follow: the turn was stopped, or the message taken out of the queue"],
       ["129, 130, 143", "ended by SIGHUP, Ctrl-C or SIGTERM"],

@@ -17,8 +17,8 @@ export type ReadOption = (name: string) => string | undefined;
 const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 const maxKeyBytes = 16_384;
 const dayMs = 86_400_000;
-/** The client accepts 999,999,999 ms, which no unit expresses. */
-const maxDays = 11;
+/** The longest duration that the client accepts, 999,999,999 ms, in whole days. */
+const clientDays = 11;
 /** The time limit of a request without `--timeout`, in milliseconds. */
 const defaultTimeoutMs = 60_000;
 
@@ -36,15 +36,16 @@ export function readTimeout(option: ReadOption): number {
   return timeout === undefined ? defaultTimeoutMs : readDuration("--timeout", timeout);
 }
 
-/** Reads a duration in milliseconds. @throws CommandError naming the option and its limit */
-export function readDuration(
-  option: string,
-  text: string,
-  limit: { readonly days: number } = { days: maxDays },
-): number {
+/**
+ * Reads a duration in milliseconds.
+ *
+ * @param maxDays the limit; by default the client's
+ * @throws CommandError naming the option and its limit, followed by `hints`
+ */
+export function readDuration(option: string, text: string, maxDays: number = clientDays, hints?: string[]): number {
   const durationMs = parseDuration(text) ?? 0;
-  if (durationMs >= 1 && durationMs <= limit.days * dayMs) return durationMs;
-  throw misuse(`${option} must be a duration from 1ms to ${limit.days}d, such as 30s, 5m or 2h`);
+  if (durationMs >= 1 && durationMs <= maxDays * dayMs) return durationMs;
+  throw misuse(`${option} must be a duration from 1ms to ${maxDays}d, such as 30s, 5m or 2h`, hints);
 }
 
 /** The address of the server, before it is checked. */

@@ -162,7 +162,7 @@ describe("refused before any request", () => {
     [["list", "--limit", "0"], "--limit must be a whole number from 1"],
     [["list", "--limit", "5", "--all"], "--limit and --all exclude each other"],
     [["list", "--source", "moon"], "--source must be local or remote"],
-    [["list", "--timeout", "soon"], "--timeout must be a duration from 1ms to 24d, such as 30s, 5m or 2h"],
+    [["list", "--timeout", "soon"], "--timeout must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
     [
       ["list", "--base-url", "ftp://x"],
       "--base-url must be an absolute http or https URL without user, query or fragment",
@@ -189,6 +189,12 @@ describe("refused before any request", () => {
       ["send", "laptop", "--agent", "a", "--wait-online=long", "hi"],
       "--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h",
     ],
+    [
+      ["send", "laptop", "--agent", "a", "--wait-online", "10min"],
+      `--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h\n--wait-online=5m can stand before a MESSAGE that begins with a digit.`,
+    ],
+    [["list", "--timeout", "12d"], "--timeout must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
+    [["watch", "--interval", "2w"], "--interval must be a duration from 1ms to 11d, such as 30s, 5m or 2h"],
     [["send", "--connection", "..", "--agent", "a", "hi"], "--connection must be 1 to 128 of A-Z a-z 0-9 . _ ~ : -"],
     [["send", "--connection", "c", "laptop", "hi", "--agent", "a"], "DEVICE and --connection exclude each other"],
     [

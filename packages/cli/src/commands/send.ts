@@ -14,7 +14,7 @@ export async function sendCommand(context: CommandContext): Promise<number> {
   const { host, option } = context;
   const { target, rest } = readTarget(context);
   const wait = option("wait-online");
-  const waitMs = wait === undefined ? null : readDuration("--wait-online", wait);
+  const waitMs = wait === undefined ? null : readWait(wait);
   if (waitMs !== null && target.kind === "connection") {
     throw misuse("--wait-online needs DEVICE: a connection that has ended never comes back");
   }
@@ -32,6 +32,12 @@ export async function sendCommand(context: CommandContext): Promise<number> {
     return follow(context, operations, { target, message, waitMs, idempotencyKey });
   await deliver(context, operations, { target, message, waitMs, idempotencyKey });
   return exitCodes.done;
+}
+
+/** How long a device may stay offline: longer than any request, because the client looks for it again and again. */
+function readWait(text: string): number {
+  const hint = "--wait-online=5m can stand before a MESSAGE that begins with a digit.";
+  return readDuration("--wait-online", text, 24, /^\d/.test(text) ? [hint] : []);
 }
 
 /** `letta-env approve DEVICE` and `letta-env deny DEVICE`. */
