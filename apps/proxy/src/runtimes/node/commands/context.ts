@@ -68,6 +68,22 @@ export function print(text: string): void {
   process.stdout.write(text);
 }
 
+/**
+ * Listens for failures of standard output, which would end the process with a stack trace. Returns a function that waits until everything
+ * is written and resolves with the exit code: a reader that has gone away, as `head` does, is not a failure.
+ */
+export function watchOutput(): () => Promise<number> {
+  let failure: string | null = null;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => (failure ??= error.code ?? error.name));
+  process.stderr.on("error", () => undefined);
+  return async () => {
+    await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+    if (failure === null || failure === "EPIPE") return 0;
+    warn(`standard output cannot be written (${failure})`);
+    return 1;
+  };
+}
+
 /** Prints a line for people on standard error. */
 export function warn(text: string): void {
   process.stderr.write(`letta-proxy: ${printable(text)}\n`);

@@ -8,7 +8,7 @@ import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkConfigCommand } from "./config.ts";
-import { type CommandContext, createContext, print } from "./context.ts";
+import { type CommandContext, createContext, print, watchOutput } from "./context.ts";
 import {
   inviteDeviceCommand,
   listDevicesCommand,
@@ -56,6 +56,12 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
 
 /** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const endOutput = watchOutput();
+  const exitCode = await runWords(words);
+  return exitCode === 0 ? endOutput() : exitCode;
+}
+
+async function runWords(words: readonly string[]): Promise<number> {
   const line = parseCommandLine(program, words, process.stdout.isTTY ? process.stdout.columns : undefined);
   switch (line.kind) {
     case "help":
