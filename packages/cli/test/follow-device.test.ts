@@ -39,9 +39,9 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
 
   test("a request for permission is asked, and y lets the turn go on to its end", async () => {
     const run = follow(asking);
-    await run.shows(/Allow Bash: .*\[y\/n\]/s);
+    await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("maybe\n");
-    await run.shows(/\[y\/n\].*\[y\/n\]/s);
+    await run.shows(/\[y\/n.*\[y\/n/s);
     run.press("y\n");
     const { code, shown } = await run.result;
     expect(code).toBe(0);
@@ -70,7 +70,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
 
   test("any other answer to Ctrl-C only ends following, and the same message id follows the turn again", async () => {
     const run = follow(asking, "--message-id", "follow-again");
-    await run.shows(/Allow Bash: .*\[y\/n\]/s);
+    await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("\u0003");
     await run.shows(/Stop the turn on real box\? \[y\/N\]/);
     run.press("\n");
@@ -78,7 +78,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
     expect(code).toBe(130);
     expect(shown).toContain("stopped following; the turn on real box goes on");
     const again = follow(asking, "--message-id", "follow-again");
-    await again.shows(/Allow Bash: .*\[y\/n\]/s);
+    await again.shows(/Allow Bash: .*\[y\/n/s);
     const [id = ""] = (await runCli(["approvals"], { env })).stdout.split("\t");
     expect((await runCli(["approvals", "allow", id, "--json"], { env })).stdout).toContain('"decision": "allowed"');
     expect((await again.result).code).toBe(0);
@@ -86,7 +86,7 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
 
   test("Ctrl-C asks whether to stop the turn; y stops it, and the exit code is 9", async () => {
     const run = follow(asking);
-    await run.shows(/Allow Bash: .*\[y\/n\]/s);
+    await run.shows(/Allow Bash: .*\[y\/n/s);
     run.press("\u0003");
     await run.shows(/Stop the turn on real box\? \[y\/N\]/);
     run.press("y\n");

@@ -2,7 +2,7 @@
  * Requests for permission of a turn that is followed: asks on a terminal, and elsewhere says how to decide. The decision of somebody else ends
  * the question.
  */
-import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
+import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@letta-environments/client";
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { describeFailure, sentDecision } from "../failure.ts";
@@ -60,31 +60,41 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
   }
 
   async function handle(approval: Approval, withdrawn: AbortSignal): Promise<void> {
-    const { id, tool, input, reason } = approval;
+    const { id, tool, input, reason, suggestions } = approval;
     const what = `${tool}${input === null ? "" : `: ${describeInput(input)}`}`;
+    const grants = suggestions.map(({ text }) => `also grants, from now on: ${text}`);
     if (!isInteractive) {
       await printer.line(`waiting for permission to use ${what}`, "yellow");
-      return printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
+      await printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
+      for (const [index, grant] of grants.entries())
+        await printer.line(`'letta-env approvals allow ${id} --suggestion ${suggestions[index]?.id}' ${grant}`);
+      return;
     }
     if (reason !== null && reason !== "") await printer.line(reason);
-    for (;;) {
-      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [y/n]`), withdrawn);
+    for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
+    const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
+    for (let isDecided = false; !isDecided;) {
+      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [${answers}]`), withdrawn);
       // Somebody else has decided, or another question comes first.
       if (answer === null) return printer.line("");
-      if (/^y(?:es)?$/i.test(answer)) return decide(approval, true);
-      if (/^no?$/i.test(answer)) return decide(approval, false);
+      const suggestion = /^[1-9]\d?$/.test(answer) ? suggestions[Number(answer) - 1] : undefined;
+      if (suggestion !== undefined) isDecided = await decide(approval, { approve: true, suggestions: [suggestion.id] });
+      else if (/^(?:y|yes|n|no)$/i.test(answer)) isDecided = await decide(approval, { approve: /^y/i.test(answer) });
     }
   }
 
-  async function decide(approval: Approval, approve: boolean): Promise<void> {
+  /** Resolves with whether there is nothing left to decide here. */
+  async function decide(approval: Approval, verdict: ApprovalVerdict): Promise<boolean> {
     try {
-      await operations.decide(approval, { approve });
+      await operations.decide(approval, verdict);
+      return true;
     } catch (error) {
-      if (host.interrupted.aborted) return;
+      if (host.interrupted.aborted) return true;
       const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
       const { parsed } = context;
       const failure = (): string => describeFailure(error, { host, parsed, sent: sentDecision(error) }).message;
       await printer.line(decided ?? failure(), "yellow");
+      return decided !== null;
     }
   }
 

@@ -1,0 +1,113 @@
+/** Lasting permissions that a device suggests, in `letta-env send --follow`: a process of its own, a real gateway, a scripted device. */
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { stripVTControlCharacters } from "node:util";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { type Gateway, launchGateway } from "./support/gateway.ts";
+import { runCli, startCli } from "./support/run-cli.ts";
+import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let gateway: Gateway;
+let laptop: ScriptedDevice;
+let env: Readonly<Record<string, string>>;
+
+beforeAll(async () => {
+  gateway = await launchGateway();
+  const options = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+  laptop = await connectScriptedDevice({ ...options, deviceId: "device-1", connectionName: "laptop" });
+  const apiKey = await gateway.proxy.createKey({ scopes: ["list", "read", "send", "view", "approve"] });
+  env = { ...gateway.env, LETTA_API_KEY: apiKey };
+});
+afterAll(async () => {
+  await laptop?.terminate();
+  await gateway?.proxy.stop();
+});
+
+const runtime = { agent_id: "a1", conversation_id: "default" };
+
+/** Resolves when the device has what contains the text. */
+const receives = (text: string) => laptop.received.waitFor((frame) => JSON.stringify(frame).includes(text));
+
+/** The turn of the message runs, and requests a permission; the device suggests two lasting ones. */
+async function request(messageId: string): Promise<void> {
+  await receives(messageId);
+  const loop_status = {
+    ...{ status: "PROCESSING_API_RESPONSE", active_run_ids: [`run-${messageId}`] },
+    client_message_ids_by_run_id: { [`run-${messageId}`]: [messageId] },
+  };
+  laptop.send({ type: "update_loop_status", runtime, event_seq: 1, idempotency_key: `loop:${messageId}`, loop_status });
+  const permission_suggestions = [
+    { id: "save-default", text: "Yes, and do not ask again for npm test" },
+    { id: "save-all", text: "Yes, and allow everything" },
+  ];
+  const body = { subtype: "can_use_tool", tool_name: "Bash", input: { command: "npm test" }, permission_suggestions };
+  const frame = { type: "control_request", request_id: `perm-${messageId}`, ...runtime, runtime };
+  laptop.send({ ...frame, request: { ...body, tool_call_id: `call-${messageId}` } });
+}
+
+function finish(messageId: string): void {
+  const end = { turn_id: `turn-${messageId}`, run_id: `run-${messageId}`, stop_reason: "end_turn" };
+  laptop.send({ type: "turn_finished", runtime, event_seq: 2, idempotency_key: `end:${messageId}`, ...end });
+}
+
+const words = (messageId: string): string[] => [
+  "send",
+  "laptop",
+  "--agent",
+  "a1",
+  "--message-id",
+  messageId,
+  "--follow",
+  "hello",
+];
+
+test("in a pipe, the lines about a request name each lasting permission and the command that grants it", async () => {
+  const cli = startCli(words("pipe"), { env });
+  await request("pipe");
+  await vi.waitUntil(async () => (await runCli(["approvals"], { env })).stdout.startsWith("call-pipe\t"), {
+    timeout: 30_000,
+  });
+  expect((await runCli(["approvals", "allow", "call-pipe"], { env })).code).toBe(0);
+  finish("pipe");
+  const { code, stderr } = await cli.result;
+  expect(code).toBe(0);
+  expect(stderr).toContain(
+    "'letta-env approvals allow call-pipe --suggestion save-default' also grants, from now on: Yes, and do not ask again for npm test\n",
+  );
+});
+
+describe.runIf(canOpenTerminal())("on a terminal", () => {
+  test("the question lists lasting permissions, and the number of one allows the tool call and grants it", async () => {
+    const run = runInTerminal(words("terminal"), { env, columns: 120 });
+    await request("terminal");
+    await run.shows(/Allow Bash: npm test\? \[y\/n\/1\/2\]/);
+    run.press("3\n");
+    await run.shows(/\[y\/n\/1\/2\][^]*\[y\/n\/1\/2\]/);
+    run.press("1\n");
+    const decision = await receives("perm-terminal");
+    expect(JSON.stringify(decision)).toContain('"selected_permission_suggestion_ids":["save-default"]');
+    finish("terminal");
+    const { code, shown } = await run.result;
+    expect(code).toBe(0);
+    const text = stripVTControlCharacters(shown);
+    expect(text).toContain("1 also grants, from now on: Yes, and do not ask again for npm test\r\n");
+    expect(text).toContain("2 also grants, from now on: Yes, and allow everything\r\n");
+  });
+
+  test("a decision that is refused is reported, and the question comes again", async () => {
+    const apiKey = await gateway.proxy.createKey({
+      scopes: ["list", "read", "send", "view", "approve"],
+      more: ["--agent", "a1"],
+    });
+    const run = runInTerminal(words("limited"), { env: { ...env, LETTA_API_KEY: apiKey }, columns: 120 });
+    await request("limited");
+    await run.shows(/Allow Bash: npm test\? \[y\/n\/1\/2\]/);
+    run.press("1\n");
+    await run.shows(/\[y\/n\/1\/2\][^]*\[y\/n\/1\/2\]/);
+    run.press("y\n");
+    await receives("perm-limited");
+    finish("limited");
+    expect((await run.result).code).toBe(0);
+  });
+});
