@@ -222,6 +222,22 @@ export async function collectEnvironments(
   }
 }
 
+/** Reads the latest `limit` messages of a device (`null`: all of them), and one more, to know whether there are more. */
+export async function collectMessages(
+  operations: Pick<EnvironmentOperations, "messages">,
+  id: string,
+  query: ListMessagesInput,
+  limit: number | null,
+): Promise<{ readonly messages: readonly MessageStatus[]; readonly hasMore: boolean }> {
+  const messages: MessageStatus[] = [];
+  const pageSize = Math.min(maxPageSize, limit === null ? maxPageSize : limit + 1);
+  for await (const message of operations.messages(id, { ...query, limit: pageSize })) {
+    if (messages.length === limit) return { messages, hasMore: true };
+    messages.push(message);
+  }
+  return { messages, hasMore: false };
+}
+
 /** Refuses the rows of a server that does not know tags and therefore returns devices without them. */
 export function refuseIgnoredTags(
   { tag = [] }: Pick<ListEnvironmentsInput, "tag">,

@@ -6,7 +6,7 @@ import { type CommandContext, readLimit } from "../context.ts";
 import { findDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import { formatMessageLines, formatMessageTable } from "../format/message.ts";
-import type { EnvironmentOperations } from "../operations.ts";
+import { collectMessages } from "../operations.ts";
 
 const defaultLimit = 20;
 
@@ -19,7 +19,7 @@ export async function messagesCommand(context: CommandContext): Promise<number> 
   const { environment } = await findDevice(operations, parsed.operands[0] ?? "", "any");
   // A device that is offline has no connection.
   const id = environment.connectionId ?? environment.deviceId;
-  const { messages, hasMore } = await collect(operations, id, query, limit);
+  const { messages, hasMore } = await collectMessages(operations, id, query, limit);
   const text = isJson
     ? formatJson({ messages, hasMore })
     : !host.stdout.isTerminal
@@ -39,22 +39,6 @@ export async function messagesCommand(context: CommandContext): Promise<number> 
 
 function isEndedWithoutText({ state, text }: MessageStatus): boolean {
   return state === "finished" && text === undefined;
-}
-
-/** Reads one message more than the limit, to know whether there are more. */
-async function collect(
-  operations: Pick<EnvironmentOperations, "messages">,
-  id: string,
-  query: ListMessagesInput,
-  limit: number | null,
-): Promise<{ readonly messages: readonly MessageStatus[]; readonly hasMore: boolean }> {
-  const messages: MessageStatus[] = [];
-  const pageSize = Math.min(100, limit === null ? 100 : limit + 1);
-  for await (const message of operations.messages(id, { ...query, limit: pageSize })) {
-    if (messages.length === limit) return { messages, hasMore: true };
-    messages.push(message);
-  }
-  return { messages, hasMore: false };
 }
 
 function readQuery({ option, parsed }: CommandContext): ListMessagesInput {

@@ -1,6 +1,11 @@
-/** The tools that send a message and report what became of it. */
+/** The tools that send a message, report what became of it, and list the messages of a device. */
+import type { ListMessagesInput, MessageStatus } from "@letta-environments/client";
+import { formatTime } from "@letta-environments/command-line";
+import { messageStates } from "@letta-environments/schema";
 import type { McpServer } from "@modelcontextprotocol/server";
 import * as v from "valibot";
+import { findDevice } from "../device.ts";
+import { collectMessages } from "../operations.ts";
 import {
   agentIdRule,
   connectionIdRule,
@@ -12,7 +17,7 @@ import {
   waitSecondsRule,
 } from "./rules.ts";
 import { sendAndWait } from "./send.ts";
-import { describeSchema, runTool, type ToolSession } from "./tool.ts";
+import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 import { awaitTurn, describeTurn, turnRules } from "./turn.ts";
 
 const sendInput = describeSchema(
@@ -60,7 +65,69 @@ const statusInput = describeSchema(
   }),
 );
 
-/** Adds `send_message` and `message_status`. */
+const listInput = describeSchema(
+  v.strictObject({
+    device: deviceRule(),
+    agentId: v.optional(agentIdRule()),
+    conversationId: v.optional(conversationIdRule()),
+    state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
+    replies: v.optional(v.pipe(v.boolean(), v.description("With the agent's last text in each turn. Default false."))),
+    limit: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.maxValue(100),
+        v.description("The largest number of messages. Default 20."),
+      ),
+    ),
+  }),
+);
+
+const listOutput = describeSchema(
+  v.object({
+    deviceId: v.string(),
+    connectionId: v.pipe(
+      v.nullable(v.string()),
+      v.description("Pass it to message_status; null while the device is offline."),
+    ),
+    messages: v.array(
+      v.intersect([
+        v.object({
+          messageId: v.string(),
+          agentId: v.nullable(v.string()),
+          conversationId: v.string(),
+          sentAt: v.nullable(v.string()),
+        }),
+        turnRules,
+      ]),
+    ),
+    hasMore: v.boolean(),
+  }),
+);
+
+type ListInput = NonNullable<(typeof listInput)["~standard"]["types"]>["output"];
+
+async function listMessages({ operations }: ToolCall, input: ListInput): Promise<ToolOutput> {
+  const { device, agentId, conversationId, state = [], replies = false, limit = 20 } = input;
+  const { deviceId, connectionId } = (await findDevice(operations, device, "any")).environment;
+  const query: ListMessagesInput = {
+    agentId,
+    conversationId,
+    ...(state.length > 0 && { state }),
+    ...(replies && { include: "text" }),
+  };
+  const { messages, hasMore } = await collectMessages(operations, connectionId ?? deviceId, query, limit);
+  return { deviceId, connectionId, messages: messages.map(describeListed), hasMore };
+}
+
+function describeListed(message: MessageStatus): ToolOutput {
+  const { clientMessageId: messageId, agentId, conversationId, sentAt } = message;
+  const sent = sentAt === undefined ? null : formatTime(sentAt);
+  return { messageId, agentId, conversationId, sentAt: sent, ...describeTurn(message) };
+}
+
+/** Adds `send_message`, `message_status` and `list_messages`. */
 export function registerMessageTools(server: McpServer, session: ToolSession): void {
   server.registerTool(
     "send_message",
@@ -93,5 +160,17 @@ export function registerMessageTools(server: McpServer, session: ToolSession): v
         };
         return describeTurn(await awaitTurn(call, { connectionId, messageId, conversation, waitSeconds }));
       }),
+  );
+  server.registerTool(
+    "list_messages",
+    {
+      title: "List the messages of a device",
+      description:
+        "Lists the messages that a device received, the latest first, with what became of each: also messages of other callers, and while the device is offline. Needs the scope read, list for names, and view for replies.",
+      inputSchema: listInput,
+      outputSchema: listOutput,
+      annotations: { readOnlyHint: true, openWorldHint: true },
+    },
+    (input, context) => runTool(session, context, (call) => listMessages(call, input)),
   );
 }

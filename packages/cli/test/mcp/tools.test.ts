@@ -27,6 +27,7 @@ test("every tool has a title, a description, schemas of input and output, and sa
     ["list_devices", true, undefined],
     ["send_message", false, true],
     ["message_status", true, undefined],
+    ["list_messages", true, undefined],
     ["list_approvals", true, undefined],
     ["answer_approval", false, true],
   ]);
@@ -60,6 +61,29 @@ test("send_message runs a repeated id once, and the text of the result is the st
   const { connectionId } = first.output;
   const status = await mcp.call("message_status", { connectionId, messageId: "mcp-1" });
   expect(status.output).toMatchObject({ outcome: "unfinished", state: "accepted", reply: null });
+});
+
+test("list_messages returns what became of the messages of a device, the latest first, also while it is offline", async () => {
+  for (const messageId of ["mcp-2", "mcp-3"])
+    await mcp.call("send_message", {
+      device: "laptop",
+      agentId: "agent-list",
+      message: "x",
+      messageId,
+      waitSeconds: 0,
+    });
+  const { output } = await mcp.call("list_messages", {
+    device: "laptop",
+    agentId: "agent-list",
+    replies: true,
+    limit: 1,
+  });
+  const expected = { messageId: "mcp-3", agentId: "agent-list", state: "accepted", outcome: "unfinished", reply: null };
+  expect(output).toMatchObject({ deviceId: "device-1", messages: [expected], hasMore: true });
+  const ended = await mcp.call("list_messages", { device: "laptop", agentId: "agent-list", state: ["finished"] });
+  expect(ended.output).toMatchObject({ messages: [], hasMore: false });
+  const asleep = await mcp.call("list_messages", { device: "asleep" });
+  expect(asleep.output).toEqual({ deviceId: "device-4", connectionId: null, messages: [], hasMore: false });
 });
 
 describe("a failure is a tool error with the text of the command line", () => {
