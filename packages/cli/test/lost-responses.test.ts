@@ -155,6 +155,27 @@ test("a turn whose events are refused after the message was accepted is unknown,
   );
 });
 
+test("events that are refused for a while are reported, and the turn is followed to its end", async () => {
+  const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
+  let refusals = 0;
+  const env = await accept(
+    (stream) => stream.end(),
+    (_request, response) => {
+      if ((refusals += 1) === 1)
+        return reply(response, 503, { errorCode: "overloaded", message: "Busy." }, { "retry-after-ms": "10" });
+      const data = JSON.stringify({ message: { ...message, state: "finished", stopReason: "end_turn" } });
+      response
+        .writeHead(200, { "content-type": "text/event-stream" })
+        .write(`id: 1\nevent: message\ndata: ${data}\n\n`);
+    },
+  );
+  expect(await runCli(followed, { env })).toEqual({
+    code: 0,
+    stdout: "",
+    stderr: "the server sends no events (overloaded: Busy; try again in 1 s); waiting\n",
+  });
+});
+
 test("a message that was sent before is unknown, not refused, when its status cannot be read", async () => {
   let reads = 0;
   const env = await start(({ method, target }, response) => {

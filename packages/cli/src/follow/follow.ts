@@ -20,12 +20,10 @@ import type { DeliveryReport } from "../format/delivery.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { startProgress } from "../progress.ts";
 import { addressOf, readTimeout } from "../settings.ts";
+import { type Absence, createAbsence } from "./absence.ts";
 import { createDeltaReader } from "./delta.ts";
 import { createPermissionDesk, type PermissionDesk } from "./permission.ts";
 import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
-
-/** How long a device may be away before the end of its turn counts as unknown, in milliseconds. */
-const patienceMs = 60_000;
 
 /** A user message to a device by its id or name. */
 export type FollowedDelivery = Delivery & {
@@ -42,7 +40,6 @@ export async function follow(
   const { host, isJson, option } = context;
   const device = await findDevice(operations, delivery.target.device, "online");
   const ended = new AbortController();
-  const { deviceId } = device.environment;
   const printer = createTurnPrinter(context, choosePaint(host.stderr.isTerminal, host.variable));
   const turn: FollowedTurn = {
     context,
@@ -54,9 +51,10 @@ export async function follow(
     conversationId: option("conversation") ?? "default",
     isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
   };
+  const absence = createAbsence(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
   try {
     // A key without the scope `view`, and a server without events, are found out before anything is sent.
-    const stream = await openStream(context, operations, deviceId, ended.signal);
+    const stream = await openStream(turn, absence, ended.signal);
     await checkStatusScope(turn);
     const report = await deliver(
       context,
@@ -64,8 +62,9 @@ export async function follow(
       { ...delivery, report: (sent) => reportSent(turn, sent) },
       device,
     );
-    return await run(turn, stream, report);
+    return await run(turn, stream, report, absence);
   } finally {
+    absence.cancel();
     ended.abort();
   }
 }
@@ -79,20 +78,28 @@ interface EventStream {
 
 /** Opens the stream of events. The client repeats that without end, so it has the time limit of a request. */
 async function openStream(
-  { host, option }: CommandContext,
-  operations: EnvironmentOperations,
-  deviceId: string,
+  { context: { host, option }, operations, device }: FollowedTurn,
+  absence: Absence,
   signal: AbortSignal,
 ): Promise<EventStream> {
   const opened = defer<void>();
   const late = defer<"late">();
+  let isOpen = false;
   let reason = "";
   const events = operations.events({
     include: "output",
-    deviceId,
+    deviceId: device.environment.deviceId,
     signal,
-    onOpen: opened.resolve,
-    onFailure: (error) => void (reason = `: ${describeError(error, addressOf(host, option))}`),
+    onOpen() {
+      isOpen = true;
+      absence.end("server");
+      opened.resolve();
+    },
+    onFailure(error) {
+      reason = describeError(error, addressOf(host, option));
+      // A failure that does not pass ends the iteration.
+      if (isOpen && error.retryable) void absence.begin("server", `the server sends no events (${reason})`);
+    },
   });
   const first = events.next();
   // Its failure is handled where it is awaited, or the command has failed before.
@@ -102,7 +109,7 @@ async function openStream(
   try {
     if ((await Promise.race([opened.promise, first, late.promise])) !== "late") return { events, first };
     const limit = option("timeout") ?? "60s";
-    const text = `the stream of events did not open within ${limit}, and nothing was sent${reason}`;
+    const text = `the stream of events did not open within ${limit}, and nothing was sent${reason === "" ? "" : `: ${reason}`}`;
     throw new CommandError(text, exitCodes.later);
   } finally {
     cancel();
@@ -160,11 +167,11 @@ async function run(
   turn: FollowedTurn,
   { events, first }: EventStream,
   { outcome, connectionId }: DeliveryReport,
+  absence: Absence,
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
   const reader = createDeltaReader();
-  const absence = createAbsence(turn);
   const desk = createDesk(turn);
   const interruption = watchInterruption(turn, desk);
   try {
@@ -177,8 +184,9 @@ async function run(
     if (known?.state === "waiting_for_approval") desk.look();
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
       const result = await Promise.race([next, absence.over, interruption.left]);
-      if (result === "absent") return await finish(turn, null);
-      if (result === "left" || result.done === true) break;
+      if (result === "left") break;
+      if ("absent" in result) return await finish(turn, null, result.absent);
+      if (result.done === true) break;
       const event = result.value;
       if (
         event.type === "message" &&
@@ -189,7 +197,8 @@ async function run(
         if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
         if (isOver(message)) return await finish(turn, message);
         isRunning = isActive(message) || (isRunning && message.state === "unknown");
-        await absence.observe(message.state);
+        if (message.state === "unknown") await absence.begin("device", `${device.environment.connectionName} is away`);
+        else absence.end("device");
         if (message.state === "waiting_for_approval") desk.look();
         else desk.withdraw();
       } else if (event.type === "output" && isRunning && isOfConversation(turn, event)) {
@@ -212,7 +221,6 @@ async function run(
     if (!host.interrupted.aborted) throw describeLoss(turn, error);
   } finally {
     desk.withdraw();
-    absence.cancel();
     interruption.cancel();
   }
   await printer.end();
@@ -235,7 +243,7 @@ function followAgain({ messageId }: FollowedTurn): string {
 }
 
 /** Prints how the turn ended, and resolves with the exit code of a good end. Rejects with a `CommandError` for any other. */
-async function finish(turn: FollowedTurn, status: MessageStatus | null): Promise<number> {
+async function finish(turn: FollowedTurn, status: MessageStatus | null, absent = ""): Promise<number> {
   const { printer, device } = turn;
   const outcome: TurnOutcome = status === null ? "unknown" : readTurn(status).outcome;
   await printer.end();
@@ -249,34 +257,11 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null): Promise
     cancelled: "the turn was stopped, or the message was taken out of the queue",
     evicted: `the queue of ${connectionName} was full, and it dropped the message`,
     unfinished: "the turn has not ended",
-    unknown: `it is not known how the turn ended: ${connectionName} is away`,
+    unknown: `it is not known how the turn ended: ${absent}`,
   };
   throw new CommandError(texts[outcome], exitCodeOfTurn(outcome), {
     details: outcome === "unknown" ? [followAgain(turn)] : [],
   });
-}
-
-/** Counts how long the device is away. */
-function createAbsence({ context: { host }, printer, device }: FollowedTurn): {
-  readonly over: Promise<"absent">;
-  observe(state: string): Promise<void>;
-  cancel(): void;
-} {
-  const over = defer<"absent">();
-  let cancel: (() => void) | null = null;
-  return {
-    over: over.promise,
-    async observe(state) {
-      if (state !== "unknown") {
-        cancel?.();
-        cancel = null;
-      } else if (cancel === null) {
-        cancel = host.clock.setTimer(patienceMs, () => over.resolve("absent"));
-        await printer.line(`${device.environment.connectionName} is away; waiting for it`, "yellow");
-      }
-    },
-    cancel: () => cancel?.(),
-  };
 }
 
 function createDesk(turn: FollowedTurn): PermissionDesk {

@@ -1,0 +1,47 @@
+/**
+ * How long a turn is followed without news of it: while the device is away, or the server opens no stream of events, its end cannot be
+ * seen. After a minute it counts as unknown.
+ */
+import type { Clock } from "../host.ts";
+
+/** The party that is away. */
+export type Party = "device" | "server";
+
+/** Counts how long each party is away. */
+export interface Absence {
+  /** Resolves with the text of a party that has been away for too long. */
+  readonly over: Promise<{ readonly absent: string }>;
+  /** @param text what is missing, such as `laptop is away` */
+  begin(party: Party, text: string): Promise<void>;
+  end(party: Party): void;
+  /** Ends every count. */
+  cancel(): void;
+}
+
+const patienceMs = 60_000;
+
+/** Creates an {@link Absence}. @param say prints a line when a party goes away */
+export function createAbsence(clock: Pick<Clock, "setTimer">, say: (text: string) => Promise<void>): Absence {
+  const timers = new Map<Party, () => void>();
+  let resolve: (absence: { readonly absent: string }) => void = () => undefined;
+  const over = new Promise<{ readonly absent: string }>((settle) => (resolve = settle));
+  const end = (party: Party): void => {
+    timers.get(party)?.();
+    timers.delete(party);
+  };
+  return {
+    over,
+    async begin(party, text) {
+      if (timers.has(party)) return;
+      timers.set(
+        party,
+        clock.setTimer(patienceMs, () => resolve({ absent: text })),
+      );
+      await say(text);
+    },
+    end,
+    cancel() {
+      for (const party of [...timers.keys()]) end(party);
+    },
+  };
+}
