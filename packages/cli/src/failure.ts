@@ -38,10 +38,20 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
   return new CommandError(text, exitCode, {
     details: [
       ...(error.code === "ambiguous_device" ? deviceLines(error.environments ?? [], host.clock.now()) : []),
+      ...(error.code === "insufficient_scope" ? scopeHint(error, host, parsed) : []),
       ...(exitCode === exitCodes.unknown && sent !== undefined ? [sent.hint] : []),
       ...(parsed.options.has("verbose") ? verboseLines(error) : []),
     ],
   });
+}
+
+/** How a gateway key gets a scope. Its id is public, and only in the environment: a file is not read again. */
+function scopeHint({ message }: LettaEnvironmentsError, host: Host, { options }: ParsedLine): string[] {
+  if (!message.startsWith("The gateway key lacks")) return [];
+  const key = options.has("api-key-file") ? undefined : host.variable("LETTA_API_KEY");
+  const id = /^lek_(\w{12})_/.exec(key ?? "")?.[1] ?? "ID";
+  const command = `letta-proxy keys update ${id} --scope ...`;
+  return [`Whoever runs the gateway can change that: '${command}', with every scope that the key shall have.`];
 }
 
 /**

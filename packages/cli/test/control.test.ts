@@ -66,9 +66,14 @@ test("an unknown mode and a missing agent are refused before any request; an off
   expect([asleep.code, asleep.stderr]).toEqual([3, expect.stringContaining("asleep is offline")]);
 });
 
-test("a key without the scope is refused with its name", async () => {
+test("a key without the scope is refused with its name, and the command that adds one, without the key", async () => {
   const { code, stderr } = await runCli(["stop", "laptop", "--agent", "a1"], { env: fleet.gateway.env });
-  expect([code, stderr]).toEqual([4, expect.stringContaining("lacks the scope 'control'")]);
+  const id = fleet.gateway.callerKey.slice(4, 16);
+  expect([code, stderr]).toEqual([
+    4,
+    "letta-env: insufficient_scope: The gateway key lacks the scope 'control'\n" +
+      `Whoever runs the gateway can change that: 'letta-proxy keys update ${id} --scope ...', with every scope that the key shall have.\n`,
+  ]);
 });
 
 test("in front of a server without control, the message says what is missing", async () => {
