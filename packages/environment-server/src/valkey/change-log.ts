@@ -3,7 +3,8 @@
  * position, the sizes and the name of the series.
  *
  * One server writes to a log. The last one that was created takes over, and appends of an earlier one are refused: positions are the order in
- * which a server has published its changes. An append without a reply may have run, so the next one removes its entries.
+ * which a server has published its changes. An append without a reply may have run, so the next one removes its entries. Until then the writer does not
+ * read them: a reader would receive them twice.
  */
 import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import {
@@ -50,7 +51,8 @@ export function createValkeyChangeLog(
   /** The last position that is confirmed; `null` before this log is the writer. */
   let confirmed: number | null = null;
 
-  const readState = async (): Promise<ChangeLogState> => toState(await run(readStateScript, [newEpoch()]));
+  const readState = async (): Promise<ChangeLogState> =>
+    toState(await run(readStateScript, [newEpoch(), writer, confirmed ?? ""]));
 
   return {
     async appendChanges(changes, nowMs) {
@@ -64,7 +66,7 @@ export function createValkeyChangeLog(
       confirmed = reply + changes.length - 1;
       return reply;
     },
-    readChanges: (selection) => readChanges(run, selection),
+    readChanges: (selection) => readChanges(run, selection, () => [writer, confirmed ?? ""]),
     readChangeLog: readState,
     async restartChangeLog(epoch) {
       appends += 1;
@@ -93,20 +95,26 @@ function takenError(): Error {
 /** Entries of the streams that one script looks at. */
 const entriesPerPage = 1_000;
 
-/** Reads until a change matches. A page is from one script, so no change is missing in it that was removed meanwhile. */
+/**
+ * Reads until a change matches. A page is from one script, so no change is missing in it that was removed meanwhile. `readWriter` returns the writer,
+ * and the last position that is confirmed to it.
+ */
 async function readChanges(
   run: RunScript,
   { tenant, after, includesOutput, deviceIds }: ChangeSelection,
+  readWriter: () => readonly (string | number)[],
 ): Promise<ChangePage> {
   const { changes: maxChanges, size: maxSize } = changePageLimits;
-  const rest = [tenant, includesOutput ? 1 : 0, maxChanges, maxSize, entriesPerPage, deviceIds === null ? 1 : 0];
+  const limits = [includesOutput ? 1 : 0, maxChanges, maxSize, entriesPerPage];
+  const devices = [deviceIds === null ? 1 : 0, ...(deviceIds ?? [])];
   for (let start = after; ;) {
-    const reply = await run(readPageScript, [start, ...rest, ...(deviceIds ?? [])]);
-    const [through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
+    const reply = await run(readPageScript, [start, tenant, ...limits, ...readWriter(), ...devices]);
+    const [epoch, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
     const changes = readRows(entries, 4).map((entry) => readChange(entry, tenant));
     start = Number(through);
     const removed = { removedThrough: Number(events), outputRemovedThrough: Number(output) };
-    if (changes.length > 0 || hasMore !== 1) return { changes, through: start, hasMore: hasMore === 1, ...removed };
+    const page = { epoch: String(epoch), changes, through: start, hasMore: hasMore === 1, ...removed };
+    if (changes.length > 0 || !page.hasMore) return page;
   }
 }
 

@@ -19,6 +19,12 @@ local function positionOf(entry) return tonumber(string.match(entry[1], '^%d+'))
 local function begin(epoch)
   if redis.call('HEXISTS', state, 'epoch') == 0 then redis.call('HSET', state, 'epoch', epoch) end
 end
+-- Up to where changes are read. The writer appends those again that were not confirmed to it, under later positions.
+local function readableThrough(writer, confirmed)
+  local last = get('last')
+  if confirmed == '' or redis.call('HGET', state, 'writer') ~= writer then return last end
+  return math.min(last, tonumber(confirmed))
+end
 local limitPosition, limitTime = get('limit-position'), get('limit-time')
 local function timeOf(entry)
   local time = tonumber(entry[2][2])
@@ -47,10 +53,14 @@ local function removeOldest(part, limit, mayStay)
 end
 `;
 
-/** ARGV: a name for the series of positions, if there is none. Returns its name, the last position, and up to where changes were removed. */
+/**
+ * ARGV: a name for the series of positions, if there is none, writer, the last position that was confirmed to it (empty: none). Returns the name of
+ * the series, the last position, and up to where changes were removed.
+ */
 export const readStateScript: string = `${prelude}
 begin(ARGV[1])
-return {redis.call('HGET', state, 'epoch'), whole(get('last')), whole(get('events-removed')), whole(get('output-removed'))}
+local through = readableThrough(ARGV[2], ARGV[3])
+return {redis.call('HGET', state, 'epoch'), whole(through), whole(get('events-removed')), whole(get('output-removed'))}
 `;
 
 /** ARGV: writer, a name for the series of positions, if there is none. Makes it the writer. Returns the last position. */
@@ -114,15 +124,15 @@ return whole(last)
 `;
 
 /**
- * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to look at, 1 for
- * all devices, else the devices. Returns up to where everything was looked at, 1 when there is more, up to where events and output were
- * removed, and position, time, device and text of each change.
+ * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to look at, writer, the
+ * last position that was confirmed to it (empty: none), 1 for all devices, else the devices. Returns the name of the series, up to where everything was
+ * looked at, 1 when there is more, up to where events and output were removed, and position, time, device and text of each change.
  */
 export const readPageScript: string = `${prelude}
 local after, tenant = tonumber(ARGV[1]), ARGV[2]
-local maxChanges, maxSize, left, isAll = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1'
-local devices = {}
-for i = 8, #ARGV do devices[ARGV[i]] = true end
+local maxChanges, maxSize, left, isAll = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[9] == '1'
+local last, devices = readableThrough(ARGV[7], ARGV[8]), {}
+for i = 10, #ARGV do devices[ARGV[i]] = true end
 local readers = {{part = 'events'}}
 if ARGV[3] == '1' then readers[2] = {part = 'output'} end
 for _, reader in ipairs(readers) do reader.entries, reader.next, reader.from, reader.isDone = {}, 1, after + 1, false end
@@ -136,7 +146,8 @@ local function peek(reader)
 end
 local reply, count, size = {}, 0, 0
 local function page(through, hasMore)
-  return {whole(through), hasMore, whole(get('events-removed')), whole(get('output-removed')), reply}
+  local epoch = redis.call('HGET', state, 'epoch') or ''
+  return {epoch, whole(through), hasMore, whole(get('events-removed')), whole(get('output-removed')), reply}
 end
 while true do
   local first, from
@@ -144,8 +155,8 @@ while true do
     local entry = peek(reader)
     if entry and (not first or positionOf(entry) < positionOf(first)) then first, from = entry, reader end
   end
-  if not first then return page(math.max(after, get('last')), 0) end
-  local position = positionOf(first)
+  local position = first and positionOf(first)
+  if not position or position > last then return page(math.max(after, last), 0) end
   if left == 0 then return page(position - 1, 1) end
   local values = first[2]
   if values[6] == tenant and (isAll or devices[values[8]]) then
