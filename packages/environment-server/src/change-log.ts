@@ -44,6 +44,8 @@ export interface ChangeSelection {
 
 /** A page of changes, and up to where changes had been removed when it was read. */
 export interface ChangePage extends RemovedChanges {
+  /** The series that the positions belong to. */
+  readonly epoch: string;
   readonly changes: readonly StoredChange[];
   /** The page has every stored change that matches, up to this position. */
   readonly through: number;
@@ -108,8 +110,8 @@ export class ChangesLostError extends Error {
 export interface ChangeLog {
   /**
    * Stores changes under consecutive positions, and resolves with the first of them. Removes the oldest changes when the size is
-   * exceeded. When it rejects, the changes are not stored, or removed again by the next call. Rejects with {@link ChangesLostError}
-   * when earlier changes are lost.
+   * exceeded. When it rejects, the changes are not stored, or not read and removed again by the next call. Rejects with
+   * {@link ChangesLostError} when earlier changes are lost.
    */
   appendChanges(changes: readonly NewChange[], nowMs: number): Promise<number>;
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */

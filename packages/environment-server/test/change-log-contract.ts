@@ -38,7 +38,9 @@ export function describeChangeLogContract(
         1,
       );
       expect(await log.appendChanges([{ ...change, kind: "output", agentId: "" }], 20)).toBe(3);
+      const { epoch } = await log.readChangeLog();
       expect(await log.readChanges(everything)).toEqual({
+        epoch,
         changes: [
           { ...change, position: 1, storedAt: 10 },
           { ...change, kind: "environment", agentId: null, tags: [], position: 2, storedAt: 10 },
@@ -134,7 +136,7 @@ export function describeChangeLogContract(
         removedThrough: 2,
         outputRemovedThrough: 2,
       });
-      expect((await log.readChanges(everything)).changes).toEqual([]);
+      expect(await log.readChanges(everything)).toMatchObject({ epoch: "00000000000000ff", changes: [] });
       expect(await log.appendChanges([change], 20)).toBe(3);
     });
 

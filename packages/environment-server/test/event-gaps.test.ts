@@ -2,7 +2,8 @@ import { openSqlite } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { readEvents } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import type { ChangeLimits } from "../src/index.ts";
+import { type ChangeLimits, ChangesLostError } from "../src/index.ts";
+import { changeRetryMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { deltaFrame as delta, listen, openStream, settleEvents as settle } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness } from "./support/harness.ts";
@@ -66,4 +67,77 @@ test("changes that are removed do not concern a reader of events without output"
   const sink = readEvents(stream.stream);
   await settle(harness);
   expect(sink.events.map(({ type }) => type)).not.toContain("gap");
+});
+
+/** A harness whose log of changes can lose them, and can hold a page after it was read. */
+function createLosingHarness() {
+  const inner = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const state = { isLost: false, held: null as Promise<void> | null };
+  const harness = createHarness({
+    store: {
+      ...inner,
+      async appendChanges(changes, nowMs) {
+        if (state.isLost) throw new ChangesLostError("the server has lost its data");
+        return inner.appendChanges(changes, nowMs);
+      },
+      async restartChangeLog(epoch) {
+        await inner.restartChangeLog(epoch);
+        state.isLost = false;
+      },
+      async readChanges(selection) {
+        const page = await inner.readChanges(selection);
+        await state.held;
+        return page;
+      },
+    },
+  });
+  return {
+    ...harness,
+    state,
+    async lose(note: () => void) {
+      state.isLost = true;
+      note();
+      await settle(harness);
+      await harness.clock.advance(changeRetryMs);
+      await settle(harness);
+    },
+  };
+}
+
+test("after a loss, a reader that is behind receives ids with which it can resume without a gap", async () => {
+  const harness = createLosingHarness();
+  const { socket } = await harness.connect("device-a");
+  const stream = await openStream(harness, { principal: viewer, include: "output" });
+  await harness.lose(() => socket.say(delta(1)));
+  for (let index = 2; index <= 200; index += 1) {
+    socket.say(delta(index, { delta: { message_type: "assistant_message", id: "msg-1", content: "x".repeat(4_000) } }));
+    if (index % 20 === 0) await settle(harness);
+  }
+  const sink = readEvents(stream.stream);
+  await settle(harness);
+  expect(sink.events.filter(({ type }) => type === "gap").map(({ data }) => data)).toEqual([{ reason: "lost" }]);
+  await sink.cancel();
+  socket.say(delta(201));
+  await settle(harness);
+  const resumed = await listen(harness, { principal: viewer, include: "output", lastEventId: sink.lastEventId });
+  expect(resumed.events.map(({ data }) => textOf(data))).toEqual(["text 201"]);
+});
+
+test("a page that was read before a loss is not sent behind the gap", async () => {
+  const harness = createLosingHarness();
+  const { socket } = await harness.connect("device-a");
+  const first = await listen(harness, { principal: viewer, include: "output" });
+  await first.cancel();
+  socket.say(delta(1));
+  await settle(harness);
+  let release = (): void => undefined;
+  harness.state.held = new Promise<void>((resolve) => (release = resolve));
+  const sink = await listen(harness, { principal: viewer, include: "output", lastEventId: first.lastEventId });
+  await harness.lose(() => socket.say(delta(2)));
+  release();
+  await settle(harness);
+  expect(sink.events.map(({ data }) => ("delta" in data ? textOf(data) : data))).toEqual([
+    { reason: "lost" },
+    "text 2",
+  ]);
 });

@@ -88,11 +88,7 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
 }
 
 /** The first changes of those that match. */
-function toPage(
-  all: readonly StoredChange[],
-  after: number,
-  { lastPosition, removedThrough, outputRemovedThrough }: ChangeLogState,
-): ChangePage {
+function toPage(all: readonly StoredChange[], after: number, { lastPosition, ...rest }: ChangeLogState): ChangePage {
   const changes: StoredChange[] = [];
   let size = 0;
   for (const change of all) {
@@ -102,5 +98,5 @@ function toPage(
   }
   const hasMore = changes.length < all.length;
   const through = hasMore ? (changes.at(-1)?.position ?? after) : Math.max(after, lastPosition);
-  return { changes, through, hasMore, removedThrough, outputRemovedThrough };
+  return { changes, through, hasMore, ...rest };
 }

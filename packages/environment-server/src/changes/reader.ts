@@ -41,8 +41,8 @@ export interface EventReaderOptions {
   readonly readPage: (after: number) => Promise<ChangePage>;
   /** Returns the text that says what the reader misses; `null` if the page has every change after the position. */
   readonly gapOf: (page: ChangePage, after: number) => Uint8Array | null;
-  /** Returns the text of a change, or `null` if the reader may not see it. */
-  readonly textOf: (change: StoredChange) => Uint8Array | null;
+  /** Returns the text of a change in a series of positions, or `null` if the reader may not see it. */
+  readonly textOf: (change: StoredChange, epoch: ChangePage["epoch"]) => Uint8Array | null;
 }
 
 interface Reader extends EventReaderOptions {
@@ -63,6 +63,8 @@ interface Reader extends EventReaderOptions {
   isBehind: boolean;
   /** A change was stored while the reader was behind. */
   hasMissed: boolean;
+  /** How often the reader was moved by {@link EventReader.skipTo}. */
+  skips: number;
   wake: (() => void) | null;
   reason: StreamEnd | null;
   settle: (reason: StreamEnd) => void;
@@ -85,6 +87,7 @@ export function createEventReader(options: EventReaderOptions): EventReader {
     handedOverAtMs: clock.monotonic(),
     isBehind: true,
     hasMissed: false,
+    skips: 0,
     wake: null,
     reason: null,
     settle,
@@ -115,6 +118,7 @@ export function createEventReader(options: EventReaderOptions): EventReader {
       forgetChunks(reader);
       // What waited is before the gap, and need not be complete.
       Object.assign(reader, { position, handedOver: position, isBehind: false });
+      reader.skips += 1;
       reader.kept.push(text);
       reader.wake?.();
     },
@@ -173,14 +177,16 @@ function takeChunks(reader: Reader): Uint8Array {
 
 async function catchUp(reader: Reader): Promise<void> {
   reader.hasMissed = false;
+  const { skips } = reader;
   const page = await reader.readPage(reader.position);
-  if (reader.reason !== null) return;
-  const { changes, through, hasMore } = page;
+  // A page that was read before the reader was moved has changes of the earlier series, and ends at one of its positions.
+  if (reader.reason !== null || reader.skips !== skips) return;
+  const { changes, through, hasMore, epoch } = page;
   const gap = reader.gapOf(page, reader.position);
   // It is said once, so it waits even if the changes behind it are read again.
   if (gap !== null) reader.kept.push(gap);
   for (const change of changes) {
-    const text = reader.textOf(change);
+    const text = reader.textOf(change, epoch);
     if (text !== null) reader.chunks.push(text);
   }
   reader.position = through;

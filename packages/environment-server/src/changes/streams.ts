@@ -171,9 +171,11 @@ async function openReader(
       const reason = decideGap(position, page, announced, includesOutput);
       announced = page;
       const before = (page.changes[0]?.position ?? page.through + 1) - 1;
-      return reason === null ? null : gapText(formatCursor({ epoch, position: before, atMs: nowMs() }), reason);
+      if (reason === null) return null;
+      return gapText(formatCursor({ epoch: page.epoch, position: before, atMs: nowMs() }), reason);
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
-    textOf: (change) => (receives(view, change) ? createTexts(epoch, change)(view) : null),
+    // The log may have begun another series since the reader was opened.
+    textOf: (change, current) => (receives(view, change) ? createTexts(current, change)(view) : null),
   });
 }

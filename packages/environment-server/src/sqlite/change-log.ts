@@ -42,8 +42,7 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
     appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isPatient: true }),
     readChanges: preparePages(database),
     async readChangeLog() {
-      const row = readState.get() ?? {};
-      return { epoch: readText(row, "epoch"), ...readPositions(row) };
+      return readPositions(readState.get() ?? {});
     },
     restartChangeLog: (epoch) =>
       commit(() => {
@@ -184,13 +183,14 @@ function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
     }
     const hasMore = count < sizes.length;
     const changes = count === 0 ? [] : read.all(...values, through).map(readChange);
-    const { lastPosition, ...removed } = readPositions(readState.get() ?? {});
-    return { changes, through: hasMore ? through : Math.max(after, lastPosition), hasMore, ...removed };
+    const { lastPosition, ...rest } = readPositions(readState.get() ?? {});
+    return { changes, through: hasMore ? through : Math.max(after, lastPosition), hasMore, ...rest };
   };
 }
 
-function readPositions(row: SqliteRow): Omit<ChangeLogState, "epoch"> {
+function readPositions(row: SqliteRow): ChangeLogState {
   return {
+    epoch: readText(row, "epoch"),
     lastPosition: readInteger(row, "last_position"),
     removedThrough: readInteger(row, "removed_through"),
     outputRemovedThrough: readInteger(row, "output_removed_through"),
