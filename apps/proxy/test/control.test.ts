@@ -63,7 +63,7 @@ const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], o
 
 describe("in front of the embedded server", () => {
   /** A gateway with one device, whose answers the test writes. */
-  async function setUp(failing?: AuditEntry["type"]) {
+  async function setUp(failing?: AuditEntry["type"], { reportsModes = true } = {}) {
     const clock = createVirtualClock();
     const server = createEnvironmentServer({
       store: createSqliteEnvironmentStore(openSqlite(":memory:")),
@@ -100,6 +100,7 @@ describe("in front of the embedded server", () => {
       send(text) {
         const frame: Record<string, unknown> = JSON.parse(text);
         frames.push(frame);
+        if (frame["type"] === "change_device_state" && !reportsModes) return;
         const { type, request_id, runtime, payload } = frame;
         const answer =
           type === "abort_message"
@@ -116,7 +117,12 @@ describe("in front of the embedded server", () => {
       close: () => undefined,
       terminate: () => undefined,
     });
-    return { ...world, connectionId, frames };
+    const send = (key: string, id: string): Promise<PlainResponse> =>
+      world.control(key, `${connectionId}/messages`, {
+        agentId: `agent-${id}`,
+        messages: [{ role: "user", content: "x", client_message_id: id }],
+      });
+    return { ...world, clock, connectionId, frames, send };
   }
 
   test("a stop is audited before it leaves, with who, what and where, and again with what the device reported", async () => {
@@ -163,6 +169,34 @@ describe("in front of the embedded server", () => {
     expect(frames).toEqual([]);
     expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 4 }, () => "control_refused"));
     expect(entries.at(-1)).toMatchObject({ code: "mode_not_allowed", value: "unrestricted", deviceId: "device-1" });
+  });
+
+  test("a message whose time is up while it waits behind others was not sent, and may be repeated", async () => {
+    const { send, entries, frames, issueKey, clock } = await setUp(undefined, { reportsModes: false });
+    const setting = await issueKey({ scopes: ["send"], setMode: "standard" });
+    const ordinary = await issueKey({ scopes: ["send"] });
+    // Each holds the queue of the device for 10 seconds.
+    const earlier = ["1", "2", "3", "4"].map((id) => send(setting.key, id));
+    const last = send(ordinary.key, "5");
+    await clock.advance(30_000);
+    const response = await last;
+    expect([response.status, problemOf(response).errorCode]).toEqual([504, "upstream_timeout"]);
+    expect(response.headers["x-should-retry"]).toBe("true");
+    expect(entries.at(-1)).toMatchObject({ type: "send_finished", status: 504, code: "upstream_timeout" });
+    await clock.advance(30_000);
+    await Promise.all(earlier);
+    expect(frames.map(({ type }) => type)).not.toContain("input");
+  });
+
+  test("a message that was sent and has no acknowledgement is unknown, also for a repeat whose time is up", async () => {
+    const { send, frames, issueKey, clock } = await setUp();
+    const { key } = await issueKey({ scopes: ["send"] });
+    const first = send(key, "1");
+    await clock.advance(0);
+    const repeat = send(key, "1");
+    await clock.advance(30_000);
+    for (const response of [await first, await repeat]) expect(problemOf(response).errorCode).toBe("delivery_unknown");
+    expect(frames.filter(({ type }) => type === "input")).toHaveLength(1);
   });
 
   test("a command whose start cannot be stored does not leave", async () => {

@@ -90,6 +90,7 @@ export {
   createLocalRouter,
   type DeviceCall,
   type DeviceCallContext,
+  type DeviceCallProgress,
   type DeviceLocation,
   type DeviceOperation,
   type DeviceRequest,

@@ -7,7 +7,7 @@ import type { UpstreamFetch } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { failureThreshold, probeIntervalMs } from "./attempt.ts";
 import { divideCalls } from "./concurrency.ts";
-import { createCallRemote } from "./remote-call.ts";
+import { createCallRemote, type RemoteExchange } from "./remote-call.ts";
 
 const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
 const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, {}));
@@ -29,11 +29,17 @@ function createWorld(fetch: UpstreamFetch) {
     sent,
     fetch,
     async call(name: "read" | "send", tenant = "one", signal = new AbortController().signal): Promise<PlainResponse> {
+      return (await world.exchange(name, { tenant, signal })).response;
+    },
+    async exchange(
+      name: "read" | "send",
+      { tenant = "one", signal = new AbortController().signal, timeoutMs = 10_000 } = {},
+    ): Promise<RemoteExchange> {
       const endpoint = name === "read" ? endpoints.retrieveEnvironment : endpoints.sendMessage;
       const body = name === "read" ? null : new Uint8Array(2);
       const principal = createTestPrincipal({ tenant });
       const request = { method: endpoint.method, path: "/v1/x", query: "", headers: {}, body, principal };
-      return (await callRemote(endpoint, request, { atMs: clock.monotonic() + 10_000, signal })).response;
+      return callRemote(endpoint, request, { atMs: clock.monotonic() + timeoutMs, signal });
     },
     async breakDown(): Promise<void> {
       world.fetch = unreachable;
@@ -160,6 +166,14 @@ describe("a send", () => {
     const response = await pending;
     expect(problemOf(response).errorCode).toBe("upstream_timeout");
     expect(response.headers["x-should-retry"]).toBe("true");
+  });
+
+  test("whose time is up before the attempt is an upstream_timeout, and nothing is sent", async () => {
+    const world = createWorld(works);
+    const { end, response } = await world.exchange("send", { timeoutMs: 0 });
+    expect(problemOf(response).errorCode).toBe("upstream_timeout");
+    expect(end).toEqual({ reason: "unreachable", cause: null });
+    expect(world.sent).toEqual([]);
   });
 
   test("whose caller disconnects before it leaves is recorded as not sent", async () => {

@@ -71,12 +71,11 @@ export function createAttempt(
     // A probe may fail, and a message should not: a send is the probe only where no read was in time.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
     if (admission === null) return { kind: "refused", response: isDown(health.breaker.retryAfterMs() ?? 0) };
-    const progress: UpstreamProgress = { isSent: true };
+    const progress: UpstreamProgress = { isSent: false };
     let outcome: CallOutcome = { kind: "caller_gone" };
     let release = (): void => undefined;
     try {
       outcome = await runWithDeadline(clock, deadline, (signal) => {
-        progress.isSent = false;
         const call = (acquired: (() => void) | null): Promise<PlainResponse | UpstreamFailure | null> => {
           if (acquired === null) return notCalled;
           release = acquired;

@@ -18,7 +18,7 @@ import { parseTraceparent } from "../http/traceparent.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
-import type { DevicesFor, EmbeddedServer, GatewayPorts } from "../ports.ts";
+import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
 import {
   controlRecordOf,
   leavesUnknown,
@@ -59,7 +59,9 @@ export function createEmbeddedUpstream(
         if (acceptance.kind === "refused") return acceptance.response;
         ({ principal } = acceptance);
       }
-      return runCall(ports, call, (signal) => operate(server, { ...call, principal }, signal, devicesFor));
+      return runCall(ports, call, (signal, progress) =>
+        operate(server, { ...call, principal }, { signal, progress }, devicesFor),
+      );
     },
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
     forget: () => undefined,
@@ -67,19 +69,24 @@ export function createEmbeddedUpstream(
 }
 
 /**
- * Runs a call until its deadline, and reports a timeout. Here nothing says whether a frame has left, so a send without a result may have been
- * delivered. The end of a call to a remote server, where that is known, is in `attempt.ts`.
+ * Runs a call until its deadline, and reports a timeout. The server keeps the progress up to date, so that what was not sent may be repeated. The end
+ * of a call to a remote server is in `attempt.ts`.
  */
 async function runCall(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
   { endpoint, deadline }: Pick<UpstreamCall, "endpoint" | "deadline">,
-  run: (signal: AbortSignal) => Promise<PlainResponse>,
+  run: (signal: AbortSignal, progress: UpstreamProgress) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
-  const outcome = await runWithDeadline(clock, deadline, run);
+  const progress: UpstreamProgress = { isSent: false };
+  const outcome = await runWithDeadline(clock, deadline, (signal) => {
+    progress.isSent = true;
+    return run(signal, progress);
+  });
   if (outcome.kind === "finished") return outcome.result;
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
-  return problemResponse(leavesUnknown(endpoint) ? unknownOutcomeOf(endpoint) : "upstream_timeout");
+  const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
+  return problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
 }
 
 /** An acceptance that cannot be audited ends with its response. */
@@ -97,12 +104,12 @@ function accept(
 function operate(
   server: EmbeddedServer,
   call: UpstreamCall,
-  signal: AbortSignal,
+  running: { readonly signal: AbortSignal; readonly progress: UpstreamProgress },
   devicesFor: DevicesFor | null,
 ): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;
   const traceId = parseTraceparent(request.header("traceparent"))?.traceId ?? null;
-  const context = { authority: request.authority, signal, traceId };
+  const context = { ...running, authority: request.authority, traceId };
   const found = { ...context, ...(connection !== undefined && { connection }) };
   // A switch, since the compiler matches an operation to its input for a single operation only.
   switch (decoded.operation) {

@@ -38,6 +38,8 @@ export async function controlConversation(
   principal: Principal,
   context: DeviceCallContext,
 ): Promise<PlainResponse> {
+  const { progress } = context;
+  if (progress !== undefined) progress.isSent = false;
   const refusal = checkRequest(request, principal);
   if (refusal !== null) return refusal;
   const found = await findPermitted(server, request.params.connectionId, principal, context);
@@ -48,6 +50,7 @@ export async function controlConversation(
   context.signal?.throwIfAborted();
   const connection = findOnline(server, record);
   if (connection === null) return unreachableResponse(record);
+  if (progress !== undefined) progress.isSent = true;
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);
   return response ?? unreachableResponse(record);
 }

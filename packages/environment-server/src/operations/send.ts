@@ -30,7 +30,7 @@ import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts"
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../dialects/build.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
-import type { DeviceCallContext } from "../routing/router.ts";
+import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { modeRefusal, switchMode } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
@@ -58,6 +58,7 @@ interface Send {
   readonly part: DeliveryPart;
   readonly principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "approvalPolicy">;
   readonly signal?: AbortSignal | undefined;
+  readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;
 }
 
@@ -87,14 +88,15 @@ export async function sendMessage(
   const planned = planDelivery(body, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;
-  const { signal, traceId } = context;
+  const { signal, progress, traceId } = context;
+  if (progress !== undefined) progress.isSent = false;
   // The connection's queue keeps the order of arrival while the connection is looked up.
   const begun = await server.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
     const send: Send = { server, record, scope: scopeOf(record, planned.plan), part, principal, traceId };
-    return { kind: "begun", send, dispatch: await enqueue({ ...send, signal }) } as const;
+    return { kind: "begun", send, dispatch: await enqueue({ ...send, signal, progress }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
   let response = await toResponse(begun.dispatch);
@@ -103,7 +105,7 @@ export async function sendMessage(
     if (response.status !== 200) break;
     deliveredCount += 1;
     await awaitRequest(server, next, begun.send.scope);
-    response = await enqueue({ ...begun.send, part: next, signal }).then(toResponse, passOnUnlessUnavailable);
+    response = await enqueue({ ...begun.send, part: next, signal, progress }).then(toResponse, passOnUnlessUnavailable);
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
@@ -124,8 +126,16 @@ function enqueue(send: Send): Promise<Dispatch> {
   const { server, record, signal } = send;
   return server.queue.run(record.environment.id, async () => {
     signal?.throwIfAborted();
-    return (await dispatchRepeat(send)) ?? (await dispatchNew(send));
+    const repeat = await dispatchRepeat(send);
+    if (repeat === null) return dispatchNew(send);
+    // An earlier send with the same ids may have reached the device.
+    noteSent(send);
+    return repeat;
   });
+}
+
+function noteSent({ progress }: Pick<Send, "progress">): void {
+  if (progress !== undefined) progress.isSent = true;
 }
 
 function passOnUnlessUnavailable(cause: unknown): PlainResponse {
@@ -230,6 +240,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(server, modes, scope);
   const isReady = refusedMode === null && signal?.aborted !== true && findOnline(server, record) === connection;
+  if (isReady) noteSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     pending.discard(opened);
     messages.discard(delivery);

@@ -28,13 +28,21 @@ export type DeviceOperation = "sendMessage" | "listMessages" | "retrieveMessage"
 /** The decoded request of a {@link DeviceOperation}. */
 export type DeviceRequest = Extract<DecodedRequest, { readonly operation: DeviceOperation }>;
 
+/** How far a call has got. */
+export interface DeviceCallProgress {
+  /** False while it is certain that nothing was sent to the device. True at first, and where nobody knows. */
+  isSent: boolean;
+}
+
 /**
- * Facts about a call that are not part of its input. Only two members are not plain data. A router over several processes runs `beforeSend`
- * itself, and sends a message when `signal` is aborted.
+ * Facts about a call that are not part of its input. Only three members are not plain data. A router over several processes runs `beforeSend`
+ * itself, sends a message when `signal` is aborted, and leaves `progress` as it is.
  */
 export interface DeviceCallContext {
   /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
   readonly signal?: AbortSignal;
+  /** Kept up to date by sends and control operations, for callers that end a call with `signal`. */
+  readonly progress?: DeviceCallProgress;
   /**
    * The connection that a send or a control operation names, as `findConnection` returned it; `null` when it does not exist. Pass it when you
    * have looked it up before, so that the server does not look it up again.
