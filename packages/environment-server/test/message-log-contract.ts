@@ -191,6 +191,19 @@ export function describeMessageLogContract(
       expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
     });
 
+    test("a row that keeps exceeding its limit costs no other row its messages", async () => {
+      await open({ maxPerRow: 2, maxMessages: 5 });
+      await log.saveMessages([message]);
+      const scope = { ...message.scope, environmentId: "env-2" };
+      for (const later of numbered(20, { scope })) {
+        await log.saveMessages([later]);
+        while (await log.pruneMessages(100_000, 10));
+      }
+      expect(await isStored("m-1")).toBe(true);
+      const kept = await Promise.all(["m-17", "m-18", "m-19"].map((id) => log.readMessages("env-2", id, 1)));
+      expect(kept.map((found) => found.length)).toEqual([0, 1, 1]);
+    });
+
     test("of too many messages of all rows the oldest are pruned", async () => {
       await open({ maxMessages: 50 });
       const elsewhere = { ...message.scope, environmentId: "env-2" };

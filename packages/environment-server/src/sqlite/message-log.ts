@@ -93,9 +93,13 @@ function preparePrune(
   // By default the number is that of an index.
   const findFullRow = database.prepare(`SELECT environment_id, messages FROM environment_message_count
     WHERE messages > ${maxPerRow} AND environment_id > '' LIMIT 1`);
-  // Rows are numbered as they are added, and the oldest are removed first.
+  // Rows are numbered as they are added, so the numbers between the first and the last are at least as many. Those that are missing were
+  // removed, so the exact sum, which reads an entry for each environment, is needed only if they may be too many.
   const findFirst = database.prepare("SELECT coalesce(min(rowid), 0) AS number FROM environment_message_status");
   const findLast = database.prepare("SELECT coalesce(max(rowid), 0) AS number FROM environment_message_status");
+  const countMessages = database.prepare(
+    "SELECT coalesce(sum(messages), 0) AS number FROM environment_message_count WHERE environment_id > ''",
+  );
   const countCharacters = database.prepare(
     "SELECT characters FROM environment_message_count WHERE environment_id = ''",
   );
@@ -110,7 +114,8 @@ function preparePrune(
           removeOfRow.run(readText(full, "environment_id"), Math.min(excess, limit));
           return true;
         }
-        const count = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
+        const atMost = readInteger(findLast.get(), "number") - readInteger(findFirst.get(), "number") + 1;
+        const count = atMost <= maxMessages ? atMost : readInteger(countMessages.get(), "number");
         const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
         if (count <= maxMessages && !isTooLong) return false;
         return removeOlder.run(nowMs, isTooLong ? limit : Math.min(count - maxMessages, limit)).changes > 0;
