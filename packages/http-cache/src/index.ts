@@ -24,6 +24,7 @@ export {
   type Leader,
   type MaybePromise,
   type Solo,
+  type PutFetched,
 } from "./ports.ts";
 export {
   type CacheMode,

@@ -59,7 +59,18 @@ export interface CacheStore {
   delete(key: string): MaybePromise<void>;
   /** Deletes every entry of a group. */
   deleteGroup(group: string): MaybePromise<void>;
+  /**
+   * For stores that several processes share: called before a response is requested, with those of its groups that are known then. The response is
+   * stored with the returned function, and not with `put`. A cache knows by itself what its own process has deleted since.
+   */
+  begin?(key: string, groups: readonly string[]): MaybePromise<PutFetched>;
 }
+
+/**
+ * Stores a response as `put` does, unless its key or one of its groups was deleted since it was requested, by any process. Then `get` does not return
+ * it. Returns false if it was not stored, as far as the store knows.
+ */
+export type PutFetched = (entry: CacheEntry) => MaybePromise<boolean>;
 
 /**
  * How a leader's fetch ended. `stored`: its followers read the store. `unshared`: the response is for this request only, and they fetch by

@@ -55,6 +55,11 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
   /** Default: `null`, which uses the cache. */
   readonly cacheMode?: CacheMode | null;
+  /**
+   * The groups of the response, if they are known before it is fetched. It is read only if the cache fetches. Some stores that are shared need them to
+   * notice that another process has invalidated a group meanwhile.
+   */
+  readonly groups?: readonly string[] | undefined;
 }
 
 /** A call of {@link ResponseCache.read}. */
@@ -74,6 +79,10 @@ class Read<Value> implements CacheCall {
   /** Opening a signal may be costly, and a hit needs none. */
   get signal(): AbortSignal | undefined {
     return this.#options?.signal;
+  }
+
+  get groups(): readonly string[] | undefined {
+    return this.#options?.groups;
   }
 }
 
@@ -124,7 +133,8 @@ function createStrategy<Value extends { readonly status: number }>({
     },
     // A caller that wants a new response must not get one that was requested before its own call.
     coalescingKey: ({ key, cacheMode }) => (cacheMode === null ? key : null),
-    toRevalidation: ({ key, fetchResponse, cacheMode }) => new Read(key, fetchResponse, { cacheMode }),
+    groupsBefore: ({ cacheMode, groups = none }) => (cacheMode === "no-store" ? null : groups),
+    toRevalidation: ({ key, fetchResponse, cacheMode, groups }) => new Read(key, fetchResponse, { cacheMode, groups }),
     async fetch({ fetchResponse, signal }) {
       const requestedAtMs = clock.now();
       const fetched = await fetchResponse(signal);

@@ -43,6 +43,7 @@ export function storeContract(
 ): void {
   testStorage(library, createStore, keepsVariants);
   testDeletion(library, createStore);
+  testFetches(library, createStore);
 }
 
 function testStorage(
@@ -146,6 +147,22 @@ function testDeletion({ test, equal }: ContractTest, createStore: () => MaybePro
     for (let index = 0; index < 100; index++) await store.put("key", entry(`new ${index}`));
     await store.delete("key");
     equal(read === undefined ? null : copy(read), entry("old"));
+  });
+}
+
+/** A store without `begin` belongs to one process, and has nothing to notice. */
+function testFetches({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
+  test("a response that was requested before one of its groups was deleted is not returned", async () => {
+    const store = await createStore();
+    const [before, other] = [await store.begin?.("key", ["g", "h"]), await store.begin?.("other", ["h"])];
+    await store.deleteGroup("g");
+    const after = await store.begin?.("after", ["g", "h"]);
+    await before?.(entry("before", { groups: ["g", "h"] }));
+    await other?.(entry("other", { groups: ["h"] }));
+    await after?.(entry("after", { groups: ["g", "h"] }));
+    equal(await get(store, "key"), []);
+    equal(await get(store, "other"), other === undefined ? [] : [entry("other", { groups: ["h"] })]);
+    equal(await get(store, "after"), after === undefined ? [] : [entry("after", { groups: ["g", "h"] })]);
   });
 }
 

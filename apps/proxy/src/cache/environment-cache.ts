@@ -97,10 +97,11 @@ export function createEnvironmentCache(
       // The path and the query decide which resource it is, however the caller has encoded them.
       const resource = remembered(resources, targetOf(request), () => resourceOf(endpoint, params, query));
       const key = encodeKey([audienceOf(upstream, principal, credential), resource]);
+      const options = new RequestOptions(request, () => groupsOf(upstream, tenant, params));
       const result = cache.read(
         key,
-        async (signal) => toFetchedResponse(await fetch(signal), ttls, groupsOf(upstream, tenant, params), sha256),
-        new RequestOptions(request),
+        async (signal) => toFetchedResponse(await fetch(signal), ttls, options.groups, sha256),
+        options,
       );
       const ifNoneMatch = request.header("if-none-match");
       const present = (settled: CacheResult<PlainResponse>): PlainResponse => {
@@ -138,18 +139,24 @@ function remembered(known: BoundedMap<string>, key: string, compute: () => strin
   return value;
 }
 
-/** The options of a read. The signal is opened only if the cache fetches. */
+/** The options of a read. The signal is opened, and the groups are named, only if the cache fetches. */
 class RequestOptions implements ReadOptions {
   readonly cacheMode: CacheMode | null;
   readonly #request: GatewayRequest;
+  readonly #nameGroups: () => readonly string[];
 
-  constructor(request: GatewayRequest) {
+  constructor(request: GatewayRequest, nameGroups: () => readonly string[]) {
     this.#request = request;
+    this.#nameGroups = nameGroups;
     this.cacheMode = cacheModeOf(request);
   }
 
   get signal(): AbortSignal {
     return this.#request.signal;
+  }
+
+  get groups(): readonly string[] {
+    return this.#nameGroups();
   }
 }
 

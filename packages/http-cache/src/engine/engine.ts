@@ -103,8 +103,9 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
     lookUp,
     proceed,
     async store(key, toCandidate) {
-      const inFlight = store.begin(key);
+      const inFlight = store.begin(key, []);
       try {
+        if (inFlight.ready !== null) await inFlight.ready;
         return await put(inFlight, await toCandidate());
       } finally {
         inFlight.end();

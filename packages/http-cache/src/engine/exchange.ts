@@ -3,6 +3,8 @@ import type { Exchanged, PendingFetch } from "./coalesce.ts";
 import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";
 import type { CacheCall, CacheStrategy, Candidate, Forwarded, StoreRefusal, UpstreamFailure } from "./strategy.ts";
 
+const none: readonly string[] = [];
+
 /**
  * Returns the function that makes one fetch: it sends the request, serves a stale response if that fails, applies invalidations, stores the response or
  * deletes the one that it makes outdated, and builds the result. It rejects as the strategy's `fetch` does.
@@ -25,8 +27,9 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
 
   return async (pending) => {
     const { call, decision } = pending;
-    const inFlight = store.begin(call.key);
+    const inFlight = store.begin(call.key, strategy.groupsBefore === undefined ? none : strategy.groupsBefore(call));
     try {
+      if (inFlight.ready !== null) await inFlight.ready;
       const fetched = await strategy.fetch(call, decision);
       const stale = strategy.isError(fetched) ? serveStaleOnError(pending, "error-status") : null;
       if (stale !== null) {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { CacheEntry, CacheStore } from "../ports.ts";
-import { createGuardedStore } from "./guarded-store.ts";
+import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 
 const entry = { groups: ["group"] as readonly string[] } as CacheEntry;
 
@@ -20,10 +20,52 @@ test("a response whose group is invalidated while it is written to a remote stor
     deleteGroup: async () => stored.clear(),
   };
   const store = createGuardedStore(remote, () => undefined);
-  const request = store.begin("key");
+  const request = store.begin("key", null);
   const put = request.put(entry);
   await store.invalidate({ groups: ["group"] });
   write();
   expect(await put).toBe("outdated");
   expect(await store.get("key")).toEqual([]);
+});
+
+/** A store that several processes share, and what it has stored. */
+function createSharedStore(begin: NonNullable<CacheStore["begin"]>) {
+  const failures: CacheFailure[] = [];
+  const plain: CacheStore = {
+    get: () => [],
+    put: () => undefined,
+    delete: () => undefined,
+    deleteGroup: () => undefined,
+  };
+  const store = createGuardedStore({ ...plain, begin }, (failure) => void failures.push(failure));
+  return { store, failures };
+}
+
+test("a response is stored as a shared store decides, which learns of the request before it is sent", async () => {
+  const begun: unknown[] = [];
+  for (const isStored of [true, false]) {
+    const { store } = createSharedStore(async (...given) => {
+      begun.push(given);
+      return () => Promise.resolve(isStored);
+    });
+    const request = store.begin("key", ["group"]);
+    await request.ready;
+    expect(await request.put(entry)).toBe(isStored ? null : "outdated");
+  }
+  expect(begun).toEqual(Array.from({ length: 2 }, () => ["key", ["group"]]));
+});
+
+test("a response is not stored when a shared store did not learn of its request", async () => {
+  const { store, failures } = createSharedStore(() => Promise.reject(new Error("down")));
+  const request = store.begin("key", ["group"]);
+  await request.ready;
+  expect(await request.put(entry)).toBe("store-failed");
+  expect(failures).toEqual(["store-put"]);
+});
+
+test("a response that will not be stored costs a shared store nothing", () => {
+  const { store } = createSharedStore(() => {
+    throw new Error("it was called");
+  });
+  expect(store.begin("key", null).ready).toBe(null);
 });

@@ -1,4 +1,4 @@
-import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
+import type { CacheEntry, CacheStore, MaybePromise, PutFetched } from "../ports.ts";
 import type { Invalidation } from "./strategy.ts";
 
 /** A step that failed without affecting the response that the client gets. */
@@ -14,12 +14,14 @@ export interface GuardedStore {
   delete(key: string): Promise<void>;
   /** Deletes entries, and marks requests that are in flight so that their responses are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
-  /** Registers a request before it is sent to the origin. */
-  begin(key: string): InFlightRequest;
+  /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
+  begin(key: string, groups: readonly string[] | null): InFlightRequest;
 }
 
 /** A request that was sent to the origin and has not finished. */
 export interface InFlightRequest {
+  /** Resolves when the request may be sent to the origin, and never rejects; `null`: at once. */
+  readonly ready: Promise<void> | null;
   /** Stores the response unless it was invalidated in the meantime. Returns the reason if it was not stored, else `null`. */
   put(entry: CacheEntry): MaybePromise<"outdated" | "store-failed" | null>;
   /** Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. */
@@ -32,6 +34,12 @@ interface InFlightState {
   isOutdated: boolean;
   /** `null` for none. */
   outdatedGroups: Set<string> | null;
+}
+
+/** Why a response is not stored, from the result of the store: `null` if it has failed. */
+function refusalOf(isStored: boolean | null): "outdated" | "store-failed" | null {
+  if (isStored === null) return "store-failed";
+  return isStored ? null : "outdated";
 }
 
 const nothing: readonly CacheEntry[] = [];
@@ -48,22 +56,22 @@ export function createGuardedStore(
     return nothing;
   }
 
-  /** Changes the store. Returns false if that fails. */
-  function change(failure: CacheFailure, run: () => MaybePromise<void>): MaybePromise<boolean> {
-    const fail = (cause: unknown): boolean => {
+  /** Returns the result of the store, or `null` if it fails. */
+  function attempt<Result>(failure: CacheFailure, run: () => MaybePromise<Result>): MaybePromise<Result | null> {
+    const fail = (cause: unknown): null => {
       onError(failure, cause);
-      return false;
+      return null;
     };
     try {
-      const changing = run();
-      return changing instanceof Promise ? changing.then(() => true, fail) : true;
+      const running = run();
+      return running instanceof Promise ? running.catch(fail) : running;
     } catch (cause) {
       return fail(cause);
     }
   }
 
   async function remove(key: string): Promise<void> {
-    await change("store-delete", () => store.delete(key));
+    await attempt("store-delete", () => store.delete(key));
   }
 
   async function invalidate(
@@ -77,13 +85,22 @@ export function createGuardedStore(
     }
     await Promise.all([
       ...keys.map(remove),
-      ...groups.map((group) => change("store-delete", () => store.deleteGroup(group))),
+      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group))),
     ]);
   }
 
-  function begin(key: string): InFlightRequest {
+  function begin(key: string, groups: readonly string[] | null): InFlightRequest {
     const state: InFlightState = { key, isOutdated: false, outdatedGroups: null };
     inFlight.add(state);
+    /** `null` while it is not known, or if the store has failed. */
+    let putFetched: PutFetched | null = (entry) => {
+      const stored = store.put(key, entry);
+      return stored instanceof Promise ? stored.then(() => true) : true;
+    };
+    async function open(known: readonly string[]): Promise<void> {
+      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? null);
+    }
+    const ready = groups === null || store.begin === undefined ? null : open(groups);
     const isOutdated = ({ groups }: CacheEntry): boolean =>
       state.isOutdated || (state.outdatedGroups !== null && groups.some((group) => state.outdatedGroups?.has(group)));
     // A remote store may have finished an invalidation before this write. Undo the write then.
@@ -92,13 +109,17 @@ export function createGuardedStore(
       return "outdated";
     };
     return {
+      ready,
       put(entry) {
         if (isOutdated(entry)) return "outdated";
-        const stored = change("store-put", () => store.put(key, entry));
-        if (!(stored instanceof Promise)) return stored ? null : "store-failed";
-        return stored.then((isStored) => (!isStored ? "store-failed" : isOutdated(entry) ? undo() : null));
+        const stored = attempt("store-put", () => putFetched?.(entry) ?? null);
+        if (!(stored instanceof Promise)) return refusalOf(stored);
+        return stored.then((isStored) => refusalOf(isStored) ?? (isOutdated(entry) ? undo() : null));
       },
-      invalidateOthers: (invalidation) => invalidate(invalidation, state),
+      async invalidateOthers(invalidation) {
+        await invalidate(invalidation, state);
+        if (ready !== null) await open([]);
+      },
       end: () => void inFlight.delete(state),
     };
   }

@@ -12,6 +12,11 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   decide(call: Call, entries: readonly CacheEntry[], nowMs: number): Hit | Revalidate | Miss;
   /** Calls with the same coalescing key wait for each other; `null` if the call must not wait. */
   coalescingKey(call: Call, decision: FetchDecision): string | null;
+  /**
+   * The groups of the response that are known before it is fetched; `null` if nothing will be stored. Default: none is known. See
+   * `CacheStore.begin`.
+   */
+  groupsBefore?(call: Call): readonly string[] | null;
   /** The call that refreshes a stale entry in the background, after the response was sent. */
   toRevalidation(call: Call): Call;
   /** Fetches from the origin, with conditions if an entry is to be validated. Rejects if there is no response. */

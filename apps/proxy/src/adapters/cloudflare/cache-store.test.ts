@@ -107,6 +107,22 @@ test("a read takes two calls, a repeated one in the same isolate takes one, and 
   expect(await callsOf(second.get("key"))).toBe(2);
 });
 
+test("a response that was requested before another isolate deleted one of its groups is not returned, and costs no more calls", async () => {
+  const { stores, calls } = createTestStores(2);
+  const [first, second = first] = stores;
+  const groups = groupsOf("t", "lists");
+  const put = await first.begin?.("key", groups);
+  await second.deleteGroup(groups[1] ?? "");
+  await put?.(lastingEntry("old", groups));
+  for (const store of stores) expect(await store.get("key")).toEqual([]);
+  calls.length = 0;
+  const again = await first.begin?.("key", groups);
+  await again?.(lastingEntry("new", groups));
+  // The stamp is read, and stored because it was deleted; then the response is.
+  expect(calls).toEqual(["match", "put", "put"]);
+  for (const store of stores) expect((await store.get("key"))[0]?.headers).toEqual({ "x-name": "new" });
+});
+
 test("a stale copy is not used, because another isolate may have stored a newer response", async () => {
   const { stores, move } = createTestStores(2);
   const [first, second = first] = stores;

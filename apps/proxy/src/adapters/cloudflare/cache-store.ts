@@ -38,7 +38,7 @@ const parts: readonly string[] = "0123456789abcdef".split("");
 
 /**
  * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
- * their own, and a response is stored with the current stamps. Deleting a group deletes its stamp, and a response with a missing or different stamp is
+ * their own, and a response is stored with the stamps of the time when its fetch began. Deleting a group deletes its stamp, and a response with a missing or different stamp is
  * ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last variant of a resource is
  * stored.
  *
@@ -65,7 +65,7 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   const readStamps = (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
     Promise.all(urls.map((url) => readStamp(cache, url)));
 
-  function stampUrlsOf({ groups }: CacheEntry): readonly string[] {
+  function stampUrlsOf({ groups }: Pick<CacheEntry, "groups">): readonly string[] {
     const contained = groups.filter((group) => wholeOf(group) !== group);
     return (contained.length === 0 ? groups : contained).map(stampOfGroup);
   }
@@ -81,6 +81,18 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
     const headers = { "cache-control": `max-age=${stampSeconds}`, [stampField]: stamp };
     await cache.put(url, new Response(null, { headers }));
     return stamp;
+  }
+
+  /** Stores an entry with the stamps that were read before it was fetched, and reads the others now. */
+  async function put(key: string, entry: CacheEntry, known: ReadonlyMap<string, string>): Promise<void> {
+    const cache = await openCache();
+    // Read the stamps first, so that an invalidation from here on also invalidates this entry.
+    const stamps = await Promise.all(stampUrlsOf(entry).map(async (url) => known.get(url) ?? stampOf(cache, url)));
+    const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
+    if (keepSeconds <= 0) return;
+    const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
+    await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
+    keepCopy(key, { entry, stamps });
   }
 
   return {
@@ -103,15 +115,15 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
       keepCopy(key, stored);
       return [entry];
     },
-    async put(key, entry) {
+    put: (key, entry) => put(key, entry, noStamps),
+    async begin(key, groups) {
       const cache = await openCache();
-      // Read the stamps first, so that an invalidation from here on also invalidates this entry.
-      const stamps = await Promise.all(stampUrlsOf(entry).map((url) => stampOf(cache, url)));
-      const keepSeconds = Math.ceil((entry.keepUntilMs - clock.now()) / 1_000);
-      if (keepSeconds <= 0) return;
-      const headers = { "cache-control": `max-age=${Math.min(keepSeconds, maxKeepSeconds)}` };
-      await cache.put(entryUrl(key), new Response(encodeEntry({ entry, stamps }), { headers }));
-      keepCopy(key, { entry, stamps });
+      const urls = stampUrlsOf({ groups });
+      const stamps = new Map(await Promise.all(urls.map(async (url) => [url, await stampOf(cache, url)] as const)));
+      return async (entry) => {
+        await put(key, entry, stamps);
+        return true;
+      };
     },
     async delete(key) {
       copies.delete(key);
@@ -126,6 +138,8 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
     },
   };
 }
+
+const noStamps: ReadonlyMap<string, string> = new Map();
 
 /** An entry with the stamps that its groups had when it was stored. It is valid while these stamps have not changed. */
 export interface StampedEntry {

@@ -4,8 +4,12 @@ import { createHttpCache } from "@letta-environments/http-cache/rfc9111";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { connectValkey } from "@letta-environments/platform/valkey";
+import { endpoints, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createTestPrincipal } from "../../../test/support/create-test-principal.ts";
+import { fakeRequest } from "../../../test/support/fake-request.ts";
+import { createEnvironmentCache } from "../../cache/environment-cache.ts";
 import { createValkeyCacheStore } from "./cache-store.ts";
 
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
@@ -49,6 +53,37 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     await second.invalidateGroup(request, "g");
     expect((await first.handle(request, forward)).report.outcome).toBe("fetched");
     expect(forwarded).toBe(2);
+  });
+
+  test("a list that was requested before another gateway invalidated it is fetched again", async () => {
+    const ports = { store: await open(), clock: systemClock, sha256: sha256Hex, onError: () => undefined };
+    const [first, second] = [1, 2].map(() =>
+      createEnvironmentCache(ports)({ upstream: "embedded", showsStatus: () => true }),
+    );
+    const principal = createTestPrincipal();
+    let response = Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
+    let fetches = 0;
+    const read = () =>
+      second?.read({
+        ...{ request: fakeRequest({ path: "/v1/environments" }), endpoint: endpoints.listEnvironments },
+        ...{ params: {}, query: "", principal, credential: null },
+        fetch() {
+          fetches += 1;
+          return response;
+        },
+      });
+    const old = Promise.withResolvers<PlainResponse>();
+    const current = response;
+    response = old.promise;
+    const held = read();
+    await expect.poll(() => fetches).toBe(1);
+    await first?.invalidate(principal.tenant, { group: "lists" });
+    response = current;
+    old.resolve(await current);
+    await held;
+    await read();
+    await read();
+    expect(fetches).toBe(2);
   });
 
   test("every key expires", async () => {

@@ -6,19 +6,23 @@ import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";
 const maxVariants = 32;
 /** How long no request is sent to a server that failed, in milliseconds. */
 const cooldownMs = 1_000;
+/** How long it is remembered that something was deleted, in milliseconds. A response whose fetch takes longer is not stored. */
+const deletionMs = 600_000;
 /** The hash tag of every key, so that a group and its responses are in the same slot of a cluster. */
 const prefix = "{letta-proxy}:cache";
 
 type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 
 /**
- * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip. While the server is unavailable, every lookup is a
- * miss; after a failure no request is sent to it for a second.
+ * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip, and a miss three: the lookup, the time at which
+ * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store what was requested before, also
+ * by another gateway. While the server is unavailable, every lookup is a miss; after a failure no request is sent to it for a second.
  */
 export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
+  const deletionOf = (name: string): string => `${name}:deleted`;
 
   async function send(run: () => Promise<ValkeyReply>): Promise<ValkeyReply> {
     const admission = breaker.admit();
@@ -33,6 +37,18 @@ export function createValkeyCacheStore(connection: ValkeyConnection, clock: Cloc
     }
   }
 
+  async function put(key: string, entry: CacheEntry, begunAt: string): Promise<boolean> {
+    const groups = entry.groups.map(groupOf);
+    const names = [resourceOf(key), ...groups];
+    const variant = sha256(encodeKey([...entry.vary, "", ...entry.variant]));
+    const values = [variant, writeValue(entry, groups), Math.ceil(entry.keepUntilMs), maxVariants, begunAt, deletionMs];
+    return (await send(() => connection.evaluate(putScript, [...names, ...names.map(deletionOf)], values))) === 1;
+  }
+
+  async function remove(script: string, name: string): Promise<void> {
+    await send(() => connection.evaluate(script, [name, deletionOf(name)], [name, deletionMs]));
+  }
+
   return {
     async get(key) {
       const reply = await send(() => connection.command(["HVALS", resourceOf(key)]));
@@ -43,17 +59,13 @@ export function createValkeyCacheStore(connection: ValkeyConnection, clock: Cloc
         .filter(({ keepUntilMs }) => keepUntilMs > nowMs);
     },
     async put(key, entry) {
-      const groups = entry.groups.map(groupOf);
-      const variant = sha256(encodeKey([...entry.vary, "", ...entry.variant]));
-      const values = [variant, writeValue(entry, groups), Math.ceil(entry.keepUntilMs), maxVariants];
-      await send(() => connection.evaluate(putScript, [resourceOf(key), ...groups], values));
+      await put(key, entry, "");
     },
-    async delete(key) {
-      await send(() => connection.command(["DEL", resourceOf(key)]));
-    },
-    async deleteGroup(group) {
-      const name = groupOf(group);
-      await send(() => connection.evaluate(deleteGroupScript, [name], [name]));
+    delete: (key) => remove(deleteScript, resourceOf(key)),
+    deleteGroup: (group) => remove(deleteGroupScript, groupOf(group)),
+    async begin(key) {
+      const begunAt = String(await send(() => connection.evaluate(timeScript, [resourceOf(key)], [])));
+      return (entry) => put(key, entry, begunAt);
     },
   };
 }
@@ -69,14 +81,35 @@ function readValue(value: string): CacheEntry {
   return { ...rest, body: new Uint8Array(Buffer.from(body, "base64")) };
 }
 
-/**
- * Stores an entry. KEYS are the resource and its groups; ARGV the variant, the value, the expiry in epoch milliseconds, and the largest number of
- * variants. A group is a sorted set of `resource variant` by expiry, so that expired members can be removed.
- */
-const putScript = `
+/** Begins scripts: the time of the server in microseconds. */
+const clock = `
   local time = redis.call('TIME')
-  local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local untilMs = tonumber(ARGV[3])
+  local nowUs = time[1] * 1000000 + time[2]
+`;
+
+/** Returns the time. KEYS names the server of a cluster. */
+const timeScript = `${clock}
+  return string.format('%.0f', nowUs)
+`;
+
+/** Remembers that something was deleted. KEYS are its name and the name of its deletion; ARGV the name and how long to remember, in milliseconds. */
+const noteDeletion = `${clock}
+  redis.call('SET', KEYS[2], string.format('%.0f', nowUs), 'PX', ARGV[2])
+`;
+
+/**
+ * Stores an entry. KEYS are the resource and its groups, then the deletion of each; ARGV the variant, the value, the expiry in epoch milliseconds, the
+ * largest number of variants, the time at which its fetch began (empty: unknown), and how long deletions are remembered. A group is a sorted set of
+ * `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be.
+ */
+const putScript = `${clock}
+  local now, count = math.floor(nowUs / 1000), #KEYS / 2
+  local untilMs, begunUs = tonumber(ARGV[3]), tonumber(ARGV[5])
+  if begunUs and nowUs - begunUs >= tonumber(ARGV[6]) * 1000 then return 0 end
+  for index = count + 1, begunUs and #KEYS or 0 do
+    local deletedUs = tonumber(redis.call('GET', KEYS[index]) or '')
+    if deletedUs and deletedUs >= begunUs then return 0 end
+  end
   local function keep(key)
     local left = redis.call('PTTL', key)
     if left < 0 or now + left < untilMs then redis.call('PEXPIREAT', key, untilMs) end
@@ -85,7 +118,7 @@ const putScript = `
   if isNew and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   keep(KEYS[1])
-  for index = 2, #KEYS do
+  for index = 2, count do
     redis.call('ZREMRANGEBYSCORE', KEYS[index], '-inf', now)
     redis.call('ZADD', KEYS[index], untilMs, KEYS[1] .. ' ' .. ARGV[1])
     keep(KEYS[index])
@@ -93,11 +126,17 @@ const putScript = `
   return 1
 `;
 
+/** Deletes a resource. KEYS and ARGV as for {@link noteDeletion}. */
+const deleteScript = `${noteDeletion}
+  redis.call('DEL', KEYS[1])
+  return 1
+`;
+
 /**
- * Deletes the entries of a group. KEYS is the group, ARGV its name as in the first line of each value. An entry that was replaced by one of other
+ * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced by one of other
  * groups is kept. All keys are in the slot of the group, because they share a hash tag.
  */
-const deleteGroupScript = `
+const deleteGroupScript = `${noteDeletion}
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     local space = string.find(member, ' ', 1, true)
     local resource, variant = string.sub(member, 1, space - 1), string.sub(member, space + 1)
