@@ -46,6 +46,24 @@ test("a stale response is validated; 304 updates its fields except those that de
   expect(requests).toHaveLength(2);
 });
 
+test("fields of a 304 that must not be stored reach the client that it is for, and nobody else", async () => {
+  const { clock, replies, send } = createHarness({ policy: { setCookie: "omit" } });
+  const own = { "set-cookie": "id=1", "x-user": "ada", "x-trace": "t1" };
+  const directives = 'max-age=60, private="x-user", no-cache="x-trace"';
+  replies.push(
+    reply({ ...minute, etag: '"a"' }),
+    reply({ "cache-control": directives, etag: '"a"', "content-type": "text/html", ...own }, "", 304),
+  );
+  await send();
+  await clock.advance(61_000);
+  const validated = await send();
+  expect(validated).toMatchObject({ status: 200, report: { outcome: "revalidated" }, headers: own });
+  expect(validated.headers).not.toHaveProperty("content-type");
+  const next = await send();
+  expect(next.report.outcome).toBe("hit");
+  for (const name of Object.keys(own)) expect(next.headers).not.toHaveProperty(name);
+});
+
 test("a client's condition is evaluated against the validated response", async () => {
   const { clock, replies, send } = createHarness();
   replies.push(

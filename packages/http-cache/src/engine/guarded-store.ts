@@ -36,6 +36,30 @@ interface InFlightState {
   outdatedGroups: Set<string> | null;
 }
 
+/** Returns a function that runs a step of the store and returns its result, or `null` if it fails. */
+function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
+  return <Result>(failure: CacheFailure, run: () => MaybePromise<Result>): MaybePromise<Result | null> => {
+    const fail = (cause: unknown): null => {
+      onError(failure, cause);
+      return null;
+    };
+    try {
+      const running = run();
+      return running instanceof Promise ? running.catch(fail) : running;
+    } catch (cause) {
+      return fail(cause);
+    }
+  };
+}
+
+/** How a store stores that only this process uses. */
+function putAlways(store: CacheStore, key: string): PutFetched {
+  return (entry) => {
+    const stored = store.put(key, entry);
+    return stored instanceof Promise ? stored.then(() => true) : true;
+  };
+}
+
 /** Why a response is not stored, from the result of the store: `null` if it has failed. */
 function refusalOf(isStored: boolean | null): "outdated" | "store-failed" | null {
   if (isStored === null) return "store-failed";
@@ -56,19 +80,7 @@ export function createGuardedStore(
     return nothing;
   }
 
-  /** Returns the result of the store, or `null` if it fails. */
-  function attempt<Result>(failure: CacheFailure, run: () => MaybePromise<Result>): MaybePromise<Result | null> {
-    const fail = (cause: unknown): null => {
-      onError(failure, cause);
-      return null;
-    };
-    try {
-      const running = run();
-      return running instanceof Promise ? running.catch(fail) : running;
-    } catch (cause) {
-      return fail(cause);
-    }
-  }
+  const attempt = createAttempts(onError);
 
   async function remove(key: string): Promise<void> {
     await attempt("store-delete", () => store.delete(key));
@@ -92,11 +104,8 @@ export function createGuardedStore(
   function begin(key: string, groups: readonly string[] | null): InFlightRequest {
     const state: InFlightState = { key, isOutdated: false, outdatedGroups: null };
     inFlight.add(state);
-    /** `null` while it is not known, or if the store has failed. */
-    let putFetched: PutFetched | null = (entry) => {
-      const stored = store.put(key, entry);
-      return stored instanceof Promise ? stored.then(() => true) : true;
-    };
+    /** `null` if the store has failed. */
+    let putFetched: PutFetched | null = putAlways(store, key);
     async function open(known: readonly string[]): Promise<void> {
       putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? null);
     }

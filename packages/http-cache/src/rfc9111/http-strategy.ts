@@ -30,7 +30,7 @@ import type { CachePolicy } from "./policy.ts";
 import { prepareResponse } from "./prepare-response.ts";
 import { bypassReason, decideReuse } from "./reuse.ts";
 import { announcedLength, evaluateResponse, isIncomplete } from "./storing.ts";
-import { conditionalHeaders, headAgrees, mergeHeaders, validatorsAgree } from "./validation.ts";
+import { conditionalHeaders, headAgrees, mergeHeaders, validatedHeaders, validatorsAgree } from "./validation.ts";
 import { variantOf } from "./variant.ts";
 
 /** The decisions of RFC 9111 for the cache engine. */
@@ -224,13 +224,26 @@ function fromFetched(
   }
   // The client's own conditions and range were not forwarded with a validation, so they are evaluated here.
   const { receivedAtMs } = times;
+  const { headers } = response;
   return isValidation
     ? {
-        ...prepareResponse(request, entry, entry.initialAgeMs, receivedAtMs, status),
+        ...prepareResponse(
+          request,
+          withHeaders(entry, validatedHeaders(entry.headers, headers)),
+          entry.initialAgeMs,
+          receivedAtMs,
+          status,
+        ),
         report: { outcome: "revalidated", ...report },
       }
     : {
-        ...prepareResponse(request, asReceived(entry, response), null, receivedAtMs, status),
+        ...prepareResponse(
+          request,
+          withHeaders(entry, { ...entry.headers, ...withoutConnectionFields(headers) }),
+          null,
+          receivedAtMs,
+          status,
+        ),
         report: { outcome: "fetched", ...report },
       };
 }
@@ -245,7 +258,8 @@ function passOn(
   return { status, headers, body };
 }
 
-/** The entry with the fields that are not stored, but that the client who requested them receives. */
-function asReceived(entry: CacheEntry, { headers }: { readonly headers: HeaderRecord }): CacheEntry {
-  return { ...entry, body: entry.body, headers: { ...entry.headers, ...withoutConnectionFields(headers) } };
+/** The entry with the fields that the client who requested them receives, some of which are not stored. */
+function withHeaders(entry: CacheEntry, headers: HeaderRecord): CacheEntry {
+  // `body` may be a getter of the store's entries.
+  return { ...entry, body: entry.body, headers };
 }

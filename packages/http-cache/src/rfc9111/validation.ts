@@ -45,7 +45,20 @@ export function validatorsAgree(stored: HeaderRecord, received: HeaderRecord): b
  */
 export function mergeHeaders(stored: HeaderRecord, received: HeaderRecord): HeaderRecord {
   const { date: _, ...kept } = stored;
-  return { ...kept, ...withoutFields(withoutConnectionFields(received), unmergedFields) };
+  return { ...kept, ...receivedFields(received) };
+}
+
+/**
+ * The fields for the client whose request was answered with 304: also those that must not be stored, such as `private="x"` (RFC 9111, 5.2.2.7) and
+ * cookies. They are meant for this client.
+ */
+export function validatedHeaders(updated: HeaderRecord, received: HeaderRecord): HeaderRecord {
+  return { ...updated, ...receivedFields(received) };
+}
+
+/** The received fields that do not describe the stored bytes. */
+function receivedFields(received: HeaderRecord): HeaderRecord {
+  return withoutFields(withoutConnectionFields(received), unmergedFields);
 }
 
 /** True if a HEAD response confirms the stored GET response (RFC 9111, 4.3.5). */

@@ -50,37 +50,15 @@ const parts: readonly string[] = "0123456789abcdef".split("");
  * stored response is, and a repeated read needs one call.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
-  const { openCache, clock, sha256, newStamp, wholeOf } = options;
+  const { openCache, clock, sha256 } = options;
   const entryUrl = (key: string): string => `${origin}/answers/${sha256(key)}`;
-  const stampUrl = (whole: string, part: string): string => `${origin}/stamps/${sha256(encodeKey([whole, part]))}`;
-  const stampOfGroup = (group: string): string => stampUrl(wholeOf(group), sha256(group).charAt(0));
+  const { stampUrlsOf, stampUrlsIn, readStamps, stampOf } = createStamps(options);
 
   const copies = createBoundedMap<Copy>(maxCopies);
 
   function keepCopy(key: string, { entry, stamps }: StampedEntry): void {
     if (entry.body.byteLength > maxCopyBytes) copies.delete(key);
     else copies.set(key, { entry, stamps, stampUrls: stampUrlsOf(entry) });
-  }
-
-  const readStamps = (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
-    Promise.all(urls.map((url) => readStamp(cache, url)));
-
-  function stampUrlsOf({ groups }: Pick<CacheEntry, "groups">): readonly string[] {
-    const contained = groups.filter((group) => wholeOf(group) !== group);
-    return (contained.length === 0 ? groups : contained).map(stampOfGroup);
-  }
-
-  async function readStamp(cache: WebCache, url: string): Promise<string | null> {
-    return (await cache.match(url))?.headers.get(stampField) ?? null;
-  }
-
-  async function stampOf(cache: WebCache, url: string): Promise<string> {
-    const present = await readStamp(cache, url);
-    if (present !== null) return present;
-    const stamp = newStamp();
-    const headers = { "cache-control": `max-age=${stampSeconds}`, [stampField]: stamp };
-    await cache.put(url, new Response(null, { headers }));
-    return stamp;
   }
 
   /** Stores an entry with the stamps that were read before it was fetched, and reads the others now. */
@@ -132,9 +110,39 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
     },
     async deleteGroup(group) {
       const cache = await openCache();
-      const isWhole = wholeOf(group) === group;
-      const urls = isWhole ? parts.map((part) => stampUrl(group, part)) : [stampOfGroup(group)];
-      await Promise.all(urls.map((url) => cache.delete(url)));
+      await Promise.all(stampUrlsIn(group).map((url) => cache.delete(url)));
+    },
+  };
+}
+
+/** Finds, reads and creates the stamps of groups. */
+function createStamps({ sha256, newStamp, wholeOf }: Pick<CacheApiStoreOptions, "sha256" | "newStamp" | "wholeOf">) {
+  const stampUrl = (whole: string, part: string): string => `${origin}/stamps/${sha256(encodeKey([whole, part]))}`;
+  const stampOfGroup = (group: string): string => stampUrl(wholeOf(group), sha256(group).charAt(0));
+
+  async function readStamp(cache: WebCache, url: string): Promise<string | null> {
+    return (await cache.match(url))?.headers.get(stampField) ?? null;
+  }
+
+  return {
+    /** The stamps that a response with these groups needs. */
+    stampUrlsOf({ groups }: Pick<CacheEntry, "groups">): readonly string[] {
+      const contained = groups.filter((group) => wholeOf(group) !== group);
+      return (contained.length === 0 ? groups : contained).map(stampOfGroup);
+    },
+    /** The stamps of a group, and of those in it. */
+    stampUrlsIn: (group: string): readonly string[] =>
+      wholeOf(group) === group ? parts.map((part) => stampUrl(group, part)) : [stampOfGroup(group)],
+    readStamps: (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
+      Promise.all(urls.map((url) => readStamp(cache, url))),
+    /** The present stamp, or a new one. */
+    async stampOf(cache: WebCache, url: string): Promise<string> {
+      const present = await readStamp(cache, url);
+      if (present !== null) return present;
+      const stamp = newStamp();
+      const headers = { "cache-control": `max-age=${stampSeconds}`, [stampField]: stamp };
+      await cache.put(url, new Response(null, { headers }));
+      return stamp;
     },
   };
 }
