@@ -393,5 +393,7 @@ function isSafe(method: string): boolean {
 }
 
 const notFound = problemResponse("endpoint_not_found");
-const upgradeRequired = problemResponse("upgrade_required", { headers: { upgrade: "websocket" } });
+// RFC 9110 section 7.8 requires `Connection: Upgrade`. Hosts do not add `close` to a field that is there, so it is always part of it.
+const upgradeHeaders = { upgrade: "websocket", connection: "close, Upgrade" };
+const upgradeRequired = problemResponse("upgrade_required", { headers: upgradeHeaders });
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -67,5 +67,5 @@ test("a plain request to the socket's path is 426", async () => {
   const testProxy = embedded(accepting);
   const { key } = await testProxy.issueKey({ scopes: ["connect"] });
   const response = await testProxy.proxy.handle(fakeRequest({ path: socketPath, key }));
-  expect(response).toMatchObject({ status: 426, headers: { upgrade: "websocket" } });
+  expect(response).toMatchObject({ status: 426, headers: { upgrade: "websocket", connection: "close, Upgrade" } });
 });

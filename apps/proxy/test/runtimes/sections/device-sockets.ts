@@ -116,6 +116,15 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     }
   });
 
+  test("a plain request to the socket's path is 426, whose connection has the option `upgrade` and closes", async () => {
+    const { body } = await registerDevice(device("plain"));
+    const target = `/v1/environments/${String(body["connectionId"])}/socket`;
+    const socket = await openSocket(gateway.url);
+    socket.write(requestHead("GET", target, { connection: "keep-alive", authorization: `Bearer ${deviceKey}` }));
+    const { status, headers } = parseResponse(await readToEnd(socket));
+    expect([status, headers["upgrade"], headers["connection"]]).toEqual([426, "websocket", "close, Upgrade"]);
+  });
+
   test("the connection of an earlier registration can no longer open its socket", async () => {
     const { body } = await registerDevice(device("earlier"));
     const later = await connectScriptedDevice(device("earlier"));
