@@ -155,6 +155,7 @@ async function realServer(agents: readonly string[]) {
       scope: { environmentId: row?.id ?? "", agentId, conversationId: `c-${agentId}` },
       messageId: `m-${index}`,
       deliveryId: `d-${index}`,
+      approvalPolicy: null,
       status: { ...status, state: agentId === "agent-2" ? "failed" : "finished" },
       sentAt: clock.now() - index,
       updatedAt: clock.now(),

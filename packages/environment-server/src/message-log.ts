@@ -3,6 +3,8 @@
  * device. A message whose device cannot be asked at present is `unknown`, whatever is stored.
  */
 
+import type { ApprovalPolicy } from "@letta-environments/schema";
+
 /** The scope of message ids: a conversation on a device. */
 export interface ConversationScope {
   readonly environmentId: string;
@@ -68,6 +70,8 @@ export interface StoredMessage {
   readonly scope: ConversationScope;
   readonly messageId: string;
   readonly deliveryId: string;
+  /** The policy of the sender for requests for permission in the turn; `null` for none. */
+  readonly approvalPolicy: ApprovalPolicy | null;
   readonly status: MessageStatus;
   readonly sentAt: number;
   readonly updatedAt: number;

@@ -1,6 +1,8 @@
 /** Decisions of policies on requests for permission, on a virtual clock. */
 import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
+import { openSqlite } from "@letta-environments/platform/node";
 import { describe, expect, test } from "vitest";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { type Answer, anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 
@@ -100,6 +102,49 @@ describe("a policy", () => {
     await harness.clock.advance(50_000);
     expect(denials(socket)).toHaveLength(2);
   });
+
+  test.each(["the device has reconnected", "the gateway was restarted"])(
+    "of the sender applies to requests of the same turn after %s",
+    async (what) => {
+      const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+      let harness = createHarness({ store });
+      const connectionId = await harness.register("device-1");
+      const socket = await harness.open(connectionId);
+      const sent = harness.send(
+        connectionId,
+        { messages: [userMessage("m-1")] },
+        { principal: { ...anyone, approvalPolicy: policy({ deniedTools: ["Bash"] }) } },
+      );
+      await harness.settle();
+      socket.acknowledge();
+      await sent;
+      await harness.clock.advance(1_000);
+      socket.listener.onClose(1006);
+      if (what === "the gateway was restarted") harness = createHarness({ store });
+      const again = await harness.open(connectionId);
+      again.onFrame = ({ type, request_id: id }) => {
+        if (type === "input") again.acknowledge({ accepted: true }, String(id));
+      };
+      await harness.clock.advance(1_000);
+      // A device that is asked for the state of a conversation names the pending request first, and then the run with its message.
+      again.ask("call-1");
+      again.ask("call-2", { tool_name: "Read" });
+      expect(denials(again)).toEqual([]);
+      again.say({
+        type: "update_loop_status",
+        runtime: { agent_id: "agent-1", conversation_id: "default" },
+        loop_status: {
+          status: "WAITING_ON_APPROVAL",
+          active_run_ids: ["run-1"],
+          executing_tool_call_ids: [],
+          client_message_ids_by_run_id: { "run-1": ["m-1"] },
+        },
+      });
+      await harness.settle();
+      expect(denials(again)).toMatchObject([{ behavior: "deny" }]);
+      expect(await list(harness)).toMatchObject([{ id: "call-2", clientMessageId: "m-1" }]);
+    },
+  );
 
   test("denies later when the device has too much to acknowledge", async () => {
     const harness = createHarness();

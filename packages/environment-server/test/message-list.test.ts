@@ -33,6 +33,7 @@ async function createHistory(
     scope: { environmentId: row?.id ?? "", agentId: "agent-1", conversationId: "default" },
     messageId: `m-${index}`,
     deliveryId: `msg-${index}`,
+    approvalPolicy: null,
     status: { ...status, state: "finished", reply: { text: `text ${index}`, isTruncated: false } },
     sentAt: 1_000 + index,
     updatedAt: 2_000,
@@ -176,7 +177,7 @@ describe("who may list messages", () => {
     const [row] = await harness.store.findEnvironments("acme", "device-1");
     const scope = { environmentId: row?.id ?? "", agentId: "agent-2", conversationId: "default" };
     const status = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null, reply: null };
-    const own = { scope, messageId: "own", deliveryId: "msg-own", sentAt: 900, updatedAt: 900 };
+    const own = { scope, messageId: "own", deliveryId: "msg-own", approvalPolicy: null, sentAt: 900, updatedAt: 900 };
     await harness.store.saveMessages([{ ...own, status: { ...status, state: "failed" } }]);
     expect(idsOf(await list(harness, connectionId, "", limited))).toEqual(["own"]);
     expect(idsOf(await list(harness, connectionId, "agentId=agent-1", limited))).toEqual([]);

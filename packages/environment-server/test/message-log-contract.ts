@@ -15,6 +15,7 @@ const message: StoredMessage = {
   scope: { environmentId: "env-1", agentId: "agent-1", conversationId: "default" },
   messageId: "m-1",
   deliveryId: "msg-1",
+  approvalPolicy: null,
   status: {
     state: "finished",
     disposition: "started",
@@ -66,6 +67,13 @@ export function describeMessageLogContract(
       expect(await log.readMessages("env-1", "m-1", 10)).toEqual([message]);
       expect(await log.readMessages("env-1", "m-2", 10)).toEqual([]);
       expect(await log.readMessages("env-2", "m-1", 10)).toEqual([]);
+    });
+
+    test("a message is read with the policy of its sender", async () => {
+      const approvalPolicy = { deniedTools: ["Bash"], deadlineMs: 60_000 };
+      const open = inState("running", { approvalPolicy });
+      await log.saveMessages([open]);
+      expect(await log.findOpenMessages("env-1", 10)).toEqual([open]);
     });
 
     test("the same id in several conversations is several messages, the latest first, up to a limit", async () => {

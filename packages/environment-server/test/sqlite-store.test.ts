@@ -59,7 +59,7 @@ test("the statuses of a device's messages are removed with it, and their text is
   const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };
   const reply = { text: "pong", isTruncated: false };
   const detail = { disposition: null, stopReason: null, error: null, usage: null, durationMs: null };
-  const message = { scope, messageId: "m-1", deliveryId: "msg-1", sentAt: 1, updatedAt: 1 };
+  const message = { scope, messageId: "m-1", deliveryId: "msg-1", approvalPolicy: null, sentAt: 1, updatedAt: 1 };
   const save = (text: typeof reply | null): Promise<void> =>
     store.saveMessages([{ ...message, status: { state: "finished", ...detail, reply: text } }]);
   const counts = (): unknown => database.prepare("SELECT * FROM environment_message_count").all();

@@ -14,7 +14,8 @@ export interface SentDecision {
 
 /** A request that the register remembers. */
 export interface RegisteredApproval {
-  readonly approval: StoredApproval;
+  /** Replaced when the message of its turn becomes known. Its ids stay. */
+  approval: StoredApproval;
   /** Whose limit it counts for, such as the key of the device. */
   readonly owner: string;
   /** Its place in lists: when it was requested, then by its ids. */
@@ -66,7 +67,7 @@ export function createApprovalRegister(): ApprovalRegister {
     add(approval, owner, digest) {
       const { scope, requestedAt } = approval;
       if (isFull(scope.environmentId, owner)) return null;
-      const registered = { approval, owner, cursor: { requestedAt, digest }, sent: null };
+      const registered: RegisteredApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null };
       const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), registered));
       perOwner.set(owner, (perOwner.get(owner) ?? 0) + 1);

@@ -209,7 +209,9 @@ function receive(tracker: Tracker, environmentId: string, frame: TurnFrame | Sta
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(tracker, row, frame.runtime, frame.pending);
     case "update_loop_status":
-      return frame.activity === "idle" ? receiveList(tracker, row, frame.runtime, []) : undefined;
+      return frame.activity === "idle"
+        ? receiveList(tracker, row, frame.runtime, [])
+        : noteCause(tracker, row, frame.runtime);
     case "turn_finished":
       return receiveList(tracker, row, frame.runtime, []);
     case "update_queue":
@@ -251,6 +253,32 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   report(tracker, "requested", approval);
   waiters.notify(keyText(key));
   enforcement.apply(registered);
+}
+
+/**
+ * A device that reconnects names its pending requests before the run with the message. When the message of the turn becomes known, the policy
+ * of its sender applies to them, too.
+ */
+function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime: Conversation): void {
+  const { register, enforcement, writer } = tracker;
+  const { environmentId } = device;
+  const unknown = register
+    .ofConversation(environmentId, runtime)
+    .filter(({ approval, sent }) => approval.messageId === null && sent === null);
+  const cause = unknown.length === 0 ? null : tracker.causeOf(environmentId, runtime);
+  if (cause === null) return;
+  for (const registered of unknown) {
+    const { approval } = registered;
+    const found = expiryOf([policy, cause.policy], approval.request.tool, approval.requestedAt);
+    const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
+    const expiry = isEarlier ? found : approval.expiry;
+    registered.approval = { ...approval, messageId: cause.messageId, expiry };
+    writer.save(registered.approval);
+    if (!isEarlier) continue;
+    enforcement.cancel(registered);
+    enforcement.schedule(registered);
+    enforcement.apply(registered);
+  }
 }
 
 /** The device does not list a request any more. */

@@ -285,6 +285,7 @@ function createEntry({
         scope: entry.scope,
         messageId,
         deliveryId: entry.deliveryId,
+        approvalPolicy: entry.policy,
         status: entry.status,
         sentAt: entry.sentAt,
         updatedAt: entry.updatedAt,
@@ -304,10 +305,10 @@ function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
   return [...groups].flatMap(([deliveryId, messages]) => {
     const [first] = messages;
     if (first === undefined) return [];
-    const { scope, sentAt, updatedAt } = first;
+    const { scope, approvalPolicy: policy, sentAt, updatedAt } = first;
     const messageIds = messages.map(({ messageId }) => messageId);
     const status = advance(first.status, { kind: "lost" });
-    return [createEntry({ deliveryId, scope, policy: null, messageIds, sentAt, updatedAt, status })];
+    return [createEntry({ deliveryId, scope, policy, messageIds, sentAt, updatedAt, status })];
   });
 }
 

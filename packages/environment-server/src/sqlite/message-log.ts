@@ -35,9 +35,10 @@ export function createSqliteMessageLog(
     saveMessages: (messages) =>
       commit(
         () => {
-          for (const { scope, messageId, deliveryId, status, sentAt, updatedAt } of messages) {
+          for (const { scope, messageId, deliveryId, approvalPolicy, status, sentAt, updatedAt } of messages) {
             const { environmentId, agentId, conversationId } = scope;
-            const { state, reply, ...detail } = status;
+            const { state, reply, ...rest } = status;
+            const detail: Detail = { ...rest, ...(approvalPolicy !== null && { approvalPolicy }) };
             save.run(
               ...[environmentId, agentId, conversationId, messageId, deliveryId, state, JSON.stringify(detail)],
               ...[reply?.text ?? null, reply?.isTruncated === true ? 1 : 0, sentAt, updatedAt, environmentId],
@@ -124,10 +125,13 @@ function preparePrune(
     );
 }
 
-type Detail = Omit<MessageStatus, "state" | "reply">;
+/** The column `detail`. An absent policy is `null`. */
+interface Detail extends Omit<MessageStatus, "state" | "reply"> {
+  readonly approvalPolicy?: StoredMessage["approvalPolicy"];
+}
 
 function readMessage(row: SqliteRow): StoredMessage {
-  const detail: Detail = JSON.parse(readText(row, "detail"));
+  const { approvalPolicy = null, ...detail }: Detail = JSON.parse(readText(row, "detail"));
   const text = readOptionalText(row, "reply");
   return {
     scope: {
@@ -137,6 +141,7 @@ function readMessage(row: SqliteRow): StoredMessage {
     },
     messageId: readText(row, "message_id"),
     deliveryId: readText(row, "delivery_id"),
+    approvalPolicy,
     status: {
       // A check of the table allows no other states, and only this file writes details.
       state: readText(row, "state") as MessageState,

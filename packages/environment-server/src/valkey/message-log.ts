@@ -55,7 +55,9 @@ export function createValkeyMessageLog(
   };
 }
 
-type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt">;
+/** A message without what its entry has. Records of earlier versions have no policy. */
+type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt" | "approvalPolicy"> &
+  Partial<Pick<StoredMessage, "approvalPolicy">>;
 
 function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): readonly (string | number)[] {
   const { environmentId } = scope;
@@ -75,8 +77,14 @@ function readMessages(reply: ValkeyReply): readonly StoredMessage[] {
   return readRows(reply, 3).map(([entry = "", sentAt, text = ""]) => {
     // Only this file writes entries and records.
     const [environmentId, messageId, agentId, conversationId] = JSON.parse(entry) as [string, string, string, string];
-    const record = JSON.parse(text) as Record;
-    return { ...record, scope: { environmentId, agentId, conversationId }, messageId, sentAt: Number(sentAt) };
+    const { approvalPolicy = null, ...record } = JSON.parse(text) as Record;
+    return {
+      ...record,
+      approvalPolicy,
+      scope: { environmentId, agentId, conversationId },
+      messageId,
+      sentAt: Number(sentAt),
+    };
   });
 }
 

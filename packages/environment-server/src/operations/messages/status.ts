@@ -161,7 +161,10 @@ function isSelected({ scope }: StoredMessage, { agentId, conversationId }: Messa
 function fromUse({ scope, messageId, deliveryId, outcome, reservedAt }: MessageUse): StoredMessage {
   const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
   const status = advance(sent, { kind: "lost" });
-  return { scope, messageId, deliveryId, status, sentAt: reservedAt, updatedAt: reservedAt };
+  return {
+    ...{ scope, messageId, deliveryId, approvalPolicy: null, status },
+    ...{ sentAt: reservedAt, updatedAt: reservedAt },
+  };
 }
 
 /** Reads one message; `null` when it does not exist. */
