@@ -17,7 +17,7 @@ const change: NotedChange = {
 function setUp({ failsToRecord = false } = {}) {
   const clock = createVirtualClock();
   const memory = createMemoryChangeLog("0123456789abcdef");
-  const state = { failure: null as Error | null, batches: [] as number[] };
+  const state = { failure: null as Error | null, batches: [] as number[], failsToRead: false };
   let mustFail = failsToRecord;
   const log: ChangeLog = {
     ...memory,
@@ -27,6 +27,13 @@ function setUp({ failsToRecord = false } = {}) {
         throw new Error("the disk is full");
       }
       await memory.saveRecording(recording);
+    },
+    async readChangeLog() {
+      if (state.failsToRead) {
+        state.failsToRead = false;
+        throw new Error("the disk is full");
+      }
+      return memory.readChangeLog();
     },
     async appendChanges(changes, nowMs) {
       if (state.failure !== null) throw state.failure;
@@ -144,6 +151,30 @@ test("when the log has lost changes that it had confirmed, it begins another ser
   expect(lost).toHaveLength(1);
   expect(lost[0]?.epoch).not.toBe(epoch);
   expect(stored.map(({ data }) => data)).toEqual(['{"n":1}', '{"n":2}']);
+});
+
+test("a loss is announced once, however many ask for the positions of the log meanwhile", async () => {
+  const { clock, state, lost, recorder } = setUp();
+  await recorder.keep("acme", false);
+  state.failure = new ChangesLostError("gone");
+  recorder.note(change);
+  await clock.advance(1);
+  const [first, second] = await Promise.all([recorder.readState(), recorder.readState()]);
+  expect(lost).toHaveLength(1);
+  expect(second).toEqual(first);
+});
+
+test("a loss is announced also when the store fails between the restart of the log and its announcement", async () => {
+  const { clock, state, stored, lost, recorder } = setUp();
+  await recorder.keep("acme", false);
+  state.failure = new ChangesLostError("gone");
+  recorder.note(change);
+  await clock.advance(1);
+  state.failure = null;
+  state.failsToRead = true;
+  await clock.advance(3 * changeRetryMs);
+  expect(lost).toHaveLength(1);
+  expect(stored).toHaveLength(1);
 });
 
 test("closing stores what was noted", async () => {

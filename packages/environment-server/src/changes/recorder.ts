@@ -74,15 +74,21 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   let waitingSize = 0;
   let epoch: string | null = null;
   let hasLost = false;
+  let restarting: Promise<void> | null = null;
   let isClosed = false;
   let running: Promise<void> | null = null;
 
+  async function restart(): Promise<void> {
+    await log.restartChangeLog(newEpoch(options));
+    const state = await log.readChangeLog();
+    [hasLost, epoch] = [false, state.epoch];
+    onLost(state);
+  }
+
   async function readEpoch(): Promise<string> {
-    if (hasLost) {
-      await log.restartChangeLog(newEpoch(options));
-      [hasLost, epoch] = [false, null];
-      onLost(await log.readChangeLog());
-    }
+    // Readers ask, too: each loss is announced once.
+    if (hasLost) restarting ??= restart().finally(() => (restarting = null));
+    await restarting;
     epoch ??= (await log.readChangeLog()).epoch;
     return epoch;
   }
