@@ -6,25 +6,28 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
 import type { EmbeddedServer } from "../ports.ts";
 import { createEmbeddedUpstream } from "./embedded.ts";
-import type { SendRecord } from "./upstream.ts";
+import type { SendRecord, UpstreamCall } from "./upstream.ts";
 
-function setUp(start: SendRecord["start"]) {
+function setUp(
+  start: SendRecord["start"],
+  result: () => Promise<PlainResponse> = () =>
+    Promise.resolve(jsonResponse(200, { success: true, message: "accepted" })),
+) {
   const clock = createVirtualClock();
   const operations: string[] = [];
   const operate: EmbeddedServer["operate"] = (operation) => {
     operations.push(operation);
-    return Promise.resolve(jsonResponse(200, { success: true, message: "accepted" }));
+    return result();
   };
   const server = { operate, findConnection: () => Promise.resolve(null) };
   const upstream = createEmbeddedUpstream({ clock, telemetry: () => undefined }, server, {
     acceptInvitation: (principal) => Promise.resolve({ kind: "accepted", principal }),
   });
-  const send = (): Promise<PlainResponse> =>
+  const forward = (call: Pick<UpstreamCall, "endpoint" | "decoded">): Promise<PlainResponse> =>
     upstream.forward({
+      ...call,
       request: fakeRequest(),
       requestId: "r1",
-      endpoint: endpoints.sendMessage,
-      decoded: { operation: "sendMessage", params: { connectionId: "c" }, query: null, body: { messages: [] } },
       query: "",
       body: null,
       principal: createTestPrincipal(),
@@ -41,7 +44,22 @@ function setUp(start: SendRecord["start"]) {
       idempotencyKey: null,
       waitSeconds: null,
     });
-  return { clock, operations, send };
+  const send = (): Promise<PlainResponse> =>
+    forward({
+      endpoint: endpoints.sendMessage,
+      decoded: { operation: "sendMessage", params: { connectionId: "c" }, query: null, body: { messages: [] } },
+    });
+  const register = (): Promise<PlainResponse> =>
+    forward({
+      endpoint: endpoints.registerEnvironment,
+      decoded: {
+        operation: "registerEnvironment",
+        params: {},
+        query: null,
+        body: { deviceId: "d", connectionName: "box" },
+      },
+    });
+  return { clock, operations, send, register };
 }
 
 test("a send that is refused before it leaves does not reach the embedded server", async () => {
@@ -57,4 +75,16 @@ test("a send whose deadline passes before it leaves is safe to repeat", async ()
   });
   expect(problemOf(await send()).errorCode).toBe("upstream_timeout");
   expect(operations).toEqual([]);
+});
+
+test("a registration whose time is up has no message that could have been delivered, and may be repeated", async () => {
+  const { clock, register } = setUp(
+    () => Promise.resolve(null),
+    () => new Promise(() => undefined),
+  );
+  const pending = register();
+  await clock.advance(1_000);
+  const response = await pending;
+  expect(problemOf(response).errorCode).toBe("upstream_timeout");
+  expect(response.headers["x-should-retry"]).toBe("true");
 });

@@ -8,6 +8,7 @@ import type { Clock } from "@letta-environments/platform";
 import {
   type DecodedRequest,
   defaultWaitSeconds,
+  type Endpoint,
   type EnvironmentPatch,
   type KnownEndpoint,
   type PlainResponse,
@@ -217,11 +218,11 @@ export function controlRecordOf({ control = null }: Pick<UpstreamCall, "control"
 }
 
 /**
- * Whether a call without a result has an unknown effect, which another call could have once more. Reads have none, and a change of a device
- * can be repeated.
+ * Whether a call without a result has an unknown effect, which another call could have once more: a send, or a command to a device. Reads have
+ * none, and a registration or a change of a device can be repeated.
  */
-export function leavesUnknown({ method, scope }: Pick<KnownEndpoint, "method" | "scope">): boolean {
-  return method === "POST" || scope === "control";
+export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" | "scope">): boolean {
+  return operation === "sendMessage" || scope === "control";
 }
 
 /** Returns the problem of a call that may have had its effect, and has no result. */
