@@ -17,7 +17,12 @@ const change: NotedChange = {
 function setUp({ failsToRecord = false } = {}) {
   const clock = createVirtualClock();
   const memory = createMemoryChangeLog("0123456789abcdef");
-  const state = { failure: null as Error | null, batches: [] as number[], failsToRead: false };
+  const state = {
+    failure: null as Error | null,
+    batches: [] as number[],
+    failsToRead: false,
+    identifying: Promise.resolve(),
+  };
   let mustFail = failsToRecord;
   const log: ChangeLog = {
     ...memory,
@@ -43,6 +48,7 @@ function setUp({ failsToRecord = false } = {}) {
     },
   };
   const stored: StoredChange[] = [];
+  const epochs: string[] = [];
   const lost: ChangeLogState[] = [];
   const events: EnvironmentServerEvent[] = [];
   const recorder = createChangeRecorder({
@@ -52,12 +58,18 @@ function setUp({ failsToRecord = false } = {}) {
     log,
     emit: (event) => void events.push(event),
     nowMs: clock.now,
-    identify: ({ deviceId }) => Promise.resolve(deviceId === "gone" ? null : { connectionName: "box", tags: [] }),
-    onStored: (_epoch, changes) => void stored.push(...changes),
+    async identify({ deviceId }) {
+      await state.identifying;
+      return deviceId === "gone" ? null : { connectionName: "box", tags: [] };
+    },
+    onStored(epoch, changes) {
+      stored.push(...changes);
+      epochs.push(epoch);
+    },
     onContinued: () => undefined,
     onLost: (restarted) => void lost.push(restarted),
   });
-  return { clock, memory, state, stored, lost, events, recorder };
+  return { clock, memory, state, stored, epochs, lost, events, recorder };
 }
 
 test("changes that are noted while a batch is stored form the next one, and are passed on in order after they are stored", async () => {
@@ -175,6 +187,20 @@ test("a loss is announced also when the store fails between the restart of the l
   await clock.advance(3 * changeRetryMs);
   expect(lost).toHaveLength(1);
   expect(stored).toHaveLength(1);
+});
+
+test("changes are passed on with the series in which they are stored, also when it began while their devices were read", async () => {
+  const { clock, memory, state, epochs, recorder } = setUp();
+  await recorder.keep("acme", false);
+  let endReading = (): void => undefined;
+  state.identifying = new Promise<void>((resolve) => (endReading = resolve));
+  recorder.note(change);
+  await clock.advance(1);
+  recorder.note({ ...change, data: { text: "x".repeat(maxPendingChanges) } });
+  await recorder.readState();
+  endReading();
+  await clock.advance(30);
+  expect(epochs).toEqual([(await memory.readChangeLog()).epoch]);
 });
 
 test("closing stores what was noted", async () => {

@@ -68,41 +68,25 @@ interface Waiting extends Omit<NotedChange, "data"> {
 
 /** Creates a {@link ChangeRecorder}. */
 export function createChangeRecorder(options: ChangeRecorderOptions): ChangeRecorder {
-  const { clock, log, emit, nowMs, onStored, onLost } = options;
+  const { clock, log, emit, nowMs, onStored } = options;
   const recordings = createRecordings(options);
+  const series = createSeries(options);
   let waiting: Waiting[] = [];
   let waitingSize = 0;
-  let epoch: string | null = null;
-  let hasLost = false;
-  let restarting: Promise<void> | null = null;
   let isClosed = false;
   let running: Promise<void> | null = null;
 
-  async function restart(): Promise<void> {
-    await log.restartChangeLog(newEpoch(options));
-    const state = await log.readChangeLog();
-    [hasLost, epoch] = [false, state.epoch];
-    onLost(state);
-  }
-
-  async function readEpoch(): Promise<string> {
-    // Readers ask, too: each loss is announced once.
-    if (hasLost) restarting ??= restart().finally(() => (restarting = null));
-    await restarting;
-    epoch ??= (await log.readChangeLog()).epoch;
-    return epoch;
-  }
-
   async function store(batch: readonly Waiting[]): Promise<void> {
     await recordings.load();
-    const current = await readEpoch();
     const kept = batch.filter(({ device, kind }) => recordings.records(device.tenant, kind));
     const changes = await describe(kept, options);
+    // Last, because another series may begin meanwhile.
+    const epoch = await series.epoch();
     if (changes.length === 0) return;
     const storedAt = nowMs();
     const first = await log.appendChanges(changes, storedAt);
     onStored(
-      current,
+      epoch,
       changes.map((change, index) => ({ ...change, position: first + index, storedAt })),
     );
   }
@@ -116,7 +100,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
         await store(batch);
       } catch (cause) {
         emit({ type: "store_failed", operation: "appendChanges", cause });
-        if (cause instanceof ChangesLostError) hasLost = true;
+        if (cause instanceof ChangesLostError) series.lose();
         if (isClosed) return;
         [waiting, waitingSize] = [[...batch, ...waiting], size + waitingSize];
         limitWaiting();
@@ -128,7 +112,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   function limitWaiting(): void {
     if (waitingSize <= maxPendingChanges) return;
     [waiting, waitingSize] = [[], 0];
-    hasLost = true;
+    series.lose();
   }
 
   return {
@@ -143,12 +127,39 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
     },
     keep: recordings.keep,
     async readState() {
-      await readEpoch();
+      await series.epoch();
       return log.readChangeLog();
     },
     async close() {
       isClosed = true;
       await running;
+    },
+  };
+}
+
+/** The series of positions. Another one begins after a loss. */
+function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log" | "onLost" | "randomId" | "sha256">) {
+  let known: string | null = null;
+  let hasLost = false;
+  let restarting: Promise<void> | null = null;
+
+  async function restart(): Promise<void> {
+    await log.restartChangeLog(newEpoch(ids));
+    const state = await log.readChangeLog();
+    [hasLost, known] = [false, state.epoch];
+    onLost(state);
+  }
+
+  return {
+    /** Changes are lost. */
+    lose: () => void (hasLost = true),
+    /** Resolves with its name, when a loss is announced. */
+    async epoch(): Promise<string> {
+      // Readers ask, too: each loss is announced once.
+      if (hasLost) restarting ??= restart().finally(() => (restarting = null));
+      await restarting;
+      known ??= (await log.readChangeLog()).epoch;
+      return known;
     },
   };
 }
