@@ -105,7 +105,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
     async store(key, toCandidate) {
       const inFlight = store.begin(key, []);
       try {
-        if (inFlight.ready !== null) await inFlight.ready;
+        await inFlight.ready;
         return await put(inFlight, await toCandidate());
       } finally {
         inFlight.end();

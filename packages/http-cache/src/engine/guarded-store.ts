@@ -1,4 +1,4 @@
-import type { CacheEntry, CacheStore, MaybePromise, PutFetched } from "../ports.ts";
+import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
 import type { Invalidation } from "./strategy.ts";
 
 /** A step that failed without affecting the response that the client gets. */
@@ -36,12 +36,16 @@ interface InFlightState {
   outdatedGroups: Set<string> | null;
 }
 
-/** Returns a function that runs a step of the store and returns its result, or `null` if it fails. */
+/** Returns a function that runs a step of the store and returns its result, or another one if it fails. */
 function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
-  return <Result>(failure: CacheFailure, run: () => MaybePromise<Result>): MaybePromise<Result | null> => {
-    const fail = (cause: unknown): null => {
+  return <Result, Failed>(
+    failure: CacheFailure,
+    run: () => MaybePromise<Result>,
+    failed: Failed,
+  ): MaybePromise<Result | Failed> => {
+    const fail = (cause: unknown): Failed => {
       onError(failure, cause);
-      return null;
+      return failed;
     };
     try {
       const running = run();
@@ -52,18 +56,13 @@ function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void
   };
 }
 
-/** How a store stores that only this process uses. */
-function putAlways(store: CacheStore, key: string): PutFetched {
-  return (entry) => {
-    const stored = store.put(key, entry);
-    return stored instanceof Promise ? stored.then(() => true) : true;
-  };
-}
+/** Stores a response and returns the reason if it was not stored. */
+type Put = (entry: CacheEntry) => MaybePromise<boolean | "store-failed" | void>;
 
-/** Why a response is not stored, from the result of the store: `null` if it has failed. */
-function refusalOf(isStored: boolean | null): "outdated" | "store-failed" | null {
-  if (isStored === null) return "store-failed";
-  return isStored ? null : "outdated";
+const putNothing: Put = () => "store-failed";
+
+function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store-failed" | null {
+  return stored === false ? "outdated" : stored === "store-failed" ? stored : null;
 }
 
 const nothing: readonly CacheEntry[] = [];
@@ -75,15 +74,10 @@ export function createGuardedStore(
 ): GuardedStore {
   const inFlight = new Set<InFlightState>();
 
-  function failGet(cause: unknown): readonly CacheEntry[] {
-    onError("store-get", cause);
-    return nothing;
-  }
-
   const attempt = createAttempts(onError);
 
   async function remove(key: string): Promise<void> {
-    await attempt("store-delete", () => store.delete(key));
+    await attempt("store-delete", () => store.delete(key), null);
   }
 
   async function invalidate(
@@ -97,17 +91,16 @@ export function createGuardedStore(
     }
     await Promise.all([
       ...keys.map(remove),
-      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group))),
+      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), null)),
     ]);
   }
 
   function begin(key: string, groups: readonly string[] | null): InFlightRequest {
     const state: InFlightState = { key, isOutdated: false, outdatedGroups: null };
     inFlight.add(state);
-    /** `null` if the store has failed. */
-    let putFetched: PutFetched | null = putAlways(store, key);
+    let putFetched: Put = (entry) => store.put(key, entry);
     async function open(known: readonly string[]): Promise<void> {
-      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? null);
+      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, putNothing);
     }
     const ready = groups === null || store.begin === undefined ? null : open(groups);
     const isOutdated = ({ groups }: CacheEntry): boolean =>
@@ -121,9 +114,9 @@ export function createGuardedStore(
       ready,
       put(entry) {
         if (isOutdated(entry)) return "outdated";
-        const stored = attempt("store-put", () => putFetched?.(entry) ?? null);
+        const stored = attempt("store-put", () => putFetched(entry), "store-failed" as const);
         if (!(stored instanceof Promise)) return refusalOf(stored);
-        return stored.then((isStored) => refusalOf(isStored) ?? (isOutdated(entry) ? undo() : null));
+        return stored.then((result) => refusalOf(result) ?? (isOutdated(entry) ? undo() : null));
       },
       async invalidateOthers(invalidation) {
         await invalidate(invalidation, state);
@@ -134,14 +127,7 @@ export function createGuardedStore(
   }
 
   return {
-    get(key) {
-      try {
-        const found = store.get(key);
-        return found instanceof Promise ? found.catch(failGet) : found;
-      } catch (cause) {
-        return failGet(cause);
-      }
-    },
+    get: (key) => attempt("store-get", () => store.get(key), nothing),
     delete: remove,
     invalidate: (invalidation) => invalidate(invalidation, null),
     begin,
