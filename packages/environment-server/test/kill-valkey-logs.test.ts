@@ -103,7 +103,11 @@ test.runIf(canLaunchValkey())(
     const ended = reader.events.flatMap(({ type, data }) =>
       type === "approval" && data["change"] !== "requested" ? [(data["approval"] as { id: string }).id] : [],
     );
-    expect(asked.filter((id) => !pending.includes(id) && !ended.includes(id))).toEqual([]);
+    const { body: list } = await harness.call("GET", "/v1/environments", { principal: everything });
+    const environmentId = (list["connections"] as readonly { readonly id: string }[])[0]?.id ?? "";
+    const scope = { environmentId, agentId: "agent-1", conversationId: "default" };
+    for (const toolCallId of asked.filter((id) => !pending.includes(id) && !ended.includes(id)))
+      expect(await store.findDecidedApproval({ scope, toolCallId })).not.toBeNull();
     await harness.server.close();
   },
   60_000 + kills * 10_000,

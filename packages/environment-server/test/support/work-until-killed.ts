@@ -16,8 +16,9 @@ import { openLogsInValkey } from "./logs-in-valkey.ts";
 const [file = "", url = "", run = ""] = process.argv.slice(2);
 const everything: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "approve", "view"] as const) };
 const connection = connectValkey(url, { timeoutMs: 5_000, onFailure: () => undefined });
+const store = openLogsInValkey(openSqlite(file), connection, () => randomBytes(8).toString("hex"));
 const server = createEnvironmentServer({
-  store: openLogsInValkey(openSqlite(file), connection, () => randomBytes(8).toString("hex")),
+  store,
   ...{ clock: systemClock, sha256: sha256Hex, randomId, podId: "pod-1", publicUrl: "http://127.0.0.1", settleMs: 0 },
 });
 const print = (fact: object): void => void process.stdout.write(`${JSON.stringify(fact)}\n`);
@@ -59,7 +60,8 @@ async function until(happened: () => Promise<boolean> | boolean): Promise<void> 
 
 async function decide(toolCallId: string): Promise<void> {
   socket.ask(toolCallId);
-  await until(async () => JSON.stringify((await call("GET", "/v1/environments/approvals")).body).includes(toolCallId));
+  // The list shows a request at once, and the log has it a little later.
+  await until(async () => JSON.stringify(await store.findPendingApprovals(100)).includes(toolCallId));
   print({ asked: toolCallId });
   const approvals = [{ type: "approval", tool_call_id: toolCallId, approve: true }];
   const body = { agentId: "agent-1", messages: [{ type: "approval", approvals }] };
