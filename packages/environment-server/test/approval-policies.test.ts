@@ -129,7 +129,6 @@ describe("a policy", () => {
       // A device that is asked for the state of a conversation names the pending request first, and then the run with its message.
       again.ask("call-1");
       again.ask("call-2", { tool_name: "Read" });
-      expect(denials(again)).toEqual([]);
       again.say({
         type: "update_loop_status",
         runtime: { agent_id: "agent-1", conversation_id: "default" },
@@ -171,5 +170,95 @@ describe("a policy", () => {
     again.ask("call-1");
     await harness.settle();
     expect(denials(again)).toMatchObject([{ behavior: "deny" }]);
+  });
+
+  const denyBash: Principal = { ...anyone, keyId: "key-2", approvalPolicy: policy({ deniedTools: ["Bash"] }) };
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+  /** Sends a message, which the device starts or queues. */
+  async function sendAs(
+    harness: Harness,
+    socket: FakeSocket,
+    connectionId: string,
+    { id, principal, disposition = "started" }: { id: string; principal: Principal; disposition?: string },
+  ): Promise<void> {
+    const sent = harness.send(connectionId, { messages: [userMessage(id)] }, { principal });
+    await harness.settle();
+    socket.acknowledge({ accepted: true, disposition });
+    expect((await sent).status).toBe(200);
+  }
+
+  function reportLoop(socket: FakeSocket, status: string, runs: Record<string, string[]> = {}): void {
+    const active_run_ids = Object.keys(runs).slice(-1);
+    const loop_status = { status, active_run_ids, client_message_ids_by_run_id: runs };
+    socket.say({ type: "update_loop_status", runtime, loop_status });
+  }
+
+  function reportQueue(socket: FakeSocket, ids: readonly string[], dequeued: readonly string[] = []): void {
+    const queue = ids.map((id) => ({ client_message_id: id }));
+    const removed = dequeued.map((id) => ({ client_message_id: id, disposition: "dequeued" }));
+    socket.say({ type: "update_queue", runtime, queue, removed });
+  }
+
+  function endTurn(socket: FakeSocket): void {
+    reportLoop(socket, "WAITING_ON_INPUT");
+    socket.say({ type: "turn_finished", runtime, run_id: null, stop_reason: "end_turn" });
+  }
+
+  async function isDenied(harness: Harness, socket: FakeSocket, toolCallId: string): Promise<boolean> {
+    const before = denials(socket).length;
+    socket.ask(toolCallId);
+    await harness.settle();
+    const isSent = denials(socket).length > before;
+    if (isSent) socket.acknowledge({ accepted: true });
+    await harness.settle();
+    return isSent;
+  }
+
+  test("of the sender applies to the rest of its turn after a reconnect, also before the device says what runs, and not to later turns", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    await sendAs(harness, socket, connectionId, { id: "m-1", principal: denyBash });
+    socket.listener.onClose(1006);
+    await harness.clock.advance(5);
+    const opening = harness.open(connectionId);
+    const again = await opening;
+    expect(await isDenied(harness, again, "call-1")).toBe(true);
+    reportLoop(again, "PROCESSING_API_RESPONSE", { "run-1": ["m-1"] });
+    expect(await isDenied(harness, again, "call-2")).toBe(true);
+    endTurn(again);
+    reportLoop(again, "PROCESSING_API_RESPONSE");
+    expect(await isDenied(harness, again, "call-3")).toBe(false);
+  });
+
+  test("of the sender applies to a message that waited in the queue of the device while it reconnected", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    await sendAs(harness, socket, connectionId, { id: "m-1", principal: anyone });
+    await sendAs(harness, socket, connectionId, { id: "m-2", principal: denyBash, disposition: "queued" });
+    reportQueue(socket, ["m-2"]);
+    socket.listener.onClose(1006);
+    const again = await harness.open(connectionId);
+    await harness.settle();
+    reportLoop(again, "PROCESSING_API_RESPONSE", { "run-1": ["m-1"] });
+    reportQueue(again, ["m-2"]);
+    endTurn(again);
+    reportQueue(again, [], ["m-2"]);
+    reportLoop(again, "PROCESSING_API_RESPONSE", { "run-1": ["m-1"], "run-2": ["m-2"] });
+    expect(await isDenied(harness, again, "call-1")).toBe(true);
+  });
+
+  test.each([
+    [denyBash, anyone],
+    [anyone, denyBash],
+  ])("of every sender applies to a turn that takes in the messages of several", async (first, second) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    await sendAs(harness, socket, connectionId, { id: "m-1", principal: first });
+    await sendAs(harness, socket, connectionId, { id: "m-2", principal: second, disposition: "queued" });
+    reportQueue(socket, ["m-2"]);
+    expect(await isDenied(harness, socket, "call-1")).toBe(first === denyBash);
+    reportQueue(socket, [], ["m-2"]);
+    expect(await isDenied(harness, socket, "call-2")).toBe(true);
   });
 });

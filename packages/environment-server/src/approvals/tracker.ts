@@ -73,11 +73,11 @@ export interface ApprovalTrackerOptions {
   readonly emit: EmitEvent;
   /** The time that is stored, in epoch milliseconds. */
   readonly wallNow: () => number;
-  /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
+  /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
   readonly causeOf: (
     environmentId: string,
     runtime: Conversation,
-  ) => { readonly messageId: string; readonly policy: ApprovalPolicy | null } | null;
+  ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<void>;
   /** A device no longer lists a request whose decision was sent: it has taken it. */
@@ -242,9 +242,8 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   const known = register.find(key);
   if (known !== undefined) return enforcement.apply(known);
   const requestedAt = tracker.wallNow();
-  const cause = tracker.causeOf(environmentId, runtime);
-  const expiry = expiryOf([row.policy, cause?.policy], asked.tool, requestedAt);
-  const messageId = cause?.messageId ?? null;
+  const { messageId, policies } = tracker.causeOf(environmentId, runtime);
+  const expiry = expiryOf([row.policy, ...policies], asked.tool, requestedAt);
   const approval = { tenant, scope: key.scope, request: asked, messageId, requestedAt, expiry, decision: null };
   const registered = add(tracker, approval, row.owner);
   if (registered === null) return void incomplete.add(environmentId);
@@ -256,8 +255,8 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
 }
 
 /**
- * A device that reconnects names its pending requests before the run with the message. When the message of the turn becomes known, the policy
- * of its sender applies to them, too.
+ * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
+ * of their senders apply to them, too.
  */
 function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime: Conversation): void {
   const { register, enforcement, writer } = tracker;
@@ -265,14 +264,14 @@ function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime
   const unknown = register
     .ofConversation(environmentId, runtime)
     .filter(({ approval, sent }) => approval.messageId === null && sent === null);
-  const cause = unknown.length === 0 ? null : tracker.causeOf(environmentId, runtime);
-  if (cause === null) return;
+  if (unknown.length === 0) return;
+  const { messageId, policies } = tracker.causeOf(environmentId, runtime);
   for (const registered of unknown) {
     const { approval } = registered;
-    const found = expiryOf([policy, cause.policy], approval.request.tool, approval.requestedAt);
+    const found = expiryOf([policy, ...policies], approval.request.tool, approval.requestedAt);
     const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
-    const expiry = isEarlier ? found : approval.expiry;
-    registered.approval = { ...approval, messageId: cause.messageId, expiry };
+    if (!isEarlier && messageId === null) continue;
+    registered.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
     writer.save(registered.approval);
     if (!isEarlier) continue;
     enforcement.cancel(registered);

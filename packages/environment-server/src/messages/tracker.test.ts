@@ -1,3 +1,4 @@
+import type { ApprovalPolicy } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
@@ -39,11 +40,16 @@ function setUp() {
   return { clock, log, tracker, writes, failures };
 }
 
-function start(tracker: MessageTracker, id: string): void {
-  const delivery = { id: `msg-${id}`, scope, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
-  tracker.open(delivery);
+function start(tracker: MessageTracker, id: string, { policy = null, ...change }: StartOptions = {}): void {
+  const at = { ...scope, ...change };
+  const delivery = { id: `msg-${id}`, scope: at, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
+  tracker.open(delivery, policy);
   tracker.sent(delivery);
-  tracker.settle("env-1", delivery.id, { kind: "accepted", disposition: "started" });
+  tracker.settle(at.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
+}
+
+interface StartOptions extends Partial<typeof scope> {
+  readonly policy?: ApprovalPolicy | null;
 }
 
 describe("writes", () => {
@@ -96,6 +102,62 @@ describe("resuming", () => {
     expect(first).toEqual([scope]);
     expect(await tracker.resume("env-1")).toEqual(first);
     expect(tracker.find("env-1", "m-1")).toHaveLength(1);
+  });
+});
+
+describe("policies", () => {
+  const policy: ApprovalPolicy = { deniedTools: ["Bash"], deadlineMs: null };
+  const slow: ApprovalPolicy = { deniedTools: ["Web*"], deadlineMs: 60_000 };
+  const idle: TurnFrame = { ...active, activity: "idle" };
+  const queue = (messageIds: string[], dequeued: string[] = []): TurnFrame => {
+    const removed = dequeued.map((messageId) => ({ messageId, disposition: "dequeued" as const }));
+    return { kind: "update_queue", runtime, messageIds, removed };
+  };
+
+  test("of a message that is too old to be followed counts until its turn is over, also when its conversation is not followed", () => {
+    const { tracker } = setUp();
+    start(tracker, "m-0", { policy });
+    start(tracker, "m-1", { policy: slow });
+    for (let index = 0; index < maxFollowedPerRow; index++) {
+      start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
+    }
+    expect(tracker.causeOf("env-1", runtime)).toEqual({
+      messageId: null,
+      policies: [{ deniedTools: ["Bash", "Web*"], deadlineMs: 60_000 }],
+    });
+    tracker.receive("env-1", finished);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+  });
+
+  test("of a message that waits behind a turn when it is no longer followed counts until its own turn is over", () => {
+    const { tracker } = setUp();
+    start(tracker, "m-0");
+    const waits = { id: "msg-m-1", scope, messageIds: ["m-1"], userMessageIds: ["m-1"], fingerprint: "f" };
+    tracker.open(waits, policy);
+    tracker.settle("env-1", waits.id, { kind: "accepted", disposition: "queued" });
+    tracker.receive("env-1", queue(["m-1"]));
+    for (let index = 0; index < maxFollowedPerRow; index++) {
+      start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
+    }
+    for (const frame of [idle, finished, queue([], ["m-1"]), active]) {
+      tracker.receive("env-1", frame);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    }
+    tracker.receive("env-1", finished);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+  });
+
+  test("count once the device is back, until it reports that nothing runs and nothing waits", async () => {
+    const { tracker } = setUp();
+    const sent = { id: "msg-m-1", scope, messageIds: ["m-1"], userMessageIds: ["m-1"], fingerprint: "f" };
+    tracker.open(sent, policy);
+    tracker.disconnect("env-1");
+    tracker.connect("env-1", true);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", idle);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", queue([]));
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 });
 

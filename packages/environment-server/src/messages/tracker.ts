@@ -13,6 +13,7 @@ import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, mess
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
 import type { ConversationScope, Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
+import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
 import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
@@ -33,8 +34,8 @@ export interface MessageTracker {
   resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
-  /** The message whose turn runs in a conversation, and the policy of its sender; `null` when none is known. */
-  causeOf(environmentId: string, runtime: Conversation): MessageCause | null;
+  /** The latest message of the turn that runs in a conversation, and the policies that count for it. */
+  causeOf(environmentId: string, runtime: Conversation): MessageCause;
   /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
   /** The messages of a row that are followed at present, or have just ended. The latest is the last. */
@@ -45,10 +46,12 @@ export interface MessageTracker {
   close(): Promise<void>;
 }
 
-/** The cause of a turn. */
+/** The messages that a turn is about. */
 export interface MessageCause {
-  readonly messageId: string;
-  readonly policy: ApprovalPolicy | null;
+  /** The latest one; `null` when none is known. */
+  readonly messageId: string | null;
+  /** The policies of all senders, also of those whose message may belong to the turn though nobody can tell. */
+  readonly policies: readonly ApprovalPolicy[];
 }
 
 interface Entry extends TurnMember {
@@ -83,6 +86,7 @@ interface State extends MessageTrackerOptions {
   /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because somebody waits for it. */
   readonly writer: DeferredWriter<string, Entry>;
   readonly budget: ReplyBudget;
+  readonly detached: DetachedPolicies;
   /** Of all rows, the oldest first. */
   readonly followed: Set<Entry>;
   /** Ended, and not stored yet. */
@@ -108,6 +112,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       onSaved: (deliveryId) => void ending.delete(deliveryId),
     }),
     budget: { used: 0 },
+    detached: createDetachedPolicies(),
     followed: new Set(),
     ending,
     listeners: new Map(),
@@ -150,12 +155,16 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     receive(environmentId, frame) {
       if (frame.runtime === null) return;
+      state.detached.receive(environmentId, frame);
       rows.get(environmentId)?.conversations.get(conversationKey(frame.runtime))?.receive(frame);
     },
     causeOf(environmentId, runtime) {
-      const entry = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current();
-      const messageId = entry?.messageIds.at(-1);
-      return entry === undefined || messageId === undefined ? null : { messageId, policy: entry.policy };
+      const entries = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current() ?? [];
+      const policies = [...entries.map(({ policy }) => policy), state.detached.of(environmentId, runtime)];
+      return {
+        messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
+        policies: policies.filter((policy) => policy !== null),
+      };
     },
     find: (environmentId, messageId) =>
       followedOf(state, environmentId).filter((message) => message.messageId === messageId),
@@ -204,7 +213,11 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   if (row === undefined) return [];
   const open = groupByDelivery(stored);
   // The oldest first, as they were sent.
-  for (const entry of open.toReversed()) if (!row.entries.has(entry.deliveryId)) follow(state, row, entry);
+  for (const entry of open.toReversed()) {
+    if (row.entries.has(entry.deliveryId)) continue;
+    follow(state, row, entry);
+    detachPolicy(state, entry);
+  }
   // All of them, because a caller that failed after an earlier call has asked the device about none.
   return open.map(({ scope }) => scope);
 }
@@ -229,8 +242,16 @@ function forget({ rows, followed }: State, entry: Entry): void {
   followed.delete(entry);
 }
 
+/** Nobody can tell at present whether the message belongs to the turn that runs. */
+function detachPolicy({ detached }: State, { scope, policy, status }: Entry): void {
+  const { state, disposition } = status;
+  const hasBegun = disposition === "started" || state === "running" || state === "waiting_for_approval";
+  if (policy !== null) detached.detach(scope, policy, hasBegun);
+}
+
 /** A message that cannot be followed any more is unknown. */
 function lose(state: State, entry: Entry): void {
+  detachPolicy(state, entry);
   apply(state, entry, { kind: "lost" });
   forget(state, entry);
 }

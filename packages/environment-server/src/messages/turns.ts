@@ -29,8 +29,8 @@ export interface ConversationTurns<Member extends TurnMember> {
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
-  /** The send whose turn runs, the latest of several; `undefined` when none is known. */
-  current(): Member | undefined;
+  /** The sends of the turn that runs, the latest one last. */
+  current(): readonly Member[];
   /** Frees memory. Nothing may be called afterwards. */
   close(): void;
 }
@@ -101,7 +101,7 @@ export function createConversationTurns<Member extends TurnMember>(
     },
     remove: (member) => forget(state, member),
     receive: (frame) => receive(state, frame),
-    current: () => [...state.turn].at(-1),
+    current: () => [...state.turn],
     close: state.reply.clear,
   };
 }
