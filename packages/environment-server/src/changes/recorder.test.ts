@@ -14,7 +14,7 @@ const change: NotedChange = {
   data: { n: 1 },
 };
 
-function setUp({ failsToRecord = false } = {}) {
+function setUp({ failsToRecord = false, isSlow = true } = {}) {
   const clock = createVirtualClock();
   const memory = createMemoryChangeLog("0123456789abcdef");
   const state = {
@@ -43,7 +43,7 @@ function setUp({ failsToRecord = false } = {}) {
     async appendChanges(changes, nowMs) {
       if (state.failure !== null) throw state.failure;
       state.batches.push(changes.length);
-      await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
+      if (isSlow) await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
       return memory.appendChanges(changes, nowMs);
     },
   };
@@ -211,4 +211,18 @@ test("closing stores what was noted", async () => {
   await clock.advance(30);
   await closed;
   expect(stored).toHaveLength(1);
+});
+
+test("a change that is noted at any moment while earlier ones are being stored is stored, also by closing", async () => {
+  for (let ticks = 0; ticks <= 60; ticks += 1) {
+    for (const closes of [false, true]) {
+      const { clock, stored, recorder } = setUp({ isSlow: false });
+      await recorder.keep("acme", false);
+      recorder.note({ ...change, data: { n: 1 } });
+      for (let tick = 0; tick < ticks; tick += 1) await Promise.resolve();
+      recorder.note({ ...change, data: { n: 2 } });
+      await (closes ? recorder.close() : clock.advance(0));
+      expect([ticks, ...stored.map(({ data }) => data)]).toEqual([ticks, '{"n":1}', '{"n":2}']);
+    }
+  }
 });

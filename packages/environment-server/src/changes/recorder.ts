@@ -101,12 +101,14 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
       } catch (cause) {
         emit({ type: "store_failed", operation: "appendChanges", cause });
         if (cause instanceof ChangesLostError) series.lose();
-        if (isClosed) return;
+        if (isClosed) break;
         [waiting, waitingSize] = [[...batch, ...waiting], size + waitingSize];
         limitWaiting();
         await new Promise<void>((resolve) => void clock.setTimer(changeRetryMs, resolve));
       }
     }
+    // In the tick in which nothing waits any more, so that the next change starts it again.
+    running = null;
   }
 
   function limitWaiting(): void {
@@ -123,7 +125,8 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
       waiting.push({ ...change, data: text });
       waitingSize += text.length;
       limitWaiting();
-      running ??= run().finally(() => (running = null));
+      // After a loss nothing is left to store.
+      if (waiting.length > 0) running ??= run();
     },
     keep: recordings.keep,
     async readState() {
