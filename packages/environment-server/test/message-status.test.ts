@@ -33,6 +33,15 @@ describe("the status of a message to a recorded device", () => {
     });
   });
 
+  test.each([
+    ["context_window_overflow_in_system_prompt", "context_window_overflow_in_system_prompt"],
+    ["Something New", "unknown"],
+  ])("a turn that ends with the reason %s is finished", async (reported, stopReason) => {
+    const { harness, connectionId, socket } = await startMessage();
+    socket.say({ type: "turn_finished", runtime, run_id: null, stop_reason: reported });
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ state: "finished", stopReason });
+  });
+
   test("0.32.18: several messages of one send share the outcome of their turn", async () => {
     const harness = createHarness();
     const { connectionId, replay } = await connectReplayed(harness, "0.32.18-several-messages");

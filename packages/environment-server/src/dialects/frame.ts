@@ -56,8 +56,8 @@ export interface TurnFinishedFrame extends Scoped {
   readonly kind: "turn_finished";
   /** The last run of the turn; `null` when it ended before a run. */
   readonly runId: string | null;
-  /** Such as `end_turn`, `cancelled` or `error`. */
-  readonly stopReason: string;
+  /** Such as `end_turn`, `cancelled` or `error`; `null` when it is not a word. The turn has ended all the same. */
+  readonly stopReason: string | null;
   readonly error: string | null;
   readonly usage: TurnUsage | null;
 }

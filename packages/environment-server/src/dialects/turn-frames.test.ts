@@ -75,8 +75,23 @@ test("the end of a turn has its reason, one line of its error, and counters that
     runId: null,
     usage: null,
   });
-  expect(parse({ type: "turn_finished", runtime, stop_reason: "<b>" }).kind).toBe("invalid");
   expect(parse({ type: "turn_finished", stop_reason: "end_turn" }).kind).toBe("invalid");
+});
+
+test("a turn ends whatever its reason is, and a reason that cannot be read is not shown", () => {
+  const reasonOf = (stopReason: unknown): unknown => {
+    const frame = parse({ type: "turn_finished", runtime, stop_reason: stopReason });
+    return frame.kind === "turn_finished" ? frame.stopReason : frame;
+  };
+  const longest = "context_window_overflow_in_system_prompt";
+  expect([longest, "a_newer_reason", "<b>", "x".repeat(65), 7, undefined].map(reasonOf)).toEqual([
+    longest,
+    "a_newer_reason",
+    null,
+    null,
+    null,
+    null,
+  ]);
 });
 
 test("of the deltas, the assistant's text and errors are read; those of subagents are not", () => {

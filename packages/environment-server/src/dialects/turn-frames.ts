@@ -41,13 +41,11 @@ export function parseLoopStatus(frame: Members): DeviceFrame {
 export function parseTurnFinished(frame: Members): DeviceFrame {
   const runtime = readRuntime(frame["runtime"]);
   if ("kind" in runtime) return runtime;
-  const stopReason = readWord(frame["stop_reason"]);
-  if (stopReason === null) return { kind: "invalid", rule: "turn_finished must have stop_reason" };
   return {
     kind: "turn_finished",
     runtime,
     runId: readId(frame["run_id"]),
-    stopReason,
+    stopReason: readWord(frame["stop_reason"]),
     error: readLine(frame["error"]),
     usage: readUsage(frame["usage"]),
   };

@@ -46,9 +46,9 @@ export function readPath(value: unknown): string | null {
   return typeof value === "string" && value !== "" && value.length <= maxPathLength ? value : null;
 }
 
-/** Returns a short lower-case word such as `end_turn`, or `null` for anything else. */
+/** Returns a lower-case word such as `end_turn`, or `null` for anything else. The longest one of 0.32.18 has 40 characters. */
 export function readWord(value: unknown): string | null {
-  return typeof value === "string" && /^[a-z_]{1,32}$/.test(value) ? value : null;
+  return typeof value === "string" && /^[a-z_]{1,64}$/.test(value) ? value : null;
 }
 
 /** Returns a device's text as one short line without control characters and unpaired surrogates; `null` when nothing is left. */

@@ -49,7 +49,7 @@ export interface TurnsOptions<Member extends TurnMember> {
 const withoutReason = { stopReason: unknownReason, error: null, usage: null };
 
 type Runs = NonNullable<LoopFrame["runs"]>;
-type End = Pick<TurnFinishedFrame, "stopReason" | "error" | "usage">;
+type End = Pick<TurnFinishedFrame, "error" | "usage"> & { readonly stopReason: string };
 
 interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   readonly byMessage: Map<string, Member>;
@@ -200,7 +200,8 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
     return runs.length === 0 || runs.some(({ runId }) => runId === frame.runId);
   };
   const late = members.size === 0 ? state.endedWithoutReason.filter(isOf) : [];
-  const { stopReason, usage, error } = frame;
+  const { usage, error } = frame;
+  const stopReason = frame.stopReason ?? unknownReason;
   finish(state, members, { stopReason, usage, error });
   for (const member of late) {
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
