@@ -294,7 +294,7 @@ export const maxViewerFrameBytes: number = 8 * 1_048_576;
 /** Bytes that may wait to be sent to a viewer that does not read. */
 export const maxViewerWaitingBytes: number = 4 * 1_048_576;
 
-/** Rate and burst of the frames of one viewer, in addition to the rate limits of its key. */
+/** Rate and burst of the frames of one viewer, in addition to the rate limits of its key. Acknowledgements of frames that were sent do not count. */
 export const viewerFrameRate: Rate = { perSecond: 50, burst: 200 };
 
 /** Rate and burst of the frames of one viewer that are refused. Beyond it the socket is closed. */

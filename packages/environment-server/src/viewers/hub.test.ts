@@ -6,6 +6,7 @@ import {
   maxViewerFrameLength,
   maxViewersPerKey,
   viewerCheckIntervalMs,
+  viewerFrameRate,
   viewerGraceMs,
   viewerPingIntervalMs,
 } from "../limits.ts";
@@ -261,6 +262,31 @@ describe("violations", () => {
     viewer.say({ type: "ack", seq: 1 });
     viewer.say({ type: "ack", seq: 9 });
     expect(viewer.frames.slice(1)).toMatchObject([{ type: "error", frame_type: "ack", code: "invalid_frame" }]);
+  });
+
+  test("a viewer may acknowledge every frame that it receives, at any rate, and still send as many others as usual", async () => {
+    const world = createViewerWorld();
+    const viewer = world.open();
+    for (let second = 0; second < 60; second++) {
+      for (let index = 0; index < 100; index++) {
+        world.say({ type: "stream_delta", runtime });
+        viewer.say({ type: "ack", seq: viewer.frames.length });
+      }
+      await world.clock.advance(1_000);
+    }
+    for (let index = 0; index < viewerFrameRate.burst; index++) viewer.say({ type: "ping" });
+    expect(viewer.closes).toEqual([]);
+    expect(viewer.frames.filter(({ type }) => type === "error")).toEqual([]);
+  });
+
+  test("acknowledgements beyond the frames that were sent count as frames", () => {
+    const world = createViewerWorld();
+    const viewer = world.open();
+    world.say({ type: "stream_delta", runtime });
+    for (let index = 0; index <= viewerFrameRate.burst; index++) viewer.say({ type: "ack", seq: 1 });
+    expect(viewer.frames.slice(1)).toEqual([]);
+    viewer.say({ type: "ack", seq: 1 });
+    expect(viewer.frames.slice(1)).toMatchObject([{ type: "error", code: "too_many_frames" }]);
   });
 });
 

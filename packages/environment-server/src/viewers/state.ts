@@ -35,6 +35,8 @@ export interface ViewerState extends ViewerOptions {
   readonly terminals: Set<string>;
   /** Number of the last frame that was sent. */
   seq: number;
+  /** Frames that were sent and not confirmed by a frame of the viewer. */
+  unconfirmed: number;
   /** Calls and commands that run. */
   running: number;
   /** Ends with the last ordered call; `null` when none is running. */
@@ -65,6 +67,7 @@ export function createViewerState(
     openRequests: new Map(),
     terminals: new Set(),
     seq: 0,
+    unconfirmed: 0,
     running: 0,
     lastCall: null,
     lastCommand: Promise.resolve(),
@@ -78,6 +81,7 @@ export function createViewerState(
 export function deliver(state: ViewerState, json: string): void {
   if (state.isEnded) return;
   state.seq += 1;
+  state.unconfirmed += 1;
   try {
     state.socket.send(`${json.slice(0, -1)},"seq":${state.seq}}`);
   } catch {

@@ -5,7 +5,14 @@ import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";
 import type { ConnectedDevice } from "../socket/connection.ts";
 import { checkFrame } from "./check.ts";
 import type { RefusedFrame } from "./error-frames.ts";
-import { invalidFrame, parseViewerFrame, refusal, tooLarge, type ViewerFrame } from "./frame.ts";
+import {
+  invalidFrame,
+  type ParsedViewerFrame,
+  parseViewerFrame,
+  refusal,
+  tooLarge,
+  type ViewerFrame,
+} from "./frame.ts";
 import type { ViewerAccess } from "./ports.ts";
 import { scopeOfFrame } from "./scopes.ts";
 import {
@@ -86,10 +93,23 @@ const notSent = invalidFrame("seq is the number of a frame that was not sent");
 
 function receive(state: ViewerState, text: string): void {
   if (state.isEnded) return;
-  if (!takeFrame(state)) return refuseFrame(state, unknownFrame, tooFast);
-  const parsed = parseViewerFrame(text);
+  // Only a short text is cheap enough to be parsed before it is counted.
+  const short = text.length <= maxReceiptLength ? parseViewerFrame(text) : null;
+  if (!takeReceipt(state, short) && !takeFrame(state)) return refuseFrame(state, unknownFrame, tooFast);
+  const parsed = short ?? parseViewerFrame(text);
   if (parsed.kind === "frame") return handle(state, parsed.frame);
   refuseFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
+}
+
+/** Longest acknowledgement or pong that does not count, in characters. Those of our clients have about 30. */
+const maxReceiptLength = 128;
+
+/** Whether a frame confirms one that was sent. It does not count as a frame of the viewer then, which has no choice how many it confirms. */
+function takeReceipt(state: ViewerState, parsed: ParsedViewerFrame | null): boolean {
+  const type = parsed?.kind === "frame" ? parsed.frame.type : null;
+  if ((type !== "ack" && type !== "pong") || state.unconfirmed === 0) return false;
+  state.unconfirmed -= 1;
+  return true;
 }
 
 function handle(state: ViewerState, frame: ViewerFrame): void {
