@@ -322,3 +322,18 @@ test("frames of a device are limited to 256 KiB until it has reported its status
   socket.say({ type: "update_device_status", device_status: {} });
   expect(socket.listener.maxFrameBytes).toBe(16 * 1_048_576);
 });
+
+test("the response to a frame that the server has sent may be large although the device has not reported a status", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.say({ type: "ping" });
+  expect(socket.frames).toEqual([{ type: "pong" }]);
+  expect(socket.listener.maxFrameBytes).toBe(256 * 1_024);
+  const sent = harness.send(connectionId);
+  let whileWritten = 0;
+  socket.onFrame = () => (whileWritten = socket.listener.maxFrameBytes);
+  await harness.settle();
+  expect([whileWritten, socket.listener.maxFrameBytes]).toEqual([16 * 1_048_576, 16 * 1_048_576]);
+  socket.acknowledge();
+  await sent;
+});

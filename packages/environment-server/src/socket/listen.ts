@@ -25,7 +25,7 @@ export function listen(hub: HubState, connection: DeviceConnection, effects: Fra
   };
   return {
     get maxFrameBytes() {
-      return connection.hasReportedStatus ? maxFrameBytes : maxFirstFrameBytes;
+      return connection.maySendLarge ? maxFrameBytes : maxFirstFrameBytes;
     },
     // A character has at most three bytes, so a longer text would not be parsed.
     maxTextBytes: 3 * maxParsedLength,
