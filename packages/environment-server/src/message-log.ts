@@ -47,7 +47,7 @@ export type TurnUsage = Readonly<Partial<Record<TurnCounter, number>>>;
 /** The last text of the assistant in a turn. */
 export interface MessageReply {
   readonly text: string;
-  /** The text was longer. */
+  /** The text was longer, or a part of it may be missing. */
   readonly isTruncated: boolean;
 }
 

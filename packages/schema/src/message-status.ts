@@ -82,7 +82,7 @@ export interface MessageStatus {
   stopReason?: string;
   /** The last text of the agent in the turn. Only for keys with the scope `view`. */
   text?: string;
-  /** Whether `text` was cut at its end. */
+  /** Whether a part of `text` is missing. */
   textTruncated?: boolean;
   /** When the state or a detail changed last. Absent in front of a remote server. */
   updatedAt?: number;

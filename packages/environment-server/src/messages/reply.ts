@@ -14,6 +14,8 @@ export interface ReplyBudget {
 export interface ReplyCollector {
   /** Adds a piece. A piece with another id starts another text. */
   add(id: string | null, text: string): void;
+  /** Pieces may have been missed, so the text that the next piece belongs to is not whole. */
+  miss(): void;
   /** Returns the text, or `null` when there is none. */
   current(): MessageReply | null;
   clear(): void;
@@ -24,25 +26,32 @@ export function createReplyCollector(budget: ReplyBudget): ReplyCollector {
   let id: string | null = null;
   let text = "";
   let isTruncated = false;
+  let hasMissed = false;
 
-  function clear(): void {
+  function startText(next: string | null): void {
     budget.used -= text.length;
-    id = null;
+    id = next;
     text = "";
     isTruncated = false;
   }
 
   return {
     add(pieceId, piece) {
-      if (pieceId !== id) clear();
-      id = pieceId;
+      if (pieceId !== id) startText(pieceId);
       const room = Math.min(maxReplyLength - text.length, maxRepliesLength - budget.used);
       const kept = piece.length <= room ? piece : piece.slice(0, Math.max(0, room)).replace(/\p{Surrogate}$/u, "");
       text += kept;
       budget.used += kept.length;
-      isTruncated ||= kept.length < piece.length;
+      isTruncated ||= hasMissed || kept.length < piece.length;
+      hasMissed = false;
+    },
+    miss() {
+      hasMissed = true;
     },
     current: () => (text === "" && !isTruncated ? null : { text, isTruncated }),
-    clear,
+    clear() {
+      startText(null);
+      hasMissed = false;
+    },
   };
 }

@@ -217,6 +217,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     if (row.entries.has(entry.deliveryId)) continue;
     follow(state, row, entry);
     detachPolicy(state, entry);
+    turnsOf(state, row, entry.scope).miss();
   }
   // All of them, because a caller that failed after an earlier call has asked the device about none.
   return open.map(({ scope }) => scope);

@@ -26,6 +26,8 @@ export interface ConversationTurns<Member extends TurnMember> {
   add(member: Member): readonly Member[];
   /** The device has started a turn with a send. */
   start(member: Member): void;
+  /** The device was away, so what the turn that runs has said may be missing. */
+  miss(): void;
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
@@ -96,8 +98,13 @@ export function createConversationTurns<Member extends TurnMember>(
     },
     start(member) {
       if (state.isOver) finish(state, state.turn, withoutReason);
+      // A new turn, of which nothing was missed.
+      if (state.turn.size === 0) state.reply.clear();
       join(state, member);
       state.startedAtMs ??= state.monotonic();
+    },
+    miss() {
+      if (state.turn.size === 0) state.reply.miss();
     },
     remove: (member) => forget(state, member),
     receive: (frame) => receive(state, frame),
@@ -182,6 +189,7 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
     return;
   }
   state.startedAtMs = null;
+  state.reply.clear();
   if (missed.length > 0) conclude(state, missed, withoutReason, null);
 }
 
