@@ -116,10 +116,10 @@ export const queueRetentionMs: number = 10 * 60 * 1_000;
 
 // Status of messages
 
-/** Messages that have not ended of one row whose device is followed. The oldest is `unknown` from then on. */
+/** Messages that have not ended of one row whose device is followed. The oldest, or one whose state is unknown already, is `unknown` from then on. */
 export const maxFollowedPerRow = 1_000;
 
-/** Messages that have not ended of all rows. The oldest is `unknown` from then on. */
+/** Messages that have not ended of all rows. Likewise, of the tenant that has the most. */
 export const maxFollowedMessages = 20_000;
 
 /** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */

@@ -155,7 +155,7 @@ function createFollowers({
 }: Pick<ServerContext, "messages" | "approvals" | "commands">): readonly DeviceFollower[] {
   return [
     {
-      connected: ({ device, acknowledging }) => messages.connect(device.environmentId, acknowledging !== "no"),
+      connected: ({ device, acknowledging }) => messages.connect(device, acknowledging !== "no"),
       resume: messages.resume,
       received({ device }, frame) {
         if (frame.kind !== "command_response") messages.receive(device.environmentId, frame);

@@ -23,6 +23,33 @@ describe("a device that is lost in the middle of a turn", () => {
     expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
   });
 
+  test("and does not know its messages is not asked about them again, and is until it has answered", async () => {
+    const { harness, connectionId, socket } = await startMessage();
+    let present = socket;
+    const reconnect = async (): Promise<unknown> => {
+      present.listener.onClose(1006);
+      present = await harness.open(connectionId);
+      await harness.settle();
+      return present.frames;
+    };
+    const asked = [{ type: "sync", runtime }];
+    const idle = { type: "update_loop_status", runtime, loop_status: { status: "WAITING_ON_INPUT" } };
+    expect(await reconnect()).toMatchObject(asked);
+    expect(await reconnect()).toMatchObject(asked);
+    present.say(idle);
+    // The message may be in the queue, which the device reports next.
+    expect(await reconnect()).toMatchObject(asked);
+    present.say(idle);
+    present.say({ type: "update_queue", runtime, queue: [], removed: [] });
+    expect(await reconnect()).toEqual([]);
+    expect(await stateOf(harness, connectionId, "m-1")).toBe("unknown");
+    const sent = harness.send(connectionId, { messages: [userMessage("m-2")] });
+    await harness.settle();
+    present.acknowledge();
+    await sent;
+    expect(await reconnect()).toMatchObject(asked);
+  });
+
   test("and comes back says that the turn still runs, and how it ends", async () => {
     const { harness, connectionId, socket } = await startMessage();
     socket.listener.onClose(1006);

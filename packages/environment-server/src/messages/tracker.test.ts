@@ -36,7 +36,7 @@ function setUp() {
     emit: (event) => void failures.push(event),
     wallNow: () => clock.now(),
   });
-  tracker.connect("env-1", true);
+  tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
   return { clock, log, tracker, writes, failures };
 }
 
@@ -97,7 +97,7 @@ describe("resuming", () => {
     start(tracker, "m-1");
     await clock.advance(1_000);
     tracker.disconnect("env-1");
-    tracker.connect("env-1", true);
+    tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
     const first = await tracker.resume("env-1");
     expect(first).toEqual([scope]);
     expect(await tracker.resume("env-1")).toEqual(first);
@@ -152,7 +152,7 @@ describe("policies", () => {
     const sent = { id: "msg-m-1", scope, messageIds: ["m-1"], userMessageIds: ["m-1"], fingerprint: "f" };
     tracker.open(sent, policy);
     tracker.disconnect("env-1");
-    tracker.connect("env-1", true);
+    tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
     tracker.receive("env-1", idle);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);

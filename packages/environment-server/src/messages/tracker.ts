@@ -8,12 +8,13 @@ import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
-import type { EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
 import type { ConversationScope, Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
+import { createFollowedSends, type FollowedSend, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
 import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
@@ -29,8 +30,11 @@ export interface MessageTracker {
   /** Takes the outcome of a send, also a late one. */
   settle(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
-  connect(environmentId: string, reportsTurnEnds: boolean): void;
-  /** Follows the stored messages of a connected row that have not ended. Resolves with their conversations. */
+  connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
+  /**
+   * Follows the stored messages of a connected row that have not ended. Resolves with the conversations that the device is to be asked
+   * about. Messages that it did not know when it was asked before are left out, because they can never end.
+   */
   resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
@@ -54,10 +58,12 @@ export interface MessageCause {
   readonly policies: readonly ApprovalPolicy[];
 }
 
-interface Entry extends TurnMember {
+interface Entry extends TurnMember, FollowedSend {
   readonly deliveryId: string;
   readonly scope: ConversationScope;
   readonly policy: ApprovalPolicy | null;
+  /** It was sent on an earlier connection, so the device is asked about it. */
+  readonly isResumed: boolean;
   readonly sentAt: number;
   updatedAt: number;
   status: MessageStatus;
@@ -65,6 +71,7 @@ interface Entry extends TurnMember {
 }
 
 interface Row {
+  readonly tenant: string;
   readonly reportsTurnEnds: boolean;
   readonly entries: Map<string, Entry>;
   readonly conversations: Map<string, ConversationTurns<Entry>>;
@@ -87,8 +94,9 @@ interface State extends MessageTrackerOptions {
   readonly writer: DeferredWriter<string, Entry>;
   readonly budget: ReplyBudget;
   readonly detached: DetachedPolicies;
-  /** Of all rows, the oldest first. */
-  readonly followed: Set<Entry>;
+  readonly followed: FollowedSends<Entry>;
+  /** Ids of sends that the device was asked about and does not know. */
+  readonly silent: Set<string>;
   /** Ended, and not stored yet. */
   readonly ending: Map<string, Entry>;
   readonly listeners: Map<string, Set<() => void>>;
@@ -113,7 +121,8 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     }),
     budget: { used: 0 },
     detached: createDetachedPolicies(),
-    followed: new Set(),
+    followed: createFollowedSends(),
+    silent: new Set(),
     ending,
     listeners: new Map(),
   };
@@ -124,7 +133,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       if (row === undefined || userMessageIds.length === 0) return;
       const now = wallNow();
       const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
-      const entry = createEntry(given);
+      const entry = createEntry({ ...given, tenant: row.tenant, isResumed: false });
       follow(state, row, entry);
       state.onChange?.(entry.toStored());
     },
@@ -142,14 +151,17 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       state.onChange?.(entry.toStored());
     },
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
-    connect(environmentId, reportsTurnEnds) {
-      rows.set(environmentId, { reportsTurnEnds, entries: new Map(), conversations: new Map() });
+    connect({ environmentId, tenant }, reportsTurnEnds) {
+      rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
     },
     resume: (environmentId) => resume(state, environmentId),
     disconnect(environmentId) {
       const row = rows.get(environmentId);
       if (row === undefined) return;
-      for (const entry of [...row.entries.values()]) lose(state, entry);
+      for (const entry of [...row.entries.values()]) {
+        if (isSilent(row, entry)) silence(state, entry);
+        else lose(state, entry);
+      }
       for (const turns of row.conversations.values()) turns.close();
       rows.delete(environmentId);
     },
@@ -183,8 +195,11 @@ function followedOf({ rows, ending }: State, environmentId: string): readonly St
 function apply(state: State, entry: Entry, evidence: Evidence): void {
   const status = advance(entry.status, evidence);
   if (status === entry.status) return;
+  const wasUnknown = entry.status.state === "unknown";
   entry.status = status;
   entry.updatedAt = state.wallNow();
+  const isFollowed = findEntry(state, entry.scope.environmentId, entry.deliveryId) === entry;
+  if (isFollowed && wasUnknown !== (status.state === "unknown")) state.followed.set(entry);
   state.onChange?.(entry.toStored());
   if (!isEnd(status.state)) return state.writer.later(entry.deliveryId, entry);
   state.ending.set(entry.deliveryId, entry);
@@ -211,7 +226,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
-  const open = groupByDelivery(stored);
+  const open = groupByDelivery(stored, row.tenant).filter(({ deliveryId }) => !state.silent.has(deliveryId));
   // The oldest first, as they were sent.
   for (const entry of open.toReversed()) {
     if (row.entries.has(entry.deliveryId)) continue;
@@ -225,15 +240,13 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
 
 function follow(state: State, row: Row, entry: Entry): void {
   row.entries.set(entry.deliveryId, entry);
-  state.followed.add(entry);
+  state.followed.set(entry);
   for (const earlier of turnsOf(state, row, entry.scope).add(entry)) {
     state.writer.cancel(earlier.deliveryId);
     forget(state, earlier);
   }
-  const [oldestOfRow] = row.entries.values();
-  if (row.entries.size > maxFollowedPerRow && oldestOfRow !== undefined) lose(state, oldestOfRow);
-  const [oldest] = state.followed;
-  if (state.followed.size > maxFollowedMessages && oldest !== undefined) lose(state, oldest);
+  const excess = excessOf(row) ?? state.followed.excess();
+  if (excess !== undefined) lose(state, excess);
 }
 
 function forget({ rows, followed }: State, entry: Entry): void {
@@ -248,6 +261,26 @@ function detachPolicy({ detached }: State, { scope, policy, status }: Entry): vo
   const { state, disposition } = status;
   const hasBegun = disposition === "started" || state === "running" || state === "waiting_for_approval";
   if (policy !== null) detached.detach(scope, policy, hasBegun);
+}
+
+/** The send of a row to give up because there are too many: the oldest one of unknown state, if there is one. */
+function excessOf({ entries }: Row): Entry | undefined {
+  if (entries.size <= maxFollowedPerRow) return undefined;
+  const [oldest] = entries.values();
+  for (const entry of entries.values()) if (entry.status.state === "unknown") return entry;
+  return oldest;
+}
+
+/** Whether the device was asked about a send, and its reports show that it does not know it: no turn ran, and the send did not wait. */
+function isSilent({ conversations }: Row, { isResumed, status, scope }: Entry): boolean {
+  return isResumed && status.state === "unknown" && conversations.get(conversationKey(scope))?.wasQuiet() === true;
+}
+
+/** Does not ask the device about a send again. */
+function silence(state: State, entry: Entry): void {
+  state.silent.add(entry.deliveryId);
+  dropOldest(state.silent, maxFollowedMessages);
+  forget(state, entry);
 }
 
 /** A message that cannot be followed any more is unknown. */
@@ -317,7 +350,7 @@ function createEntry({
 }
 
 /** The entries of stored messages. Until the device has said something about them, their state is unknown. */
-function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
+function groupByDelivery(stored: readonly StoredMessage[], tenant: string): Entry[] {
   const groups = new Map<string, StoredMessage[]>();
   for (const message of stored) {
     const group = groups.get(message.deliveryId);
@@ -330,7 +363,8 @@ function groupByDelivery(stored: readonly StoredMessage[]): Entry[] {
     const { scope, approvalPolicy: policy, sentAt, updatedAt } = first;
     const messageIds = messages.map(({ messageId }) => messageId);
     const status = advance(first.status, { kind: "lost" });
-    return [createEntry({ deliveryId, scope, policy, messageIds, sentAt, updatedAt, status })];
+    const send = { deliveryId, tenant, scope, messageIds, policy, isResumed: true };
+    return [createEntry({ ...send, sentAt, updatedAt, status })];
   });
 }
 

@@ -26,8 +26,10 @@ export interface ConversationTurns<Member extends TurnMember> {
   add(member: Member): readonly Member[];
   /** The device has started a turn with a send. */
   start(member: Member): void;
-  /** The device was away, so what the turn that runs has said may be missing. */
+  /** The device was away: what the turn that runs has said may be missing, and the device is asked for its state. */
   miss(): void;
+  /** Whether the device has reported since then that no turn runs, and its queue. What it did not name then is unknown to it. */
+  wasQuiet(): boolean;
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
@@ -68,6 +70,9 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   startedAtMs: number | null;
   /** The last error of the present turn. */
   error: string | null;
+  /** Reported since the device was away. */
+  hasBeenIdle: boolean;
+  hasQueue: boolean;
   /** The loop is idle after the present turn, whose end is about to be reported. */
   isOver: boolean;
 }
@@ -87,6 +92,8 @@ export function createConversationTurns<Member extends TurnMember>(
     runs: [],
     startedAtMs: null,
     error: null,
+    hasBeenIdle: false,
+    hasQueue: false,
     isOver: false,
   };
   return {
@@ -104,8 +111,11 @@ export function createConversationTurns<Member extends TurnMember>(
       state.startedAtMs ??= state.monotonic();
     },
     miss() {
+      state.hasBeenIdle = false;
+      state.hasQueue = false;
       if (state.turn.size === 0) state.reply.miss();
     },
+    wasQuiet: () => state.hasBeenIdle && state.hasQueue,
     remove: (member) => forget(state, member),
     receive: (frame) => receive(state, frame),
     current: () => [...state.turn],
@@ -135,6 +145,7 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
 function receiveQueue<Member extends TurnMember>(state: State<Member>, { messageIds, removed }: QueueFrame): void {
   const { byMessage, turn, queued, apply } = state;
   const listed = membersOf(state, messageIds);
+  state.hasQueue = true;
   // A device that reports no removals has none but those into a turn.
   if (removed === null) for (const member of [...queued]) if (!listed.has(member)) join(state, member);
   for (const { messageId, disposition } of removed ?? []) {
@@ -176,6 +187,7 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 }
 
 function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
+  state.hasBeenIdle = true;
   const listed = membersOf(
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),

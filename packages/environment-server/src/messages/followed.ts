@@ -1,0 +1,64 @@
+/**
+ * The sends that are followed, of all rows: how many there may be, and which one is given up when there are more. A tenant with many sends
+ * does not push out those of another, and a send of unknown state goes before one that the device has reported.
+ */
+import { maxFollowedMessages } from "../limits.ts";
+import type { MessageStatus } from "../message-log.ts";
+
+/** A send that is followed. */
+export interface FollowedSend {
+  readonly tenant: string;
+  readonly status: MessageStatus;
+}
+
+/** The sends that are followed. */
+export interface FollowedSends<Send extends FollowedSend> {
+  /** Adds a send, or takes a change between a known and an unknown state: it is the youngest of its kind then. */
+  set(send: Send): void;
+  delete(send: Send): void;
+  /** The send to give up because there are too many; `undefined` when there are not. */
+  excess(): Send | undefined;
+}
+
+/** The sends of a tenant, the oldest first. */
+interface Share<Send> {
+  readonly unknown: Set<Send>;
+  readonly known: Set<Send>;
+}
+
+/** Creates {@link FollowedSends}. */
+export function createFollowedSends<Send extends FollowedSend>(max: number = maxFollowedMessages): FollowedSends<Send> {
+  const shares = new Map<string, Share<Send>>();
+  let size = 0;
+
+  function remove(send: Send): void {
+    const share = shares.get(send.tenant);
+    if (share === undefined || !(share.unknown.delete(send) || share.known.delete(send))) return;
+    size -= 1;
+    if (sizeOf(share) === 0) shares.delete(send.tenant);
+  }
+
+  return {
+    set(send) {
+      remove(send);
+      const share = shares.get(send.tenant) ?? { unknown: new Set(), known: new Set() };
+      shares.set(send.tenant, share);
+      (send.status.state === "unknown" ? share.unknown : share.known).add(send);
+      size += 1;
+    },
+    delete: remove,
+    excess() {
+      if (size <= max) return undefined;
+      let largest: Share<Send> | undefined;
+      for (const share of shares.values())
+        if (largest === undefined || sizeOf(share) > sizeOf(largest)) largest = share;
+      const [unknown] = largest?.unknown ?? [];
+      const [known] = largest?.known ?? [];
+      return unknown ?? known;
+    },
+  };
+}
+
+function sizeOf({ unknown, known }: Share<unknown>): number {
+  return unknown.size + known.size;
+}
