@@ -105,6 +105,7 @@ export function createViewerHub(options: {
       }
     },
     disconnected(environmentId) {
+      for (const viewer of viewersOf(environmentId)) viewer.loseDevice();
       const row = hub.rows.get(environmentId);
       if (row === undefined || row.cancelGrace !== null) return;
       row.cancelGrace = clock.setTimer(viewerGraceMs, () => {

@@ -6,6 +6,7 @@ import type { ConnectedDevice } from "../socket/connection.ts";
 import { checkFrame } from "./check.ts";
 import type { RefusedFrame } from "./error-frames.ts";
 import {
+  type FrameRefusal,
   invalidFrame,
   type ParsedViewerFrame,
   parseViewerFrame,
@@ -21,6 +22,7 @@ import {
   deliver,
   deliverFrame,
   end,
+  type OpenRequest,
   refuseFrame,
   sendRefusal,
   takeFrame,
@@ -43,6 +45,8 @@ export interface Viewer {
   respondTooLong(wireId: string): void;
   /** Takes a frame of a terminal; `false` when the terminal belongs to another viewer. */
   deliverTerminal(wireTerminalId: string, frame: Members): boolean;
+  /** The socket of the device has ended: it answers no request any more, and has ended its terminals. */
+  loseDevice(): void;
   /** Starts the closing handshake, once. */
   close(code: number, reason: string): void;
 }
@@ -81,6 +85,7 @@ export function openViewer(
     respond: (wireId, frame) => respond(state, wireId, frame),
     respondTooLong: (wireId) => respondTooLong(state, wireId),
     deliverTerminal: (wireId, frame) => deliverTerminal(state, wireId, frame),
+    loseDevice: () => loseDevice(state),
     close: (code, reason) => closeViewer(state, code, reason),
   };
   return viewer;
@@ -89,6 +94,7 @@ export function openViewer(
 const unknownFrame: RefusedFrame = { type: null, requestId: null, members: {} };
 const tooFast = refusal("too_many_frames", "The viewer sends too many frames.");
 const responseTooLarge = refusal("response_too_large", "The response of the device is too large for this server.");
+const deviceLost = refusal("control_unknown", "The device disconnected. Whether the frame had an effect is unknown.");
 const notSent = invalidFrame("seq is the number of a frame that was not sent");
 
 function receive(state: ViewerState, text: string): void {
@@ -156,8 +162,23 @@ function respondTooLong(state: ViewerState, wireId: string): void {
   const request = state.openRequests.get(wireId);
   if (request === undefined) return;
   state.openRequests.delete(wireId);
-  const type = request.responseType.replace(/_response$/, "");
-  sendRefusal(state, { type, requestId: request.requestId, members: {} }, responseTooLarge);
+  failRequest(state, request, responseTooLarge);
+}
+
+function loseDevice(state: ViewerState): void {
+  const requests = [...state.openRequests.values()];
+  const terminals = [...state.terminals];
+  state.openRequests.clear();
+  state.terminals.clear();
+  for (const request of requests) failRequest(state, request, deviceLost);
+  for (const terminalId of terminals) {
+    deliverFrame(state, { type: "terminal_exited", terminal_id: terminalId, exitCode: 1, error: deviceLost.message });
+  }
+}
+
+function failRequest(state: ViewerState, { requestId, responseType }: OpenRequest, reason: FrameRefusal): void {
+  const type = responseType.replace(/_response$/, "");
+  sendRefusal(state, { type, requestId, members: {} }, reason);
 }
 
 function deliverTerminal(state: ViewerState, wireId: string, frame: Members): boolean {

@@ -81,22 +81,33 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   if (type === "terminal_spawn" && state.terminals.size >= maxTerminalsPerViewer) {
     return sendRefusal(state, frame, tooManyTerminals);
   }
-  if (!path.write(toDeviceText(state, frame, command))) sendRefusal(state, frame, offline);
+  // The device may answer while the frame is written.
+  const { text, cancel } = prepare(state, frame, command);
+  if (!path.write(text) && cancel()) sendRefusal(state, frame, offline);
+}
+
+/** A frame for the device, whose response or terminal is awaited. */
+interface Prepared {
+  readonly text: string;
+  /** The frame was not written. Returns whether nothing was said about it to the viewer yet. */
+  cancel(): boolean;
 }
 
 /** Builds the text for the device, under ids of this server, so that ids of two viewers never meet. */
-function toDeviceText(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): string {
+function prepare(state: ViewerState, frame: ViewerFrame, command: ViewerCommand): Prepared {
   const { type, members, terminalId, responseType } = command;
   const { type: _type, ...rest } = members;
   if (terminalId !== null) {
-    if (type === "terminal_spawn") state.terminals.add(terminalId);
-    return JSON.stringify({ type, ...rest, terminal_id: toWireTerminalId(state, terminalId) });
+    const text = JSON.stringify({ type, ...rest, terminal_id: toWireTerminalId(state, terminalId) });
+    if (type !== "terminal_spawn") return { text, cancel: () => true };
+    state.terminals.add(terminalId);
+    return { text, cancel: () => state.terminals.delete(terminalId) };
   }
-  if (type === "file_ops") return JSON.stringify({ type, ...rest });
+  if (type === "file_ops") return { text: JSON.stringify({ type, ...rest }), cancel: () => true };
   const wireId = state.randomId("view");
-  if (responseType !== null) {
-    state.openRequests.set(wireId, { requestId: frame.requestId, responseType });
-    dropOldest(state.openRequests, maxOpenRequestsPerViewer);
-  }
-  return JSON.stringify({ type, request_id: wireId, ...rest });
+  const text = JSON.stringify({ type, request_id: wireId, ...rest });
+  if (responseType === null) return { text, cancel: () => true };
+  state.openRequests.set(wireId, { requestId: frame.requestId, responseType });
+  dropOldest(state.openRequests, maxOpenRequestsPerViewer);
+  return { text, cancel: () => state.openRequests.delete(wireId) };
 }
