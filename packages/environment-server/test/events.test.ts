@@ -1,7 +1,13 @@
 import { onlineWindowMs, type Principal } from "@letta-environments/schema";
 import { openSqlite } from "@letta-environments/platform/node";
 import { describe, expect, test } from "vitest";
-import { eventHeartbeatMs, maxStreamsPerKey, maxUnreadBytesPerReader, maxUnreadMs } from "../src/limits.ts";
+import {
+  eventHeartbeatMs,
+  maxParsedLength,
+  maxStreamsPerKey,
+  maxUnreadBytesPerReader,
+  maxUnreadMs,
+} from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { EventSink } from "@letta-environments/testkit";
 import { deltaFrame as delta, listen, openStream, settleEvents as settle } from "./support/event-streams.ts";
@@ -180,6 +186,21 @@ describe("events of messages and output", () => {
     expect(output.map(({ data }) => (data["delta"] as { content: string }).content)).toEqual(
       Array.from({ length: 20 }, (_, index) => `text ${index + 1}`),
     );
+  });
+
+  test("output that would be too costly to parse is left out and reported once, and the device stays connected", async () => {
+    const harness = createHarness();
+    const { socket } = await harness.connect("device-a");
+    const sink = await listen(harness, { principal: viewer, include: "output" });
+    for (const [index, content] of ["x".repeat(maxParsedLength), "[".repeat(32), "short"].entries())
+      socket.say(delta(index, { delta: { message_type: "tool_return_message", content } }));
+    await settle(harness);
+    const output = sink.events.filter(({ type }) => type === "output");
+    expect(output.map(({ data }) => data["delta"])).toEqual([
+      { message_type: "tool_return_message", content: "short" },
+    ]);
+    expect(harness.events.filter(({ type }) => type === "frame_ignored")).toHaveLength(2);
+    expect(socket.closes).toEqual([]);
   });
 
   test("output without the scope view is 403", async () => {

@@ -6,6 +6,7 @@ import { environmentModes } from "@letta-environments/schema";
 import { maxParsedLength } from "../limits.ts";
 import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
+import type { InvalidFrame } from "./values.ts";
 import { parseApprovalRequest, readPendingRequests } from "./approval-requests.ts";
 import { parseDelta, parseLoopStatus, parseQueue, parseTurnFinished } from "./turn-frames.ts";
 import { isMembers, type Members, readId, readLine, readPath, readRuntime, readWord } from "./values.ts";
@@ -35,6 +36,11 @@ export function skipFrame(text: string): DeviceFrame | null {
   if (type !== undefined && !parsers.has(type)) return { kind: "other", type };
   if (type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength)))
     return { kind: "other", type };
+  return refuseCost(text);
+}
+
+/** Refuses a text whose parsing would take too much time or memory; `null` for any other. */
+export function refuseCost(text: string): InvalidFrame | null {
   if (text.length > maxParsedLength)
     return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
   return /[[{]{32}/.test(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;

@@ -5,7 +5,7 @@ import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
-import { parseFrame, skipFrame } from "../dialects/parse.ts";
+import { parseFrame, refuseCost, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
@@ -34,9 +34,12 @@ export interface FrameEffects {
 
 /** Handles a text frame of a connection. It never throws. */
 export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
-  const skipped = skipFrame(text);
   const { output } = effects;
-  const hasOutput = skipped?.kind !== "invalid" && output.wantsOutput(connection.device, text);
+  const recognised = skipFrame(text);
+  const isWanted = recognised?.kind !== "invalid" && output.wantsOutput(connection.device, text);
+  // Output that is parsed only for its readers.
+  const skipped = isWanted && recognised !== null ? (refuseCost(text) ?? recognised) : recognised;
+  const hasOutput = isWanted && skipped?.kind !== "invalid";
   // A device over its limit is closed by this call.
   if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
   if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);
