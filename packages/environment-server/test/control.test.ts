@@ -102,8 +102,10 @@ describe("a change of the mode", () => {
     const { answer } = await begin(harness, connectionId, "mode", { ...agent, mode: "acceptEdits" });
     const delta = { message_type: "loop_error", message: "Unsupported permission mode", is_terminal: false };
     socket.say({ type: "stream_delta", runtime: { ...runtime, agent_id: "agent-2" }, delta });
-    socket.say({ type: "stream_delta", runtime, delta: { ...delta, is_terminal: true } });
-    socket.say({ type: "stream_delta", runtime, delta });
+    // Errors of the turn that runs, which ends by the first one.
+    for (const members of [{ is_terminal: true }, { run_id: "run-1" }, { stop_reason: "llm_api_error" }])
+      socket.say({ type: "stream_delta", runtime, delta: { ...delta, message: "secret", ...members } });
+    socket.say({ type: "stream_delta", runtime, delta: { ...delta, stop_reason: "error" } });
     expect(await answer).toMatchObject({ status: 409, body: { detail: "Unsupported permission mode" } });
   });
 

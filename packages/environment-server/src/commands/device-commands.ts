@@ -133,8 +133,7 @@ function createReceive(modes: ConversationModes, waiting: WaitingCommands): Devi
       for (const command of waiting.of(environmentId)) command.responded(frame);
     } else if (frame.kind === "update_device_status") {
       reported(environmentId, frame);
-    } else if (frame.kind === "loop_error" && !frame.isTerminal) {
-      // One that does not end a turn may be the failure of a command.
+    } else if (frame.kind === "loop_error" && !frame.isOfTurn) {
       failed(environmentId, frame);
     }
   };

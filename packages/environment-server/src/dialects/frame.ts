@@ -69,6 +69,8 @@ export interface LoopErrorFrame extends Scoped {
   readonly stopReason: string | null;
   /** The turn ends because of it. */
   readonly isTerminal: boolean;
+  /** It is an error of a turn, also one that goes on. Otherwise the device could not execute something that it was sent. */
+  readonly isOfTurn: boolean;
 }
 
 /** Text of the assistant, whole or the next piece of it. Pieces of one message have the same id. */

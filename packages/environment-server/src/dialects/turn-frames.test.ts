@@ -113,8 +113,12 @@ test("of the deltas, the assistant's text and errors are read; those of subagent
     message: "404 {}",
     stopReason: "error",
     isTerminal: true,
+    isOfTurn: true,
   });
-  expect(delta({ ...error, is_terminal: false, message: null })).toMatchObject({ isTerminal: false });
+  const ofCommand = { ...error, is_terminal: false, message: null };
+  expect(delta(ofCommand)).toMatchObject({ isTerminal: false, isOfTurn: false });
+  expect(delta({ ...ofCommand, run_id: "run-1" })).toMatchObject({ isTerminal: false, isOfTurn: true });
+  expect(delta({ ...ofCommand, stop_reason: "llm_api_error" })).toMatchObject({ isTerminal: false, isOfTurn: true });
   expect(delta({ message_type: "reasoning_message" })).toMatchObject({ kind: "other" });
 });
 

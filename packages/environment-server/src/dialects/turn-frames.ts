@@ -61,7 +61,10 @@ export function parseDelta(frame: Members): DeviceFrame {
     case "loop_error": {
       const message = readLine(delta["message"]) ?? "The device reported an error without a text.";
       const stopReason = readWord(delta["stop_reason"]);
-      return { kind: "loop_error", runtime, message, stopReason, isTerminal: delta["is_terminal"] !== false };
+      const isTerminal = delta["is_terminal"] !== false;
+      // As of 0.32.18, the failure of a command names no run and has no reason but this one; errors of a stream name their run.
+      const isOfCommand = readId(delta["run_id"]) === null && (stopReason ?? "error") === "error";
+      return { kind: "loop_error", runtime, message, stopReason, isTerminal, isOfTurn: isTerminal || !isOfCommand };
     }
     case "assistant_message":
       return { kind: "assistant_text", runtime, id: readId(delta["id"]), text: readContent(delta["content"]) };
