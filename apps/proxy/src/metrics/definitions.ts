@@ -135,13 +135,22 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
 };
 
 /** Metrics that are read when somebody asks. */
-export type GaugeMetric = "devices" | "viewers" | "pendingApprovals" | "build" | "series" | "startTime" | "memory";
+export type GaugeMetric =
+  | "devices"
+  | "viewers"
+  | "pendingApprovals"
+  | "openCircuits"
+  | "build"
+  | "series"
+  | "startTime"
+  | "memory";
 
 /** Every {@link GaugeMetric}. */
 export const gauges: Readonly<Record<GaugeMetric, MetricDefinition>> = {
   devices: gauge("devices", "Rows of devices of the embedded server, by state.", "state"),
   viewers: gauge("viewers", "Open sockets of viewers."),
   pendingApprovals: gauge("pending_approvals", "Requests for permission that wait for a decision."),
+  openCircuits: gauge("open_circuits", "Tenants that the remote upstream fails for."),
   build: gauge("build_info", "The version of the gateway and of its runtime; always 1.", "version", "runtime"),
   series: gauge("metric_series", "Series in the table of metrics."),
   startTime: { ...gauge("", "Start of the process, in seconds since 1970."), name: "process.start_time", unit: "s" },

@@ -45,6 +45,7 @@ export function createRecorder(
   const count = (definition: MetricDefinition, ...values: readonly string[]): void =>
     table.add(table.series(definition, values), 1);
   const identities = countIdentities(table, labels);
+  declareKnownSeries(table);
 
   const cacheSeries = new Map<string, SeriesIndex>();
 
@@ -105,6 +106,21 @@ export function createRecorder(
   };
 }
 
+/**
+ * Creates the series whose labels are known, with the value 0. Prometheus computes the increase of a counter from two samples, so a series that
+ * begins with its first event hides that event from every alert.
+ */
+function declareKnownSeries(table: MetricTable): void {
+  const declare = (definition: MetricDefinition, values: Iterable<string>): void => {
+    for (const value of values) table.series(definition, [value]);
+  };
+  declare(metrics.failures, failureEvents);
+  declare(metrics.refusals, [...Object.keys(problemDefinitions), noErrorCode]);
+  declare(metrics.deliveries, ["accepted", "rejected", "unknown", "late_accepted", "late_rejected"]);
+  declare(metrics.overloadRefusals, ["request", "connection"]);
+  declare(metrics.degradedLimits, ["timeout", "error", "unavailable"]);
+}
+
 /** Events that report a failure. */
 const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | "readiness_failed" | "otlp_failed">([
   "rate_limits_degraded",
@@ -154,9 +170,12 @@ function statusClass(status: number): string {
   return label === otherValue ? label : `${label.slice(0, 1)}xx`;
 }
 
+/** The label of an error response without a code. */
+const noErrorCode = "none";
+
 /** A remote upstream may send any text as a code. */
 function errorCodeLabel(errorCode: string | undefined): string {
-  if (errorCode === undefined) return "none";
+  if (errorCode === undefined) return noErrorCode;
   return Object.hasOwn(problemDefinitions, errorCode) ? errorCode : otherValue;
 }
 

@@ -10,6 +10,7 @@ import { gauges, metrics, type MetricDefinition } from "../../../metrics/definit
 import { createMetricsEndpoints, metricsEndpoints } from "../../../metrics/endpoints.ts";
 import { observeLimiter, observeUpstream } from "../../../metrics/observers.ts";
 import { type OtlpResource, toOtlpMetrics } from "../../../metrics/otlp.ts";
+import { createOpenCircuits } from "../../../metrics/open-circuits.ts";
 import { createOverviewHistory, overviewBucketMs, sampleOverview } from "../../../metrics/overview.ts";
 import { createRecorder } from "../../../metrics/recorder.ts";
 import { createMetricTable, type MetricReading } from "../../../metrics/table.ts";
@@ -69,7 +70,8 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
     const body = toOtlpMetrics(readings, exporter.resource, startedAt, systemClock.now());
     exporter.receiver.push("metrics", { body, items });
   }
-  const record = createRecorder(table, {
+  const circuits = createOpenCircuits(systemClock);
+  const count = createRecorder(table, {
     clock: systemClock,
     labels: new Set(settings.labels),
     furtherRoutes: new Map(Object.values(metricsEndpoints).map(({ operation, path }) => [operation, path])),
@@ -77,13 +79,16 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
 
   const read = (): readonly MetricReading[] => [
     ...table.read(),
-    ...readGauges(readCounts?.() ?? null, table.size, startedAt),
+    ...readGauges(readCounts?.() ?? circuits.count(), table.size, startedAt),
   ];
   const sample = () => sampleOverview(table.read(), systemClock.now(), readCounts?.().connectedDevices ?? null);
   const history = createOverviewHistory(sample());
 
   return {
-    record,
+    record(event) {
+      circuits.record(event);
+      count(event);
+    },
     extensions: createMetricsEndpoints({
       read,
       overview: () => ({ startedAt, buckets: history.buckets(sample()) }),
@@ -155,24 +160,25 @@ function runtimeName(): string {
   return `node ${process.versions.node}`;
 }
 
-function readGauges(counts: EmbeddedCounts | null, series: number, startedAt: number): readonly MetricReading[] {
+/** Reads the gauges: those of the embedded server or, with a remote one, the number of open circuits. */
+function readGauges(upstream: EmbeddedCounts | number, series: number, startedAt: number): readonly MetricReading[] {
   const one = (definition: MetricDefinition, value: number, ...labels: readonly string[]): MetricReading => ({
     definition,
     series: [{ labels, value }],
   });
   return [
-    ...(counts === null
-      ? []
+    ...(typeof upstream === "number"
+      ? [one(gauges.openCircuits, upstream)]
       : [
           {
             definition: gauges.devices,
             series: [
-              { labels: ["online"], value: counts.connectedDevices },
-              { labels: ["offline"], value: Math.max(0, counts.devices - counts.connectedDevices) },
+              { labels: ["online"], value: upstream.connectedDevices },
+              { labels: ["offline"], value: Math.max(0, upstream.devices - upstream.connectedDevices) },
             ],
           },
-          one(gauges.viewers, counts.viewers),
-          one(gauges.pendingApprovals, counts.pendingApprovals),
+          one(gauges.viewers, upstream.viewers),
+          one(gauges.pendingApprovals, upstream.pendingApprovals),
         ]),
     one(gauges.build, 1, version, runtimeName()),
     one(gauges.series, series),

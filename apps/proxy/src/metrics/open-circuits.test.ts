@@ -1,0 +1,47 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import type { ProxyEvent } from "../telemetry.ts";
+import { createOpenCircuits } from "./open-circuits.ts";
+
+const down = (tenant: string): ProxyEvent => ({ type: "upstream_down", tenant });
+
+/** A request of a tenant that ends with a status. */
+function ended(tenant: string, status: number): ProxyEvent {
+  const ids = { requestId: "req-1", tenant, keyId: "key-1" };
+  return { type: "request", ...ids, method: "GET", operation: "listEnvironments", status, durationMs: 1 };
+}
+
+test("a tenant counts as without upstream until its upstream recovers, for as long as its requests fail", async () => {
+  const clock = createVirtualClock();
+  const circuits = createOpenCircuits(clock);
+  circuits.record(down("acme"));
+  circuits.record(down("umbrella"));
+  expect(circuits.count()).toBe(2);
+  const recovered: ProxyEvent = { type: "upstream_recovered", tenant: "umbrella", durationMs: 1_000 };
+  circuits.record(recovered);
+  for (let minute = 0; minute < 30; minute++) {
+    await clock.advance(60_000);
+    circuits.record(ended("acme", 503));
+  }
+  expect(circuits.count()).toBe(1);
+});
+
+test("a tenant that sends nothing or whose requests succeed stops counting after five minutes, and counts again with its next failure", async () => {
+  const clock = createVirtualClock();
+  const circuits = createOpenCircuits(clock);
+  circuits.record(down("acme"));
+  await clock.advance(299_999);
+  circuits.record(ended("acme", 200));
+  circuits.record(ended("umbrella", 503));
+  expect(circuits.count()).toBe(1);
+  await clock.advance(1);
+  expect(circuits.count()).toBe(0);
+  circuits.record(ended("acme", 502));
+  expect(circuits.count()).toBe(1);
+});
+
+test("the tenants whose upstream is down take a bounded amount of memory", () => {
+  const circuits = createOpenCircuits(createVirtualClock());
+  for (let index = 0; index < 30_000; index++) circuits.record(down(`t-${index}`));
+  expect(circuits.count()).toBe(10_000);
+});

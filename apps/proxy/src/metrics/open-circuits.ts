@@ -1,0 +1,46 @@
+/**
+ * Counts the tenants that a remote upstream fails for. The event `upstream_down` reports only the moment at which the circuit of a tenant opens,
+ * and an alert must last as long as the outage.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { ProxyEvent } from "../telemetry.ts";
+
+/** How long a tenant counts after its last failed request, in milliseconds. A circuit stays open while nobody calls. */
+const idleMs = 300_000;
+
+/** The largest number of tenants; as many as have circuits. */
+const maxTenants = 10_000;
+
+/** The tenants whose circuit is open. */
+export interface OpenCircuits {
+  record(event: { readonly type: string }): void;
+  /** Returns the number of tenants whose circuit is open and that have had a response 5xx in the last five minutes. */
+  count(): number;
+}
+
+/** Creates {@link OpenCircuits} without tenants. */
+export function createOpenCircuits(clock: Pick<Clock, "monotonic">): OpenCircuits {
+  const failedAt = new Map<string, number>();
+
+  function open(tenant: string): void {
+    if (failedAt.size < maxTenants || failedAt.has(tenant)) failedAt.set(tenant, clock.monotonic());
+  }
+
+  return {
+    record(event) {
+      const observed = event as ProxyEvent;
+      if (observed.type === "upstream_down") open(observed.tenant);
+      else if (observed.type === "upstream_recovered") failedAt.delete(observed.tenant);
+      else if (failedAt.size > 0 && observed.type === "request" && observed.status >= 500) {
+        const { tenant } = observed;
+        if (tenant !== null && failedAt.has(tenant)) open(tenant);
+      }
+    },
+    count() {
+      const since = clock.monotonic() - idleMs;
+      let open = 0;
+      for (const at of failedAt.values()) if (at > since) open += 1;
+      return open;
+    },
+  };
+}

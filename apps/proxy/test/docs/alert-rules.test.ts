@@ -1,0 +1,119 @@
+/** The alert rules of the documentation against the text that Prometheus reads: promtool evaluates them over scrapes of a recorder. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import type { LogEvent } from "../../src/adapters/log-event.ts";
+import { gauges } from "../../src/metrics/definitions.ts";
+import { formatMetrics } from "../../src/metrics/exposition.ts";
+import { createOpenCircuits } from "../../src/metrics/open-circuits.ts";
+import { createRecorder } from "../../src/metrics/recorder.ts";
+import { createMetricTable } from "../../src/metrics/table.ts";
+import { parseSamples } from "../support/prometheus-text.ts";
+
+const rules = resolve(import.meta.dirname, "../../../../docs/monitoring/alerts.yaml");
+
+/** Returns what happens in a minute before its scrape. The first minute is 1: the scrape of minute 0 finds no process. */
+type EventsOf = (minute: number) => readonly LogEvent[];
+
+/** Scrapes a gateway with a remote upstream once a minute. The values are those of each series, `_` before it exists. */
+async function scrape(minutes: number, eventsOf: EventsOf): Promise<ReadonlyMap<string, readonly string[]>> {
+  const clock = createVirtualClock();
+  const table = createMetricTable();
+  const circuits = createOpenCircuits(clock);
+  const record = createRecorder(table, { clock });
+  const values = new Map<string, string[]>();
+  for (let minute = 1; minute <= minutes; minute++) {
+    for (const event of eventsOf(minute)) {
+      circuits.record(event);
+      record(event);
+    }
+    const open = { definition: gauges.openCircuits, series: [{ labels: [], value: circuits.count() }] };
+    for (const { name, labels, value } of parseSamples(formatMetrics([...table.read(), open], "prometheus"))) {
+      const series = `${name}{${[...(labels === "" ? [] : [labels]), 'instance="a"'].join()}}`;
+      const known = values.get(series) ?? Array.from({ length: minute }, () => "_");
+      values.set(series, [...known, String(value)]);
+    }
+    await clock.advance(60_000);
+  }
+  return values;
+}
+
+/** Lets promtool evaluate the rules. Returns its result: `SUCCESS` if these alerts, and no others, fire at these minutes. */
+async function evaluate(expected: Readonly<Record<number, readonly string[]>>, eventsOf: EventsOf): Promise<string> {
+  const series = await scrape(Math.max(...Object.keys(expected).map(Number)), eventsOf);
+  const input = {
+    rule_files: [rules],
+    evaluation_interval: "1m",
+    tests: [
+      {
+        interval: "1m",
+        input_series: [...series].map(([name, values]) => ({ series: name, values: values.join(" ") })),
+        promql_expr_test: Object.entries(expected).map(([minute, names]) => ({
+          expr: 'count by (alertname) (ALERTS{alertstate="firing"})',
+          eval_time: `${minute}m`,
+          exp_samples: names.map((name) => ({ labels: `{alertname="${name}"}`, value: 1 })),
+        })),
+      },
+    ],
+  };
+  const folder = mkdtempSync(join(tmpdir(), "letta-alerts-"));
+  const file = join(folder, "alerts.test.yaml");
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify(input));
+  const tested = spawnSync("promtool", ["test", "rules", file], { encoding: "utf8" });
+  rmSync(folder, { recursive: true });
+  return `${tested.stdout}${tested.stderr}`.replace(/^.*\n/, "").trim();
+}
+
+/** A request that ends after some seconds. */
+function request(
+  status: number,
+  seconds: number,
+  members: Partial<Extract<LogEvent, { type: "request" }>> = {},
+): LogEvent {
+  const ids = { requestId: "req-1", tenant: "acme", keyId: "key-1" };
+  const operation = "listEnvironments";
+  return { type: "request", ...ids, method: "GET", operation, status, durationMs: seconds * 1_000, ...members };
+}
+
+test("nothing fires while nothing is wrong", async () => {
+  expect(await evaluate({ 2: [], 30: [] }, () => [request(200, 0.01), request(404, 0.01)])).toBe("SUCCESS");
+});
+
+test.each<readonly [string, LogEvent, string]>([
+  ["an outage of the upstream", { type: "upstream_down", tenant: "acme" }, "GatewayUpstreamDown"],
+  ["a defect", { type: "internal_error", requestId: "req-1", cause: null }, "GatewayDefect"],
+  ["a failed audit log", { type: "audit_failed", requestId: "req-1", cause: null }, "GatewayStoreFailing"],
+  ["an overload", { type: "overloaded", refusedRequests: 1, closedConnections: 0, inFlight: 1 }, "GatewayOverloaded"],
+])("%s fires its alert, also the first one of a process", async (_what, event, alert) => {
+  expect(await evaluate({ 2: [], 4: [alert] }, (minute) => (minute === 3 ? [event] : []))).toBe("SUCCESS");
+});
+
+test("an alert about an outage lasts as long as the outage", async () => {
+  const failing = request(503, 0.01, { errorCode: "upstream_unreachable" });
+  const working = Array.from({ length: 60 }, () => request(200, 0.01, { tenant: "umbrella" }));
+  const result = await evaluate({ 4: ["GatewayUpstreamDown"], 40: ["GatewayUpstreamDown"], 43: [] }, (minute) => {
+    if (minute === 3) return [{ type: "upstream_down", tenant: "acme" }];
+    if (minute === 41) return [{ type: "upstream_recovered", tenant: "acme", durationMs: 2_280_000 }];
+    return minute < 41 ? [failing, ...working] : working;
+  });
+  expect(result).toBe("SUCCESS");
+});
+
+test("an alert about degraded limits or readiness lasts as long as requests and probes show the failure", async () => {
+  const degraded = request(200, 0.01, { limitsDegraded: "timeout" });
+  const notReady = request(503, 0.01, { operation: "checkReadiness", errorCode: "not_ready" });
+  const both = ["GatewayLimitsDegraded", "GatewayNotReady"];
+  const eventsOf: EventsOf = (minute) => (minute < 3 ? [] : [degraded, notReady]);
+  expect(await evaluate({ 2: [], 6: both, 30: both }, eventsOf)).toBe("SUCCESS");
+});
+
+test("probes do not hide the failures of a few callers, and are not such failures", async () => {
+  const probes = Array.from({ length: 60 }, () => request(200, 0.001, { operation: "checkLiveness" }));
+  const failing = request(500, 0.01, { errorCode: "internal_error" });
+  const events = [...probes, request(200, 0.01), failing];
+  expect(await evaluate({ 20: ["GatewayFailingRequests"] }, () => events)).toBe("SUCCESS");
+});
