@@ -48,7 +48,7 @@ export interface Pipeline {
   upgrade(request: GatewayRequest): MaybePromise<UpgradeDecision>;
   /** Adds the headers that let a permitted web page read a response that the host makes without a step, such as 503 under overload. */
   decorate(response: PlainResponse, request: GatewayRequest): PlainResponse;
-  /** Completes and logs a refusal that the host decides before the first step, such as one of a damaged request head. */
+  /** Completes and logs a response that the host decides before the first step, such as the refusal of a damaged request head. */
   refuse(request: GatewayRequest, response: PlainResponse): PlainResponse;
   /** Returns the address by which a client is counted. */
   addressOf(request: GatewayRequest): string | null;

@@ -243,16 +243,6 @@ describe("malformed requests", () => {
     expect([response.status, response.headers["connection"]]).toEqual([200, "close"]);
   });
 
-  test("OPTIONS for the whole server is 204 with the methods, and the connection can be used again", async () => {
-    const socket = await openSocket(server.url);
-    socket.write("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n" + requestHead("GET", "/livez"));
-    const text = await readToEnd(socket);
-    const { status, headers } = parseResponse(text);
-    expect([status, headers["allow"]]).toEqual([204, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"]);
-    expect(headers).toMatchObject({ "cache-control": "private, no-store", "x-content-type-options": "nosniff" });
-    expect(text).toContain("HTTP/1.1 200 OK");
-  });
-
   test("a method that no endpoint has is method_not_allowed", async () => {
     for (const method of ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]) {
       expect(codeOf(await send(method, "/v1/environments"))).toBe("method_not_allowed");

@@ -146,6 +146,16 @@ const headers: readonly HostileRequest[] = [
     answer: problem(400),
   },
   {
+    name: "a health check in HTTP/1.0 without Host",
+    bytes: () => "GET /livez HTTP/1.0\r\n\r\n",
+    answer: ok,
+  },
+  {
+    name: "a check of readiness in HTTP/1.0 without Host",
+    bytes: () => "GET /readyz HTTP/1.0\r\n\r\n",
+    answer: ok,
+  },
+  {
     name: "a Host that is a path",
     bytes: (key) =>
       `GET /v1/environments HTTP/1.1\r\nHost: x/../y\r\nConnection: close\r\nAuthorization: Bearer ${key}\r\n\r\n`,

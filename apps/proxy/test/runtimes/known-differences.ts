@@ -57,6 +57,8 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("path: bytes over 127", 400, refusedByHost),
   workerd("no HTTP at all", 400, refusedByHost),
   workerd("no Host", 400, refusedByHost),
+  workerd("a health check in HTTP/1.0 without Host", 400, refusedByHost),
+  workerd("a check of readiness in HTTP/1.0 without Host", 400, refusedByHost),
   workerd("a folded field", 400, refusedByHost),
   workerd("a space before the colon", 400, refusedByHost),
   workerd("a NUL in a field", 400, refusedByHost),

@@ -7,6 +7,7 @@ import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
 import { problemResponse } from "@letta-environments/schema";
+import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse, isStreamed } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
@@ -20,7 +21,7 @@ export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse)
 
 /** The options of {@link createHonoListener}. */
 export interface HonoListenerOptions {
-  readonly pipeline: Pick<Pipeline, "handle">;
+  readonly pipeline: Pick<Pipeline, "handle" | "refuse">;
   readonly routes: readonly HostRoute[];
   readonly randomId: RandomId;
   readonly admission: Pick<Admission, "admitStream">;
@@ -50,16 +51,24 @@ export function createHonoListener({
     },
   });
 
-  return getRequestListener((request, bindings) => app.fetch(request, bindings), {
-    // Replacing the global Response would break other code in the process.
-    overrideGlobalObjects: false,
-    errorHandler(cause) {
-      const isRequestError = cause instanceof RequestError;
-      if (!isRequestError) onFailure(cause);
-      const response = isRequestError ? unreadableRequest : problemResponse("internal_error");
-      return toWebResponse(finishResponse(response, randomId("req"), "GET"));
-    },
-  }) as HonoListener;
+  /** Responds to a request that node-server cannot read, or whose route has failed. */
+  function respondToError(cause: unknown, request: NodeRequest): Response {
+    if (cause instanceof RequestError) return toWebResponse(pipeline.refuse(request, unreadableRequest));
+    onFailure(cause);
+    const requestId = resolveRequestId(request.header("x-request-id"), randomId);
+    return toWebResponse(finishResponse(problemResponse("internal_error"), requestId, request.method));
+  }
+
+  return (incoming, outgoing) => {
+    const respond = getRequestListener((request, bindings) => app.fetch(request, bindings), {
+      // Replacing the global Response would break other code in the process.
+      overrideGlobalObjects: false,
+      // For requests in HTTP/1.0, which may have no Host. The gateway reads the field itself.
+      hostname: "localhost",
+      errorHandler: (cause) => respondToError(cause, new NodeRequest(incoming, outgoing)),
+    });
+    return respond(incoming, outgoing) as Promise<void>;
+  };
 }
 
 const unreadableRequest = problemResponse("invalid_request", {

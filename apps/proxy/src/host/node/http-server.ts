@@ -93,8 +93,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
     }
   }
 
-  function refuse(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
-    outgoing.shouldKeepAlive = false;
+  function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+    if (response !== serverOptions) outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
     sendResponse(pipeline.refuse(new NodeRequest(incoming, outgoing), response), outgoing);
   }
 
@@ -110,17 +110,17 @@ export function createHttpServer(options: HttpServerOptions): Server {
       requestTimeout: timeouts.requestMs,
       keepAliveTimeout: timeouts.keepAliveMs,
       connectionsCheckingInterval: timeouts.checkIntervalMs,
-      // A request without Host is refused below, with a problem response.
+      // `refuseHead` refuses a request without Host, with a problem response.
       requireHostHeader: false,
       // A server may ignore other upgrades, such as h2c (RFC 9110 section 7.8).
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => {
       const refusal = refuseHead(incoming);
-      if (refusal !== null) return refuse(incoming, outgoing, refusal);
+      if (refusal !== null) return conclude(incoming, outgoing, refusal);
       const overload = admission.admit(incoming, outgoing);
       if (overload !== null) return respond(incoming, outgoing, overload);
-      if (isServerOptions(incoming)) return respond(incoming, outgoing, serverOptions);
+      if (isServerOptions(incoming)) return conclude(incoming, outgoing, serverOptions);
       if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       if (isPlainRequest(incoming)) return respondBy(pipeline.handle, incoming, outgoing);
       if (liveness !== undefined && isLivenessProbe(incoming)) return respondBy(liveness.respond, incoming, outgoing);
@@ -129,10 +129,10 @@ export function createHttpServer(options: HttpServerOptions): Server {
   );
   server.on("connection", admission.accept);
   allowHalfOpen(server);
-  server.on("checkExpectation", (incoming, outgoing) => refuse(incoming, outgoing, unknownExpectation));
-  server.on("connect", (_incoming, socket) => {
+  server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
+  server.on("connect", (incoming, socket) => {
     socket.on("error", () => socket.destroy());
-    writeRawResponse(socket, finishResponse(noTunnel, randomId("req"), "GET"));
+    writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), noTunnel));
   });
   respondToClientErrors(server, randomId);
   return server;

@@ -38,6 +38,12 @@ test.each([
   expect(refuseHead(given)).toMatchObject({ status });
 });
 
+test("a head of HTTP/1.1 without Host is refused, and one of HTTP/1.0 is good", () => {
+  const [lacking, old] = [head([]), head([], "1.0")].map((given) => ({ ...given, rawHeaders: ["Accept", "*/*"] }));
+  expect(lacking && refuseHead(lacking)).toMatchObject({ status: 400 });
+  expect(old && refuseHead(old)).toBeNull();
+});
+
 test("100 fields are accepted", () => {
   expect(refuseHead(head(Array.from({ length: 99 }, () => ["X", "y"] as const)))).toBeNull();
 });

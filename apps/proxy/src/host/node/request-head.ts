@@ -28,6 +28,8 @@ export function refuseHead({ httpVersionMajor, httpVersionMinor, rawHeaders }: R
   }
   // A proxy in front may have used another one (RFC 9112 section 3.2).
   if (hosts > 1) return severalHosts;
+  // Health checks of load balancers in HTTP/1.0, which does not have the field, are good.
+  if (hosts === 0 && httpVersionMinor > 0) return noHost;
   if (codings === null) return null;
   // HTTP/1.0 has no transfer encodings, so its framing is faulty (RFC 9112 section 6.1).
   return httpVersionMinor === 1 && codings.trim().toLowerCase() === "chunked" ? null : unknownCoding;
@@ -94,6 +96,10 @@ const tooManyFields = problemResponse("invalid_request", {
 
 const severalHosts = problemResponse("invalid_request", {
   issues: [{ member: "host", rule: "must be present exactly once" }],
+});
+
+const noHost = problemResponse("invalid_request", {
+  issues: [{ member: "host", rule: "must be present in HTTP/1.1" }],
 });
 
 const unknownCoding = problemResponse("invalid_request", {
