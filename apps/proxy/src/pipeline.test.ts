@@ -269,6 +269,19 @@ test("the event of a request names the caller and the operation, and contains no
   ]);
 });
 
+test.each([
+  ["a send with Prefer: wait", "POST", "/v1/environments/conn-1/messages", "", 20],
+  ["a read with wait", "GET", "/v1/environments/conn-1/messages/m1", "wait=finished&waitSeconds=40", 40],
+  ["a read without wait", "GET", "/v1/environments/conn-1/messages/m1", "", undefined],
+])("the event of %s says for how long it was ready to wait", async (_what, method, path, query, waitSeconds) => {
+  const testProxy = createTestProxy(knownConnections(() => Promise.resolve(jsonResponse(200, { success: true }))));
+  const headers = { "content-type": "application/json", ...(method === "POST" && { prefer: "wait=20" }) };
+  await send(testProxy, { method, path, query, headers });
+  const [event] = testProxy.events.filter(({ type }) => type === "request");
+  expect(event).toMatchObject({ operation: method === "POST" ? "sendMessage" : "retrieveMessage" });
+  expect(event && "waitSeconds" in event ? event.waitSeconds : undefined).toBe(waitSeconds);
+});
+
 test("durations of requests are reported in milliseconds with microseconds", async () => {
   let passedMs = 0;
   const ports = { clock: { ...createVirtualClock(), monotonic: () => (passedMs += 0.700_123_4) } };

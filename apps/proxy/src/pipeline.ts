@@ -224,7 +224,9 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
         control: control?.upstream ?? null,
       };
       const { connection } = send ?? control ?? {};
-      return { call: prepareCall({ ...exchange, ...records, requestId, connection }) };
+      const call = prepareCall({ ...exchange, ...records, requestId, connection });
+      exchange.trace.waitSeconds = call.waitSeconds;
+      return { call };
     })
     .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
     .end("call the upstream", async ({ call, request, principal, trace, endpoint, input }): Promise<PlainResponse> => {

@@ -26,6 +26,8 @@ export interface RequestTrace {
   observation: RequestObservation | null;
   /** Codes with which restrictions in shadow mode would have refused the request. */
   shadowRefusedBy: readonly string[];
+  /** For how many seconds the request was ready to wait for the end of a turn; `null`: it was not. */
+  waitSeconds: number | null;
   /** The outcome of the cache; `null` if it was not asked. */
   cacheOutcome: CacheOutcome | null;
 }
@@ -56,6 +58,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     refusalReason: null,
     observation: null,
     shadowRefusedBy: noCodes,
+    waitSeconds: null,
     cacheOutcome: null,
   };
 }
@@ -97,6 +100,7 @@ export function endTrace(
     ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
     ...(refusals.has(status) && { clientAddress: addressOf(request) }),
     ...(trace.observation !== null && trace.observation.traceId !== null && { traceId: trace.observation.traceId }),
+    ...(trace.waitSeconds !== null && { waitSeconds: trace.waitSeconds }),
     ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),
     ...(trace.shadowRefusedBy.length > 0 && { shadowRefusedBy: trace.shadowRefusedBy }),
     ...(trace.refusalReason !== null && { reason: trace.refusalReason }),

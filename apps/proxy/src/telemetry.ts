@@ -26,6 +26,8 @@ export type ProxyEvent =
       readonly keyId: string | null;
       /** The trace that the caller named in `traceparent`, or that the gateway began; absent without one. */
       readonly traceId?: string;
+      /** For how many seconds the request was ready to wait for the end of a turn; absent if it was not. Such a request takes long on purpose. */
+      readonly waitSeconds?: number;
       /** The outcome of the cache; absent for requests that it does not handle. */
       readonly cache?: CacheOutcome;
       /** `errorCode` of a problem response; absent for a success. */

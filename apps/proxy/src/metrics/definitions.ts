@@ -73,6 +73,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "http.request.method",
     "http.route",
     "http.response.status_code",
+    "waited",
   ),
   upstreamCalls: duration(
     "http.client.request.duration",

@@ -16,7 +16,16 @@ function createWorld() {
       durationMs: 4,
       ...(cache && { cache }),
     } as never);
-  return { sample, request, history: createOverviewHistory(sample(0)) };
+  const waiting = (waitSeconds: number): void =>
+    record({
+      type: "request",
+      method: "GET",
+      operation: "retrieveMessage",
+      status: 200,
+      durationMs: waitSeconds === 0 ? 4 : waitSeconds * 1_000,
+      waitSeconds,
+    } as never);
+  return { sample, request, waiting, history: createOverviewHistory(sample(0)) };
 }
 
 test("each bucket has what happened in its minute, and the last one goes on until now", () => {
@@ -32,6 +41,15 @@ test("each bucket has what happened in its minute, and the last one goes on unti
   expect(second).toMatchObject({ devicesOnline: 2 });
   expect(first?.p50Ms).toBeGreaterThan(2.5);
   expect(first?.p99Ms).toBeLessThanOrEqual(5);
+});
+
+test("a request that waited for the end of a turn is counted, and is not in the percentiles", () => {
+  const { sample, request, waiting, history } = createWorld();
+  request(200);
+  for (let index = 0; index < 9; index++) waiting(60);
+  waiting(0);
+  expect(history.buckets(sample(60_000))).toMatchObject([{ requests: 11, p50Ms: expect.any(Number) }]);
+  expect(history.buckets(sample(60_000))[0]?.p99Ms).toBeLessThanOrEqual(5);
 });
 
 test("only the last hour is kept", () => {

@@ -43,7 +43,7 @@ export interface OverviewSample {
   readonly rateLimited: number;
   readonly cacheReads: number;
   readonly cacheHits: number;
-  /** Requests in each bucket of {@link bucketBounds}. */
+  /** Requests in each bucket of {@link bucketBounds}, without those that waited for the end of a turn. */
   readonly durations: readonly number[];
   readonly devicesOnline: number | null;
 }
@@ -63,7 +63,9 @@ export function sampleOverview(
     const status = labels[2] ?? "";
     byClass.set(status.slice(0, 1), (byClass.get(status.slice(0, 1)) ?? 0) + value);
     if (status === "429") rateLimited += value;
-    histogram?.buckets.forEach((count, index) => (durations[index] = (durations[index] ?? 0) + count));
+    // A wait for the end of a turn is as long as its caller wants.
+    if (labels[3] === "")
+      histogram?.buckets.forEach((count, index) => (durations[index] = (durations[index] ?? 0) + count));
   }
   let cacheReads = 0;
   let cacheHits = 0;
@@ -82,7 +84,7 @@ function seriesOf(readings: readonly MetricReading[], definition: MetricReading[
 export function differenceOf(before: OverviewSample, after: OverviewSample): OverviewBucket {
   const ofClass = (name: string): number => (after.byClass.get(name) ?? 0) - (before.byClass.get(name) ?? 0);
   const durations = after.durations.map((count, index) => count - (before.durations[index] ?? 0));
-  const total = (sample: OverviewSample): number => sample.durations.reduce((sum, count) => sum + count, 0);
+  const total = ({ byClass }: OverviewSample): number => [...byClass.values()].reduce((sum, count) => sum + count, 0);
   return {
     startsAt: before.at,
     requests: total(after) - total(before),

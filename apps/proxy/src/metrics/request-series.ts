@@ -35,6 +35,8 @@ export interface FinishedRequest {
   /** `null` when no endpoint matched. */
   readonly operation: string | null;
   readonly status: number;
+  /** Absent or 0: the request did not wait for the end of a turn. */
+  readonly waitSeconds?: number;
 }
 
 /** Creates a function that returns the series of a request in `http.server.request.duration`. */
@@ -53,16 +55,21 @@ export function createRequestSeries(
     return found;
   }
 
-  return ({ method, operation, status }) => {
+  return ({ method, operation, status, waitSeconds = 0 }) => {
     // The operation is one of a fixed set, or none.
-    const name = operation ?? "";
+    const name = waitSeconds === 0 ? (operation ?? "") : `${operation} waited`;
     const label = methodLabel(method);
     const found = known.get(label)?.get(name) ?? slotsOf(label, name);
     const slot = status >= firstStatus && status <= lastStatus ? status - firstStatus : slots - 1;
     const index = found[slot] ?? unknown;
     if (index !== unknown) return index;
     const route = operation === null ? "" : (routes.get(operation) ?? otherValue);
-    return (found[slot] = table.series(metrics.requests, [label, route, statusLabel(status)]));
+    return (found[slot] = table.series(metrics.requests, [
+      label,
+      route,
+      statusLabel(status),
+      waitSeconds === 0 ? "" : "true",
+    ]));
   };
 }
 

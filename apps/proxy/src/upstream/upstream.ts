@@ -139,6 +139,8 @@ export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpo
   readonly query: string;
   /** The upstream credential; `null` for none. */
   readonly credential: string | null;
+  /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
+  readonly waitSeconds: number | null;
   /**
    * Calls the upstream. Without a signal the call is a background refresh with a deadline of its own. With one, all calls for the
    * request share one deadline.
@@ -170,6 +172,7 @@ export function createPrepareCall(
       query,
       principal,
       credential: credential?.value ?? null,
+      waitSeconds,
       fetch(signal) {
         // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
         const decoded = {

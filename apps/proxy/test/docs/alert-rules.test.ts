@@ -111,6 +111,13 @@ test("an alert about degraded limits or readiness lasts as long as requests and 
   expect(await evaluate({ 2: [], 6: both, 30: both }, eventsOf)).toBe("SUCCESS");
 });
 
+test("slow reads fire their alert, and reads that waited for the end of a turn do not", async () => {
+  const ids = { operation: "retrieveMessage" };
+  const reads = [5, 30, 60].map((seconds) => request(200, seconds, { ...ids, waitSeconds: 60 }));
+  expect(await evaluate({ 30: [] }, () => [...reads, request(200, 0.01, ids)])).toBe("SUCCESS");
+  expect(await evaluate({ 30: ["GatewaySlow"] }, () => [...reads, request(200, 2, ids)])).toBe("SUCCESS");
+});
+
 test("probes do not hide the failures of a few callers, and are not such failures", async () => {
   const probes = Array.from({ length: 60 }, () => request(200, 0.001, { operation: "checkLiveness" }));
   const failing = request(500, 0.01, { errorCode: "internal_error" });
