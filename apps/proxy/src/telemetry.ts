@@ -149,7 +149,7 @@ export type ProxyEvent =
       readonly cause: unknown;
     }
   | {
-      /** A key of the JWKS is too weak, so tokens that it signed are refused. Reported when the JWKS changes. */
+      /** A key of the JWKS is too weak or cannot be read, so tokens that it signed are refused. Reported when the JWKS changes. */
       readonly type: "jwks_key_refused";
       /** The id of the key; `null` if it has none. */
       readonly kid: string | null;

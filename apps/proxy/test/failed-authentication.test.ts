@@ -5,9 +5,10 @@ import { describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import { generateKey } from "../src/keys/key-format.ts";
-import type { UpstreamFetch } from "../src/ports.ts";
+import type { JwksFetch, UpstreamFetch } from "../src/ports.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createLimitedProxy } from "./support/limited-proxy.ts";
+import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
 
 describe("failed authentication", () => {
@@ -33,6 +34,23 @@ describe("failed authentication", () => {
       expect((await testProxy.proxy.handle(fakeRequest({ key: honest }))).status).toBe(200);
     }
     expect((await testProxy.proxy.handle(fakeRequest({ key: await guess() }))).status).toBe(429);
+  });
+
+  test("tokens of a key that the issuer has just added do not block their address", async () => {
+    const issuer = await createTestIssuer();
+    const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
+    const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });
+    const old = await issuer.sign(testProxy.clock.now());
+    expect((await testProxy.proxy.handle(fakeRequest({ key: old }))).status).toBe(200);
+    await issuer.rotate();
+    const fresh = await issuer.sign(testProxy.clock.now());
+    const statuses: number[] = [];
+    for (let count = 0; count < 6; count++) {
+      statuses.push((await testProxy.proxy.handle(fakeRequest({ key: fresh }))).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 401]);
+    await testProxy.clock.advance(30_000);
+    expect((await testProxy.proxy.handle(fakeRequest({ key: fresh }))).status).toBe(200);
   });
 
   test("60 wrong keys from a shared address do not lock out the callers behind it, under the default limits", async () => {

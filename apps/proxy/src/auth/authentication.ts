@@ -20,7 +20,11 @@ export type Authentication =
       readonly response: PlainResponse;
       /** Why credentials are invalid, such as `token_expired`. For the log only: the response never gives the reason. */
       readonly reason?: string;
+      /** Whether the failure is not counted as a guess of the client's address, because the credentials may be valid. */
+      readonly isUncounted?: true;
     };
+
+type RefusedAuthentication = Extract<Authentication, { readonly kind: "refused" }>;
 
 const challenge = 'Bearer realm="letta-environments"';
 
@@ -41,7 +45,7 @@ export function invalidKey(): PlainResponse {
 }
 
 /** Refuses invalid credentials with {@link invalidKey}. The reason appears in the log only. */
-export function refuseInvalidKey(reason: string): Authentication {
+export function refuseInvalidKey(reason: string): RefusedAuthentication {
   return { kind: "refused", response: invalid, reason };
 }
 

@@ -2,6 +2,7 @@
 import type { JSONWebKeySet } from "jose";
 import { runWithDeadline } from "../lib/deadline.ts";
 import { isJsonObject, parseJson } from "../lib/json.ts";
+import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import { rsaWeakness } from "./rsa-strength.ts";
@@ -22,12 +23,18 @@ export type JwksSettings = Pick<
   "jwksUrl" | "jwksMaxAgeMs" | "jwksStaleMs" | "jwksCooldownMs" | "jwksTimeoutMs"
 >;
 
+/**
+ * How far cached keys can be trusted to be the issuer's present ones. `read`: they were read for this call. `recent`: they were read within the
+ * cooldown, and the issuer may have added one since. `failed`: the last attempt to read them failed.
+ */
+export type Freshness = "read" | "recent" | "failed";
+
 /** A cached JWKS. */
 export interface JwksCache {
   /** Returns the cached keys; `null` when there are none. Old ones are reloaded in the background. */
   current(): KeySet | null;
-  /** Resolves with the keys after a reload. Within the cooldown it resolves with the cached keys. */
-  refreshed(): Promise<KeySet | null>;
+  /** Resolves with the keys after a reload, if the cooldown allows one; `null` when there are none. */
+  refreshed(): Promise<{ readonly keySet: KeySet | null; readonly freshness: Freshness }>;
   /** Milliseconds until the next reload is allowed. */
   retryAfterMs(): number;
 }
@@ -42,42 +49,59 @@ export function createJwksCache(
   let text: string | null = null;
   let readAt = 0;
   let attemptedAt: number | null = null;
-  let reading: Promise<void> | null = null;
+  let hasFailed = false;
+  let reading: Promise<Freshness> | null = null;
 
   async function read(): Promise<void> {
     const deadline = { atMs: clock.monotonic() + settings.jwksTimeoutMs, signal: new AbortController().signal };
     const outcome = await runWithDeadline(clock, deadline, (signal) => fetchJwks(settings.jwksUrl, signal));
     if (outcome.kind !== "finished") throw new Error("the issuer did not send the JWKS in time");
     const keys = readKeySet(outcome.result);
-    if (keys === null) throw new Error("the response of the issuer is not a JWKS");
+    if (keys === null || (keys.length > 0 && !keys.some(isKey)))
+      throw new Error("the response of the issuer is not a JWKS");
     readAt = clock.monotonic();
     if (outcome.result === text) return;
     text = outcome.result;
-    keySet = { keys: withoutWeakKeys(keys), version: (keySet?.version ?? 0) + 1 };
+    keySet = { keys: { keys: usableKeys(keys) }, version: (keySet?.version ?? 0) + 1 };
   }
 
-  /** Removes RSA keys with which others could sign. A token that names one is refused like one with an unknown key. */
-  function withoutWeakKeys({ keys }: JSONWebKeySet): JSONWebKeySet {
-    const strong = keys.filter((key) => {
-      const reason = key.kty === "RSA" ? rsaWeakness(key) : null;
-      if (reason !== null) telemetry({ type: "jwks_key_refused", kid: shortText(key.kid), reason });
+  /**
+   * Ignores what is not a key, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys with which others could sign. A token that names
+   * one is refused like one with an unknown key.
+   */
+  function usableKeys(keys: readonly unknown[]): JsonWebKey[] {
+    const refuse = (key: unknown, reason: string): void =>
+      telemetry({ type: "jwks_key_refused", kid: isJsonObject(key) ? shortText(key["kid"]) : null, reason });
+    const usable = keys.slice(0, maxKeys).filter((key): key is JsonWebKey => {
+      const reason = !isKey(key) ? "it has no type (kty)" : key.kty === "RSA" ? rsaWeakness(key) : null;
+      if (reason !== null) refuse(key, reason);
       return reason === null;
     });
-    return { keys: strong };
+    if (keys.length > maxKeys) refuse(keys[maxKeys], `it and those behind it are beyond the first ${maxKeys} keys`);
+    return usable;
   }
 
   function retryAfterMs(): number {
     return attemptedAt === null ? 0 : Math.max(0, attemptedAt + settings.jwksCooldownMs - clock.monotonic());
   }
 
-  function refresh(): Promise<void> {
+  async function attempt(): Promise<Freshness> {
+    try {
+      await read();
+      hasFailed = false;
+    } catch (cause) {
+      hasFailed = true;
+      telemetry({ type: "jwks_failed", cause });
+    }
+    reading = null;
+    return hasFailed ? "failed" : "read";
+  }
+
+  function refresh(): MaybePromise<Freshness> {
     if (reading !== null) return reading;
-    if (retryAfterMs() > 0) return Promise.resolve();
+    if (retryAfterMs() > 0) return hasFailed ? "failed" : "recent";
     attemptedAt = clock.monotonic();
-    reading = read()
-      .catch((cause: unknown) => telemetry({ type: "jwks_failed", cause }))
-      .finally(() => (reading = null));
-    return reading;
+    return (reading = attempt());
   }
 
   function usable(): KeySet | null {
@@ -90,8 +114,8 @@ export function createJwksCache(
       return usable();
     },
     async refreshed() {
-      await refresh();
-      return usable();
+      const freshness = await refresh();
+      return { keySet: usable(), freshness };
     },
     retryAfterMs,
   };
@@ -102,15 +126,14 @@ function shortText(text: unknown): string | null {
   return typeof text === "string" ? text.slice(0, 128) : null;
 }
 
-/** Reads a JWKS (RFC 7517 section 5); `null` when the text is not one. Whether a key fits is checked when it is used. */
-function readKeySet(text: string): JSONWebKeySet | null {
+/** Reads the members of a JWKS (RFC 7517 section 5); `null` when the text is not one. Whether a key fits is checked when it is used. */
+function readKeySet(text: string): readonly unknown[] | null {
   const value = parseJson(text);
-  if (!isJsonObject(value) || !Array.isArray(value["keys"])) return null;
-  const keys: readonly unknown[] = value["keys"];
-  if (keys.length > maxKeys || !keys.every(isKey)) return null;
-  return { keys: [...keys] };
+  return isJsonObject(value) && Array.isArray(value["keys"]) ? value["keys"] : null;
 }
 
-function isKey(value: unknown): value is JSONWebKeySet["keys"][number] {
+type JsonWebKey = JSONWebKeySet["keys"][number];
+
+function isKey(value: unknown): value is JsonWebKey {
   return isJsonObject(value) && typeof value["kty"] === "string";
 }

@@ -192,6 +192,52 @@ describe("the issuer's keys", () => {
     expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
   });
 
+  test("after a rotation, tokens of the new key are 503 with Retry-After while the issuer is unavailable, then they are accepted", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    const old = await sign();
+    await authenticate(old);
+    await clock.advance(30_000);
+    await issuer.rotate();
+    issuer.isDown = true;
+    const fresh = await sign();
+    const [first, second] = [await authenticate(fresh), await authenticate(fresh)];
+    expect([codeOf(first), codeOf(second)]).toEqual(["issuer_unavailable", "issuer_unavailable"]);
+    await clock.advance(10_000);
+    const third = await authenticate(fresh);
+    expect(third).toMatchObject({ response: { status: 503, headers: { "retry-after": "20" } } });
+    expect(codeOf(await authenticate(old))).toBe("authenticated");
+    issuer.isDown = false;
+    await clock.advance(20_000);
+    expect(codeOf(await authenticate(fresh))).toBe("authenticated");
+  });
+
+  test("an unknown key id is 401 after a reload and in the cooldown behind it, where it does not count as a wrong guess", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    const unknown = await sign({ header: { kid: "other" } });
+    const counted = { kind: "refused", response: { status: 401 }, reason: "token_key_unknown" };
+    const [first, second] = [await authenticate(unknown), await authenticate(unknown)];
+    expect(first).toMatchObject(counted);
+    expect(first).not.toHaveProperty("isUncounted");
+    expect(second).toMatchObject({ ...counted, isUncounted: true });
+    await clock.advance(30_000);
+    const third = await authenticate(unknown);
+    expect(third).toMatchObject(counted);
+    expect(third).not.toHaveProperty("isUncounted");
+    expect(issuer.fetchCount).toBe(2);
+  });
+
+  test("a key that the gateway cannot read, and keys beyond the first hundred, are ignored, and the log says so", async () => {
+    const { authenticate, sign, issuer, events } = await setUp();
+    const others = Array.from({ length: 97 }, (_, index) => ({ ...issuer.publicKey(), kid: `other-${index}` }));
+    issuer.extraKeys.push({ kid: "no-type" } as never, "text" as never, ...others, { kty: "EC", kid: "beyond" });
+    expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
+    expect(events).toMatchObject([
+      { type: "jwks_key_refused", kid: "no-type" },
+      { type: "jwks_key_refused", kid: null },
+      { type: "jwks_key_refused", kid: "beyond" },
+    ]);
+  });
+
   test("a request for the issuer's keys times out", async () => {
     const clock = createVirtualClock();
     const aborted: boolean[] = [];

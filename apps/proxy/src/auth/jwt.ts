@@ -4,13 +4,13 @@
  * A token that was verified before is found in a bounded map by its SHA-256, synchronously, until it expires or the issuer's
  * keys change. A key id that is not in the JWKS triggers a reload of the JWKS, at most once per cooldown.
  */
-import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { type Principal, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { isSameValue } from "../lib/same-value.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import { type Authentication, refuseInvalidKey } from "./authentication.ts";
-import { createJwksCache, type KeySet } from "./jwks.ts";
+import { createJwksCache, type Freshness, type KeySet } from "./jwks.ts";
 import { principalOfClaims } from "./jwt-claims.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { VerifyToken } from "./jwt-verify.ts";
@@ -58,18 +58,21 @@ export function createTokenAuthenticator(
   }
 
   async function verify(token: string, digest: string, known: KeySet | null): Promise<Authentication> {
-    let keySet = known ?? (await keySets.refreshed());
-    if (keySet === null) return { kind: "refused", response: issuerUnavailable(keySets.retryAfterMs()) };
+    const reloaded = known === null ? await keySets.refreshed() : { keySet: known, freshness: null };
+    let { freshness } = reloaded;
+    let keySet: KeySet | null = reloaded.keySet;
+    if (keySet === null) return issuerUnavailable(keySets.retryAfterMs());
     const verifyToken = await loadVerifier();
     let result = await verifyToken(token, keySet, clock.now());
-    if (result.kind === "unknown_key") {
+    if (result.kind === "unknown_key" && freshness === null) {
       const newer = await keySets.refreshed();
-      if (newer !== null && newer.version !== keySet.version) {
-        keySet = newer;
-        result = await verifyToken(token, newer, clock.now());
+      ({ freshness } = newer);
+      if (newer.keySet !== null && newer.keySet.version !== keySet.version) {
+        keySet = newer.keySet;
+        result = await verifyToken(token, keySet, clock.now());
       }
     }
-    if (result.kind === "unknown_key") return refuseInvalidKey("token_key_unknown");
+    if (result.kind === "unknown_key") return refuseUnknownKey(freshness, keySets.retryAfterMs());
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
     const { expiresAt } = result;
     // A token that was seen expired stays expired, so an expired one is remembered too.
@@ -112,6 +115,17 @@ export function reuseTokenAuthenticator(
   };
 }
 
-function issuerUnavailable(retryAfterMs: number): PlainResponse {
-  return problemResponse("issuer_unavailable", { retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1_000)) });
+/**
+ * Refuses a token whose key is not in the key set. The key may be new: if the issuer was unavailable, nobody has checked the token. In the cooldown
+ * after a reload, the refusal is not held against the address.
+ */
+function refuseUnknownKey(freshness: Freshness | null, retryAfterMs: number): Authentication {
+  if (freshness === "failed") return issuerUnavailable(retryAfterMs);
+  const refused = refuseInvalidKey("token_key_unknown");
+  return freshness === "recent" ? { ...refused, isUncounted: true } : refused;
+}
+
+function issuerUnavailable(retryAfterMs: number): Authentication {
+  const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
+  return { kind: "refused", response: problemResponse("issuer_unavailable", { retryAfterSeconds }) };
 }

@@ -130,7 +130,8 @@ export function createAuthenticateRequest(
     if (block !== null) return authenticateBlocked(authorization, address, block);
     return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-      const { response, reason } = authentication;
+      const { response, reason, isUncounted = false } = authentication;
+      if (isUncounted) return authentication;
       return mapMaybe(countFailure(address), (result) => refuse(result, response, reason));
     });
   };

@@ -3,7 +3,7 @@ import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit
 import type { AuditLog } from "../../src/audit/log.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
-import type { UpstreamFetch } from "../../src/ports.ts";
+import type { JwksFetch, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../src/rate-limit/store.ts";
 import type { GatewayConfig } from "../../src/services.ts";
@@ -18,13 +18,14 @@ export interface LimitedProxyOptions {
   readonly server?: UpstreamServer;
   readonly store?: RateLimitStore;
   readonly audit?: AuditLog;
+  readonly fetchJwks?: JwksFetch;
   readonly config?: Partial<GatewayConfig>;
 }
 
 /** Creates a proxy with these limits. */
 export function createLimitedProxy(
   file: RateLimitsFile,
-  { upstream, server, store, audit, config }: LimitedProxyOptions = {},
+  { upstream, server, store, audit, fetchJwks, config }: LimitedProxyOptions = {},
 ): TestProxy {
   // The test proxy creates its own virtual clock, which the limits use too.
   const clock = {
@@ -49,7 +50,12 @@ export function createLimitedProxy(
     return limiter;
   }
   const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
-    ports: { rateLimiter, ...(audit && { audit }), ...(server && { upstream: server }) },
+    ports: {
+      rateLimiter,
+      ...(audit && { audit }),
+      ...(server && { upstream: server }),
+      ...(fetchJwks && { fetchJwks }),
+    },
     config: { rateLimits: resolveRateLimits(file, true).settings, ...config },
   });
   return testProxy;
