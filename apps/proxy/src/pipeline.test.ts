@@ -231,6 +231,15 @@ test.each([
   expect(problemOf(response).errorCode).toBe("unsupported_media_type");
 });
 
+test("415 for an encoded body names the header, and the encoding that is accepted", async () => {
+  const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+  const response = await send(createTestProxy(), { headers });
+  expect(response.headers).toMatchObject({ "accept-encoding": "identity" });
+  expect(problemOf(response).errors).toMatchObject([{ member: "content-encoding" }]);
+  const other = await send(createTestProxy(), { headers: { "content-type": "text/plain" } });
+  expect(other.headers).not.toHaveProperty("accept-encoding");
+});
+
 describe("500", () => {
   test("a defect is reported with its cause, and the caller learns nothing of it", async () => {
     const cause = new Error("secret detail");

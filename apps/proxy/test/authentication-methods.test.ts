@@ -196,7 +196,8 @@ describe("a JWT", () => {
       token,
     ]) {
       const answer = await test.proxy.handle(fakeRequest({ headers: { authorization } }));
-      expect(problemOf(answer)).toMatchObject({ status: 401, errorCode: "invalid_key" });
+      const errorCode = /^(?:Basic|Token)/.test(authorization) ? "missing_key" : "invalid_key";
+      expect(problemOf(answer)).toMatchObject({ status: 401, errorCode });
     }
     expect(test.upstreamRequests).toEqual([]);
     expect(test.issuer.fetchCount).toBe(0);

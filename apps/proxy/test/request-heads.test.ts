@@ -30,6 +30,15 @@ test("a request of the API in HTTP/1.0 needs no Host", async () => {
   expect((await sendRaw(server.url, read)).status).toBe(200);
 });
 
+test("a target over the size limit is 414, also where fields follow, and fields over the limit are 431", async () => {
+  const [long, short] = [`/v1/environments?x=${"x".repeat(20_000)}`, "/v1/environments"];
+  const statusOf = async (head: string): Promise<number> => (await sendRaw(server.url, head)).status;
+  expect(await statusOf(requestHead("GET", long))).toBe(414);
+  expect(await statusOf(requestHead("POST", `${long}%20`, { a: "x".repeat(20_000) }))).toBe(414);
+  expect(await statusOf(requestHead("GET", short, { a: "x".repeat(20_000) }))).toBe(431);
+  expect(await statusOf(requestHead("GET", long.slice(0, 10_000), { a: "x".repeat(10_000) }))).toBe(431);
+});
+
 test.each([
   ["no Host", "GET", "/v1/environments", ""],
   ["a Host that cannot be read", "GET", "/v1/environments", "host: x/../y\r\n"],

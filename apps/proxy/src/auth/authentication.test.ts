@@ -9,8 +9,15 @@ test.each([null, ""])("an Authorization field of %j means that there is no crede
   expect(readBearerToken(value)).toEqual({ kind: "absent" });
 });
 
+test.each(["Basic abc", "basic abc", "Token abc", 'Digest username="a", realm="b"', "Basic abc, Bearer def"])(
+  "the Authorization field %j is of another scheme, which is not a wrong token",
+  (value) => {
+    expect(readBearerToken(value)).toEqual({ kind: "other_scheme" });
+  },
+);
+
 test.each([
-  "Basic abc",
+  "Basic",
   "Bearer",
   "Bearer ",
   "Bearer abc, Bearer def",

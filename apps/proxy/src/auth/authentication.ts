@@ -34,7 +34,7 @@ const invalid = problemResponse("invalid_key", {
   headers: { "www-authenticate": `${challenge}, error="invalid_token"` },
 });
 
-/** 401 for a request without credentials (RFC 6750 section 3: without an error code). */
+/** 401 for a request without credentials, or with those of another scheme (RFC 6750 section 3: without an error code). */
 export function missingKey(): PlainResponse {
   return missing;
 }
@@ -67,16 +67,20 @@ export function insufficientScope(scope: Scope): PlainResponse {
 
 const credentialsPattern = /^Bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
+/** A scheme other than `Bearer` with credentials (RFC 9110 section 11.4). */
+const otherSchemePattern = /^(?!Bearer )[\w!#$%&'*+.^`|~-]+ +\S/i;
+
 /**
- * Reads the token of `Authorization: Bearer <token>` (RFC 6750 section 2.1). Everything else is `malformed`: another scheme,
- * and also several fields or values, because two readers could pick different ones.
+ * Reads the token of `Authorization: Bearer <token>` (RFC 6750 section 2.1). What is not of another scheme is `malformed`, also several
+ * fields or values, because two readers could pick different ones.
  */
 export function readBearerToken(
   authorization: string | null,
-): { readonly kind: "token"; readonly token: string } | { readonly kind: "absent" } | { readonly kind: "malformed" } {
+): { readonly kind: "token"; readonly token: string } | { readonly kind: "absent" | "other_scheme" | "malformed" } {
   if (authorization === null || authorization === "") return { kind: "absent" };
   const token = credentialsPattern.exec(authorization)?.[1];
-  return token === undefined ? { kind: "malformed" } : { kind: "token", token };
+  if (token !== undefined) return { kind: "token", token };
+  return { kind: otherSchemePattern.test(authorization) ? "other_scheme" : "malformed" };
 }
 
 /**

@@ -139,8 +139,16 @@ describe("a bad key", () => {
   test("a malformed key is refused without a read of the store", async () => {
     const { found, present, authenticate } = setUp();
     expect(codeOf(await present("lek_nonsense"))).toBe("invalid_key");
-    expect(codeOf(await authenticate("Basic eDp5"))).toBe("invalid_key");
     expect(codeOf(await authenticate(null))).toBe("missing_key");
+    expect(found).toEqual([]);
+  });
+
+  test("credentials of another scheme are as good as none: the challenge names no error of a token", async () => {
+    const { found, authenticate } = setUp();
+    expect(await authenticate("Basic eDp5")).toMatchObject({
+      response: { status: 401, headers: { "www-authenticate": 'Bearer realm="letta-environments"' } },
+      reason: "credentials_malformed",
+    });
     expect(found).toEqual([]);
   });
 

@@ -62,7 +62,7 @@ async function validateBody(
   { body: schema, mayLackBody = false }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
 ): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
-    return { kind: "refused", response: problemResponse("unsupported_media_type") };
+    return { kind: "refused", response: encodedBody };
   }
   const body = await request.readBody(maxBodyBytes);
   if (body === "aborted") return { kind: "refused", response: callerGone };
@@ -79,6 +79,12 @@ async function validateBody(
   }
   return { kind: "valid", input: { ...decodedQuery, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
 }
+
+/** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */
+const encodedBody = problemResponse("unsupported_media_type", {
+  issues: [{ member: "content-encoding", rule: "must be absent or identity" }],
+  headers: { "accept-encoding": "identity" },
+});
 
 /** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
 const inexactNumber = {

@@ -181,7 +181,7 @@ const headers: readonly HostileRequest[] = [
     bytes: (key) => request("GET /livez HTTP/1.1", [`Authorization: Bearer ${key}`, `X-A: ${"x".repeat(20_000)}`]),
     answer: problem(431),
   },
-  { name: "a target over 16 KiB", bytes: read(`/v1/environments?x=${"x".repeat(20_000)}`), answer: problem(431) },
+  { name: "a target over 16 KiB", bytes: read(`/v1/environments?x=${"x".repeat(20_000)}`), answer: problem(414) },
   {
     name: "fields of 18 KiB together",
     bytes: () => request("GET /livez HTTP/1.1", manyFields(36, 512)),

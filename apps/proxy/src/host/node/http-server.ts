@@ -1,5 +1,13 @@
 /** Serves the gateway with Node's HTTP server: its timeouts, and responses to requests that Node itself refuses. */
-import { createServer, type IncomingMessage, METHODS, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  maxHeaderSize,
+  METHODS,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RandomId } from "@letta-environments/platform";
@@ -199,8 +207,18 @@ function hasUnknownMethod(code: string | undefined, rawPacket: Uint8Array | unde
   return method !== undefined && !METHODS.includes(method);
 }
 
+/** Whether the refused bytes begin with a request line that alone exceeds the limit. A later part of a head does not show its request line. */
+function hasLongTarget(rawPacket: Uint8Array | undefined): boolean {
+  const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, maxHeaderSize));
+  return start.length === maxHeaderSize && /^[A-Z-]+ [^ \r\n]+$/.test(start);
+}
+
 function describe(code: string | undefined, rawPacket: Uint8Array | undefined): PlainResponse {
   if (code === "HPE_HEADER_OVERFLOW") {
+    // RFC 9112 section 3.
+    if (hasLongTarget(rawPacket)) {
+      return problemResponse("invalid_request", { status: 414, detail: "The request target is too long." });
+    }
     return problemResponse("invalid_request", { status: 431, detail: "The headers are too large." });
   }
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
