@@ -40,6 +40,15 @@ test("a target over the size limit is 414, also where fields follow, and fields 
 });
 
 test.each([
+  ["bytes that are not HTTP", "hello\r\n\r\n"],
+  ["a tunnel", "CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\n"],
+  ["a refused upgrade", requestHead("GET", "/v1/nothing", { connection: "upgrade", upgrade: "websocket" })],
+])("the refusal of %s has a Date, like every other response", async (_what, head) => {
+  const { status, headers } = await sendRaw(server.url, head);
+  expect([status >= 400, Number.isFinite(Date.parse(headers["date"] ?? ""))]).toEqual([true, true]);
+});
+
+test.each([
   ["no Host", "GET", "/v1/environments", ""],
   ["a Host that cannot be read", "GET", "/v1/environments", "host: x/../y\r\n"],
   ["a target that cannot be read", "GET", "ftp://x/v1/environments", "host: x\r\n"],

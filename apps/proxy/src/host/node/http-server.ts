@@ -240,7 +240,13 @@ export function writeRawResponse(socket: Duplex, response: PlainResponse): void 
     return;
   }
   const body = Buffer.from(response.body ?? "");
-  const headers = { ...response.headers, connection: "close", "content-length": String(body.byteLength) };
+  const headers = {
+    ...response.headers,
+    connection: "close",
+    "content-length": String(body.byteLength),
+    // Node adds it to every response that is not written here (RFC 9110 section 6.6.1).
+    date: new Date().toUTCString(),
+  };
   const head = [
     `HTTP/1.1 ${response.status} ${STATUS_CODES[response.status] ?? ""}`,
     ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
