@@ -121,8 +121,11 @@ function declareKnownSeries(table: MetricTable): void {
   declare(metrics.degradedLimits, ["timeout", "error", "unavailable"]);
 }
 
+/** Failures that runtimes report. */
+type RuntimeFailure = "readiness_failed" | "otlp_failed" | "configuration_refused";
+
 /** Events that report a failure. */
-const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | "readiness_failed" | "otlp_failed">([
+const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | RuntimeFailure>([
   "rate_limits_degraded",
   "cache_failed",
   "internal_error",
@@ -141,6 +144,7 @@ const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | "read
   "store_failed",
   "readiness_failed",
   "otlp_failed",
+  "configuration_refused",
 ]);
 
 /** Counts what keys, tenants and devices do, where the configuration wants their ids as labels. */

@@ -86,6 +86,7 @@ test("nothing fires while nothing is wrong", async () => {
 test.each<readonly [string, LogEvent, string]>([
   ["an outage of the upstream", { type: "upstream_down", tenant: "acme" }, "GatewayUpstreamDown"],
   ["a defect", { type: "internal_error", requestId: "req-1", cause: null }, "GatewayDefect"],
+  ["a refused configuration", { type: "configuration_refused", problems: [] }, "GatewayConfigurationRefused"],
   ["a failed audit log", { type: "audit_failed", requestId: "req-1", cause: null }, "GatewayStoreFailing"],
   ["an overload", { type: "overloaded", refusedRequests: 1, closedConnections: 0, inFlight: 1 }, "GatewayOverloaded"],
 ])("%s fires its alert, also the first one of a process", async (_what, event, alert) => {
