@@ -219,11 +219,9 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
     })
     .add("prepare the upstream call", (exchange) => {
       const { send, control, requestId } = exchange.trace;
-      const records = {
-        send: send === null ? null : sends.recordOf(send),
-        control: control?.upstream ?? null,
-      };
+      const record = send === null ? null : sends.recordOf(send);
       const { connection } = send ?? control ?? {};
+      const records = { send: record, control: control?.upstream ?? null };
       const call = prepareCall({ ...exchange, ...records, requestId, connection });
       exchange.trace.waitSeconds = call.waitSeconds;
       return { call };
