@@ -29,7 +29,43 @@ const maxText = 200_000;
 
 /** Adds a message that this page has sent. */
 export function addSent(entries: readonly Entry[], messageId: string, text: string): readonly Entry[] {
-  return limited([...entries, { kind: "sent", key: `sent ${messageId}`, text, status: null }]);
+  const key = `sent ${messageId}`;
+  if (entries.some((entry) => entry.key === key)) return entries;
+  return limited([...entries, { kind: "sent", key, text, status: null }]);
+}
+
+/** The id of the message of an entry. */
+export function messageIdOf({ key }: Entry): string {
+  return key.slice("sent ".length);
+}
+
+/** The state of a message as the page that sends it knows it. `refused`: the device did not get it. `failed`: the device did not take it. */
+export type LocalState = "sending" | "accepted" | "refused" | "unknown" | "failed";
+
+/** Whether a state leaves open what becomes of the message. */
+export function isOpenState(state: string): boolean {
+  return state === "received" || state === "sent" || state === "unknown";
+}
+
+/** Notes what this page knows of a message. What an event has said of its outcome counts more. */
+export function addLocalState(
+  entries: readonly Entry[],
+  message: Readonly<Record<"id" | "deviceId" | "agentId" | "conversationId" | "text", string>> & {
+    readonly sentAt: number;
+  },
+  state: LocalState,
+): readonly Entry[] {
+  const { id: clientMessageId, text, ...scope } = message;
+  const key = `sent ${clientMessageId}`;
+  if (state === "refused") return entries.filter((entry) => entry.key !== key);
+  const next = addSent(entries, clientMessageId, text);
+  const isOpen = next.some(
+    (entry) => entry.kind === "sent" && entry.key === key && isOpenState(entry.status?.state ?? "unknown"),
+  );
+  const { deviceId, agentId, conversationId, sentAt } = scope;
+  return state === "sending" || !isOpen
+    ? next
+    : addStatus(next, { clientMessageId, deviceId, agentId, conversationId, sentAt, state });
 }
 
 /** Returns the text of a message by its id; empty if it is not known. */

@@ -2,8 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import UPlot from "uplot";
-import { type Chart, chartsOf } from "../model/overview.ts";
-import { overview } from "../state/overview.ts";
+import { type Chart, chartsOf, type OverviewBody } from "../model/overview.ts";
 
 const height = 160;
 const hourSeconds = 3_600;
@@ -11,11 +10,10 @@ const hourSeconds = 3_600;
 const fewBuckets = 3;
 
 /** All charts. */
-export function Charts(): JSX.Element {
-  const body = overview.value;
+export function Charts({ body }: { body: OverviewBody }): JSX.Element {
   return (
     <div class="charts">
-      {(body === null ? [] : chartsOf(body)).map((chart) => (
+      {chartsOf(body).map((chart) => (
         <ChartCard key={chart.title} chart={chart} />
       ))}
     </div>

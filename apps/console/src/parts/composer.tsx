@@ -43,6 +43,7 @@ export function Composer({
         id="message"
         rows={3}
         value={text}
+        readOnly={isBusy}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
         disabled={connectionId === null}
         onInput={(event) => setText(event.currentTarget.value)}

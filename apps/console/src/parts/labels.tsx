@@ -21,7 +21,7 @@ export function Labels({ device, onClose }: { device: Environment; onClose: () =
       toast("good", "Saved");
       onClose();
     } catch (error) {
-      setProblem(failureText(error));
+      setProblem(failureText(error, "change"));
     }
   };
   return (

@@ -2,9 +2,9 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 /** A view that is loaded when it is first shown. */
-export function lazy(load: () => Promise<ComponentType>): ComponentType {
-  let loaded: ComponentType | null = null;
-  return function Lazy(): JSX.Element {
+export function lazy<Props extends object>(load: () => Promise<ComponentType<Props>>): ComponentType<Props> {
+  let loaded: ComponentType<Props> | null = null;
+  return function Lazy(props: Props): JSX.Element {
     const [state, setState] = useState<"loading" | "failed" | "ready">(loaded === null ? "loading" : "ready");
     useEffect(() => {
       if (loaded !== null) return;
@@ -17,7 +17,7 @@ export function lazy(load: () => Promise<ComponentType>): ComponentType {
       );
     }, []);
     const View = loaded;
-    if (View !== null && state === "ready") return <View />;
+    if (View !== null && state === "ready") return <View {...props} />;
     if (state === "loading")
       return (
         <p class="note" role="status">

@@ -1,10 +1,12 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { Entry, ToolCall } from "../model/conversation.ts";
+import { type Entry, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
+import { time } from "../state/clock.ts";
 import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
+import { isRepeatable, openSends, repeat } from "../state/sends.ts";
 import { Badge } from "./badge.tsx";
 import { Markdown } from "./markdown.tsx";
 import { ToolInput } from "./tool-input.tsx";
@@ -57,6 +59,7 @@ function Line({ entry }: { entry: Entry }): JSX.Element {
           </div>
           <Badge tone={state.tone}>{state.text}</Badge>
           {entry.status?.error !== undefined && <p class="problem">{entry.status.error}</p>}
+          {entry.status?.state === "unknown" && <Repeat id={messageIdOf(entry)} />}
         </div>
       );
     }
@@ -85,6 +88,20 @@ function Line({ entry }: { entry: Entry }): JSX.Element {
     case "gap":
       return <p class="line hint">{entry.text}</p>;
   }
+}
+
+/** Offers to repeat a message of this tab whose outcome is not known. */
+function Repeat({ id }: { id: string }): JSX.Element | null {
+  const send = openSends.value.get(id);
+  if (send === undefined || !isRepeatable(send, time.value)) return null;
+  return (
+    <p class="hint">
+      The device may have the message. A repeat asks for its outcome, and never runs it twice.{" "}
+      <button type="button" disabled={send.isBusy} onClick={() => void repeat(id)}>
+        {send.isBusy ? "Repeating …" : "Repeat"}
+      </button>
+    </p>
+  );
 }
 
 const toolStates = {

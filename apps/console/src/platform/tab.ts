@@ -1,39 +1,51 @@
 /**
- * The texts that were sent from this tab, so that they are still shown after a reload: events have the state of a message, and not its text.
- * They end with the tab, or when the user signs out.
+ * Values that outlive a reload: the texts that were sent from this tab, since events have the state of a message and not its text, and the
+ * messages whose outcome is not known. They end with the tab, when the user signs out, and when another key signs in.
  */
 
-const name = "letta-console:sent";
+const prefix = "letta-console:";
 /** Texts that are kept, and the characters of each. */
 const maxTexts = 100;
 const maxLength = 4_000;
 
-function read(): Readonly<Record<string, unknown>> {
+/** Reads a value that {@link keepInTab} wrote. Returns `null` if it is missing or the browser forbids storage. */
+export function keptInTab(name: "sent" | "open" | "key"): unknown {
   try {
-    const value: unknown = JSON.parse(sessionStorage.getItem(name) ?? "{}");
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+    return JSON.parse(sessionStorage.getItem(prefix + name) ?? "null");
   } catch {
-    return {};
+    return null;
   }
+}
+
+/** Keeps a value until the tab ends. */
+export function keepInTab(name: "sent" | "open" | "key", value: unknown): void {
+  try {
+    sessionStorage.setItem(prefix + name, JSON.stringify(value));
+  } catch {
+    // Storage is forbidden or full: the value is missing after a reload.
+  }
+}
+
+function readTexts(): Readonly<Record<string, unknown>> {
+  const value = keptInTab("sent");
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
 /** Keeps the text of a message. */
 export function rememberText(messageId: string, text: string): void {
-  const kept = Object.entries({ ...read(), [messageId]: text.slice(0, maxLength) }).slice(-maxTexts);
-  try {
-    sessionStorage.setItem(name, JSON.stringify(Object.fromEntries(kept)));
-  } catch {
-    // Storage is forbidden or full: the text is not shown after a reload.
-  }
+  const kept = Object.entries({ ...readTexts(), [messageId]: text.slice(0, maxLength) }).slice(-maxTexts);
+  keepInTab("sent", Object.fromEntries(kept));
 }
 
 /** Returns the text of a message that this tab has sent; empty if it is not known. */
 export function recallText(messageId: string): string {
-  const text = read()[messageId];
+  const text = readTexts()[messageId];
   return typeof text === "string" ? text : "";
 }
 
-/** Forgets every text. */
-export function forgetTexts(): void {
-  sessionStorage.removeItem(name);
+/** Forgets what was kept for another key than this one. `null`: for every key. */
+export function keepForKey(keyId: string | null): void {
+  if (keyId !== null && keptInTab("key") === keyId) return;
+  for (const name of ["sent", "open"] as const) keepInTab(name, null);
+  keepInTab("key", keyId);
 }

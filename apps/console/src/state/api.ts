@@ -27,10 +27,13 @@ export const transport: Transport = createTransport({
   },
 });
 
-/** The text of a failure, for people. */
-export function failureText(cause: unknown): string {
+const silent = "The gateway does not respond. Try again in a moment.";
+const silentChange = "The gateway does not respond, so it may or may not have done this. Look before you try again.";
+
+/** The text of a failure, for people. @param kind of the request that has failed; without a response, a change may have happened */
+export function failureText(cause: unknown, kind: "read" | "change" = "read"): string {
   if (isLettaEnvironmentsError(cause)) {
-    if (cause.code === "connection_failed") return "The gateway does not respond. Nothing was lost; try again.";
+    if (cause.code === "connection_failed" || cause.code === "timeout") return kind === "read" ? silent : silentChange;
     return cause.problem?.detail ?? cause.message;
   }
   return cause instanceof Error ? cause.message : String(cause);
@@ -55,7 +58,7 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
     init.headers = { "content-type": "application/json" };
   }
   const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
-  if (response === null) throw new AdminError(0, "The gateway does not respond. Try again in a moment.");
+  if (response === null) throw new AdminError(0, method === "GET" ? silent : silentChange);
   if (response.status === 401) sessionEnded();
   const result = (await response.json().catch(() => ({}))) as Body & {
     readonly detail?: string;

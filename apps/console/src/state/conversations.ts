@@ -2,18 +2,18 @@
 import {
   type ConversationInput,
   isLettaEnvironmentsError,
-  sendMessage,
   setMode,
   stop,
   type StreamedEvent,
   streamEvents,
 } from "@letta-environments/client";
 import { signal, type Signal } from "@preact/signals";
-import { randomId, store, stored } from "../platform/browser.ts";
+import { now, randomId, store, stored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
-import { addEvent, addSent, addStatus, type Entry } from "../model/conversation.ts";
+import { addEvent, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
 import { failureText, transport } from "./api.ts";
 import { forgetEvents, oldestEvent } from "./checkpoints.ts";
+import { deliver, onSend, openSends, type Send, settle } from "./sends.ts";
 import { hasExtensions, may } from "./session.ts";
 import { toast } from "./toasts.ts";
 
@@ -39,7 +39,7 @@ export interface DeviceConversations {
   /** Why no events arrive; `null`: they do. */
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
-  /** Sends a message. Resolves with whether the device has taken it. */
+  /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;
   stop(): Promise<void>;
   setMode(mode: string): Promise<void>;
@@ -64,10 +64,11 @@ export function openConversations(deviceId: string): DeviceConversations {
   let isChosen = target.value.agentId !== "";
 
   function change(to: ConversationTarget, apply: (entries: readonly Entry[]) => readonly Entry[]): void {
+    const { agentId, conversationId } = to;
     const key = conversationKey(to);
     const entries = apply(all.value.get(key)?.entries ?? []);
     const others = [...all.value].filter(([other]) => other !== key);
-    all.value = new Map([...others, [key, { ...to, entries }]]);
+    all.value = new Map([...others, [key, { agentId, conversationId, entries }]]);
   }
 
   function receive(event: StreamedEvent): void {
@@ -81,6 +82,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     const { agentId, conversationId } = event.type === "message" ? event.message : event;
     const to = { agentId: agentId ?? "", conversationId };
     change(to, (entries) => addEvent(entries, event, recallText));
+    if (event.type === "message") settle(event.message);
     if (!isChosen) target.value = to;
   }
 
@@ -100,6 +102,12 @@ export function openConversations(deviceId: string): DeviceConversations {
     }
   }
 
+  function show(send: Send, state: LocalState): void {
+    if (send.deviceId === deviceId) change(send, (entries) => addLocalState(entries, send, state));
+  }
+
+  for (const send of openSends.peek().values()) show(send, send.isBusy ? "sending" : "unknown");
+  const forget = onSend(show);
   void follow();
   return {
     ...{ all, target, gaps, failure },
@@ -111,28 +119,17 @@ export function openConversations(deviceId: string): DeviceConversations {
     async send(connectionId, text) {
       const { agentId, conversationId } = target.value;
       const id = randomId();
-      change(target.value, (entries) => addSent(entries, id, text));
       rememberText(id, text);
-      const body = {
-        ...(agentId !== "" && { agentId }),
-        conversationId,
-        messages: [{ role: "user" as const, content: text, client_message_id: id }],
-      };
-      const sent = await attempt(() => sendMessage(transport, connectionId, body));
-      if (sent === null) {
-        change({ agentId, conversationId }, (entries) => entries.filter(({ key }) => key !== `sent ${id}`));
-        return false;
-      }
-      // Where there are events, they say so, and what happens then.
-      if (failure.value !== null) {
-        const status = { agentId, conversationId, deviceId, clientMessageId: id, state: "accepted" };
-        change({ agentId, conversationId }, (entries) => addStatus(entries, status));
-      }
-      store(`target:${deviceId}`, target.value);
-      return true;
+      const to = { agentId, conversationId };
+      const isTaken = await deliver({ id, deviceId, connectionId, ...to, text, sentAt: now(), isBusy: true });
+      if (isTaken) store(`target:${deviceId}`, to);
+      return isTaken;
     },
     ...createControls(deviceId, target),
-    close: () => ended.abort(),
+    close() {
+      ended.abort();
+      forget();
+    },
   };
 }
 
@@ -162,7 +159,7 @@ async function attempt<Result>(run: () => Promise<Result>): Promise<Result | nul
   try {
     return await run();
   } catch (error) {
-    toast("bad", failureText(error));
+    toast("bad", failureText(error, "change"));
     return null;
   }
 }

@@ -26,8 +26,14 @@ export async function decide(approval: Approval, approve: boolean, reason: strin
     const isOver =
       isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
     if (isOver) approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
-    toast("bad", isOver ? "Somebody else has decided, or the device no longer asks." : failureText(error));
+    toast("bad", isOver ? "It was decided before, or the device no longer asks." : describe(error));
   } finally {
     deciding.value = new Set([...deciding.value].filter((other) => other !== key));
   }
+}
+
+/** The gateway recognises the same decision again, and refuses another one. */
+function describe(error: unknown): string {
+  if (!isLettaEnvironmentsError(error) || error.outcome === "refused") return failureText(error);
+  return "It is not known whether the device has the decision. The same decision again does nothing twice.";
 }

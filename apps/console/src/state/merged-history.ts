@@ -1,6 +1,6 @@
 /** The history of a device: the messages that the gateway lists, and what events have said since, each message once. */
 import type { MessageStatus } from "@letta-environments/client";
-import type { Entry } from "../model/conversation.ts";
+import { type Entry, messageIdOf } from "../model/conversation.ts";
 
 /** A message of the history. */
 export interface HistoryItem {
@@ -36,7 +36,7 @@ export function mergeHistory(
   for (const { agentId, conversationId, entries } of conversations) {
     for (const entry of entries) {
       if (entry.kind !== "sent" || sentAt(entry.status) < oldest) continue;
-      const key = keyOf(agentId, conversationId, entry.key.slice("sent ".length));
+      const key = keyOf(agentId, conversationId, messageIdOf(entry));
       const status = later(items.get(key)?.status ?? null, entry.status);
       items.set(key, { key, text: entry.text, status });
     }

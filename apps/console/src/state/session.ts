@@ -1,7 +1,7 @@
 /** The session of the page: signing in and out, and what its key may do. */
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { gatewayUrl } from "../platform/browser.ts";
-import { forgetTexts } from "../platform/tab.ts";
+import { keepForKey } from "../platform/tab.ts";
 
 /** The session, as `/console/session` describes it. */
 export interface SessionInfo {
@@ -75,7 +75,7 @@ export async function resume(): Promise<void> {
   const response = await request("GET");
   if (response === null) session.value = { kind: "failed", reason: unreachable };
   else if (response.status === 204) session.value = { kind: "signed_out", reason: null };
-  else if (response.ok) session.value = { kind: "signed_in", info: (await response.json()) as SessionInfo };
+  else if (response.ok) begin((await response.json()) as SessionInfo);
   else session.value = { kind: "failed", reason: await reasonOf(response) };
 }
 
@@ -84,15 +84,20 @@ export async function signIn(credential: { readonly key: string } | { readonly l
   const response = await request("POST", credential);
   if (response === null) return unreachable;
   if (!response.ok) return reasonOf(response);
-  session.value = { kind: "signed_in", info: (await response.json()) as SessionInfo };
+  begin((await response.json()) as SessionInfo);
   return null;
+}
+
+function begin(opened: SessionInfo): void {
+  keepForKey(opened.keyId);
+  session.value = { kind: "signed_in", info: opened };
 }
 
 /** Ends the session, here and in the gateway. */
 export async function signOut(): Promise<void> {
   const response = await request("DELETE");
   if (response === null || !response.ok) throw new Error(response === null ? unreachable : await reasonOf(response));
-  forgetTexts();
+  keepForKey(null);
   session.value = { kind: "signed_out", reason: "You are signed out." };
 }
 

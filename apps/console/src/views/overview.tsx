@@ -8,20 +8,20 @@ import { administer, AdminError, failureText } from "../state/api.ts";
 import { deviceCount, onlineCount } from "../state/device-list.ts";
 import { hasExtensions, mayAdminister } from "../state/session.ts";
 import { NoAdministration } from "./keys.tsx";
-import { overview } from "../state/overview.ts";
 
 const refreshMs = 10_000;
 const Charts = lazy(() => import("../parts/charts.tsx").then((module) => module.Charts));
 
 /** The view. */
 export function Overview(): JSX.Element {
+  const [body, setBody] = useState<OverviewBody | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
   const [isMissing, setMissing] = useState(!hasExtensions());
   useEffect(() => {
     const load = (): void => {
       administer<OverviewBody>("GET", "overview").then(
-        (body) => {
-          overview.value = body;
+        (read) => {
+          setBody(read);
           setFailure(null);
         },
         (error: unknown) => {
@@ -35,7 +35,6 @@ export function Overview(): JSX.Element {
     return every(refreshMs, load);
   }, []);
   if (!mayAdminister()) return <NoAdministration />;
-  const body = overview.value;
   const figures = body === null ? [] : summarise(body);
   return (
     <>
@@ -65,7 +64,7 @@ export function Overview(): JSX.Element {
       {isMissing && (
         <div class="notice">This gateway keeps no figures of its requests, so only the devices are shown.</div>
       )}
-      {body !== null && <Charts />}
+      {body !== null && <Charts body={body} />}
     </>
   );
 }
