@@ -9,16 +9,23 @@ export async function allowNotifications(): Promise<boolean> {
 /** Shows a notification, if the user has allowed it and does not look at the page. */
 export function notify(title: string, body: string): void {
   if (!("Notification" in globalThis) || Notification.permission !== "granted" || document.hasFocus()) return;
-  const notification = new Notification(title, { body, tag: "approvals" });
+  // One notification for all requests; without `renotify` the second one would replace the first in silence.
+  const options: NotificationOptions & { readonly renotify: boolean } = { body, tag: "approvals", renotify: true };
+  const notification = new Notification(title, options);
   notification.addEventListener("click", () => {
     focus();
     notification.close();
   });
 }
 
+/** Browsers allow few. */
+let context: AudioContext | null = null;
+
 /** Plays two short tones. It works once the user has clicked something on the page. */
 export function chime(): void {
-  const context = new AudioContext();
+  context ??= new AudioContext();
+  // Tones that wait for the first click would all be played then.
+  if (context.state === "suspended") return void context.resume();
   for (const [index, frequency] of [660, 880].entries()) {
     const tone = context.createOscillator();
     const volume = context.createGain();
