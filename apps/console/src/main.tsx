@@ -1,10 +1,8 @@
 /** The entry of the console: signs in with the link of the address, or with the cookie, and draws the page. */
-import { effect } from "@preact/signals";
 import { render } from "preact";
 import { onFragment, readFragment, replaceFragment } from "./platform/browser.ts";
 import { followApprovals } from "./state/approvals.ts";
-import { connection } from "./state/api.ts";
-import { follow } from "./state/environments.ts";
+import { followSessions } from "./state/environments.ts";
 import { resume, session, signIn } from "./state/session.ts";
 import { App } from "./views/app.tsx";
 import { confirmLink } from "./views/confirm-link.tsx";
@@ -39,13 +37,7 @@ async function start(): Promise<void> {
     if (pasted !== null) void redeem(pasted);
   });
   followApprovals();
-  effect(() => {
-    if (session.value.kind !== "signed_in") return undefined;
-    const ended = new AbortController();
-    connection.value = "connecting";
-    void follow(ended.signal);
-    return () => ended.abort();
-  });
+  followSessions();
 }
 
 void start();

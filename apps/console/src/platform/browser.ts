@@ -16,6 +16,17 @@ export function every(intervalMs: number, run: () => void): () => void {
   return () => clearInterval(timer);
 }
 
+/** Resolves after a time, or when the signal is aborted. */
+export function pause(timeMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, timeMs);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
 /** Reads a value that {@link store} wrote. Returns `null` if it is missing or the browser forbids storage. */
 export function stored(name: string): unknown {
   try {

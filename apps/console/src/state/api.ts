@@ -1,12 +1,21 @@
 /** Requests of the page: the typed client with the cookie in place of a key, and the administration. */
-import { createTransport, isLettaEnvironmentsError, type Transport } from "@letta-environments/client";
+import {
+  createTransport,
+  isLettaEnvironmentsError,
+  type StreamedEvent,
+  streamEvents,
+  type Transport,
+} from "@letta-environments/client";
 import { signal } from "@preact/signals";
-import { gatewayUrl } from "../platform/browser.ts";
+import { gatewayUrl, pause } from "../platform/browser.ts";
 import { noteEvent } from "./checkpoints.ts";
 import { sessionEnded } from "./session.ts";
 
 /** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
 export const connection = signal<"connecting" | "live" | "polling" | "lost">("connecting");
+
+/** Why the gateway refused the events; `null`: it did not, or does not respond at all. */
+export const connectionFailure = signal<string | null>(null);
 
 /** The client's transport. The cookie of the session authenticates, so the key is left out of every request. */
 export const transport: Transport = createTransport({
@@ -22,7 +31,8 @@ export const transport: Transport = createTransport({
     if (event.type !== "end") return;
     const { error, call } = event;
     if (error?.status === 401) sessionEnded();
-    else if (call.operation === "streamEvents" && error !== undefined && error.code !== "aborted" && error.retryable)
+    // The stream of one device may fail while the events of the page arrive.
+    else if (call.url.endsWith("/events") && error !== undefined && error.code !== "aborted" && error.retryable)
       connection.value = "lost";
   },
 });
@@ -67,6 +77,41 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
   if (response.ok) return result;
   const issues = (result.errors ?? []).map(({ member, rule }) => `${member} ${rule}`).join("; ");
   throw new AdminError(response.status, issues || (result.detail ?? `The gateway responded with ${response.status}.`));
+}
+
+/** A stream of events that is followed. */
+interface FollowedStream {
+  readonly deviceId?: string;
+  readonly include?: "output" | undefined;
+  readonly lastEventId?: string | undefined;
+  readonly signal: AbortSignal;
+  readonly onOpen: () => void;
+  readonly onEvent: (event: StreamedEvent) => void;
+  /** Called with the reason when the gateway refuses the stream, which is opened again after a while. */
+  readonly onFailure: (text: string) => void;
+}
+
+/** Time between a stream that was refused and the next one, in milliseconds. */
+const refusedMs = 30_000;
+
+/** Follows a stream of events. Resolves with whether the gateway has no events; otherwise when the signal or the session ends. */
+export async function followEvents({ onEvent, onFailure, ...options }: FollowedStream): Promise<boolean> {
+  let { lastEventId } = options;
+  while (!options.signal.aborted) {
+    try {
+      for await (const event of streamEvents(transport, { ...options, lastEventId })) {
+        lastEventId = event.id || lastEventId;
+        onEvent(event);
+      }
+    } catch (error) {
+      const status = isLettaEnvironmentsError(error) ? error.status : undefined;
+      if (options.signal.aborted || status === 401) return false;
+      if (status === 404 || status === 405) return true;
+      onFailure(failureText(error));
+      await pause(refusedMs, options.signal);
+    }
+  }
+  return false;
 }
 
 interface Issue {

@@ -1,8 +1,8 @@
 /** Requests for permission of all devices. */
-import type { Approval } from "@letta-environments/client";
+import type { Approval, StreamedEvent } from "@letta-environments/client";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { store, stored } from "../platform/browser.ts";
-import { onEvent, onRefresh } from "./environments.ts";
+import { addFollower } from "./environments.ts";
 import { mayApprove } from "./session.ts";
 
 /** The requests that wait, the oldest first. */
@@ -32,37 +32,58 @@ export function keyOf(approval: Pick<Approval, "deviceId" | "agentId" | "convers
   return JSON.stringify([deviceId, agentId, conversationId, id]);
 }
 
+/** The events since the latest read began; `null`: none is read. A read that is not the latest one counts for nothing. */
+let since: StreamedEvent[] | null = null;
+
 async function read(): Promise<void> {
   if (!mayApprove()) return;
+  const missed: StreamedEvent[] = [];
+  since = missed;
   // Apart from the first view, since the client's part for approvals is large.
   const { readApprovals } = await import("./approval-list.ts");
   const result = await readApprovals();
+  if (since !== missed) return;
+  since = null;
   if (typeof result === "string") approvalsFailure.value = result;
   else {
-    approvals.value = result;
+    approvals.value = missed.reduce(applyEvent, result);
     approvalsFailure.value = null;
   }
 }
 
 /** Begins to follow requests for permission. */
 export function followApprovals(): void {
-  onRefresh(() => void read());
-  onEvent((event) => {
-    if (event.type !== "approval") return;
-    const key = keyOf(event.approval);
-    const others = approvals.value.filter((approval) => keyOf(approval) !== key);
-    if (event.change !== "requested") {
-      approvals.value = others;
-      return;
-    }
-    approvals.value = [...others, { ...(event.approval as Approval), ageMs: 0 }];
-    const { sound, notification } = alerts.value;
-    if (!sound && !notification) return;
-    void import("../platform/alerts.ts").then(async ({ chime, notify }) => {
-      if (sound) chime();
-      if (!notification) return;
-      const { printable } = await import("../model/tool-input.ts");
-      notify("Approval needed", `${printable(event.approval.tool)} on a device waits for a decision.`);
-    });
+  addFollower({
+    onEvents(events) {
+      since?.push(...events);
+      const known = new Set(approvals.value.map(keyOf));
+      approvals.value = events.reduce(applyEvent, approvals.value);
+      // After a lost connection events come late: alerts are for what still waits.
+      const added = approvals.value.find((approval) => !known.has(keyOf(approval)));
+      if (added !== undefined) void alertUser(added);
+    },
+    refresh: () => void read(),
+    forget() {
+      since = null;
+      approvals.value = [];
+      approvalsFailure.value = null;
+    },
   });
+}
+
+function applyEvent(present: readonly Approval[], event: StreamedEvent): readonly Approval[] {
+  if (event.type !== "approval") return present;
+  const key = keyOf(event.approval);
+  const others = present.filter((approval) => keyOf(approval) !== key);
+  return event.change === "requested" ? [...others, { ...(event.approval as Approval), ageMs: 0 }] : others;
+}
+
+async function alertUser(approval: Approval): Promise<void> {
+  const { sound, notification } = alerts.value;
+  if (!sound && !notification) return;
+  const { chime, notify } = await import("../platform/alerts.ts");
+  if (sound) chime();
+  if (!notification) return;
+  const { printable } = await import("../model/tool-input.ts");
+  notify("Approval needed", `${printable(approval.tool)} on a device waits for a decision.`);
 }

@@ -1,17 +1,10 @@
 /** The conversations of one device while its view is open: what its events say, and what this page sends. */
-import {
-  type ConversationInput,
-  isLettaEnvironmentsError,
-  setMode,
-  stop,
-  type StreamedEvent,
-  streamEvents,
-} from "@letta-environments/client";
+import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
 import { signal, type Signal } from "@preact/signals";
 import { now, randomId, store, stored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import { addEvent, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
-import { failureText, transport } from "./api.ts";
+import { failureText, followEvents, transport } from "./api.ts";
 import { forgetEvents, oldestEvent } from "./checkpoints.ts";
 import { deliver, onSend, openSends, type Send, settle } from "./sends.ts";
 import { hasExtensions, may } from "./session.ts";
@@ -48,6 +41,8 @@ export interface DeviceConversations {
 
 /** How far back the events of a device are read again, in milliseconds: output is kept for an hour, and everything else for a day. */
 const withinMs = 23 * 3_600_000;
+
+const noEvents = "What happens on the device is not shown: this gateway has no events.";
 
 /** Identifies a conversation. */
 export function conversationKey({ agentId, conversationId }: ConversationTarget): string {
@@ -88,18 +83,19 @@ export function openConversations(deviceId: string): DeviceConversations {
 
   async function follow(): Promise<void> {
     if (!hasExtensions()) {
-      failure.value = "What happens on the device is not shown: this gateway has no events.";
+      failure.value = noEvents;
       return;
     }
-    const lastEventId = oldestEvent(withinMs) ?? undefined;
-    const include = may("view") ? ("output" as const) : undefined;
-    try {
-      for await (const event of streamEvents(transport, { deviceId, include, lastEventId, signal: ended.signal }))
-        receive(event);
-    } catch (error) {
-      if (ended.signal.aborted || (isLettaEnvironmentsError(error) && error.status === 401)) return;
-      failure.value = `What happens on the device is not shown: ${failureText(error)}`;
-    }
+    const isMissing = await followEvents({
+      deviceId,
+      include: may("view") ? "output" : undefined,
+      lastEventId: oldestEvent(withinMs) ?? undefined,
+      signal: ended.signal,
+      onOpen: () => (failure.value = null),
+      onEvent: receive,
+      onFailure: (text) => (failure.value = `What happens on the device is not shown: ${text}`),
+    });
+    if (isMissing) failure.value = noEvents;
   }
 
   function show(send: Send, state: LocalState): void {

@@ -2,19 +2,13 @@
  * The devices, kept up to date by one stream of events. Changes are applied together, a few times a second: a thousand devices that change
  * every second would otherwise draw the page a thousand times.
  */
-import {
-  type Environment,
-  isLettaEnvironmentsError,
-  listAllEnvironments,
-  type StreamedEvent,
-  streamEvents,
-} from "@letta-environments/client";
-import { batch, computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import { now } from "../platform/browser.ts";
+import { type Environment, listAllEnvironments, type StreamedEvent } from "@letta-environments/client";
+import { batch, computed, effect, type ReadonlySignal, signal, type Signal, untracked } from "@preact/signals";
+import { now, pause } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
-import { connection, failureText, transport } from "./api.ts";
+import { connection, connectionFailure, failureText, followEvents, transport } from "./api.ts";
 import { noteEvent } from "./checkpoints.ts";
-import { hasExtensions } from "./session.ts";
+import { hasExtensions, session } from "./session.ts";
 
 /** The devices by the id of their row. Each has its own signal, so that a change draws one row. */
 export const rows: Signal<ReadonlyMap<string, Signal<Environment>>> = signal(new Map());
@@ -51,85 +45,136 @@ export function findDevice(deviceId: string): Environment | null {
 /** Milliseconds between two applications of changes. */
 const applyMs = 500;
 const pollMs = 5_000;
+/** Milliseconds until a list that could not be read is read again. */
+const rereadMs = 30_000;
 
-type Listener = (event: StreamedEvent) => void;
-const listeners = new Set<Listener>();
-
-/** Calls a function with every event. Returns a function that ends it. */
-export function onEvent(listener: Listener): () => void {
-  listeners.add(listener);
-  return () => void listeners.delete(listener);
+/** Another part of the page that requests read and events keep up to date. */
+interface Follower {
+  /** Receives the events that are applied together. */
+  readonly onEvents: (events: readonly StreamedEvent[]) => void;
+  /** Called when the stream opens and when events are missing: reads again what requests have read. */
+  readonly refresh: () => void;
+  /** Called when the session ends: what was read in it is forgotten. */
+  readonly forget: () => void;
 }
 
-/** Called when the stream opens and when events are missing: read again what requests have read. */
-const refreshers = new Set<() => void>();
+const followers: Follower[] = [];
 
-/** Calls a function whenever what was read by requests may be old. */
-export function onRefresh(refresh: () => void): void {
-  refreshers.add(refresh);
+/** Adds a follower. */
+export function addFollower(follower: Follower): void {
+  followers.push(follower);
+}
+
+/** Follows the devices of each session. What one session has read ends with it, because the next one may see less. */
+export function followSessions(): void {
+  effect(() => {
+    if (session.value.kind !== "signed_in") return undefined;
+    const ended = new AbortController();
+    void untracked(() => follow(ended.signal));
+    return () => {
+      ended.abort();
+      batch(() => {
+        rows.value = new Map();
+        queued.value = new Map();
+        loading.value = { kind: "loading" };
+        for (const { forget } of followers) forget();
+      });
+    };
+  });
 }
 
 /** Reads the list, and follows events until the signal is aborted. */
-export async function follow(signalOfEnd: AbortSignal): Promise<void> {
+async function follow(signalOfEnd: AbortSignal): Promise<void> {
   let waiting: StreamedEvent[] = [];
-  let timer: ReturnType<typeof setTimeout> | null = null;
+  let isScheduled = false;
+  /** The events that were applied since the latest read began. */
+  let since: StreamedEvent[] = [];
   const apply = (): void => {
-    timer = null;
+    isScheduled = false;
+    if (signalOfEnd.aborted) return;
     const events = waiting;
     waiting = [];
-    batch(() => applyEvents(events));
-    for (const event of events) for (const listener of listeners) listener(event);
+    since.push(...events);
+    batch(() => {
+      applyEvents(events);
+      for (const { onEvents } of followers) onEvents(events);
+    });
   };
   const refresh = async (): Promise<boolean> => {
-    const wasRead = await readList(signalOfEnd);
-    for (const run of refreshers) run();
-    return wasRead;
+    const missed: StreamedEvent[] = [];
+    since = missed;
+    const isRead = await readList(signalOfEnd, () => (since === missed ? missed : null));
+    if (!signalOfEnd.aborted) for (const follower of followers) follower.refresh();
+    return isRead;
   };
-  if (!hasExtensions()) return poll(refresh, signalOfEnd);
-  const onOpen = (): void => {
-    connection.value = "live";
-    void refresh();
+  const refreshUntilRead = async (): Promise<void> => {
+    while (!(await refresh())) await pause(rereadMs, signalOfEnd);
   };
-  try {
-    for await (const event of streamEvents(transport, { signal: signalOfEnd, onOpen })) {
-      noteEvent(event.id);
-      if (event.type === "gap") void refresh();
-      waiting.push(event);
-      timer ??= setTimeout(apply, applyMs);
-    }
-  } catch (error) {
-    if (signalOfEnd.aborted || (isLettaEnvironmentsError(error) && error.status === 401)) return;
-    await poll(refresh, signalOfEnd);
-  }
+  connection.value = "connecting";
+  connectionFailure.value = null;
+  const isMissing =
+    !hasExtensions() ||
+    (await followEvents({
+      signal: signalOfEnd,
+      onOpen() {
+        connection.value = "live";
+        connectionFailure.value = null;
+        void refreshUntilRead();
+      },
+      onEvent(event) {
+        noteEvent(event.id);
+        if (event.type === "gap") void refreshUntilRead();
+        waiting.push(event);
+        if (!isScheduled) setTimeout(apply, applyMs);
+        isScheduled = true;
+      },
+      onFailure(text) {
+        connection.value = "lost";
+        connectionFailure.value = text;
+        void refresh();
+      },
+    }));
+  if (isMissing) await poll(refresh, signalOfEnd);
 }
 
 /** Reads the list every 5 s, for gateways without events. */
 async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): Promise<void> {
   while (!signalOfEnd.aborted) {
-    connection.value = (await refresh()) ? "polling" : "lost";
-    await new Promise((resolve) => setTimeout(resolve, pollMs));
+    const isRead = await refresh();
+    if (!signalOfEnd.aborted) connection.value = isRead ? "polling" : "lost";
+    await pause(pollMs, signalOfEnd);
   }
 }
 
-/** Reads the list, and resolves with whether that worked. A failure shows the devices of the last list, if there is one. */
-async function readList(signalOfEnd: AbortSignal): Promise<boolean> {
+/**
+ * Reads the list, and resolves with whether that worked, or nobody needs it any more. A failure shows the devices of the last list, if there is one.
+ *
+ * @param missed returns the events that arrived in the meantime, which the list may not have; `null`: a later read has begun
+ */
+async function readList(signalOfEnd: AbortSignal, missed: () => readonly StreamedEvent[] | null): Promise<boolean> {
   try {
-    const read = new Map<string, Signal<Environment>>();
-    for await (const environment of listAllEnvironments(transport, {}, { signal: signalOfEnd })) {
-      const known = rows.peek().get(environment.id);
-      if (known !== undefined) known.value = environment;
-      read.set(environment.id, known ?? signal(environment));
-    }
+    const read: Environment[] = [];
+    for await (const environment of listAllEnvironments(transport, {}, { signal: signalOfEnd })) read.push(environment);
+    const events = missed();
+    if (signalOfEnd.aborted || events === null) return true;
     batch(() => {
-      rows.value = read;
+      const known = rows.peek();
+      rows.value = new Map(
+        read.map((environment) => {
+          const row = known.get(environment.id) ?? signal(environment);
+          row.value = environment;
+          return [environment.id, row];
+        }),
+      );
       revision.value += 1;
       loading.value = { kind: "ready" };
+      applyEvents(events);
     });
     return true;
   } catch (error) {
     if (!signalOfEnd.aborted && loading.value.kind === "loading")
       loading.value = { kind: "error", text: failureText(error) };
-    return false;
+    return signalOfEnd.aborted;
   }
 }
 

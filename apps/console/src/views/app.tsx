@@ -3,7 +3,7 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { lazy } from "../parts/lazy.tsx";
 import type { ViewName } from "../model/route.ts";
-import { connection, failureText } from "../state/api.ts";
+import { connection, connectionFailure, failureText } from "../state/api.ts";
 import { approvalCount } from "../state/approvals.ts";
 import { href, route } from "../state/route.ts";
 import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
@@ -137,7 +137,12 @@ function ConnectionBanner(): JSX.Element | null {
   if (connection.value !== "lost") return null;
   return (
     <div class="banner" role="alert">
-      <span>The gateway does not respond. What you see may be old. The console tries again by itself.</span>
+      <span>
+        {connectionFailure.value === null
+          ? "The gateway does not respond."
+          : `The gateway sends no changes: ${connectionFailure.value}`}{" "}
+        What you see may be old. The console tries again by itself.
+      </span>
       <button type="button" onClick={() => location.reload()}>
         Try now
       </button>

@@ -7,6 +7,7 @@ export interface PageRequest {
   /** With its query. */
   readonly path: string;
   readonly body: string;
+  readonly headers: HeadersInit;
   readonly signal: AbortSignal | null;
 }
 
@@ -26,9 +27,9 @@ export function stubPage(respond: Respond): void {
 /** Replaces the gateway. */
 export function respondWith(respond: Respond): void {
   vi.stubGlobal("fetch", async (url: string, init: RequestInit = {}) => {
-    const { method = "GET", body, signal = null } = init;
+    const { method = "GET", body, headers = {}, signal = null } = init;
     const { pathname, search } = new URL(url);
-    return respond({ method, path: pathname + search, body: typeof body === "string" ? body : "", signal });
+    return respond({ method, path: pathname + search, body: typeof body === "string" ? body : "", headers, signal });
   });
 }
 
@@ -59,7 +60,9 @@ export function problem(status: number, errorCode: string, detail = `${errorCode
 /** A stream of events to which a test writes. It ends when the request is aborted. */
 export interface PageStream {
   readonly response: Response;
-  write(event: { readonly type: string; readonly id: string } & object): void;
+  write(event: { readonly type: string; readonly id: string; readonly [member: string]: unknown }): void;
+  /** The connection breaks. */
+  end(): void;
 }
 
 /** Opens a {@link PageStream}. */
@@ -69,6 +72,7 @@ export function openStream({ signal }: PageRequest): PageStream {
   signal?.addEventListener("abort", () => void writer.abort().catch(() => undefined));
   return {
     response: new Response(readable, { headers: { "content-type": "text/event-stream" } }),
+    end: () => void writer.close().catch(() => undefined),
     write({ type, id, ...data }) {
       const text = `id: ${id}\nevent: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
       void writer.write(new TextEncoder().encode(text)).catch(() => undefined);

@@ -1,0 +1,280 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+  json,
+  openStream,
+  type PageRequest,
+  type PageStream,
+  problem,
+  type Respond,
+  rowOf,
+  sessionOf,
+  stubPage,
+} from "../../test/support/page.ts";
+
+let streams: PageStream[] = [];
+let list: Respond;
+let events: Respond;
+let approvalList: Respond;
+
+const openEvents = (request: PageRequest): Response => {
+  const stream = openStream(request);
+  streams.push(stream);
+  return stream.response;
+};
+const page = (...rows: readonly object[]): Response => json(200, { connections: rows, hasNextPage: false });
+const approvalOf = (id: string): object => ({
+  ...{
+    id,
+    deviceId: "device-1",
+    connectionId: "c-1",
+    agentId: "a",
+    conversationId: "default",
+    tool: "Bash",
+    input: {},
+  },
+  ...{ reason: null, suggestions: [], inputTruncated: false, requestedAt: 1, expiresAt: null, ageMs: 0 },
+});
+const approvalPage = (...approvals: readonly object[]): Response => json(200, { approvals, hasNextPage: false });
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  streams = [];
+  list = () => page(rowOf("1"));
+  events = openEvents;
+  approvalList = () => approvalPage(approvalOf("call-1"));
+  stubPage((request) => {
+    const { path, method, body } = request;
+    if (path === "/console/session" && method === "DELETE") return json(200, {});
+    if (path === "/console/session") return json(200, sessionOf((JSON.parse(body) as { key: string }).key, scopes));
+    if (path.startsWith("/v1/environments/events")) return events(request);
+    if (path.startsWith("/v1/environments/approvals")) return approvalList(request);
+    return list(request);
+  });
+});
+
+const scopes = ["list", "read", "approve"];
+
+afterEach(async () => {
+  await (await load()).session.signOut();
+  vi.useRealTimers();
+});
+
+async function load() {
+  const [api, approvals, environments, session] = await Promise.all([
+    import("./api.ts"),
+    import("./approvals.ts"),
+    import("./environments.ts"),
+    import("./session.ts"),
+  ]);
+  return { api, approvals, environments, session };
+}
+
+/** Opens the page as somebody with a key. */
+async function open(key: string): ReturnType<typeof load> {
+  const loaded = await load();
+  loaded.approvals.followApprovals();
+  loaded.environments.followSessions();
+  await loaded.session.signIn({ key });
+  return loaded;
+}
+
+const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
+  vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
+
+test("what one session has read is gone when it ends, and never appears in the next one", async () => {
+  const { approvals, environments, session } = await open("a");
+  await settled(() => environments.rows.value.size, 1);
+  await settled(() => approvals.approvalCount.value, 1);
+  const message = { clientMessageId: "m", deviceId: "device-1", agentId: "a", conversationId: "default" };
+  const status = { ...message, state: "accepted", disposition: "queued" };
+  streams[0]?.write({ type: "message", id: "e-1", deviceId: "device-1", connectionId: "c", message: status });
+  await settled(() => environments.queued.value.size, 1);
+
+  await session.signOut();
+  expect(environments.rows.value.size).toBe(0);
+  expect(environments.queued.value.size).toBe(0);
+  expect(environments.loading.value.kind).toBe("loading");
+  expect(approvals.approvals.value).toEqual([]);
+
+  list = () => problem(403, "insufficient_scope", "The key lacks the scope list.");
+  approvalList = () => problem(403, "insufficient_scope", "The key lacks the scope approve.");
+  await session.signIn({ key: "b" });
+  await settled(() => environments.loading.value, { kind: "error", text: "The key lacks the scope list." });
+  await settled(() => approvals.approvalsFailure.value, "The key lacks the scope approve.");
+  expect(environments.rows.value.size).toBe(0);
+  expect(environments.queued.value.size).toBe(0);
+  expect(approvals.approvals.value).toEqual([]);
+});
+
+test("a request of the last session that is answered late changes nothing in the next one", async () => {
+  const respond: ((response: Response) => void)[] = [];
+  const late = (): Promise<Response> => new Promise((resolve) => respond.push(resolve));
+  [list, approvalList] = [() => page(rowOf("1")), late];
+  const { approvals, environments, session } = await open("a");
+  await settled(() => respond.length, 1);
+  await session.signOut();
+  [list, approvalList] = [() => page(), () => approvalPage()];
+  await session.signIn({ key: "b" });
+  await settled(() => environments.loading.value.kind, "ready");
+  respond[0]?.(approvalPage(approvalOf("call-1")));
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(approvals.approvals.value).toEqual([]);
+});
+
+test("changes that arrive while the list is read are in the result", async () => {
+  let respond: (response: Response) => void = () => undefined;
+  list = ({ path }) =>
+    path.includes("after=")
+      ? new Promise((resolve) => (respond = resolve))
+      : json(200, { connections: [rowOf("1"), rowOf("2")], hasNextPage: true, cursor: "2" });
+  const { environments } = await open("a");
+  await settled(() => streams.length, 1);
+  const change = (id: string, environment: object, more: object = {}): void =>
+    streams[0]?.write({ type: "environment", id, environment, ...more });
+  change("e-1", { id: "1", connectionId: "c-1", currentMode: "unrestricted" });
+  change("e-2", { id: "2" }, { removed: true });
+  change("e-3", rowOf("4"));
+  await settled(() => environments.rows.value.has("4"), true);
+  respond(json(200, { connections: [rowOf("3")], hasNextPage: false }));
+  await settled(() => environments.loading.value.kind, "ready");
+  expect([...environments.rows.value.keys()].toSorted()).toEqual(["1", "3", "4"]);
+  expect(environments.rows.value.get("1")?.value).toMatchObject({ connectionId: "c-1", currentMode: "unrestricted" });
+});
+
+test("a list that could not be read is read again while the events arrive", async () => {
+  list = () => problem(403, "insufficient_scope", "Not yet.");
+  const { environments } = await open("a");
+  await settled(() => environments.loading.value, { kind: "error", text: "Not yet." });
+  list = () => page(rowOf("1"));
+  await vi.advanceTimersByTimeAsync(60_000);
+  await settled(() => environments.rows.value.size, 1);
+  expect(environments.loading.value.kind).toBe("ready");
+});
+
+test("requests for permission that are decided or made while the list is read are not undone by it", async () => {
+  let respond: (response: Response) => void = () => undefined;
+  let isRead = false;
+  approvalList = () => {
+    isRead = true;
+    return new Promise((resolve) => (respond = resolve));
+  };
+  const { approvals } = await open("a");
+  await settled(() => isRead, true);
+  streams[0]?.write({ type: "approval", id: "e-1", change: "decided", approval: approvalOf("call-1") });
+  streams[0]?.write({ type: "approval", id: "e-2", change: "requested", approval: approvalOf("call-3") });
+  await settled(() => approvals.approvalCount.value, 1);
+  respond(approvalPage(approvalOf("call-1"), approvalOf("call-2")));
+  await settled(() => approvals.approvalCount.value, 2);
+  expect(approvals.approvals.value.map(({ id }) => id).toSorted()).toEqual(["call-2", "call-3"]);
+});
+
+test("alerts are for requests that still wait, also when events come late, and the second one is noticed too", async () => {
+  const shown: object[] = [];
+  class Shown {
+    static readonly permission = "granted";
+    constructor(title: string, options: object) {
+      shown.push({ title, ...options });
+    }
+    addEventListener(): void {
+      // Nobody clicks.
+    }
+  }
+  vi.stubGlobal("Notification", Shown);
+  vi.stubGlobal("document", { hasFocus: () => false });
+  approvalList = () => approvalPage();
+  const { approvals } = await open("a");
+  approvals.setAlert("notification", true);
+  await settled(() => streams.length, 1);
+  const tell = (id: string, change: string): void =>
+    streams[0]?.write({ type: "approval", id: `${id} ${change}`, change, approval: approvalOf(id) });
+  for (const id of ["call-1", "call-2"]) for (const change of ["requested", "decided"]) tell(id, change);
+  tell("call-3", "requested");
+  await settled(() => shown.length, 1);
+  tell("call-4", "requested");
+  await settled(() => shown.length, 2);
+  expect(shown).toEqual([
+    expect.objectContaining({ title: "Approval needed", renotify: true }),
+    expect.objectContaining({ title: "Approval needed", renotify: true }),
+  ]);
+});
+
+test.each([
+  ["endpoint_not_found", 404, "polling"],
+  ["method_not_allowed", 405, "polling"],
+  ["environment_not_found", 404, "polling"],
+] as const)(
+  "a gateway without events (%s) is polled, and its stream is not tried again",
+  async (code, status, kind) => {
+    let tries = 0;
+    events = () => {
+      tries += 1;
+      return problem(status, code);
+    };
+    const { api, environments } = await open("a");
+    await settled(() => api.connection.value, kind);
+    list = () => page(rowOf("1"), rowOf("2"));
+    await vi.advanceTimersByTimeAsync(5_000);
+    await settled(() => environments.rows.value.size, 2);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(tries).toBe(1);
+  },
+);
+
+test("a stream that is refused is shown with its reason, tried again, and is live when that works", async () => {
+  let tries = 0;
+  events = () => {
+    tries += 1;
+    return problem(403, "insufficient_scope", "The key lacks the scope read.");
+  };
+  const { api, environments } = await open("a");
+  await settled(() => api.connection.value, "lost");
+  expect(api.connectionFailure.value).toBe("The key lacks the scope read.");
+  await settled(() => environments.rows.value.size, 1);
+  await vi.advanceTimersByTimeAsync(300_000);
+  expect(tries).toBeGreaterThan(3);
+  expect(tries).toBeLessThan(40);
+  events = openEvents;
+  await vi.advanceTimersByTimeAsync(60_000);
+  await settled(() => api.connection.value, "live");
+  expect(api.connectionFailure.value).toBe(null);
+});
+
+test("the stream of one device that is not opened does not mean that the connection is lost", async () => {
+  const { api } = await open("a");
+  await settled(() => api.connection.value, "live");
+  events = () => problem(503, "overloaded");
+  const { openConversations } = await import("./conversations.ts");
+  const conversations = openConversations("device-1");
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect(api.connection.value).toBe("live");
+  conversations.close();
+});
+
+test("the conversation of a device continues behind its last event when a refused stream opens again", async () => {
+  await open("a");
+  const { openConversations } = await import("./conversations.ts");
+  const seen: string[] = [];
+  let isRefused = false;
+  events = (request) => {
+    if (!request.path.includes("deviceId=")) return openEvents(request);
+    seen.push(new Headers(request.headers).get("last-event-id") ?? "");
+    return isRefused ? problem(403, "device_not_allowed", "Not this device.") : openEvents(request);
+  };
+  const conversations = openConversations("device-2");
+  await settled(() => seen.length, 1);
+  const message = { clientMessageId: "m", deviceId: "device-2", agentId: "a", conversationId: "default" };
+  const stream = streams.at(-1);
+  stream?.write({
+    ...{ type: "message", id: "e-9", deviceId: "device-2", connectionId: "c" },
+    message: { ...message, state: "running" },
+  });
+  await settled(() => conversations.all.value.size, 1);
+  isRefused = true;
+  stream?.end();
+  await settled(() => conversations.failure.value, "What happens on the device is not shown: Not this device.");
+  isRefused = false;
+  await vi.advanceTimersByTimeAsync(60_000);
+  await settled(() => conversations.failure.value, null);
+  expect(new Set(seen.slice(1))).toEqual(new Set(["e-9"]));
+  conversations.close();
+});
