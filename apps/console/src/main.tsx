@@ -22,14 +22,14 @@ async function redeem(link: string): Promise<void> {
   // Somebody may have made this link so that you work in a session of theirs.
   const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
   const refusal = isWanted ? await signIn({ link }) : null;
-  if (refusal !== null && signedIn.kind === "signed_in") session.value = { kind: "signed_out", reason: null };
+  if (refusal !== null && signedIn.kind !== "failed") session.value = { kind: "signed_out", reason: null };
   render(<App linkRefusal={refusal} />, root);
 }
 
 async function start(): Promise<void> {
   const link = takeLink();
   render(<App linkRefusal={null} />, root);
-  await resume();
+  await resume(link !== null);
   if (link !== null) await redeem(link);
   // A link that is pasted into the address of an open page changes the fragment alone.
   onFragment(() => {

@@ -1,7 +1,7 @@
 /** A request for permission with its two decisions. The keys A and D decide on the card that has the focus. */
 import type { Approval } from "@letta-environments/client";
 import type { JSX } from "preact";
-import { useId, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { nameOf } from "../model/device-filter.ts";
 import { printable } from "../model/tool-input.ts";
 import { agoText, durationText } from "../model/time.ts";
@@ -10,6 +10,7 @@ import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
 import { findDevice } from "../state/environments.ts";
 import { href } from "../state/route.ts";
+import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
 
 /** The card of a request. */
@@ -22,15 +23,26 @@ export function ApprovalCard({
 }): JSX.Element {
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
+  const isDecided = useRef(false);
   const isBusy = deciding.value.has(keyOf(approval));
   const isOffline = approval.connectionId === null;
+  const choose = (approve: boolean, reason = "", suggestion?: string): void => {
+    isDecided.current = true;
+    // The button that was pressed is disabled now.
+    card.current?.focus();
+    void decide(approval, approve, reason, suggestion);
+  };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.target !== card.current || event.ctrlKey || event.metaKey || event.altKey || isBusy) return;
-    if (event.key === "a") void decide(approval, true, "");
-    else if (event.key === "d") setDenying(true);
+    // A key that is held down decides on one card, and not on those that get the focus after it.
+    if (event.repeat) return;
+    const key = event.key.toLowerCase();
+    if (key === "a") choose(true);
+    else if (key === "d") setDenying(true);
     else return;
     event.preventDefault();
   };
+  useLayoutEffect(() => () => passFocus(card.current, isDecided.current), []);
   return (
     <article
       ref={card}
@@ -44,15 +56,17 @@ export function ApprovalCard({
       <ToolInput input={approval.input} />
       {approval.inputTruncated && <p class="hint">Long texts were cut. The device runs the whole input.</p>}
       {isDenying ? (
-        <DenyForm approval={approval} isBusy={isBusy} onCancel={() => setDenying(false)} />
+        <DenyForm
+          isBusy={isBusy}
+          onDeny={(reason) => choose(false, reason)}
+          onCancel={() => {
+            setDenying(false);
+            card.current?.focus();
+          }}
+        />
       ) : (
         <div class="actions">
-          <button
-            type="button"
-            class="primary"
-            disabled={isBusy || isOffline}
-            onClick={() => void decide(approval, true, "")}
-          >
+          <button type="button" class="primary" disabled={isBusy || isOffline} onClick={() => choose(true)}>
             Allow <kbd aria-hidden="true">A</kbd>
           </button>
           <button type="button" disabled={isBusy || isOffline} onClick={() => setDenying(true)}>
@@ -64,7 +78,7 @@ export function ApprovalCard({
               key={id}
               class="suggestion"
               disabled={isBusy || isOffline}
-              onClick={() => void decide(approval, true, "", id)}
+              onClick={() => choose(true, "", id)}
             >
               Allow, and from now on: “{printable(text)}”
             </button>
@@ -73,6 +87,18 @@ export function ApprovalCard({
       )}
     </article>
   );
+}
+
+/**
+ * Passes the focus on when a card disappears: to the next card after a decision here. Otherwise somebody else has decided, and a key that was
+ * meant for this card must not decide on the next one.
+ */
+function passFocus(card: HTMLElement | null, isDecided: boolean): void {
+  if (!card?.contains(document.activeElement)) return;
+  const { nextElementSibling: next, previousElementSibling: previous } = card;
+  const other = [next, previous].find((element) => element?.classList.contains("approval"));
+  const target = isDecided && other instanceof HTMLElement ? other : document.getElementById("main");
+  target?.focus();
 }
 
 function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice: boolean }): JSX.Element {
@@ -93,22 +119,23 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
 }
 
 function DenyForm({
-  approval,
   isBusy,
+  onDeny,
   onCancel,
 }: {
-  approval: Approval;
   isBusy: boolean;
+  onDeny: (reason: string) => void;
   onCancel: () => void;
 }): JSX.Element {
   const [reason, setReason] = useState("");
   const id = useId();
+  const field = useFocus<HTMLInputElement>();
   return (
     <form
       class="deny"
       onSubmit={(event) => {
         event.preventDefault();
-        void decide(approval, false, reason.trim());
+        onDeny(reason.trim());
       }}
       onKeyDown={(event) => {
         if (event.key === "Escape") onCancel();
@@ -121,7 +148,7 @@ function DenyForm({
         id={id}
         value={reason}
         placeholder="Why not? The agent reads it (optional)"
-        ref={(input) => input?.focus()}
+        ref={field}
         onInput={(event) => setReason(event.currentTarget.value)}
       />
       <button type="submit" class="danger" disabled={isBusy}>

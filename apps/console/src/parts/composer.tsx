@@ -2,6 +2,7 @@
 import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { recallText, rememberText } from "../platform/tab.ts";
 import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
 import { may } from "../state/session.ts";
 
@@ -13,18 +14,21 @@ export function Composer({
   device: Environment;
   conversations: DeviceConversations;
 }): JSX.Element {
-  const [text, setText] = useState("");
+  const { connectionId, deviceId } = device;
+  const [text, setText] = useState(() => recallText("drafts", deviceId));
   const [isBusy, setBusy] = useState(false);
   const { agentId, conversationId } = conversations.target.value;
-  const { connectionId } = device;
   const obstacle = obstacleOf(device, agentId, conversationId);
   const send = async (): Promise<void> => {
     const message = text.trim();
     if (message === "" || connectionId === null || isBusy || obstacle !== null) return;
     setBusy(true);
+    // Not when the response is there: the page may be gone by then, and must not offer to send it again.
+    rememberText("drafts", deviceId, "");
     const isSent = await conversations.send(connectionId, message);
     setBusy(false);
     if (isSent) setText("");
+    else rememberText("drafts", deviceId, message);
   };
   if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”.</p>;
   return (
@@ -46,7 +50,10 @@ export function Composer({
         readOnly={isBusy}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
         disabled={connectionId === null}
-        onInput={(event) => setText(event.currentTarget.value)}
+        onInput={(event) => {
+          setText(event.currentTarget.value);
+          rememberText("drafts", deviceId, event.currentTarget.value);
+        }}
         onKeyDown={(event) => {
           if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
           event.preventDefault();

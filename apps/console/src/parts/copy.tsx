@@ -1,10 +1,13 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { toast } from "../state/toasts.ts";
+import { useFocus } from "./focus.ts";
 
 /** A text to copy, such as a command or a key. */
 export function Copy({ text, label }: { text: string; label: string }): JSX.Element {
   const [isCopied, setCopied] = useState(false);
+  // In a dialog it takes the place of the form that had the focus.
+  const button = useFocus<HTMLButtonElement>();
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(text);
@@ -18,7 +21,7 @@ export function Copy({ text, label }: { text: string; label: string }): JSX.Elem
       <code tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
         {text}
       </code>
-      <button type="button" onClick={() => void copy()}>
+      <button ref={button} type="button" onClick={() => void copy()}>
         {isCopied ? "Copied" : "Copy"}
       </button>
     </div>

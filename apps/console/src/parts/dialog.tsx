@@ -1,7 +1,10 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
-/** A modal dialog. Escape and a click outside close it, and the focus returns to where it was. */
+/**
+ * A modal dialog. Its first field or the button that copies has the focus. Escape closes it, and the focus returns to where it was. A click
+ * outside does not: it would lose a secret that is shown once, also at the end of selecting it with the mouse.
+ */
 export function Dialog({
   title,
   onClose,
@@ -16,6 +19,8 @@ export function Dialog({
   useEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
+    // The close button comes first, and would have the focus.
+    dialog.current?.querySelector<HTMLElement>("input, .copy button")?.focus();
     return () => {
       if (before instanceof HTMLElement) before.focus();
     };
@@ -27,9 +32,6 @@ export function Dialog({
       onCancel={(event) => {
         event.preventDefault();
         onClose();
-      }}
-      onClick={(event) => {
-        if (event.target === dialog.current) onClose();
       }}
     >
       <div class="dialog">

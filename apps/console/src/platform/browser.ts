@@ -65,6 +65,11 @@ export function pushFragment(fragment: string): void {
   location.hash = fragment;
 }
 
+/** Calls a function when the browser has a network again. */
+export function onOnline(run: () => void): void {
+  addEventListener("online", run);
+}
+
 /** Calls a function when the user changes the fragment. */
 export function onFragment(run: () => void): void {
   addEventListener("hashchange", run);

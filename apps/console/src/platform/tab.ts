@@ -1,15 +1,17 @@
 /**
- * Values that outlive a reload: the texts that were sent from this tab, since events have the state of a message and not its text, and the
- * messages whose outcome is not known. They end with the tab, when the user signs out, and when another key signs in.
+ * Values that outlive a reload: the texts that were sent from this tab, since events have the state of a message and not its text, those
+ * that were typed and not sent, and the messages whose outcome is not known. They end with the tab, when the user signs out, and when another key signs in.
  */
 
+type Kept = "sent" | "open" | "drafts" | "key";
+
 const prefix = "letta-console:";
-/** Texts that are kept, and the characters of each. */
+/** Texts that are kept, and the characters of each that was sent. One that was typed is kept whole, since it is still to be sent. */
 const maxTexts = 100;
 const maxLength = 4_000;
 
 /** Reads a value that {@link keepInTab} wrote. Returns `null` if it is missing or the browser forbids storage. */
-export function keptInTab(name: "sent" | "open" | "key"): unknown {
+export function keptInTab(name: Kept): unknown {
   try {
     return JSON.parse(sessionStorage.getItem(prefix + name) ?? "null");
   } catch {
@@ -18,7 +20,7 @@ export function keptInTab(name: "sent" | "open" | "key"): unknown {
 }
 
 /** Keeps a value until the tab ends. */
-export function keepInTab(name: "sent" | "open" | "key", value: unknown): void {
+export function keepInTab(name: Kept, value: unknown): void {
   try {
     sessionStorage.setItem(prefix + name, JSON.stringify(value));
   } catch {
@@ -26,26 +28,27 @@ export function keepInTab(name: "sent" | "open" | "key", value: unknown): void {
   }
 }
 
-function readTexts(): Readonly<Record<string, unknown>> {
-  const value = keptInTab("sent");
+function readTexts(name: "sent" | "drafts"): Readonly<Record<string, unknown>> {
+  const value = keptInTab(name);
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-/** Keeps the text of a message. */
-export function rememberText(messageId: string, text: string): void {
-  const kept = Object.entries({ ...readTexts(), [messageId]: text.slice(0, maxLength) }).slice(-maxTexts);
-  keepInTab("sent", Object.fromEntries(kept));
+/** Keeps the text of a message that was sent, or by the id of a device the text that was typed for it. */
+export function rememberText(name: "sent" | "drafts", id: string, text: string): void {
+  const length = name === "sent" ? maxLength : text.length;
+  const kept = Object.entries({ ...readTexts(name), [id]: text.slice(0, length) }).slice(-maxTexts);
+  keepInTab(name, Object.fromEntries(kept));
 }
 
-/** Returns the text of a message that this tab has sent; empty if it is not known. */
-export function recallText(messageId: string): string {
-  const text = readTexts()[messageId];
+/** Returns a text that this tab has kept; empty if it is not known. */
+export function recallText(name: "sent" | "drafts", id: string): string {
+  const text = readTexts(name)[id];
   return typeof text === "string" ? text : "";
 }
 
 /** Forgets what was kept for another key than this one. `null`: for every key. */
 export function keepForKey(keyId: string | null): void {
   if (keyId !== null && keptInTab("key") === keyId) return;
-  for (const name of ["sent", "open"] as const) keepInTab(name, null);
+  for (const name of ["sent", "open", "drafts"] as const) keepInTab(name, null);
   keepInTab("key", keyId);
 }

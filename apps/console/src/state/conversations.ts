@@ -76,7 +76,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     if (event.type !== "message" && event.type !== "output") return;
     const { agentId, conversationId } = event.type === "message" ? event.message : event;
     const to = { agentId: agentId ?? "", conversationId };
-    change(to, (entries) => addEvent(entries, event, recallText));
+    change(to, (entries) => addEvent(entries, event, (id) => recallText("sent", id)));
     if (event.type === "message") settle(event.message);
     if (!isChosen) target.value = to;
   }
@@ -115,7 +115,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     async send(connectionId, text) {
       const { agentId, conversationId } = target.value;
       const id = randomId();
-      rememberText(id, text);
+      rememberText("sent", id, text);
       const to = { agentId, conversationId };
       const isTaken = await deliver({ id, deviceId, connectionId, ...to, text, sentAt: now(), isBusy: true });
       if (isTaken) store(`target:${deviceId}`, to);

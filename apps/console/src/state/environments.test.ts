@@ -239,6 +239,25 @@ test("a stream that is refused is shown with its reason, tried again, and is liv
   expect(api.connectionFailure.value).toBe(null);
 });
 
+test("after a lost connection the page connects at once when asked to, keeps what it shows, and misses no event", async () => {
+  const { api, environments } = await open("a");
+  await settled(() => environments.rows.value.size, 1);
+  streams[0]?.write({ type: "environment", id: "e-7", environment: rowOf("2") });
+  await settled(() => environments.rows.value.size, 2);
+  events = () => problem(503, "overloaded");
+  streams[0]?.end();
+  await settled(() => api.connection.value, "lost");
+  const seen: (string | null)[] = [];
+  events = (request) => {
+    seen.push(new Headers(request.headers).get("last-event-id"));
+    return openEvents(request);
+  };
+  environments.reconnect();
+  expect(environments.rows.value.size).toBe(2);
+  await settled(() => api.connection.value, "live");
+  expect(seen).toEqual(["e-7"]);
+});
+
 test("the stream of one device that is not opened does not mean that the connection is lost", async () => {
   const { api } = await open("a");
   await settled(() => api.connection.value, "live");

@@ -4,7 +4,7 @@
  */
 import { type Environment, listAllEnvironments, type StreamedEvent } from "@letta-environments/client";
 import { batch, computed, effect, type ReadonlySignal, signal, type Signal, untracked } from "@preact/signals";
-import { now, pause } from "../platform/browser.ts";
+import { now, onOnline, pause } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
 import { connection, connectionFailure, failureText, followEvents, transport } from "./api.ts";
 import { noteEvent } from "./checkpoints.ts";
@@ -65,21 +65,35 @@ export function addFollower(follower: Follower): void {
   followers.push(follower);
 }
 
+const attempt = signal(0);
+/** The last event of the session, behind which the next stream begins. */
+let lastEventId: string | undefined;
+
+/** Opens the stream of events anew, without the wait after a failure. */
+export function reconnect(): void {
+  attempt.value += 1;
+}
+
 /** Follows the devices of each session. What one session has read ends with it, because the next one may see less. */
 export function followSessions(): void {
+  onOnline(reconnect);
+  effect(() => (session.value.kind === "signed_in" ? forget : undefined));
   effect(() => {
+    void attempt.value;
     if (session.value.kind !== "signed_in") return undefined;
     const ended = new AbortController();
     void untracked(() => follow(ended.signal));
-    return () => {
-      ended.abort();
-      batch(() => {
-        rows.value = new Map();
-        queued.value = new Map();
-        loading.value = { kind: "loading" };
-        for (const { forget } of followers) forget();
-      });
-    };
+    return () => ended.abort();
+  });
+}
+
+function forget(): void {
+  batch(() => {
+    lastEventId = undefined;
+    rows.value = new Map();
+    queued.value = new Map();
+    loading.value = { kind: "loading" };
+    for (const follower of followers) follower.forget();
   });
 }
 
@@ -94,6 +108,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
     if (signalOfEnd.aborted) return;
     const events = waiting;
     waiting = [];
+    lastEventId = events.at(-1)?.id || lastEventId;
     since.push(...events);
     batch(() => {
       applyEvents(events);
@@ -115,6 +130,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
   const isMissing =
     !hasExtensions() ||
     (await followEvents({
+      lastEventId,
       signal: signalOfEnd,
       onOpen() {
         connection.value = "live";

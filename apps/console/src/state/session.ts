@@ -70,11 +70,12 @@ async function request(method: string, body?: object): Promise<Response | null> 
   return fetch(`${gatewayUrl()}/console/session`, init).catch(() => null);
 }
 
-/** Reads the session of the cookie, at the start of the page. */
-export async function resume(): Promise<void> {
+/** Reads the session of the cookie, at the start of the page. @param hasLink without a session, a link signs in next */
+export async function resume(hasLink = false): Promise<void> {
   const response = await request("GET");
   if (response === null) session.value = { kind: "failed", reason: unreachable };
-  else if (response.status === 204) session.value = { kind: "signed_out", reason: null };
+  else if (response.status === 204)
+    session.value = hasLink ? { kind: "unknown" } : { kind: "signed_out", reason: null };
   else if (response.ok) begin((await response.json()) as SessionInfo);
   else session.value = { kind: "failed", reason: await reasonOf(response) };
 }

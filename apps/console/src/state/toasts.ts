@@ -1,5 +1,6 @@
 /** Short messages about what the user has just done. */
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
+import { info } from "./session.ts";
 
 /** A message. */
 export interface Toast {
@@ -11,12 +12,18 @@ export interface Toast {
 /** The messages that are shown. */
 export const toasts = signal<readonly Toast[]>([]);
 
+// They are about what was done in one session.
+effect(() => {
+  if (info.value === null) toasts.value = [];
+});
+
 let last = 0;
 const goodMs = 4_000;
 const badMs = 12_000;
 
 /** Shows a message for some seconds. */
 export function toast(tone: Toast["tone"], text: string): void {
+  if (info.peek() === null) return;
   last += 1;
   const id = last;
   toasts.value = [...toasts.value, { id, tone, text }].slice(-4);

@@ -1,10 +1,11 @@
 /** The frame of every view: navigation, the state of the connection, and messages about what was done. */
 import type { ComponentType, JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { lazy } from "../parts/lazy.tsx";
 import type { ViewName } from "../model/route.ts";
 import { connection, connectionFailure, failureText } from "../state/api.ts";
 import { approvalCount } from "../state/approvals.ts";
+import { reconnect } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
 import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
 import { dismiss, toast, toasts } from "../state/toasts.ts";
@@ -69,6 +70,12 @@ function skipToMain(event: Event): void {
 function Header(): JSX.Element {
   const count = approvalCount.value;
   const present = route.value.view === "device" ? "devices" : route.value.view;
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    // On a narrow page the entries are scrolled. Not by `scrollIntoView`, after which the Tab key would begin there.
+    const entry = nav.current?.querySelector<HTMLElement>("[aria-current]");
+    if (nav.current && entry) nav.current.scrollLeft = entry.offsetLeft - nav.current.offsetLeft;
+  }, [present, count]);
   const entries: readonly (readonly [ViewName, boolean])[] = [
     ["devices", true],
     ["approvals", mayApprove()],
@@ -82,7 +89,7 @@ function Header(): JSX.Element {
         <span class="mark" aria-hidden="true" />
         Letta gateway
       </a>
-      <nav aria-label="Views">
+      <nav ref={nav} aria-label="Views">
         {entries
           .filter(([, isShown]) => isShown)
           .map(([view]) => (
@@ -143,7 +150,7 @@ function ConnectionBanner(): JSX.Element | null {
           : `The gateway sends no changes: ${connectionFailure.value}`}{" "}
         What you see may be old. The console tries again by itself.
       </span>
-      <button type="button" onClick={() => location.reload()}>
+      <button type="button" onClick={reconnect}>
         Try now
       </button>
     </div>

@@ -13,7 +13,8 @@ export function Approvals(): JSX.Element {
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
-      const step = { j: 1, k: -1 }[event.key];
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const step = { j: 1, k: -1 }[event.key.toLowerCase()];
       if (step === undefined || event.target instanceof HTMLInputElement || list.current === null) return;
       const cards = [...list.current.querySelectorAll<HTMLElement>(".approval")];
       const present = cards.findIndex((card) => card === document.activeElement);

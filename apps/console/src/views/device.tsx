@@ -26,7 +26,15 @@ export function Device(): JSX.Element {
   useEffect(() => () => conversations.close(), [conversations]);
   const device = findDevice(deviceId);
   if (device === null) {
-    return loading.value.kind === "loading" ? (
+    const state = loading.value;
+    if (state.kind === "error")
+      return (
+        <div class="empty" role="alert">
+          <h1>The device could not be read</h1>
+          <p>{state.text}</p>
+        </div>
+      );
+    return state.kind === "loading" ? (
       <p class="note" role="status">
         Loading …
       </p>

@@ -10,7 +10,7 @@ import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
 import { allTags, deviceCount, onlineCount, selectedIds } from "../state/device-list.ts";
 import { connection } from "../state/api.ts";
-import { loading, queued, rows } from "../state/environments.ts";
+import { loading, queued, reconnect, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
 import { info, mayAdminister } from "../state/session.ts";
 
@@ -222,7 +222,7 @@ function Failed({ text }: { text: string }): JSX.Element {
     <div class="empty" role="alert">
       <h2>The devices could not be read</h2>
       <p>{text}</p>
-      <button type="button" onClick={() => location.reload()}>
+      <button type="button" onClick={reconnect}>
         Try again
       </button>
     </div>

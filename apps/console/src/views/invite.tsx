@@ -71,6 +71,12 @@ export function Invite(): JSX.Element {
         <>
           <p>Run this command on the device within an hour. It works for one device, and is shown once.</p>
           <Copy text={command} label="Command for the device" />
+          {/=http:..(127\.|localhost|\[::1)/.test(command) && (
+            <p class="hint">
+              Its address works on the machine of the gateway alone. For other machines set the public URL of the
+              gateway, or open this page under an address that they reach.
+            </p>
+          )}
           <div class="actions">
             <button type="button" class="primary" onClick={onClose}>
               Done

@@ -66,7 +66,7 @@ export function Keys(): JSX.Element {
       if (key === undefined) toast("good", done);
       else setSecret(key);
     } catch (error) {
-      toast("bad", failureText(error));
+      toast("bad", failureText(error, "change"));
     }
     load();
   };
@@ -156,7 +156,8 @@ function KeyCard({
   act: Act;
   explain: (key: ShownKey) => void;
 }): JSX.Element {
-  const { id, name, description, state, createdAt, expiresAt, lastUsedAt } = shown;
+  const { id, name, description, state, createdAt, lastUsedAt, invite } = shown;
+  const expiresAt = invite?.usedAt === null ? invite.expiresAt : shown.expiresAt;
   const isOwn = id === info.value?.keyId;
   const isOpen = state === "active" || state === "disabled";
   // The response of a change describes the key without its secret.

@@ -2,7 +2,7 @@
 import type { JSX } from "preact";
 import { connection } from "../state/api.ts";
 import { deviceCount } from "../state/device-list.ts";
-import { hasExtensions, info } from "../state/session.ts";
+import { hasExtensions, info, mayAdminister } from "../state/session.ts";
 
 /** The notices that apply now. */
 export function Notices(): JSX.Element {
@@ -35,7 +35,10 @@ function Empty(): JSX.Element {
     <div class="empty">
       <h2>No devices yet</h2>
       {!scopes.includes("list") && <p>The key of this session lacks the scope “list”, so it sees no devices.</p>}
-      <p>On the machine of the gateway, print a command that connects a device:</p>
+      <p>
+        {mayAdminister() && "Choose “Invite a device”. Or on"}
+        {!mayAdminister() && "On"} the machine of the gateway, print a command that connects a device:
+      </p>
       <pre tabIndex={0}>letta-proxy devices invite --name laptop</pre>
       <p>Run the printed command on the device. It appears here within two seconds.</p>
     </div>

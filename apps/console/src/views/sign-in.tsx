@@ -1,6 +1,7 @@
 /** The page of somebody who is not signed in: the form for a key, and what to do about a link that cannot be used. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { useFocus } from "../parts/focus.ts";
 import { resume, session, signIn } from "../state/session.ts";
 
 /** Why a link was refused; shown above the form. */
@@ -9,6 +10,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
   const [problem, setProblem] = useState<string | null>(null);
   const [isBusy, setBusy] = useState(false);
   const state = session.value;
+  const field = useFocus<HTMLInputElement>();
   const submit = async (): Promise<void> => {
     setBusy(true);
     const refusal = await signIn({ key: key.trim() });
@@ -51,6 +53,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
       >
         <label for="key">Gateway key</label>
         <input
+          ref={field}
           id="key"
           type="password"
           autocomplete="off"
@@ -74,13 +77,19 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
           The console can do what the key can do. The key is not stored in this browser.
         </p>
       </form>
-      <section>
-        <h2>No key at hand?</h2>
-        <p>
-          On the machine of the gateway, print a link that signs in once. A gateway on Cloudflare Workers has no links.
-        </p>
-        <pre tabIndex={0}>letta-proxy console link</pre>
-      </section>
+      <NoKey />
     </main>
+  );
+}
+
+function NoKey(): JSX.Element {
+  return (
+    <section>
+      <h2>No key at hand?</h2>
+      <p>
+        On the machine of the gateway, print a link that signs in once. A gateway on Cloudflare Workers has no links.
+      </p>
+      <pre tabIndex={0}>letta-proxy console link</pre>
+    </section>
   );
 }

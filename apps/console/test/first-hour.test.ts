@@ -1,0 +1,230 @@
+/** The console in the first hour of an operator: by keyboard, with an outcome that is not known, and with a session that ends. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const scopes = ["list", "read", "send", "approve", "view", "control", "admin"] as const;
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let device: ScriptedDevice;
+  let context: BrowserContext;
+  let key: string;
+  let headers: Readonly<Record<string, string>>;
+  let requests = 0;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    key = await gateway.proxy.createKey({ scopes: [...scopes] });
+    headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
+  }, 60_000);
+
+  afterAll(async () => {
+    await device?.close();
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(async () => {
+    await context?.close();
+  });
+
+  /** Signs in with the key by keyboard, and opens a view. */
+  async function open(view: string, expected?: RegExp) {
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    const watched = await openPage(context, gateway.proxy.url, expected);
+    await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await signIn(watched.page, key);
+    return watched;
+  }
+
+  /** The field of the key has the focus. */
+  async function signIn(page: Page, secret: string): Promise<void> {
+    await page.locator("#key:focus").waitFor();
+    await page.keyboard.insertText(secret);
+    await page.keyboard.press("Enter");
+    await page.getByText("Live", { exact: true }).waitFor();
+  }
+
+  const focused = (page: Page): Promise<string> =>
+    page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
+
+  /** The device asks for permission to run some commands. */
+  function ask(...commands: readonly string[]): void {
+    for (const command of commands) {
+      requests += 1;
+      const id = `call-${requests}`;
+      const request = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: id };
+      device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
+    }
+  }
+
+  async function write(page: Page, text: string): Promise<void> {
+    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await page.getByLabel("Message", { exact: true }).fill(text);
+  }
+
+  test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
+    const { page, faults } = await open("/approvals");
+    ask("first command", "second command", "third command", "fourth command");
+    await page.getByText("4 waiting").waitFor();
+    await page.keyboard.press("j");
+    expect(await focused(page)).toContain("first command");
+    await page.keyboard.press("A");
+    await page.getByText("3 waiting").waitFor();
+    await expect.poll(() => focused(page)).toContain("second command");
+    await page.getByRole("button", { name: "Allow", exact: true }).first().focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("2 waiting").waitFor();
+    await expect.poll(() => focused(page)).toContain("third command");
+    await page.keyboard.press("d");
+    await page.keyboard.press("Escape");
+    await expect.poll(() => focused(page)).toContain("third command");
+    await page.keyboard.press("d");
+    await page.keyboard.type("no");
+    await page.keyboard.press("Enter");
+    await page.getByText("1 waiting").waitFor();
+    await expect.poll(() => focused(page)).toContain("fourth command");
+    await page.keyboard.press("a");
+    await page.getByText("Nothing waits for you").waitFor();
+    await expect.poll(() => focused(page)).toMatch(/^main /);
+    expect(faults).toEqual([]);
+  });
+
+  test("neither a key that is held down nor one that comes after somebody else's decision decides on the next card", async () => {
+    const { page, faults } = await open("/approvals");
+    ask("held command", "next command");
+    await page.getByText("2 waiting").waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.down("a");
+    await page.getByText("1 waiting").waitFor();
+    await expect.poll(() => focused(page)).toContain("next command");
+    await page.keyboard.down("a");
+    await page.keyboard.up("a");
+    ask("last command");
+    await page.getByText("2 waiting").waitFor();
+    expect(await focused(page)).toContain("next command");
+    const id = `call-${requests - 1}`;
+    const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
+    const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ agentId: "agent-1", messages }),
+    });
+    expect(response.status).toBe(200);
+    await page.getByText("1 waiting").waitFor();
+    await expect.poll(() => focused(page)).toMatch(/^main /);
+    await page.keyboard.press("a");
+    await page.keyboard.press("j");
+    await page.keyboard.press("a");
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a message with an unknown outcome is repeated with its id, and the device has it once", async () => {
+    const { page } = await open("/device/desk", /504/);
+    let isLost = true;
+    const bodies: string[] = [];
+    await page.route("**/messages", async (route) => {
+      bodies.push(route.request().postData() ?? "");
+      if (!isLost) return route.continue();
+      // The device has the message; its acknowledgement is lost.
+      await fetch(route.request().url(), { method: "POST", headers, body: bodies[0] ?? "" });
+      const json = { status: 504, errorCode: "delivery_unknown", detail: "No acknowledgement." };
+      return route.fulfill({ status: 504, contentType: "application/problem+json", json });
+    });
+    // Without events, which would say that the device has it.
+    await page.route("**/v1/environments/events?*", (route) =>
+      route.fulfill({
+        status: 404,
+        contentType: "application/problem+json",
+        json: { errorCode: "endpoint_not_found" },
+      }),
+    );
+    await page.reload();
+    await write(page, "deploy once");
+    await page.keyboard.press("Enter");
+    const log = page.getByRole("log");
+    await log.getByText("outcome unknown").waitFor();
+    expect(await page.getByLabel("Message", { exact: true }).inputValue()).toBe("");
+    await page.keyboard.press("Enter");
+    await page.reload();
+    await log.getByText("deploy once").waitFor();
+    isLost = false;
+    await log.getByRole("button", { name: "Repeat" }).click();
+    await log.getByText("accepted").waitFor();
+    expect(bodies).toHaveLength(2);
+    expect(bodies[1]).toBe(bodies[0]);
+    expect(await log.getByRole("button", { name: "Repeat" }).count()).toBe(0);
+    const inputs = device.received.frames.filter((frame) => JSON.stringify(frame).includes("deploy once"));
+    expect(inputs).toHaveLength(1);
+  });
+
+  test("what was typed is still there after another view, and after the session has ended, for the same key only", async () => {
+    const { page } = await open("/device/desk", /401/);
+    const long = `a long text ${"word ".repeat(1_000)}`.trim();
+    await write(page, long);
+    await page.getByRole("link", { name: "Overview" }).click();
+    await page.goBack();
+    const box = page.getByLabel("Message", { exact: true });
+    await expect.poll(() => box.inputValue()).toBe(long);
+    await context.clearCookies();
+    await box.focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("Your session has ended.").waitFor();
+    await signIn(page, key);
+    await expect.poll(() => box.inputValue()).toBe(long);
+    // What went wrong in the last session is not said in this one.
+    expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
+    await context.clearCookies();
+    await box.focus();
+    await page.keyboard.press("Enter");
+    await page.getByText("Your session has ended.").waitFor();
+    await signIn(page, await gateway.proxy.createKey({ scopes: ["list", "read", "send"] }));
+    await box.waitFor();
+    expect(await box.inputValue()).toBe("");
+  });
+
+  test("a dialog begins with its first field, and a secret that is shown once is not lost by a click beside it", async () => {
+    const { page, faults } = await open("/devices");
+    await page.getByRole("button", { name: "Invite a device" }).press("Enter");
+    await page.locator("#invite-name:focus").waitFor();
+    await page.keyboard.type("attic");
+    await page.keyboard.press("Enter");
+    const command = page.getByRole("textbox", { name: "Command for the device" });
+    await command.waitFor();
+    expect(await focused(page)).toBe(" Copy");
+    await page.getByText("Its address works on the machine of the gateway alone.").waitFor();
+    await page.mouse.click(5, 300);
+    await command.waitFor();
+    await page.keyboard.press("Escape");
+    await expect.poll(() => command.count()).toBe(0);
+    expect(await focused(page)).toBe(" Invite a device");
+    await page.getByRole("link", { name: "Keys" }).click();
+    const card = page.getByRole("article").filter({ hasText: "attic" });
+    await card.getByText("May connect one new device.").waitFor();
+    expect(await card.textContent()).not.toContain("no expiry");
+    expect(faults).toEqual([]);
+  });
+
+  test("a page of 360 pixels shows the entry of the present view", async () => {
+    const { page, faults } = await open("/devices");
+    await page.setViewportSize({ width: 360, height: 700 });
+    await page.evaluate(`location.hash = "/audit"`);
+    await page.getByRole("heading", { name: "Audit log" }).waitFor();
+    const right = "document.querySelector('[aria-current]').getBoundingClientRect().right";
+    await expect.poll(() => page.evaluate<number>(right)).toBeLessThanOrEqual(360);
+    await page.keyboard.press("Tab");
+    expect(await focused(page)).toMatch(/Skip to the content$/);
+    expect(faults).toEqual([]);
+  });
+});
