@@ -73,6 +73,17 @@ describe.each(browsers)("in %s", () => {
     await page.getByLabel("Message", { exact: true }).fill(text);
   }
 
+  test("a device that was connected before anybody opened the console is shown as offline when it leaves", async () => {
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    const early = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "early" });
+    const { page, faults } = await open("/device/early");
+    await page.getByText("online", { exact: true }).first().waitFor();
+    await early.close();
+    await page.getByText("offline", { exact: true }).waitFor();
+    await page.getByText("The device is offline. Nothing is queued for it.").waitFor();
+    expect(faults).toEqual([]);
+  });
+
   test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
     const { page, faults } = await open("/approvals");
     ask("first command", "second command", "third command", "fourth command");

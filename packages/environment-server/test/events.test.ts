@@ -60,6 +60,20 @@ describe("events of environments", () => {
     expect(Object.keys(id as object)).not.toContain("podId");
   });
 
+  test("a device that was connected before anybody read events is offline in its first event", async () => {
+    const harness = createHarness();
+    const { socket } = await harness.connect("device-a");
+    await harness.clock.advance(2_000);
+    await settle(harness);
+    const sink = await listen(harness);
+    socket.listener.onClose(1006);
+    await settle(harness);
+    const gone = { connectedAt: null, connectionId: null, currentMode: null, displayName: null, tags: null };
+    expect(sink.events.map(({ data }) => data["environment"])).toEqual([
+      expect.objectContaining({ deviceId: "device-a", ...gone, sendProblem: null }),
+    ]);
+  });
+
   test("a device that reports the same again causes no event, and one that changes all the time one a second", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");

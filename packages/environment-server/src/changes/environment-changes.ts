@@ -9,6 +9,7 @@ import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts"
 
 /** An environment as its events show it, and whether its device has an open socket. */
 export interface EventEnvironment {
+  /** `null`: the environment has no such member. */
   readonly members: Readonly<Record<string, unknown>>;
   readonly connectionId: string | null;
   /** The audience: principals that may see it. */
@@ -57,7 +58,8 @@ export function createEnvironmentChanges({
     // Another process has removed it.
     if (shown === null && !entry.hasChanged && entry.shown !== null) return noteRemoved(device, entry.shown.identity);
     if (shown === null) return;
-    const patch = differenceOf(entry.shown?.members ?? {}, shown.members);
+    // What readers know of the environment is not known before the first event, so it also names the members that are missing.
+    const patch = entry.shown === null ? shown.members : differenceOf(entry.shown.members, shown.members);
     entry.shown = shown;
     if (patch === null) return;
     recorder.note(eventOf(device, patch, { connectionId: shown.connectionId }));

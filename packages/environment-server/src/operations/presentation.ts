@@ -109,7 +109,12 @@ function toEventEnvironment(row: EnvironmentRow, presence: Presence | null): Eve
     ...members
   } = presentEnvironment({ scopes: noScopes, tenant: row.tenant }, environment);
   const { connectionName, tags } = row;
-  return { members, connectionId: environment.connectionId ?? null, identity: { connectionName, tags } };
+  const missing = { currentMode: null, displayName: null, tags: null, sendProblem: null };
+  return {
+    members: { ...missing, ...members },
+    connectionId: environment.connectionId ?? null,
+    identity: { connectionName, tags },
+  };
 }
 
 function isSamePresence(left: Presence | null, right: Presence | null): boolean {
