@@ -78,9 +78,14 @@ describe.each(browsers)("in %s", () => {
     const early = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "early" });
     const { page, faults } = await open("/device/early");
     await page.getByText("online", { exact: true }).first().waitFor();
+    const box = page.getByLabel("Message", { exact: true });
+    await box.fill("half a");
     await early.close();
     await page.getByText("offline", { exact: true }).waitFor();
     await page.getByText("The device is offline. Nothing is queued for it.").waitFor();
+    // Nobody who types loses the focus.
+    await page.keyboard.type(" message");
+    expect(await box.inputValue()).toBe("half a message");
     expect(faults).toEqual([]);
   });
 
@@ -224,6 +229,22 @@ describe.each(browsers)("in %s", () => {
     const card = page.getByRole("article").filter({ hasText: "attic" });
     await card.getByText("May connect one new device.").waitFor();
     expect(await card.textContent()).not.toContain("no expiry");
+    expect(faults).toEqual([]);
+  });
+
+  test("the menu of the session closes on Escape and when the focus leaves it, and its text can be selected", async () => {
+    const { page, faults } = await open("/devices");
+    const menu = page.locator("details.menu");
+    const isOpen = (): Promise<boolean> => menu.evaluate((element) => element.hasAttribute("open"));
+    await menu.locator("summary").press("Enter");
+    expect(await isOpen()).toBe(true);
+    await page.keyboard.press("Escape");
+    expect(await isOpen()).toBe(false);
+    await menu.locator("summary").click();
+    await menu.locator("code").click();
+    expect(await isOpen()).toBe(true);
+    await page.mouse.click(300, 400);
+    expect(await isOpen()).toBe(false);
     expect(faults).toEqual([]);
   });
 

@@ -49,7 +49,6 @@ export function Composer({
         value={text}
         readOnly={isBusy}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
-        disabled={connectionId === null}
         onInput={(event) => {
           setText(event.currentTarget.value);
           rememberText("drafts", deviceId, event.currentTarget.value);

@@ -1,6 +1,6 @@
 /** The frame of every view: navigation, the state of the connection, and messages about what was done. */
 import type { ComponentType, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { lazy } from "../parts/lazy.tsx";
 import type { ViewName } from "../model/route.ts";
 import { connection, connectionFailure, failureText } from "../state/api.ts";
@@ -70,11 +70,10 @@ function skipToMain(event: Event): void {
 function Header(): JSX.Element {
   const count = approvalCount.value;
   const present = route.value.view === "device" ? "devices" : route.value.view;
-  const nav = useRef<HTMLElement>(null);
   useEffect(() => {
     // On a narrow page the entries are scrolled. Not by `scrollIntoView`, after which the Tab key would begin there.
-    const entry = nav.current?.querySelector<HTMLElement>("[aria-current]");
-    if (nav.current && entry) nav.current.scrollLeft = entry.offsetLeft - nav.current.offsetLeft;
+    const entry = document.querySelector<HTMLElement>("nav [aria-current]");
+    if (entry?.parentElement) entry.parentElement.scrollLeft = entry.offsetLeft - 120;
   }, [present, count]);
   const entries: readonly (readonly [ViewName, boolean])[] = [
     ["devices", true],
@@ -89,7 +88,7 @@ function Header(): JSX.Element {
         <span class="mark" aria-hidden="true" />
         Letta gateway
       </a>
-      <nav ref={nav} aria-label="Views">
+      <nav aria-label="Views">
         {entries
           .filter(([, isShown]) => isShown)
           .map(([view]) => (
@@ -104,9 +103,17 @@ function Header(): JSX.Element {
           ))}
       </nav>
       <ConnectionState />
-      <details class="menu">
+      <details
+        class="menu"
+        onKeyDown={({ key, currentTarget }) => {
+          if (key === "Escape") currentTarget.open = false;
+        }}
+        onFocusOut={({ currentTarget, relatedTarget }) => {
+          if (!currentTarget.contains(relatedTarget as Node | null)) currentTarget.open = false;
+        }}
+      >
         <summary>{info.value?.keyName}</summary>
-        <div>
+        <div tabIndex={-1}>
           <p>
             Key <code>{info.value?.keyId}</code>, tenant {info.value?.tenant}
           </p>
