@@ -3,13 +3,13 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { demoAgentId } from "@letta-environments/testkit";
 import {
   chromiumPath,
   type ConsoleGateway,
   launchBrowser,
   launchConsoleGateway,
   openPage,
+  say,
   type WatchedPage,
 } from "./support/gateway.ts";
 
@@ -88,9 +88,7 @@ describe.each(browsers)("in %s", () => {
   test("a message is sent, and its reply and its outcome are shown, also after a reload", async () => {
     await gateway.connectDevice("speaks");
     const page = await open("/device/speaks");
-    await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
-    await page.getByLabel("Message", { exact: true }).fill("Hello");
-    await page.keyboard.press("Enter");
+    await say(page, "Hello");
     const log = page.getByRole("log");
     await log.getByText("pong").waitFor();
     await log.getByText(/finished in/).waitFor();
@@ -214,8 +212,6 @@ describe.each(browsers)("in %s", () => {
   });
 
   async function ask(page: Page): Promise<void> {
-    await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
-    await page.getByLabel("Message", { exact: true }).fill("Read $TRANSCRIPT_PATH");
-    await page.keyboard.press("Enter");
+    await say(page, "Read $TRANSCRIPT_PATH");
   }
 });

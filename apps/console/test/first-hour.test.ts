@@ -58,13 +58,14 @@ describe.each(browsers)("in %s", () => {
   const focused = (page: Page): Promise<string> =>
     page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
 
-  /** The device asks for permission to run some commands. */
-  function ask(...commands: readonly string[]): void {
+  /** The device asks for permission to run some commands, one after the other, so that their order is known. */
+  async function ask(page: Page, ...commands: readonly string[]): Promise<void> {
     for (const command of commands) {
       requests += 1;
       const id = `call-${requests}`;
       const request = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: id };
       device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
+      await page.getByRole("article").filter({ hasText: command }).waitFor();
     }
   }
 
@@ -91,7 +92,7 @@ describe.each(browsers)("in %s", () => {
 
   test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
     const { page, faults } = await open("/approvals");
-    ask("first command", "second command", "third command", "fourth command");
+    await ask(page, "first command", "second command", "third command", "fourth command");
     await page.getByText("4 waiting").waitFor();
     await page.keyboard.press("j");
     expect(await focused(page)).toContain("first command");
@@ -118,7 +119,7 @@ describe.each(browsers)("in %s", () => {
 
   test("neither a key that is held down nor one that comes after somebody else's decision decides on the next card", async () => {
     const { page, faults } = await open("/approvals");
-    ask("held command", "next command");
+    await ask(page, "held command", "next command");
     await page.getByText("2 waiting").waitFor();
     await page.keyboard.press("j");
     await page.keyboard.down("a");
@@ -126,7 +127,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => focused(page)).toContain("next command");
     await page.keyboard.down("a");
     await page.keyboard.up("a");
-    ask("last command");
+    await ask(page, "last command");
     await page.getByText("2 waiting").waitFor();
     expect(await focused(page)).toContain("next command");
     const id = `call-${requests - 1}`;

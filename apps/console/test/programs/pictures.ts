@@ -3,8 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { BrowserContext, Page } from "playwright-core";
-import { demoAgentId } from "@letta-environments/testkit";
-import { launchBrowser, launchConsoleGateway } from "../support/gateway.ts";
+import { launchBrowser, launchConsoleGateway, say } from "../support/gateway.ts";
 
 const folder = join(import.meta.dirname, "../../../../docs/images");
 const labels = [
@@ -13,12 +12,6 @@ const labels = [
   { deviceId: "ci-runner-2", displayName: "CI runner 2", tags: ["ci", "linux"] },
   { deviceId: "workshop", displayName: "Workshop", tags: ["gpu"] },
 ];
-
-async function say(page: Page, text: string): Promise<void> {
-  await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
-  await page.getByLabel("Message", { exact: true }).fill(text);
-  await page.keyboard.press("Enter");
-}
 
 async function open(context: BrowserContext, url: string, view: string): Promise<Page> {
   const page = await context.newPage();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import {
+  demoAgentId,
   launchDevice,
   launchDeviceWith,
   type LaunchedDevice,
@@ -85,4 +86,12 @@ export async function openPage(context: BrowserContext, origin: string, expected
     "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective, event.blockedURI))",
   );
   return { page, faults };
+}
+
+/** Sends a message by keyboard to the device whose view is open, once the device is online. */
+export async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.getByRole("button", { name: "Send", exact: true }).click({ trial: true });
+  await page.keyboard.press("Enter");
 }
