@@ -116,10 +116,13 @@ export const queueRetentionMs: number = 10 * 60 * 1_000;
 
 // Status of messages
 
-/** Messages that have not ended of one row whose device is followed. The oldest, or one whose state is unknown already, is `unknown` from then on. */
+/**
+ * Messages that have not ended of one row whose device is followed. The oldest, or one whose state is unknown already, is `unknown` from then
+ * on. As many policies of messages whose turn is not known are remembered.
+ */
 export const maxFollowedPerRow = 1_000;
 
-/** Messages that have not ended of all rows. Likewise, of the tenant that has the most. */
+/** The same of all rows. Beyond it, the tenant with the most gives one up, chosen in the same way. */
 export const maxFollowedMessages = 20_000;
 
 /** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */

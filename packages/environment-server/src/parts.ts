@@ -70,8 +70,9 @@ export function createParts(
     nowMs: retentionNow,
     isConnected: (environmentId) => hub.open(environmentId) !== null,
   });
-  const { feed } = changes;
-  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange: feed.messages });
+  const { messages: onChange } = changes.feed;
+  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange });
+  const feed = withRemovals(changes.feed, messages);
   const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
   const onOutcome: typeof messages.settle = (...outcome) => {
     messages.settle(...outcome);
@@ -174,6 +175,17 @@ function createFollowers({
     },
     { received: ({ device }, frame) => commands.receive(device.environmentId, frame), disconnected: commands.giveUp },
   ];
+}
+
+/** Lets the tracker forget the rows that are removed. */
+function withRemovals(feed: ChangeFeed, messages: Pick<ServerContext["messages"], "forget">): ChangeFeed {
+  return {
+    ...feed,
+    removed(row) {
+      messages.forget(row.id);
+      feed.removed(row);
+    },
+  };
 }
 
 /** Emits events, and calls a function when a socket has ended. */

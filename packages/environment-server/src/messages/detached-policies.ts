@@ -1,91 +1,147 @@
 /**
  * The approval policies of messages whose turn is not known: their device has disconnected or has just come back, or there are too many
- * messages to follow them all. Such a message may belong to the turn that runs in its conversation, so its policy counts for that turn: until
- * the device reports that no turn runs and nothing waits there.
+ * messages to follow them all. Such a message may belong to the turn that runs in its conversation, so its policy counts for that turn, until
+ * reports of the device show that the message waits, or that its turn is over.
  */
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
-import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { dropOldest } from "../drop-oldest.ts";
-import { maxFollowedMessages } from "../limits.ts";
-import type { ConversationScope } from "../message-log.ts";
+import type { LoopFrame, QueueFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { maxFollowedPerRow } from "../limits.ts";
+import type { ConversationScope, MessageStatus } from "../message-log.ts";
+import { createFollowedSends, type FollowedSend } from "./followed.ts";
+
+/** A send, and the policy of its sender. */
+export interface SendWithPolicy extends FollowedSend {
+  readonly deliveryId: string;
+  readonly scope: ConversationScope;
+  readonly messageIds: readonly string[];
+  readonly policy: ApprovalPolicy | null;
+}
 
 /** The policies of messages whose turn is not known. */
 export interface DetachedPolicies {
-  /** Takes the policy of a message. `hasBegun`: its turn has started, so it does not wait in the queue of the device. */
-  detach(scope: ConversationScope, policy: ApprovalPolicy, hasBegun: boolean): void;
+  /** Takes the policy of a send, if it has one. */
+  detach(send: SendWithPolicy): void;
+  /** Forgets the policy of a send, which has ended. */
+  end(send: Pick<SendWithPolicy, "deliveryId" | "scope">): void;
+  /** The device of a row has connected. What it reported before may have changed. */
+  connect(environmentId: string): void;
   /** Takes a report of a device. */
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
-  /** The policy that counts for the turn of a conversation; `null` for none. */
-  of(environmentId: string, runtime: Conversation): ApprovalPolicy | null;
+  /** The policies that count for the turn of a conversation. */
+  of(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  /** Forgets the policies of a row that was removed. */
+  forget(environmentId: string): void;
 }
 
-/** The policy that counts for a conversation, and what its device has reported since. */
-interface Detached {
-  policy: ApprovalPolicy;
-  isIdle: boolean;
-  hasQueue: boolean;
+/**
+ * Where a message is that has not ended for certain. `idle`: no turn runs, so it waits or is over. `waiting`: in the queue of the device.
+ * `begun`: it does not wait, so it belongs to the turn that runs, or is over.
+ */
+type Place = "anywhere" | "idle" | "waiting" | "begun";
+
+interface Detached extends FollowedSend {
+  readonly environmentId: string;
+  readonly deliveryId: string;
+  readonly conversation: string;
+  readonly messageIds: readonly string[];
+  readonly policy: ApprovalPolicy;
+  place: Place;
 }
 
 /** Creates {@link DetachedPolicies}. */
 export function createDetachedPolicies(): DetachedPolicies {
-  const byConversation = new Map<string, Detached>();
+  const rows = new Map<string, Map<string, Detached>>();
+  const all = createFollowedSends<Detached>();
+
+  function remove(detached: Detached | undefined): void {
+    const row = detached && rows.get(detached.environmentId);
+    if (row === undefined || detached === undefined) return;
+    all.delete(detached);
+    row.delete(detached.deliveryId);
+    if (row.size === 0) rows.delete(detached.environmentId);
+  }
 
   return {
-    detach(scope, policy, hasBegun) {
-      const key = keyOf(scope.environmentId, scope);
-      const known = byConversation.get(key);
-      byConversation.delete(key);
-      byConversation.set(key, {
-        policy: known === undefined ? policy : combine(known.policy, policy),
-        isIdle: false,
-        hasQueue: known?.hasQueue === true || !hasBegun,
-      });
-      dropOldest(byConversation, maxFollowedMessages);
+    detach({ tenant, scope, deliveryId, messageIds, policy, status }) {
+      const { environmentId } = scope;
+      const row = rows.get(environmentId) ?? new Map<string, Detached>();
+      // What is known of it includes later reports.
+      if (policy === null || row.has(deliveryId)) return;
+      const conversation = conversationKey(scope);
+      const send = { tenant, environmentId, deliveryId, conversation, messageIds, policy, status };
+      const detached = { ...send, place: placeOf(status) };
+      rows.set(environmentId, row.set(deliveryId, detached));
+      all.set(detached);
+      const [oldest] = row.values();
+      remove(row.size > maxFollowedPerRow ? oldest : all.excess());
+    },
+    end: ({ deliveryId, scope }) => remove(rows.get(scope.environmentId)?.get(deliveryId)),
+    connect(environmentId) {
+      for (const detached of rows.get(environmentId)?.values() ?? [])
+        if (detached.place !== "begun") detached.place = "anywhere";
     },
     receive(environmentId, frame) {
-      if (byConversation.size === 0 || frame.runtime === null) return;
-      const key = keyOf(environmentId, frame.runtime);
-      const detached = byConversation.get(key);
-      if (detached === undefined) return;
-      apply(detached, frame);
-      if (detached.isIdle && !detached.hasQueue) byConversation.delete(key);
+      const row = rows.get(environmentId);
+      if (row === undefined || frame.runtime === null) return;
+      const conversation = conversationKey(frame.runtime);
+      for (const detached of [...row.values()]) {
+        if (detached.conversation !== conversation) continue;
+        const place = placeAfter(detached, frame);
+        if (place === null) remove(detached);
+        else detached.place = place;
+      }
     },
-    of: (environmentId, runtime) =>
-      byConversation.size === 0 ? null : (byConversation.get(keyOf(environmentId, runtime))?.policy ?? null),
+    of(environmentId, runtime) {
+      const row = rows.get(environmentId);
+      if (row === undefined) return [];
+      const conversation = conversationKey(runtime);
+      const known = [...row.values()].filter((detached) => detached.conversation === conversation);
+      return known.flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy]));
+    },
+    forget(environmentId) {
+      for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
+    },
   };
 }
 
-function apply(detached: Detached, frame: TurnFrame | StatusFrame): void {
+function placeOf({ state, disposition }: MessageStatus): Place {
+  if (disposition === "started" || state === "running" || state === "waiting_for_approval") return "begun";
+  return state === "accepted" && disposition === "queued" ? "waiting" : "anywhere";
+}
+
+/** Where a message is after a report of its conversation; `null` when it is over. */
+function placeAfter(detached: Detached, frame: TurnFrame | StatusFrame): Place | null {
   switch (frame.kind) {
-    case "turn_finished":
-      detached.isIdle = true;
-      return;
+    case "update_queue":
+      return placeAfterQueue(detached, frame);
     case "update_loop_status":
-      if (frame.activity !== null) detached.isIdle = frame.activity === "idle";
-      return;
-    case "update_queue": {
-      // What leaves the queue starts a turn, which older devices do not report as a removal.
-      const startsTurn = frame.removed?.some(({ disposition }) => disposition === "dequeued") ?? detached.hasQueue;
-      if (startsTurn) detached.isIdle = false;
-      detached.hasQueue = frame.messageIds.length > 0;
-      return;
-    }
+      return placeAfterLoop(detached, frame);
+    case "turn_finished":
+      return placeWhenIdle(detached);
     case "assistant_text":
     case "loop_error":
     case "control_request":
     case "update_device_status":
+      return detached.place;
   }
 }
 
-function combine(left: ApprovalPolicy, right: ApprovalPolicy): ApprovalPolicy {
-  const deadlines = [left.deadlineMs, right.deadlineMs].filter((deadlineMs) => deadlineMs !== null);
-  return {
-    deniedTools: [...new Set([...left.deniedTools, ...right.deniedTools])],
-    deadlineMs: deadlines.length === 0 ? null : Math.min(...deadlines),
-  };
+function placeAfterQueue({ place, messageIds: ids }: Detached, { messageIds, removed }: QueueFrame): Place | null {
+  if (messageIds.some((id) => id !== null && ids.includes(id))) return "waiting";
+  const removal = removed?.find(({ messageId }) => ids.includes(messageId));
+  if (removal !== undefined) return removal.disposition === "dequeued" ? "begun" : null;
+  return place === "idle" ? null : "begun";
 }
 
-function keyOf(environmentId: string, runtime: Conversation): string {
-  return `${environmentId} ${conversationKey(runtime)}`;
+function placeAfterLoop(detached: Detached, { activity, activeRunIds, runs }: LoopFrame): Place | null {
+  const own = runs?.filter(({ messageIds }) => messageIds.some((id) => detached.messageIds.includes(id))) ?? [];
+  if (activity === "idle") return own.length > 0 ? null : placeWhenIdle(detached);
+  if (own.some(({ runId }) => activeRunIds.includes(runId))) return "begun";
+  return activity !== null && detached.place === "idle" ? "anywhere" : detached.place;
+}
+
+function placeWhenIdle({ place }: Detached): Place | null {
+  if (place === "begun") return null;
+  return place === "anywhere" ? "idle" : place;
 }

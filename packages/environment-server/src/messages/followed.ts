@@ -1,5 +1,5 @@
 /**
- * The sends that are followed, of all rows: how many there may be, and which one is given up when there are more. A tenant with many sends
+ * Sends that are remembered, of all rows: how many there may be, and which one is given up when there are more. A tenant with many sends
  * does not push out those of another, and a send of unknown state goes before one that the device has reported.
  */
 import { maxFollowedMessages } from "../limits.ts";

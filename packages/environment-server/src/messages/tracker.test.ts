@@ -2,7 +2,7 @@ import type { ApprovalPolicy } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
-import { maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
+import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLength } from "../limits.ts";
 import type { StoredMessage } from "../message-log.ts";
 import { createMemoryMessageLog } from "./memory-log.ts";
 import { createReplyCollector } from "./reply.ts";
@@ -114,50 +114,145 @@ describe("policies", () => {
     return { kind: "update_queue", runtime, messageIds, removed };
   };
 
-  test("of a message that is too old to be followed counts until its turn is over, also when its conversation is not followed", () => {
+  const send = (id: string, environmentId = "env-1") => {
+    const at = { ...scope, environmentId };
+    return { id: `msg-${id}`, scope: at, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
+  };
+  const runs = (activeRunIds: string[], messageIds: string[]): TurnFrame => ({
+    ...active,
+    activeRunIds,
+    runs: [{ runId: "run-1", messageIds }],
+  });
+  function reconnect(tracker: MessageTracker): void {
+    tracker.disconnect("env-1");
+    tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
+  }
+  function overflow(tracker: MessageTracker): void {
+    for (let index = 0; index < maxFollowedPerRow; index++)
+      start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
+  }
+
+  test("of messages that are too old to be followed count until their turn is over, also when its conversation is not followed", () => {
     const { tracker } = setUp();
     start(tracker, "m-0", { policy });
     start(tracker, "m-1", { policy: slow });
-    for (let index = 0; index < maxFollowedPerRow; index++) {
-      start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
-    }
-    expect(tracker.causeOf("env-1", runtime)).toEqual({
-      messageId: null,
-      policies: [{ deniedTools: ["Bash", "Web*"], deadlineMs: 60_000 }],
+    overflow(tracker);
+    expect(tracker.causeOf("env-1", runtime)).toEqual({ messageId: null, policies: [policy, slow] });
+    tracker.receive("env-1", finished);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+  });
+
+  test.each([
+    ["", true],
+    [", also of a device that reports no removals", false],
+  ])(
+    "of a message that waits behind a turn when it is no longer followed counts for its own turn%s",
+    (_, hasRemovals) => {
+      const { tracker } = setUp();
+      start(tracker, "m-0");
+      tracker.open(send("m-1"), policy);
+      tracker.settle("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
+      tracker.receive("env-1", queue(["m-1"]));
+      overflow(tracker);
+      const taken = queue([], ["m-1"]);
+      for (const frame of [idle, finished, active, queue(["m-1", "m-2"])]) {
+        tracker.receive("env-1", frame);
+        expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      }
+      for (const frame of [idle, hasRemovals ? taken : { ...taken, removed: null }, active, queue(["m-3"])]) {
+        tracker.receive("env-1", frame);
+        expect(tracker.causeOf("env-1", runtime).policies).toEqual(frame === idle ? [] : [policy]);
+      }
+      tracker.receive("env-1", hasRemovals ? finished : idle);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    },
+  );
+
+  test.each([
+    ["", []],
+    [", also to a device that reports no removals", null],
+  ])("count once the device is back, until it reports that nothing runs and nothing waits%s", (_, removed) => {
+    const { tracker } = setUp();
+    tracker.open(send("m-1"), policy);
+    reconnect(tracker);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", idle);
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", { kind: "update_queue", runtime, messageIds: [], removed });
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+  });
+
+  test("of a message that the device has placed in its queue do not count for the turn of another sender after a reconnect", async () => {
+    const { tracker } = setUp();
+    start(tracker, "m-1");
+    tracker.open(send("m-2"), policy);
+    tracker.settle("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
+    tracker.receive("env-1", queue(["m-2"]));
+    reconnect(tracker);
+    await tracker.resume("env-1");
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", runs(["run-1"], ["m-1"]));
+    tracker.receive("env-1", queue(["m-2"]));
+    expect(tracker.causeOf("env-1", runtime)).toEqual({ messageId: "m-1", policies: [] });
+    for (const frame of [finished, queue([], ["m-2"]), active]) tracker.receive("env-1", frame);
+    expect(tracker.causeOf("env-1", runtime)).toMatchObject({
+      messageId: "m-2",
+      policies: expect.arrayContaining([policy]),
     });
     tracker.receive("env-1", finished);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("of a message that waits behind a turn when it is no longer followed counts until its own turn is over", () => {
+  test("of a message that a run lists do not count after this run", async () => {
     const { tracker } = setUp();
-    start(tracker, "m-0");
-    const waits = { id: "msg-m-1", scope, messageIds: ["m-1"], userMessageIds: ["m-1"], fingerprint: "f" };
-    tracker.open(waits, policy);
-    tracker.settle("env-1", waits.id, { kind: "accepted", disposition: "queued" });
-    tracker.receive("env-1", queue(["m-1"]));
-    for (let index = 0; index < maxFollowedPerRow; index++) {
-      start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
-    }
-    for (const frame of [idle, finished, queue([], ["m-1"]), active]) {
-      tracker.receive("env-1", frame);
-      expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
-    }
-    tracker.receive("env-1", finished);
+    tracker.open(send("m-1"), policy);
+    reconnect(tracker);
+    tracker.receive("env-1", runs(["run-1"], ["m-1"]));
+    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
+    tracker.receive("env-1", idle);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("count once the device is back, until it reports that nothing runs and nothing waits", async () => {
+  test.each(["ended before the device disconnected", "was rejected after the device had come back"])(
+    "of a message that %s do not count for later turns",
+    async (what) => {
+      const { tracker } = setUp();
+      if (what.startsWith("ended")) {
+        start(tracker, "m-1", { policy });
+        tracker.receive("env-1", { ...finished, stopReason: null });
+        reconnect(tracker);
+      } else {
+        tracker.open(send("m-1"), policy);
+        reconnect(tracker);
+        await tracker.resume("env-1");
+        tracker.settle("env-1", "msg-m-1", { kind: "rejected", error: null });
+      }
+      tracker.receive("env-1", active);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+    },
+  );
+
+  test("of a row that was removed are forgotten", () => {
     const { tracker } = setUp();
-    const sent = { id: "msg-m-1", scope, messageIds: ["m-1"], userMessageIds: ["m-1"], fingerprint: "f" };
-    tracker.open(sent, policy);
+    start(tracker, "m-1", { policy });
     tracker.disconnect("env-1");
+    tracker.forget("env-1");
     tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
-    tracker.receive("env-1", idle);
-    expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
-    tracker.receive("env-1", queue([]));
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+  });
+
+  test("of one tenant do not push out those of another, however many there are", () => {
+    const { tracker } = setUp();
+    const add = (tenant: string, environmentId: string, count: number): void => {
+      tracker.connect({ environmentId, tenant }, true);
+      for (let index = 0; index < count; index++) tracker.open(send(`m-${index}`, environmentId), policy);
+      tracker.disconnect(environmentId);
+    };
+    add("acme", "env-a", 1);
+    for (let row = 0; row <= maxFollowedMessages / maxFollowedPerRow; row++)
+      add("other", `env-${row}`, maxFollowedPerRow);
+    expect(tracker.causeOf("env-a", runtime).policies).toEqual([policy]);
+    expect(tracker.causeOf("env-0", runtime).policies).toEqual([]);
   });
 });
 

@@ -11,10 +11,10 @@ import { dropOldest } from "../drop-oldest.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
 import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
-import type { ConversationScope, Delivery, DeliveryOutcome } from "../ports.ts";
+import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
-import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
-import { createFollowedSends, type FollowedSend, type FollowedSends } from "./followed.ts";
+import { createDetachedPolicies, type DetachedPolicies, type SendWithPolicy } from "./detached-policies.ts";
+import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
 import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
@@ -37,6 +37,8 @@ export interface MessageTracker {
    */
   resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
+  /** A row was removed. */
+  forget(environmentId: string): void;
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The latest message of the turn that runs in a conversation, and the policies that count for it. */
   causeOf(environmentId: string, runtime: Conversation): MessageCause;
@@ -58,10 +60,7 @@ export interface MessageCause {
   readonly policies: readonly ApprovalPolicy[];
 }
 
-interface Entry extends TurnMember, FollowedSend {
-  readonly deliveryId: string;
-  readonly scope: ConversationScope;
-  readonly policy: ApprovalPolicy | null;
+interface Entry extends TurnMember, SendWithPolicy {
   /** It was sent on an earlier connection, so the device is asked about it. */
   readonly isResumed: boolean;
   readonly sentAt: number;
@@ -126,17 +125,9 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     ending,
     listeners: new Map(),
   };
-  const { rows, writer, wallNow } = state;
+  const { rows, writer } = state;
   return {
-    open({ id, scope, userMessageIds = [] }, policy = null) {
-      const row = rows.get(scope.environmentId);
-      if (row === undefined || userMessageIds.length === 0) return;
-      const now = wallNow();
-      const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
-      const entry = createEntry({ ...given, tenant: row.tenant, isResumed: false });
-      follow(state, row, entry);
-      state.onChange?.(entry.toStored());
-    },
+    open: (delivery, policy = null) => open(state, delivery, policy),
     sent({ id, scope }) {
       const entry = findEntry(state, scope.environmentId, id);
       if (entry !== undefined) apply(state, entry, { kind: "sent" });
@@ -153,6 +144,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
       rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
+      state.detached.connect(environmentId);
     },
     resume: (environmentId) => resume(state, environmentId),
     disconnect(environmentId) {
@@ -165,6 +157,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       for (const turns of row.conversations.values()) turns.close();
       rows.delete(environmentId);
     },
+    forget: (environmentId) => state.detached.forget(environmentId),
     receive(environmentId, frame) {
       if (frame.runtime === null) return;
       state.detached.receive(environmentId, frame);
@@ -172,10 +165,10 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     causeOf(environmentId, runtime) {
       const entries = rows.get(environmentId)?.conversations.get(conversationKey(runtime))?.current() ?? [];
-      const policies = [...entries.map(({ policy }) => policy), state.detached.of(environmentId, runtime)];
+      const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== null);
       return {
         messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
-        policies: policies.filter((policy) => policy !== null),
+        policies: [...policies, ...state.detached.of(environmentId, runtime)],
       };
     },
     find: (environmentId, messageId) =>
@@ -192,6 +185,16 @@ function followedOf({ rows, ending }: State, environmentId: string): readonly St
   return entries.flatMap((entry) => entry.toStored());
 }
 
+function open(state: State, { id, scope, userMessageIds = [] }: Delivery, policy: ApprovalPolicy | null): void {
+  const row = state.rows.get(scope.environmentId);
+  if (row === undefined || userMessageIds.length === 0) return;
+  const now = state.wallNow();
+  const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
+  const entry = createEntry({ ...given, tenant: row.tenant, isResumed: false });
+  follow(state, row, entry);
+  state.onChange?.(entry.toStored());
+}
+
 function apply(state: State, entry: Entry, evidence: Evidence): void {
   const status = advance(entry.status, evidence);
   if (status === entry.status) return;
@@ -202,6 +205,7 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   if (isFollowed && wasUnknown !== (status.state === "unknown")) state.followed.set(entry);
   state.onChange?.(entry.toStored());
   if (!isEnd(status.state)) return state.writer.later(entry.deliveryId, entry);
+  state.detached.end(entry);
   state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
   void state.writer.now(entry.deliveryId, entry).then(() => {
@@ -231,7 +235,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   for (const entry of open.toReversed()) {
     if (row.entries.has(entry.deliveryId)) continue;
     follow(state, row, entry);
-    detachPolicy(state, entry);
+    state.detached.detach(entry);
     turnsOf(state, row, entry.scope).miss();
   }
   // All of them, because a caller that failed after an earlier call has asked the device about none.
@@ -256,13 +260,6 @@ function forget({ rows, followed }: State, entry: Entry): void {
   followed.delete(entry);
 }
 
-/** Nobody can tell at present whether the message belongs to the turn that runs. */
-function detachPolicy({ detached }: State, { scope, policy, status }: Entry): void {
-  const { state, disposition } = status;
-  const hasBegun = disposition === "started" || state === "running" || state === "waiting_for_approval";
-  if (policy !== null) detached.detach(scope, policy, hasBegun);
-}
-
 /** The send of a row to give up because there are too many: the oldest one of unknown state, if there is one. */
 function excessOf({ entries }: Row): Entry | undefined {
   if (entries.size <= maxFollowedPerRow) return undefined;
@@ -285,7 +282,8 @@ function silence(state: State, entry: Entry): void {
 
 /** A message that cannot be followed any more is unknown. */
 function lose(state: State, entry: Entry): void {
-  detachPolicy(state, entry);
+  // Nobody can tell whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
+  if (!isEnd(entry.status.state)) state.detached.detach(entry);
   apply(state, entry, { kind: "lost" });
   forget(state, entry);
 }
