@@ -103,7 +103,7 @@ describe("a policy", () => {
     expect(denials(socket)).toHaveLength(2);
   });
 
-  test.each(["the device has reconnected", "the gateway was restarted"])(
+  test.each(["the device has reconnected", "the gateway was restarted", "the gateway was killed when it had sent it"])(
     "of the sender applies to requests of the same turn after %s",
     async (what) => {
       const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
@@ -116,11 +116,14 @@ describe("a policy", () => {
         { principal: { ...anyone, approvalPolicy: policy({ deniedTools: ["Bash"] }) } },
       );
       await harness.settle();
-      socket.acknowledge();
-      await sent;
-      await harness.clock.advance(1_000);
-      socket.listener.onClose(1006);
-      if (what === "the gateway was restarted") harness = createHarness({ store });
+      expect(socket.inputs()).toHaveLength(1);
+      if (what !== "the gateway was killed when it had sent it") {
+        socket.acknowledge();
+        await sent;
+        await harness.clock.advance(1_000);
+        socket.listener.onClose(1006);
+      }
+      if (what !== "the device has reconnected") harness = createHarness({ store });
       const again = await harness.open(connectionId);
       again.onFrame = ({ type, request_id: id }) => {
         if (type === "input") again.acknowledge({ accepted: true }, String(id));

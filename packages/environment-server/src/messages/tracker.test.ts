@@ -40,16 +40,20 @@ function setUp() {
   return { clock, log, tracker, writes, failures };
 }
 
-function start(tracker: MessageTracker, id: string, { policy = null, ...change }: StartOptions = {}): void {
+function deliveryOf(id: string, change: Partial<typeof scope> = {}) {
   const at = { ...scope, ...change };
-  const delivery = { id: `msg-${id}`, scope: at, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
-  tracker.open(delivery, policy);
-  tracker.sent(delivery);
-  tracker.settle(at.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
+  return { id: `msg-${id}`, scope: at, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
 }
 
-interface StartOptions extends Partial<typeof scope> {
-  readonly policy?: ApprovalPolicy | null;
+function start(tracker: MessageTracker, id: string, change?: Partial<typeof scope>): void {
+  void tracker.open(deliveryOf(id, change));
+  accept(tracker, id, change);
+}
+
+function accept(tracker: MessageTracker, id: string, change?: Partial<typeof scope>): void {
+  const delivery = deliveryOf(id, change);
+  tracker.sent(delivery);
+  tracker.settle(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
 }
 
 describe("writes", () => {
@@ -114,10 +118,10 @@ describe("policies", () => {
     return { kind: "update_queue", runtime, messageIds, removed };
   };
 
-  const send = (id: string, environmentId = "env-1") => {
-    const at = { ...scope, environmentId };
-    return { id: `msg-${id}`, scope: at, messageIds: [id], userMessageIds: [id], fingerprint: "f" };
-  };
+  async function startWith(tracker: MessageTracker, id: string, sent: ApprovalPolicy): Promise<void> {
+    await tracker.open(deliveryOf(id), sent);
+    accept(tracker, id);
+  }
   const runs = (activeRunIds: string[], messageIds: string[]): TurnFrame => ({
     ...active,
     activeRunIds,
@@ -132,10 +136,10 @@ describe("policies", () => {
       start(tracker, `m-x-${index}`, { conversationId: `c-${index}` });
   }
 
-  test("of messages that are too old to be followed count until their turn is over, also when its conversation is not followed", () => {
+  test("of messages that are too old to be followed count until their turn is over, also when its conversation is not followed", async () => {
     const { tracker } = setUp();
-    start(tracker, "m-0", { policy });
-    start(tracker, "m-1", { policy: slow });
+    await startWith(tracker, "m-0", policy);
+    await startWith(tracker, "m-1", slow);
     overflow(tracker);
     expect(tracker.causeOf("env-1", runtime)).toEqual({ messageId: null, policies: [policy, slow] });
     tracker.receive("env-1", finished);
@@ -147,10 +151,10 @@ describe("policies", () => {
     [", also of a device that reports no removals", false],
   ])(
     "of a message that waits behind a turn when it is no longer followed counts for its own turn%s",
-    (_, hasRemovals) => {
+    async (_, hasRemovals) => {
       const { tracker } = setUp();
       start(tracker, "m-0");
-      tracker.open(send("m-1"), policy);
+      await tracker.open(deliveryOf("m-1"), policy);
       tracker.settle("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
       tracker.receive("env-1", queue(["m-1"]));
       overflow(tracker);
@@ -171,9 +175,9 @@ describe("policies", () => {
   test.each([
     ["", []],
     [", also to a device that reports no removals", null],
-  ])("count once the device is back, until it reports that nothing runs and nothing waits%s", (_, removed) => {
+  ])("count once the device is back, until it reports that nothing runs and nothing waits%s", async (_, removed) => {
     const { tracker } = setUp();
-    tracker.open(send("m-1"), policy);
+    await tracker.open(deliveryOf("m-1"), policy);
     reconnect(tracker);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
     tracker.receive("env-1", idle);
@@ -185,7 +189,7 @@ describe("policies", () => {
   test("of a message that the device has placed in its queue do not count for the turn of another sender after a reconnect", async () => {
     const { tracker } = setUp();
     start(tracker, "m-1");
-    tracker.open(send("m-2"), policy);
+    await tracker.open(deliveryOf("m-2"), policy);
     tracker.settle("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
     tracker.receive("env-1", queue(["m-2"]));
     reconnect(tracker);
@@ -205,7 +209,7 @@ describe("policies", () => {
 
   test("of a message that a run lists do not count after this run", async () => {
     const { tracker } = setUp();
-    tracker.open(send("m-1"), policy);
+    await tracker.open(deliveryOf("m-1"), policy);
     reconnect(tracker);
     tracker.receive("env-1", runs(["run-1"], ["m-1"]));
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([policy]);
@@ -218,11 +222,11 @@ describe("policies", () => {
     async (what) => {
       const { tracker } = setUp();
       if (what.startsWith("ended")) {
-        start(tracker, "m-1", { policy });
+        await startWith(tracker, "m-1", policy);
         tracker.receive("env-1", { ...finished, stopReason: null });
         reconnect(tracker);
       } else {
-        tracker.open(send("m-1"), policy);
+        await tracker.open(deliveryOf("m-1"), policy);
         reconnect(tracker);
         await tracker.resume("env-1");
         tracker.settle("env-1", "msg-m-1", { kind: "rejected", error: null });
@@ -232,25 +236,54 @@ describe("policies", () => {
     },
   );
 
-  test("of a row that was removed are forgotten", () => {
+  test("are stored before the message may be sent, so that a process that is killed then leaves them to the next one", async () => {
+    const { tracker, log, writes } = setUp();
+    const isStored = tracker.open(deliveryOf("m-1"), policy);
+    expect(tracker.find("env-1", "m-1")).toEqual([]);
+    await isStored;
+    expect(tracker.find("env-1", "m-1")).toHaveLength(1);
+    expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ approvalPolicy: policy }]);
+    void tracker.open(deliveryOf("m-2"));
+    expect(writes).toHaveLength(1);
+  });
+
+  test.each(["is discarded", "has no device any more when its policy is stored"])(
+    "of a message that %s do not count, and nobody asks the device about it",
+    async (what) => {
+      const { tracker, log } = setUp();
+      const opened = tracker.open(deliveryOf("m-1"), policy);
+      if (what === "is discarded") {
+        await opened;
+        tracker.discard(deliveryOf("m-1"));
+      } else tracker.disconnect("env-1");
+      await opened;
+      reconnect(tracker);
+      expect(await tracker.resume("env-1")).toEqual([]);
+      expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
+      expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "failed" } }]);
+    },
+  );
+
+  test("of a row that was removed are forgotten", async () => {
     const { tracker } = setUp();
-    start(tracker, "m-1", { policy });
+    await startWith(tracker, "m-1", policy);
     tracker.disconnect("env-1");
     tracker.forget("env-1");
     tracker.connect({ environmentId: "env-1", tenant: "acme" }, true);
     expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);
   });
 
-  test("of one tenant do not push out those of another, however many there are", () => {
+  test("of one tenant do not push out those of another, however many there are", async () => {
     const { tracker } = setUp();
-    const add = (tenant: string, environmentId: string, count: number): void => {
+    const add = async (tenant: string, environmentId: string, count: number): Promise<void> => {
       tracker.connect({ environmentId, tenant }, true);
-      for (let index = 0; index < count; index++) tracker.open(send(`m-${index}`, environmentId), policy);
+      for (let index = 0; index < count; index++)
+        await tracker.open(deliveryOf(`m-${index}`, { environmentId }), policy);
       tracker.disconnect(environmentId);
     };
-    add("acme", "env-a", 1);
+    await add("acme", "env-a", 1);
     for (let row = 0; row <= maxFollowedMessages / maxFollowedPerRow; row++)
-      add("other", `env-${row}`, maxFollowedPerRow);
+      await add("other", `env-${row}`, maxFollowedPerRow);
     expect(tracker.causeOf("env-a", runtime).policies).toEqual([policy]);
     expect(tracker.causeOf("env-0", runtime).policies).toEqual([]);
   });

@@ -21,8 +21,11 @@ import { type ConversationTurns, createConversationTurns, type TurnMember } from
 
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
-  /** Follows a send whose ids have just been stored. `policy`: the sender's policy for requests for permission in its turn. */
-  open(delivery: Delivery, policy?: ApprovalPolicy | null): void;
+  /**
+   * Follows a send whose ids have just been stored. `policy`: the sender's policy for requests for permission in its turn. With one, returns a
+   * promise that resolves when it is stored, or cannot be at present; it does not reject.
+   */
+  open(delivery: Delivery, policy?: ApprovalPolicy | null): void | Promise<void>;
   /** Its frame was written. */
   sent(delivery: Delivery): void;
   /** Nothing of it was written, and its ids are free again. */
@@ -134,12 +137,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     discard({ id, scope }) {
       const entry = findEntry(state, scope.environmentId, id);
-      if (entry === undefined) return;
-      writer.cancel(entry.deliveryId);
-      forget(state, entry);
-      // Nothing of it is stored. Who has seen that it was received learns that nothing follows.
-      entry.status = { ...entry.status, state: "failed", error: notSentError };
-      state.onChange?.(entry.toStored());
+      if (entry !== undefined) abandon(state, entry);
     },
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
@@ -185,13 +183,35 @@ function followedOf({ rows, ending }: State, environmentId: string): readonly St
   return entries.flatMap((entry) => entry.toStored());
 }
 
-function open(state: State, { id, scope, userMessageIds = [] }: Delivery, policy: ApprovalPolicy | null): void {
-  const row = state.rows.get(scope.environmentId);
-  if (row === undefined || userMessageIds.length === 0) return;
+function open(
+  state: State,
+  { id, scope, userMessageIds = [] }: Delivery,
+  policy: ApprovalPolicy | null,
+): void | Promise<void> {
+  const tenant = state.rows.get(scope.environmentId)?.tenant;
+  if (tenant === undefined || userMessageIds.length === 0) return;
   const now = state.wallNow();
-  const given = { deliveryId: id, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
-  const entry = createEntry({ ...given, tenant: row.tenant, isResumed: false });
+  const given = { deliveryId: id, tenant, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
+  const entry = createEntry({ ...given, isResumed: false });
+  if (policy === null) return begin(state, entry);
+  // Without it, a process that is killed now would leave a turn without the policy of its sender.
+  return state.writer.now(id, entry).then(() => begin(state, entry));
+}
+
+function begin(state: State, entry: Entry): void {
+  const row = state.rows.get(entry.scope.environmentId);
+  // The device has disconnected, so nothing will be written.
+  if (row === undefined) return abandon(state, entry);
   follow(state, row, entry);
+  state.onChange?.(entry.toStored());
+}
+
+/** Nothing of a send was written. Who has seen that it was received learns that nothing follows. */
+function abandon(state: State, entry: Entry): void {
+  forget(state, entry);
+  entry.status = { ...entry.status, state: "failed", error: notSentError };
+  if (entry.policy === null) state.writer.cancel(entry.deliveryId);
+  else void state.writer.now(entry.deliveryId, entry);
   state.onChange?.(entry.toStored());
 }
 

@@ -236,7 +236,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     await pending.release(delivery.id).catch(() => undefined);
     throw cause;
   }
-  messages.open(delivery, principal.approvalPolicy);
+  await messages.open(delivery, principal.approvalPolicy);
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(server, modes, scope);
   const isReady = refusedMode === null && signal?.aborted !== true && findOnline(server, record) === connection;
