@@ -110,8 +110,8 @@ export class ChangesLostError extends Error {
 export interface ChangeLog {
   /**
    * Stores changes under consecutive positions, and resolves with the first of them. Removes the oldest changes when the size is
-   * exceeded. When it rejects, the changes are not stored, or not read and removed again by the next call. Rejects with
-   * {@link ChangesLostError} when earlier changes are lost.
+   * exceeded. When it rejects, the changes are not stored; or they are hidden from this log's readers until the next call removes them.
+   * Rejects with {@link ChangesLostError} when earlier changes are lost.
    */
   appendChanges(changes: readonly NewChange[], nowMs: number): Promise<number>;
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */

@@ -70,9 +70,9 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   startedAtMs: number | null;
   /** The last error of the present turn. */
   error: string | null;
-  /** Reported since the device was away. */
-  hasBeenIdle: boolean;
-  hasQueue: boolean;
+  /** Since the device was away. */
+  hasReportedIdle: boolean;
+  hasReportedQueue: boolean;
   /** The loop is idle after the present turn, whose end is about to be reported. */
   isOver: boolean;
 }
@@ -92,8 +92,8 @@ export function createConversationTurns<Member extends TurnMember>(
     runs: [],
     startedAtMs: null,
     error: null,
-    hasBeenIdle: false,
-    hasQueue: false,
+    hasReportedIdle: false,
+    hasReportedQueue: false,
     isOver: false,
   };
   return {
@@ -111,11 +111,11 @@ export function createConversationTurns<Member extends TurnMember>(
       state.startedAtMs ??= state.monotonic();
     },
     miss() {
-      state.hasBeenIdle = false;
-      state.hasQueue = false;
+      state.hasReportedIdle = false;
+      state.hasReportedQueue = false;
       if (state.turn.size === 0) state.reply.miss();
     },
-    wasQuiet: () => state.hasBeenIdle && state.hasQueue,
+    wasQuiet: () => state.hasReportedIdle && state.hasReportedQueue,
     remove: (member) => forget(state, member),
     receive: (frame) => receive(state, frame),
     current: () => [...state.turn],
@@ -145,7 +145,7 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
 function receiveQueue<Member extends TurnMember>(state: State<Member>, { messageIds, removed }: QueueFrame): void {
   const { byMessage, turn, queued, apply } = state;
   const listed = membersOf(state, messageIds);
-  state.hasQueue = true;
+  state.hasReportedQueue = true;
   // A device that reports no removals has none but those into a turn.
   if (removed === null) for (const member of [...queued]) if (!listed.has(member)) join(state, member);
   for (const { messageId, disposition } of removed ?? []) {
@@ -187,7 +187,7 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 }
 
 function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
-  state.hasBeenIdle = true;
+  state.hasReportedIdle = true;
   const listed = membersOf(
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),

@@ -30,7 +30,10 @@ export type DeviceRequest = Extract<DecodedRequest, { readonly operation: Device
 
 /** How far a call has got. */
 export interface DeviceCallProgress {
-  /** False while it is certain that nothing was sent to the device. True at first, and where nobody knows. */
+  /**
+   * False while the message or command itself has certainly not been written. The mode that a key sets may have been changed. True at first, and
+   * where nobody knows.
+   */
   isSent: boolean;
 }
 
