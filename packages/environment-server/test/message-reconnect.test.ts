@@ -1,6 +1,7 @@
 /** The status of messages whose device is lost in the middle of their turn, and comes back. */
 import { describe, expect, test } from "vitest";
-import { userMessage } from "./support/harness.ts";
+import { listen, settleEvents } from "./support/event-streams.ts";
+import { userMessage, withApprove } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf } from "./support/message-status.ts";
 
 describe("a device that is lost in the middle of a turn", () => {
@@ -191,4 +192,23 @@ describe("a device that is lost in the middle of a turn", () => {
       text: "second",
     });
   });
+});
+
+test("a request for permission whose message becomes known after a reconnect is requested again, with the same id and once", async () => {
+  const { harness, connectionId, socket } = await startMessage();
+  socket.listener.onClose(1006);
+  const again = await harness.open(connectionId);
+  await harness.settle();
+  const sink = await listen(harness, { principal: withApprove });
+  again.ask("call-1");
+  const loop_status = {
+    status: "WAITING_ON_APPROVAL",
+    active_run_ids: ["run-1"],
+    client_message_ids_by_run_id: { "run-1": ["m-1"] },
+  };
+  for (let count = 0; count < 2; count += 1) again.say({ type: "update_loop_status", runtime, loop_status });
+  await settleEvents(harness);
+  expect(sink.events.filter(({ type }) => type === "approval").map(({ data }) => data)).toMatchObject(
+    [null, "m-1"].map((clientMessageId) => ({ change: "requested", approval: { id: "call-1", clientMessageId } })),
+  );
 });

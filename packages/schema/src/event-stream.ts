@@ -53,7 +53,10 @@ export interface MessageEvent extends DeviceEvent {
   readonly message: MessageStatus;
 }
 
-/** Data of an event `approval`: a device asks for a permission, somebody or a policy has decided, or the device no longer asks. */
+/**
+ * Data of an event `approval`: a device asks for a permission, somebody or a policy has decided, or the device no longer asks. A request that
+ * is `requested` again has the same `id` and replaces what was known of it, such as its message or its expiry.
+ */
 export interface ApprovalEvent extends DeviceEvent {
   readonly change: "requested" | "decided" | "withdrawn";
   readonly approval: Omit<Approval, "ageMs"> | DecidedApproval;

@@ -73,9 +73,15 @@ export function followApprovals(): void {
 
 function applyEvent(present: readonly Approval[], event: StreamedEvent): readonly Approval[] {
   if (event.type !== "approval") return present;
+  if (event.change === "requested") return withRequest(present, { ...(event.approval as Approval), ageMs: 0 });
   const key = keyOf(event.approval);
-  const others = present.filter((approval) => keyOf(approval) !== key);
-  return event.change === "requested" ? [...others, { ...(event.approval as Approval), ageMs: 0 }] : others;
+  return present.filter((approval) => keyOf(approval) !== key);
+}
+
+/** Adds a request, or replaces it when something of it has become known, such as its message. */
+export function withRequest(present: readonly Approval[], approval: Approval): readonly Approval[] {
+  const index = present.findIndex((other) => keyOf(other) === keyOf(approval));
+  return index === -1 ? [...present, approval] : present.with(index, approval);
 }
 
 async function alertUser(approval: Approval): Promise<void> {

@@ -17,7 +17,10 @@ import { type ApprovalRegister, createApprovalRegister, keyOf, keyText, type Reg
 import { createRequestWaiters, type RequestWaiters } from "./waiters.ts";
 import { type ApprovalWriter, createApprovalWriter } from "./writer.ts";
 
-/** A change of the requests. `withdrawn`: nobody decided here, and the device no longer asks. */
+/**
+ * A change of the requests. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
+ * and the device no longer asks.
+ */
 export interface ApprovalChange {
   readonly change: "requested" | "decided" | "withdrawn";
   readonly approval: StoredApproval;
@@ -273,6 +276,7 @@ function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime
     if (!isEarlier && messageId === null) continue;
     registered.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
     writer.save(registered.approval);
+    report(tracker, "requested", registered.approval);
     if (!isEarlier) continue;
     enforcement.cancel(registered);
     enforcement.schedule(registered);
