@@ -68,6 +68,7 @@ const byCode: Readonly<Record<string, number>> = {
   control_rejected: exitCodes.refused,
   mode_not_set: exitCodes.refused,
   // Servers respond with these before they do anything.
+  upstream_timeout: exitCodes.later,
   upstream_unreachable: exitCodes.later,
   audit_unavailable: exitCodes.later,
   idempotency_unavailable: exitCodes.later,

@@ -80,9 +80,12 @@ test("a stop is unknown when its first attempt may have arrived, though the next
   expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 5 });
 });
 
-test("a stop that every attempt was refused did nothing", async () => {
+test.each([
+  [503, "overloaded"],
+  [504, "upstream_timeout"],
+])("a stop that every attempt was refused with %d %s did nothing", async (status, errorCode) => {
   const env = await start((_request, response) =>
-    reply(response, 503, { errorCode: "overloaded", message: "busy" }, { "retry-after-ms": "1" }),
+    reply(response, status, { errorCode, message: "busy" }, { "retry-after-ms": "1" }),
   );
   expect(await runCli(["stop", "d1", "--agent", "a1"], { env })).toMatchObject({ code: 7 });
 });

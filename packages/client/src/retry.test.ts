@@ -91,6 +91,14 @@ describe("isUndelivered", () => {
   });
 });
 
+test("a 504 whose problem says that nothing was sent reached no device; one of another server may have", () => {
+  const attempt = { safety: "deduplicated", status: 504, deduplicates: false } as const;
+  const timedOut = { ...attempt, code: "upstream_timeout", shouldRetry: "true" } as const;
+  expect([isUndelivered(timedOut), isRepeatable(timedOut)]).toEqual([true, true]);
+  const foreign = { ...attempt, code: "http_error" } as const;
+  expect([isUndelivered(foreign), isRepeatable(foreign)]).toEqual([false, false]);
+});
+
 describe("readRetryAfterMs", () => {
   const nowMs = Date.parse("Tue, 24 Nov 2026 12:00:00 GMT");
 

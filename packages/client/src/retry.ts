@@ -59,6 +59,7 @@ const undeliveredCodes: readonly ErrorCode[] = [
   "rate_limited",
   "shutting_down",
   "storage_unavailable",
+  "upstream_timeout",
   "upstream_unreachable",
 ];
 

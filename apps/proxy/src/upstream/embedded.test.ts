@@ -73,7 +73,9 @@ test("a send whose deadline passes before it leaves is safe to repeat", async ()
     await clock.advance(1_000);
     return null;
   });
-  expect(problemOf(await send()).errorCode).toBe("upstream_timeout");
+  const response = await send();
+  expect(problemOf(response).errorCode).toBe("upstream_timeout");
+  expect(response.headers["x-message-deduplication"]).toBe("86400");
   expect(operations).toEqual([]);
 });
 
@@ -87,4 +89,16 @@ test("a registration whose time is up has no message that could have been delive
   const response = await pending;
   expect(problemOf(response).errorCode).toBe("upstream_timeout");
   expect(response.headers["x-should-retry"]).toBe("true");
+});
+
+test("a send whose time is up says that the server recognises a repeat, as its other responses do", async () => {
+  const { clock, send } = setUp(
+    () => Promise.resolve(null),
+    () => new Promise(() => undefined),
+  );
+  const pending = send();
+  await clock.advance(1_000);
+  const response = await pending;
+  expect(problemOf(response).errorCode).toBe("delivery_unknown");
+  expect(response.headers["x-message-deduplication"]).toBe("86400");
 });

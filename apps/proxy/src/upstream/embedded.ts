@@ -21,6 +21,7 @@ import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
 import {
   controlRecordOf,
+  declareDeduplication,
   leavesUnknown,
   recordOf,
   refuseLate,
@@ -51,7 +52,7 @@ export function createEmbeddedUpstream(
         const record = call.endpoint.operation === "sendMessage" ? recordOf(call) : controlRecordOf(call);
         const refusal = await record.start(call.connection?.environment.deviceId ?? null);
         const response = refusal ?? refuseLate(call, ports.clock);
-        if (response !== null) return response;
+        if (response !== null) return declareDeduplication(response);
       }
       let { principal } = call;
       if (call.decoded.operation === "registerEnvironment") {
@@ -86,7 +87,9 @@ async function runCall(
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
-  return problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
+  const response = problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
+  // As the server's own responses do. Devices send no messages.
+  return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }
 
 /** An acceptance that cannot be audited ends with its response. */

@@ -3,15 +3,9 @@
  * devices and its mode, and removes the members that the principal may not see.
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import {
-  type DecodedRequest,
-  messageDeduplicationHeader,
-  type PlainResponse,
-  type Principal,
-  problemResponse,
-} from "@letta-environments/schema";
+import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { createSends, type Sends } from "../idempotency/sends.ts";
-import { type IdempotencyStore, retentionMs } from "../idempotency/store.ts";
+import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
@@ -19,7 +13,7 @@ import { type ConnectionLookup, createConnectionLookup } from "./connections.ts"
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { createSendRemote } from "./remote-send.ts";
-import type { AuditDeviceChange, Upstream, UpstreamCall } from "./upstream.ts";
+import { type AuditDeviceChange, declareDeduplication, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -132,8 +126,3 @@ export function createRemoteUpstream(
 }
 
 const notServed = problemResponse("endpoint_not_found");
-
-/** Adds the header that lets clients repeat a send whose outcome they do not know. The gateway recognises it, whatever the upstream does. */
-function declareDeduplication(response: PlainResponse): PlainResponse {
-  return { ...response, headers: { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) } };
-}

@@ -11,6 +11,7 @@ import {
   type Endpoint,
   type EnvironmentPatch,
   type KnownEndpoint,
+  messageDeduplicationHeader,
   type PlainResponse,
   preferHeader,
   type ProblemCode,
@@ -22,6 +23,7 @@ import {
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
+import { retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { ChooseCredential } from "./credentials.ts";
@@ -241,4 +243,12 @@ export function refuseLate(
   // Nothing was sent yet. The end of the send itself could not say so.
   if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
+}
+
+/**
+ * Adds the header that lets clients repeat a send whose outcome they do not know. The gateway or the embedded server recognises a repeat; both
+ * remember message ids for a day.
+ */
+export function declareDeduplication(response: PlainResponse): PlainResponse {
+  return { ...response, headers: { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) } };
 }
