@@ -116,7 +116,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
         : createAdminister({
             ...services,
             ...services.admin,
-            rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy.name),
+            rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy),
           }),
   };
 }

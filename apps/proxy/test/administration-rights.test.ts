@@ -142,6 +142,38 @@ test("an administering key with rate limits of its own gets no key without them"
   }
 });
 
+test("an administering key that is exempt from a rate limit neither passes that on nor is kept from the keys of its tenant", async () => {
+  const testProxy = createTestProxy();
+  const { ask } = await administrator(testProxy, { rateLimits: { daily: "none" } });
+  const made = await ask({ body: { name: "n", scopes: ["send"] } });
+  expect([made.status, made.body.rateLimits]).toEqual([201, null]);
+  const { record } = await testProxy.issueKey({ scopes: ["send"] });
+  expect((await ask({ path: `/${record.id}`, method: "PATCH", body: { name: "m" } })).status).toBe(200);
+  expect((await ask({ path: `/${record.id}/rotate`, method: "POST" })).status).toBe(200);
+});
+
+test("an administering key passes on only the rate limits that are below those of the gateway, and changes every key that has no more", async () => {
+  const policies = {
+    requests: { per: ["key" as const], limit: 100, windowMs: 60_000 },
+    sends: { per: ["key" as const], limit: 20, windowMs: 60_000 },
+    parallel: { per: ["key" as const], limit: 8, windowMs: 120_000, unit: "concurrent-requests" as const },
+  };
+  const testProxy = createTestProxy(emptyUpstream, {
+    config: { rateLimits: resolveRateLimits({ policies }, false).settings },
+  });
+  const own = { requests: "200/1m", sends: "10/1m", parallel: "8/1m" };
+  const { ask } = await administrator(testProxy, { rateLimits: own });
+  expect((await ask({ body: { name: "n", scopes: ["send"] } })).body.rateLimits).toEqual({ sends: "10/1m" });
+  const rename = async (rateLimits: Readonly<Record<string, string>> | null): Promise<number> => {
+    const { record } = await testProxy.issueKey({ scopes: ["send"], rateLimits });
+    return (await ask({ path: `/${record.id}`, method: "PATCH", body: { name: "m" } })).status;
+  };
+  expect(await rename({ sends: "5/1m" })).toBe(200);
+  expect(await rename({ sends: "5/1m", requests: "none" })).toBe(200);
+  expect(await rename({ sends: "11/1m" })).toBe(403);
+  expect(await rename(null)).toBe(403);
+});
+
 test("an unrestricted administering key grants any scope to others, and none to itself", async () => {
   const { id, ask } = await administrator(createTestProxy());
   const scopes = ["list", "read", "send", "approve", "connect", "details", "admin"];

@@ -23,6 +23,7 @@ import { createDeviceOperations, type ListDevicesQuery } from "./devices.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
 import {
   type ChangeCondition,
+  type ChangeContext,
   decideCreate,
   decidePatch,
   decideRevoke,
@@ -55,8 +56,7 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
   readonly keyStoreFor: KeyStoreFor;
   readonly devicesFor?: DevicesFor | undefined;
   readonly environmentCache: EnvironmentCache | null;
-  /** Names of the rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
-  readonly rateLimitPolicies: readonly string[];
+  readonly rateLimitPolicies: ChangeContext["policies"];
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
@@ -174,8 +174,8 @@ interface KeyWriter {
 }
 
 function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
-  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes, rateLimitPolicies } =
-    ports;
+  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const { rateLimitPolicies: policies } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   /** Decides inside the store's atomic step, on the record that the change replaces. */
@@ -212,11 +212,11 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
 
   return {
     async create(authority, requested) {
-      const unknownPolicy = policyRefusal(requested.rateLimits, rateLimitPolicies);
+      const unknownPolicy = policyRefusal(requested.rateLimits, policies);
       if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
       const minted = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
-      const decision = decideCreate(authority, minted.record, nowMs);
+      const decision = decideCreate(authority, minted.record, { nowMs, policies });
       if (decision.kind === "refused") return decision.response;
       const { record } = decision;
       const refusal = await conflictRefusal(authority, record);
@@ -225,20 +225,22 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
     },
     async update(authority, id, patch, condition) {
-      const unknownPolicy = policyRefusal(patch.rateLimits, rateLimitPolicies);
+      const unknownPolicy = policyRefusal(patch.rateLimits, policies);
       if (unknownPolicy !== null) return unknownPolicy;
       const present = patch.scopes === undefined ? null : await keyStore.find(id);
       if (present !== null && mayKnowKey(authority, present)) {
         const refusal = await conflictRefusal(authority, patchKey(present, patch, clock.now()));
         if (refusal !== null) return refusal;
       }
-      return change(authority, id, (record) => decidePatch(authority, record, patch, condition, clock.now()));
+      return change(authority, id, (record) =>
+        decidePatch(authority, record, patch, condition, { nowMs: clock.now(), policies }),
+      );
     },
     async rotate(authority, id, { overlapMs }, condition) {
       const nowMs = clock.now();
       const { key, secret } = mintSecret(id, nowMs, mint);
       const decide = (record: KeyRecord): KeyDecision =>
-        decideRotate(authority, record, secret, overlapMs, condition, nowMs);
+        decideRotate(authority, record, secret, overlapMs, condition, { nowMs, policies });
       return change(authority, id, decide, { key });
     },
     async revoke(authority, id, condition) {

@@ -75,6 +75,11 @@ describe("grantIssues", () => {
     [{ daily: "10/1d" }, { burst: "1/1s" }, ["rateLimits"]],
     [{ daily: "10/1d" }, { daily: "none" }, ["rateLimits"]],
     [{ daily: "10/1d" }, { daily: "11/1d" }, ["rateLimits"]],
+    [{ daily: "10/1d" }, { daily: "5/1d" }, []],
+    [{ daily: "10/1d" }, { daily: "10/1d/11" }, ["rateLimits"]],
+    [{ daily: "10/1m" }, { daily: "10/1d" }, []],
+    [{ daily: "none" }, null, []],
+    [{ daily: "none" }, { daily: "5/1d" }, []],
     [null, { daily: "none" }, []],
   ])("a key of the limits %j uses no key of the limits %j without exceeding %j", (own, limits, members) => {
     const record = createTestKeyRecord({ scopes: ["admin"], rateLimits: own });

@@ -25,10 +25,12 @@ import {
   setModeRule,
   sharedRule,
 } from "../keys/key-lifecycle.ts";
+import { isWithinRateLimits, restrictingRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { expiryRule, inviteRule } from "../keys/key-schemas.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
+import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import { type AdminAuthority, mayKnowKey } from "./admission.ts";
 
 /** The record to be stored, or the response that refuses the change. */
@@ -42,26 +44,36 @@ export interface ChangeCondition {
   readonly digests: Pick<Digests, "sha256">;
 }
 
+/** What changes of keys are decided by. */
+export interface ChangeContext {
+  /** Epoch milliseconds. */
+  readonly nowMs: number;
+  /** The rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
+  readonly policies: readonly RateLimitPolicy[];
+}
+
 /** Refuses overrides of unknown policies, which would have no effect. `null` as a value removes an override, whatever its name. */
 export function policyRefusal(
   overrides: Readonly<Record<string, string | null>> | null | undefined,
-  policies: readonly string[],
+  policies: readonly RateLimitPolicy[],
 ): PlainResponse | null {
   const named = Object.entries(overrides ?? {}).filter(([, value]) => value !== null);
-  if (policies.length === 0 || named.every(([name]) => policies.includes(name))) return null;
-  const rule = `must only name policies of this gateway: ${policies.join(", ")}`;
+  const names = policies.map(({ name }) => name);
+  if (names.length === 0 || named.every(([name]) => names.includes(name))) return null;
+  const rule = `must only name policies of this gateway: ${names.join(", ")}`;
   return problemResponse("invalid_request", { issues: [{ member: "rateLimits", rule }] });
 }
 
-/** Decides whether a key may be created. A key that an administering key creates has the rate limits of that key. */
-export function decideCreate(authority: AdminAuthority, requested: KeyRecord, nowMs: number): KeyDecision {
-  const inherited = authority.kind === "operator" ? null : authority.record.rateLimits;
+/** Decides whether a key may be created. A key that an administering key creates has the rate limits that restrict that key. */
+export function decideCreate(authority: AdminAuthority, requested: KeyRecord, context: ChangeContext): KeyDecision {
+  const { nowMs, policies } = context;
+  const inherited = authority.kind === "operator" ? null : restrictingRateLimits(authority.record.rateLimits, policies);
   const record = { ...requested, rateLimits: requested.rateLimits ?? inherited };
   return (
     expiryRefusal(record.expiresAt, nowMs) ??
     inviteRefusal(record, nowMs) ??
     membersRefusal(record) ??
-    withinGrants(authority, record, { rateLimits: inherited })
+    withinGrants(authority, record, { rateLimits: inherited }, context)
   );
 }
 
@@ -71,8 +83,9 @@ export function decidePatch(
   record: KeyRecord,
   patch: KeyPatch,
   condition: ChangeCondition,
-  nowMs: number,
+  context: ChangeContext,
 ): KeyDecision {
+  const { nowMs } = context;
   const refusal =
     endRefusal(authority, record, nowMs) ??
     expiryRefusal(patch.expiresAt, nowMs) ??
@@ -81,7 +94,7 @@ export function decidePatch(
   const { disabled, ...members } = patch;
   if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
   const patched = patchKey(record, patch, nowMs);
-  return membersRefusal(patched) ?? withinGrants(authority, patched, record);
+  return membersRefusal(patched) ?? withinGrants(authority, patched, record, context);
 }
 
 /** Decides on a rotation. The response shows the new secret, so the key must be within the authority's own rights. */
@@ -91,13 +104,14 @@ export function decideRotate(
   secret: KeySecret,
   overlapMs: number,
   condition: ChangeCondition,
-  nowMs: number,
+  context: ChangeContext,
 ): KeyDecision {
+  const { nowMs } = context;
   return (
     endRefusal(authority, record, nowMs) ??
     conditionRefusal(record, condition) ??
     replacedSecretRefusal(authority, record) ??
-    withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record)
+    withinGrants(authority, rotateKey(record, secret, nowMs, overlapMs), record, context)
   );
 }
 
@@ -137,12 +151,13 @@ export type KeyGrants = Pick<
 
 /**
  * Returns the members of a key that exceed the rights of an authority which creates the key, changes it into this, or learns its
- * secret. `before` is the key before the change.
+ * secret. `before` is the key before the change, and `policies` are the rate limits of a key without overrides.
  */
 export function grantIssues(
   authority: AdminAuthority,
   grants: KeyGrants,
   before: Pick<KeyRecord, "rateLimits"> | null = null,
+  policies: ChangeContext["policies"] = [],
 ): readonly ProblemIssue[] {
   if (authority.kind === "operator") return [];
   const { record, endsAt } = authority;
@@ -171,8 +186,8 @@ export function grantIssues(
   // A limited key must not lift limits: neither its own, nor through another key that it creates or whose secret it learns.
   if (JSON.stringify(grants.rateLimits) !== JSON.stringify(before?.rateLimits ?? null)) {
     exceeds("rateLimits", "can be set by the command line and the administration listener alone");
-  } else if (Object.entries(record.rateLimits ?? {}).some(([name, limit]) => grants.rateLimits?.[name] !== limit)) {
-    exceeds("rateLimits", "must contain those of the administering key");
+  } else if (!isWithinRateLimits(grants.rateLimits, record.rateLimits, policies)) {
+    exceeds("rateLimits", "must allow no more than those of the administering key");
   }
   return issues;
 }
@@ -258,8 +273,9 @@ function withinGrants(
   authority: AdminAuthority,
   record: KeyRecord,
   before: Pick<KeyRecord, "rateLimits">,
+  { policies }: ChangeContext,
 ): KeyDecision {
-  const issues = grantIssues(authority, record, before);
+  const issues = grantIssues(authority, record, before, policies);
   return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
 }
 

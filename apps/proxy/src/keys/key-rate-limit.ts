@@ -2,7 +2,7 @@
  * Rate limits of a single key. A key can override policies of the configuration by name, such as `{"gateway-sends": "10/1m"}`;
  * the overrides are stored as text, as they were given.
  */
-import { validateRateLimitPolicy } from "../rate-limit/policy.ts";
+import { type RateLimitPolicy, validateRateLimitPolicy } from "../rate-limit/policy.ts";
 
 /**
  * Policy overrides of a key by policy name: `LIMIT/WINDOW` or `LIMIT/WINDOW/BURST`, such as `10/1m` or `1000/1d/50`, or `none`,
@@ -30,6 +30,45 @@ export function parsePolicyOverride(text: string): PolicyOverride | "none" | nul
   const override = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
   const rest = { name: "override", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
   return validateRateLimitPolicy({ ...rest, ...override }) === null ? override : null;
+}
+
+/**
+ * Returns the overrides that give a key less than the policies do; `null` for none. One of a policy that is not known gives less, unless it is
+ * `none`.
+ */
+export function restrictingRateLimits(
+  limits: KeyRateLimits | null,
+  policies: readonly RateLimitPolicy[],
+): KeyRateLimits | null {
+  const left = Object.entries(limits ?? {}).filter(([name]) => !allows(limits, null, name, policies));
+  return left.length === 0 ? null : Object.fromEntries(left);
+}
+
+/** Whether a key with the overrides `granted` has at most the quotas of a key with the overrides `own`, wherever these give less than the policies. */
+export function isWithinRateLimits(
+  granted: KeyRateLimits | null,
+  own: KeyRateLimits | null,
+  policies: readonly RateLimitPolicy[],
+): boolean {
+  return Object.keys(restrictingRateLimits(own, policies) ?? {}).every((name) => allows(own, granted, name, policies));
+}
+
+/** Whether a key with the overrides `own` has at least the quota under a policy that one with `other` has. */
+function allows(
+  own: KeyRateLimits | null,
+  other: KeyRateLimits | null,
+  name: string,
+  policies: readonly RateLimitPolicy[],
+): boolean {
+  const policy = policies.find((each) => each.name === name);
+  const quotaOf = (limits: KeyRateLimits | null): PolicyOverride | "none" =>
+    parsePolicyOverride((limits !== null && Object.hasOwn(limits, name) && limits[name]) || "") ?? policy ?? "none";
+  const [larger, smaller] = [quotaOf(own), quotaOf(other)];
+  if (larger === "none" || smaller === "none") return larger === "none";
+  // Leases that expire later give less.
+  if (policy?.unit === "concurrent-requests")
+    return smaller.limit <= larger.limit && smaller.windowMs >= larger.windowMs;
+  return smaller.limit * larger.windowMs <= larger.limit * smaller.windowMs && smaller.burst <= larger.burst;
 }
 
 /** Applies a patch to the overrides of a key (RFC 7396): `null` removes one. Returns `null` when none is left. */
