@@ -53,6 +53,22 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key: fresh }))).status).toBe(200);
   });
 
+  test("tokens that name keys which the issuer does not have are limited by address, also in the cooldown, and those of another issuer all count", async () => {
+    const issuer = await createTestIssuer();
+    const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
+    const flood = async (claims: Readonly<Record<string, unknown>>): Promise<readonly number[]> => {
+      const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });
+      const statuses: number[] = [];
+      for (let count = 0; count < 200; count++) {
+        const key = await issuer.sign(testProxy.clock.now(), { claims, header: { kid: `guess-${count}` } });
+        statuses.push((await testProxy.proxy.handle(fakeRequest({ key }))).status);
+      }
+      return statuses;
+    };
+    expect((await flood({})).indexOf(429)).toBe(103);
+    expect((await flood({ iss: "https://elsewhere.example" })).indexOf(429)).toBe(3);
+  });
+
   test("60 wrong keys from a shared address do not lock out the callers behind it, under the default limits", async () => {
     const testProxy = createLimitedProxy({});
     const { key } = await testProxy.issueKey();

@@ -157,6 +157,17 @@ describe("a limit per device", () => {
     expect(bodyOf(shown)).toMatchObject({ policies: [{ remaining: 1 }] });
   });
 
+  test("is shown to a key that is limited to names as the counter of its reads, which is its own", async () => {
+    const testProxy = createLimitedProxy(twice, { upstream: devices });
+    const [insider, owner] = [await testProxy.issueKey({ connectionNames: ["lap*"] }), await testProxy.issueKey()];
+    for (const { key } of [insider, owner, owner]) expect((await read(testProxy, key)).status).toBe(200);
+    const query = "operation=retrieveEnvironment&deviceId=d-1";
+    const shown = async (key: string): Promise<unknown> =>
+      bodyOf(await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query })));
+    expect(await shown(insider.key)).toMatchObject({ policies: [{ remaining: 1 }] });
+    expect(await shown(owner.key)).toMatchObject({ policies: [{ remaining: 0 }] });
+  });
+
   test("is charged to the device of a connection only by keys that can reach it", async () => {
     const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
     const connection = { connectionId: "conn-1", environment } as ConnectionRecord;

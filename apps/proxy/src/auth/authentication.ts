@@ -20,7 +20,7 @@ export type Authentication =
       readonly response: PlainResponse;
       /** Why credentials are invalid, such as `token_expired`. For the log only: the response never gives the reason. */
       readonly reason?: string;
-      /** Whether the failure is not counted as a guess of the client's address, because the credentials may be valid. */
+      /** Whether the credentials may be valid, so that the failure is not counted as a guess of an address that sends few of them. */
       readonly isUncounted?: true;
     };
 

@@ -2,6 +2,7 @@
  * Verifies signature, `iss`, `aud`, `exp` and `nbf` of tokens with `jose`. No other module imports `jose`, so it is loaded with the first token
  * only. The caller is `jwt.ts`, which caches valid tokens until they expire.
  */
+import { decode } from "jose/base64url";
 import {
   JOSEAlgNotAllowed,
   JOSEError,
@@ -24,7 +25,7 @@ export type TokenVerification =
       /** Epoch milliseconds, clock tolerance included. */
       readonly expiresAt: number;
     }
-  /** No key of the set has the token's key id and algorithm. */
+  /** No key of the set has the key id and algorithm of the token, which names the configured issuer. */
   | { readonly kind: "unknown_key" }
   /** The signature is valid. `expiresAt` as above. */
   | { readonly kind: "expired"; readonly expiresAt: number }
@@ -65,7 +66,9 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
       return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
-      if (cause instanceof JWKSNoMatchingKey) return { kind: "unknown_key" };
+      if (cause instanceof JWKSNoMatchingKey) {
+        return unverifiedIssuer(token) === settings.issuer ? { kind: "unknown_key" } : invalid("token_issuer");
+      }
       if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
@@ -77,6 +80,18 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
 
 function invalid(reason: string): TokenVerification {
   return { kind: "invalid", reason };
+}
+
+/** The issuer that a token names, whoever signed it. */
+function unverifiedIssuer(token: string): unknown {
+  try {
+    const claims = JSON.parse(new TextDecoder().decode(decode(token.split(".")[1] ?? ""))) as {
+      readonly iss?: unknown;
+    };
+    return claims.iss;
+  } catch {
+    return null;
+  }
 }
 
 /** The reason for the log. It names what is wrong and never repeats a value of the token, which anybody may have written. */

@@ -226,6 +226,21 @@ describe("the issuer's keys", () => {
     expect(issuer.fetchCount).toBe(2);
   });
 
+  test("a token of another issuer is 401 and causes no read of the keys, also while the issuer is unavailable", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    await authenticate(await sign());
+    await clock.advance(30_000);
+    issuer.isDown = true;
+    const foreign = await sign({ claims: { iss: "https://elsewhere.example" }, header: { kid: "other" } });
+    const [head = "", , signature = ""] = foreign.split(".");
+    for (const token of [foreign, `${head}.e.${signature}`, `${head}.e30.${signature}`]) {
+      const refused = await authenticate(token);
+      expect(refused).toMatchObject({ response: { status: 401 }, reason: "token_issuer" });
+      expect(refused).not.toHaveProperty("isUncounted");
+    }
+    expect(issuer.fetchCount).toBe(1);
+  });
+
   test("a key that the gateway cannot read, and keys beyond the first hundred, are ignored, and the log says so", async () => {
     const { authenticate, sign, issuer, events } = await setUp();
     const others = Array.from({ length: 97 }, (_, index) => ({ ...issuer.publicKey(), kid: `other-${index}` }));

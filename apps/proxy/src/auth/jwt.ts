@@ -117,7 +117,7 @@ export function reuseTokenAuthenticator(
 
 /**
  * Refuses a token whose key is not in the key set. The key may be new: if the issuer was unavailable, nobody has checked the token. In the cooldown
- * after a reload, the refusal is not held against the address.
+ * after a reload, the refusal need not be held against the address.
  */
 function refuseUnknownKey(freshness: Freshness | null, retryAfterMs: number): Authentication {
   if (freshness === "failed") return issuerUnavailable(retryAfterMs);

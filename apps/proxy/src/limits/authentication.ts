@@ -131,7 +131,7 @@ export function createAuthenticateRequest(
     return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       const { response, reason, isUncounted = false } = authentication;
-      if (isUncounted) return authentication;
+      if (isUncounted && guesses.forgives(address)) return authentication;
       return mapMaybe(countFailure(address), (result) => refuse(result, response, reason));
     });
   };
