@@ -69,3 +69,35 @@ test("a response that will not be stored costs a shared store nothing", () => {
   });
   expect(store.begin("key", null).ready).toBe(null);
 });
+
+test("a response that invalidates others is not stored when another process has invalidated it since its request", async () => {
+  const deletions = new Map<string, number>();
+  const stored = new Map<string, CacheEntry>();
+  const countDeletion = (name: string): void => void deletions.set(name, (deletions.get(name) ?? 0) + 1);
+  const shared: CacheStore = {
+    get: () => [],
+    put: () => undefined,
+    delete: countDeletion,
+    deleteGroup: countDeletion,
+    begin(key) {
+      const before = new Map(deletions);
+      return async (added) => {
+        const isCurrent = [key, ...added.groups].every((name) => deletions.get(name) === before.get(name));
+        if (isCurrent) stored.set(key, added);
+        return isCurrent;
+      };
+    },
+  };
+  const [here, elsewhere] = [createGuardedStore(shared, () => undefined), createGuardedStore(shared, () => undefined)];
+  const request = here.begin("key", ["group"]);
+  await request.ready;
+  await elsewhere.invalidate({ groups: ["group"] });
+  await request.invalidateOthers({ keys: ["other"], groups: [] });
+  expect(await request.put(entry)).toBe("outdated");
+  expect([...stored]).toEqual([]);
+  const next = here.begin("key", ["group"]);
+  await next.ready;
+  await next.invalidateOthers({ keys: ["other"], groups: [] });
+  expect(await next.put(entry)).toBe(null);
+  expect([...stored.keys()]).toEqual(["key"]);
+});

@@ -24,7 +24,10 @@ export interface InFlightRequest {
   readonly ready: Promise<void> | null;
   /** Stores the response unless it was invalidated in the meantime. Returns the reason if it was not stored, else `null`. */
   put(entry: CacheEntry): MaybePromise<"outdated" | "store-failed" | null>;
-  /** Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. */
+  /**
+   * Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. A store with
+   * {@link CacheStore.begin} cannot tell these deletions from those of others, and does not store the response if they concern it.
+   */
   invalidateOthers(invalidation: Invalidation): Promise<void>;
   end(): void;
 }
@@ -118,10 +121,7 @@ export function createGuardedStore(
         if (!(stored instanceof Promise)) return refusalOf(stored);
         return stored.then((result) => refusalOf(result) ?? (isOutdated(entry) ? undo() : null));
       },
-      async invalidateOthers(invalidation) {
-        await invalidate(invalidation, state);
-        if (ready !== null) await open([]);
-      },
+      invalidateOthers: (invalidation) => invalidate(invalidation, state),
       end: () => void inFlight.delete(state),
     };
   }
