@@ -135,3 +135,33 @@ test("at the end nothing is sent to a receiver that has asked for a pause", asyn
   await receiver.end();
   expect([bodies(), drops]).toEqual([[{ id: 1 }], [["traces", 1, "stopped"]]]);
 });
+
+test("a batch that arrives as a push ends is sent at once, not with the next one", async () => {
+  for (let ticks = 0; ticks < 12; ticks++) {
+    const bodies: unknown[] = [];
+    let arrived: (() => void) | null = null;
+    const receiver = createOtlpPush(
+      { endpoint: "http://receiver", headers: {} },
+      {
+        fetchUrl: async (_url, init) => {
+          bodies.push(typeof init?.body === "string" ? JSON.parse(init.body) : null);
+          return new Response('{"partialSuccess":{"rejectedSpans":"1"}}');
+        },
+        clock: createVirtualClock(),
+        random: () => 0,
+        report: () => undefined,
+        // The receiver has taken the batch.
+        onDropped() {
+          const push = arrived;
+          arrived = null;
+          let due = Promise.resolve();
+          for (let tick = 0; tick < ticks; tick++) due = due.then(() => undefined);
+          void due.then(push);
+        },
+      },
+    );
+    arrived = () => receiver.push(...spans(2));
+    receiver.push(...spans(1));
+    await vi.waitFor(() => expect(bodies).toEqual([{ id: 1 }, { id: 2 }]));
+  }
+});

@@ -107,11 +107,9 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
 
   async function run(): Promise<void> {
     for (let [batch] = waiting; batch !== undefined; [batch] = waiting) {
-      if (clock.monotonic() - batch.addedAt > maxPushAgeMs) {
-        remove(batch, "expired");
-        continue;
-      }
-      const pauseMs = await pushOne(batch);
+      const isExpired = clock.monotonic() - batch.addedAt > maxPushAgeMs;
+      if (isExpired) remove(batch, "expired");
+      const pauseMs = isExpired ? 0 : await pushOne(batch);
       if (pauseMs === 0) continue;
       if (isEnding) return;
       cancelPause = clock.setTimer(pauseMs, () => {
@@ -126,6 +124,8 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
     if (running !== null || cancelPause !== null) return;
     running = run().finally(() => {
       running = null;
+      // A batch may have come after the last look at what waits.
+      if (waiting.length > 0 && !isEnding) start();
     });
   }
 

@@ -40,6 +40,16 @@ test("a tenant that sends nothing or whose requests succeed stops counting after
   expect(circuits.count()).toBe(1);
 });
 
+test("tenants that stopped sending do not keep others from being counted", async () => {
+  const clock = createVirtualClock();
+  const circuits = createOpenCircuits(clock);
+  for (let index = 0; index < 10_000; index++) circuits.record(down(`t-${index}`));
+  await clock.advance(300_000);
+  circuits.record(ended("t-0", 503));
+  circuits.record(down("acme"));
+  expect(circuits.count()).toBe(2);
+});
+
 test("the tenants whose upstream is down take a bounded amount of memory", () => {
   const circuits = createOpenCircuits(createVirtualClock());
   for (let index = 0; index < 30_000; index++) circuits.record(down(`t-${index}`));

@@ -8,7 +8,7 @@ import type { ProxyEvent } from "../telemetry.ts";
 /** How long a tenant counts after its last failed request, in milliseconds. A circuit stays open while nobody calls. */
 const idleMs = 300_000;
 
-/** The largest number of tenants; as many as have circuits. */
+/** The largest number of tenants; as many as have circuits. Beyond it, the one that failed longest ago is forgotten. */
 const maxTenants = 10_000;
 
 /** The tenants whose circuit is open. */
@@ -20,10 +20,14 @@ export interface OpenCircuits {
 
 /** Creates {@link OpenCircuits} without tenants. */
 export function createOpenCircuits(clock: Pick<Clock, "monotonic">): OpenCircuits {
+  /** The tenant that failed longest ago comes first. */
   const failedAt = new Map<string, number>();
 
   function open(tenant: string): void {
-    if (failedAt.size < maxTenants || failedAt.has(tenant)) failedAt.set(tenant, clock.monotonic());
+    failedAt.delete(tenant);
+    failedAt.set(tenant, clock.monotonic());
+    const [oldest] = failedAt.keys();
+    if (failedAt.size > maxTenants && oldest !== undefined) failedAt.delete(oldest);
   }
 
   return {
