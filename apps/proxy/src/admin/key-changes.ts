@@ -44,7 +44,7 @@ export interface ChangeCondition {
   readonly digests: Pick<Digests, "sha256">;
 }
 
-/** What changes of keys are decided by. */
+/** The circumstances of a change. */
 export interface ChangeContext {
   /** Epoch milliseconds. */
   readonly nowMs: number;

@@ -20,7 +20,7 @@ import type { DeliveryReport } from "../format/delivery.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { startProgress } from "../progress.ts";
 import { addressOf, readTimeout } from "../settings.ts";
-import { type Absence, createAbsence } from "./absence.ts";
+import { createPatience, type Patience } from "./patience.ts";
 import { createDeltaReader } from "./delta.ts";
 import { createPermissionDesk, type PermissionDesk } from "./permission.ts";
 import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
@@ -51,10 +51,10 @@ export async function follow(
     conversationId: option("conversation") ?? "default",
     isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
   };
-  const absence = createAbsence(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
+  const patience = createPatience(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
   try {
     // A key without the scope `view`, and a server without events, are found out before anything is sent.
-    const stream = await openStream(turn, absence, ended.signal);
+    const stream = await openStream(turn, patience, ended.signal);
     await checkStatusScope(turn);
     const report = await deliver(
       context,
@@ -62,9 +62,9 @@ export async function follow(
       { ...delivery, report: (sent) => reportSent(turn, sent) },
       device,
     );
-    return await run(turn, stream, report, absence);
+    return await run(turn, stream, report, patience);
   } finally {
-    absence.cancel();
+    patience.cancel();
     ended.abort();
   }
 }
@@ -79,7 +79,7 @@ interface EventStream {
 /** Opens the stream of events. The client repeats that without end, so it has the time limit of a request. */
 async function openStream(
   { context: { host, option }, operations, device }: FollowedTurn,
-  absence: Absence,
+  patience: Patience,
   signal: AbortSignal,
 ): Promise<EventStream> {
   const opened = defer<void>();
@@ -92,13 +92,13 @@ async function openStream(
     signal,
     onOpen() {
       isOpen = true;
-      absence.end("server");
+      patience.end("server");
       opened.resolve();
     },
     onFailure(error) {
       reason = describeError(error, addressOf(host, option));
       // A failure that does not pass ends the iteration.
-      if (isOpen && error.retryable) void absence.begin("server", `the server sends no events (${reason})`);
+      if (isOpen && error.retryable) void patience.begin("server", `the server sends no events (${reason})`);
     },
   });
   const first = events.next();
@@ -167,7 +167,7 @@ async function run(
   turn: FollowedTurn,
   { events, first }: EventStream,
   { outcome, connectionId }: DeliveryReport,
-  absence: Absence,
+  patience: Patience,
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
@@ -183,7 +183,7 @@ async function run(
     let isRunning = known !== null && isActive(known);
     if (known?.state === "waiting_for_approval") desk.look();
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
-      const result = await Promise.race([next, absence.over, interruption.left]);
+      const result = await Promise.race([next, patience.ranOut, interruption.left]);
       if (result === "left") break;
       if ("absent" in result) return await finish(turn, null, result.absent);
       if (result.done === true) break;
@@ -197,8 +197,8 @@ async function run(
         if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
         if (isOver(message)) return await finish(turn, message);
         isRunning = isActive(message) || (isRunning && message.state === "unknown");
-        if (message.state === "unknown") await absence.begin("device", `${device.environment.connectionName} is away`);
-        else absence.end("device");
+        if (message.state === "unknown") await patience.begin("device", `${device.environment.connectionName} is away`);
+        else patience.end("device");
         if (message.state === "waiting_for_approval") desk.look();
         else desk.withdraw();
       } else if (event.type === "output" && isRunning && isOfConversation(turn, event)) {

@@ -8,9 +8,9 @@ import type { Clock } from "../host.ts";
 export type Party = "device" | "server";
 
 /** Counts how long each party is away. */
-export interface Absence {
+export interface Patience {
   /** Resolves with the text of a party that has been away for too long. */
-  readonly over: Promise<{ readonly absent: string }>;
+  readonly ranOut: Promise<{ readonly absent: string }>;
   /** @param text what is missing, such as `laptop is away` */
   begin(party: Party, text: string): Promise<void>;
   end(party: Party): void;
@@ -20,17 +20,17 @@ export interface Absence {
 
 const patienceMs = 60_000;
 
-/** Creates an {@link Absence}. @param say prints a line when a party goes away */
-export function createAbsence(clock: Pick<Clock, "setTimer">, say: (text: string) => Promise<void>): Absence {
+/** Creates a {@link Patience}. @param say prints a line when a party goes away */
+export function createPatience(clock: Pick<Clock, "setTimer">, say: (text: string) => Promise<void>): Patience {
   const timers = new Map<Party, () => void>();
-  let resolve: (absence: { readonly absent: string }) => void = () => undefined;
-  const over = new Promise<{ readonly absent: string }>((settle) => (resolve = settle));
+  let resolve: (party: { readonly absent: string }) => void = () => undefined;
+  const ranOut = new Promise<{ readonly absent: string }>((settle) => (resolve = settle));
   const end = (party: Party): void => {
     timers.get(party)?.();
     timers.delete(party);
   };
   return {
-    over,
+    ranOut,
     async begin(party, text) {
       if (timers.has(party)) return;
       timers.set(

@@ -38,9 +38,9 @@ const parts: readonly string[] = "0123456789abcdef".split("");
 
 /**
  * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
- * their own, and a response is stored with the stamps of the time when its fetch began. Deleting a group deletes its stamp, and a response with a missing or different stamp is
- * ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last variant of a resource is
- * stored.
+ * their own, and a response is stored with the stamps of the time when its fetch began. Deleting a group deletes its stamp, and a response with a
+ * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last
+ * variant of a resource is stored.
  *
  * A read must not need a stamp for each of its groups. So a group that contains others has {@link parts}, and the groups in it share their
  * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one

@@ -133,8 +133,8 @@ const deleteScript = `${noteDeletion}
 `;
 
 /**
- * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced by one of other
- * groups is kept. All keys are in the slot of the group, because they share a hash tag.
+ * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced by
+ * one of other groups is kept. All keys are in the slot of the group, because they share a hash tag.
  */
 const deleteGroupScript = `${noteDeletion}
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
