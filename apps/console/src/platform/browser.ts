@@ -19,11 +19,13 @@ export function every(intervalMs: number, run: () => void): () => void {
 /** Resolves after a time, or when the signal is aborted. */
 export function pause(timeMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, timeMs);
-    signal.addEventListener("abort", () => {
+    const end = (): void => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", end);
       resolve();
-    });
+    };
+    const timer = setTimeout(end, timeMs);
+    signal.addEventListener("abort", end);
   });
 }
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
   json,
@@ -149,6 +151,70 @@ test("a list that could not be read is read again while the events arrive", asyn
   await vi.advanceTimersByTimeAsync(60_000);
   await settled(() => environments.rows.value.size, 1);
   expect(environments.loading.value.kind).toBe("ready");
+});
+
+test.each([
+  ["was read", () => page(rowOf("1")), "ready"],
+  ["could not be read", () => problem(403, "insufficient_scope", "Not yet."), "error"],
+] as const)("an event is not kept once it was applied, after the list %s", async (_outcome, respond, kind) => {
+  list = respond;
+  const { environments } = await open("a");
+  await settled(() => environments.loading.value.kind, kind);
+  const applied: WeakRef<object>[] = [];
+  environments.addFollower({
+    onEvents: (given) => applied.push(...given.map((event) => new WeakRef(event))),
+    refresh: () => undefined,
+    forget: () => undefined,
+  });
+  // The loop that reads the stream has the last one in its hand.
+  for (const id of ["e-1", "e-2"]) streams[0]?.write({ type: "environment", id, environment: { id: "1" } });
+  await settled(() => applied.length, 2);
+  setFlagsFromString("--expose-gc");
+  const collectGarbage = runInNewContext("gc") as () => void;
+  await vi.waitFor(
+    () => {
+      collectGarbage();
+      // Not the event itself: the error of a failed expectation would keep it.
+      expect(applied[0]?.deref() === undefined).toBe(true);
+    },
+    { timeout: 10_000 },
+  );
+});
+
+test("a list that cannot be read is read again by one loop, however often events are missing", async () => {
+  let reads = 0;
+  list = () => {
+    reads += 1;
+    return problem(403, "insufficient_scope", "Not yet.");
+  };
+  const { environments } = await open("a");
+  await settled(() => environments.loading.value.kind, "error");
+  for (const count of [2, 3, 4]) {
+    streams[0]?.write({ type: "gap", id: "" });
+    // At once, since what the page shows is known to be old.
+    await settled(() => reads, count);
+  }
+  await vi.advanceTimersByTimeAsync(35_000);
+  expect(reads).toBe(5);
+});
+
+test("events that are missing while the list is read do not discard it: it is shown, and read once more", async () => {
+  const respond: ((response: Response) => void)[] = [];
+  list = () => new Promise((resolve) => respond.push(resolve));
+  const { environments } = await open("a");
+  await settled(() => respond.length, 1);
+  for (const id of ["e-1", "e-2", "e-3"]) streams[0]?.write({ type: "gap", id });
+  streams[0]?.write({ type: "environment", id: "e-4", environment: rowOf("9") });
+  await settled(() => environments.rows.value.has("9"), true);
+  expect(respond).toHaveLength(1);
+  respond[0]?.(page(rowOf("1")));
+  await settled(() => environments.rows.value.has("1"), true);
+  expect(environments.loading.value.kind).toBe("ready");
+  await settled(() => respond.length, 2);
+  respond[1]?.(page(rowOf("2")));
+  await settled(() => environments.rows.value.has("2"), true);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(respond).toHaveLength(2);
 });
 
 test("requests for permission that are decided or made while the list is read are not undone by it", async () => {

@@ -101,15 +101,15 @@ function forget(): void {
 async function follow(signalOfEnd: AbortSignal): Promise<void> {
   let waiting: StreamedEvent[] = [];
   let isScheduled = false;
-  /** The events that were applied since the latest read began. */
-  let since: StreamedEvent[] = [];
+  /** The events that were applied since the present read began; `null`: nothing is read. */
+  let eventsDuringRead: StreamedEvent[] | null = null;
   const apply = (): void => {
     isScheduled = false;
     if (signalOfEnd.aborted) return;
     const events = waiting;
     waiting = [];
     lastEventId = events.at(-1)?.id || lastEventId;
-    since.push(...events);
+    eventsDuringRead?.push(...events);
     batch(() => {
       applyEvents(events);
       for (const { onEvents } of followers) onEvents(events);
@@ -117,13 +117,28 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
   };
   const refresh = async (): Promise<boolean> => {
     const missed: StreamedEvent[] = [];
-    since = missed;
-    const isRead = await readList(signalOfEnd, () => (since === missed ? missed : null));
+    eventsDuringRead = missed;
+    const isRead = await readList(signalOfEnd, () => (eventsDuringRead === missed ? missed : null));
+    if (eventsDuringRead === missed) eventsDuringRead = null;
     if (!signalOfEnd.aborted) for (const follower of followers) follower.refresh();
     return isRead;
   };
-  const refreshUntilRead = async (): Promise<void> => {
-    while (!(await refresh())) await pause(rereadMs, signalOfEnd);
+  let isReading = false;
+  let isRequested = false;
+  let wake = (): void => undefined;
+  /** Reads the list until that works. One loop does this: a request while the list is read makes it read once more. */
+  const requestRead = async (): Promise<void> => {
+    isRequested = true;
+    wake();
+    if (isReading) return;
+    isReading = true;
+    while (isRequested && !signalOfEnd.aborted) {
+      isRequested = false;
+      if (await refresh()) continue;
+      isRequested = true;
+      await Promise.race([pause(rereadMs, signalOfEnd), new Promise<void>((resolve) => (wake = resolve))]);
+    }
+    isReading = false;
   };
   connection.value = "connecting";
   connectionFailure.value = null;
@@ -135,11 +150,11 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
       onOpen() {
         connection.value = "live";
         connectionFailure.value = null;
-        void refreshUntilRead();
+        void requestRead();
       },
       onEvent(event) {
         noteEvent(event.id);
-        if (event.type === "gap") void refreshUntilRead();
+        if (event.type === "gap") void requestRead();
         waiting.push(event);
         if (!isScheduled) setTimeout(apply, applyMs);
         isScheduled = true;
@@ -147,7 +162,7 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
       onFailure(text) {
         connection.value = "lost";
         connectionFailure.value = text;
-        void refresh();
+        void requestRead();
       },
     }));
   if (isMissing) await poll(refresh, signalOfEnd);
