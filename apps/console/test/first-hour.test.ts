@@ -69,6 +69,17 @@ describe.each(browsers)("in %s", () => {
     }
   }
 
+  /** Somebody else allows a request. */
+  async function decideElsewhere(id: string): Promise<void> {
+    const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
+    const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ agentId: "agent-1", messages }),
+    });
+    expect(response.status).toBe(200);
+  }
+
   async function write(page: Page, text: string): Promise<void> {
     await page.getByLabel("Agent", { exact: true }).fill("agent-1");
     await page.getByLabel("Message", { exact: true }).fill(text);
@@ -130,19 +141,58 @@ describe.each(browsers)("in %s", () => {
     await ask(page, "last command");
     await page.getByText("2 waiting").waitFor();
     expect(await focused(page)).toContain("next command");
-    const id = `call-${requests - 1}`;
-    const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
-    const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {
-      method: "POST",
-      headers,
-      body: JSON.stringify({ agentId: "agent-1", messages }),
-    });
-    expect(response.status).toBe(200);
+    await decideElsewhere(`call-${requests - 1}`);
     await page.getByText("1 waiting").waitFor();
     await expect.poll(() => focused(page)).toMatch(/^main /);
     await page.keyboard.press("a");
     await page.keyboard.press("j");
     await page.keyboard.press("a");
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("after a decision that failed, somebody else's decision does not pass the focus to the next card", async () => {
+    const { page } = await open("/approvals", /504/);
+    await ask(page, "disputed command", "untouched command");
+    await page.getByText("2 waiting").waitFor();
+    const sent: string[] = [];
+    await page.route("**/messages", (route) => {
+      sent.push(route.request().postData() ?? "");
+      const json = { status: 504, errorCode: "delivery_unknown", detail: "No acknowledgement." };
+      return route.fulfill({ status: 504, contentType: "application/problem+json", json });
+    });
+    await page.keyboard.press("j");
+    await page.keyboard.press("a");
+    await page.getByText("It is not known whether the device has the decision.").waitFor();
+    await decideElsewhere(`call-${requests - 1}`);
+    await page.getByText("1 waiting").waitFor();
+    await expect.poll(() => focused(page)).toMatch(/^main /);
+    await page.keyboard.press("a");
+    expect(sent).toHaveLength(1);
+    await page.unroute("**/messages");
+    await page.keyboard.press("j");
+    await page.keyboard.press("a");
+    await page.getByText("Nothing waits for you").waitFor();
+  });
+
+  test("the keys of a card decide nothing while its device is offline, like its buttons", async () => {
+    const { page, faults } = await open("/approvals");
+    await ask(page, "stranded command");
+    await page.route("**/v1/environments/approvals*", async (route) => {
+      const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+      const list = (await response.json()) as { readonly approvals: readonly object[] };
+      const approvals = list.approvals.map((approval) => ({ ...approval, connectionId: null }));
+      await route.fulfill({ json: { ...list, approvals } });
+    });
+    await page.reload();
+    await page.getByText("device offline").waitFor();
+    await page.keyboard.press("j");
+    expect(await focused(page)).toContain("stranded command");
+    await page.keyboard.press("d");
+    await page.keyboard.press("a");
+    expect(await page.getByLabel("Reason for the agent").count()).toBe(0);
+    expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
+    await decideElsewhere(`call-${requests}`);
     await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);
   });
@@ -209,6 +259,43 @@ describe.each(browsers)("in %s", () => {
     await signIn(page, await gateway.proxy.createKey({ scopes: ["list", "read", "send"] }));
     await box.waitFor();
     expect(await box.inputValue()).toBe("");
+  });
+
+  test("a message that was refused late does not replace what was typed in the meantime", async () => {
+    const { page } = await open("/device/desk", /409/);
+    const box = page.getByLabel("Message", { exact: true });
+    let refuse: (() => void) | undefined;
+    await page.route("**/messages", async (route) => {
+      await new Promise<void>((resolve) => (refuse = resolve));
+      const json = { status: 409, errorCode: "input_rejected", detail: "Not now." };
+      await route.fulfill({ status: 409, contentType: "application/problem+json", json });
+    });
+    await write(page, "the first message");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => refuse).toBeDefined();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await page.goBack();
+    await box.fill("the second message");
+    refuse?.();
+    await page.getByText("Not now.").waitFor();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await page.goBack();
+    await expect.poll(() => box.inputValue()).toBe("the second message");
+    await box.fill("");
+  });
+
+  test("a view that could not be loaded is loaded when the user tries again, without a reload of the page", async () => {
+    const { page } = await open("/devices", /ERR_FAILED/);
+    await page.evaluate("globalThis.isSamePage = true");
+    await page.route("**/console/*.js", (route) => route.abort());
+    await page.getByRole("link", { name: "Keys" }).click();
+    await page.getByText("This part of the console could not be loaded").waitFor();
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByText("This part of the console could not be loaded").waitFor();
+    await page.unroute("**/console/*.js");
+    await page.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("heading", { name: "Keys" }).waitFor();
+    expect(await page.evaluate<boolean>("globalThis.isSamePage")).toBe(true);
   });
 
   test("a dialog begins with its first field, and a secret that is shown once is not lost by a click beside it", async () => {

@@ -23,26 +23,27 @@ export function ApprovalCard({
 }): JSX.Element {
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
-  const isDecided = useRef(false);
+  const isDecidedHere = useRef(false);
   const isBusy = deciding.value.has(keyOf(approval));
-  const isOffline = approval.connectionId === null;
-  const choose = (approve: boolean, reason = "", suggestion?: string): void => {
-    isDecided.current = true;
+  const isDisabled = isBusy || approval.connectionId === null;
+  const choose = async (approve: boolean, reason = "", suggestion?: string): Promise<void> => {
+    // Before the response: the card may be gone when it is there.
+    isDecidedHere.current = true;
     // The button that was pressed is disabled now.
     card.current?.focus();
-    void decide(approval, approve, reason, suggestion);
+    isDecidedHere.current = await decide(approval, approve, reason, suggestion);
   };
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.target !== card.current || event.ctrlKey || event.metaKey || event.altKey || isBusy) return;
+    if (event.target !== card.current || event.ctrlKey || event.metaKey || event.altKey || isDisabled) return;
     // A key that is held down decides on one card, and not on those that get the focus after it.
     if (event.repeat) return;
     const key = event.key.toLowerCase();
-    if (key === "a") choose(true);
+    if (key === "a") void choose(true);
     else if (key === "d") setDenying(true);
     else return;
     event.preventDefault();
   };
-  useLayoutEffect(() => () => passFocus(card.current, isDecided.current), []);
+  useLayoutEffect(() => () => passFocus(card.current, isDecidedHere.current), []);
   return (
     <article
       ref={card}
@@ -57,8 +58,8 @@ export function ApprovalCard({
       {approval.inputTruncated && <p class="hint">Long texts were cut. The device runs the whole input.</p>}
       {isDenying ? (
         <DenyForm
-          isBusy={isBusy}
-          onDeny={(reason) => choose(false, reason)}
+          isDisabled={isDisabled}
+          onDeny={(reason) => void choose(false, reason)}
           onCancel={() => {
             setDenying(false);
             card.current?.focus();
@@ -66,10 +67,10 @@ export function ApprovalCard({
         />
       ) : (
         <div class="actions">
-          <button type="button" class="primary" disabled={isBusy || isOffline} onClick={() => choose(true)}>
+          <button type="button" class="primary" disabled={isDisabled} onClick={() => void choose(true)}>
             Allow <kbd aria-hidden="true">A</kbd>
           </button>
-          <button type="button" disabled={isBusy || isOffline} onClick={() => setDenying(true)}>
+          <button type="button" disabled={isDisabled} onClick={() => setDenying(true)}>
             Deny … <kbd aria-hidden="true">D</kbd>
           </button>
           {approval.suggestions.map(({ id, text }) => (
@@ -77,8 +78,8 @@ export function ApprovalCard({
               type="button"
               key={id}
               class="suggestion"
-              disabled={isBusy || isOffline}
-              onClick={() => choose(true, "", id)}
+              disabled={isDisabled}
+              onClick={() => void choose(true, "", id)}
             >
               Allow, and from now on: “{printable(text)}”
             </button>
@@ -93,11 +94,11 @@ export function ApprovalCard({
  * Passes the focus on when a card disappears: to the next card after a decision here. Otherwise somebody else has decided, and a key that was
  * meant for this card must not decide on the next one.
  */
-function passFocus(card: HTMLElement | null, isDecided: boolean): void {
+function passFocus(card: HTMLElement | null, isDecidedHere: boolean): void {
   if (!card?.contains(document.activeElement)) return;
   const { nextElementSibling: next, previousElementSibling: previous } = card;
   const other = [next, previous].find((element) => element?.classList.contains("approval"));
-  const target = isDecided && other instanceof HTMLElement ? other : document.getElementById("main");
+  const target = isDecidedHere && other instanceof HTMLElement ? other : document.getElementById("main");
   target?.focus();
 }
 
@@ -119,11 +120,11 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
 }
 
 function DenyForm({
-  isBusy,
+  isDisabled,
   onDeny,
   onCancel,
 }: {
-  isBusy: boolean;
+  isDisabled: boolean;
   onDeny: (reason: string) => void;
   onCancel: () => void;
 }): JSX.Element {
@@ -151,7 +152,7 @@ function DenyForm({
         ref={field}
         onInput={(event) => setReason(event.currentTarget.value)}
       />
-      <button type="submit" class="danger" disabled={isBusy}>
+      <button type="submit" class="danger" disabled={isDisabled}>
         Deny
       </button>
       <button type="button" onClick={onCancel}>

@@ -9,10 +9,19 @@ import { toast } from "./toasts.ts";
 /** Requests whose decision is on its way, by key. */
 export const deciding = signal<ReadonlySet<string>>(new Set());
 
-/** Sends a decision. @param suggestion the lasting permission that it also grants, of those that the request suggests */
-export async function decide(approval: Approval, approve: boolean, reason: string, suggestion?: string): Promise<void> {
+/**
+ * Sends a decision. Resolves with whether the request is over: decided now, or before.
+ *
+ * @param suggestion the lasting permission that it also grants, of those that the request suggests
+ */
+export async function decide(
+  approval: Approval,
+  approve: boolean,
+  reason: string,
+  suggestion?: string,
+): Promise<boolean> {
   const key = keyOf(approval);
-  if (deciding.value.has(key)) return;
+  if (deciding.value.has(key)) return false;
   deciding.value = new Set([...deciding.value, key]);
   try {
     await decideApproval(transport, approval, {
@@ -22,11 +31,13 @@ export async function decide(approval: Approval, approve: boolean, reason: strin
     });
     approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
     toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)}`);
+    return true;
   } catch (error) {
     const isOver =
       isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
     if (isOver) approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
     toast("bad", isOver ? "It was decided before, or the device no longer asks." : describe(error));
+    return isOver;
   } finally {
     deciding.value = new Set([...deciding.value].filter((other) => other !== key));
   }
