@@ -28,7 +28,8 @@ export function Composer({
     const isSent = await conversations.send(connectionId, message);
     setBusy(false);
     if (isSent) setText("");
-    else rememberText("drafts", deviceId, message);
+    // The view may have been left and opened again, and another text typed there.
+    else if (recallText("drafts", deviceId) === "") rememberText("drafts", deviceId, message);
   };
   if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”.</p>;
   return (
