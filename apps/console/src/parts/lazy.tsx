@@ -7,7 +7,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
   return function Lazy(props: Props): JSX.Element {
     const [state, setState] = useState<"loading" | "failed" | "ready">(loaded === null ? "loading" : "ready");
     useEffect(() => {
-      if (loaded !== null) return;
+      if (state !== "loading") return;
       load().then(
         (component) => {
           loaded = component;
@@ -15,7 +15,7 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
         },
         () => setState("failed"),
       );
-    }, []);
+    }, [state]);
     const View = loaded;
     if (View !== null && state === "ready") return <View {...props} />;
     if (state === "loading")
@@ -24,13 +24,19 @@ export function lazy<Props extends object>(load: () => Promise<ComponentType<Pro
           Loading …
         </p>
       );
+    // An update has removed the file, or the browser remembers the failure: then only the reload helps.
     return (
       <div class="empty" role="alert">
         <h2>This part of the console could not be loaded</h2>
         <p>The gateway may have been updated or does not respond.</p>
-        <button type="button" onClick={() => location.reload()}>
-          Reload the page
-        </button>
+        <div class="actions">
+          <button type="button" class="primary" onClick={() => setState("loading")}>
+            Try again
+          </button>
+          <button type="button" onClick={() => location.reload()}>
+            Reload the page
+          </button>
+        </div>
       </div>
     );
   };
