@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { sharedConfig } from "../../vitest.shared.ts";
@@ -26,12 +27,17 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+// A third of the time these tests wait, for processes and time limits, so half as many files again as there are cores run at once.
+const maxWorkers = Math.ceil(availableParallelism() * 1.5);
+
 // Reporters belong to the run, and everything else to its projects.
-const { reporters: _reporters, outputFile: _outputFile, ...shared } = { ...sharedConfig.test };
+const { reporters: _reporters, outputFile: _outputFile, ...others } = { ...sharedConfig.test };
+const shared = { ...others, maxWorkers };
 
 const config: ViteUserConfig = defineConfig({
   test: {
     ...sharedConfig.test,
+    maxWorkers,
     globalSetup: ["test/runtimes/build-first.ts"],
     sequence: { sequencer: LongestFirst },
     projects: [
