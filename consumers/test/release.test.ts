@@ -36,7 +36,8 @@ test("a dry run packs, inspects and previews every package, writes valid bills o
   writeFileSync(config, JSON.stringify({ repository: "https://git.example/letta-environments" }));
   const out = join(root, "out");
   const { code, output } = await release("--dry-run", "--out", out, "--config", config);
-  expect(code, output).toBe(0);
+  // A failure shows what it printed.
+  expect(code === 0 || output).toBe(true);
   expect(output).toContain("inspected 6 packages: metadata, files, exports and types are correct");
   expect(output).toContain("JSR would accept the packages");
   // Digests of images are looked up by a maintainer who has Docker.
