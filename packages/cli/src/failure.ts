@@ -51,7 +51,7 @@ function scopeHint({ message }: LettaEnvironmentsError, host: Host, { options }:
   const key = options.has("api-key-file") ? undefined : host.variable("LETTA_API_KEY");
   const id = /^lek_(\w{12})_/.exec(key ?? "")?.[1] ?? "ID";
   const command = `letta-proxy keys update ${id} --scope ...`;
-  return [`Whoever runs the gateway can change that: '${command}', with every scope that the key shall have.`];
+  return [`The operator of the gateway can change that: '${command}', with all scopes that the key needs.`];
 }
 
 /**

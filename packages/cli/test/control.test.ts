@@ -72,7 +72,7 @@ test("a key without the scope is refused with its name, and the command that add
   expect([code, stderr]).toEqual([
     4,
     "letta-env: insufficient_scope: The gateway key lacks the scope 'control'\n" +
-      `Whoever runs the gateway can change that: 'letta-proxy keys update ${id} --scope ...', with every scope that the key shall have.\n`,
+      `The operator of the gateway can change that: 'letta-proxy keys update ${id} --scope ...', with all scopes that the key needs.\n`,
   ]);
 });
 

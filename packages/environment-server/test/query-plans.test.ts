@@ -34,7 +34,7 @@ const permittedSearches = new Set([
   "requested_at>?",
   "decided_at>?",
   "decided_at<?",
-  // Full rows, of which there are few; and the sum over all, which is read only when there may be too many messages.
+  // There are few full rows. The sum over all rows is read only when there may be too many messages.
   "environment_id>?",
   "last_seen_at<?",
   "reserved_at<?",

@@ -75,7 +75,7 @@ test("a send with an unknown outcome stays, empties the box, and is repeated wit
   expect(await shown(conversations)).toEqual([["deploy", "accepted", false]]);
 });
 
-test("a send without a response has an unknown outcome, and nobody is told that nothing was lost", async () => {
+test("a send without a response has an unknown outcome, and the page does not say that nothing was lost", async () => {
   const conversations = await open();
   outcome = () => {
     throw new TypeError("Failed to fetch");

@@ -82,7 +82,7 @@ function invalid(reason: string): TokenVerification {
   return { kind: "invalid", reason };
 }
 
-/** The issuer that a token names, whoever signed it. */
+/** Returns the issuer (`iss`) that a token claims. The signature is not verified. */
 function unverifiedIssuer(token: string): unknown {
   try {
     const claims = JSON.parse(new TextDecoder().decode(decode(token.split(".")[1] ?? ""))) as {

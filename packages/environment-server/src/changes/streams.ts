@@ -72,8 +72,8 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
 const reserved = maxStreams / 4;
 
 /**
- * Creates a function that takes a place for a stream. It returns a function that gives the place back, or `null` if there is none. Call what
- * it returned once.
+ * Creates a function that reserves a place for a stream. It returns a function that releases the place, to be called once, or `null` if
+ * every place is taken.
  */
 export function createPlaces(): (principal: Pick<Principal, "tenant" | "keyId">) => (() => void) | null {
   const keys = createCounts();

@@ -105,7 +105,7 @@ export function createConversationTurns<Member extends TurnMember>(
     },
     start(member) {
       if (state.isOver) finish(state, state.turn, withoutReason);
-      // A new turn, of which nothing was missed.
+      // A new turn. Nothing of it was missed.
       if (state.turn.size === 0) state.reply.clear();
       join(state, member);
       state.startedAtMs ??= state.monotonic();

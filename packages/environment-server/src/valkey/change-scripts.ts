@@ -54,8 +54,8 @@ end
 `;
 
 /**
- * ARGV: a name for the series of positions, if there is none, writer, the last position that was confirmed to it (empty: none). Returns the name of
- * the series, the last position, and up to where changes were removed.
+ * ARGV: the name of a new series of positions, used if there is no series yet; the writer; the last position that was confirmed to the writer
+ * (empty: none). Returns the name of the series, the last position, and the positions up to which changes and output were removed.
  */
 export const readStateScript: string = `${prelude}
 begin(ARGV[1])
@@ -63,7 +63,7 @@ local through = readableThrough(ARGV[2], ARGV[3])
 return {redis.call('HGET', state, 'epoch'), whole(through), whole(get('events-removed')), whole(get('output-removed'))}
 `;
 
-/** ARGV: writer, a name for the series of positions, if there is none. Makes it the writer. Returns the last position. */
+/** ARGV: the writer; the name of a new series of positions, used if there is no series yet. Registers the writer. Returns the last position. */
 export const claimScript: string = `${prelude}
 begin(ARGV[2])
 redis.call('HSET', state, 'writer', ARGV[1], 'append', '0')
