@@ -2,7 +2,6 @@
  * Decisions about what a {@link Principal} may do: which devices and agents it may use, in which mode, and which members of an
  * environment it is shown. All are pure functions.
  */
-import type { Endpoint } from "./endpoints.ts";
 import type { Environment, EnvironmentMode } from "./environment.ts";
 import type { DeviceAllowlist, Principal, Scope } from "./principal.ts";
 import { isRecord } from "./rules.ts";
@@ -36,14 +35,6 @@ function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: Devic
   if (deviceIds === null && connectionNames === null) return true;
   if (deviceIds?.includes(device.deviceId) === true) return true;
   return connectionNames?.some((pattern) => matchesNamePattern(pattern, device.connectionName)) === true;
-}
-
-/** Returns whether a principal has a scope with which it may use an endpoint. */
-export function allowsEndpoint(
-  { scopes }: Pick<Principal, "scopes">,
-  { scope, ownerScope, otherScopes = [] }: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,
-): boolean {
-  return [scope, ownerScope, ...otherScopes].some((given) => given !== undefined && scopes.has(given));
 }
 
 /** Returns whether a principal may send to an agent. A message without an agent requires that every agent is allowed. */

@@ -1,6 +1,6 @@
-/** One endpoint of the API as data, and the names of the operations. `endpoints.ts` has the table. */
+/** One endpoint of the API as data, the names of the operations, and who may use an endpoint. `endpoints.ts` has the table. */
 import type { GenericSchema } from "valibot";
-import type { Scope } from "./principal.ts";
+import type { Principal, Scope } from "./principal.ts";
 import type { ProblemCode } from "./problem-definitions.ts";
 
 /** Names of the operations. */
@@ -59,4 +59,12 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly successStatus: number;
   /** Codes of {@link problemDefinitions} that are specific to this endpoint. */
   readonly problems: readonly ProblemCode[];
+}
+
+/** Returns whether a principal has a scope with which it may use an endpoint. */
+export function allowsEndpoint(
+  { scopes }: Pick<Principal, "scopes">,
+  { scope, ownerScope, otherScopes = [] }: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,
+): boolean {
+  return [scope, ownerScope, ...otherScopes].some((given) => given !== undefined && scopes.has(given));
 }

@@ -4,6 +4,7 @@ export * from "./canonical-json.ts";
 export * from "./check-value.ts";
 export * from "./control.ts";
 export * from "./decode-request.ts";
+export { allowsEndpoint } from "./endpoint.ts";
 export * from "./endpoints.ts";
 export * from "./environment.ts";
 export * from "./idempotency-key.ts";
