@@ -103,6 +103,10 @@ export const folderOrder = new Map([
     ["index.ts", "rfc9111.ts", "web/", "rfc9111/", "engine/", "store/", "fields/", "adapters/"],
   ],
   ["packages/platform/src", ["bun/", "cloudflare/", "node/", "valkey/"]],
+  [
+    "packages/schema/src",
+    ["index.ts", "requests/", "endpoints/", "access/", "checks/", "schemas/", "problems/", "base/"],
+  ],
   ["packages/testkit/src", ["index.ts", "clients/", "simulation/", "agents-api/", "streams/"]],
 ]);
 

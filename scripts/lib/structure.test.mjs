@@ -47,9 +47,9 @@ test("two folders that import each other are reported, even where a file with an
 });
 
 test("a folder that has no place in the order is reported", () => {
-  expect(violations({ "apps/proxy/src/newcomer/a.ts": "", "packages/schema/src/newcomer/a.ts": "" })).toEqual([
+  expect(violations({ "apps/proxy/src/newcomer/a.ts": "", "packages/command-line/src/newcomer/a.ts": "" })).toEqual([
     "folder order: apps/proxy/src/newcomer/",
-    "folder order: packages/schema/src",
+    "folder order: packages/command-line/src",
   ]);
 });
 

@@ -10,7 +10,7 @@ export function emitDrift(types: readonly WireType[]): string {
   const modules = new Set(responses.map(({ module }) => module));
   const imports = [...modules].map((module) => {
     const names = responses.filter((type) => type.module === module).map(({ name }) => name);
-    return `import type { ${names.sort().join(", ")} } from "./${module}";`;
+    return `import type { ${names.sort().join(", ")} } from "${module}";`;
   });
   const helpers =
     'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';

@@ -36,13 +36,13 @@ export function emitGuards(types: readonly WireType[]): string {
 }
 
 function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule>): string[] {
-  const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "./${module}";`);
+  const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "${module}";`);
   const functionsUsed = [
-    { name: "findMismatch", module: "find-mismatch.ts" },
-    { name: "isRecord", module: "rules.ts" },
+    { name: "findMismatch", module: "./find-mismatch.ts" },
+    { name: "isRecord", module: "../base/rules.ts" },
     ...rules.values(),
   ];
-  const functions = groupNames(functionsUsed).map(([module, names]) => `import { ${names} } from "./${module}";`);
+  const functions = groupNames(functionsUsed).map(([module, names]) => `import { ${names} } from "${module}";`);
   return [...interfaces, ...functions].sort();
 }
 

@@ -12,8 +12,8 @@ import { emitJsonSchema } from "./json-schema.ts";
 import { wireTypes } from "./wire-types.ts";
 
 const files: readonly (readonly [name: string, text: string])[] = [
-  ["src/guards.gen.ts", emitGuards(wireTypes)],
-  ["src/drift.gen.ts", emitDrift(wireTypes)],
+  ["src/checks/guards.gen.ts", emitGuards(wireTypes)],
+  ["src/checks/drift.gen.ts", emitDrift(wireTypes)],
   ["openapi.json", emitOpenApi(wireTypes)],
   ...wireTypes.map((type) => [`json-schema/${type.name}.json`, emitJsonSchema(type)] as const),
 ];

@@ -12,7 +12,7 @@ const source = new URL("../src/", import.meta.url);
 /** Returns the descriptions of every exported interface by its name. An interface has the members of the one that it extends. */
 function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
   const found = new Map<string, InterfaceDescription>();
-  for (const file of readdirSync(source)) {
+  for (const file of readdirSync(source, { recursive: true, encoding: "utf8" })) {
     if (!file.endsWith(".ts") || /\.(?:gen|test|test-d)\.ts$/.test(file)) continue;
     const text = readFileSync(new URL(file, source), "utf8");
     for (const [, comment, name = "", base = "", body = ""] of text.matchAll(interfacePattern)) {

@@ -1,6 +1,6 @@
 /** Reads the shape of a wire type from its valibot schema. */
-import * as identifierRules from "../src/identifier.ts";
-import * as wireRules from "../src/rules.ts";
+import * as identifierRules from "../src/base/identifier.ts";
+import * as wireRules from "../src/base/rules.ts";
 import type { Rule, Shape, TextRule } from "./shape.ts";
 
 /** The members of valibot's schemas and actions that the generators read. */
@@ -28,8 +28,8 @@ export type NameOf = (schema: unknown, path: string) => string;
 
 const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
   [Array.isArray, { name: "Array.isArray", module: null }],
-  ...rulesOf(identifierRules, "identifier.ts"),
-  ...rulesOf(wireRules, "rules.ts"),
+  ...rulesOf(identifierRules, "../base/identifier.ts"),
+  ...rulesOf(wireRules, "../base/rules.ts"),
 ]);
 
 function rulesOf(exported: object, module: string): [unknown, Rule][] {

@@ -20,7 +20,7 @@ export type TextRule =
 /** A function of the package that checks a value. */
 export interface Rule {
   readonly name: string;
-  /** Module that exports it, relative to `src`; `null` for a built-in. */
+  /** Module that exports it, relative to the generated modules in `src/checks`; `null` for a built-in. */
   readonly module: string | null;
 }
 

@@ -7,7 +7,7 @@ import type { Shape } from "./shape.ts";
 export interface WireType {
   /** Name of its interface. */
   readonly name: string;
-  /** Module of the interface, relative to `src`. */
+  /** Module of the interface, relative to the generated modules in `src/checks`. */
   readonly module: string;
   /** Whether servers return it, so that drift is possible. */
   readonly isResponse: boolean;
@@ -47,33 +47,33 @@ function wireType(schema: unknown, module: string, isResponse: boolean): WireTyp
 
 /** Every wire type. Add new types here. */
 export const wireTypes: readonly WireType[] = [
-  wireType(schemas.EnvironmentSchema, "environment.ts", true),
-  wireType(schemas.EnvironmentListSchema, "environment.ts", true),
-  wireType(schemas.ListEnvironmentsQuerySchema, "list-query.ts", false),
-  wireType(schemas.SendMessageBodySchema, "message.ts", false),
-  wireType(schemas.SendMessageResponseSchema, "message.ts", true),
-  wireType(schemas.ListMessagesQuerySchema, "message-list.ts", false),
-  wireType(schemas.MessageListSchema, "message-list.ts", true),
-  wireType(schemas.RetrieveMessageQuerySchema, "message-status.ts", false),
-  wireType(schemas.MessageStatusSchema, "message-status.ts", true),
-  wireType(schemas.ListApprovalsQuerySchema, "approval.ts", false),
-  wireType(schemas.ApprovalListSchema, "approval.ts", true),
-  wireType(schemas.StreamEventsQuerySchema, "event-stream.ts", false),
-  wireType(schemas.RegisterRequestSchema, "register.ts", false),
-  wireType(schemas.RegisterResponseSchema, "register.ts", true),
-  wireType(schemas.EnvironmentPatchSchema, "labels.ts", false),
-  wireType(schemas.LastRuntimeSchema, "last-runtime.ts", true),
-  wireType(schemas.StopTurnBodySchema, "control.ts", false),
-  wireType(schemas.StopTurnResponseSchema, "control.ts", true),
-  wireType(schemas.ChangeModeBodySchema, "control.ts", false),
-  wireType(schemas.ChangeModeResponseSchema, "control.ts", true),
-  wireType(schemas.ChangeDirectoryBodySchema, "control.ts", false),
-  wireType(schemas.ChangeDirectoryResponseSchema, "control.ts", true),
-  wireType(schemas.ConversationTargetSchema, "control.ts", false),
-  wireType(schemas.ResumeQueueResponseSchema, "control.ts", true),
-  wireType(schemas.RemoveQueueItemQuerySchema, "control.ts", false),
-  wireType(schemas.RemoveQueueItemResponseSchema, "control.ts", true),
-  wireType(schemas.OpenViewerSocketQuerySchema, "viewer.ts", false),
-  wireType(schemas.ViewerTicketSchema, "viewer.ts", true),
-  wireType(schemas.ProblemSchema, "problem.ts", true),
+  wireType(schemas.EnvironmentSchema, "../schemas/environment.ts", true),
+  wireType(schemas.EnvironmentListSchema, "../schemas/environment.ts", true),
+  wireType(schemas.ListEnvironmentsQuerySchema, "../schemas/list-query.ts", false),
+  wireType(schemas.SendMessageBodySchema, "../schemas/message.ts", false),
+  wireType(schemas.SendMessageResponseSchema, "../schemas/message.ts", true),
+  wireType(schemas.ListMessagesQuerySchema, "../schemas/message-list.ts", false),
+  wireType(schemas.MessageListSchema, "../schemas/message-list.ts", true),
+  wireType(schemas.RetrieveMessageQuerySchema, "../schemas/message-status.ts", false),
+  wireType(schemas.MessageStatusSchema, "../schemas/message-status.ts", true),
+  wireType(schemas.ListApprovalsQuerySchema, "../schemas/approval.ts", false),
+  wireType(schemas.ApprovalListSchema, "../schemas/approval.ts", true),
+  wireType(schemas.StreamEventsQuerySchema, "../schemas/event-stream.ts", false),
+  wireType(schemas.RegisterRequestSchema, "../schemas/register.ts", false),
+  wireType(schemas.RegisterResponseSchema, "../schemas/register.ts", true),
+  wireType(schemas.EnvironmentPatchSchema, "../schemas/labels.ts", false),
+  wireType(schemas.LastRuntimeSchema, "../schemas/last-runtime.ts", true),
+  wireType(schemas.StopTurnBodySchema, "../schemas/control.ts", false),
+  wireType(schemas.StopTurnResponseSchema, "../schemas/control.ts", true),
+  wireType(schemas.ChangeModeBodySchema, "../schemas/control.ts", false),
+  wireType(schemas.ChangeModeResponseSchema, "../schemas/control.ts", true),
+  wireType(schemas.ChangeDirectoryBodySchema, "../schemas/control.ts", false),
+  wireType(schemas.ChangeDirectoryResponseSchema, "../schemas/control.ts", true),
+  wireType(schemas.ConversationTargetSchema, "../schemas/control.ts", false),
+  wireType(schemas.ResumeQueueResponseSchema, "../schemas/control.ts", true),
+  wireType(schemas.RemoveQueueItemQuerySchema, "../schemas/control.ts", false),
+  wireType(schemas.RemoveQueueItemResponseSchema, "../schemas/control.ts", true),
+  wireType(schemas.OpenViewerSocketQuerySchema, "../schemas/viewer.ts", false),
+  wireType(schemas.ViewerTicketSchema, "../schemas/viewer.ts", true),
+  wireType(schemas.ProblemSchema, "../problems/problem.ts", true),
 ];

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import * as drift from "../src/drift.gen.ts";
-import { isEnvironmentList } from "../src/guards.gen.ts";
+import * as drift from "../src/checks/drift.gen.ts";
+import { isEnvironmentList } from "../src/checks/guards.gen.ts";
 import type { Environment, EnvironmentList } from "../src/index.ts";
 import { readFixture } from "./read-fixture.ts";
 

@@ -1,5 +1,5 @@
 import type { GenericSchema } from "valibot";
-import * as guards from "../src/guards.gen.ts";
+import * as guards from "../src/checks/guards.gen.ts";
 import * as schema from "../src/index.ts";
 import { readFixture } from "./read-fixture.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import * as guards from "../src/guards.gen.ts";
+import * as guards from "../src/checks/guards.gen.ts";
 import { checkValue } from "../src/index.ts";
 import { guardedTypes } from "./guarded-types.ts";
 import { createRandomInteger, mutateJson } from "./mutate-json.ts";

@@ -4,7 +4,7 @@ import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { examples } from "../scripts/open-api/examples.ts";
-import { findEnvironmentListDrift } from "../src/drift.gen.ts";
+import { findEnvironmentListDrift } from "../src/checks/drift.gen.ts";
 import {
   checkValue,
   type Endpoint,

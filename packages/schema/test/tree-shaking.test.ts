@@ -17,7 +17,7 @@ async function bundledModules(code: string): Promise<string[]> {
   const inputs = Object.values(metafile.outputs).flatMap((output) => Object.entries(output.inputs));
   const left = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([path]) => path);
   return left
-    .flatMap((path) => (path.includes("valibot") ? ["valibot"] : (/src\/(.*)\.ts$/.exec(path)?.slice(1) ?? [])))
+    .flatMap((path) => (path.includes("valibot") ? ["valibot"] : (/src\/\w+\/(.*)\.ts$/.exec(path)?.slice(1) ?? [])))
     .toSorted();
 }
 
@@ -47,18 +47,18 @@ test("a bundle of one schema has no other schema of its module", async () => {
 });
 
 test("a guard and a drift finder work without valibot", async () => {
-  const guards = await bundledModules('export { isSendMessageBody } from "../src/guards.gen.ts";');
-  const drift = await bundledModules('export { findEnvironmentListDrift } from "../src/drift.gen.ts";');
+  const guards = await bundledModules('export { isSendMessageBody } from "../src/checks/guards.gen.ts";');
+  const drift = await bundledModules('export { findEnvironmentListDrift } from "../src/checks/drift.gen.ts";');
   expect([guards, drift]).toEqual([
     ["guards.gen", "rules"],
     ["drift", "drift.gen"],
   ]);
 });
 
-test.each(["identifier", "presence", "problem-definitions", "guards.gen", "drift.gen"])(
+test.each(["identifier", "presence", "problem-codes", "guards", "drift"])(
   "the subpath module %s imports no valibot, so it works without a bundler",
   async (module) => {
-    const { metafile } = await bundleOf(`export * from "../src/${module}.ts";`, false);
+    const { metafile } = await bundleOf(`export * from "@letta-environments/schema/${module}";`, false);
     expect(Object.keys(metafile.inputs).filter((path) => path.includes("valibot"))).toEqual([]);
   },
 );

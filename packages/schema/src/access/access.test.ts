@@ -1,0 +1,264 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  allowsAgent,
+  allowsDevice,
+  allowsMode,
+  ceilingModes,
+  hasEveryTag,
+  matchesNamePattern,
+  presentEnvironment,
+} from "./access.ts";
+import type { Environment } from "../schemas/environment.ts";
+import { scopes } from "./principal.ts";
+
+const fewLetters = fc.string({ unit: fc.constantFrom("a", "b", "*", ".", "[", "\\"), maxLength: 12 });
+
+/** The same rule as a regular expression, which is short but has no bound on its time. */
+function matchesByRegExp(pattern: string, name: string): boolean {
+  const source = pattern
+    .split("*")
+    .map((literal) => literal.replace(/[.[\\]/g, String.raw`\$&`))
+    .join("[^]*");
+  return new RegExp(`^${source}$`).test(name);
+}
+
+describe("tags", () => {
+  const every = { deviceIds: null, connectionNames: null };
+  const device = { deviceId: "device-1", connectionName: "box", tags: ["ci", "linux"] };
+
+  test("a principal with tags may use the devices that have one of them", () => {
+    expect(allowsDevice({ ...every, deviceTags: ["gpu", "ci"] }, device)).toBe(true);
+    expect(allowsDevice({ ...every, deviceTags: ["gpu"] }, device)).toBe(false);
+    expect(allowsDevice({ ...every, deviceTags: [] }, device)).toBe(false);
+    expect(allowsDevice({ ...every, deviceTags: null }, device)).toBe(true);
+  });
+
+  test("they restrict in addition to ids and names", () => {
+    expect(allowsDevice({ ...every, deviceIds: ["device-2"], deviceTags: ["ci"] }, device)).toBe(false);
+    expect(allowsDevice({ deviceIds: ["device-1"], connectionNames: [], deviceTags: ["gpu"] }, device)).toBe(false);
+  });
+
+  test("a row without tags, or with something else in their place, has none", () => {
+    for (const tags of [undefined, null, "ci", { ci: true }, [["ci"]]]) {
+      expect(allowsDevice({ ...every, deviceTags: ["ci"] }, { ...device, tags })).toBe(false);
+      expect(hasEveryTag({ tags }, ["ci"])).toBe(false);
+    }
+  });
+
+  test("a list filter wants all of its tags", () => {
+    expect(hasEveryTag(device, [])).toBe(true);
+    expect(hasEveryTag(device, ["linux", "ci"])).toBe(true);
+    expect(hasEveryTag(device, ["ci", "gpu"])).toBe(false);
+  });
+});
+
+describe("matchesNamePattern", () => {
+  test("matches the same names as the equivalent regular expression", () => {
+    fc.assert(
+      fc.property(fewLetters, fewLetters, (pattern, name) => {
+        expect(matchesNamePattern(pattern, name)).toBe(matchesByRegExp(pattern, name));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  test("matches every name made by replacing each star of the pattern with a text", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.string({ unit: "binary" }), { minLength: 1 }),
+        fc.string({ unit: "binary" }),
+        (literals, run) => {
+          const parts = literals.map((literal) => literal.replaceAll("*", ""));
+          expect(matchesNamePattern(parts.join("*"), parts.join(run))).toBe(true);
+        },
+      ),
+    );
+  });
+
+  test("a pattern without a star matches only itself, case-sensitively", () => {
+    expect(["box", "Box", "box1", "bo", ""].filter((name) => matchesNamePattern("box", name))).toEqual(["box"]);
+    expect(matchesNamePattern("", "")).toBe(true);
+    expect(matchesNamePattern("", "box")).toBe(false);
+  });
+
+  test("a hostile pattern takes time in the product of the lengths, not exponential time", () => {
+    const steps = countReads("*a".repeat(128), "a".repeat(127) + "b".repeat(129));
+    expect(steps).toBeLessThan(8 * 256 * 256);
+    expect(countReads(`${"*".repeat(255)}b`, "a".repeat(256))).toBeLessThan(8 * 256 * 256);
+    expect(countReads(`*${"a".repeat(254)}b`, "a".repeat(256))).toBeLessThan(8 * 256 * 256);
+  });
+});
+
+/** Counts the characters that a match reads. Unlike a time, the count is the same on every machine. */
+function countReads(pattern: string, name: string): number {
+  let count = 0;
+  const watch = (text: string): string =>
+    new Proxy(Object(text) as object, {
+      get(target, key) {
+        if (key === "length") return text.length;
+        count += 1;
+        return text[Number(key)];
+      },
+    }) as unknown as string;
+  expect(matchesNamePattern(watch(pattern), watch(name))).toBe(false);
+  return count;
+}
+
+describe("allowsDevice", () => {
+  const device = { deviceId: "device-1", connectionName: "ci-7" };
+
+  test.each([
+    [null, null, true],
+    [[], null, false],
+    [null, [], false],
+    [[], [], false],
+    [["device-1"], null, true],
+    [["device-1"], [], true],
+    [["device-1"], ["other"], true],
+    [["device-2"], null, false],
+    [["device-2"], ["ci-*"], true],
+    [null, ["ci-*"], true],
+    [null, ["prod-*", "*-8"], false],
+    [["device-*"], null, false],
+    [["ci-7"], ["device-1"], false],
+  ])("with ids %j and names %j returns %j", (deviceIds, connectionNames, allowed) => {
+    expect(allowsDevice({ deviceIds, connectionNames }, device)).toBe(allowed);
+  });
+});
+
+test("allowsDevice: the allowlist of the tenant applies in addition to that of the principal", () => {
+  const device = { deviceId: "device-1", connectionName: "ci-7" };
+  const allows = (deviceIds: readonly string[] | null, tenantNames: readonly string[]): boolean =>
+    allowsDevice(
+      { deviceIds, connectionNames: null, tenantDevices: { deviceIds: null, connectionNames: tenantNames } },
+      device,
+    );
+  expect(allows(null, ["ci-*"])).toBe(true);
+  expect(allows(null, ["prod-*"])).toBe(false);
+  expect(allows(["device-1"], ["prod-*"])).toBe(false);
+  expect(allows(["device-2"], ["ci-*"])).toBe(false);
+});
+
+test("allowsAgent: a listed agent is allowed; a message without an agent requires that every agent is allowed", () => {
+  expect(allowsAgent({ agentIds: null }, undefined)).toBe(true);
+  expect(allowsAgent({ agentIds: null }, "agent-1")).toBe(true);
+  expect(allowsAgent({ agentIds: ["agent-1"] }, "agent-1")).toBe(true);
+  expect(allowsAgent({ agentIds: ["agent-1"] }, "agent-2")).toBe(false);
+  expect(allowsAgent({ agentIds: ["agent-1"] }, undefined)).toBe(false);
+  expect(allowsAgent({ agentIds: [] }, "agent-1")).toBe(false);
+});
+
+describe("allowsMode", () => {
+  test("allows the maximum mode and stricter ones, also by their older names", () => {
+    const allowed = (maxMode: string): string[] =>
+      ceilingModes.filter((currentMode) => allowsMode({ maxMode }, currentMode));
+    expect(allowed("default")).toEqual(["default", "standard"]);
+    expect(allowed("standard")).toEqual(["default", "standard"]);
+    expect(allowed("acceptEdits")).toEqual(["default", "standard", "acceptEdits"]);
+    expect(allowed("unrestricted")).toEqual([...ceilingModes]);
+    expect(allowed("bypassPermissions")).toEqual([...ceilingModes]);
+  });
+
+  test("refuses an unknown or missing mode even with the most permissive maximum; an unknown maximum allows no mode", () => {
+    for (const currentMode of [undefined, "", "newer", "Standard", "constructor"]) {
+      expect(allowsMode({ maxMode: "unrestricted" }, currentMode)).toBe(false);
+    }
+    expect(ceilingModes.some((currentMode) => allowsMode({ maxMode: "newer" }, currentMode))).toBe(false);
+  });
+
+  test("allows any mode without a maximum", () => {
+    expect([undefined, "newer", "unrestricted"].every((mode) => allowsMode({ maxMode: null }, mode))).toBe(true);
+  });
+});
+
+describe("presentEnvironment", () => {
+  const hidden = "hidden";
+  const unknownMembers = fc.dictionary(
+    fc.string().filter((name) => !(name in plain) && !["userId", "apiKeyOwner", "self_update"].includes(name)),
+    fc.jsonValue().filter((value) => !JSON.stringify(value).includes(hidden)),
+  );
+  const plain: Environment = {
+    id: "env-1",
+    connectedAt: null,
+    connectionId: null,
+    connectionName: "box",
+    deviceId: "device-1",
+    firstSeenAt: 1,
+    lastHeartbeat: null,
+    lastSeenAt: 2,
+    organizationId: "acme",
+    podId: null,
+    currentMode: "standard",
+    metadata: {},
+  };
+  const secret = fc.constantFrom(`${hidden}-1`, `${hidden}-2`);
+  const optional = <Value>(name: string, value: fc.Arbitrary<Value>): fc.Arbitrary<Record<string, Value>> =>
+    fc.option(value, { nil: null }).map((some): Record<string, Value> => (some === null ? {} : { [name]: some }));
+  const environments = fc
+    .tuple(
+      unknownMembers,
+      fc.record({ organizationId: secret, podId: fc.option(secret) }),
+      optional("userId", secret),
+      optional("apiKeyOwner", secret),
+      fc
+        .tuple(unknownMembers, fc.tuple(unknownMembers, optional("install_path", secret)))
+        .map(([members, [selfUpdate, path]]) => ({
+          metadata: { ...members, self_update: { supported: true, writable: true, ...selfUpdate, ...path } },
+        })),
+    )
+    .map((parts): Environment => Object.assign({}, plain, ...parts));
+  const without = scopes.filter((scope) => scope !== "details");
+  const principals = fc
+    .subarray(without)
+    .map((some) => ({ tenant: "acme", scopes: new Set(some) }) satisfies Parameters<typeof presentEnvironment>[0]);
+
+  test("hides members without the scope details, and keeps all others, also unknown ones", () => {
+    fc.assert(
+      fc.property(environments, principals, (environment, principal) => {
+        const shown = presentEnvironment(principal, environment);
+        expect(JSON.stringify(shown)).not.toContain(hidden);
+        const { userId: _userId, apiKeyOwner: _apiKeyOwner, ...expected } = structuredClone(environment);
+        delete expected.metadata?.self_update?.install_path;
+        expect(shown).toEqual({ ...expected, podId: null, organizationId: "acme" });
+      }),
+    );
+  });
+
+  test("shows the public name of the tenant if it has one", () => {
+    const principal = { tenant: "acme", tenantName: "Acme Ltd", scopes: new Set(["read"] as const) };
+    expect(presentEnvironment(principal, plain)).toEqual({ ...plain, organizationId: "Acme Ltd" });
+  });
+
+  test("does not change its input, and returns the same object with the scope details", () => {
+    fc.assert(
+      fc.property(environments, principals, (environment, principal) => {
+        const before = structuredClone(environment);
+        presentEnvironment(principal, environment);
+        expect(environment).toEqual(before);
+        const scopesWithDetails = new Set([...principal.scopes, "details" as const]);
+        expect(presentEnvironment({ ...principal, scopes: scopesWithDetails }, environment)).toBe(environment);
+      }),
+    );
+  });
+
+  test("returns the same object if nothing is hidden", () => {
+    const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
+    expect(presentEnvironment(principal, plain)).toBe(plain);
+    const shown = presentEnvironment(principal, { ...plain, podId: "pod-1" });
+    expect(presentEnvironment(principal, shown)).toBe(shown);
+  });
+
+  test("accepts a row whose members have any JSON value", () => {
+    const principal = { tenant: "acme", scopes: new Set(["read"] as const) };
+    fc.assert(
+      fc.property(
+        fc.record({ metadata: fc.jsonValue(), userId: fc.jsonValue(), podId: fc.jsonValue() }, { requiredKeys: [] }),
+        (row) => {
+          const { userId: _userId, ...expected } = row;
+          expect(presentEnvironment(principal, row)).toEqual({ ...expected, podId: null, organizationId: "acme" });
+        },
+      ),
+    );
+  });
+});

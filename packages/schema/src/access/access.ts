@@ -1,0 +1,161 @@
+/**
+ * Decisions about what a {@link Principal} may do: which devices and agents it may use, in which mode, and which members of an
+ * environment it is shown. All are pure functions.
+ */
+import type { Environment, EnvironmentMode } from "../schemas/environment.ts";
+import type { DeviceAllowlist, Principal, Scope } from "./principal.ts";
+import { isRecord } from "../base/rules.ts";
+
+/** The members of an environment that {@link allowsDevice} checks. A row of another server may have anything as its tags. */
+export type DeviceIdentity = Pick<Environment, "deviceId" | "connectionName"> & { readonly tags?: unknown };
+
+/** Returns whether a principal may use a device of its tenant. Services must treat other devices as nonexistent. */
+export function allowsDevice(
+  principal: DeviceAllowlist & Pick<Principal, "tenantDevices" | "deviceTags">,
+  device: DeviceIdentity,
+): boolean {
+  const { tenantDevices = null, deviceTags = null } = principal;
+  return (
+    isListed(principal, device) &&
+    (tenantDevices === null || isListed(tenantDevices, device)) &&
+    (deviceTags === null || deviceTags.some((tag) => hasTag(device, tag)))
+  );
+}
+
+/** Returns whether a device has all these tags, as a list with `tag` filters. */
+export function hasEveryTag(device: Pick<DeviceIdentity, "tags">, tags: readonly string[]): boolean {
+  return tags.every((tag) => hasTag(device, tag));
+}
+
+function hasTag({ tags }: Pick<DeviceIdentity, "tags">, tag: string): boolean {
+  return Array.isArray(tags) && tags.includes(tag);
+}
+
+function isListed({ deviceIds, connectionNames }: DeviceAllowlist, device: DeviceIdentity): boolean {
+  if (deviceIds === null && connectionNames === null) return true;
+  if (deviceIds?.includes(device.deviceId) === true) return true;
+  return connectionNames?.some((pattern) => matchesNamePattern(pattern, device.connectionName)) === true;
+}
+
+/** Returns whether a principal may send to an agent. A message without an agent requires that every agent is allowed. */
+export function allowsAgent({ agentIds }: Pick<Principal, "agentIds">, agentId: string | undefined): boolean {
+  return agentIds === null || (agentId !== undefined && agentIds.includes(agentId));
+}
+
+// `default` and `bypassPermissions` are older names of `standard` and `unrestricted`.
+const rankedModes: readonly (readonly [mode: string, rank: number])[] = [
+  ["default", 0],
+  ["standard", 0],
+  ["acceptEdits", 1],
+  ["bypassPermissions", 2],
+  ["unrestricted", 2],
+];
+const modeRanks: ReadonlyMap<string, number> = /* @__PURE__ */ new Map(rankedModes);
+
+/** Modes that `maxMode` accepts, from the strictest to the most permissive. */
+export const ceilingModes: readonly EnvironmentMode[] = /* @__PURE__ */ rankedModes.map(([mode]) => mode);
+
+/** Compares a mode with the `maxMode` of a principal. An unknown or missing mode exceeds it. The caller decides which modes of a device count. */
+export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode: string | undefined): boolean {
+  if (maxMode === null) return true;
+  const ceiling = modeRanks.get(maxMode);
+  const rank = currentMode === undefined ? undefined : modeRanks.get(currentMode);
+  return ceiling !== undefined && rank !== undefined && rank <= ceiling;
+}
+
+/** Returns whether two names mean the same mode: `default` is `standard`, and `bypassPermissions` is `unrestricted`. */
+export function isSameMode(left: string, right: string): boolean {
+  const rank = modeRanks.get(left);
+  return rank === undefined ? left === right : rank === modeRanks.get(right);
+}
+
+/** The members that {@link presentEnvironment} may hide. A row of a newer server may have any value there. */
+export interface PresentableEnvironment {
+  readonly organizationId?: unknown;
+  readonly podId?: unknown;
+  readonly userId?: unknown;
+  readonly apiKeyOwner?: unknown;
+  readonly metadata?: unknown;
+}
+
+/**
+ * Returns an environment as a principal may see it; the same object if nothing is hidden. Without the scope `details`, the members
+ * that identify the server or the owner of the device are hidden: `podId` is null, `organizationId` is the tenant's public
+ * name, and `userId`, `apiKeyOwner` and `metadata.self_update.install_path` are absent.
+ */
+export function presentEnvironment<Shown extends PresentableEnvironment>(
+  { scopes, tenant, tenantName = tenant }: Pick<Principal, "scopes" | "tenant" | "tenantName">,
+  environment: Shown,
+): Shown {
+  if (scopes.has("details") || !hasHidden(environment, tenantName)) return environment;
+  const { userId: _userId, apiKeyOwner: _apiKeyOwner, metadata, ...rest } = environment;
+  const shown = { ...rest, podId: null, organizationId: tenantName };
+  const presented = metadata === undefined ? shown : { ...shown, metadata: withoutInstallPath(metadata) };
+  // Only optional members were removed, and replaced members keep their types.
+  return presented as unknown as Shown;
+}
+
+function hasHidden(environment: PresentableEnvironment, tenantName: string): boolean {
+  return (
+    environment.podId !== null ||
+    environment.organizationId !== tenantName ||
+    Object.hasOwn(environment, "userId") ||
+    Object.hasOwn(environment, "apiKeyOwner") ||
+    withoutInstallPath(environment.metadata) !== environment.metadata
+  );
+}
+
+/** Returns the metadata of a device as a principal may see it, see {@link presentEnvironment}. */
+export function presentMetadata<Metadata>({ scopes }: Pick<Principal, "scopes">, metadata: Metadata): Metadata {
+  // Only an optional member was removed.
+  return scopes.has("details") ? metadata : (withoutInstallPath(metadata) as Metadata);
+}
+
+/** Returns the same value if it has no such path. */
+function withoutInstallPath(metadata: unknown): unknown {
+  if (!isRecord(metadata) || !isRecord(metadata["self_update"])) return metadata;
+  const { install_path: installPath, ...selfUpdate } = metadata["self_update"];
+  return installPath === undefined ? metadata : { ...metadata, self_update: selfUpdate };
+}
+
+/**
+ * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. The time
+ * is bounded by the product of the two lengths for every pattern.
+ */
+export function matchesNamePattern(pattern: string, name: string): boolean {
+  let patternIndex = 0;
+  let nameIndex = 0;
+  let starIndex = -1;
+  let resumeIndex = 0;
+  while (nameIndex < name.length) {
+    if (pattern[patternIndex] === "*") {
+      starIndex = patternIndex++;
+      resumeIndex = nameIndex;
+    } else if (patternIndex < pattern.length && pattern[patternIndex] === name[nameIndex]) {
+      patternIndex++;
+      nameIndex++;
+    } else if (starIndex !== -1) {
+      patternIndex = starIndex + 1;
+      nameIndex = ++resumeIndex;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[patternIndex] === "*") patternIndex++;
+  return patternIndex === pattern.length;
+}
+
+/**
+ * Scopes that reach everything on a device: its files, a terminal, and the management of agents, schedules and secrets. A limit
+ * to some agents or modes cannot hold there.
+ */
+export const unlimitedScopes: readonly Scope[] = ["files", "terminal", "manage"];
+
+/** Returns whether a principal is limited to some agents or modes, so that it may not use {@link unlimitedScopes}. */
+export function isLimitedToAgentsOrModes({
+  agentIds = null,
+  maxMode = null,
+  setMode = null,
+}: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">>): boolean {
+  return agentIds !== null || maxMode !== null || setMode !== null;
+}

@@ -1,0 +1,50 @@
+/** The problem codes that several endpoints of `endpoints.ts` have in common. */
+import type { ProblemCode } from "../problems/problem-definitions.ts";
+
+/** Problems of every operation with a body. */
+export const bodyProblems: readonly ProblemCode[] = ["malformed_json", "body_too_large", "unsupported_media_type"];
+
+/** Problems of every operation that changes a device. */
+export const deviceProblems: readonly ProblemCode[] = [
+  "invalid_request",
+  "invalid_id",
+  "environment_not_found",
+  "grant_not_allowed",
+  "storage_unavailable",
+];
+
+/** Problems of every operation that controls a conversation. */
+export const controlProblems: readonly ProblemCode[] = [
+  "invalid_request",
+  "invalid_id",
+  "connection_not_found",
+  "device_offline",
+  "connection_replaced",
+  "control_rejected",
+  "agent_not_allowed",
+  "agent_required",
+  "queue_full",
+  "storage_unavailable",
+  "control_unknown",
+];
+
+/** The members that the operations with a body have in common, which control a conversation. */
+export const control: {
+  readonly method: "POST";
+  readonly audience: "caller";
+  readonly extension: true;
+  readonly scope: "control";
+  readonly params: readonly ["connectionId"];
+  readonly query: null;
+  readonly successStatus: 200;
+  readonly problems: readonly ProblemCode[];
+} = {
+  method: "POST",
+  audience: "caller",
+  extension: true,
+  scope: "control",
+  params: ["connectionId"],
+  query: null,
+  successStatus: 200,
+  problems: [...bodyProblems, ...controlProblems],
+};

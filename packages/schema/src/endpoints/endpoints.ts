@@ -1,0 +1,342 @@
+/**
+ * The endpoints of the API as data. Routing, authorisation, decoding, the OpenAPI document and the types of an operation's input
+ * are all derived from this table.
+ */
+import type { GenericSchema } from "valibot";
+import {
+  ChangeDirectoryBodySchema,
+  ChangeDirectoryResponseSchema,
+  ChangeModeBodySchema,
+  ChangeModeResponseSchema,
+  ConversationTargetSchema,
+  RemoveQueueItemQuerySchema,
+  RemoveQueueItemResponseSchema,
+  ResumeQueueResponseSchema,
+  StopTurnBodySchema,
+  StopTurnResponseSchema,
+  type ChangeDirectoryBody,
+  type ChangeDirectoryResponse,
+  type ChangeModeBody,
+  type ChangeModeResponse,
+  type ConversationTarget,
+  type RemoveQueueItemQuery,
+  type RemoveQueueItemResponse,
+  type ResumeQueueResponse,
+  type StopTurnBody,
+  type StopTurnResponse,
+} from "../schemas/control.ts";
+import { bodyProblems, control, controlProblems, deviceProblems } from "./endpoint-problems.ts";
+import { ApprovalListSchema, ListApprovalsQuerySchema } from "../schemas/approval.ts";
+import type { ApprovalList, ListApprovalsQuery } from "../schemas/approval.ts";
+import type { Endpoint, Operation } from "./endpoint.ts";
+import { EnvironmentListSchema, EnvironmentSchema } from "../schemas/environment.ts";
+import type { Environment, EnvironmentList } from "../schemas/environment.ts";
+import { EnvironmentPatchSchema, RemoveEnvironmentQuerySchema } from "../schemas/labels.ts";
+import type { EnvironmentPatch, RemoveEnvironmentQuery } from "../schemas/labels.ts";
+import { type LastRuntime, LastRuntimeSchema } from "../schemas/last-runtime.ts";
+import { eventStreamMediaType, StreamEventsQuerySchema, type StreamEventsQuery } from "../schemas/event-stream.ts";
+import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "../schemas/list-query.ts";
+import { SendMessageBodySchema, SendMessageResponseSchema } from "../schemas/message.ts";
+import type { SendMessageBody, SendMessageResponse } from "../schemas/message.ts";
+import { listMessages, retrieveMessage } from "./message-endpoints.ts";
+import type { ListMessagesQuery, MessageList } from "../schemas/message-list.ts";
+import type { MessageStatus, RetrieveMessageQuery } from "../schemas/message-status.ts";
+import { RegisterRequestSchema, RegisterResponseSchema } from "../schemas/register.ts";
+import type { RegisterRequest, RegisterResponse } from "../schemas/register.ts";
+import type { OpenViewerSocketQuery, ViewerTicket } from "../schemas/viewer.ts";
+import { createViewerTicket, openViewerSocket } from "./viewer-endpoints.ts";
+
+export type { ControlOperation, Endpoint, Operation } from "./endpoint.ts";
+
+/** The endpoint table. A new endpoint is one entry here. `never` marks an input that the endpoint does not take. */
+export interface Endpoints {
+  readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
+  readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
+  readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
+  readonly listMessages: Endpoint<ListMessagesQuery, never, MessageList, "connectionId">;
+  readonly retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatus, "connectionId" | "clientMessageId">;
+  readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
+  readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;
+  readonly retrieveLastRuntime: Endpoint<never, never, LastRuntime, "agentId" | "conversationId">;
+  readonly listApprovals: Endpoint<ListApprovalsQuery, never, ApprovalList, never>;
+  readonly streamEvents: Endpoint<StreamEventsQuery, never, never, never>;
+  readonly registerEnvironment: Endpoint<never, RegisterRequest, RegisterResponse, never>;
+  readonly openDeviceSocket: Endpoint<never, never, never, "connectionId">;
+  readonly openViewerSocket: Endpoint<OpenViewerSocketQuery, never, never, "connectionId">;
+  readonly createViewerTicket: Endpoint<never, never, ViewerTicket, "connectionId">;
+  readonly stopTurn: Endpoint<never, StopTurnBody, StopTurnResponse, "connectionId">;
+  readonly changeMode: Endpoint<never, ChangeModeBody, ChangeModeResponse, "connectionId">;
+  readonly changeDirectory: Endpoint<never, ChangeDirectoryBody, ChangeDirectoryResponse, "connectionId">;
+  readonly resumeQueue: Endpoint<never, ConversationTarget, ResumeQueueResponse, "connectionId">;
+  readonly removeQueueItem: Endpoint<RemoveQueueItemQuery, never, RemoveQueueItemResponse, "connectionId" | "itemId">;
+}
+
+/** An endpoint of the table. */
+export type KnownEndpoint = Endpoints[Operation];
+
+/** The decoded input of one operation. `query` and `body` are `null` when the endpoint takes none. */
+export interface OperationInput<Name extends Operation> {
+  /** The ids in the path, by the names in the endpoint's `params`. */
+  readonly params: Readonly<Record<Endpoints[Name]["params"][number], string>>;
+  readonly query: DecodedBy<Endpoints[Name]["query"]>;
+  readonly body: DecodedBy<Endpoints[Name]["body"]>;
+}
+
+type DecodedBy<Schema extends GenericSchema | null> =
+  NonNullable<Schema> extends GenericSchema<unknown, infer Value> ? ([Value] extends [never] ? null : Value) : never;
+
+/** The operation and decoded input of a request. A `switch` on `operation` narrows `params`, `query` and `body`. */
+export type DecodedRequest = {
+  [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
+}[Operation];
+
+/** The endpoints of the API, and the two that devices use. */
+export const endpoints: Endpoints = {
+  listEnvironments: {
+    operation: "listEnvironments",
+    method: "GET",
+    path: "/v1/environments",
+    summary: "List environments, ordered by id.",
+    audience: "caller",
+    scope: "list",
+    params: [],
+    query: ListEnvironmentsQuerySchema,
+    body: null,
+    response: EnvironmentListSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "storage_unavailable"],
+  },
+  retrieveEnvironment: {
+    operation: "retrieveEnvironment",
+    method: "GET",
+    path: "/v1/environments/{deviceId}",
+    summary: "Retrieve one environment by its deviceId.",
+    audience: "caller",
+    scope: "read",
+    params: ["deviceId"],
+    query: null,
+    body: null,
+    response: EnvironmentSchema,
+    successStatus: 200,
+    problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
+  },
+  sendMessage: {
+    operation: "sendMessage",
+    method: "POST",
+    path: "/v1/environments/{connectionId}/messages",
+    summary: "Send a message to the device behind a connection.",
+    description:
+      "A body with approvals also requires the scope `approve`. The environment server delivers approval decisions " +
+      "(`approve`) to the device. It refuses results of tools (`tool_return`) with 422 `approvals_unsupported`.",
+    audience: "caller",
+    scope: "send",
+    params: ["connectionId"],
+    query: null,
+    body: SendMessageBodySchema,
+    response: SendMessageResponseSchema,
+    successStatus: 200,
+    problems: [
+      "malformed_json",
+      "invalid_request",
+      "invalid_id",
+      "connection_not_found",
+      "device_offline",
+      "connection_replaced",
+      "input_rejected",
+      "approval_decided",
+      "approval_not_found",
+      "agents_api_missing",
+      "body_too_large",
+      "unsupported_media_type",
+      "agent_not_allowed",
+      "mode_not_allowed",
+      "agent_required",
+      "approvals_unsupported",
+      "message_id_reused",
+      "mode_not_set",
+      "queue_full",
+      "storage_unavailable",
+      "delivery_unknown",
+    ],
+  },
+  listMessages,
+  retrieveMessage,
+  updateEnvironment: {
+    operation: "updateEnvironment",
+    method: "PATCH",
+    path: "/v1/environments/{deviceId}",
+    summary: "Change the display name and the tags of a device.",
+    audience: "caller",
+    scope: "admin",
+    extension: true,
+    params: ["deviceId"],
+    query: null,
+    body: EnvironmentPatchSchema,
+    response: EnvironmentSchema,
+    successStatus: 200,
+    problems: [...bodyProblems, ...deviceProblems],
+  },
+  removeEnvironment: {
+    operation: "removeEnvironment",
+    method: "DELETE",
+    path: "/v1/environments/{deviceId}",
+    summary: "Remove a device with all its rows, or one of them.",
+    description:
+      "The key that owns the device needs the scope `connect` only. The sockets of what is removed are closed. A device whose key " +
+      "is still valid registers again at once, as a new device.",
+    audience: "caller",
+    scope: "admin",
+    ownerScope: "connect",
+    extension: true,
+    params: ["deviceId"],
+    query: RemoveEnvironmentQuerySchema,
+    body: null,
+    response: null,
+    successStatus: 204,
+    problems: deviceProblems,
+  },
+  retrieveLastRuntime: {
+    operation: "retrieveLastRuntime",
+    method: "GET",
+    path: "/v1/environments/runtimes/{agentId}/{conversationId}/last",
+    summary: "Retrieve the device that ran a conversation last.",
+    audience: "caller",
+    scope: "read",
+    extension: true,
+    params: ["agentId", "conversationId"],
+    query: null,
+    body: null,
+    response: LastRuntimeSchema,
+    successStatus: 200,
+    problems: ["invalid_id", "environment_not_found", "storage_unavailable"],
+  },
+  listApprovals: {
+    operation: "listApprovals",
+    method: "GET",
+    path: "/v1/environments/approvals",
+    summary: "List the requests for permission that wait for a decision, the oldest first.",
+    audience: "caller",
+    scope: "approve",
+    extension: true,
+    params: [],
+    query: ListApprovalsQuerySchema,
+    body: null,
+    response: ApprovalListSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "storage_unavailable"],
+  },
+  streamEvents: {
+    operation: "streamEvents",
+    method: "GET",
+    path: "/v1/environments/events",
+    summary: "Stream what happens to environments and messages.",
+    description:
+      "An extension of the vendor's API: server-sent events. Events of environments require the scope `list` or `read`, events of " +
+      "messages `read`, and `include=output` requires `view`. Each event reaches only keys that may read the same. `Last-Event-ID` " +
+      "continues behind an event. A server in front of another one does not have this endpoint.",
+    audience: "caller",
+    scope: "list",
+    otherScopes: ["read"],
+    extension: true,
+    params: [],
+    query: StreamEventsQuerySchema,
+    body: null,
+    response: null,
+    mediaType: eventStreamMediaType,
+    successStatus: 200,
+    problems: ["invalid_request", "storage_unavailable"],
+  },
+  registerEnvironment: {
+    operation: "registerEnvironment",
+    method: "POST",
+    path: "/v1/environments/register",
+    summary: "Enrol a device. The response has the URL of its WebSocket.",
+    audience: "device",
+    scope: "connect",
+    params: [],
+    query: null,
+    body: RegisterRequestSchema,
+    response: RegisterResponseSchema,
+    successStatus: 200,
+    problems: [
+      "malformed_json",
+      "invalid_request",
+      "body_too_large",
+      "unsupported_media_type",
+      "device_not_allowed",
+      "device_owned_by_another_key",
+      "device_throttled",
+      "storage_unavailable",
+    ],
+  },
+  openDeviceSocket: {
+    operation: "openDeviceSocket",
+    method: "GET",
+    path: "/v1/environments/{connectionId}/socket",
+    summary: "Open the WebSocket of a device.",
+    audience: "device",
+    scope: "connect",
+    params: ["connectionId"],
+    query: null,
+    body: null,
+    response: null,
+    successStatus: 101,
+    problems: [
+      "invalid_id",
+      "connection_not_found",
+      "connection_replaced",
+      "device_owned_by_another_key",
+      "device_throttled",
+      "storage_unavailable",
+      "upgrade_required",
+    ],
+  },
+  openViewerSocket,
+  createViewerTicket,
+  stopTurn: {
+    ...control,
+    operation: "stopTurn",
+    path: "/v1/environments/{connectionId}/stop",
+    summary: "Stop the turn of a conversation.",
+    body: StopTurnBodySchema,
+    response: StopTurnResponseSchema,
+  },
+  changeMode: {
+    ...control,
+    operation: "changeMode",
+    path: "/v1/environments/{connectionId}/mode",
+    summary: "Change the permission mode of a conversation.",
+    description: "A key with a maximum mode may not set a more permissive one: 403 `mode_not_allowed`.",
+    body: ChangeModeBodySchema,
+    response: ChangeModeResponseSchema,
+    problems: [...control.problems, "mode_not_allowed"],
+  },
+  changeDirectory: {
+    ...control,
+    operation: "changeDirectory",
+    path: "/v1/environments/{connectionId}/directory",
+    summary: "Change the working directory of a conversation.",
+    body: ChangeDirectoryBodySchema,
+    response: ChangeDirectoryResponseSchema,
+  },
+  resumeQueue: {
+    ...control,
+    operation: "resumeQueue",
+    path: "/v1/environments/{connectionId}/queue/resume",
+    summary: "Resume the queue of a conversation after a stop.",
+    body: ConversationTargetSchema,
+    response: ResumeQueueResponseSchema,
+  },
+  removeQueueItem: {
+    ...control,
+    operation: "removeQueueItem",
+    method: "DELETE",
+    path: "/v1/environments/{connectionId}/queue/{itemId}",
+    summary: "Remove a waiting message from the queue of a conversation.",
+    params: ["connectionId", "itemId"],
+    query: RemoveQueueItemQuerySchema,
+    body: null,
+    response: RemoveQueueItemResponseSchema,
+    problems: controlProblems,
+  },
+};

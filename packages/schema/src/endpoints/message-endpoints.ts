@@ -1,0 +1,56 @@
+/** The endpoints for what became of messages, as members of the endpoint table. */
+import type { Endpoint } from "./endpoint.ts";
+import {
+  type ListMessagesQuery,
+  ListMessagesQuerySchema,
+  type MessageList,
+  MessageListSchema,
+} from "../schemas/message-list.ts";
+import {
+  type MessageStatus,
+  MessageStatusSchema,
+  type RetrieveMessageQuery,
+  RetrieveMessageQuerySchema,
+} from "../schemas/message-status.ts";
+
+/** Lists the messages of a device. */
+export const listMessages: Endpoint<ListMessagesQuery, never, MessageList, "connectionId"> = {
+  operation: "listMessages",
+  method: "GET",
+  path: "/v1/environments/{connectionId}/messages",
+  summary: "List the messages of a device, the latest first.",
+  description:
+    "An extension of the vendor's API. A key that is limited to agents sees the messages of these agents. The final texts of the agent " +
+    "require `include=text` and the scope `view`.",
+  audience: "caller",
+  scope: "read",
+  params: ["connectionId"],
+  extension: true,
+  query: ListMessagesQuerySchema,
+  body: null,
+  response: MessageListSchema,
+  successStatus: 200,
+  problems: ["invalid_request", "invalid_id", "connection_not_found", "storage_unavailable"],
+};
+
+/** Retrieves the status of one message. */
+export const retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatus, "connectionId" | "clientMessageId"> =
+  {
+    operation: "retrieveMessage",
+    method: "GET",
+    path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
+    summary: "Retrieve what became of a message.",
+    description:
+      "An extension of the vendor's API. The final text of the agent requires the scope `view`. In front of a remote server, " +
+      "the state is what the gateway knows of the send: at most `accepted`.",
+    audience: "caller",
+    scope: "read",
+    params: ["connectionId", "clientMessageId"],
+    references: ["clientMessageId"],
+    extension: true,
+    query: RetrieveMessageQuerySchema,
+    body: null,
+    response: MessageStatusSchema,
+    successStatus: 200,
+    problems: ["invalid_request", "invalid_id", "message_not_found", "message_ambiguous", "storage_unavailable"],
+  };

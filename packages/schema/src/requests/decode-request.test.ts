@@ -1,0 +1,187 @@
+import { describe, expect, test } from "vitest";
+import {
+  decodeBody,
+  decodeQuery,
+  decodeRequest,
+  isJsonMediaType,
+  maxBodyBytes,
+  maxBodyDepth,
+} from "./decode-request.ts";
+import { ListEnvironmentsQuerySchema } from "../schemas/list-query.ts";
+import { matchEndpoint } from "./routing.ts";
+import { SendMessageBodySchema } from "../schemas/message.ts";
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+function refusal(decoded: ReturnType<typeof decodeBody>): unknown {
+  if (decoded.ok) return "accepted";
+  const body = JSON.parse(String(decoded.response.body)) as { errorCode: string; detail: string };
+  return `${decoded.response.status} ${body.errorCode}: ${body.detail}`;
+}
+
+const send = (text: string, contentType?: string) => decodeBody(SendMessageBodySchema, encode(text), contentType);
+const list = (query: string) => decodeQuery(ListEnvironmentsQuerySchema, query);
+const good = JSON.stringify({ messages: [{ role: "user", content: "hi", client_message_id: "m-1" }] });
+
+describe("decodeBody", () => {
+  test.each([
+    undefined,
+    "application/json",
+    "Application/JSON; charset=UTF-8",
+    'application/json; charset="utf-8"',
+    "application/json;charset=utf8",
+    "application/merge-patch+json",
+    "application/json; profile=x",
+  ])("accepts the media type %s", (contentType) => {
+    expect(isJsonMediaType(contentType)).toBe(true);
+    expect(send(good, contentType).ok).toBe(true);
+  });
+
+  test.each([
+    "",
+    "text/plain",
+    "text/json",
+    "application/jsonp",
+    "application/x-www-form-urlencoded",
+    "application/json; charset=utf-16",
+    "application/json; charset=utf-8; charset=latin1",
+    "application/json, text/plain",
+    "multipart/form-data; boundary=application/json",
+  ])("refuses the media type %j with 415", (contentType) => {
+    expect(refusal(send(good, contentType))).toMatch(/^415 unsupported_media_type: /);
+  });
+
+  test.each(["", "{", "undefined", "{'a':1}", good + good, '{"a":1,}', "NaN", "\u0000"])(
+    "refuses %j as malformed JSON",
+    (text) => {
+      expect(refusal(send(text))).toBe("400 malformed_json: The body is not valid JSON in UTF-8.");
+    },
+  );
+
+  test("refuses an absent body and invalid UTF-8 as malformed JSON", () => {
+    expect(refusal(decodeBody(SendMessageBodySchema, null, undefined))).toMatch(/^400 malformed_json/);
+    const broken = Uint8Array.of(...encode('{"messages":"'), 0xc3, 0x28, ...encode('"}'));
+    expect(refusal(decodeBody(SendMessageBodySchema, broken, undefined))).toMatch(/^400 malformed_json/);
+    const overlong = Uint8Array.of(...encode('{"messages":"'), 0xc0, 0xaf, ...encode('"}'));
+    expect(refusal(decodeBody(SendMessageBodySchema, overlong, undefined))).toMatch(/^400 malformed_json/);
+  });
+
+  test("reads a body of exactly 1 MiB and refuses one byte more with 413", () => {
+    const fill = (size: number): string => good.replace("hi", "x".repeat(size - good.length + 2));
+    expect(send(fill(maxBodyBytes)).ok).toBe(true);
+    expect(refusal(send(fill(maxBodyBytes + 1)))).toMatch(/^413 body_too_large: /);
+  });
+
+  test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])("refuses %s, because a body must be an object", (text) => {
+    expect(refusal(send(text))).toBe("400 invalid_request: body must be an object");
+  });
+
+  test("refuses deep nesting without a stack overflow", () => {
+    const nested = (depth: number): string => `{"x":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)},${good.slice(1)}`;
+    expect(send(nested(maxBodyDepth)).ok).toBe(true);
+    expect(refusal(send(nested(maxBodyDepth + 1)))).toBe(
+      "400 invalid_request: body must have at most 64 levels of nesting",
+    );
+    expect(refusal(send(nested(250_000)))).toMatch(/^400 (?:invalid_request|malformed_json)/);
+  });
+
+  test("a megabyte of invalid members is refused at the first of them", () => {
+    const decoded = send(`{"messages":[${"[],".repeat(300_000)}[]]}`);
+    expect(refusal(decoded)).toBe("400 invalid_request: messages[0] must be an object");
+  });
+
+  test("__proto__ in a body changes no prototype and is not in the result", () => {
+    const decoded = send(`{"__proto__":{"polluted":true},${good.slice(1)}`);
+    const value: unknown = decoded.ok ? decoded.value : null;
+    expect(Object.keys(value ?? {})).toEqual(["messages"]);
+    expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+    expect(Object.hasOwn(Object.prototype, "polluted")).toBe(false);
+  });
+
+  test("a member that only __proto__ has counts as missing", () => {
+    expect(refusal(send('{"__proto__":{"messages":[]}}'))).toBe("400 invalid_request: messages is required");
+  });
+
+  test("an unpaired surrogate in the content is kept", () => {
+    const decoded = send(good.replace("hi", String.raw`\ud800`));
+    expect(decoded.ok && JSON.stringify(decoded.value)).toContain(String.raw`\ud800`);
+  });
+});
+
+describe("decodeQuery", () => {
+  test("returns values, and keeps unknown parameters", () => {
+    expect(list("after=env-1&limit=5&onlineOnly=true&source=remote&userId=u%201&future=x")).toEqual({
+      ok: true,
+      value: { after: "env-1", limit: 5, onlineOnly: true, source: "remote", userId: "u 1", future: "x" },
+    });
+    expect(list("onlineOnly=false")).toEqual({ ok: true, value: { onlineOnly: false } });
+    expect(list("")).toEqual({ ok: true, value: {} });
+  });
+
+  test.each([
+    ["limit=0", "limit must be an integer from 1 to 100"],
+    ["limit=101", "limit must be an integer from 1 to 100"],
+    ["limit=", "limit must be an integer from 1 to 100"],
+    ["limit=1.5", "limit must be an integer from 1 to 100"],
+    ["limit=1e1", "limit must be an integer from 1 to 100"],
+    ["limit=%2B5", "limit must be an integer from 1 to 100"],
+    ["limit=99999999999999999999", "limit must be an integer from 1 to 100"],
+    ["onlineOnly=1", "onlineOnly must be true or false"],
+    ["onlineOnly", "onlineOnly must be true or false"],
+    ["source=both", "source must be local or remote"],
+    ["userId=", "userId must not be empty"],
+    ["limit=5&limit=6", "limit must be given once"],
+    ["limit=5&limit=5", "limit must be given once"],
+    ["limit=5&%6Cimit=6", "limit must be given once"],
+  ])("the query %s is refused: %s", (query, text) => {
+    expect(refusal(list(query))).toBe(`400 invalid_request: ${text}`);
+  });
+
+  test.each(["after=", "after=..", "after=a/b", "after=%ED%A0%80"])(
+    "the query %s is refused, because after must be an id",
+    (query) => {
+      expect(refusal(list(query))).toMatch(/^400 invalid_request: after must be 1 to 128 of /);
+    },
+  );
+
+  test("a second question mark is part of a parameter name", () => {
+    expect(list("?limit=500")).toEqual({ ok: true, value: { "?limit": "500" } });
+  });
+
+  test("__proto__ in a query changes no prototype and is not in the result", () => {
+    const decoded = list("__proto__=x&constructor=y");
+    expect(decoded).toEqual({ ok: true, value: {} });
+    expect(Object.getPrototypeOf(decoded.ok ? decoded.value : null)).toBe(Object.prototype);
+  });
+});
+
+describe("decodeRequest", () => {
+  const decode = (method: string, path: string, query: string, body: string | null) => {
+    const match = matchEndpoint(method, path);
+    if (match.kind === "refused") throw new Error("no endpoint has this path");
+    return decodeRequest(match, { query, body: body === null ? null : encode(body), contentType: "application/json" });
+  };
+
+  test("returns the operation with its ids and decoded values", () => {
+    expect(decode("GET", "/v1/environments", "limit=5", null)).toEqual({
+      ok: true,
+      value: { operation: "listEnvironments", params: {}, query: { limit: 5 }, body: null },
+    });
+    expect(decode("POST", "/v1/environments/conn-1/messages", "", good)).toEqual({
+      ok: true,
+      value: { operation: "sendMessage", params: { connectionId: "conn-1" }, query: null, body: JSON.parse(good) },
+    });
+  });
+
+  test("ignores a query and a body that the endpoint does not take", () => {
+    expect(decode("GET", "/v1/environments/device-1", "limit=0", "{")).toEqual({
+      ok: true,
+      value: { operation: "retrieveEnvironment", params: { deviceId: "device-1" }, query: null, body: null },
+    });
+  });
+
+  test("refuses a query and a body that break a rule", () => {
+    expect(refusal(decode("GET", "/v1/environments", "limit=0", null))).toMatch(/^400 invalid_request: limit /);
+    expect(refusal(decode("POST", "/v1/environments/conn-1/messages", "", "{"))).toMatch(/^400 malformed_json: /);
+  });
+});

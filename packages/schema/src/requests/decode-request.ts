@@ -1,0 +1,145 @@
+/**
+ * Decoding of a request's query and JSON body. Decoders return a value or the response that refuses the request, and never
+ * throw. The limits on size and depth apply before a schema reads the input.
+ */
+import type { GenericSchema } from "valibot";
+import type { DecodedRequest, KnownEndpoint } from "../endpoints/endpoints.ts";
+import { type CheckedValue, checkValue } from "../checks/check-value.ts";
+import type { PlainResponse } from "../base/plain-http.ts";
+import { problemResponse } from "../problems/problem.ts";
+import type { ProblemIssue } from "../problems/problem-definitions.ts";
+
+/** The decoded value, or the response that refuses the request. */
+export type Decoded<Value> =
+  | { readonly ok: true; readonly value: Value }
+  | { readonly ok: false; readonly response: PlainResponse };
+
+/** Maximum size of a request body, in bytes. */
+export const maxBodyBytes = 1_048_576;
+
+/** A larger body is checked only up to its first broken rule, so that an invalid body costs no more than a valid one. */
+const maxFullReportBytes = 65_536;
+
+/** Maximum nesting of arrays and objects in a request body. */
+export const maxBodyDepth = 64;
+
+/** A request's query and body as received. */
+export interface RawInput {
+  /** Query without the leading `?`; empty when there is none. */
+  readonly query: string;
+  readonly body: Uint8Array | null;
+  /** Value of `Content-Type`; `undefined` when the header is missing. */
+  readonly contentType: string | undefined;
+}
+
+/**
+ * Decodes the query and the body of a matched request. An endpoint without a query or a body ignores the one it receives.
+ *
+ * Refusals: those of {@link decodeQuery} and {@link decodeBody}.
+ */
+export function decodeRequest(
+  { endpoint, params }: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+  { query: rawQuery, body: rawBody, contentType }: RawInput,
+): Decoded<DecodedRequest> {
+  const query = endpoint.query === null ? none : decodeQuery<unknown>(endpoint.query, rawQuery);
+  if (!query.ok) return query;
+  const body = endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType);
+  if (!body.ok) return body;
+  const request = { operation: endpoint.operation, params, query: query.value, body: body.value };
+  // The matcher filled every id of the endpoint's path, and its own schemas decoded the rest.
+  return { ok: true, value: request as DecodedRequest };
+}
+
+const none = { ok: true, value: null } as const;
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Decodes a raw query with a schema. A parameter may be given once, and several times if its member is an array.
+ *
+ * Refusals: 400 `invalid_request` naming the parameter and the rule.
+ */
+export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
+  const values: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
+  for (const [name, value] of new URLSearchParams(`?${rawQuery}`)) {
+    const known = values[name];
+    if (isRepeatable(schema, name)) {
+      values[name] = Array.isArray(known) ? [...known, value] : [value];
+      continue;
+    }
+    if (Object.hasOwn(values, name)) return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
+    values[name] = value;
+  }
+  return check(checkValue(schema, values, "query"));
+}
+
+/** Whether the member of an object schema is an array, optional or not. */
+function isRepeatable(schema: GenericSchema, name: string): boolean {
+  const { entries = {} } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
+  const member = Object.hasOwn(entries, name) ? entries[name] : undefined;
+  return (member?.wrapped ?? member)?.type === "array";
+}
+
+/** The members of valibot's schemas that {@link isRepeatable} reads. */
+interface MemberSchema {
+  readonly type: string;
+  readonly wrapped?: MemberSchema;
+}
+
+/**
+ * Decodes a JSON body with a schema.
+ *
+ * Refusals: 415 `unsupported_media_type`, 413 `body_too_large`, 400 `malformed_json`, 400 `invalid_request` naming the
+ * member and the rule.
+ */
+export function decodeBody<Value>(
+  schema: GenericSchema<unknown, Value>,
+  body: Uint8Array | null,
+  contentType: string | undefined,
+): Decoded<Value> {
+  if (!isJsonMediaType(contentType)) return refuse(problemResponse("unsupported_media_type"));
+  if (body !== null && body.byteLength > maxBodyBytes) return refuse(problemResponse("body_too_large"));
+  const bytes = body ?? new Uint8Array();
+  let value: unknown;
+  try {
+    value = JSON.parse(decoder.decode(bytes));
+  } catch {
+    return refuse(problemResponse("malformed_json"));
+  }
+  // A schema that is not ours may accept an array as an object without members.
+  if (Array.isArray(value)) return invalid([{ member: "body", rule: "must be an object" }]);
+  if (isDeeperThan(value, maxBodyDepth))
+    return invalid([{ member: "body", rule: `must have at most ${maxBodyDepth} levels of nesting` }]);
+  return check(checkValue(schema, value, "body", { firstIssueOnly: bytes.byteLength > maxFullReportBytes }));
+}
+
+/** Returns whether a media type is JSON in UTF-8. A missing media type counts as JSON, the only accepted format. */
+export function isJsonMediaType(contentType: string | undefined): boolean {
+  if (contentType === undefined || contentType === "application/json") return true;
+  const [mediaType = "", ...parameters] = contentType
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  if (!/^application\/(?:[a-z0-9!#$&^_.+-]+\+)?json$/.test(mediaType)) return false;
+  return parameters.every((parameter) => !parameter.startsWith("charset=") || /^charset="?utf-?8"?$/.test(parameter));
+}
+
+function check<Value>(checked: CheckedValue<Value>): Decoded<Value> {
+  return checked.ok ? checked : invalid(checked.issues);
+}
+
+function invalid(issues: readonly ProblemIssue[]): { ok: false; response: PlainResponse } {
+  return refuse(problemResponse("invalid_request", { issues }));
+}
+
+function refuse(response: PlainResponse): { ok: false; response: PlainResponse } {
+  return { ok: false, response };
+}
+
+function isDeeperThan(value: unknown, depth: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (depth === 0) return true;
+  if (Array.isArray(value)) return value.some((item) => isDeeperThan(item, depth - 1));
+  // A loop over the names copies nothing, unlike `Object.values`.
+  for (const name in value) if (isDeeperThan((value as Record<string, unknown>)[name], depth - 1)) return true;
+  return false;
+}

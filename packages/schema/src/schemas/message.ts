@@ -1,0 +1,181 @@
+/**
+ * Messages to a device: what `sendMessage` takes and returns. A body holds user messages, which start a turn of the agent, and
+ * approval messages, which respond to the agent's requests for permission. Schemas check known members and keep unknown ones,
+ * for an upstream that knows more.
+ */
+import * as v from "valibot";
+import { conversationReference, reference } from "../base/reference.ts";
+import { isRecord, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
+import { either, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
+
+/**
+ * Name of the response header by which a server declares that it deduplicates messages. Its value is the number of seconds
+ * for which the server remembers a `client_message_id`, such as `86400`. While an id is remembered, a client may repeat a
+ * send with an unknown outcome: the server returns the first result and does not run the message again.
+ */
+export const messageDeduplicationHeader = "x-message-deduplication";
+
+/** A piece of text in a message. */
+export interface TextPart {
+  /** The text. */
+  text: string;
+  /** Always `text`. */
+  type: "text";
+}
+
+/** A message from a person or a program to the agent on a device. */
+export interface UserMessage {
+  /** Chosen by the caller, unique for each message, the same in every retry. A repeated id returns the first result. */
+  client_message_id: string;
+  /** The text of the message, whole or in parts. */
+  content: string | TextPart[];
+  /** Always `user`. */
+  role: "user";
+  /** Id under which the agent stores the message; `client_message_id` when absent. */
+  otid?: string;
+}
+
+/** The result of a tool that the caller ran. */
+export interface ToolReturn {
+  /** Whether the tool succeeded. */
+  status: "success" | "error";
+  /** Id of the tool call that asked. */
+  tool_call_id: string;
+  /** The tool's result. */
+  tool_return: string | TextPart[];
+  /** Lines of the standard error. */
+  stderr?: string[] | null;
+  /** Lines of the standard output. */
+  stdout?: string[] | null;
+  /** `tool`, or absent. */
+  type?: "tool";
+}
+
+/** The decision on one request for permission. */
+export interface ApprovalDecision {
+  /** Whether the tool may run. */
+  approve: boolean;
+  /** Id of the tool call that waits for permission. */
+  tool_call_id: string;
+  /** Why, for the agent. */
+  reason?: string | null;
+  /**
+   * Ids of suggestions of the request, which grant lasting permissions beyond this tool call. Only with `approve: true`. An extension:
+   * a server may ignore it.
+   */
+  selected_permission_suggestion_ids?: string[] | null;
+  /** `approval`, or absent. */
+  type?: "approval";
+  /** Replaces the input of the tool. */
+  updated_input?: Record<string, unknown> | null;
+}
+
+/** Responses to requests for permission. A member of `approvals` with `approve` is a decision, one with `status` a tool return. */
+export interface ApprovalMessage {
+  /** The responses. */
+  approvals: (ToolReturn | ApprovalDecision)[];
+  /** Always `approval`. */
+  type: "approval";
+}
+
+/** The body of `sendMessage`. */
+export interface SendMessageBody {
+  /** The messages, in order. */
+  messages: (UserMessage | ApprovalMessage)[];
+  /** Agent that runs the messages. Required unless `conversationId` names a conversation. */
+  agentId?: string;
+  /** The agent's default conversation when absent, null or `default`. */
+  conversationId?: string | null;
+}
+
+/** The device accepted the message, or refused it for the reason in `message`. The turn that follows is not part of it. */
+export interface SendMessageResponse {
+  /** Whether the device accepted the message. */
+  success: boolean;
+  /** A description for people. */
+  message: string;
+}
+
+/** Returns whether a message is an approval message. */
+export function isApprovalMessage(message: UserMessage | ApprovalMessage): message is ApprovalMessage {
+  return "approvals" in message;
+}
+
+/** Returns whether a decision of a body grants a lasting permission. */
+export function grantsLastingPermission({ messages }: Pick<SendMessageBody, "messages">): boolean {
+  return messages.some(
+    (message) =>
+      isApprovalMessage(message) &&
+      message.approvals.some(
+        (approval) => "approve" in approval && hasItems(approval.selected_permission_suggestion_ids),
+      ),
+  );
+}
+
+function hasItems(list: readonly string[] | null | undefined): boolean {
+  return (list?.length ?? 0) > 0;
+}
+
+/** Schema of {@link TextPart}. */
+export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireObject(() => ({
+  text: v.string(),
+  type: v.literal("text"),
+}));
+
+/** Schema of {@link UserMessage}. */
+export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
+  client_message_id: reference(),
+  content: either(
+    Array.isArray,
+    v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
+    v.pipe(v.string(), v.minLength(1, "must not be empty")),
+  ),
+  role: v.literal("user"),
+  otid: v.exactOptional(reference()),
+}));
+
+/** Schema of {@link ToolReturn}. */
+export const ToolReturnSchema: WireObjectSchema<ToolReturn> = /* @__PURE__ */ wireObject(() => ({
+  status: v.picklist(["success", "error"]),
+  tool_call_id: reference(),
+  tool_return: either(Array.isArray, v.array(TextPartSchema), v.string()),
+  stderr: v.exactOptional(v.nullable(v.array(v.string()))),
+  stdout: v.exactOptional(v.nullable(v.array(v.string()))),
+  type: v.exactOptional(v.literal("tool")),
+}));
+
+/** Schema of {@link ApprovalDecision}. */
+export const ApprovalDecisionSchema: WireObjectSchema<ApprovalDecision> = /* @__PURE__ */ wireObject(() => ({
+  approve: v.boolean(),
+  tool_call_id: reference(),
+  reason: v.exactOptional(v.nullable(v.string())),
+  selected_permission_suggestion_ids: v.exactOptional(v.nullable(v.array(reference()))),
+  type: v.exactOptional(v.literal("approval")),
+  // valibot's own record schema accepts arrays.
+  updated_input: v.exactOptional(v.nullable(v.custom<Record<string, unknown>>(isRecord, "must be an object"))),
+}));
+
+/** Schema of {@link ApprovalMessage}. */
+export const ApprovalMessageSchema: WireObjectSchema<ApprovalMessage> = /* @__PURE__ */ wireObject(() => ({
+  approvals: v.pipe(
+    v.array(either(looksLikeToolReturn, ToolReturnSchema, ApprovalDecisionSchema)),
+    v.minLength(1, "must have at least one approval"),
+  ),
+  type: v.literal("approval"),
+}));
+
+/** Schema of {@link SendMessageBody}. */
+export const SendMessageBodySchema: WireObjectSchema<SendMessageBody> = /* @__PURE__ */ wireObject(() => ({
+  messages: v.pipe(
+    v.array(either(looksLikeApproval, ApprovalMessageSchema, UserMessageSchema)),
+    v.minLength(1, "must have at least one message"),
+  ),
+  agentId: v.exactOptional(reference()),
+  conversationId: v.exactOptional(v.nullable(conversationReference())),
+}));
+
+/** Schema of {@link SendMessageResponse}. `success` comes first because a guard reports the first member that does not match. */
+export const SendMessageResponseSchema: WireObjectSchema<SendMessageResponse> = /* @__PURE__ */ wireObject(() => ({
+  success: v.boolean(),
+  message: v.string(),
+}));
