@@ -19,7 +19,7 @@ export interface OpenTelemetryHooks {
 /**
  * Traces calls with OpenTelemetry: `createClient({ baseUrl, apiKey, ...openTelemetry() })`. Each call is a span named after its
  * operation, with an event for each retry. Each attempt is a client span below it that follows the HTTP semantic conventions.
- * Spans contain no key, body or message id.
+ * Spans contain no key, body, query or message id.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): OpenTelemetryHooks {
   const tracer = options.tracer ?? trace.getTracer("@letta-environments/client");
@@ -38,10 +38,10 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): OpenTelemetry
     async middleware(request, next) {
       const parent = spans.get(request.call);
       const active = parent === undefined ? context.active() : trace.setSpan(context.active(), parent);
-      const { hostname, protocol, port } = new URL(request.url);
+      const { origin, pathname, hostname, protocol, port } = new URL(request.url);
       const attributes = {
         "http.request.method": request.method,
-        "url.full": request.url,
+        "url.full": origin + pathname.replace(/(\/messages\/)[^/]+/, "$1REDACTED"),
         "server.address": hostname,
         "server.port": Number(port) || (protocol === "https:" ? 443 : 80),
         ...(request.attempt > 1 && { "http.request.resend_count": request.attempt - 1 }),

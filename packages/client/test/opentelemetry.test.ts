@@ -2,7 +2,7 @@ import { propagation, type Context, type Span, type SpanOptions, trace, type Tra
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
 import { openTelemetry } from "../src/opentelemetry.ts";
-import { problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
@@ -118,4 +118,20 @@ test.each([
 test("without a trace provider calls work and nothing is traced", async () => {
   const client = createClient({ ...base, fetch: scriptFetch(emptyPage).fetch, ...openTelemetry() });
   await expect(client.environments.list()).resolves.toEqual({ connections: [], hasNextPage: false });
+});
+
+test("spans name neither a message nor what is in a query", async () => {
+  const { tracer, spans } = recordingTracer();
+  const status = {
+    clientMessageId: "secret-message",
+    deviceId: "d",
+    agentId: "a",
+    conversationId: "c",
+    state: "running",
+  };
+  const script = scriptFetch(jsonAnswer(200, status));
+  const { environments } = createClient({ ...base, fetch: script.fetch, ...openTelemetry({ tracer }) });
+  await environments.messages.retrieve("conn-1", "secret-message", { agentId: "secret-agent" });
+  expect(JSON.stringify(spans)).not.toContain("secret-");
+  expect(spans[1]?.attributes["url.full"]).toBe(`${base.baseUrl}/v1/environments/conn-1/messages/REDACTED`);
 });
