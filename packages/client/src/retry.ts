@@ -42,7 +42,8 @@ export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }
 /** Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. */
 export function isUndelivered(attempt: FailedAttempt): boolean {
   const { status = 0, code, deduplicates, delivery } = attempt;
-  if (status < 300 || delivery === "unknown") return false;
+  // In a browser a redirect has no status.
+  if ((status < 300 && code !== "redirected") || delivery === "unknown") return false;
   // A 429 or 5xx may come from another server that the message passed through after its delivery.
   const isRefusal = status < 500 && (status !== 429 || deduplicates);
   return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);

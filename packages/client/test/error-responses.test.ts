@@ -139,7 +139,7 @@ describe("a success response that differs from the documented shape is a typed e
     expect(error).toMatchObject({ code: "redirected", status: 304 });
   });
 
-  test("a redirect that a browser hides behind status 0 is not repeated", async () => {
+  test("a redirect that a browser hides behind status 0 is not repeated, and as a response to a send it is a refusal", async () => {
     let requests = 0;
     const members = { status: { value: 0 }, ok: { value: false } };
     const fetch = async (): Promise<Response> => {
@@ -148,7 +148,10 @@ describe("a success response that differs from the documented shape is a typed e
     };
     const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, fetch });
     expect(await catchError(environments.list())).toMatchObject({ code: "redirected", status: 0, retryable: false });
-    expect(requests).toBe(1);
+    const body = { agentId: "a", messages: [{ role: "user" as const, content: "hi" }] };
+    const error = await catchError(environments.sendMessage("c-1", body));
+    expect(error).toMatchObject({ code: "redirected", status: 0, outcome: "refused" });
+    expect(requests).toBe(2);
   });
 
   test("204 without a body is an error", async () => {
