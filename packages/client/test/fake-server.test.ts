@@ -1,7 +1,9 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createClient, createTransport, streamEvents, type StreamedEvent } from "../src/index.ts";
 import { createFakeServer } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
+import { installClock } from "./install-clock.ts";
 
 const message = { role: "user" as const, content: "hello", client_message_id: "m-1" };
 
@@ -23,6 +25,25 @@ test("the fake server refuses a send without an agent, with a repeated id, and w
   });
   expect(await codeOf({ agentId: "a", messages: [{ ...message, content: "other" }] })).toBe("message_id_reused");
   expect(server.taken).toHaveLength(1);
+});
+
+test("a device of the fake server with regular heartbeats stays online for a watcher", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  const server = createFakeServer({ now: clock.now });
+  server.connect("d-1");
+  const { environments } = createClient({ baseUrl: "https://fake.example", apiKey: "key", fetch: server.fetch });
+  const events = environments.watch();
+  const seen: string[] = [];
+  void (async () => {
+    for await (const { type } of events) seen.push(type);
+  })();
+  for (let beats = 0; beats < 10; beats += 1) {
+    await clock.advance(30_000);
+    server.heartbeat("d-1");
+  }
+  expect(seen).toEqual(["appeared"]);
+  await events.return();
 });
 
 describe("the turn of a message on a fake device", () => {

@@ -202,10 +202,12 @@ function idsOf({ messages }: SendMessageBody): readonly string[] {
   return messages.flatMap((message) => ("approvals" in message ? [] : [message.client_message_id]));
 }
 
-/** A response with an entity tag, or 304 if the caller already has it. Heartbeats do not change the tag. */
+/** A response with an entity tag, or 304 if the caller already has it. As at the gateway, heartbeats change the tag every 30 seconds. */
 function tagged(value: unknown, known: string | null): Response {
   const text = JSON.stringify(value, (name, member: unknown) =>
-    name === "lastHeartbeat" || name === "lastSeenAt" ? member !== null : member,
+    (name === "lastHeartbeat" || name === "lastSeenAt") && typeof member === "number"
+      ? Math.floor(member / 30_000)
+      : member,
   );
   let hash = 5381;
   for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
