@@ -12,6 +12,9 @@ import {
   isLettaEnvironmentsError,
 } from "@letta-environments/client";
 
+/** When a request is looked at again whose decision failed in a way that may pass, in milliseconds. */
+const lookAgainMs = 5_000;
+
 const allowed: ReadonlySet<string> = new Set(["git status", "git diff", "npm test"]);
 
 /** The decision on a request; `null` leaves it to people. A command must match as a whole: a prefix would allow whatever follows it. */
@@ -53,9 +56,12 @@ export async function runApprovalBot(
       await environments.approvals.decide(approval, verdict, { signal });
       report(`${verdict.approve ? "allowed" : "denied"} ${approval.tool} on ${approval.deviceId}`);
     } catch (error) {
-      // Somebody else was faster, or the device went away: the next event says so.
       if (!isLettaEnvironmentsError(error) || error.code === "aborted") throw error;
       report(`not decided: ${error.code}`);
+      // Somebody else was faster, or the decision may have arrived. Otherwise the request still waits.
+      if (["approval_decided", "approval_not_found"].includes(error.code) || error.outcome === "unknown") return;
+      known.delete(key);
+      if (error.retryable) setTimeout(stale, error.retryAfterMs ?? lookAgainMs);
     }
   }
 

@@ -34,7 +34,9 @@ export default {
       return await respond(request, bindings);
     } catch (error) {
       if (!isLettaEnvironmentsError(error)) throw error;
-      return Response.json({ error: error.code, retryable: error.retryable }, { status: error.status ?? 502 });
+      // A response of the gateway that cannot be used may have the status of a success.
+      const status = error.status !== undefined && error.status >= 400 ? error.status : 502;
+      return Response.json({ error: error.code, retryable: error.retryable }, { status });
     }
   },
 };
