@@ -2,7 +2,7 @@
  * Carries requests to a server over `fetch`, with a deadline, retries, a size limit and no redirects. A call is one or more
  * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
  */
-import { now, random, sleep, startAlarm } from "./adapters/platform.ts";
+import { monotonic, now, random, sleep, startAlarm } from "./adapters/platform.ts";
 import { type ClientErrorCode, createError, type EnvironmentsError, type ErrorDetails } from "./error.ts";
 import {
   readRequestOptions,
@@ -88,7 +88,7 @@ async function sendWithRetries<Value>(
     ...request.headers,
     authorization: `Bearer ${connection.settings.apiKey}`,
   };
-  const endsAtMs = now() + timeoutMs;
+  const endsAtMs = monotonic() + timeoutMs;
   const end = watchForEnd(timeoutMs, callerSignal, (code) => {
     const message =
       code === "timeout"
@@ -125,7 +125,7 @@ async function sendWithRetries<Value>(
         attempt <= options.maxRetries &&
         connection.retryTokens >= tokensPerRetry;
       // A wait beyond the deadline would only replace the server's error by a timeout.
-      if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - now()) throw error;
+      if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - monotonic()) throw error;
       connection.retryTokens -= tokensPerRetry;
       notify(onEvent, { type: "retry", call, attempt, delayMs, error });
       await sleep(delayMs, end.signal);

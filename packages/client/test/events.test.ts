@@ -154,6 +154,8 @@ test.each([
   [{ include: "" }, "include"],
   [{ deviceId: "a/b" }, "deviceId"],
   [{ lastEventId: "" }, "lastEventId"],
+  [{ lastEventId: "id-\u2603" }, "lastEventId"],
+  [{ lastEventId: "1\n2" }, "lastEventId"],
   [{ onOpen: 1 }, "onOpen"],
   [{ signal: {} }, "signal"],
 ])("%j breaks a rule of %s before any request", async (options, member) => {

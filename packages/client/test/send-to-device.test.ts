@@ -266,6 +266,36 @@ describe("after the device has a new connection", () => {
   });
 });
 
+describe("a device that the list still shows online, and whose connection is refused", () => {
+  test.each(["connection_not_found", "connection_replaced", "device_offline"] as const)(
+    "%s: with waitUntilOnlineMs the same message waits for the next connection",
+    async (code) => {
+      const { clock, server, environments } = setUp();
+      server.connect("d-1");
+      const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+      server.interrupt(row, problemAnswer(code), row, row);
+      const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
+      await clock.advance(2_000);
+      server.connect("d-1");
+      await clock.advance(2_000);
+      expect((await call).environment.connectionId).toBe("env-conn-2");
+      expect(posts(server)).toBe(2);
+      expect(clock.timerCount).toBe(0);
+    },
+  );
+
+  test("the refusal is thrown when the wait is over, after one send", async () => {
+    const { clock, server, environments } = setUp();
+    server.connect("d-1");
+    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, problemAnswer("device_offline"), row, row, row, row);
+    const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
+    await clock.advance(5_000);
+    expect(await call).toMatchObject({ code: "device_offline", status: 409, outcome: "refused" });
+    expect(posts(server)).toBe(1);
+  });
+});
+
 describe("decisions on tool calls", () => {
   test("approve allows a tool call and can replace its input", async () => {
     const { server, environments } = setUp();

@@ -205,3 +205,24 @@ test("a failure that may pass at the end of the time does not hide the last know
   expect((await waiting).outcome).toBe("unfinished");
   expect(script.seen).toHaveLength(2);
 });
+
+test("a wall clock that is set back does not prolong the wait", async () => {
+  const { clock, environments } = setUp(...Array(20).fill(jsonAnswer(200, status({ state: "running" }))));
+  const options = { timeoutMs: 1_000, waitUntilFinishedMs: 5_000 };
+  const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
+  await clock.advance(1_500);
+  clock.shiftWallTime(-3_600_000);
+  await clock.advance(3_500);
+  expect((await waiting).outcome).toBe("unfinished");
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a message that the device refused is a refusal, and its turn is not awaited", async () => {
+  const { environments, script } = setUp(found, jsonAnswer(200, { success: false, message: "busy elsewhere" }));
+  const error = await catchError(environments.sendToDevice("d-1", body, { wait: "finished" }));
+  expect(error).toMatchObject({
+    ...{ code: "input_rejected", outcome: "refused", retryable: false, clientMessageIds: ["m 1"] },
+    message: expect.stringContaining("busy elsewhere"),
+  });
+  expect(script.seen).toHaveLength(2);
+});

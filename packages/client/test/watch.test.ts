@@ -366,3 +366,16 @@ test("while the stream is broken, the list is read every intervalMs, until a str
   await clock.advance(0);
   expect(clock.timerCount).toBe(0);
 });
+
+test("a wall clock that is set back does not stop the polls", async () => {
+  const { clock, server, watch, takeLists } = setUp({ intervalMs: 1_000 });
+  server.put({ deviceId: "d-1" });
+  const events = watch();
+  follow(events);
+  await clock.advance(3_000);
+  takeLists();
+  clock.shiftWallTime(-3_600_000);
+  await clock.advance(5_000);
+  expect(takeLists().length).toBeGreaterThanOrEqual(4);
+  await events.return();
+});

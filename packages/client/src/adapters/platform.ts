@@ -8,6 +8,11 @@ export function now(): number {
   return Date.now();
 }
 
+/** Milliseconds of a clock that nobody sets: for durations and deadlines. */
+export function monotonic(): number {
+  return performance.now();
+}
+
 /** Longest delay that timers of every platform accept, in milliseconds; they run a longer one at once. */
 const maxTimerMs = 2_000_000_000;
 

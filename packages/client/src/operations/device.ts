@@ -2,9 +2,9 @@
 import type { Environment, MessageStatus } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { isOnline } from "@letta-environments/schema/presence";
-import { now, sleep } from "../adapters/platform.ts";
+import { monotonic, now, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord, checkText } from "../check.ts";
-import { createError, type EnvironmentsError, isLettaEnvironmentsError } from "../error.ts";
+import { createError, type EnvironmentsError, type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -107,6 +107,10 @@ async function sendAndWait(
   const timeoutMs = waitTimeoutMs(options);
   const waitSeconds = waitSecondsWithin(timeoutMs, waitUntilFinishedMs);
   const sent = await findAndSend(transport, device, messages, { ...options, timeoutMs }, waitSeconds);
+  if (sent.data.outcome === "refused") {
+    const { message, clientMessageIds } = sent.data;
+    throw createError("input_rejected", { message, outcome: "refused", clientMessageIds });
+  }
   const endsAtMs = sent.sentAtMs + waitUntilFinishedMs;
   const { agentId, conversationId } = body;
   try {
@@ -136,7 +140,7 @@ async function sendAndWait(
 
 interface FoundAndSent extends TransportResponse<SendToDeviceResult> {
   readonly status: MessageStatus | undefined;
-  /** When the request that delivered the messages began, in epoch milliseconds. */
+  /** When the request that delivered the messages began, in {@link monotonic} milliseconds. */
   readonly sentAtMs: number;
 }
 
@@ -151,7 +155,7 @@ async function findAndSend(
   checkInteger("intervalMs", intervalMs);
   checkInteger("waitUntilOnlineMs", waitUntilOnlineMs, 0, Number.MAX_SAFE_INTEGER);
   checkSignal(sendOptions.signal);
-  const endsAtMs = now() + waitUntilOnlineMs;
+  const endsAtMs = monotonic() + waitUntilOnlineMs;
   /** The connection that refused the messages, and its error. */
   let connectionId: string | undefined;
   let refusal: EnvironmentsError | undefined;
@@ -161,23 +165,29 @@ async function findAndSend(
       // It is the same connection as before, so the refusal stands: below it counts as the second one.
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
-      const sentAtMs = now();
+      const sentAtMs = monotonic();
       const posted = await postMessages(transport, connectionId, messages, sendOptions, waitSeconds);
       return { ...posted, sentAtMs, data: { ...posted.data, environment } };
     } catch (error) {
       // An error from elsewhere does not say whether the messages were sent.
       if (!isLettaEnvironmentsError(error)) throw error;
-      const { outcome, status, retryable, retryAfterMs = 0 } = error;
-      if (!refusal && (status === 404 || status === 409) && outcome === "refused") refusal = error;
-      else {
-        const leftMs = endsAtMs - now();
-        // Look-ups have no outcome. After a send there is nothing left to wait for.
-        if (outcome || leftMs <= 0 || !retryable) throw describeSend(error, messages);
+      const { code, outcome, status, retryable, retryAfterMs = 0 } = error;
+      const isRefusal = (status === 404 || status === 409) && outcome === "refused";
+      const mayHaveMoved = isRefusal && !refusal;
+      if (isRefusal) refusal = error;
+      if (!mayHaveMoved) {
+        const leftMs = endsAtMs - monotonic();
+        // Look-ups have no outcome. After a send there is nothing left to wait for, except for the device's next connection.
+        const mayPass = outcome ? outcome === "refused" && absenceCodes.includes(code) : retryable;
+        if (leftMs <= 0 || !mayPass) throw describeSend(error, messages);
         await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), sendOptions.signal);
       }
     }
   }
 }
+
+/** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
+const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
 
 /** A device that is online. */
 export interface FoundDevice extends Environment {

@@ -10,8 +10,8 @@ import type {
   OutputEvent,
 } from "@letta-environments/schema";
 import { isRecord } from "@letta-environments/schema/guards";
-import { now, random, sleep, startAlarm } from "../adapters/platform.ts";
-import { checkFunction, checkIdentifier, checkRecord, checkText } from "../check.ts";
+import { monotonic, random, sleep, startAlarm } from "../adapters/platform.ts";
+import { checkFunction, checkIdentifier, checkRecord, checkToken } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { endEarly } from "../end-early.ts";
@@ -87,7 +87,7 @@ async function* followStreams(
     let openedAtMs = Infinity;
     try {
       const response = await openStream(transport, wire, lastEventId, { ...requestOptions, signal, maxRetries: 0 });
-      openedAtMs = now();
+      openedAtMs = monotonic();
       const parser = createEventParser();
       const reader = createStreamReader(response, parser, signal);
       try {
@@ -111,7 +111,7 @@ async function* followStreams(
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       pauseMs = error.retryAfterMs ?? 0;
     }
-    if (now() - openedAtMs >= stableMs) attempt = 0;
+    if (monotonic() - openedAtMs >= stableMs) attempt = 0;
     await sleep(Math.max(pauseMs, random() * Math.min(maxPauseMs, retryMs * 2 ** attempt)), signal);
   }
 }
@@ -126,7 +126,7 @@ function readOptions(options: StreamEventsOptions): ReadOptions {
   checkRecord("options", options);
   const { include, deviceId, lastEventId, onOpen, onClose, ...requestOptions } = options;
   if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
-  if (lastEventId !== undefined) checkText("lastEventId", lastEventId);
+  if (lastEventId !== undefined) checkToken("lastEventId", lastEventId);
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
   if (onClose !== undefined) checkFunction("onClose", onClose);
   checkSignal(options.signal);

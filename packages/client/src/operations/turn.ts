@@ -5,7 +5,7 @@
 import type { MessageStatus, RetrieveMessageQuery } from "@letta-environments/schema";
 import { findMessageStatusMismatch } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";
-import { now, random, sleep } from "../adapters/platform.ts";
+import { monotonic, random, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord } from "../check.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
@@ -67,7 +67,7 @@ export function waitForTurn(
     checkRecord("options", options);
     const { waitUntilFinishedMs = defaultWaitMs, ...requestOptions } = options;
     checkInteger("waitUntilFinishedMs", waitUntilFinishedMs, 0);
-    const endsAtMs = now() + waitUntilFinishedMs;
+    const endsAtMs = monotonic() + waitUntilFinishedMs;
     return awaitTurn(transport, connectionId, clientMessageId, conversation, requestOptions, endsAtMs);
   });
 }
@@ -110,7 +110,7 @@ export type TurnResponse = TransportResponse<Turn>;
 /**
  * Awaits a turn; see {@link waitForTurn}.
  *
- * @param endsAtMs epoch milliseconds
+ * @param endsAtMs {@link monotonic} milliseconds
  * @param latest the last known state of the turn
  */
 export async function awaitTurn(
@@ -125,7 +125,7 @@ export async function awaitTurn(
   const timeoutMs = waitTimeoutMs(options);
   let failures = 0;
   while (!latest || canChange(latest.data)) {
-    const startedAtMs = now();
+    const startedAtMs = monotonic();
     if (latest && startedAtMs >= endsAtMs) break;
     const waitSeconds = waitSecondsWithin(timeoutMs, endsAtMs - startedAtMs);
     // A response that was delayed needs no pause.
@@ -143,12 +143,12 @@ export async function awaitTurn(
       latest = { data: readTurn(data), response };
       failures = 0;
     } catch (error) {
-      if (!isLettaEnvironmentsError(error) || !error.retryable || (!latest && now() >= endsAtMs)) throw error;
+      if (!isLettaEnvironmentsError(error) || !error.retryable || (!latest && monotonic() >= endsAtMs)) throw error;
       failures += 1;
       pauseMs = Math.max(error.retryAfterMs ?? 0, random() * Math.min(30_000, 1_000 * 2 ** failures));
     }
     if (!latest || canChange(latest.data))
-      await sleep(Math.min(endsAtMs, startedAtMs + pauseMs) - now(), options.signal);
+      await sleep(Math.min(endsAtMs, startedAtMs + pauseMs) - monotonic(), options.signal);
   }
   return latest;
 }

@@ -5,7 +5,7 @@
  */
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
-import { now, onAbort, random, sleep } from "../adapters/platform.ts";
+import { monotonic, onAbort, random, sleep } from "../adapters/platform.ts";
 import { checkInteger, checkRecord } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
@@ -144,11 +144,11 @@ function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">,
   })().catch(() => undefined);
   return {
     async wait(delayMs, hasFailed) {
-      const startedAtMs = now() + random() * 1_000;
-      if (hasFailed) await sleep(startedAtMs + delayMs - now(), signal);
+      const startedAtMs = monotonic() + random() * 1_000;
+      if (hasFailed) await sleep(startedAtMs + delayMs - monotonic(), signal);
       else if (isOpen) await sleep(Math.min(delayMs, settleMs), signal);
       while (!hasFailed && !hasChanged && !signal.aborted) {
-        const leftMs = startedAtMs + (isOpen ? Math.max(delayMs, relaxedMs) : delayMs) - now();
+        const leftMs = startedAtMs + (isOpen ? Math.max(delayMs, relaxedMs) : delayMs) - monotonic();
         if (leftMs <= 0) break;
         bell = new AbortController();
         await sleep(leftMs, bell.signal);
