@@ -33,7 +33,8 @@ const outputRules = describeSchema(
     devices: v.array(
       v.object({
         deviceId: v.string(),
-        name: v.string(),
+        name: v.pipe(v.string(), v.description("Names the device in the other tools, if only one has it.")),
+        displayName: v.pipe(v.nullable(v.string()), v.description("For people; the other tools do not know it.")),
         online: v.boolean(),
         mode: v.nullable(v.string()),
         lastSeenAt: v.string(),
@@ -75,7 +76,8 @@ function describeDevice(row: Environment, nowMs: number): ToolOutput {
   const { deviceId, connectionName, displayName, currentMode, lastSeenAt, metadata, tags } = row;
   return {
     deviceId,
-    name: displayName ?? connectionName,
+    name: connectionName,
+    displayName: displayName ?? null,
     online: isOnline(row, nowMs),
     mode: currentMode ?? null,
     lastSeenAt: formatTime(lastSeenAt),

@@ -51,6 +51,23 @@ test("list_devices returns the devices of the key, with their presence", async (
   expect(all.output["devices"]).toHaveLength(2);
 });
 
+test("the name of a device in list_devices is the one by which the other tools find it, whatever it is called for people", async () => {
+  const { url, createKey } = fleet.gateway.proxy;
+  const key = await createKey({ scopes: ["admin"] });
+  const label = async (displayName: string | null): Promise<void> => {
+    await fetch(`${url}/v1/environments/device-1`, {
+      method: "PATCH",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify({ displayName }),
+    });
+  };
+  await label("another device's name");
+  const { output } = await mcp.call("list_devices", {});
+  await label(null);
+  const names = { name: "laptop", displayName: "another device's name" };
+  expect(output["devices"]).toContainEqual(expect.objectContaining({ deviceId: "device-1", ...names }));
+});
+
 test("send_message runs a repeated id once, and the text of the result is the structured output", async () => {
   const message = { device: "laptop", agentId: "agent-1", message: "ping", messageId: "mcp-1", waitSeconds: 0 };
   const first = await mcp.call("send_message", message);
