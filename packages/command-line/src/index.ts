@@ -9,7 +9,14 @@ export {
 export { displayWidth, truncate } from "./display-width.ts";
 export { CommandError, misuse } from "./error.ts";
 export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
-export { formatColumns, formatJson, printable, printableLines } from "./printable.ts";
+export {
+  createPrintableStream,
+  formatColumns,
+  formatJson,
+  printable,
+  printableLines,
+  type PrintableStream,
+} from "./printable.ts";
 export { choosePaint, type Paint, type Style } from "./style.ts";
 export { suggestWord } from "./suggest.ts";
 export { type Cell, type Column, formatDetails, formatTable } from "./table.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { formatColumns, formatJson, printable, printableLines } from "./printable.ts";
+import { createPrintableStream, formatColumns, formatJson, printable, printableLines } from "./printable.ts";
 
 test("what moves the cursor, hides text or turns its direction is shown as in a JSON string", () => {
   expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
@@ -27,4 +27,24 @@ test("columns and JSON stay one line a row and one document, whatever a name hol
 
 test("lines and tabs of a text stay, and everything else that controls a terminal is written out", () => {
   expect(printableLines("a\tb\r\nc\u001b[2J\rd\u202e")).toBe("a\tb\nc\\u001b[2J\\u000dd\\u202e");
+});
+
+test.each(["می\u200cخواهم", "क्\u200dष", "ශ්\u200dරී"])("a joiner that belongs to the spelling of %s stays", (word) => {
+  expect(printable(word)).toBe(word);
+});
+
+test("a joiner between letters of other scripts is shown, since it hides there", () => {
+  expect(printable("pro\u200cd")).toBe("pro\\u200cd");
+  expect(printable("\u200dक")).toBe("\\u200dक");
+});
+
+test("a text is printed alike, wherever it is cut into pieces", () => {
+  const text = "a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d";
+  const whole = printableLines(text);
+  for (let first = 0; first <= text.length; first += 1)
+    for (let second = first; second <= text.length; second += 1) {
+      const stream = createPrintableStream();
+      const pieces = [text.slice(0, first), text.slice(first, second), text.slice(second)];
+      expect(pieces.map((piece) => stream.write(piece)).join("") + stream.end()).toBe(whole);
+    }
 });

@@ -3,9 +3,36 @@
  * direction, or split a line that a script reads.
  */
 
-// A joiner inside an emoji is part of a picture; anywhere else it hides.
-const hidden =
-  /(?!(?<=\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?)\u200d(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const picture = String.raw`\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?`;
+/** Letters and marks of scripts whose spelling has joiners (Unicode Standard, section 23.2). */
+const joining = `[${[
+  "Arab",
+  "Syrc",
+  "Mong",
+  "Deva",
+  "Beng",
+  "Guru",
+  "Gujr",
+  "Orya",
+  "Taml",
+  "Telu",
+  "Knda",
+  "Mlym",
+  "Sinh",
+  "Khmr",
+  "Mymr",
+  "Tibt",
+]
+  .map((script) => String.raw`\p{Script=${script}}`)
+  .join("")}]`;
+
+// A joiner inside an emoji is part of a picture, and behind these letters part of a word; anywhere else it hides.
+const hidden = new RegExp(
+  String.raw`(?!(?<=${picture})\u200d(?=\p{Extended_Pictographic}))(?!(?<=${joining})[\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]`,
+  "gu",
+);
+/** What decides about a joiner behind it. */
+const joined = new RegExp(`(?:${picture}|${joining})$`, "u");
 
 /** Returns the text with control and format characters, line separators and unpaired surrogates written as in a JSON string. */
 export function printable(text: string): string {
@@ -19,6 +46,38 @@ export function printableLines(text: string): string {
     // Elsewhere a carriage return lets a line overwrite itself.
     return character === "\r" && text[offset + 1] === "\n" ? "" : escaped(character);
   });
+}
+
+/** A text of several lines that comes in pieces. */
+export interface PrintableStream {
+  /** Returns what of a piece can be printed, as {@link printableLines} does. What depends on the next piece is kept until then. */
+  write(piece: string): string;
+  /** Returns what was kept. */
+  end(): string;
+}
+
+/** Creates a {@link PrintableStream}. */
+export function createPrintableStream(): PrintableStream {
+  let before = "";
+  let kept = "";
+  function print(text: string): string {
+    const printed = printableLines(before + text).slice(before.length);
+    before = joined.exec(before + text)?.[0] ?? "";
+    return printed;
+  }
+  return {
+    write(piece) {
+      const text = kept + piece;
+      // The first half of a character, a joiner inside an emoji, and a line end.
+      kept = /\r$|\u200d?[\ud800-\udbff]?$/.exec(text)?.[0] ?? "";
+      return print(text.slice(0, text.length - kept.length));
+    },
+    end() {
+      const printed = print(kept);
+      before = kept = "";
+      return printed;
+    },
+  };
 }
 
 /** A line of columns separated by tabs. Tabs and line ends inside a column are escaped. */
