@@ -178,3 +178,30 @@ test("--follow with --connection, and wrong words of approvals, are refused befo
   ] as const)
     expect(await runCli(line, { env: local })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${text}\n` });
 });
+
+test("following a message whose turn the device no longer reports begins the minute after which it gives up", async () => {
+  const connect = () =>
+    connectScriptedDevice({
+      ...{ baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey, deviceId: "device-2", connectionName: "killed" },
+    });
+  const words = ["send", "killed", "--agent", "a1", "--message-id", "lost-1"];
+  const killed = await connect();
+  expect((await runCli([...words, "hello"], { env })).code).toBe(0);
+  await killed.terminate();
+  const again = await connect();
+  const cli = startCli([...words, "--follow", "hello"], { env });
+  await cli.printed("killed does not report the turn; waiting", "stderr");
+  cli.signal("SIGTERM");
+  await cli.result;
+  await again.terminate();
+});
+
+test("a reader that goes away ends following with 0, while the turn goes on", async () => {
+  const cli = await follow("follow-head");
+  say("The first part, ");
+  await cli.printed("The first part, ");
+  cli.closeOutput();
+  say("and the second.", "message-1");
+  expect((await cli.result).code).toBe(0);
+  finish("follow-head");
+});

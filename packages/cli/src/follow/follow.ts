@@ -180,6 +180,7 @@ async function run(
       if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
       return await finish(turn, known);
     }
+    if (known?.state === "unknown") await patience.begin("device", notReported(turn));
     let isRunning = known !== null && isActive(known);
     if (known?.state === "waiting_for_approval") desk.look();
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
@@ -206,7 +207,7 @@ async function run(
         if (!(await printer.document({ type: "output", delta, ...(subagentId !== undefined && { subagentId }) })))
           return exitCodes.done;
         const piece = subagentId === undefined ? reader.read(delta) : null;
-        if (piece !== null) await printer.piece(piece);
+        if (piece !== null && !(await printer.piece(piece))) return exitCodes.done;
       } else if (event.type === "approval" && event.change === "requested" && isOfTurn(turn, event.approval))
         desk.look();
       else if (event.type === "gap") {
@@ -214,6 +215,7 @@ async function run(
         await printer.line("some of the output is missing here", "yellow");
         const message = await retrieveStatus(turn, connectionId);
         if (isOver(message)) return await finish(turn, message);
+        if (message.state === "unknown") await patience.begin("device", notReported(turn));
       }
     }
   } catch (error) {
@@ -226,6 +228,11 @@ async function run(
   await printer.end();
   const text = `stopped following; the turn on ${device.environment.connectionName} goes on`;
   throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason), { details: [followAgain(turn)] });
+}
+
+/** The device may be online, and not know the message any more. */
+function notReported({ device }: FollowedTurn): string {
+  return `${device.environment.connectionName} does not report the turn`;
 }
 
 /** A failure after which nobody knows how the turn ends. */

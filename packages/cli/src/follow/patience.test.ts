@@ -40,3 +40,17 @@ test("a party that comes back starts a new minute, and the other one's goes on",
   patience.cancel();
   expect(clock.timerCount).toBe(0);
 });
+
+test("a party that was away for too long, and came back, does not end a wait that begins afterwards", async () => {
+  const { clock, patience } = start();
+  await patience.begin("server", "no events");
+  await clock.advance(90_000);
+  patience.end("server");
+  let absent: string | null = null;
+  void patience.ranOut.then((party) => (absent = party.absent));
+  await clock.advance(90_000);
+  expect(absent).toBeNull();
+  await patience.begin("server", "no events again");
+  await clock.advance(60_000);
+  expect(absent).toBe("no events again");
+});

@@ -9,7 +9,7 @@ export type Party = "device" | "server";
 
 /** Counts how long each party is away. */
 export interface Patience {
-  /** Resolves with the text of a party that has been away for too long. */
+  /** Resolves with the text of a party that has been away for too long, and has not come back. */
   readonly ranOut: Promise<{ readonly absent: string }>;
   /** @param text what is missing, such as `laptop is away` */
   begin(party: Party, text: string): Promise<void>;
@@ -23,19 +23,31 @@ const patienceMs = 60_000;
 /** Creates a {@link Patience}. @param say prints a line when a party goes away */
 export function createPatience(clock: Pick<Clock, "setTimer">, say: (text: string) => Promise<void>): Patience {
   const timers = new Map<Party, () => void>();
+  const expired = new Map<Party, string>();
   let resolve: (party: { readonly absent: string }) => void = () => undefined;
-  const ranOut = new Promise<{ readonly absent: string }>((settle) => (resolve = settle));
-  const end = (party: Party): void => {
+  const waiting = () => new Promise<{ readonly absent: string }>((settle) => (resolve = settle));
+  let ranOut = waiting();
+
+  function end(party: Party): void {
     timers.get(party)?.();
     timers.delete(party);
-  };
+    if (!expired.delete(party)) return;
+    ranOut = waiting();
+    for (const absent of expired.values()) resolve({ absent });
+  }
+
   return {
-    ranOut,
+    get ranOut() {
+      return ranOut;
+    },
     async begin(party, text) {
       if (timers.has(party)) return;
       timers.set(
         party,
-        clock.setTimer(patienceMs, () => resolve({ absent: text })),
+        clock.setTimer(patienceMs, () => {
+          expired.set(party, text);
+          resolve({ absent: text });
+        }),
       );
       await say(text);
     },

@@ -40,7 +40,8 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
 
   async function look(withdrawn: AbortSignal): Promise<void> {
     while (!withdrawn.aborted) {
-      const found = (await operations.approvals()).filter((approval) => isOfTurn(approval) && !known.has(approval.id));
+      const waiting = await operations.approvals().catch(ignoreIfPassing);
+      const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(approval.id));
       for (const approval of found) {
         if (withdrawn.aborted) return;
         known.add(approval.id);
@@ -109,6 +110,12 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
       looking = null;
     },
   };
+}
+
+/** A failure that may pass does not end the looks. */
+function ignoreIfPassing(error: unknown): readonly Approval[] {
+  if (isLettaEnvironmentsError(error) && error.retryable) return [];
+  throw error;
 }
 
 /** Time between two looks, in milliseconds. */

@@ -2,7 +2,7 @@
  * Prints a turn while it runs: texts of the agent on standard output, everything else as lines on standard error, or everything as JSON, a
  * document a line.
  */
-import { formatJson, printable, printableLines, type Style, truncate } from "@letta-environments/command-line";
+import { createPrintableStream, formatJson, printable, type Style, truncate } from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
 import type { Piece } from "./delta.ts";
 
@@ -10,8 +10,8 @@ import type { Piece } from "./delta.ts";
 export interface TurnPrinter {
   /** Prints a document in JSON, and nothing for people. Resolves with false when the reader has gone away. */
   document(value: object): Promise<boolean>;
-  /** Prints a piece for people. */
-  piece(piece: Piece): Promise<void>;
+  /** Prints a piece for people. Resolves with false when the reader has gone away. */
+  piece(piece: Piece): Promise<boolean>;
   /** Prints a line about the turn for people. */
   line(text: string, style?: Style): Promise<void>;
   /** Begins a line on a terminal for a question. */
@@ -26,17 +26,26 @@ export function createTurnPrinter(
   paint: CommandContext["paint"],
 ): TurnPrinter {
   let messageId: string | null = null;
+  const reply = createPrintableStream();
   let isLineOpen = false;
 
+  async function writeText(text: string): Promise<boolean> {
+    if (text === "") return true;
+    isLineOpen = !text.endsWith("\n");
+    return stdout.write(text);
+  }
+
   async function endLine(): Promise<void> {
+    await writeText(reply.end());
     if (isLineOpen) await stdout.write("\n");
     isLineOpen = false;
   }
 
-  async function writeLine(text: string, style: Style | null): Promise<void> {
+  async function writeLine(text: string, style: Style | null): Promise<boolean> {
     // On a terminal both outputs are one.
     if (stdout.isTerminal && stderr.isTerminal) await endLine();
     await stderr.write(`${paint(printable(text), style)}\n`);
+    return true;
   }
 
   /** Cuts a text to the width of the terminal. */
@@ -47,15 +56,12 @@ export function createTurnPrinter(
   return {
     document: async (value) => !isJson || stdout.write(formatJson(value, 0)),
     async piece(piece) {
-      if (isJson) return;
+      if (isJson) return true;
       switch (piece.kind) {
         case "text": {
           if (messageId !== piece.id) await endLine();
           messageId = piece.id;
-          const text = printableLines(piece.text);
-          isLineOpen = !text.endsWith("\n");
-          await stdout.write(text);
-          return;
+          return writeText(reply.write(piece.text));
         }
         case "tool":
           return writeLine(oneLine(`> ${piece.tool}${piece.input === "" ? "" : `: ${piece.input}`}`), "dim");

@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
-import { text } from "node:stream/consumers";
 import { baseEnvironment } from "@letta-environments/testkit";
 
 /** The unbuilt program. */
@@ -29,8 +28,10 @@ export interface CliOptions {
 export interface StartedCli {
   readonly result: Promise<CliResult>;
   signal(name: NodeJS.Signals): void;
-  /** Resolves when standard output holds the text. */
-  printed(wanted: string): Promise<void>;
+  /** Resolves when the output, by default standard output, holds the text. */
+  printed(wanted: string, output?: "stdout" | "stderr"): Promise<void>;
+  /** Closes the reading end of standard output, as `head` does. */
+  closeOutput(): void;
 }
 
 /** Starts the program in a process of its own, with pipes. */
@@ -43,25 +44,22 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Sta
   // A program that fails before it reads closes its end.
   child.stdin.on("error", () => undefined);
   child.stdin.end(options.input ?? "");
-  let stdout = "";
+  const written = { stdout: "", stderr: "" };
   const listeners = new Set<() => void>();
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    stdout += chunk;
-    for (const listener of listeners) listener();
-  });
-  const stderr = text(child.stderr);
-  const result = once(child, "close").then(async ([code]): Promise<CliResult> => ({
-    code: code as number | null,
-    stdout,
-    stderr: await stderr,
-  }));
+  for (const name of ["stdout", "stderr"] as const)
+    child[name].setEncoding("utf8").on("data", (chunk: string) => {
+      written[name] += chunk;
+      for (const listener of listeners) listener();
+    });
+  const result = once(child, "close").then(([code]): CliResult => ({ code: code as number | null, ...written }));
   return {
     result,
     signal: (name) => void child.kill(name),
-    printed: (wanted) =>
+    closeOutput: () => void child.stdout.destroy(),
+    printed: (wanted, output = "stdout") =>
       new Promise((resolve, reject) => {
         const look = (): void => {
-          if (stdout.includes(wanted)) resolve();
+          if (written[output].includes(wanted)) resolve();
         };
         listeners.add(look);
         void result.then(() => reject(new Error(`the program ended before it printed ${wanted}`)));

@@ -1,0 +1,63 @@
+import { type Approval, LettaEnvironmentsError } from "@letta-environments/client";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import type { CommandContext } from "../context.ts";
+import { createPermissionDesk } from "./permission.ts";
+
+const approval = { id: "call-1", tool: "Bash", input: null, reason: null, suggestions: [] } as unknown as Approval;
+
+/** A desk that asks nobody. Each answer of the list is used once, and the last one again and again. */
+function start(...answers: readonly (readonly Approval[] | Error)[]) {
+  const clock = createVirtualClock();
+  const lines: string[] = [];
+  let requests = 0;
+  const desk = createPermissionDesk({
+    // The members that a desk reads.
+    context: {
+      host: { clock, interrupted: new AbortController().signal, variable: () => undefined },
+      parsed: { options: new Map() },
+      option: () => undefined,
+    } as unknown as CommandContext,
+    operations: {
+      approvals: async () => {
+        const answer = answers[Math.min(requests, answers.length - 1)] ?? [];
+        requests += 1;
+        if (answer instanceof Error) throw answer;
+        return [...answer];
+      },
+      decide: async () => Promise.reject(new Error("not decided here")),
+    },
+    printer: {
+      document: async () => true,
+      piece: async () => true,
+      line: async (text) => void lines.push(text),
+      question: async () => undefined,
+      end: async () => undefined,
+    },
+    isOfTurn: () => true,
+    isInteractive: false,
+  });
+  return { clock, desk, lines, requests: () => requests };
+}
+
+const failure = (code: "storage_unavailable" | "insufficient_scope", retryable: boolean) =>
+  new LettaEnvironmentsError({ code, message: code, retryable });
+
+test("a list that fails for a moment is read again, and the request is found", async () => {
+  const { clock, desk, lines } = start(failure("storage_unavailable", true), [approval]);
+  desk.look();
+  await clock.advance(2_000);
+  expect(lines).toContain("waiting for permission to use Bash");
+  desk.withdraw();
+});
+
+test("a key that must not read the list is told once, and nothing is read again", async () => {
+  const { clock, desk, lines, requests } = start(failure("insufficient_scope", false));
+  desk.look();
+  await clock.advance(10_000);
+  desk.withdraw();
+  desk.look();
+  await clock.advance(10_000);
+  expect(lines).toEqual([expect.stringContaining("a permission that this key cannot give")]);
+  expect(requests()).toBe(1);
+});
