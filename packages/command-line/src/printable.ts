@@ -31,7 +31,7 @@ const hidden = new RegExp(
   String.raw`(?!(?<=${picture})\u200d(?=\p{Extended_Pictographic}))(?!(?<=${joining})[\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]`,
   "gu",
 );
-/** What decides about a joiner behind it. */
+/** The end of a text that makes a joiner behind it a part of a picture or a word. */
 const joined = new RegExp(`(?:${picture}|${joining})$`, "u");
 
 /** Returns the text with control and format characters, line separators and unpaired surrogates written as in a JSON string. */
