@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { filterByLevel } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
@@ -42,6 +43,46 @@ describe("json", () => {
       cause: expect.stringMatching(/outer[^]*<- Error: inner/),
     });
   });
+});
+
+test("the line of a request has every member of its event, whatever the texts contain", () => {
+  const text = fc.string({ unit: "binary" });
+  const texts = fc.array(text);
+  const events = fc.record({
+    type: fc.constant("request" as const),
+    requestId: text,
+    method: text,
+    operation: fc.option(text),
+    status: fc.integer({ min: 100, max: 599 }),
+    durationMs: fc.integer({ min: 0, max: 1e9 }).map((us) => us / 1_000),
+    tenant: fc.option(text),
+    keyId: fc.option(text),
+  });
+  const further = fc.record(
+    {
+      cache: fc.constantFrom("hit", "stale", "shared", "miss"),
+      traceId: text,
+      waitSeconds: fc.nat(),
+      errorCode: text,
+      clientAddress: fc.option(text),
+      reason: text,
+      limitedBy: texts,
+      shadowRefusedBy: texts,
+      shadowLimitedBy: texts,
+      limitsDegraded: fc.constantFrom("timeout", "error", "unavailable"),
+    },
+    { requiredKeys: [] },
+  );
+  fc.assert(
+    fc.property(events, further, (required, more) => {
+      const event: LogEvent = { ...required, ...more };
+      const [line = ""] = linesOf("json", event);
+      expect(line.indexOf("\n")).toBe(line.length - 1);
+      const { event: name, outcome, level, time, ...members } = JSON.parse(line);
+      expect({ type: name, ...members }).toStrictEqual(event);
+      expect([outcome, level, time]).toEqual([expect.any(String), expect.any(String), "2027-01-15T08:30:05.000Z"]);
+    }),
+  );
 });
 
 describe("levels", () => {
