@@ -28,6 +28,7 @@ const defaultVariants: Readonly<Record<string, Variant>> = {
   "console built in, off": { scopes, files, config: { console: { enabled: false } } },
   "console on": { scopes, files, config: { console: { enabled: true } } },
   "console off, key with details": { files, config: { console: { enabled: false } } },
+  "console and metrics off": { scopes, files, config: { console: { enabled: false }, metrics: { enabled: false } } },
 };
 
 const rounds = Number(process.env["VARIANT_ROUNDS"] ?? 9);
