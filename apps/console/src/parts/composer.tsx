@@ -3,7 +3,12 @@ import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { recallText, rememberText } from "../platform/tab.ts";
-import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
+import {
+  conversationKey,
+  type ConversationTarget,
+  type DeviceConversations,
+  isNameless,
+} from "../state/conversations.ts";
 import { may } from "../state/session.ts";
 
 /** The box. */
@@ -17,8 +22,7 @@ export function Composer({
   const { connectionId, deviceId } = device;
   const [text, setText] = useState(() => recallText("drafts", deviceId));
   const [isBusy, setBusy] = useState(false);
-  const { agentId, conversationId } = conversations.target.value;
-  const obstacle = obstacleOf(device, agentId, conversationId);
+  const obstacle = obstacleOf(device, conversations.target.value);
   const send = async (): Promise<void> => {
     const message = text.trim();
     if (message === "" || connectionId === null || isBusy || obstacle !== null) return;
@@ -70,9 +74,9 @@ export function Composer({
   );
 }
 
-function obstacleOf(device: Environment, agentId: string, conversationId: string): string | null {
+function obstacleOf(device: Environment, target: ConversationTarget): string | null {
   if (device.connectionId === null) return "The device is offline. Nothing is queued for it.";
-  if (agentId === "" && conversationId === "default") return "Name the agent that should run the message.";
+  if (isNameless(target)) return "Name the agent that should run the message.";
   return null;
 }
 

@@ -42,11 +42,19 @@ export interface DeviceConversations {
 /** How far back the events of a device are read again, in milliseconds: output is kept for an hour, and everything else for a day. */
 const withinMs = 23 * 3_600_000;
 
+/** Time after the opening of a view within which the events of the past arrive, in milliseconds. */
+const pastMs = 1_000;
+
 const noEvents = "What happens on the device is not shown: this gateway has no events.";
 
 /** Identifies a conversation. */
 export function conversationKey({ agentId, conversationId }: ConversationTarget): string {
   return `${agentId} ${conversationId}`;
+}
+
+/** Whether neither an agent nor a conversation is named, so that nobody could run a message. */
+export function isNameless({ agentId, conversationId }: ConversationTarget): boolean {
+  return agentId === "" && conversationId === "default";
 }
 
 /** Opens the conversations of a device. */
@@ -56,7 +64,8 @@ export function openConversations(deviceId: string): DeviceConversations {
   const failure = signal<string | null>(null);
   const gaps = signal(0);
   const ended = new AbortController();
-  let isChosen = target.value.agentId !== "";
+  const pastUntil = now() + pastMs;
+  let isChosen = !isNameless(target.value);
 
   function change(to: ConversationTarget, apply: (entries: readonly Entry[]) => readonly Entry[]): void {
     const { agentId, conversationId } = to;
@@ -78,7 +87,8 @@ export function openConversations(deviceId: string): DeviceConversations {
     const to = { agentId: agentId ?? "", conversationId };
     change(to, (entries) => addEvent(entries, event, (id) => recallText("sent", id)));
     if (event.type === "message") settle(event.message);
-    if (!isChosen) target.value = to;
+    // A conversation that is shown changes only by the user: the next message, Stop or mode must not go elsewhere.
+    if (!isChosen && (now() < pastUntil || isNameless(target.value))) target.value = to;
   }
 
   async function follow(): Promise<void> {
@@ -113,10 +123,10 @@ export function openConversations(deviceId: string): DeviceConversations {
       store(`target:${deviceId}`, to);
     },
     async send(connectionId, text) {
-      const { agentId, conversationId } = target.value;
+      isChosen = true;
+      const to = target.value;
       const id = randomId();
       rememberText("sent", id, text);
-      const to = { agentId, conversationId };
       const isTaken = await deliver({ id, deviceId, connectionId, ...to, text, sentAt: now(), isBusy: true });
       if (isTaken) store(`target:${deviceId}`, to);
       return isTaken;

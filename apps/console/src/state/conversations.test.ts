@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { json, openStream, type PageStream, sessionOf, stubPage } from "../../test/support/page.ts";
+import type { DeviceConversations } from "./conversations.ts";
+
+let stream: PageStream | null = null;
+let opened: DeviceConversations | null = null;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  stubPage((request) => {
+    if (request.path === "/console/session") return json(200, sessionOf("a", ["read", "send"]));
+    if (request.method === "POST") return json(200, { success: true });
+    stream = openStream(request);
+    return stream.response;
+  });
+});
+
+afterEach(() => {
+  opened?.close();
+  vi.useRealTimers();
+});
+
+/** Opens the view of the device, as somebody who is signed in. */
+async function open(): Promise<DeviceConversations> {
+  opened?.close();
+  stream = null;
+  const [{ signIn }, { openConversations }] = await Promise.all([import("./session.ts"), import("./conversations.ts")]);
+  await signIn({ key: "a" });
+  opened = openConversations("device-1");
+  await settled(() => stream !== null, true);
+  return opened;
+}
+
+/** Something happens in a conversation of the device, and the view knows it. */
+async function happen({ all }: DeviceConversations, agentId: string, conversationId = "default"): Promise<void> {
+  const message = { clientMessageId: "m", deviceId: "device-1", agentId, conversationId, state: "running" };
+  const before = all.value;
+  stream?.write({ type: "message", id: "e-1", deviceId: "device-1", connectionId: "c", message });
+  await settled(() => all.value === before, false);
+}
+
+const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
+  vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
+
+test("a view opens on the latest conversation of the past, and no later event changes it", async () => {
+  const conversations = await open();
+  await happen(conversations, "agent-old");
+  await happen(conversations, "agent-late");
+  await vi.advanceTimersByTimeAsync(5_000);
+  await happen(conversations, "agent-other");
+  expect(conversations.target.value).toEqual({ agentId: "agent-late", conversationId: "default" });
+});
+
+test("the first event of a quiet device fills in the conversation, also one without an agent, and no later one changes it", async () => {
+  const conversations = await open();
+  await vi.advanceTimersByTimeAsync(5_000);
+  await happen(conversations, "", "conversation-1");
+  await happen(conversations, "agent-other");
+  expect(conversations.target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
+});
+
+test("a conversation to which a message was sent is not changed by events, now and when the view opens again", async () => {
+  const conversations = await open();
+  await happen(conversations, "", "conversation-1");
+  const isSent = conversations.send("c", "hello");
+  await happen(conversations, "agent-other");
+  expect(await isSent).toBe(true);
+  const again = await open();
+  await happen(again, "agent-other");
+  for (const { target } of [conversations, again])
+    expect(target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
+});
