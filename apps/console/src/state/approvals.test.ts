@@ -1,15 +1,83 @@
-import { beforeEach, expect, test, vi } from "vitest";
-
-beforeEach(() => {
-  // The page around the state.
-  vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8787/console/" });
-  vi.stubGlobal("addEventListener", () => undefined);
-});
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { json, openStream, type PageStream, rowOf, sessionOf, stubPage } from "../../test/support/page.ts";
 
 const request = { deviceId: "d", agentId: "agent-1", conversationId: "default", id: "call-1" };
 
+const approval = {
+  ...request,
+  connectionId: "c",
+  tool: "Bash",
+  input: {},
+  inputTruncated: false,
+  reason: null,
+  suggestions: [],
+  clientMessageId: null,
+  requestedAt: 1,
+  expiresAt: null,
+  ageMs: 0,
+};
+const approvalOf = (id: string): typeof approval => ({ ...approval, id });
+
+let stream: PageStream | null = null;
+/** The ids of the requests in the gateway's list. */
+let listed: readonly string[] = [];
+/** The notifications that the browser has shown. */
+let shown: object[] = [];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  [stream, listed, shown] = [null, [], []];
+  stubPage((sent) => {
+    if (sent.path === "/console/session") return json(200, sessionOf("a", ["list", "read", "approve"]));
+    if (sent.path.startsWith("/v1/environments/approvals"))
+      return json(200, { approvals: listed.map(approvalOf), hasNextPage: false });
+    if (!sent.path.startsWith("/v1/environments/events"))
+      return json(200, { connections: [rowOf("1")], hasNextPage: false });
+    stream = openStream(sent);
+    return stream.response;
+  });
+  class Shown {
+    static readonly permission = "granted";
+    constructor(title: string, options: object) {
+      shown.push({ title, ...options });
+    }
+    addEventListener(): void {
+      // Nobody clicks.
+    }
+  }
+  vi.stubGlobal("Notification", Shown);
+  vi.stubGlobal("document", { hasFocus: () => false });
+});
+
+afterEach(async () => {
+  const { signOut } = await import("./session.ts");
+  await signOut();
+  vi.useRealTimers();
+});
+
+/** Opens the page as somebody who wants notifications. */
+async function open() {
+  const [approvals, environments, session] = await Promise.all([
+    import("./approvals.ts"),
+    import("./environments.ts"),
+    import("./session.ts"),
+  ]);
+  approvals.setAlert("notification", true);
+  approvals.followApprovals();
+  environments.followSessions();
+  await session.signIn({ key: "a" });
+  await settled(() => stream !== null, true);
+  return approvals;
+}
+
+const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
+  vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
+
+const tell = (id: string, change: string): void =>
+  stream?.write({ type: "approval", id: `${id} ${change}`, change, approval: approvalOf(id) });
+
 test("requests of two agents are two, also with one id in conversations of one name", async () => {
-  const { keyOf } = await import("./approvals.ts");
+  const { keyOf } = await open();
   const others = [
     { ...request, agentId: "agent-2" },
     { ...request, agentId: null },
@@ -20,23 +88,39 @@ test("requests of two agents are two, also with one id in conversations of one n
 });
 
 test("a request that is reported again, with its message, keeps its place and is no new one", async () => {
-  const { withRequest } = await import("./approvals.ts");
-  const first = {
-    ...request,
-    connectionId: "c",
-    tool: "Bash",
-    input: {},
-    inputTruncated: false,
-    reason: null,
-    suggestions: [],
-    clientMessageId: null,
-    requestedAt: 1,
-    expiresAt: null,
-    ageMs: 0,
-  };
-  const second = { ...first, id: "call-2" };
-  const known = withRequest(withRequest([], first), second);
-  const again = { ...first, clientMessageId: "m-1" };
-  expect(known).toEqual([first, second]);
+  const { withRequest } = await open();
+  const second = approvalOf("call-2");
+  const known = withRequest(withRequest([], approval), second);
+  const again = { ...approval, clientMessageId: "m-1" };
+  expect(known).toEqual([approval, second]);
   expect(withRequest(known, again)).toEqual([again, second]);
+});
+
+test("alerts are for requests that still wait, also when events come late, and the second one is noticed too", async () => {
+  await open();
+  for (const id of ["call-1", "call-2"]) for (const change of ["requested", "decided"]) tell(id, change);
+  tell("call-3", "requested");
+  await settled(() => shown.length, 1);
+  tell("call-4", "requested");
+  await settled(() => shown.length, 2);
+  expect(shown).toEqual([
+    expect.objectContaining({ title: "Approval needed", renotify: true }),
+    expect.objectContaining({ title: "Approval needed", renotify: true }),
+  ]);
+});
+
+test("alerts are also for requests of which the page learns from the list, when it opens and after events were missed", async () => {
+  listed = ["call-1"];
+  const { approvalCount } = await open();
+  await settled(() => shown.length, 1);
+  listed = ["call-1", "call-2"];
+  stream?.write({ type: "gap", id: "" });
+  await settled(() => shown.length, 2);
+  // The one that is known is not told of again.
+  tell("call-2", "requested");
+  listed = ["call-1", "call-2", "call-3"];
+  stream?.write({ type: "gap", id: "" });
+  await settled(() => approvalCount.value, 3);
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(shown).toHaveLength(3);
 });

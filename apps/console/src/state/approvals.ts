@@ -46,9 +46,17 @@ async function read(): Promise<void> {
   since = null;
   if (typeof result === "string") approvalsFailure.value = result;
   else {
-    approvals.value = missed.reduce(applyEvent, result);
+    show(missed.reduce(applyEvent, result));
     approvalsFailure.value = null;
   }
+}
+
+/** Shows the requests that wait now, and tells the user of a new one. What was decided before the page knew of it is none. */
+function show(waiting: readonly Approval[]): void {
+  const known = new Set(approvals.value.map(keyOf));
+  approvals.value = waiting;
+  const added = waiting.find((approval) => !known.has(keyOf(approval)));
+  if (added !== undefined) void alertUser(added);
 }
 
 /** Begins to follow requests for permission. */
@@ -56,11 +64,7 @@ export function followApprovals(): void {
   addFollower({
     onEvents(events) {
       since?.push(...events);
-      const known = new Set(approvals.value.map(keyOf));
-      approvals.value = events.reduce(applyEvent, approvals.value);
-      // After a lost connection events come late: alerts are for what still waits.
-      const added = approvals.value.find((approval) => !known.has(keyOf(approval)));
-      if (added !== undefined) void alertUser(added);
+      show(events.reduce(applyEvent, approvals.value));
     },
     refresh: () => void read(),
     forget() {

@@ -234,36 +234,6 @@ test("requests for permission that are decided or made while the list is read ar
   expect(approvals.approvals.value.map(({ id }) => id).toSorted()).toEqual(["call-2", "call-3"]);
 });
 
-test("alerts are for requests that still wait, also when events come late, and the second one is noticed too", async () => {
-  const shown: object[] = [];
-  class Shown {
-    static readonly permission = "granted";
-    constructor(title: string, options: object) {
-      shown.push({ title, ...options });
-    }
-    addEventListener(): void {
-      // Nobody clicks.
-    }
-  }
-  vi.stubGlobal("Notification", Shown);
-  vi.stubGlobal("document", { hasFocus: () => false });
-  approvalList = () => approvalPage();
-  const { approvals } = await open("a");
-  approvals.setAlert("notification", true);
-  await settled(() => streams.length, 1);
-  const tell = (id: string, change: string): void =>
-    streams[0]?.write({ type: "approval", id: `${id} ${change}`, change, approval: approvalOf(id) });
-  for (const id of ["call-1", "call-2"]) for (const change of ["requested", "decided"]) tell(id, change);
-  tell("call-3", "requested");
-  await settled(() => shown.length, 1);
-  tell("call-4", "requested");
-  await settled(() => shown.length, 2);
-  expect(shown).toEqual([
-    expect.objectContaining({ title: "Approval needed", renotify: true }),
-    expect.objectContaining({ title: "Approval needed", renotify: true }),
-  ]);
-});
-
 test.each([
   ["endpoint_not_found", 404, "polling"],
   ["method_not_allowed", 405, "polling"],
