@@ -143,6 +143,24 @@ test("changes that arrive while the list is read are in the result", async () =>
   expect(environments.rows.value.get("1")?.value).toMatchObject({ connectionId: "c-1", currentMode: "unrestricted" });
 });
 
+test("a device was last seen when it was connected, and not when something else of it changes", async () => {
+  const openedAt = Date.now();
+  list = () => page(...["1", "2", "3"].map((id) => rowOf(id, id === "2" ? { connectionId: "c-2" } : {})));
+  const { environments } = await open("a");
+  await settled(() => environments.rows.value.size, 3);
+  const change = (id: string, members: object): void =>
+    streams[0]?.write({ type: "environment", id: `e-${id}`, environment: { id, ...members } });
+  change("1", { displayName: "renamed", connectionId: null });
+  change("2", { connectionId: null });
+  change("3", { connectionId: "c-3" });
+  await settled(() => environments.rows.value.get("3")?.value.connectionId, "c-3");
+  const seen = (id: string): number => environments.rows.value.get(id)?.value.lastSeenAt ?? 0;
+  expect(environments.rows.value.get("1")?.value.displayName).toBe("renamed");
+  expect(seen("1")).toBe(1);
+  expect(seen("2")).toBeGreaterThanOrEqual(openedAt);
+  expect(seen("3")).toBeGreaterThanOrEqual(openedAt);
+});
+
 test("a list that could not be read is read again while the events arrive", async () => {
   list = () => problem(403, "insufficient_scope", "Not yet.");
   const { environments } = await open("a");

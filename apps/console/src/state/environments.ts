@@ -224,7 +224,9 @@ function applyEvents(events: readonly StreamedEvent[]): void {
       next.set(id, signal(mergePatch(emptyRow(), event.environment)));
     } else {
       const changed = mergePatch(row.peek(), event.environment);
-      row.value = { ...changed, lastSeenAt: now() };
+      // A device that was offline and still is was not seen: somebody changed its name, or it is noted once more after a crash.
+      const isSeen = (row.peek().connectionId ?? changed.connectionId) !== null;
+      row.value = isSeen ? { ...changed, lastSeenAt: now() } : changed;
     }
   }
   if (next !== null) rows.value = next;
