@@ -237,6 +237,22 @@ describe.each(browsers)("in %s", () => {
     expect(inputs).toHaveLength(1);
   });
 
+  test("an agent that is being typed is not replaced while the device reports something", async () => {
+    const { page, faults } = await open("/device/desk");
+    const agent = page.getByLabel("Agent", { exact: true });
+    await agent.pressSequentially("agent-ot");
+    const delta = { message_type: "assistant_message", id: "said-1", content: [{ type: "text", text: "I work" }] };
+    const frame = { type: "stream_delta", event_seq: 1, idempotency_key: "said-1", emitted_at: "1970-01-01T00:00:00Z" };
+    device.send({ ...frame, delta, runtime });
+    await page.getByRole("log").getByText("I work").waitFor();
+    await agent.pressSequentially("her");
+    expect(await agent.inputValue()).toBe("agent-other");
+    await agent.press("Tab");
+    expect(await agent.inputValue()).toBe("agent-other");
+    await page.getByRole("log").getByText("Nothing was said").waitFor();
+    expect(faults).toEqual([]);
+  });
+
   test("what was typed is still there after another view, and after the session has ended, for the same key only", async () => {
     const { page } = await open("/device/desk", /401/);
     const long = `a long text ${"word ".repeat(1_000)}`.trim();

@@ -86,33 +86,22 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
   const known = [...all.value.values()];
   return (
     <div class="target">
-      <label>
-        Agent
-        <input
-          list="agents"
-          value={agentId}
-          placeholder="agent-…"
-          spellcheck={false}
-          autocomplete="off"
-          onChange={(event) => conversations.select({ agentId: event.currentTarget.value.trim(), conversationId })}
-        />
-      </label>
+      <Id
+        label="Agent"
+        value={agentId}
+        choose={(id) => conversations.select({ agentId: id, conversationId })}
+        more={{ list: "agents", placeholder: "agent-…" }}
+      />
       <datalist id="agents">
         {[...new Set(known.map((each) => each.agentId))].map((id) => (
           <option key={id} value={id} />
         ))}
       </datalist>
-      <label>
-        Conversation
-        <input
-          value={conversationId}
-          spellcheck={false}
-          autocomplete="off"
-          onChange={(event) =>
-            conversations.select({ agentId, conversationId: event.currentTarget.value.trim() || "default" })
-          }
-        />
-      </label>
+      <Id
+        label="Conversation"
+        value={conversationId}
+        choose={(id) => conversations.select({ agentId, conversationId: id || "default" })}
+      />
       {known.length > 1 && (
         <label>
           Known
@@ -133,5 +122,35 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
         </label>
       )}
     </div>
+  );
+}
+
+/** A field for an id. What is being typed is not replaced when the field is drawn again because the device reports something. */
+function Id({
+  label,
+  value,
+  choose,
+  more = {},
+}: {
+  label: string;
+  value: string;
+  choose: (id: string) => void;
+  more?: { readonly list?: string; readonly placeholder?: string };
+}): JSX.Element {
+  const [typed, setTyped] = useState<string | null>(null);
+  return (
+    <label>
+      {label}
+      <input
+        {...more}
+        type="text"
+        value={typed ?? value}
+        spellcheck={false}
+        autocomplete="off"
+        onInput={(event) => setTyped(event.currentTarget.value)}
+        onChange={(event) => choose(event.currentTarget.value.trim())}
+        onBlur={() => setTyped(null)}
+      />
+    </label>
   );
 }
