@@ -129,6 +129,23 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("J and K move on from the card that has the focus, also when one of its buttons has it", async () => {
+    const { page, faults } = await open("/approvals");
+    await ask(page, "upper command", "middle command", "lower command");
+    const allow = page.getByRole("article").getByRole("button", { name: "Allow", exact: true });
+    await allow.nth(1).focus();
+    await page.keyboard.press("j");
+    expect(await focused(page)).toContain("lower command");
+    await allow.nth(1).focus();
+    await page.keyboard.press("k");
+    expect(await focused(page)).toContain("upper command");
+    for (const waiting of ["2 waiting", "1 waiting", "Nothing waits for you"]) {
+      await page.keyboard.press("a");
+      await page.getByText(waiting).waitFor();
+    }
+    expect(faults).toEqual([]);
+  });
+
   test("neither a key that is held down nor one that comes after somebody else's decision decides on the next card", async () => {
     const { page, faults } = await open("/approvals");
     await ask(page, "held command", "next command");

@@ -17,7 +17,8 @@ export function Approvals(): JSX.Element {
       const step = { j: 1, k: -1 }[event.key.toLowerCase()];
       if (step === undefined || event.target instanceof HTMLInputElement || list.current === null) return;
       const cards = [...list.current.querySelectorAll<HTMLElement>(".approval")];
-      const present = cards.findIndex((card) => card === document.activeElement);
+      // A button of a card may have the focus.
+      const present = cards.findIndex((card) => card.contains(document.activeElement));
       cards.at(Math.min(cards.length - 1, Math.max(0, present + step)))?.focus();
     };
     addEventListener("keydown", onKey);
