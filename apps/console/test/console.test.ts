@@ -190,6 +190,30 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
+  test.each([
+    ["key", "/keys", "Create a key", "Create", "I have copied it"],
+    ["invitation", "/devices", "Invite a device", "Create the command", "Done"],
+  ])("a double click creates one %s, whose secret is shown", async (_what, view, begin, create, end) => {
+    const page = await open(view);
+    let creations = 0;
+    let respond: (() => void) | undefined;
+    const isLater = new Promise<void>((resolve) => (respond = resolve));
+    await page.route("**/admin/v1/keys", async (route) => {
+      if (route.request().method() !== "POST") return route.continue();
+      creations += 1;
+      await isLater;
+      return route.continue();
+    });
+    await page.getByRole("button", { name: begin }).click();
+    await page.getByLabel("Name", { exact: true }).fill("twice");
+    await page.getByRole("button", { name: create, exact: true }).dblclick();
+    await page.getByLabel("Name", { exact: true }).press("Enter");
+    respond?.();
+    await page.getByRole("button", { name: end }).click();
+    expect(creations).toBe(1);
+    expect(watched.faults).toEqual([]);
+  });
+
   test("a request with a key is explained rule by rule", async () => {
     await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "explained"] });
     const page = await open("/keys");

@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { gatewayUrl, now } from "../platform/browser.ts";
 import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
+import { useSubmit } from "../parts/submit.ts";
 import { deviceCommand } from "../model/invitation.ts";
 import { administer, failureText } from "../state/api.ts";
 import { setParameter } from "../state/route.ts";
@@ -18,7 +19,7 @@ export function Invite(): JSX.Element {
   const [tags, setTags] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
   const [command, setCommand] = useState<string | null>(null);
-  const create = async (): Promise<void> => {
+  const [onSubmit, isBusy] = useSubmit(async () => {
     setProblem(null);
     try {
       const invite = { expiresAt: now() + hourMs, tags: tags.split(/[\s,]+/).filter((tag) => tag !== "") };
@@ -32,16 +33,11 @@ export function Invite(): JSX.Element {
     } catch (error) {
       setProblem(failureText(error));
     }
-  };
+  });
   return (
     <Dialog title="Invite a device" onClose={onClose}>
       {command === null ? (
-        <form
-          onSubmit={(event) => {
-            event.preventDefault();
-            void create();
-          }}
-        >
+        <form onSubmit={onSubmit}>
           <label for="invite-name">Name</label>
           <input
             id="invite-name"
@@ -62,7 +58,7 @@ export function Invite(): JSX.Element {
             </p>
           )}
           <div class="actions">
-            <button type="submit" class="primary">
+            <button type="submit" class="primary" disabled={isBusy}>
               Create the command
             </button>
           </div>

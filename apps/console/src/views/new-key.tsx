@@ -3,6 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { now } from "../platform/browser.ts";
 import { Dialog } from "../parts/dialog.tsx";
+import { useSubmit } from "../parts/submit.ts";
 import { offeredScopes, scopeText } from "../model/key-rights.ts";
 import { modes, modeText } from "../model/mode.ts";
 import { administer, failureText } from "../state/api.ts";
@@ -27,7 +28,7 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
   const [maxMode, setMaxMode] = useState("");
   const [days, setDays] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
-  const create = async (): Promise<void> => {
+  const [onSubmit, isBusy] = useSubmit(async () => {
     const names = devices.split(/[\s,]+/).filter((word) => word !== "");
     try {
       const { key } = await administer<{ key: string }>("POST", "keys", {
@@ -41,15 +42,10 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
     } catch (error) {
       setProblem(failureText(error));
     }
-  };
+  });
   return (
     <Dialog title="Create a key" onClose={onClose}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void create();
-        }}
-      >
+      <form onSubmit={onSubmit}>
         <label for="key-name">Name</label>
         <input
           id="key-name"
@@ -79,7 +75,7 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
           <button type="button" onClick={onClose}>
             Cancel
           </button>
-          <button type="submit" class="primary">
+          <button type="submit" class="primary" disabled={isBusy}>
             Create
           </button>
         </div>
