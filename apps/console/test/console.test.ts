@@ -214,6 +214,30 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
+  test("a search of the audit log that is answered late does not replace what a later one has found", async () => {
+    const page = await open("/audit");
+    const row = page.getByRole("row", { name: /Signed in to the console/ }).first();
+    await row.waitFor();
+    let respond: (() => void) | undefined;
+    await page.route("**/admin/v1/audit?*event=device*", async (route) => {
+      await new Promise<void>((resolve) => (respond = resolve));
+      await route.fulfill({ json: { records: [], cursor: null } });
+    });
+    const late = page.waitForResponse(/event=device/);
+    await page.getByLabel("Event").selectOption("device");
+    await expect.poll(() => respond).toBeDefined();
+    const latest = page.waitForResponse(/event=key/);
+    await page.getByLabel("Event").selectOption("key");
+    await latest;
+    respond?.();
+    await (await late).finished();
+    // The page has drawn what it does with the response.
+    await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+    expect(await row.isVisible()).toBe(true);
+    expect(await page.getByText("No record matches the search.").count()).toBe(0);
+    expect(watched.faults).toEqual([]);
+  });
+
   test("a request with a key is explained rule by rule", async () => {
     await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "explained"] });
     const page = await open("/keys");

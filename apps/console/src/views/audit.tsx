@@ -1,6 +1,6 @@
 /** The audit log for administrators. What is searched for is part of the address. */
 import type { JSX } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Badge } from "../parts/badge.tsx";
 import { auditText, type AuditRecord } from "../model/audit-text.ts";
 import type { Tone } from "../model/message-state.ts";
@@ -31,18 +31,23 @@ export function Audit(): JSX.Element {
   const { parameters } = route.value;
   const [page, setPage] = useState<Page | null>(null);
   const [failure, setFailure] = useState<Failure | null>(null);
+  /** The number of searches. A response that is not that of the latest one counts for nothing. */
+  const searches = useRef(0);
   const query = names.flatMap((name) => {
     const value = parameters[name];
     return value === undefined ? [] : [`&${name}=${encodeURIComponent(value)}`];
   });
   const load = (before: Page | null): void => {
+    const number = (searches.current += 1);
     const cursor = typeof before?.cursor === "string" ? `&before=${encodeURIComponent(before.cursor)}` : "";
     administer<Page>("GET", `audit?limit=50${query.join("")}${cursor}`).then(
       (next) => {
+        if (number !== searches.current) return;
         setPage({ records: [...(before?.records ?? []), ...next.records], cursor: next.cursor });
         setFailure(null);
       },
       (error: unknown) => {
+        if (number !== searches.current) return;
         const status = error instanceof AdminError ? error.status : 0;
         const isMissing = status === 404;
         const text = isMissing ? notHere : failureText(error);
