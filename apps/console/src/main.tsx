@@ -4,6 +4,7 @@ import { onFragment, readFragment, replaceFragment } from "./platform/browser.ts
 import { followApprovals } from "./state/approvals.ts";
 import { followSessions } from "./state/environments.ts";
 import { resume, session, signIn } from "./state/session.ts";
+import { toast } from "./state/toasts.ts";
 import { App } from "./views/app.tsx";
 import { confirmLink } from "./views/confirm-link.tsx";
 
@@ -22,8 +23,11 @@ async function redeem(link: string): Promise<void> {
   // Somebody may have made this link so that you work in a session of theirs.
   const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
   const refusal = isWanted ? await signIn({ link }) : null;
-  if (refusal !== null && signedIn.kind !== "failed") session.value = { kind: "signed_out", reason: null };
-  render(<App linkRefusal={refusal} />, root);
+  // Nobody who is signed in loses the session by a link that cannot be used.
+  const isSignedIn = session.value.kind === "signed_in";
+  if (refusal !== null && isSignedIn) toast("bad", `This sign-in link cannot be used. ${refusal}`);
+  else if (refusal !== null && signedIn.kind !== "failed") session.value = { kind: "signed_out", reason: null };
+  render(<App linkRefusal={isSignedIn ? null : refusal} />, root);
 }
 
 async function start(): Promise<void> {

@@ -232,6 +232,26 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("a link that is refused leaves the session as it is, and the page says why", async () => {
+    const { page } = await signIn({}, /401/);
+    const link = await gateway.link();
+    const other = await browser.newContext();
+    const used = await other.newPage();
+    await used.goto(link);
+    await used.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await other.close();
+    await page.evaluate(`location.hash = ${JSON.stringify(new URL(link).hash)}`);
+    await page.getByRole("button", { name: "Use the link" }).click();
+    await page.getByRole("region", { name: "Messages" }).getByText("This sign-in link cannot be used.").waitFor();
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.reload();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await page.locator("summary").click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByText("You are signed out.").waitFor();
+    expect(await page.getByText("This sign-in link cannot be used.").count()).toBe(0);
+  });
+
   test("a key signs in for its rights alone, and signing out ends the session", async () => {
     const key = await gateway.proxy.createKey({ scopes: ["list", "read"] });
     context = await browser.newContext();
