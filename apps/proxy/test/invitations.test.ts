@@ -1,15 +1,16 @@
 /** Invitations: who may use one, for how long, and what its device gets. */
 import { describe, expect, test } from "vitest";
+import type { KeyRecord } from "../src/keys/key-record.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
 
 const hourMs = 3_600_000;
 
-async function setUp(tags: readonly string[] = ["ci"]) {
+async function setUp(tags: readonly string[] = ["ci"], connectionNames: readonly string[] | null = null) {
   const world = await createDeviceAdministrationProxy();
   const expiresAt = world.clock.now() + hourMs;
-  const { key, record } = await world.issueKey({ scopes: ["connect"], invite: { expiresAt, tags } });
+  const { key, record } = await world.issueKey({ scopes: ["connect"], connectionNames, invite: { expiresAt, tags } });
   const admin = await world.issueKey({ scopes: ["admin", "read"] });
   const stored = async () => (await world.keyStore.list()).find(({ id }) => id === record.id);
   return { ...world, key, record, admin, stored };
@@ -66,6 +67,43 @@ describe("an invitation", () => {
     expect((await store.findEnvironments("default", "d1"))[0]?.tags).toEqual([]);
   });
 
+  test("that is limited to names is limited to them after its first use too", async () => {
+    const { register, connect, key, stored, store } = await setUp([], ["ci-*"]);
+    await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
+    await connect(key, { deviceId: "d1", connectionName: "ci-1" });
+    await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
+    await expect(register(key, { deviceId: "d2", connectionName: "ci-2" })).rejects.toThrow("device_not_allowed");
+    await expect(connect(key, { deviceId: "d1", connectionName: "ci-3" })).resolves.toEqual([]);
+    expect((await store.findEnvironments("default", "d1")).map((row) => row.connectionName)).toEqual(["ci-3"]);
+    expect(await stored()).toMatchObject({
+      deviceIds: ["d1"],
+      connectionNames: null,
+      invite: { connectionNames: ["ci-*"] },
+      requires: ["invite-names"],
+    });
+  });
+
+  test("that is limited to names takes over no device that has another name, as any key with these names", async () => {
+    const { register, key, issueKey, admin, devices } = await setUp([], ["ci-*"]);
+    const shared = await issueKey({ scopes: ["connect"], shared: true });
+    await register(shared.key, { deviceId: "d1", connectionName: "prod-db" });
+    const limited = await issueKey({ scopes: ["connect"], connectionNames: ["ci-*"] });
+    for (const other of [limited.key, key, key]) {
+      await expect(register(other, { deviceId: "d1", connectionName: "ci-7" })).rejects.toThrow("device_not_allowed");
+    }
+    expect((await devices(admin.key, "/d1")).devices.map((row) => row.connectionName)).toEqual(["prod-db"]);
+  });
+
+  test("that a device used before names were kept stays valid for this device under any name", async () => {
+    const { register, key, record, keyStore } = await setUp();
+    await keyStore.update(record.id, ({ invite: _invite, ...present }) => {
+      const invite = { expiresAt: 1, tags: [], usedAt: 1 };
+      return { ...present, deviceIds: ["d1"], requires: [], invite } as unknown as KeyRecord;
+    });
+    await expect(register(key, { deviceId: "d2" })).rejects.toThrow("device_not_allowed");
+    await expect(register(key, { deviceId: "d1", connectionName: "renamed" })).resolves.toBeTypeOf("string");
+  });
+
   test("that was revoked or disabled meanwhile is 401", async () => {
     const { register, key, record, keyStore } = await setUp();
     await keyStore.update(record.id, (present) => ({ ...present, disabledAt: 1 }));
@@ -90,7 +128,8 @@ describe("the administration", () => {
     expect(created).toMatchObject({ invite: { expiresAt, tags: ["gpu"], usedAt: null }, requires: ["invite"] });
     await register(created.key, { deviceId: "d7" });
     const shown = await proxy.handle(fakeRequest({ key: admin.key, path: `/admin/v1/keys/${created.id}` }));
-    expect(bodyOf(shown)).toMatchObject({ deviceIds: ["d7"], invite: { usedAt: clock.now() }, requires: [] });
+    const used = { usedAt: clock.now(), connectionNames: null };
+    expect(bodyOf(shown)).toMatchObject({ deviceIds: ["d7"], invite: used, requires: [] });
 
     for (const [change, rule] of [
       [{ scopes: ["connect", "list"] }, "must be of a key with the scope connect alone"],

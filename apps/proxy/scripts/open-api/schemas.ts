@@ -97,8 +97,8 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   shared: { type: "boolean" },
   invite: orNull({
     type: "object",
-    required: ["expiresAt", "tags", "usedAt"],
-    properties: { expiresAt: time, tags: texts, usedAt: orNull(time) },
+    required: ["expiresAt", "tags", "usedAt", "connectionNames"],
+    properties: { expiresAt: time, tags: texts, usedAt: orNull(time), connectionNames: orNull(texts) },
   }),
   rateLimits: orNull({ type: "object", additionalProperties: text }),
   requires: texts,

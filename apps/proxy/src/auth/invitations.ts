@@ -24,7 +24,8 @@ export function createAcceptInvitation({
 }: Pick<GatewayPorts, "clock" | "keyStore"> & { readonly keyStoreFor?: KeyStoreFor | undefined }): AcceptInvitation {
   return async (principal, device) => {
     const { keyId, tenant, invite } = principal;
-    if (invite === undefined || invite.usedAt !== null) return { kind: "accepted", principal };
+    if (invite === undefined) return { kind: "accepted", principal };
+    if (invite.usedAt !== null) return acceptAgain(principal, device);
     const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempt of one.
     const present = await keyStore.find(keyId);
@@ -40,8 +41,37 @@ export function createAcceptInvitation({
       if (cause instanceof RefusedError) return { kind: "refused", response: cause.response };
       throw cause;
     }
-    return { kind: "accepted", principal: { ...principal, deviceIds: [device.deviceId] } };
+    // The names hold when the device would take over rows, so its id alone must not allow them.
+    const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
+    return { kind: "accepted", principal: { ...principal, ...limits } };
   };
+}
+
+/**
+ * The names under which an invitation that was used may register its device; `null`: any. A key that is limited to no devices any more, by a
+ * change or in shadow mode, has none.
+ */
+function invitedNames({ deviceIds, invite }: Pick<GatewayPrincipal, "deviceIds" | "invite">): readonly string[] | null {
+  return deviceIds === null ? null : (invite?.connectionNames ?? null);
+}
+
+/** Whether the name of a device is one of those to which the invitation is limited that enrolled it. */
+export function allowsInvitedName(
+  principal: Pick<GatewayPrincipal, "deviceIds" | "invite">,
+  device: DeviceIdentity,
+): boolean {
+  return allowsDevice({ deviceIds: null, connectionNames: invitedNames(principal) }, device);
+}
+
+/** Accepts a device for an invitation that was used: by its id and its name, where the server would ask for one of them. */
+function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Acceptance {
+  const connectionNames = invitedNames(principal);
+  if (connectionNames === null) return { kind: "accepted", principal };
+  // Its tags are in its row, which the server reads.
+  if (!allowsDevice({ ...principal, deviceTags: null }, device) || !allowsInvitedName(principal, device)) {
+    return { kind: "refused", response: problemResponse("device_not_allowed") };
+  }
+  return { kind: "accepted", principal: { ...principal, deviceIds: null, connectionNames } };
 }
 
 type Decision =
@@ -49,16 +79,19 @@ type Decision =
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /**
- * Decides whether a device may use an invitation, and returns the key as it is afterwards: restricted to that device. The same device may
- * use it again, such as after a registration that failed later.
+ * Decides whether a device may use an invitation, and returns the key as it is afterwards: restricted to that device, and still to the
+ * names. The same device may use it again, such as after a registration that failed later.
  */
 function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
   if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey() };
-  if (!allowsDevice(record, device)) return { kind: "refused", response: problemResponse("device_not_allowed") };
-  const { invite } = record;
+  const { invite, deviceIds, connectionNames } = record;
+  const isAllowed =
+    allowsDevice(record, device) && (invite === null || allowsInvitedName({ deviceIds, invite }, device));
+  if (!isAllowed) return { kind: "refused", response: problemResponse("device_not_allowed") };
   if (invite === null || !isUnused(record)) return { kind: "accepted", record };
-  const used = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: { ...invite, usedAt: nowMs } };
-  return { kind: "accepted", record: withRequirements(used) };
+  const used = { ...invite, connectionNames, usedAt: nowMs };
+  const limited = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: used };
+  return { kind: "accepted", record: withRequirements(limited) };
 }
 
 /** Aborts a change inside the store's atomic step, so that nothing is written. */

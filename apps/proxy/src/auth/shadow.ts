@@ -16,7 +16,9 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
 import { mapMaybe, type MaybePromise, type WrapStep } from "../lib/steps.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
+import type { GatewayPrincipal } from "./authentication.ts";
 import { authoriseEndpoint, authoriseInput } from "./authorise.ts";
+import { allowsInvitedName } from "./invitations.ts";
 
 /** The record of a send or of a control operation, which has the connection where that has been looked up. */
 interface Acted {
@@ -132,10 +134,11 @@ const decisions: Readonly<Record<string, DecideAgain>> = {
 };
 
 /** Whether a key may register a device. Its tags are known only to the environment server. */
-function allowsRegistration(principal: Principal, body: unknown): boolean {
+function allowsRegistration(principal: GatewayPrincipal, body: unknown): boolean {
   // The endpoint's own schema has decoded it.
   const { deviceId, connectionName } = body as { readonly deviceId: string; readonly connectionName: string };
-  return allowsDevice({ ...principal, deviceTags: null }, { deviceId, connectionName });
+  const device = { deviceId, connectionName };
+  return allowsDevice({ ...principal, deviceTags: null }, device) && allowsInvitedName(principal, device);
 }
 
 const refusalOf = (errorCode: string): PlainResponse => ({

@@ -137,9 +137,10 @@ function isMissing(value: unknown): value is null | undefined {
 function invitationOf({ invite }: ShownKey): string {
   if (isMissing(invite)) return "";
   const tags = invite.tags.length === 0 ? "" : `; its device gets the tags ${invite.tags.join(", ")}`;
-  return invite.usedAt === null
-    ? `for the first device that uses it before ${formatTime(invite.expiresAt)}${tags}`
-    : `used ${formatTime(invite.usedAt)}${tags}`;
+  if (invite.usedAt === null) return `for the first device that uses it before ${formatTime(invite.expiresAt)}${tags}`;
+  const { connectionNames } = invite;
+  const named = isMissing(connectionNames) ? "" : `, for names like ${connectionNames.join(", ")}`;
+  return `used ${formatTime(invite.usedAt)}${named}${tags}`;
 }
 
 function stateCell(state: KeyState): Cell {

@@ -95,7 +95,7 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
   const record: KeyRecord = {
     ...unrestricted,
     ...request,
-    invite: request.invite ? { tags: [], ...request.invite, usedAt: null } : null,
+    invite: request.invite ? { tags: [], ...request.invite, usedAt: null, connectionNames: null } : null,
     id,
     owner: request.owner ?? request.name,
     createdAt: nowMs,

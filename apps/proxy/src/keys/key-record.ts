@@ -63,6 +63,11 @@ export interface KeyInvite {
   readonly tags: readonly string[];
   /** When the first device used it, in epoch milliseconds; `null`: none has. */
   readonly usedAt: number | null;
+  /**
+   * Patterns of the names under which its device may register once it is used; until then those of the key itself. `null`: any name.
+   * Earlier versions forgot the patterns with the first use.
+   */
+  readonly connectionNames: readonly string[] | null;
 }
 
 /** One accepted secret of a key. */
@@ -130,6 +135,9 @@ const deviceTagsFeature = "device-tags";
 /** The feature that a process needs for invitations that no device has used: another one would accept any device. */
 const inviteFeature = "invite";
 
+/** The feature of an invitation that stays limited to names: an older version would register its device under any. */
+const inviteNamesFeature = "invite-names";
+
 /** The feature of a key with a {@link KeyRecord.setMode}: an older version would send in any mode. */
 const setModeFeature = "set-mode";
 
@@ -144,6 +152,7 @@ const supportedFeatures: ReadonlySet<string> = new Set([
   deviceTagsFeature,
   setModeFeature,
   inviteFeature,
+  inviteNamesFeature,
   approvalPolicyFeature,
   linkFeature,
 ]);
@@ -165,6 +174,7 @@ export function withRequirements(record: KeyRecord): KeyRecord {
     ...(record.setMode === null ? [] : [setModeFeature]),
     ...(approvalPolicyOfKey(record) === null ? [] : [approvalPolicyFeature]),
     ...(isUnused(record) ? [inviteFeature] : []),
+    ...((record.invite?.connectionNames ?? null) === null ? [] : [inviteNamesFeature]),
     ...(record.secrets.some(({ use }) => use === "link") ? [linkFeature] : []),
   ];
   return requires.join() === record.requires.join() ? record : { ...record, requires };
@@ -250,7 +260,14 @@ const KeyRecordSchema = v.looseObject({
   approvalDeadlineMs: v.exactOptional(EndSchema, null),
   shared: v.boolean(),
   invite: v.exactOptional(
-    v.nullable(v.looseObject({ expiresAt: TimeSchema, tags: v.array(v.string()), usedAt: EndSchema })),
+    v.nullable(
+      v.looseObject({
+        expiresAt: TimeSchema,
+        tags: v.array(v.string()),
+        usedAt: EndSchema,
+        connectionNames: v.exactOptional(ListSchema, null),
+      }),
+    ),
     null,
   ),
   rateLimits: v.exactOptional(v.nullable(v.record(v.string(), v.string())), null),

@@ -57,6 +57,7 @@ export function showKey(record: KeyRecord, nowMs: number, lastUsedAt: number | n
       expiresAt: record.invite.expiresAt,
       tags: record.invite.tags,
       usedAt: record.invite.usedAt,
+      connectionNames: record.invite.connectionNames,
     },
     rateLimits: record.rateLimits,
     requires: record.requires,
