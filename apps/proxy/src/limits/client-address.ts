@@ -31,10 +31,12 @@ export interface TrustedProxies {
  */
 export function clientAddress(sources: ClientAddressSources, { trustedHops, header }: TrustedProxies): string | null {
   if (trustedHops === 0) return groupAddress(sources.peer);
-  const named = header === "forwarded" ? readForwarded(sources.forwarded) : readList(sources.xForwardedFor);
-  const hops = [...named, sources.peer];
+  const elements = header === "forwarded" ? splitElements(sources.forwarded) : splitList(sources.xForwardedFor);
   // With fewer hops than trusted proxies, all hops come from trusted proxies, and the first one is the farthest that is known.
-  return groupAddress(hops[Math.max(0, hops.length - 1 - trustedHops)] ?? null);
+  const element = elements[Math.max(0, elements.length - trustedHops)];
+  if (element === undefined) return groupAddress(sources.peer);
+  // Only this one is read further: the others may come from the caller.
+  return groupAddress(stripPort(header === "forwarded" ? readForwarded(element) : element));
 }
 
 /**
@@ -60,24 +62,25 @@ export function groupAddress(text: string | null): string | null {
   return `${prefix.join(":")}::/64`;
 }
 
-function readList(value: string | null): readonly string[] {
+function splitList(value: string | null): readonly string[] {
   // Recipients ignore empty list elements (RFC 9110 section 5.6.1).
   const elements = (value ?? "").split(",").map((element) => element.trim());
-  return elements.filter((element) => element !== "").map(stripPort);
+  return elements.filter((element) => element !== "");
 }
 
-/** Returns `for` of each element. An element without a valid one keeps its position as an empty string. */
-function readForwarded(value: string | null): readonly string[] {
-  return splitElements(value ?? "").map((element) => {
-    const [, quoted, plain] = elementPattern.exec(element) ?? [];
-    return stripPort((quoted ?? plain ?? "").replaceAll(/\\(.)/g, "$1"));
-  });
+/** Returns `for` of an element; an empty string if it has no valid one. */
+function readForwarded(element: string): string {
+  const [, quoted, plain] = elementPattern.exec(element) ?? [];
+  return (quoted ?? plain ?? "").replaceAll(/\\(.)/g, "$1");
 }
 
-/** Matches a whole element (RFC 7239 section 4): pairs of a name and a token or a quoted string, one of them `for`. */
+/**
+ * Matches a whole element (RFC 7239 section 4): pairs of a name and a token or a quoted string, one of them `for`. It can match any text in one
+ * way only, so that its time is proportional to the length: white space belongs to the `;` that follows it, or to the end.
+ */
 const pair = String.raw`[\w!#$%&'*+.^\x60|~-]+=(?:"(?:[^"\\]|\\.)*"|[^",;\s]*)`;
 const elementPattern = new RegExp(
-  String.raw`^\s*(?:(?!for=)${pair}\s*;\s*)*for=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))(?:\s*;\s*${pair})*\s*;?\s*$`,
+  String.raw`^\s*(?:(?!for=)${pair}\s*;\s*)*for=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))(?:\s*;\s*${pair})*(?:\s*;)?\s*$`,
   "i",
 );
 
@@ -85,11 +88,11 @@ const elementPattern = new RegExp(
  * Splits at commas outside of quoted strings. It reads from the end, which trusted proxies wrote: otherwise a quote that a caller leaves
  * open would swallow their elements.
  */
-function splitElements(value: string): readonly string[] {
+function splitElements(value: string | null): readonly string[] {
   const elements: string[] = [];
   let element: string | null = null;
   let isQuoted = false;
-  for (const piece of value.split(",").toReversed()) {
+  for (const piece of (value ?? "").split(",").toReversed()) {
     element = element === null ? piece : `${piece},${element}`;
     const quotes = piece.replaceAll(/\\./g, "").split('"').length - 1;
     isQuoted = quotes % 2 === 1 ? !isQuoted : isQuoted;

@@ -1,3 +1,4 @@
+import process from "node:process";
 import { expect, test } from "vitest";
 import { decideDirectoryChange } from "./directory-change.ts";
 
@@ -26,4 +27,11 @@ test("the first report, and a report without a directory, say nothing", () => {
   expect(decideDirectoryChange("/code", null, at("/home"))).toBeNull();
   expect(decideDirectoryChange("/code", at("/home"), at(null, 1))).toBeNull();
   expect(decideDirectoryChange("/code", at("/home", null), at("/home", null))).toBeNull();
+});
+
+test("directories are compared in time that is proportional to their lengths", () => {
+  const hostile = `/a${"/".repeat(50_000)}x`;
+  const before = process.cpuUsage();
+  expect(decideDirectoryChange("/code", null, at(hostile))).toBeNull();
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000);
 });

@@ -37,5 +37,8 @@ function isSameDirectory(left: string, right: string): boolean {
 }
 
 function withoutTrailingSlash(path: string): string {
-  return path.length > 1 ? path.replace(/[\\/]+$/, "") : path;
+  let end = path.length;
+  // Not a pattern, which would take quadratic time for a path of slashes that ends with another character.
+  while (end > 1 && (path[end - 1] === "/" || path[end - 1] === "\\")) end--;
+  return path.slice(0, end);
 }

@@ -1,8 +1,21 @@
+import process from "node:process";
 import { expect, test } from "vitest";
 import { remember, splitList } from "./list.ts";
 
 test("commas in quoted strings do not separate elements, and empty elements are dropped", () => {
   expect(splitList('a, "b, \\"c", ,\td')).toEqual(["a", '"b, \\"c"', "d"]);
+});
+
+test("a quote that is never closed is an ordinary character", () => {
+  expect(splitList('a, "b, c')).toEqual(["a", '"b', "c"]);
+  expect(splitList('"a", "\\"b, \\"c')).toEqual(['"a"', '"\\"b', '\\"c']);
+});
+
+test("a list is split in time that is proportional to its length, whatever a client sends", () => {
+  const before = process.cpuUsage();
+  for (const hostile of [`"${'\\"'.repeat(100_000)}`, '",'.repeat(100_000), `a${" ".repeat(200_000)}b`])
+    splitList(hostile);
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000);
 });
 
 test("remember computes a short text once and a long text each time", () => {

@@ -5,9 +5,13 @@
 export function splitList(value: string): string[] {
   const elements: string[] = [];
   let start = 0;
+  let mayClose = true;
   for (let index = 0; index <= value.length; index++) {
-    if (value.charCodeAt(index) === quote) {
-      index = closingQuote(value, index);
+    if (mayClose && value.charCodeAt(index) === quote) {
+      const end = closingQuote(value, index);
+      // All later quotes are escaped ones of this string, and none of them closes either. Looking again would take quadratic time.
+      if (end === null) mayClose = false;
+      else index = end;
     } else if (index === value.length || value.charCodeAt(index) === comma) {
       const element = trimWhitespace(value.slice(start, index));
       if (element !== "") elements.push(element);
@@ -29,14 +33,14 @@ function trimWhitespace(value: string): string {
   return value.slice(start, end);
 }
 
-/** The end of the quoted string that starts here; its own start if it is never closed. */
-function closingQuote(value: string, start: number): number {
+/** The end of the quoted string that starts here; `null` if it is never closed. */
+function closingQuote(value: string, start: number): number | null {
   for (let index = start + 1; index < value.length; index++) {
     const code = value.charCodeAt(index);
     if (code === backslash) index++;
     else if (code === quote) return index;
   }
-  return start;
+  return null;
 }
 
 function isWhitespace(code: number): boolean {

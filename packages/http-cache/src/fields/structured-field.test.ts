@@ -1,3 +1,4 @@
+import process from "node:process";
 import { expect, test } from "vitest";
 import { parseDictionary, parseItems } from "./structured-field.ts";
 
@@ -41,4 +42,12 @@ test("parses a list of strings and decodes escapes", () => {
   ]);
   expect(parseItems('"a" "b"')).toBeNull();
   expect(parseItems("")).toEqual([]);
+});
+
+test("a field is parsed in time that is proportional to its length, whatever a server sends", () => {
+  const before = process.cpuUsage();
+  for (const hostile of [`a${" ".repeat(100_000)}b`, `a="${'\\"'.repeat(100_000)}`, `a=(${"1 ".repeat(100_000)}`]) {
+    expect(parseDictionary(hostile)).toBeNull();
+  }
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000);
 });

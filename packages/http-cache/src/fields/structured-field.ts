@@ -45,7 +45,8 @@ export function parseItems(text: string): readonly StructuredItem[] | null {
 const truth: StructuredItem = { kind: "boolean", value: true };
 
 function parseMembers(text: string, parseOne: (cursor: Cursor) => boolean): boolean {
-  const cursor: Cursor = { text: text.replace(/^ +| +$/g, ""), at: 0 };
+  // Spaces around a field are not part of it. A pattern for those at the end would take quadratic time.
+  const cursor: Cursor = { text: trimSpaces(text), at: 0 };
   if (cursor.text === "") return true;
   for (;;) {
     if (!parseOne(cursor) || !skipParameters(cursor)) return false;
@@ -53,6 +54,13 @@ function parseMembers(text: string, parseOne: (cursor: Cursor) => boolean): bool
     // A trailing comma is an error, so another member must follow.
     if (take(cursor, /[ \t]*,[ \t]*/y) === null) return false;
   }
+}
+
+function trimSpaces(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && text[start] === " ") start++;
+  while (end > start && text[end - 1] === " ") end--;
+  return text.slice(start, end);
 }
 
 function parseMember(cursor: Cursor): StructuredItem | null {
