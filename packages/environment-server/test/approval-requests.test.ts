@@ -118,6 +118,18 @@ describe("the list", () => {
     expect(await listedIds(harness, strict)).toEqual(["call-1", "call-2"]);
   });
 
+  test("matches the name of a device once, however many requests it has", async () => {
+    const harness = createHarness();
+    const { socket } = await harness.connect("device-1");
+    for (let call = 1; call <= 20; call++) socket.ask(`call-${call}`);
+    let matched = 0;
+    const patterns = ["name of *"];
+    const some = patterns.some.bind(patterns);
+    Object.assign(patterns, { some: (...values: Parameters<typeof some>) => (matched++, some(...values)) });
+    expect(await listedIds(harness, { ...withApprove, connectionNames: patterns })).toHaveLength(20);
+    expect(matched).toBe(1);
+  });
+
   test("rows show how many requests wait, to keys that may decide on them", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");

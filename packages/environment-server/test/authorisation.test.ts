@@ -42,6 +42,21 @@ describe("a key with name patterns", () => {
     ]);
   });
 
+  test("with many of them lets other work run after a few names", async () => {
+    const harness = createHarness();
+    for (let number = 1; number <= 30; number++) await registerNamed(harness, `device-${number}`, `ci-${number}`);
+    const patterns = Array.from({ length: 1_000 }, (_, index) => `*-${index}-`).concat("*-30");
+    let matched = 0;
+    const some = patterns.some.bind(patterns);
+    Object.assign(patterns, { some: (...values: Parameters<typeof some>) => (matched++, some(...values)) });
+    const answer = harness.call("GET", "/v1/environments", { principal: { ...anyone, connectionNames: patterns } });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(matched).toBeGreaterThan(0);
+    expect(matched).toBeLessThanOrEqual(5);
+    await harness.settle();
+    expect((await answer).body["connections"]).toMatchObject([{ connectionName: "ci-30" }]);
+  });
+
   test("retrieves the matching rows of a device, and no other device", async () => {
     const harness = createHarness();
     await registerNamed(harness, "device-1", "ci-1", "one");

@@ -3,6 +3,7 @@
  * key sees the devices of its tenant that its own restrictions, and those of its tenant, allow; the operator sees every device.
  * Decisions on changes run inside the store's transaction, on the rows that are changed.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
 import {
   allowsDevice,
@@ -48,7 +49,7 @@ export interface DeviceOperations {
 const rowsAtATime = 500;
 
 /** Creates {@link DeviceOperations}. `devicesFor` is `null` where no environment server is embedded: every operation is 404. */
-export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOperations {
+export function createDeviceOperations(devicesFor: DevicesFor | null, clock: Clock): DeviceOperations {
   if (devicesFor === null) {
     const refuse = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
     return { list: refuse, retrieve: refuse, release: refuse, remove: refuse };
@@ -84,7 +85,7 @@ export function createDeviceOperations(devicesFor: DevicesFor | null): DeviceOpe
 
   return {
     async list(by, { limit, after, tenant }) {
-      const rows = await readPage(by, devicesOf(by), { limit: limit + 1, after, tenant });
+      const rows = await readPage(clock, by, devicesOf(by), { limit: limit + 1, after, tenant });
       const devices = rows.slice(0, limit).map((row) => showDevice(row));
       return jsonResponse(200, { devices, hasNextPage: rows.length > limit });
     },
@@ -105,8 +106,9 @@ function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: Devic
   return authority.kind === "operator" || allowsDevice({ ...authority.record, tenantDevices }, row);
 }
 
-/** Reads as many rows as wanted, of those that the authority may know. */
+/** Reads as many rows as wanted, of those that the authority may know. Lets other work run between the parts that it reads. */
 async function readPage(
+  clock: Clock,
   by: DeviceAuthority,
   devices: DeviceAdministration,
   {
@@ -127,6 +129,7 @@ async function readPage(
     const last = rows.at(-1);
     if (found.length >= limit || last === undefined || rows.length < rowsAtATime) return found.slice(0, limit);
     afterId = last.id;
+    await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }
 }
 

@@ -64,7 +64,7 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
 export function createAdminister(ports: AdministerPorts): Administer {
   const reader = createKeyReader(ports);
   const writer = createKeyWriter(ports, reader);
-  const devices = createDeviceOperations(ports.devicesFor ?? null);
+  const devices = createDeviceOperations(ports.devicesFor ?? null, ports.clock);
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, queryValues, bodyValue, ifMatch, tenantDevices } = request;

@@ -19,8 +19,10 @@ import type { InviteRequest, KeyPatch, KeyRequest } from "./key-lifecycle.ts";
 import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";
 
 const maxTextLength = 128;
-/** The most ids or patterns that one key may list. */
+/** The most ids that one key may list. */
 const maxListLength = 1_000;
+/** The most patterns that one key may list. Each name that the key meets is matched with all of them. */
+const maxPatterns = 50;
 /** The most policies that one key may override. */
 const maxOverrides = 32;
 
@@ -56,11 +58,14 @@ function whole(rule: string): v.GenericSchema<number, number> {
   );
 }
 
-function list(item: v.GenericSchema<unknown, string>): v.GenericSchema<unknown, readonly string[]> {
+function list(
+  item: v.GenericSchema<unknown, string>,
+  maxLength: number = maxListLength,
+): v.GenericSchema<unknown, readonly string[]> {
   return v.pipe(
     v.array(item),
     v.minLength(1, "must not be empty; without it nothing is restricted"),
-    v.maxLength(maxListLength, `must have at most ${maxListLength} entries`),
+    v.maxLength(maxLength, `must have at most ${maxLength} entries`),
     v.transform((values) => [...new Set(values)]),
   );
 }
@@ -90,12 +95,12 @@ const deadlineRule = "must be from one second to seven days";
 
 const restrictions = {
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
-  connectionNames: v.exactOptional(v.nullable(list(TextSchema))),
+  connectionNames: v.exactOptional(v.nullable(list(TextSchema, maxPatterns))),
   deviceTags: v.exactOptional(v.nullable(list(TagSchema))),
   agentIds: v.exactOptional(v.nullable(list(TextSchema))),
   maxMode: v.exactOptional(v.nullable(ModeSchema)),
   setMode: v.exactOptional(v.nullable(ModeSchema)),
-  deniedTools: v.exactOptional(v.nullable(list(TextSchema))),
+  deniedTools: v.exactOptional(v.nullable(list(TextSchema, maxPatterns))),
   approvalDeadlineMs: v.exactOptional(
     v.nullable(
       v.pipe(

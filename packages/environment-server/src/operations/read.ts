@@ -15,8 +15,11 @@ import {
 import type { EnvironmentFilter, EnvironmentName, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
 
-/** Names and ids that are looked at in one turn of the event loop. */
+/** Names and ids that are looked at in one turn of the event loop; fewer where each is matched with many patterns. */
 const rowsAtATime = 500;
+
+/** Names that are matched with a pattern in one turn of the event loop. A hostile pattern takes some microseconds each time. */
+const matchesAtATime = 5_000;
 
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
 export async function listEnvironments(
@@ -41,7 +44,11 @@ export async function listEnvironments(
     (principal.deviceTags ?? null) !== null;
   const isListed = (name: EnvironmentName): boolean => allowsDevice(principal, name) && hasEveryTag(name, tags);
   const rows = needsNames
-    ? await readByIds(server, await findIds(server, isListed, filter, onlineOnly), filter)
+    ? await readByIds(
+        server,
+        await findIds(server, isListed, filter, { onlineOnly, rowsPerTurn: rowsFor(principal) }),
+        filter,
+      )
     : onlineOnly
       ? await readOnline(server, filter)
       : await server.store.listEnvironments(filter);
@@ -65,7 +72,7 @@ export async function retrieveEnvironment(
 /** Reads rows of devices that are online, up to the limit of the filter. */
 function readOnline(server: ServerContext, filter: EnvironmentFilter): Promise<readonly EnvironmentRow[]> {
   const { router, store } = server;
-  return readPages(server, filter, async (afterId, pageSize) => {
+  return readPages(server, filter, rowsAtATime, async (afterId, pageSize) => {
     const ids = await router.onlineIds(filter.tenant, afterId, pageSize);
     return { found: await store.listEnvironments({ ...filter, environmentIds: ids }), ids };
   });
@@ -80,10 +87,10 @@ function findIds(
   server: ServerContext,
   isListed: (name: EnvironmentName) => boolean,
   filter: EnvironmentFilter,
-  onlineOnly: boolean,
+  { onlineOnly, rowsPerTurn }: { readonly onlineOnly: boolean; readonly rowsPerTurn: number },
 ): Promise<readonly string[]> {
   const { router, store } = server;
-  return readPages(server, filter, async (afterId, pageSize) => {
+  return readPages(server, filter, rowsPerTurn, async (afterId, pageSize) => {
     const environmentIds = onlineOnly ? await router.onlineIds(filter.tenant, afterId, pageSize) : null;
     const names = await store.listNames({ ...filter, afterId, environmentIds, deviceIds: null, limit: pageSize });
     const found = names.filter(isListed).map(({ id }) => id);
@@ -97,17 +104,24 @@ interface Page<Found> {
   readonly ids: readonly string[];
 }
 
-/** Reads pages until enough is found. Lets other work run after each {@link rowsAtATime} ids. */
+/** The rows whose names are matched in one turn of the event loop, so that keys with many patterns do not hold up others. */
+function rowsFor({ connectionNames, tenantDevices = null }: Principal): number {
+  const patterns = (connectionNames?.length ?? 0) + (tenantDevices?.connectionNames?.length ?? 0);
+  return Math.max(1, Math.min(rowsAtATime, Math.floor(matchesAtATime / Math.max(1, patterns))));
+}
+
+/** Reads pages until enough is found. Lets other work run after each `rowsPerTurn` ids. */
 async function readPages<Found>(
   { clock }: ServerContext,
   filter: EnvironmentFilter,
+  rowsPerTurn: number,
   read: (afterId: string | null, pageSize: number) => Promise<Page<Found>>,
 ): Promise<readonly Found[]> {
   const found: Found[] = [];
   let { afterId } = filter;
   let lookedAt = 0;
   // Most often every id counts, so the first page is as long as the response, and the next ones longer.
-  for (let pageSize = filter.limit; ; pageSize = Math.min(rowsAtATime, 4 * pageSize)) {
+  for (let pageSize = Math.min(rowsPerTurn, filter.limit); ; pageSize = Math.min(rowsPerTurn, 4 * pageSize)) {
     const page = await read(afterId, pageSize);
     found.push(...page.found);
     const last = page.ids.at(-1);
@@ -116,7 +130,7 @@ async function readPages<Found>(
     }
     afterId = last;
     lookedAt += page.ids.length;
-    if (lookedAt < rowsAtATime) continue;
+    if (lookedAt < rowsPerTurn) continue;
     lookedAt = 0;
     await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }

@@ -119,30 +119,22 @@ function withoutInstallPath(metadata: unknown): unknown {
 }
 
 /**
- * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. The time
- * is bounded by the product of the two lengths for every pattern.
+ * Returns whether a name matches a pattern. `*` matches any number of characters, every other character matches itself. The texts
+ * between the stars are searched one after the other, never again from an earlier place, so a hostile pattern takes no longer than that.
  */
 export function matchesNamePattern(pattern: string, name: string): boolean {
-  let patternIndex = 0;
-  let nameIndex = 0;
-  let starIndex = -1;
-  let resumeIndex = 0;
-  while (nameIndex < name.length) {
-    if (pattern[patternIndex] === "*") {
-      starIndex = patternIndex++;
-      resumeIndex = nameIndex;
-    } else if (patternIndex < pattern.length && pattern[patternIndex] === name[nameIndex]) {
-      patternIndex++;
-      nameIndex++;
-    } else if (starIndex !== -1) {
-      patternIndex = starIndex + 1;
-      nameIndex = ++resumeIndex;
-    } else {
-      return false;
-    }
+  const first = pattern.indexOf("*");
+  if (first === -1) return pattern === name;
+  const last = pattern.lastIndexOf("*");
+  const end = name.length - (pattern.length - last - 1);
+  if (end < first || !name.startsWith(pattern.slice(0, first)) || !name.endsWith(pattern.slice(last + 1))) return false;
+  let at = first;
+  for (const text of pattern.slice(first, last).split("*")) {
+    const found = name.indexOf(text, at);
+    if (found === -1 || found + text.length > end) return false;
+    at = found + text.length;
   }
-  while (pattern[patternIndex] === "*") patternIndex++;
-  return patternIndex === pattern.length;
+  return true;
 }
 
 /**

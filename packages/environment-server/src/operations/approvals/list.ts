@@ -35,10 +35,13 @@ export async function listApprovals(
   }
   const pending = await server.approvals.list(principal.tenant);
   const later = pending.filter(({ cursor }) => start === null || compareCursors(cursor, start) > 0);
-  const rows = await readRows(server, principal, later);
+  // Patterns of names take time, so they are matched once for each device.
+  const rows = new Map(
+    [...(await readRows(server, principal, later))].filter(([, row]) => allowsDevice(principal, row)),
+  );
   const found = later.flatMap((registered) => {
     const row = rows.get(registered.approval.scope.environmentId);
-    return row !== undefined && isReachable(server, principal, row, registered.approval) ? [{ registered, row }] : [];
+    return row !== undefined && isReachable(server, principal, registered.approval) ? [{ registered, row }] : [];
   });
   const page = found.slice(0, limit);
   const last = page.at(-1)?.registered.cursor;
@@ -133,13 +136,9 @@ async function readRows(
   return rows;
 }
 
-function isReachable(
-  server: ServerContext,
-  principal: Principal,
-  row: EnvironmentRow,
-  { scope }: StoredApproval,
-): boolean {
-  if (!allowsDevice(principal, row) || !allowsAgent(principal, scope.agentId || undefined)) return false;
+/** Whether a principal may decide on a request of a device that it may use. */
+function isReachable(server: ServerContext, principal: Principal, { scope }: StoredApproval): boolean {
+  if (!allowsAgent(principal, scope.agentId || undefined)) return false;
   return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
 }
 
