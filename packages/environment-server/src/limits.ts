@@ -159,13 +159,16 @@ export const maxDevicesWithoutApi = 10_000;
 
 // Approvals
 
-/** Requests for permission of one row that are remembered. What is beyond is not listed; a decision on it still reaches the device. */
+/**
+ * Requests for permission of one row that are remembered. What is beyond is not listed; a decision on it still reaches the device, and a policy still
+ * denies its tool.
+ */
 export const maxApprovalsPerDevice = 100;
 
 /** Requests for permission of the devices of one key that are remembered. */
 export const maxApprovalsPerKey = 1_000;
 
-/** Requests for permission of all devices that are remembered. */
+/** Requests for permission of all devices that are remembered. Tenants share them: the one with the most gives one up. */
 export const maxApprovals = 5_000;
 
 /** The arguments of a tool in a request for permission, in characters. What is longer is cut. */

@@ -86,6 +86,42 @@ describe("a policy", () => {
     expect(await list(harness)).toMatchObject([{ id: "call-3" }]);
   });
 
+  test("denies the tool of a request beyond those that are remembered", async () => {
+    const harness = createHarness();
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
+    for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
+    socket.ask("beyond");
+    socket.ask("beyond");
+    socket.ask("beyond-2", { tool_name: "Read" });
+    await harness.settle();
+    expect(socket.inputs()).toMatchObject([{ payload: { request_id: "perm-beyond", decision: { behavior: "deny" } } }]);
+    expect(await list(harness)).toHaveLength(50);
+  });
+
+  test("holds for a tenant whatever devices of another tenant ask for before they disconnect", async () => {
+    const harness = createHarness();
+    for (let device = 0; device < 50; device++) {
+      const principal = { ...anyone, tenant: "other", keyId: `other-${Math.floor(device / 10)}` };
+      const { body } = await harness.call("POST", "/v1/environments/register", {
+        body: { deviceId: `other-${device}`, connectionName: "other" },
+        principal,
+      });
+      const socket = await harness.open(String(body["connectionId"]), principal);
+      for (let call = 0; call < 100; call++) socket.ask(`call-${call}`);
+      socket.listener.onClose(1006);
+    }
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"], deadlineMs: 60_000 }));
+    socket.ask("call-1", { tool_name: "Read" });
+    socket.ask("call-2");
+    expect(await list(harness)).toMatchObject([{ id: "call-1" }, { id: "call-2" }]);
+    await harness.settle();
+    expect(denials(socket)).toMatchObject([{ behavior: "deny" }]);
+    socket.acknowledge({ accepted: true });
+    await harness.clock.advance(60_000);
+    expect(denials(socket)).toHaveLength(2);
+  });
+
   test("of the sender applies to the turns of its messages; the earlier of two deadlines counts", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));

@@ -5,7 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
 import { denialRetryMs } from "../limits.ts";
-import type { RegisteredApproval } from "./register.ts";
+import { keyOf, keyText, type RegisteredApproval } from "./register.ts";
 
 /** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement {
@@ -13,6 +13,8 @@ export interface PolicyEnforcement {
   schedule(registered: RegisteredApproval): void;
   /** Called each time that a device asks. Denies the request at once if its deadline has passed, otherwise it does nothing. */
   apply(registered: RegisteredApproval): void;
+  /** Denies a request that is not remembered at once, if a policy denies its tool. Its deadline cannot be kept. */
+  applyUnregistered(approval: StoredApproval): void;
   /** Forgets a request. */
   cancel(registered: RegisteredApproval): void;
   /** Nothing is denied from now on. */
@@ -35,12 +37,16 @@ export function createPolicyEnforcement({
   /** The timer of each request with a policy, also when it has fired. */
   const timers = new Map<RegisteredApproval, () => void>();
   const running = new Set<RegisteredApproval>();
+  /** The keys of requests that are not remembered and are denied now. */
+  const unregistered = new Set<string>();
   let isClosed = false;
+
+  const isDue = ({ expiry, scope }: StoredApproval): boolean =>
+    expiry !== null && expiry.at <= wallNow() && !isClosed && isConnected(scope.environmentId);
 
   function apply(registered: RegisteredApproval): void {
     const { approval, sent } = registered;
-    if (approval.expiry === null || approval.expiry.at > wallNow() || isClosed) return;
-    if (sent !== null || running.has(registered) || !isConnected(approval.scope.environmentId)) return;
+    if (!isDue(approval) || sent !== null || running.has(registered)) return;
     running.add(registered);
     void deny(approval).finally(() => {
       running.delete(registered);
@@ -64,6 +70,12 @@ export function createPolicyEnforcement({
 
   return {
     apply,
+    applyUnregistered(approval) {
+      const key = keyText(keyOf(approval));
+      if (!isDue(approval) || unregistered.has(key)) return;
+      unregistered.add(key);
+      void deny(approval).finally(() => unregistered.delete(key));
+    },
     schedule(registered) {
       const { expiry } = registered.approval;
       if (expiry === null || isClosed) return;

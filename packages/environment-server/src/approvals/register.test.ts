@@ -1,11 +1,16 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { StoredApproval } from "../approval-log.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 import { compareCursors, createApprovalRegister } from "./register.ts";
 
-function approvalOf(environmentId: string, toolCallId: string, requestedAt: number = 0): StoredApproval {
+function approvalOf(
+  environmentId: string,
+  toolCallId: string,
+  requestedAt: number = 0,
+  tenant: string = "acme",
+): StoredApproval {
   return {
-    tenant: "acme",
+    tenant,
     scope: { environmentId, agentId: "agent-1", conversationId: "default" },
     request: {
       requestId: `perm-${toolCallId}`,
@@ -25,8 +30,10 @@ function approvalOf(environmentId: string, toolCallId: string, requestedAt: numb
 
 test("the requests of a device, of a key and of all devices are bounded, and none pushes out another", () => {
   const register = createApprovalRegister();
-  const add = (environmentId: string, call: number, owner: string): boolean =>
-    register.add(approvalOf(environmentId, `call-${call}`), owner, "") !== null;
+  const add = (environmentId: string, call: number, owner: string): boolean => {
+    register.setConnected(environmentId, true);
+    return register.add(approvalOf(environmentId, `call-${call}`), owner, "") !== null;
+  };
   let added = 0;
   const fill = (environmentId: string, owner: string): void => {
     for (let call = 0; call <= maxApprovalsPerDevice; call += 1) if (add(environmentId, call, owner)) added += 1;
@@ -42,6 +49,62 @@ test("the requests of a device, of a key and of all devices are bounded, and non
   if (oldest !== undefined) register.remove(oldest);
   expect(add("env-1", 999, "key-1")).toBe(true);
   expect(add("env-1", 1_000, "key-1")).toBe(false);
+});
+
+describe("when there are too many requests", () => {
+  /** Adds requests, such as `big:env-1:call-1` of the tenant `big`. */
+  function fill(max: number) {
+    const givenUp: string[] = [];
+    const register = createApprovalRegister({
+      max,
+      giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
+    });
+    const add = (name: string) => {
+      const [tenant = "", environmentId = ""] = name.split(":");
+      return register.add(approvalOf(environmentId, name, 0, tenant), tenant, name);
+    };
+    const names = (tenant: string) => register.pendingOf(tenant).map(({ approval }) => approval.request.toolCallId);
+    return { register, add, names, givenUp };
+  }
+
+  test("the tenant with the most gives one up, of a device that is not connected first", () => {
+    const { register, add, names, givenUp } = fill(4);
+    for (const row of ["env-1", "env-3"]) register.setConnected(row, true);
+    for (const name of ["big:env-1:a", "big:env-2:b", "big:env-1:c", "big:env-2:d"]) add(name);
+    expect(add("small:env-3:e")).not.toBeNull();
+    expect([givenUp, names("big"), names("small")]).toEqual([
+      ["big:env-2:b"],
+      ["big:env-1:a", "big:env-1:c", "big:env-2:d"],
+      ["small:env-3:e"],
+    ]);
+    register.setConnected("env-2", true);
+    register.setConnected("env-1", false);
+    expect(add("small:env-3:f")).not.toBeNull();
+    expect(givenUp.slice(1)).toEqual(["big:env-1:a"]);
+    // Both have as many now, so the tenant that asks for one more has the most.
+    expect(add("small:env-3:g")).toBeNull();
+    expect([givenUp.length, names("small").length]).toEqual([2, 2]);
+  });
+
+  test("a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
+    const { register, add, names, givenUp } = fill(3);
+    for (const row of ["env-1", "env-2"]) register.setConnected(row, true);
+    const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
+    const decision = { behavior: "allow", reason: null, decidedBy: "key-1", decidedAt: 1 } as const;
+    if (first) first.sent = { deliveryId: "msg-1", decision };
+    expect(add("small:env-2:d")).not.toBeNull();
+    expect(givenUp).toEqual(["big:env-1:b"]);
+    expect(register.findSent("env-1", "msg-1")).toBe(first);
+    expect(names("big")).toEqual(["big:env-1:c"]);
+  });
+
+  test("devices that are gone hold no place of a connected one of the same tenant", () => {
+    const { register, add, givenUp } = fill(2);
+    register.setConnected("env-1", true);
+    for (const name of ["acme:env-1:a", "acme:env-2:b", "acme:env-1:c"]) expect(add(name)).not.toBeNull();
+    expect(givenUp).toEqual(["acme:env-2:b"]);
+    expect(add("acme:env-1:d")).toBeNull();
+  });
 });
 
 test("removing a request twice counts it once", () => {

@@ -1,10 +1,12 @@
 /**
  * The requests for permission that are pending, of every device, in memory: what is listed, counted and decided. It has no clock and no
- * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another.
+ * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another that is connected. Tenants share the
+ * places: when all are taken, the tenant with the most requests gives one up.
  */
 import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
+import { createTenantShares } from "./shares.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
 export interface SentDecision {
@@ -32,7 +34,7 @@ export interface ApprovalCursor {
 
 /** The pending requests for permission, in memory. */
 export interface ApprovalRegister {
-  /** Adds a request. Returns `null` when a limit is met. */
+  /** Adds a request. Another one may be given up for it. Returns `null` when a limit is met. */
   add(approval: StoredApproval, owner: string, digest: string): RegisteredApproval | null;
   find(key: ApprovalKey): RegisteredApproval | undefined;
   findSent(environmentId: string, deliveryId: string): RegisteredApproval | undefined;
@@ -42,28 +44,49 @@ export interface ApprovalRegister {
   /** The pending requests of a tenant in the order of their cursors. */
   pendingOf(tenant: string): readonly RegisteredApproval[];
   remove(registered: RegisteredApproval): void;
+  /** The requests of devices that are not connected, as none is at first, are given up before others. */
+  setConnected(environmentId: string, isConnected: boolean): void;
   /** Whether every request of a row is remembered. */
   isFull(environmentId: string, owner: string): boolean;
 }
 
-/** Creates an {@link ApprovalRegister}. */
-export function createApprovalRegister(): ApprovalRegister {
+/** Creates an {@link ApprovalRegister}. It calls `giveUp` with each request that it has removed to make room. */
+export function createApprovalRegister({
+  giveUp = () => undefined,
+  max = maxApprovals,
+}: {
+  readonly giveUp?: (registered: RegisteredApproval) => void;
+  readonly max?: number;
+} = {}): ApprovalRegister {
   const rows = new Map<string, Map<string, RegisteredApproval>>();
   const perOwner = new Map<string, number>();
+  const shares = createTenantShares<RegisteredApproval>();
   let count = 0;
 
   const ofRow = (environmentId: string): RegisteredApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
 
   function isFull(environmentId: string, owner: string): boolean {
     const ofDevice = rows.get(environmentId)?.size ?? 0;
-    return (
-      ofDevice >= maxApprovalsPerDevice || (perOwner.get(owner) ?? 0) >= maxApprovalsPerKey || count >= maxApprovals
-    );
+    return ofDevice >= maxApprovalsPerDevice || (perOwner.get(owner) ?? 0) >= maxApprovalsPerKey;
+  }
+
+  function remove(registered: RegisteredApproval): void {
+    const { approval, owner } = registered;
+    const { environmentId } = approval.scope;
+    const row = rows.get(environmentId);
+    if (row?.delete(keyText(keyOf(approval))) !== true) return;
+    if (row.size === 0) rows.delete(environmentId);
+    const left = (perOwner.get(owner) ?? 0) - 1;
+    if (left > 0) perOwner.set(owner, left);
+    else perOwner.delete(owner);
+    shares.delete(registered);
+    count -= 1;
   }
 
   return {
     isFull,
     ofRow,
+    remove,
     add(approval, owner, digest) {
       const { scope, requestedAt } = approval;
       if (isFull(scope.environmentId, owner)) return null;
@@ -71,7 +94,13 @@ export function createApprovalRegister(): ApprovalRegister {
       const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), registered));
       perOwner.set(owner, (perOwner.get(owner) ?? 0) + 1);
+      shares.add(registered);
       count += 1;
+      if (count <= max) return registered;
+      const excess = shares.excess(registered);
+      remove(excess);
+      if (excess === registered) return null;
+      giveUp(excess);
       return registered;
     },
     find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
@@ -80,20 +109,10 @@ export function createApprovalRegister(): ApprovalRegister {
     ofConversation: (environmentId, conversation) =>
       ofRow(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
     pendingOf(tenant) {
-      const all = [...rows.keys()].flatMap(ofRow);
-      const pending = all.filter(({ approval, sent }) => approval.tenant === tenant && sent === null);
+      const pending = shares.ofTenant(tenant).filter(({ sent }) => sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },
-    remove({ approval, owner }) {
-      const { environmentId } = approval.scope;
-      const row = rows.get(environmentId);
-      if (row?.delete(keyText(keyOf(approval))) !== true) return;
-      if (row.size === 0) rows.delete(environmentId);
-      const left = (perOwner.get(owner) ?? 0) - 1;
-      if (left > 0) perOwner.set(owner, left);
-      else perOwner.delete(owner);
-      count -= 1;
-    },
+    setConnected: (environmentId, isConnected) => shares.setConnected(environmentId, isConnected, ofRow(environmentId)),
   };
 }
 

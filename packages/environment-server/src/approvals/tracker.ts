@@ -19,7 +19,7 @@ import { type ApprovalWriter, createApprovalWriter } from "./writer.ts";
 
 /**
  * A change of the requests. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
- * and the device no longer asks.
+ * and the device no longer asks, or the request was given up because there are too many.
  */
 export interface ApprovalChange {
   readonly change: "requested" | "decided" | "withdrawn";
@@ -106,7 +106,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
   const tracker: Tracker = {
     ...options,
     devices,
-    register: createApprovalRegister(),
+    register: createApprovalRegister({ giveUp: (registered) => giveUp(tracker, registered) }),
     writer: createApprovalWriter(options),
     enforcement: createPolicyEnforcement({ ...options, isConnected }),
     waiters: createRequestWaiters(options.clock),
@@ -119,8 +119,12 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     connect(row) {
       devices.set(row.device.environmentId, row);
       incomplete.delete(row.device.environmentId);
+      register.setConnected(row.device.environmentId, true);
     },
-    disconnect: (environmentId) => void devices.delete(environmentId),
+    disconnect(environmentId) {
+      devices.delete(environmentId);
+      register.setConnected(environmentId, false);
+    },
     async resume(environmentId) {
       await loaded;
       return register.ofRow(environmentId).map(({ approval }) => approval.scope);
@@ -249,7 +253,10 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   const expiry = expiryOf([row.policy, ...policies], asked.tool, requestedAt);
   const approval = { tenant, scope: key.scope, request: asked, messageId, requestedAt, expiry, decision: null };
   const registered = add(tracker, approval, row.owner);
-  if (registered === null) return void incomplete.add(environmentId);
+  if (registered === null) {
+    incomplete.add(environmentId);
+    return enforcement.applyUnregistered(approval);
+  }
   writer.save(approval);
   emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   report(tracker, "requested", approval);
@@ -282,6 +289,20 @@ function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime
     enforcement.schedule(registered);
     enforcement.apply(registered);
   }
+}
+
+/** A request was removed from the register to make room. It is no longer listed, and its device decides whether it takes a decision. */
+function giveUp(tracker: Tracker, registered: RegisteredApproval): void {
+  const { approval } = registered;
+  const { environmentId } = approval.scope;
+  tracker.enforcement.cancel(registered);
+  tracker.writer.remove(approval);
+  const row = tracker.devices.get(environmentId);
+  if (row !== undefined) {
+    tracker.incomplete.add(environmentId);
+    tracker.emit({ type: "approval_withdrawn", ...row.device, toolCallId: approval.request.toolCallId });
+  }
+  report(tracker, "withdrawn", approval);
 }
 
 /** The device does not list a request any more. */
