@@ -161,11 +161,39 @@ test("audit verify reports a log that was emptied or replaced", async () => {
   expect([ruined.code, ruined.stderr.includes("    at ")]).toEqual([1, false]);
 });
 
-test("audit verify reports nothing as intact without a log or with another pepper", async () => {
+test("audit verify reports nothing as intact without a log", async () => {
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
   expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);
   await run(["keys", "create", "--name", "a"]);
-  const other = await run(["audit", "verify"], { KEY_PEPPER: "another pepper, for nothing here" });
-  expect(other).toMatchObject({ code: 1, stdout: expect.stringContaining("seal of this pepper") });
   expect(await run(["audit", "list", "--limit", "0"])).toMatchObject({ code: 2, stdout: "" });
+});
+
+test("audit verify and audit prune refuse the pepper of another log by its name, and the log stays intact", async () => {
+  await run(["keys", "create", "--name", "a"]);
+  const before = await records();
+  const other = { KEY_PEPPER: "another pepper, for nothing here" };
+  for (const words of [["verify"], ["verify", "--json"], ["prune", "--before", "1d"]]) {
+    const refused = await run(["audit", ...words], other);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toContain("KEY_PEPPER is not the pepper of this log");
+  }
+  expect(await records()).toEqual(before);
+  expect(await run(["audit", "verify"])).toMatchObject({ code: 0, stderr: "" });
+
+  await writeFile(join(dataDir, "pepper"), new Uint8Array(32));
+  const { code, stderr } = await run(["audit", "verify"]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`${join(dataDir, "pepper")} is not the pepper`)]);
+});
+
+test("after a change of the pepper the old one verifies its chains, and only the new one prunes", async () => {
+  const [old, next] = [{ KEY_PEPPER: "one".repeat(11) }, { KEY_PEPPER: "two".repeat(11) }];
+  await run(["keys", "create", "--name", "a"], old);
+  await rm(join(dataDir, "proxy.sqlite"));
+  await run(["keys", "create", "--name", "b"], next);
+  for (const pepper of [old, next]) {
+    expect((await run(["audit", "verify"], pepper)).stdout).toContain("seal of this pepper");
+  }
+  expect((await run(["audit", "prune", "--before", "1d"], old)).stderr).toContain("not the pepper of this log");
+  // The first chain is not one of this pepper, so it stays.
+  expect((await run(["audit", "prune", "--before", "1d"], next)).stderr).toContain("it was left alone");
 });

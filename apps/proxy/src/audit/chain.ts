@@ -1,7 +1,7 @@
 /** Hash chains of audit records, and the seals of their ends. Only the holder of the pepper can make a valid seal. */
 import type { Digests, Pepper } from "../ports.ts";
 import type { AuditEntry } from "./entry.ts";
-import type { AuditDirectory, AuditHead, AuditRecord, DroppedRecords } from "./store.ts";
+import type { AuditDirectory, AuditHead, AuditRecord, AuditSnapshot, DroppedRecords } from "./store.ts";
 
 /** Hashes, and the pepper for seals. */
 export interface Sealing {
@@ -60,6 +60,24 @@ export function isHeadSealed(head: AuditHead, sealing: Sealing): boolean {
 /** Whether a directory was sealed under this pepper. */
 export function isDirectorySealed(directory: AuditDirectory, sealing: Sealing): boolean {
   return isSealed(directoryText(directory.count), directory, sealing);
+}
+
+/**
+ * Whether a log has a seal of this pepper, or none at all. The ids of peppers prove nothing: they only tell a wrong pepper from a log that
+ * was tampered with.
+ */
+export function hasSealOf({ directory, heads }: Pick<AuditSnapshot, "directory" | "heads">, pepper: Pepper): boolean {
+  const seals = directory === null ? heads : [directory, ...heads];
+  return seals.length === 0 || seals.some(({ pepperId }) => pepperId === pepper.id);
+}
+
+/** Whether the newest seal of a log is of this pepper, or it has none. The directory is sealed anew whenever a chain begins. */
+export function isNewestSealOf(
+  { directory, heads }: Pick<AuditSnapshot, "directory" | "heads">,
+  pepper: Pepper,
+): boolean {
+  const newest = directory ?? heads.at(-1);
+  return newest === undefined || newest.pepperId === pepper.id;
 }
 
 function headText({ writer, ordinal, sequence, hash }: AuditCheckpoint): string {

@@ -4,6 +4,7 @@ import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } fr
 import { systemClock } from "@letta-environments/platform/node";
 import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
 import type { AuditSnapshot } from "../../../audit/store.ts";
+import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
 import {
   actions,
@@ -15,6 +16,7 @@ import {
   outcomes,
 } from "../../../audit/filter.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
+import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
 import { auditFile } from "../../../adapters/node/data-dir.ts";
 import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
@@ -25,8 +27,11 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
   const earlier = readEarlierReport(context.option("against"));
   const report = await withAudit(context, ({ store, sealing }) =>
     // Somebody who can write to the file can turn it into anything. An unreadable file is a finding too.
-    store.snapshot((snapshot) => verifyAudit(snapshot, sealing, earlier)).catch(() => unreadable),
+    store
+      .snapshot((snapshot) => (hasSealOf(snapshot, sealing.pepper) ? verifyAudit(snapshot, sealing, earlier) : null))
+      .catch(() => unreadable),
   );
+  if (report === null) throw foreignPepper(context);
   const isJson = context.parsed.options.has("json");
   print(isJson ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
   if (!report.intact) throw new CommandError("the audit log is not intact");
@@ -40,8 +45,12 @@ export async function pruneAuditCommand(context: CommandContext): Promise<void> 
   const before = parseTime(text, nowMs, -1);
   if (before === null) throw misuse(`--before must be ${timeForms}`);
   if (before > nowMs) throw misuse("--before must not be in the future");
+  // Another pepper would seal the chain of this command and the number of chains, and the log would not be intact any more.
+  const isOurs = await withAudit(context, ({ store, sealing }) =>
+    store.snapshot((snapshot) => isNewestSealOf(snapshot, sealing.pepper)),
+  );
+  if (!isOurs) throw foreignPepper(context);
   const { dataDir, keyPepper } = context.settings();
-  assertAuditFile(dataDir);
   const audit = await openAudit({ dataDir }, readPepper(dataDir, keyPepper));
   try {
     const { records, chains, damaged } = await audit.dropBefore(before, commandLineActor());
@@ -171,6 +180,12 @@ function readPepper(dataDir: string, text: string | null): Pepper {
     if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
     throw cause;
   }
+}
+
+function foreignPepper(context: CommandContext): CommandError {
+  const { dataDir, keyPepper } = context.settings();
+  const name = keyPepper === null ? join(dataDir, pepperName) : "KEY_PEPPER";
+  return new CommandError(`${name} is not the pepper of this log; use the one with which the gateway wrote it`);
 }
 
 function readEarlierReport(path: string | undefined): AuditCheckpoints {
