@@ -102,6 +102,7 @@ test("a failed backup is one line that names what is wrong, and leaves no file",
     [["backup", pathOf("none/b.tar"), "--data-dir", pathOf("data")], {}, "cannot write in"],
     [["backup", pathOf("b.tar"), "--data-dir", pathOf("empty")], {}, "there is nothing to back up"],
     [["backup", pathOf("b.tar"), "--with-pepper", "--data-dir", pathOf("data")], pepper, "KEY_PEPPER"],
+    [["backup", pathOf("b.tar"), "--data-dir", pathOf("data")], pepper, "The pepper is not the one of the keys"],
   ];
   for (const [words, env, text] of cases) {
     const { code, stdout, stderr } = await run(words, env);
@@ -110,6 +111,22 @@ test("a failed backup is one line that names what is wrong, and leaves no file",
   }
   expect(readdirSync(folder).toSorted()).toEqual(["data", "taken"]);
   expect(readFileSync(pathOf("taken"), "utf8")).toBe("x");
+});
+
+test("a backup of a directory without keys refuses a pepper that has sealed nothing in its audit log", async () => {
+  const [own, other] = [{ KEY_PEPPER: "own".repeat(11) }, { KEY_PEPPER: "other".repeat(11) }];
+  await run(["keys", "create", "--name", "a", "--data-dir", pathOf("data")], own);
+  // As with keys in Valkey.
+  await rm(pathOf("data/proxy.sqlite"));
+  const backup = ["backup", pathOf("b.tar"), "--data-dir", pathOf("data")];
+  expect(await run(backup, other)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("The pepper is not the one of the audit log"),
+  });
+  expect(existsSync(pathOf("b.tar"))).toBe(false);
+  expect(await run(backup, own)).toMatchObject({ code: 0, stderr: "" });
+  const restored = await run(["restore", pathOf("b.tar"), "--data-dir", pathOf("new")], own);
+  expect(restored).toMatchObject({ code: 0, stdout: expect.stringContaining("The audit log is intact") });
 });
 
 test("a backup that is damaged, cut off or none at all restores nothing", async () => {

@@ -18,6 +18,7 @@ import {
 import { auditFile, environmentsFile, keysFile, limitsFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
+import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
 import { type BackedUpFile, manifestFormat, pepperName } from "../../../backup/manifest.ts";
 import type { Settings } from "../../../config/settings.ts";
@@ -38,7 +39,8 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   if (present.length === 0) throw new CommandError(`--data-dir ${dataDir}: there is nothing to back up`);
   const withPepper = context.parsed.options.has("with-pepper");
   if (withPepper) assertPepperFile(settings);
-  const pepperId = peekPepper(settings)?.id ?? null;
+  const pepper = peekPepper(settings);
+  if (pepper !== null) await assertPepperFits(pepper, settings, present);
 
   const files = await withPrivateFolder(dirname(path), path, async (folder) => {
     for (const name of present) await copyDatabase(dataDir, name, folder);
@@ -50,7 +52,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
       format: manifestFormat,
       version,
       createdAt: systemClock.now(),
-      pepperId,
+      pepperId: pepper?.id ?? null,
       files: described,
     } as const;
     await writeArchive(path, folder, manifest);
@@ -86,6 +88,32 @@ function assertPepperFile({ dataDir, keyPepper }: Settings): void {
   if (!existsSync(join(dataDir, pepperName))) {
     throw new CommandError(`--with-pepper: ${join(dataDir, pepperName)} does not exist`);
   }
+}
+
+/** A restore compares the pepper with the one that the archive names, so another one must not get into it. */
+async function assertPepperFits(
+  { id }: Pepper,
+  { dataDir, valkeyUrl }: Settings,
+  present: readonly string[],
+): Promise<void> {
+  const read = async (name: string, readIds: (database: SqliteDatabase) => ReadonlySet<string>) => {
+    if (!present.includes(name)) return new Set<string>();
+    const database = await openDatabase(dataDir, name);
+    try {
+      return readIds(database);
+    } catch (cause) {
+      throw failed(`${join(dataDir, name)} cannot be read`, cause);
+    } finally {
+      database.close();
+    }
+  };
+  const ofKeys = valkeyUrl === null ? await read(keysFile, readPeppersOfKeys) : new Set<string>();
+  if (ofKeys.size > 0) {
+    if (!ofKeys.has(id)) throw new CommandError("The pepper is not the one of the keys in the data directory.");
+    return;
+  }
+  const ofSeals = await read(auditFile, readPeppersOfSeals);
+  if (ofSeals.size > 0 && !ofSeals.has(id)) throw new CommandError("The pepper is not the one of the audit log.");
 }
 
 /** Returns the pepper, if there is one. It is never created here. */
