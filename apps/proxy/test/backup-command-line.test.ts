@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { extractArchive } from "../src/adapters/node/backup-archive.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -153,6 +154,12 @@ test("a backup that is damaged, cut off or none at all restores nothing", async 
     code: 1,
     stderr: expect.stringContaining("none.tar cannot be read"),
   });
+  const folderInstead = await run(["restore", pathOf("data"), "--data-dir", pathOf("new")]);
+  expect(folderInstead).toMatchObject({ code: 1, stdout: "" });
+  expect(folderInstead.stderr).toBe(`letta-proxy: ${pathOf("data")} cannot be read: it is a directory\n`);
+  await expect(extractArchive(pathOf("b.tar"), pathOf("none"))).rejects.toThrow(
+    "--data-dir: proxy.sqlite cannot be written: there is no such file or directory",
+  );
   expect(await run(["restore", pathOf("b.tar"), "--data-dir", pathOf("data")])).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("is not empty"),

@@ -38,10 +38,17 @@ export async function withPrivateFolder<Result>(
   }
 }
 
-/** Measures a file of a folder. */
+/**
+ * Measures a file of a folder.
+ *
+ * @throws CommandError if it cannot be read, or is too large for an archive
+ */
 export async function describeFile(folder: string, name: string): Promise<BackedUpFile> {
   const hash = createHash("sha256");
-  const file = await open(join(folder, name), "r");
+  const cannotRead = (cause: unknown): never => {
+    throw failed(`the copy of ${name} cannot be read`, cause);
+  };
+  const file = await open(join(folder, name), "r").catch(cannotRead);
   try {
     let bytes = 0;
     for await (const piece of pieces(file, Number.POSITIVE_INFINITY)) {
@@ -50,6 +57,8 @@ export async function describeFile(folder: string, name: string): Promise<Backed
     }
     if (bytes > maxFileBytes) throw new CommandError(`${name} is larger than 8 GiB, which an archive cannot contain`);
     return { name, bytes, sha256: hash.digest("hex") };
+  } catch (cause) {
+    return cannotRead(cause);
   } finally {
     await file.close();
   }
@@ -122,6 +131,9 @@ export async function extractArchive(path: string, folder: string): Promise<Back
     for (const entry of manifest.files) await extractFile(archive, path, folder, entry);
     if (readTarHeader(await readBlock(archive)) !== "end") throw damaged(path);
     return manifest;
+  } catch (cause) {
+    // A directory can be opened like a file, and fails when it is read.
+    throw failed(`${path} cannot be read`, cause);
   } finally {
     await archive.close();
   }
@@ -150,14 +162,17 @@ async function extractFile(
   const header = readTarHeader(await readBlock(archive));
   if (header === null || header === "end" || header.name !== name || header.bytes !== bytes) throw damaged(path);
   const hash = createHash("sha256");
+  const cannotWrite = (cause: unknown): never => {
+    throw failed(`--data-dir: ${name} cannot be written`, cause);
+  };
   // The manifest allows names only that are no paths.
-  const target = await open(join(folder, name), "wx", 0o600);
+  const target = await open(join(folder, name), "wx", 0o600).catch(cannotWrite);
   try {
     for await (const piece of pieces(archive, bytes)) {
       hash.update(piece);
-      await target.write(piece);
+      await target.write(piece).catch(cannotWrite);
     }
-    await target.sync();
+    await target.sync().catch(cannotWrite);
   } finally {
     await target.close();
   }

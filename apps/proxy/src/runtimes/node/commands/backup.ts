@@ -44,7 +44,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
 
   const files = await withPrivateFolder(dirname(path), path, async (folder) => {
     for (const name of present) await copyDatabase(dataDir, name, folder);
-    if (withPepper) await copyFile(join(dataDir, pepperName), join(folder, pepperName));
+    if (withPepper) await copyPepper(dataDir, folder);
     const described: BackedUpFile[] = [];
     for (const name of [...present, ...(withPepper ? [pepperName] : [])])
       described.push(await describeFile(folder, name));
@@ -77,6 +77,13 @@ async function copyDatabase(dataDir: string, name: string, folder: string): Prom
   } finally {
     database.close();
   }
+}
+
+async function copyPepper(dataDir: string, folder: string): Promise<void> {
+  const path = join(dataDir, pepperName);
+  await copyFile(path, join(folder, pepperName)).catch((cause: unknown) => {
+    throw failed(`${path} cannot be copied`, cause);
+  });
 }
 
 function assertPepperFile({ dataDir, keyPepper }: Settings): void {
