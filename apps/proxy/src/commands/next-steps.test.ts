@@ -41,6 +41,13 @@ test("a copied bundle is run as it was started, and npx does not look for its na
   ]);
 });
 
+test("a later start prints a command whose link leads to the gateway that runs, whatever its port", () => {
+  const gateway = { url, dataDir: "my data", console: "served", programs: folder() } as const;
+  expect(commandsIn(laterStartText(gateway)).at(-1)).toBe(
+    `node node.js console link --gateway ${url} --data-dir 'my data'`,
+  );
+});
+
 test("a gateway in front of another server says nothing about devices", () => {
   const gateway = { url, dataDir: ".data", console: "off", programs: folder() } as const;
   const text = firstStartText(gateway, { clientKey: "lek_client", deviceKey: null, link: null });

@@ -93,7 +93,7 @@ export function firstStartText(gateway: StartedGateway, { clientKey, deviceKey, 
 
 /** The text of a start with keys that exist. */
 export function laterStartText(gateway: StartedGateway): string {
-  const { programs, console } = gateway;
+  const { url, programs, console } = gateway;
   const suffix = dataDirOption(gateway);
   return lines([
     "",
@@ -106,7 +106,7 @@ export function laterStartText(gateway: StartedGateway): string {
     `  ${programs.proxy} keys create --name NAME --scope list --scope read --scope send${suffix}`,
     "",
     ...(console === "served"
-      ? ["Sign in to the console in a browser:", `  ${programs.proxy} console link${suffix}`, ""]
+      ? ["Sign in to the console in a browser:", `  ${programs.proxy} console link --gateway ${url}${suffix}`, ""]
       : []),
     ...consoleHint(gateway),
   ]);
