@@ -1,9 +1,10 @@
 /** Configured tenants and authentication methods, in separate processes. */
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import type { Problem } from "@letta-environments/schema";
 import { createFakeUpstream, launchProxy, runLettaProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -40,6 +41,31 @@ test("config check reports every error with its path, shows no secret and create
   expect(said).toContain("cors.origins must not be empty");
   expect(said).not.toContain("hunter2");
   expect(await readdir(folder)).toEqual(["proxy.config.json"]);
+});
+
+test("config check refuses a data directory that a start refuses, and creates or changes nothing", async () => {
+  await writeFile(config, "{}");
+  const [file, shared, free] = [join(folder, "file"), join(folder, "shared"), join(folder, "new", "deep")];
+  await writeFile(file, "");
+  await mkdir(shared);
+  await chmod(shared, 0o777);
+  const refused = [
+    [file, "this is a file; pass a directory"],
+    [join(file, "below"), `${file} is a file`],
+    [shared, "everybody may write to the data directory; use one of your own"],
+    ...(process.platform === "linux" ? [["/proc/letta", "the system does not allow new directories there"]] : []),
+  ] as const;
+  for (const [dataDir, reason] of refused) {
+    const check = runLettaProxy(["config", "check", "--config", config, "--data-dir", dataDir]);
+    await expect(check).rejects.toMatchObject({ code: 1, stderr: `letta-proxy: --data-dir ${dataDir}: ${reason}\n` });
+  }
+  await chmod(shared, 0o755);
+  for (const dataDir of [shared, free]) {
+    const { stdout } = await runLettaProxy(["config", "check", "--config", config, "--data-dir", dataDir]);
+    expect(stdout).toContain("The configuration is valid");
+  }
+  expect((await readdir(folder, { recursive: true })).toSorted()).toEqual(["file", "proxy.config.json", "shared"]);
+  expect((await stat(shared)).mode & 0o777).toBe(0o755);
 });
 
 test("tenants that share a credential without allowlists are refused by config check and at the start", async () => {

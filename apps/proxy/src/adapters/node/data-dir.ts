@@ -1,5 +1,5 @@
 /** The data directory: access for its owner alone, the databases in it, and the lock of the gateway that uses it. */
-import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
@@ -77,17 +77,45 @@ function cannotOpen(path: string, cause: unknown): CommandError {
 export function makeDataDir(dataDir: string): void {
   try {
     createDirectory(resolve(dataDir), resolve(dataDir));
-    restrictToOwner(dataDir);
+    restrictToOwner(dataDir, 0o700);
   } catch (cause) {
-    throw new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
+    throw unusable(dataDir, cause);
   }
+}
+
+/**
+ * Checks what {@link makeDataDir} would need. It creates and removes a directory in the deepest part of the path that exists, since only that tells
+ * whether the system allows new ones there.
+ *
+ * @throws CommandError if the data directory cannot be used
+ */
+export function checkDataDir(dataDir: string): void {
+  try {
+    let path = resolve(dataDir);
+    while (!isDirectory(path, resolve(dataDir))) path = dirname(path);
+    // The same mode again: only its owner may change it.
+    if (path === resolve(dataDir)) restrictToOwner(path, assertPrivate(path) & 0o7777);
+    rmdirSync(mkdtempSync(join(path, ".letta-proxy-")));
+  } catch (cause) {
+    throw unusable(dataDir, cause);
+  }
+}
+
+function unusable(dataDir: string, cause: unknown): CommandError {
+  return new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
+}
+
+/** Whether a part of the wanted path exists. Throws if it is a file. */
+function isDirectory(path: string, wanted: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats?.isDirectory() === true) return true;
+  if (stats !== undefined) throw new Error(path === wanted ? "this is a file; pass a directory" : `${path} is a file`);
+  return false;
 }
 
 /** Creates a directory and its parents. A recursive `mkdirSync` never returns where the system refuses new directories, as in /proc. */
 function createDirectory(path: string, wanted: string): void {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  if (stats?.isDirectory() === true) return;
-  if (stats !== undefined) throw new Error(path === wanted ? "this is a file; pass a directory" : `${path} is a file`);
+  if (isDirectory(path, wanted)) return;
   createDirectory(dirname(path), wanted);
   try {
     mkdirSync(path, { mode: 0o700 });
@@ -97,11 +125,16 @@ function createDirectory(path: string, wanted: string): void {
   }
 }
 
-/** Removes the permissions of others. Refuses a directory that everybody can write to. */
-function restrictToOwner(dataDir: string): void {
+/** Changes the mode of a directory that others can access. Refuses one that everybody can write to. */
+function restrictToOwner(dataDir: string, mode: number): void {
+  if ((assertPrivate(dataDir) & 0o077) !== 0) chmodSync(dataDir, mode);
+}
+
+/** Returns the mode of a directory. Throws if everybody can write to it. */
+function assertPrivate(dataDir: string): number {
   const { mode } = statSync(dataDir);
   if ((mode & 0o002) !== 0) throw new Error("everybody may write to the data directory; use one of your own");
-  if ((mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
+  return mode;
 }
 
 const reasons: Readonly<Record<string, string>> = {

@@ -4,13 +4,14 @@ import type { Settings } from "../../../config/settings.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
 import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
 import { openCredentials } from "../upstream.ts";
-import { keysFile } from "../../../adapters/node/data-dir.ts";
+import { checkDataDir, keysFile } from "../../../adapters/node/data-dir.ts";
 import { type CommandContext, print, warnOfDamaged } from "./context.ts";
 
 /** `config check`: finds everything that would make a start fail, except a taken port. */
 export async function checkConfigCommand(context: CommandContext): Promise<void> {
   const settings = context.settings();
   const { upstream } = settings;
+  checkDataDir(settings.dataDir);
   const records = await readKeys(settings);
   if (upstream.kind === "http") openCredentials(settings, records, () => undefined);
   const server = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
