@@ -5,7 +5,7 @@ import process from "node:process";
 import { parseCommandLine } from "@letta-environments/command-line";
 import { expect, test, vi } from "vitest";
 import type { ReloadEvent } from "../../config/reload.ts";
-import { loadSettings, watchSettings } from "./settings.ts";
+import { describeUnreadable, loadSettings, watchSettings } from "./settings.ts";
 import { program } from "../../commands/program.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -29,6 +29,21 @@ test("a change of the configuration file during the start is applied when the st
   await expect.poll(() => events, { timeout: 10_000 }).toMatchObject([{ changed: ["cors.origins"] }]);
   changes.end();
   rmSync(folder, { recursive: true });
+});
+
+test("a configuration file that cannot be read is named with the reason, and a missing default file is none", () => {
+  const [named, unnamed] = [
+    { path: "a.json", isNamed: true },
+    { path: "proxy.config.json", isNamed: false },
+  ];
+  expect(describeUnreadable(unnamed, "ENOENT")).toBeNull();
+  expect(describeUnreadable(named, "ENOENT")).toBe("a.json cannot be read: there is no such file");
+  expect(describeUnreadable(named, "EACCES")).toBe("a.json cannot be read: this user is not allowed to");
+  // As in the home folder of another user.
+  expect(describeUnreadable(unnamed, "EACCES")).toBe(
+    "proxy.config.json cannot be read: this user may not read it or the current folder; run the command in another folder, or name a file with --config",
+  );
+  expect(describeUnreadable(unnamed, "EIO")).toBe("proxy.config.json cannot be read");
 });
 
 test("SIGHUP does not end the process while it stops gracefully", () => {

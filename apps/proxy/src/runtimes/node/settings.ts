@@ -53,14 +53,26 @@ function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | unde
   return Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
 }
 
-function readConfigFile({ path, isNamed }: ConfigFilePath): unknown {
+/** Says why a configuration file cannot be read, from the code of the system's error. Returns `null` for a default file that is missing. */
+export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: unknown): string | null {
+  if (code === "ENOENT") return isNamed ? `${path} cannot be read: there is no such file` : null;
+  if (code !== "EACCES") return `${path} cannot be read`;
+  // In a folder that this user may not enter, such as a home folder under sudo, the system does not say whether the file exists.
+  const reason = isNamed
+    ? "this user is not allowed to"
+    : "this user may not read it or the current folder; run the command in another folder, or name a file with --config";
+  return `${path} cannot be read: ${reason}`;
+}
+
+function readConfigFile(file: ConfigFilePath): unknown {
+  const { path } = file;
   let text: string;
   try {
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    if (!isNamed && isMissing) return undefined;
-    throw new CommandError(`${path} cannot be read${isMissing ? ": there is no such file" : ""}`, 1, { cause });
+    const problem = describeUnreadable(file, cause instanceof Error && "code" in cause ? cause.code : null);
+    if (problem === null) return undefined;
+    throw new CommandError(problem, 1, { cause });
   }
   try {
     return JSON.parse(text);
