@@ -247,8 +247,11 @@ export const storeLimits = { maxWaitMs: 2_000, pauseMs: 20 };
 /** Shortest interval between two writes of one device's status, in milliseconds. */
 export const statusWriteIntervalMs = 1_000;
 
-/** How often `lastSeenAt` is stored and old records are removed, in milliseconds. */
+/** How often `lastSeenAt` is stored while devices are connected, in milliseconds. */
 export const sweepIntervalMs = 30_000;
+
+/** How often old records are removed, in milliseconds. */
+export const maintenanceIntervalMs = 30_000;
 
 /** How often changes of the store by another process are looked for while sockets are open, in milliseconds. */
 export const removalCheckIntervalMs = 1_000;

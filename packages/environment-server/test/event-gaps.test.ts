@@ -55,6 +55,30 @@ test("a reader that resumes behind removed output receives one gap, and reads th
   expect(gaps.map(({ data }) => data)).toEqual([{ reason: "output_expired" }]);
 });
 
+test("a reader that resumes behind output of more than an hour ago receives none of it, even if it is still stored", async () => {
+  const inner = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const harness = createHarness({ store: { ...inner, pruneChanges: async () => false } });
+  const { socket } = await harness.connect("device-a");
+  const options = { principal: viewer, include: "output" } as const;
+  const before = await listen(harness, options);
+  await before.cancel();
+  socket.say(delta(1));
+  socket.say({ type: "update_device_status", device_status: { current_permission_mode: "standard" } });
+  await settle(harness);
+  for (let passed = 0; passed < 3_600_000; passed += 60_000) {
+    socket.say({ type: "ping" });
+    await harness.clock.advance(60_000);
+  }
+  socket.say(delta(2));
+  await settle(harness);
+  const after = await listen(harness, { ...options, lastEventId: before.lastEventId });
+  expect(after.events.map(({ type }) => type)).toEqual(["gap", "environment", "output"]);
+  expect([after.events[0]?.data, textOf(after.events[2]?.data ?? {})]).toEqual([
+    { reason: "output_expired" },
+    "text 2",
+  ]);
+});
+
 test("changes that are removed do not concern a reader of events without output", async () => {
   const harness = createSmallHarness();
   const { socket } = await harness.connect("device-a");

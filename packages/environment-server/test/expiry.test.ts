@@ -3,7 +3,8 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { listen, settleEvents } from "./support/event-streams.ts";
+import { maintenanceIntervalMs } from "../src/limits.ts";
+import { deltaFrame, listen, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness } from "./support/harness.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -85,6 +86,33 @@ test("in the first hour after a start nothing is removed, so that devices can co
   const { socket } = await harness.connect("online");
   await passTime(harness, socket, 3_590_000);
   expect(await names(harness)).toEqual(["idle", "online"]);
+});
+
+test("output is removed after an hour, events after a day, and rows after 90 days, while no device is connected", async () => {
+  const clock = createVirtualClock();
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  await createHarness({ clock, store }).register("idle");
+  clock.shiftWallTime(90 * dayMs);
+  const harness = createHarness({ clock, store });
+  const { socket } = await harness.connect("device-1");
+  const viewer = { ...anyone, scopes: new Set([...anyone.scopes, "view"] as const) };
+  const sink = await listen(harness, { principal: viewer, include: "output" });
+  socket.say(deltaFrame(1));
+  await settleEvents(harness);
+  await sink.cancel();
+  socket.listener.onClose(1006);
+  await settleEvents(harness);
+  const kinds = async (): Promise<readonly string[]> => {
+    const selection = { tenant: "acme", after: 0, includesOutput: true, deviceIds: ["device-1"] };
+    const { changes } = await store.readChanges(selection);
+    return [...new Set(changes.map(({ kind }) => kind))].toSorted();
+  };
+  expect(await kinds()).toEqual(["environment", "output"]);
+  await clock.advance(3_600_000 + maintenanceIntervalMs);
+  expect(await kinds()).toEqual(["environment"]);
+  expect(await names(harness)).toEqual(["device-1"]);
+  await clock.advance(dayMs);
+  expect(await kinds()).toEqual([]);
 });
 
 test("metadata of a registration is limited to 16,384 characters of JSON, and the 400 names the member", async () => {

@@ -62,15 +62,19 @@ test("frames on a socket that was dropped for silence do not take the device onl
   expect(harness.events.filter((event) => event.type === "device_disconnected")).toHaveLength(1);
 });
 
-test("no timer runs while no device is connected", async () => {
+test("while no device is connected the only timer is that of the removal of old records, which ends with the server", async () => {
   const harness = createHarness();
-  expect(harness.clock.timerCount).toBe(0);
+  expect(harness.clock.timerCount).toBe(1);
   const { socket } = await harness.connect("device-1");
-  // The sweep of silent sockets, and the watch for removed devices.
-  expect(harness.clock.timerCount).toBe(2);
+  // In addition the sweep of silent sockets, and the watch for removed devices.
+  expect(harness.clock.timerCount).toBe(3);
   await harness.clock.advance(60_000);
-  expect(harness.clock.timerCount).toBe(2);
+  expect(harness.clock.timerCount).toBe(3);
   socket.listener.onClose(1006);
+  expect(harness.clock.timerCount).toBe(1);
+  await harness.clock.advance(60_000);
+  expect(harness.clock.timerCount).toBe(1);
+  await harness.server.close();
   expect(harness.clock.timerCount).toBe(0);
 });
 

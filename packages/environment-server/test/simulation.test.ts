@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createWorld, messageKey, type SimulatedSend, type World } from "./support/world.ts";
 
 const worldCount = 60;
-const stepsPerWorld = 250;
+const stepsPerWorld = 300;
 
 const worlds: readonly World[] = await Promise.all(
   Array.from({ length: worldCount }, (_, index) => simulate(index + 1)),

@@ -3,7 +3,14 @@ import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
 import type { ChangeLog, RemovedChanges } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
-import { eventHeartbeatMs, maxStreams, maxStreamsPerKey, maxUnreadBytes, maxUnreadBytesPerKey } from "../limits.ts";
+import {
+  changeLimits,
+  eventHeartbeatMs,
+  maxStreams,
+  maxStreamsPerKey,
+  maxUnreadBytes,
+  maxUnreadBytesPerKey,
+} from "../limits.ts";
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
@@ -161,6 +168,8 @@ async function openReader(
   const id = formatCursor(cursor !== null && gap === null ? cursor : { epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
   let announced: RemovedChanges = state;
+  // Output behind a gap may be stored for a moment after its time. What is missing without a gap is younger.
+  const outputAfterMs = atMs - changeLimits.output.durationMs;
   return createEventReader({
     clock,
     budget,
@@ -176,6 +185,9 @@ async function openReader(
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
     // The log may have begun another series since the reader was opened.
-    textOf: (change, current) => (receives(view, change) ? createTexts(current, change)(view) : null),
+    textOf(change, current) {
+      const isExpired = change.kind === "output" && change.storedAt <= outputAfterMs;
+      return receives(view, change) && !isExpired ? createTexts(current, change)(view) : null;
+    },
   });
 }

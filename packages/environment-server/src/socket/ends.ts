@@ -113,7 +113,6 @@ function sweep(hub: HubState): void {
     drop(hub, connection, "silent", droppedCode);
   }
   hub.writes.saveLastSeen([...hub.connections.values()]);
-  hub.maintenance.start();
   hub.traffic.prune();
   startSweep(hub);
 }

@@ -1,18 +1,19 @@
 /**
- * Removes what has expired from the store, in small batches with pauses: message ids, statuses of messages, decisions, changes, replaced connectionIds, and the rows of
- * devices that have not connected for a long time. A row with an open socket is never removed.
+ * Removes what has expired from the store, at the start and by a timer, in small batches with pauses: message ids, statuses of messages, decisions,
+ * changes, replaced connectionIds, and the rows of devices that have not connected for a long time. The timer also runs while no device is connected.
+ * A row with an open socket is never removed.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { EmitEvent } from "../events.ts";
-import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize } from "../limits.ts";
+import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize, maintenanceIntervalMs } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { ExpiredRow } from "./followers.ts";
 
 /** Removes what has expired from the store. */
 export interface Maintenance {
-  /** Starts, unless it is running already. Failures are reported as `store_failed`. */
+  /** Starts the first run and the timer of the others; called once. Failures are reported as `store_failed`. */
   start(): void;
-  /** Stops after the present batch. Resolves when it has stopped. */
+  /** Stops the timer, and a run after its present batch. Resolves when it has stopped. */
   stop(): Promise<void>;
 }
 
@@ -43,6 +44,7 @@ export function createMaintenance({
   let running: Promise<void> | null = null;
   let isStopped = false;
   let endPause = (): void => undefined;
+  let cancelTimer = (): void => undefined;
 
   function pause(): Promise<void> {
     return new Promise((resolve) => {
@@ -84,12 +86,16 @@ export function createMaintenance({
     }
   }
 
+  function start(): void {
+    cancelTimer = clock.setTimer(maintenanceIntervalMs, start);
+    running ??= run();
+  }
+
   return {
-    start() {
-      if (!isStopped) running ??= run();
-    },
+    start,
     async stop() {
       isStopped = true;
+      cancelTimer();
       endPause();
       await running;
     },
