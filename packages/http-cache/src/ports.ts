@@ -68,7 +68,8 @@ export interface CacheStore {
 
 /**
  * Stores a response as `put` does, unless its key or one of its groups was deleted since it was requested, by any process. Then `get` does not return
- * it. Returns false if it was not stored, as far as the store knows.
+ * it. It should not replace a response of the same variant that another process requested later, if the store can tell. Returns false if it was not
+ * stored, as far as the store knows.
  */
 export type PutFetched = (entry: CacheEntry) => MaybePromise<boolean>;
 
@@ -115,7 +116,10 @@ export interface Coalescer {
 }
 
 /** True if two entries are variants for the same requests, so that one replaces the other. */
-export function isSameVariant(left: CacheEntry, right: CacheEntry): boolean {
+export function isSameVariant(
+  left: Pick<CacheEntry, "vary" | "variant">,
+  right: Pick<CacheEntry, "vary" | "variant">,
+): boolean {
   return haveSameItems(left.vary, right.vary) && haveSameItems(left.variant, right.variant);
 }
 

@@ -87,3 +87,12 @@ export function createHarness(options: Partial<HttpCacheOptions> = {}): Harness 
 export function textOf({ body }: CacheResponse): string {
   return body === null ? "" : decoder.decode(body);
 }
+
+/** A promise, and the function that resolves it. */
+export function deferred<Value>(): { readonly promise: Promise<Value>; readonly resolve: (value: Value) => void } {
+  let resolve: (value: Value) => void = () => undefined;
+  const promise = new Promise<Value>((resolvePromise) => {
+    resolve = resolvePromise;
+  });
+  return { promise, resolve };
+}

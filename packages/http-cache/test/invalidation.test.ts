@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createHarness, reply, textOf, url } from "./harness.ts";
+import type { CacheRequest, CacheResponse, UpstreamResponse } from "../src/rfc9111.ts";
+import { createHarness, deferred, type Harness, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
@@ -176,4 +177,102 @@ test("a POST response from before an invalidation is not stored for GET", async 
   await cache.invalidate({ url });
   release();
   expect([(await sent).report.refusal, store.entryCount]).toEqual(["outdated", 0]);
+});
+
+const reload = { "cache-control": "no-cache" };
+
+/** Sends a request whose response arrives when the returned function is called, which resolves to what the cache returns. */
+async function hold(harness: Harness, response: UpstreamResponse, request: Partial<CacheRequest> = {}) {
+  const { promise, resolve } = deferred<UpstreamResponse>();
+  harness.replies.length = 0;
+  harness.replies.push(() => promise);
+  const held = harness.send(request);
+  await harness.clock.advance(0);
+  harness.replies.length = 0;
+  return async (): Promise<CacheResponse> => {
+    resolve(response);
+    return held;
+  };
+}
+
+test("a slow response is not stored over one that was requested later", async () => {
+  const harness = createHarness();
+  const { clock, replies, send } = harness;
+  const arrive = await hold(harness, reply({ ...minute, date: harness.date() }, "v1"));
+  await clock.advance(5_000);
+  replies.push(reply({ ...minute, date: harness.date() }, "v2"));
+  expect(textOf(await send({ headers: reload }))).toBe("v2");
+  const late = await arrive();
+  expect([textOf(late), late.report.refusal]).toEqual(["v1", "superseded"]);
+  const next = await send();
+  expect([textOf(next), next.report.outcome]).toEqual(["v2", "hit"]);
+});
+
+test("a slow validation does not restore the response that a later request replaced", async () => {
+  for (const slow of [reply({ ...minute, etag: '"1"' }, "", 304), reply({ "cache-control": "no-store" }, "v1")]) {
+    const harness = createHarness();
+    const { clock, replies, send } = harness;
+    replies.push(reply({ ...minute, etag: '"1"' }, "v1"));
+    await send();
+    await clock.advance(61_000);
+    const arrive = await hold(harness, slow);
+    replies.push(reply({ ...minute, etag: '"2"' }, "v2"));
+    await send({ headers: reload });
+    await arrive();
+    const next = await send();
+    expect([textOf(next), next.report.outcome]).toEqual(["v2", "hit"]);
+  }
+});
+
+test("a slow response is not stored after a later one showed that nothing may be stored", async () => {
+  const harness = createHarness();
+  const { clock, replies, send, store } = harness;
+  replies.push(reply({ ...minute, etag: '"1"' }, "v1"));
+  await send();
+  await clock.advance(61_000);
+  const arrive = await hold(harness, reply({ ...minute, etag: '"1"' }, "", 304));
+  replies.push(reply({ "cache-control": "no-store" }, "v2"));
+  await send({ headers: reload });
+  expect([(await arrive()).report.refusal, store.entryCount]).toEqual(["outdated", 0]);
+});
+
+test("a slow response is stored beside a later one of another variant, and of another resource", async () => {
+  for (const later of [{ headers: { foo: "2" } }, { url: "https://example.test/b", headers: { foo: "1" } }]) {
+    const harness = createHarness();
+    const varied = { ...minute, vary: "foo" };
+    const arrive = await hold(harness, reply(varied, "1"), { headers: { foo: "1" } });
+    harness.replies.push(reply(varied, "2"));
+    await harness.send({ ...later, headers: { ...later.headers, ...reload } });
+    expect((await arrive()).report.refusal).toBe(null);
+    expect(harness.store.entryCount).toBe(2);
+  }
+});
+
+test("requests that wait for a slow response use the one that was requested later", async () => {
+  const harness = createHarness();
+  const arrive = await hold(harness, reply(minute, "v1"));
+  const waiting = [harness.send(), harness.send(), harness.send()];
+  harness.replies.push(reply(minute, "v2"));
+  await harness.send({ headers: reload });
+  await arrive();
+  expect((await Promise.all(waiting)).map(textOf)).toEqual(["v2", "v2", "v2"]);
+  expect(harness.requests).toHaveLength(2);
+});
+
+test("a POST response that serves GET is stored although a GET was sent and answered meanwhile", async () => {
+  const harness = createHarness();
+  const arrive = await hold(harness, reply({ ...minute, "content-location": "/a" }, "made"), { method: "POST" });
+  harness.replies.push(reply(minute, "before"));
+  await harness.send();
+  await arrive();
+  expect(textOf(await harness.send())).toBe("made");
+});
+
+test("a request that many variants overtake keeps no list of them all, and is not stored", async () => {
+  const harness = createHarness();
+  const varied = { ...minute, vary: "foo" };
+  const arrive = await hold(harness, reply(varied, "slow"), { headers: { foo: "slow" } });
+  harness.replies.push(reply(varied));
+  for (let index = 0; index < 33; index++) await harness.send({ headers: { foo: String(index), ...reload } });
+  expect((await arrive()).report.refusal).toBe("outdated");
 });

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { type Coalescer, createMemoryCacheStore, type FetchedResponse } from "../src/index.ts";
+import { deferred } from "./harness.ts";
 import { createResponseHarness, failure, fetched, textOf, type Value } from "./response-harness.ts";
 
 test("the caller that fetched gets the value unchanged; others get the stored response with its date and age", async () => {
@@ -207,4 +208,34 @@ test("a read that becomes leader by a promise looks in the store again before it
   const second = createResponseHarness({ clock, store, coalescer });
   expect(await second.status()).toBe("test; fwd=uri-miss; ttl=2; collapsed");
   expect([shared.fetchCount, second.fetchCount]).toEqual([1, 0]);
+});
+
+test("a slow response is not stored over one that was requested later, and those who wait for it use the later one", async () => {
+  const harness = createResponseHarness();
+  const slow = deferred<FetchedResponse<Value>>();
+  harness.replies = [slow.promise, fetched("later")];
+  const held = harness.read();
+  const waiting = harness.read();
+  await harness.clock.advance(100);
+  expect(textOf(await harness.read({ cacheMode: "no-cache" }))).toBe("later");
+  slow.resolve(fetched("slow"));
+  expect(await held).toMatchObject({
+    value: { text: "slow" },
+    cacheStatus: "test; fwd=uri-miss; fwd-status=200; detail=superseded",
+  });
+  expect([textOf(await waiting), textOf(await harness.read()), harness.fetchCount]).toEqual(["later", "later", 2]);
+});
+
+test("a background refresh that started first does not replace the response of a later request", async () => {
+  const work: Promise<unknown>[] = [];
+  const harness = createResponseHarness({ background: (promise) => void work.push(promise) });
+  await harness.read();
+  await harness.clock.advance(2_500);
+  const slow = deferred<FetchedResponse<Value>>();
+  harness.replies = [slow.promise, fetched("later")];
+  await harness.read();
+  await harness.read({ cacheMode: "no-cache" });
+  slow.resolve(fetched("slow"));
+  await Promise.all(work);
+  expect([textOf(await harness.read()), harness.fetchCount]).toEqual(["later", 3]);
 });

@@ -42,8 +42,8 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
       const candidate = derived instanceof Promise ? await derived : derived;
       const stored = put(inFlight, candidate);
       const refusal = stored instanceof Promise ? await stored : stored;
-      const isOutdated = decision.kind === "revalidate" && refusal !== null && invalidatesStored(refusal);
-      if (isOutdated && candidate.describesResource) await store.delete(call.key);
+      const showsChange = candidate.describesResource && refusal !== null && invalidatesStored(refusal);
+      if (showsChange && decision.kind === "revalidate") await inFlight.deleteStored(decision.stored);
       const storage = { entry: candidate.entry, refusal };
       return {
         result: strategy.fromFetched(call, decision, fetched, storage, toForwarded(pending)),
@@ -66,12 +66,15 @@ export function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): M
 
 /** True if a response that was not stored shows that the stored one is outdated. False if the reason lies in this request alone. */
 function invalidatesStored(refusal: StoreRefusal): boolean {
-  return refusal !== "authorization" && refusal !== "request-no-store" && refusal !== "outdated";
+  if (refusal === "outdated" || refusal === "superseded") return false;
+  return refusal !== "authorization" && refusal !== "request-no-store";
 }
 
 /** The outcome for calls that waited. A refusal for one client, or an error, says nothing about the response that the next one gets. */
 function outcomeOf({ entry, describesResource }: Candidate, refusal: StoreRefusal | null): FetchOutcome {
   if (refusal === null && entry !== null && isShareable(entry)) return "stored";
+  // A newer response is stored.
+  if (refusal === "superseded") return "stored";
   // The response is from before a change. Another call has to fetch again, but its response can be shared.
   if (refusal === "outdated") return "failed";
   return describesResource ? "unshared" : "failed";

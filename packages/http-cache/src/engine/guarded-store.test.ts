@@ -2,30 +2,68 @@ import { expect, test } from "vitest";
 import type { CacheEntry, CacheStore } from "../ports.ts";
 import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 
-const entry = { groups: ["group"] as readonly string[] } as CacheEntry;
+const none: readonly string[] = [];
+const entry = { groups: ["group"] as readonly string[], vary: none, variant: none } as CacheEntry;
 
-test("a response whose group is invalidated while it is written to a remote store is deleted again", async () => {
+/** A remote store whose writes finish when the returned functions are called, in this order. */
+function createSlowStore() {
   const stored = new Map<string, CacheEntry>();
-  let write = (): void => undefined;
+  const writes: (() => void)[] = [];
   const remote: CacheStore = {
     get: async (key) => [stored.get(key)].filter((found) => found !== undefined),
     put: (key, added) =>
       new Promise<void>((resolve) => {
-        write = () => {
+        writes.push(() => {
           stored.set(key, added);
           resolve();
-        };
+        });
       }),
     delete: async (key) => void stored.delete(key),
     deleteGroup: async () => stored.clear(),
   };
-  const store = createGuardedStore(remote, () => undefined);
+  return { store: createGuardedStore(remote, () => undefined), writes };
+}
+
+test("a response whose group is invalidated while it is written to a remote store is deleted again", async () => {
+  const { store, writes } = createSlowStore();
   const request = store.begin("key", null);
   const put = request.put(entry);
   await store.invalidate({ groups: ["group"] });
-  write();
+  for (const write of writes) write();
   expect(await put).toBe("outdated");
   expect(await store.get("key")).toEqual([]);
+});
+
+test("a response is not written while one that was requested later is written", async () => {
+  const { store, writes } = createSlowStore();
+  const [older, newer] = [store.begin("key", null), store.begin("key", null)];
+  const put = newer.put(entry);
+  expect(older.put({ ...entry })).toBe("superseded");
+  for (const write of writes) write();
+  expect(await put).toBe(null);
+  expect(await store.get("key")).toEqual([entry]);
+});
+
+test("of two writes that overlap, the older response never stays", async () => {
+  for (const order of [
+    [0, 1],
+    [1, 0],
+  ]) {
+    const { store, writes } = createSlowStore();
+    const [older, newer] = [store.begin("key", null), store.begin("key", null)];
+    const [first, second] = [older.put({ ...entry }), newer.put(entry)];
+    for (const index of order) writes[index]?.();
+    expect([await first, await second]).toEqual(["outdated", null]);
+    for (const found of await store.get("key")) expect(found).toBe(entry);
+  }
+});
+
+test("a request that ended is forgotten, and the next one is stored", () => {
+  const { store } = createSlowStore();
+  const [first, second] = [store.begin("key", null), store.begin("key", null)];
+  void second.put(entry);
+  for (const request of [first, second]) request.end();
+  expect(store.begin("key", null).put(entry)).toBeInstanceOf(Promise);
 });
 
 /** A store that several processes share, and what it has stored. */

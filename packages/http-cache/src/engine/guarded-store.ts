@@ -1,17 +1,17 @@
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
+import { createInFlightRequests, inFlightRefusal, type InFlightState, isSuperseded } from "./in-flight.ts";
 import type { Invalidation } from "./strategy.ts";
 
 /** A step that failed without affecting the response that the client gets. */
 export type CacheFailure = "store-get" | "store-put" | "store-delete" | "background";
 
 /**
- * Access to a {@link CacheStore} with two guarantees: a store that fails never fails a request, and a response that was requested before an
- * invalidation is not stored after it.
+ * Access to a {@link CacheStore} with three guarantees: a store that fails never fails a request, a response that was requested before an
+ * invalidation is not stored after it, and neither is one after a response of the same variant that was requested later.
  */
 export interface GuardedStore {
   /** The entries under a key; none if the store fails. */
   get(key: string): MaybePromise<readonly CacheEntry[]>;
-  delete(key: string): Promise<void>;
   /** Deletes entries, and marks requests that are in flight so that their responses are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
   /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
@@ -22,8 +22,10 @@ export interface GuardedStore {
 export interface InFlightRequest {
   /** Resolves when the request may be sent to the origin, and never rejects; `null`: at once. */
   readonly ready: Promise<void> | null;
-  /** Stores the response unless it was invalidated in the meantime. Returns the reason if it was not stored, else `null`. */
-  put(entry: CacheEntry): MaybePromise<"outdated" | "store-failed" | null>;
+  /** Stores the response unless it was invalidated or superseded in the meantime. Returns the reason if it was not stored, else `null`. */
+  put(entry: CacheEntry): MaybePromise<PutRefusal | null>;
+  /** Deletes what is stored under the key, because the response shows that this entry is outdated. Keeps a response that was requested later. */
+  deleteStored(stored: CacheEntry): Promise<void>;
   /**
    * Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. A store with
    * {@link CacheStore.begin} cannot tell these deletions from those of others, and does not store the response if they concern it.
@@ -32,12 +34,8 @@ export interface InFlightRequest {
   end(): void;
 }
 
-interface InFlightState {
-  readonly key: string;
-  isOutdated: boolean;
-  /** `null` for none. */
-  outdatedGroups: Set<string> | null;
-}
+/** Why a response was not stored: it was invalidated, a newer one was stored, or the store failed. */
+type PutRefusal = "outdated" | "superseded" | "store-failed";
 
 /** Returns a function that runs a step of the store and returns its result, or another one if it fails. */
 function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
@@ -75,7 +73,7 @@ export function createGuardedStore(
   store: CacheStore,
   onError: (failure: CacheFailure, cause: unknown) => void,
 ): GuardedStore {
-  const inFlight = new Set<InFlightState>();
+  const inFlight = createInFlightRequests();
 
   const attempt = createAttempts(onError);
 
@@ -87,11 +85,7 @@ export function createGuardedStore(
     { keys = [], groups = [] }: Partial<Invalidation>,
     except: InFlightState | null,
   ): Promise<void> {
-    for (const state of inFlight) {
-      if (state === except) continue;
-      if (keys.includes(state.key)) state.isOutdated = true;
-      for (const group of groups) (state.outdatedGroups ??= new Set()).add(group);
-    }
+    inFlight.invalidate({ keys, groups }, except);
     await Promise.all([
       ...keys.map(remove),
       ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), null)),
@@ -99,16 +93,13 @@ export function createGuardedStore(
   }
 
   function begin(key: string, groups: readonly string[] | null): InFlightRequest {
-    const state: InFlightState = { key, isOutdated: false, outdatedGroups: null };
-    inFlight.add(state);
+    const state = inFlight.add(key);
     let putFetched: Put = (entry) => store.put(key, entry);
     async function open(known: readonly string[]): Promise<void> {
       putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, putNothing);
     }
     const ready = groups === null || store.begin === undefined ? null : open(groups);
-    const isOutdated = ({ groups }: CacheEntry): boolean =>
-      state.isOutdated || (state.outdatedGroups !== null && groups.some((group) => state.outdatedGroups?.has(group)));
-    // A remote store may have finished an invalidation before this write. Undo the write then.
+    // A remote store may have finished an invalidation, or the write of a newer response, before this write. Undo the write then.
     const undo = async (): Promise<"outdated"> => {
       await remove(key);
       return "outdated";
@@ -116,19 +107,26 @@ export function createGuardedStore(
     return {
       ready,
       put(entry) {
-        if (isOutdated(entry)) return "outdated";
+        const refusal = inFlightRefusal(state, entry);
+        if (refusal !== null) return refusal;
+        // Before the write, so that an older response which arrives meanwhile is not written too.
+        inFlight.supersede(state, entry);
         const stored = attempt("store-put", () => putFetched(entry), "store-failed" as const);
         if (!(stored instanceof Promise)) return refusalOf(stored);
-        return stored.then((result) => refusalOf(result) ?? (isOutdated(entry) ? undo() : null));
+        return stored.then((result) => refusalOf(result) ?? (inFlightRefusal(state, entry) === null ? null : undo()));
+      },
+      async deleteStored(stored) {
+        if (isSuperseded(state, stored)) return;
+        inFlight.supersede(state, null);
+        await remove(key);
       },
       invalidateOthers: (invalidation) => invalidate(invalidation, state),
-      end: () => void inFlight.delete(state),
+      end: () => inFlight.remove(state),
     };
   }
 
   return {
     get: (key) => attempt("store-get", () => store.get(key), nothing),
-    delete: remove,
     invalidate: (invalidation) => invalidate(invalidation, null),
     begin,
   };

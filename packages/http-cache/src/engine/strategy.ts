@@ -154,6 +154,7 @@ export type StoreRefusal =
   | "incomplete"
   | "too-large"
   | "outdated"
+  | "superseded"
   | "store-failed";
 
 /** True if a response with this status describes the resource itself, rather than what this client may see or a failure. */

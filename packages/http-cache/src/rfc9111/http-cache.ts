@@ -41,7 +41,10 @@ export interface HttpCache {
     forward: Forward<Unread>,
     options?: HandleOptions,
   ): MaybePromise<CacheResponse<Unread>>;
-  /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. */
+  /**
+   * Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. It counts as requested now, so it is
+   * not replaced by one that is being fetched.
+   */
   store(request: CacheRequest, response: UpstreamResponse, times: ExchangeTimes): Promise<StoreRefusal | null>;
   /** Deletes the stored responses of a resource in its partition. */
   invalidate(target: CacheTarget): Promise<void>;

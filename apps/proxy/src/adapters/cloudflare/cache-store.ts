@@ -46,6 +46,8 @@ const parts: readonly string[] = "0123456789abcdef".split("");
  * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one
  * therefore needs two calls, and a deletion may also invalidate other groups of the same part.
  *
+ * The Cache API cannot compare while it stores. So a slow response may replace one that another isolate requested later. Its age counts from its request.
+ *
  * The store also keeps copies of responses in memory while they are fresh. A copy is only used after its stamps were read, so it is invalidated as the
  * stored response is, and a repeated read needs one call.
  */

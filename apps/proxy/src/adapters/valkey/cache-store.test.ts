@@ -1,5 +1,5 @@
 import { deepStrictEqual } from "node:assert";
-import type { CacheStore } from "@letta-environments/http-cache";
+import type { CacheEntry, CacheStore } from "@letta-environments/http-cache";
 import { createHttpCache } from "@letta-environments/http-cache/rfc9111";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
@@ -11,6 +11,28 @@ import { createTestPrincipal } from "../../../test/support/create-test-principal
 import { fakeRequest } from "../../../test/support/fake-request.ts";
 import { createEnvironmentCache } from "../../cache/environment-cache.ts";
 import { createValkeyCacheStore } from "./cache-store.ts";
+
+/** An entry of a variant, which is kept for a minute. */
+function entry(text: string, language: string): CacheEntry {
+  const nowMs = Date.now();
+  return {
+    status: 200,
+    headers: {},
+    body: new TextEncoder().encode(text),
+    vary: ["accept-language"],
+    variant: [`=${language}`],
+    receivedAtMs: nowMs,
+    initialAgeMs: 0,
+    freshForMs: 60_000,
+    staleWhileRevalidateMs: 0,
+    staleIfErrorMs: 0,
+    validatesAlways: false,
+    isNeverStale: false,
+    isImmutable: false,
+    keepUntilMs: nowMs + 60_000,
+    groups: ["g"],
+  };
+}
 
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
   let server: LaunchedValkey;
@@ -84,6 +106,18 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     await read();
     await read();
     expect(fetches).toBe(2);
+  });
+
+  test("a response is not stored over one of its variant that another gateway requested later", async () => {
+    const store = await open();
+    const [first, second] = [await store.begin?.("key", []), await store.begin?.("key", [])];
+    const [old, current, other] = [entry("old", "en"), entry("new", "en"), entry("other", "de")];
+    expect([await second?.(current), await first?.(old), await first?.(other)]).toEqual([true, false, true]);
+    const texts = async (): Promise<string[]> =>
+      (await store.get("key")).map(({ body }) => new TextDecoder().decode(body)).toSorted();
+    expect(await texts()).toEqual(["new", "other"]);
+    expect(await (await store.begin?.("key", []))?.(old)).toBe(true);
+    expect(await texts()).toEqual(["old", "other"]);
   });
 
   test("every key expires", async () => {

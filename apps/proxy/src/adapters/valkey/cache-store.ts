@@ -16,7 +16,8 @@ type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 /**
  * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip, and a miss three: the lookup, the time at which
  * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store what was requested before, also
- * by another gateway. While the server is unavailable, every lookup is a miss; after a failure no request is sent to it for a second.
+ * by another gateway. Nor does it replace an entry with one of the same variant that was requested before. While the server is unavailable, every lookup is
+ * a miss; after a failure no request is sent to it for a second.
  */
 export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
   const breaker = createCircuitBreaker(clock, { cooldownMs });
@@ -41,7 +42,14 @@ export function createValkeyCacheStore(connection: ValkeyConnection, clock: Cloc
     const groups = entry.groups.map(groupOf);
     const names = [resourceOf(key), ...groups];
     const variant = sha256(encodeKey([...entry.vary, "", ...entry.variant]));
-    const values = [variant, writeValue(entry, groups), Math.ceil(entry.keepUntilMs), maxVariants, begunAt, deletionMs];
+    const values = [
+      variant,
+      writeValue(entry, groups, begunAt),
+      Math.ceil(entry.keepUntilMs),
+      maxVariants,
+      begunAt,
+      deletionMs,
+    ];
     return (await send(() => connection.evaluate(putScript, [...names, ...names.map(deletionOf)], values))) === 1;
   }
 
@@ -70,10 +78,10 @@ export function createValkeyCacheStore(connection: ValkeyConnection, clock: Cloc
   };
 }
 
-/** Encodes an entry: its groups on the first line, for the script, then the entry as JSON. */
-function writeValue({ body, ...rest }: CacheEntry, groups: readonly string[]): string {
+/** Encodes an entry: the time at which its fetch began and its groups on the first line, for the scripts, then the entry as JSON. */
+function writeValue({ body, ...rest }: CacheEntry, groups: readonly string[], begunAt: string): string {
   const wire: Wire = { ...rest, body: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("base64") };
-  return `${groups.join(" ")}\n${JSON.stringify(wire)}`;
+  return `${begunAt} ${groups.join(" ")}\n${JSON.stringify(wire)}`;
 }
 
 function readValue(value: string): CacheEntry {
@@ -100,7 +108,8 @@ const noteDeletion = `${clock}
 /**
  * Stores an entry. KEYS are the resource and its groups, then the deletion of each; ARGV the variant, the value, the expiry in epoch milliseconds, the
  * largest number of variants, the time at which its fetch began (empty: unknown), and how long deletions are remembered. A group is a sorted set of
- * `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be.
+ * `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be, or was requested
+ * before the stored entry of its variant.
  */
 const putScript = `${clock}
   local now, count = math.floor(nowUs / 1000), #KEYS / 2
@@ -114,8 +123,11 @@ const putScript = `${clock}
     local left = redis.call('PTTL', key)
     if left < 0 or now + left < untilMs then redis.call('PEXPIREAT', key, untilMs) end
   end
-  local isNew = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0
-  if isNew and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then redis.call('DEL', KEYS[1]) end
+  local stored = redis.call('HGET', KEYS[1], ARGV[1])
+  local storedUs = stored and tonumber(string.match(stored, '^%d+') or '')
+  -- A time in the future is from before the clock was set back.
+  if begunUs and storedUs and storedUs > begunUs and storedUs <= nowUs then return 0 end
+  if not stored and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[4]) then redis.call('DEL', KEYS[1]) end
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
   keep(KEYS[1])
   for index = 2, count do
