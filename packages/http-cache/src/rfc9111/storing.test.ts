@@ -35,8 +35,8 @@ test("a response with explicit freshness is stored with any final status", () =>
     expect(refusal(fresh, {}, status)).toBeNull();
 });
 
-test("interim responses, 206 and 304 are never stored", () => {
-  for (const status of [100, 103, 199, 206, 304, 600]) expect(refusal(fresh, {}, status)).toBe("status");
+test("interim responses, 206, 304 and 416 are never stored", () => {
+  for (const status of [100, 103, 199, 206, 304, 416, 600]) expect(refusal(fresh, {}, status)).toBe("status");
 });
 
 test("only responses to GET are stored", () => {

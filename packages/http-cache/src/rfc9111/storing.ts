@@ -17,6 +17,8 @@ const understoodStatuses: ReadonlySet<number> = new Set([
   410, 411, 412, 413, 414, 415, 416, 417, 421, 422, 426, 428, 429, 431, 451, 500, 501, 502, 503, 504, 505, 511,
 ]);
 
+const unstorableStatuses: ReadonlySet<number> = new Set([206, 304, 416]);
+
 /** Why a response must not be stored, from its head alone (RFC 9111, 3); `null` if it may be. */
 export function refusalToStore(
   request: CacheRequest,
@@ -29,8 +31,8 @@ export function refusalToStore(
   const { flags } = directives;
   const isShared = policy.mode === "shared";
   if (request.method !== "GET" && !isPostForGet(request, head, freshness)) return "method";
-  // 206 would need the missing parts, 304 has no body, and a status below 200 is not a final response.
-  if (status < 200 || status > 599 || status === 206 || status === 304) return "status";
+  // 206 would need the missing parts, 304 has no body, 416 is about the range, which is not part of the key, and a status below 200 is not final.
+  if (status < 200 || status > 599 || unstorableStatuses.has(status)) return "status";
   // Nobody knows for how long the URL redirects there: the redirect itself may not be cacheable.
   if (head.isRedirected === true) return "redirected";
   if (readRequestDirectives(request.headers, policy).noStore) return "request-no-store";
