@@ -104,6 +104,17 @@ test("a body that is shorter or longer than announced, or too large, is passed o
   expect((await send()).report.refusal).toBe("too-large");
 });
 
+test("no range is cut from an incomplete body, whose length is not the total", async () => {
+  const { clock, replies, send } = createHarness();
+  replies.push(reply({ ...minute, etag: '"1"' }), reply({ ...minute, "content-length": "10" }, "abc"));
+  await send();
+  await clock.advance(61_000);
+  const response = await send({ headers: { range: "bytes=0-1" } });
+  expect([response.status, textOf(response), response.report.refusal]).toEqual([200, "abc", "incomplete"]);
+  expect(response.headers).toMatchObject({ "content-length": "10" });
+  expect(response.headers).not.toHaveProperty("content-range");
+});
+
 test("206 and a client's own 304 are passed on and not stored", async () => {
   const { replies, send, store } = createHarness();
   replies.push(reply({ ...minute, "content-range": "bytes 0-4/10" }, "01234", 206), reply(minute, "", 304));

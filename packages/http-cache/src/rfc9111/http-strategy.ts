@@ -218,7 +218,8 @@ function fromFetched(
   const detail = isValidation ? (refusal ?? decision.reason) : refusal;
   const status = fetchedStatus(name, forwarded, response.status, { entry, refusal }, detail);
   const report = { reason: decision.reason, refusal, isCollapsed };
-  if (decision.kind !== "revalidate" || entry === null) {
+  // The length of an incomplete body is not the total that a range states.
+  if (decision.kind !== "revalidate" || entry === null || refusal === "incomplete") {
     const outcome = decision.kind === "bypass" ? "bypassed" : "fetched";
     return { ...passOn(response, status), report: { outcome, ...report } };
   }
