@@ -3,6 +3,11 @@
  * separate. A quote that is never closed is an ordinary character, so it cannot hide the elements after it.
  */
 export function splitList(value: string): string[] {
+  return splitElements(value).filter((element) => element !== "");
+}
+
+/** Splits a field value as {@link splitList} does, but keeps the empty elements. */
+export function splitElements(value: string): string[] {
   const elements: string[] = [];
   let start = 0;
   let mayClose = true;
@@ -13,8 +18,7 @@ export function splitList(value: string): string[] {
       if (end === null) mayClose = false;
       else index = end;
     } else if (index === value.length || value.charCodeAt(index) === comma) {
-      const element = trimWhitespace(value.slice(start, index));
-      if (element !== "") elements.push(element);
+      elements.push(trimWhitespace(value.slice(start, index)));
       start = index + 1;
     }
   }

@@ -1,5 +1,5 @@
 import { fieldOf, type HeaderRecord } from "../fields/header-record.ts";
-import { remember, splitList } from "../fields/list.ts";
+import { remember, splitElements, splitList } from "../fields/list.ts";
 
 /**
  * Variants: the request fields that a response depends on, and their normalised values (RFC 9111, 4.1). Two requests with the same variant get the
@@ -38,15 +38,16 @@ const preferenceFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Normalises a request field so that values of the same meaning are equal: white space between list members is ignored, and in the `Accept`
- * fields also the order and case of members and the notation of weights (RFC 9110, 12.5).
+ * Normalises a request field so that values of the same meaning are equal: white space around commas is ignored, because lines of a field are joined
+ * with or without it (RFC 9110, 5.3), and in the `Accept` fields also empty members, the order and case of members, and the notation of weights
+ * (RFC 9110, 12.5). Nobody knows whether an empty member of another field has a meaning, so it counts.
  */
 function normaliseField(name: string, value: string): string {
   if (opaqueFields.has(name)) return value;
-  return preferenceFields.has(name) ? normalisePreferences(value) : normaliseList(value);
+  return preferenceFields.has(name) ? normalisePreferences(value) : normaliseCommas(value);
 }
 
-const normaliseList: (value: string) => string = remember((value) => splitList(value).join(","));
+const normaliseCommas: (value: string) => string = remember((value) => splitElements(value).join(","));
 
 const normalisePreferences: (value: string) => string = remember((value) => {
   const members = splitList(value);
