@@ -122,6 +122,36 @@ test("partitions separate responses, and a request without a partition bypasses 
   ]).toEqual(["0", "1", "0", "2", "3"]);
 });
 
+test("the cache mode of a Request applies: no-store uses and stores nothing, reload and no-cache ask the origin", async () => {
+  for (const [cache, texts] of [
+    ["default", ["0", "0", "0"]],
+    ["no-store", ["0", "1", "0"]],
+    ["reload", ["0", "1", "1"]],
+    ["no-cache", ["0", "1", "1"]],
+  ] as const) {
+    const cached = createCacheMiddleware();
+    const seen: Request[] = [];
+    const next = (request: Request): Response => new Response(String(seen.push(request) - 1), { headers: minute });
+    const ask = async (init: RequestInit): Promise<string> => (await cached(new Request(url, init), next)).text();
+    const headers = { "cache-control": "max-age=60" };
+    expect([cache, [await ask({}), await ask({ cache, headers }), await ask({})]]).toEqual([cache, texts]);
+    // A miss is the request itself, so that its mode reaches the caches behind it. A validation says the same in a field.
+    const [, second] = seen;
+    if (cache === "no-store") expect(second?.cache).toBe(cache);
+    else if (second !== undefined) expect(second.headers.get("cache-control")).toBe("max-age=60, no-cache");
+  }
+});
+
+test("an unsafe request with the cache mode no-store invalidates the stored response", async () => {
+  const cached = createCacheMiddleware();
+  let version = 1;
+  const next = (): Response => new Response(String(version), { headers: minute });
+  await cached(new Request(url), next);
+  version = 2;
+  await cached(new Request(url, { method: "POST", cache: "no-store" }), next);
+  expect(await (await cached(new Request(url), next)).text()).toBe("2");
+});
+
 test("background work is passed to the request's own background function", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });

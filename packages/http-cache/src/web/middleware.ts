@@ -1,6 +1,6 @@
 import { webClock } from "../adapters/web-clock.ts";
 import { createInProcessCoalescer } from "../engine/in-process-coalescer.ts";
-import { withoutConnectionFields } from "../fields/header-record.ts";
+import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
 import type { Background, CacheStore, Clock, MaybePromise } from "../ports.ts";
 import { createHttpCache, type HttpCacheOptions } from "../rfc9111/http-cache.ts";
 import type { CacheRequest, CacheResponse, ForwardedRequest, UpstreamResponse } from "../rfc9111/messages.ts";
@@ -96,8 +96,27 @@ function toPlainRequest(request: Request, options: CacheMiddlewareOptions): Cach
   const partition = options.partition === undefined ? [] : options.partition(request);
   if (partition === null) return null;
   const { method, url } = request;
-  const plain: CacheRequest = { method, url, headers: toHeaderRecord(request.headers), partition };
+  const plain: CacheRequest = { method, url, headers: withCacheMode(request), partition };
   return options.isAuthorised === undefined ? plain : { ...plain, isAuthorised: options.isAuthorised(request) };
+}
+
+/**
+ * Directives for the cache modes of `fetch` that avoid stored responses. With `no-store` too, a request passes the cache: one that is unsafe
+ * invalidates what is stored.
+ */
+const modeDirectives: ReadonlyMap<RequestCache | undefined, string> = new Map([
+  ["no-store", "no-store"],
+  ["reload", "no-cache"],
+  ["no-cache", "no-cache"],
+]);
+
+/** The fields of a request, with its cache mode as a directive. Requests that a server receives have the mode `default`, in Workers none. */
+function withCacheMode({ headers, cache }: Request): HeaderRecord {
+  const fields = toHeaderRecord(headers);
+  const directive = modeDirectives.get(cache);
+  if (directive === undefined) return fields;
+  const stated = fields["cache-control"];
+  return { ...fields, "cache-control": stated === undefined ? directive : `${stated}, ${directive}` };
 }
 
 /** Returns the request itself, which may have a body, if nothing was changed. */

@@ -47,7 +47,8 @@ await load("test-engine/server/server.mjs");
 
 const origin = `http://127.0.0.1:${port}`;
 const proxy = createReverseProxy(origin, globalThis.fetch);
-globalThis.fetch = (input, init) => proxy(new Request(input, init));
+// The suite tells the cache of `fetch` to keep out. Such a mode does not reach a proxy over a network.
+globalThis.fetch = (input, init) => proxy(new Request(input, { ...init, cache: "default" }));
 
 const { default: all } = await load<{ readonly default: SuiteTests }>("tests/index.mjs");
 const tests = all
