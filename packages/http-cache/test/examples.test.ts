@@ -19,6 +19,7 @@ let requests = 0;
 const server = createServer((_request, response) => {
   requests++;
   response.setHeader("cache-control", "private, max-age=60");
+  if (_request.url === "/moved") response.writeHead(302, { location: "/mine" });
   if (_request.url === "/shared") response.setHeader("cache-control", "max-age=60");
   response.end(`response ${requests}`);
 });
@@ -61,6 +62,11 @@ test("cached-fetch.ts fetches a private response once", async () => {
   const first = await cachedFetch(`${origin}/mine`);
   const second = await cachedFetch(new URL("/mine", origin));
   expect([await second.text(), requests]).toEqual([await first.text(), before + 1]);
+});
+
+test("cached-fetch.ts follows a redirect that was stored for a caller who does not", async () => {
+  expect((await cachedFetch(`${origin}/moved`, { redirect: "manual" })).status).toBe(302);
+  expect((await cachedFetch(`${origin}/moved`)).status).toBe(200);
 });
 
 test("reverse-proxy.ts fetches a shared response once", async () => {

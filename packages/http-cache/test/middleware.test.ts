@@ -253,6 +253,26 @@ test("the target of a redirect that fetch followed is not stored for the URL tha
   expect((await read("/v1")).headers.get("cache-status")).toContain("hit");
 });
 
+test("a stored redirect is used only by requests that do not follow redirects", async () => {
+  let redirects = 0;
+  const origin = await listen(({ url: path }, response) => {
+    if (path === "/empty") response.writeHead(302, minute).end("no location");
+    else if (path === "/target") response.writeHead(200).end("target");
+    else response.writeHead(302, { ...minute, location: "/target" }).end(String(++redirects));
+  });
+  const cached = createCacheMiddleware({ policy: { mode: "private" }, followsRedirects: true });
+  const read = (path: string, redirect: RequestRedirect): Promise<Response> =>
+    cached(new Request(origin + path, { redirect }), (request) => fetch(request));
+  for (let index = 0; index < 2; index++) expect((await read("/moved", "manual")).status).toBe(302);
+  expect(redirects).toBe(1);
+  const followed = await read("/moved", "follow");
+  expect([followed.status, await followed.text(), followed.redirected]).toEqual([200, "target", true]);
+  await expect(read("/moved", "error")).rejects.toThrow("fetch failed");
+  // Without a location there is nothing to follow.
+  for (let index = 0; index < 2; index++) expect(await (await read("/empty", "follow")).text()).toBe("no location");
+  expect((await read("/empty", "follow")).headers.get("cache-status")).toContain("hit");
+});
+
 test("a redirect invalidates the stored response of its URL, and a 304 of its target does not validate it", async () => {
   const clock = createVirtualClock();
   const conditions: (string | undefined)[] = [];

@@ -13,6 +13,11 @@ export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" |
   readonly clock?: Clock;
   /** Key parts in addition to the URL. Only requests with equal parts share responses. Return `null` to bypass the cache. Default: everyone shares. */
   readonly partition?: (request: Request) => readonly string[] | null;
+  /**
+   * True if `next` follows redirects as `request.redirect` says, as `fetch` does. Then a stored redirect is used only for requests with the mode
+   * `manual`, and `next` responds to the others. Default: false, as for a server, which passes redirects on.
+   */
+  readonly followsRedirects?: boolean;
   /** Whether the client sent credentials. Default: the request has `Authorization`. */
   readonly isAuthorised?: (request: Request) => boolean;
 }
@@ -45,6 +50,8 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
       return toPlainResponse(response);
     };
     const response = await cache.handle<WebBody>(plain, forward, { signal: request.signal, background });
+    if (options.followsRedirects === true && request.redirect !== "manual" && isStoredRedirect(response))
+      return next(request);
     // Such a response is never stored, so it is the one that `next` returned.
     return unique.find(({ status }) => status === response.status) ?? toWebResponse(response);
   };
@@ -131,6 +138,14 @@ function toWebRequest(request: Request, plain: CacheRequest, { method, headers, 
     ...(credentials === undefined ? {} : { credentials }),
     ...(signal === undefined ? {} : { signal }),
   });
+}
+
+const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** True for a redirect from the store that `fetch` would follow. */
+function isStoredRedirect({ status, headers, report: { outcome } }: CacheResponse<WebBody>): boolean {
+  const isStored = outcome !== "fetched" && outcome !== "bypassed";
+  return isStored && redirectStatuses.has(status) && headers["location"] !== undefined;
 }
 
 /**
