@@ -19,6 +19,18 @@ test("each conversation of each device has its own mode, until its socket ends",
   expect(modes.modesOf("env-1").size).toBe(0);
 });
 
+test("a named conversation has one mode whatever agent a report names with it, and each agent has its own default conversation", () => {
+  const modes = createConversationModes();
+  modes.report("env-1", { agentId: "agent-1", conversationId: "a" }, "standard");
+  modes.report("env-1", { agentId: "", conversationId: "a" }, "unrestricted");
+  expect(modes.modeOf("env-1", { agentId: "agent-1", conversationId: "a" })).toBe("unrestricted");
+  expect(modes.modesOf("env-1")).toEqual(new Set(["unrestricted"]));
+  modes.report("env-1", { agentId: "agent-1", conversationId: "default" }, "standard");
+  modes.report("env-1", { agentId: "agent-2", conversationId: "default" }, "acceptEdits");
+  expect(modes.modeOf("env-1", { agentId: "agent-1", conversationId: "default" })).toBe("standard");
+  expect(modes.modeOf("env-1", { agentId: "", conversationId: "default" })).toBeUndefined();
+});
+
 test("memory is bounded, and the mode of a conversation that no longer fits still counts for the device", () => {
   const modes = createConversationModes();
   modes.report("env-1", runtime("first"), "unrestricted");

@@ -1,7 +1,9 @@
 /**
  * The mode that each conversation of a device has reported on its present socket. A device has a mode for each conversation, so
- * the mode of one says nothing about another.
+ * the mode of one says nothing about another. It knows a named conversation by its id alone: whatever agent a frame names with it,
+ * the mode is the same (0.22.4 to 0.32.18). Only the default conversation is another one for each agent.
  */
+import { defaultConversationId } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 import { maxKnownModes } from "../limits.ts";
 
@@ -54,5 +56,7 @@ export function createConversationModes(): ConversationModes {
 }
 
 function keyOf(runtime: Conversation | null): string {
-  return runtime === null ? "" : conversationKey(runtime);
+  if (runtime === null) return "";
+  const isNamed = runtime.conversationId !== defaultConversationId;
+  return conversationKey(isNamed ? { ...runtime, agentId: "" } : runtime);
 }
