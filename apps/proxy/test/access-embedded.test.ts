@@ -88,6 +88,8 @@ function createWorld() {
     const listener = decision.attach({
       send(text) {
         const frame = JSON.parse(text) as { type: string; request_id: string; runtime: { agent_id: string | null } };
+        // A mode without a name in the API stands for one that was not reported.
+        if (frame.type === "sync") listener.onMessage(statusText(frame.runtime, device.currentMode ?? "newer"));
         if (frame.type !== "input") return;
         sent.push({ device, agentId: frame.runtime.agent_id });
         const answer = { type: "input_accepted", request_id: frame.request_id, accepted: true, disposition: "started" };
@@ -101,6 +103,10 @@ function createWorld() {
   }
 
   return { ...testProxy, server, devices, sent, register, open };
+}
+
+function statusText(runtime: object, mode: string): string {
+  return JSON.stringify({ type: "update_device_status", runtime, device_status: { current_permission_mode: mode } });
 }
 
 type World = ReturnType<typeof createWorld>;
@@ -159,8 +165,10 @@ test("with the embedded server, no response reveals a device outside a key's res
         }
         if (kind === "mode" && device.listener !== null && given.currentMode !== null) {
           device.currentMode = given.currentMode;
-          const status = { current_permission_mode: given.currentMode };
-          device.listener.onMessage(JSON.stringify({ type: "update_device_status", device_status: status }));
+          for (const agentId of [null, ...model.agentIds]) {
+            const runtime = { agent_id: agentId, conversation_id: agentId === null ? "conv-1" : "default" };
+            device.listener.onMessage(statusText(runtime, given.currentMode));
+          }
         }
         if (kind === "read") {
           const path = `/v1/environments/${device.deviceId}`;

@@ -63,10 +63,13 @@ async function createWorld() {
     if (opened.kind === "refused") throw new Error("the device was refused");
     const listener = opened.attach({
       send(text) {
-        const frame = JSON.parse(text) as { type: string; request_id: string };
-        if (frame.type !== "input") return;
-        sent.push(frame);
-        const answer = { type: "input_accepted", request_id: frame.request_id, accepted: true, disposition: "started" };
+        const { type, request_id, runtime } = JSON.parse(text) as { type: string; request_id: string; runtime: object };
+        if (type !== "input" && type !== "sync") return;
+        if (type === "input") sent.push(text);
+        const answer =
+          type === "input"
+            ? { type: "input_accepted", request_id, accepted: true, disposition: "started" }
+            : { type: "update_device_status", runtime, device_status: { current_permission_mode: "unrestricted" } };
         queueMicrotask(() => listener.onMessage(JSON.stringify(answer)));
       },
       close: () => undefined,

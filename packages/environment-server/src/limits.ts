@@ -40,7 +40,10 @@ export const commandTimeoutMs = 10_000;
 /** Commands to one device that may wait for an answer at the same time. */
 export const maxWaitingCommands = 16;
 
-/** Conversations of one device whose mode is remembered one by one. */
+/** How long a device that left a question about a conversation unanswered is not asked it again, in milliseconds. */
+export const silencePauseMs = 30_000;
+
+/** Conversations of one device whose mode is remembered. The device is asked again for that of another one. */
 export const maxKnownModes = 64;
 
 // Frames of devices

@@ -115,6 +115,14 @@ describe("the list", () => {
     const strict: Principal = { ...withApprove, maxMode: "standard" };
     expect(await listedIds(harness, strict)).toEqual([]);
     socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: "standard" } });
+    // The mode of one conversation says nothing about another.
+    expect(await listedIds(harness, strict)).toEqual(["call-1"]);
+    const other = { ...runtime, agent_id: "agent-2" };
+    socket.say({
+      type: "update_device_status",
+      runtime: other,
+      device_status: { current_permission_mode: "standard" },
+    });
     expect(await listedIds(harness, strict)).toEqual(["call-1", "call-2"]);
   });
 

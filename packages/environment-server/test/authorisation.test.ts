@@ -1,5 +1,6 @@
 import { type Environment, type Principal, scopes } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { commandTimeoutMs } from "../src/limits.ts";
 import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 
 const named = (...connectionNames: string[]): Principal => ({ ...anyone, connectionNames });
@@ -136,6 +137,7 @@ describe("a key with a maximum mode", () => {
   const principal: Principal = { ...anyone, maxMode: "acceptEdits" };
   const statusFrame = (mode: string): unknown => ({
     type: "update_device_status",
+    runtime: { agent_id: "agent-1", conversation_id: "default" },
     device_status: { current_permission_mode: mode },
   });
 
@@ -144,15 +146,19 @@ describe("a key with a maximum mode", () => {
   > {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
-    socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+    socket.onFrame = ({ type }) => {
+      if (type === "input") queueMicrotask(() => socket.acknowledge());
+    };
     return { ...harness, connectionId, socket };
   }
 
   test("sends to a device in that mode or a stricter one, and not when the mode is freer, not reported or unknown", async () => {
-    const { connectionId, socket, send } = await connected();
+    const { connectionId, socket, send, clock } = await connected();
     const attempt = async (id: string): Promise<unknown> =>
       codeOf(await send(connectionId, { messages: [userMessage(id)] }, { principal }));
-    expect(await attempt("m-1")).toBe("mode_not_allowed");
+    const unreported = attempt("m-1");
+    await clock.advance(commandTimeoutMs);
+    expect(await unreported).toBe("mode_not_allowed");
     const expected = {
       standard: 200,
       unrestricted: "mode_not_allowed",
@@ -186,13 +192,17 @@ describe("a key with a maximum mode", () => {
   });
 
   test("cannot send after a reconnect until the device has reported its mode again", async () => {
-    const { connectionId, socket, send, open, settle } = await connected();
+    const { connectionId, socket, send, open, settle, clock } = await connected();
     socket.say(statusFrame("standard"));
     socket.listener.onClose(1006);
     await settle();
     const again = await open(connectionId);
-    again.onFrame = () => queueMicrotask(() => again.acknowledge());
-    expect(codeOf(await send(connectionId, {}, { principal }))).toBe("mode_not_allowed");
+    again.onFrame = ({ type }) => {
+      if (type === "input") queueMicrotask(() => again.acknowledge());
+    };
+    const unreported = send(connectionId, {}, { principal });
+    await clock.advance(commandTimeoutMs);
+    expect(codeOf(await unreported)).toBe("mode_not_allowed");
     again.say(statusFrame("standard"));
     expect(codeOf(await send(connectionId, {}, { principal }))).toBe(200);
   });

@@ -64,6 +64,23 @@ function next(matches: (frame: Frame) => boolean): Promise<Frame> {
   return relay.fromDevice.waitFor((frame) => matches(frame) && relay.fromDevice.frames.indexOf(frame) >= before);
 }
 
+test("a key with a ceiling sends to a conversation that has reported no mode, if the device says that it is strict enough", async () => {
+  const connection = await connectionId();
+  const unused = await call(keys.limited, "POST", `${connection}/messages`, {
+    ...message("ping"),
+    conversationId: "local-conv-unused",
+  });
+  expect(unused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
+  const finished = next((frame) => frame.type === "turn_finished");
+  expect(await call(keys.limited, "POST", `${connection}/messages`, message("ping"))).toMatchObject({ status: 200 });
+  await finished;
+  expect(relay.fromServer.frames.filter(({ type }) => type === "sync" || type === "input")).toMatchObject([
+    { type: "sync", runtime: { conversation_id: "local-conv-unused" } },
+    { type: "sync", runtime: { conversation_id: "default" } },
+    { type: "input", runtime: { conversation_id: "default" } },
+  ]);
+}, 60_000);
+
 // A turn of this device waits for permission until it is stopped.
 test("a running turn is stopped, its queue is kept and resumed, and a second stop finds nothing", async () => {
   const connection = await connectionId();

@@ -17,6 +17,7 @@ import { type Conversation, isSameConversation } from "../dialects/conversation.
 import type { LoopErrorFrame, StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationModes, type ConversationModes } from "./conversation-modes.ts";
 import { decideDirectoryChange, type ReportedDirectory } from "./directory-change.ts";
+import { createQuestions, type Questions } from "./questions.ts";
 import {
   type CommandOutcome,
   type CommandTarget,
@@ -25,8 +26,8 @@ import {
 } from "./waiting-commands.ts";
 
 /** Sends commands to devices, and resolves with their effects. */
-export interface DeviceCommands {
-  readonly modes: Pick<ConversationModes, "modeOf" | "modesOf">;
+export interface DeviceCommands extends Pick<Questions, "askMode"> {
+  readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */
   ask(
     target: CommandTarget,
@@ -48,11 +49,12 @@ export function createDeviceCommands({
   clock,
   randomId,
 }: {
-  readonly clock: Pick<Clock, "setTimer">;
+  readonly clock: Pick<Clock, "setTimer" | "monotonic">;
   readonly randomId: RandomId;
 }): DeviceCommands {
   const modes = createConversationModes();
   const waiting = createWaitingCommands(clock);
+  const questions = createQuestions({ clock, randomId, waiting });
 
   function changeFrame(environmentId: string, runtime: Conversation, change: StateChange): string {
     const usesOlderNames = [...modes.modesOf(environmentId)].some((mode) => mode !== null && isOlderModeName(mode));
@@ -103,9 +105,11 @@ export function createDeviceCommands({
         },
       });
     },
+    askMode: questions.askMode,
     receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);
+      questions.forget(environmentId);
       for (const command of waiting.of(environmentId)) command.giveUp();
     },
   };

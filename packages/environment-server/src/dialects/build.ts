@@ -25,12 +25,21 @@ export function buildInputFrame(requestId: string, runtime: Conversation, payloa
   return JSON.stringify({ type: "input", request_id: requestId, runtime: toWireRuntime(runtime), payload });
 }
 
-/** Builds the frame that makes a device report the state of a conversation, including its queue. */
-export function buildSyncFrame(requestId: string, runtime: Conversation): string {
+/**
+ * Builds the frame that makes a device report the state of a conversation, including its queue.
+ *
+ * @param options `isStatusForced`: also a status that it has reported already
+ */
+export function buildSyncFrame(
+  requestId: string,
+  runtime: Conversation,
+  { isStatusForced }: { readonly isStatusForced: boolean } = { isStatusForced: false },
+): string {
   return JSON.stringify({
     type: "sync",
     request_id: requestId,
     runtime: toWireRuntime(runtime),
     recover_approvals: false,
+    ...(isStatusForced && { force_device_status: true }),
   });
 }

@@ -16,10 +16,10 @@ import {
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
 import { refuseWithoutAgent } from "../delivery/plan.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
+import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { commandTargetOf } from "./modes.ts";
+import { busyResponse, commandTargetOf } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A decoded request of one of the operations. */
@@ -122,10 +122,8 @@ function toResponse<Effect>(
       const detail = `The command was sent, but the device ${what}. It may have had its effect, or may have it later.`;
       return problemResponse("control_unknown", { detail, ...repeats });
     }
-    case "busy": {
-      const detail = `The device has not answered ${maxWaitingCommands} earlier commands; nothing was sent.`;
-      return problemResponse("queue_full", { detail });
-    }
+    case "busy":
+      return busyResponse;
     case "unsent":
       return null;
   }

@@ -7,13 +7,24 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
-import type { ConversationScope } from "../ports.ts";
+import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
+import type { ConnectionRecord, ConversationScope } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import type { ServerContext } from "./context.ts";
+import { unreachableResponse } from "./reach.ts";
+
+const unreportedMode =
+  `The gateway key has a maximum mode, and the device did not report the mode of the conversation within ${commandTimeoutMs / 1_000} seconds. ` +
+  "Nothing was sent.";
+
+/** The response when too many commands wait for a device. */
+export const busyResponse: PlainResponse = problemResponse("queue_full", {
+  detail: `The device has not answered ${maxWaitingCommands} earlier commands; nothing was sent.`,
+});
 
 /**
- * Returns the refusal of a message because of the mode in which it would run; `null` when it may run. While the conversation has
- * not reported its own mode, every mode that the device has reported must be allowed, because each conversation has its own.
+ * Returns the refusal of a message because of the mode in which it would run; `null` when it may run. The mode of one conversation
+ * says nothing about another, so a conversation whose own mode is not known is refused.
  */
 export function modeRefusal(
   { commands: { modes } }: Pick<ServerContext, "commands">,
@@ -23,10 +34,30 @@ export function modeRefusal(
   if (maxMode === null && setMode === null) return null;
   const own = modes.modeOf(environmentId, runtime);
   if (setMode !== null && !isInMode(own, setMode)) return problemResponse("mode_not_set");
-  if (maxMode === null) return null;
-  const known = own === undefined ? [...modes.modesOf(environmentId)] : [own];
-  const isAllowed = known.length > 0 && known.every((mode) => allowsMode({ maxMode }, mode ?? undefined));
-  return isAllowed ? null : problemResponse("mode_not_allowed");
+  if (maxMode === null || allowsMode({ maxMode }, own ?? undefined)) return null;
+  return problemResponse("mode_not_allowed", own === undefined ? { detail: unreportedMode } : {});
+}
+
+/**
+ * Asks the device for the mode of a conversation that has not reported it, if the key has a maximum. Returns the refusal of a message
+ * that could not be checked because the device cannot be asked; `null` otherwise, also when it did not answer.
+ */
+export async function learnMode(
+  { commands, hub }: Pick<ServerContext, "commands" | "hub">,
+  { maxMode }: Pick<Principal, "maxMode">,
+  { environmentId, ...runtime }: ConversationScope,
+  connection: DeviceConnection,
+  record: ConnectionRecord,
+): Promise<PlainResponse | null> {
+  if (maxMode === null || commands.modes.modeOf(environmentId, runtime) !== undefined) return null;
+  return refusalOfQuestion(await commands.askMode(commandTargetOf(hub, connection), runtime), record);
+}
+
+/** The refusal of a request whose question did not reach the device, or whose device disconnected; `null` for any other outcome. */
+export function refusalOfQuestion(outcome: CommandOutcome<unknown>, record: ConnectionRecord): PlainResponse | null {
+  if (outcome.kind === "busy") return busyResponse;
+  const isLost = outcome.kind === "unsent" || (outcome.kind === "unknown" && outcome.reason === "disconnected");
+  return isLost ? unreachableResponse(record) : null;
 }
 
 /**

@@ -32,7 +32,7 @@ import { buildInputFrame } from "../dialects/build.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
 import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { modeRefusal, switchMode } from "./modes.ts";
+import { learnMode, modeRefusal, switchMode } from "./modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
@@ -212,6 +212,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
     refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
     (await switchMode(server, modes, scope, connection)) ??
+    (await learnMode(server, modes, scope, connection, record)) ??
     modeRefusal(server, modes, scope) ??
     checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);

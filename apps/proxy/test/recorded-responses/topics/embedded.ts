@@ -24,7 +24,8 @@ function upgrade(
 const mode =
   (current: string) =>
   ({ device }: RecordedGateway) => {
-    device.send({ type: "update_device_status", device_status: { current_permission_mode: current } });
+    const runtime = { agent_id: "agent-1", conversation_id: "default" };
+    device.send({ type: "update_device_status", runtime, device_status: { current_permission_mode: current } });
   };
 const acknowledges =
   (acknowledgement: Readonly<Record<string, unknown>> | null) =>
