@@ -237,6 +237,12 @@ test("explain shows each rule with its reason, and what remains of the limits", 
     ["reach the device", "passed"],
     ["check the mode", "unknown"],
   ]);
+  const named = { agentId: "agent-1", conversationId: "conv-1", messages };
+  const ofConversation = await ask("one", { keyId: record.id, method: "POST", path, body: named });
+  expect(ofConversation.body.rules.slice(-2)).toMatchObject([
+    { rule: "check the agent of the conversation", result: "unknown" },
+    { rule: "check the mode", result: "unknown" },
+  ]);
   const refused = await ask("one", { keyId: record.id, method: "POST", path, body: { agentId: "other", messages } });
   expect(refused.body.verdict).toEqual({ status: 403, errorCode: "agent_not_allowed" });
   expect(refused.body.rules.slice(-2)).toMatchObject([

@@ -43,6 +43,9 @@ export const maxWaitingCommands = 16;
 /** How long a device that left a question about a conversation unanswered is not asked it again, in milliseconds. */
 export const silencePauseMs = 30_000;
 
+/** Conversations of one device whose agent is remembered for keys that are limited to agents. The device is asked again about another one. */
+export const maxKnownAgents = 64;
+
 /** Conversations of one device whose mode is remembered. The device is asked again for that of another one. */
 export const maxKnownModes = 64;
 

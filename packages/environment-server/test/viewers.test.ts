@@ -162,6 +162,12 @@ test("no frame of a viewer reaches a device, or an agent, that its key cannot re
 
 const deviceIds = ["device-1", "device-2", "device-3"];
 const agentIds = ["agent-1", "agent-2"];
+const ofConversations = ["sync", "runtime_start", "input", "abort_message", "change_device_state"];
+/** The agent of the only named conversation. */
+const agentOfC = "agent-1";
+/** A question of the server itself, which no viewer has sent. */
+const isQuestion = ({ type, request_id: id }: Record<string, unknown>): boolean =>
+  type === "conversation_retrieve" && String(id).startsWith("command");
 const frameTypes = [...Object.values(viewerFrameTypes).flat(), "teleport_request", "message", "pong", "listener_ready"];
 
 /** Random keys open sockets at random connections and send random frames. Resolves with the number that reached a device. */
@@ -182,6 +188,13 @@ async function runRandomFrames(seed: number): Promise<number> {
       socket: await harness.open(foreignId, { ...foreign, scopes: anyone.scopes }),
     },
   ];
+  for (const { socket } of everyDevice) {
+    socket.onFrame = (frame) => {
+      if (!isQuestion(frame)) return;
+      const found = { success: true, conversation: { agent_id: agentOfC } };
+      socket.say({ type: "conversation_retrieve_response", request_id: frame["request_id"], ...found });
+    };
+  }
   for (let attempt = 0; attempt < 6; attempt++) {
     const principal = randomPrincipal(random);
     const target = random.pick(everyDevice);
@@ -190,7 +203,7 @@ async function runRandomFrames(seed: number): Promise<number> {
     for (let count = 0; typeof viewer !== "string" && count < 12; count++) viewer.say(randomFrame(random));
     await harness.settle();
     for (const [index, { deviceId, connectionId, socket }] of everyDevice.entries()) {
-      const received = socket.frames.slice(before[index]);
+      const received = socket.frames.slice(before[index]).filter((frame) => !isQuestion(frame));
       if (received.length === 0) continue;
       reached += received.length;
       const read = { ...principal, scopes: new Set([...principal.scopes, "read"] as const) };
@@ -219,6 +232,9 @@ function expectAllowed(seed: number, frame: Record<string, unknown>, principal: 
   expect({ seed, type, needed, has: [...principal.scopes].includes(needed as Scope) }).toMatchObject({ has: true });
   const agentId = (frame["runtime"] as Record<string, unknown> | undefined)?.["agent_id"] ?? frame["agent_id"] ?? null;
   const isFree = principal.agentIds === null && principal.maxMode === null;
+  const { conversation_id: conversation } = { ...frame, ...(frame["runtime"] as Record<string, unknown> | undefined) };
+  const isForeign = principal.agentIds !== null && conversation === "c" && agentId !== agentOfC;
+  expect({ seed, type, agentId, isForeign }).toMatchObject({ isForeign: false });
   const isAllowed =
     isFree || (["view", "send", "approve", "control"].includes(needed) && isAgentAllowed(principal, type, agentId));
   expect({ seed, type, agentId, isAllowed }).toMatchObject({ isAllowed: true });
@@ -257,7 +273,7 @@ function randomFrame(random: Random): object | string {
     { kind: "teleport_continue" },
   ]);
   return {
-    type: random.pick(frameTypes),
+    type: random.pick(random.happens(0.3) ? ofConversations : frameTypes),
     ...(random.happens(0.8) && { request_id: random.pick(["r", ""]) }),
     ...(random.happens(0.9) && { runtime: random.pick<unknown>([scope, scope, "text", [scope]]) }),
     ...(random.happens(0.5) && scope),

@@ -31,8 +31,9 @@ export function authoriseEndpoint(
 }
 
 /**
- * Returns the refusal of an input that addresses an agent outside the key's list, that decides an approval without the scope
- * `approve`, that grants a lasting permission with a limited key, or that sets a mode beyond the key's maximum; `null` when the key may send it.
+ * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that
+ * grants a lasting permission with a limited key, or that sets a mode beyond the key's maximum; `null` when the key may send it. To which
+ * agent a named conversation belongs, only the device knows: the embedded server asks it.
  *
  * @param input the decoded body; the decoded query of an operation without a body
  */

@@ -1,10 +1,12 @@
 /**
  * Rules of the embedded environment server that follow those of the gateway, as far as they can be decided without sending anything: the device of a
- * connection, its socket, a repeated message id, and the maximum mode. Reads are made, because a read changes nothing.
+ * connection, its socket, a repeated message id, the agent of a named conversation, and the maximum mode. Reads are made, because a read changes nothing.
  */
 import {
   allowsDevice,
   allowsMode,
+  type ConversationTarget,
+  defaultConversationId,
   type KnownEndpoint,
   type PlainResponse,
   type Principal,
@@ -44,7 +46,8 @@ export async function explainEmbedded(
   }
   const { connectionId } = params;
   if (connectionId === undefined || endpoint.operation === "openDeviceSocket") return undecided;
-  const connection = { endpoint, principal, connectionId, bodyValue: input.bodyValue, isRunning };
+  const { bodyValue, queryValues } = input;
+  const connection = { endpoint, principal, connectionId, bodyValue, queryValues, isRunning };
   return explainConnection(server, connection, context);
 }
 
@@ -73,12 +76,13 @@ interface ConnectionRequest {
   readonly principal: Principal;
   readonly connectionId: string;
   readonly bodyValue: unknown;
+  readonly queryValues: unknown;
   readonly isRunning: boolean;
 }
 
 async function explainConnection(
   server: EmbeddedServer,
-  { endpoint, principal, connectionId, bodyValue, isRunning }: ConnectionRequest,
+  { endpoint, principal, connectionId, bodyValue, queryValues, isRunning }: ConnectionRequest,
   context: { readonly authority: string | null },
 ): Promise<UpstreamExplanation> {
   const record = await server.findConnection(principal.tenant, connectionId);
@@ -118,9 +122,21 @@ async function explainConnection(
   // A device with several listeners has several rows. A read returns one of them.
   const detail = isShown ? null : "the device has several listeners, and this connection does not belong to the latest";
   rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
+  const { conversationId } = (bodyValue ?? queryValues ?? {}) as ConversationTarget;
+  const isActed = isSend || endpoint.scope === "control";
+  const isNamed = Boolean(conversationId) && conversationId !== defaultConversationId;
+  if (isActed && isNamed && principal.agentIds !== null) rules.push(agentRule);
   if (isSend && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };
 }
+
+const agentRule: ExplainedRule = {
+  rule: "check the agent of the conversation",
+  result: "unknown",
+  detail:
+    "only the device knows to which agent the conversation belongs, and a key that is limited to agents may use only one of the named agent",
+  errorCode: null,
+};
 
 /** The mode of the conversation is checked when the message leaves, and only its device knows that one. */
 function modeRule(principal: Principal, currentMode: unknown): ExplainedRule {

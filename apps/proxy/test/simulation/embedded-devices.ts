@@ -8,7 +8,7 @@ import type { Random, Trace } from "@letta-environments/testkit";
 import type { Pipeline } from "../../src/pipeline.ts";
 import { fakeRequest } from "../support/fake-request.ts";
 import { bodyOf } from "../support/test-proxy.ts";
-import type { GatewayFrame } from "./conversations/frames.ts";
+import { conversationFrame, type GatewayFrame } from "./conversations/frames.ts";
 import type { DeviceProgram } from "./conversations/program.ts";
 import type { Message, Truth } from "./truth.ts";
 
@@ -66,6 +66,7 @@ interface InputFrame {
   readonly type: string;
   readonly request_id: string;
   readonly runtime: { readonly agent_id: string | null; readonly conversation_id: string };
+  readonly conversation_id?: string;
   readonly payload?: {
     readonly messages?: readonly { readonly client_message_id: string; readonly content: string }[];
   };
@@ -184,6 +185,8 @@ export function createEmbeddedDevice(options: EmbeddedDeviceOptions): EmbeddedDe
     if (program !== null) return program.receive(JSON.parse(text) as GatewayFrame);
     const frame = JSON.parse(text) as InputFrame;
     if (frame.type === "sync") return reportQueue(over, frame.runtime);
+    if (frame.type === "conversation_retrieve")
+      return deliverToGateway(over, JSON.stringify(conversationFrame(frame.request_id, frame.conversation_id)), null);
     if (frame.type !== "input") return;
     const requestId = frame.request_id;
     const known = seen.get(requestId);

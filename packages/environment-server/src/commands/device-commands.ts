@@ -26,7 +26,7 @@ import {
 } from "./waiting-commands.ts";
 
 /** Sends commands to devices, and resolves with their effects. */
-export interface DeviceCommands extends Pick<Questions, "askMode"> {
+export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */
   ask(
@@ -40,7 +40,7 @@ export interface DeviceCommands extends Pick<Questions, "askMode"> {
   changeDirectory(target: CommandTarget, runtime: Conversation, directory: string): Promise<CommandOutcome<string>>;
   /** Takes a frame of a device: a response, a report of a conversation's state, or a failure. Others have no effect. */
   receive(environmentId: string, frame: CommandResponse | StatusFrame | TurnFrame): void;
-  /** Ends the commands of a row whose socket has ended, as unknown, and forgets its modes. */
+  /** Ends the commands of a row whose socket has ended, as unknown, and forgets what is known of its conversations. */
   giveUp(environmentId: string): void;
 }
 
@@ -74,7 +74,8 @@ export function createDeviceCommands({
         isChange: false,
         frames: [buildCommandFrame(requestId, runtime, command)],
         onResponse(response) {
-          if (response.requestId !== requestId || response.command !== command.kind) return null;
+          if (response.command === "retrieve_conversation" || response.command !== command.kind) return null;
+          if (response.requestId !== requestId) return null;
           const { success, effect, error } = response;
           return success ? { kind: "done", effect } : { kind: "rejected", error };
         },
@@ -106,6 +107,7 @@ export function createDeviceCommands({
       });
     },
     askMode: questions.askMode,
+    askAgent: questions.askAgent,
     receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);

@@ -4,19 +4,26 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { buildSyncFrame } from "../dialects/build.ts";
+import { buildConversationFrame } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import { silencePauseMs } from "../limits.ts";
+import { dropOldest } from "../drop-oldest.ts";
+import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
 /** Asks devices about conversations. */
 export interface Questions {
   /** Asks for the mode of a conversation, which is noted like every report, and resolves with it. `null`: the API cannot name it. */
   askMode(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
-  /** Forgets the silence of a row whose socket has ended. */
+  /**
+   * Asks for the agent that a named conversation belongs to, and resolves with it; `null`: with none. It stays what it is, so a device is
+   * asked once for as long as it is connected.
+   */
+  askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
+  /** Forgets what a row said, and what it did not, whose socket has ended. */
   forget(environmentId: string): void;
 }
 
-type Kind = "mode";
+type Kind = "mode" | "agent";
 
 /** Creates {@link Questions}. */
 export function createQuestions({
@@ -30,6 +37,14 @@ export function createQuestions({
 }): Questions {
   /** When each device that was silent may be asked again, by the kind of question. */
   const silent = new Map<string, Map<Kind, number>>();
+  /** The agents of the conversations of each row, by the id of the conversation. */
+  const agents = new Map<string, Map<string, string>>();
+
+  function noteAgent(environmentId: string, conversationId: string, agentId: string): void {
+    const row = agents.get(environmentId) ?? new Map<string, string>();
+    agents.set(environmentId, row.set(conversationId, agentId));
+    dropOldest(row, maxKnownAgents);
+  }
 
   async function ask<Effect>(
     target: CommandTarget,
@@ -56,6 +71,28 @@ export function createQuestions({
         frames: [buildSyncFrame(randomId("command"), runtime, { isStatusForced: true })],
         onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
       }),
-    forget: (environmentId) => void silent.delete(environmentId),
+    askAgent(target, runtime) {
+      const { environmentId } = target;
+      const { conversationId } = runtime;
+      const known = agents.get(environmentId)?.get(conversationId);
+      if (known !== undefined) return Promise.resolve({ kind: "done", effect: known });
+      const requestId = randomId("command");
+      return ask<string | null>(target, "agent", {
+        runtime,
+        isChange: false,
+        frames: [buildConversationFrame(requestId, conversationId)],
+        onResponse(response) {
+          if (response.command !== "retrieve_conversation" || response.requestId !== requestId) return null;
+          const { success, agentId, error } = response;
+          if (!success) return { kind: "rejected", error };
+          if (agentId !== null) noteAgent(environmentId, conversationId, agentId);
+          return { kind: "done", effect: agentId };
+        },
+      });
+    },
+    forget(environmentId) {
+      silent.delete(environmentId);
+      agents.delete(environmentId);
+    },
   };
 }

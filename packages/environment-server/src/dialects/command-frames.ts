@@ -1,10 +1,10 @@
 /**
- * Frames of the device protocol (v2) that control a conversation, and the responses of a device. Stop and the two commands for the
+ * Frames of the device protocol (v2) that control a conversation or ask about it, and the responses of a device. Stop and the two commands for the
  * queue have a response with the same `request_id`. `change_device_state` has none: its effect shows in the conversation's next
  * `update_device_status`, and its failure in a `loop_error`. Recorded from devices 0.30.28 and 0.32.18 on 2026-11-25.
  */
 import { type Conversation, toWireRuntime } from "./conversation.ts";
-import { type Members, readLine } from "./values.ts";
+import { type Members, membersOf, readId, readLine } from "./values.ts";
 
 /** A command to which the device sends a response of its own. */
 export type QuestionCommand =
@@ -18,16 +18,29 @@ export interface StateChange {
   readonly cwd?: string;
 }
 
-/** A parsed response to a {@link QuestionCommand}. */
-export interface CommandResponse {
+/** A parsed response to a command. */
+export type CommandResponse = EffectResponse | ConversationResponse;
+
+interface Response {
   readonly kind: "command_response";
-  readonly command: QuestionCommand["kind"];
   readonly requestId: string;
   /** Whether the device executed the command. */
   readonly success: boolean;
+  readonly error: string | null;
+}
+
+/** The response to a {@link QuestionCommand}. */
+interface EffectResponse extends Response {
+  readonly command: QuestionCommand["kind"];
   /** Its effect: whether a turn was stopped, how many messages it released, whether it removed one. */
   readonly effect: boolean | number;
-  readonly error: string | null;
+}
+
+/** The response to the question for a conversation. */
+interface ConversationResponse extends Response {
+  readonly command: "retrieve_conversation";
+  /** The agent that the conversation belongs to; `null` for none. */
+  readonly agentId: string | null;
 }
 
 /** Builds the frame of a command. */
@@ -52,6 +65,11 @@ export function buildStateFrame(runtime: Conversation, change: StateChange): str
   return JSON.stringify({ type: "change_device_state", runtime: toWireRuntime(runtime), payload: change });
 }
 
+/** Builds the frame that asks for a named conversation. Devices know it since 0.30.28 at the latest, and not before 0.25.9. */
+export function buildConversationFrame(requestId: string, conversationId: string): string {
+  return JSON.stringify({ type: "conversation_retrieve", request_id: requestId, conversation_id: conversationId });
+}
+
 /** Each type of response, with the command that it belongs to and the member that has the effect. */
 const responses: ReadonlyMap<unknown, readonly [command: QuestionCommand["kind"], effect: string]> = new Map([
   ["abort_message_response", ["stop", "aborted"]],
@@ -60,11 +78,31 @@ const responses: ReadonlyMap<unknown, readonly [command: QuestionCommand["kind"]
   ["remove_queue_item_response", ["remove_queue_item", "success"]],
 ]);
 
+const conversationResponseType = "conversation_retrieve_response";
+
 /** The types of {@link CommandResponse} frames. */
-export const commandResponseTypes: readonly string[] = [...responses.keys()].map(String);
+export const commandResponseTypes: readonly string[] = [...[...responses.keys()].map(String), conversationResponseType];
 
 /** Parses the response to a command; `null` when a member is missing. */
 export function parseCommandResponse(frame: Members): CommandResponse | null {
+  return frame["type"] === conversationResponseType ? parseConversationResponse(frame) : parseEffectResponse(frame);
+}
+
+function parseConversationResponse({ request_id, success, conversation, error }: Members): CommandResponse | null {
+  const requestId = readId(request_id);
+  if (requestId === null || typeof success !== "boolean") return null;
+  const agentId = readId(membersOf(conversation)["agent_id"]);
+  return {
+    kind: "command_response",
+    command: "retrieve_conversation",
+    requestId,
+    success,
+    agentId,
+    error: readLine(error),
+  };
+}
+
+function parseEffectResponse(frame: Members): CommandResponse | null {
   const [command, member] = responses.get(frame["type"]) ?? [];
   if (command === undefined || member === undefined) return null;
   const { request_id: requestId, success, error, [member]: effect } = frame;

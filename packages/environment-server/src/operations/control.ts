@@ -19,7 +19,8 @@ import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { busyResponse, commandTargetOf } from "./modes.ts";
+import { refuseForeignConversation } from "./conversations/agents.ts";
+import { busyResponse, commandTargetOf } from "./conversations/modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A decoded request of one of the operations. */
@@ -50,6 +51,9 @@ export async function controlConversation(
   context.signal?.throwIfAborted();
   const connection = findOnline(server, record);
   if (connection === null) return unreachableResponse(record);
+  const foreign = await refuseForeignConversation(server, principal, runtimeOf(request), connection, record);
+  if (foreign !== null) return foreign;
+  context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);
   return response ?? unreachableResponse(record);

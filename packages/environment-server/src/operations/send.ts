@@ -32,7 +32,8 @@ import { buildInputFrame } from "../dialects/build.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
 import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { learnMode, modeRefusal, switchMode } from "./modes.ts";
+import { refuseForeignConversation } from "./conversations/agents.ts";
+import { learnMode, modeRefusal, switchMode } from "./conversations/modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
@@ -56,7 +57,7 @@ interface Send {
   readonly record: ConnectionRecord;
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
-  readonly principal: Pick<Principal, "keyId" | "maxMode" | "setMode" | "approvalPolicy">;
+  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;
@@ -66,6 +67,7 @@ interface Send {
  * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
  * them. The frames of a body are delivered one after the other; the first one that fails ends the request.
  *
+ * A key that is limited to agents uses a named conversation only if the device confirms its agent, also for a decision on an approval.
  * A key that sets a mode has the conversation switched to it before its message leaves. A key with a maximum mode is checked
  * against the mode that the conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
  *
@@ -209,6 +211,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   const connection = findOnline(server, record);
   if (connection === null) return respond(unreachableResponse(record));
   const refusal =
+    (await refuseForeignConversation(server, principal, scope, connection, record)) ??
     refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
     (await switchMode(server, modes, scope, connection)) ??

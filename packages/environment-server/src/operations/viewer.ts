@@ -19,6 +19,7 @@ import {
 import { maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
+import { refuseForeignConversation } from "./conversations/agents.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A request to open the socket of a viewer, decoded. */
@@ -121,6 +122,7 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   if (connection === null) return { kind: "refused", response: unreachableResponse(record) };
   return {
     kind: "open",
+    refuseConversation: (runtime) => refuseForeignConversation(server, principal, runtime, connection, record),
     write: (text) => findOnline(server, record) === connection && server.hub.send(connection, text),
   };
 }

@@ -5,7 +5,7 @@
 import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";
 import { readLine, type Members } from "../dialects/values.ts";
 import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
-import type { Conversation } from "../dialects/conversation.ts";
+import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
 import { type FrameRefusal, invalidFrame, refusal, type ViewerFrame } from "./frame.ts";
 import { checkRuntimeStart } from "./runtime-start.ts";
 import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
@@ -19,6 +19,8 @@ export interface ViewerCommand {
   /** The subject of the frame, for the audit log; `null` where the frame does not say. */
   readonly agentId: string | null;
   readonly conversationId: string | null;
+  /** The conversation that a key which is limited to agents must be allowed to use; `null` for none, or where no such key may send the frame. */
+  readonly runtime: Conversation | null;
   /** The type of its response; `null` when the device sends none. */
   readonly responseType: string | null;
   /** The viewer's id of the terminal; `null` for any other frame. */
@@ -83,17 +85,18 @@ function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal
     case "sync": {
       const target = readTarget(members["runtime"], principal);
       if (target.kind === "refused") return target;
-      const { agentId, conversationId } = target.runtime;
-      return allow(type, scope, {
+      const { runtime } = target;
+      const sync = {
         type,
-        runtime: { agent_id: agentId || null, conversation_id: conversationId },
+        runtime: toWireRuntime(runtime),
         recover_approvals: members["recover_approvals"] === true && principal.scopes.has("control"),
         force_device_status: members["force_device_status"] === true,
-      });
+      };
+      return allow(type, scope, sync, { runtime });
     }
     case "runtime_start": {
       const checked = checkRuntimeStart(members, principal);
-      return checked.kind === "refused" ? checked : allow(type, scope, checked.members);
+      return checked.kind === "refused" ? checked : allow(type, scope, checked.members, { runtime: checked.runtime });
     }
     default:
       return scope === "terminal" ? toTerminal(type, members) : allow(type, scope, withoutClaims(members));
@@ -105,7 +108,7 @@ function toTerminal(type: string, members: Members): FrameDecision {
   if (typeof terminalId !== "string" || terminalId === "" || terminalId.length > maxTerminalIdLength) {
     return refuse(invalidFrame(`terminal_id must be a text of at most ${maxTerminalIdLength} characters`));
   }
-  return allow(type, "terminal", members, terminalId);
+  return allow(type, "terminal", members, { terminalId });
 }
 
 /** Removes who the caller claims to act for. */
@@ -116,7 +119,12 @@ function withoutClaims(members: Members): Members {
   return { ...rest, runtime: scope };
 }
 
-function allow(type: string, scope: ViewerScope, members: Members, terminalId: string | null = null): FrameDecision {
+function allow(
+  type: string,
+  scope: ViewerScope,
+  members: Members,
+  { terminalId = null, runtime = null }: Partial<Pick<ViewerCommand, "terminalId" | "runtime">> = {},
+): FrameDecision {
   const { request_id: _requestId, ...rest } = members;
   const named = [members, typeof members["runtime"] === "object" ? members["runtime"] : null] as (Members | null)[];
   const find = (name: string): string | null => readLine(named.map((value) => value?.[name]).find(isText));
@@ -128,6 +136,7 @@ function allow(type: string, scope: ViewerScope, members: Members, terminalId: s
       members: rest,
       agentId: find("agent_id"),
       conversationId: find("conversation_id"),
+      runtime,
       responseType: responseTypeOf(type),
       terminalId,
     },

@@ -26,7 +26,10 @@ test("requests that the device did not answer and terminals end with its socket,
 test("a request or terminal whose frame could not be written is answered once, and leaves nothing behind", async () => {
   const world = createViewerWorld();
   let failure = (): boolean => false;
-  const viewer = world.open({ findDevice: () => Promise.resolve({ kind: "open", write: () => failure() }) });
+  const viewer = world.open({
+    findDevice: () =>
+      Promise.resolve({ kind: "open", refuseConversation: () => Promise.resolve(null), write: () => failure() }),
+  });
   const send = (): void => {
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });
     viewer.say({ type: "terminal_spawn", terminal_id: "t", cols: 80, rows: 24 });

@@ -1,5 +1,6 @@
 /** Ports of the viewers' sockets. */
 import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { Conversation } from "../dialects/conversation.ts";
 import type { ApiCall } from "./api-calls.ts";
 import type { ViewerCommand } from "./check.ts";
 
@@ -24,7 +25,12 @@ export type CommandFacts = Pick<ViewerCommand, "type" | "agentId" | "conversatio
 
 /** The way from a viewer to its device. It is looked up for each frame, because the permissions of the key can change. */
 export type DevicePath =
-  | { readonly kind: "open"; readonly write: (text: string) => boolean }
+  | {
+      readonly kind: "open";
+      /** Returns the refusal of a key that may not use the conversation, which the device may have to be asked about; else `null`. */
+      readonly refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
+      readonly write: (text: string) => boolean;
+    }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** The access of a viewer to a device, as its upgrade request was accepted. */

@@ -4,6 +4,7 @@
  * key is limited to.
  */
 import { allowsAgent, allowsMode, type Principal } from "@letta-environments/schema";
+import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
 import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
 import type { ViewerScope } from "./scopes.ts";
@@ -11,7 +12,12 @@ import { agentNotAllowed, isId } from "./target.ts";
 
 /** The frame as it goes to the device, or why it is refused. */
 export type CheckedStart =
-  | { readonly kind: "allowed"; readonly members: Members; readonly agentId: string | null }
+  | {
+      readonly kind: "allowed";
+      readonly members: Members;
+      /** The conversation that it opens; `null` for a new one. */
+      readonly runtime: Conversation | null;
+    }
   | { readonly kind: "refused"; readonly refusal: FrameRefusal };
 
 /** The scope of each member beside `send`; `null` for none. Every other member is refused. */
@@ -56,6 +62,7 @@ export function checkRuntimeStart(members: Members, principal: Principal): Check
   const rule = brokenRule(members) ?? null;
   if (rule !== null) return refuse(invalidFrame(rule));
   const { agent_id: agentId = null, mode, recover_approvals: recover, ...rest } = members;
+  const { conversation_id: conversationId } = rest;
   if (members["create_agent"] === undefined && !allowsAgent(principal, isId(agentId) ? agentId : undefined)) {
     return refuse(agentNotAllowed);
   }
@@ -65,7 +72,7 @@ export function checkRuntimeStart(members: Members, principal: Principal): Check
   }
   return {
     kind: "allowed",
-    agentId: isId(agentId) ? agentId : null,
+    runtime: isId(conversationId) ? { agentId: isId(agentId) ? agentId : "", conversationId } : null,
     members: {
       ...rest,
       ...(agentId !== null && { agent_id: agentId }),

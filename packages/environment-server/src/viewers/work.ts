@@ -7,9 +7,9 @@ import { dropOldest } from "../drop-oldest.ts";
 import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
-import { refusal, type ViewerFrame } from "./frame.ts";
+import { type FrameRefusal, refusal, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
-import { deliverFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
+import { deliverFrame, refuseFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
 
 type Calls = Extract<FrameDecision, { readonly kind: "calls" }>;
 
@@ -74,7 +74,9 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   const { requests } = state.access;
   const path = await state.access.findDevice();
   if (path.kind === "refused") return sendRefusal(state, frame, refusalOf(path.response));
-  const { type, scope, agentId, conversationId } = command;
+  const { type, scope, agentId, conversationId, runtime } = command;
+  const foreign = runtime === null ? null : await path.refuseConversation(runtime);
+  if (foreign !== null) return refuseConversation(state, frame, command, refusalOf(foreign));
   const response = await requests.admit({ type, scope, agentId, conversationId });
   if (response !== null) return sendRefusal(state, frame, refusalOf(response));
   if (state.isEnded) return;
@@ -84,6 +86,19 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   // The device may answer while the frame is written.
   const { text, cancel } = prepare(state, frame, command);
   if (!path.write(text) && cancel()) sendRefusal(state, frame, offline);
+}
+
+/** Refuses a command for a conversation that the key may not use. It counts like a frame that is refused before its device is looked up. */
+function refuseConversation(
+  state: ViewerState,
+  frame: ViewerFrame,
+  command: ViewerCommand,
+  reason: FrameRefusal,
+): void {
+  if (reason.code !== "agent_not_allowed") return sendRefusal(state, frame, reason);
+  const { type, scope, agentId, conversationId } = command;
+  state.access.requests.refused({ type, scope, agentId, conversationId }, reason.code);
+  refuseFrame(state, frame, reason);
 }
 
 /** A frame for the device, whose response or terminal is awaited. */

@@ -1,6 +1,7 @@
 /** The hub of viewers with devices and requests that a test controls. */
 import { jsonResponse, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
+import type { Conversation } from "../../src/dialects/conversation.ts";
 import type { ApiCall } from "../../src/viewers/api-calls.ts";
 import { createViewerHub } from "../../src/viewers/hub.ts";
 import type { CommandFacts, ViewerAccess } from "../../src/viewers/ports.ts";
@@ -24,6 +25,7 @@ export interface ViewerWorld {
   readonly refused: (readonly [CommandFacts, string])[];
   respond: (call: ApiCall) => Promise<PlainResponse>;
   admit: (command: CommandFacts) => Promise<PlainResponse | null>;
+  refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
   isOnline: boolean;
   open(access?: Partial<ViewerAccess>): FakeSocket;
   /** A frame of the device. */
@@ -44,6 +46,7 @@ export function createViewerWorld(): ViewerWorld {
     refused: [],
     respond: () => Promise.resolve(jsonResponse(200, { success: true, disposition: "started" })),
     admit: () => Promise.resolve(null),
+    refuseConversation: () => Promise.resolve(null),
     isOnline: true,
     open(access = {}) {
       const socket = createFakeSocket();
@@ -71,7 +74,11 @@ export function createViewerWorld(): ViewerWorld {
           findDevice: () =>
             Promise.resolve(
               world.isOnline
-                ? { kind: "open", write: (text) => world.device.push(JSON.parse(text)) > 0 }
+                ? {
+                    kind: "open",
+                    refuseConversation: (runtime) => world.refuseConversation(runtime),
+                    write: (text) => world.device.push(JSON.parse(text)) > 0,
+                  }
                 : { kind: "refused", response: problemResponse("device_offline") },
             ),
           ...access,

@@ -12,6 +12,7 @@ export interface GatewayFrame {
   readonly request_id: string;
   readonly runtime: Runtime;
   readonly item_id?: string;
+  readonly conversation_id?: string;
   readonly payload?: {
     readonly kind?: string;
     readonly mode?: string;
@@ -61,6 +62,12 @@ export function queueFrame(
     ...(isPaused && { paused: true }),
   }));
   return { type: "update_queue", queue, removed };
+}
+
+/** The response to the question for a named conversation. Each belongs to the agent that a limited key may use. */
+export function conversationFrame(requestId: string, conversationId: string | undefined): object {
+  const conversation = { id: conversationId, agent_id: "agent-1" };
+  return { type: "conversation_retrieve_response", request_id: requestId, success: true, conversation };
 }
 
 export function textDelta(id: string, text: string): object {

@@ -7,6 +7,7 @@ import type { Clock } from "@letta-environments/platform";
 import type { Random } from "@letta-environments/testkit";
 import type { Message, Truth } from "../truth.ts";
 import {
+  conversationFrame,
   deviceStatusFrame,
   type GatewayFrame,
   loopFrame,
@@ -323,6 +324,8 @@ export function createDeviceProgram(options: DeviceProgramOptions): DeviceProgra
           return resumeQueue(frame);
         case "sync":
           return synchronise(frame);
+        case "conversation_retrieve":
+          return send(conversationFrame(frame.request_id, frame.conversation_id));
         case "change_device_state": {
           const conversation = conversationOf(frame.runtime);
           conversation.mode = frame.payload?.mode ?? conversation.mode;

@@ -140,9 +140,9 @@ export async function decidedResponse(
 export function policyDenial(
   { sha256 }: Pick<ServerContext, "sha256">,
   approval: StoredApproval,
-): { readonly part: DeliveryPart; readonly principal: Pick<Principal, "keyId" | "maxMode"> } | null {
+): { readonly part: DeliveryPart; readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode"> } | null {
   const { expiry, request } = approval;
   if (expiry === null) return null;
   const part = planDenial(request.toolCallId, denialText(expiry.policy, approval), sha256);
-  return { part, principal: { keyId: policyActor(expiry.policy), maxMode: null } };
+  return { part, principal: { keyId: policyActor(expiry.policy), agentIds: null, maxMode: null } };
 }

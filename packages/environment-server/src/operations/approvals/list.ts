@@ -16,7 +16,7 @@ import type { Decision, StoredApproval } from "../../approval-log.ts";
 import { type ApprovalCursor, compareCursors, type RegisteredApproval } from "../../approvals/register.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
-import { modeRefusal } from "../modes.ts";
+import { modeRefusal } from "../conversations/modes.ts";
 
 /**
  * Lists the pending requests of every device that a principal can reach, the oldest first: those that it may decide on, by device, agent

@@ -6,12 +6,12 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
-import { commandTimeoutMs, maxWaitingCommands } from "../limits.ts";
-import type { ConnectionRecord, ConversationScope } from "../ports.ts";
-import type { DeviceConnection } from "../socket/connection.ts";
-import type { ServerContext } from "./context.ts";
-import { unreachableResponse } from "./reach.ts";
+import type { CommandOutcome, CommandTarget } from "../../commands/waiting-commands.ts";
+import { commandTimeoutMs, maxWaitingCommands } from "../../limits.ts";
+import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
+import type { DeviceConnection } from "../../socket/connection.ts";
+import type { ServerContext } from "../context.ts";
+import { unreachableResponse } from "../reach.ts";
 
 const unreportedMode =
   `The gateway key has a maximum mode, and the device did not report the mode of the conversation within ${commandTimeoutMs / 1_000} seconds. ` +

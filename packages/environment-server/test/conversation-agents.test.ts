@@ -1,0 +1,215 @@
+/** A key that is limited to agents, and the named conversations of a device: the agent that a request names proves nothing. */
+import type { Principal } from "@letta-environments/schema";
+import { describe, expect, test } from "vitest";
+import { commandTimeoutMs, maxKnownAgents, silencePauseMs } from "../src/limits.ts";
+import { createFakeSocket, type FakeSocket } from "./support/fake-socket.ts";
+import { type Answer, anyone, createHarness, type Harness, toRequest, userMessage } from "./support/harness.ts";
+
+const scopes = new Set([...anyone.scopes, "view", "approve", "control"] as const);
+const limited: Principal = { ...anyone, scopes, agentIds: ["agent-1", "agent-2"] };
+const refused = { status: 403, body: { errorCode: "agent_not_allowed" } };
+
+const questions = ({ frames }: FakeSocket) => frames.filter(({ type }) => type === "conversation_retrieve");
+const others = ({ frames }: FakeSocket) => frames.filter(({ type }) => type !== "conversation_retrieve");
+
+/** Lets a device answer like a real one, which knows the agent of each conversation and acknowledges every input. */
+function answer(socket: FakeSocket, agents: Readonly<Record<string, string | null>>): void {
+  socket.onFrame = ({ type, request_id, conversation_id: id }) => {
+    if (type === "input") return queueMicrotask(() => socket.acknowledge());
+    if (type !== "conversation_retrieve") return;
+    const agent = agents[String(id)];
+    const found =
+      agent === undefined
+        ? { success: false, conversation: null, error: "Conversation not found" }
+        : { success: true, conversation: { id, agent_id: agent, summary: null } };
+    queueMicrotask(() => socket.say({ type: "conversation_retrieve_response", request_id, ...found }));
+  };
+}
+
+async function connected(agents: Readonly<Record<string, string | null>> | null) {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  if (agents !== null) answer(socket, agents);
+  let count = 0;
+  const send = async (conversationId: string, body: object = {}, principal = limited): Promise<Answer> => {
+    const messages = [userMessage(`m-${(count += 1)}`)];
+    return harness.send(connectionId, { conversationId, messages, ...body }, { principal });
+  };
+  return { ...harness, connectionId, socket, send };
+}
+
+describe("a message to a named conversation, by a key that is limited to agents", () => {
+  const agents = { own: "agent-1", other: "agent-2", secret: "agent-9", free: null };
+
+  test("reaches the device only when the device confirms the agent that the message names, and it is asked once", async () => {
+    const { socket, send } = await connected(agents);
+    // Also one of an agent that the key allows, under the name of another: the records would name the wrong one.
+    for (const conversationId of ["secret", "missing", "other", "free"]) {
+      expect(await send(conversationId)).toMatchObject(refused);
+    }
+    expect(others(socket)).toEqual([]);
+    expect(await send("own")).toMatchObject({ status: 200 });
+    expect(await send("own")).toMatchObject({ status: 200 });
+    expect(await send("other", { agentId: "agent-2" })).toMatchObject({ status: 200 });
+    expect(socket.inputs().map(({ runtime }) => runtime)).toEqual([
+      { agent_id: "agent-1", conversation_id: "own" },
+      { agent_id: "agent-1", conversation_id: "own" },
+      { agent_id: "agent-2", conversation_id: "other" },
+    ]);
+    expect(questions(socket).map(({ conversation_id: id }) => id)).toEqual([
+      ...["secret", "missing", "other", "free", "own"],
+    ]);
+  });
+
+  test("is refused with the same words for a conversation of another agent and for one that does not exist", async () => {
+    const { send } = await connected(agents);
+    expect((await send("secret")).body["detail"]).toBe((await send("missing")).body["detail"]);
+  });
+
+  test("is refused by a device that cannot tell, which is not asked again for a while; the default conversation needs no answer", async () => {
+    const { socket, send, settle, clock } = await connected(null);
+    const sent = send("own");
+    await clock.advance(commandTimeoutMs);
+    const detail = expect.stringContaining("only conversations whose agent the device confirms");
+    expect(await sent).toMatchObject({ ...refused, body: { detail } });
+    expect(await send("own-too")).toMatchObject(refused);
+    expect(questions(socket)).toHaveLength(1);
+    const unasked = send("default");
+    await settle();
+    socket.acknowledge();
+    expect(await unasked).toMatchObject({ status: 200 });
+    await clock.advance(silencePauseMs);
+    answer(socket, agents);
+    expect(await send("own")).toMatchObject({ status: 200 });
+  });
+
+  test("with a decision only is refused in the same way, whatever the device asks for", async () => {
+    const { socket, send } = await connected(agents);
+    socket.say({
+      type: "control_request",
+      request_id: "perm-call-1",
+      request: { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-1" },
+      runtime: { agent_id: "agent-1", conversation_id: "secret" },
+    });
+    const messages = [{ type: "approval" as const, approvals: [{ tool_call_id: "call-1", approve: true }] }];
+    expect(await send("secret", { messages })).toMatchObject(refused);
+    expect(others(socket)).toEqual([]);
+  });
+
+  test("that was sent before receives its first result, although the device is offline", async () => {
+    const { socket, send } = await connected(agents);
+    const messages = [userMessage("m-first")];
+    expect(await send("own", { messages })).toMatchObject({ status: 200 });
+    socket.listener.onClose(1006);
+    expect(await send("own", { messages })).toMatchObject({ status: 200, headers: { "idempotency-replayed": "true" } });
+    expect(await send("own")).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
+  });
+
+  test("says that the device is offline when it disconnects while it is asked, and it is asked again on its next socket", async () => {
+    const { socket, send, settle, open, connectionId } = await connected(null);
+    const sent = send("own");
+    await settle();
+    socket.listener.onClose(1006);
+    expect(await sent).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
+    for (let count = 0; count < 2; count++) {
+      const again = await open(connectionId);
+      answer(again, agents);
+      expect(await send("own")).toMatchObject({ status: 200 });
+      expect(questions(again)).toHaveLength(1);
+    }
+  });
+
+  test("of a key without a limit, or of the default conversation, asks nothing", async () => {
+    const { socket, send } = await connected(agents);
+    expect(await send("secret", {}, { ...limited, agentIds: null })).toMatchObject({ status: 200 });
+    expect(await send("default")).toMatchObject({ status: 200 });
+    expect(questions(socket)).toEqual([]);
+  });
+
+  test("is remembered for a bounded number of conversations", async () => {
+    const many = Array.from({ length: maxKnownAgents + 1 }, (_, number) => `c-${number}`);
+    const { socket, send } = await connected(Object.fromEntries(many.map((id) => [id, "agent-1"])));
+    for (const id of many) expect(await send(id)).toMatchObject({ status: 200 });
+    await send("c-1");
+    expect(questions(socket)).toHaveLength(many.length);
+    await send("c-0");
+    expect(questions(socket)).toHaveLength(many.length + 1);
+  });
+});
+
+test("a command for a conversation of another agent is refused, whatever agent it names, and reaches no device", async () => {
+  const { call, connectionId, socket, settle } = await connected({ secret: "agent-9", own: "agent-1" });
+  const path = `/v1/environments/${connectionId}`;
+  const target = { agentId: "agent-1", conversationId: "secret" };
+  for (const [operation, more] of [
+    ["stop", {}],
+    ["mode", { mode: "standard" }],
+    ["directory", { directory: "/" }],
+    ["queue/resume", {}],
+  ] as const) {
+    const body = { ...target, ...more };
+    expect(await call("POST", `${path}/${operation}`, { body, principal: limited })).toMatchObject(refused);
+  }
+  const query = "agentId=agent-1&conversationId=secret";
+  expect(await call("DELETE", `${path}/queue/q-1`, { query, principal: limited })).toMatchObject(refused);
+  expect(others(socket)).toEqual([]);
+  const body = { ...target, conversationId: "own" };
+  const stopped = call("POST", `${path}/stop`, { body, principal: limited });
+  await settle();
+  expect(others(socket)).toMatchObject([{ type: "abort_message" }]);
+  socket.say({
+    type: "abort_message_response",
+    request_id: others(socket)[0]?.["request_id"],
+    aborted: true,
+    success: true,
+  });
+  expect(await stopped).toMatchObject({ status: 200 });
+});
+
+describe("a viewer whose key is limited to agents", () => {
+  async function watch({ server }: Pick<Harness, "server">, connectionId: string): Promise<FakeSocket> {
+    const decision = await server.upgrade(toRequest("GET", `/v1/environments/${connectionId}/status/ws`), limited);
+    if (decision.kind === "refused") throw new Error("refused");
+    const socket = createFakeSocket();
+    socket.listener = decision.attach(socket);
+    return socket;
+  }
+
+  test.each<[string, (conversationId: string) => object]>([
+    ["sync", (conversation_id) => ({ runtime: { agent_id: "agent-1", conversation_id } })],
+    ["runtime_start", (conversation_id) => ({ agent_id: "agent-1", conversation_id })],
+    [
+      "input",
+      (conversation_id) => ({
+        runtime: { agent_id: "agent-1", conversation_id },
+        payload: { kind: "create_message", messages: [{ role: "user", content: "x" }] },
+      }),
+    ],
+    [
+      "change_device_state",
+      (conversation_id) => ({ runtime: { agent_id: "agent-1", conversation_id }, payload: { mode: "unrestricted" } }),
+    ],
+  ])("sends %s only for conversations whose agent the device confirms", async (type, members) => {
+    const harness = await connected({ secret: "agent-9", own: "agent-1" });
+    const { socket, connectionId, settle } = harness;
+    const viewer = await watch(harness, connectionId);
+    for (const id of ["secret", "missing"]) viewer.say({ type, request_id: `r-${id}`, ...members(id) });
+    await settle();
+    expect(others(socket)).toEqual([]);
+    expect(viewer.frames.filter((frame) => frame["type"] === "error")).toMatchObject([
+      { request_id: "r-secret", frame_type: type, code: "agent_not_allowed" },
+      { request_id: "r-missing", frame_type: type, code: "agent_not_allowed" },
+    ]);
+    viewer.say({ type, request_id: "r", ...members("own") });
+    await settle();
+    expect(others(socket)).toMatchObject([{ type }]);
+  });
+
+  test("starts a new conversation of its agent without a question", async () => {
+    const harness = await connected({});
+    const viewer = await watch(harness, harness.connectionId);
+    viewer.say({ type: "runtime_start", request_id: "r", agent_id: "agent-1", create_conversation: {} });
+    await harness.settle();
+    expect(harness.socket.frames).toMatchObject([{ type: "runtime_start", agent_id: "agent-1" }]);
+  });
+});
