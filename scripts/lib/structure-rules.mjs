@@ -96,6 +96,7 @@ export const folderOrder = new Map([
       "dialects/",
       "sqlite/",
       "logs/",
+      "time/",
     ],
   ],
   [

@@ -143,7 +143,7 @@ test("only changed tables are migrated, after a backup, so that the older versio
   expect(versions()).toEqual([3, 0, 0, 0]);
   expect((await readdir(dataDir)).filter((name) => name.includes("backup")).toSorted()).toEqual([
     "audit.sqlite.before-v3.backup",
-    "environments.sqlite.before-v7.backup",
+    "environments.sqlite.before-v8.backup",
   ]);
 });
 
@@ -177,7 +177,7 @@ test.each(files)(
     const before = await readFile(path);
     const config = join(dataDir, "proxy.config.json");
     await writeFile(config, JSON.stringify({ rateLimits: { store: "sqlite" } }));
-    const known = { "audit.sqlite": 3, "environments.sqlite": 7 }[name] ?? 1;
+    const known = { "audit.sqlite": 3, "environments.sqlite": 8 }[name] ?? 1;
     const failure = await runLettaProxy(["start", "--port", "0", "--data-dir", dataDir, "--config", config], env).catch(
       (cause: { readonly stderr: string; readonly code: number }) => cause,
     );

@@ -84,6 +84,10 @@ export interface ApprovalLog {
   findPendingApprovals(limit: number): Promise<readonly StoredApproval[]>;
   /** Returns a request that was decided; `null` when none was, or when it is forgotten. */
   findDecidedApproval(key: ApprovalKey): Promise<StoredApproval | null>;
-  /** Removes decided requests that are older than their retention or exceed its limit, at most `limit`. Returns whether there may be more. */
+  /**
+   * Removes decided requests that are older than their retention or exceed its limit, at most `limit`. Returns whether there may be more.
+   *
+   * @param nowMs wall time by which they expire, which may lie behind the time of the latest decisions
+   */
   pruneApprovals(nowMs: number, limit: number): Promise<boolean>;
 }

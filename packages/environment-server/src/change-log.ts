@@ -28,7 +28,7 @@ export interface NewChange extends ChangeSubject {
 export interface StoredChange extends NewChange {
   /** Later changes have higher positions. */
   readonly position: number;
-  /** Epoch milliseconds. */
+  /** Server time. */
   readonly storedAt: number;
 }
 

@@ -17,9 +17,7 @@ export type {
 export { ChangesLostError } from "./change-log.ts";
 export { createMemoryChangeLog } from "./changes/memory-log.ts";
 export {
-  type LimitsTimes,
   type SeparateApprovalLog,
-  type SeparateChangeLog,
   type SeparateLog,
   type SeparateLogs,
   type SeparateMessageLog,

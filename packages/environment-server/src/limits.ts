@@ -253,6 +253,9 @@ export const storeLimits = { maxWaitMs: 2_000, pauseMs: 20 };
 /** Shortest interval between two writes of one device's status, in milliseconds. */
 export const statusWriteIntervalMs = 1_000;
 
+/** How often the server time is stored at most, unless the wall clock changes, in milliseconds. */
+export const timeSaveIntervalMs = 60_000;
+
 /** How often `lastSeenAt` is stored while devices are connected, in milliseconds. */
 export const sweepIntervalMs = 30_000;
 

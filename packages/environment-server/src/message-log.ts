@@ -122,6 +122,8 @@ export interface MessageLog {
   /**
    * Removes messages that are older than their retention or exceed its limits, the oldest first, at most `limit` of each. Returns
    * whether there may be more.
+   *
+   * @param nowMs wall time by which they expire, which may lie behind the time of the latest messages
    */
   pruneMessages(nowMs: number, limit: number): Promise<boolean>;
 }

@@ -1,5 +1,5 @@
 /** The options of an environment server, and its parts: each is created here and receives the others that it needs. */
-import { type Clock, createSteadyNow, type RandomId, type Sha256 } from "@letta-environments/platform";
+import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
 import { createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
@@ -25,6 +25,7 @@ import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routi
 import { ownerOf } from "./socket/connection.ts";
 import type { DeviceFollower } from "./socket/followers.ts";
 import { createDeviceHub, type DeviceHub } from "./socket/hub.ts";
+import { createStoredTime } from "./time/stored-time.ts";
 import { createViewerHub } from "./viewers/hub.ts";
 import { createViewerTickets } from "./viewers/tickets.ts";
 
@@ -60,20 +61,20 @@ export function createParts(
   const { clock, randomId, podId, settleMs = defaultSettleMs } = options;
   const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
-  const retentionNow = createSteadyNow(clock);
+  const time = createStoredTime({ clock, store, emit });
   const commands = createDeviceCommands({ clock, randomId });
   const changes = createChanges({
     ...options,
     ...createChangeSources(store, () => presentation),
     log: store,
     emit,
-    nowMs: retentionNow,
+    time,
     isConnected: (environmentId) => hub.open(environmentId) !== null,
   });
   const { messages: onChange } = changes.feed;
-  const messages = createMessageTracker({ clock, log: store, emit, wallNow: retentionNow, onChange });
+  const messages = createMessageTracker({ clock, log: store, emit, wallNow: time.wall, onChange });
   const feed = withRemovals(changes.feed, messages);
-  const approvals = followApprovals({ ...options, store, emit, messages, retentionNow, track, server: () => server });
+  const approvals = followApprovals({ ...options, store, emit, messages, time, track, server: () => server });
   const onOutcome: typeof messages.settle = (...outcome) => {
     messages.settle(...outcome);
     approvals.settle(...outcome);
@@ -93,7 +94,7 @@ export function createParts(
     watch: viewers,
     emit: emitAndRoute,
     podId,
-    retentionNow,
+    time,
     settleMs,
   });
   // Another process may pass a call on while this one ends.
@@ -106,6 +107,7 @@ export function createParts(
   const presentation = createPresentation({
     router,
     countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
+    wallNow: time.wall,
   });
   const server: ServerContext = {
     ...options,
@@ -125,7 +127,7 @@ export function createParts(
     removals,
     devices,
     queue: createKeyedQueue(),
-    retentionNow,
+    time,
     onClose: closing.onBegin,
     isClosing: () => closing.hasBegun,
   };

@@ -102,8 +102,11 @@ export interface EnvironmentRows {
   /**
    * Marks that a registration has opened its socket, which replaces the earlier registrations of its row. When it opens for
    * the first time, the row's status is cleared, because another process reported it.
+   *
+   * @param nowMs server time, by which the replaced registrations are forgotten
+   * @param seenAtMs wall time
    */
-  openConnection(connectionId: string, nowMs: number): Promise<void>;
+  openConnection(connectionId: string, nowMs: number, seenAtMs: number): Promise<void>;
   /** Finds the rows of a device, one for each of its listeners, in no particular order. */
   findEnvironments(tenant: string, deviceId: string): Promise<readonly EnvironmentRow[]>;
   /** Lists the rows that match the filter, ordered by id. */
@@ -203,7 +206,7 @@ export interface KnownMessage {
 /** The use of an id in a conversation. */
 export interface MessageUse extends KnownMessage {
   readonly scope: ConversationScope;
-  /** When the id was reserved, in epoch milliseconds. */
+  /** When the id was reserved, in server time. */
   readonly reservedAt: number;
 }
 
@@ -215,7 +218,7 @@ export interface UnresolvedDelivery {
   readonly messageIds: readonly string[];
 }
 
-/** A row on which a conversation has run, and when it was last used there, in epoch milliseconds. */
+/** A row on which a conversation has run, and when it was last used there, in server time. */
 export interface Run {
   readonly environmentId: string;
   readonly usedAt: number;
@@ -248,13 +251,26 @@ export interface DeliveryLog {
   findUnresolved(environmentId: string, nowMs: number, maxMessages: number): Promise<readonly UnresolvedDelivery[]>;
 }
 
-/** All stored data of an environment server. */
+/** By how much the wall clock was ahead of the server time (`time/stored-time.ts`), and since which server time, in milliseconds. */
+export interface WallClockChange {
+  readonly since: number;
+  readonly aheadMs: number;
+}
+
+/** The server time up to which something may be stored, and what the wall clock showed before it, the earliest first. */
+export interface SavedTime {
+  readonly now: number;
+  readonly changes: readonly WallClockChange[];
+}
+
+/** All stored data of an environment server. A `nowMs` is server time unless something else is said. */
 export interface EnvironmentStore extends EnvironmentRows, DeviceRows, DeliveryLog, MessageLog, ApprovalLog, ChangeLog {
   /**
    * Removes message ids and replaced connectionIds that are older than the retention time, at most `limit` of each. Returns
    * whether there may be more.
    */
   prune(nowMs: number, limit: number): Promise<boolean>;
-  /** Moves stored times that are after `nowMs` to it, because a clock that was ahead stored them. Called at the start. */
-  limitTimes(nowMs: number): Promise<void>;
+  /** The stored server time; `null` before anything is stored. */
+  readonly savedTime: SavedTime | null;
+  saveTime(time: SavedTime): Promise<void>;
 }

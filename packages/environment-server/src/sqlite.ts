@@ -12,6 +12,7 @@ import { createSqliteDeliveryLog } from "./sqlite/delivery-log.ts";
 import { createSqliteMessageLog } from "./sqlite/message-log.ts";
 import { createSqliteEnvironmentRows } from "./sqlite/rows.ts";
 import { createRowCache } from "./sqlite/row-cache.ts";
+import { createSqliteTime } from "./sqlite/saved-time.ts";
 import { migrate } from "./sqlite/migrations.ts";
 import { readInteger } from "./sqlite/columns.ts";
 
@@ -49,21 +50,12 @@ export function createSqliteEnvironmentStore(
     SELECT id FROM environment_connection WHERE replaced_at <= ? LIMIT ?)`);
   const forgetDeliveries = database.prepare(`DELETE FROM environment_delivery WHERE id IN (
     SELECT id FROM environment_delivery WHERE reserved_at <= ? LIMIT ?)`);
-  const limitedColumns = [
-    ["environment", "first_seen_at"],
-    ["environment", "last_seen_at"],
-    ["environment_connection", "replaced_at"],
-    ["environment_delivery", "reserved_at"],
-    ["environment_message_status", "sent_at"],
-    ["environment_runtime", "used_at"],
-    ["environment_approval", "requested_at"],
-    ["environment_approval", "decided_at"],
-    ["environment_change", "stored_at"],
-  ];
-  const limitColumns = limitedColumns.map(([table, column]) =>
-    database.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${column} > ?`),
-  );
+  const time = createSqliteTime(database, commit);
   return {
+    get savedTime() {
+      return time.read();
+    },
+    saveTime: time.save,
     ...createSqliteEnvironmentRows(database, commit, cache),
     ...createSqliteDeviceRows(database, commit, cache),
     ...createSqliteDeliveryLog(database, commit),
@@ -80,11 +72,6 @@ export function createSqliteEnvironmentStore(
         },
         { rows: limit },
       ),
-    limitTimes: (nowMs) =>
-      commit(() => {
-        cache.clear();
-        for (const limit of limitColumns) limit.run(nowMs, nowMs);
-      }),
   };
 }
 

@@ -127,14 +127,5 @@ export function describeApprovalLogContract(
       expect(await log.findPendingApprovals(10)).toEqual([elsewhere]);
       expect([await isDecided("call-1"), await isDecided("call-2")]).toEqual([false, false]);
     });
-
-    test("times that a clock which was ahead has stored count from the start", async () => {
-      await open({ durationMs: 1_000, maxDecisions: 10 });
-      await log.saveApprovals([decidedAt(900), { ...pending, requestedAt: 900_000 }], []);
-      await store.limitTimes(10_000);
-      expect((await log.findPendingApprovals(1)).map(({ requestedAt }) => requestedAt)).toEqual([10_000]);
-      while (await log.pruneApprovals(11_000, 10));
-      expect(await isDecided("call-900")).toBe(false);
-    });
   });
 }

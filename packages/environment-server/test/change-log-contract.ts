@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { ChangeLimits, ChangeLog, ChangeSelection, LimitsTimes, NewChange } from "../src/index.ts";
+import type { ChangeLimits, ChangeLog, ChangeSelection, NewChange } from "../src/index.ts";
 
 const change: NewChange = {
   kind: "message",
@@ -23,12 +23,9 @@ const smallLimits: ChangeLimits = {
 };
 
 /** The contract suite of a store for changes. `createLog` receives the limits of the log. */
-export function describeChangeLogContract(
-  name: string,
-  createLog: (limits: ChangeLimits) => ChangeLog & LimitsTimes,
-): void {
+export function describeChangeLogContract(name: string, createLog: (limits: ChangeLimits) => ChangeLog): void {
   describe(`changes: ${name}`, () => {
-    let log: ChangeLog & LimitsTimes;
+    let log: ChangeLog;
     beforeEach(() => {
       log = createLog(smallLimits);
     });
@@ -138,16 +135,6 @@ export function describeChangeLogContract(
       });
       expect(await log.readChanges(everything)).toMatchObject({ epoch: "00000000000000ff", changes: [] });
       expect(await log.appendChanges([change], 20)).toBe(3);
-    });
-
-    test("times that a clock which was ahead has stored count from the start", async () => {
-      await log.appendChanges([change], 900_000);
-      await log.limitTimes(10_000);
-      expect((await log.readChanges(everything)).changes.map(({ storedAt }) => storedAt)).toEqual([10_000]);
-      while (await log.pruneChanges(10_999, 10));
-      expect((await log.readChanges(everything)).changes).toHaveLength(1);
-      while (await log.pruneChanges(11_000, 10));
-      expect((await log.readChanges(everything)).changes).toEqual([]);
     });
 
     test("a change among many of others is found, and nothing is left over behind it", async () => {

@@ -1,7 +1,11 @@
-/** Changes of the wall clock while the server runs. */
+/** Changes of the wall clock while the server runs, and between two starts. */
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { defaultSettleMs } from "../src/limits.ts";
-import { createHarness } from "./support/harness.ts";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import { createHarness, userMessage } from "./support/harness.ts";
+import { createClockOfProcess, passRunningTime } from "./support/stopped-server.ts";
 
 const hourMs = 3_600_000;
 
@@ -89,3 +93,140 @@ test("message ids survive a wall clock that jumps forward by 25 hours, and expir
   await harness.clock.advance(24 * hourMs);
   expect((await harness.send(connectionId)).body).toMatchObject({ errorCode: "device_offline" });
 });
+
+/** A server whose device has connected, and that can start again on the same data, after it was closed or killed. */
+async function openRestartable() {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const clock = createVirtualClock();
+  let process = createClockOfProcess(clock);
+  let harness = createHarness({ store, clock: process.clock });
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sockets = [socket];
+  return {
+    clock,
+    inputs: () => sockets.flatMap((each) => each.inputs()).length,
+    get harness() {
+      return harness;
+    },
+    async restart({ isOrderly }: { readonly isOrderly: boolean }, byMs: number, ranMs: number = 0): Promise<void> {
+      if (isOrderly) await harness.server.close();
+      await harness.settle();
+      process.kill();
+      if (ranMs > 0) await passRunningTime(store, clock, ranMs);
+      clock.shiftWallTime(byMs);
+      process = createClockOfProcess(clock);
+      harness = createHarness({ store, clock: process.clock });
+      sockets.push(await harness.open(connectionId));
+    },
+    /** Keeps the device online while time passes. */
+    async pass(durationMs: number): Promise<void> {
+      for (let passed = 0; passed < durationMs; passed += 60_000) {
+        sockets.at(-1)?.say({ type: "ping" });
+        await clock.advance(60_000);
+      }
+    },
+    /** Sends a message, which the device accepts if it receives it. */
+    async send(id: string) {
+      const present = sockets.at(-1);
+      const sent = harness.send(connectionId, { messages: [userMessage(id)] });
+      await harness.settle();
+      present?.acknowledge();
+      const { status, headers } = await sent;
+      return [status, headers["idempotency-replayed"] ?? "false"];
+    },
+    async listIds(): Promise<unknown[]> {
+      const { body } = await harness.call("GET", "/v1/environments/device-1/messages");
+      return (body["messages"] as { clientMessageId: string }[]).map(({ clientMessageId }) => clientMessageId);
+    },
+    async sentAt(id: string): Promise<unknown> {
+      const path = `/v1/environments/${connectionId}/messages/${id}`;
+      return (await harness.call("GET", path)).body["sentAt"];
+    },
+  };
+}
+
+const steps = [30 * hourMs, -30 * hourMs, 40 * 24 * hourMs, -40 * 24 * hourMs, 200 * 24 * hourMs, -200 * 24 * hourMs];
+
+test.each(steps.flatMap((byMs) => [true, false].map((isOrderly) => ({ byMs, isOrderly }))))(
+  "a wall clock that moves by $byMs ms while the server runs, and again before a start, repeats no message and removes none: $isOrderly",
+  async ({ byMs, isOrderly }) => {
+    const world = await openRestartable();
+    expect(await world.send("m-0")).toEqual([200, "false"]);
+    world.clock.shiftWallTime(byMs);
+    expect(await world.send("m-1")).toEqual([200, "false"]);
+    // Until the statuses are stored.
+    await world.clock.advance(1_000);
+    for (const shiftMs of [0, byMs, -byMs, -byMs, byMs]) {
+      await world.restart({ isOrderly }, shiftMs);
+      expect(await world.send("m-0")).toEqual([200, "true"]);
+      expect(await world.send("m-1")).toEqual([200, "true"]);
+      await world.clock.advance(60_000);
+      expect(new Set(await world.listIds())).toEqual(new Set(["m-0", "m-1"]));
+    }
+    expect(world.inputs()).toBe(2);
+  },
+);
+
+test("an id is forgotten after 24 hours in which the server has run, not counting the time in between", async () => {
+  const world = await openRestartable();
+  await world.send("m-0");
+  await world.clock.advance(12 * hourMs);
+  await world.restart({ isOrderly: true }, 100 * hourMs);
+  await world.clock.advance(12 * hourMs - 1);
+  await world.restart({ isOrderly: true }, 0);
+  expect(await world.send("m-0")).toEqual([200, "true"]);
+  await world.clock.advance(1);
+  await world.restart({ isOrderly: true }, 0);
+  expect(await world.send("m-0")).toEqual([200, "false"]);
+});
+
+test("a message shows when it was sent by the wall clock of that moment, also after the clock was set and after a restart", async () => {
+  const world = await openRestartable();
+  const times = [world.clock.now()];
+  await world.send("m-0");
+  world.clock.shiftWallTime(30 * hourMs);
+  times.push(world.clock.now());
+  await world.send("m-1");
+  expect([await world.sentAt("m-0"), await world.sentAt("m-1")]).toEqual(times);
+  await world.restart({ isOrderly: true }, 3 * hourMs);
+  expect([await world.sentAt("m-0"), await world.sentAt("m-1")]).toEqual(times);
+});
+
+test("statuses are removed when they are old by both clocks: by the wall clock, and by the time that the server has run", async () => {
+  const world = await openRestartable();
+  await world.send("m-0");
+  await world.restart({ isOrderly: true }, 31 * 24 * hourMs);
+  await world.clock.advance(60_000);
+  expect(await world.listIds()).toEqual(["m-0"]);
+  await world.restart({ isOrderly: true }, 0, 29 * 24 * hourMs);
+  await world.clock.advance(60_000);
+  expect(await world.listIds()).toEqual(["m-0"]);
+  await world.restart({ isOrderly: true }, 0, 24 * hourMs);
+  await world.clock.advance(60_000);
+  expect(await world.listIds()).toEqual([]);
+});
+
+test("a start with a clock that is behind changes no stored time, so the right times are shown again when the clock is right", async () => {
+  const world = await openRestartable();
+  const sentAt = world.clock.now();
+  await world.send("m-0");
+  await world.restart({ isOrderly: true }, -40 * 24 * hourMs);
+  await world.restart({ isOrderly: true }, 40 * 24 * hourMs);
+  expect(await world.sentAt("m-0")).toBe(sentAt);
+  const { body } = await world.harness.call("GET", "/v1/environments/device-1");
+  expect(body).toMatchObject({ firstSeenAt: sentAt });
+});
+
+test.each([-200, 200])(
+  "a start with a clock that is wrong by %i days removes no device, nor does the next one",
+  async (days) => {
+    const world = await openRestartable();
+    await world.harness.register("offline");
+    for (const shiftMs of [days * 24 * hourMs, 0, -days * 24 * hourMs]) {
+      await world.restart({ isOrderly: true }, shiftMs);
+      // Rows are removed from an hour after the start on, while a device is connected.
+      await world.pass(hourMs + 60_000);
+      expect((await world.harness.call("GET", "/v1/environments/offline")).status).toBe(200);
+    }
+  },
+);

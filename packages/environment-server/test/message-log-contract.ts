@@ -219,7 +219,8 @@ export function describeMessageLogContract(
         [1, 2, 3].map((sentAt) => ({ ...message, scope: elsewhere, messageId: `${sentAt}`, sentAt })),
       );
       await log.saveMessages(numbered(48));
-      while (await log.pruneMessages(100_000, 2));
+      // The time by which they expire may lie behind their own.
+      while (await log.pruneMessages(1, 2));
       const left = await Promise.all(["1", "2", "3"].map((id) => log.readMessages("env-2", id, 1)));
       expect(left.map((found) => found.length)).toEqual([0, 1, 1]);
       expect(await Promise.all(["m-0", "m-47"].map(isStored))).toEqual([true, true]);
@@ -242,15 +243,6 @@ export function describeMessageLogContract(
       expect(await isStored("m-0")).toBe(false);
       expect(await log.findOpenMessages("env-1", 10)).toEqual([]);
       expect(await log.readMessages("env-2", "m-1", 1)).toHaveLength(1);
-    });
-
-    test("times that a clock which was ahead has stored count from the start", async () => {
-      await open({ durationMs: 1_000 });
-      await log.saveMessages([inState("sent", { sentAt: 900_000 })]);
-      await store.limitTimes(10_000);
-      expect((await log.findOpenMessages("env-1", 1)).map(({ sentAt }) => sentAt)).toEqual([10_000]);
-      while (await log.pruneMessages(11_000, 10));
-      expect(await isStored("m-1")).toBe(false);
     });
 
     test("ids and texts of every kind are read as they were saved", async () => {

@@ -42,7 +42,7 @@ function createChanges(random: Random, metadataLengths = [1, 5_000]) {
         environmentIds.push(result.environmentId);
       }
     },
-    (store) => store.openConnection(random.pick(connectionIds), nowMs),
+    (store) => store.openConnection(random.pick(connectionIds), nowMs, nowMs),
     (store) => {
       const status = { currentMode: random.pick(["standard", null]), workingDirectory: `/${nowMs}`, gitBranch: null };
       return store.saveStatus(random.pick(environmentIds), status);
@@ -52,7 +52,7 @@ function createChanges(random: Random, metadataLengths = [1, 5_000]) {
     (store) => (random.happens(0.3) ? store.removeDevice("acme", random.pick(deviceIds), () => true) : none()),
     (store) => (random.happens(0.3) ? store.removeEnvironments([random.pick(environmentIds)]) : none()),
     (store) => (random.happens(0.2) ? store.prune(nowMs + dayMs, 2) : none()),
-    (store) => (random.happens(0.1) ? store.limitTimes(nowMs - 5) : none()),
+    (store) => (random.happens(0.1) ? store.saveTime({ now: nowMs, changes: [] }) : none()),
   ];
   return {
     connectionIds,

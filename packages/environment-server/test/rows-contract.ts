@@ -211,7 +211,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
     test("a registration replaces the earlier ones of its row when its socket opens", async () => {
       await enrol();
       await enrol({ deviceId: "device-2", environmentId: "env-2", connectionId: "conn-other" });
-      await store.openConnection("conn-1", 2_000);
+      await store.openConnection("conn-1", 2_000, 2_000);
       await enrol({ connectionId: "conn-2" });
       expect(await store.findConnection("acme", "conn-1")).toMatchObject({
         opened: true,
@@ -223,7 +223,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
         opened: false,
         latest: true,
       });
-      await store.openConnection("conn-2", 3_000);
+      await store.openConnection("conn-2", 3_000, 3_000);
       expect(await store.findConnection("acme", "conn-1")).toMatchObject({ replaced: true, latest: false });
       expect(await store.findConnection("acme", "conn-2")).toMatchObject({ opened: true, replaced: false });
       expect(await store.findConnection("acme", "conn-other")).toMatchObject({ replaced: false, latest: true });
@@ -231,13 +231,13 @@ export function describeRowsContract(name: string, createStore: () => Environmen
 
     test("a status survives a reconnect and is cleared when another registration opens", async () => {
       await enrol();
-      await store.openConnection("conn-1", 2_000);
+      await store.openConnection("conn-1", 2_000, 2_000);
       const status = { currentMode: "standard", workingDirectory: "/code", gitBranch: "main" };
       await store.saveStatus("env-1", status);
-      await store.openConnection("conn-1", 3_000);
+      await store.openConnection("conn-1", 3_000, 3_000);
       expect(await store.listEnvironments(everything)).toMatchObject([{ ...status, lastSeenAt: 3_000 }]);
       await enrol({ connectionId: "conn-2" });
-      await store.openConnection("conn-2", 4_000);
+      await store.openConnection("conn-2", 4_000, 4_000);
       expect(await store.listEnvironments(everything)).toMatchObject([
         { currentMode: null, workingDirectory: null, gitBranch: null },
       ]);
@@ -275,7 +275,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
     test("a replaced connectionId is kept for 24 hours, the present one without limit", async () => {
       await enrol();
       await enrol({ connectionId: "conn-2" });
-      await store.openConnection("conn-2", 1_000);
+      await store.openConnection("conn-2", 1_000, 1_000);
       await store.prune(999 + 24 * hourMs, 10);
       expect(await store.findConnection("acme", "conn-1")).toMatchObject({ replaced: true });
       await store.prune(1_000 + 24 * hourMs, 10);
@@ -285,7 +285,7 @@ export function describeRowsContract(name: string, createStore: () => Environmen
 
     test("a device that registers repeatedly does not fill the store, and keeps its open connection", async () => {
       await enrol();
-      await store.openConnection("conn-1", 1_000);
+      await store.openConnection("conn-1", 1_000, 1_000);
       for (let number = 2; number <= 150; number++) await enrol({ connectionId: `conn-${number}` });
       expect(await store.findConnection("acme", "conn-1")).toMatchObject({ opened: true, replaced: false });
       expect(await store.findConnection("acme", "conn-2")).toBeNull();

@@ -21,7 +21,6 @@ export function describeStoreContract(
     return {
       log: store,
       removeRow: (environmentId) => store.removeEnvironments([environmentId]),
-      limitTimes: store.limitTimes,
     };
   };
   describeMessageLogContract(name, (messages) => createWithRows(messages === undefined ? {} : { messages }));

@@ -6,7 +6,7 @@ import type { ValkeyConnection } from "@letta-environments/platform";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { type ChangeLimits, ChangesLostError, type NewChange, type SeparateChangeLog } from "../src/index.ts";
+import { type ChangeLimits, ChangesLostError, type NewChange, type ChangeLog } from "../src/index.ts";
 import { createValkeyApprovalLog, createValkeyChangeLog, createValkeyMessageLog } from "../src/valkey/index.ts";
 import { describeApprovalLogContract } from "./approval-log-contract.ts";
 import { describeChangeLogContract } from "./change-log-contract.ts";
@@ -68,7 +68,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     ends.push(() => launched.stop());
     ends.push(() => connection.close());
     return {
-      open: (limits?: ChangeLimits): SeparateChangeLog =>
+      open: (limits?: ChangeLimits): ChangeLog =>
         createValkeyChangeLog(connection, { newEpoch, ...(limits !== undefined && { limits }) }),
       pause: () => launched.pause(),
       resume: () => launched.resume(),
@@ -80,7 +80,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     };
   }
 
-  const textsOf = async (log: SeparateChangeLog): Promise<string[]> =>
+  const textsOf = async (log: ChangeLog): Promise<string[]> =>
     (await log.readChanges(everything)).changes.map(({ data }) => data);
 
   test("a server with an append-only file keeps changes over a restart, and the same log goes on", async () => {

@@ -181,7 +181,8 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     retentionNow,
     async start() {
       if (state.gateway !== null) return;
-      state.retentionOffsetMs = clock.now() - clock.monotonic();
+      // The embedded server counts the time that it has run.
+      if (kind === "remote") state.retentionOffsetMs = clock.now() - clock.monotonic();
       state.startedAtMs = clock.monotonic();
       truth.noteStart();
       state.gateway = await startGateway(gatewayOptions);

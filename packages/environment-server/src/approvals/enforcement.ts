@@ -36,17 +36,21 @@ export function createPolicyEnforcement({
 }): PolicyEnforcement {
   /** The timer of each request with a policy, also when it has fired. */
   const timers = new Map<RegisteredApproval, () => void>();
+  /** When each is due, in monotonic time: a clock that is set does not move a deadline. */
+  const deadlines = new Map<RegisteredApproval, number>();
   const running = new Set<RegisteredApproval>();
   /** The keys of requests that are not remembered and are denied now. */
   const unregistered = new Set<string>();
   let isClosed = false;
 
-  const isDue = ({ expiry, scope }: StoredApproval): boolean =>
-    expiry !== null && expiry.at <= wallNow() && !isClosed && isConnected(scope.environmentId);
+  const remainingMs = (registered: RegisteredApproval): number =>
+    (deadlines.get(registered) ?? Number.POSITIVE_INFINITY) - clock.monotonic();
+
+  const mayDeny = ({ scope }: StoredApproval): boolean => !isClosed && isConnected(scope.environmentId);
 
   function apply(registered: RegisteredApproval): void {
     const { approval, sent } = registered;
-    if (!isDue(approval) || sent !== null || running.has(registered)) return;
+    if (remainingMs(registered) > 0 || !mayDeny(approval) || sent !== null || running.has(registered)) return;
     running.add(registered);
     void deny(approval).finally(() => {
       running.delete(registered);
@@ -61,7 +65,7 @@ export function createPolicyEnforcement({
       registered,
       clock.setTimer(delayMs, () => {
         // Timers can fire a moment before their time.
-        const earlyMs = (registered.approval.expiry?.at ?? 0) - wallNow();
+        const earlyMs = remainingMs(registered);
         if (earlyMs > 0) applyLater(registered, earlyMs);
         else apply(registered);
       }),
@@ -72,23 +76,29 @@ export function createPolicyEnforcement({
     apply,
     applyUnregistered(approval) {
       const key = keyText(keyOf(approval));
-      if (!isDue(approval) || unregistered.has(key)) return;
+      const isDue = approval.expiry !== null && approval.expiry.at <= wallNow();
+      if (!isDue || !mayDeny(approval) || unregistered.has(key)) return;
       unregistered.add(key);
       void deny(approval).finally(() => unregistered.delete(key));
     },
     schedule(registered) {
-      const { expiry } = registered.approval;
+      const { expiry, requestedAt } = registered.approval;
       if (expiry === null || isClosed) return;
-      applyLater(registered, Math.max(0, expiry.at - wallNow()));
+      // A clock that was ahead when it was stored does not make it wait longer.
+      const delayMs = Math.max(0, expiry.at - Math.max(requestedAt, wallNow()));
+      deadlines.set(registered, clock.monotonic() + delayMs);
+      applyLater(registered, delayMs);
     },
     cancel(registered) {
       timers.get(registered)?.();
       timers.delete(registered);
+      deadlines.delete(registered);
     },
     close() {
       isClosed = true;
       for (const cancel of timers.values()) cancel();
       timers.clear();
+      deadlines.clear();
     },
   };
 }

@@ -46,23 +46,11 @@ export function createMemoryApprovalLog({
       removedRows.add(environmentIds);
       for (const [text, { scope }] of approvals) if (removedRows.has(scope.environmentId)) approvals.delete(text);
     },
-    async limitTimes(nowMs) {
-      for (const [text, approval] of approvals) approvals.set(text, limitApproval(approval, nowMs));
-    },
   };
 }
 
 function withoutDecidedInput(approval: StoredApproval): StoredApproval {
   return approval.decision === null ? approval : { ...approval, request: { ...approval.request, input: null } };
-}
-
-function limitApproval(approval: StoredApproval, nowMs: number): StoredApproval {
-  const { requestedAt, decision } = approval;
-  return {
-    ...approval,
-    requestedAt: Math.min(requestedAt, nowMs),
-    decision: decision && { ...decision, decidedAt: Math.min(decision.decidedAt, nowMs) },
-  };
 }
 
 function decidedAt({ decision }: StoredApproval): number {

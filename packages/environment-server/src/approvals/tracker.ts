@@ -74,7 +74,7 @@ export interface ApprovalTrackerOptions {
   readonly sha256: Sha256;
   readonly log: ApprovalLog;
   readonly emit: EmitEvent;
-  /** The time that is stored, in epoch milliseconds. */
+  /** Wall time. */
   readonly wallNow: () => number;
   /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
   readonly causeOf: (

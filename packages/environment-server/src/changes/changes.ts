@@ -2,6 +2,7 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import { createEnvironmentChanges, type EventEnvironment } from "./environment-changes.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
@@ -24,8 +25,7 @@ export interface ChangesOptions {
   readonly sha256: Sha256;
   readonly log: ChangeLog;
   readonly emit: EmitEvent;
-  /** The time that is stored, in epoch milliseconds. */
-  readonly nowMs: () => number;
+  readonly time: Pick<StoredTime, "now" | "pastNow">;
   /** Returns an environment as events show it; `null` when it does not exist. */
   readonly readEnvironment: (device: NotedChange["device"]) => Promise<EventEnvironment | null>;
   /** Returns what decides who may see a device; `null` when it does not exist. */
@@ -37,17 +37,19 @@ export interface ChangesOptions {
 
 /** Creates {@link Changes}. */
 export function createChanges(options: ChangesOptions): Changes {
-  const { clock, nowMs } = options;
+  const { clock, time } = options;
+  const { now: nowMs, pastNow } = time;
   const fanOut = createFanOut();
   const recorder = createChangeRecorder({
     ...options,
+    nowMs,
     onContinued: (tenants) => noteOffline(tenants),
     onStored: fanOut.publish,
     onLost: (state) => fanOut.publishGap(state, "lost", nowMs()),
   });
-  const noteOffline = createOfflineRows({ ...options, recorder, list: options.listEnvironments });
+  const noteOffline = createOfflineRows({ ...options, pastNow, recorder, list: options.listEnvironments });
   const environments = createEnvironmentChanges({ clock, recorder, read: options.readEnvironment });
-  const streams = createEventStreams({ ...options, recorder, fanOut });
+  const streams = createEventStreams({ ...options, nowMs, recorder, fanOut });
   return {
     feed: createChangeFeed({ recorder, environments, present: options.presentMessage }),
     streams,

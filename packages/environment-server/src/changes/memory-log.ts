@@ -1,5 +1,6 @@
 import {
   type ChangeLimits,
+  type ChangeLog,
   type ChangeLogState,
   type ChangePage,
   type ChangeRecording,
@@ -8,10 +9,9 @@ import {
   type StoredChange,
 } from "../change-log.ts";
 import { changeLimits, changePageLimits } from "../limits.ts";
-import type { SeparateChangeLog } from "../logs/separate.ts";
 
-/** Creates a {@link SeparateChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
-export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): SeparateChangeLog {
+/** Creates a {@link ChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
+export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): ChangeLog {
   let state = { epoch, lastPosition: 0, removedThrough: 0, outputRemovedThrough: 0 };
   const recordings = new Map<string, ChangeRecording>();
   const logs = { events: new Map<number, StoredChange>(), output: new Map<number, StoredChange>() };
@@ -78,11 +78,6 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
         removed += removeWhile(part, ({ storedAt }) => storedAt <= nowMs - limits[part].durationMs, limit);
       for (const { tenant, untilMs } of recordings.values()) if (untilMs <= nowMs) recordings.delete(tenant);
       return removed >= limit;
-    },
-    async limitTimes(nowMs) {
-      for (const log of Object.values(logs))
-        for (const [position, change] of log)
-          if (change.storedAt > nowMs) log.set(position, { ...change, storedAt: nowMs });
     },
   };
 }

@@ -7,6 +7,7 @@ import { onlineWindowMs } from "@letta-environments/schema";
 import type { EmitEvent } from "../events.ts";
 import { changeLimits, maintenanceBatchSize } from "../limits.ts";
 import type { EnvironmentFilter, EnvironmentRow } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { ChangeRecorder } from "./recorder.ts";
 
 /** Dependencies of {@link createOfflineRows}. */
@@ -14,7 +15,7 @@ export interface OfflineRowsOptions {
   readonly clock: Clock;
   readonly emit: EmitEvent;
   readonly recorder: Pick<ChangeRecorder, "note">;
-  readonly nowMs: () => number;
+  readonly pastNow: StoredTime["pastNow"];
   readonly list: (filter: EnvironmentFilter) => Promise<readonly EnvironmentRow[]>;
   readonly isConnected: (environmentId: string) => boolean;
 }
@@ -33,8 +34,9 @@ export function createOfflineRows(options: OfflineRowsOptions): (tenants: readon
   };
 }
 
-async function noteRows({ recorder, nowMs, list, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
-  const seenSinceMs = nowMs() - changeLimits.events.durationMs;
+async function noteRows({ recorder, pastNow, list, isConnected }: OfflineRowsOptions, tenant: string): Promise<void> {
+  const { durationMs } = changeLimits.events;
+  const seenSinceMs = pastNow(durationMs) - durationMs;
   const filter = { tenant, environmentIds: null, deviceIds: null, owner: null, limit: maintenanceBatchSize };
   for (let afterId: string | null = null; ;) {
     const rows: readonly EnvironmentRow[] = await list({ ...filter, afterId });

@@ -50,7 +50,7 @@ export interface ChangeRecorderOptions {
   readonly sha256: Sha256;
   readonly log: ChangeLog;
   readonly emit: EmitEvent;
-  /** The time that is stored, in epoch milliseconds. */
+  /** Server time. */
   readonly nowMs: () => number;
   readonly identify: (device: NotedChange["device"]) => Promise<DeviceIdentity | null>;
   readonly onStored: (epoch: string, changes: readonly StoredChange[]) => void;

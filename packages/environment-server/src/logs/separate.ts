@@ -8,13 +8,8 @@ import { dropOldest } from "../drop-oldest.ts";
 import type { MessageLog } from "../message-log.ts";
 import type { EnvironmentStore } from "../ports.ts";
 
-/** Moves stored times as {@link EnvironmentStore.limitTimes} does. */
-export interface LimitsTimes {
-  limitTimes(nowMs: number): Promise<void>;
-}
-
 /** A log that is not in the store of the rows. */
-export interface SeparateLog extends LimitsTimes {
+export interface SeparateLog {
   /**
    * Removes the entries of rows that no longer exist. For a while afterwards, later entries of these rows are ignored, because a write can
    * be on its way.
@@ -28,14 +23,12 @@ export type SeparateMessageLog = MessageLog & SeparateLog;
 /** An {@link ApprovalLog} that is not in the store of the rows. */
 export type SeparateApprovalLog = ApprovalLog & SeparateLog;
 
-/** A {@link ChangeLog} that is not in the store of the rows. Changes of a row stay when the row is removed, because its removal is one. */
-export type SeparateChangeLog = ChangeLog & LimitsTimes;
-
 /** Logs that replace those of a store. The others stay in the store. */
 export interface SeparateLogs {
   readonly messages?: SeparateMessageLog;
   readonly approvals?: SeparateApprovalLog;
-  readonly changes?: SeparateChangeLog;
+  /** Changes of a row stay when the row is removed, because its removal is one. */
+  readonly changes?: ChangeLog;
 }
 
 /** Removed rows that a log could not forget. The server asks the log again. The oldest rows are dropped first, and expire by their retention. */
@@ -50,7 +43,6 @@ export function withSeparateLogs(
   { messages, approvals, changes }: SeparateLogs,
 ): EnvironmentStore {
   const followers = [messages, approvals].filter((log) => log !== undefined).map(createFollower);
-  const logs: readonly LimitsTimes[] = [messages, approvals, changes].filter((log) => log !== undefined);
   const forget = async (environmentIds: readonly string[]): Promise<void> => {
     if (environmentIds.length > 0) await Promise.all(followers.map((follower) => follower.forget(environmentIds)));
   };
@@ -59,6 +51,9 @@ export function withSeparateLogs(
   };
   return {
     ...store,
+    get savedTime() {
+      return store.savedTime;
+    },
     ...(messages !== undefined && pickMessages(messages)),
     ...(approvals !== undefined && pickApprovals(approvals)),
     ...(changes !== undefined && pickChanges(changes)),
@@ -75,10 +70,6 @@ export function withSeparateLogs(
       const rows = await store.removeDevice(...values);
       await forget((rows ?? []).map(({ id }) => id));
       return rows;
-    },
-    async limitTimes(nowMs) {
-      await store.limitTimes(nowMs);
-      await Promise.all(logs.map((log) => log.limitTimes(nowMs)));
     },
   };
 }

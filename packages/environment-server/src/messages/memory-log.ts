@@ -66,10 +66,6 @@ export function createMemoryMessageLog({
       removedRows.add(environmentIds);
       for (const [key, { scope }] of messages) if (removedRows.has(scope.environmentId)) messages.delete(key);
     },
-    async limitTimes(nowMs) {
-      for (const [key, message] of messages)
-        if (message.sentAt > nowMs) messages.set(key, { ...message, sentAt: nowMs });
-    },
   };
 }
 

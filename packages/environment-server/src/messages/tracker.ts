@@ -84,7 +84,7 @@ export interface MessageTrackerOptions {
   readonly clock: Clock;
   readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
   readonly emit: EmitEvent;
-  /** The time that is stored, in epoch milliseconds. */
+  /** Wall time. */
   readonly wallNow: () => number;
   /** Receives the messages of a send after each change of their status, from `received` on. */
   readonly onChange?: (messages: readonly StoredMessage[]) => void;

@@ -11,6 +11,7 @@ import type { MessageTracker } from "../messages/tracker.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { DeviceCallContext, DeviceRouter } from "../routing/router.ts";
 import type { DeviceHub } from "../socket/hub.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { ViewerHub } from "../viewers/hub.ts";
 import type { ViewerTickets } from "../viewers/tickets.ts";
 import type { DeviceAdministration } from "./devices.ts";
@@ -40,8 +41,7 @@ export interface ServerContext {
   readonly changes: Changes;
   readonly queue: KeyedQueue;
   readonly emit: EmitEvent;
-  /** The time by which message ids expire, in epoch milliseconds. Changes of the wall clock do not affect it. */
-  readonly retentionNow: () => number;
+  readonly time: StoredTime;
   /** Calls `run` when the server closes. Returns a function that stops it. */
   readonly onClose: (run: () => void) => () => void;
   /** True once the server is closing. Nothing is sent from then on. */

@@ -21,7 +21,7 @@ const maxRuns = 1_000;
  * `environment_not_found`, which is the same for an unknown conversation, for an agent that the principal may not use, and for devices out of reach.
  */
 export async function retrieveLastRuntime(
-  { store, router }: ServerContext,
+  { store, router, time }: ServerContext,
   { params: { agentId, conversationId } }: OperationInput<"retrieveLastRuntime">,
   principal: Principal,
 ): Promise<PlainResponse> {
@@ -44,8 +44,8 @@ export async function retrieveLastRuntime(
     metadata: presentMetadata(principal, mergeMetadata(row.metadata, presence?.status ?? row)),
     status: isOnline ? "online" : "offline",
     isOnline,
-    lastSeenAt: presence?.lastSeenMs ?? row.lastSeenAt,
-    lastUsedAt: run.usedAt,
+    lastSeenAt: presence?.lastSeenMs ?? Math.min(row.lastSeenAt, time.wall()),
+    lastUsedAt: time.wallAt(run.usedAt),
     source: "environment",
   } satisfies LastRuntime);
 }

@@ -45,10 +45,13 @@ interface Shown {
 export function createPresentation({
   router,
   countApprovals,
+  wallNow,
 }: {
   readonly router: Pick<DeviceRouter, "presence">;
   /** The number of a row's pending requests for permission that a principal may decide on. */
   readonly countApprovals: (principal: Principal, environmentId: string) => number;
+  /** A clock that was ahead may have stored times that are not shown before they have come. */
+  readonly wallNow: () => number;
 }): Presentation {
   // A store returns the same object for a row until the row changes.
   const shown = new WeakMap<EnvironmentRow, Shown>();
@@ -68,7 +71,7 @@ export function createPresentation({
       last.pendingApprovals === pendingApprovals &&
       isSamePresence(last.presence, presence);
     if (isSame) return last.text;
-    const environment = toEnvironment(row, presence, pendingApprovals);
+    const environment = toEnvironment(row, presence, pendingApprovals, wallNow());
     const text = JSON.stringify(presentEnvironment<Environment>(principal, environment));
     shown.set(row, { presence, showsDetails, tenantName, pendingApprovals, text });
     return text;
@@ -82,7 +85,7 @@ export function createPresentation({
         const connections = rows.map((row, index) => textOf(principal, row, presences[index] ?? null)).join(",");
         return jsonTextResponse(200, `{"connections":[${connections}],"hasNextPage":${hasNextPage}}`);
       }),
-    inEvents: (row) => mapMaybe(presenceOf(row), (presence) => toEventEnvironment(row, presence)),
+    inEvents: (row) => mapMaybe(presenceOf(row), (presence) => toEventEnvironment(row, presence, wallNow())),
     liveliest(rows) {
       if (rows.length < 2) return rows[0];
       return mapMaybe(router.presence(rows.map(({ id }) => id)), (presences) => {
@@ -98,9 +101,9 @@ export function createPresentation({
   };
 }
 
-function toEventEnvironment(row: EnvironmentRow, presence: Presence | null): EventEnvironment {
+function toEventEnvironment(row: EnvironmentRow, presence: Presence | null, wallMs: number): EventEnvironment {
   // How many requests for permission wait depends on who asks. They have events of their own.
-  const environment = toEnvironment(row, presence, 0);
+  const environment = toEnvironment(row, presence, 0, wallMs);
   const {
     podId: _podId,
     organizationId: _organizationId,
@@ -135,7 +138,12 @@ function lastSeenAt(row: EnvironmentRow, presence: Presence | null): number {
 }
 
 /** Converts a row. `connectedAt`, `connectionId`, `lastHeartbeat` and `podId` are `null` while the device is offline. */
-function toEnvironment(row: EnvironmentRow, presence: Presence | null, pendingApprovals: number): ShownEnvironment {
+function toEnvironment(
+  row: EnvironmentRow,
+  presence: Presence | null,
+  pendingApprovals: number,
+  wallMs: number,
+): ShownEnvironment {
   const status = presence?.status ?? row;
   const metadata = mergeMetadata(row.metadata, status);
   return {
@@ -145,9 +153,9 @@ function toEnvironment(row: EnvironmentRow, presence: Presence | null, pendingAp
     connectionName: row.connectionName,
     deviceId: row.deviceId,
     listenerInstanceId: row.listenerInstanceId,
-    firstSeenAt: row.firstSeenAt,
+    firstSeenAt: Math.min(row.firstSeenAt, wallMs),
     lastHeartbeat: presence?.lastHeartbeatMs ?? null,
-    lastSeenAt: lastSeenAt(row, presence),
+    lastSeenAt: presence?.lastSeenMs ?? Math.min(row.lastSeenAt, wallMs),
     organizationId: row.tenant,
     podId: presence?.podId ?? null,
     apiKeyOwner: row.owner,

@@ -66,7 +66,7 @@ export async function registerEnvironment(
     labels,
     environmentId: server.randomId("env"),
     connectionId,
-    nowMs: server.clock.now(),
+    nowMs: server.time.wall(),
     maxEnvironments: maxEnvironmentsPerKey,
   });
   switch (result.kind) {

@@ -157,8 +157,8 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
  */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, part } = send;
-  const { store, pending, retentionNow } = server;
-  const stored = await store.findMessages(scope, storedIds(part), retentionNow());
+  const { store, pending, time } = server;
+  const stored = await store.findMessages(scope, storedIds(part), time.now());
   const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
   const known = part.toolCallId === null ? unreleased : await withoutOvertaken(server, part, scope, unreleased);
@@ -232,7 +232,7 @@ async function dispatchNew(send: Send): Promise<Dispatch> {
   noteDecision(server, part, scope, delivery.id, principal);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
-    if (!(await store.reserve(delivery, server.retentionNow()))) throw new Error("another process took a message id");
+    if (!(await store.reserve(delivery, server.time.now()))) throw new Error("another process took a message id");
   } catch (cause) {
     pending.discard(opened);
     approvals.undecide(scope.environmentId, delivery.id);

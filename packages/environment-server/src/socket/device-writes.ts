@@ -7,12 +7,11 @@ import type { EmitEvent } from "../events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
 import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
 import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { DeviceConnection } from "./connection.ts";
 
 /** Writes what changes of devices to the store. A failed write is reported as a `store_failed` event. */
 export interface DeviceWrites {
-  /** Moves stored times that are in the future to now. Call it once, before the first socket opens. */
-  limitTimes(): void;
   /** Stores that a registration has opened its socket for the first time. When it opens again, nothing but its last sign of life changes. */
   firstOpened(connection: DeviceConnection): void;
   /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
@@ -30,12 +29,12 @@ export function createDeviceWrites({
   clock,
   store,
   emit,
-  retentionNow,
+  time,
 }: {
   readonly clock: Clock;
   readonly store: EnvironmentStore;
   readonly emit: EmitEvent;
-  readonly retentionNow: () => number;
+  readonly time: Pick<StoredTime, "now" | "wall">;
 }): DeviceWrites {
   const queue = createKeyedQueue();
   const running = new Set<Promise<void>>();
@@ -76,10 +75,9 @@ export function createDeviceWrites({
   }
 
   return {
-    limitTimes: () => write("", "limitTimes", () => store.limitTimes(retentionNow())),
     firstOpened({ device }) {
       const { environmentId, connectionId } = device;
-      write(environmentId, "openConnection", () => store.openConnection(connectionId, retentionNow()));
+      write(environmentId, "openConnection", () => store.openConnection(connectionId, time.now(), time.wall()));
     },
     changeStatus(connection, status) {
       connection.status = status;

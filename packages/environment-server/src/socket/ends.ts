@@ -135,4 +135,5 @@ export async function closeAll(hub: HubState): Promise<void> {
   hub.refused.clear();
   await hub.maintenance.stop();
   await hub.writes.settled();
+  await hub.time.close();
 }

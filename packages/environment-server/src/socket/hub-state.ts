@@ -3,6 +3,7 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
 import type { EmitEvent } from "../events.ts";
 import type { EnvironmentStore } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import { type DeviceConnection, isOnline, type Moment } from "./connection.ts";
 import type { DeviceWrites } from "./device-writes.ts";
 import type { DeviceFollower, FrameWatch, OutputReader } from "./followers.ts";
@@ -28,8 +29,7 @@ export interface DeviceHubOptions {
   readonly output: OutputReader;
   /** Receives the frames of devices that somebody watches. */
   readonly watch: FrameWatch;
-  /** The time by which stored records expire, in epoch milliseconds. */
-  readonly retentionNow: () => number;
+  readonly time: StoredTime;
   /** Pause between the opening of a socket and the first frame to it, in milliseconds. */
   readonly settleMs: number;
 }

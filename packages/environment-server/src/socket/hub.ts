@@ -80,7 +80,6 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   const closeWhere = (isClosed: (connection: DeviceConnection) => boolean, ...end: CloseReason): void => {
     for (const connection of [...hub.connections.values()]) if (isClosed(connection)) close(hub, connection, ...end);
   };
-  hub.writes.limitTimes();
   hub.maintenance.start();
   return {
     attach: (record, opener, socket) => attach(hub, effects, record, opener, socket),

@@ -5,8 +5,15 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { EmitEvent } from "../events.ts";
-import { environmentGraceMs, environmentRetentionMs, maintenanceBatchSize, maintenanceIntervalMs } from "../limits.ts";
+import {
+  environmentGraceMs,
+  environmentRetentionMs,
+  maintenanceBatchSize,
+  maintenanceIntervalMs,
+  messageLogLimits,
+} from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { ExpiredRow } from "./followers.ts";
 
 /** Removes what has expired from the store. */
@@ -20,13 +27,16 @@ export interface Maintenance {
 /** Pause between two batches, in milliseconds, in which requests are served. */
 const pauseMs = 20;
 
-/** Creates {@link Maintenance}. `retentionNow` is the time by which records expire. */
+/** How long statuses are kept, and decisions for less, in milliseconds. */
+const historyMs = messageLogLimits.durationMs;
+
+/** Creates {@link Maintenance}. */
 export function createMaintenance({
   clock,
   store,
   emit,
   onExpired,
-  retentionNow,
+  time,
   isConnected,
 }: {
   readonly clock: Clock;
@@ -37,7 +47,7 @@ export function createMaintenance({
   readonly emit: EmitEvent;
   /** Called for each row that was removed because its device has not connected for long. */
   readonly onExpired: (row: ExpiredRow) => void;
-  readonly retentionNow: () => number;
+  readonly time: Pick<StoredTime, "now" | "pastNow" | "keep">;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {
   const startedAtMs = clock.monotonic();
@@ -59,8 +69,7 @@ export function createMaintenance({
   /** Removes one batch of rows. Returns whether there may be more. */
   async function removeIdleRows(): Promise<boolean> {
     if (clock.monotonic() - startedAtMs < environmentGraceMs) return false;
-    // Rows have times of the wall clock. Of both clocks the earlier one counts, so that a jump removes nothing.
-    const seenAtMs = Math.min(clock.now(), retentionNow()) - environmentRetentionMs;
+    const seenAtMs = time.pastNow(environmentRetentionMs) - environmentRetentionMs;
     const idle = await store.findIdleEnvironments(seenAtMs, maintenanceBatchSize);
     const expired = idle.filter(({ id }) => !isConnected(id));
     if (expired.length === 0) return false;
@@ -74,10 +83,11 @@ export function createMaintenance({
 
   async function run(): Promise<void> {
     try {
-      while (!isStopped && (await store.prune(retentionNow(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneMessages(retentionNow(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneApprovals(retentionNow(), maintenanceBatchSize))) await pause();
-      while (!isStopped && (await store.pruneChanges(retentionNow(), maintenanceBatchSize))) await pause();
+      await time.keep();
+      while (!isStopped && (await store.prune(time.now(), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneMessages(time.pastNow(historyMs), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneApprovals(time.pastNow(historyMs), maintenanceBatchSize))) await pause();
+      while (!isStopped && (await store.pruneChanges(time.now(), maintenanceBatchSize))) await pause();
       while (!isStopped && (await removeIdleRows())) await pause();
     } catch (cause) {
       emit({ type: "store_failed", operation: "prune", cause });

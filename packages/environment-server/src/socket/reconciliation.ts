@@ -8,6 +8,7 @@ import { createUnresolvedDeliveries } from "../delivery/unresolved.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxReconciledConversations, maxUnresolvedMessages, reconciliationRetryMs } from "../limits.ts";
 import type { EnvironmentStore } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
 import type { DeviceConnection } from "./connection.ts";
 import type { DeviceFollower } from "./followers.ts";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -29,7 +30,7 @@ export function createReconciliation({
   pending,
   followers,
   emit,
-  retentionNow,
+  time,
   settleMs,
   isCurrent,
   send,
@@ -40,7 +41,7 @@ export function createReconciliation({
   readonly pending: Pick<PendingDeliveries, "find" | "confirm">;
   readonly followers: readonly Pick<DeviceFollower, "resume">[];
   readonly emit: EmitEvent;
-  readonly retentionNow: () => number;
+  readonly time: Pick<StoredTime, "now">;
   /** Pause before the first frame to a socket that has just opened, in milliseconds. */
   readonly settleMs: number;
   readonly isCurrent: (connection: DeviceConnection) => boolean;
@@ -58,7 +59,7 @@ export function createReconciliation({
   async function load(connection: DeviceConnection): Promise<void> {
     const { environmentId } = connection.device;
     const [found, ...resumed] = await Promise.all([
-      store.findUnresolved(environmentId, retentionNow(), maxUnresolvedMessages),
+      store.findUnresolved(environmentId, time.now(), maxUnresolvedMessages),
       ...followers.map((follower) => follower.resume?.(environmentId) ?? []),
     ]);
     const followed = resumed.flat();

@@ -30,7 +30,7 @@ export function prepareEnrol(database: SqliteDatabase, cache: RowCache): (enrolm
     INSERT INTO environment (id, tenant, device_id, listener_instance_id, connection_name, metadata, owner,
       first_seen_at, last_seen_at, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET connection_name = excluded.connection_name, metadata = excluded.metadata,
-      owner = excluded.owner, key_id = excluded.key_id, last_seen_at = max(last_seen_at, excluded.last_seen_at)`);
+      owner = excluded.owner, key_id = excluded.key_id, last_seen_at = excluded.last_seen_at`);
   const findGeneration = database.prepare(
     "SELECT coalesce(max(generation), 0) AS generation FROM environment_connection WHERE environment_id = ?",
   );

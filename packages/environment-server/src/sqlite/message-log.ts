@@ -119,7 +119,9 @@ function preparePrune(
         const count = atMost <= maxMessages ? atMost : readInteger(countMessages.get(), "number");
         const isTooLong = readInteger(countCharacters.get(), "characters") > maxReplies;
         if (count <= maxMessages && !isTooLong) return false;
-        return removeOlder.run(nowMs, isTooLong ? limit : Math.min(count - maxMessages, limit)).changes > 0;
+        return (
+          removeOlder.run(Number.MAX_SAFE_INTEGER, isTooLong ? limit : Math.min(count - maxMessages, limit)).changes > 0
+        );
       },
       { rows: limit },
     );

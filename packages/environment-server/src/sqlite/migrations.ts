@@ -3,7 +3,7 @@ import { readInteger } from "./columns.ts";
 
 /**
  * Every version of the tables, oldest first. A released migration is never edited. Table names start with `environment`, so
- * that the file can also contain other tables. Times are epoch milliseconds.
+ * that the file can also contain other tables. Times are milliseconds: `reserved_at`, `replaced_at`, `used_at` and `stored_at` server time, the others wall time.
  */
 const migrations: readonly string[] = [
   `
@@ -197,6 +197,17 @@ const migrations: readonly string[] = [
   `,
   `
   CREATE INDEX environment_message_status_by_row ON environment_message_status (environment_id, sent_at);
+  `,
+  `
+  -- One row. Until now every time was wall time, so the server time goes on from the latest one.
+  CREATE TABLE environment_time (
+    only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1),
+    now INTEGER NOT NULL,
+    changes TEXT NOT NULL
+  ) STRICT;
+  INSERT INTO environment_time SELECT 1, at, '[{"since":0,"aheadMs":0}]' FROM (SELECT coalesce(
+    (SELECT max(reserved_at) FROM environment_delivery), (SELECT max(last_seen_at) FROM environment)) AS at)
+    WHERE at IS NOT NULL;
   `,
 ];
 

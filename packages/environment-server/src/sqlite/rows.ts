@@ -30,12 +30,12 @@ export function createSqliteEnvironmentRows(
     "UPDATE environment SET current_mode = ?, working_directory = ?, git_branch = ? WHERE id = ?",
   );
 
-  function openConnection(connectionId: string, nowMs: number): void {
+  function openConnection(connectionId: string, nowMs: number, seenAtMs: number): void {
     const opening = findOpening.get(connectionId);
     if (opening === undefined) return;
     const environmentId = readText(opening, "environment_id");
     cache.forget(environmentId);
-    markSeen.run(nowMs, environmentId);
+    markSeen.run(seenAtMs, environmentId);
     if (readInteger(opening, "opened") === 1) return;
     markOpened.run(nowMs, connectionId);
     markReplaced.run(nowMs, environmentId, readInteger(opening, "generation"));
@@ -47,8 +47,8 @@ export function createSqliteEnvironmentRows(
     ...createLists(database, cache),
     enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isPatient: true }),
     findConnection: async (tenant, connectionId) => cache.findConnection(tenant, connectionId),
-    openConnection: (connectionId, nowMs) =>
-      commit(() => openConnection(connectionId, nowMs), { rows: 3, isPatient: true }),
+    openConnection: (connectionId, nowMs, seenAtMs) =>
+      commit(() => openConnection(connectionId, nowMs, seenAtMs), { rows: 3, isPatient: true }),
     findEnvironments: async (tenant, deviceId) => cache.rowsOfDevice(tenant, deviceId),
     saveStatus: (environmentId, { currentMode, workingDirectory, gitBranch }) =>
       commit(

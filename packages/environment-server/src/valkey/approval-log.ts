@@ -39,7 +39,6 @@ export function createValkeyApprovalLog(
       for (const id of environmentIds)
         await repeatScript(() => run(removeRowScript, [rowText(id), beginningOf(id), entriesPerScript]));
     },
-    limitTimes: (nowMs) => repeatScript(() => run(limitTimesScript, [nowMs, entriesPerScript])),
   };
 }
 
@@ -124,15 +123,4 @@ noteRemoved(ARGV[1])
 local entries = startingWith(ARGV[2], 'LIMIT', 0, ARGV[3])
 for _, entry in ipairs(entries) do remove(entry) end
 return #entries
-`;
-
-/** ARGV: now, limit. Returns how many times of one kind were moved at most. */
-const limitTimesScript = `${prelude}
-local most = 0
-for _, name in ipairs({pending, decided}) do
-  local entries = redis.call('ZRANGEBYSCORE', name, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])
-  for _, entry in ipairs(entries) do redis.call('ZADD', name, ARGV[1], entry) end
-  most = math.max(most, #entries)
-end
-return most
 `;

@@ -9,6 +9,7 @@
 import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import {
   type ChangeKind,
+  type ChangeLog,
   type ChangeLimits,
   type ChangeLogState,
   type ChangePage,
@@ -20,11 +21,9 @@ import {
   type StoredChange,
 } from "../change-log.ts";
 import { changeLimits, changePageLimits } from "../limits.ts";
-import type { SeparateChangeLog } from "../logs/separate.ts";
 import {
   appendScript,
   claimScript,
-  limitTimesScript,
   pruneScript,
   readPageScript,
   readStateScript,
@@ -40,11 +39,11 @@ export interface ValkeyChangeLogOptions extends ValkeyLogOptions<ChangeLimits> {
   readonly newEpoch: () => string;
 }
 
-/** Creates a {@link SeparateChangeLog}. Its promises reject with a `ValkeyError` while the server does not respond. */
+/** Creates a {@link ChangeLog}. Its promises reject with a `ValkeyError` while the server does not respond. */
 export function createValkeyChangeLog(
   connection: ValkeyConnection,
   { newEpoch, limits = changeLimits, ...options }: ValkeyChangeLogOptions,
-): SeparateChangeLog {
+): ChangeLog {
   const run = createRunScript(connection, "changes", options);
   const writer = newEpoch();
   let appends = 0;
@@ -81,9 +80,6 @@ export function createValkeyChangeLog(
     pruneChanges: async (nowMs, limit) => {
       const { events, output } = limits;
       return (await run(pruneScript, [nowMs, limit, nowMs - events.durationMs, nowMs - output.durationMs])) === 1;
-    },
-    async limitTimes(nowMs) {
-      await run(limitTimesScript, [nowMs]);
     },
   };
 }

@@ -1,7 +1,6 @@
 /**
  * The scripts of the log of changes. `state` has `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where
- * changes were removed (`events-removed`, `output-removed`), who writes (`writer`, `append`), and up to which position times count as an
- * earlier one (`limit-position`, `limit-time`), because entries of a stream do not change.
+ * changes were removed (`events-removed`, `output-removed`), and who writes (`writer`, `append`).
  */
 
 /** Entries of a stream that are read at a time. Each can have half a megabyte. */
@@ -25,12 +24,7 @@ local function readableThrough(writer, confirmed)
   if confirmed == '' or redis.call('HGET', state, 'writer') ~= writer then return last end
   return math.min(last, tonumber(confirmed))
 end
-local limitPosition, limitTime = get('limit-position'), get('limit-time')
-local function timeOf(entry)
-  local time = tonumber(entry[2][2])
-  if positionOf(entry) <= limitPosition then return math.min(time, limitTime) end
-  return time
-end
+local function timeOf(entry) return tonumber(entry[2][2]) end
 local function sizeOf(entry) return tonumber(entry[2][4]) end
 local function readFrom(part, position, count)
   return redis.call('XRANGE', streamOf(part), whole(position) .. '-0', '+', 'COUNT', count)
@@ -195,14 +189,4 @@ for number, part in ipairs(parts) do
   if removeOldest(part, limit, function(entry) return timeOf(entry) > latest end) >= limit then mayBeMore = 1 end
 end
 return mayBeMore
-`;
-
-/** ARGV: now. Times after it count as now. */
-export const limitTimesScript: string = `${prelude}
-for _, part in ipairs(parts) do
-  local newest = redis.call('XREVRANGE', streamOf(part), '+', '-', 'COUNT', 1)[1]
-  if newest and timeOf(newest) > tonumber(ARGV[1]) then
-    redis.call('HSET', state, 'limit-position', whole(get('last')), 'limit-time', ARGV[1])
-  end
-end
 `;

@@ -51,7 +51,6 @@ export function createValkeyMessageLog(
     async removeRows(environmentIds) {
       for (const id of environmentIds) await repeatScript(() => run(removeRowScript, [rowText(id), entriesPerScript]));
     },
-    limitTimes: (nowMs) => repeatScript(() => run(limitTimesScript, [nowMs, entriesPerScript])),
   };
 }
 
@@ -213,17 +212,5 @@ noteRemoved(row)
 local entries = redis.call('ZRANGE', ofRow(row), 0, ARGV[2] - 1)
 for _, entry in ipairs(entries) do remove(entry) end
 if redis.call('EXISTS', ofRow(row)) == 0 then redis.call('SREM', full, row) end
-return #entries
-`;
-
-/** ARGV: now, limit. Returns how many times were moved. */
-const limitTimesScript = `${prelude}
-local entries = redis.call('ZRANGEBYSCORE', sent, '(' .. ARGV[1], '+inf', 'LIMIT', 0, ARGV[2])
-for _, entry in ipairs(entries) do
-  local row = rowOf(entry)
-  redis.call('ZADD', sent, ARGV[1], entry)
-  redis.call('ZADD', ofRow(row), ARGV[1], entry)
-  redis.call('ZADD', openOf(row), 'XX', ARGV[1], entry)
-end
 return #entries
 `;

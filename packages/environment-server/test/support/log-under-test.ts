@@ -1,7 +1,7 @@
-import type { LimitsTimes, SeparateLog } from "../../src/index.ts";
+import type { SeparateLog } from "../../src/index.ts";
 
 /** A log, and what else its contract suite does with its store. */
-export interface LogUnderTest<Log> extends LimitsTimes {
+export interface LogUnderTest<Log> {
   readonly log: Log;
   /** Removes a row and what belongs to it. */
   removeRow(environmentId: string): Promise<void>;
@@ -12,6 +12,5 @@ export function separateLog<Log extends SeparateLog>(log: Log): LogUnderTest<Log
   return {
     log,
     removeRow: (environmentId) => log.removeRows([environmentId]),
-    limitTimes: (nowMs) => log.limitTimes(nowMs),
   };
 }

@@ -84,7 +84,10 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       saveRecording: (recording) => (dead ? never : inner.saveRecording(recording)),
       pruneChanges: (...values) => (dead ? never : inner.pruneChanges(...values)),
       prune: slow(inner.prune),
-      limitTimes: slow(inner.limitTimes),
+      get savedTime() {
+        return inner.savedTime;
+      },
+      saveTime: slow(inner.saveTime),
     },
     kill() {
       dead = true;

@@ -82,13 +82,13 @@ export function refuseWithoutAgentsApi(part: DeliveryPart, connection: DeviceCon
  * Other parts do not wait.
  */
 export async function awaitRequest(
-  { approvals, store, retentionNow }: ServerContext,
+  { approvals, store, time }: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
 ): Promise<void> {
   const key = decidedKey(part, scope);
   if (key === null || approvals.find(key) !== null) return;
-  const known = await store.findMessages(scope, part.messageIds, retentionNow());
+  const known = await store.findMessages(scope, part.messageIds, time.now());
   if (known.length === 0) await approvals.whenPending(key);
 }
 
@@ -108,7 +108,7 @@ export function addressedPayload(
 
 /** Notes a decision that is about to be reserved and sent. */
 export function noteDecision(
-  { approvals, retentionNow }: ServerContext,
+  { approvals, time }: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
   deliveryId: string,
@@ -117,7 +117,7 @@ export function noteDecision(
   const key = decidedKey(part, scope);
   if (key === null || part.payload.kind !== "approval_response") return;
   const { behavior, message = null } = part.payload.decision;
-  const decision: Decision = { behavior, reason: message, decidedBy: keyId, decidedAt: retentionNow() };
+  const decision: Decision = { behavior, reason: message, decidedBy: keyId, decidedAt: time.wall() };
   approvals.decide(key, deliveryId, decision);
 }
 

@@ -10,10 +10,10 @@ export function followApprovals({
   store,
   emit,
   messages,
-  retentionNow,
+  time,
   track,
   server,
-}: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "retentionNow"> & {
+}: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "time"> & {
   /** Makes the end of the server wait for work. */
   readonly track: <Result>(work: Promise<Result>) => Promise<Result>;
   readonly server: () => ServerContext;
@@ -23,7 +23,7 @@ export function followApprovals({
     sha256,
     log: store,
     emit,
-    wallNow: retentionNow,
+    wallNow: time.wall,
     causeOf: messages.causeOf,
     deny: (approval) =>
       track(denyByPolicy(server(), approval)).catch((cause: unknown) =>

@@ -92,7 +92,7 @@ function toApproval(
     ...identityOf(row, connectionId, approval),
     input: request.input,
     inputTruncated: request.isInputCut,
-    ageMs: Math.max(0, server.retentionNow() - requestedAt),
+    ageMs: Math.max(0, server.time.wall() - requestedAt),
     expiresAt: expiry?.at ?? null,
   };
 }

@@ -130,8 +130,8 @@ async function readMessages(server: ServerContext, selector: MessageSelector): P
   const found = await readFollowed(server, selector);
   if (found.length > 0) return found;
   const { environment, messageId } = selector;
-  const uses = await server.store.findUses(environment.id, messageId, server.retentionNow(), maxMessageConversations);
-  return uses.map(fromUse).filter((message) => isSelected(message, selector));
+  const uses = await server.store.findUses(environment.id, messageId, server.time.now(), maxMessageConversations);
+  return uses.map((use) => fromUse(server, use)).filter((message) => isSelected(message, selector));
 }
 
 async function readFollowed(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
@@ -158,12 +158,16 @@ function isSelected({ scope }: StoredMessage, { agentId, conversationId }: Messa
 }
 
 /** The status of a message whose send is known, and nothing else. */
-function fromUse({ scope, messageId, deliveryId, outcome, reservedAt }: MessageUse): StoredMessage {
+function fromUse(
+  { time }: Pick<ServerContext, "time">,
+  { scope, messageId, deliveryId, outcome, reservedAt }: MessageUse,
+): StoredMessage {
   const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
   const status = advance(sent, { kind: "lost" });
+  const sentAt = time.wallAt(reservedAt);
   return {
     ...{ scope, messageId, deliveryId, approvalPolicy: null, status },
-    ...{ sentAt: reservedAt, updatedAt: reservedAt },
+    ...{ sentAt, updatedAt: sentAt },
   };
 }
 

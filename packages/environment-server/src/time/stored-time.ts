@@ -1,0 +1,106 @@
+/**
+ * The rule for stored times, and the only place that reads a clock for them (docs/storage.md, "Times").
+ *
+ * - **Server time** decides how old something is. It starts where the stored one ended, follows the monotonic clock, and stands still while the
+ *   server does not run. So an age is never more than the time that has really passed, whatever the wall clock does.
+ * - **Wall time** is what people see. It is stored as the clock showed it, and never changed afterwards.
+ * - What has only a wall time is old when it is old by both: the wall clock says so, and has shown only later times for that much server time.
+ *   The store therefore remembers by how much the wall clock was ahead of the server time, and since when.
+ *
+ * A wrong wall clock can store wrong times, and thereby keep something longer. It cannot make anything older.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { EmitEvent } from "../events.ts";
+import { environmentRetentionMs, timeSaveIntervalMs } from "../limits.ts";
+import type { EnvironmentStore, SavedTime, WallClockChange } from "../ports.ts";
+
+/** The times of a server. All are whole milliseconds; a server time and an epoch time may differ by any amount. */
+export interface StoredTime {
+  /** Server time: when ids, connectionIds and events are stored, and by which they expire. */
+  now(): number;
+  /** Wall time: when something happened that people see. */
+  wall(): number;
+  /** The wall time by which what is kept for `keptMs` and has a wall time expires: never later than the wall clock. */
+  pastNow(keptMs: number): number;
+  /** Converts an earlier server time to what the wall clock showed then. Never later than now. */
+  wallAt(serverTime: number): number;
+  /** Stores the server time, unless that was done a moment ago. A failure is reported as `store_failed`. */
+  keep(): Promise<void>;
+  /** Stores the server time, for the next start. */
+  close(): Promise<void>;
+}
+
+/** Smaller differences between the clocks are not a change of the wall clock, in milliseconds. */
+const leastChangeMs = 1_000;
+
+/** Changes that are remembered. Of the oldest two, the lower one then counts for both. */
+const maxChanges = 1_000;
+
+/** Creates {@link StoredTime}, and stores when it began. */
+export function createStoredTime({
+  clock,
+  store,
+  emit,
+}: {
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly store: Pick<EnvironmentStore, "savedTime" | "saveTime">;
+  readonly emit: EmitEvent;
+}): StoredTime {
+  const saved: SavedTime = store.savedTime ?? { now: clock.now(), changes: [] };
+  const offsetMs = saved.now - clock.monotonic();
+  let changes = saved.changes;
+  let savedAtMs = saved.now;
+
+  const now = (): number => Math.floor(offsetMs + clock.monotonic());
+
+  function save(): Promise<void> {
+    savedAtMs = now();
+    const failed = (cause: unknown): void => emit({ type: "store_failed", operation: "saveTime", cause });
+    return store.saveTime({ now: savedAtMs, changes }).catch(failed);
+  }
+
+  function wall(): number {
+    const [wallMs, since] = [clock.now(), now()];
+    const aheadMs = wallMs - since;
+    const last = changes.at(-1);
+    if (last === undefined || Math.abs(aheadMs - last.aheadMs) >= leastChangeMs) {
+      changes = withChange(changes, { since, aheadMs });
+      // Before anything is stored with this time, because a store keeps the order of its changes.
+      void save();
+    }
+    return wallMs;
+  }
+
+  wall();
+  return {
+    now,
+    wall,
+    pastNow(keptMs) {
+      const wallMs = wall();
+      const present = now();
+      const shown = changes.filter((_change, index) => endOf(changes, index) >= present - keptMs);
+      return Math.min(wallMs, present + Math.min(...shown.map(({ aheadMs }) => aheadMs)));
+    },
+    wallAt(serverTime) {
+      const change = changes.findLast(({ since }) => since <= serverTime) ?? changes[0];
+      return Math.min(serverTime + (change?.aheadMs ?? 0), clock.now());
+    },
+    keep: async () => {
+      if (now() - savedAtMs >= timeSaveIntervalMs) await save();
+    },
+    close: save,
+  };
+}
+
+/** Adds a change, and forgets those that ended before everything that is kept. */
+function withChange(changes: readonly WallClockChange[], change: WallClockChange): readonly WallClockChange[] {
+  const all = [...changes, change];
+  const recent = all.filter((_change, index) => endOf(all, index) >= change.since - environmentRetentionMs);
+  const [first, second, ...rest] = recent;
+  if (first === undefined || second === undefined || recent.length <= maxChanges) return recent;
+  return [{ since: first.since, aheadMs: Math.min(first.aheadMs, second.aheadMs) }, ...rest];
+}
+
+function endOf(changes: readonly WallClockChange[], index: number): number {
+  return changes[index + 1]?.since ?? Number.POSITIVE_INFINITY;
+}
