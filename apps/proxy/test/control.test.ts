@@ -1,132 +1,15 @@
 /** Control of conversations through the gateway: its audit records, its cache and its limits, embedded and in front of a remote server. */
-import { createEnvironmentServer } from "@letta-environments/environment-server";
-import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
-import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
 import { type Environment, jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import type { AuditEntry } from "../src/audit/entry.ts";
-import type { AuditLog } from "../src/audit/log.ts";
-import { AuditUnavailableError } from "../src/audit/store.ts";
-import type { EnvironmentCache } from "../src/cache/environment-cache.ts";
-import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { UpstreamRequest } from "../src/ports.ts";
+import { controlKey, createDeviceWorld, type ObservedProxy, observeProxy } from "./support/device-world.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf, type TestProxy } from "./support/test-proxy.ts";
 
-interface Controlled extends TestProxy {
-  readonly entries: AuditEntry[];
-  readonly invalidated: unknown[];
-  control(key: string, path: string, body?: object | null): Promise<PlainResponse>;
-}
-
-/** A gateway that records what it audits and invalidates. @param failing the type of entry that cannot be stored */
-function observe(
-  createProxy: (ports: { audit: AuditLog; environmentCache: EnvironmentCache }) => TestProxy,
-  failing?: AuditEntry["type"],
-): Controlled {
-  const entries: AuditEntry[] = [];
-  const invalidated: unknown[] = [];
-  const audit: AuditLog = {
-    append(entry) {
-      if (entry.type === failing) return Promise.reject(new AuditUnavailableError(new Error("disk full")));
-      entries.push(entry);
-      return Promise.resolve();
-    },
-  };
-  const environmentCache: EnvironmentCache = {
-    read: () => null,
-    invalidate: (_tenant, target) => Promise.resolve(void invalidated.push(target)),
-  };
-  const testProxy = createProxy({ audit, environmentCache });
-  return {
-    ...testProxy,
-    entries,
-    invalidated,
-    control(key, path, body = { agentId: "agent-1" }) {
-      const [target = "", query = ""] = `/v1/environments/${path}`.split("?");
-      return testProxy.proxy.handle(
-        fakeRequest({
-          key,
-          method: body === null ? "DELETE" : "POST",
-          path: target,
-          query,
-          ...(body !== null && { body: JSON.stringify(body) }),
-        }),
-      );
-    },
-  };
-}
-
-const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], owner: "ada" };
-
 describe("in front of the embedded server", () => {
-  /** A gateway with one device, whose answers the test writes. */
-  async function setUp(failing?: AuditEntry["type"], { reportsModes = true } = {}) {
-    const clock = createVirtualClock();
-    const server = createEnvironmentServer({
-      store: createSqliteEnvironmentStore(openSqlite(":memory:")),
-      clock,
-      sha256: sha256Hex,
-      randomId,
-      podId: "pod-1",
-      publicUrl: null,
-      settleMs: 0,
-    });
-    const world = observe(
-      (ports) => createTestProxy(undefined, { ports: { ...ports, clock, upstream: { kind: "embedded", server } } }),
-      failing,
-    );
-    const connectKey = await world.issueKey({ scopes: ["connect"] });
-    const principal = {
-      ...{ tenant: "default", keyId: connectKey.record.id, owner: "box", scopes: new Set(["connect"] as const) },
-      ...{ deviceIds: null, connectionNames: null, agentIds: null, maxMode: null, shared: false },
-    };
-    const body = new TextEncoder().encode(JSON.stringify({ deviceId: "device-1", connectionName: "box" }));
-    const registered = await server.handle(
-      { method: "POST", path: "/v1/environments/register", query: "", headers: {}, body },
-      principal,
-      { authority: "http://127.0.0.1" },
-    );
-    const { connectionId } = bodyOf(registered) as { connectionId: string };
-    const upgrade = await server.upgrade(
-      { method: "GET", path: `/v1/environments/${connectionId}/socket`, query: "", headers: {}, body: null },
-      principal,
-    );
-    if (upgrade.kind === "refused") throw new Error("the socket was refused");
-    const frames: Record<string, unknown>[] = [];
-    const device = upgrade.attach({
-      send(text) {
-        const frame: Record<string, unknown> = JSON.parse(text);
-        frames.push(frame);
-        if (frame["type"] === "change_device_state" && !reportsModes) return;
-        const { type, request_id, runtime, payload } = frame;
-        const answer =
-          type === "abort_message"
-            ? { type: "abort_message_response", request_id, runtime, aborted: true, success: true }
-            : type === "change_device_state"
-              ? {
-                  type: "update_device_status",
-                  runtime,
-                  device_status: { current_permission_mode: (payload as { mode: string }).mode },
-                }
-              : { type: "remove_queue_item_response", request_id, success: true };
-        device.onMessage(JSON.stringify(answer));
-      },
-      close: () => undefined,
-      terminate: () => undefined,
-    });
-    const send = (key: string, id: string): Promise<PlainResponse> =>
-      world.control(key, `${connectionId}/messages`, {
-        agentId: `agent-${id}`,
-        messages: [{ role: "user", content: "x", client_message_id: id }],
-      });
-    return { ...world, clock, connectionId, frames, send };
-  }
-
   test("a stop is audited before it leaves, with who, what and where, and again with what the device reported", async () => {
-    const { control, entries, issueKey, connectionId } = await setUp();
+    const { control, entries, issueKey, connectionId } = await createDeviceWorld();
     const { key, record } = await issueKey(controlKey);
     const response = await control(key, `${connectionId}/stop`, { agentId: "agent-1", runId: "run-1" });
     expect([response.status, bodyOf(response)]).toEqual([200, { stopped: true }]);
@@ -146,7 +29,7 @@ describe("in front of the embedded server", () => {
   });
 
   test("a change invalidates what the cache has of the device, and a removed item is named in the log", async () => {
-    const { control, entries, invalidated, issueKey, connectionId } = await setUp();
+    const { control, entries, invalidated, issueKey, connectionId } = await createDeviceWorld();
     const { key } = await issueKey(controlKey);
     expect(bodyOf(await control(key, `${connectionId}/mode`, { agentId: "a", mode: "standard" }))).toEqual({
       mode: "standard",
@@ -157,7 +40,7 @@ describe("in front of the embedded server", () => {
   });
 
   test("what is refused is audited as refused, and reaches no device", async () => {
-    const { control, entries, frames, issueKey, connectionId } = await setUp();
+    const { control, entries, frames, issueKey, connectionId } = await createDeviceWorld();
     const without = await issueKey({ scopes: ["read", "send", "approve", "details"] });
     const ceiling = await issueKey({ ...controlKey, maxMode: "standard", agentIds: ["agent-1"] });
     const code = async (...given: Parameters<typeof control>) => problemOf(await control(...given)).errorCode;
@@ -172,7 +55,7 @@ describe("in front of the embedded server", () => {
   });
 
   test("a message whose time is up while it waits behind others was not sent, and may be repeated", async () => {
-    const { send, entries, frames, issueKey, clock } = await setUp(undefined, { reportsModes: false });
+    const { send, entries, frames, issueKey, clock } = await createDeviceWorld(undefined, { reportsModes: false });
     const setting = await issueKey({ scopes: ["send"], setMode: "standard" });
     const ordinary = await issueKey({ scopes: ["send"] });
     // Each holds the queue of the device for 10 seconds.
@@ -189,7 +72,7 @@ describe("in front of the embedded server", () => {
   });
 
   test("a message that was sent and has no acknowledgement is unknown, also for a repeat whose time is up", async () => {
-    const { send, frames, issueKey, clock } = await setUp();
+    const { send, frames, issueKey, clock } = await createDeviceWorld();
     const { key } = await issueKey({ scopes: ["send"] });
     const first = send(key, "1");
     await clock.advance(0);
@@ -200,7 +83,7 @@ describe("in front of the embedded server", () => {
   });
 
   test("a command whose start cannot be stored does not leave", async () => {
-    const { control, frames, issueKey, connectionId } = await setUp("control_started");
+    const { control, frames, issueKey, connectionId } = await createDeviceWorld("control_started");
     const { key } = await issueKey(controlKey);
     expect(problemOf(await control(key, `${connectionId}/stop`)).errorCode).toBe("audit_unavailable");
     expect(frames).toEqual([]);
@@ -210,8 +93,8 @@ describe("in front of the embedded server", () => {
 describe("in front of a remote server", () => {
   const row: Environment = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
 
-  function setUp(answer: (request: UpstreamRequest) => PlainResponse): Controlled {
-    return observe((ports) =>
+  function setUp(answer: (request: UpstreamRequest) => PlainResponse): ObservedProxy {
+    return observeProxy((ports) =>
       createTestProxy(
         (request) =>
           Promise.resolve(
@@ -266,7 +149,7 @@ describe("in front of a remote server", () => {
     const refusing = setUp(() => problemResponse("device_offline"));
     const { key } = await refusing.issueKey(controlKey);
     expect(problemOf(await refusing.control(key, "conn-1/stop")).errorCode).toBe("device_offline");
-    const broken = observe((ports) =>
+    const broken = observeProxy((ports) =>
       createTestProxy(
         ({ method }) =>
           Promise.resolve(
@@ -345,7 +228,7 @@ describe("in front of a remote server", () => {
   ])(
     "a switch of the mode before a message that %s is in the audit log with its outcome",
     async (_what, end, outcomes) => {
-      const world = observe((ports) =>
+      const world = observeProxy((ports) =>
         createTestProxy(
           ({ method, path }) =>
             Promise.resolve(

@@ -70,8 +70,9 @@ export function createEmbeddedUpstream(
 }
 
 /**
- * Runs a call until its deadline, and reports a timeout. The server keeps the progress up to date, so that what was not sent may be repeated. The end
- * of a call to a remote server is in `attempt.ts`.
+ * Runs a call until its deadline, and reports a timeout. The server keeps the progress up to date, so that what was not sent may be repeated. What
+ * has left for a device when the caller disconnects goes on, because its result is recorded; only waits for the end of a turn end. The end of a
+ * call to a remote server is in `attempt.ts`.
  */
 async function runCall(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
@@ -79,10 +80,16 @@ async function runCall(
   run: (signal: AbortSignal, progress: UpstreamProgress) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const progress: UpstreamProgress = { isSent: false };
-  const outcome = await runWithDeadline(clock, deadline, (signal) => {
+  let running = Promise.resolve(callerGone);
+  let outcome = await runWithDeadline(clock, deadline, (signal) => {
     progress.isSent = true;
-    return run(signal, progress);
+    return (running = run(signal, progress));
   });
+  if (outcome.kind === "caller_gone" && leavesUnknown(endpoint) && progress.isSent) {
+    // Of several frames the later ones are not sent, and the call rejects.
+    const ended = running.catch(() => callerGone);
+    outcome = await runWithDeadline(clock, { ...deadline, signal: new AbortController().signal }, () => ended);
+  }
   if (outcome.kind === "finished") return outcome.result;
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
