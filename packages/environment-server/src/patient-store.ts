@@ -1,4 +1,10 @@
-import { type Clock, createSqliteRetry, SqliteLockedError, ValkeyError } from "@letta-environments/platform";
+import {
+  type Clock,
+  createSqliteRetry,
+  isSqliteDiskFailure,
+  SqliteLockedError,
+  ValkeyError,
+} from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { storeLimits } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
@@ -22,9 +28,13 @@ export function waitForLocks(store: EnvironmentStore, clock: Clock): Environment
   });
 }
 
-/** Returns 503 `storage_unavailable` for a failure of {@link waitForLocks}, and of a log in Valkey; else `null`. */
+/** Returns 503 `storage_unavailable` for a failure of {@link waitForLocks}, of the disk, and of a log in Valkey; else `null`. */
 export function unavailableResponse(cause: unknown): PlainResponse | null {
   if (cause instanceof SqliteLockedError) return problemResponse("storage_unavailable");
+  if (isSqliteDiskFailure(cause)) {
+    const detail = "The database of the environments cannot be written, such as on a full disk. Nothing was sent.";
+    return problemResponse("storage_unavailable", { detail });
+  }
   if (!(cause instanceof ValkeyError)) return null;
   const detail = "The server that has the statuses, approvals or events does not respond. Nothing was changed.";
   return problemResponse("storage_unavailable", { detail });

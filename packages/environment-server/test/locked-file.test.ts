@@ -1,10 +1,11 @@
-/** A store whose file another process has locked, such as a backup or a database browser. */
+/** A store whose file another process has locked, such as a backup or a database browser, or that cannot be written. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import type { VirtualClock } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -22,18 +23,20 @@ const realClock: VirtualClock = {
 let directory: string;
 let file: string;
 let harness: Harness;
+let database: SqliteDatabase;
 const ends: (() => Promise<unknown>)[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "environment-server-lock-"));
   file = join(directory, "server.sqlite");
-  const database = openSqlite(file);
+  const opened = openSqlite(file);
+  database = opened;
   const store = createSqliteEnvironmentStore(database);
   database.exec("PRAGMA busy_timeout = 0");
   harness = createHarness({ store, clock: realClock });
   ends.push(async () => {
     await harness.server.close();
-    database.close();
+    opened.close();
   });
 });
 
@@ -110,5 +113,28 @@ test("a file that stays locked is 503 storage_unavailable within 2 seconds for a
   expect((await harness.send(connectionId, { messages: [userMessage("m-1")] })).headers).not.toHaveProperty(
     "idempotency-replayed",
   );
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("while the disk is full a send is 503 and does not leave, and its repeat is delivered when there is room", async () => {
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
+  await harness.settle();
+  database.exec(`PRAGMA max_page_count = ${Number(database.prepare("PRAGMA page_count").get()?.["page_count"])}`);
+  const messages = Array.from({ length: 50 }, (_, index) => userMessage(`m-${index}-${"x".repeat(100)}`));
+  const refused = await harness.send(connectionId, { messages });
+  expect(refused).toMatchObject({
+    status: 503,
+    headers: { "x-should-retry": "true" },
+    body: { errorCode: "storage_unavailable", message: expect.stringContaining("cannot be written") as string },
+  });
+  expect(socket.inputs()).toEqual([]);
+  await expect(
+    harness.register("device-2", {
+      body: { deviceId: "device-2", connectionName: "b", metadata: { os: "x".repeat(16_000) } },
+    }),
+  ).rejects.toThrow("storage_unavailable");
+  database.exec("PRAGMA max_page_count = 1000000");
+  expect((await harness.send(connectionId, { messages })).status).toBe(200);
   expect(socket.inputs()).toHaveLength(1);
 });

@@ -13,6 +13,7 @@ export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
 export { migrateSqlite, type SqliteVersionStore } from "./migrate-sqlite.ts";
 export {
   isSqliteBusy,
+  isSqliteDiskFailure,
   isSqliteError,
   type SqliteDatabase,
   type SqliteRow,

@@ -72,7 +72,7 @@ interface DriverError {
   readonly message?: unknown;
 }
 
-/** SQLite's code for a file that another process is using (SQLITE_BUSY); extended codes keep it in their lowest byte. */
+/** SQLite's code for a file that another process is using (SQLITE_BUSY). */
 const busyCode = 5;
 
 /** Returns true for an error thrown by `node:sqlite` (Node.js, Deno) or `bun:sqlite`. */
@@ -81,11 +81,26 @@ export function isSqliteError(cause: unknown): cause is Error {
   return code === "ERR_SQLITE_ERROR" || name === "SQLiteError";
 }
 
+/** The codes and messages of SQLite for a file that it cannot read or write: SQLITE_READONLY, _IOERR, _FULL and _CANTOPEN. */
+const diskFailures: ReadonlyMap<number, string> = new Map([
+  [8, "attempt to write a readonly database"],
+  [10, "disk I/O error"],
+  [13, "database or disk is full"],
+  [14, "unable to open database file"],
+]);
+
+/** Returns true when SQLite failed because the disk is full, read-only or broken, and not because of what it was asked to do. */
+export function isSqliteDiskFailure(cause: unknown): boolean {
+  return isSqliteError(cause) && [...diskFailures].some(([code, message]) => hasCode(cause, code, message));
+}
+
 /** Returns true when SQLite failed because another process is using the file. */
 export function isSqliteBusy(cause: unknown): boolean {
-  if (!isSqliteError(cause)) return false;
-  const { errcode, errno, message }: DriverError = cause;
+  return isSqliteError(cause) && hasCode(cause, busyCode, "database is locked");
+}
+
+/** Extended codes keep the code in their lowest byte. Deno sets the code on some errors only, and on the others nothing but the message. */
+function hasCode({ errcode, errno, message }: DriverError, expected: number, expectedMessage: string): boolean {
   const code = errcode ?? errno;
-  // Deno sets the code on some errors only. On this one it sets nothing but the message.
-  return typeof code === "number" ? (code & 0xff) === busyCode : message === "database is locked";
+  return typeof code === "number" ? (code & 0xff) === expected : String(message).startsWith(expectedMessage);
 }

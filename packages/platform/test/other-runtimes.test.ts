@@ -38,10 +38,12 @@ describe.each([
     const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);
     const [line = ""] = output.split("\n").filter((text) => text.startsWith("{"));
     expect(JSON.parse(line || "null")).toEqual({
-      busy: [true, true],
-      repeated: [true, false],
-      noDatabase: [true, false],
-      ours: [false, false],
+      busy: [true, true, false],
+      repeated: [true, false, false],
+      full: [true, false, true],
+      unwritable: [true, false, true],
+      noDatabase: [true, false, false],
+      ours: [false, false, false],
       row: { id: "a" },
       backups: ["m.sqlite.before-v2.backup"],
       backedUp: { id: "kept" },

@@ -3,15 +3,15 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/sqlite";
-import { isSqliteBusy, isSqliteError, migrateSqlite } from "../../src/index.ts";
+import { isSqliteBusy, isSqliteDiskFailure, isSqliteError, migrateSqlite } from "../../src/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "platform-failures-"));
-const failure = (run: () => unknown): readonly [isSqlite: boolean, isBusy: boolean] | null => {
+const failure = (run: () => unknown): readonly [isSqlite: boolean, isBusy: boolean, isDisk: boolean] | null => {
   try {
     run();
     return null;
   } catch (cause) {
-    return [isSqliteError(cause), isSqliteBusy(cause)];
+    return [isSqliteError(cause), isSqliteBusy(cause), isSqliteDiskFailure(cause)];
   }
 };
 
@@ -24,6 +24,8 @@ const busy = failure(() => other.exec("BEGIN IMMEDIATE"));
 holder.exec("INSERT INTO item VALUES ('a')");
 const repeated = failure(() => holder.exec("INSERT INTO item VALUES ('a')"));
 holder.exec("COMMIT");
+holder.exec(`PRAGMA max_page_count = ${Number(holder.prepare("PRAGMA page_count").get()?.["page_count"])}`);
+const full = failure(() => holder.prepare("INSERT INTO item VALUES (?)").run("x".repeat(100_000)));
 const row = other.transaction(() => other.prepare("SELECT id FROM item WHERE id = ?").get("a"));
 const migrated = openSqlite(join(folder, "m.sqlite"));
 const steps = ["CREATE TABLE item (id TEXT)", "ALTER TABLE item ADD COLUMN colour TEXT"];
@@ -38,6 +40,8 @@ const found = {
   migrated: { ...migrated.prepare("SELECT * FROM item").get() },
   busy,
   repeated,
+  full,
+  unwritable: failure(() => openSqlite(join(folder, "missing", "a.sqlite"))),
   noDatabase: failure(() => openSqlite(notes)),
   ours: failure(() => {
     throw new Error("x");
