@@ -51,6 +51,7 @@ export const folderOrder = new Map([
       "tracing/",
       "request-trace.ts",
       "extension-port.ts",
+      "held/",
       "config/",
       "metrics/",
       "admin/",

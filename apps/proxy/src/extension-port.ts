@@ -6,7 +6,8 @@
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import type { KnownEndpoint, Operation, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
 import type { AuditLog } from "./audit/log.ts";
-import type { Authentication, GatewayPrincipal } from "./auth/authentication.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
+import type { CheckCredential } from "./held/credential.ts";
 import type { Cors } from "./http/cors.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { ValidRequest } from "./http/validate-request.ts";
@@ -31,8 +32,8 @@ export interface ExtensionParts extends GatewayPorts {
   /** Receives the cause when an audit entry of a request cannot be written. */
   readonly onAuditFailure: (requestId: string, cause: unknown) => void;
   readonly authenticate: AuthenticateRequest;
-  /** Authenticates the `Authorization` header of an earlier request. It counts as no request. */
-  readonly authenticateAgain: (authorization: string | null) => MaybePromise<Authentication>;
+  /** Authenticates the credential of an earlier request again. It counts as no request. */
+  readonly checkCredential: CheckCredential;
   readonly cors: Cors;
   readonly limits: RequestLimits | null;
   readonly upstream: Pick<Upstream, "findConnection">;

@@ -52,7 +52,7 @@ function createSteps(
   ticketCredentials: TicketCredentials,
 ): ExtensionSteps {
   const { audit, onAuditFailure, randomId, upstream, deviceSockets } = parts;
-  eventStreams?.authenticateWith(parts.authenticateAgain);
+  eventStreams?.checkWith(parts.checkCredential);
   const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
   const begin = createBeginCommand(parts);
   const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure), randomId };

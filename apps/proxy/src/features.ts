@@ -5,7 +5,8 @@ import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
-import type { ExtensionParts, ExtensionSteps } from "./extension-port.ts";
+import type { ExtensionSteps } from "./extension-port.ts";
+import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -107,7 +108,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
       services.apiExtensions?.createSteps({
         ...services,
         ...{ onAuditFailure, authenticate, cors, limits, upstream },
-        authenticateAgain: withLift(callers.authenticate, services.liftRestrictions),
+        checkCredential: createCheck(callers, services),
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     administer:
@@ -148,14 +149,17 @@ function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | nul
   };
 }
 
-/** Authenticates a caller as the steps of the pipeline do, which may lift restrictions. */
-function withLift(
-  authenticate: ExtensionParts["authenticateAgain"],
-  lift: GatewayServices["liftRestrictions"],
-): ExtensionParts["authenticateAgain"] {
-  if (lift === undefined) return authenticate;
-  return (authorization) =>
-    mapMaybe(authenticate(authorization), (result) =>
-      result.kind === "refused" ? result : { ...result, principal: lift(result.principal) },
-    );
+/** Checks credentials as the steps of the pipeline authenticate them, which may lift restrictions. */
+function createCheck(
+  { authenticate }: CallerAuthenticator,
+  { hasExpired, liftRestrictions: lift }: GatewayServices,
+): CheckCredential {
+  if (lift === undefined) return createCheckCredential(authenticate, hasExpired);
+  return createCheckCredential(
+    (authorization) =>
+      mapMaybe(authenticate(authorization), (result) =>
+        result.kind === "refused" ? result : { ...result, principal: lift(result.principal) },
+      ),
+    hasExpired,
+  );
 }

@@ -10,6 +10,8 @@ export interface GatewayPrincipal extends Principal {
   readonly rateLimits?: KeyRateLimits;
   /** The invitation; absent for a key that is not one. */
   readonly invite?: KeyInvite;
+  /** When the key, or the secret of it that authenticated, expires, in epoch milliseconds; absent for one that does not, and for tokens. */
+  readonly keyExpiresAt?: number;
 }
 
 /** The principal of a request, or the response that refuses it. */

@@ -127,7 +127,8 @@ describe("a good key", () => {
     const rotated = mintSecret(record.id, clock.now(), testMint);
     await store.update(record.id, (current) => rotateKey(current, rotated.secret, clock.now(), 60_000));
     const [old, newer] = [await principalOf(present(key)), await principalOf(present(rotated.key))];
-    expect({ ...old, credentialId: newer.credentialId }).toEqual(newer);
+    const endsAt = { credentialId: old.credentialId, keyExpiresAt: clock.now() + 60_000 };
+    expect(old).toEqual({ ...newer, ...endsAt });
     expect(old.credentialId).not.toBe(newer.credentialId);
     await clock.advance(60_000);
     expect(codeOf(await present(key))).toBe("invalid_key");

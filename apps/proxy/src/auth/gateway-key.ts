@@ -153,16 +153,17 @@ export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerificat
   if (record.disabledAt !== null) return { kind: "invalid", reason: "key_disabled" };
   const features = unsupportedFeatures(record);
   if (features.length > 0) return { kind: "unsupported", features };
+  const expiresAt = earlier(endOf(record), secret.expiresAt);
   return {
     kind: "valid",
-    principal: principalOf(record, credentialIdOf(secret)),
-    expiresAt: earlier(endOf(record), secret.expiresAt),
+    principal: principalOf(record, credentialIdOf(secret), expiresAt),
+    expiresAt,
     isReplaced: secret !== record.secrets[0] || secret.use === "session",
     isSession: secret.use === "session",
   };
 }
 
-function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal {
+function principalOf(record: KeyRecord, credentialId: string, expiresAt: number | null): GatewayPrincipal {
   const approvalPolicy = approvalPolicyOfKey(record);
   return {
     tenant: record.tenant,
@@ -180,6 +181,7 @@ function principalOf(record: KeyRecord, credentialId: string): GatewayPrincipal 
     shared: record.shared,
     ...(record.invite !== null && { invite: record.invite }),
     ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
+    ...(expiresAt !== null && { keyExpiresAt: expiresAt }),
   };
 }
 

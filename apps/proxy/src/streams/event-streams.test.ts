@@ -3,6 +3,8 @@ import { problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
+import { createCheckCredential } from "../held/credential.ts";
+import { createHasExpired } from "../keys/credential-expiry.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { createEventStreams } from "./event-streams.ts";
 
@@ -24,7 +26,7 @@ function createFakeStream(): EventStream {
   return { stream: new ReadableStream(), ended, end: (reason) => settle(reason) };
 }
 
-async function setUp(authenticated: () => Authentication | Promise<Authentication>) {
+async function setUp(authenticated: () => Authentication | Promise<Authentication>, opener = principal) {
   const clock = createVirtualClock();
   const events: ProxyEvent[] = [];
   const stream = createFakeStream();
@@ -40,8 +42,8 @@ async function setUp(authenticated: () => Authentication | Promise<Authenticatio
       },
     },
   });
-  streams.authenticateWith(authenticated);
-  const request = { query: {}, lastEventId: null, requestId: "req-1", principal, authorization: "Bearer x" };
+  streams.checkWith(createCheckCredential(authenticated, createHasExpired(clock)));
+  const request = { query: {}, lastEventId: null, requestId: "req-1", principal: opener, authorization: "Bearer x" };
   const response = await streams.open(request);
   return { clock, events, streams, request, response, hasBeenEnded: () => hasBeenEnded };
 }
@@ -77,6 +79,61 @@ test.each<readonly [string, Authentication]>([
   await clock.advance(1_000);
   expect(reasonsOf(events)).toEqual(["credential_ended"]);
   expect(events[0]).toMatchObject({ requestId: "req-1", keyId: "key-1", durationMs: 6_000 });
+});
+
+const outages: readonly (readonly [string, () => Authentication])[] = [
+  ["the key store fails", () => ({ kind: "refused", response: problemResponse("key_store_unavailable") })],
+  [
+    "the key store rejects",
+    () => {
+      throw new Error("the key store does not respond");
+    },
+  ],
+  ["the issuer of its token fails", () => ({ kind: "refused", response: problemResponse("issuer_unavailable") })],
+];
+
+test.each(outages)(
+  "a stream ends within a second after its credential has expired, also while %s",
+  async (_why, fail) => {
+    for (const expiry of ["keyExpiresAt", "credentialExpiresAt"]) {
+      const expiresAt = createVirtualClock().now() + 100_000;
+      const { clock, events } = await setUp(fail, { ...principal, [expiry]: expiresAt });
+      await clock.advance(99_999);
+      expect(events).toEqual([]);
+      await clock.advance(1_000);
+      expect(reasonsOf(events)).toEqual(["credential_ended"]);
+    }
+  },
+);
+
+test("a key that expires later than before keeps its stream, and the later expiry counts in an outage", async () => {
+  const startMs = createVirtualClock().now();
+  const extended: Authentication = {
+    kind: "authenticated",
+    principal: { ...principal, keyExpiresAt: startMs + 200_000 },
+  };
+  let isDown = false;
+  const { clock, events } = await setUp(
+    () => (isDown ? { kind: "refused", response: problemResponse("key_store_unavailable") } : extended),
+    { ...principal, keyExpiresAt: startMs + 100_000 },
+  );
+  await clock.advance(50_000);
+  isDown = true;
+  await clock.advance(149_000);
+  expect(events).toEqual([]);
+  await clock.advance(2_000);
+  expect(reasonsOf(events)).toEqual(["credential_ended"]);
+});
+
+test("while the key store hangs, no stream waits for the check of another one", async () => {
+  const hanging: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
+  const { clock, events, streams, request } = await setUp(
+    () => new Promise((resolve) => clock.setTimer(2_000, () => resolve(hanging))),
+    { ...principal, keyExpiresAt: createVirtualClock().now() + 10_000 },
+  );
+  await streams.open({ ...request, requestId: "req-2" });
+  await clock.advance(13_000);
+  expect(reasonsOf(events)).toEqual(["credential_ended", "credential_ended"]);
 });
 
 test("when the process stops, streams end and new ones are refused", async () => {

@@ -1,37 +1,30 @@
 /**
  * The streams of events that are open in this process. A stream is authorised once, when it opens, and may stay open for days. So its
  * credential is authenticated again every second, and the stream ends when that is refused or means other permissions than before: the
- * client connects again, and continues behind its last event with what its key may see now.
+ * client connects again, and continues behind its last event with what its key may see now. While nobody can authenticate it, the stream
+ * ends when the credential expires.
  */
 import type { EnvironmentServer, EventStream, EventsRequest, StreamEnd } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { eventStreamMediaType, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
+import type { CheckCredential, HeldCredential } from "../held/credential.ts";
 import type { StreamedResponse } from "../http/response.ts";
-import { isSameValue } from "../lib/same-value.ts";
-import type { MaybePromise } from "../lib/steps.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** How often credentials are authenticated again, in milliseconds. */
 const checkIntervalMs = 1_000;
 
-/** Authenticates the `Authorization` header of a request. */
-export type AuthenticateAgain = (authorization: string | null) => MaybePromise<Authentication>;
-
 /** A request for a stream that has passed every check. */
-export interface StreamRequest extends EventsRequest {
+export interface StreamRequest extends EventsRequest, HeldCredential {
   readonly requestId: string;
-  readonly principal: GatewayPrincipal;
-  /** `Authorization` of the request. */
-  readonly authorization: string | null;
 }
 
 /** The streams of events that are open in this process. */
 export interface EventStreams {
   /** Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects. */
   open(request: StreamRequest): Promise<PlainResponse | StreamedResponse>;
-  /** Authenticates open streams with this function from now on: the configuration has changed. */
-  authenticateWith(authenticate: AuthenticateAgain): void;
+  /** Checks the credentials of open streams with this function from now on: the configuration has changed. */
+  checkWith(check: CheckCredential): void;
   /** Ends every stream and refuses new ones, because the process stops. */
   end(): void;
 }
@@ -39,6 +32,8 @@ export interface EventStreams {
 interface OpenStream {
   readonly request: StreamRequest;
   readonly stream: EventStream;
+  /** The principal as of the last check, with the present expiry. */
+  principal: StreamRequest["principal"];
 }
 
 /** Creates {@link EventStreams} over the embedded server. */
@@ -52,7 +47,7 @@ export function createEventStreams({
   readonly telemetry: Telemetry;
 }): EventStreams {
   const streams = new Set<OpenStream>();
-  let authenticate: AuthenticateAgain | null = null;
+  let check: CheckCredential | null = null;
   let isStopping = false;
   let isChecking = false;
 
@@ -60,18 +55,24 @@ export function createEventStreams({
     if (isChecking || streams.size === 0) return;
     isChecking = true;
     clock.setTimer(checkIntervalMs, () => {
-      void check().finally(() => {
+      void checkAll().finally(() => {
         isChecking = false;
         schedule();
       });
     });
   }
 
-  async function check(): Promise<void> {
-    for (const { request, stream } of [...streams]) {
-      if (authenticate === null) return;
-      if (hasEnded(request.principal, await authenticateSafely(authenticate, request))) stream.end("credential_ended");
-    }
+  async function checkAll(): Promise<void> {
+    // All at once: while the key store hangs, each takes as long as its timeout.
+    await Promise.all([...streams].map(checkOne));
+  }
+
+  async function checkOne(open: OpenStream): Promise<void> {
+    if (check === null) return;
+    const { principal, request, stream } = open;
+    const state = await check({ principal, authorization: request.authorization });
+    if (state.kind === "same") open.principal = state.principal;
+    else stream.end("credential_ended");
   }
 
   function track(open: OpenStream): void {
@@ -100,11 +101,11 @@ export function createEventStreams({
       if (decision.kind === "refused") return decision.response;
       const { stream } = decision;
       if (isStopping) stream.end("shutdown");
-      track({ request, stream });
+      track({ request, stream, principal: request.principal });
       return { status: 200, headers: streamHeaders, body: null, stream: stream.stream };
     },
-    authenticateWith(next) {
-      authenticate = next;
+    checkWith(next) {
+      check = next;
     },
     end() {
       isStopping = true;
@@ -115,21 +116,3 @@ export function createEventStreams({
 
 // Some proxies keep a response until it is complete; this field tells them not to.
 const streamHeaders: PlainResponse["headers"] = { "content-type": eventStreamMediaType, "x-accel-buffering": "no" };
-
-/** A failure ends no credential. */
-async function authenticateSafely(
-  authenticate: AuthenticateAgain,
-  { authorization }: Pick<StreamRequest, "authorization">,
-): Promise<Authentication | null> {
-  try {
-    return await authenticate(authorization);
-  } catch {
-    return null;
-  }
-}
-
-function hasEnded(principal: GatewayPrincipal, authentication: Authentication | null): boolean {
-  if (authentication === null) return false;
-  if (authentication.kind === "authenticated") return !isSameValue(authentication.principal, principal);
-  return authentication.response.status < 500;
-}

@@ -1,0 +1,75 @@
+/**
+ * Whether the credential of a request still holds after the request was authorised. A request that stays open, to follow events or to wait for
+ * the end of a turn, shows its caller what happens later, so its `Authorization` is authenticated again.
+ */
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
+import { invalidKey } from "../auth/authentication.ts";
+import { credentialOf } from "../keys/key-record.ts";
+import { isSameValue } from "../lib/same-value.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { HasExpired } from "../ports.ts";
+
+/** The credential of an authorised request. */
+export interface HeldCredential {
+  /** `Authorization` of the request. */
+  readonly authorization: string | null;
+  /** The permissions that it was authorised with. */
+  readonly principal: GatewayPrincipal;
+}
+
+/** The state of a credential that was valid before. */
+export type CredentialState =
+  /** It has the same permissions, or nobody can say otherwise. The principal may expire at another time than before. */
+  | { readonly kind: "same"; readonly principal: GatewayPrincipal }
+  | { readonly kind: "changed"; readonly principal: GatewayPrincipal }
+  /** It is refused with this response. */
+  | { readonly kind: "ended"; readonly response: PlainResponse };
+
+/** Authenticates a credential again. Never rejects. */
+export type CheckCredential = (held: HeldCredential) => Promise<CredentialState>;
+
+/**
+ * Creates a {@link CheckCredential}. A failure to authenticate ends no credential and extends none: one that has expired has ended, as far as its
+ * expiry is known.
+ *
+ * @param authenticate Authenticates an `Authorization` header.
+ */
+export function createCheckCredential(
+  authenticate: (authorization: string | null) => MaybePromise<Authentication>,
+  hasExpired: HasExpired,
+): CheckCredential {
+  return async ({ authorization, principal }) => {
+    const authentication = await authenticateSafely(authenticate, authorization);
+    if (authentication.kind === "refused") {
+      const { response } = authentication;
+      if (response.status < 500) return { kind: "ended", response };
+      const isOver = hasExpired(credentialOf(principal), expiryOf(principal));
+      return isOver ? { kind: "ended", response: invalidKey() } : { kind: "same", principal };
+    }
+    const isSame = isSameValue(permissionsOf(authentication.principal), permissionsOf(principal));
+    return { kind: isSame ? "same" : "changed", principal: authentication.principal };
+  };
+}
+
+async function authenticateSafely(
+  authenticate: Parameters<typeof createCheckCredential>[0],
+  authorization: string | null,
+): Promise<Authentication> {
+  try {
+    return await authenticate(authorization);
+  } catch {
+    return { kind: "refused", response: unavailable };
+  }
+}
+
+const unavailable = problemResponse("key_store_unavailable");
+
+function expiryOf({ credentialExpiresAt, keyExpiresAt }: GatewayPrincipal): number | null {
+  return credentialExpiresAt ?? keyExpiresAt ?? null;
+}
+
+/** A key that expires at another time has the same permissions until then. */
+function permissionsOf({ keyExpiresAt: _expiry, ...permissions }: GatewayPrincipal): object {
+  return permissions;
+}
