@@ -22,6 +22,8 @@ import { mapMaybe } from "./lib/steps.ts";
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
+  /** Authenticates the credential of a request again, which counts as no request. */
+  readonly checkCredential: CheckCredential;
   readonly admit: CallerAuthenticator["admit"];
   /** Accepts gateway keys alone. */
   readonly authenticateKey: AuthenticateRequest;
@@ -80,7 +82,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     { authenticate: callers.authenticateKey },
     limits?.signIns ?? null,
   );
-  const authentication = { authenticate, authenticateKey, authenticateSignIn, admit: callers.admit };
+  const checkCredential = createCheck(callers, services);
+  const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
       ? () => undefined
@@ -107,8 +110,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     extensions:
       services.apiExtensions?.createSteps({
         ...services,
-        ...{ onAuditFailure, authenticate, cors, limits, upstream },
-        checkCredential: createCheck(callers, services),
+        ...{ onAuditFailure, authenticate, checkCredential, cors, limits, upstream },
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     administer:

@@ -4,10 +4,6 @@
  */
 import {
   type PlainResponse,
-  checkIdempotencyKey,
-  idempotencyKeyHeader,
-  type KnownEndpoint,
-  type Principal,
   problemResponse,
   type SendMessageBody,
   type UpgradeDecision,
@@ -21,11 +17,12 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
+import { createRespondAfterWait } from "./held/waiting-call.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
-import { type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, type Refusal, bothWraps, startSteps, type WrapStep } from "./lib/steps.ts";
+import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
+import { mapMaybe, type MaybePromise, bothWraps, startSteps, type WrapStep } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
@@ -37,6 +34,7 @@ import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
+import type { AuthorisedRequest, PreparedCall } from "./upstream/upstream.ts";
 
 /** The gateway behind its hosts. No function throws, and no promise rejects. */
 export interface Pipeline {
@@ -175,7 +173,9 @@ function run<Outcome>(
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs, wrap?: WrapStep) {
-  const { prepareCall, sends, extensions } = features;
+  const { extensions } = features;
+  const prepare = createPrepare(features);
+  const respondAfterWait = createRespondAfterWait(features);
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
     devices: deviceSockets !== null,
@@ -218,16 +218,13 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       return authoriseInput(principal, endpoint, values);
     })
     .add("prepare the upstream call", (exchange) => {
-      const { send, control, requestId } = exchange.trace;
-      const record = send === null ? null : sends.recordOf(send);
-      const { connection } = send ?? control ?? {};
-      const records = { send: record, control: control?.upstream ?? null };
-      const call = prepareCall({ ...exchange, ...records, requestId, connection });
+      const call = prepare(exchange);
       exchange.trace.waitSeconds = call.waitSeconds;
       return { call };
     })
     .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
-    .end("call the upstream", async ({ call, request, principal, trace, endpoint, input }): Promise<PlainResponse> => {
+    .end("call the upstream", async (exchange): Promise<PlainResponse> => {
+      const { call, request, principal, trace, endpoint, input } = exchange;
       const own = extensions?.respond(request, { endpoint, principal, trace, ...input }) ?? null;
       if (own !== null) return own;
       const response = await call.fetch(request.signal);
@@ -241,7 +238,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
         const { deviceId } = call.params;
         if (deviceId !== undefined) await environmentCache?.invalidate(principal.tenant, { deviceId });
       }
-      return response;
+      return respondAfterWait(exchange, response, (changed) => prepare({ ...exchange, ...changed }));
     });
 
   const socket = admission.end("open the socket", createOpenSocket(services, features, handleAs));
@@ -261,7 +258,7 @@ function authenticateCaller(
 
 /** A request whose endpoint and principal are known. */
 interface Admitted extends Received, MatchedEndpoint {
-  readonly principal: Principal;
+  readonly principal: GatewayPrincipal;
   readonly ownCredential: string | null;
 }
 
@@ -271,6 +268,17 @@ function createTakeFromLimits({ limits }: Features) {
     const environment = (trace.send ?? trace.control)?.connection?.environment;
     const route = routeOf(endpoint.operation, request.query);
     return limitRequest(limits, request, trace, principal, route, countedDevice(principal, params, environment));
+  };
+}
+
+/** Prepares the upstream call of a request. */
+function createPrepare({ prepareCall, sends }: Features) {
+  return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
+    const { send, control, requestId } = exchange.trace;
+    const record = send === null ? null : sends.recordOf(send);
+    const { connection } = send ?? control ?? {};
+    const records = { send: record, control: control?.upstream ?? null };
+    return prepareCall({ ...exchange, ...records, requestId, connection });
   };
 }
 
@@ -375,16 +383,6 @@ function createAdminSteps(
       const own = endpoint as AdminEndpoint;
       return administer({ endpoint: own, params, ...input, ifMatch, tenantDevices }, authority);
     });
-}
-
-/** Reads the `Idempotency-Key` of a send; `null` if it has none, and for other requests, which ignore the header. */
-function readIdempotencyKey(
-  request: GatewayRequest,
-  { operation }: Pick<KnownEndpoint, "operation">,
-): { readonly idempotencyKey: string | null } | Refusal {
-  const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
-  const response = checkIdempotencyKey(idempotencyKey);
-  return response === null ? { idempotencyKey } : { kind: "refused", response };
 }
 
 /** Whether a method only reads (RFC 9110 section 9.2.1). */

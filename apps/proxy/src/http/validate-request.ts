@@ -1,17 +1,20 @@
 /** Validates query and body by the schemas of an endpoint, the same for every upstream. */
 import {
+  checkIdempotencyKey,
   decodeBody,
   decodeQuery,
   type Endpoint,
   type EndpointMatch,
   endpoints,
+  idempotencyKeyHeader,
+  type KnownEndpoint,
   matchEndpoint,
   type Operation,
   maxBodyBytes,
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
-import type { MaybePromise } from "../lib/steps.ts";
+import type { MaybePromise, Refusal } from "../lib/steps.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
 /** The part of an endpoint that validation needs. */
@@ -142,3 +145,13 @@ const viewerOperations: ReadonlySet<Operation> = new Set<Operation>(["openViewer
 const viewersNotOffered = problemResponse("endpoint_not_found", {
   detail: "This gateway is in front of a remote environment server. Viewer sockets need the embedded one.",
 });
+
+/** Reads the `Idempotency-Key` of a send; `null` if it has none, and for other requests, which ignore the header. */
+export function readIdempotencyKey(
+  request: GatewayRequest,
+  { operation }: Pick<KnownEndpoint, "operation">,
+): { readonly idempotencyKey: string | null } | Refusal {
+  const idempotencyKey = operation === "sendMessage" ? request.header(idempotencyKeyHeader) : null;
+  const response = checkIdempotencyKey(idempotencyKey);
+  return response === null ? { idempotencyKey } : { kind: "refused", response };
+}

@@ -1,0 +1,66 @@
+/**
+ * Requests that have waited for the end of a turn. The response shows what happened during the wait, so the credential is checked again: a key
+ * that has ended meanwhile sees nothing of it, and one with other permissions sees what a new request would.
+ */
+import type { PlainResponse, RetrieveMessageQuery } from "@letta-environments/schema";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import { authoriseEndpoint } from "../auth/authorise.ts";
+import type { MatchedEndpoint } from "../extension-port.ts";
+import type { Features } from "../features.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { ValidRequest } from "../http/validate-request.ts";
+import { parseJsonObject } from "../lib/json.ts";
+import type { MaybePromise } from "../lib/steps.ts";
+import type { PreparedCall } from "../upstream/upstream.ts";
+
+/** A request whose call has ended. */
+export interface CalledRequest extends MatchedEndpoint {
+  readonly request: GatewayRequest;
+  /** The caller, where it is known without a credential: its socket ends with the credential that opened it. */
+  readonly caller?: GatewayPrincipal;
+  readonly principal: GatewayPrincipal;
+  readonly input: ValidRequest;
+  readonly call: Pick<PreparedCall, "waitSeconds">;
+}
+
+/** Prepares the call of the same request with another principal or input. */
+export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">) => PreparedCall;
+
+/**
+ * Creates the function that returns what the caller of a request receives after its call. Where its credential has ended, or has other
+ * permissions, a read is answered as a new one would be, without a wait. A send was delivered, so it loses only the outcome of its turn.
+ */
+export function createRespondAfterWait({ checkCredential }: Pick<Features, "checkCredential">) {
+  async function respond(
+    { request, endpoint, params, input, principal }: CalledRequest,
+    response: PlainResponse,
+    prepareAgain: PrepareAgain,
+  ): Promise<PlainResponse> {
+    const state = await checkCredential({ authorization: request.header("authorization"), principal });
+    if (state.kind === "same") return response;
+    if (endpoint.operation === "sendMessage") return withoutOutcome(response);
+    if (state.kind === "ended") return state.response;
+    const refusal = authoriseEndpoint(state.principal, endpoint, params);
+    return refusal ?? prepareAgain({ principal: state.principal, input: withoutWait(input) }).fetch(request.signal);
+  }
+
+  return (called: CalledRequest, response: PlainResponse, prepareAgain: PrepareAgain): MaybePromise<PlainResponse> => {
+    const mayHaveWaited = called.call.waitSeconds !== null && called.caller === undefined;
+    return mayHaveWaited && response.status === 200 ? respond(called, response, prepareAgain) : response;
+  };
+}
+
+function withoutWait(input: ValidRequest): ValidRequest {
+  // The endpoint's own schema has decoded it.
+  const query = input.queryValues as RetrieveMessageQuery;
+  return { ...input, queryValues: { ...query, waitSeconds: 0 } satisfies RetrieveMessageQuery };
+}
+
+/** The response to a send as without the preference `wait`. */
+function withoutOutcome(response: PlainResponse): PlainResponse {
+  const body = parseJsonObject(response.body);
+  if (body === null || !("outcome" in body)) return response;
+  const { outcome: _outcome, ...ordinary } = body;
+  const { "preference-applied": _applied, ...headers } = response.headers;
+  return { ...response, headers, body: JSON.stringify(ordinary) };
+}
