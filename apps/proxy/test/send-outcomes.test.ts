@@ -1,8 +1,8 @@
 /** In front of a remote upstream, a send whose outcome is not known is never repeated, and one of which nothing was delivered can be. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { failingStore } from "./support/failing-store.ts";
 import { createMemoryIdempotencyStore } from "../src/adapters/memory/idempotency-store.ts";
-import type { IdempotencyStore } from "../src/idempotency/store.ts";
 import { accepted, createSendWorld, deferred, type SendWorld, summarise } from "./support/send-world.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
 
@@ -132,37 +132,6 @@ describe("a caller who disconnects", () => {
   });
 });
 
-/** A store that fails on demand. */
-function failingStore(store: IdempotencyStore): IdempotencyStore & { readonly failing: Set<keyof IdempotencyStore> } {
-  const failing = new Set<keyof IdempotencyStore>();
-  const check = (operation: keyof IdempotencyStore): void => {
-    if (failing.has(operation)) throw new Error(`${operation} failed`);
-  };
-  return {
-    failing,
-    async reserve(reservation) {
-      check("reserve");
-      return store.reserve(reservation);
-    },
-    async find(scope, ids) {
-      check("find");
-      return store.find(scope, ids);
-    },
-    async settle(reservation, result) {
-      check("settle");
-      await store.settle(reservation, result);
-    },
-    async release(reservation) {
-      check("release");
-      await store.release(reservation);
-    },
-    async findConnection(tenant, connectionId) {
-      check("findConnection");
-      return store.findConnection(tenant, connectionId);
-    },
-  };
-}
-
 describe("a store of sends that fails", () => {
   async function setUp() {
     const { clock } = await createSendWorld();
@@ -216,6 +185,39 @@ describe("a store of sends that fails", () => {
     const repeat = world.send();
     await clock.advance(100);
     expect(summarise(await repeat)).toBe("503 idempotency_unavailable");
+  });
+
+  test.each([
+    ["whose device has another connection by now", 404],
+    ["whose list cannot be read", 503],
+  ])("is not a missing connection for a repeat %s", async (_what, status) => {
+    const { world, clock, failing } = await setUp();
+    expect(summarise(await world.send())).toBe("200");
+    await clock.advance(10_000);
+    if (status === 404) world.rows = [];
+    else world.reads = problemResponse("overloaded");
+    failing.add("findConnection");
+    const sent = world.send();
+    // Reads of the upstream are repeated after a pause.
+    await clock.advance(10_000);
+    const repeat = await sent;
+    expect(summarise(repeat)).toBe("503 idempotency_unavailable");
+    expect(repeat.headers["x-should-retry"]).toBe("true");
+    failing.clear();
+    world.reads = null;
+    expect(summarise(await world.send())).toBe("200 replayed");
+    expect(world.delivered()).toHaveLength(1);
+  });
+
+  test("is not a new send for a repeat that finds no connection", async () => {
+    const { world, clock, failing } = await setUp();
+    expect(summarise(await world.send())).toBe("200");
+    await clock.advance(10_000);
+    world.rows = [];
+    failing.add("find");
+    expect(summarise(await world.send())).toBe("503 idempotency_unavailable");
+    failing.clear();
+    expect(summarise(await world.send())).toBe("200 replayed");
   });
 
   test("that is full refuses new sends and still replays earlier ones", async () => {

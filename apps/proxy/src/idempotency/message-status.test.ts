@@ -1,9 +1,11 @@
 /** In front of a remote server, the status of a message is what the gateway's own log of sends knows. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { failingStore } from "../../test/support/failing-store.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { createSendWorld, type SendWorld, unreachable, user } from "../../test/support/send-world.ts";
+import { createSendWorld, type SendWorld, summarise, unreachable, user } from "../../test/support/send-world.ts";
 import { bodyOf } from "../../test/support/test-proxy.ts";
+import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
 
 async function retrieve(world: SendWorld, id: string, query = "agentId=agent-1", key?: string): Promise<PlainResponse> {
   const path = `/v1/environments/conn-1/messages/${encodeURIComponent(id)}`;
@@ -59,6 +61,21 @@ describe("a message to a remote server", () => {
     ];
     for (const { status, body } of responses) expect([status, body]).toEqual([404, responses[0]?.body]);
     expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found" });
+    expect((await retrieve(world, "m-1")).status).toBe(200);
+  });
+
+  test("is never reported as missing while the store of sends fails", async () => {
+    const { clock } = await createSendWorld();
+    const idempotencyStore = failingStore(createMemoryIdempotencyStore(clock));
+    const world = await createSendWorld({ remote: { idempotencyStore }, ports: { clock } });
+    await sendTo(world, "m-1");
+    for (const operation of ["findConnection", "find"] as const) {
+      idempotencyStore.failing.add(operation);
+      const response = await retrieve(world, "m-1");
+      expect(summarise(response)).toBe("503 idempotency_unavailable");
+      expect(response.headers["x-should-retry"]).toBe("true");
+      idempotencyStore.failing.clear();
+    }
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 });

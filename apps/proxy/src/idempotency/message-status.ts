@@ -28,13 +28,15 @@ export async function retrieveLoggedMessage(
   principal: Principal,
 ): Promise<PlainResponse> {
   const { agentId = "", conversationId = defaultConversationId } = query;
-  const connection = await sends.findConnection(principal.tenant, params.connectionId);
+  const known = await sends.findConnection(principal.tenant, params.connectionId);
+  if (known.kind === "unavailable") return unavailable;
+  const { connection } = known;
   const mayRead =
     connection !== null && allowsDevice(principal, connection) && allowsAgent(principal, agentId || undefined);
   if (!mayRead) return problemResponse("message_not_found");
   const scope = { tenant: principal.tenant, environmentId: connection.environmentId, agentId, conversationId };
   const found = await sends.findMessage(scope, params.clientMessageId);
-  if (found.kind === "unavailable") return problemResponse("idempotency_unavailable");
+  if (found.kind === "unavailable") return unavailable;
   if (found.entry === null) return problemResponse("message_not_found");
   const status: MessageStatus = {
     clientMessageId: params.clientMessageId,
@@ -47,6 +49,8 @@ export async function retrieveLoggedMessage(
     ? jsonResponse(200, status)
     : jsonResponse(200, { ...status, waitSeconds: 0 }, waitApplied(0));
 }
+
+const unavailable = problemResponse("idempotency_unavailable");
 
 function describeState(state: KnownEntry["state"]): Pick<MessageStatus, "state" | "disposition" | "error"> {
   switch (state.kind) {

@@ -51,11 +51,16 @@ export interface Sends {
   run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendTurn>;
   /** Returns the result of the send that this one repeats, without sending anything. */
   replay(send: RequestedSend, connection: KnownConnection): Promise<SendTurn>;
-  /** Returns the device behind a connection to which something was sent; `null` if none is remembered, or the store fails. */
-  findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
+  /** Returns the device behind a connection to which something was sent; `null` if none is remembered. */
+  findConnection(tenant: string, connectionId: string): Promise<FoundConnection>;
   /** Returns what is known of a message; its entry is `null` if it was not sent. */
   findMessage(scope: SendScope, messageId: string): Promise<FoundMessage>;
 }
+
+/** The device behind a connection in the store. */
+export type FoundConnection =
+  | { readonly kind: "found"; readonly connection: KnownConnection | null }
+  | { readonly kind: "unavailable" };
 
 /** A message of a conversation in the store. */
 export type FoundMessage =
@@ -166,7 +171,7 @@ export function createSends(ports: SendsPorts): Sends {
     async replay(send, { environmentId }) {
       const scope = scopeOf(send, environmentId);
       const found = await attempt("find", () => store.find(scope, idsOf(send.ids)));
-      return found === null ? free : respond(send, scope, found.result);
+      return found === null ? responded(unavailable) : respond(send, scope, found.result);
     },
     ...createLookUps(store, attempt),
   };
@@ -176,7 +181,7 @@ function createLookUps(store: IdempotencyStore, attempt: Attempt): Pick<Sends, "
   return {
     async findConnection(tenant, connectionId) {
       const found = await attempt("findConnection", () => store.findConnection(tenant, connectionId));
-      return found?.result ?? null;
+      return found === null ? { kind: "unavailable" } : { kind: "found", connection: found.result };
     },
     async findMessage(scope, messageId) {
       const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));

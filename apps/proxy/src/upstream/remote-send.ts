@@ -104,9 +104,13 @@ async function findConnection(
     const { response } = found;
     // The upstream refuses the caller's own key.
     const isCallerRefused = response.status === 401 || response.status === 403;
-    const known = isCallerRefused ? null : await sends.findConnection(principal.tenant, connectionId);
-    const isPermitted = known !== null && allowsDevice(principal, known);
-    return isPermitted ? { kind: "replayable", connection: known, response } : { kind: "refused", response };
+    if (isCallerRefused) return { kind: "refused", response };
+    const known = await sends.findConnection(principal.tenant, connectionId);
+    // It may be a repeat: then "not found" would be wrong, and the end of its retries.
+    if (known.kind === "unavailable") return { kind: "refused", response: problemResponse("idempotency_unavailable") };
+    const { connection } = known;
+    const isPermitted = connection !== null && allowsDevice(principal, connection);
+    return isPermitted ? { kind: "replayable", connection, response } : { kind: "refused", response };
   }
   const { row } = found;
   if (!allowsDevice(principal, row)) {
