@@ -3,7 +3,7 @@ import { jsonResponse, type PlainResponse, problemResponse } from "@letta-enviro
 import { describe, expect, test } from "vitest";
 import { failingStore } from "./support/failing-store.ts";
 import { createMemoryIdempotencyStore } from "../src/adapters/memory/idempotency-store.ts";
-import { accepted, createSendWorld, deferred, type SendWorld, summarise } from "./support/send-world.ts";
+import { accepted, createSendWorld, deferred, type SendWorld, summarise, unreachable } from "./support/send-world.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
 
 /** A send and its repeat after the upstream has recovered. */
@@ -174,6 +174,69 @@ describe("a store of sends that fails", () => {
     const repeat = await world.send();
     expect([summarise(repeat), problemOf(repeat).delivery]).toEqual(["504 delivery_unknown replayed", "unknown"]);
     expect(world.delivered()).toHaveLength(1);
+  });
+
+  test.each([13_000, 60_000])(
+    "and carries out a reservation %i ms later does not keep the message from being sent",
+    async (lateMs) => {
+      const { clock } = await createSendWorld();
+      const store = createMemoryIdempotencyStore(clock);
+      let isHanging = true;
+      const late: (() => Promise<unknown>)[] = [];
+      const hangs = (): Promise<never> => Promise.reject(new Error("no response"));
+      const world = await createSendWorld({
+        ports: { clock },
+        remote: {
+          idempotencyStore: {
+            ...store,
+            reserve(reservation) {
+              if (!isHanging) return store.reserve(reservation);
+              late.push(() => store.reserve(reservation));
+              return hangs();
+            },
+            release: (reservation) => (isHanging ? hangs() : store.release(reservation)),
+          },
+        },
+      });
+      expect(summarise(await world.send())).toBe("503 idempotency_unavailable");
+      await clock.advance(lateMs);
+      isHanging = false;
+      // The store runs what it has received in any order, so a release may have come before.
+      await clock.advance(30_000);
+      for (const run of late) await run();
+      expect(summarise(await world.send())).toBe("200");
+      expect(summarise(await world.send())).toBe("200 replayed");
+      expect(world.delivered()).toHaveLength(1);
+    },
+  );
+
+  test("for longer than the lease of a send that was not delivered does not turn it into one of unknown outcome", async () => {
+    const { world, clock, failing } = await setUp();
+    world.upstream = () => Promise.resolve(unreachable);
+    failing.add("release");
+    expect(summarise(await world.send())).toBe("502 upstream_unreachable");
+    await clock.advance(60_000);
+    world.upstream = () => Promise.resolve(accepted);
+    expect(summarise(await world.send())).toBe("503 idempotency_unavailable");
+    failing.clear();
+    expect(summarise(await world.send())).toBe("200");
+    // The first attempt did not reach the upstream.
+    expect(world.delivered()).toHaveLength(2);
+  });
+
+  test("releases the ids of a send that was not delivered when it recovers, so that other gateways can send it", async () => {
+    const { clock } = await createSendWorld();
+    const shared = createMemoryIdempotencyStore(clock);
+    const failingOnce = failingStore(shared);
+    const one = await createSendWorld({ remote: { idempotencyStore: failingOnce }, ports: { clock } });
+    const other = await createSendWorld({ remote: { idempotencyStore: shared }, ports: { clock } });
+    one.upstream = () => Promise.resolve(unreachable);
+    failingOnce.failing.add("release");
+    expect(summarise(await one.send())).toBe("502 upstream_unreachable");
+    await clock.advance(120_000);
+    failingOnce.failing.clear();
+    await clock.advance(30_000);
+    expect(summarise(await other.send())).toBe("200");
   });
 
   test("while a repeat waits ends the wait with 503", async () => {

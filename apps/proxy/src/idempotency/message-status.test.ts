@@ -78,4 +78,17 @@ describe("a message to a remote server", () => {
     }
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
+
+  test("whose reservation failed, and was carried out nevertheless, was not sent", async () => {
+    const { clock } = await createSendWorld();
+    const store = failingStore(createMemoryIdempotencyStore(clock));
+    const reserve: typeof store.reserve = async (reservation) => {
+      await store.reserve(reservation);
+      throw new Error("no response");
+    };
+    const world = await createSendWorld({ remote: { idempotencyStore: { ...store, reserve } }, ports: { clock } });
+    store.failing.add("release");
+    expect(summarise(await sendTo(world, "m-1"))).toBe("503 idempotency_unavailable");
+    expect(summarise(await retrieve(world, "m-1"))).toBe("404 message_not_found");
+  });
 });

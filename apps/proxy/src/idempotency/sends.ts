@@ -10,6 +10,7 @@ import { type Deadline, pause } from "../lib/deadline.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";
+import { createUnreleased, type Unreleased } from "./unreleased.ts";
 import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
 /** A send that a caller requests. */
@@ -105,15 +106,73 @@ function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
 export function createSends(ports: SendsPorts): Sends {
   const { store, clock, onFailure } = ports;
   const attempt = createAttempt(onFailure);
+  const unreleased = createUnreleased(ports);
 
-  /** Stores the end of a send. After a failure it is tried again in the background, until the lease has ended. */
-  async function conclude(reservation: Reservation, { action, response }: FinishedSend): Promise<void> {
-    const result = keptResult(response);
-    const call = (): Promise<void> =>
-      action === "settle" ? store.settle(reservation, result) : store.release(reservation);
-    if ((await attempt(action, call)) === null) ports.background(repeat(call, reservation.leaseMs));
+  const conclude = createConclude(ports, attempt, unreleased);
+
+  /** Responds to a send whose ids are in use, and waits for the one that it repeats. */
+  async function respond(
+    { ids, deadline }: RequestedSend,
+    reservation: Reservation,
+    inUse: readonly KnownEntry[],
+  ): Promise<SendTurn> {
+    const { scope } = reservation;
+    let known = inUse;
+    for (let pauseMs = firstPauseMs; ; pauseMs = longerPause(pauseMs)) {
+      const found = known;
+      const counting = await attempt("release", () => unreleased.withoutUnreleased(reservation, found));
+      if (counting === null) return responded(unavailable);
+      const turn = turnOf(classifyRequest(ids.entries, counting.result));
+      if (turn !== null) return turn;
+      const remainingMs = deadline.atMs - clock.monotonic();
+      if (remainingMs <= 0) return responded(inProgress);
+      await pause(clock, Math.min(pauseMs, remainingMs), deadline.signal);
+      if (deadline.signal.aborted) return responded(callerGone);
+      const later = await attempt("find", () => store.find(scope, idsOf(ids)));
+      if (later === null) return responded(unavailable);
+      known = later.result;
+    }
   }
 
+  return {
+    async run(send, connection, { recordStart, transmit }) {
+      const reservation = reservationOf(send, connection, clock);
+      let outcome: ReserveOutcome;
+      try {
+        outcome = await store.reserve(reservation, recordStart);
+      } catch (cause) {
+        onFailure("reserve", cause);
+        // Nothing was sent, but the ids may have been reserved nevertheless.
+        unreleased.add(reservation);
+        return responded(unavailable);
+      }
+      switch (outcome.kind) {
+        case "known":
+          return respond(send, reservation, outcome.entries);
+        case "full":
+          onFailure("reserve", new Error("the store is full"));
+          return responded(unavailable);
+        case "reserved": {
+          const finished = await transmit(outcome.isRecorded === true);
+          return { kind: "responded", response: finished.response, storing: conclude(reservation, finished) };
+        }
+      }
+    },
+    async replay(send, connection) {
+      const reservation = reservationOf(send, connection, clock);
+      const found = await attempt("find", () => store.find(reservation.scope, idsOf(send.ids)));
+      return found === null ? responded(unavailable) : respond(send, reservation, found.result);
+    },
+    ...createLookUps(store, attempt, unreleased),
+  };
+}
+
+/** Creates the function that stores the end of a send. After a failure it is tried again in the background: a result until the lease has ended. */
+function createConclude(
+  { store, clock, background }: SendsPorts,
+  attempt: Attempt,
+  unreleased: Pick<Unreleased, "add">,
+): (reservation: Reservation, finished: FinishedSend) => Promise<void> {
   async function repeat(call: () => Promise<void>, durationMs: number): Promise<void> {
     const endMs = clock.monotonic() + durationMs;
     for (let pauseMs = firstPauseMs; clock.monotonic() < endMs; pauseMs = longerPause(pauseMs)) {
@@ -127,57 +186,23 @@ export function createSends(ports: SendsPorts): Sends {
     }
   }
 
-  /** Responds to a send whose ids are in use, and waits for the one that it repeats. */
-  async function respond(send: RequestedSend, scope: SendScope, inUse: readonly KnownEntry[]): Promise<SendTurn> {
-    const { ids, deadline } = send;
-    let known = inUse;
-    for (let pauseMs = firstPauseMs; ; pauseMs = longerPause(pauseMs)) {
-      const turn = turnOf(classifyRequest(ids.entries, known));
-      if (turn !== null) return turn;
-      const remainingMs = deadline.atMs - clock.monotonic();
-      if (remainingMs <= 0) return responded(inProgress);
-      await pause(clock, Math.min(pauseMs, remainingMs), deadline.signal);
-      if (deadline.signal.aborted) return responded(callerGone);
-      const found = await attempt("find", () => store.find(scope, idsOf(ids)));
-      if (found === null) return responded(unavailable);
-      known = found.result;
+  return async (reservation, { action, response }) => {
+    if (action === "release") {
+      const isReleased = (await attempt("release", () => store.release(reservation))) !== null;
+      if (!isReleased) unreleased.add(reservation);
+      return;
     }
-  }
-
-  return {
-    async run(send, connection, { recordStart, transmit }) {
-      const reservation = reservationOf(send, connection, clock);
-      let outcome: ReserveOutcome;
-      try {
-        outcome = await store.reserve(reservation, recordStart);
-      } catch (cause) {
-        onFailure("reserve", cause);
-        // Nothing was sent, but the ids may have been reserved nevertheless.
-        ports.background(repeat(() => store.release(reservation), reservation.leaseMs));
-        return responded(unavailable);
-      }
-      switch (outcome.kind) {
-        case "known":
-          return respond(send, reservation.scope, outcome.entries);
-        case "full":
-          onFailure("reserve", new Error("the store is full"));
-          return responded(unavailable);
-        case "reserved": {
-          const finished = await transmit(outcome.isRecorded === true);
-          return { kind: "responded", response: finished.response, storing: conclude(reservation, finished) };
-        }
-      }
-    },
-    async replay(send, { environmentId }) {
-      const scope = scopeOf(send, environmentId);
-      const found = await attempt("find", () => store.find(scope, idsOf(send.ids)));
-      return found === null ? responded(unavailable) : respond(send, scope, found.result);
-    },
-    ...createLookUps(store, attempt),
+    const result = keptResult(response);
+    const settle = (): Promise<void> => store.settle(reservation, result);
+    if ((await attempt("settle", settle)) === null) background(repeat(settle, reservation.leaseMs));
   };
 }
 
-function createLookUps(store: IdempotencyStore, attempt: Attempt): Pick<Sends, "findConnection" | "findMessage"> {
+function createLookUps(
+  store: IdempotencyStore,
+  attempt: Attempt,
+  unreleased: Pick<Unreleased, "has">,
+): Pick<Sends, "findConnection" | "findMessage"> {
   return {
     async findConnection(tenant, connectionId) {
       const found = await attempt("findConnection", () => store.findConnection(tenant, connectionId));
@@ -185,7 +210,9 @@ function createLookUps(store: IdempotencyStore, attempt: Attempt): Pick<Sends, "
     },
     async findMessage(scope, messageId) {
       const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));
-      return found === null ? { kind: "unavailable" } : { kind: "found", entry: found.result[0] ?? null };
+      if (found === null) return { kind: "unavailable" };
+      const entry = found.result.find(({ sendId }) => !unreleased.has(sendId));
+      return { kind: "found", entry: entry ?? null };
     },
   };
 }

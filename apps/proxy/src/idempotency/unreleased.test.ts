@@ -1,0 +1,36 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { testReservation } from "../../test/support/test-reservation.ts";
+import { createUnreleased } from "./unreleased.ts";
+
+test("a store that fails for hours is asked less and less often, and not after ten minutes", async () => {
+  const clock = createVirtualClock();
+  const triedAtMs: number[] = [];
+  const work: Promise<unknown>[] = [];
+  const release = (): Promise<never> => {
+    triedAtMs.push(clock.monotonic());
+    return Promise.reject(new Error("no response"));
+  };
+  const unreleased = createUnreleased({ store: { release }, clock, background: (given) => void work.push(given) });
+  const startMs = clock.monotonic();
+  unreleased.add(testReservation(["a"], { sendId: "send-1" }));
+  await clock.advance(3_600_000);
+  await Promise.all(work);
+  expect(triedAtMs.length).toBeLessThan(40);
+  expect(Math.max(...triedAtMs) - startMs).toBeLessThanOrEqual(630_000);
+  expect(unreleased.has("send-1")).toBe(true);
+});
+
+test("only so many sends are remembered, and the oldest is no longer released", async () => {
+  const clock = createVirtualClock();
+  const tried = new Set<string>();
+  const release = ({ sendId }: { readonly sendId: string }): Promise<void> => {
+    tried.add(sendId);
+    return Promise.resolve();
+  };
+  const unreleased = createUnreleased({ store: { release }, clock, background: () => undefined }, 2);
+  for (const sendId of ["send-1", "send-2", "send-3"]) unreleased.add(testReservation(["a"], { sendId }));
+  await clock.advance(1_000);
+  expect([...tried]).toEqual(["send-2", "send-3"]);
+  expect(["send-1", "send-2", "send-3"].map(unreleased.has)).toEqual([false, true, true]);
+});

@@ -1,0 +1,77 @@
+/**
+ * Sends of this process that delivered nothing, and whose ids could not be released at once. A store that hangs may still carry out a
+ * reservation whose caller has given up, even after a release that was made later. So the ids of such a send do not count, however late they
+ * are found.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { pause } from "../lib/deadline.ts";
+import type { IdempotencyStore, KnownEntry, Reservation } from "./store.ts";
+
+/** Sends that are remembered; the oldest is forgotten first. */
+const maxUnreleased = 10_000;
+
+/** For how long the ids of a send are released again and again, in milliseconds. Other gateways see them for as long. */
+const releasingMs = 600_000;
+
+/** The first and the longest pause between two attempts, in milliseconds. Each is twice the one before. */
+const firstPauseMs = 25;
+const longestPauseMs = 30_000;
+
+/** See {@link createUnreleased}. */
+export interface Unreleased {
+  /** Remembers a send that delivered nothing, and releases its ids in the background. */
+  add(reservation: Reservation): void;
+  has(sendId: string): boolean;
+  /**
+   * Returns those of the ids in use that count, and releases the others. Rejects when the store fails.
+   *
+   * @param reservation The send that needs the ids.
+   */
+  withoutUnreleased(reservation: Reservation, known: readonly KnownEntry[]): Promise<readonly KnownEntry[]>;
+}
+
+/** Creates {@link Unreleased}. */
+export function createUnreleased(
+  {
+    store,
+    clock,
+    background,
+  }: {
+    readonly store: Pick<IdempotencyStore, "release">;
+    readonly clock: Clock;
+    readonly background: (work: Promise<unknown>) => void;
+  },
+  capacity: number = maxUnreleased,
+): Unreleased {
+  const sendIds = new Set<string>();
+
+  async function release(reservation: Reservation): Promise<void> {
+    const endMs = clock.monotonic() + releasingMs;
+    for (let pauseMs = firstPauseMs; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+      await pause(clock, pauseMs);
+      // So many failed after it that it was forgotten.
+      if (!sendIds.has(reservation.sendId)) return;
+      // The first failure was reported.
+      const isDone = await store.release(reservation).then(
+        () => true,
+        () => false,
+      );
+      if (isDone) return;
+    }
+  }
+
+  return {
+    add(reservation) {
+      sendIds.add(reservation.sendId);
+      const [oldest] = sendIds;
+      if (sendIds.size > capacity && oldest !== undefined) sendIds.delete(oldest);
+      background(release(reservation));
+    },
+    has: (sendId) => sendIds.has(sendId),
+    async withoutUnreleased(reservation, known) {
+      const found = new Set(known.map(({ sendId }) => sendId).filter((sendId) => sendIds.has(sendId)));
+      for (const sendId of found) await store.release({ ...reservation, sendId });
+      return known.filter(({ sendId }) => !found.has(sendId));
+    },
+  };
+}
