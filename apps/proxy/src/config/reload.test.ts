@@ -1,3 +1,4 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { resolveSettings, type ResolvedSettings } from "./resolve.ts";
 import { createReloader, type ReloadEvent } from "./reload.ts";
@@ -12,6 +13,7 @@ function setUp(apply: (origins: readonly string[]) => Promise<void> = () => Prom
   const events: ReloadEvent[] = [];
   const applied: (readonly string[])[] = [];
   let next: () => ResolvedSettings = () => started;
+  const clock = createVirtualClock();
   const reloader = createReloader({
     settings: started.settings,
     read: () => next(),
@@ -19,11 +21,15 @@ function setUp(apply: (origins: readonly string[]) => Promise<void> = () => Prom
       await apply(corsOrigins);
       applied.push(corsOrigins);
     },
+    clock,
+    isTemporary: (cause) => cause instanceof Outage,
     describe: (cause) => (cause instanceof Error ? cause.message : "unknown"),
     report: (event) => events.push(event),
   });
-  return { reloader, events, applied, reads: (read: () => ResolvedSettings) => (next = read) };
+  return { clock, reloader, events, applied, reads: (read: () => ResolvedSettings) => (next = read) };
 }
+
+class Outage extends Error {}
 
 test("changed settings are applied and reported by name", async () => {
   const { reloader, events, applied, reads } = setUp();
@@ -58,6 +64,53 @@ test("settings that cannot be applied leave the old ones in effect, and are trie
   isBroken = false;
   await reloader.reload();
   expect(applied).toEqual([["https://a.example"]]);
+});
+
+test("settings that cannot be applied while a store does not respond are tried again until they can, and reported once", async () => {
+  let isDown = true;
+  const { clock, reloader, events, applied, reads } = setUp(async () => {
+    if (isDown) throw new Outage("the store does not respond");
+  });
+  reads(() => resolve("https://a.example"));
+  await reloader.reload();
+  await clock.advance(60_000);
+  expect(events).toEqual([{ type: "configuration_refused", problems: ["the store does not respond"] }]);
+  isDown = false;
+  await clock.advance(5_000);
+  expect(applied).toEqual([["https://a.example"]]);
+  expect(events.slice(1)).toEqual([{ type: "configuration_reloaded", changed: ["cors.origins"], awaitingRestart: [] }]);
+  await clock.advance(60_000);
+  expect(events).toHaveLength(2);
+});
+
+test("a change during the outage takes the place of the one before, and the end of the gateway ends the attempts", async () => {
+  let isDown = true;
+  let attempts = 0;
+  const { clock, reloader, applied, reads } = setUp(async () => {
+    attempts += 1;
+    if (isDown) throw new Outage("the store does not respond");
+  });
+  reads(() => resolve("https://a.example"));
+  await reloader.reload();
+  isDown = false;
+  reads(() => resolve("https://b.example"));
+  await reloader.reload();
+  await clock.advance(60_000);
+  expect([applied, attempts]).toEqual([[["https://b.example"]], 2]);
+  isDown = true;
+  reads(() => resolve("https://c.example"));
+  await reloader.reload();
+  reloader.end();
+  await clock.advance(60_000);
+  expect(attempts).toBe(3);
+});
+
+test("an invalid file is not tried again by itself", async () => {
+  const { clock, reloader, events, reads } = setUp();
+  reads(() => resolve("not an origin"));
+  await reloader.reload();
+  await clock.advance(60_000);
+  expect(events).toHaveLength(1);
 });
 
 test("a file that cannot be read is refused without a crash", async () => {

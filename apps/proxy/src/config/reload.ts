@@ -1,4 +1,5 @@
 /** Applies changed settings while the gateway runs: decides which of them take effect now, and applies them all or none. */
+import type { Clock } from "@letta-environments/platform";
 import { isSameValue } from "../lib/same-value.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ResolvedSettings } from "./resolve.ts";
@@ -13,7 +14,7 @@ export type ReloadEvent =
       readonly awaitingRestart: readonly string[];
     }
   | {
-      /** The new settings cannot be used, and the gateway keeps the old ones. Values are not repeated. */
+      /** The new settings cannot be used, or not yet, and the gateway keeps the old ones. Values are not repeated. */
       readonly type: "configuration_refused";
       readonly problems: readonly string[];
     };
@@ -26,6 +27,9 @@ export interface ReloaderOptions {
   readonly read: () => ResolvedSettings;
   /** Puts settings into effect, all or none: when it rejects, the old ones still are in effect. */
   readonly apply: (settings: Settings) => Promise<void>;
+  readonly clock: Pick<Clock, "setTimer">;
+  /** Whether a failure can pass by itself, so that the settings are tried again without a change. */
+  readonly isTemporary: (cause: unknown) => boolean;
   /** Returns the public text for a failure to read or to apply. */
   readonly describe: (cause: unknown) => string;
   readonly report: (event: ReloadEvent) => void;
@@ -35,13 +39,23 @@ export interface ReloaderOptions {
 export interface Reloader {
   /** Reads the settings and applies them. Never rejects. A call during a reload starts another one after it. */
   reload(): Promise<void>;
+  /** Ends the attempts after a temporary failure. */
+  end(): void;
 }
 
+/** The pause after a temporary failure, in milliseconds. */
+const retryMs = 5_000;
+
 /** Creates a {@link Reloader}. One reload runs at a time, and the last one sees the state at the time of the last call. */
-export function createReloader({ settings, read, apply, describe, report }: ReloaderOptions): Reloader {
+export function createReloader(options: ReloaderOptions): Reloader {
+  const { settings, read, apply, clock, isTemporary, describe, report } = options;
   let current = settings;
+  let cancelRetry = (): void => undefined;
+  /** The text of the temporary failure that was reported last; `null` after any other end. */
+  let outage: string | null = null;
   let running: Promise<void> | null = null;
   let isRequested = false;
+  let isEnded = false;
 
   async function reloadOnce(): Promise<void> {
     const resolved = read();
@@ -60,21 +74,34 @@ export function createReloader({ settings, read, apply, describe, report }: Relo
     report({ type: "configuration_refused", problems: problems.map(({ setting, rule }) => `${setting} ${rule}`) });
   }
 
+  function fail(cause: unknown): void {
+    const text = describe(cause);
+    const isReported = text === outage;
+    outage = isTemporary(cause) ? text : null;
+    if (outage !== null && !isEnded) cancelRetry = clock.setTimer(retryMs, () => void reload());
+    if (!isReported) report({ type: "configuration_refused", problems: [text] });
+  }
+
   async function run(): Promise<void> {
     do {
       isRequested = false;
-      await reloadOnce().catch((cause: unknown) =>
-        report({ type: "configuration_refused", problems: [describe(cause)] }),
-      );
+      cancelRetry();
+      await reloadOnce().then(() => (outage = null), fail);
     } while (isRequested);
     running = null;
   }
 
+  function reload(): Promise<void> {
+    isRequested = true;
+    running ??= run();
+    return running;
+  }
+
   return {
-    reload() {
-      isRequested = true;
-      running ??= run();
-      return running;
+    reload,
+    end() {
+      isEnded = true;
+      cancelRetry();
     },
   };
 }

@@ -5,6 +5,7 @@ import process from "node:process";
 import { parseCommandLine } from "@letta-environments/command-line";
 import { expect, test, vi } from "vitest";
 import type { ReloadEvent } from "../../config/reload.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { describeUnreadable, loadSettings, watchSettings } from "./settings.ts";
 import { program } from "../../commands/program.ts";
 
@@ -44,6 +45,37 @@ test("a configuration file that cannot be read is named with the reason, and a m
     "proxy.config.json cannot be read: this user may not read it or the current folder; run the command in another folder, or name a file with --config",
   );
   expect(describeUnreadable(unnamed, "EIO")).toBe("proxy.config.json cannot be read");
+});
+
+test("a change while the keys cannot be read names their store, and is applied when they can", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "settings-"));
+  const file = join(folder, "proxy.config.json");
+  writeFileSync(file, "{}");
+  const line = parseCommandLine(program, ["start", "--config", file, "--data-dir", folder]);
+  if (line.kind !== "run") throw new Error("the command line is valid");
+  vi.stubEnv("VALKEY_URL", "valkey://user:secret@valkey.example:6379");
+  const settings = loadSettings(line.parsed);
+  const changes = watchSettings(line.parsed);
+  const events: ReloadEvent[] = [];
+  let isDown = true;
+  const apply = async (): Promise<void> => {
+    if (isDown) throw new KeyStoreUnavailableError();
+  };
+  changes.begin(settings, apply, (event) => {
+    events.push(event);
+    isDown = false;
+  });
+  writeFileSync(file, JSON.stringify({ cors: { origins: ["https://a.example"] } }));
+  await expect
+    .poll(() => events, { timeout: 30_000 })
+    .toMatchObject([
+      { type: "configuration_refused", problems: [expect.stringContaining("Valkey at valkey.example:6379")] },
+      { type: "configuration_reloaded", changed: ["cors.origins"] },
+    ]);
+  expect(JSON.stringify(events)).not.toContain("secret");
+  changes.end();
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true });
 });
 
 test("SIGHUP does not end the process while it stops gracefully", () => {

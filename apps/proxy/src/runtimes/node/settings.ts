@@ -9,6 +9,8 @@ import { findJsonSyntaxError } from "../../config/json-syntax.ts";
 import { createReloader, type ReloadEvent } from "../../config/reload.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { describeKeyStore } from "./keys.ts";
 import { isInTerminal } from "./shutdown.ts";
 
 const defaultConfigFile = "proxy.config.json";
@@ -104,6 +106,7 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
   let reload = (): void => {
     isPending = true;
   };
+  let endReloads = (): void => undefined;
   const unwatch = watchFile(path, systemClock, () => reload());
 
   return {
@@ -117,16 +120,27 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
           return readSettings(parsed);
         },
         apply,
-        describe: (cause) => (cause instanceof CommandError ? cause.message : "the settings cannot be applied"),
+        clock: systemClock,
+        isTemporary: (cause) => cause instanceof KeyStoreUnavailableError,
+        describe: (cause) => describeFailure(cause, settings),
         report,
       });
       reload = () => void reloader.reload();
+      endReloads = () => reloader.end();
       if (!isInTerminal()) process.on("SIGHUP", () => reload());
       if (isPending) reload();
     },
     end() {
       reload = () => undefined;
+      endReloads();
       unwatch();
     },
   };
+}
+
+/** The public text for settings that could not be applied. */
+function describeFailure(cause: unknown, settings: Settings): string {
+  if (cause instanceof CommandError) return cause.message;
+  if (!(cause instanceof KeyStoreUnavailableError)) return "the settings cannot be applied";
+  return `the settings cannot be applied yet: ${describeKeyStore(settings)} does not respond. They are tried again until it does.`;
 }
