@@ -55,6 +55,7 @@ export function Composer({
         readOnly={isBusy}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
         onInput={(event) => {
+          conversations.keep();
           setText(event.currentTarget.value);
           rememberText("drafts", deviceId, event.currentTarget.value);
         }}

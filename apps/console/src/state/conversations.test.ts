@@ -51,6 +51,28 @@ test("a view opens on the latest conversation of the past, and no later event ch
   expect(conversations.target.value).toEqual({ agentId: "agent-late", conversationId: "default" });
 });
 
+test("a past that takes several seconds ends at its latest conversation, unless a message is begun meanwhile", async () => {
+  const conversations = await open();
+  for (const agentId of ["agent-1", "agent-2", "agent-3"]) {
+    await happen(conversations, agentId);
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  expect(conversations.target.value.agentId).toBe("agent-3");
+  conversations.keep();
+  await happen(conversations, "agent-4");
+  expect(conversations.target.value.agentId).toBe("agent-3");
+});
+
+test("on a device that never rests, the conversation that is shown stays after half a minute", async () => {
+  const conversations = await open();
+  for (let event = 0; event < 80; event += 1) {
+    await happen(conversations, `agent-${event}`);
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  const { agentId } = conversations.target.value;
+  expect(Number(agentId.slice("agent-".length))).toBeLessThan(75);
+});
+
 test("the first event of a quiet device fills in the conversation, also one without an agent, and no later one changes it", async () => {
   const conversations = await open();
   await vi.advanceTimersByTimeAsync(5_000);

@@ -32,6 +32,8 @@ export interface DeviceConversations {
   /** Why no events arrive; `null`: they do. */
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
+  /** The user begins to act on the conversation that is shown: no event changes it any more. */
+  keep(): void;
   /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;
   stop(): Promise<void>;
@@ -42,8 +44,10 @@ export interface DeviceConversations {
 /** How far back the events of a device are read again, in milliseconds: output is kept for an hour, and everything else for a day. */
 const withinMs = 23 * 3_600_000;
 
-/** Time after the opening of a view within which the events of the past arrive, in milliseconds. */
+/** The events of the past arrive when the stream opens, each within this time of the one before, in milliseconds. */
 const pastMs = 1_000;
+/** The longest time that they take, on a device that never rests, in milliseconds. */
+const longestPastMs = 30_000;
 
 const noEvents = "What happens on the device is not shown: this gateway has no events.";
 
@@ -57,15 +61,50 @@ export function isNameless({ agentId, conversationId }: ConversationTarget): boo
   return agentId === "" && conversationId === "default";
 }
 
+/** The conversation that is shown. */
+interface Shown {
+  readonly target: Signal<ConversationTarget>;
+  /** The stream of events is open, and begins with the past. */
+  open(): void;
+  /** Something has happened in a conversation. */
+  propose(to: ConversationTarget): void;
+  /** The user acts on what is shown. */
+  keep(): void;
+}
+
+/**
+ * Chooses the conversation that is shown: the latest of the past, or the first of a device without a past. Later it changes only by the user: the
+ * next message, Stop or mode must not go elsewhere.
+ */
+function createShown(deviceId: string): Shown {
+  const target = signal(readTarget(deviceId));
+  let isChosen = !isNameless(target.value);
+  let [pastUntil, pastEnd] = [0, 0];
+  return {
+    target,
+    open() {
+      if (pastEnd === 0) [pastUntil, pastEnd] = [now() + pastMs, now() + longestPastMs];
+    },
+    propose(to) {
+      if (isChosen) return;
+      const isPast = now() < pastUntil;
+      if (isPast) pastUntil = Math.min(now() + pastMs, pastEnd);
+      if (isPast || isNameless(target.value)) target.value = to;
+    },
+    keep() {
+      isChosen = true;
+    },
+  };
+}
+
 /** Opens the conversations of a device. */
 export function openConversations(deviceId: string): DeviceConversations {
   const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
-  const target = signal(readTarget(deviceId));
+  const shown = createShown(deviceId);
+  const { target, keep } = shown;
   const failure = signal<string | null>(null);
   const gaps = signal(0);
   const ended = new AbortController();
-  const pastUntil = now() + pastMs;
-  let isChosen = !isNameless(target.value);
 
   function change(to: ConversationTarget, apply: (entries: readonly Entry[]) => readonly Entry[]): void {
     const { agentId, conversationId } = to;
@@ -87,21 +126,20 @@ export function openConversations(deviceId: string): DeviceConversations {
     const to = { agentId: agentId ?? "", conversationId };
     change(to, (entries) => addEvent(entries, event, (id) => recallText("sent", id)));
     if (event.type === "message") settle(event.message);
-    // A conversation that is shown changes only by the user: the next message, Stop or mode must not go elsewhere.
-    if (!isChosen && (now() < pastUntil || isNameless(target.value))) target.value = to;
+    shown.propose(to);
   }
 
   async function follow(): Promise<void> {
-    if (!hasExtensions()) {
-      failure.value = noEvents;
-      return;
-    }
+    if (!hasExtensions()) return void (failure.value = noEvents);
     const isMissing = await followEvents({
       deviceId,
       include: may("view") ? "output" : undefined,
       lastEventId: oldestEvent(withinMs) ?? undefined,
       signal: ended.signal,
-      onOpen: () => (failure.value = null),
+      onOpen() {
+        failure.value = null;
+        shown.open();
+      },
       onEvent: receive,
       onFailure: (text) => (failure.value = `What happens on the device is not shown: ${text}`),
     });
@@ -116,14 +154,14 @@ export function openConversations(deviceId: string): DeviceConversations {
   const forget = onSend(show);
   void follow();
   return {
-    ...{ all, target, gaps, failure },
+    ...{ all, target, gaps, failure, keep },
     select(to) {
-      isChosen = true;
+      keep();
       target.value = to;
       store(`target:${deviceId}`, to);
     },
     async send(connectionId, text) {
-      isChosen = true;
+      keep();
       const to = target.value;
       const id = randomId();
       rememberText("sent", id, text);
@@ -131,7 +169,7 @@ export function openConversations(deviceId: string): DeviceConversations {
       if (isTaken) store(`target:${deviceId}`, to);
       return isTaken;
     },
-    ...createControls(deviceId, target),
+    ...createControls(deviceId, target, keep),
     close() {
       ended.abort();
       forget();
@@ -143,6 +181,7 @@ export function openConversations(deviceId: string): DeviceConversations {
 function createControls(
   deviceId: string,
   target: Signal<ConversationTarget>,
+  keep: () => void,
 ): Pick<DeviceConversations, "stop" | "setMode"> {
   const conversation = (): ConversationInput => {
     const { agentId, conversationId } = target.value;
@@ -150,10 +189,12 @@ function createControls(
   };
   return {
     async stop() {
+      keep();
       const result = await attempt(() => stop(transport, { deviceId }, conversation()));
       if (result !== null) toast("good", result.stopped ? "Stopped" : "Nothing was running");
     },
     async setMode(mode) {
+      keep();
       const result = await attempt(() => setMode(transport, { deviceId }, mode, conversation()));
       if (result !== null) toast("good", `The mode is now ${result.mode}`);
     },
