@@ -174,15 +174,24 @@ async function run(
   const reader = createDeltaReader();
   const desk = createDesk(turn);
   const interruption = watchInterruption(turn, desk);
+  let isRunning = false;
+
+  /** Acts on a status of the message, whose turn has not ended. */
+  async function heed(message: MessageStatus, unknownText: string): Promise<void> {
+    isRunning = isActive(message) || (isRunning && message.state === "unknown");
+    if (message.state === "unknown") await patience.begin("device", unknownText);
+    else patience.end("device");
+    if (message.state === "waiting_for_approval") desk.look();
+    else desk.withdraw();
+  }
+
   try {
     const known = outcome === "duplicate" ? await retrieveStatus(turn, connectionId) : null;
     if (known !== null && isOver(known)) {
       if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
       return await finish(turn, known);
     }
-    if (known?.state === "unknown") await patience.begin("device", notReported(turn));
-    let isRunning = known !== null && isActive(known);
-    if (known?.state === "waiting_for_approval") desk.look();
+    if (known !== null) await heed(known, notReported(turn));
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
       const result = await Promise.race([next, patience.ranOut, interruption.left]);
       if (result === "left") break;
@@ -197,11 +206,7 @@ async function run(
         const { message } = event;
         if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
         if (isOver(message)) return await finish(turn, message);
-        isRunning = isActive(message) || (isRunning && message.state === "unknown");
-        if (message.state === "unknown") await patience.begin("device", `${device.environment.connectionName} is away`);
-        else patience.end("device");
-        if (message.state === "waiting_for_approval") desk.look();
-        else desk.withdraw();
+        await heed(message, `${device.environment.connectionName} is away`);
       } else if (event.type === "output" && isRunning && isOfConversation(turn, event)) {
         const { delta, subagentId } = event;
         if (!(await printer.document({ type: "output", delta, ...(subagentId !== undefined && { subagentId }) })))
@@ -215,7 +220,7 @@ async function run(
         await printer.line("some of the output is missing here", "yellow");
         const message = await retrieveStatus(turn, connectionId);
         if (isOver(message)) return await finish(turn, message);
-        if (message.state === "unknown") await patience.begin("device", notReported(turn));
+        await heed(message, notReported(turn));
       }
     }
   } catch (error) {
