@@ -29,9 +29,12 @@ test("lines and tabs of a text stay, and everything else that controls a termina
   expect(printableLines("a\tb\r\nc\u001b[2J\rd\u202e")).toBe("a\tb\nc\\u001b[2J\\u000dd\\u202e");
 });
 
-test.each(["می\u200cخواهم", "क्\u200dष", "ශ්\u200dරී"])("a joiner that belongs to the spelling of %s stays", (word) => {
-  expect(printable(word)).toBe(word);
-});
+test.each(["می\u200cخواهم", "خانهٔ\u200cما", "क्\u200dष", "ශ්\u200dරී"])(
+  "a joiner that belongs to the spelling of %s stays",
+  (word) => {
+    expect(printable(word)).toBe(word);
+  },
+);
 
 test("a joiner between letters of other scripts is shown, since it hides there", () => {
   expect(printable("pro\u200cd")).toBe("pro\\u200cd");
@@ -39,7 +42,7 @@ test("a joiner between letters of other scripts is shown, since it hides there",
 });
 
 test("a text is printed alike, wherever it is cut into pieces", () => {
-  const text = "a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d";
+  const text = "سلام\u061c\u200dabc a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d";
   const whole = printableLines(text);
   for (let first = 0; first <= text.length; first += 1)
     for (let second = first; second <= text.length; second += 1) {

@@ -5,7 +5,7 @@
 
 const picture = String.raw`\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?`;
 /** Letters and marks of scripts whose spelling has joiners (Unicode Standard, section 23.2). */
-const joining = `[${[
+const joining = `(?!\\p{Cf})[${[
   "Arab",
   "Syrc",
   "Mong",
@@ -24,7 +24,7 @@ const joining = `[${[
   "Tibt",
 ]
   .map((script) => String.raw`\p{Script=${script}}`)
-  .join("")}]`;
+  .join("")}]\\p{Mn}{0,4}`;
 
 // A joiner inside an emoji is part of a picture, and behind these letters part of a word; anywhere else it hides.
 const hidden = new RegExp(
