@@ -41,7 +41,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): OpenTelemetry
       const { origin, pathname, hostname, protocol, port } = new URL(request.url);
       const attributes = {
         "http.request.method": request.method,
-        "url.full": origin + pathname.replace(/(\/messages\/)[^/]+/, "$1REDACTED"),
+        "url.full": origin + pathname.replace(/(\/messages\/)[^/]+$/, "$1REDACTED"),
         "server.address": hostname,
         "server.port": Number(port) || (protocol === "https:" ? 443 : 80),
         ...(request.attempt > 1 && { "http.request.resend_count": request.attempt - 1 }),

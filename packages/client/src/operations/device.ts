@@ -109,7 +109,9 @@ async function sendAndWait(
   const sent = await findAndSend(transport, device, messages, { ...options, timeoutMs }, waitSeconds);
   if (sent.data.outcome === "refused") {
     const { message, clientMessageIds } = sent.data;
-    throw createError("input_rejected", { message, outcome: "refused", clientMessageIds });
+    const { status, headers } = sent.response;
+    const requestId = headers.get("x-request-id");
+    throw createError("input_rejected", { message, status, requestId, outcome: "refused", clientMessageIds });
   }
   const endsAtMs = sent.sentAtMs + waitUntilFinishedMs;
   const { agentId, conversationId } = body;
