@@ -37,6 +37,7 @@ export async function runApprovalBot(
   rule: (approval: Approval) => ApprovalVerdict | null = decide,
 ): Promise<void> {
   const known = new Set<string>();
+  let lookAgain: ReturnType<typeof setTimeout> | undefined;
 
   async function look(): Promise<void> {
     let after: string | undefined;
@@ -61,7 +62,7 @@ export async function runApprovalBot(
       // Somebody else was faster, or the decision may have arrived. Otherwise the request still waits.
       if (["approval_decided", "approval_not_found"].includes(error.code) || error.outcome === "unknown") return;
       known.delete(key);
-      if (error.retryable) setTimeout(stale, error.retryAfterMs ?? lookAgainMs);
+      if (error.retryable) lookAgain ??= setTimeout(stale, error.retryAfterMs ?? lookAgainMs);
     }
   }
 
@@ -69,6 +70,8 @@ export async function runApprovalBot(
   let wake = (): void => undefined;
   let isStale = false;
   const stale = (): void => {
+    clearTimeout(lookAgain);
+    lookAgain = undefined;
     isStale = true;
     wake();
   };
@@ -85,6 +88,8 @@ export async function runApprovalBot(
     }
   } catch (error) {
     if (!signal.aborted) throw error;
+  } finally {
+    clearTimeout(lookAgain);
   }
 }
 
