@@ -13,6 +13,7 @@ const faults = [
   ["a malformed Idempotency-Key", "invalid_request"],
   ["an invalid body", "malformed_json"],
   ["an agent beyond the key", "agent_not_allowed"],
+  ["an If-Match that nothing meets", "precondition_failed"],
   ["an unknown connection", "connection_not_found"],
 ] as const;
 type Fault = (typeof faults)[number][0];
@@ -33,6 +34,7 @@ async function refuse(present: readonly Fault[]) {
     headers: {
       "content-type": "application/json",
       ...(has("a malformed Idempotency-Key") && { "idempotency-key": "" }),
+      ...(has("an If-Match that nothing meets") && { "if-match": '"tag"' }),
     },
     body: has("an invalid body") ? "{" : JSON.stringify(body),
   });

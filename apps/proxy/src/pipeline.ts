@@ -18,7 +18,8 @@ import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createRespondAfterWait } from "./held/waiting-call.ts";
-import { type GatewayRequest, ignoreForwardedHeaders, splitQuery } from "./http/gateway-request.ts";
+import { refuseIfMatch } from "./http/conditions.ts";
+import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
@@ -217,6 +218,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       if (trace.control !== null) trace.control.input = values as Readonly<Record<string, unknown>>;
       return authoriseInput(principal, endpoint, values);
     })
+    .check("check the precondition", ({ request }) => refuseIfMatch(request.method, request.header("if-match")))
     .add("prepare the upstream call", (exchange) => {
       const call = prepare(exchange);
       exchange.trace.waitSeconds = call.waitSeconds;
@@ -383,11 +385,6 @@ function createAdminSteps(
       const own = endpoint as AdminEndpoint;
       return administer({ endpoint: own, params, ...input, ifMatch, tenantDevices }, authority);
     });
-}
-
-/** Whether a method only reads (RFC 9110 section 9.2.1). */
-function isSafe(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "OPTIONS";
 }
 
 const notFound = problemResponse("endpoint_not_found");

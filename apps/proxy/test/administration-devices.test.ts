@@ -249,6 +249,21 @@ describe("removing a device", () => {
     await register((await issueKey({ scopes: ["connect"] })).key, { deviceId: "d1" });
   });
 
+  test("a release or removal whose If-Match names a version is 412 and changes nothing", async () => {
+    const { admin, closes, entries, proxy } = await setUp();
+    const ask = (method: string, path: string, ifMatch: string) =>
+      proxy.handle(fakeRequest({ key: admin.key, method, path, headers: { "if-match": ifMatch } }));
+    const before = await entries();
+    for (const [method, path] of [
+      ["POST", "/admin/v1/devices/d1/release"],
+      ["DELETE", "/admin/v1/devices/d1"],
+    ] as const) {
+      expect(problemOf(await ask(method, path, '"version"')).errorCode).toBe("precondition_failed");
+    }
+    expect([await entries(), closes]).toEqual([before, []]);
+    expect((await ask("DELETE", "/admin/v1/devices/d1", "*")).status).toBe(204);
+  });
+
   test("a device whose change cannot be recorded in the audit log is not changed: 503 audit_unavailable", async () => {
     const world = await createDeviceAdministrationProxy();
     const { key: connect } = await world.issueKey({ scopes: ["connect"] });

@@ -10,12 +10,21 @@ import { createTestProxy, problemOf, type TestProxy } from "./support/test-proxy
 function change(
   { proxy }: Pick<TestProxy, "proxy">,
   key: string,
-  { path = "/v1/environments/d1", query = "", body }: { path?: string; query?: string; body?: object } = {},
+  {
+    path = "/v1/environments/d1",
+    query = "",
+    body,
+    ifMatch,
+  }: { path?: string; query?: string; body?: object; ifMatch?: string } = {},
 ): Promise<PlainResponse> {
   const method = body === undefined ? "DELETE" : "PATCH";
   const text = body === undefined ? null : JSON.stringify(body);
-  return proxy.handle(fakeRequest({ key, method, path, query, body: text }));
+  const headers = ifMatch === undefined ? {} : { "if-match": ifMatch };
+  return proxy.handle(fakeRequest({ key, method, path, query, body: text, headers }));
 }
+
+/** Values of `If-Match` that no device can meet: its entity tag is weak, and only strong ones match (RFC 9110 section 13.1.1). */
+const unmetConditions = ['"nope"', 'W/"weak"', '"a", W/"b"', '"*"', ""];
 
 function codeOf(response: PlainResponse): string {
   return response.status < 300 ? String(response.status) : `${response.status} ${problemOf(response).errorCode}`;
@@ -69,6 +78,20 @@ describe("with an embedded environment server", () => {
     expect((await world.store.findEnvironments("default", "d1"))[0]?.tags).toEqual(["ci"]);
   });
 
+  test("a change whose If-Match names a version is 412 and changes nothing; If-Match: * asks only that the device exists", async () => {
+    const world = await setUp();
+    for (const ifMatch of unmetConditions) {
+      expect(codeOf(await change(world, world.admin.key, { ifMatch }))).toBe("412 precondition_failed");
+      const labelled = await change(world, world.admin.key, { ifMatch, body: { tags: ["ci"] } });
+      expect(problemOf(labelled).detail).toContain("Nothing was changed");
+    }
+    expect([await world.changes(), world.closes]).toEqual([[], []]);
+    const missing = await change(world, world.admin.key, { path: "/v1/environments/d9", ifMatch: "*" });
+    expect(codeOf(missing)).toBe("404 environment_not_found");
+    expect(codeOf(await change(world, world.admin.key, { ifMatch: " * ", body: { tags: ["ci"] } }))).toBe("200");
+    expect(codeOf(await change(world, world.admin.key, { ifMatch: "*" }))).toBe("204");
+  });
+
   test("a body with a broken rule is 400 with the member", async () => {
     const world = await setUp();
     const refused = await change(world, world.admin.key, { body: { tags: ["a b"] } });
@@ -113,6 +136,16 @@ describe("in front of a remote upstream", () => {
     expect(codeOf(await change(world, world.admin.key, { query: "id=1" }))).toBe("204");
     expect(world.sent()).toEqual(["DELETE /v1/environments/d1?id=1"]);
     expect(await world.changes()).toEqual(["device_change_started", "device_changed"]);
+  });
+
+  test("a change whose If-Match names a version is 412, and nothing is forwarded", async () => {
+    const world = await setUp(() => removed);
+    for (const ifMatch of unmetConditions) {
+      expect(codeOf(await change(world, world.admin.key, { ifMatch }))).toBe("412 precondition_failed");
+      expect((await change(world, world.admin.key, { ifMatch, body: { tags: ["ci"] } })).status).toBe(412);
+    }
+    expect([world.sent(), await world.changes()]).toEqual([[], []]);
+    expect(codeOf(await change(world, world.admin.key, { ifMatch: "*" }))).toBe("204");
   });
 
   test("a patch shows the row without hidden members", async () => {

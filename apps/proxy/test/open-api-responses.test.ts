@@ -112,6 +112,17 @@ const requests: readonly (readonly [title: string, template: string, status: num
     400,
     { method: "POST", path: "/v1/environments/c/messages", body: "{" },
   ],
+  [
+    "a send with a condition",
+    "/v1/environments/{connectionId}/messages",
+    412,
+    {
+      method: "POST",
+      path: "/v1/environments/c/messages",
+      body: JSON.stringify({ agentId: "a", messages: [message] }),
+      headers: { "if-match": '"old"' },
+    },
+  ],
   ["the rate limits", rateLimitPath, 200, {}],
   ["the keys", adminKeys, 200, {}],
   ["the keys with a broken query", adminKeys, 400, { query: "unknown=1" }],
@@ -128,6 +139,12 @@ const requests: readonly (readonly [title: string, template: string, status: num
   ],
   ["a rotation", `${adminKeys}/{keyId}/rotate`, 200, { method: "POST" }],
   ["a revocation", `${adminKeys}/{keyId}/revoke`, 200, { method: "POST" }],
+  [
+    "a new key with a condition",
+    adminKeys,
+    412,
+    { method: "POST", body: '{"name":"ci"}', headers: { "if-match": '"old"' } },
+  ],
   ["a purge", "/admin/v1/cache/purge", 204, { method: "POST" }],
 ];
 

@@ -64,7 +64,14 @@ export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, Ad
       example: { ...exampleKey, key: exampleSecret },
       headers: ["etag", "location"],
     },
-    problems: ["invalid_request", ...bodyProblems, "grant_not_allowed", "tenant_not_configured", "audit_unavailable"],
+    problems: [
+      "invalid_request",
+      ...bodyProblems,
+      "precondition_failed",
+      "grant_not_allowed",
+      "tenant_not_configured",
+      "audit_unavailable",
+    ],
   },
   retrieveKey: {
     summary: "Retrieve a key.",
@@ -148,13 +155,13 @@ export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, Ad
     description:
       "The device has no owner until a key of the tenant enrols it. A socket that is open stays open. A repeat changes nothing.",
     success: { ...aDevice, description: "The rows of the released device." },
-    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
+    problems: [...deviceProblems, "precondition_failed", "grant_not_allowed", "audit_unavailable"],
   },
   removeDevice: {
     summary: "Remove a device.",
     description: "Removes every row of the device, closes its sockets and frees its name. It can register again.",
     success: { status: 204, description: "The device is removed." },
-    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
+    problems: [...deviceProblems, "precondition_failed", "grant_not_allowed", "audit_unavailable"],
   },
   purgeCache: {
     summary: "Purge cached responses of a tenant.",
@@ -162,7 +169,7 @@ export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, Ad
       "Purges the responses about one device, all lists, or everything. Without a body: everything of the own tenant.",
     body: { schema: "CachePurge", example: { group: "lists" } },
     success: { status: 204, description: "The responses are purged." },
-    problems: ["invalid_request", ...bodyProblems, "grant_not_allowed"],
+    problems: ["invalid_request", ...bodyProblems, "precondition_failed", "grant_not_allowed"],
   },
   readMetrics: {
     summary: "Metrics for Prometheus.",

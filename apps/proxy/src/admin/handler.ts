@@ -16,6 +16,7 @@ import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
+import { refuseIfMatch } from "../http/conditions.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
@@ -72,6 +73,8 @@ export function createAdminister(ports: AdministerPorts): Administer {
     const by = { authority, tenantDevices };
     const deviceTarget = { ...(queryValues as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ifMatch, digests: ports.digests };
+    const refusal = params["keyId"] === undefined ? refuseIfMatch(endpoint.method, ifMatch) : null;
+    if (refusal !== null) return Promise.resolve(refusal);
     // The endpoint's own schemas have decoded the query and the body.
     switch (endpoint.operation) {
       case "listKeys":

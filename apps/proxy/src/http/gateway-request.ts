@@ -67,3 +67,8 @@ export function splitQuery(query: string): { readonly token: string | null; read
   const rest = pairs.filter((pair) => !isToken(pair)).join("&");
   return { token: tokens.length === 0 ? null : tokens.join(", "), rest };
 }
+
+/** Whether a method only reads (RFC 9110 section 9.2.1). */
+export function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
+}

@@ -27,6 +27,18 @@ export function describeManagement({ name }: Pick<RuntimeLauncher, "name">, gate
     }
   });
 
+  test("a change whose If-Match names a version is not made", async () => {
+    const before = changes().length;
+    const key = await gateway.keyFor("list", "read", "admin");
+    const headers = { "if-match": '"version"' };
+    const refusal = isOffered ? [412, "precondition_failed"] : [404, "endpoint_not_found"];
+    for (const request of [{ method: "DELETE" }, { method: "PATCH", body: { tags: ["ci"] } }]) {
+      const answer = await gateway.ask(path, { ...request, key, headers });
+      expect([answer.status, answer.json["errorCode"]]).toEqual(refusal);
+    }
+    expect(changes()).toHaveLength(before);
+  });
+
   test("a device out of reach is not removed, and a caller without the scope removes nothing", async () => {
     const before = changes().length;
     const { key } = await gateway.createKey({ scopes: ["admin"], deviceIds: ["another"] });
