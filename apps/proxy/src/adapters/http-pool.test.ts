@@ -83,6 +83,21 @@ test("a request that ends after it was sent is broken, because the upstream may 
   expect(await createPool(`http://${address}`)(send, caller.signal)).toMatchObject({ reason: "broken" });
 });
 
+test("a 100 Continue that was not asked for is told from a broken connection; other interim responses are skipped", async () => {
+  const interim = (line: string): RequestListener => {
+    return (_incoming, outgoing) => {
+      outgoing.socket?.write(`HTTP/1.1 ${line}\r\n\r\n`);
+      outgoing.end("{}");
+    };
+  };
+  const continuing = createPool(`http://${await serve(interim("100 Continue"))}`);
+  for (const request of [send, { ...send, method: "GET", body: null }, send]) {
+    expect(await continuing(request, never)).toMatchObject({ reason: "unasked_continue" });
+  }
+  const hinting = createPool(`http://${await serve(interim("103 Early Hints"))}`);
+  expect(await hinting(send, never)).toMatchObject({ status: 200 });
+});
+
 test("a response in an unknown content encoding is broken", async () => {
   const address = await serve((_incoming, outgoing) => {
     outgoing.writeHead(200, { "content-encoding": "new" }).end("x");

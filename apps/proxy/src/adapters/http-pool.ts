@@ -81,7 +81,7 @@ function dispatch(
       resolve(result);
     }
     function fail(cause: unknown): void {
-      if (!isSettled) settle({ reason: sending === null ? "unreachable" : "broken", cause });
+      if (!isSettled) settle({ reason: sending === null ? "unreachable" : reasonOf(cause), cause });
     }
     function onAbort(): void {
       fail(signal.reason);
@@ -128,6 +128,15 @@ function dispatch(
       if (!isSettled) pool.dispatch(options, handler);
     });
   });
+}
+
+/**
+ * Returns why a request failed that was sent. undici closes the connection when it receives `100 Continue`, although a client must be able to skip it
+ * (RFC 9110 section 15.2), and has no setting for it. A request that runs gets this error for no other reason (`onHeadersComplete` in its `client-h1.js`).
+ */
+function reasonOf(cause: unknown): UpstreamFailure["reason"] {
+  const isRefusedContinue = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_SOCKET";
+  return isRefusedContinue && cause.message === "bad response" ? "unasked_continue" : "broken";
 }
 
 /** Joins the values of repeated fields (RFC 9110 section 5.3). */

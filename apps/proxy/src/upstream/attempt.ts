@@ -151,6 +151,11 @@ function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;
   if (result === null) return "unknown";
-  if ("reason" in result) return result.reason === "too_large" ? "works" : "failed";
+  // It has responded, in a way that the gateway does not accept.
+  if ("reason" in result) return isUnusable(result) ? "works" : "failed";
   return method === "GET" && failingStatuses.has(result.status) ? "failed" : "works";
+}
+
+function isUnusable({ reason }: UpstreamFailure): boolean {
+  return reason === "too_large" || reason === "unasked_continue";
 }

@@ -96,12 +96,19 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
       return problemResponse("upstream_unreachable");
     case "too_large":
       return problemResponse("upstream_response_too_large");
+    case "unasked_continue":
+      return leavesUnknown(endpoint)
+        ? problemResponse(unknownOutcomeOf(endpoint), { detail: `${unaskedContinue} It may have done what was asked.` })
+        : problemResponse("upstream_invalid_response", { detail: unaskedContinue });
     case "broken":
       return leavesUnknown(endpoint)
         ? problemResponse(unknownOutcomeOf(endpoint))
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
+
+const unaskedContinue =
+  "The upstream sent 100 Continue without being asked, which the HTTP client of this gateway does not accept.";
 
 /** The caller's headers that are forwarded, with the values that are accepted. */
 const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [

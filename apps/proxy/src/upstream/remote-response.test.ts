@@ -93,6 +93,14 @@ describe("a call without an answer", () => {
     expect(retries(answers)).toEqual(["true", "false"]);
   });
 
+  test("a response behind a 100 Continue that was not asked for is named, and must not be retried", async () => {
+    const answers = await readAndSend(() => Promise.resolve({ reason: "unasked_continue", cause: null }));
+    const detail = expect.stringContaining("100 Continue");
+    expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", detail });
+    expect(problemOf(answers.send)).toMatchObject({ errorCode: "delivery_unknown", delivery: "unknown", detail });
+    expect(retries(answers)).toEqual(["false", "false"]);
+  });
+
   test("a response over the size limit is 502 and must not be retried", async () => {
     const answers = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
     expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });

@@ -35,7 +35,7 @@ export function describeThreeEndpoints(
       describeAuthentication(gateway);
     });
     describe("sends", () => {
-      describeSending(gateway);
+      describeSending(launcher, gateway);
     });
     describe("cache", () => {
       describeCaching(gateway);

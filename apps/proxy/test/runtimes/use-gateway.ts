@@ -42,6 +42,9 @@ export const upstreamCredential = "sk-of-the-upstream";
 /** The content of a message that the fake upstream accepts when a test says so. */
 export const heldContent = "held";
 
+/** The content of a message that the fake upstream accepts behind a `100 Continue`, for which no gateway asks. */
+export const continuedContent = "continued";
+
 /** The one row that the fake upstream has. */
 export const upstreamRow = environmentRow("1");
 
@@ -127,6 +130,7 @@ function answerAsUpstream(
   };
   if (method === "POST") {
     const respond = (): void => send(200, { success: true, message: "Message sent." });
+    if (text.includes(continuedContent)) response.writeContinue();
     return text.includes(heldContent) ? void held.push(respond) : respond();
   }
   if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });

@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { type GatewayUnderTest, heldContent } from "../use-gateway.ts";
+import type { RuntimeLauncher } from "../launcher.ts";
+import { continuedContent, type GatewayUnderTest, heldContent } from "../use-gateway.ts";
 
 /** The body of a send. */
 export function message(id: string, content: string = "ping"): object {
@@ -7,7 +8,7 @@ export function message(id: string, content: string = "ping"): object {
 }
 
 /** Messages that are forwarded to the upstream, and messages that are refused. */
-export function describeSending(gateway: GatewayUnderTest): void {
+export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway: GatewayUnderTest): void {
   const path = "/v1/environments/conn-1/messages";
 
   test("a message reaches the upstream unchanged", async () => {
@@ -46,6 +47,15 @@ export function describeSending(gateway: GatewayUnderTest): void {
     const repeat = await repeating;
     expect([repeat.status, repeat.headers.get("idempotency-replayed")]).toEqual([200, "true"]);
     expect(findSent()).toHaveLength(1);
+  });
+
+  test("a send that the upstream answers behind a 100 Continue has an unknown outcome, and a process names the reason", async () => {
+    const key = await gateway.keyFor("list", "read", "send");
+    const answer = await gateway.ask(path, { key, body: message("m-continued", continuedContent) });
+    // A Worker calls the upstream with the `fetch` of its platform; that of the test harness responds with 500 itself.
+    const detail = expect.stringContaining("100 Continue");
+    const named = name === "workerd" ? {} : { errorCode: "delivery_unknown", detail };
+    expect(answer.json).toMatchObject({ delivery: "unknown", ...named });
   });
 
   test.each([
