@@ -180,7 +180,7 @@ function outcomeOf(kind: KindOfKey, response: PlainResponse): string {
 const statuses = [
   ...[100, 101, 102, 103, 200, 201, 202, 203, 204, 205, 206, 207, 208, 226, 299],
   ...[300, 301, 302, 303, 304, 305, 307, 308, 399],
-  ...[400, 402, 404, 405, 406, 408, 409, 410, 412, 413, 418, 421, 422, 425, 429, 431, 451, 499],
+  ...[400, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 418, 421, 422, 425, 426, 429, 431, 451, 499],
   ...[500, 501, 502, 503, 504, 505, 511, 520, 599, 600, 700, 999],
 ];
 
@@ -198,6 +198,9 @@ function expectedOutcome(kind: KindOfKey, operation: Forwarded, status: number):
   if (isSuccess) return String(status);
   if (isControl && (status === 404 || status === 405)) return "404 endpoint_not_found";
   if (status >= 300 && status < 400) return "502 upstream_redirected";
+  if (status === 407) return "502 upstream_credential_rejected";
+  // Callers would miss the field that such a response must have: Allow, Upgrade.
+  if (status === 405 || status === 426) return "502 upstream_error";
   return status >= 400 && status < 600 ? `${status} upstream_error` : "502 upstream_invalid_response";
 }
 

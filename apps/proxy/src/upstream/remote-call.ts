@@ -175,7 +175,6 @@ export function readRequest(
 
 /** Whether a server responded that it does not have the operation. */
 export function isUnknownOperation({ status, body }: PlainResponse): boolean {
-  if (status === 405) return true;
   const code = status === 404 ? parseJsonObject(body)?.["errorCode"] : undefined;
   return code === "endpoint_not_found" || code === "upstream_error";
 }

@@ -1,4 +1,4 @@
-import { type PlainResponse, type Problem } from "@letta-environments/schema";
+import { type PlainResponse, type Problem, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
@@ -154,6 +154,26 @@ describe("an error of the upstream", () => {
       const answers = await readAndSend(answer(status, { message: "no" }));
       expect(problemOf(answers.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
       expect(retries(answers)).toEqual([read, send]);
+    },
+  );
+
+  test.each([
+    [405, "upstream_error", "method_not_allowed", "allow"],
+    [407, "upstream_credential_rejected", "upstream_error", "proxy-authenticate"],
+    [426, "upstream_error", "upgrade_required", "upgrade"],
+  ] as const)(
+    "an upstream status %d is 502 %s, because the field is not passed on without which callers cannot read it",
+    async (status, code, ownCode, field) => {
+      const headers = { [field]: "x" };
+      for (const body of [{ message: "no" }, problemOf(problemResponse(ownCode))]) {
+        const answers = await readAndSend(answer(status, body, headers));
+        for (const response of [answers.read, answers.send]) {
+          expect(problemOf(response)).toMatchObject({ status: 502, errorCode: code });
+          expect(response.headers).not.toHaveProperty(field);
+        }
+        expect(problemOf(answers.send)).toHaveProperty("delivery", "none");
+        expect(retries(answers)).toEqual(["false", "false"]);
+      }
     },
   );
 

@@ -26,6 +26,9 @@ export function validateResponse(
   const { status, headers, body } = response;
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
+  if (status === 407) return proxyRefused;
+  // A server without an extension may take its path for another one, which does not have the method.
+  if (status === 405 && endpoint.extension === true) return problemResponse("endpoint_not_found");
   // RFC 9110 section 15 defines no status above 599.
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
   if (endpoint.response === null && status === endpoint.successStatus) {
@@ -78,19 +81,28 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
   return status === 401 ? invalidKey() : problemResponse("upstream_forbidden");
 }
 
+/** With its own status it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */
+const proxyRefused = problemResponse("upstream_credential_rejected", {
+  detail: "A proxy before the upstream asks for a credential (status 407), and the gateway has none for it.",
+});
+
+/** Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on. */
+const unpassedStatuses: ReadonlySet<number> = new Set([405, 426]);
+
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
 
 /**
- * Turns an error response into a problem with the same status. A problem of a server of ours keeps its code; any other error is `upstream_error`
- * with the upstream's text.
+ * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of a server of ours keeps its code;
+ * any other error is `upstream_error` with the upstream's text.
  */
 function translateError(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
   const body = parseJsonObject(response.body) ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
-  return problemResponse(problemCodeOf(response) ?? "upstream_error", {
-    status: response.status,
+  const isPassed = !unpassedStatuses.has(response.status);
+  return problemResponse((isPassed ? problemCodeOf(response) : null) ?? "upstream_error", {
+    status: isPassed ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
     ...readRetryable(endpoint, response),
     headers: {

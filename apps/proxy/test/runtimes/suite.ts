@@ -41,7 +41,7 @@ export function describeThreeEndpoints(
       describeCaching(gateway);
     });
     describe("errors, health, request ids", () => {
-      describeErrors(gateway);
+      describeErrors(launcher, gateway);
     });
     describe("web pages (CORS)", () => {
       describeWebPages(gateway);

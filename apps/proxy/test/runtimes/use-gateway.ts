@@ -135,5 +135,7 @@ function answerAsUpstream(
   }
   if (path === "/v1/environments") return send(200, { connections: [upstreamRow], hasNextPage: false });
   if (path.endsWith(`/${upstreamRow.deviceId}`)) return send(200, upstreamRow);
+  const asked = /\/status-(\d{3})$/.exec(path)?.[1];
+  if (asked !== undefined) return send(Number(asked), { message: "No." });
   return send(404, { message: "There is no such environment." });
 }

@@ -78,7 +78,7 @@ export function reachesAllApprovals(principal: Principal): boolean {
 /** Returns the response to a principal that can reach every request. */
 export function presentApprovals(response: PlainResponse): PlainResponse {
   // The server takes the path for that of a device.
-  return response.status === 404 || response.status === 405 ? unknownOperation : response;
+  return response.status === 404 ? unknownOperation : response;
 }
 
 /** Returns a function that decides whether a principal can reach a request; a response if the device cannot be read. It reads each device once. */

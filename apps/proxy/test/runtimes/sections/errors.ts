@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
+import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 
 /** Headers of every response, health checks, and the form of errors. */
-export function describeErrors(gateway: GatewayUnderTest): void {
+export function describeErrors({ name }: Pick<RuntimeLauncher, "name">, gateway: GatewayUnderTest): void {
   test.each([
     ["GET", "/", 404],
     ["GET", "/v1/nothing", 404],
@@ -50,6 +51,22 @@ export function describeErrors(gateway: GatewayUnderTest): void {
     const again = await gateway.ask("/openapi.json", { headers: { "if-none-match": entityTag } });
     expect([again.status, again.text]).toEqual([304, ""]);
   });
+
+  const renamed: readonly (readonly [status: number, code: string])[] = [
+    [405, "upstream_error"],
+    [407, "upstream_credential_rejected"],
+    [426, "upstream_error"],
+  ];
+  // The `fetch` of a Worker's platform may refuse 407 itself.
+  const received = renamed.filter(([status]) => status !== 407 || name !== "workerd");
+  test.each(received)(
+    "status %d of the upstream is 502 %s: with its own status, callers would miss a header",
+    async (status, code) => {
+      const key = await gateway.keyFor("list", "read", "send");
+      const answer = await gateway.ask(`/v1/environments/status-${status}`, { key });
+      expect([answer.status, answer.json["errorCode"]]).toEqual([502, code]);
+    },
+  );
 
   test("an invalid query is 400 and names the parameter", async () => {
     const key = await gateway.keyFor("list", "read", "send");
