@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
-import { createAdmission } from "../src/host/node/admission.ts";
+import { type Admission, createAdmission, overloaded } from "../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts } from "../src/host/node/http-server.ts";
 import { isPlainRequest } from "../src/host/node/request-head.ts";
 import { createRateLimiter } from "../src/rate-limit/limiter.ts";
@@ -14,7 +14,7 @@ import { listen } from "../src/runtimes/node/listen.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
-import { openSocket, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
+import { openSocket, parseResponse, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
 
 let server: NodeServerUnderTest;
 const keys: Record<string, string> = {};
@@ -165,11 +165,25 @@ test("a request over its limit is refused with the same response with and withou
   expect(direct).toBe(await bytesOf("GET", "/v1/environments", fields, "gateway.example:80"));
 });
 
-test("a body that nobody reads does not keep its connection open", async () => {
-  const socket = await openSocket(server.url);
-  socket.write("POST /v1/environments HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 1000000\r\n\r\n");
-  // The connection is kept alive, and the rest of the body never arrives.
-  expect(await readToEnd(socket)).toMatch(/^HTTP\/1\.1 405 /);
+test.each([
+  ["POST", "/v1/environments", 405],
+  ["GET", "/v1/environments", 401],
+  ["HEAD", "/v1/environments", 401],
+  ["DELETE", "/v1/environments/device-1", 401],
+  ["OPTIONS", "*", 204],
+  ["GET", "/livez", 200],
+  ["HEAD", "/livez", 200],
+  ["GET", "/readyz", 200],
+] as const)("a body of %s %s that nobody reads does not keep its connection open", async (method, target, status) => {
+  for (const [host, body] of [
+    ["gateway.example", "Content-Length: 1000000\r\n\r\n"],
+    ["gateway.example:80", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],
+  ] as const) {
+    const socket = await openSocket(server.url);
+    socket.write(`${method} ${target} HTTP/1.1\r\nHost: ${host}\r\n${body}`);
+    // The connection is kept alive, and the rest of the body never arrives.
+    expect(parseResponse(await readToEnd(socket)).status).toBe(status);
+  }
 });
 
 test.each(["GET", "HEAD"])("%s /livez has the same response with and without Hono", async (method) => {
@@ -178,18 +192,36 @@ test.each(["GET", "HEAD"])("%s /livez has the same response with and without Hon
   expect(direct).toBe(await bytesOf(method, "/livez", {}, "gateway.example:80"));
 });
 
-test("a response that Node refuses to write becomes 500 and is reported", async () => {
-  const handle = (): Promise<PlainResponse> =>
-    Promise.resolve({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });
+const roomyAdmission = createAdmission({ clock: systemClock, maxConnections: 10, onOverload: () => undefined });
+
+/** A server whose pipeline always has this response. */
+function createServerOf(response: PlainResponse, admission: Admission = roomyAdmission) {
   const failures: unknown[] = [];
   const httpServer = createHttpServer({
-    pipeline: { handle, decorate: (response) => response, refuse: (_request, response) => response },
+    pipeline: {
+      handle: () => Promise.resolve(response),
+      decorate: (decorated) => decorated,
+      refuse: (_request, refusal) => refusal,
+    },
     routes: [],
     randomId,
     timeouts: defaultServerTimeouts,
-    admission: createAdmission({ clock: systemClock, maxConnections: 10, onOverload: () => undefined }),
+    admission,
     onFailure: (cause) => void failures.push(cause),
   });
+  return { httpServer, failures };
+}
+
+test("a request that is refused under overload does not keep its connection open for its body", async () => {
+  const { httpServer } = createServerOf(jsonResponse(200, {}), { ...roomyAdmission, admit: () => overloaded });
+  const socket = await openSocket(await listen(httpServer, { host: "127.0.0.1", port: 0 }));
+  socket.write("POST /v1/environments HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 1000000\r\n\r\n");
+  expect(parseResponse(await readToEnd(socket)).status).toBe(503);
+  httpServer.close();
+});
+
+test("a response that Node refuses to write becomes 500 and is reported", async () => {
+  const { httpServer, failures } = createServerOf({ status: 200, headers: { "x-bad": "a\nb" }, body: "x" });
   const url = await listen(httpServer, { host: "127.0.0.1", port: 0 });
   const response = await sendRaw(url, requestHead("GET", "/v1/environments"));
   httpServer.close();

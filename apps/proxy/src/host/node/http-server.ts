@@ -68,11 +68,12 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions): Server {
   const { pipeline, routes, randomId, timeouts, admission, onFailure } = options;
   const liveness = routes.find(({ path }) => path === "/livez");
-  let opening: Promise<HonoListener> | null = null;
+  const passToHono = createLateListener(options);
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
     const finished = finishResponse(response, requestId, "GET");
+    dropUnreadBody(incoming, outgoing);
     sendResponse(pipeline.decorate(finished, new NodeRequest(incoming, outgoing)), outgoing);
   }
 
@@ -88,7 +89,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
-    if (incoming.method === "POST" && !incoming.readableEnded) dropUnreadBody(incoming, outgoing);
+    // A request without a body is complete by now, except for the last of many in one turn.
+    if (!incoming.complete) dropUnreadBody(incoming, outgoing);
     try {
       if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
       else sendResponse(response, outgoing);
@@ -102,14 +104,9 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
-    if (response !== serverOptions) outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
+    if (response === serverOptions) dropUnreadBody(incoming, outgoing);
+    else outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
     sendResponse(pipeline.refuse(new NodeRequest(incoming, outgoing), response), outgoing);
-  }
-
-  async function passToHono(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
-    const listener = await opening;
-    await listener(incoming, outgoing);
   }
 
   const server = createServer(
@@ -144,6 +141,17 @@ export function createHttpServer(options: HttpServerOptions): Server {
   });
   respondToClientErrors(server, randomId);
   return server;
+}
+
+/** The listener of the Hono app, which is loaded with its first request. */
+function createLateListener(options: HttpServerOptions): HonoListener {
+  let opening: Promise<HonoListener> | null = null;
+  return async (incoming, outgoing) => {
+    dropUnreadBody(incoming, outgoing);
+    opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
+    const listener = await opening;
+    await listener(incoming, outgoing);
+  };
 }
 
 function isWebSocketUpgrade(incoming: IncomingMessage): boolean {

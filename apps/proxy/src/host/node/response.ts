@@ -47,6 +47,7 @@ export function dropUnreadBody(incoming: IncomingMessage, outgoing: ServerRespon
     if (!incoming.complete) incoming.destroy();
   };
   outgoing.once("close", () => {
+    if (incoming.complete) return;
     // Node and Bun do so themselves. Deno reads no further than what it has.
     incoming.resume();
     // After a pause of the process, timers run before what has arrived meanwhile is read.

@@ -32,25 +32,30 @@ export function describeHalfClosedCallers(gateway: GatewayUnderTest): void {
   });
 }
 
-/** Requests that are refused before their body is read. */
+/** Requests that have their response before their body is read. */
 export function describeRefusedBodies(gateway: GatewayUnderTest): void {
-  const refused = (target: string, length: number): string =>
-    requestHead("POST", target, { connection: "keep-alive", "content-length": String(length) });
+  const unread = (method: string, target: string, length: number): string =>
+    requestHead(method, target, { connection: "keep-alive", "content-length": String(length) });
 
   test.each([
-    ["of the API", "/v1/environments/conn-1/messages", 401],
-    ["outside the API", "/livez", 405],
+    ["POST", "/v1/environments/conn-1/messages", 401],
+    ["POST", "/livez", 405],
+    ["GET", "/v1/environments", 401],
+    ["HEAD", "/v1/environments", 401],
+    ["DELETE", "/v1/environments/device-1", 401],
+    ["GET", "/livez", 200],
+    ["GET", "/readyz", 200],
   ])(
-    "a refused request %s whose body arrived leaves its connection to the next request; one whose body does not arrive is closed",
-    async (_what, target, status) => {
+    "%s %s whose unread body arrived leaves its connection to the next request; one whose body does not arrive is closed",
+    async (method, target, status) => {
       const complete = await openSocket(gateway.url);
-      complete.write(`${refused(target, 2)}{}`);
+      complete.write(`${unread(method, target, 2)}{}`);
       const [answer] = (await once(complete, "data")) as [Buffer];
       const { status: first, headers } = parseResponse(answer.toString("latin1"));
       expect([first, headers["connection"]]).toEqual([status, "keep-alive"]);
-      // It is refused later, so it is over when the gateway has decided about both connections.
+      // It is answered later, so it is over when the gateway has decided about both connections.
       const incomplete = await openSocket(gateway.url);
-      incomplete.write(`${refused(target, 3)}{}`);
+      incomplete.write(`${unread(method, target, 3)}{}`);
       expect(parseResponse(await readToEnd(incomplete)).status).toBe(status);
       expect(complete.closed).toBe(false);
       complete.write(requestHead("GET", "/livez"));
