@@ -199,6 +199,11 @@ const headers: readonly HostileRequest[] = [
     answer: ok,
   },
   {
+    name: "an upgrade in HTTP/1.0",
+    bytes: () => "GET /livez HTTP/1.0\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    answer: ok,
+  },
+  {
     name: "an expectation that nobody knows",
     bytes: () => request("GET /livez HTTP/1.1", ["Expect: foo"]),
     answer: problem(417),

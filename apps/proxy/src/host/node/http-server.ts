@@ -154,8 +154,9 @@ function createLateListener(options: HttpServerOptions): HonoListener {
   };
 }
 
-function isWebSocketUpgrade(incoming: IncomingMessage): boolean {
-  return incoming.headers.upgrade?.toLowerCase() === "websocket";
+/** HTTP/1.0 has no upgrades, so a server must ignore that field there (RFC 9110 section 7.8). */
+function isWebSocketUpgrade({ httpVersionMinor, headers }: IncomingMessage): boolean {
+  return httpVersionMinor > 0 && headers.upgrade?.toLowerCase() === "websocket";
 }
 
 const noTunnel = problemResponse("method_not_allowed", {
