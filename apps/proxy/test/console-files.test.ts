@@ -62,6 +62,19 @@ test("other files are kept by browsers, and sent in the best encoding that they 
   expect([again.status, again.body]).toEqual([304, null]);
 });
 
+test("a file that the browser has is 304, however If-None-Match names it: weakly, in a list, or as *", async () => {
+  for (const path of ["/console/", "/console/main-1.js"]) {
+    const tag = (await get(path)).headers?.["etag"] ?? "";
+    for (const ifNoneMatch of [tag, `W/${tag}`, `"a,b" , ${tag}`, `W/"x",W/${tag}`, "*", " * "]) {
+      const { status, body, headers } = await get(path, { "if-none-match": ifNoneMatch });
+      expect([ifNoneMatch, status, body, headers?.["etag"]]).toEqual([ifNoneMatch, 304, null, tag]);
+    }
+    for (const other of ['"x"', tag.slice(1, -1), `"${tag}"`, ""]) {
+      expect([other, (await get(path, { "if-none-match": other })).status]).toEqual([other, 200]);
+    }
+  }
+});
+
 test("no path leads out of the folder, to other kinds of files, or to what does not exist", async () => {
   const names = [
     "..",

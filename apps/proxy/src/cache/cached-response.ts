@@ -45,22 +45,6 @@ export function toClientResponse(result: CacheResult<PlainResponse>, showsStatus
   return { status, headers: shown, body };
 }
 
-/** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */
-export function notModified(response: PlainResponse, ifNoneMatch: string | null): PlainResponse {
-  const tag = response.headers["etag"];
-  if (ifNoneMatch === null || tag === undefined || response.status !== 200) return response;
-  const isMatch =
-    ifNoneMatch.trim() === "*" ||
-    (ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? []).some((known) => opaque(known) === opaque(tag));
-  if (!isMatch) return response;
-  const { "content-type": _type, ...headers } = response.headers;
-  return { status: 304, headers, body: null };
-}
-
-function opaque(tag: string): string {
-  return tag.startsWith("W/") ? tag.slice(2) : tag;
-}
-
 /** Statuses for which a stale response may be served instead (RFC 5861, section 4). */
 const errorStatuses: ReadonlySet<number> = new Set([500, 502, 503, 504]);
 

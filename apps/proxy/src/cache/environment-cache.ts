@@ -24,9 +24,10 @@ import {
   type PlainResponse,
   type Principal,
 } from "@letta-environments/schema";
+import { notModified } from "../http/conditions.ts";
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
-import { notModified, toClientResponse, toFetchedResponse } from "./cached-response.ts";
+import { toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import type { CacheOutcome } from "../telemetry.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 

@@ -3,6 +3,7 @@
  * The headers of the page forbid everything that it does not need: other hosts, frames, inline scripts, and markup from strings.
  */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { notModified } from "../http/conditions.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
@@ -72,8 +73,7 @@ async function serveFile(
     "cache-control": isImmutable ? immutable : revalidated,
     ...(encoding !== null && { "content-encoding": encoding }),
   };
-  if (request.header("if-none-match") === entityTag) return { status: 304, headers, body: null };
-  return { status: 200, headers, body: bytes };
+  return notModified({ status: 200, headers, body: bytes }, request.header("if-none-match"));
 }
 
 const immutable = "public, max-age=31536000, immutable";

@@ -1,6 +1,25 @@
-/** The preconditions of requests (RFC 9110 section 13), apart from changes of keys: `admin/key-changes.ts` compares their tags inside the store's step. */
+/**
+ * The preconditions of requests (RFC 9110 section 13): whether a caller already has a response, and whether a change may be made. Changes of keys are
+ * elsewhere, since `admin/key-changes.ts` compares their tags inside the store's step.
+ */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { isSafe } from "./gateway-request.ts";
+
+/** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */
+export function notModified(response: PlainResponse, ifNoneMatch: string | null): PlainResponse {
+  const tag = response.headers["etag"];
+  if (ifNoneMatch === null || tag === undefined || response.status !== 200) return response;
+  const isMatch =
+    ifNoneMatch.trim() === "*" ||
+    (ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? []).some((known) => opaque(known) === opaque(tag));
+  if (!isMatch) return response;
+  const { "content-type": _type, ...headers } = response.headers;
+  return { status: 304, headers, body: null };
+}
+
+function opaque(tag: string): string {
+  return tag.startsWith("W/") ? tag.slice(2) : tag;
+}
 
 /**
  * Returns the refusal of a change whose `If-Match` names a version; `null` if the change may be made. Only gateway keys have a strong entity tag, and a

@@ -37,6 +37,8 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
         "public, max-age=31536000, immutable",
       ]);
       expect(await loaded.text()).toContain("import");
+      const known = { "if-none-match": `"other", W/${loaded.headers.get("etag") ?? ""}` };
+      expect((await fetch(`${url}/console/${script}`, { headers: known })).status).toBe(304);
       const own = { origin: url, "sec-fetch-site": "same-origin", "content-type": "application/json" };
       const signedIn = await fetch(`${url}/console/session`, {
         method: "POST",
