@@ -1,6 +1,6 @@
 /** The audit log as an operator sees it: separate processes, kill -9, tampering with the file. */
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
@@ -168,21 +168,51 @@ test("audit verify reports nothing as intact without a log", async () => {
   expect(await run(["audit", "list", "--limit", "0"])).toMatchObject({ code: 2, stdout: "" });
 });
 
-test("audit verify and audit prune refuse the pepper of another log by its name, and the log stays intact", async () => {
+test("a pepper that has sealed nothing is a finding of audit verify, which says when the pepper may be the wrong one, and audit prune refuses it", async () => {
   await run(["keys", "create", "--name", "a"]);
   const before = await records();
   const other = { KEY_PEPPER: "another pepper, for nothing here" };
-  for (const words of [["verify"], ["verify", "--json"], ["prune", "--before", "1d"]]) {
-    const refused = await run(["audit", ...words], other);
-    expect(refused).toMatchObject({ code: 1, stdout: "" });
-    expect(refused.stderr).toContain("KEY_PEPPER is not the pepper of this log");
-  }
+  const verified = await run(["audit", "verify"], other);
+  expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining("NOT intact") });
+  expect(verified.stderr).toContain("perhaps KEY_PEPPER is the wrong one");
+  const { stdout } = await run(["audit", "verify", "--json"], other);
+  expect((JSON.parse(stdout) as AuditReport).findings).toMatchObject([
+    { fault: "head_forged" },
+    { fault: "directory_forged" },
+  ]);
+  const refused = await run(["audit", "prune", "--before", "1d"], other);
+  expect(refused).toMatchObject({ code: 1, stdout: "" });
+  expect(refused.stderr).toContain("KEY_PEPPER is not the pepper of this log");
   expect(await records()).toEqual(before);
   expect(await run(["audit", "verify"])).toMatchObject({ code: 0, stderr: "" });
 
   await writeFile(join(dataDir, "pepper"), new Uint8Array(32));
   const { code, stderr } = await run(["audit", "verify"]);
-  expect([code, stderr]).toEqual([1, expect.stringContaining(`${join(dataDir, "pepper")} is not the pepper`)]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`perhaps ${join(dataDir, "pepper")} is the wrong one`)]);
+});
+
+test("audit verify reports a log whose seals claim another pepper than that of the keys as tampered with, also against an earlier report", async () => {
+  const report = join(dataDir, "report.json");
+  for (const name of ["a", "b"]) await run(["keys", "create", "--name", name]);
+  await writeFile(report, (await run(["audit", "verify", "--json"])).stdout);
+  tamper(`
+    UPDATE audit_heads SET pepper_id = '0000000000000000'; UPDATE audit_directory SET pepper_id = '0000000000000000';
+    UPDATE audit_records SET text = replace(text, '"b"', '"x"')`);
+  const verified = await run(["audit", "verify"]);
+  expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining("NOT intact") });
+  expect(verified.stderr).toContain("was changed or replaced");
+  const faults = async (...words: readonly string[]): Promise<readonly string[]> => {
+    const { stdout } = await run(["audit", "verify", "--json", ...words]);
+    return (JSON.parse(stdout) as AuditReport).findings.map(({ fault }) => fault);
+  };
+  expect(new Set(await faults())).toEqual(new Set(["head_forged", "directory_forged", "record_edited"]));
+
+  await rm(join(dataDir, "audit.sqlite"));
+  const other = await mkdtemp(join(tmpdir(), "letta-proxy-audit-"));
+  await runLettaProxy(["keys", "create", "--name", "a", "--data-dir", other], { KEY_PEPPER: "other".repeat(9) });
+  await rename(join(other, "audit.sqlite"), join(dataDir, "audit.sqlite"));
+  await rm(other, { recursive: true, force: true });
+  expect(await faults("--against", report)).toContain("report_contradicted");
 });
 
 test("after a change of the pepper the old one verifies its chains, and only the new one prunes", async () => {

@@ -63,8 +63,8 @@ export function isDirectorySealed(directory: AuditDirectory, sealing: Sealing): 
 }
 
 /**
- * Whether a log has a seal of this pepper, or none at all. The ids of peppers prove nothing: they only tell a wrong pepper from a log that
- * was tampered with.
+ * Whether a log says that it has a seal of this pepper, or has no seals. The ids of peppers prove nothing, because whoever can write to the
+ * file can change them: they are only a hint that the pepper may be the wrong one.
  */
 export function hasSealOf({ directory, heads }: Pick<AuditSnapshot, "directory" | "heads">, pepper: Pepper): boolean {
   const seals = directory === null ? heads : [directory, ...heads];

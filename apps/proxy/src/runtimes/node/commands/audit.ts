@@ -18,23 +18,50 @@ import {
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
-import { auditFile } from "../../../adapters/node/data-dir.ts";
+import { auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import { readPeppersOfKeys } from "../../../adapters/sqlite/pepper-ids.ts";
 import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
 import { type CommandContext, commandLineActor, print } from "./context.ts";
 
 /** `audit verify`: exit code 1 if anything is wrong. */
 export async function verifyAuditCommand(context: CommandContext): Promise<void> {
   const earlier = readEarlierReport(context.option("against"));
-  const report = await withAudit(context, ({ store, sealing }) =>
-    // Somebody who can write to the file can turn it into anything. An unreadable file is a finding too.
-    store
-      .snapshot((snapshot) => (hasSealOf(snapshot, sealing.pepper) ? verifyAudit(snapshot, sealing, earlier) : null))
-      .catch(() => unreadable),
-  );
-  if (report === null) throw foreignPepper(context);
+  const { report, hasSeal, pepper } = await withAudit(context, async ({ store, sealing }) => {
+    const verified = await store
+      .snapshot((snapshot) => ({
+        report: verifyAudit(snapshot, sealing, earlier),
+        hasSeal: hasSealOf(snapshot, sealing.pepper),
+      }))
+      // Somebody who can write to the file can turn it into anything. An unreadable file is a finding too.
+      .catch(() => ({ report: unreadable, hasSeal: true }));
+    return { ...verified, pepper: sealing.pepper };
+  });
   const isJson = context.parsed.options.has("json");
   print(isJson ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
-  if (!report.intact) throw new CommandError("the audit log is not intact");
+  if (report.intact) return;
+  const reason = hasSeal ? "" : await explainForeignSeals(context, pepper);
+  throw new CommandError(`the audit log is not intact${reason}`);
+}
+
+/** Says why no seal of a log may be of this pepper. Only the keys can tell: what the log says of its peppers can be changed with it. */
+async function explainForeignSeals(context: CommandContext, { id }: Pepper): Promise<string> {
+  const isPepperOfKeys = (await readKeyPeppers(context.settings().dataDir)).has(id);
+  return isPepperOfKeys
+    ? ": its seals name another pepper than that of the keys, so the log was changed or replaced"
+    : `; no seal is of this pepper, so perhaps ${nameOfPepper(context)} is the wrong one`;
+}
+
+/** The peppers of the keys in the data directory: none when they cannot be read, or are elsewhere. */
+async function readKeyPeppers(dataDir: string): Promise<ReadonlySet<string>> {
+  if (!existsSync(join(dataDir, keysFile))) return new Set();
+  const database = await openDatabase(dataDir, keysFile);
+  try {
+    return readPeppersOfKeys(database);
+  } catch {
+    return new Set();
+  } finally {
+    database.close();
+  }
 }
 
 /** `audit prune --before TIME`: drops old records. Exit code 1 if the log is not intact, and then nothing of the damaged chain is dropped. */
@@ -183,9 +210,14 @@ function readPepper(dataDir: string, text: string | null): Pepper {
 }
 
 function foreignPepper(context: CommandContext): CommandError {
+  return new CommandError(
+    `${nameOfPepper(context)} is not the pepper of this log; use the one with which the gateway wrote it`,
+  );
+}
+
+function nameOfPepper(context: CommandContext): string {
   const { dataDir, keyPepper } = context.settings();
-  const name = keyPepper === null ? join(dataDir, pepperName) : "KEY_PEPPER";
-  return new CommandError(`${name} is not the pepper of this log; use the one with which the gateway wrote it`);
+  return keyPepper === null ? join(dataDir, pepperName) : "KEY_PEPPER";
 }
 
 function readEarlierReport(path: string | undefined): AuditCheckpoints {
