@@ -139,7 +139,14 @@ function auditFor({
 
 /** Work of the embedded server on behalf of the gateway's keys: changes of devices and acceptances of invitations are audited. */
 function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | null): EmbeddedUpstreamOptions {
-  const accept = createAcceptInvitation({ ...services, keyStoreFor: services.admin?.keyStoreFor });
+  const accept = createAcceptInvitation({
+    ...services,
+    keyStoreFor: services.admin?.keyStoreFor,
+    async findRows({ keyId, tenant }, deviceId) {
+      const devices = devicesFor?.({ kind: "key", keyId, tenant });
+      return (await devices?.list({ tenant, deviceId, afterId: null, limit: null })) ?? [];
+    },
+  });
   return {
     devicesFor:
       devicesFor &&

@@ -84,7 +84,7 @@ describe("an invitation", () => {
   });
 
   test("that is limited to names takes over no device that has another name, as any key with these names", async () => {
-    const { register, key, issueKey, admin, devices } = await setUp([], ["ci-*"]);
+    const { register, key, issueKey, admin, devices, stored } = await setUp([], ["ci-*"]);
     const shared = await issueKey({ scopes: ["connect"], shared: true });
     await register(shared.key, { deviceId: "d1", connectionName: "prod-db" });
     const limited = await issueKey({ scopes: ["connect"], connectionNames: ["ci-*"] });
@@ -92,6 +92,9 @@ describe("an invitation", () => {
       await expect(register(other, { deviceId: "d1", connectionName: "ci-7" })).rejects.toThrow("device_not_allowed");
     }
     expect((await devices(admin.key, "/d1")).devices.map((row) => row.connectionName)).toEqual(["prod-db"]);
+    // It is not used up by the refusal.
+    expect(await stored()).toMatchObject({ deviceIds: null, connectionNames: ["ci-*"], invite: { usedAt: null } });
+    await expect(register(key, { deviceId: "d2", connectionName: "ci-7" })).resolves.toBeTypeOf("string");
   });
 
   test("that a device used before names were kept stays valid for this device under any name", async () => {

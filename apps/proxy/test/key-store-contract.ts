@@ -187,7 +187,11 @@ export function describeKeyStore(
       const ids = Array.from({ length: 8 }, (_, index) => `device-${index}`);
       const outcomes = await Promise.all(
         ids.map((deviceId, index) => {
-          const accept = createAcceptInvitation({ clock, keyStore: index % 2 === 0 ? store : other });
+          const accept = createAcceptInvitation({
+            clock,
+            keyStore: index % 2 === 0 ? store : other,
+            findRows: () => Promise.resolve([]),
+          });
           return accept(principal, { deviceId, connectionName: "box" });
         }),
       );
@@ -198,10 +202,13 @@ export function describeKeyStore(
         requires: [],
         invite: { usedAt: clock.now(), tags: ["ci"] },
       });
-      const again = await createAcceptInvitation({ clock, keyStore: other })(principal, {
-        deviceId: accepted[0] ?? "",
-        connectionName: "renamed",
-      });
+      const again = await createAcceptInvitation({ clock, keyStore: other, findRows: () => Promise.resolve([]) })(
+        principal,
+        {
+          deviceId: accepted[0] ?? "",
+          connectionName: "renamed",
+        },
+      );
       expect(again).toMatchObject({ kind: "accepted", principal: { deviceIds: accepted } });
     });
 

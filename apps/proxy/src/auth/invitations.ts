@@ -2,6 +2,7 @@
  * Invitations: `connect` keys that belong to the first device that uses them. The key store decides which device is the first, in one
  * atomic change of the key, so that two devices that come at the same time, also to different processes, never both get in.
  */
+import type { DeviceRow } from "@letta-environments/environment-server";
 import { allowsDevice, type DeviceIdentity, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
@@ -16,12 +17,21 @@ export type Acceptance =
 /** Accepts an invitation for a device that is about to register. A principal without an unused one is accepted as it is. */
 export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
 
-/** Creates an {@link AcceptInvitation}. `keyStoreFor` audits the change; absent: it is not audited. */
+/** Dependencies of an {@link AcceptInvitation}. */
+export interface InvitationOptions extends Pick<GatewayPorts, "clock" | "keyStore"> {
+  /** Audits the change; absent: it is not audited. */
+  readonly keyStoreFor?: KeyStoreFor | undefined;
+  /** Resolves with the rows that a device of the principal's tenant has. */
+  readonly findRows: (principal: GatewayPrincipal, deviceId: string) => Promise<readonly DeviceRow[]>;
+}
+
+/** Creates an {@link AcceptInvitation}. */
 export function createAcceptInvitation({
   clock,
   keyStore,
   keyStoreFor = () => keyStore,
-}: Pick<GatewayPorts, "clock" | "keyStore"> & { readonly keyStoreFor?: KeyStoreFor | undefined }): AcceptInvitation {
+  findRows,
+}: InvitationOptions): AcceptInvitation {
   return async (principal, device) => {
     const { keyId, tenant, invite } = principal;
     if (invite === undefined) return { kind: "accepted", principal };
@@ -31,6 +41,10 @@ export function createAcceptInvitation({
     const present = await keyStore.find(keyId);
     const decision: Decision = present === null ? { kind: "refused", response: invalidKey() } : decide(present);
     if (decision.kind === "refused") return decision;
+    // The server would refuse this device after the invitation was used up by it.
+    if (principal.connectionNames !== null && hasOtherName(principal, await findRows(principal, device.deviceId))) {
+      return { kind: "refused", response: problemResponse("device_not_allowed") };
+    }
     try {
       await keyStoreFor({ kind: "key", keyId, tenant }).update(keyId, (record) => {
         const final = decide(record);
@@ -45,6 +59,11 @@ export function createAcceptInvitation({
     const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
     return { kind: "accepted", principal: { ...principal, ...limits } };
   };
+}
+
+/** Whether a device that no key owns has a name that the principal may not use. Whoever enrols it takes over these rows. */
+function hasOtherName({ connectionNames }: GatewayPrincipal, rows: readonly DeviceRow[]): boolean {
+  return rows.some((row) => row.ownerKeyId === null && !allowsDevice({ deviceIds: null, connectionNames }, row));
 }
 
 /**
