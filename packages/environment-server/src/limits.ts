@@ -171,7 +171,7 @@ export const maxDevicesWithoutApi = 10_000;
  */
 export const maxApprovalsPerDevice = 100;
 
-/** Requests for permission of the devices of one key that are remembered. */
+/** Requests for permission of the devices of one key that are remembered. For one more, a device that is not connected gives up its oldest. */
 export const maxApprovalsPerKey = 1_000;
 
 /** Requests for permission of all devices that are remembered. Tenants share them: the one with the most gives one up. */

@@ -98,6 +98,36 @@ describe("when there are too many requests", () => {
     expect(names("big")).toEqual(["big:env-1:c"]);
   });
 
+  test("its oldest is the one that was asked for first, also after its device has reconnected", () => {
+    const givenUp: string[] = [];
+    const register = createApprovalRegister({
+      max: 2,
+      giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
+    });
+    for (const row of ["env-1", "env-2", "env-3"]) register.setConnected(row, true);
+    register.add(approvalOf("env-1", "first", 10, "big"), "big", "");
+    register.add(approvalOf("env-2", "second", 20, "big"), "big", "");
+    for (const isConnected of [false, true]) register.setConnected("env-1", isConnected);
+    expect(register.add(approvalOf("env-3", "other", 30, "small"), "small", "")).not.toBeNull();
+    expect(givenUp).toEqual(["first"]);
+  });
+
+  test("devices of a key that are gone hold no place of its connected ones", () => {
+    const givenUp: string[] = [];
+    const register = createApprovalRegister({ giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId) });
+    const add = (row: number, call: number, requestedAt: number): boolean =>
+      register.add(approvalOf(`env-${row}`, `${row}-${call}`, requestedAt), "key-1", "") !== null;
+    for (let row = 0; row < maxApprovalsPerKey / maxApprovalsPerDevice; row += 1)
+      for (let call = 0; call < maxApprovalsPerDevice; call += 1) add(row, call, 1_000 - 100 * row + call);
+    // A request of a device that is gone, too, such as a stored one, pushes out none.
+    expect([add(99, 0, 2_000), givenUp]).toEqual([false, []]);
+    register.setConnected("env-99", true);
+    register.setConnected("env-9", true);
+    expect([add(99, 0, 2_000), add(99, 1, 2_001), givenUp]).toEqual([true, true, ["8-0", "8-1"]]);
+    for (let row = 0; row < 9; row += 1) register.setConnected(`env-${row}`, true);
+    expect([add(99, 2, 2_002), givenUp.length]).toEqual([false, 2]);
+  });
+
   test("devices that are gone hold no place of a connected one of the same tenant", () => {
     const { register, add, givenUp } = fill(2);
     register.setConnected("env-1", true);

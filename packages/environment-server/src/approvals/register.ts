@@ -1,7 +1,7 @@
 /**
  * The requests for permission that are pending, of every device, in memory: what is listed, counted and decided. It has no clock and no
- * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another that is connected. Tenants share the
- * places: when all are taken, the tenant with the most requests gives one up.
+ * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another that is connected. When the limit of a
+ * key is met, its devices that are gone give one up. Tenants share the places: when all are taken, the tenant with the most requests gives one up.
  */
 import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
@@ -46,7 +46,7 @@ export interface ApprovalRegister {
   remove(registered: RegisteredApproval): void;
   /** The requests of devices that are not connected, as none is at first, are given up before others. */
   setConnected(environmentId: string, isConnected: boolean): void;
-  /** Whether every request of a row is remembered. */
+  /** Whether no further request of a row would be remembered. */
   isFull(environmentId: string, owner: string): boolean;
 }
 
@@ -59,15 +59,18 @@ export function createApprovalRegister({
   readonly max?: number;
 } = {}): ApprovalRegister {
   const rows = new Map<string, Map<string, RegisteredApproval>>();
-  const perOwner = new Map<string, number>();
+  const perOwner = new Map<string, Set<RegisteredApproval>>();
   const shares = createTenantShares<RegisteredApproval>();
   let count = 0;
 
   const ofRow = (environmentId: string): RegisteredApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
 
-  function isFull(environmentId: string, owner: string): boolean {
-    const ofDevice = rows.get(environmentId)?.size ?? 0;
-    return ofDevice >= maxApprovalsPerDevice || (perOwner.get(owner) ?? 0) >= maxApprovalsPerKey;
+  /** Whether a row has a place for another request: a free one, or that of a request of the same key whose device is gone. */
+  function findPlace(environmentId: string, owner: string): "free" | RegisteredApproval | null {
+    if ((rows.get(environmentId)?.size ?? 0) >= maxApprovalsPerDevice) return null;
+    const ofOwner = perOwner.get(owner);
+    if (ofOwner === undefined || ofOwner.size < maxApprovalsPerKey) return "free";
+    return shares.isConnected(environmentId) ? shares.oldestGone(ofOwner) : null;
   }
 
   function remove(registered: RegisteredApproval): void {
@@ -76,24 +79,29 @@ export function createApprovalRegister({
     const row = rows.get(environmentId);
     if (row?.delete(keyText(keyOf(approval))) !== true) return;
     if (row.size === 0) rows.delete(environmentId);
-    const left = (perOwner.get(owner) ?? 0) - 1;
-    if (left > 0) perOwner.set(owner, left);
-    else perOwner.delete(owner);
+    const ofOwner = perOwner.get(owner);
+    ofOwner?.delete(registered);
+    if (ofOwner?.size === 0) perOwner.delete(owner);
     shares.delete(registered);
     count -= 1;
   }
 
   return {
-    isFull,
+    isFull: (environmentId, owner) => findPlace(environmentId, owner) === null,
     ofRow,
     remove,
     add(approval, owner, digest) {
       const { scope, requestedAt } = approval;
-      if (isFull(scope.environmentId, owner)) return null;
+      const place = findPlace(scope.environmentId, owner);
+      if (place === null) return null;
+      if (place !== "free") {
+        remove(place);
+        giveUp(place);
+      }
       const registered: RegisteredApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null };
       const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), registered));
-      perOwner.set(owner, (perOwner.get(owner) ?? 0) + 1);
+      perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(registered));
       shares.add(registered);
       count += 1;
       if (count <= max) return registered;

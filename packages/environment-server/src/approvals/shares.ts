@@ -6,7 +6,7 @@ import type { StoredApproval } from "../approval-log.ts";
 
 /** The members of a request that decide its place. */
 export interface SharedRequest {
-  readonly approval: Pick<StoredApproval, "tenant" | "scope">;
+  readonly approval: Pick<StoredApproval, "tenant" | "scope" | "requestedAt">;
   /** Its decision, when it was sent; `null` while it is pending. */
   readonly sent: object | null;
 }
@@ -18,6 +18,9 @@ export interface TenantShares<Request extends SharedRequest> {
   ofTenant(tenant: string): readonly Request[];
   /** Takes whether the device of a row, with these requests, is connected. At first none is. */
   setConnected(environmentId: string, isConnected: boolean, requests: readonly Request[]): void;
+  isConnected(environmentId: string): boolean;
+  /** The oldest pending one of these requests whose device is not connected; `null` when there is none. */
+  oldestGone(requests: Iterable<Request>): Request | null;
   /**
    * The request to give up after this one was added, which was one too many. It is one of the tenant with the most: the oldest of a device that is
    * not connected, else the added one, else the oldest of all. A request whose decision was sent stays.
@@ -25,7 +28,7 @@ export interface TenantShares<Request extends SharedRequest> {
   excess(added: Request): Request;
 }
 
-/** The requests of a tenant, the oldest first. */
+/** The requests of a tenant. */
 interface Share<Request> {
   readonly connected: Set<Request>;
   readonly disconnected: Set<Request>;
@@ -68,6 +71,9 @@ export function createTenantShares<Request extends SharedRequest>(): TenantShare
         add(request);
       }
     },
+    isConnected: (environmentId) => connectedRows.has(environmentId),
+    oldestGone: (requests) =>
+      oldestPending(requests, ({ approval }) => !connectedRows.has(approval.scope.environmentId)),
     excess(added) {
       let largest: Share<Request> | undefined;
       for (const share of shares.values())
@@ -80,9 +86,17 @@ export function createTenantShares<Request extends SharedRequest>(): TenantShare
   };
 }
 
-function oldestPending<Request extends SharedRequest>(requests: ReadonlySet<Request>): Request | null {
-  for (const request of requests) if (request.sent === null) return request;
-  return null;
+/** A search of all, which limits bound: the order in a set is that of connections, not that of the requests. */
+function oldestPending<Request extends SharedRequest>(
+  requests: Iterable<Request>,
+  isWanted: (request: Request) => boolean = () => true,
+): Request | null {
+  let oldest: Request | null = null;
+  for (const request of requests) {
+    const isOlder = oldest === null || request.approval.requestedAt < oldest.approval.requestedAt;
+    if (isOlder && request.sent === null && isWanted(request)) oldest = request;
+  }
+  return oldest;
 }
 
 function sizeOf({ connected, disconnected }: Share<unknown>): number {
