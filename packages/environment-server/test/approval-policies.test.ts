@@ -88,7 +88,7 @@ describe("a policy", () => {
 
   test("denies the tool of a request beyond those that are remembered", async () => {
     const harness = createHarness();
-    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
     for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
     socket.ask("beyond");
@@ -97,6 +97,47 @@ describe("a policy", () => {
     await harness.settle();
     expect(socket.inputs()).toMatchObject([{ payload: { request_id: "perm-beyond", decision: { behavior: "deny" } } }]);
     expect(await list(harness)).toHaveLength(50);
+    expect(harness.events.filter(({ type }) => type === "approval_decided")).toEqual([
+      {
+        type: "approval_decided",
+        ...{ tenant: "acme", deviceId: "device-1", environmentId: expect.any(String), connectionId },
+        ...{ agentId: "agent-1", conversationId: "default", toolCallId: "beyond", tool: "Bash" },
+        ...{ behavior: "deny", decidedBy: "policy:denied_tool", outcome: "accepted" },
+      },
+    ]);
+  });
+
+  test("repeats its denial of such a request when the device had too much to acknowledge", async () => {
+    const harness = createHarness();
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
+    for (let call = 0; call < 70; call++) socket.ask(`beyond-${call}`);
+    await harness.settle();
+    expect(denials(socket)).toHaveLength(64);
+    await harness.clock.advance(15_000);
+    expect(denials(socket)).toHaveLength(70);
+    socket.acknowledge({ accepted: true });
+    await harness.clock.advance(60_000);
+    expect(denials(socket)).toHaveLength(70);
+    const outcomes = harness.events.flatMap((event) => (event.type === "approval_decided" ? [event.outcome] : []));
+    expect([outcomes.length, outcomes.filter((outcome) => outcome === "accepted").length]).toEqual([70, 1]);
+  });
+
+  test("repeats no denial of such a request that the device has rejected, and none when the device is gone", async () => {
+    const harness = createHarness();
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    for (let call = 0; call < 100; call++) socket.ask(`call-${call}`, { tool_name: "Read" });
+    socket.ask("beyond");
+    await harness.settle();
+    socket.acknowledge({ accepted: false, error: "No pending approval" });
+    await harness.clock.advance(60_000);
+    expect(denials(socket)).toHaveLength(1);
+    expect(harness.events.filter(({ type }) => type === "approval_decided")).toEqual([]);
+    for (let call = 0; call < 70; call++) socket.ask(`beyond-${call}`);
+    await harness.settle();
+    socket.listener.onClose(1006);
+    await harness.clock.advance(60_000);
+    expect(denials(socket)).toHaveLength(65);
   });
 
   test("holds for a tenant whatever devices of another tenant ask for before they disconnect", async () => {
@@ -120,6 +161,21 @@ describe("a policy", () => {
     socket.acknowledge({ accepted: true });
     await harness.clock.advance(60_000);
     expect(denials(socket)).toHaveLength(2);
+  });
+
+  test("holds for a device of a key whatever other devices of this key have asked for before they disconnected", async () => {
+    const harness = createHarness();
+    for (let device = 0; device < 10; device++) {
+      const { socket } = await harness.connect(`gone-${device}`);
+      for (let call = 0; call < 100; call++) socket.ask(`call-${call}`);
+      socket.listener.onClose(1006);
+    }
+    const { socket } = await connectWith(harness, policy({ deadlineMs: 60_000 }));
+    socket.ask("mine");
+    const { body } = await harness.call("GET", "/v1/environments/device-1", { principal: withApprove });
+    expect(body["pendingApprovals"]).toBe(1);
+    await harness.clock.advance(60_000);
+    expect(denials(socket)).toHaveLength(1);
   });
 
   test("of the sender applies to the turns of its messages; the earlier of two deadlines counts", async () => {

@@ -32,7 +32,10 @@ test("a request is denied at its deadline also when its timer fires a moment too
     clock: { ...clock, setTimer: (delayMs, run) => clock.setTimer(delayMs < 2 ? delayMs : delayMs - 1, run) },
     wallNow: clock.now,
     isConnected: () => true,
-    deny: async ({ request }) => void denied.push(request.toolCallId),
+    async deny({ request }) {
+      denied.push(request.toolCallId);
+      return "accepted";
+    },
   });
   const request = registered(clock.now() + 1_000);
   enforcement.schedule(request);

@@ -5,7 +5,8 @@
 import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
 import { denialRetryMs } from "../limits.ts";
-import { keyOf, keyText, type RegisteredApproval } from "./register.ts";
+import type { RegisteredApproval } from "./register.ts";
+import { createUnregisteredDenials, type DenialResult, type OnDenied } from "./unregistered.ts";
 
 /** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement {
@@ -13,8 +14,11 @@ export interface PolicyEnforcement {
   schedule(registered: RegisteredApproval): void;
   /** Called each time that a device asks. Denies the request at once if its deadline has passed, otherwise it does nothing. */
   apply(registered: RegisteredApproval): void;
-  /** Denies a request that is not remembered at once, if a policy denies its tool. Its deadline cannot be kept. */
-  applyUnregistered(approval: StoredApproval): void;
+  /**
+   * Denies a request that is not remembered at once, if a policy denies its tool. Its deadline cannot be kept. `onSent` is called when the denial was
+   * sent.
+   */
+  applyUnregistered(approval: StoredApproval, onSent: OnDenied): void;
   /** Forgets a request. */
   cancel(registered: RegisteredApproval): void;
   /** Nothing is denied from now on. */
@@ -31,7 +35,7 @@ export function createPolicyEnforcement({
   readonly clock: Clock;
   readonly wallNow: () => number;
   /** Never rejects. */
-  readonly deny: (approval: StoredApproval) => Promise<void>;
+  readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   readonly isConnected: (environmentId: string) => boolean;
 }): PolicyEnforcement {
   /** The timer of each request with a policy, also when it has fired. */
@@ -39,14 +43,13 @@ export function createPolicyEnforcement({
   /** When each is due, in monotonic time: a clock that is set does not move a deadline. */
   const deadlines = new Map<RegisteredApproval, number>();
   const running = new Set<RegisteredApproval>();
-  /** The keys of requests that are not remembered and are denied now. */
-  const unregistered = new Set<string>();
   let isClosed = false;
 
   const remainingMs = (registered: RegisteredApproval): number =>
     (deadlines.get(registered) ?? Number.POSITIVE_INFINITY) - clock.monotonic();
 
   const mayDeny = ({ scope }: StoredApproval): boolean => !isClosed && isConnected(scope.environmentId);
+  const unregistered = createUnregisteredDenials({ clock, deny, mayDeny });
 
   function apply(registered: RegisteredApproval): void {
     const { approval, sent } = registered;
@@ -74,14 +77,11 @@ export function createPolicyEnforcement({
 
   return {
     apply,
-    applyUnregistered(approval) {
-      const key = keyText(keyOf(approval));
-      const isDue = approval.expiry !== null && approval.expiry.at <= wallNow();
-      if (!isDue || !mayDeny(approval) || unregistered.has(key)) return;
-      unregistered.add(key);
-      void deny(approval).finally(() => unregistered.delete(key));
+    applyUnregistered(approval, onSent) {
+      if (approval.expiry !== null && approval.expiry.at <= wallNow()) unregistered.start(approval, onSent);
     },
     schedule(registered) {
+      unregistered.cancel(registered.approval);
       const { expiry, requestedAt } = registered.approval;
       if (expiry === null || isClosed) return;
       // A clock that was ahead when it was stored does not make it wait longer.
@@ -99,6 +99,7 @@ export function createPolicyEnforcement({
       for (const cancel of timers.values()) cancel();
       timers.clear();
       deadlines.clear();
+      unregistered.close();
     },
   };
 }

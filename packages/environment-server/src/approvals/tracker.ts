@@ -12,8 +12,9 @@ import type { DeviceReference, EmitEvent } from "../events.ts";
 import { maxApprovals } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { createPolicyEnforcement, type PolicyEnforcement } from "./enforcement.ts";
-import { expiryOf } from "./policy.ts";
+import { expiryOf, policyActor } from "./policy.ts";
 import { type ApprovalRegister, createApprovalRegister, keyOf, keyText, type RegisteredApproval } from "./register.ts";
+import type { DenialResult } from "./unregistered.ts";
 import { createRequestWaiters, type RequestWaiters } from "./waiters.ts";
 import { type ApprovalWriter, createApprovalWriter } from "./writer.ts";
 
@@ -82,7 +83,7 @@ export interface ApprovalTrackerOptions {
     runtime: Conversation,
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
   /** Denies a request that a policy denies now. Never rejects. */
-  readonly deny: (approval: StoredApproval) => Promise<void>;
+  readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** A device no longer lists a request whose decision was sent: it has taken it. */
   readonly onTaken: (environmentId: string, deliveryId: string) => void;
 }
@@ -255,7 +256,11 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   const registered = add(tracker, approval, row.owner);
   if (registered === null) {
     incomplete.add(environmentId);
-    return enforcement.applyUnregistered(approval);
+    return enforcement.applyUnregistered(approval, (denied, outcome) => {
+      const { expiry } = denied;
+      if (expiry !== null)
+        emitDecided(tracker, row, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
+    });
   }
   writer.save(approval);
   emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
@@ -329,12 +334,16 @@ function settle(tracker: Tracker, environmentId: string, deliveryId: string, out
     return report(tracker, "withdrawn", approval);
   }
   const row = tracker.devices.get(environmentId);
-  const { toolCallId, tool } = approval.request;
-  const { agentId, conversationId } = approval.scope;
   const { behavior, decidedBy } = decision;
-  if (row !== undefined) {
-    const facts = { agentId, conversationId, toolCallId, tool, behavior, decidedBy, outcome: outcome.kind };
-    tracker.emit({ type: "approval_decided", ...row.device, ...facts });
-  }
+  if (row !== undefined) emitDecided(tracker, row, approval, { behavior, decidedBy, outcome: outcome.kind });
   report(tracker, "decided", { ...approval, decision });
+}
+
+function emitDecided(
+  { emit }: Tracker,
+  { device }: ApprovalDevice,
+  { scope: { agentId, conversationId }, request: { toolCallId, tool } }: StoredApproval,
+  facts: Pick<Decision, "behavior" | "decidedBy"> & { readonly outcome: "accepted" | "unknown" },
+): void {
+  emit({ type: "approval_decided", ...device, agentId, conversationId, toolCallId, tool, ...facts });
 }

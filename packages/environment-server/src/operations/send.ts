@@ -14,6 +14,7 @@ import {
   refuseLastingPermission,
 } from "@letta-environments/schema";
 import type { StoredApproval } from "../approval-log.ts";
+import type { DenialResult } from "../approvals/unregistered.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import {
   type DeliveryPart,
@@ -114,13 +115,18 @@ export async function sendMessage(
 }
 
 /** Denies a request for permission in the name of a policy, while its device is connected. It does not reject for a lost device. */
-export async function denyByPolicy(server: ServerContext, approval: StoredApproval): Promise<void> {
+export async function denyByPolicy(server: ServerContext, approval: StoredApproval): Promise<DenialResult> {
   const { scope, tenant } = approval;
   const denial = policyDenial(server, approval);
   const connectionId = server.hub.online(scope.environmentId)?.device.connectionId;
-  if (denial === null || connectionId === undefined) return;
-  const record = await server.store.findConnection(tenant, connectionId);
-  if (record !== null) await toResponse(await enqueue({ server, record, scope, ...denial }));
+  if (denial === null) return "settled";
+  const record = connectionId === undefined ? null : await server.store.findConnection(tenant, connectionId);
+  if (record === null) return "not_sent";
+  const dispatch = await enqueue({ server, record, scope, ...denial });
+  // Only `queue_full` passes by itself. A device that was lost asks again, and otherwise an earlier decision counts.
+  if (dispatch.kind === "responded") return dispatch.response.status === 429 ? "not_sent" : "settled";
+  const { kind } = await dispatch.pending.outcome;
+  return dispatch.replayed || kind === "rejected" ? "settled" : kind;
 }
 
 /** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */

@@ -26,9 +26,10 @@ export function followApprovals({
     wallNow: time.wall,
     causeOf: messages.causeOf,
     deny: (approval) =>
-      track(denyByPolicy(server(), approval)).catch((cause: unknown) =>
-        emit({ type: "request_failed", operation: "denyByPolicy", cause }),
-      ),
+      track(denyByPolicy(server(), approval)).catch((cause: unknown) => {
+        emit({ type: "request_failed", operation: "denyByPolicy", cause });
+        return "not_sent";
+      }),
     onTaken(environmentId, deliveryId) {
       const { hub, pending } = server();
       const connection = hub.online(environmentId);
