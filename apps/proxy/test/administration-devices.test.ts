@@ -1,5 +1,5 @@
 /** `/admin/v1/devices`: who sees which devices, and what releasing and removing one does. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import { createDeviceAdministrationProxy, type DevicesAnswer } from "./support/device-administration.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -21,6 +21,26 @@ async function setUp() {
 
 function idsOf({ devices }: DevicesAnswer): readonly string[] {
   return devices.map(({ deviceId }) => deviceId);
+}
+
+/** What the store is asked to enrol a device of the tenant `default`, whatever the gateway allows. */
+function enrolment(deviceId: string, connectionName: string) {
+  return {
+    tenant: "default",
+    deviceId,
+    listenerInstanceId: "default",
+    connectionName,
+    metadata: null,
+    keyId: "key-of-the-device",
+    owner: "test",
+    shared: false,
+    knownNames: null,
+    labels: null,
+    environmentId: `env_${deviceId}`,
+    connectionId: `conn_${deviceId}`,
+    nowMs: 1,
+    maxEnvironments: 100,
+  };
 }
 
 describe("the list of devices", () => {
@@ -62,6 +82,24 @@ describe("the list of devices", () => {
     }
     expect(seen.toSorted()).toEqual(["d1", "d2", "d3", "d4", "d5", "d6"]);
   });
+
+  test.each(["key", "tenant"])(
+    "a list for a %s with many name patterns lets other work run after a few rows",
+    async (of) => {
+      const patterns = Array.from({ length: 1_000 }, (_, index) => `*-${index}-`).concat("*-30");
+      const rule = { credential: null, deviceIds: null, connectionNames: patterns, publicName: null };
+      const tenants = of === "key" ? {} : { tenants: new Map([["default", rule]]) };
+      const { devices, issueKey, store, clock } = await createDeviceAdministrationProxy(tenants);
+      for (let number = 1; number <= 30; number++) await store.enrol(enrolment(`d${number}`, `ci-${number}`));
+      const admin = await issueKey({ scopes: ["admin"], ...(of === "key" && { connectionNames: patterns }) });
+      const [reads, timers] = [vi.spyOn(store, "listDevices"), vi.spyOn(clock, "setTimer")];
+      const asked = devices(admin.key);
+      await clock.advance(1);
+      expect(idsOf(await asked)).toEqual(["d30"]);
+      expect(reads.mock.calls.map(([{ limit }]) => limit)).toEqual(Array.from({ length: 8 }, () => 4));
+      expect(timers.mock.calls.filter(([delayMs]) => delayMs === 0)).toHaveLength(7);
+    },
+  );
 
   test.each(["limit=0", "limit=101", "state=active", "after=a%20b"])("the query %s is 400", async (query) => {
     const { devices, admin } = await setUp();
@@ -139,22 +177,7 @@ describe("a key that may not administer a device", () => {
     const admin = await world.issueKey({ scopes: ["admin"] });
     await world.register(connect.key, { deviceId: "d2" });
     expect(idsOf(await world.devices(admin.key))).toEqual(["d2"]);
-    await world.store.enrol({
-      tenant: "default",
-      deviceId: "d1",
-      listenerInstanceId: "default",
-      connectionName: "d1",
-      metadata: null,
-      keyId: connect.record.id,
-      owner: "test",
-      shared: false,
-      knownNames: null,
-      labels: null,
-      environmentId: "env_1",
-      connectionId: "conn_1",
-      nowMs: 1,
-      maxEnvironments: 10,
-    });
+    await world.store.enrol(enrolment("d1", "d1"));
     expect(idsOf(await world.devices(admin.key))).toEqual(["d2"]);
     expect((await world.devices(admin.key, "/d1", { method: "DELETE" })).status).toBe(404);
   });

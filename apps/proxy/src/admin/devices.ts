@@ -8,6 +8,7 @@ import type { DeviceAdministration, DeviceRow } from "@letta-environments/enviro
 import {
   allowsDevice,
   type DeviceAllowlist,
+  devicesPerTurn,
   jsonResponse,
   type PlainResponse,
   problemResponse,
@@ -44,9 +45,6 @@ export interface DeviceOperations {
   release(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
   remove(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
 }
-
-/** Rows that are read at a time when an authority may not see all of them. */
-const rowsAtATime = 500;
 
 /** Creates {@link DeviceOperations}. `devicesFor` is `null` where no environment server is embedded: every operation is 404. */
 export function createDeviceOperations(devicesFor: DevicesFor | null, clock: Clock): DeviceOperations {
@@ -117,17 +115,19 @@ async function readPage(
     tenant,
   }: { readonly limit: number; readonly after?: string | undefined; readonly tenant?: string | undefined },
 ) {
-  const { authority } = by;
+  const { authority, tenantDevices } = by;
   const ownTenant = authority.kind === "operator" ? null : authority.record.tenant;
   if (ownTenant !== null && tenant !== undefined && tenant !== ownTenant) return [];
   const found: Awaited<ReturnType<DeviceAdministration["list"]>>[number][] = [];
+  const patterns = authority.kind === "operator" ? null : authority.record.connectionNames;
+  const rowsPerTurn = devicesPerTurn({ connectionNames: patterns, tenantDevices });
   let afterId = after ?? null;
   for (;;) {
-    const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: rowsAtATime };
+    const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: rowsPerTurn };
     const rows = await devices.list(filter);
     found.push(...rows.filter((row) => mayKnowDevice(by, row)));
     const last = rows.at(-1);
-    if (found.length >= limit || last === undefined || rows.length < rowsAtATime) return found.slice(0, limit);
+    if (found.length >= limit || last === undefined || rows.length < rowsPerTurn) return found.slice(0, limit);
     afterId = last.id;
     await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }

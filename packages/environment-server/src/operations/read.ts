@@ -4,6 +4,7 @@
 import {
   allowsDevice,
   defaultListLimit,
+  devicesPerTurn,
   hasEveryTag,
   type EnvironmentList,
   jsonResponse,
@@ -15,11 +16,8 @@ import {
 import type { EnvironmentFilter, EnvironmentName, EnvironmentRow } from "../ports.ts";
 import type { ServerContext } from "./context.ts";
 
-/** Names and ids that are looked at in one turn of the event loop; fewer where each is matched with many patterns. */
+/** Ids that are looked at in one turn of the event loop. */
 const rowsAtATime = 500;
-
-/** Names that are matched with a pattern in one turn of the event loop. A hostile pattern takes some microseconds each time. */
-const matchesAtATime = 5_000;
 
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
 export async function listEnvironments(
@@ -46,7 +44,7 @@ export async function listEnvironments(
   const rows = needsNames
     ? await readByIds(
         server,
-        await findIds(server, isListed, filter, { onlineOnly, rowsPerTurn: rowsFor(principal) }),
+        await findIds(server, isListed, filter, { onlineOnly, rowsPerTurn: devicesPerTurn(principal) }),
         filter,
       )
     : onlineOnly
@@ -102,12 +100,6 @@ function findIds(
 interface Page<Found> {
   readonly found: readonly Found[];
   readonly ids: readonly string[];
-}
-
-/** The rows whose names are matched in one turn of the event loop, so that keys with many patterns do not hold up others. */
-function rowsFor({ connectionNames, tenantDevices = null }: Principal): number {
-  const patterns = (connectionNames?.length ?? 0) + (tenantDevices?.connectionNames?.length ?? 0);
-  return Math.max(1, Math.min(rowsAtATime, Math.floor(matchesAtATime / Math.max(1, patterns))));
 }
 
 /** Reads pages until enough is found. Lets other work run after each `rowsPerTurn` ids. */

@@ -22,6 +22,24 @@ export function allowsDevice(
   );
 }
 
+/** Names that are matched with a pattern in one turn of the event loop. A hostile pattern takes some microseconds each time. */
+const matchesAtATime = 5_000;
+
+/** Devices that are looked at in one turn of the event loop; fewer where each is matched with many patterns. */
+const devicesAtATime = 500;
+
+/**
+ * Returns how many devices {@link allowsDevice} may be asked about in one turn of the event loop, 1 to 500, so that a principal or tenant with
+ * many name patterns does not hold up others.
+ */
+export function devicesPerTurn({
+  connectionNames,
+  tenantDevices = null,
+}: Pick<DeviceAllowlist, "connectionNames"> & Pick<Principal, "tenantDevices">): number {
+  const patterns = (connectionNames?.length ?? 0) + (tenantDevices?.connectionNames?.length ?? 0);
+  return Math.max(1, Math.min(devicesAtATime, Math.floor(matchesAtATime / Math.max(1, patterns))));
+}
+
 /** Returns whether a device has all these tags, as a list with `tag` filters. */
 export function hasEveryTag(device: Pick<DeviceIdentity, "tags">, tags: readonly string[]): boolean {
   return tags.every((tag) => hasTag(device, tag));
