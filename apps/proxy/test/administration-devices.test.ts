@@ -23,7 +23,7 @@ function idsOf({ devices }: DevicesAnswer): readonly string[] {
   return devices.map(({ deviceId }) => deviceId);
 }
 
-/** What the store is asked to enrol a device of the tenant `default`, whatever the gateway allows. */
+/** The enrolment of a device of the tenant `default`, past the rules of the gateway. */
 function enrolment(deviceId: string, connectionName: string) {
   return {
     tenant: "default",

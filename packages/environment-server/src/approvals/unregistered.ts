@@ -7,7 +7,7 @@ import type { StoredApproval } from "../approval-log.ts";
 import { denialRetryMs, maxWaitingDenials } from "../limits.ts";
 import { keyOf, keyText } from "./register.ts";
 
-/** What became of a denial. */
+/** The result of a denial. */
 export type DenialResult =
   /** It was sent: the device has taken it, or it is not known whether. */
   | "accepted"
