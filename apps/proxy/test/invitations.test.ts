@@ -1,14 +1,19 @@
 /** Invitations: who may use one, for how long, and what its device gets. */
 import { describe, expect, test } from "vitest";
 import type { KeyRecord } from "../src/keys/key-record.ts";
+import type { GatewayConfig } from "../src/services.ts";
 import { createDeviceAdministrationProxy } from "./support/device-administration.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, problemOf } from "./support/test-proxy.ts";
 
 const hourMs = 3_600_000;
 
-async function setUp(tags: readonly string[] = ["ci"], connectionNames: readonly string[] | null = null) {
-  const world = await createDeviceAdministrationProxy();
+async function setUp(
+  tags: readonly string[] = ["ci"],
+  connectionNames: readonly string[] | null = null,
+  config: Partial<GatewayConfig> = {},
+) {
+  const world = await createDeviceAdministrationProxy(config);
   const expiresAt = world.clock.now() + hourMs;
   const { key, record } = await world.issueKey({ scopes: ["connect"], connectionNames, invite: { expiresAt, tags } });
   const admin = await world.issueKey({ scopes: ["admin", "read"] });
@@ -95,6 +100,14 @@ describe("an invitation", () => {
     // It is not used up by the refusal.
     expect(await stored()).toMatchObject({ deviceIds: null, connectionNames: ["ci-*"], invite: { usedAt: null } });
     await expect(register(key, { deviceId: "d2", connectionName: "ci-7" })).resolves.toBeTypeOf("string");
+  });
+
+  test("is not used up by a device that the tenant may not have", async () => {
+    const rule = { credential: null, deviceIds: null, connectionNames: ["ci-*"], publicName: null };
+    const { register, key, stored } = await setUp([], null, { tenants: new Map([["default", rule]]) });
+    await expect(register(key, { deviceId: "d1", connectionName: "prod-1" })).rejects.toThrow("device_not_allowed");
+    expect(await stored()).toMatchObject({ deviceIds: null, invite: { usedAt: null } });
+    await expect(register(key, { deviceId: "d2", connectionName: "ci-1" })).resolves.toBeTypeOf("string");
   });
 
   test("that a device used before names were kept stays valid for this device under any name", async () => {

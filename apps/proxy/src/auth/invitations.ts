@@ -41,10 +41,11 @@ export function createAcceptInvitation({
     const present = await keyStore.find(keyId);
     const decision: Decision = present === null ? { kind: "refused", response: invalidKey() } : decide(present);
     if (decision.kind === "refused") return decision;
-    // The server would refuse this device after the invitation was used up by it.
-    if (principal.connectionNames !== null && hasOtherName(principal, await findRows(principal, device.deviceId))) {
-      return { kind: "refused", response: problemResponse("device_not_allowed") };
-    }
+    // The server would refuse this device, by its tenant or its other names, after the invitation was used up by it.
+    const isRefused =
+      !allowsDevice(principal, device) ||
+      (principal.connectionNames !== null && hasOtherName(principal, await findRows(principal, device.deviceId)));
+    if (isRefused) return { kind: "refused", response: problemResponse("device_not_allowed") };
     try {
       await keyStoreFor({ kind: "key", keyId, tenant }).update(keyId, (record) => {
         const final = decide(record);
