@@ -25,6 +25,7 @@ export {
   type MaybePromise,
   type Solo,
   type PutFetched,
+  type Variant,
 } from "./ports.ts";
 export {
   type CacheMode,

@@ -115,11 +115,11 @@ export interface Coalescer {
   enter(key: string): MaybePromise<Leader | Follower | Solo>;
 }
 
+/** The requests that an entry is for. */
+export type Variant = Pick<CacheEntry, "vary" | "variant">;
+
 /** True if two entries are variants for the same requests, so that one replaces the other. */
-export function isSameVariant(
-  left: Pick<CacheEntry, "vary" | "variant">,
-  right: Pick<CacheEntry, "vary" | "variant">,
-): boolean {
+export function isSameVariant(left: Variant, right: Variant): boolean {
   return haveSameItems(left.vary, right.vary) && haveSameItems(left.variant, right.variant);
 }
 

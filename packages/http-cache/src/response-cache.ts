@@ -1,7 +1,14 @@
 /** The response cache: lifetimes, keys and groups come from the caller. The engine runs the look-ups; this strategy holds what differs. */
 import { fetchedStatus, storedStatus } from "./engine/cache-status.ts";
 import { type CacheOptions, createCacheEngine, defaultName } from "./engine/engine.ts";
-import { type CacheCall, type CacheStrategy, type Candidate, describesResource, type Miss } from "./engine/strategy.ts";
+import {
+  type CacheCall,
+  type CacheStrategy,
+  type Candidate,
+  describesResource,
+  type Miss,
+  type Recency,
+} from "./engine/strategy.ts";
 import { formatHttpDate } from "./fields/http-date.ts";
 import { type CacheEntry, currentAgeMs, isClockBehind, type MaybePromise } from "./ports.ts";
 
@@ -112,6 +119,9 @@ export function createResponseCache<Value extends { readonly status: number }>(
 const none: readonly string[] = [];
 const miss: Miss = { kind: "miss", reason: "uri-miss", vary: none };
 
+/** A key has one response. The order of the requests decides alone: the stored `date` is the time of arrival, which says nothing. */
+const recency: Recency = { dateMs: null, isUpdate: false, matches: () => true };
+
 function createStrategy<Value extends { readonly status: number }>({
   clock,
   name = defaultName,
@@ -166,7 +176,7 @@ function toCandidate<Value extends { readonly status: number }>(
   forbidden: "request-no-store" | null,
   maxBodyBytes: number,
 ): Candidate {
-  const candidate = { describesResource: describesResource(status), entry: null };
+  const candidate = { describesResource: describesResource(status), recency, entry: null };
   if (forbidden !== null) return { ...candidate, refusal: forbidden };
   if (storable === null) return { ...candidate, refusal: "no-store" };
   if (storable.body.length > maxBodyBytes) return { ...candidate, refusal: "too-large" };

@@ -1,7 +1,15 @@
 import { type CacheEntry, type Clock, currentAgeMs, type FetchOutcome, type MaybePromise } from "../ports.ts";
 import type { Exchanged, PendingFetch } from "./coalesce.ts";
 import type { GuardedStore, InFlightRequest } from "./guarded-store.ts";
-import type { CacheCall, CacheStrategy, Candidate, Forwarded, StoreRefusal, UpstreamFailure } from "./strategy.ts";
+import type {
+  CacheCall,
+  CacheStrategy,
+  Candidate,
+  FetchDecision,
+  Forwarded,
+  StoreRefusal,
+  UpstreamFailure,
+} from "./strategy.ts";
 
 const none: readonly string[] = [];
 
@@ -27,10 +35,16 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
 
   return async (pending) => {
     const { call, decision } = pending;
-    const inFlight = store.begin(call.key, strategy.groupsBefore === undefined ? none : strategy.groupsBefore(call));
+    const groups = strategy.groupsBefore === undefined ? none : strategy.groupsBefore(call);
+    let inFlight = store.begin(call.key, groups);
+    const again = async (): Promise<void> => {
+      inFlight.end();
+      inFlight = store.begin(call.key, groups);
+      await inFlight.ready;
+    };
     try {
       if (inFlight.ready !== null) await inFlight.ready;
-      const fetched = await strategy.fetch(call, decision);
+      const fetched = await strategy.fetch(call, decision, again);
       const stale = strategy.isError(fetched) ? serveStaleOnError(pending, "error-status") : null;
       if (stale !== null) {
         strategy.discard?.(fetched);
@@ -42,12 +56,12 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
       const candidate = derived instanceof Promise ? await derived : derived;
       const stored = put(inFlight, candidate);
       const refusal = stored instanceof Promise ? await stored : stored;
-      const showsChange = candidate.describesResource && refusal !== null && invalidatesStored(refusal);
-      if (showsChange && decision.kind === "revalidate") await inFlight.deleteStored(decision.stored);
+      if (candidate.describesResource && refusal !== null && showsChange(refusal, decision))
+        await inFlight.outdateStored(candidate.recency, decision.kind === "revalidate");
       const storage = { entry: candidate.entry, refusal };
       return {
         result: strategy.fromFetched(call, decision, fetched, storage, toForwarded(pending)),
-        outcome: outcomeOf(candidate, refusal),
+        outcome: outcomeOf(candidate, refusal, inFlight),
       };
     } catch (cause) {
       const stale = call.signal?.aborted === true ? null : serveStaleOnError(pending, "unreachable");
@@ -60,21 +74,47 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
 }
 
 /** Stores a candidate that has no refusal. Returns the reason if it was not stored, else `null`. */
-export function put(inFlight: InFlightRequest, { entry, refusal }: Candidate): MaybePromise<StoreRefusal | null> {
-  return refusal === null ? inFlight.put(entry) : refusal;
+export function put(
+  inFlight: InFlightRequest,
+  { entry, refusal, recency }: Candidate,
+): MaybePromise<StoreRefusal | null> {
+  return refusal === null ? inFlight.put(entry, recency) : refusal;
 }
 
-/** True if a response that was not stored shows that the stored one is outdated. False if the reason lies in this request alone. */
-function invalidatesStored(refusal: StoreRefusal): boolean {
-  if (refusal === "outdated" || refusal === "superseded") return false;
-  return refusal !== "authorization" && refusal !== "request-no-store";
+/** Refusals that say nothing about the resource: the reason lies in this request alone, or a newer response is known. */
+const silentRefusals: ReadonlySet<StoreRefusal> = new Set([
+  "outdated",
+  "superseded",
+  "authorization",
+  "request-no-store",
+]);
+/** Refusals that would apply to the responses for other clients too, and a store that failed. */
+const generalRefusals: ReadonlySet<StoreRefusal> = new Set([
+  "no-store",
+  "vary-star",
+  "no-freshness",
+  "too-large",
+  "store-failed",
+]);
+
+/**
+ * True if a response that was not stored shows that older ones are outdated. If nothing matching was stored, the request came as its client sent it, and
+ * others may get another response.
+ */
+function showsChange(refusal: StoreRefusal, { kind }: FetchDecision): boolean {
+  if (kind === "bypass") return false;
+  return kind === "revalidate" ? !silentRefusals.has(refusal) : generalRefusals.has(refusal);
 }
 
 /** The outcome for calls that waited. A refusal for one client, or an error, says nothing about the response that the next one gets. */
-function outcomeOf({ entry, describesResource }: Candidate, refusal: StoreRefusal | null): FetchOutcome {
+function outcomeOf(
+  { entry, describesResource }: Candidate,
+  refusal: StoreRefusal | null,
+  inFlight: InFlightRequest,
+): FetchOutcome {
   if (refusal === null && entry !== null && isShareable(entry)) return "stored";
-  // A newer response is stored.
-  if (refusal === "superseded") return "stored";
+  // Calls that waited use the newer response, if they can read it already.
+  if (refusal === "superseded") return inFlight.isNewerUnread() ? "failed" : "stored";
   // The response is from before a change. Another call has to fetch again, but its response can be shared.
   if (refusal === "outdated") return "failed";
   return describesResource ? "unshared" : "failed";

@@ -1,9 +1,12 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { CacheEntry, CacheStore } from "../ports.ts";
 import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
+import type { Recency } from "./strategy.ts";
 
 const none: readonly string[] = [];
 const entry = { groups: ["group"] as readonly string[], vary: none, variant: none } as CacheEntry;
+const recency: Recency = { dateMs: null, isUpdate: false, matches: () => true };
 
 /** A remote store whose writes finish when the returned functions are called, in this order. */
 function createSlowStore() {
@@ -27,7 +30,7 @@ function createSlowStore() {
 test("a response whose group is invalidated while it is written to a remote store is deleted again", async () => {
   const { store, writes } = createSlowStore();
   const request = store.begin("key", null);
-  const put = request.put(entry);
+  const put = request.put(entry, recency);
   await store.invalidate({ groups: ["group"] });
   for (const write of writes) write();
   expect(await put).toBe("outdated");
@@ -37,8 +40,8 @@ test("a response whose group is invalidated while it is written to a remote stor
 test("a response is not written while one that was requested later is written", async () => {
   const { store, writes } = createSlowStore();
   const [older, newer] = [store.begin("key", null), store.begin("key", null)];
-  const put = newer.put(entry);
-  expect(older.put({ ...entry })).toBe("superseded");
+  const put = newer.put(entry, recency);
+  expect(older.put({ ...entry }, recency)).toBe("superseded");
   for (const write of writes) write();
   expect(await put).toBe(null);
   expect(await store.get("key")).toEqual([entry]);
@@ -51,19 +54,91 @@ test("of two writes that overlap, the older response never stays", async () => {
   ]) {
     const { store, writes } = createSlowStore();
     const [older, newer] = [store.begin("key", null), store.begin("key", null)];
-    const [first, second] = [older.put({ ...entry }), newer.put(entry)];
+    const [first, second] = [older.put({ ...entry }, recency), newer.put(entry, recency)];
     for (const index of order) writes[index]?.();
     expect([await first, await second]).toEqual(["outdated", null]);
     for (const found of await store.get("key")) expect(found).toBe(entry);
   }
 });
 
+test("of two writes that overlap, neither stays if it is unknown which response is newer", async () => {
+  for (const order of [
+    [0, 1],
+    [1, 0],
+  ]) {
+    const { store, writes } = createSlowStore();
+    const requests = [store.begin("key", null), store.begin("key", null)];
+    // The one that was requested first has the later `Date`.
+    const puts = order.map((index) =>
+      requests[index]?.put({ ...entry }, { ...recency, dateMs: 2_000 - 1_000 * index }),
+    );
+    for (const write of writes) write();
+    expect([await puts[0], await puts[1]]).toEqual(["outdated", "outdated"]);
+    expect(await store.get("key")).toEqual([]);
+  }
+});
+
+test("a response is superseded only while a newer one is stored or written", async () => {
+  const { store } = createSharedStore(() => () => Promise.resolve(false));
+  const [older, newer] = [store.begin("key", []), store.begin("key", [])];
+  await Promise.all([older.ready, newer.ready]);
+  const put = newer.put(entry, recency);
+  expect([older.put(entry, recency), older.isNewerUnread()]).toEqual(["superseded", true]);
+  await put;
+  expect(older.isNewerUnread()).toBe(false);
+  expect(older.put(entry, recency)).toBe("outdated");
+});
+
 test("a request that ended is forgotten, and the next one is stored", () => {
   const { store } = createSlowStore();
   const [first, second] = [store.begin("key", null), store.begin("key", null)];
-  void second.put(entry);
+  void second.put(entry, recency);
   for (const request of [first, second]) request.end();
-  expect(store.begin("key", null).put(entry)).toBeInstanceOf(Promise);
+  expect(store.begin("key", null).put(entry, recency)).toBeInstanceOf(Promise);
+});
+
+const overlapping = fc.array(
+  fc.record({ dateMs: fc.integer({ min: 0, max: 3 }), isStorable: fc.boolean(), fails: fc.boolean() }),
+  { minLength: 2, maxLength: 6 },
+);
+
+test("the stored response is older than no other, however requests and writes overlap", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.scheduler(), overlapping, async (scheduler, responses) => {
+      let stored: CacheEntry | null = null;
+      const step = (label: string) => scheduler.schedule(Promise.resolve(), label);
+      const remote: CacheStore = {
+        get: () => [],
+        async put(_, added) {
+          await step("write");
+          if (added.status === 500) throw new Error("full");
+          stored = added;
+        },
+        async delete() {
+          await step("delete");
+          stored = null;
+        },
+        deleteGroup: () => undefined,
+      };
+      const store = createGuardedStore(remote, () => undefined);
+      // All are sent before the first arrives, so every two of them overlap.
+      const sent = responses.map((response) => ({ ...response, request: store.begin("key", null) }));
+      const arrivals = sent.map(async ({ request, dateMs, isStorable, fails }, index) => {
+        await step("arrival");
+        const dated = { ...recency, dateMs };
+        const arrived = { ...entry, status: fails ? 500 : 200, receivedAtMs: index };
+        const refusal = isStorable ? await request.put(arrived, dated) : "store-failed";
+        if (refusal === "store-failed") await request.outdateStored(dated, false);
+        request.end();
+      });
+      await scheduler.waitFor(Promise.all(arrivals));
+      const last = (stored as CacheEntry | null)?.receivedAtMs;
+      if (last === undefined) return;
+      const newer = responses.filter(({ dateMs }, index) => index > last && dateMs >= (responses[last]?.dateMs ?? 0));
+      expect(newer).toEqual([]);
+    }),
+    { numRuns: 1_000 },
+  );
 });
 
 /** A store that several processes share, and what it has stored. */
@@ -88,7 +163,7 @@ test("a response is stored as a shared store decides, which learns of the reques
     });
     const request = store.begin("key", ["group"]);
     await request.ready;
-    expect(await request.put(entry)).toBe(isStored ? null : "outdated");
+    expect(await request.put(entry, recency)).toBe(isStored ? null : "outdated");
   }
   expect(begun).toEqual(Array.from({ length: 2 }, () => ["key", ["group"]]));
 });
@@ -97,7 +172,7 @@ test("a response is not stored when a shared store did not learn of its request"
   const { store, failures } = createSharedStore(() => Promise.reject(new Error("down")));
   const request = store.begin("key", ["group"]);
   await request.ready;
-  expect(await request.put(entry)).toBe("store-failed");
+  expect(await request.put(entry, recency)).toBe("store-failed");
   expect(failures).toEqual(["store-put"]);
 });
 
@@ -131,11 +206,11 @@ test("a response that invalidates others is not stored when another process has 
   await request.ready;
   await elsewhere.invalidate({ groups: ["group"] });
   await request.invalidateOthers({ keys: ["other"], groups: [] });
-  expect(await request.put(entry)).toBe("outdated");
+  expect(await request.put(entry, recency)).toBe("outdated");
   expect([...stored]).toEqual([]);
   const next = here.begin("key", ["group"]);
   await next.ready;
   await next.invalidateOthers({ keys: ["other"], groups: [] });
-  expect(await next.put(entry)).toBe(null);
+  expect(await next.put(entry, recency)).toBe(null);
   expect([...stored.keys()]).toEqual(["key"]);
 });

@@ -1,13 +1,13 @@
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
-import { createInFlightRequests, inFlightRefusal, type InFlightState, isSuperseded } from "./in-flight.ts";
-import type { Invalidation } from "./strategy.ts";
+import { compareRecency, createInFlightRequests, inFlightRefusal, type InFlightState } from "./in-flight.ts";
+import type { Invalidation, Recency } from "./strategy.ts";
 
 /** A step that failed without affecting the response that the client gets. */
 export type CacheFailure = "store-get" | "store-put" | "store-delete" | "background";
 
 /**
  * Access to a {@link CacheStore} with three guarantees: a store that fails never fails a request, a response that was requested before an
- * invalidation is not stored after it, and neither is one after a response of the same variant that was requested later.
+ * invalidation is not stored after it, and of two responses whose requests overlapped, the older one never stays.
  */
 export interface GuardedStore {
   /** The entries under a key; none if the store fails. */
@@ -23,9 +23,15 @@ export interface InFlightRequest {
   /** Resolves when the request may be sent to the origin, and never rejects; `null`: at once. */
   readonly ready: Promise<void> | null;
   /** Stores the response unless it was invalidated or superseded in the meantime. Returns the reason if it was not stored, else `null`. */
-  put(entry: CacheEntry): MaybePromise<PutRefusal | null>;
-  /** Deletes what is stored under the key, because the response shows that this entry is outdated. Keeps a response that was requested later. */
-  deleteStored(stored: CacheEntry): Promise<void>;
+  put(entry: CacheEntry, recency: Recency): MaybePromise<PutRefusal | null>;
+  /** True if a response that superseded this one is still being written, so that nobody can read it yet. */
+  isNewerUnread(): boolean;
+  /**
+   * Deletes what is stored under the key, because the response shows that it is outdated. Keeps a newer response.
+   *
+   * @param isStored true if something was stored when the request was sent. Otherwise only what was stored since is deleted.
+   */
+  outdateStored(recency: Recency, isStored: boolean): Promise<void>;
   /**
    * Invalidates as {@link GuardedStore.invalidate} does, but not for this request itself: its response already reflects the change. A store with
    * {@link CacheStore.begin} cannot tell these deletions from those of others, and does not store the response if they concern it.
@@ -99,26 +105,44 @@ export function createGuardedStore(
       putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, putNothing);
     }
     const ready = groups === null || store.begin === undefined ? null : open(groups);
-    // A remote store may have finished an invalidation, or the write of a newer response, before this write. Undo the write then.
     const undo = async (): Promise<"outdated"> => {
       await remove(key);
       return "outdated";
     };
+    const refuse = (entry: CacheEntry, recency: Recency): ReturnType<typeof inFlightRefusal> =>
+      inFlightRefusal(state, inFlight.settledSince(state), entry, recency);
     return {
       ready,
-      put(entry) {
-        const refusal = inFlightRefusal(state, entry);
+      put(entry, recency) {
+        const refusal = refuse(entry, recency);
+        if (refusal === "doubtful") {
+          inFlight.settle(state, recency, null);
+          return undo();
+        }
         if (refusal !== null) return refusal;
         // Before the write, so that an older response which arrives meanwhile is not written too.
-        inFlight.supersede(state, entry);
+        const settled = inFlight.settle(state, recency, entry);
+        const finish = (result: boolean | "store-failed" | void): PutRefusal | null => {
+          const failure = refusalOf(result);
+          inFlight.finishWrite(state, settled, failure === null);
+          return failure;
+        };
         const stored = attempt("store-put", () => putFetched(entry), "store-failed" as const);
-        if (!(stored instanceof Promise)) return refusalOf(stored);
-        return stored.then((result) => refusalOf(result) ?? (inFlightRefusal(state, entry) === null ? null : undo()));
+        if (!(stored instanceof Promise)) return finish(stored);
+        return stored.then((result) => {
+          const failure = finish(result);
+          if (failure !== null || refuse(entry, recency) === null) return failure;
+          // A remote store may have finished an invalidation, or the write of a newer response, before this write.
+          inFlight.finishWrite(state, settled, false);
+          return undo();
+        });
       },
-      async deleteStored(stored) {
-        if (isSuperseded(state, stored)) return;
-        inFlight.supersede(state, null);
-        await remove(key);
+      isNewerUnread: () => inFlight.settledSince(state).some(({ stored, isWritten }) => stored !== null && !isWritten),
+      async outdateStored(recency, isStored) {
+        inFlight.settle(state, recency, null);
+        const since = inFlight.settledSince(state).filter(({ stored }) => stored !== null && recency.matches(stored));
+        if (since.some((other) => compareRecency(state, recency, other) === "older")) return;
+        if (isStored || since.length > 0) await remove(key);
       },
       invalidateOthers: (invalidation) => invalidate(invalidation, state),
       end: () => inFlight.remove(state),

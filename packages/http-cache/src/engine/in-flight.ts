@@ -1,16 +1,34 @@
-import { type CacheEntry, isSameVariant } from "../ports.ts";
-import type { Invalidation } from "./strategy.ts";
+import { type CacheEntry, isSameVariant, type Variant } from "../ports.ts";
+import type { Invalidation, Recency } from "./strategy.ts";
 
-type Variant = Pick<CacheEntry, "vary" | "variant">;
+/**
+ * The requests of one cache that are in flight, and what happened meanwhile that forbids storing their responses. Of two responses whose requests
+ * overlapped, one is newer if it was requested later and its `Date` is not earlier. If the order and `Date` disagree, nobody knows.
+ */
 
-/** A request that was sent to the origin and has not finished, with what has happened since that forbids storing its response. */
+/** A request that was sent to the origin and has not finished. */
 export interface InFlightState {
   readonly key: string;
+  /** Its place in the order of the requests. */
+  readonly place: number;
+  /** A response that was settled before this place does not matter to it. */
+  since: number;
   isOutdated: boolean;
   /** `null` for none. */
   outdatedGroups: Set<string> | null;
-  /** The variants that have a response which was requested later. */
-  newer: readonly Variant[];
+}
+
+/** A response that arrived while other requests of its key were in flight. */
+export interface Settled {
+  /** The place of its request in the order of the requests. */
+  readonly place: number;
+  /** When it arrived, in the same order. */
+  readonly at: number;
+  readonly recency: Recency;
+  /** The variant that it is stored as; `null` if it is not stored, or no longer. */
+  stored: Variant | null;
+  /** False until the store has it. */
+  isWritten: boolean;
 }
 
 /** The requests of one cache that are in flight. */
@@ -19,63 +37,122 @@ export interface InFlightRequests {
   remove(state: InFlightState): void;
   /** Marks the requests whose responses are no longer valid. For `except` the deletions are no reason: its response already reflects the change. */
   invalidate(invalidation: Invalidation, except: InFlightState | null): void;
-  /** Marks the requests of the same key that were sent before this one, for the variant that its response replaces; `null` for all variants. */
-  supersede(state: InFlightState, replaced: Variant | null): void;
+  /** Remembers a response for the other requests of its key, until all of them have finished. The entry itself is not kept, because of its body. */
+  settle(state: InFlightState, recency: Recency, stored: Variant | null): Settled;
+  /** Says whether a response is stored now. If it is, those that it replaced are forgotten. */
+  finishWrite(state: InFlightState, settled: Settled, isStored: boolean): void;
+  /** The responses that arrived since a request was sent. */
+  settledSince(state: InFlightState): readonly Settled[];
 }
 
-const none: readonly Variant[] = [];
+/** The requests of one key that are in flight, and the responses that arrived meanwhile. */
+interface KeyState {
+  readonly sent: Set<InFlightState>;
+  settled: Settled[];
+}
 
-/** Variants that are remembered for one request, so that a request that never ends does not collect them. */
-const maxNewer = 32;
+const none: readonly Settled[] = [];
 
-/** Creates an empty {@link InFlightRequests}. The requests of a key are in the order in which they were sent. */
+/** Responses that are remembered for one key, so that a request that never ends does not collect them. */
+const maxSettled = 32;
+
+/** Creates an empty {@link InFlightRequests}. */
 export function createInFlightRequests(): InFlightRequests {
-  const byKey = new Map<string, Set<InFlightState>>();
+  const byKey = new Map<string, KeyState>();
+  let last = 0;
+
+  function remember({ sent, settled }: KeyState, added: Settled): void {
+    settled.push(added);
+    const [first] = settled;
+    if (first === undefined || settled.length <= maxSettled) return;
+    settled.shift();
+    // A request from before this one may be older than it.
+    for (const state of sent) state.isOutdated ||= state.since < first.at;
+  }
+
   return {
     add(key) {
-      const state: InFlightState = { key, isOutdated: false, outdatedGroups: null, newer: none };
-      const sent = byKey.get(key);
-      if (sent === undefined) byKey.set(key, new Set([state]));
-      else sent.add(state);
+      const place = ++last;
+      const state: InFlightState = { key, place, since: place, isOutdated: false, outdatedGroups: null };
+      const known = byKey.get(key);
+      if (known === undefined) byKey.set(key, { sent: new Set([state]), settled: [] });
+      else known.sent.add(state);
       return state;
     },
     remove(state) {
-      const sent = byKey.get(state.key);
-      sent?.delete(state);
-      if (sent?.size === 0) byKey.delete(state.key);
+      const known = byKey.get(state.key);
+      known?.sent.delete(state);
+      if (known?.sent.size === 0) byKey.delete(state.key);
     },
     invalidate({ keys, groups }, except) {
-      for (const state of [...byKey.values()].flatMap((sent) => [...sent])) {
+      for (const state of [...byKey.values()].flatMap(({ sent }) => [...sent])) {
         const isDeleted = keys.includes(state.key);
         if (state !== except) {
           state.isOutdated ||= isDeleted;
           for (const group of groups) (state.outdatedGroups ??= new Set()).add(group);
         } else if (isDeleted) {
           // What was stored meanwhile is deleted now.
-          state.newer = none;
+          state.since = ++last;
         }
       }
     },
-    supersede(state, replaced) {
-      for (const other of byKey.get(state.key) ?? []) {
-        if (other === state) return;
-        if (replaced === null || other.newer.length >= maxNewer) other.isOutdated = true;
-        // The entry itself would keep its body in memory.
-        else if (!isSuperseded(other, replaced)) {
-          other.newer = [...other.newer, { vary: replaced.vary, variant: replaced.variant }];
-        }
-      }
+    settle(state, recency, stored) {
+      const settled: Settled = {
+        place: state.place,
+        at: ++last,
+        recency,
+        stored: stored && { vary: stored.vary, variant: stored.variant },
+        isWritten: false,
+      };
+      const known = byKey.get(state.key);
+      // Nobody else has to know.
+      if (known !== undefined && known.sent.size > 1) remember(known, settled);
+      return settled;
     },
+    finishWrite({ key }, settled, isStored) {
+      const { stored } = settled;
+      settled.isWritten = isStored;
+      if (!isStored) settled.stored = null;
+      const known = byKey.get(key);
+      if (!isStored || stored === null || known === undefined) return;
+      known.settled = known.settled.filter(
+        (other) => other.at >= settled.at || other.stored === null || !isSameVariant(stored, other.stored),
+      );
+    },
+    settledSince: ({ key, since, place }) =>
+      byKey.get(key)?.settled.filter((other) => other.at > since && other.place !== place) ?? none,
   };
 }
 
-/** True if this variant has a response that was requested later. */
-export function isSuperseded({ newer }: InFlightState, variant: Variant): boolean {
-  return newer.some((other) => isSameVariant(other, variant));
+/** Which response is newer. `unknown`: the order of their requests and `Date` disagree. */
+export function compareRecency(
+  { place }: Pick<InFlightState, "place">,
+  { dateMs }: Recency,
+  other: Settled,
+): "newer" | "older" | "unknown" {
+  const laterByMs = dateMs === null || other.recency.dateMs === null ? 0 : dateMs - other.recency.dateMs;
+  if (place > other.place) return laterByMs < 0 ? "unknown" : "newer";
+  return laterByMs > 0 ? "unknown" : "older";
 }
 
-/** Why the response of a request must not be stored; `null` if it may be. */
-export function inFlightRefusal(state: InFlightState, entry: CacheEntry): "outdated" | "superseded" | null {
+/**
+ * Why the response of a request must not be stored; `null` if it may be. `doubtful`: it is unknown whether it is newer than a stored one. An update is
+ * never newer than a response that was stored since its request: the one that it updates was replaced.
+ */
+export function inFlightRefusal(
+  state: InFlightState,
+  settledSince: readonly Settled[],
+  entry: CacheEntry,
+  recency: Recency,
+): "outdated" | "superseded" | "doubtful" | null {
   if (state.isOutdated || entry.groups.some((group) => state.outdatedGroups?.has(group))) return "outdated";
-  return isSuperseded(state, entry) ? "superseded" : null;
+  let refusal: "outdated" | "superseded" | null = null;
+  for (const other of settledSince) {
+    if (!other.recency.matches(entry)) continue;
+    const order = recency.isUpdate ? "older" : compareRecency(state, recency, other);
+    if (order === "newer") continue;
+    if (order === "unknown" && other.stored !== null) return "doubtful";
+    refusal = other.stored === null ? "outdated" : (refusal ?? "superseded");
+  }
+  return refusal;
 }

@@ -1,4 +1,4 @@
-import type { Background, CacheEntry } from "../ports.ts";
+import type { Background, CacheEntry, Variant } from "../ports.ts";
 
 /**
  * The engine (`engine.ts`) runs the life of a cached response: look up, use it fresh or stale, coalesce, fetch, store, serve stale on error,
@@ -19,8 +19,11 @@ export interface CacheStrategy<Call extends CacheCall, Fetched, Result> {
   groupsBefore?(call: Call): readonly string[] | null;
   /** The call that refreshes a stale entry in the background, after the response was sent. */
   toRevalidation(call: Call): Call;
-  /** Fetches from the origin, with conditions if an entry is to be validated. Rejects if there is no response. */
-  fetch(call: Call, decision: FetchDecision): Promise<Fetched>;
+  /**
+   * Fetches from the origin, with conditions if an entry is to be validated. Rejects if there is no response. Before it sends a second request, it
+   * awaits `again`: only the second one counts then.
+   */
+  fetch(call: Call, decision: FetchDecision, again: () => Promise<void>): Promise<Fetched>;
   /** True if a stale response may be served instead of what was fetched. */
   isError(fetched: Fetched): boolean;
   /** Why the stale entry may be served after a failure; `null` if it may not. */
@@ -116,10 +119,21 @@ export interface Forwarded {
   readonly isCollapsed: boolean | null;
 }
 
+/** How new a response is, besides the order of the requests. */
+export interface Recency {
+  /** The `Date` of the response in epoch milliseconds; `null` if it has none, or if it does not count. */
+  readonly dateMs: number | null;
+  /** True if the response updates the stored one and has no body of its own. */
+  readonly isUpdate: boolean;
+  /** True if an entry of this variant is for the request of this response. */
+  matches(variant: Variant): boolean;
+}
+
 /** The entry for a fetched response. An entry with a refusal is not stored, but can be sent. */
 export type Candidate = {
   /** True if the response describes the current state of the resource. If it is not stored, the older entry is deleted. */
   readonly describesResource: boolean;
+  readonly recency: Recency;
 } & (
   | { readonly entry: CacheEntry; readonly refusal: null }
   | { readonly entry: CacheEntry | null; readonly refusal: StoreRefusal }

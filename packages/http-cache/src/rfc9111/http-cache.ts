@@ -43,7 +43,7 @@ export interface HttpCache {
   ): MaybePromise<CacheResponse<Unread>>;
   /**
    * Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. It counts as requested now, so it is
-   * not replaced by one that is being fetched.
+   * not replaced by one that is being fetched; if that one has a later `Date`, neither stays.
    */
   store(request: CacheRequest, response: UpstreamResponse, times: ExchangeTimes): Promise<StoreRefusal | null>;
   /** Deletes the stored responses of a resource in its partition. */

@@ -6,13 +6,15 @@ import {
   describesResource,
   type FetchDecision,
   type Forwarded,
+  type Recency,
   type Storage,
   type StoredUse,
   type StoreRefusal,
 } from "../engine/strategy.ts";
 import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
 import { encodeKey } from "../key.ts";
-import type { CacheEntry, Clock } from "../ports.ts";
+import { parseHttpDate } from "../fields/http-date.ts";
+import { type CacheEntry, type Clock, haveSameItems } from "../ports.ts";
 import { readRequestDirectives } from "./directives.ts";
 import { errorStatuses, staleOnErrorReason } from "./freshness.ts";
 import { invalidationOf, isUnsafe } from "./invalidation.ts";
@@ -23,6 +25,7 @@ import {
   type ExchangeTimes,
   type Forward,
   isAuthorised,
+  type ResponseHead,
   type UnreadBody,
   type UpstreamResponse,
 } from "./messages.ts";
@@ -61,7 +64,7 @@ export function createHttpStrategy(
     decide: ({ request }, entries, nowMs) => decideReuse(request, entries, policy, nowMs),
     coalescingKey: (call, decision) => coalescingKey(call, decision, policy),
     toRevalidation: (call) => ({ ...call, request: { ...call.request, method: "GET" }, signal: undefined }),
-    fetch: (call, decision) => fetchResponse(call, decision, clock),
+    fetch: (call, decision, again) => fetchResponse(call, decision, clock, again),
     isError: ({ isError }) => isError,
     staleOnErrorReason: ({ request }, { stored }, ageMs, failure) =>
       staleOnErrorReason(stored, readRequestDirectives(request.headers, policy), ageMs, failure, policy),
@@ -106,7 +109,12 @@ function canCoalesce({ method, headers }: CacheRequest, kind: "miss" | "revalida
 }
 
 /** Fetches from the origin, and validates a stored response if there is one (RFC 9111, 4.3). HEAD is sent as it came. */
-async function fetchResponse(call: HttpCall, decision: FetchDecision, clock: Clock): Promise<HttpFetched> {
+async function fetchResponse(
+  call: HttpCall,
+  decision: FetchDecision,
+  clock: Clock,
+  again: () => Promise<void>,
+): Promise<HttpFetched> {
   const { method, headers } = call.request;
   if (decision.kind !== "revalidate" || method === "HEAD") return send(call, headers, clock);
   const stored = decision.stored.headers;
@@ -115,6 +123,7 @@ async function fetchResponse(call: HttpCall, decision: FetchDecision, clock: Clo
   if (status !== 304) return fetched;
   if (isRedirected !== true && validatorsAgree(stored, received)) return { ...fetched, isValidation: true };
   // The 304 is about another response, so the current one has to be fetched (RFC 9111, 4.3.4).
+  await again();
   return { ...(await send(call, conditionalHeaders(headers, {}), clock)), isError: false };
 }
 
@@ -135,7 +144,7 @@ async function toCandidate(
   if (stored !== null && isValidation) return mergedCandidate(request, stored, response, times, policy);
   if (request.method === "HEAD") return headCandidate(request, stored, response, times, policy);
   if (decision.kind === "bypass" && request.method !== "POST")
-    return refuse(response, decision.reason === "no-store" ? "request-no-store" : decision.reason);
+    return refuse(request, response, times, decision.reason === "no-store" ? "request-no-store" : decision.reason);
   return receivedCandidate(request, response, times, policy);
 }
 
@@ -147,17 +156,36 @@ export async function receivedCandidate(
   policy: CachePolicy,
 ): Promise<Candidate> {
   const { refusal, toEntry } = evaluateResponse(request, response, times, policy);
-  if (refusal !== null) return refuse(response, refusal);
+  if (refusal !== null) return refuse(request, response, times, refusal);
   const { maxBodyBytes } = policy;
-  if ((announcedLength(response) ?? 0) > maxBodyBytes) return refuse(response, "too-large");
+  if ((announcedLength(response) ?? 0) > maxBodyBytes) return refuse(request, response, times, "too-large");
   const body = response.body instanceof Uint8Array ? response.body : await response.body.read(maxBodyBytes);
-  if (body === null || body.length > maxBodyBytes) return refuse(response, "too-large");
-  const candidate = { describesResource: describesResource(response.status), entry: toEntry(body) };
-  return { ...candidate, refusal: isIncomplete(response, body) ? "incomplete" : null };
+  if (body === null || body.length > maxBodyBytes) return refuse(request, response, times, "too-large");
+  return {
+    describesResource: describesResource(response.status),
+    recency: recencyOf(request, response, times, false),
+    entry: toEntry(body),
+    refusal: isIncomplete(response, body) ? "incomplete" : null,
+  };
 }
 
-function refuse({ status }: { readonly status: number }, refusal: StoreRefusal): Candidate {
-  return { describesResource: describesResource(status), entry: null, refusal };
+function refuse(request: CacheRequest, response: ResponseHead, times: ExchangeTimes, refusal: StoreRefusal): Candidate {
+  const recency = recencyOf(request, response, times, false);
+  return { describesResource: describesResource(response.status), recency, entry: null, refusal };
+}
+
+/** Which of two responses is the most recent (RFC 9111, 4). */
+function recencyOf(
+  { headers: requested }: CacheRequest,
+  { headers }: Pick<ResponseHead, "headers">,
+  { receivedAtMs }: ExchangeTimes,
+  isUpdate: boolean,
+): Recency {
+  return {
+    dateMs: parseHttpDate(headers["date"], receivedAtMs),
+    isUpdate,
+    matches: ({ vary, variant }) => haveSameItems(variantOf(vary, requested), variant),
+  };
 }
 
 /** The stored response with the fields of a 304 or HEAD response (RFC 9111, 4.3.4). It is stored again if it still may be. */
@@ -170,7 +198,8 @@ function mergedCandidate(
 ): Candidate {
   const head = { status: stored.status, headers: mergeHeaders(stored.headers, received.headers) };
   const { refusal, toEntry } = evaluateResponse(request, head, times, policy);
-  return { describesResource: true, entry: toEntry(stored.body), refusal };
+  const recency = recencyOf(request, received, times, true);
+  return { describesResource: true, recency, entry: toEntry(stored.body), refusal };
 }
 
 /** A HEAD response updates the stored GET response, or invalidates it if they disagree (RFC 9111, 4.3.5). An error does neither. */
@@ -182,7 +211,8 @@ function headCandidate(
   policy: CachePolicy,
 ): Candidate {
   const { status, isRedirected } = response;
-  if (stored === null || isRedirected === true || !describesResource(status)) return refuse(response, "method");
+  if (stored === null || isRedirected === true || !describesResource(status))
+    return refuse(request, response, times, "method");
   const merged = mergedCandidate({ ...request, method: "GET" }, stored, response, times, policy);
   if (merged.refusal !== null || headAgrees(stored, status, response.headers)) return merged;
   return { ...merged, refusal: "method" };
