@@ -268,6 +268,8 @@ test("a stored redirect is used only by requests that do not follow redirects", 
   const followed = await read("/moved", "follow");
   expect([followed.status, await followed.text(), followed.redirected]).toEqual([200, "target", true]);
   await expect(read("/moved", "error")).rejects.toThrow("fetch failed");
+  const stored = { headers: { "cache-control": "only-if-cached" } };
+  expect((await cached(new Request(`${origin}/moved`, stored), (request) => fetch(request))).status).toBe(504);
   // Without a location there is nothing to follow.
   for (let index = 0; index < 2; index++) expect(await (await read("/empty", "follow")).text()).toBe("no location");
   expect((await read("/empty", "follow")).headers.get("cache-status")).toContain("hit");

@@ -105,7 +105,7 @@ function neverForward(): Promise<never> {
 }
 
 /** 504 for a client that accepts only a stored response (RFC 9111, 5.2.1.7). */
-function respondUnsatisfied(name: string): CacheResponse {
+export function respondUnsatisfied(name: string): CacheResponse {
   return {
     status: 504,
     headers: { "cache-status": `${name}; detail=only-if-cached`, "cache-control": "no-store", "content-length": "0" },

@@ -1,8 +1,10 @@
 import { webClock } from "../adapters/web-clock.ts";
+import { defaultName } from "../engine/engine.ts";
 import { createInProcessCoalescer } from "../engine/in-process-coalescer.ts";
 import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
 import type { Background, CacheStore, Clock, MaybePromise } from "../ports.ts";
-import { createHttpCache, type HttpCacheOptions } from "../rfc9111/http-cache.ts";
+import { readRequestDirectives } from "../rfc9111/directives.ts";
+import { createHttpCache, type HttpCacheOptions, respondUnsatisfied } from "../rfc9111/http-cache.ts";
 import type { CacheRequest, CacheResponse, ForwardedRequest, UpstreamResponse } from "../rfc9111/messages.ts";
 import { createMemoryCacheStore } from "../store/memory-store.ts";
 import { createWebBody, toHeaderRecord, toHeaders, type WebBody } from "./web-message.ts";
@@ -15,7 +17,7 @@ export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" |
   readonly partition?: (request: Request) => readonly string[] | null;
   /**
    * True if `next` follows redirects as `request.redirect` says, as `fetch` does. Then a stored redirect is used only for requests with the mode
-   * `manual`, and `next` responds to the others. Default: false, as for a server, which passes redirects on.
+   * `manual`, and `next` responds to the others (with `only-if-cached`: 504). Default: false, as for a server, which passes redirects on.
    */
   readonly followsRedirects?: boolean;
   /** Whether the client sent credentials. Default: the request has `Authorization`. */
@@ -50,8 +52,10 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
       return toPlainResponse(response);
     };
     const response = await cache.handle<WebBody>(plain, forward, { signal: request.signal, background });
-    if (options.followsRedirects === true && request.redirect !== "manual" && isStoredRedirect(response))
-      return next(request);
+    if (options.followsRedirects === true && request.redirect !== "manual" && isStoredRedirect(response)) {
+      const { onlyIfCached } = readRequestDirectives(plain.headers, cache.policy);
+      return onlyIfCached ? toWebResponse(respondUnsatisfied(options.name ?? defaultName)) : next(request);
+    }
     // Such a response is never stored, so it is the one that `next` returned.
     return unique.find(({ status }) => status === response.status) ?? toWebResponse(response);
   };
