@@ -11,7 +11,7 @@ import { type Counts, countNames, noCounts } from "./truth.ts";
 import { worldKinds } from "./world.ts";
 
 const steps = 200;
-const fixedSeeds = Array.from({ length: 5 }, (_, index) => index + 1);
+const fixedSeeds = Array.from({ length: 7 }, (_, index) => index + 1);
 const newSeeds = Array.from({ length: 2 }, () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0);
 
 /** The share of messages that devices must receive. A remote server does not list the connection of a device that is offline. */
