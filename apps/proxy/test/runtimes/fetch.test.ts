@@ -3,10 +3,11 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import { text } from "node:stream/consumers";
 import { pathToFileURL } from "node:url";
 import {
   canLaunchValkey,
@@ -15,7 +16,7 @@ import {
   launchProcess,
   launchValkey,
 } from "@letta-environments/testkit";
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { createFetchHandler, FetchContext, FetchHandler } from "../../src/runtimes/fetch.ts";
 import { environmentRow } from "../support/environment-row.ts";
 import { builtArtefact } from "./built-artefact.ts";
@@ -182,6 +183,40 @@ describe.skipIf(!canLaunchValkey())(
       });
       await again.stop();
     });
+
+    test("stores that cannot be opened are 503 with the reason in the log once, and leave no connection open", async () => {
+      const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+      const lines = (): string[] => written.mock.calls.map(([text]) => String(text));
+      const forgetful = await launchValkey({ args: ["--appendonly", "no"] });
+      const durable = await launchValkey();
+      onTestFinished(async () => {
+        written.mockRestore();
+        await Promise.all([forgetful.stop(), durable.stop()]);
+      });
+      const environment = { UPSTREAM_URL: upstream.url, KEY_PEPPER: pepper };
+      const shared = { rateLimits: { store: "valkey" }, cache: { store: "valkey" } };
+      const noFile = { ...shared, tenants: { acme: { upstream: { credentialFile: join(folder, "no-such-file") } } } };
+      for (const [valkey, config] of [
+        [forgetful, shared],
+        [durable, noFile],
+      ] as const) {
+        const before = lines().length;
+        const handle = built.createFetchHandler({ environment: { ...environment, VALKEY_URL: valkey.url }, config });
+        // Requests at the same time share one attempt.
+        const paths = ["/v1/environments", "/v1/environments", "/readyz?verbose"];
+        const [first, second, ready] = await Promise.all(paths.map((path) => handle(get(path))));
+        for (const answer of [first, second]) {
+          expect([answer?.status, answer?.headers.get("retry-after")]).toEqual([503, "1"]);
+          expect(await codeOf(answer ?? Response.error())).toBe("storage_unavailable");
+        }
+        expect([ready?.status, await ready?.text()]).toEqual([503, expect.stringContaining("[-]stores failed")]);
+        const reasons = lines()
+          .slice(before)
+          .filter((line) => /appendonly|no-such-file/.test(line));
+        expect(reasons).toEqual([expect.stringContaining('"event":"readiness_failed"')]);
+        await vi.waitFor(async () => expect(await connectionsOf(valkey.port)).toBe(1), { timeout: 10_000 });
+      }
+    });
   },
   60_000,
 );
@@ -231,6 +266,12 @@ describe("the examples", () => {
     await server.stop("SIGKILL");
   });
 });
+
+/** How many clients a Valkey has, with the one that asks. */
+async function connectionsOf(port: number): Promise<number> {
+  const socket = connect(port, "127.0.0.1").end("CLIENT LIST\r\nQUIT\r\n");
+  return (await text(socket)).split("\n").filter((line) => line.startsWith("id=")).length;
+}
 
 async function freePort(): Promise<string> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -17,7 +17,8 @@ import { createHostRoutes } from "../../host/routes.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
-import { type OpenGateway, openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
+import { openPipeline, resolveFetchSettings, type SettingSources } from "./open.ts";
+import { openWhenCalled, storesCheck } from "./opening.ts";
 
 /** Static files that the gateway serves, if the caller has them. */
 export interface StaticFiles {
@@ -39,8 +40,8 @@ export interface GatewayOptions<Bindings extends object = object> extends Settin
 
 /**
  * Creates the gateway in front of a remote environment server (`UPSTREAM_URL`, `LETTA_API_KEY`), as a Hono app with `/v1/*`, `/livez`,
- * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. A store that could not be opened is 503, and is opened
- * again with the next request. The log is written to standard output, a line of JSON for each event.
+ * `/readyz` and `/openapi.json`. Serve it with `fetch`, or mount it in an app. While a store cannot be opened, responses are 503; it is
+ * tried again with the first request after a second. The log is written to standard output, a line of JSON for each event.
  *
  * The embedded environment server needs a process that stays and sockets: `@letta-environments/proxy/server` has it.
  *
@@ -58,34 +59,33 @@ export function createGateway<Bindings extends object = object>({
   const write = createConsoleTelemetry("json", (line) => void process.stdout.write(line), systemClock.now);
   const log = filterByLevel(settings.logLevel, write);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const open = openOnce(() => openPipeline(settings, log));
+  const open = openWhenCalled(() => openPipeline(settings, log), { clock: systemClock, log });
   const routes = createHostRoutes({
     clock: systemClock,
     randomId,
     telemetry: log,
     addressOf: createAddressOf(settings.rateLimits.trustedProxies),
     isDraining: () => false,
-    readReadiness: () => open().then(({ readReadiness }) => readReadiness()),
+    readReadiness: async () => {
+      const opening = await open();
+      return opening.kind === "open" ? opening.gateway.readReadiness() : [{ name: storesCheck, isReady: false }];
+    },
     openApi: loadOpenApi,
     ...(readDocs && { pages: createDocsRoutes(loadDocsOnce(async () => parseDocsPages(await readDocs()), onFailure)) }),
   });
+  async function respond(request: GatewayRequest): Promise<PlainResponse> {
+    const opening = await open();
+    if (opening.kind === "open") return opening.gateway.pipeline.handle(request);
+    return finishResponse(opening.response, requestIdOf(request), request.method);
+  }
+
   return createPipelineGateway<Bindings>(
-    { handle: reportFailures((request) => open().then(({ pipeline }) => pipeline.handle(request)), log) },
+    { handle: reportFailures(respond, log) },
     {
       routes,
       ...(clientAddressOf && { clientAddressOf }),
     },
   );
-}
-
-/** Opens with the first call, and once more after a failure. */
-function openOnce(open: () => Promise<OpenGateway>): () => Promise<OpenGateway> {
-  let opening: Promise<OpenGateway> | null = null;
-  return () =>
-    (opening ??= open().catch((cause: unknown) => {
-      opening = null;
-      throw cause;
-    }));
 }
 
 /** Responds to a failure with a problem. An error would reach the app that the gateway is mounted in. */
@@ -97,8 +97,12 @@ function reportFailures(
     try {
       return await respond(request);
     } catch (cause) {
-      const requestId = resolveRequestId(request.header("x-request-id"), randomId);
+      const requestId = requestIdOf(request);
       return finishResponse(failureResponse(requestId, cause, log), requestId, request.method);
     }
   };
+}
+
+function requestIdOf(request: GatewayRequest): string {
+  return resolveRequestId(request.header("x-request-id"), randomId);
 }

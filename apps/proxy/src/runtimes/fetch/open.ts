@@ -14,10 +14,10 @@ import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { KeyStore } from "../../ports.ts";
 import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
-import { openKeyStore } from "../node/keys.ts";
+import { openKeyStore, type OpenKeyStore } from "../node/keys.ts";
 import { composeKeyReadiness } from "../node/readiness.ts";
 import { openValkeySends } from "../node/sends.ts";
 import { openEnvironmentCache, openRateLimits } from "../node/shared-stores.ts";
@@ -61,11 +61,16 @@ export interface OpenGateway {
   readonly readReadiness: ReadReadiness;
 }
 
-/** Opens the stores and composes the pipeline over them. Rejects if a store cannot be opened. */
-export async function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
+/** Opens the stores and composes the pipeline over them. If that cannot be done, it closes the open ones and rejects. */
+export function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
+  return openTogether((note) => openStores(settings, log, note));
+}
+
+async function openStores(settings: Settings, log: (event: LogEvent) => void, note: NoteOpened): Promise<OpenGateway> {
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  const keyStore = reportOutages(await openKeys(settings, log, onFailure), log);
+  const keys = note(await openKeys(settings, log, onFailure), (open) => open.close());
+  const keyStore = reportOutages(keys.keyStore, log);
   const hasExpired = createHasExpired(systemClock);
   const pipeline = await composePipeline(settings, {
     keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
@@ -76,13 +81,13 @@ export async function openPipeline(settings: Settings, log: (event: LogEvent) =>
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     auditTail: null,
-    rateLimits: await openRateLimits(settings, log),
-    environmentCache: await openEnvironmentCache(settings, log),
+    rateLimits: note(await openRateLimits(settings, log), (open) => open.close()),
+    environmentCache: note(await openEnvironmentCache(settings, log), (open) => open.close()),
     // Without Valkey, each process remembers its own sends while it runs.
     idempotencyStore:
       settings.valkeyUrl === null
         ? createMemoryIdempotencyStore(systemClock)
-        : (await openValkeySends(settings.valkeyUrl)).store,
+        : note(await openValkeySends(settings.valkeyUrl), (open) => open.close()).store,
     forgetsSends: settings.valkeyUrl === null,
     background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
@@ -99,11 +104,11 @@ async function openKeys(
   settings: Settings,
   log: (event: LogEvent) => void,
   onFailure: (cause: unknown) => void,
-): Promise<KeyStore> {
-  if (settings.valkeyUrl === null) return createMemoryKeyStore();
+): Promise<Pick<OpenKeyStore, "keyStore" | "close">> {
+  if (settings.valkeyUrl === null) return { keyStore: createMemoryKeyStore(), close: () => undefined };
   const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
   try {
-    return (await openKeyStore(settings, { onFailure, onDamaged })).keyStore;
+    return await openKeyStore(settings, { onFailure, onDamaged });
   } catch (cause) {
     // The response to this cause is 503 with Retry-After. The text of a CommandError is for operators who start a process.
     throw cause instanceof CommandError && cause.cause instanceof KeyStoreUnavailableError ? cause.cause : cause;

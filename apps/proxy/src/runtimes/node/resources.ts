@@ -24,6 +24,7 @@ import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { createBackgroundWork } from "../../lib/background.ts";
+import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { type OpenAudit, openAudit } from "./audit.ts";
@@ -57,29 +58,19 @@ export interface Resources extends GatewayResources {
  * @param settings Returns the current settings, also after a reload.
  * @throws CommandError if a resource cannot be opened
  */
-export async function openResources(
+export function openResources(
   settings: () => Settings,
   log: (event: LogEvent) => void,
   metrics: PipelineMetrics | null,
 ): Promise<Resources> {
-  const opened: (() => unknown)[] = [];
-  try {
-    return await openAll(settings, log, metrics, (resource, close) => {
-      opened.unshift(() => close(resource));
-      return resource;
-    });
-  } catch (cause) {
-    for (const close of opened) await close();
-    throw cause;
-  }
+  return openTogether((note) => openAll(settings, log, metrics, note));
 }
 
 async function openAll(
   settings: () => Settings,
   log: (event: LogEvent) => void,
   metrics: PipelineMetrics | null,
-  /** Notes how a resource is closed if a later one cannot be opened. */
-  note: <Resource>(resource: Resource, close: (resource: Resource) => unknown) => Resource,
+  note: NoteOpened,
 ): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
