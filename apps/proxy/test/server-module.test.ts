@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { getRequestListener } from "@hono/node-server";
 import { connectScriptedDevice, launchDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -30,6 +31,7 @@ async function openMounted(): Promise<{
   readonly gateway: GatewayServer;
   readonly url: string;
   readonly port: number;
+  readonly log: readonly string[];
 }> {
   // The gateway of the next test has the same copy of node-server, which must not find other globals; a bundle has a copy of its own.
   const options = { overrideGlobalObjects: false };
@@ -40,15 +42,15 @@ async function openMounted(): Promise<{
   onTestFinished(() => void server.close());
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}`;
-  const { gateway } = await open({
+  const { gateway, log } = await open({
     environment: { DATA_DIR: join(folder, `mounted-${port}`), PUBLIC_URL: `${url}/letta` },
     mountPath: "/letta",
   });
   gateway.serveSockets(server);
-  return { gateway, url, port };
+  return { gateway, url, port, log };
 }
 
-/** Sends an upgrade and resolves with the status line. */
+/** Sends an upgrade and resolves with the head of the response. */
 async function upgrade(port: number, path: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   onTestFinished(() => void socket.destroy());
@@ -56,7 +58,7 @@ async function upgrade(port: number, path: string): Promise<string> {
     `GET ${path} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
   );
   const [data] = (await once(socket, "data")) as [Buffer];
-  return data.toString("latin1").split("\r\n")[0] ?? "";
+  return `${data.toString("latin1").split("\r\n\r\n")[0] ?? ""}\r\n`;
 }
 
 test("a real device connects below the path of the program, and takes a message that the program passes on", async () => {
@@ -80,7 +82,42 @@ test("a real device connects below the path of the program, and takes a message 
 test("an upgrade without a key is refused below the path, and one of another path is 404 if nobody else responds", async () => {
   const { port } = await openMounted();
   expect(await upgrade(port, "/letta/v1/environments/conn-1/ws")).toMatch(/^HTTP\/1\.1 40[14] /);
-  expect(await upgrade(port, "/other")).toBe("HTTP/1.1 404 Not Found");
+  expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);
+});
+
+test("an upgrade below the path of a closed gateway is 503 with Retry-After, and is no failure in the log", async () => {
+  const { gateway, port, log } = await openMounted();
+  await gateway.close();
+  const answer = await upgrade(port, "/letta/v1/environments/conn-1/ws");
+  expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+  expect(answer.toLowerCase()).toContain("\r\nretry-after: 1\r\n");
+  expect(log.filter((line) => line.includes("internal_error"))).toEqual([]);
+  expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 /);
+});
+
+test("a port that is taken is an error that names the setting of a program, and the gateway listens once it is free", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const environment = { DATA_DIR: join(folder, "taken"), PORT: String(port) };
+  const { gateway } = await open({ environment });
+  await expect(gateway.listen()).rejects.toThrow(/is taken; choose another one with PORT\.$/);
+  other.close();
+  await once(other, "close");
+  expect(await gateway.listen()).toBe(`http://127.0.0.1:${port}`);
+});
+
+test("a gateway whose credential file is missing is not opened, and everything that it had opened is closed", async () => {
+  const environment = { DATA_DIR: join(folder, "no-credential"), UPSTREAM_URL: "https://upstream.example" };
+  const config = { tenants: { acme: { upstream: { credentialFile: join(folder, "no-such-file") } } } };
+  const log: string[] = [];
+  const options = { environment, config, log: (line: string) => void log.push(line) };
+  await expect(openGateway(options)).rejects.toThrow(/no-such-file/);
+  // The last event before the files are closed.
+  expect(log.at(-1)).toContain('"event":"audit_end"');
+  const exitListeners = process.listenerCount("exit");
+  await expect(openGateway({ environment, config })).rejects.toThrow(/no-such-file/);
+  expect(process.listenerCount("exit")).toBe(exitListeners);
 });
 
 test("the listener serves requests and devices, and closing it disconnects them and frees the data directory", async () => {

@@ -1,5 +1,5 @@
 /** Gateways that share their keys through Valkey: `letta-proxy` in processes of their own, as a user runs it. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -163,6 +163,20 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     const bad = await run(["config", "check"]);
     expect(bad).toMatchObject({ code: 1, stderr: expect.stringContaining("ECONNREFUSED") });
     expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("a start that fails while Valkey responds ends with its error, and leaves the data directory unlocked", async () => {
+    const proxy = await start("one");
+    const taken = await run(["start", "--port", new URL(proxy.url).port], environment(), "two");
+    expect([taken.code, taken.stderr]).toEqual([1, expect.stringMatching(/^letta-proxy: Port [0-9]+ .* is taken/)]);
+    expect((await start("two")).url).not.toBe(proxy.url);
+
+    const config = join(folder, "config.json");
+    const credentialFile = join(folder, "no-such-file");
+    await writeFile(config, JSON.stringify({ tenants: { acme: { upstream: { credentialFile } } } }));
+    const remote = environment({ UPSTREAM_URL: "http://127.0.0.1:9" });
+    const missing = await run(["start", "--port", "0", "--config", config], remote, "three");
+    expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("no-such-file")]);
   });
 
   test("a start without a response of Valkey fails with its host and port, and without its password", async () => {

@@ -17,7 +17,8 @@ export type FetchHandler = (request: Request, context?: FetchContext) => Promise
 
 /**
  * Creates a fetch handler from environment variables (`UPSTREAM_URL`, `LETTA_API_KEY`, `VALKEY_URL`, `KEY_PEPPER`) and a
- * configuration. The stores are opened with the first request. While they cannot be opened, responses are 503, and they are tried again a second later. With `readDocs` it also serves `/docs`.
+ * configuration. The stores are opened with the first request. While they cannot be opened, responses are 503; they are tried again with
+ * the first request after a second. With `readDocs` it also serves `/docs`.
  *
  * @throws TypeError that names every setting that breaks a rule
  */

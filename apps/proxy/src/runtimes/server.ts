@@ -6,7 +6,7 @@
  */
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { checkValue, problemResponse, type Scope } from "@letta-environments/schema";
+import { checkValue, type Scope } from "@letta-environments/schema";
 import { bufferLines, createConsoleTelemetry } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
@@ -22,7 +22,7 @@ import type { Pepper } from "../ports.ts";
 import type { FetchContext } from "./fetch.ts";
 import type { SettingSources } from "./fetch/open.ts";
 import { nodeKeyMint } from "./node/keys.ts";
-import { createMountedPart, type SocketServer } from "./server/mounted.ts";
+import { createMountedPart, isStopping, type SocketServer } from "./server/mounted.ts";
 import { type Listeners, openServing } from "./server/serving.ts";
 
 export type { FetchContext, SettingSources, SocketServer };
@@ -94,7 +94,10 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const prefix = mountPath === "/" ? "" : mountPath;
   const output = openOutput(log);
   const write = createConsoleTelemetry("json", output.write, systemClock.now);
-  const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
+  const serving = await openServing(settings, filterByLevel(settings.logLevel, write)).catch((cause: unknown) => {
+    output.close();
+    throw cause;
+  });
   const { pipeline, resources } = serving;
   const mounted = createMountedPart(pipeline, {
     prefix,
@@ -130,7 +133,11 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
     serveSockets: mounted.serveSockets,
     async listen() {
       if (closing !== null) throw new Error("the gateway is closed");
-      listening ??= serving.listen();
+      // A failure, such as of a port that is taken, may pass.
+      listening ??= serving.listen({ host: "HOST", port: "PORT" }).catch((cause: unknown) => {
+        listening = null;
+        throw cause;
+      });
       return (await listening).main.url;
     },
     async createKey(key) {
@@ -198,8 +205,3 @@ function openOutput(log: ((line: string) => void) | undefined): { write(line: st
     },
   };
 }
-
-const isStopping = problemResponse("overloaded", {
-  detail: "The gateway has been closed.",
-  headers: { "retry-after": "1" },
-});

@@ -23,7 +23,7 @@ export interface ListenAddress {
   /** 0 lets the system choose. */
   readonly port: number;
   /** Default: `--host` and `--port`. */
-  readonly setting?: { readonly host: string; readonly port: string };
+  readonly setting?: { readonly host: string; readonly port: string } | undefined;
 }
 
 /** State that the listeners of a process share. */

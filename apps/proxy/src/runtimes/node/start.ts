@@ -5,30 +5,58 @@ import { systemClock } from "@letta-environments/platform/node";
 import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import type { ParsedLine } from "../../commands/program.ts";
-import { openServing } from "../server/serving.ts";
+import type { Settings } from "../../config/settings.ts";
+import { openServing, type Serving } from "../server/serving.ts";
 import { printNextSteps } from "./first-start.ts";
-import { loadSettings, watchSettings } from "./settings.ts";
+import type { Listener } from "./listen.ts";
+import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
 
-/** Runs `start`. Resolves when the gateway listens. */
+/** Runs `start`. Resolves when the gateway listens. After a failure everything is closed, so that the process ends. */
 export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
-  let settings = loadSettings(parsed);
+  const settings = loadSettings(parsed);
   const output = openOutput();
   const write = createConsoleTelemetry(settings.log, output.write, systemClock.now);
   const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
-  const { log } = serving;
-  const { main, admin } = await serving.listen();
-  if (settings.log === "pretty") {
-    output.flush();
-    const { keys, keyStoreFor, deviceSockets } = serving.resources;
-    await printNextSteps(keys, keyStoreFor, {
-      url: settings.publicUrl ?? main.url,
-      servesDevices: deviceSockets !== null,
-      dataDir: settings.dataDir,
-      console: serving.console,
-    });
+  const listeners: Listener[] = [];
+  try {
+    const { main, admin } = await serving.listen();
+    listeners.push(main, ...(admin === null ? [] : [admin]));
+    if (settings.log === "pretty") {
+      output.flush();
+      await printSteps(serving, settings, main.url);
+    }
+  } catch (cause) {
+    await serving.close(
+      0,
+      listeners.map(({ connections }) => connections),
+    );
+    throw cause;
   }
+  serveUntilSignal(serving, settings, changes, listeners);
+}
+
+/** Prints the next steps for people. */
+function printSteps(serving: Serving, { publicUrl, dataDir }: Settings, url: string): Promise<void> {
+  const { keys, keyStoreFor, deviceSockets } = serving.resources;
+  return printNextSteps(keys, keyStoreFor, {
+    url: publicUrl ?? url,
+    servesDevices: deviceSockets !== null,
+    dataDir,
+    console: serving.console,
+  });
+}
+
+/** Applies changes of the configuration, until a signal stops the gateway. */
+function serveUntilSignal(
+  serving: Serving,
+  started: Settings,
+  changes: SettingsWatch,
+  listeners: readonly Listener[],
+): void {
+  const { log } = serving;
+  let settings = started;
   changes.begin(
     settings,
     async (next) => {
@@ -45,7 +73,6 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
       changes.end();
       // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
-      const listeners = [main, ...(admin === null ? [] : [admin])];
       await serving.close(
         graceMs,
         listeners.map(({ connections }) => connections),

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { randomId } from "@letta-environments/platform/node";
-import { problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
@@ -39,6 +39,7 @@ export function createMountedPart(
 ): MountedPart {
   const sockets = new Set<Duplex>();
   let inProgress = 0;
+  let isClosing = false;
   let onIdle = (): void => undefined;
 
   /** Whether an upgrade is below the path, which is then taken away, as the app that passes requests on does. */
@@ -48,6 +49,13 @@ export function createMountedPart(
     if (!url.startsWith(`${prefix}/`)) return false;
     incoming.url = url.slice(prefix.length);
     return true;
+  }
+
+  /** Responds to an upgrade here, before anything of the gateway sees it. */
+  function refuse(socket: Duplex, response: PlainResponse): false {
+    socket.on("error", () => socket.destroy());
+    writeRawResponse(socket, finishResponse(response, randomId("req"), "GET"));
+    return false;
   }
 
   return {
@@ -68,20 +76,18 @@ export function createMountedPart(
         isOwn(incoming) {
           const { socket } = incoming;
           if (takePath(incoming)) {
+            if (isClosing) return refuse(socket, isStopping);
             sockets.add(socket);
             socket.once("close", () => sockets.delete(socket));
             return true;
           }
           // If nobody else responds, the caller would wait.
-          if (server.listenerCount("upgrade") === 1) {
-            socket.on("error", () => socket.destroy());
-            writeRawResponse(socket, finishResponse(noSocketHere, randomId("req"), "GET"));
-          }
-          return false;
+          return server.listenerCount("upgrade") === 1 && refuse(socket, noSocketHere);
         },
       });
     },
     finishRequests(graceMs) {
+      isClosing = true;
       if (inProgress === 0) return Promise.resolve();
       return new Promise((resolve) => {
         const timer = setTimeout(resolve, graceMs);
@@ -99,3 +105,9 @@ export function createMountedPart(
 }
 
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });
+
+/** The response to everything that reaches a closed gateway. */
+export const isStopping: PlainResponse = problemResponse("overloaded", {
+  detail: "The gateway has been closed.",
+  headers: { "retry-after": "1" },
+});

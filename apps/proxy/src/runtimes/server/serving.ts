@@ -26,7 +26,7 @@ import { finishResponse } from "../../http/response.ts";
 import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "../node/compose.ts";
-import { type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
+import { type ListenAddress, type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
 import { composeMetrics, type ProcessMetrics } from "../node/observation/metrics.ts";
 import { openResources, type Resources } from "../node/resources.ts";
 
@@ -45,9 +45,10 @@ export interface Serving {
   /**
    * Opens the port of the settings, and that of the administration, if it has its own.
    *
-   * @throws CommandError if a port cannot be opened
+   * @param names What the texts of errors call the host and the port. Default: `--host` and `--port`.
+   * @throws CommandError if a port cannot be opened. It can be called again then.
    */
-  listen(): Promise<Listeners>;
+  listen(names?: ListenAddress["setting"]): Promise<Listeners>;
   /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
   drain(): void;
   /**
@@ -65,7 +66,7 @@ export interface Listeners {
 }
 
 /**
- * Opens the resources that the settings name, and composes the gateway over them.
+ * Opens the resources that the settings name, and composes the gateway over them. If that cannot be done, everything is closed again.
  *
  * @throws CommandError if a resource cannot be opened
  */
@@ -77,7 +78,10 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
   const resources = await openResources(() => settings, log, metrics);
   metrics?.begin(resources.embeddedCounts, log);
   if (settings.keyPepper !== null && isShortPepper(settings.keyPepper)) log({ type: "short_pepper" });
-  let current = await composePipeline(settings, resources);
+  let current = await composePipeline(settings, resources).catch(async (cause: unknown) => {
+    await closeAll(resources, metrics);
+    throw cause;
+  });
   logShadowMode(settings, log);
   const pipeline = followPipeline(() => current);
   let isDraining = false;
@@ -105,7 +109,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
       settings = next;
       logShadowMode(settings, log);
     },
-    async listen() {
+    async listen(setting) {
       const admission = createAdmission({
         clock: systemClock,
         maxConnections: divideOpenFiles(settings.maxOpenFiles ?? openFileLimit()).inbound,
@@ -113,7 +117,8 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
       });
       const shared = { admission, onFailure };
       const admin = settings.admin && (await openAdminListener(settings.admin, pipeline, shared, log));
-      const main = await openListener(settings, pipeline, routes, shared).catch(async (cause: unknown) => {
+      const address = { host: settings.host, port: settings.port, setting };
+      const main = await openListener(address, pipeline, routes, shared).catch(async (cause: unknown) => {
         await admin?.connections.close();
         throw cause;
       });
@@ -130,12 +135,21 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
       resources.extensions.end();
       const requests = servers.map((server) => server.finishRequests(graceMs));
       await Promise.all([...requests, resources.finishBackground(graceMs)]);
-      await resources.closeDevices();
-      await metrics?.end();
-      await Promise.all(servers.map((server) => server.close()));
-      await resources.close();
+      await closeAll(resources, metrics, servers);
     },
   };
+}
+
+/** Closes everything, when no request is in flight any more. */
+async function closeAll(
+  resources: Resources,
+  metrics: ProcessMetrics | null,
+  servers: readonly DrainingServer[] = [],
+): Promise<void> {
+  await resources.closeDevices();
+  await metrics?.end();
+  await Promise.all(servers.map((server) => server.close()));
+  await resources.close();
 }
 
 /** Warns that restrictions of keys are not enforced. */
