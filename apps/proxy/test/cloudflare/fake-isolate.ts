@@ -98,9 +98,10 @@ function createFakeNamespace(
   };
 }
 
-/** The part of the context of a Durable Object that the objects use, over SQLite in memory. */
-function createFakeContext(): DurableObjectContext {
+/** The part of the context of a Durable Object that the objects use, over SQLite in memory. Its alarm never rings by itself. */
+export function createFakeContext(): DurableObjectContext {
   const database = new DatabaseSync(":memory:");
+  let alarmAt: number | null = null;
   const storage = {
     sql: {
       exec(sql: string, ...values: SQLInputValue[]) {
@@ -125,8 +126,10 @@ function createFakeContext(): DurableObjectContext {
         throw cause;
       }
     },
-    setAlarm: () => Promise.resolve(),
-    deleteAll: () => Promise.resolve(),
+    getAlarm: () => Promise.resolve(alarmAt),
+    setAlarm: (atMs: number) => Promise.resolve(void (alarmAt = atMs)),
+    deleteAlarm: () => Promise.resolve(void (alarmAt = null)),
+    deleteAll: () => Promise.resolve(void (alarmAt = null)),
   };
   return { storage } as unknown as DurableObjectContext;
 }

@@ -12,6 +12,8 @@ declare module "cloudflare:workers" {
   /** The context of a Durable Object. */
   export interface DurableObjectContext {
     readonly storage: DurableStorage & {
+      /** Returns the time of the alarm, in epoch milliseconds; `null` if there is none, or it rings at the moment. */
+      getAlarm(): Promise<number | null>;
       /** Sets the only alarm, in epoch milliseconds. */
       setAlarm(atMs: number): Promise<void>;
       /** Deletes the alarm too. */

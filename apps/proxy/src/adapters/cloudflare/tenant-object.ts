@@ -97,10 +97,10 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
   }
 
   async alarm(): Promise<void> {
-    const limitsMs = this.#openLimits().sweep();
+    this.#hasAlarm = false;
+    const limitsMs = this.#limitStore().sweep();
     const hasSends = this.#exists("SELECT 1 FROM sqlite_master WHERE name = 'send_ids'");
     const sendsMs = hasSends ? this.#pruneSends() : null;
-    this.#hasAlarm = false;
     const dueMs = [limitsMs, sendsMs].filter((ms) => ms !== null).map((ms) => Math.max(ms, pruneAfterMs));
     if (sendsMs !== null && sendsMs <= 0) dueMs.push(pruneAgainMs);
     if (dueMs.length > 0) return this.#setAlarm(Math.min(...dueMs));
@@ -124,14 +124,18 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
   }
 
   #openLimits(): SqliteRateLimitStore {
-    this.#ensureAlarm();
+    void this.#ensureAlarm();
+    return this.#limitStore();
+  }
+
+  #limitStore(): SqliteRateLimitStore {
     const clock = { ...systemClock, ...this.#options.clock };
     this.#limits ??= createSqliteRateLimitStore(openDurableSqlite(this.#storage), clock, null);
     return this.#limits;
   }
 
   #openSends(): OpenSends {
-    this.#ensureAlarm();
+    void this.#ensureAlarm();
     this.#sends ??= openSends(this.#storage, this.#options);
     return this.#sends;
   }
@@ -151,9 +155,11 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
     await (await this.#openLog()).append(entry);
   }
 
-  #ensureAlarm(): void {
+  /** An earlier start may have set the alarm. To push it on with each start would leave an object that starts often unpruned. */
+  async #ensureAlarm(): Promise<void> {
     if (this.#hasAlarm) return;
-    void this.#setAlarm(pruneAfterMs);
+    this.#hasAlarm = true;
+    if ((await this.#storage.getAlarm()) === null) await this.#setAlarm(pruneAfterMs);
   }
 
   /** Schedules the next alarm. Alarms go by the platform's clock, even if this object has another one. */
