@@ -62,7 +62,7 @@ export interface GatewayServer {
   serveSockets(server: SocketServer): void;
   /**
    * Opens the port of the settings (`HOST`, `PORT`, default 127.0.0.1:8787) and serves everything there. Rejects with an error whose
-   * message names the setting if the port cannot be opened.
+   * message names the setting if the port cannot be opened; call it again when it can.
    *
    * @returns the URL under which this machine reaches the gateway
    */
