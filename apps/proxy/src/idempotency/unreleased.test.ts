@@ -1,6 +1,10 @@
-import { createVirtualClock } from "@letta-environments/testkit";
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { testReservation } from "../../test/support/test-reservation.ts";
+import { openSendStore } from "../../test/support/open-send-store.ts";
+import { testReservation, testScope } from "../../test/support/test-reservation.ts";
+import { createMemoryIdempotencyStore } from "../adapters/memory/idempotency-store.ts";
+import type { IdempotencyStore } from "./store.ts";
 import { createUnreleased } from "./unreleased.ts";
 
 test("a store that fails for hours is asked less and less often, and not after ten minutes", async () => {
@@ -33,4 +37,19 @@ test("only so many sends are remembered, and the oldest is no longer released", 
   await clock.advance(1_000);
   expect([...tried]).toEqual(["send-2", "send-3"]);
   expect(["send-1", "send-2", "send-3"].map(unreleased.has)).toEqual([false, true, true]);
+});
+
+test.each([
+  ["in memory", createMemoryIdempotencyStore],
+  ["in SQLite", (clock: VirtualClock): IdempotencyStore => openSendStore(openSqlite(":memory:"), clock)],
+] as const)("a repeat that has another id first frees those of the send, %s", async (_where, open) => {
+  const clock = createVirtualClock();
+  const store = open(clock);
+  const unreleased = createUnreleased({ store, clock, background: () => undefined });
+  const first = testReservation(["a", "b"]);
+  await store.reserve(first);
+  unreleased.add(first);
+  const repeat = testReservation(["new", "b"]);
+  expect(await unreleased.withoutUnreleased(repeat, await store.find(testScope, ["new", "b"]))).toEqual([]);
+  expect(await store.reserve(repeat)).toEqual({ kind: "reserved" });
 });

@@ -70,7 +70,10 @@ export function createUnreleased(
     has: (sendId) => sendIds.has(sendId),
     async withoutUnreleased(reservation, known) {
       const found = new Set(known.map(({ sendId }) => sendId).filter((sendId) => sendIds.has(sendId)));
-      for (const sendId of found) await store.release({ ...reservation, sendId });
+      for (const sendId of found) {
+        // The send may lack ids of this one. A store finds it by the first of its own.
+        await store.release({ ...reservation, sendId, entries: known.filter((entry) => entry.sendId === sendId) });
+      }
       return known.filter(({ sendId }) => !found.has(sendId));
     },
   };
