@@ -60,20 +60,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
   const upstream =
     server.kind === "embedded"
       ? createEmbeddedUpstream(services, server.server, embeddedOptions(services, server.devicesFor ?? null))
-      : createRemoteUpstream(services, {
-          fetch: server.fetch,
-          idempotencyStore: server.idempotencyStore,
-          declaresDeduplication: server.forgetsSends !== true,
-          userAgent: config.userAgent,
-          sharesSearches: server.isolatesRequests !== true,
-          auditFor: auditFor(services),
-          connectExtensions: services.apiExtensions?.connectRemote,
-          concurrency: divideCalls(
-            server.maxConcurrent,
-            config.maxConcurrentPerTenant,
-            server.isolatesRequests !== true,
-          ),
-        });
+      : createRemoteUpstream(services, remoteOptions(services, server, config));
   const authenticate = createAuthenticateRequest(callers, limits);
   const onAuditFailure = (requestId: string, cause: unknown): void =>
     services.telemetry({ type: "audit_failed", requestId, cause });
@@ -121,6 +108,23 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
             ...services.admin,
             rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy),
           }),
+  };
+}
+
+/** The parts of the services and of the configuration that a remote upstream uses. */
+function remoteOptions(
+  services: GatewayServices,
+  server: Extract<GatewayServices["upstream"], { readonly kind: "remote" }>,
+  { userAgent, maxConcurrentPerTenant }: Pick<GatewayConfig, "userAgent" | "maxConcurrentPerTenant">,
+): RemoteUpstreamOptions {
+  const { fetch, idempotencyStore, unreleased, maxConcurrent } = server;
+  const sharesSearches = server.isolatesRequests !== true;
+  return {
+    ...{ fetch, idempotencyStore, unreleased, userAgent, sharesSearches },
+    declaresDeduplication: server.forgetsSends !== true,
+    auditFor: auditFor(services),
+    connectExtensions: services.apiExtensions?.connectRemote,
+    concurrency: divideCalls(maxConcurrent, maxConcurrentPerTenant, sharesSearches),
   };
 }
 

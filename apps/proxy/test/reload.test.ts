@@ -2,13 +2,16 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { openSqlite } from "@letta-environments/platform/node";
 import {
   acknowledgeAsStarted,
   connectScriptedDevice,
+  createFakeUpstream,
   type LaunchedProxy,
   launchProxy,
 } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { environmentRow } from "./support/environment-row.ts";
 
 const page = "https://console.example";
 
@@ -131,6 +134,41 @@ test("a send that is in flight during a reload gets the device's acknowledgement
   device.send(acknowledgeAsStarted(input));
   expect((await sent).status).toBe(200);
   await device.close();
+});
+
+test("a reload does not forget that an earlier send delivered nothing", async () => {
+  let isRefusing = true;
+  const upstream = await createFakeUpstream(({ method }, response) => {
+    const accepted = { success: true, message: "ok" };
+    const body = method === "POST" ? accepted : { connections: [environmentRow("1")], hasNextPage: false };
+    const status = method === "POST" && isRefusing ? 400 : 200;
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+  const config = { upstream: { url: upstream.url, timeoutMs: 2_000 } };
+  write(config);
+  proxy = await launchProxy({ args: ["--config", file], env: { LETTA_API_KEY: "upstream-key" } });
+  const key = await proxy.createKey({ scopes: ["send"] });
+  const send = async (): Promise<unknown> => {
+    const response = await fetch(`${proxy.url}/v1/environments/conn-1/messages`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] }),
+    });
+    const { errorCode } = (await response.json()) as { readonly errorCode?: string };
+    return [response.status, errorCode];
+  };
+  const database = openSqlite(join(proxy.dataDir, "audit.sqlite"));
+  database.exec(`CREATE TRIGGER fail BEFORE DELETE ON send_ids BEGIN SELECT RAISE(ABORT, 'disk full'); END`);
+  expect(await send()).toEqual([400, "upstream_error"]);
+  isRefusing = false;
+  write({ ...config, cors: { origins: [page] } });
+  await proxy.process.waitForOutput(/"event":"configuration_reloaded"/);
+  // Its ids cannot be released yet.
+  expect(await send()).toEqual([503, "idempotency_unavailable"]);
+  database.exec("DROP TRIGGER fail");
+  expect(await send()).toEqual([200, undefined]);
+  database.close();
+  await upstream.close();
 });
 
 test("a reload closes the sockets of devices that the tenant's allowlist no longer has, and no others", async () => {

@@ -71,6 +71,8 @@ export type FoundMessage =
 /** Dependencies of {@link createSends}. */
 export interface SendsPorts {
   readonly store: IdempotencyStore;
+  /** The undelivered sends of this process; absent: they are remembered for as long as these sends. */
+  readonly unreleased?: Unreleased | undefined;
   readonly clock: Clock;
   /** Keeps work alive that goes on after its request has ended. */
   readonly background: (work: Promise<unknown>) => void;
@@ -106,7 +108,7 @@ function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
 export function createSends(ports: SendsPorts): Sends {
   const { store, clock, onFailure } = ports;
   const attempt = createAttempt(onFailure);
-  const unreleased = createUnreleased(ports);
+  const { unreleased = createUnreleased(ports) } = ports;
 
   const conclude = createConclude(ports, attempt, unreleased);
 

@@ -6,6 +6,7 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { createSends, type Sends } from "../idempotency/sends.ts";
 import type { IdempotencyStore } from "../idempotency/store.ts";
+import type { Unreleased } from "../idempotency/unreleased.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
@@ -20,6 +21,8 @@ export interface RemoteUpstreamOptions {
   readonly fetch: UpstreamFetch;
   /** Remembers sends, so that a repeat is not delivered again. */
   readonly idempotencyStore: IdempotencyStore;
+  /** Undelivered sends that outlive this upstream; absent: there are none. */
+  readonly unreleased?: Unreleased | undefined;
   /** Whether responses say that clients may rely on it. */
   readonly declaresDeduplication: boolean;
   /** The gateway's own `User-Agent`. */
@@ -71,6 +74,7 @@ export function createRemoteUpstream(
   {
     fetch,
     idempotencyStore,
+    unreleased,
     declaresDeduplication,
     userAgent,
     sharesSearches,
@@ -84,6 +88,7 @@ export function createRemoteUpstream(
   const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
     store: idempotencyStore,
+    unreleased,
     clock,
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),

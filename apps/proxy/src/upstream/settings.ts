@@ -1,5 +1,6 @@
 /** The upstream: its settings, and its URLs. */
 import type { IdempotencyStore } from "../idempotency/store.ts";
+import type { Unreleased } from "../idempotency/unreleased.ts";
 import type { DevicesFor, EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
 
@@ -26,6 +27,8 @@ export type UpstreamServer =
       readonly kind: "remote";
       readonly fetch: UpstreamFetch;
       readonly idempotencyStore: IdempotencyStore;
+      /** Shared by every gateway over this store in the process; absent: there is one. */
+      readonly unreleased?: Unreleased | undefined;
       /** Whether that store ends with the process, so that clients must not rely on it. */
       readonly forgetsSends?: boolean;
       readonly credentialOf: CredentialOf;

@@ -22,6 +22,7 @@ import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { OpenExtensions } from "../../extensions.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import { bothWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -52,6 +53,8 @@ export interface GatewayResources {
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
+  /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
+  readonly unreleased?: Unreleased | undefined;
   /** Whether that store ends with the process. */
   readonly forgetsSends: boolean;
   readonly background: BackgroundWork["start"];

@@ -20,10 +20,12 @@ import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
+import { createUnreleased } from "../../idempotency/unreleased.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
-import { createBackgroundWork } from "../../lib/background.ts";
+import { type BackgroundWork, createBackgroundWork } from "../../lib/background.ts";
 import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
@@ -107,7 +109,7 @@ async function openAll(
     auditTail: audit.tail,
     rateLimits,
     environmentCache,
-    idempotencyStore: isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()),
+    ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
     forgetsSends: false,
     background: background.start,
     finishBackground: background.finish,
@@ -144,6 +146,15 @@ async function openAll(
       lock?.release();
     },
   };
+}
+
+/** The store of sends, and the undelivered ones that it could not release. Both outlive a reload. */
+function shareSends(
+  store: IdempotencyStore | null,
+  background: BackgroundWork["start"],
+): Pick<GatewayResources, "idempotencyStore" | "unreleased"> {
+  if (store === null) return { idempotencyStore: null };
+  return { idempotencyStore: store, unreleased: createUnreleased({ store, clock: systemClock, background }) };
 }
 
 /** Logs the events of the embedded server. What it did for somebody is in the audit log too. */

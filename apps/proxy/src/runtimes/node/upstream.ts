@@ -8,6 +8,7 @@ import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/w
 import type { Settings } from "../../config/settings.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
+import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { DevicesFor, EmbeddedServer, KeyStore } from "../../ports.ts";
@@ -39,6 +40,8 @@ export interface UpstreamResources {
   readonly devicesFor: DevicesFor | null;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
+  /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
+  readonly unreleased?: Unreleased | undefined;
   readonly forgetsSends: boolean;
   /** `null` if nothing is counted. */
   readonly metrics: Pick<PipelineMetrics, "observeUpstream"> | null;
@@ -51,7 +54,7 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  { keyStore, log, embedded, devicesFor, idempotencyStore, forgetsSends, metrics }: UpstreamResources,
+  { keyStore, log, embedded, devicesFor, idempotencyStore, unreleased, forgetsSends, metrics }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: { kind: "embedded", server: embedded, devicesFor } };
@@ -70,6 +73,7 @@ export async function composeUpstream(
       fetch: metrics?.observeUpstream(fetchUpstream) ?? fetchUpstream,
       maxConcurrent,
       idempotencyStore,
+      unreleased,
       forgetsSends,
       credentialOf,
       admitsTenant,
