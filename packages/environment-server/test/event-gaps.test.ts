@@ -55,6 +55,24 @@ test("a reader that resumes behind removed output receives one gap, and reads th
   expect(gaps.map(({ data }) => data)).toEqual([{ reason: "output_expired" }]);
 });
 
+test("after a crash, a reader of output that began shortly before it is told of no gap", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const first = createHarness({ store });
+  const device = await first.connect("device-a");
+  await first.clock.advance(30_000);
+  const options = { principal: viewer, include: "output" } as const;
+  const before = await listen(first, options);
+  const second = createHarness({ store, clock: first.clock });
+  const socket = await second.open(device.connectionId);
+  const after = await listen(second, { ...options, lastEventId: before.lastEventId });
+  socket.say(delta(1));
+  await settle(second);
+  const again = await listen(second, { ...options, lastEventId: after.lastEventId });
+  socket.say(delta(2));
+  await settle(second);
+  expect(again.events.map(({ type, data }) => [type, data["reason"]])).toEqual([["output", undefined]]);
+});
+
 test("a reader that resumes behind output of more than an hour ago receives none of it, even if it is still stored", async () => {
   const inner = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const harness = createHarness({ store: { ...inner, pruneChanges: async () => false } });

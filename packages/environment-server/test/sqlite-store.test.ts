@@ -50,6 +50,26 @@ test("prune removes expired records from the file", async () => {
   expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
 });
 
+test("the server time after a crash is not before the latest send, change or recording", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  await store.saveTime({ now: 1_000, changes: [] });
+  const scope = { environmentId: "env-1", agentId: "", conversationId: "conv-1" };
+  const subject = { tenant: "t", environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [] };
+  const changes = [
+    ["a send", 2_000, () => store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 2_000)],
+    ["a change", 3_000, () => store.appendChanges([{ ...subject, kind: "message", agentId: null, data: "{}" }], 3_000)],
+    [
+      "a recording",
+      4_000,
+      () => store.saveRecording({ tenant: "t", untilMs: 9_000, outputSinceMs: 4_000, outputUntilMs: 9_000 }),
+    ],
+  ] as const;
+  for (const [what, nowMs, run] of changes) {
+    await run();
+    expect([what, store.savedTime?.now]).toEqual([what, nowMs]);
+  }
+});
+
 test("the statuses of a device's messages are removed with it, and their text is counted no more", async () => {
   const database = openSqlite(":memory:");
   const store = createSqliteEnvironmentStore(database);
