@@ -83,6 +83,45 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(await send("own")).toMatchObject({ status: 200 });
   });
 
+  test("waits for the answer without holding the sends of other keys, and before the later ones of its own", async () => {
+    const { socket, send, settle, connectionId, call } = await connected(null);
+    const body = (id: string) => ({ messages: [userMessage(id)], agentId: "agent-1", conversationId: "own" });
+    const path = `/v1/environments/${connectionId}/messages`;
+    const own = ["first", "second"].map((id) => call("POST", path, { body: body(id), principal: limited }));
+    await settle();
+    const third = { ...limited, keyId: "key-3" };
+    own.push(call("POST", path, { body: body("third"), principal: third }));
+    await settle();
+    // However many keys send, one question at a time waits, so that they leave room for commands.
+    expect(questions(socket)).toHaveLength(1);
+    const other = send("own", {}, { ...limited, keyId: "key-2", agentIds: null });
+    await settle();
+    expect(socket.inputs()).toHaveLength(1);
+    socket.acknowledge();
+    expect(await other).toMatchObject({ status: 200 });
+    const [question] = questions(socket);
+    answer(socket, agents);
+    const conversation = { id: "own", agent_id: "agent-1", summary: null };
+    const { request_id } = question ?? {};
+    socket.say({ type: "conversation_retrieve_response", request_id, success: true, conversation });
+    for (const sent of own) expect(await sent).toMatchObject({ status: 200 });
+    const texts = socket.inputs().map(({ payload }) => JSON.stringify(payload));
+    const order = ["first", "second", "third"].map((id) => texts.findIndex((text) => text.includes(id)));
+    expect(order.filter((place) => place > 0)).toHaveLength(3);
+    expect(order[0]).toBeLessThan(order[1] ?? 0);
+  });
+
+  test("is asked about again on the socket that replaced the one that was asked, before it leaves", async () => {
+    const { socket, send, settle, open, connectionId } = await connected(null);
+    const sent = send("own");
+    await settle();
+    expect(questions(socket)).toHaveLength(1);
+    const next = await open(connectionId);
+    answer(next, agents);
+    expect(await sent).toMatchObject({ status: 200 });
+    expect(questions(next)).toHaveLength(1);
+  });
+
   test("with a decision only is refused in the same way, whatever the device asks for", async () => {
     const { socket, send } = await connected(agents);
     socket.say({

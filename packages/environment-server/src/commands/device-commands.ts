@@ -26,7 +26,7 @@ import {
 } from "./waiting-commands.ts";
 
 /** Sends commands to devices, and resolves with their effects. */
-export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent"> {
+export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */
   ask(
@@ -108,6 +108,7 @@ export function createDeviceCommands({
     },
     askMode: questions.askMode,
     askAgent: questions.askAgent,
+    agentOf: questions.agentOf,
     receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);

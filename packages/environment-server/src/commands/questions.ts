@@ -1,6 +1,6 @@
 /**
- * Questions about a conversation that only its device can answer, before a request is allowed to reach it. The request waits for the answer
- * in the queue of its device, so a device that left a question unanswered is not asked it again for a while.
+ * Questions about a conversation that only its device can answer, before a request is allowed to reach it. The request waits for the answer,
+ * so a device that left a question unanswered is not asked it again for a while.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { buildSyncFrame } from "../dialects/build.ts";
@@ -19,6 +19,8 @@ export interface Questions {
    * asked once for as long as it is connected.
    */
   askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
+  /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
+  agentOf(environmentId: string, conversationId: string): string | undefined;
   /** Forgets what a row said, and what it did not, whose socket has ended. */
   forget(environmentId: string): void;
 }
@@ -45,6 +47,9 @@ export function createQuestions({
     agents.set(environmentId, row.set(conversationId, agentId));
     dropOldest(row, maxKnownAgents);
   }
+
+  const agentOf: Questions["agentOf"] = (environmentId, conversationId) =>
+    agents.get(environmentId)?.get(conversationId);
 
   async function ask<Effect>(
     target: CommandTarget,
@@ -74,7 +79,7 @@ export function createQuestions({
     askAgent(target, runtime) {
       const { environmentId } = target;
       const { conversationId } = runtime;
-      const known = agents.get(environmentId)?.get(conversationId);
+      const known = agentOf(environmentId, conversationId);
       if (known !== undefined) return Promise.resolve({ kind: "done", effect: known });
       const requestId = randomId("command");
       return ask<string | null>(target, "agent", {
@@ -90,6 +95,7 @@ export function createQuestions({
         },
       });
     },
+    agentOf,
     forget(environmentId) {
       silent.delete(environmentId);
       agents.delete(environmentId);

@@ -2,7 +2,8 @@
  * Sending to a device. An id is sent at most once: it is stored before its frame is written, and a repeat receives the first
  * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
  * Two queues keep it: one for each connectionId, for the look-up and `beforeSend`, and one for each environment row, for storing an id and
- * writing its frame. A body with decisions becomes several frames. Between two of them, frames of other sends may be written.
+ * writing its frame. A key about whose limits the device may have to be asked has a first queue of its own, so that only its own sends wait for the
+ * answer. A body with decisions becomes several frames. Between two of them, frames of other sends may be written.
  */
 import {
   allowsAgent,
@@ -33,8 +34,8 @@ import { buildInputFrame } from "../dialects/build.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
 import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
-import { refuseForeignConversation } from "./conversations/agents.ts";
-import { learnMode, modeRefusal, switchMode } from "./conversations/modes.ts";
+import { askDevice, type AskedDevice, type AskedLimits, mayAsk, mustAsk } from "./conversations/ask.ts";
+import { modeRefusal, switchMode } from "./conversations/modes.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
@@ -51,6 +52,9 @@ import {
 type Dispatch =
   | { readonly kind: "responded"; readonly response: PlainResponse }
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
+
+/** The device has to be asked first. Its queue is not held for the answer. */
+type Unasked = { readonly kind: "unasked" };
 
 /** One frame of a request on its way to a device. */
 interface Send {
@@ -93,8 +97,10 @@ export async function sendMessage(
   const [part, ...rest] = planned.plan.parts;
   const { signal, progress, traceId } = context;
   if (progress !== undefined) progress.isSent = false;
-  // The connection's queue keeps the order of arrival while the connection is looked up.
-  const begun = await server.queue.run(JSON.stringify([principal.tenant, params.connectionId]), async () => {
+  // The queue keeps the order of arrival while the connection is looked up and the device is asked.
+  const asking = mayAsk(principal, planned.plan) ? [principal.keyId] : [];
+  const queueKey = JSON.stringify([principal.tenant, params.connectionId, ...asking]);
+  const begun = await server.queue.run(queueKey, async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
@@ -129,17 +135,34 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
   return dispatch.replayed || kind === "rejected" ? "settled" : kind;
 }
 
-/** Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. */
-function enqueue(send: Send): Promise<Dispatch> {
-  const { server, record, signal } = send;
-  return server.queue.run(record.environment.id, async () => {
-    signal?.throwIfAborted();
-    const repeat = await dispatchRepeat(send);
-    if (repeat === null) return dispatchNew(send);
-    // An earlier send with the same ids may have reached the device.
-    noteSent(send);
-    return repeat;
-  });
+/**
+ * Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. When the device has to be
+ * asked first, the frame leaves the queue for that long.
+ */
+async function enqueue(send: Send): Promise<Dispatch> {
+  const { server, record, scope, signal } = send;
+  let asked: AskedDevice | null = null;
+  for (;;) {
+    const before = asked;
+    const dispatch = await server.queue.run(record.environment.id, async () => {
+      signal?.throwIfAborted();
+      const repeat = await dispatchRepeat(send);
+      if (repeat === null) return dispatchNew(send, before);
+      // An earlier send with the same ids may have reached the device.
+      noteSent(send);
+      return repeat;
+    });
+    if (dispatch.kind !== "unasked") return dispatch;
+    // One question at a time leaves room for the commands of others.
+    asked = await server.queue.run(`questions to ${record.environment.id}`, () =>
+      askDevice(server, limitsOf(send), scope, record),
+    );
+  }
+}
+
+/** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
+function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): AskedLimits {
+  return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
 }
 
 function noteSent({ progress }: Pick<Send, "progress">): void {
@@ -205,23 +228,25 @@ async function conflictResponse(
  * Sends a frame whose ids are new: checks, reserves the ids, writes the frame. When the reservation fails or the frame is not written, everything that
  * was opened for it is undone and its ids are released, because a repeat must find them free.
  */
-async function dispatchNew(send: Send): Promise<Dispatch> {
+async function dispatchNew(send: Send, asked: AskedDevice | null): Promise<Dispatch | Unasked> {
   const { server, record, scope, part, principal, signal, traceId } = send;
   const { store, pending, hub, messages, approvals } = server;
-  // A decision belongs to the turn that runs, whose mode stays.
-  const setMode = part.payload.kind === "create_message" ? (principal.setMode ?? null) : null;
-  const modes = { keyId: principal.keyId, maxMode: principal.maxMode, setMode };
+  const limits = limitsOf(send);
+  const modes = { keyId: principal.keyId, ...limits };
   if (server.isClosing()) return respond(problemResponse("shutting_down"));
   // Later sends wait behind it in the row's queue.
   await waitUntilSettled(server, findOnline(server, record));
   const connection = findOnline(server, record);
   if (connection === null) return respond(unreachableResponse(record));
+  // The answers of an earlier socket do not count.
+  const isOpen = mustAsk(server, limits, scope);
+  if (isOpen && asked?.connection !== connection) return { kind: "unasked" };
+  const answer = isOpen ? asked?.refusal : undefined;
   const refusal =
-    (await refuseForeignConversation(server, principal, scope, connection, record)) ??
+    answer ??
     refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
     (await switchMode(server, modes, scope, connection)) ??
-    (await learnMode(server, modes, scope, connection, record)) ??
     modeRefusal(server, modes, scope) ??
     checkQueue(send, connection);
   if (refusal !== null) return respond(refusal);

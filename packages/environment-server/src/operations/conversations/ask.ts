@@ -1,0 +1,63 @@
+/**
+ * Questions to a device before a frame of a limited key leaves, about the agent and the mode of its conversation. The answer may take as long as a
+ * command, so it is awaited outside of the queue of the device: meanwhile the sends of others pass. In the queue, only what is known is compared.
+ */
+import { defaultConversationId, type PlainResponse, type Principal } from "@letta-environments/schema";
+import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
+import type { DeviceConnection } from "../../socket/connection.ts";
+import type { ServerContext } from "../context.ts";
+import { findOnline, waitUntilSettled } from "../reach.ts";
+import { refuseForeignConversation } from "./agents.ts";
+import { learnMode } from "./modes.ts";
+
+/** The limits of a key about which its device may have to be asked. `setMode` is `null` for a frame before which no mode is set. */
+export type AskedLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
+
+/** The result of the questions on one socket of a device. */
+export interface AskedDevice {
+  readonly connection: DeviceConnection;
+  /** `null`: the agent is confirmed, and the mode is known or will not be. */
+  readonly refusal: PlainResponse | null;
+}
+
+/** Whether a device may have to be asked before a frame of a key leaves. It depends on the key and the conversation alone. */
+export function mayAsk(
+  { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
+  { conversationId }: Pick<ConversationScope, "conversationId">,
+): boolean {
+  return maxMode !== null || (agentIds !== null && conversationId !== defaultConversationId);
+}
+
+/** Whether a device has to be asked now, because it has not said what the limits of a key need. */
+export function mustAsk(
+  { commands }: Pick<ServerContext, "commands">,
+  limits: AskedLimits,
+  { environmentId, ...runtime }: ConversationScope,
+): boolean {
+  const { agentIds, maxMode, setMode = null } = limits;
+  const isAgentOpen =
+    agentIds !== null &&
+    runtime.conversationId !== defaultConversationId &&
+    commands.agentOf(environmentId, runtime.conversationId) !== runtime.agentId;
+  // A mode that is set is reported before it counts.
+  const isModeOpen =
+    maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, runtime) === undefined;
+  return isAgentOpen || isModeOpen;
+}
+
+/** Asks a device what {@link mustAsk} found open. `null`: it is offline. */
+export async function askDevice(
+  server: ServerContext,
+  limits: AskedLimits,
+  scope: ConversationScope,
+  record: ConnectionRecord,
+): Promise<AskedDevice | null> {
+  await waitUntilSettled(server, findOnline(server, record));
+  const connection = findOnline(server, record);
+  if (connection === null) return null;
+  const asksMode = (limits.setMode ?? null) === null;
+  const refusal =
+    (await refuseForeignConversation(server, limits, scope, connection, record)) ??
+    (asksMode ? await learnMode(server, limits, scope, connection, record) : null);
+  return { connection, refusal };
+}
