@@ -71,8 +71,10 @@ describe("a message to a named conversation, by a key that is limited to agents"
     const sent = send("own");
     await clock.advance(commandTimeoutMs);
     const detail = expect.stringContaining("only conversations whose agent the device confirms");
-    expect(await sent).toMatchObject({ ...refused, body: { detail } });
-    expect(await send("own-too")).toMatchObject(refused);
+    const again = (seconds: string) => ({ "x-should-retry": "true", "retry-after": seconds });
+    expect(await sent).toMatchObject({ ...refused, body: { detail }, headers: again(String(silencePauseMs / 1_000)) });
+    await clock.advance(4_500);
+    expect(await send("own-too")).toMatchObject({ ...refused, headers: again("26") });
     expect(questions(socket)).toHaveLength(1);
     const unasked = send("default");
     await settle();
@@ -121,6 +123,35 @@ describe("a message to a named conversation, by a key that is limited to agents"
     expect(await sent).toMatchObject({ status: 200 });
     expect(questions(next)).toHaveLength(1);
   });
+
+  test("may be repeated when the device failed to find out, which says nothing about the conversation", async () => {
+    const { socket, send } = await connected(agents);
+    for (const error of ["The request to the backend timed out", null]) {
+      socket.onFrame = ({ request_id }) =>
+        queueMicrotask(() =>
+          socket.say({ type: "conversation_retrieve_response", request_id, success: false, conversation: null, error }),
+        );
+      const failed = await send("own");
+      expect(failed).toMatchObject({ ...refused, headers: { "x-should-retry": "true" } });
+      expect(failed.body["detail"]).toContain("could not say");
+    }
+    answer(socket, agents);
+    expect(await send("missing")).toMatchObject({ ...refused, headers: { "x-should-retry": "false" } });
+    expect(await send("secret")).toMatchObject({ ...refused, headers: { "x-should-retry": "false" } });
+    expect(await send("own")).toMatchObject({ status: 200 });
+  });
+
+  test.each(["Conversation local-conv-9 not found", "404 status code (no body)", "This conversation does not exist."])(
+    "is refused for good when the device says: %s",
+    async (error) => {
+      const { socket, send } = await connected(agents);
+      socket.onFrame = ({ request_id }) =>
+        queueMicrotask(() =>
+          socket.say({ type: "conversation_retrieve_response", request_id, success: false, conversation: null, error }),
+        );
+      expect(await send("own")).toMatchObject({ ...refused, headers: { "x-should-retry": "false" } });
+    },
+  );
 
   test("with a decision only is refused in the same way, whatever the device asks for", async () => {
     const { socket, send } = await connected(agents);

@@ -62,7 +62,8 @@ describe("the mode of a conversation that has not reported it", () => {
       { type: "sync", runtime, force_device_status: true, recover_approvals: false },
     ]);
     reportMode(socket, "unrestricted");
-    expect(await tooFree).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
+    const final = { "x-should-retry": "false" };
+    expect(await tooFree).toMatchObject({ status: 403, headers: final, body: { errorCode: "mode_not_allowed" } });
     const [allowed] = await begin("conv-3");
     reportMode(socket, "standard", { ...runtime, conversation_id: "conv-3" });
     await settle();
@@ -83,9 +84,11 @@ describe("the mode of a conversation that has not reported it", () => {
       status: 403,
       body: { errorCode: "mode_not_allowed", detail: expect.stringContaining("did not report") },
     };
-    expect(await sent).toMatchObject(refused);
+    const repeat = { "x-should-retry": "true" };
+    expect(await sent).toMatchObject({ ...refused, headers: { ...repeat, "retry-after": "30" } });
+    await clock.advance(20_000);
     const [again] = await begin("conv-3");
-    expect(await again).toMatchObject(refused);
+    expect(await again).toMatchObject({ ...refused, headers: { ...repeat, "retry-after": "10" } });
     expect(syncs(socket)).toHaveLength(1);
     await clock.advance(silencePauseMs);
     const [later] = await begin("conv-3");

@@ -26,7 +26,7 @@ import {
 } from "./waiting-commands.ts";
 
 /** Sends commands to devices, and resolves with their effects. */
-export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf"> {
+export interface DeviceCommands extends Pick<Questions, "askMode" | "askAgent" | "agentOf" | "pauseMs"> {
   readonly modes: Pick<ConversationModes, "modeOf">;
   /** Sends a command and resolves with the effect in the device's response. */
   ask(
@@ -109,6 +109,7 @@ export function createDeviceCommands({
     askMode: questions.askMode,
     askAgent: questions.askAgent,
     agentOf: questions.agentOf,
+    pauseMs: questions.pauseMs,
     receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);

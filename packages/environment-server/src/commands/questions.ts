@@ -10,6 +10,9 @@ import { dropOldest } from "../drop-oldest.ts";
 import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
+/** The kinds of questions. */
+export type QuestionKind = "mode" | "agent";
+
 /** Asks devices about conversations. */
 export interface Questions {
   /** Asks for the mode of a conversation, which is noted like every report, and resolves with it. `null`: the API cannot name it. */
@@ -21,11 +24,11 @@ export interface Questions {
   askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
   agentOf(environmentId: string, conversationId: string): string | undefined;
+  /** How long a device is not asked a question yet that it left unanswered, in milliseconds; 0: it may be asked. */
+  pauseMs(environmentId: string, kind: QuestionKind): number;
   /** Forgets what a row said, and what it did not, whose socket has ended. */
   forget(environmentId: string): void;
 }
-
-type Kind = "mode" | "agent";
 
 /** Creates {@link Questions}. */
 export function createQuestions({
@@ -38,7 +41,7 @@ export function createQuestions({
   readonly waiting: WaitingCommands;
 }): Questions {
   /** When each device that was silent may be asked again, by the kind of question. */
-  const silent = new Map<string, Map<Kind, number>>();
+  const silent = new Map<string, Map<QuestionKind, number>>();
   /** The agents of the conversations of each row, by the id of the conversation. */
   const agents = new Map<string, Map<string, string>>();
 
@@ -51,17 +54,19 @@ export function createQuestions({
   const agentOf: Questions["agentOf"] = (environmentId, conversationId) =>
     agents.get(environmentId)?.get(conversationId);
 
+  const pauseMs: Questions["pauseMs"] = (environmentId, kind) =>
+    Math.max(0, (silent.get(environmentId)?.get(kind) ?? -Infinity) - clock.monotonic());
+
   async function ask<Effect>(
     target: CommandTarget,
-    kind: Kind,
+    kind: QuestionKind,
     expectation: Expectation<Effect>,
   ): Promise<CommandOutcome<Effect>> {
     const { environmentId } = target;
-    const askAgainAt = silent.get(environmentId)?.get(kind) ?? -Infinity;
-    if (clock.monotonic() < askAgainAt) return { kind: "unknown", reason: "timeout" };
+    if (pauseMs(environmentId, kind) > 0) return { kind: "unknown", reason: "timeout" };
     const outcome = await waiting.run(target, expectation);
     if (outcome.kind === "unknown" && outcome.reason === "timeout") {
-      const row = silent.get(environmentId) ?? new Map<Kind, number>();
+      const row = silent.get(environmentId) ?? new Map<QuestionKind, number>();
       silent.set(environmentId, row.set(kind, clock.monotonic() + silencePauseMs));
     }
     return outcome;
@@ -96,6 +101,7 @@ export function createQuestions({
       });
     },
     agentOf,
+    pauseMs,
     forget(environmentId) {
       silent.delete(environmentId);
       agents.delete(environmentId);

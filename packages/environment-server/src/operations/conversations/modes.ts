@@ -4,6 +4,7 @@ import {
   isSameMode,
   type PlainResponse,
   type Principal,
+  type ProblemOptions,
   problemResponse,
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../../commands/waiting-commands.ts";
@@ -27,15 +28,22 @@ export const busyResponse: PlainResponse = problemResponse("queue_full", {
  * says nothing about another, so a conversation whose own mode is not known is refused.
  */
 export function modeRefusal(
-  { commands: { modes } }: Pick<ServerContext, "commands">,
+  { commands }: Pick<ServerContext, "commands">,
   { maxMode, setMode = null }: Pick<Principal, "maxMode" | "setMode">,
   { environmentId, ...runtime }: ConversationScope,
 ): PlainResponse | null {
   if (maxMode === null && setMode === null) return null;
-  const own = modes.modeOf(environmentId, runtime);
+  const own = commands.modes.modeOf(environmentId, runtime);
   if (setMode !== null && !isInMode(own, setMode)) return problemResponse("mode_not_set");
   if (maxMode === null || allowsMode({ maxMode }, own ?? undefined)) return null;
-  return problemResponse("mode_not_allowed", own === undefined ? { detail: unreportedMode } : {});
+  if (own !== undefined) return problemResponse("mode_not_allowed");
+  const pauseMs = commands.pauseMs(environmentId, "mode");
+  return problemResponse("mode_not_allowed", { detail: unreportedMode, ...repeatAfter(pauseMs) });
+}
+
+/** The options of a refusal that a repeat may change, since nothing was sent. It should wait until the device is asked again. */
+export function repeatAfter(pauseMs: number): Pick<ProblemOptions, "retryable" | "retryAfterSeconds"> {
+  return { retryable: true, ...(pauseMs > 0 && { retryAfterSeconds: Math.ceil(pauseMs / 1_000) }) };
 }
 
 /**
