@@ -275,6 +275,25 @@ describe("a viewer whose key is limited to agents", () => {
     expect(others(socket)).toMatchObject([{ type }]);
   });
 
+  test("keeps its socket when its device does not answer, and loses it for conversations of others", async () => {
+    const harness = await connected(null);
+    const viewer = await watch(harness, harness.connectionId);
+    const sync = (count: number, conversation_id: string) => {
+      for (let number = 0; number < count; number++) {
+        viewer.say({ type: "sync", request_id: `r-${number}`, runtime: { agent_id: "agent-1", conversation_id } });
+      }
+    };
+    sync(20, "own");
+    await harness.clock.advance(commandTimeoutMs);
+    expect(viewer.frames.filter(({ code }) => code === "agent_not_allowed")).toHaveLength(20);
+    expect(viewer.closes).toEqual([]);
+    await harness.clock.advance(silencePauseMs);
+    answer(harness.socket, { own: "agent-1", secret: "agent-9" });
+    sync(20, "secret");
+    await harness.settle();
+    expect(viewer.closes).toMatchObject([{ code: 1008 }]);
+  });
+
   test("starts a new conversation of its agent without a question", async () => {
     const harness = await connected({});
     const viewer = await watch(harness, harness.connectionId);

@@ -2,12 +2,13 @@
  * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Messages wait for each
  * other, and so do commands, but a stop does not wait for a message that the device has not acknowledged yet.
  */
+import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
-import { type FrameRefusal, refusal, type ViewerFrame } from "./frame.ts";
+import { refusal, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 import { deliverFrame, refuseFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
 
@@ -76,7 +77,7 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   if (path.kind === "refused") return sendRefusal(state, frame, refusalOf(path.response));
   const { type, scope, agentId, conversationId, runtime } = command;
   const foreign = runtime === null ? null : await path.refuseConversation(runtime);
-  if (foreign !== null) return refuseConversation(state, frame, command, refusalOf(foreign));
+  if (foreign !== null) return refuseConversation(state, frame, command, foreign);
   const response = await requests.admit({ type, scope, agentId, conversationId });
   if (response !== null) return sendRefusal(state, frame, refusalOf(response));
   if (state.isEnded) return;
@@ -88,16 +89,21 @@ async function runCommand(state: ViewerState, frame: ViewerFrame, command: Viewe
   if (!path.write(text) && cancel()) sendRefusal(state, frame, offline);
 }
 
-/** Refuses a command for a conversation that the key may not use. It counts like a frame that is refused before its device is looked up. */
+/**
+ * Refuses a command for a conversation that the key may not use. It counts like a frame that is refused before its device is looked up, except if a
+ * repeat may succeed: then the device did not answer, which the viewer could not know.
+ */
 function refuseConversation(
   state: ViewerState,
   frame: ViewerFrame,
   command: ViewerCommand,
-  reason: FrameRefusal,
+  response: PlainResponse,
 ): void {
+  const reason = refusalOf(response);
   if (reason.code !== "agent_not_allowed") return sendRefusal(state, frame, reason);
   const { type, scope, agentId, conversationId } = command;
   state.access.requests.refused({ type, scope, agentId, conversationId }, reason.code);
+  if (response.headers["x-should-retry"] === "true") return sendRefusal(state, frame, reason);
   refuseFrame(state, frame, reason);
 }
 
