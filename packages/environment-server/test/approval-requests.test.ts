@@ -100,7 +100,7 @@ describe("the list", () => {
     });
   });
 
-  test("needs the scope approve, and has only devices, agents and modes that the key can reach", async () => {
+  test("needs the scope approve, and has only devices and agents that the key can reach, and no mode that is beyond it", async () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-1");
     socket.ask("call-1");
@@ -113,17 +113,21 @@ describe("the list", () => {
     expect(await listedIds(harness, { ...withApprove, connectionNames: ["name of *"] })).toEqual(["call-1", "call-2"]);
     expect(await listedIds(harness, { ...withApprove, agentIds: ["agent-2"] })).toEqual(["call-2"]);
     const strict: Principal = { ...withApprove, maxMode: "standard" };
-    expect(await listedIds(harness, strict)).toEqual([]);
-    socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: "standard" } });
-    // The mode of one conversation says nothing about another.
-    expect(await listedIds(harness, strict)).toEqual(["call-1"]);
-    const other = { ...runtime, agent_id: "agent-2" };
-    socket.say({
-      type: "update_device_status",
-      runtime: other,
-      device_status: { current_permission_mode: "standard" },
-    });
+    const report = (agent_id: string, current_permission_mode: string) =>
+      socket.say({
+        type: "update_device_status",
+        runtime: { ...runtime, agent_id },
+        device_status: { current_permission_mode },
+      });
+    // A decision asks the device for a mode that is not known.
     expect(await listedIds(harness, strict)).toEqual(["call-1", "call-2"]);
+    report("agent-1", "unrestricted");
+    // The mode of one conversation says nothing about another.
+    expect(await listedIds(harness, strict)).toEqual(["call-2"]);
+    report("agent-2", "a mode of a later version");
+    expect(await listedIds(harness, strict)).toEqual([]);
+    report("agent-1", "standard");
+    expect(await listedIds(harness, strict)).toEqual(["call-1"]);
   });
 
   test("matches the name of a device once, however many requests it has", async () => {

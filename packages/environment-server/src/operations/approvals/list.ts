@@ -20,7 +20,7 @@ import { modeRefusal } from "../conversations/modes.ts";
 
 /**
  * Lists the pending requests of every device that a principal can reach, the oldest first: those that it may decide on, by device, agent
- * and mode.
+ * and mode, as far as the mode is known.
  */
 export async function listApprovals(
   server: ServerContext,
@@ -136,9 +136,10 @@ async function readRows(
   return rows;
 }
 
-/** Whether a principal may decide on a request of a device that it may use. */
+/** Whether a principal may decide on a request of a device that it may use. A decision asks for a mode that is not known, so its request is listed. */
 function isReachable(server: ServerContext, principal: Principal, { scope }: StoredApproval): boolean {
   if (!allowsAgent(principal, scope.agentId || undefined)) return false;
+  if (server.commands.modes.modeOf(scope.environmentId, scope) === undefined) return true;
   return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
 }
 
