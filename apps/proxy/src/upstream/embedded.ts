@@ -86,7 +86,7 @@ async function runCall(
     return (running = run(signal, progress));
   });
   if (outcome.kind === "caller_gone" && leavesUnknown(endpoint) && progress.isSent) {
-    // Of several frames the later ones are not sent, and the call rejects.
+    // Of several frames the later ones are not sent, and the result says so. A frame that was not written after all rejects.
     const ended = running.catch(() => callerGone);
     outcome = await runWithDeadline(clock, { ...deadline, signal: new AbortController().signal }, () => ended);
   }

@@ -77,7 +77,7 @@ interface Send {
  * against the mode that the conversation has when a frame leaves. A repeat sends nothing, so it is not checked.
  *
  * Rejects with the reason of `signal` when it is aborted before a frame was sent. A frame that was already sent is not taken
- * back, and the frames after it are not sent.
+ * back, and the frames after it are not sent. The response says how many were delivered.
  */
 export async function sendMessage(
   server: ServerContext,
@@ -114,7 +114,9 @@ export async function sendMessage(
     if (response.status !== 200) break;
     deliveredCount += 1;
     await awaitRequest(server, next, begun.send.scope);
-    response = await enqueue({ ...begun.send, part: next, signal, progress }).then(toResponse, passOnUnlessUnavailable);
+    response = await enqueue({ ...begun.send, part: next, signal, progress }).then(toResponse, (cause: unknown) =>
+      signal?.aborted === true && cause === signal.reason ? callerLeft : passOnUnlessUnavailable(cause),
+    );
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
@@ -307,6 +309,11 @@ function checkQueue({ server, part, scope }: Send, connection: DeviceConnection)
   const count = waitingCount + part.messageIds.length;
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;
 }
+
+/** The refusal of a later frame of a body. The caller does not read it, but the records do. */
+const callerLeft: PlainResponse = problemResponse("input_rejected", {
+  detail: "The caller disconnected before it was sent.",
+});
 
 /** The response when an earlier frame of the same body was delivered, which the usual texts deny. Nothing repeats it by itself. */
 function afterPartialDelivery(response: PlainResponse, deliveredCount: number, count: number): PlainResponse {
