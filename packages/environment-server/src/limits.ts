@@ -192,6 +192,9 @@ export const approvalRequestWaitMs = 5_000;
 /** How long the denial of a policy that could not be sent to a connected device waits for the next attempt, in milliseconds. */
 export const denialRetryMs = 10_000;
 
+/** The longest that a denial of a request that is not remembered waits after failures of this server, in milliseconds. */
+export const longestDenialRetryMs = 300_000;
+
 /** Denials of requests that are not remembered, of one row, that wait for the next attempt. A further one is not repeated. */
 export const maxWaitingDenials = 100;
 

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
+import type { Conversation } from "../dialects/conversation.ts";
 import { denialRetryMs } from "../limits.ts";
 import type { RegisteredApproval } from "./register.ts";
 import { createUnregisteredDenials, type DenialResult, type OnDenied } from "./unregistered.ts";
@@ -19,6 +20,10 @@ export interface PolicyEnforcement {
    * sent.
    */
   applyUnregistered(approval: StoredApproval, onSent: OnDenied): void;
+  /** A conversation asks only for these tool calls. Denials of others that are not remembered are not repeated. */
+  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  /** A device was disconnected. Denials of its requests that are not remembered are not repeated. */
+  disconnect(environmentId: string): void;
   /** Forgets a request. */
   cancel(registered: RegisteredApproval): void;
   /** Nothing is denied from now on. */
@@ -80,6 +85,8 @@ export function createPolicyEnforcement({
     applyUnregistered(approval, onSent) {
       if (approval.expiry !== null && approval.expiry.at <= wallNow()) unregistered.start(approval, onSent);
     },
+    keepOnly: unregistered.keepOnly,
+    disconnect: unregistered.cancelRow,
     schedule(registered) {
       unregistered.cancel(registered.approval);
       const { expiry, requestedAt } = registered.approval;

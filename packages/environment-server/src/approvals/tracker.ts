@@ -124,6 +124,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     disconnect(environmentId) {
       devices.delete(environmentId);
+      enforcement.disconnect(environmentId);
       register.setConnected(environmentId, false);
     },
     async resume(environmentId) {
@@ -234,10 +235,12 @@ function receiveList(
   runtime: Conversation,
   listed: readonly ApprovalRequest[],
 ): void {
-  const known = tracker.register.ofConversation(row.device.environmentId, runtime);
+  const { environmentId } = row.device;
+  const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
+  tracker.enforcement.keepOnly(environmentId, runtime, ids);
+  const known = tracker.register.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
-  const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const registered of gone) withdraw(tracker, row, registered);
   for (const asked of listed) request(tracker, row, runtime, asked);

@@ -1,10 +1,11 @@
 /**
  * Denies requests for permission that are not remembered, because there are too many. Only a policy that denies their tool applies to them: their
- * deadlines cannot be kept. A denial for which the device has no room is repeated while the device is connected.
+ * deadlines cannot be kept. A denial for which the device has no room is repeated while the device is connected and asks.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
-import { denialRetryMs, maxWaitingDenials } from "../limits.ts";
+import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
+import { denialRetryMs, longestDenialRetryMs, maxWaitingDenials } from "../limits.ts";
 import { keyOf, keyText } from "./register.ts";
 
 /** The result of a denial. */
@@ -14,6 +15,8 @@ export type DenialResult =
   | "unknown"
   /** Nothing was sent. It may be repeated. */
   | "not_sent"
+  /** This server failed. It may be repeated, but less and less often. */
+  | "failed"
   /** The device has rejected it, or an earlier decision counts. A repeat would change nothing. */
   | "settled";
 
@@ -26,65 +29,110 @@ export interface UnregisteredDenials {
   start(approval: StoredApproval, onSent: OnDenied): void;
   /** The request is remembered from now on. */
   cancel(approval: StoredApproval): void;
+  /** A conversation asks only for these tool calls. */
+  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  /** A device was disconnected. It asks again on its next socket. */
+  cancelRow(environmentId: string): void;
   /** Nothing is denied from now on. */
   close(): void;
 }
 
-/** Creates {@link UnregisteredDenials}. */
-export function createUnregisteredDenials({
-  clock,
-  deny,
-  mayDeny,
-}: {
+/** A denial that runs, or that waits for its next attempt. */
+interface Denial {
+  approval: StoredApproval;
+  /** Cancels the next attempt; `null` while one runs. */
+  stop: (() => void) | null;
+  /** Whether the device still asks, as far as it is known. */
+  isWanted: boolean;
+  failureCount: number;
+}
+
+/** Dependencies of {@link UnregisteredDenials}. */
+export interface UnregisteredDenialsOptions {
   readonly clock: Clock;
   /** Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** Whether the device of a request is connected. */
   readonly mayDeny: (approval: StoredApproval) => boolean;
-}): UnregisteredDenials {
-  const running = new Set<string>();
-  /** Cancels the next attempt, by row and request. */
-  const waiting = new Map<string, Map<string, () => void>>();
+}
 
-  function cancel(approval: StoredApproval): void {
-    const { environmentId } = approval.scope;
-    const ofRow = waiting.get(environmentId);
-    const key = keyText(keyOf(approval));
-    ofRow?.get(key)?.();
-    ofRow?.delete(key);
-    if (ofRow?.size === 0) waiting.delete(environmentId);
-  }
+interface State extends UnregisteredDenialsOptions {
+  /** By row and request. */
+  readonly rows: Map<string, Map<string, Denial>>;
+}
 
-  function startLater(approval: StoredApproval, run: (approval: StoredApproval) => void): void {
-    const { scope, request } = approval;
-    const ofRow = waiting.get(scope.environmentId) ?? new Map<string, () => void>();
-    if (ofRow.size >= maxWaitingDenials) return;
-    // Of the request, a denial needs nothing that is long.
-    const kept = { ...approval, request: { ...request, input: null, suggestions: [] } };
-    const stop = clock.setTimer(denialRetryMs, () => {
-      cancel(kept);
-      run(kept);
-    });
-    waiting.set(scope.environmentId, ofRow.set(keyText(keyOf(kept)), stop));
-  }
-
-  const start: UnregisteredDenials["start"] = (approval, onSent) => {
-    const key = keyText(keyOf(approval));
-    if (!mayDeny(approval) || running.has(key) || waiting.get(approval.scope.environmentId)?.has(key) === true) return;
-    running.add(key);
-    void deny(approval).then((result) => {
-      running.delete(key);
-      if (result === "accepted" || result === "unknown") onSent(approval, result);
-      else if (result === "not_sent" && mayDeny(approval)) startLater(approval, (kept) => start(kept, onSent));
-    });
-  };
-
+/** Creates {@link UnregisteredDenials}. */
+export function createUnregisteredDenials(options: UnregisteredDenialsOptions): UnregisteredDenials {
+  const state: State = { ...options, rows: new Map() };
+  const { rows, mayDeny } = state;
+  const ofRow = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
   return {
-    start,
-    cancel,
+    start(approval, onSent) {
+      if (!mayDeny(approval)) return;
+      const { environmentId } = approval.scope;
+      const key = keyText(keyOf(approval));
+      const row = rows.get(environmentId) ?? new Map<string, Denial>();
+      const known = row.get(key);
+      if (known !== undefined) return void (known.isWanted = true);
+      const denial: Denial = { approval, stop: null, isWanted: true, failureCount: 0 };
+      rows.set(environmentId, row.set(key, denial));
+      attempt(state, denial, onSent);
+    },
+    cancel(approval) {
+      const denial = rows.get(approval.scope.environmentId)?.get(keyText(keyOf(approval)));
+      if (denial !== undefined) end(state, denial);
+    },
+    keepOnly(environmentId, runtime, toolCallIds) {
+      for (const denial of ofRow(environmentId)) {
+        const { scope, request } = denial.approval;
+        if (isSameConversation(scope, runtime) && !toolCallIds.has(request.toolCallId)) end(state, denial);
+      }
+    },
+    cancelRow(environmentId) {
+      for (const denial of ofRow(environmentId)) end(state, denial);
+    },
     close() {
-      for (const ofRow of waiting.values()) for (const stop of ofRow.values()) stop();
-      waiting.clear();
+      for (const environmentId of rows.keys()) for (const denial of ofRow(environmentId)) end(state, denial);
     },
   };
+}
+
+function attempt(state: State, denial: Denial, onSent: OnDenied): void {
+  denial.stop = null;
+  void state.deny(denial.approval).then((result) => {
+    if (result === "accepted" || result === "unknown") onSent(denial.approval, result);
+    const isRepeated = (result === "not_sent" || result === "failed") && denial.isWanted;
+    if (result === "failed") denial.failureCount += 1;
+    if (!isRepeated || !state.mayDeny(denial.approval) || !repeatLater(state, denial, onSent)) remove(state, denial);
+  });
+}
+
+/** Returns whether there was room for it. */
+function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
+  const { scope, request } = denial.approval;
+  const waiting = [...(state.rows.get(scope.environmentId)?.values() ?? [])].filter(({ stop }) => stop !== null);
+  if (waiting.length >= maxWaitingDenials) return false;
+  // Of the request, a denial needs nothing that is long.
+  denial.approval = { ...denial.approval, request: { ...request, input: null, suggestions: [] } };
+  const pauseMs = denialRetryMs * 2 ** Math.max(0, denial.failureCount - 1);
+  denial.stop = state.clock.setTimer(Math.min(pauseMs, longestDenialRetryMs), () => {
+    if (state.mayDeny(denial.approval)) attempt(state, denial, onSent);
+    else remove(state, denial);
+  });
+  return true;
+}
+
+/** An attempt that runs is not taken back, but not repeated. */
+function end(state: State, denial: Denial): void {
+  denial.isWanted = false;
+  if (denial.stop === null) return;
+  denial.stop();
+  remove(state, denial);
+}
+
+function remove({ rows }: State, { approval }: Denial): void {
+  const { environmentId } = approval.scope;
+  const row = rows.get(environmentId);
+  row?.delete(keyText(keyOf(approval)));
+  if (row?.size === 0) rows.delete(environmentId);
 }

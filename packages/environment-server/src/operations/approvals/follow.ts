@@ -28,7 +28,7 @@ export function followApprovals({
     deny: (approval) =>
       track(denyByPolicy(server(), approval)).catch((cause: unknown) => {
         emit({ type: "request_failed", operation: "denyByPolicy", cause });
-        return "not_sent";
+        return "failed";
       }),
     onTaken(environmentId, deliveryId) {
       const { hub, pending } = server();
