@@ -1,5 +1,6 @@
 /** Denials of requests for permission that are not remembered, because there are too many: how long they are repeated. */
 import { describe, expect, test } from "vitest";
+import { maxUnacknowledgedSends, maxWaitingDenials } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { anyone, createHarness } from "./support/harness.ts";
 
@@ -63,5 +64,20 @@ describe("a policy that denies a tool", () => {
     harness.store.findConnection = findConnection;
     await pass(5);
     expect(denials(socket)).toHaveLength(1);
+  });
+
+  test("reports once that a device has more waiting denials than are repeated, and denies the rest when it asks again", async () => {
+    const { harness, socket } = await connectFull();
+    const count = maxUnacknowledgedSends + maxWaitingDenials + 2;
+    for (let call = 0; call < count; call++) socket.ask(`beyond-${call}`);
+    await harness.settle();
+    const dropped = { type: "request_failed", operation: "denyByPolicy", cause: expect.any(Error) };
+    expect(harness.events.filter(({ type }) => type === "request_failed")).toEqual([dropped]);
+    socket.onFrame = ({ request_id: id }) => socket.acknowledge({ accepted: true }, String(id));
+    await harness.clock.advance(30_000);
+    expect(denials(socket)).toHaveLength(count - 2);
+    for (let call = 0; call < count; call++) socket.ask(`beyond-${call}`);
+    await harness.settle();
+    expect(denials(socket).length).toBeGreaterThanOrEqual(count);
   });
 });

@@ -32,6 +32,7 @@ test("a request is denied at its deadline also when its timer fires a moment too
     clock: { ...clock, setTimer: (delayMs, run) => clock.setTimer(delayMs < 2 ? delayMs : delayMs - 1, run) },
     wallNow: clock.now,
     isConnected: () => true,
+    onDropped: () => undefined,
     async deny({ request }) {
       denied.push(request.toolCallId);
       return "accepted";

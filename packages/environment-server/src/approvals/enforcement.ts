@@ -30,19 +30,20 @@ export interface PolicyEnforcement {
   close(): void;
 }
 
-/** Creates a {@link PolicyEnforcement}. */
-export function createPolicyEnforcement({
-  clock,
-  wallNow,
-  deny,
-  isConnected,
-}: {
+/** Dependencies of a {@link PolicyEnforcement}. */
+export interface PolicyEnforcementOptions {
   readonly clock: Clock;
   readonly wallNow: () => number;
   /** Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   readonly isConnected: (environmentId: string) => boolean;
-}): PolicyEnforcement {
+  /** A device has so many requests that are not remembered that one more denial is not repeated until it asks again. */
+  readonly onDropped: (environmentId: string) => void;
+}
+
+/** Creates a {@link PolicyEnforcement}. */
+export function createPolicyEnforcement(options: PolicyEnforcementOptions): PolicyEnforcement {
+  const { clock, wallNow, deny, isConnected } = options;
   /** The timer of each request with a policy, also when it has fired. */
   const timers = new Map<RegisteredApproval, () => void>();
   /** When each is due, in monotonic time: a clock that is set does not move a deadline. */
@@ -54,7 +55,7 @@ export function createPolicyEnforcement({
     (deadlines.get(registered) ?? Number.POSITIVE_INFINITY) - clock.monotonic();
 
   const mayDeny = ({ scope }: StoredApproval): boolean => !isClosed && isConnected(scope.environmentId);
-  const unregistered = createUnregisteredDenials({ clock, deny, mayDeny });
+  const unregistered = createUnregisteredDenials({ ...options, mayDeny });
 
   function apply(registered: RegisteredApproval): void {
     const { approval, sent } = registered;

@@ -9,7 +9,7 @@ import type { ApprovalKey, ApprovalLog, ApprovalRequest, Decision, StoredApprova
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
-import { maxApprovals } from "../limits.ts";
+import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { createPolicyEnforcement, type PolicyEnforcement } from "./enforcement.ts";
 import { expiryOf, policyActor } from "./policy.ts";
@@ -109,7 +109,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     devices,
     register: createApprovalRegister({ giveUp: (registered) => giveUp(tracker, registered) }),
     writer: createApprovalWriter(options),
-    enforcement: createPolicyEnforcement({ ...options, isConnected }),
+    enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
     listeners: new Set(),
@@ -176,6 +176,13 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       await loaded;
       await writer.close();
     },
+  };
+}
+
+function reportDropped(emit: EmitEvent): (environmentId: string) => void {
+  return (environmentId) => {
+    const text = `more than ${maxWaitingDenials} denials wait for the device of '${environmentId}'; it must ask again`;
+    emit({ type: "request_failed", operation: "denyByPolicy", cause: new Error(text) });
   };
 }
 

@@ -54,16 +54,20 @@ export interface UnregisteredDenialsOptions {
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** Whether the device of a request is connected. */
   readonly mayDeny: (approval: StoredApproval) => boolean;
+  /** There are too many denials to repeat one. It starts again when the device asks again. Called once for a row until none of its denials waits. */
+  readonly onDropped: (environmentId: string) => void;
 }
 
 interface State extends UnregisteredDenialsOptions {
+  /** Rows of which a denial was dropped. */
+  readonly dropped: Set<string>;
   /** By row and request. */
   readonly rows: Map<string, Map<string, Denial>>;
 }
 
 /** Creates {@link UnregisteredDenials}. */
 export function createUnregisteredDenials(options: UnregisteredDenialsOptions): UnregisteredDenials {
-  const state: State = { ...options, rows: new Map() };
+  const state: State = { ...options, rows: new Map(), dropped: new Set() };
   const { rows, mayDeny } = state;
   const ofRow = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
   return {
@@ -111,7 +115,11 @@ function attempt(state: State, denial: Denial, onSent: OnDenied): void {
 function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
   const { scope, request } = denial.approval;
   const waiting = [...(state.rows.get(scope.environmentId)?.values() ?? [])].filter(({ stop }) => stop !== null);
-  if (waiting.length >= maxWaitingDenials) return false;
+  if (waiting.length >= maxWaitingDenials) {
+    if (!state.dropped.has(scope.environmentId)) state.onDropped(scope.environmentId);
+    state.dropped.add(scope.environmentId);
+    return false;
+  }
   // Of the request, a denial needs nothing that is long.
   denial.approval = { ...denial.approval, request: { ...request, input: null, suggestions: [] } };
   const pauseMs = denialRetryMs * 2 ** Math.max(0, denial.failureCount - 1);
@@ -130,9 +138,11 @@ function end(state: State, denial: Denial): void {
   remove(state, denial);
 }
 
-function remove({ rows }: State, { approval }: Denial): void {
+function remove({ rows, dropped }: State, { approval }: Denial): void {
   const { environmentId } = approval.scope;
   const row = rows.get(environmentId);
   row?.delete(keyText(keyOf(approval)));
-  if (row?.size === 0) rows.delete(environmentId);
+  if (row?.size !== 0) return;
+  rows.delete(environmentId);
+  dropped.delete(environmentId);
 }
