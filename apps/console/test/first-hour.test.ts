@@ -275,6 +275,7 @@ describe.each(browsers)("in %s", () => {
     const long = `a long text ${"word ".repeat(1_000)}`.trim();
     await write(page, long);
     await page.getByRole("link", { name: "Overview" }).click();
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.goBack();
     const box = page.getByLabel("Message", { exact: true });
     await expect.poll(() => box.inputValue()).toBe(long);
@@ -309,11 +310,13 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("Enter");
     await expect.poll(() => refuse).toBeDefined();
     await page.getByRole("link", { name: "Overview" }).click();
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.goBack();
     await box.fill("the second message");
     refuse?.();
     await page.getByText("Not now.").waitFor();
     await page.getByRole("link", { name: "Overview" }).click();
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.goBack();
     await expect.poll(() => box.inputValue()).toBe("the second message");
     await box.fill("");
