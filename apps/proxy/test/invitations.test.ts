@@ -88,7 +88,7 @@ describe("an invitation", () => {
     });
   });
 
-  test("that is limited to names takes over no device that has another name, as any key with these names", async () => {
+  test("that is limited to names takes over no device with another name, like every key with these names", async () => {
     const { register, key, issueKey, admin, devices, stored } = await setUp([], ["ci-*"]);
     const shared = await issueKey({ scopes: ["connect"], shared: true });
     await register(shared.key, { deviceId: "d1", connectionName: "prod-db" });

@@ -42,7 +42,7 @@ export function parseJson(text: string, revive?: (name: string, value: unknown) 
   }
 }
 
-/** Returns the path of the first member that is in the sample and is missing in the value, or has another type there; `null` if there is none. */
+/** Returns the path of the first member of the sample that the value lacks or has with another type; `null` if it has them all. */
 export function findMissing(sample: unknown, value: unknown, path = ""): string | null {
   if (Array.isArray(sample) && Array.isArray(value)) {
     const found = value.map((item, index) => findMissing(sample[0], item, `${path}[${index}]`));

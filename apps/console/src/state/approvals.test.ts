@@ -109,7 +109,7 @@ test("alerts are for requests that still wait, also when events come late, and t
   ]);
 });
 
-test("alerts are also for requests of which the page learns from the list, when it opens and after events were missed", async () => {
+test("the page also alerts for requests that it finds in the list when it opens, and after it has missed events", async () => {
   listed = ["call-1"];
   const { approvalCount } = await open();
   await settled(() => shown.length, 1);

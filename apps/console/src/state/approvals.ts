@@ -51,7 +51,7 @@ async function read(): Promise<void> {
   }
 }
 
-/** Shows the requests that wait now, and tells the user of a new one. What was decided before the page knew of it is none. */
+/** Shows the requests that wait now, and alerts the user to new ones. A request that was decided before the page knew of it causes no alert. */
 function show(waiting: readonly Approval[]): void {
   const known = new Set(approvals.value.map(keyOf));
   approvals.value = waiting;

@@ -83,7 +83,7 @@ test("a request that ends after it was sent is broken, because the upstream may 
   expect(await createPool(`http://${address}`)(send, caller.signal)).toMatchObject({ reason: "broken" });
 });
 
-test("a 100 Continue that was not asked for is told from a broken connection; other interim responses are skipped", async () => {
+test("an unsolicited 100 Continue has an error of its own, and other interim responses are skipped", async () => {
   const interim = (line: string): RequestListener => {
     return (_incoming, outgoing) => {
       outgoing.socket?.write(`HTTP/1.1 ${line}\r\n\r\n`);

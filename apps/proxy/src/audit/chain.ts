@@ -63,8 +63,8 @@ export function isDirectorySealed(directory: AuditDirectory, sealing: Sealing): 
 }
 
 /**
- * Whether a log says that it has a seal of this pepper, or has no seals. The ids of peppers prove nothing, because whoever can write to the
- * file can change them: they are only a hint that the pepper may be the wrong one.
+ * Whether a log names this pepper in one of its seals, or has no seals. The ids of peppers prove nothing, because anybody who can write to the
+ * file can change them. They only suggest that the pepper may be the wrong one.
  */
 export function hasSealOf({ directory, heads }: Pick<AuditSnapshot, "directory" | "heads">, pepper: Pepper): boolean {
   const seals = directory === null ? heads : [directory, ...heads];

@@ -62,7 +62,7 @@ export function createAcceptInvitation({
   };
 }
 
-/** Whether a device that no key owns has a name that the principal may not use. Whoever enrols it takes over these rows. */
+/** Whether a device that no key owns has a name that the principal may not use. The key that enrols it takes over these rows. */
 function hasOtherName({ connectionNames }: GatewayPrincipal, rows: readonly DeviceRow[]): boolean {
   return rows.some((row) => row.ownerKeyId === null && !allowsDevice({ deviceIds: null, connectionNames }, row));
 }

@@ -51,7 +51,7 @@ test("a list that fails for a moment is read again, and the request is found", a
   desk.withdraw();
 });
 
-test("a key that must not read the list is told once, and nothing is read again", async () => {
+test("if the key may not read the list, the command says so once and does not read it again", async () => {
   const { clock, desk, lines, requests } = start(failure("insufficient_scope", false));
   desk.look();
   await clock.advance(10_000);

@@ -12,7 +12,7 @@ declare module "cloudflare:workers" {
   /** The context of a Durable Object. */
   export interface DurableObjectContext {
     readonly storage: DurableStorage & {
-      /** Returns the time of the alarm, in epoch milliseconds; `null` if there is none, or it rings at the moment. */
+      /** Returns the time of the alarm, in epoch milliseconds; `null` if none is set, or while its handler runs. */
       getAlarm(): Promise<number | null>;
       /** Sets the only alarm, in epoch milliseconds. */
       setAlarm(atMs: number): Promise<void>;

@@ -32,7 +32,7 @@ test("a change of the configuration file during the start is applied when the st
   rmSync(folder, { recursive: true });
 });
 
-test("a configuration file that cannot be read is named with the reason, and a missing default file is none", () => {
+test("an unreadable configuration file is an error that names it and the reason, and a missing default file is not an error", () => {
   const [named, unnamed] = [
     { path: "a.json", isNamed: true },
     { path: "proxy.config.json", isNamed: false },
