@@ -102,7 +102,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   ),
   stepDurations: duration(
     "letta.gateway.step.duration",
-    "Duration of steps of requests, for one request in sixteen and those whose spans are exported or that get Server-Timing.",
+    "Duration of steps of requests, for at most one request in 5 ms and those whose spans are exported or that get Server-Timing.",
     "step",
   ),
   acknowledgements: duration(

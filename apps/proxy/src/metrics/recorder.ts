@@ -51,8 +51,8 @@ export function createRecorder(
 
   /** Nearly every read has one of these outcomes, so their series are remembered. */
   function countCacheRead(outcome: NonNullable<EventOf<"request">["cache"]>): void {
-    const known = cacheSeries.get(outcome) ?? table.series(metrics.cacheReads, [outcome]);
-    cacheSeries.set(outcome, known);
+    let known = cacheSeries.get(outcome);
+    if (known === undefined) cacheSeries.set(outcome, (known = table.series(metrics.cacheReads, [outcome])));
     table.add(known, 1);
   }
 
@@ -61,7 +61,7 @@ export function createRecorder(
     if (event.cache !== undefined) countCacheRead(event.cache);
     if (event.status >= 400) count(metrics.refusals, errorCodeLabel(event.errorCode));
     if (event.limitsDegraded !== undefined) count(metrics.degradedLimits, event.limitsDegraded);
-    for (const code of event.shadowRefusedBy ?? []) count(metrics.shadowRefusals, errorCodeLabel(code));
+    event.shadowRefusedBy?.forEach((code) => count(metrics.shadowRefusals, errorCodeLabel(code)));
     if (labels.size > 0) identities.request(event);
   }
 

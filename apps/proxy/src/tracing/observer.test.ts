@@ -116,11 +116,18 @@ test("callers without a valid key cause no spans", async () => {
   expect(spans).toEqual([]);
 });
 
-test("one request in sixteen is measured for metrics", async () => {
-  const { proxy, issueKey, steps } = createWorld(null);
+test("at most one request in five milliseconds is measured for metrics, and every request of a quiet gateway", async () => {
+  const { proxy, issueKey, steps, clock } = createWorld(null);
   const { key } = await issueKey({ scopes: ["list"] });
-  for (let index = 0; index < 64; index++) await proxy.handle(fakeRequest({ key }));
-  expect(steps.filter((step) => step === "authenticate")).toHaveLength(4);
+  const countMeasured = async (intervalMs: number): Promise<number> => {
+    const before = steps.filter((step) => step === "authenticate").length;
+    for (let index = 0; index < 40; index++) {
+      await clock.advance(intervalMs);
+      await proxy.handle(fakeRequest({ key }));
+    }
+    return steps.filter((step) => step === "authenticate").length - before;
+  };
+  expect([await countMeasured(1), await countMeasured(5)]).toEqual([8, 40]);
 });
 
 test("spans that wait for a push are limited, are counted when they have no room, and have the form of OTLP", () => {
