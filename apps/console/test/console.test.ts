@@ -252,10 +252,16 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("the overview shows figures and charts", async () => {
+  test("the overview shows figures, and charts with the values under the pointer", async () => {
     const page = await open("/overview");
     await page.getByText("Hit rate", { exact: true }).waitFor();
-    await expect.poll(() => page.locator("canvas").count()).toBe(5);
+    const charts = page.locator("section.chart");
+    await expect.poll(() => charts.locator("svg").count()).toBe(5);
+    const legend = charts.first().locator(".legend");
+    await charts.first().locator("svg").hover();
+    await expect.poll(() => legend.textContent()).toMatch(/^requests \S+at \d/);
+    await page.getByRole("heading", { name: "Overview" }).hover();
+    await expect.poll(() => legend.textContent()).toMatch(/^requests [\d.,]+$/);
     expect(watched.faults).toEqual([]);
   });
 
