@@ -8,7 +8,7 @@ import { verifySecret } from "../auth/gateway-key.ts";
 import { principalOfClaims } from "../auth/jwt-claims.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CredentialKind } from "../tenants/settings.ts";
-import type { KeyGrants } from "../admin/key-changes.ts";
+import type { KeyGrants } from "../admin/grants.ts";
 import { credentialOf, type KeyRecord } from "../keys/key-record.ts";
 import type { GatewayPorts, HasExpired } from "../ports.ts";
 import type { ExplainedRule } from "./explanation.ts";

@@ -3,7 +3,8 @@ import { jsonResponse, type PlainResponse, problemResponse } from "@letta-enviro
 import * as v from "valibot";
 import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
-import { grantIssues, type KeyGrants, keyNotFound } from "../admin/key-changes.ts";
+import { grantIssues, type KeyGrants } from "../admin/grants.ts";
+import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject } from "../lib/strict-schemas.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import { grantIssues, type KeyGrants } from "./key-changes.ts";
+import { grantIssues, type KeyGrants } from "./grants.ts";
 
 function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
   const record = createTestKeyRecord({ scopes: ["admin"], ...own });
