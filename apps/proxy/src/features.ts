@@ -5,11 +5,13 @@ import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
+import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
+import type { ConfigurePermissions } from "./keys/socket-key-watch.ts";
 import type { DevicesFor } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
@@ -38,6 +40,8 @@ export interface Features {
   /** `null` without extensions. */
   readonly extensions: ExtensionSteps | null;
   readonly adminGuards: AdminGuards;
+  /** Applies the configuration to a key that an administering key would change or explain. */
+  readonly configure: ConfigurePermissions;
   /** `null` where keys are not administered over HTTP. */
   readonly administer: Administer | null;
 }
@@ -84,6 +88,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
           onAccepted: callers.confirm,
         });
   const cors = createCors(config.corsOrigins ?? []);
+  const configure = configurePermissions(config.approvals ?? null, services.liftRestrictions ?? ((own) => own));
   return {
     ...authentication,
     limits,
@@ -100,12 +105,14 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
         ...{ onAuditFailure, authenticate, checkCredential, cors, limits, upstream },
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
+    configure,
     administer:
       services.admin === undefined
         ? null
         : createAdminister({
             ...services,
             ...services.admin,
+            configure,
             rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy),
           }),
   };

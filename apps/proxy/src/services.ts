@@ -5,9 +5,9 @@ import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
 import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
-import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
+import type { LiftRestrictions } from "./auth/shadow.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
@@ -36,8 +36,11 @@ export interface GatewayServices extends GatewayPorts {
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
   readonly wrapStep?: WrapStep | undefined;
-  /** Lifts what {@link wrapStep} lifts of a caller that is authenticated again, for an open stream; absent: nothing. */
-  readonly liftRestrictions?: ((principal: GatewayPrincipal) => GatewayPrincipal) | undefined;
+  /**
+   * Lifts what {@link wrapStep} lifts: of a caller that is authenticated again, for an open stream, and of keys that the administration
+   * compares; absent: nothing.
+   */
+  readonly liftRestrictions?: LiftRestrictions | undefined;
   /** Sessions of the web console; absent or `null` where it is not served. */
   readonly consoleSessions?: ConsoleSessions | null;
   /** Services for the administration; absent where keys and devices are not administered over HTTP. */

@@ -3,14 +3,16 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
-import { grantIssues, type KeyGrants } from "./grants.ts";
+import { grantIssues, type GrantRules, type KeyGrants } from "./grants.ts";
 
 function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
   const record = createTestKeyRecord({ scopes: ["admin"], ...own });
-  return grantIssues({ kind: "key", record, endsAt, isReplaced: false }, createTestKeyRecord(grants)).map(
+  return grantIssues({ kind: "key", record, endsAt, isReplaced: false }, createTestKeyRecord(grants), null, rules).map(
     ({ member }) => member,
   );
 }
+
+const rules: GrantRules = { policies: [], configure: (own) => own };
 
 describe("grantIssues", () => {
   test("names every member that exceeds the rights of the administering key", () => {
@@ -60,13 +62,13 @@ describe("grantIssues", () => {
     const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;
     const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
     const membersOf = (before: KeyRecord | null): string[] =>
-      grantIssues(authority, limited, before).map(({ member }) => member);
+      grantIssues(authority, limited, before, rules).map(({ member }) => member);
     expect([membersOf(null), membersOf(createTestKeyRecord()), membersOf(limited)]).toEqual([
       ["rateLimits"],
       ["rateLimits"],
       [],
     ]);
-    expect(grantIssues({ kind: "operator" }, limited)).toEqual([]);
+    expect(grantIssues({ kind: "operator" }, limited, null, rules)).toEqual([]);
   });
 
   test.each([
@@ -84,7 +86,7 @@ describe("grantIssues", () => {
   ])("a key of the limits %j uses no key of the limits %j without exceeding %j", (own, limits, members) => {
     const record = createTestKeyRecord({ scopes: ["admin"], rateLimits: own });
     const grants = createTestKeyRecord({ rateLimits: limits });
-    const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants);
+    const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants, rules);
     expect(issues.map(({ member }) => member)).toEqual(members);
   });
 
@@ -94,7 +96,9 @@ describe("grantIssues", () => {
   });
 
   test("allows the operator everything", () => {
-    expect(grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }))).toEqual([]);
+    expect(
+      grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }), null, rules),
+    ).toEqual([]);
   });
 
   test("grants no pattern that matches a name which the administering key's patterns do not match", () => {

@@ -2,10 +2,14 @@
  * The rights that an administering key may grant. It can grant any scope to other keys, but each of its own restrictions binds every key that it
  * creates or changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, its rate limits, and its expiry.
  * It never adds to itself.
+ *
+ * The configuration can lift restrictions (shadow mode) and add policies for approvals. So keys are compared twice: as they are stored, which
+ * lasts, and as the configuration makes them, which is what a holder has now.
  */
 import { allowsMode, type DeviceAllowlist, matchesNamePattern, type ProblemIssue } from "@letta-environments/schema";
 import { isWithinRateLimits } from "../keys/key-rate-limit.ts";
-import type { KeyRecord } from "../keys/key-record.ts";
+import { approvalPolicyOfKey, type KeyRecord } from "../keys/key-record.ts";
+import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
 import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import type { AdminAuthority } from "./admission.ts";
 
@@ -27,15 +31,22 @@ export type KeyGrants = Pick<
   | "rateLimits"
 >;
 
+/** The settings of a gateway that change what keys may do. */
+export interface GrantRules {
+  /** The rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
+  readonly policies: readonly RateLimitPolicy[];
+  readonly configure: ConfigurePermissions;
+}
+
 /**
  * Returns the members of a key that exceed the rights of an authority which creates the key, changes it into this, or learns its
- * secret. `before` is the key before the change, and `policies` are the rate limits of a key without overrides.
+ * secret. `before` is the key before the change.
  */
 export function grantIssues(
   authority: AdminAuthority,
   grants: KeyGrants,
-  before: Pick<KeyRecord, "rateLimits"> | null = null,
-  policies: readonly RateLimitPolicy[] = [],
+  before: Pick<KeyRecord, "rateLimits"> | null,
+  { policies, configure }: GrantRules,
 ): readonly ProblemIssue[] {
   if (authority.kind === "operator") return [];
   const { record, endsAt } = authority;
@@ -46,18 +57,12 @@ export function grantIssues(
   if (grants.id === record.id && grants.scopes.some((scope) => !record.scopes.includes(scope))) {
     exceeds("scopes", "must not add to the administering key itself");
   }
-  const devices = exceedingDevices(record, grants);
-  if (devices !== null) exceeds(devices, "must allow no device beyond those of the administering key");
-  if (!isWithin(record.deviceTags, grants.deviceTags)) {
-    exceeds("deviceTags", "must allow no tag beyond those of the administering key");
+  issues.push(...restrictionIssues(record, grants));
+  const known = new Set(issues.map(({ member }) => member));
+  const configured = restrictionIssues(configuredGrants(record, configure), configuredGrants(grants, configure));
+  for (const { member, rule } of configured) {
+    if (!known.has(member)) issues.push({ member, rule: `${rule}, also with the configuration of the gateway` });
   }
-  if (!isWithin(record.agentIds, grants.agentIds)) {
-    exceeds("agentIds", "must allow no agent beyond those of the administering key");
-  }
-  if (!allowsMode(record, grants.maxMode ?? undefined)) {
-    exceeds("maxMode", "must be no freer than that of the administering key");
-  }
-  issues.push(...policyIssues(record, grants));
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");
   }
@@ -68,6 +73,37 @@ export function grantIssues(
     exceeds("rateLimits", "must allow no more than those of the administering key");
   }
   return issues;
+}
+
+/** Returns a key as the configuration makes it. */
+function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): KeyGrants {
+  const { id: keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode } = grants;
+  const own = { keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode };
+  const { approvalPolicy, ...configured } = configure({ ...own, approvalPolicy: approvalPolicyOfKey(grants) });
+  const policy = {
+    deniedTools: approvalPolicy?.deniedTools ?? null,
+    approvalDeadlineMs: approvalPolicy?.deadlineMs ?? null,
+  };
+  return { ...grants, ...configured, ...policy };
+}
+
+/** The restrictions that bind the keys of an administering key too. */
+function restrictionIssues(own: KeyGrants, granted: KeyGrants): readonly ProblemIssue[] {
+  const issues: ProblemIssue[] = [];
+  const devices = exceedingDevices(own, granted);
+  if (devices !== null) {
+    issues.push({ member: devices, rule: "must allow no device beyond those of the administering key" });
+  }
+  if (!isWithin(own.deviceTags, granted.deviceTags)) {
+    issues.push({ member: "deviceTags", rule: "must allow no tag beyond those of the administering key" });
+  }
+  if (!isWithin(own.agentIds, granted.agentIds)) {
+    issues.push({ member: "agentIds", rule: "must allow no agent beyond those of the administering key" });
+  }
+  if (!allowsMode(own, granted.maxMode ?? undefined)) {
+    issues.push({ member: "maxMode", rule: "must be no freer than that of the administering key" });
+  }
+  return [...issues, ...policyIssues(own, granted)];
 }
 
 /** The approval policy and the mode that an administering key sets bind the keys that it grants too; else it could lift them. */

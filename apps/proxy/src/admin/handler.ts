@@ -58,6 +58,7 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
   readonly devicesFor?: DevicesFor | undefined;
   readonly environmentCache: EnvironmentCache | null;
   readonly rateLimitPolicies: ChangeContext["policies"];
+  readonly configure: ChangeContext["configure"];
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
@@ -178,7 +179,7 @@ interface KeyWriter {
 
 function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
   const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
-  const { rateLimitPolicies: policies } = ports;
+  const { rateLimitPolicies: policies, configure } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   /** Decides inside the store's atomic step, on the record that the change replaces. */
@@ -219,7 +220,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
       const minted = createKey({ tenant: tenantOf(authority), ...requested }, nowMs, mint);
-      const decision = decideCreate(authority, minted.record, { nowMs, policies });
+      const decision = decideCreate(authority, minted.record, { nowMs, policies, configure });
       if (decision.kind === "refused") return decision.response;
       const { record } = decision;
       const refusal = await conflictRefusal(authority, record);
@@ -236,14 +237,14 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
         if (refusal !== null) return refusal;
       }
       return change(authority, id, (record) =>
-        decidePatch(authority, record, patch, condition, { nowMs: clock.now(), policies }),
+        decidePatch(authority, record, patch, condition, { nowMs: clock.now(), policies, configure }),
       );
     },
     async rotate(authority, id, { overlapMs }, condition) {
       const nowMs = clock.now();
       const { key, secret } = mintSecret(id, nowMs, mint);
       const decide = (record: KeyRecord): KeyDecision =>
-        decideRotate(authority, record, secret, overlapMs, condition, { nowMs, policies });
+        decideRotate(authority, record, secret, overlapMs, condition, { nowMs, policies, configure });
       return change(authority, id, decide, { key });
     },
     async revoke(authority, id, condition) {

@@ -21,7 +21,7 @@ import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
 import type { RateLimitPolicy } from "../rate-limit/policy.ts";
 import { type AdminAuthority, mayKnowKey } from "./admission.ts";
-import { grantIssues } from "./grants.ts";
+import { grantIssues, type GrantRules } from "./grants.ts";
 
 /** The record to be stored, or the response that refuses the change. */
 export type KeyDecision =
@@ -35,11 +35,9 @@ export interface ChangeCondition {
 }
 
 /** The circumstances of a change. */
-export interface ChangeContext {
+export interface ChangeContext extends GrantRules {
   /** Epoch milliseconds. */
   readonly nowMs: number;
-  /** The rate-limit policies that a key may override; empty where limits are off, and any name is accepted. */
-  readonly policies: readonly RateLimitPolicy[];
 }
 
 /** Refuses overrides of unknown policies, which would have no effect. `null` as a value removes an override, whatever its name. */
@@ -186,9 +184,9 @@ function withinGrants(
   authority: AdminAuthority,
   record: KeyRecord,
   before: Pick<KeyRecord, "rateLimits">,
-  { policies }: ChangeContext,
+  context: ChangeContext,
 ): KeyDecision {
-  const issues = grantIssues(authority, record, before, policies);
+  const issues = grantIssues(authority, record, before, context);
   return issues.length === 0 ? changed(record) : refused(problemResponse("grant_not_allowed", { issues }));
 }
 

@@ -150,10 +150,20 @@ const registrationNotAllowed = refusalOf("device_not_allowed");
 const deviceNotAllowed = refusalOf("connection_not_found");
 const modeNotAllowed = refusalOf("mode_not_allowed");
 
-/** Returns a caller without the restrictions that are in shadow mode for its key. Open streams and sockets are compared with that. */
-export function liftRestrictions<
-  Caller extends Pick<Principal, "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode">,
->(caller: Caller, { keyIds, rules }: ShadowSettings): Caller {
+/** The members of a caller that shadow mode can lift, and its key. */
+type RestrictedCaller = Pick<
+  Principal,
+  "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode"
+>;
+
+/** Returns a caller without the restrictions that are in shadow mode for its key. */
+export type LiftRestrictions = <Caller extends RestrictedCaller>(caller: Caller) => Caller;
+
+/** A {@link LiftRestrictions} by settings. Open streams and sockets are compared with its result, and so is what an administering key may do. */
+export function liftRestrictions<Caller extends RestrictedCaller>(
+  caller: Caller,
+  { keyIds, rules }: ShadowSettings,
+): Caller {
   if (!keyIds.has(caller.keyId)) return caller;
   return {
     ...caller,

@@ -8,7 +8,7 @@ import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
-import { liftRestrictions } from "./shadow.ts";
+import { type LiftRestrictions, liftRestrictions } from "./shadow.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
 
 /** See {@link createTenantGuard}. */
@@ -87,9 +87,17 @@ export function createConfigurePermissions(settings: () => PermissionSettings): 
 }
 
 function configureWith({ approvals, shadow }: PermissionSettings): ConfigurePermissions {
+  return configurePermissions(approvals, shadow === null ? (own) => own : (own) => liftRestrictions(own, shadow));
+}
+
+/** Creates a {@link ConfigurePermissions} for policies and for a shadow mode. */
+export function configurePermissions(
+  approvals: ApprovalPolicies | null,
+  liftRestrictions: LiftRestrictions,
+): ConfigurePermissions {
   return (own) => {
     const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, own);
-    const lifted = shadow === null ? own : liftRestrictions(own, shadow);
+    const lifted = liftRestrictions(own);
     return approvalPolicy === null ? lifted : { ...lifted, approvalPolicy };
   };
 }

@@ -6,6 +6,7 @@ import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
 import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
+import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
@@ -112,18 +113,20 @@ export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
     async respond({ bodyValue }, authority) {
       // The endpoint's own schema has decoded it.
       const wanted = bodyValue as ExplainRequest;
-      const { services, jwt } = parts;
+      const { services, features, jwt } = parts;
       if (wanted.claims !== undefined) {
         const caller = callerOfClaims(wanted.claims, jwt, services);
         const { authentication } = caller;
         const refusal =
-          authentication.kind === "refused" ? null : refuseBeyond(authority, grantsOf(authentication.principal));
+          authentication.kind === "refused"
+            ? null
+            : refuseBeyond(authority, grantsOf(authentication.principal), features);
         return refusal ?? jsonResponse(200, await explain(caller, wanted));
       }
       const record = await services.keyStore.find(wanted.keyId ?? "");
       if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
       const caller = callerOfKey(record, services.hasExpired);
-      return refuseBeyond(authority, record) ?? jsonResponse(200, await explain(caller, wanted));
+      return refuseBeyond(authority, record, features) ?? jsonResponse(200, await explain(caller, wanted));
     },
   };
 }
@@ -132,8 +135,12 @@ export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
  * Refuses to explain a caller with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
  * and agents are beyond them. When the keys end, and how often they are used, tells nothing, and does not count.
  */
-function refuseBeyond(authority: AdminAuthority, grants: KeyGrants): PlainResponse | null {
-  const issues = grantIssues(authority, grants, grants).filter(
+function refuseBeyond(
+  authority: AdminAuthority,
+  grants: KeyGrants,
+  { configure }: Pick<Features, "configure">,
+): PlainResponse | null {
+  const issues = grantIssues(authority, grants, grants, { policies: [], configure }).filter(
     ({ member }) => member !== "expiresAt" && member !== "rateLimits",
   );
   if (issues.length === 0) return null;

@@ -1,0 +1,123 @@
+/** An administering key, where shadow mode or policies for approvals change its own rights or those of the key that it administers. */
+import { describe, expect, test } from "vitest";
+import { createShadow, liftRestrictions } from "../src/auth/shadow.ts";
+import { shadowRules } from "../src/auth/shadow-rules.ts";
+import { createExplainEndpoint } from "../src/explain/endpoint.ts";
+import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
+import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
+import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
+import { fakeRequest } from "./support/fake-request.ts";
+import { createTestProxy, emptyUpstream, problemOf, type TestProxy } from "./support/test-proxy.ts";
+
+interface World extends TestProxy {
+  /** Puts a key into shadow mode. */
+  readonly shadow: (keyId: string) => void;
+  /** The policies of the configuration, by the ids of keys. */
+  readonly policies: Map<string, NonNullable<ApprovalPolicies["everybody"]>>;
+}
+
+function createWorld(approvals: Partial<ApprovalPolicies> = {}): World {
+  const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
+  const policies: World["policies"] = new Map();
+  const testProxy = createTestProxy(emptyUpstream, {
+    ports: { wrapStep: createShadow(shadow), liftRestrictions: (caller) => liftRestrictions(caller, shadow) },
+    config: { approvals: { everybody: null, tenants: new Map(), keys: policies, ...approvals } },
+    createExtensions: (parts) => [createExplainEndpoint(parts)],
+  });
+  return { ...testProxy, policies, shadow: (keyId) => void shadow.keyIds.add(keyId) };
+}
+
+async function issueAdmin(world: World, request: Partial<KeyRequest> = {}) {
+  const { key, record } = await world.issueKey({ scopes: ["admin"], ...request });
+  return { id: record.id, key, ask: (call: AdminCall) => administer(world, key, call) };
+}
+
+async function explain({ proxy }: World, key: string, keyId: string) {
+  const body = JSON.stringify({ keyId, method: "GET", path: "/v1/environments" });
+  return proxy.handle(fakeRequest({ key, method: "POST", path: "/admin/v1/explain", body }));
+}
+
+const membersOf = (errors: unknown) => ((errors ?? []) as { member: string }[]).map(({ member }) => member);
+const outcomeOf = ({ status, body }: AdminAnswer) => [status, body.errorCode, membersOf(body.errors)];
+
+describe.each([
+  ["deviceIds", { deviceIds: ["device-x"] }],
+  ["connectionNames", { connectionNames: ["ci-*"] }],
+  ["deviceTags", { deviceTags: ["ci"] }],
+  ["agentIds", { agentIds: ["agent-x"] }],
+  ["maxMode", { maxMode: "standard" }],
+] as const)("an administering key that is restricted in %s", (member, own) => {
+  const refusal = [403, "grant_not_allowed", [member]];
+
+  test("gets no use of a key with the same restriction in shadow mode: it cannot rotate, change, enable or explain it", async () => {
+    const world = createWorld();
+    const admin = await issueAdmin(world, own);
+    const { record } = await world.issueKey(own);
+    world.shadow(record.id);
+    const path = `/${record.id}`;
+    const patch = (body: unknown): Promise<AdminAnswer> => admin.ask({ method: "PATCH", path, body });
+    const rotated = await admin.ask({ method: "POST", path: `${path}/rotate` });
+    expect(outcomeOf(rotated)).toEqual(refusal);
+    expect(rotated.text).not.toContain("lek_");
+    expect(outcomeOf(await patch({ scopes: ["list", "details"] }))).toEqual(refusal);
+    expect((await patch({ disabled: true })).status).toBe(200);
+    expect(outcomeOf(await patch({ disabled: false }))).toEqual(refusal);
+    const explained = problemOf(await explain(world, admin.key, record.id));
+    expect([explained.errorCode, membersOf(explained.errors)]).toEqual(["grant_not_allowed", [member]]);
+    expect((await admin.ask({ method: "POST", path: `${path}/revoke` })).status).toBe(200);
+  });
+
+  test("in shadow mode itself grants only what it is stored with, and rotates itself", async () => {
+    const world = createWorld();
+    const admin = await issueAdmin(world, own);
+    const [within, beyond] = [await world.issueKey(own), await world.issueKey()];
+    world.shadow(admin.id);
+    world.shadow(within.record.id);
+    expect(outcomeOf(await admin.ask({ body: { name: "n" } }))).toEqual(refusal);
+    expect((await admin.ask({ body: { name: "n", ...own } })).status).toBe(201);
+    const rotate = (id: string) => admin.ask({ method: "POST", path: `/${id}/rotate` });
+    expect(outcomeOf(await rotate(beyond.record.id))).toEqual(refusal);
+    expect((await rotate(within.record.id)).status).toBe(200);
+    expect((await rotate(admin.id)).status).toBe(200);
+  });
+});
+
+test("the policy for approvals that the configuration gives an administering key binds the keys that it creates and takes", async () => {
+  const world = createWorld();
+  const admin = await issueAdmin(world);
+  const other = await world.issueKey();
+  world.policies.set(admin.id, { deniedTools: ["Bash"], deadlineMs: 60_000 });
+  const refusal = [403, "grant_not_allowed", ["deniedTools", "approvalDeadlineMs"]];
+  const policy = { deniedTools: ["Bash", "Web*"], approvalDeadlineMs: 30_000 };
+  expect(outcomeOf(await admin.ask({ body: { name: "free", scopes: ["send"] } }))).toEqual(refusal);
+  expect((await admin.ask({ body: { name: "bound", scopes: ["send"], ...policy } })).status).toBe(201);
+  const path = `/${other.record.id}`;
+  expect(outcomeOf(await admin.ask({ method: "POST", path: `${path}/rotate` }))).toEqual(refusal);
+  expect(outcomeOf(await admin.ask({ method: "PATCH", path, body: { name: "taken" } }))).toEqual(refusal);
+  expect(problemOf(await explain(world, admin.key, other.record.id)).errorCode).toBe("grant_not_allowed");
+  expect((await admin.ask({ method: "PATCH", path, body: policy })).status).toBe(200);
+  expect((await admin.ask({ method: "POST", path: `/${admin.id}/rotate` })).status).toBe(200);
+});
+
+test("a policy that the configuration gives the other key, the whole tenant or everybody counts for both", async () => {
+  const everybody = { deniedTools: ["Bash"], deadlineMs: 60_000 };
+  const world = createWorld({
+    everybody,
+    tenants: new Map([["default", { deniedTools: ["Web*"], deadlineMs: null }]]),
+  });
+  const admin = await issueAdmin(world);
+  const other = await world.issueKey();
+  expect((await admin.ask({ body: { name: "n", scopes: ["send"] } })).status).toBe(201);
+  world.policies.set(admin.id, { deniedTools: ["Write"], deadlineMs: 90_000 });
+  const rotate = () => admin.ask({ method: "POST", path: `/${other.record.id}/rotate` });
+  expect(outcomeOf(await rotate())).toEqual([403, "grant_not_allowed", ["deniedTools"]]);
+  world.policies.set(other.record.id, { deniedTools: ["Write"], deadlineMs: null });
+  expect((await rotate()).status).toBe(200);
+});
+
+test("a tool that an administering key itself denies stays denied, also while the configuration denies it to others", async () => {
+  const world = createWorld({ everybody: { deniedTools: ["Bash"], deadlineMs: null } });
+  const admin = await issueAdmin(world, { deniedTools: ["Bash"] });
+  const refused = await admin.ask({ body: { name: "n", scopes: ["send"] } });
+  expect(outcomeOf(refused)).toEqual([403, "grant_not_allowed", ["deniedTools"]]);
+});
