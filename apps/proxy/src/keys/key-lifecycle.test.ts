@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { testMint } from "../../test/support/test-proxy.ts";
+import { testDigests, testMint, testPepper } from "../../test/support/test-proxy.ts";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import {
   createKey,
@@ -12,6 +12,7 @@ import {
   rotateKey,
   scopesRule,
 } from "./key-lifecycle.ts";
+import { addSession, createLink, redeemLink } from "./sign-in.ts";
 
 const now = 1_800_000_000_000;
 const hour = 3_600_000;
@@ -39,6 +40,22 @@ test("a rotation keeps id, owner and expiry, and leaves at most two secrets", ()
 test("a rotation without overlap ends the old secret at once", () => {
   const { secret } = mintSecret(record.id, now, testMint);
   expect(rotateKey(record, secret, now, 0).secrets).toEqual([secret]);
+});
+
+test("a rotation ends sign-in links and sessions, also those of a key without an ordinary secret", () => {
+  const mint = (id: string) => mintSecret(id, now, testMint).secret;
+  const { key: linkKey, record: link } = createLink({ name: "console", tenant: "default", scopes: [] }, now, testMint);
+  const { id } = link;
+  const signedIn = redeemLink(link, linkKey, mint(id), { digests: testDigests, pepper: testPepper, nowMs: now });
+  const next = mint(id);
+  expect(rotateKey(link, next, now, hour)).toEqual({ ...link, requires: [], secrets: [next] });
+  expect(signedIn?.secrets.map(({ use }) => use)).toEqual(["session"]);
+  expect(rotateKey(signedIn ?? link, next, now, hour).secrets).toEqual([next]);
+  const [{ secrets }, ordinary] = [
+    rotateKey(addSession(record, mint(record.id), now), next, now, hour),
+    record.secrets,
+  ];
+  expect(secrets).toEqual([next, ...ordinary.map((secret) => ({ ...secret, expiresAt: now + hour }))]);
 });
 
 test("a key that sets a mode requires gateways that know how, until it sets none any more", () => {

@@ -153,14 +153,14 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
 
 /**
  * Replaces the present secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
- * one. At most two secrets are valid: one from an earlier rotation ends now. `socket-key-watch.ts` closes the
- * sockets that an ended secret opened.
+ * one. At most two secrets are valid: one from an earlier rotation ends now, and so do sign-in links and sessions. `socket-key-watch.ts`
+ * closes the sockets that an ended secret opened.
  */
 export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, overlapMs: number): KeyRecord {
-  const [present] = record.secrets;
-  if (present === undefined || overlapMs === 0) return { ...record, secrets: [secret] };
+  const present = record.secrets.find(({ use }) => use === undefined);
+  if (present === undefined || overlapMs === 0) return withRequirements({ ...record, secrets: [secret] });
   const endsAt = Math.min(present.expiresAt ?? Infinity, nowMs + overlapMs);
-  return { ...record, secrets: [secret, { ...present, expiresAt: endsAt }] };
+  return withRequirements({ ...record, secrets: [secret, { ...present, expiresAt: endsAt }] });
 }
 
 /** Disables a key until it is enabled again. A key that is already disabled keeps its first date. */
