@@ -75,6 +75,33 @@ test("a change is its result; a start without a result stays visible", () => {
   expect(timesOf(tail)).toEqual([3, 2]);
 });
 
+const deviceChange = (time: number, type: string, keyId: string, tenant: string): Entry => {
+  const actor = { kind: "key", keyId, tenant };
+  return { time, type: `device_change${type}`, actor, tenant, deviceId: "box", act: "removed" };
+};
+
+test("a change without a result stays visible beside the change of a device with the same id in another tenant", () => {
+  const w = [
+    deviceChange(1, "_started", "k2", "t2"),
+    deviceChange(2, "_started", "k1", "t1"),
+    deviceChange(3, "d", "k2", "t2"),
+  ];
+  expect(timesOf(tailOf({ w }), {}, "t1")).toEqual([2]);
+  expect(timesOf(tailOf({ w }), {}, "t2")).toEqual([3]);
+  expect(timesOf(tailOf({ w }), {}, null)).toEqual([3, 2]);
+  expect(timesOf(tailOf({ w }), { before: 3 }, "t1")).toEqual([2]);
+});
+
+test("a change without a result stays visible beside one of another key or another process, and of two changes neither hides the other", () => {
+  const started = (time: number, keyId = "k1") => deviceChange(time, "_started", keyId, "t1");
+  const changed = (time: number, keyId = "k1") => deviceChange(time, "d", keyId, "t1");
+  const timesIn = (chains: Readonly<Record<string, readonly Entry[]>>) => timesOf(tailOf(chains), {}, "t1");
+  expect(timesIn({ w: [started(1, "k2"), started(2), changed(3, "k2")] })).toEqual([3, 2]);
+  expect(timesIn({ w: [started(2)], other: [started(1), changed(3)] })).toEqual([3, 2]);
+  expect(timesIn({ w: [started(1), started(2), changed(3), changed(4)] })).toEqual([4, 3]);
+  expect(timesIn({ w: [started(1), started(2), changed(3)] })).toEqual([3, 1]);
+});
+
 test("an administrator of a tenant finds the records of that tenant alone", () => {
   const tail = tailOf({ w: [send(1, "s1"), send(2, "s2", { tenant: "other" }), { time: 3, type: "writer_closed" }] });
   expect(timesOf(tail, {}, "default")).toEqual([1]);

@@ -78,12 +78,12 @@ interface Line {
 export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string | null): FoundPage {
   const records: FoundRecord[] = [];
   const ends = new Map<string, Line>();
-  const settled = new Set<string>();
+  const settled = new Map<string, number>();
   let read = 0;
   let last: Line | null = null;
   const { chains, later } = findChains(tail, query.before ?? Number.POSITIVE_INFINITY);
   // A send before the cursor may have ended behind it.
-  for (const line of later) describe(line, ends, settled);
+  for (const line of later) if (!isOfOther(line, tenant)) describe(line, ends, settled);
   for (const line of latestFirst(tail, chains)) {
     // A page ends between two times, since the next one begins with a time.
     if ((records.length >= query.limit || read >= maxRead) && last !== null && line.time < last.time) {
@@ -91,11 +91,17 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
     }
     read += 1;
     last = line;
+    if (isOfOther(line, tenant)) continue;
     const found = describe(line, ends, settled);
     if (found === null || (tenant !== null && line.record["tenant"] !== tenant)) continue;
     if (matches(found, query)) records.push(found);
   }
   return { records, cursor: null };
+}
+
+/** Whether a record is of another tenant than the one that is searched. The end of a send names none. */
+function isOfOther({ record }: Line, tenant: string | null): boolean {
+  return tenant !== null && "tenant" in record && record["tenant"] !== tenant;
 }
 
 function matches(found: FoundRecord, { key, device, event, outcome }: AuditQuery): boolean {
@@ -112,18 +118,23 @@ function isBy(actor: unknown, keyId: string): boolean {
   return isJsonObject(actor) && actor["keyId"] === keyId;
 }
 
-/** Describes a record; `null` for one that is a part of another: the end of a send, or the start of a change whose end was found. */
-function describe(line: Line, ends: Map<string, Line>, settled: Set<string>): FoundRecord | null {
+/**
+ * Describes a record; `null` for one that is a part of another: the end of a send, or the start of a change whose end was found. `settled` has
+ * the number of such ends whose start is not found yet.
+ */
+function describe(line: Line, ends: Map<string, Line>, settled: Map<string, number>): FoundRecord | null {
   const { record, type } = line;
   const id = textOf(record["sendId"] ?? record["controlId"]) ?? "";
   if (type === "send_finished" || type === "control_finished") {
     ends.set(id, line);
     return null;
   }
-  const subject = `${type.split("_", 1)[0]} ${textOf(record["keyId"]) ?? ""} ${textOf(record["deviceId"]) ?? ""}`;
   if (/^(?:key|device)_change/.test(type)) {
-    if (type.endsWith("_started") && settled.delete(subject)) return null;
-    if (!type.endsWith("_started")) settled.add(subject);
+    const change = changeOf(line);
+    const count = settled.get(change) ?? 0;
+    const isStart = type.endsWith("_started");
+    settled.set(change, isStart ? Math.max(0, count - 1) : count + 1);
+    if (isStart && count > 0) return null;
   }
   const end = ends.get(id);
   ends.delete(id);
@@ -139,6 +150,19 @@ function describe(line: Line, ends: Map<string, Line>, settled: Set<string>): Fo
     deviceId: textOf(deviceId),
     members: end === undefined ? members : { ...members, status: end.record["status"], code: end.record["code"] },
   };
+}
+
+/**
+ * Identifies a change by the members that its start and its end have in common. Both are in the chain of the process that makes it. Of a key, the
+ * start does not name the tenant.
+ */
+function changeOf({ writer, type, record }: Line): string {
+  const { actor, keyId, tenant, deviceId, environmentId, act } = record;
+  return JSON.stringify([
+    writer,
+    actor,
+    ...(type.startsWith("key_") ? [keyId] : [tenant, deviceId, environmentId, act]),
+  ]);
 }
 
 /** A chain, and the sequence from which it is read downwards. */
