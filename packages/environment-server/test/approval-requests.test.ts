@@ -212,7 +212,7 @@ describe("a request ends", () => {
       },
     };
     expect(await second).toMatchObject(decided);
-    // Also later, when the register has forgotten it.
+    // Also later, when the server has forgotten it.
     expect(await decide(harness, connectionId, "call-1", false)).toMatchObject(decided);
     expect(socket.inputs()).toHaveLength(1);
     expect(harness.events).toContainEqual(

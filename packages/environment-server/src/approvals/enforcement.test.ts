@@ -2,9 +2,9 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { StoredApproval } from "../approval-log.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
-import type { RegisteredApproval } from "./register.ts";
+import type { PendingApproval } from "./pending.ts";
 
-function registered(at: number): RegisteredApproval {
+function entry(at: number): PendingApproval {
   const approval: StoredApproval = {
     tenant: "acme",
     scope: { environmentId: "env-1", agentId: "agent-1", conversationId: "default" },
@@ -38,7 +38,7 @@ test("a request is denied at its deadline also when its timer fires a moment too
       return "accepted";
     },
   });
-  const request = registered(clock.now() + 1_000);
+  const request = entry(clock.now() + 1_000);
   enforcement.schedule(request);
   await clock.advance(999);
   expect(denied).toEqual([]);

@@ -2,7 +2,7 @@ import type { ApprovalLogLimits, StoredApproval } from "../approval-log.ts";
 import { approvalLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateApprovalLog } from "../logs/separate.ts";
-import { keyOf, keyText } from "./register.ts";
+import { keyOf, keyText } from "./pending.ts";
 
 /** Creates a {@link SeparateApprovalLog} that lasts as long as the process. */
 export function createMemoryApprovalLog({

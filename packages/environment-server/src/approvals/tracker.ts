@@ -1,5 +1,5 @@
 /**
- * Follows the requests for permission of every device: from its reports into the register and the store, until they are decided here or
+ * Follows the requests for permission of every device: from its reports into memory and the store, until they are decided here or
  * the device no longer lists them. A policy that denies a request acts when the request is known, or at its deadline. Pending requests
  * survive a restart of the server, and a device that reconnects is asked about them.
  */
@@ -13,8 +13,8 @@ import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { createPolicyEnforcement, type PolicyEnforcement } from "./enforcement.ts";
 import { expiryOf, policyActor } from "./policy.ts";
-import { type ApprovalRegister, createApprovalRegister, keyOf, keyText, type RegisteredApproval } from "./register.ts";
-import type { DenialResult } from "./unregistered.ts";
+import { type PendingApprovals, createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
+import type { DenialResult } from "./untracked.ts";
 import { createRequestWaiters, type RequestWaiters } from "./waiters.ts";
 import { type ApprovalWriter, createApprovalWriter } from "./writer.ts";
 
@@ -58,7 +58,7 @@ export interface ApprovalTracker {
   /** A request with its decision; `null` when it has none, or when it is forgotten. */
   findDecided(key: ApprovalKey): Promise<StoredApproval | null>;
   /** The pending requests of a tenant, the oldest first. */
-  list(tenant: string): Promise<readonly RegisteredApproval[]>;
+  list(tenant: string): Promise<readonly PendingApproval[]>;
   /** The pending requests of a row. */
   pendingOf(environmentId: string): readonly StoredApproval[];
   /** Forgets the requests of a row that was removed. */
@@ -89,7 +89,7 @@ export interface ApprovalTrackerOptions {
 }
 
 interface Tracker extends ApprovalTrackerOptions {
-  readonly register: ApprovalRegister;
+  readonly pending: PendingApprovals;
   readonly writer: ApprovalWriter;
   readonly enforcement: PolicyEnforcement;
   readonly waiters: RequestWaiters;
@@ -107,52 +107,52 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
   const tracker: Tracker = {
     ...options,
     devices,
-    register: createApprovalRegister({ giveUp: (registered) => giveUp(tracker, registered) }),
+    pending: createPendingApprovals({ giveUp: (entry) => giveUp(tracker, entry) }),
     writer: createApprovalWriter(options),
     enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
     listeners: new Set(),
   };
-  const { register, writer, enforcement, waiters, incomplete, listeners } = tracker;
+  const { pending, writer, enforcement, waiters, incomplete, listeners } = tracker;
   const loaded = load(tracker);
   return {
     connect(row) {
       devices.set(row.device.environmentId, row);
       incomplete.delete(row.device.environmentId);
-      register.setConnected(row.device.environmentId, true);
+      pending.setConnected(row.device.environmentId, true);
     },
     disconnect(environmentId) {
       devices.delete(environmentId);
       enforcement.disconnect(environmentId);
-      register.setConnected(environmentId, false);
+      pending.setConnected(environmentId, false);
     },
     async resume(environmentId) {
       await loaded;
-      return register.ofRow(environmentId).map(({ approval }) => approval.scope);
+      return pending.ofRow(environmentId).map(({ approval }) => approval.scope);
     },
     receive: (environmentId, frame) => receive(tracker, environmentId, frame),
     find(key) {
-      const registered = register.find(key);
-      return registered === undefined || registered.sent !== null ? null : registered.approval;
+      const entry = pending.find(key);
+      return entry === undefined || entry.sent !== null ? null : entry.approval;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
-    whenPending: (key) => (register.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
+    whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
     decide(key, deliveryId, decision) {
-      const registered = register.find(key);
-      if (registered === undefined) return;
-      registered.sent = { deliveryId, decision };
-      void writer.saveNow({ ...registered.approval, decision });
+      const entry = pending.find(key);
+      if (entry === undefined) return;
+      entry.sent = { deliveryId, decision };
+      void writer.saveNow({ ...entry.approval, decision });
     },
     undecide(environmentId, deliveryId) {
-      const registered = register.findSent(environmentId, deliveryId);
-      if (registered === undefined) return;
-      registered.sent = null;
-      void writer.saveNow(registered.approval);
+      const entry = pending.findSent(environmentId, deliveryId);
+      if (entry === undefined) return;
+      entry.sent = null;
+      void writer.saveNow(entry.approval);
     },
     settle: (environmentId, deliveryId, outcome) => settle(tracker, environmentId, deliveryId, outcome),
     async findDecided(key) {
-      const { approval, sent = null } = register.find(key) ?? {};
+      const { approval, sent = null } = pending.find(key) ?? {};
       if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };
       const unsaved = writer.unsaved(key);
       if (unsaved === undefined) return options.log.findDecidedApproval(key);
@@ -160,12 +160,12 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     },
     async list(tenant) {
       await loaded;
-      return register.pendingOf(tenant);
+      return pending.ofTenant(tenant);
     },
     pendingOf: (environmentId) =>
-      register.ofRow(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
+      pending.ofRow(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
     forget(environmentId) {
-      for (const registered of register.ofRow(environmentId)) remove(tracker, registered);
+      for (const entry of pending.ofRow(environmentId)) remove(tracker, entry);
     },
     onChange(listener) {
       listeners.add(listener);
@@ -190,7 +190,7 @@ function reportDropped(emit: EmitEvent): (environmentId: string) => void {
 async function load(tracker: Tracker): Promise<void> {
   try {
     for (const approval of await tracker.log.findPendingApprovals(maxApprovals)) {
-      if (tracker.register.find(keyOf(approval)) === undefined)
+      if (tracker.pending.find(keyOf(approval)) === undefined)
         add(tracker, approval, JSON.stringify([approval.tenant]));
     }
   } catch (cause) {
@@ -198,18 +198,18 @@ async function load(tracker: Tracker): Promise<void> {
   }
 }
 
-function add({ register, enforcement, sha256 }: Tracker, approval: StoredApproval, owner: string) {
-  const registered = register.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
-  if (registered !== null) enforcement.schedule(registered);
-  return registered;
+function add({ pending, enforcement, sha256 }: Tracker, approval: StoredApproval, owner: string) {
+  const entry = pending.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
+  if (entry !== null) enforcement.schedule(entry);
+  return entry;
 }
 
 /** Enough that two requests of one millisecond differ. */
 const cursorDigestLength = 24;
 
-function remove({ register, enforcement }: Tracker, registered: RegisteredApproval): void {
-  enforcement.cancel(registered);
-  register.remove(registered);
+function remove({ pending, enforcement }: Tracker, entry: PendingApproval): void {
+  enforcement.cancel(entry);
+  pending.remove(entry);
 }
 
 function report({ listeners }: Tracker, change: ApprovalChange["change"], approval: StoredApproval): void {
@@ -245,28 +245,28 @@ function receiveList(
   const { environmentId } = row.device;
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   tracker.enforcement.keepOnly(environmentId, runtime, ids);
-  const known = tracker.register.ofConversation(environmentId, runtime);
+  const known = tracker.pending.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
   const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
-  for (const registered of gone) withdraw(tracker, row, registered);
+  for (const entry of gone) withdraw(tracker, row, entry);
   for (const asked of listed) request(tracker, row, runtime, asked);
 }
 
 function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, asked: ApprovalRequest): void {
-  const { register, enforcement, writer, waiters, incomplete, emit } = tracker;
+  const { pending, enforcement, writer, waiters, incomplete, emit } = tracker;
   const { environmentId, tenant } = row.device;
   const key = { scope: { environmentId, ...runtime }, toolCallId: asked.toolCallId };
-  const known = register.find(key);
+  const known = pending.find(key);
   if (known !== undefined) return enforcement.apply(known);
   const requestedAt = tracker.wallNow();
   const { messageId, policies } = tracker.causeOf(environmentId, runtime);
   const expiry = expiryOf([row.policy, ...policies], asked.tool, requestedAt);
   const approval = { tenant, scope: key.scope, request: asked, messageId, requestedAt, expiry, decision: null };
-  const registered = add(tracker, approval, row.owner);
-  if (registered === null) {
+  const entry = add(tracker, approval, row.owner);
+  if (entry === null) {
     incomplete.add(environmentId);
-    return enforcement.applyUnregistered(approval, (denied, outcome) => {
+    return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
       if (expiry !== null)
         emitDecided(tracker, row, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
@@ -276,7 +276,7 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   report(tracker, "requested", approval);
   waiters.notify(keyText(key));
-  enforcement.apply(registered);
+  enforcement.apply(entry);
 }
 
 /**
@@ -284,33 +284,33 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
  * of their senders apply to them, too.
  */
 function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime: Conversation): void {
-  const { register, enforcement, writer } = tracker;
+  const { pending, enforcement, writer } = tracker;
   const { environmentId } = device;
-  const unknown = register
+  const unknown = pending
     .ofConversation(environmentId, runtime)
     .filter(({ approval, sent }) => approval.messageId === null && sent === null);
   if (unknown.length === 0) return;
   const { messageId, policies } = tracker.causeOf(environmentId, runtime);
-  for (const registered of unknown) {
-    const { approval } = registered;
+  for (const entry of unknown) {
+    const { approval } = entry;
     const found = expiryOf([policy, ...policies], approval.request.tool, approval.requestedAt);
     const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
     if (!isEarlier && messageId === null) continue;
-    registered.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
-    writer.save(registered.approval);
-    report(tracker, "requested", registered.approval);
+    entry.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
+    writer.save(entry.approval);
+    report(tracker, "requested", entry.approval);
     if (!isEarlier) continue;
-    enforcement.cancel(registered);
-    enforcement.schedule(registered);
-    enforcement.apply(registered);
+    enforcement.cancel(entry);
+    enforcement.schedule(entry);
+    enforcement.apply(entry);
   }
 }
 
-/** A request was removed from the register to make room. It is no longer listed, and its device decides whether it takes a decision. */
-function giveUp(tracker: Tracker, registered: RegisteredApproval): void {
-  const { approval } = registered;
+/** A request was removed from memory to make room. It is no longer listed, and its device decides whether it takes a decision. */
+function giveUp(tracker: Tracker, entry: PendingApproval): void {
+  const { approval } = entry;
   const { environmentId } = approval.scope;
-  tracker.enforcement.cancel(registered);
+  tracker.enforcement.cancel(entry);
   tracker.writer.remove(approval);
   const row = tracker.devices.get(environmentId);
   if (row !== undefined) {
@@ -320,23 +320,23 @@ function giveUp(tracker: Tracker, registered: RegisteredApproval): void {
   report(tracker, "withdrawn", approval);
 }
 
-/** The device does not list a request any more. */
-function withdraw(tracker: Tracker, { device }: ApprovalDevice, registered: RegisteredApproval): void {
-  const { approval, sent } = registered;
+/** The device no longer lists a request. */
+function withdraw(tracker: Tracker, { device }: ApprovalDevice, entry: PendingApproval): void {
+  const { approval, sent } = entry;
   // Its outcome follows.
   if (sent !== null) return tracker.onTaken(device.environmentId, sent.deliveryId);
-  remove(tracker, registered);
+  remove(tracker, entry);
   tracker.writer.remove(approval);
   tracker.emit({ type: "approval_withdrawn", ...device, toolCallId: approval.request.toolCallId });
   report(tracker, "withdrawn", approval);
 }
 
 function settle(tracker: Tracker, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
-  const registered = tracker.register.findSent(environmentId, deliveryId);
-  if (registered === undefined || registered.sent === null) return;
-  const { approval, sent } = registered;
+  const entry = tracker.pending.findSent(environmentId, deliveryId);
+  if (entry === undefined || entry.sent === null) return;
+  const { approval, sent } = entry;
   const { decision } = sent;
-  remove(tracker, registered);
+  remove(tracker, entry);
   if (outcome.kind === "rejected") {
     // The decision had no effect, and the device no longer asks.
     void tracker.writer.saveNow(approval);

@@ -7,7 +7,7 @@ import type { ApprovalKey, ApprovalLog, StoredApproval } from "../approval-log.t
 import type { EmitEvent } from "../events.ts";
 import { approvalWriteDelayMs, maxUnsavedApprovals } from "../limits.ts";
 import { createDeferredWriter } from "../logs/deferred-writer.ts";
-import { keyOf, keyText } from "./register.ts";
+import { keyOf, keyText } from "./pending.ts";
 
 /** Stores pending requests and decisions. */
 export interface ApprovalWriter {

@@ -15,7 +15,7 @@ import {
   refuseLastingPermission,
 } from "@letta-environments/schema";
 import type { StoredApproval } from "../approval-log.ts";
-import type { DenialResult } from "../approvals/unregistered.ts";
+import type { DenialResult } from "../approvals/untracked.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import {
   type DeliveryPart,

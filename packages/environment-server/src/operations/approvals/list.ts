@@ -13,7 +13,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { Decision, StoredApproval } from "../../approval-log.ts";
-import { type ApprovalCursor, compareCursors, type RegisteredApproval } from "../../approvals/register.ts";
+import { type ApprovalCursor, compareCursors, type PendingApproval } from "../../approvals/pending.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
 import { modeRefusal } from "../conversations/modes.ts";
@@ -39,19 +39,19 @@ export async function listApprovals(
   const rows = new Map(
     [...(await readRows(server, principal, later))].filter(([, row]) => allowsDevice(principal, row)),
   );
-  const found = later.flatMap((registered) => {
-    const row = rows.get(registered.approval.scope.environmentId);
-    return row !== undefined && isReachable(server, principal, registered.approval) ? [{ registered, row }] : [];
+  const found = later.flatMap((entry) => {
+    const row = rows.get(entry.approval.scope.environmentId);
+    return row !== undefined && isReachable(server, principal, entry.approval) ? [{ entry, row }] : [];
   });
   const page = found.slice(0, limit);
-  const last = page.at(-1)?.registered.cursor;
+  const last = page.at(-1)?.entry.cursor;
   const connectionIds = await readConnectionIds(
     server,
     page.map(({ row }) => row),
   );
   return jsonResponse(200, {
-    approvals: page.map(({ registered, row }, index) =>
-      toApproval(server, row, connectionIds[index] ?? null, registered.approval),
+    approvals: page.map(({ entry, row }, index) =>
+      toApproval(server, row, connectionIds[index] ?? null, entry.approval),
     ),
     hasNextPage: found.length > limit,
     cursor: last === undefined ? null : writeCursor(last),
@@ -126,7 +126,7 @@ function identityOf(row: EnvironmentRow, connectionId: string | null, approval: 
 async function readRows(
   { store, approvals }: ServerContext,
   { tenant }: Principal,
-  pending: readonly RegisteredApproval[],
+  pending: readonly PendingApproval[],
 ): Promise<ReadonlyMap<string, EnvironmentRow>> {
   const environmentIds = [...new Set(pending.map(({ approval }) => approval.scope.environmentId))];
   if (environmentIds.length === 0) return new Map();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { StoredApproval } from "../approval-log.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
-import { compareCursors, createApprovalRegister } from "./register.ts";
+import { compareCursors, createPendingApprovals } from "./pending.ts";
 
 function approvalOf(
   environmentId: string,
@@ -29,24 +29,24 @@ function approvalOf(
 }
 
 test("the requests of a device, of a key and of all devices are bounded, and none pushes out another", () => {
-  const register = createApprovalRegister();
+  const pending = createPendingApprovals();
   const add = (environmentId: string, call: number, owner: string): boolean => {
-    register.setConnected(environmentId, true);
-    return register.add(approvalOf(environmentId, `call-${call}`), owner, "") !== null;
+    pending.setConnected(environmentId, true);
+    return pending.add(approvalOf(environmentId, `call-${call}`), owner, "") !== null;
   };
   let added = 0;
   const fill = (environmentId: string, owner: string): void => {
     for (let call = 0; call <= maxApprovalsPerDevice; call += 1) if (add(environmentId, call, owner)) added += 1;
   };
   fill("env-1", "key-1");
-  expect([added, register.isFull("env-1", "key-1")]).toEqual([maxApprovalsPerDevice, true]);
+  expect([added, pending.isFull("env-1", "key-1")]).toEqual([maxApprovalsPerDevice, true]);
   for (let row = 2; row <= 20; row += 1) fill(`env-${row}`, "key-1");
   expect(added).toBe(maxApprovalsPerKey);
   for (let row = 100; row < 200; row += 1) fill(`env-${row}`, `key-${row}`);
   expect(added).toBe(maxApprovals);
-  expect(register.ofRow("env-1")).toHaveLength(maxApprovalsPerDevice);
-  const [oldest] = register.ofRow("env-1");
-  if (oldest !== undefined) register.remove(oldest);
+  expect(pending.ofRow("env-1")).toHaveLength(maxApprovalsPerDevice);
+  const [oldest] = pending.ofRow("env-1");
+  if (oldest !== undefined) pending.remove(oldest);
   expect(add("env-1", 999, "key-1")).toBe(true);
   expect(add("env-1", 1_000, "key-1")).toBe(false);
 });
@@ -55,21 +55,21 @@ describe("when there are too many requests", () => {
   /** Adds requests, such as `big:env-1:call-1` of the tenant `big`. */
   function fill(max: number) {
     const givenUp: string[] = [];
-    const register = createApprovalRegister({
+    const pending = createPendingApprovals({
       max,
       giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
     });
     const add = (name: string) => {
       const [tenant = "", environmentId = ""] = name.split(":");
-      return register.add(approvalOf(environmentId, name, 0, tenant), tenant, name);
+      return pending.add(approvalOf(environmentId, name, 0, tenant), tenant, name);
     };
-    const names = (tenant: string) => register.pendingOf(tenant).map(({ approval }) => approval.request.toolCallId);
-    return { register, add, names, givenUp };
+    const names = (tenant: string) => pending.ofTenant(tenant).map(({ approval }) => approval.request.toolCallId);
+    return { pending, add, names, givenUp };
   }
 
   test("the tenant with the most gives one up, of a device that is not connected first", () => {
-    const { register, add, names, givenUp } = fill(4);
-    for (const row of ["env-1", "env-3"]) register.setConnected(row, true);
+    const { pending, add, names, givenUp } = fill(4);
+    for (const row of ["env-1", "env-3"]) pending.setConnected(row, true);
     for (const name of ["big:env-1:a", "big:env-2:b", "big:env-1:c", "big:env-2:d"]) add(name);
     expect(add("small:env-3:e")).not.toBeNull();
     expect([givenUp, names("big"), names("small")]).toEqual([
@@ -77,8 +77,8 @@ describe("when there are too many requests", () => {
       ["big:env-1:a", "big:env-1:c", "big:env-2:d"],
       ["small:env-3:e"],
     ]);
-    register.setConnected("env-2", true);
-    register.setConnected("env-1", false);
+    pending.setConnected("env-2", true);
+    pending.setConnected("env-1", false);
     expect(add("small:env-3:f")).not.toBeNull();
     expect(givenUp.slice(1)).toEqual(["big:env-1:a"]);
     // Both have as many now, so the tenant that asks for one more has the most.
@@ -87,50 +87,50 @@ describe("when there are too many requests", () => {
   });
 
   test("a connected device of another tenant gives up its oldest, and not one whose decision was sent", () => {
-    const { register, add, names, givenUp } = fill(3);
-    for (const row of ["env-1", "env-2"]) register.setConnected(row, true);
+    const { pending, add, names, givenUp } = fill(3);
+    for (const row of ["env-1", "env-2"]) pending.setConnected(row, true);
     const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
     const decision = { behavior: "allow", reason: null, decidedBy: "key-1", decidedAt: 1 } as const;
     if (first) first.sent = { deliveryId: "msg-1", decision };
     expect(add("small:env-2:d")).not.toBeNull();
     expect(givenUp).toEqual(["big:env-1:b"]);
-    expect(register.findSent("env-1", "msg-1")).toBe(first);
+    expect(pending.findSent("env-1", "msg-1")).toBe(first);
     expect(names("big")).toEqual(["big:env-1:c"]);
   });
 
   test("its oldest is the one that was asked for first, also after its device has reconnected", () => {
     const givenUp: string[] = [];
-    const register = createApprovalRegister({
+    const pending = createPendingApprovals({
       max: 2,
       giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId),
     });
-    for (const row of ["env-1", "env-2", "env-3"]) register.setConnected(row, true);
-    register.add(approvalOf("env-1", "first", 10, "big"), "big", "");
-    register.add(approvalOf("env-2", "second", 20, "big"), "big", "");
-    for (const isConnected of [false, true]) register.setConnected("env-1", isConnected);
-    expect(register.add(approvalOf("env-3", "other", 30, "small"), "small", "")).not.toBeNull();
+    for (const row of ["env-1", "env-2", "env-3"]) pending.setConnected(row, true);
+    pending.add(approvalOf("env-1", "first", 10, "big"), "big", "");
+    pending.add(approvalOf("env-2", "second", 20, "big"), "big", "");
+    for (const isConnected of [false, true]) pending.setConnected("env-1", isConnected);
+    expect(pending.add(approvalOf("env-3", "other", 30, "small"), "small", "")).not.toBeNull();
     expect(givenUp).toEqual(["first"]);
   });
 
   test("devices of a key that are gone hold no place of its connected ones", () => {
     const givenUp: string[] = [];
-    const register = createApprovalRegister({ giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId) });
+    const pending = createPendingApprovals({ giveUp: ({ approval }) => givenUp.push(approval.request.toolCallId) });
     const add = (row: number, call: number, requestedAt: number): boolean =>
-      register.add(approvalOf(`env-${row}`, `${row}-${call}`, requestedAt), "key-1", "") !== null;
+      pending.add(approvalOf(`env-${row}`, `${row}-${call}`, requestedAt), "key-1", "") !== null;
     for (let row = 0; row < maxApprovalsPerKey / maxApprovalsPerDevice; row += 1)
       for (let call = 0; call < maxApprovalsPerDevice; call += 1) add(row, call, 1_000 - 100 * row + call);
     // A request of a device that is gone, too, such as a stored one, pushes out none.
     expect([add(99, 0, 2_000), givenUp]).toEqual([false, []]);
-    register.setConnected("env-99", true);
-    register.setConnected("env-9", true);
+    pending.setConnected("env-99", true);
+    pending.setConnected("env-9", true);
     expect([add(99, 0, 2_000), add(99, 1, 2_001), givenUp]).toEqual([true, true, ["8-0", "8-1"]]);
-    for (let row = 0; row < 9; row += 1) register.setConnected(`env-${row}`, true);
+    for (let row = 0; row < 9; row += 1) pending.setConnected(`env-${row}`, true);
     expect([add(99, 2, 2_002), givenUp.length]).toEqual([false, 2]);
   });
 
   test("devices that are gone hold no place of a connected one of the same tenant", () => {
-    const { register, add, givenUp } = fill(2);
-    register.setConnected("env-1", true);
+    const { pending, add, givenUp } = fill(2);
+    pending.setConnected("env-1", true);
     for (const name of ["acme:env-1:a", "acme:env-2:b", "acme:env-1:c"]) expect(add(name)).not.toBeNull();
     expect(givenUp).toEqual(["acme:env-2:b"]);
     expect(add("acme:env-1:d")).toBeNull();
@@ -138,28 +138,28 @@ describe("when there are too many requests", () => {
 });
 
 test("removing a request twice counts it once", () => {
-  const register = createApprovalRegister();
-  const first = register.add(approvalOf("env-1", "call-1"), "key-1", "a");
-  register.add(approvalOf("env-1", "call-2"), "key-1", "b");
-  if (first !== null) for (const again of [first, first]) register.remove(again);
-  expect(register.ofRow("env-1")).toHaveLength(1);
-  expect(register.find({ scope: approvalOf("env-1", "").scope, toolCallId: "call-1" })).toBeUndefined();
+  const pending = createPendingApprovals();
+  const first = pending.add(approvalOf("env-1", "call-1"), "key-1", "a");
+  pending.add(approvalOf("env-1", "call-2"), "key-1", "b");
+  if (first !== null) for (const again of [first, first]) pending.remove(again);
+  expect(pending.ofRow("env-1")).toHaveLength(1);
+  expect(pending.find({ scope: approvalOf("env-1", "").scope, toolCallId: "call-1" })).toBeUndefined();
 });
 
 test("pending requests are those without a decision, in the order of their cursors", () => {
-  const register = createApprovalRegister();
-  register.add(approvalOf("env-2", "call-3", 20), "key-1", "a");
-  register.add(approvalOf("env-1", "call-2", 10), "key-1", "z");
-  register.add(approvalOf("env-1", "call-1", 10), "key-1", "b");
-  const sent = register.add(approvalOf("env-1", "call-4", 0), "key-1", "c");
+  const pending = createPendingApprovals();
+  pending.add(approvalOf("env-2", "call-3", 20), "key-1", "a");
+  pending.add(approvalOf("env-1", "call-2", 10), "key-1", "z");
+  pending.add(approvalOf("env-1", "call-1", 10), "key-1", "b");
+  const sent = pending.add(approvalOf("env-1", "call-4", 0), "key-1", "c");
   if (sent !== null)
     sent.sent = {
       deliveryId: "msg-1",
       decision: { behavior: "allow", reason: null, decidedBy: "key-2", decidedAt: 1 },
     };
-  const ids = register.pendingOf("acme").map(({ approval }) => approval.request.toolCallId);
+  const ids = pending.ofTenant("acme").map(({ approval }) => approval.request.toolCallId);
   expect(ids).toEqual(["call-1", "call-2", "call-3"]);
-  expect(register.pendingOf("other")).toEqual([]);
-  expect(register.findSent("env-1", "msg-1")).toBe(sent);
+  expect(pending.ofTenant("other")).toEqual([]);
+  expect(pending.findSent("env-1", "msg-1")).toBe(sent);
   expect(compareCursors({ requestedAt: 1, digest: "a" }, { requestedAt: 1, digest: "a" })).toBe(0);
 });

@@ -14,15 +14,15 @@ export interface SentDecision {
   readonly decision: Decision;
 }
 
-/** A request that the register remembers. */
-export interface RegisteredApproval {
+/** A request for permission that has no outcome yet. */
+export interface PendingApproval {
   /** Replaced when the message of its turn becomes known. Its ids stay. */
   approval: StoredApproval;
   /** Whose limit it counts for, such as the key of the device. */
   readonly owner: string;
   /** Its place in lists: when it was requested, then by its ids. */
   readonly cursor: ApprovalCursor;
-  /** `null` while it is pending. */
+  /** `null` while it is undecided. */
   sent: SentDecision | null;
 }
 
@@ -33,56 +33,56 @@ export interface ApprovalCursor {
 }
 
 /** The pending requests for permission, in memory. */
-export interface ApprovalRegister {
+export interface PendingApprovals {
   /** Adds a request. Another one may be given up for it. Returns `null` when a limit is met. */
-  add(approval: StoredApproval, owner: string, digest: string): RegisteredApproval | null;
-  find(key: ApprovalKey): RegisteredApproval | undefined;
-  findSent(environmentId: string, deliveryId: string): RegisteredApproval | undefined;
+  add(approval: StoredApproval, owner: string, digest: string): PendingApproval | null;
+  find(key: ApprovalKey): PendingApproval | undefined;
+  findSent(environmentId: string, deliveryId: string): PendingApproval | undefined;
   /** The requests of a conversation, the oldest first. */
-  ofConversation(environmentId: string, runtime: Conversation): readonly RegisteredApproval[];
-  ofRow(environmentId: string): readonly RegisteredApproval[];
-  /** The pending requests of a tenant in the order of their cursors. */
-  pendingOf(tenant: string): readonly RegisteredApproval[];
-  remove(registered: RegisteredApproval): void;
+  ofConversation(environmentId: string, runtime: Conversation): readonly PendingApproval[];
+  ofRow(environmentId: string): readonly PendingApproval[];
+  /** The undecided requests of a tenant in the order of their cursors. */
+  ofTenant(tenant: string): readonly PendingApproval[];
+  remove(entry: PendingApproval): void;
   /** The requests of devices that are not connected, as none is at first, are given up before others. */
   setConnected(environmentId: string, isConnected: boolean): void;
   /** Whether no further request of a row would be remembered. */
   isFull(environmentId: string, owner: string): boolean;
 }
 
-/** Creates an {@link ApprovalRegister}. It calls `giveUp` with each request that it has removed to make room. */
-export function createApprovalRegister({
+/** Creates {@link PendingApprovals}. It calls `giveUp` with each request that it has removed to make room. */
+export function createPendingApprovals({
   giveUp = () => undefined,
   max = maxApprovals,
 }: {
-  readonly giveUp?: (registered: RegisteredApproval) => void;
+  readonly giveUp?: (entry: PendingApproval) => void;
   readonly max?: number;
-} = {}): ApprovalRegister {
-  const rows = new Map<string, Map<string, RegisteredApproval>>();
-  const perOwner = new Map<string, Set<RegisteredApproval>>();
-  const shares = createTenantShares<RegisteredApproval>();
+} = {}): PendingApprovals {
+  const rows = new Map<string, Map<string, PendingApproval>>();
+  const perOwner = new Map<string, Set<PendingApproval>>();
+  const shares = createTenantShares<PendingApproval>();
   let count = 0;
 
-  const ofRow = (environmentId: string): RegisteredApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
+  const ofRow = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
 
   /** Whether a row has a place for another request: a free one, or that of a request of the same key whose device is gone. */
-  function findPlace(environmentId: string, owner: string): "free" | RegisteredApproval | null {
+  function findPlace(environmentId: string, owner: string): "free" | PendingApproval | null {
     if ((rows.get(environmentId)?.size ?? 0) >= maxApprovalsPerDevice) return null;
     const ofOwner = perOwner.get(owner);
     if (ofOwner === undefined || ofOwner.size < maxApprovalsPerKey) return "free";
     return shares.isConnected(environmentId) ? shares.oldestGone(ofOwner) : null;
   }
 
-  function remove(registered: RegisteredApproval): void {
-    const { approval, owner } = registered;
+  function remove(entry: PendingApproval): void {
+    const { approval, owner } = entry;
     const { environmentId } = approval.scope;
     const row = rows.get(environmentId);
     if (row?.delete(keyText(keyOf(approval))) !== true) return;
     if (row.size === 0) rows.delete(environmentId);
     const ofOwner = perOwner.get(owner);
-    ofOwner?.delete(registered);
+    ofOwner?.delete(entry);
     if (ofOwner?.size === 0) perOwner.delete(owner);
-    shares.delete(registered);
+    shares.delete(entry);
     count -= 1;
   }
 
@@ -98,25 +98,25 @@ export function createApprovalRegister({
         remove(place);
         giveUp(place);
       }
-      const registered: RegisteredApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null };
-      const row = rows.get(scope.environmentId) ?? new Map<string, RegisteredApproval>();
-      rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), registered));
-      perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(registered));
-      shares.add(registered);
+      const entry: PendingApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null };
+      const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
+      rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), entry));
+      perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(entry));
+      shares.add(entry);
       count += 1;
-      if (count <= max) return registered;
-      const excess = shares.excess(registered);
+      if (count <= max) return entry;
+      const excess = shares.excess(entry);
       remove(excess);
-      if (excess === registered) return null;
+      if (excess === entry) return null;
       giveUp(excess);
-      return registered;
+      return entry;
     },
     find: (key) => rows.get(key.scope.environmentId)?.get(keyText(key)),
     findSent: (environmentId, deliveryId) =>
       ofRow(environmentId).find(({ sent }) => sent !== null && sent.deliveryId === deliveryId),
     ofConversation: (environmentId, conversation) =>
       ofRow(environmentId).filter(({ approval }) => isSameConversation(approval.scope, conversation)),
-    pendingOf(tenant) {
+    ofTenant(tenant) {
       const pending = shares.ofTenant(tenant).filter(({ sent }) => sent === null);
       return pending.toSorted((left, right) => compareCursors(left.cursor, right.cursor));
     },

@@ -6,7 +6,7 @@ import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { denialRetryMs, longestDenialRetryMs, maxWaitingDenials } from "../limits.ts";
-import { keyOf, keyText } from "./register.ts";
+import { keyOf, keyText } from "./pending.ts";
 
 /** The result of a denial. */
 export type DenialResult =
@@ -24,7 +24,7 @@ export type DenialResult =
 export type OnDenied = (approval: StoredApproval, outcome: "accepted" | "unknown") => void;
 
 /** Denies requests that are not remembered. */
-export interface UnregisteredDenials {
+export interface UntrackedDenials {
   /** Denies a request. Does nothing when that goes on already. `onSent` is called when a denial was sent. */
   start(approval: StoredApproval, onSent: OnDenied): void;
   /** The request is remembered from now on. */
@@ -47,8 +47,8 @@ interface Denial {
   failureCount: number;
 }
 
-/** Dependencies of {@link UnregisteredDenials}. */
-export interface UnregisteredDenialsOptions {
+/** Dependencies of {@link UntrackedDenials}. */
+export interface UntrackedDenialsOptions {
   readonly clock: Clock;
   /** Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
@@ -58,15 +58,15 @@ export interface UnregisteredDenialsOptions {
   readonly onDropped: (environmentId: string) => void;
 }
 
-interface State extends UnregisteredDenialsOptions {
+interface State extends UntrackedDenialsOptions {
   /** Rows of which a denial was dropped. */
   readonly dropped: Set<string>;
   /** By row and request. */
   readonly rows: Map<string, Map<string, Denial>>;
 }
 
-/** Creates {@link UnregisteredDenials}. */
-export function createUnregisteredDenials(options: UnregisteredDenialsOptions): UnregisteredDenials {
+/** Creates {@link UntrackedDenials}. */
+export function createUntrackedDenials(options: UntrackedDenialsOptions): UntrackedDenials {
   const state: State = { ...options, rows: new Map(), dropped: new Set() };
   const { rows, mayDeny } = state;
   const ofRow = (environmentId: string): readonly Denial[] => [...(rows.get(environmentId)?.values() ?? [])];
