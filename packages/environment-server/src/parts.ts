@@ -18,7 +18,7 @@ import { createDeviceAdministration } from "./operations/devices.ts";
 import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
-import { waitForLocks } from "./patient-store.ts";
+import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createLocalDevices } from "./routing/local-devices.ts";
 import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routing/router.ts";

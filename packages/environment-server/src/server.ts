@@ -36,7 +36,7 @@ import { listEnvironments, retrieveEnvironment } from "./operations/read.ts";
 import { registerEnvironment } from "./operations/register.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
-import { unavailableResponse } from "./patient-store.ts";
+import { unavailableResponse } from "./lock-waiting-store.ts";
 import { createParts, type EnvironmentServerOptions } from "./parts.ts";
 import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";

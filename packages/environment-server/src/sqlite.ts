@@ -31,7 +31,7 @@ export interface EnvironmentStoreLimits {
  * cut.
  *
  * @param options when changes are committed. By default at the end of the microtask; with `setImmediate` as `defer`, and a timer as
- *   `deferPatient`, many more changes share a commit, and with it the wait for the disk.
+ *   `deferRelaxed`, many more changes share a commit, and with it the wait for the disk.
  * @throws Error when a newer program has written the database.
  */
 export function createSqliteEnvironmentStore(

@@ -65,17 +65,17 @@ test("a change resolves only after its transaction is committed", async () => {
   expect(database.prepare("SELECT * FROM parts").all()).toEqual([]);
 });
 
-test("patient changes wait for their time, or share the commit of an impatient one", async () => {
+test("relaxed changes wait for their time, or share the commit of an urgent one", async () => {
   let endWait = (): void => undefined;
-  const deferPatient = (run: () => void): void => void (endWait = run);
-  commit = createGroupCommit(database, { defer: setImmediate, deferPatient });
-  const patient = commit.write(() => insert(1), { isPatient: true });
+  const deferRelaxed = (run: () => void): void => void (endWait = run);
+  commit = createGroupCommit(database, { defer: setImmediate, deferRelaxed });
+  const relaxed = commit.write(() => insert(1), { isRelaxed: true });
   await new Promise((resolve) => void setImmediate(resolve));
   expect(stored()).toEqual([]);
-  await Promise.all([patient, commit.write(() => insert(2))]);
+  await Promise.all([relaxed, commit.write(() => insert(2))]);
   expect(stored()).toEqual([1, 2]);
   endWait();
-  const another = commit.write(() => insert(3), { isPatient: true });
+  const another = commit.write(() => insert(3), { isRelaxed: true });
   endWait();
   await another;
   expect(stored()).toEqual([1, 2, 3]);

@@ -11,8 +11,8 @@ const maxRows = 256;
 export interface ChangeOptions {
   /** How many rows it adds or removes, about. Default: 1. */
   readonly rows?: number;
-  /** Some milliseconds do not matter: it waits for `deferPatient`, or shares the next commit of a change that does not. Default: false. */
-  readonly isPatient?: boolean;
+  /** A few milliseconds do not matter: the change waits for `deferRelaxed`, or shares the next commit of a change that does not. Default: false. */
+  readonly isRelaxed?: boolean;
 }
 
 /**
@@ -45,10 +45,10 @@ export interface GroupCommitOptions {
   /** Schedules a function after the work that is ready now. Changes that arrive until then share a transaction. */
   readonly defer: (run: () => void) => void;
   /**
-   * The same for patient changes, after more time: a turn of Node's event loop accepts one connection, so a commit in each turn would
+   * The same for relaxed changes, after more time: a turn of Node's event loop accepts one connection, so a commit in each turn would
    * limit how fast devices connect. Default: `defer`.
    */
-  readonly deferPatient?: (run: () => void) => void;
+  readonly deferRelaxed?: (run: () => void) => void;
 }
 
 interface Change {
@@ -57,7 +57,7 @@ interface Change {
   readonly resolve: () => void;
   readonly reject: (cause: unknown) => void;
   readonly rows: number;
-  readonly isPatient: boolean;
+  readonly isRelaxed: boolean;
 }
 
 /**
@@ -67,18 +67,18 @@ interface Change {
  */
 export function createGroupCommit(
   database: Pick<SqliteDatabase, "transaction">,
-  { guard = async (run) => run(), defer, deferPatient = defer }: GroupCommitOptions,
+  { guard = async (run) => run(), defer, deferRelaxed = defer }: GroupCommitOptions,
 ): GroupCommit {
   const parts: TransactionPart[] = [];
   const waiting: Change[] = [];
   let isCommitting = false;
-  const isScheduled = { patient: false, impatient: false };
+  const isScheduled = { relaxed: false, urgent: false };
 
-  function schedule(isPatient: boolean): void {
-    const kind = isPatient ? "patient" : "impatient";
+  function schedule(isRelaxed: boolean): void {
+    const kind = isRelaxed ? "relaxed" : "urgent";
     if (isCommitting || isScheduled[kind]) return;
     isScheduled[kind] = true;
-    (isPatient ? deferPatient : defer)(() => {
+    (isRelaxed ? deferRelaxed : defer)(() => {
       isScheduled[kind] = false;
       start();
     });
@@ -89,8 +89,8 @@ export function createGroupCommit(
     isCommitting = true;
     void commit(takeBatch(waiting)).finally(() => {
       isCommitting = false;
-      const next = waiting.find(({ isPatient }) => !isPatient) ?? waiting[0];
-      if (next !== undefined) schedule(next.isPatient);
+      const next = waiting.find(({ isRelaxed }) => !isRelaxed) ?? waiting[0];
+      if (next !== undefined) schedule(next.isRelaxed);
     });
   }
 
@@ -130,11 +130,11 @@ export function createGroupCommit(
   }
 
   return {
-    write: <Result>(run: () => Result, { rows = 1, isPatient = false }: ChangeOptions = {}) =>
+    write: <Result>(run: () => Result, { rows = 1, isRelaxed = false }: ChangeOptions = {}) =>
       new Promise<Result>((resolve, reject) => {
         let result: Result;
-        waiting.push({ run: () => void (result = run()), resolve: () => resolve(result), reject, rows, isPatient });
-        schedule(isPatient);
+        waiting.push({ run: () => void (result = run()), resolve: () => resolve(result), reject, rows, isRelaxed });
+        schedule(isRelaxed);
       }),
     join: (part) => void parts.push(part),
   };

@@ -323,7 +323,7 @@ function openEmbedded(
 ) {
   const plain = createSqliteEnvironmentStore(open("environments.sqlite"), {
     defer: (run) => void process.clock.setTimer(random.below(2), run),
-    deferPatient: (run) => void process.clock.setTimer(random.below(10), run),
+    deferRelaxed: (run) => void process.clock.setTimer(random.below(10), run),
   });
   const observed: EnvironmentStore = {
     ...plain,

@@ -27,7 +27,7 @@ import {
 } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
-import { unavailableResponse } from "../patient-store.ts";
+import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame } from "../dialects/build.ts";

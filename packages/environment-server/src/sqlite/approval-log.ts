@@ -60,7 +60,7 @@ export function createSqliteApprovalLog(
             remove.run(scope.environmentId, toolCallId, scope.agentId, scope.conversationId);
           for (const approval of saved) saveOne(approval);
         },
-        { rows: saved.length + removed.length, isPatient: true },
+        { rows: saved.length + removed.length, isRelaxed: true },
       ),
     findPendingApprovals: async (limit) => findPending.all(limit).map(readApproval),
     async findDecidedApproval({ scope: { environmentId, agentId, conversationId }, toolCallId }) {

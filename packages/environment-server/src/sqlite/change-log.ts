@@ -39,7 +39,7 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
   const prune = preparePrune(database, limits);
 
   return {
-    appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isPatient: true }),
+    appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isRelaxed: true }),
     readChanges: preparePages(database),
     async readChangeLog() {
       return readPositions(readState.get() ?? {});

@@ -45,7 +45,7 @@ export function createSqliteMessageLog(
             );
           }
         },
-        { rows: messages.length, isPatient: true },
+        { rows: messages.length, isRelaxed: true },
       ),
     readMessages: async (environmentId, messageId, limit) => read.all(environmentId, messageId, limit).map(readMessage),
     listMessages: prepareList(database),

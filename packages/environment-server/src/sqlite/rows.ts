@@ -45,10 +45,10 @@ export function createSqliteEnvironmentRows(
   return {
     ...createSqliteIdleRows(database, commit, cache),
     ...createLists(database, cache),
-    enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isPatient: true }),
+    enrol: (enrolment) => commit(() => enrol(enrolment), { rows: 2, isRelaxed: true }),
     findConnection: async (tenant, connectionId) => cache.findConnection(tenant, connectionId),
     openConnection: (connectionId, nowMs, seenAtMs) =>
-      commit(() => openConnection(connectionId, nowMs, seenAtMs), { rows: 3, isPatient: true }),
+      commit(() => openConnection(connectionId, nowMs, seenAtMs), { rows: 3, isRelaxed: true }),
     findEnvironments: async (tenant, deviceId) => cache.rowsOfDevice(tenant, deviceId),
     saveStatus: (environmentId, { currentMode, workingDirectory, gitBranch }) =>
       commit(
@@ -56,7 +56,7 @@ export function createSqliteEnvironmentRows(
           cache.forget(environmentId);
           saveStatus.run(currentMode, workingDirectory, gitBranch, environmentId);
         },
-        { isPatient: true },
+        { isRelaxed: true },
       ),
     saveLastSeen: (times) =>
       commit(

@@ -7,7 +7,7 @@ import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
-import { createPatientKeyStore } from "../../adapters/sqlite/patient-key-store.ts";
+import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
@@ -109,7 +109,7 @@ export async function openKeyStore(
     const time = { monotonic: systemClock.monotonic, pause: (durationMs: number) => delay(durationMs) };
     // A busy SQLite blocks the event loop, so it returns at once and the store waits instead.
     database.exec("PRAGMA busy_timeout = 0");
-    return { keyStore: createPatientKeyStore(store, time), damagedIds, close: () => database.close() };
+    return { keyStore: createLockWaitingKeyStore(store, time), damagedIds, close: () => database.close() };
   }
   // Load the Valkey client only if it is used.
   const { connectValkey } = await import("@letta-environments/platform/valkey");

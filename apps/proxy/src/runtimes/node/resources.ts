@@ -177,7 +177,7 @@ function logShadowed(log: (event: LogEvent) => void): NonNullable<SocketRules["o
 }
 
 /** How long registrations and statuses of devices wait for a commit, in milliseconds. Sends do not wait. */
-const patientCommitMs = 10;
+const relaxedCommitMs = 10;
 
 /** Starts the embedded environment server, whose environments are in the data directory. */
 async function openEmbeddedServer(
@@ -188,7 +188,7 @@ async function openEmbeddedServer(
   const { store, database } = await openStore(settings.dataDir, environmentsFile, (opened) =>
     createSqliteEnvironmentStore(opened, {
       defer: setImmediate,
-      deferPatient: (run) => setTimeout(run, patientCommitMs),
+      deferRelaxed: (run) => setTimeout(run, relaxedCommitMs),
     }),
   );
   // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.

@@ -9,7 +9,7 @@ const limits = { maxWaitMs: 5_000, pauseMs: 20 };
  * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
  * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log).
  */
-export function createPatientKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
+export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
   const retry = createSqliteRetry(time, limits);
 
   async function write<Result>(run: () => Promise<Result>): Promise<Result> {

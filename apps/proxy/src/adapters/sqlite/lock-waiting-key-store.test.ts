@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
 import type { KeyStore } from "../../ports.ts";
 import { createSqliteKeyStore } from "./key-store.ts";
-import { createPatientKeyStore } from "./patient-key-store.ts";
+import { createLockWaitingKeyStore } from "./lock-waiting-key-store.ts";
 
 /** A key store over a file, and another connection that has locked it. */
 function lockedStore(clock: Clock): { readonly keyStore: KeyStore; readonly release: () => void } {
@@ -24,7 +24,7 @@ function lockedStore(clock: Clock): { readonly keyStore: KeyStore; readonly rele
   other.exec("BEGIN EXCLUSIVE");
   const pause = (durationMs: number): Promise<void> =>
     new Promise((resolve) => void clock.setTimer(durationMs, resolve));
-  const keyStore = createPatientKeyStore(plain, { monotonic: clock.monotonic, pause });
+  const keyStore = createLockWaitingKeyStore(plain, { monotonic: clock.monotonic, pause });
   return { keyStore, release: () => other.exec("COMMIT") };
 }
 
