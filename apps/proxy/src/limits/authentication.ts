@@ -1,7 +1,7 @@
 /**
  * Counts failed authentication by client address, so that credentials cannot be guessed at speed. An address that exceeds its limit is
  * blocked until the limit allows one more attempt: callers get 429 in place of 401. Credentials that this process has already verified
- * are still accepted, and well-formed gateway keys are still verified (`key-guesses.ts`). No JWT is verified for the address, and no
+ * are still accepted, and well-formed gateway keys are still verified (`failure-exemptions.ts`). No JWT is verified for the address, and no
  * other credential is forwarded.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -17,7 +17,7 @@ import { mostConstrained } from "../rate-limit/decide.ts";
 import type { RateLimiter } from "../rate-limit/limiter.ts";
 import type { RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
-import { createKeyGuesses, type KeyGuesses } from "./key-guesses.ts";
+import { createFailureExemptions, type FailureExemptions } from "./failure-exemptions.ts";
 import { rateLimitResponse, type RateLimitResult } from "./response.ts";
 import type { LimitedRoute } from "./settings.ts";
 
@@ -29,8 +29,8 @@ export interface FailureLimits {
   blockOf(address: string | null): RateLimitResult | null;
   /** Counts a failure. A refusal replaces the 401. */
   countFailure(address: string | null): MaybePromise<RateLimitResult>;
-  /** The gateway keys that are still verified for a blocked address. */
-  readonly guesses: KeyGuesses;
+  /** Exceptions to this limit. */
+  readonly exemptions: FailureExemptions;
 }
 
 interface Block {
@@ -54,7 +54,7 @@ export function createFailureLimits(
   const blocks = createBoundedMap<Block>(maxBlocks);
   return {
     addressOf,
-    guesses: createKeyGuesses(clock),
+    exemptions: createFailureExemptions(clock),
     blockOf(address) {
       const block = blocks.get(address ?? "");
       if (block === undefined) return null;
@@ -104,7 +104,7 @@ export function createAuthenticateRequest(
   limits: FailureLimits | null,
 ): AuthenticateRequest {
   if (limits === null) return (request) => callers.authenticate(request.header("authorization"));
-  const { addressOf, blockOf, countFailure, guesses } = limits;
+  const { addressOf, blockOf, countFailure, exemptions } = limits;
 
   function authenticateBlocked(
     authorization: string | null,
@@ -115,10 +115,10 @@ export function createAuthenticateRequest(
     if (!(known instanceof Promise) && known.kind === "authenticated") return known;
     const credentials = readBearerToken(authorization);
     const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
-    if (keyId === null || !guesses.mayVerify(address, keyId)) return refuse(block, invalidKey(), "address_blocked");
+    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuse(block, invalidKey(), "address_blocked");
     return mapMaybe(callers.authenticate(authorization), (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-      guesses.count(address, keyId);
+      exemptions.countWrongSecret(address, keyId);
       return refuse(block, invalidKey(), authentication.reason);
     });
   }
@@ -131,7 +131,7 @@ export function createAuthenticateRequest(
     return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       const { response, reason, isUncounted = false } = authentication;
-      if (isUncounted && guesses.forgives(address)) return authentication;
+      if (isUncounted && exemptions.allowsUncounted(address)) return authentication;
       return mapMaybe(countFailure(address), (result) => refuse(result, response, reason));
     });
   };

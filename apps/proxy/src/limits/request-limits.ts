@@ -77,7 +77,7 @@ export function createRequestLimits(
       ...signIns,
       // An address that guesses keys elsewhere does not go on here.
       blockOf: (address) => failures.blockOf(address) ?? signIns.blockOf(address),
-      guesses: failures.guesses,
+      exemptions: failures.exemptions,
     },
     take(principal, route, context) {
       const checks = checksOf(principal, route, context);

@@ -1,0 +1,60 @@
+/**
+ * Exceptions to the limit on failed authentication.
+ *
+ * First, well-formed gateway keys are still verified for a blocked address: many callers can share an address, and one that sends wrong
+ * keys must not lock out the others. This ends when a few wrong secrets for the same key id have come from that address. A secret has 256
+ * random bits, so these attempts do not help to guess one.
+ *
+ * Second, a token is refused but not counted if the issuer may have just added its key. Only so many such failures of an address are
+ * exempt.
+ */
+import type { Clock } from "@letta-environments/platform";
+import { createBoundedMap } from "../lib/bounded-map.ts";
+
+/** Wrong secrets for one key id from one blocked address, and the period in which they count, in milliseconds. */
+const maxGuesses = 5;
+const periodMs = 60_000;
+
+/** Failures of one address that are not counted in each such period. */
+const maxUncounted = 100;
+
+/** Pairs of address and key id that are remembered. */
+const maxPairs = 10_000;
+
+/** Exceptions to the limit on failed authentication. */
+export interface FailureExemptions {
+  /** Whether a key with this id may be verified for a blocked address. */
+  mayVerify(address: string | null, keyId: string): boolean;
+  /** Counts a wrong secret for a key id that came from a blocked address. */
+  countWrongSecret(address: string | null, keyId: string): void;
+  /** Whether a failure with credentials that may be valid goes uncounted for an address. Each call uses up one. */
+  allowsUncounted(address: string | null): boolean;
+}
+
+interface Tally {
+  readonly count: number;
+  /** Monotonic milliseconds. */
+  readonly untilMs: number;
+}
+
+/** Creates {@link FailureExemptions}. */
+export function createFailureExemptions(clock: Pick<Clock, "monotonic">): FailureExemptions {
+  const pairs = createBoundedMap<Tally>(maxPairs);
+  const find = (pair: string): Tally => {
+    const tally = pairs.get(pair);
+    return tally === undefined || clock.monotonic() >= tally.untilMs
+      ? { count: 0, untilMs: clock.monotonic() + periodMs }
+      : tally;
+  };
+  const add = (pair: string): number => {
+    const { count, untilMs } = find(pair);
+    pairs.set(pair, { count: count + 1, untilMs });
+    return count;
+  };
+  return {
+    mayVerify: (address, keyId) => find(`${address} ${keyId}`).count < maxGuesses,
+    countWrongSecret: (address, keyId) => void add(`${address} ${keyId}`),
+    // No address has a space.
+    allowsUncounted: (address) => add(`${address}`) < maxUncounted,
+  };
+}
