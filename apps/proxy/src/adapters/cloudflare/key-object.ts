@@ -4,7 +4,7 @@ import type { KeyUse } from "../../ports.ts";
 import { keyTables, saveUseSql } from "../sqlite/key-store.ts";
 
 /** The result of a call, and the number of changes by then, which is never older than the result. */
-export interface KeyAnswer<Value> {
+export interface KeyResult<Value> {
   readonly value: Value;
   readonly changes: number;
 }
@@ -14,12 +14,12 @@ export type KeyText = readonly [id: string, text: string];
 
 /** The methods of {@link KeyObject} that gateways call. */
 export interface KeyObjectStub {
-  find(id: string): Promise<KeyAnswer<string | null>>;
-  list(): Promise<KeyAnswer<readonly KeyText[]>>;
+  find(id: string): Promise<KeyResult<string | null>>;
+  list(): Promise<KeyResult<readonly KeyText[]>>;
   /** False when the id is taken. */
-  insert(id: string, createdAt: number, text: string): Promise<KeyAnswer<boolean>>;
+  insert(id: string, createdAt: number, text: string): Promise<KeyResult<boolean>>;
   /** False when the record is no longer `before`. */
-  replace(id: string, before: string, text: string): Promise<KeyAnswer<boolean>>;
+  replace(id: string, before: string, text: string): Promise<KeyResult<boolean>>;
   recordUse(uses: readonly KeyUse[]): Promise<void>;
   lastUses(): Promise<readonly (readonly [id: string, usedAt: number])[]>;
   changes(): Promise<number>;
@@ -38,24 +38,24 @@ export class KeyObject extends DurableObject {
     this.#database.transaction(() => this.#database.exec(keyTables));
   }
 
-  find(id: string): KeyAnswer<string | null> {
+  find(id: string): KeyResult<string | null> {
     const row = this.#database.prepare("SELECT record FROM keys WHERE id = ?").get(id);
-    return this.#answer(row === undefined ? null : String(row["record"]));
+    return this.#result(row === undefined ? null : String(row["record"]));
   }
 
-  list(): KeyAnswer<readonly KeyText[]> {
+  list(): KeyResult<readonly KeyText[]> {
     const rows = this.#database.prepare("SELECT id, record FROM keys ORDER BY created_at, id").all();
-    return this.#answer(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
+    return this.#result(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
   }
 
-  insert(id: string, createdAt: number, text: string): KeyAnswer<boolean> {
+  insert(id: string, createdAt: number, text: string): KeyResult<boolean> {
     const sql = "INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
-    return this.#answer(this.#database.prepare(sql).run(id, createdAt, text).changes > 0);
+    return this.#result(this.#database.prepare(sql).run(id, createdAt, text).changes > 0);
   }
 
-  replace(id: string, before: string, text: string): KeyAnswer<boolean> {
+  replace(id: string, before: string, text: string): KeyResult<boolean> {
     const sql = "UPDATE keys SET record = ? WHERE id = ? AND record = ?";
-    return this.#answer(this.#database.prepare(sql).run(text, id, before).changes > 0);
+    return this.#result(this.#database.prepare(sql).run(text, id, before).changes > 0);
   }
 
   recordUse(uses: readonly KeyUse[]): void {
@@ -74,7 +74,7 @@ export class KeyObject extends DurableObject {
     return Number(this.#database.prepare("SELECT count FROM key_changes").get()?.["count"] ?? 0);
   }
 
-  #answer<Value>(value: Value): KeyAnswer<Value> {
+  #result<Value>(value: Value): KeyResult<Value> {
     return { value, changes: this.changes() };
   }
 }

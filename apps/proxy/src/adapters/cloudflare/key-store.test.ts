@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyUse } from "../../ports.ts";
-import { createDurableKeyGeneration, createDurableKeyUses, lookAfterMs, trustMs } from "./key-store.ts";
+import { createDurableKeyGeneration, createDurableKeyUses, refreshAfterMs, trustMs } from "./key-store.ts";
 
 function setUp() {
   const clock = createMovableClock();
@@ -17,30 +17,30 @@ test("the generation changes with every call before the first response, and stay
   const before = generation.current();
   expect(generation.current()).not.toBe(before);
   const last = generation.current();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   expect([generation.current(), generation.current()]).toEqual([last, last]);
 });
 
 test("a response with another number of changes is a new generation, and one with the same number is not", () => {
   const { clock, generation } = setUp();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   const first = generation.current();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   expect(generation.current()).toBe(first);
-  generation.heard(4, clock.monotonic());
+  generation.noteResponse(4, clock.monotonic());
   expect(generation.current()).not.toBe(first);
 });
 
 test("one request a second asks for changes, and without a response the generation changes with every call after four seconds", () => {
   const { clock, generation, looks } = setUp();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   const trusted = generation.current();
   expect(looks()).toBe(0);
-  clock.move(lookAfterMs);
+  clock.move(refreshAfterMs);
   expect([generation.current(), generation.current(), looks()]).toEqual([trusted, trusted, 1]);
-  clock.move(lookAfterMs);
+  clock.move(refreshAfterMs);
   expect([generation.current(), looks()]).toEqual([trusted, 2]);
-  clock.move(trustMs - 2 * lookAfterMs - 1);
+  clock.move(trustMs - 2 * refreshAfterMs - 1);
   expect(generation.current()).toBe(trusted);
   clock.move(1);
   const late = generation.current();
@@ -49,7 +49,7 @@ test("one request a second asks for changes, and without a response the generati
 
 test("a clock that is set back does not extend the bounds", () => {
   const { clock, generation } = setUp();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   const trusted = generation.current();
   clock.move(-86_400_000);
   expect(generation.current()).toBe(trusted);
@@ -59,12 +59,12 @@ test("a clock that is set back does not extend the bounds", () => {
 
 test("an own change is a new generation at once, and after one with an unknown result the generation changes with every call", () => {
   const { clock, generation } = setUp();
-  generation.heard(3, clock.monotonic());
+  generation.noteResponse(3, clock.monotonic());
   const first = generation.current();
-  generation.changed(4, clock.monotonic());
+  generation.noteChange(4, clock.monotonic());
   const second = generation.current();
   expect([second === first, generation.current() === second]).toEqual([false, true]);
-  generation.changed(null, clock.monotonic());
+  generation.noteChange(null, clock.monotonic());
   expect(generation.current()).not.toBe(generation.current());
 });
 

@@ -9,12 +9,12 @@ import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-r
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyStore } from "../../ports.ts";
-import type { KeyAnswer, KeyObjectStub } from "./key-object.ts";
+import type { KeyResult, KeyObjectStub } from "./key-object.ts";
 
 /** The most attempts to change a key that others are changing. */
 const maxAttempts = 100;
 /** The age of the last response from which a request asks for the number of changes, in milliseconds. */
-export const lookAfterMs = 1_000;
+export const refreshAfterMs = 1_000;
 /** How long reads are trusted without a response, in milliseconds. With the time of a request it keeps the promise of five seconds. */
 export const trustMs = 4_000;
 /** The most keys whose uses wait; beyond that they are written at once. */
@@ -35,35 +35,35 @@ export interface DurableKeyStoreOptions {
 export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore {
   const { keys, clock, background, onDamaged = () => undefined } = options;
   const generation = createDurableKeyGeneration(clock, () => {
-    background(look());
+    background(refresh());
   });
 
-  async function look(): Promise<void> {
-    const askedAt = clock.monotonic();
+  async function refresh(): Promise<void> {
+    const requestedAt = clock.monotonic();
     try {
-      generation.heard(await keys().changes(), askedAt);
+      generation.noteResponse(await keys().changes(), requestedAt);
     } catch {
       // The next request that needs a key calls the object again, and receives the failure.
     }
   }
 
-  async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyAnswer<Value>>): Promise<Value> {
-    const askedAt = clock.monotonic();
+  async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyResult<Value>>): Promise<Value> {
+    const requestedAt = clock.monotonic();
     const { value, changes } = await translateFailure(call(keys()));
-    generation.heard(changes, askedAt);
+    generation.noteResponse(changes, requestedAt);
     return value;
   }
 
-  async function write(call: (stub: KeyObjectStub) => Promise<KeyAnswer<boolean>>): Promise<boolean> {
-    const askedAt = clock.monotonic();
+  async function write(call: (stub: KeyObjectStub) => Promise<KeyResult<boolean>>): Promise<boolean> {
+    const requestedAt = clock.monotonic();
     try {
       const { value, changes } = await translateFailure(call(keys()));
-      if (value) generation.changed(changes, askedAt);
-      else generation.heard(changes, askedAt);
+      if (value) generation.noteChange(changes, requestedAt);
+      else generation.noteResponse(changes, requestedAt);
       return value;
     } catch (cause) {
       // The change may have been made.
-      generation.changed(null, askedAt);
+      generation.noteChange(null, requestedAt);
       throw cause;
     }
   }
@@ -115,43 +115,43 @@ async function translateFailure<Result>(response: Promise<Result>): Promise<Resu
 export interface DurableKeyGeneration {
   /** Synchronous. Returns a new number on every call when the last response is older than {@link trustMs}. */
   current(): number;
-  /** Notes a response. `askedAt` is the monotonic time of its request: later changes are not part of it. */
-  heard(changes: number, askedAt: number): void;
+  /** Notes a response. `requestedAt` is the monotonic time of its request: later changes are not part of it. */
+  noteResponse(changes: number, requestedAt: number): void;
   /** Notes that a change was made, or may have been: `changes` is `null` when that is unknown. */
-  changed(changes: number | null, askedAt: number): void;
+  noteChange(changes: number | null, requestedAt: number): void;
 }
 
 /**
  * Creates a {@link DurableKeyGeneration}.
  *
- * @param look asks for the number of changes beside the current request, and calls `heard`. It must not throw.
+ * @param refresh requests the number of changes in the background, and calls `noteResponse`. It must not throw.
  */
-export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, look: () => void): DurableKeyGeneration {
+export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refresh: () => void): DurableKeyGeneration {
   let generation = 0;
-  let heardAt = -Infinity;
-  let lookedAt = -Infinity;
+  let respondedAt = -Infinity;
+  let refreshedAt = -Infinity;
   /** `null` while the number of changes is unknown, and no read is trusted. */
   let known: number | null = null;
 
   return {
     current() {
       const now = clock.monotonic();
-      if (now - heardAt >= trustMs) generation += 1;
-      else if (now - heardAt >= lookAfterMs && now - lookedAt >= lookAfterMs) {
-        lookedAt = now;
-        look();
+      if (now - respondedAt >= trustMs) generation += 1;
+      else if (now - respondedAt >= refreshAfterMs && now - refreshedAt >= refreshAfterMs) {
+        refreshedAt = now;
+        refresh();
       }
       return generation;
     },
-    heard(changes, askedAt) {
+    noteResponse(changes, requestedAt) {
       if (known !== null && changes !== known) generation += 1;
       known = changes;
-      heardAt = Math.max(heardAt, askedAt);
+      respondedAt = Math.max(respondedAt, requestedAt);
     },
-    changed(changes, askedAt) {
+    noteChange(changes, requestedAt) {
       generation += 1;
       known = changes;
-      heardAt = changes === null ? -Infinity : Math.max(heardAt, askedAt);
+      respondedAt = changes === null ? -Infinity : Math.max(respondedAt, requestedAt);
     },
   };
 }

@@ -71,11 +71,11 @@ export async function openValkeyKeyStore(
     const stamp = crypto.randomUUID();
     try {
       const done = await translateFailure(valkey.evaluate(script, [recordsName, stampName], [...values, stamp]));
-      if (done === 1) generation.changed(stamp);
+      if (done === 1) generation.noteChange(stamp);
       return done === 1;
     } catch (cause) {
       // The script may have run.
-      generation.changed(null);
+      generation.noteChange(null);
       throw cause;
     }
   }
@@ -94,7 +94,7 @@ export async function openValkeyKeyStore(
   return {
     async find(id) {
       // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: look at the stamp too.
-      const [text] = await Promise.all([read(id), generation.look()]);
+      const [text] = await Promise.all([read(id), generation.refresh()]);
       return text === null ? null : readText(id, text);
     },
     async list() {
@@ -134,9 +134,9 @@ interface KeyGeneration {
   /** Synchronous. Returns a new number on every call when the last response is older than {@link outageBoundMs}. */
   current(): number;
   /** Reads the stamp now. It never rejects. */
-  look(): Promise<void>;
+  refresh(): Promise<void>;
   /** Notes a change by this process; `null` when it is unknown whether the change was made. */
-  changed(stamp: string | null): void;
+  noteChange(stamp: string | null): void;
   stop(): void;
 }
 
@@ -146,17 +146,17 @@ interface KeyGeneration {
  */
 async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<KeyGeneration> {
   let generation = 0;
-  let heardAt = clock.monotonic();
+  let respondedAt = clock.monotonic();
   /** `undefined` means unknown: any stamp that is read next counts as a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
   let isStopped = false;
-  let cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
+  let cancelTimer = clock.setTimer(pollIntervalMs, () => void refreshAgain());
 
-  async function look(): Promise<void> {
-    const askedAt = clock.monotonic();
+  async function refresh(): Promise<void> {
+    const requestedAt = clock.monotonic();
     try {
       const current = await valkey.command(["GET", stampName]);
-      heardAt = askedAt;
+      respondedAt = requestedAt;
       if (current !== stamp) generation += 1;
       stamp = current;
     } catch {
@@ -164,18 +164,18 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
     }
   }
 
-  async function lookAgain(): Promise<void> {
-    await look();
-    if (!isStopped) cancelTimer = clock.setTimer(pollIntervalMs, () => void lookAgain());
+  async function refreshAgain(): Promise<void> {
+    await refresh();
+    if (!isStopped) cancelTimer = clock.setTimer(pollIntervalMs, () => void refreshAgain());
   }
 
   return {
-    look,
+    refresh,
     current() {
-      if (clock.monotonic() - heardAt > outageBoundMs) generation += 1;
+      if (clock.monotonic() - respondedAt > outageBoundMs) generation += 1;
       return generation;
     },
-    changed(own) {
+    noteChange(own) {
       generation += 1;
       stamp = own ?? undefined;
     },
