@@ -8,7 +8,7 @@ import {
   type SendMessageBody,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { type AdminEndpoint, type AdminExtension, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
+import { type AdminEndpoint, type OptionalAdminEndpoint, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
 import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
@@ -71,23 +71,23 @@ export interface PipelineParts {
   createSteps(features: Features, wrap: WrapStep): (received: Received) => MaybePromise<PlainResponse>;
 }
 
-/** Creates the pipeline of a gateway. `createExtensions` adds endpoints to the administration. */
+/** Creates the pipeline of a gateway. `createAdminEndpoints` adds endpoints to the administration. */
 export function createPipeline(
   given: GatewayServices,
   config: GatewayConfig,
-  createExtensions: (parts: PipelineParts) => readonly AdminExtension[] = () => [],
+  createAdminEndpoints: (parts: PipelineParts) => readonly OptionalAdminEndpoint[] = () => [],
 ): Pipeline {
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config);
   const { api, socket } = createApiSteps(services, features, handleAs, services.wrapStep);
   const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
   const { adminGuards, cors, sends, limits } = features;
-  const extensions = createExtensions({
+  const optionalEndpoints = createAdminEndpoints({
     ...{ services, features, jwt: config.jwt ?? null },
     createSteps: (others, wrap) => createApiSteps(services, others, handleAs, bothWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
-    createAdminSteps(features, guard, extensions),
+    createAdminSteps(features, guard, optionalEndpoints),
   );
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
@@ -349,10 +349,10 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 function createAdminSteps(
   { administer, limits }: Features,
   guard: AdminGuard | null,
-  extensions: readonly AdminExtension[],
+  optionalEndpoints: readonly OptionalAdminEndpoint[],
 ) {
   if (administer === null || guard === null) return null;
-  const matchAdmin = createAdminMatcher(extensions);
+  const matchAdmin = createAdminMatcher(optionalEndpoints);
   return startSteps<Received>()
     .check("guard the listener", ({ request }) => guard.refuse(request))
     .add("match the endpoint", ({ request, trace }) => {
@@ -374,11 +374,11 @@ function createAdminSteps(
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
       const tenantDevices = principal?.tenantDevices ?? null;
-      const extension = extensions.find((other) => other.endpoint === endpoint);
-      if (extension !== undefined) {
+      const optional = optionalEndpoints.find((other) => other.endpoint === endpoint);
+      if (optional !== undefined) {
         const { queryValues, bodyValue } = input;
         const accept = request.header("accept");
-        return extension.respond({ queryValues, bodyValue, accept, tenantDevices }, authority);
+        return optional.respond({ queryValues, bodyValue, accept, tenantDevices }, authority);
       }
       const ifMatch = request.header("if-match");
       // Every other endpoint is one of the administration's own.

@@ -18,7 +18,7 @@ async function search(members: Partial<KeyRequest>, tenants: ReadonlyMap<string,
   };
   const { issueKey, proxy } = createTestProxy(undefined, {
     config: { tenants },
-    createExtensions: () => [createAuditSearch(tail)],
+    createAdminEndpoints: () => [createAuditSearch(tail)],
   });
   const { key } = await issueKey({ scopes: ["admin"], ...members });
   return proxy.handle(fakeRequest({ path: "/admin/v1/audit", key }));

@@ -26,7 +26,7 @@ async function setUp(jwt: typeof settings | null = settings) {
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { jwt },
-    createExtensions: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
   });
   const issue = async (request: Partial<KeyRequest> = {}) =>
     (await issueTestKey(keyStore, clock, { scopes: ["admin"], tenant: "acme", ...request })).key;

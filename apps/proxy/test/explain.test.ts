@@ -46,7 +46,7 @@ async function createWorld() {
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { rateLimits: resolveRateLimits({ policies }, false).settings },
-    createExtensions: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
   });
   const { proxy } = testProxy;
   const issue = (request: Parameters<typeof issueTestKey>[2]) => issueTestKey(keyStore, clock, request);

@@ -2,7 +2,7 @@
 import type { ProblemCode } from "@letta-environments/schema";
 import type { AdminOperation } from "../../src/admin/endpoints.ts";
 import { expositionTypes } from "../../src/metrics/exposition.ts";
-import { auditExample, explanationExample, type ExtensionOperation, overviewExample } from "./observation.ts";
+import { auditExample, explanationExample, type OptionalOperation, overviewExample } from "./observation.ts";
 import { exampleDevice, exampleKey, exampleNewKey, examplePatch, exampleSecret } from "./admin-examples.ts";
 
 /** The text of one operation of the administration. */
@@ -39,7 +39,7 @@ const aDevice = { status: 200, schema: "Device", example: { devices: [exampleDev
 const aKey = { status: 200, schema: "Key", example: exampleKey, headers: ["etag"] } as const;
 
 /** The text of each operation. */
-export const adminTexts: Readonly<Record<AdminOperation | ExtensionOperation, AdminText>> = {
+export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, AdminText>> = {
   listKeys: {
     summary: "List keys, by creation and then by id.",
     description: "A gateway key with scope `admin` lists the keys of its tenant, the operator those of every tenant.",

@@ -11,14 +11,14 @@ import {
 import { problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
 import type { ProblemCode } from "@letta-environments/schema";
 import { type AdminEndpoint, adminEndpoints } from "../../src/admin/endpoints.ts";
-import { extensionEndpoints } from "./observation.ts";
+import { optionalRoutes } from "./observation.ts";
 import { adminPathParameters, adminQueryParameters, adminTexts } from "./admin-texts.ts";
 import { requestSchema } from "./schemas.ts";
 
-type DescribedEndpoint = AdminEndpoint | (typeof extensionEndpoints)[number];
+type DescribedEndpoint = AdminEndpoint | (typeof optionalRoutes)[number];
 
 /** The endpoints of the administration on Node.js, Bun and Deno. */
-export const describedEndpoints: readonly DescribedEndpoint[] = [...adminEndpoints, ...extensionEndpoints];
+export const describedEndpoints: readonly DescribedEndpoint[] = [...adminEndpoints, ...optionalRoutes];
 
 /** Every problem code of an endpoint. */
 function adminProblems({ operation }: DescribedEndpoint): readonly ProblemCode[] {

@@ -1,19 +1,19 @@
 /** Schemas and examples of what the gateway reports about itself. */
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
-import { type AdminExtensionEndpoint } from "../../src/admin/endpoints.ts";
+import { type OptionalAdminRoute } from "../../src/admin/endpoints.ts";
 import { auditSearchEndpoint } from "../../src/admin/audit-search.ts";
 import { explainEndpoint } from "../../src/explain/endpoint.ts";
 import type { Explanation, ExplainedLimit, ExplainedRule } from "../../src/explain/explanation.ts";
 import { metricsEndpoints, type MetricsOperation } from "../../src/metrics/endpoints.ts";
 
 /** Names of the operations that not every runtime serves. */
-export type ExtensionOperation =
+export type OptionalOperation =
   | MetricsOperation
   | typeof auditSearchEndpoint.operation
   | typeof explainEndpoint.operation;
 
 /** The endpoints of the administration that not every runtime serves. */
-export const extensionEndpoints: readonly (AdminExtensionEndpoint & { readonly operation: ExtensionOperation })[] = [
+export const optionalRoutes: readonly (OptionalAdminRoute & { readonly operation: OptionalOperation })[] = [
   ...Object.values(metricsEndpoints),
   auditSearchEndpoint,
   explainEndpoint,

@@ -15,7 +15,7 @@ import { events, outcomes } from "../audit/filter.ts";
 import { type AuditQuery, type AuditTail, type FoundRecord, searchAudit } from "../audit/search.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { AdminAuthority } from "./admission.ts";
-import type { AdminExtension, AdminExtensionEndpoint } from "./endpoints.ts";
+import type { OptionalAdminEndpoint, OptionalAdminRoute } from "./endpoints.ts";
 
 /** The query as the schema decodes it. */
 interface DecodedQuery {
@@ -46,7 +46,7 @@ const AuditQuerySchema: v.GenericSchema<unknown, DecodedQuery> = exactObject(
 );
 
 /** The endpoint as data. */
-export const auditSearchEndpoint: AdminExtensionEndpoint & { readonly operation: "searchAudit" } = {
+export const auditSearchEndpoint: OptionalAdminRoute & { readonly operation: "searchAudit" } = {
   operation: "searchAudit",
   method: "GET",
   path: "/admin/v1/audit",
@@ -55,7 +55,7 @@ export const auditSearchEndpoint: AdminExtensionEndpoint & { readonly operation:
 };
 
 /** Creates the endpoint over stored records. */
-export function createAuditSearch(tail: AuditTail): AdminExtension {
+export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
   return {
     endpoint: auditSearchEndpoint,
     respond({ queryValues, tenantDevices }, authority): Promise<PlainResponse> {

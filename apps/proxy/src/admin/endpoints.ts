@@ -41,18 +41,18 @@ export interface AdminEndpoint extends InputRules {
   readonly path: string;
 }
 
-/** An endpoint with the authentication of the administration that not every runtime serves. */
-export type AdminExtensionEndpoint = Omit<AdminEndpoint, "operation"> & { readonly operation: string };
+/** A route with the authentication of the administration that not every runtime serves. */
+export type OptionalAdminRoute = Omit<AdminEndpoint, "operation"> & { readonly operation: string };
 
-/** An {@link AdminExtensionEndpoint} and what it does. The same steps of the pipeline run before it as before every endpoint. */
-export interface AdminExtension {
-  readonly endpoint: AdminExtensionEndpoint;
+/** An {@link OptionalAdminRoute} and its function. The same steps of the pipeline run before it as before every endpoint. */
+export interface OptionalAdminEndpoint {
+  readonly endpoint: OptionalAdminRoute;
   /** Returns a response, or rejects for a defect or an unavailable store. */
-  respond(request: ExtensionRequest, authority: AdminAuthority): Promise<PlainResponse>;
+  respond(request: OptionalAdminRequest, authority: AdminAuthority): Promise<PlainResponse>;
 }
 
-/** A valid request to an extension. */
-export interface ExtensionRequest {
+/** A valid request to an {@link OptionalAdminEndpoint}. */
+export interface OptionalAdminRequest {
   /** Decoded by the endpoint's own schema. */
   readonly queryValues: unknown;
   /** Decoded by the endpoint's own schema. */
@@ -145,9 +145,9 @@ export const adminEndpoints: readonly AdminEndpoint[] = [
 
 /** Creates a function that finds the endpoint of the administration for a method and a raw pathname. */
 export function createAdminMatcher(
-  extensions: readonly AdminExtension[],
-): MatchRoute<AdminEndpoint | AdminExtensionEndpoint> {
-  return createEndpointMatcher([...adminEndpoints, ...extensions.map(({ endpoint }) => endpoint)]);
+  optional: readonly OptionalAdminEndpoint[],
+): MatchRoute<AdminEndpoint | OptionalAdminRoute> {
+  return createEndpointMatcher([...adminEndpoints, ...optional.map(({ endpoint }) => endpoint)]);
 }
 
 /** The path of the metrics. Prometheus expects it there, outside `/admin/`. */

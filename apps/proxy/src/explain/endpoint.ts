@@ -1,7 +1,7 @@
 /** `POST /admin/v1/explain`: what becomes of a request with a key, or with the claims of a token, rule by rule, without sending anything. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
-import { type AdminExtension, type AdminExtensionEndpoint, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { type OptionalAdminEndpoint, type OptionalAdminRoute, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
 import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
@@ -53,7 +53,7 @@ export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = v.
 );
 
 /** The endpoint as data. */
-export const explainEndpoint: AdminExtensionEndpoint & { readonly operation: "explainRequest" } = {
+export const explainEndpoint: OptionalAdminRoute & { readonly operation: "explainRequest" } = {
   operation: "explainRequest",
   method: "POST",
   path: "/admin/v1/explain",
@@ -106,7 +106,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
 }
 
 /** Creates the endpoint over the parts of a pipeline. */
-export function createExplainEndpoint(parts: PipelineParts): AdminExtension {
+export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoint {
   const explain = createExplain(parts, true);
   return {
     endpoint: explainEndpoint,

@@ -1,6 +1,6 @@
 /** `/metrics` and `/admin/v1/overview`: the table of metrics for machines and for people, with the authentication of the administration. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type AdminExtension, type AdminExtensionEndpoint, metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { type OptionalAdminEndpoint, type OptionalAdminRoute, metricsPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { chooseFormat, expositionTypes, formatMetrics } from "./exposition.ts";
 import { type OverviewBucket, overviewBucketMs } from "./overview.ts";
 import type { MetricReading } from "./table.ts";
@@ -10,7 +10,7 @@ export type MetricsOperation = "readMetrics" | "retrieveOverview";
 
 /** The endpoints as data. */
 export const metricsEndpoints: Readonly<
-  Record<MetricsOperation, AdminExtensionEndpoint & { readonly operation: MetricsOperation }>
+  Record<MetricsOperation, OptionalAdminRoute & { readonly operation: MetricsOperation }>
 > = {
   readMetrics: { operation: "readMetrics", method: "GET", path: metricsPath, query: NoQuerySchema, body: null },
   retrieveOverview: {
@@ -40,7 +40,7 @@ export interface MetricsEndpointPorts {
 }
 
 /** Creates the endpoints. */
-export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly AdminExtension[] {
+export function createMetricsEndpoints(ports: MetricsEndpointPorts): readonly OptionalAdminEndpoint[] {
   return [
     {
       endpoint: metricsEndpoints.readMetrics,

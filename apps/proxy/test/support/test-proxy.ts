@@ -53,7 +53,7 @@ export function createTestProxy(
   overrides: {
     readonly ports?: Partial<GatewayServices>;
     readonly config?: Partial<GatewayConfig>;
-    readonly createExtensions?: Parameters<typeof createPipeline>[2];
+    readonly createAdminEndpoints?: Parameters<typeof createPipeline>[2];
     readonly remote?: Partial<
       Pick<RemoteServer, "credentialOf" | "admitsTenant" | "idempotencyStore" | "forgetsSends" | "isolatesRequests">
     >;
@@ -98,7 +98,7 @@ export function createTestProxy(
     userAgent: "test-proxy",
     ...overrides.config,
   };
-  const pipeline = createPipeline(ports, config, overrides.createExtensions);
+  const pipeline = createPipeline(ports, config, overrides.createAdminEndpoints);
   const proxy: AsyncPipeline = {
     handle: async (request) => pipeline.handle(request),
     handleAdmin: async (request) => pipeline.handleAdmin(request),

@@ -124,7 +124,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
     },
     (parts) => [
-      ...(metrics?.extensions ?? []),
+      ...(metrics?.adminEndpoints ?? []),
       ...(resources.auditTail === null ? [] : [createAuditSearch(resources.auditTail)]),
       createExplainEndpoint(parts),
     ],

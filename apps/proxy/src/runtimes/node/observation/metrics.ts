@@ -3,7 +3,7 @@ import process from "node:process";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../../adapters/log-event.ts";
 import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
-import type { AdminExtension } from "../../../admin/endpoints.ts";
+import type { OptionalAdminEndpoint } from "../../../admin/endpoints.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { WrapStep } from "../../../lib/steps.ts";
 import { gauges, metrics, type MetricDefinition } from "../../../metrics/definitions.ts";
@@ -31,7 +31,7 @@ export interface EmbeddedCounts {
 
 /** The part of the metrics that the pipeline uses. */
 export interface PipelineMetrics {
-  readonly extensions: readonly AdminExtension[];
+  readonly adminEndpoints: readonly OptionalAdminEndpoint[];
   /** Measures the steps of the pipeline. */
   readonly wrapStep: WrapStep;
   observeLimiter(limiter: RateLimiter): RateLimiter;
@@ -89,7 +89,7 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
       circuits.record(event);
       count(event);
     },
-    extensions: createMetricsEndpoints({
+    adminEndpoints: createMetricsEndpoints({
       read,
       overview: () => ({ startedAt, buckets: history.buckets(sample()) }),
       hasIdentities: settings.labels.length > 0,
