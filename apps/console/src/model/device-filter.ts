@@ -1,6 +1,6 @@
 /** Which devices the list shows, and in which order, by the parameters of the address. */
 import type { Environment } from "@letta-environments/client";
-import { isFree } from "./mode.ts";
+import { runsEveryTool } from "./mode.ts";
 
 /** The parameters of the list, as the address has them. */
 export type DeviceFilter = Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export function selectDevices(all: readonly Environment[], filter: DeviceFilter)
     if (filter["status"] === "offline" && device.connectionId !== null) return false;
     if (filter["status"] === "waiting" && (device.pendingApprovals ?? 0) === 0) return false;
     if (filter["tag"] !== undefined && !(device.tags ?? []).includes(filter["tag"])) return false;
-    if (filter["mode"] === "unrestricted" && !isFree(device.currentMode)) return false;
+    if (filter["mode"] === "unrestricted" && !runsEveryTool(device.currentMode)) return false;
     const text = searchText(device);
     return words.every((word) => text.includes(word));
   });

@@ -17,7 +17,7 @@ export function modeText(mode: string | undefined): string {
 }
 
 /** Whether a device in this mode runs every tool without asking. */
-export function isFree(mode: string | undefined): boolean {
+export function runsEveryTool(mode: string | undefined): boolean {
   return mode !== undefined && words[mode] === "unrestricted";
 }
 

@@ -4,7 +4,7 @@ import { deviceCommand } from "./invitation.ts";
 import { describeRights, type ShownKey } from "./key-rights.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { describeState } from "./message-state.ts";
-import { isFree, modeText } from "./mode.ts";
+import { runsEveryTool, modeText } from "./mode.ts";
 import { chartsOf, summarise } from "./overview.ts";
 import { agoText, durationText } from "./time.ts";
 import { isOlder, updateHint } from "./version.ts";
@@ -82,12 +82,12 @@ test("older names of modes are the same modes, and a free mode is recognised by 
     "standard",
     "newer",
   ]);
-  expect([isFree("bypassPermissions"), isFree("unrestricted"), isFree("acceptEdits"), isFree(undefined)]).toEqual([
-    true,
-    true,
-    false,
-    false,
-  ]);
+  expect([
+    runsEveryTool("bypassPermissions"),
+    runsEveryTool("unrestricted"),
+    runsEveryTool("acceptEdits"),
+    runsEveryTool(undefined),
+  ]).toEqual([true, true, false, false]);
 });
 
 test("merge patches change, merge and remove members, and keep those that are null in the API", () => {

@@ -1,6 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import type { Tone } from "../model/message-state.ts";
-import { isFree, modeMeaning, modeText } from "../model/mode.ts";
+import { runsEveryTool, modeMeaning, modeText } from "../model/mode.ts";
 
 /** A short text with a tone. */
 export function Badge({
@@ -23,9 +23,9 @@ export function Badge({
 export function ModeBadge({ mode }: { mode: string | undefined }): JSX.Element | null {
   if (mode === undefined) return null;
   const text = modeText(mode);
-  const meaning = modeMeaning[isFree(mode) ? "unrestricted" : mode] ?? text;
+  const meaning = modeMeaning[runsEveryTool(mode) ? "unrestricted" : mode] ?? text;
   return (
-    <Badge tone={isFree(mode) ? "bad" : "calm"} title={meaning}>
+    <Badge tone={runsEveryTool(mode) ? "bad" : "calm"} title={meaning}>
       {text}
     </Badge>
   );

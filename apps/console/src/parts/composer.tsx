@@ -87,7 +87,7 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
   const known = [...all.value.values()];
   return (
     <div class="target">
-      <Id
+      <IdField
         label="Agent"
         value={agentId}
         choose={(id) => conversations.select({ agentId: id, conversationId })}
@@ -98,7 +98,7 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
           <option key={id} value={id} />
         ))}
       </datalist>
-      <Id
+      <IdField
         label="Conversation"
         value={conversationId}
         choose={(id) => conversations.select({ agentId, conversationId: id || "default" })}
@@ -127,7 +127,7 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
 }
 
 /** A field for an id. What is being typed is not replaced when the field is drawn again because the device reports something. */
-function Id({
+function IdField({
   label,
   value,
   choose,
