@@ -73,7 +73,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     { authenticate: callers.authenticateKey },
     limits?.signIns ?? null,
   );
-  const checkCredential = createCheck(callers, services);
+  const checkCredential = createCredentialCheck(callers, services);
   const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"
@@ -170,7 +170,7 @@ function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | nul
 }
 
 /** Checks credentials as the steps of the pipeline authenticate them, which may lift restrictions. */
-function createCheck(
+function createCredentialCheck(
   { authenticate }: CallerAuthenticator,
   { hasExpired, liftRestrictions: lift }: GatewayServices,
 ): CheckCredential {

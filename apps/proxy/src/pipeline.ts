@@ -23,7 +23,7 @@ import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from 
 import { failureResponse, finishResponse } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, bothWraps, startSteps, type WrapStep } from "./lib/steps.ts";
+import { mapMaybe, type MaybePromise, composeWraps, startSteps, type WrapStep } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
@@ -84,7 +84,7 @@ export function createPipeline(
   const { adminGuards, cors, sends, limits } = features;
   const optionalEndpoints = createAdminEndpoints({
     ...{ services, features, jwt: config.jwt ?? null },
-    createSteps: (others, wrap) => createApiSteps(services, others, handleAs, bothWraps(wrap, services.wrapStep)).api,
+    createSteps: (used, wrap) => createApiSteps(services, used, handleAs, composeWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, optionalEndpoints),

@@ -103,7 +103,7 @@ const deviceRoutes: readonly LimitedRoute[] = [
   "removeEnvironment",
 ];
 
-const isOfKey: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
+const keyDimensions: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
 /** A socket and a failed authentication never release a lease. */
 function isEndingRequest(route: LimitedRoute): boolean {
@@ -113,7 +113,7 @@ function isEndingRequest(route: LimitedRoute): boolean {
 /** Validates that a policy suits its routes: a failed authentication has no key, and a list or a registration names no device. */
 function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimit): string | null {
   const { dimensions, policy } = rule;
-  const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => isOfKey.has(dimension));
+  const isByAddress = dimensions.includes("address") && !dimensions.some((dimension) => keyDimensions.has(dimension));
   const failures = [...routes].find(countsFailures);
   if (failures !== undefined && !isByAddress) {
     return `with route ${failures} must be per address: there is no key then`;

@@ -44,7 +44,7 @@ interface Step {
 export type WrapStep = (name: string, run: Step["run"]) => Step["run"];
 
 /** Returns a wrapper that applies both, the second one directly around the step. */
-export function bothWraps(outer: WrapStep, inner: WrapStep | undefined): WrapStep {
+export function composeWraps(outer: WrapStep, inner: WrapStep | undefined): WrapStep {
   return inner === undefined ? outer : (name, run) => outer(name, inner(name, run));
 }
 

@@ -22,7 +22,7 @@ import type { Pepper } from "../ports.ts";
 import type { FetchContext } from "./fetch.ts";
 import type { SettingSources } from "./fetch/open.ts";
 import { nodeKeyMint } from "./node/keys.ts";
-import { createMountedPart, isStopping, type SocketServer } from "./server/mounted.ts";
+import { createMountedPart, closedResponse, type SocketServer } from "./server/mounted.ts";
 import { type Listeners, openServing } from "./server/serving.ts";
 
 export type { FetchContext, SettingSources, SocketServer };
@@ -120,7 +120,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
 
   return {
     async fetch(request, context) {
-      if (closing !== null) return toWebResponse(finishResponse(isStopping, randomId("req"), request.method));
+      if (closing !== null) return toWebResponse(finishResponse(closedResponse, randomId("req"), request.method));
       // Some hosts pass a context of their own, so anything but text is not an address.
       const clientAddress = typeof context?.clientAddress === "string" ? context.clientAddress : null;
       try {

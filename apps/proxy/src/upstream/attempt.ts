@@ -70,7 +70,7 @@ export function createAttempt(
     const health = healthFor(tenant);
     // A probe may fail, and a message should not: a send is the probe only where no read was in time.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
-    if (admission === null) return { kind: "refused", response: isDown(health.breaker.retryAfterMs() ?? 0) };
+    if (admission === null) return { kind: "refused", response: downResponse(health.breaker.retryAfterMs() ?? 0) };
     const progress: UpstreamProgress = { isSent: false };
     let outcome: CallOutcome = { kind: "caller_gone" };
     let release = (): void => undefined;
@@ -132,7 +132,7 @@ function endedResponse(
 }
 
 /** The response while the server counts as down. Nothing was sent. */
-function isDown(retryAfterMs: number): PlainResponse {
+function downResponse(retryAfterMs: number): PlainResponse {
   const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
   return problemResponse("upstream_unreachable", {
     detail: "The upstream has failed several times in a row. Nothing was sent.",

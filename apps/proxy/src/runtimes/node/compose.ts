@@ -24,7 +24,7 @@ import type { OpenExtensions } from "../../extensions.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
-import { bothWraps, type WrapStep } from "../../lib/steps.ts";
+import { composeWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
@@ -136,7 +136,7 @@ function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources
   const observe = metrics?.wrapStep;
   if (shadow === null) return observe;
   const lift = createShadow(shadow, embedded?.findConnection);
-  return observe === undefined ? lift : bothWraps(observe, lift);
+  return observe === undefined ? lift : composeWraps(observe, lift);
 }
 
 /** The sessions of the web console; `null` where it is not served. */

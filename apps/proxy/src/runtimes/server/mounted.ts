@@ -76,7 +76,7 @@ export function createMountedPart(
         isOwn(incoming) {
           const { socket } = incoming;
           if (takePath(incoming)) {
-            if (isClosing) return refuse(socket, isStopping);
+            if (isClosing) return refuse(socket, closedResponse);
             sockets.add(socket);
             socket.once("close", () => sockets.delete(socket));
             return true;
@@ -107,7 +107,7 @@ export function createMountedPart(
 const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });
 
 /** The response to everything that reaches a closed gateway. */
-export const isStopping: PlainResponse = problemResponse("overloaded", {
+export const closedResponse: PlainResponse = problemResponse("overloaded", {
   detail: "The gateway has been closed.",
   headers: { "retry-after": "1" },
 });
