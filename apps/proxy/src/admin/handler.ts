@@ -271,7 +271,7 @@ class RefusedChange extends Error {
 /** The store did not respond to the change. */
 const changeUnknown = problemResponse("key_store_unavailable", {
   detail:
-    "The key store did not answer; the change may have been made. Read the key, or the list, before repeating it.",
+    "The key store did not respond; the change may have been made. Read the key, or the list, before repeating it.",
   retryable: false,
 });
 

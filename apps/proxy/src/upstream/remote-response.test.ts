@@ -189,8 +189,8 @@ describe("an error of the upstream", () => {
     [{ message: "m", error: "e", detail: "d" }, "m"],
     [{ error: "e", detail: "d" }, "e"],
     [{ detail: "d" }, "d"],
-    [{ detail: [{ loc: 1 }] }, "The upstream answered with status 422."],
-    ["<html>Oops</html>", "The upstream answered with status 422."],
+    [{ detail: [{ loc: 1 }] }, "The upstream returned status 422."],
+    ["<html>Oops</html>", "The upstream returned status 422."],
   ])("the upstream error body %j becomes the detail %j", async (body, detail) => {
     expect(problemOf((await readAndSend(answer(422, body))).read).detail).toBe(detail);
   });

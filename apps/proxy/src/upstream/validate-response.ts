@@ -103,7 +103,7 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
   const isPassed = !unpassedStatuses.has(response.status);
   return problemResponse((isPassed ? problemCodeOf(response) : null) ?? "upstream_error", {
     status: isPassed ? response.status : 502,
-    detail: publicText(text, credential) ?? `The upstream answered with status ${response.status}.`,
+    detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
     ...readRetryable(endpoint, response),
     headers: {
       ...passedFields(response.headers),
