@@ -20,10 +20,10 @@ function takeLink(): string | null {
 
 async function redeem(link: string): Promise<void> {
   const signedIn = session.value;
-  // Somebody may have made this link so that you work in a session of theirs.
+  // An attacker may have sent this link so that you work in their session.
   const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
   const refusal = isWanted ? await signIn({ link }) : null;
-  // Nobody who is signed in loses the session by a link that cannot be used.
+  // An unusable link must not end an existing session.
   const isSignedIn = session.value.kind === "signed_in";
   if (refusal !== null && isSignedIn) toast("bad", `This sign-in link cannot be used. ${refusal}`);
   else if (refusal !== null && signedIn.kind !== "failed") session.value = { kind: "signed_out", reason: null };

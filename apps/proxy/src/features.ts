@@ -46,7 +46,7 @@ export interface Features {
   readonly administer: Administer | null;
 }
 
-/** Creates the features of one gateway. They open nothing, so a gateway that is replaced after a reload needs no end. */
+/** Creates the features of one gateway. They open nothing, so those of a gateway that is replaced after a reload need not be closed. */
 export function createFeatures(services: GatewayServices, config: GatewayConfig): Features {
   const { upstream: server } = services;
   const callers = createCallerAuthenticator(services, {

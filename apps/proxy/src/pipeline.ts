@@ -231,7 +231,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       if (own !== null) return own;
       const response = await call.fetch(request.signal);
       const acted = trace.send ?? trace.control;
-      // It may have changed the status that its device reports, whatever became of it.
+      // Even a failed action may have changed the status of its device.
       if (acted?.isStarted === true && acted.deviceId !== null) {
         await environmentCache?.invalidate(principal.tenant, { deviceId: acted.deviceId });
       }

@@ -128,7 +128,7 @@ export const queueRetentionMs: number = 10 * 60 * 1_000;
  */
 export const maxFollowedPerRow = 1_000;
 
-/** The same of all rows. Beyond it, the tenant with the most gives one up, chosen in the same way. */
+/** The same limit over all rows. Above it, the tenant with the most messages loses one, chosen in the same way. */
 export const maxFollowedMessages = 20_000;
 
 /** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */
@@ -160,7 +160,7 @@ export const maxListedMessages = 1_000;
 /** The texts of one page of a list, in characters. A longer page ends earlier, with one message at least. */
 export const maxListedLength: number = 1_048_576;
 
-/** Devices without an agents API that are remembered. The oldest is found out again by its next turn. */
+/** Devices without an agents API that are remembered. The oldest entry is dropped, and detected again at its device's next turn. */
 export const maxDevicesWithoutApi = 10_000;
 
 // Approvals

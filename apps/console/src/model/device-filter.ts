@@ -58,7 +58,7 @@ const readers: Readonly<Record<string, (device: Environment) => string | number>
   approvals: ({ pendingApprovals = 0 }) => -pendingApprovals,
 };
 
-/** Compares names as people count: 9 before 10. To make one costs more than thousands of comparisons. */
+/** Compares names as people count: 9 before 10. Creating a collator costs more than thousands of comparisons. */
 const collator = new Intl.Collator("en", { numeric: true });
 
 function compare(left: string | number, right: string | number): number {

@@ -27,7 +27,7 @@ export function ApprovalCard({
   const isBusy = deciding.value.has(keyOf(approval));
   const isDisabled = isBusy || approval.connectionId === null;
   const choose = async (approve: boolean, reason = "", suggestion?: string): Promise<void> => {
-    // Before the response: the card may be gone when it is there.
+    // Before the response: the card may be gone when the response arrives.
     isDecidedHere.current = true;
     // The button that was pressed is disabled now.
     card.current?.focus();

@@ -27,7 +27,7 @@ export function Composer({
     const message = text.trim();
     if (message === "" || connectionId === null || isBusy || obstacle !== null) return;
     setBusy(true);
-    // Not when the response is there: the page may be gone by then, and must not offer to send it again.
+    // Not when the response arrives: the page may be gone by then, and must not offer to send it again.
     rememberText("drafts", deviceId, "");
     const isSent = await conversations.send(connectionId, message);
     setBusy(false);

@@ -25,7 +25,7 @@ export interface OtlpBatch {
 export interface OtlpPush {
   /** Queues a batch. Metrics replace older ones that wait: their sums contain them. */
   push(signal: OtlpSignal, batch: OtlpBatch): void;
-  /** Sends what waits once more, unless the receiver has asked for a pause, and ends. Never rejects. */
+  /** Sends the queue one last time, unless the receiver asked for a pause, and stops. Never rejects. */
   end(): Promise<void>;
 }
 
@@ -77,7 +77,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
   let running: Promise<void> | null = null;
   /** Cancels the wait before the next push; `null` if nothing waits for a time. */
   let cancelPause: (() => void) | null = null;
-  /** Monotonic milliseconds until which the receiver wants nothing. */
+  /** Monotonic time in milliseconds before which nothing may be sent. */
   let throttledUntilMs = 0;
   let isEnding = false;
 
@@ -124,7 +124,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
     if (running !== null || cancelPause !== null) return;
     running = run().finally(() => {
       running = null;
-      // A batch may have come after the last look at what waits.
+      // A batch may have been queued since the queue was last checked.
       if (waiting.length > 0 && !isEnding) start();
     });
   }

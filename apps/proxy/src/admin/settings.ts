@@ -15,6 +15,6 @@ export interface AdminSettings {
 export interface AdminListenerConfig {
   /** The operator's token. Never shown. */
   readonly token: string;
-  /** Refuses, before anything else is looked at, what does not call it by a name of its own. */
+  /** Refuses a request whose `Host` is not a name of this listener, before any other check. */
   readonly guard: (request: GatewayRequest) => PlainResponse | null;
 }

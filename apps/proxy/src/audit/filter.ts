@@ -52,7 +52,7 @@ export const actions: readonly string[] = [
 /** How a send, a control or a change ended. */
 export const outcomes: readonly string[] = ["ok", "refused", "failed", "unknown"];
 
-/** The records that are wanted; an undefined member restricts nothing. Times are epoch milliseconds. */
+/** Which records to return; an undefined member restricts nothing. Times are epoch milliseconds. */
 export interface AuditFilter {
   readonly since: number | undefined;
   readonly until: number | undefined;
@@ -116,7 +116,7 @@ export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
   );
 }
 
-/** How a record says that something ended; `null`: it says nothing of an end. */
+/** The outcome that a record reports; `null` if it reports none. */
 export function outcomeOf(type: string, { status, code, outcome }: Readonly<Record<string, unknown>>): string | null {
   switch (type) {
     case "send_finished":

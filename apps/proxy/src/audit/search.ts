@@ -27,7 +27,7 @@ export interface AuditTail {
   ): readonly { readonly sequence: number; readonly text: string }[];
 }
 
-/** The records that are wanted. An undefined member restricts nothing. */
+/** Which records to return. An undefined member restricts nothing. */
 export interface AuditQuery {
   readonly limit: number;
   /** Only records before this time, in epoch milliseconds. */

@@ -217,7 +217,7 @@ function toSpans(
   return [server, ...children];
 }
 
-/** The same request with another value of a header. */
+/** The same request with some header fields replaced. */
 function withHeaders(request: GatewayRequest, headers: ReadonlyMap<string, string | null>): GatewayRequest {
   return {
     method: request.method,

@@ -85,7 +85,7 @@ export interface SendRecord {
   start(deviceId: string | null): Promise<PlainResponse | null>;
   /** Adds the start to the running transaction of a store that shares the file of the audit log. */
   enterStart(deviceId: string): void;
-  /** Tells that this transaction was committed. */
+  /** Records that the transaction was committed. */
   started(): void;
   /** Stores that the conversation was told to switch to the mode that the key sets. It never rejects. */
   modeSwitched(mode: string, outcome: ModeSwitchOutcome): Promise<void>;

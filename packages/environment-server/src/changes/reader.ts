@@ -183,7 +183,7 @@ async function catchUp(reader: Reader): Promise<void> {
   if (reader.reason !== null || reader.skips !== skips) return;
   const { changes, through, hasMore, epoch } = page;
   const gap = reader.gapOf(page, reader.position);
-  // It is said once, so it waits even if the changes behind it are read again.
+  // The gap is reported once, so it stays queued even if the changes after it are read again.
   if (gap !== null) reader.kept.push(gap);
   for (const change of changes) {
     const text = reader.textOf(change, epoch);

@@ -107,7 +107,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
         await new Promise<void>((resolve) => void clock.setTimer(changeRetryMs, resolve));
       }
     }
-    // In the tick in which nothing waits any more, so that the next change starts it again.
+    // Cleared in the tick in which the queue becomes empty, so that the next change starts it again.
     running = null;
   }
 

@@ -1,7 +1,7 @@
 /**
  * The mode that each conversation of a device has reported on its present socket. A device has a mode for each conversation, so
  * the mode of one says nothing about another. It knows a named conversation by its id alone: whatever agent a frame names with it,
- * the mode is the same (0.22.4 to 0.32.18). Only the default conversation is another one for each agent.
+ * the mode is the same (0.22.4 to 0.32.18). Only the default conversation differs for each agent.
  */
 import { defaultConversationId } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";

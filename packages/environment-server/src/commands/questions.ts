@@ -24,9 +24,9 @@ export interface Questions {
   askAgent(target: CommandTarget, runtime: Conversation): Promise<CommandOutcome<string | null>>;
   /** The agent that a device has named for a conversation on its present socket; `undefined`: none. */
   agentOf(environmentId: string, conversationId: string): string | undefined;
-  /** How long a device is not asked a question yet that it left unanswered, in milliseconds; 0: it may be asked. */
+  /** How long to wait before repeating a question that the device left unanswered, in milliseconds; 0: it may be asked. */
   pauseMs(environmentId: string, kind: QuestionKind): number;
-  /** Forgets what a row said, and what it did not, whose socket has ended. */
+  /** Forgets the reports and unanswered questions of a row whose socket has ended. */
   forget(environmentId: string): void;
 }
 

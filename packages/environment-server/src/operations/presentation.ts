@@ -27,7 +27,7 @@ export interface Presentation {
   one(principal: Principal, row: EnvironmentRow): MaybePromise<PlainResponse>;
   /** Builds the response with a page of rows. */
   page(principal: Principal, rows: readonly EnvironmentRow[], hasNextPage: boolean): MaybePromise<PlainResponse>;
-  /** Shows a row in events: members that everyone may see who may see the row, and that do not change all the time. */
+  /** Shows a row in events: members that are visible to everyone who may see the row and do not change all the time. */
   inEvents(row: EnvironmentRow): MaybePromise<EventEnvironment>;
   /** The row whose device is online with the latest heartbeat, else the one that was seen last; `undefined` without rows. */
   liveliest<Row extends EnvironmentRow>(rows: readonly Row[]): MaybePromise<Row | undefined>;

@@ -1,7 +1,7 @@
 /**
- * Gateway keys in a Durable Object ({@link KeyObjectStub}), which all gateways of the world share, and the uses of keys on their
- * way there. A change takes effect everywhere within five seconds: a request that finds the last response older than a second asks
- * for the number of changes beside its own work. Without a response, reads are trusted for four seconds; after that no key is
+ * Gateway keys in a Durable Object ({@link KeyObjectStub}), shared by all gateways worldwide, and the uses of keys on their way
+ * there. A change takes effect everywhere within five seconds: a request that finds the last response older than a second requests
+ * the number of changes in the background. Without a response, reads are trusted for four seconds; after that no key is
  * admitted.
  */
 import type { Clock } from "@letta-environments/platform";

@@ -83,7 +83,7 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
     return this.#openSends().store.findConnection(tenant, connectionId);
   }
 
-  /** Ends a send: stores its result, records its end and releases its leases. Each of them may be absent, and fails alone. */
+  /** Ends a send: stores its result, records its end and releases its leases. Each part is optional, and one failure does not affect the others. */
   async conclude({ stored, entry, leases }: SendEnd): Promise<SendEndOutcome> {
     for (const { leaseId, checks } of leases) this.#openLimits().release(leaseId, checks);
     const store = stored === undefined ? null : this.#openSends().store;
@@ -155,7 +155,7 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
     await (await this.#openLog()).append(entry);
   }
 
-  /** An earlier start may have set the alarm. To push it on with each start would leave an object that starts often unpruned. */
+  /** An earlier start may have set the alarm. Postponing it at each start would never prune an object that starts often. */
   async #ensureAlarm(): Promise<void> {
     if (this.#hasAlarm) return;
     this.#hasAlarm = true;

@@ -5,7 +5,7 @@ import { createSqliteRetry } from "@letta-environments/platform";
 /** How long calls wait while another process holds the file, and the pause between two attempts, in milliseconds. */
 const limits = { maxWaitMs: 5_000, pauseMs: 20 };
 
-/** Runs a function that uses a SQLite file, again while another process holds the file. */
+/** Runs a function that uses a SQLite file, retrying while another process holds the file. */
 export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise<Result>;
 
 /**

@@ -2,7 +2,7 @@ import { type CacheEntry, type CacheStore, encodeKey } from "@letta-environments
 import type { Clock, Sha256, ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
 import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";
 
-/** Variants of one resource. One more replaces all of them. */
+/** Maximum number of variants of a resource. Storing another one first removes all of them. */
 const maxVariants = 32;
 /** How long no request is sent to a server that failed, in milliseconds. */
 const cooldownMs = 1_000;

@@ -48,7 +48,7 @@ function logChanges(log: (event: LogEvent) => void): (change: ReadinessChange) =
     log(isReady ? { type: "readiness_recovered", check: name } : { type: "readiness_failed", check: name, cause });
 }
 
-/** An id that nothing has: to look it up uses the store and finds nothing. */
+/** An id that does not exist: looking it up exercises the store. */
 const unknownId = "readiness";
 
 function check(name: string, ...parts: readonly (() => Promise<unknown>)[]): ReadinessCheck {

@@ -32,7 +32,7 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
         report: verifyAudit(snapshot, sealing, earlier),
         hasSeal: hasSealOf(snapshot, sealing.pepper),
       }))
-      // Somebody who can write to the file can turn it into anything. An unreadable file is a finding too.
+      // Anyone with write access can corrupt the file, so an unreadable file is a finding too.
       .catch(() => ({ report: unreadable, hasSeal: true }));
     return { ...verified, pepper: sealing.pepper };
   });
@@ -72,7 +72,7 @@ export async function pruneAuditCommand(context: CommandContext): Promise<void> 
   const before = parseTime(text, nowMs, -1);
   if (before === null) throw misuse(`--before must be ${timeForms}`);
   if (before > nowMs) throw misuse("--before must not be in the future");
-  // Another pepper would seal the chain of this command and the number of chains, and the log would not be intact any more.
+  // Another pepper would seal the chain of this command and the number of chains, and the log would fail verification.
   const isOurs = await withAudit(context, ({ store, sealing }) =>
     store.snapshot((snapshot) => isNewestSealOf(snapshot, sealing.pepper)),
   );

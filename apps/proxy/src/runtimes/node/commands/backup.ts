@@ -97,7 +97,7 @@ function assertPepperFile({ dataDir, keyPepper }: Settings): void {
   }
 }
 
-/** A restore compares the pepper with the one that the archive names, so another one must not get into it. */
+/** A restore compares the pepper with the one that the archive names, so a backup must not contain another one. */
 async function assertPepperFits(
   { id }: Pepper,
   { dataDir, valkeyUrl }: Settings,
