@@ -56,7 +56,7 @@ expectTypeOf<SendMessageBody>().toExtend<EnvironmentSendMessageParams>();
 expectTypeOf<EnvironmentSendMessageParams>().toExtend<SendMessageBody>();
 expectTypeOf<SendMessageResponse>().toEqualTypeOf<EnvironmentSendMessageResponse>();
 
-// The list query has none on the wire but `tag`, which servers of ours know; as values, `limit` and `onlineOnly` are a number and a boolean.
+// The list query has none on the wire but `tag`, which this project's servers know; as values, `limit` and `onlineOnly` are a number and a boolean.
 type KnownWireQuery = Omit<ListEnvironmentsWireQuery, "tag">;
 expectTypeOf<KnownWireQuery>().toEqualTypeOf<EnvironmentListParams>();
 type ValueMembers = "limit" | "onlineOnly";

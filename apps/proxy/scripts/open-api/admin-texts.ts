@@ -184,7 +184,7 @@ export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, Adm
     problems: ["invalid_request"],
   },
   explainRequest: {
-    summary: "What becomes of a request with a key or a token, rule by rule, without sending it.",
+    summary: "Explain how a request with a key or a token is decided, rule by rule, without sending it.",
     description:
       "Runs the steps of the pipeline without their effects: nothing is sent, charged or recorded. The caller is a key (`keyId`) or what a token " +
       "would contain (`claims`), which is no credential. A gateway key with scope `admin` explains callers of its tenant whose rights are within its " +

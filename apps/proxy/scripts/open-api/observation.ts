@@ -54,7 +54,7 @@ const explanationMembers: Readonly<Record<keyof Explanation, JsonSchema>> = {
   operation: { ...textOrNull, description: "The operation; `null` if no endpoint matches." },
   verdict: {
     anyOf: [objectOf({ status: { type: "integer" }, errorCode: textOrNull }), { type: "null" }],
-    description: "The response; `null` if the request would be handed on, and only its outcome tells.",
+    description: "The response; `null` if the request would be sent on, so that only its outcome is known.",
   },
   rules: { type: "array", items: objectOf(ruleMembers), description: "The rules in their order." },
   limits: {

@@ -8,7 +8,7 @@ const memberTexts: Readonly<Record<string, string>> = {
   id: "The id of the key, which a rotation does not change.",
   name: "A name for people.",
   description: "What the key is for.",
-  owner: "Who answers for the key; the name when nobody is named.",
+  owner: "Who is responsible for the key; its name when nobody is named.",
   tenant: "The tenant whose devices the key can use. Without it, that of the administering key.",
   scopes: "What the key may do.",
   deviceIds: "The only devices that the key may use; `null`: all.",
@@ -194,6 +194,6 @@ export const responseSchemas: Readonly<Record<string, JsonSchema>> = {
   Explanation: explanationSchema,
   AuditPage: auditSchema,
   Health: object("Health", {
-    status: { type: "string", enum: ["alive", "ready"], description: "The process answers, or it accepts requests." },
+    status: { type: "string", enum: ["alive", "ready"], description: "The process responds, or it accepts requests." },
   }),
 };

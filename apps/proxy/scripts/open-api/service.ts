@@ -50,8 +50,8 @@ function health(operationId: string, summary: string, description: string, statu
 export const serviceOperations: Readonly<Record<string, JsonSchema>> = {
   "/livez": health(
     "checkLiveness",
-    "Whether the process answers.",
-    "Needs no key and calls nothing else. A platform restarts a process that does not answer.",
+    "Whether the process responds.",
+    "Needs no key and calls nothing else. A platform restarts a process that does not respond.",
     "alive",
   ),
   "/readyz": health(

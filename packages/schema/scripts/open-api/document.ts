@@ -83,5 +83,5 @@ export function emitOpenApi(types: readonly WireType[]): string {
 /** The members that the environment server adds if the request had the preference `wait`. */
 const outcome: JsonSchema = {
   $ref: `${schemaPrefix}MessageStatus`,
-  description: "What became of the message, if the request had the preference `wait` and the server supports it.",
+  description: "The status of the message, if the request had the preference `wait` and the server supports it.",
 };

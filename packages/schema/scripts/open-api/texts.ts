@@ -72,7 +72,7 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
     description:
       "Streams events as server-sent events (WHATWG HTML, section 9.2), of the types `environment`, `message`, `approval`, `output` and " +
       "`gap`. Every event is stored before it is sent, so `Last-Event-ID` misses nothing and repeats nothing, also after a crash. When " +
-      "events in between are not kept any more, the stream begins with `gap`. A comment every 15 seconds keeps the connection open. The " +
+      "events in between are no longer kept, the stream begins with `gap`. A comment every 15 seconds keeps the connection open. The " +
       "stream ends when its key ends or changes, and when the client does not read.",
     success: "The stream.",
   },
@@ -160,7 +160,7 @@ export const queryParameters: Readonly<Record<string, string>> = {
     "The conversation; the agent's default conversation when absent. For a message: needed if its id was used in several.",
   deviceId: "Only events of this device.",
   include:
-    "What the response has beside the rest: `output` in a stream of events for what turns say, `text` in a list of messages for the final " +
+    "Optional parts of the response: `output` in a stream of events for what turns say, `text` in a list of messages for the final " +
     "text of each. The key needs the scope `view`.",
   wait: "With the value `finished`, the response comes when the message has ended.",
   waitSeconds:

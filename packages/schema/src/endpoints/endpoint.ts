@@ -39,7 +39,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly scope: Scope;
   /** The scope with which the key that owns the device may use the endpoint instead; absent: none. */
   readonly ownerScope?: Scope;
-  /** `true`: not part of the API of the vendor. A server may lack it, and answers 404 `endpoint_not_found` then. */
+  /** `true`: not part of the API of the vendor. A server may lack it, and returns 404 `endpoint_not_found` then. */
   readonly extension?: boolean;
   /** Scopes that each permit the endpoint in place of `scope`. Default: none. */
   readonly otherScopes?: readonly Scope[];

@@ -1,4 +1,4 @@
-/** The endpoints for what became of messages, as members of the endpoint table. */
+/** The endpoints for the status of messages, as members of the endpoint table. */
 import type { Endpoint } from "./endpoint.ts";
 import {
   type ListMessagesQuery,
@@ -39,7 +39,7 @@ export const retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatu
     operation: "retrieveMessage",
     method: "GET",
     path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
-    summary: "Retrieve what became of a message.",
+    summary: "Retrieve the status of a message.",
     description:
       "An extension of the vendor's API. The final text of the agent requires the scope `view`. In front of a remote server, " +
       "the state is what the gateway knows of the send: at most `accepted`.",

@@ -15,7 +15,7 @@ export interface ProblemDefinition {
   readonly retryable: boolean;
   /** The broken rule, if it is the same for every occurrence. */
   readonly issue?: ProblemIssue;
-  /** `type` URI of a problem type that is registered elsewhere; one of ours when absent. */
+  /** `type` URI of a problem type that is registered elsewhere; one of this project when absent. */
   readonly type?: string;
 }
 

@@ -14,7 +14,7 @@ import { wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
  * SDKs), `error` and `errorCode` (devices).
  */
 export interface Problem {
-  /** Stable URI of the problem: one of ours, or that of a registered problem type. */
+  /** Stable URI of the problem: one of this project, or that of a registered problem type. */
   type: string;
   /** Short summary, the same for every occurrence. */
   title: string;

@@ -1,6 +1,6 @@
 /**
  * Streams of server-sent events (WHATWG HTML, section 9.2): what `streamEvents` takes, and the data of its events by their type. This is
- * an extension: servers without it answer 404 `endpoint_not_found`.
+ * an extension: servers without it return 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
 import type { Approval, DecidedApproval } from "./approval.ts";
@@ -41,7 +41,7 @@ export interface EnvironmentEvent extends DeviceEvent {
    * that need the scope `details`, and `lastHeartbeat` and `lastSeenAt`, are never part of it.
    */
   readonly environment: Readonly<Record<string, unknown>>;
-  /** The environment does not exist any more. */
+  /** The environment no longer exists. */
   readonly removed?: true;
 }
 
@@ -74,7 +74,7 @@ export interface OutputEvent extends DeviceEvent {
 }
 
 /**
- * Data of an event `gap`: events between the last one and the next one are missing. `expired`: they are not kept any more.
+ * Data of an event `gap`: events between the last one and the next one are missing. `expired`: they are no longer kept.
  * `output_expired`: only output is missing. `unknown`: the server does not know the id. `lost`: the server could not store them.
  */
 export interface GapEvent {

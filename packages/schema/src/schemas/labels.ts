@@ -10,7 +10,7 @@ import { IdentifierSchema, wireObject, type WireObjectSchema } from "../base/wir
 
 /** The labels of a device. */
 export interface DeviceLabels {
-  /** Name that is shown beside the device's own name; `null`: none. */
+  /** Name that is shown next to the device's own name; `null`: none. */
   readonly displayName: string | null;
   /** In ascending order, each once. */
   readonly tags: readonly string[];

@@ -1,6 +1,6 @@
 /**
  * The messages of a device, as `listMessages` returns them: a page at a time, the latest first. This is an extension: servers without
- * it answer 404 `endpoint_not_found`.
+ * it return 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
 import { ListLimitSchema } from "./list-query.ts";

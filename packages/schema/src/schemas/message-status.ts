@@ -1,6 +1,6 @@
 /**
  * The status of a message after it was sent: the input and the result of `retrieveMessage`. Every state after `sent` has evidence from the
- * device. This is an extension: servers without it answer 404 `endpoint_not_found`.
+ * device. This is an extension: servers without it return 404 `endpoint_not_found`.
  */
 import * as v from "valibot";
 import { isReference, referenceRule } from "../base/identifier.ts";
@@ -28,7 +28,7 @@ export type MessageState = OpenEnum<(typeof messageStates)[number]>;
 /** States in which a message stays. */
 export const endStates: readonly MessageState[] = ["finished", "cancelled", "evicted", "failed"];
 
-/** Returns whether a message has ended, so that its state does not change any more. */
+/** Returns whether a message has ended, so that its state is final. */
 export function hasEnded({ state }: Pick<MessageStatus, "state">): boolean {
   return endStates.includes(state);
 }
@@ -53,7 +53,7 @@ export interface TurnUsage {
   totalTokens?: number;
 }
 
-/** A message that was sent to a device, and what became of it. Times are epoch milliseconds. */
+/** A message that was sent to a device, and its outcome. Times are epoch milliseconds. */
 export interface MessageStatus {
   /** Agent of the conversation; `null` if it has none. */
   agentId: string | null;

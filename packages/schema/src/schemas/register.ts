@@ -1,4 +1,4 @@
-/** Registration: the request by which a device enrols, and the response that tells it where to open its WebSocket. */
+/** Registration: the request by which a device enrols, and the response that contains the address of its WebSocket. */
 import * as v from "valibot";
 import { type EnvironmentMetadata, EnvironmentMetadataSchema } from "./environment.ts";
 import { isDisplayable } from "../base/rules.ts";
