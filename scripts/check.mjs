@@ -30,7 +30,7 @@ async function checkTypes(write) {
   return runTasks(["typecheck", "typecheck:scripts", "typecheck:bench", "typecheck:consumers"], [], write);
 }
 
-// The longest come first, so that the others fit in beside them.
+// The longest come first, so that the others run in parallel with them.
 /** @type {readonly import("./lib/run-steps.mjs").Step[]} */
 const steps = [
   { name: "types", run: checkTypes },

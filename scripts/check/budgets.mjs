@@ -100,7 +100,7 @@ compareWorker(
   readWorker("worker-console"),
   budgets.workerWithConsole.maximumBytes,
 );
-// Whoever does not use the console does not pay for it.
+// Users without the console do not pay for it.
 if ([...plainWorker.values()].some((text) => text.includes("letta-console"))) {
   process.stdout.write("The Worker without the console contains the cookie of its sessions.\n");
   failures++;

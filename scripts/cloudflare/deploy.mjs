@@ -112,7 +112,7 @@ async function checkConsole(url, host) {
     if (found.join() === "200,403") return;
     if (attempt === attempts)
       throw new DeployError(
-        `deployed, but ${url}/console/ answers ${found[0]} and its session ${found[1]} instead of 200 and 403: repeat the command in a minute, or leave the console out with --no-console`,
+        `deployed, but ${url}/console/ returns ${found[0]} and its session ${found[1]} instead of 200 and 403: repeat the command in a minute, or leave the console out with --no-console`,
       );
     await host.pause(pauseMs);
   }
@@ -183,13 +183,13 @@ async function firstKey(url, adminToken, host) {
   const open = await host.request(url, "/v1/environments");
   if (open !== 401) {
     throw new DeployError(
-      `${url} answers ${open} instead of 401 without a key: something else is in front of the Worker, or its settings are wrong`,
+      `${url} returns ${open} instead of 401 without a key: something else is in front of the Worker, or its settings are wrong`,
     );
   }
   const made = await host.createKey(url, adminToken);
   // A wrong query is refused after the key and before the upstream.
   const status = await host.request(url, "/v1/environments?limit=0", made.key);
-  if (status !== 400) throw new DeployError(`${url} answers ${status} to its first key instead of accepting it`);
+  if (status !== 400) throw new DeployError(`${url} returns ${status} to its first key instead of accepting it`);
   return made;
 }
 

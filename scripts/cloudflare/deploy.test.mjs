@@ -83,7 +83,7 @@ describe("a deployment", () => {
     const without = createHost({
       request: async (url, path, key) => (path === "/console/" ? 404 : request(url, path, key)),
     });
-    const text = /\/console\/ answers 404 and its session 403 instead of 200 and 403: repeat .* --no-console$/;
+    const text = /\/console\/ returns 404 and its session 403 instead of 200 and 403: repeat .* --no-console$/;
     await expect(deploy({ ...given, hasConsole: true }, without)).rejects.toThrow(text);
     expect(account.keys).toEqual([]);
     expect(await deploy({ isDryRun: false }, createHost())).toBe("lek_first");
@@ -103,9 +103,9 @@ describe("a deployment", () => {
     expect(await deploy(given, createHost())).toBe("lek_first");
   });
 
-  test("an address at which something else answers gets no key", async () => {
+  test("an address at which another server responds gets no key", async () => {
     const open = createHost({ request: async () => 200 });
-    await expect(deploy(given, open)).rejects.toThrow(/answers 200 instead of 401 without a key/);
+    await expect(deploy(given, open)).rejects.toThrow(/returns 200 instead of 401 without a key/);
     expect(account.keys).toEqual([]);
   });
 
