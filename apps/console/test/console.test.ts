@@ -40,7 +40,7 @@ describe.each(browsers)("in %s", () => {
 
   afterEach(() => watched.page.close());
 
-  /** Opens a view of somebody who is signed in. */
+  /** Opens a view as a signed-in user. */
   async function open(view: string): Promise<Page> {
     watched = await openPage(context, gateway.proxy.url);
     await watched.page.goto(`${gateway.proxy.url}/console/#${view}`);
@@ -214,7 +214,7 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
-  test("a search of the audit log that is answered late does not replace what a later one has found", async () => {
+  test("a search of the audit log whose response is late does not replace what a later one has found", async () => {
     const page = await open("/audit");
     const row = page.getByRole("row", { name: /Signed in to the console/ }).first();
     await row.waitFor();

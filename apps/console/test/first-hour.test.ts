@@ -70,7 +70,7 @@ describe.each(browsers)("in %s", () => {
     }
   }
 
-  /** Somebody else allows a request. */
+  /** Another user allows a request. */
   async function decideElsewhere(id: string): Promise<void> {
     const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
     const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {

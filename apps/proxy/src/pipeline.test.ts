@@ -69,14 +69,14 @@ describe("200", () => {
     expect(await forwardedBody(body)).toStrictEqual({ messages: [message] });
   });
 
-  test("a HEAD is asked as a GET and answered without a body", async () => {
+  test("a HEAD is handled as a GET, and its response has no body", async () => {
     const testProxy = createTestProxy();
     const response = await get(testProxy, { method: "HEAD" });
     expect(response).toMatchObject({ status: 200, body: null });
     expect(testProxy.upstreamRequests[0]?.method).toBe("GET");
   });
 
-  test("every answer carries its request id and may be neither stored nor sniffed", async () => {
+  test("every response carries its request id and may be neither stored nor sniffed", async () => {
     const testProxy = createTestProxy();
     const own = await get(testProxy, { headers: { "x-request-id": "trace-1" } });
     const refused = await testProxy.proxy.handle(fakeRequest({ path: "/nowhere" }));
@@ -163,7 +163,7 @@ describe("403", () => {
     expect(testProxy.upstreamRequests).toEqual([]);
   });
 
-  test("answers to approval requests need the scope approve beside send", async () => {
+  test("decisions on approval requests need the scope approve in addition to send", async () => {
     const testProxy = createTestProxy();
     const body = JSON.stringify({
       agentId: "a1",

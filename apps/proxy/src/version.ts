@@ -4,7 +4,7 @@ import manifest from "../package.json" with { type: "json" };
 export const version: string = manifest.version;
 
 /**
- * The version of Letta Code that an invited device runs: the one that this gateway is tested with. It is here, and not beside the command that
+ * The version of Letta Code that an invited device runs: the one that this gateway is tested with. It is here, and not next to the command that
  * prints it, because a bundle of a module that is mostly unused is not the same in every build.
  */
 export const deviceVersion = "0.32.18";

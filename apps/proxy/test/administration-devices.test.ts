@@ -215,7 +215,7 @@ describe("a key that may not administer a device", () => {
 });
 
 describe("releasing a device", () => {
-  test("another key of the tenant can enrol a released device, the earlier owner cannot any more, and both are audited", async () => {
+  test("another key of the tenant can enrol a released device, the earlier owner no longer can, and both are audited", async () => {
     const { devices, admin, register, connectKey, issueKey, closes, entries } = await setUp();
     const successor = await issueKey({ scopes: ["connect"] });
     await expect(register(successor.key, { deviceId: "d1" })).rejects.toThrow("device_owned_by_another_key");

@@ -145,7 +145,7 @@ describe("in front of a remote server", () => {
     });
   });
 
-  test("the server's own refusals pass, and a broken answer is control_unknown and not repeated", async () => {
+  test("the server's own refusals pass, and a broken response is control_unknown and not repeated", async () => {
     const refusing = setUp(() => problemResponse("device_offline"));
     const { key } = await refusing.issueKey(controlKey);
     expect(problemOf(await refusing.control(key, "conn-1/stop")).errorCode).toBe("device_offline");

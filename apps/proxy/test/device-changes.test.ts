@@ -169,13 +169,13 @@ describe("in front of a remote upstream", () => {
     expect(await world.changes()).toEqual([]);
   });
 
-  test.each([404, 405, 501])("a server that answers %i does not have the endpoint", async (status) => {
+  test.each([404, 405, 501])("a server that returns %i does not have the endpoint", async (status) => {
     const world = await setUp(() => jsonResponse(status, { message: "nope" }));
     expect(codeOf(await change(world, world.admin.key))).toBe("404 endpoint_not_found");
     expect(await world.changes()).toEqual(["device_change_started", "device_change_abandoned"]);
   });
 
-  test("a device that a server of ours does not find any more is 404 environment_not_found", async () => {
+  test("a device that another gateway no longer finds is 404 environment_not_found", async () => {
     const world = await setUp(() => problemResponse("environment_not_found"));
     expect(codeOf(await change(world, world.admin.key))).toBe("404 environment_not_found");
   });

@@ -146,7 +146,7 @@ export function describeIdempotencyStore(
       expect(await store.reserve(testReservation(["a"]))).toEqual({ kind: "known", entries: entries.slice(0, 1) });
     });
 
-    test("a released send frees its ids at once, and stores no result any more", async () => {
+    test("a released send frees its ids at once, and stores no later result", async () => {
       const { store, reserved, inUse } = setUp();
       const reservation = await reserved(["a", "b"]);
       await store.release(reservation);

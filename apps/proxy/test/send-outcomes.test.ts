@@ -73,7 +73,7 @@ describe("after a send of which nothing was delivered, a repeat is sent", () => 
     expect(deliveries).toBe(2);
   });
 
-  test("a 429 of ours keeps its Retry-After", async () => {
+  test("a 429 of the gateway keeps its Retry-After", async () => {
     const { responses } = await sendTwice(problemResponse("rate_limited", { headers: { "retry-after": "7" } }));
     expect(responses[0]?.headers).toMatchObject({ "x-should-retry": "true", "retry-after": "7" });
   });

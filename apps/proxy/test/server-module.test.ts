@@ -79,7 +79,7 @@ test("a real device connects below the path of the program, and takes a message 
   await device.process.waitForOutput(/pong/, 60_000);
 }, 120_000);
 
-test("an upgrade without a key is refused below the path, and one of another path is 404 if nobody else responds", async () => {
+test("an upgrade without a key is refused below the path, and one of another path is 404 if no other listener responds", async () => {
   const { port } = await openMounted();
   expect(await upgrade(port, "/letta/v1/environments/conn-1/ws")).toMatch(/^HTTP\/1\.1 40[14] /);
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);

@@ -19,7 +19,7 @@ export async function fetchOrigin(path) {
   return { contentType: response.headers.get("content-type"), body };
 }
 
-/** Tells the benchmark where the gateway with a cache listens, and where the one without. */
+/** Reports to the benchmark where the gateway with a cache listens, and where the one without. */
 export function announce(cached, passThrough) {
   process.stdout.write(`listening ${cached} ${passThrough}\n`);
 }

@@ -59,7 +59,7 @@ export async function runApprovalBot(
     } catch (error) {
       if (!isLettaEnvironmentsError(error) || error.code === "aborted") throw error;
       report(`not decided: ${error.code}`);
-      // Somebody else was faster, or the decision may have arrived. Otherwise the request still waits.
+      // Another user was faster, or the decision may have arrived. Otherwise the request still waits.
       if (["approval_decided", "approval_not_found"].includes(error.code) || error.outcome === "unknown") return;
       known.delete(key);
       if (error.retryable) lookAgain ??= setTimeout(stale, error.retryAfterMs ?? lookAgainMs);

@@ -52,7 +52,7 @@ export interface ProgramDefinition<Name extends string = string> {
   /** Options of every command. They can also be given before the command. */
   readonly commonOptions: readonly OptionDefinition[];
   readonly sections: readonly HelpSection[];
-  /** Option names under which people try to pass a secret, and the text that tells them where it belongs. */
+  /** Option names under which people try to pass a secret, and the text that says where it belongs. */
   readonly secretOption?: { readonly pattern: RegExp; readonly text: string };
 }
 

@@ -26,7 +26,7 @@ const joining = `(?!\\p{Cf})[${[
   .map((script) => String.raw`\p{Script=${script}}`)
   .join("")}]\\p{Mn}{0,4}`;
 
-// A joiner inside an emoji is part of a picture, and behind these letters part of a word; anywhere else it hides.
+// A joiner inside an emoji or after one of these letters is part of the text; elsewhere it is invisible.
 const hidden = new RegExp(
   String.raw`(?!(?<=${picture})\u200d(?=\p{Extended_Pictographic}))(?!(?<=${joining})[\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]`,
   "gu",

@@ -53,9 +53,9 @@ export interface ChangePage extends RemovedChanges {
   readonly hasMore: boolean;
 }
 
-/** Changes that are not stored any more. */
+/** Changes that are no longer stored. */
 export interface RemovedChanges {
-  /** No change up to this position is complete any more, because some were removed. */
+  /** Changes up to this position are incomplete, because some were removed. */
   readonly removedThrough: number;
   /** The same for output. */
   readonly outputRemovedThrough: number;
@@ -69,7 +69,7 @@ export interface ChangeLogState extends RemovedChanges {
   readonly lastPosition: number;
 }
 
-/** When changes of a tenant are stored, in epoch milliseconds: while somebody reads them, and as long as that reader may come back. */
+/** When changes of a tenant are stored, in epoch milliseconds: while a reader is connected, and as long as it may come back. */
 export interface ChangeRecording {
   readonly tenant: string;
   readonly untilMs: number;
@@ -99,7 +99,7 @@ export function sizeOfChange({ data, tags, connectionName }: NewChange): number 
 }
 
 /**
- * The log does not have changes any more that it has confirmed, such as after its server lost its data. Nothing was appended; the log has to
+ * The log has lost changes that it had confirmed, such as after its server lost its data. Nothing was appended; the log has to
  * be restarted.
  */
 export class ChangesLostError extends Error {

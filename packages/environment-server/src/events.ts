@@ -36,7 +36,7 @@ export type EnvironmentServerEvent =
   | ({ readonly type: "viewer_connected"; readonly keyId: string } & DeviceReference)
   /** The socket of a viewer ended. */
   | ({ readonly type: "viewer_disconnected"; readonly code: number } & DeviceReference)
-  /** The device belongs to no key any more; the next key that enrols it owns it. */
+  /** The device no longer belongs to a key; the next key that enrols it owns it. */
   | { readonly type: "device_released"; readonly tenant: string; readonly deviceId: string }
   /** The device was removed with all its rows. */
   | { readonly type: "device_removed"; readonly tenant: string; readonly deviceId: string }

@@ -312,7 +312,7 @@ export const maxViewersPerKey = 20;
 /** Longest frame of a viewer that is read, in characters. A message of the API has at most 1 MiB, too. */
 export const maxViewerFrameLength: number = 1_048_576;
 
-/** Largest frame of a viewer that is answered, in bytes. A larger one closes the socket. */
+/** Largest frame of a viewer that gets a response, in bytes. A larger one closes the socket. */
 export const maxViewerFrameBytes: number = 8 * 1_048_576;
 
 /** Bytes that may wait to be sent to a viewer that does not read. */

@@ -134,7 +134,7 @@ export function createParts(
   return server;
 }
 
-/** Tells the router where sockets open and end. */
+/** Notifies the router of sockets that open and end. */
 function withRoutes(
   emit: EmitEvent,
   parts: () => { readonly hub: DeviceHub; readonly router: DeviceRouter; readonly podId: string },

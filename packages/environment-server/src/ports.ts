@@ -118,7 +118,7 @@ export interface EnvironmentRows {
     seenAtMs: number,
     limit: number,
   ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId" | "connectionName" | "tags">[]>;
-  /** Removes rows and their registrations. A device whose last row is removed has no owner any more. */
+  /** Removes rows and their registrations. A device whose last row is removed no longer has an owner. */
   removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;
   /** Moves `lastSeenAt` forward; an earlier time than the stored one changes nothing. */

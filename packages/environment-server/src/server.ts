@@ -256,7 +256,7 @@ function runOperation(
   }
 }
 
-/** Adds the header that tells clients that they may repeat a send whose outcome they do not know. */
+/** Adds the header by which clients may repeat a send whose outcome they do not know. */
 async function declareDeduplication(running: Promise<PlainResponse>): Promise<PlainResponse> {
   const response = await running;
   const headers = { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) };

@@ -55,7 +55,7 @@ test("a reader that resumes behind removed output receives one gap, and reads th
   expect(gaps.map(({ data }) => data)).toEqual([{ reason: "output_expired" }]);
 });
 
-test("after a crash, a reader of output that began shortly before it is told of no gap", async () => {
+test("after a crash, a reader of output that began shortly before it receives no gap", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   const first = createHarness({ store });
   const device = await first.connect("device-a");

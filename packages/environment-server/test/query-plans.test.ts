@@ -49,7 +49,7 @@ const permittedSearches = new Set([
   "tenant=? AND key_id=?",
 ]);
 
-/** Tables with one row, and with one for each tenant whose events somebody reads. */
+/** Tables with one row, and with one for each tenant whose events are read. */
 const smallTables = /^SCAN environment_change_(?:log|recording)$/;
 
 /** At the start, a server looks once for times in the future. */

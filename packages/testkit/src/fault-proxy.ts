@@ -23,7 +23,7 @@ export const faultPoints: readonly FaultPoint[] = [
   "after_response",
 ];
 
-/** How it breaks, on both sides: with RST, with FIN, or not at all while no byte is passed on any more. */
+/** How it breaks, on both sides: with RST, with FIN, or not at all while no further byte is passed on. */
 export type FaultEffect = "reset" | "close" | "stall";
 
 /** Every {@link FaultEffect}. */
@@ -163,7 +163,7 @@ function strike({ client, target }: Pair, effect: FaultEffect): void {
   for (const socket of [client, target]) {
     if (effect === "reset") socket.resetAndDestroy();
     if (effect === "close") socket.end();
-    // Nothing is read any more but the end.
+    // From now on only the end is read.
     socket.removeAllListeners("data");
     socket.resume();
   }

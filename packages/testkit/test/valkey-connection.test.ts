@@ -27,7 +27,7 @@ function connect(url: string, timeoutMs = 2_000): { readonly valkey: ValkeyConne
   return { valkey, failures };
 }
 
-/** Asks until there is an answer, at most for the time of a test. */
+/** Sends commands until there is a response, at most for the time of a test. */
 async function untilAnswered(valkey: ValkeyConnection, timeoutMs?: number): Promise<void> {
   for (;;) {
     try {
@@ -170,20 +170,23 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(failures).toEqual([]);
   });
 
-  test.each(["a server that answers", "no server"])("lets the process end once it is closed, with %s", async (kind) => {
-    const server = await launch();
-    if (kind === "no server") await server.stop();
-    const program = `
+  test.each(["a server that responds", "no server"])(
+    "lets the process end once it is closed, with %s",
+    async (kind) => {
+      const server = await launch();
+      if (kind === "no server") await server.stop();
+      const program = `
       import { connectValkey } from "@letta-environments/platform/valkey";
       const valkey = connectValkey(${JSON.stringify(server.url)}, { timeoutMs: 300, onFailure: () => undefined });
       await valkey.command(["PING"]).catch(() => undefined);
       await valkey.close();`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
-      cwd: import.meta.dirname,
-      stdio: "inherit",
-    });
-    expect(await once(child, "exit")).toEqual([0, null]);
-  });
+      const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+        cwd: import.meta.dirname,
+        stdio: "inherit",
+      });
+      expect(await once(child, "exit")).toEqual([0, null]);
+    },
+  );
 });
 
 test("a peer that accepts connections and never replies causes a timeout in the time of the command", async () => {

@@ -42,7 +42,7 @@ export function messageIdOf({ key }: Entry): string {
 /** The state of a message as the page that sends it knows it. `refused`: the device did not get it. `failed`: the device did not take it. */
 export type LocalState = "sending" | "accepted" | "refused" | "unknown" | "failed";
 
-/** Whether a state leaves open what becomes of the message. */
+/** Whether the outcome of a message in a state is still open. */
 export function isOpenState(state: string): boolean {
   return state === "received" || state === "sent" || state === "unknown";
 }
@@ -190,7 +190,7 @@ function limited(entries: readonly Entry[]): readonly Entry[] {
 }
 
 function gapText(reason: string): string {
-  return reason === "output_expired" ? "Earlier output is not kept any more." : "Some events are missing here.";
+  return reason === "output_expired" ? "Earlier output is no longer kept." : "Some events are missing here.";
 }
 
 function contentOf(content: unknown): string {

@@ -55,7 +55,7 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-/** Opens the page as somebody who wants notifications. */
+/** Opens the page as a user who wants notifications. */
 async function open() {
   const [approvals, environments, session] = await Promise.all([
     import("./approvals.ts"),

@@ -37,7 +37,7 @@ export function oldestEvent(withinMs: number): string | null {
   return read().find(([timeMs]) => timeMs > now() - withinMs)?.[1] ?? null;
 }
 
-/** Forgets every id, because the gateway does not know them any more. */
+/** Forgets every id, because the gateway no longer knows them. */
 export function forgetEvents(): void {
   latestMs = 0;
   store("checkpoints", []);

@@ -20,7 +20,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Opens the view of the device, as somebody who is signed in. */
+/** Opens the view of the device as a signed-in user. */
 async function open(): Promise<DeviceConversations> {
   opened?.close();
   stream = null;

@@ -32,7 +32,7 @@ export interface DeviceConversations {
   /** Why no events arrive; `null`: they do. */
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
-  /** The user begins to act on the conversation that is shown: no event changes it any more. */
+  /** The user begins to act on the conversation that is shown: from now on no event changes it. */
   keep(): void;
   /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;
@@ -56,7 +56,7 @@ export function conversationKey({ agentId, conversationId }: ConversationTarget)
   return `${agentId} ${conversationId}`;
 }
 
-/** Whether neither an agent nor a conversation is named, so that nobody could run a message. */
+/** Whether neither an agent nor a conversation is named, so that no agent could run a message. */
 export function isNameless({ agentId, conversationId }: ConversationTarget): boolean {
   return agentId === "" && conversationId === "default";
 }

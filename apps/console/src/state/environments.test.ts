@@ -71,7 +71,7 @@ async function load() {
   return { api, approvals, environments, session };
 }
 
-/** Opens the page as somebody with a key. */
+/** Opens the page as a user with a key. */
 async function open(key: string): ReturnType<typeof load> {
   const loaded = await load();
   loaded.approvals.followApprovals();
@@ -108,7 +108,7 @@ test("what one session has read is gone when it ends, and never appears in the n
   expect(approvals.approvals.value).toEqual([]);
 });
 
-test("a request of the last session that is answered late changes nothing in the next one", async () => {
+test("a late response to a request of the last session changes nothing in the next one", async () => {
   const respond: ((response: Response) => void)[] = [];
   const late = (): Promise<Response> => new Promise((resolve) => respond.push(resolve));
   [list, approvalList] = [() => page(rowOf("1")), late];

@@ -178,7 +178,7 @@ async function poll(refresh: () => Promise<boolean>, signalOfEnd: AbortSignal): 
 }
 
 /**
- * Reads the list, and resolves with whether that worked, or nobody needs it any more. A failure shows the devices of the last list, if there is one.
+ * Reads the list, and resolves with whether that worked, or it is no longer needed. A failure shows the devices of the last list, if there is one.
  *
  * @param missed returns the events that arrived in the meantime, which the list may not have; `null`: a later read has begun
  */
@@ -224,7 +224,7 @@ function applyEvents(events: readonly StreamedEvent[]): void {
       next.set(id, signal(mergePatch(emptyRow(), event.environment)));
     } else {
       const changed = mergePatch(row.peek(), event.environment);
-      // A device that was offline and still is was not seen: somebody changed its name, or it is noted once more after a crash.
+      // A device that was offline and still is was not seen: its name was changed, or it is noted once more after a crash.
       const isSeen = (row.peek().connectionId ?? changed.connectionId) !== null;
       row.value = isSeen ? { ...changed, lastSeenAt: now() } : changed;
     }

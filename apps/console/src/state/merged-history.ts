@@ -7,7 +7,7 @@ export interface HistoryItem {
   readonly key: string;
   /** The text that was sent, if this tab sent it, or has received the output in which the device repeats it; otherwise empty. */
   readonly text: string;
-  /** `null`: it is on its way to the gateway. */
+  /** `null`: it is being sent to the gateway. */
   readonly status: MessageStatus | null;
 }
 

@@ -30,7 +30,7 @@ beforeEach(() => {
   });
 });
 
-/** Opens the view of the device, as somebody who is signed in. */
+/** Opens the view of the device as a signed-in user. */
 async function open(): Promise<DeviceConversations> {
   const [{ signIn }, { openConversations }] = await Promise.all([import("./session.ts"), import("./conversations.ts")]);
   await signIn({ key: "a" });

@@ -46,7 +46,7 @@ export function isRepeatable({ sentAt }: Send, nowMs: number): boolean {
 type Listener = (send: Send, state: LocalState) => void;
 const listeners = new Set<Listener>();
 
-/** Calls a function with what becomes of each message. Returns a function that ends it. */
+/** Calls a function with the outcome of each message. Returns a function that ends it. */
 export function onSend(listener: Listener): () => void {
   listeners.add(listener);
   return () => void listeners.delete(listener);

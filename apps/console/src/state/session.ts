@@ -102,7 +102,7 @@ export async function signOut(): Promise<void> {
   session.value = { kind: "signed_out", reason: "You are signed out." };
 }
 
-/** Notes that the gateway does not accept the session any more. */
+/** Notes that the gateway no longer accepts the session. */
 export function sessionEnded(): void {
   if (session.value.kind === "signed_in") session.value = { kind: "ended" };
 }

@@ -81,7 +81,7 @@ export function Approvals(): JSX.Element {
   );
 }
 
-/** Tells a session that it does not decide, and why. */
+/** Shows a session that it may not decide, and why. */
 function Absent(): JSX.Element {
   return may("approve") ? (
     <div class="empty">

@@ -1,4 +1,4 @@
-/** The dialog that explains what becomes of a request with a key, rule by rule. Nothing is sent to a device. */
+/** The dialog that explains how a request with a key is decided, rule by rule. Nothing is sent to a device. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Badge } from "../parts/badge.tsx";

@@ -248,7 +248,7 @@ function Confirm({ question, act, onClose }: { question: Question; act: Act; onC
   );
 }
 
-/** Tells a session that it does not administer, and why. */
+/** Shows a session that it may not administer, and why. */
 export function NoAdministration(): JSX.Element {
   const hasListener = info.value?.gateway.isAdministered === false;
   return (

@@ -1,4 +1,4 @@
-/** The page of somebody who is not signed in: the form for a key, and what to do about a link that cannot be used. */
+/** The page of a user who is not signed in: the form for a key, and what to do about a link that cannot be used. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { useFocus } from "../parts/focus.ts";

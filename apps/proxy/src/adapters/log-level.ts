@@ -4,7 +4,7 @@ import { logLevels } from "../config/file.ts";
 import { isRoutine } from "../http/host-operations.ts";
 import type { LogEvent } from "./log-event.ts";
 
-/** Events about frames and details that matter only while somebody looks for a fault. */
+/** Events about frames and details that matter only for debugging. */
 const debugEvents: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "device_changed",
   "frame_ignored",
@@ -31,7 +31,7 @@ const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "upstream_failed",
 ]);
 
-/** Events that somebody must look at. */
+/** Events that an operator must look at. */
 const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "audit_failed",
   "idempotency_failed",

@@ -86,7 +86,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
     if (reason !== null) onDropped(signal, batch.items, reason);
   }
 
-  /** Pushes a batch and decides what becomes of it. Returns how long nothing may be sent. */
+  /** Pushes a batch and removes it, or keeps it for a repeat. Returns how long nothing may be sent. */
   async function pushOne(batch: Waiting): Promise<number> {
     const sent = await send(signal, batch.body, settings, ports.fetchUrl);
     const failures = outage.count(sent);

@@ -110,7 +110,7 @@ export function createAdminGuards(
     return { main: null, listener: { ...guard, refuse } };
   }
   if (operatorToken === null) return { main: createKeyGuard(ports, authenticate), listener: null };
-  // A wrong operator token counts as a failed authentication, so only gateway keys are accepted beside it.
+  // A wrong operator token counts as a failed authentication, so only gateway keys are accepted in addition to it.
   return { main: withOperator(ports, createKeyGuard(ports, authenticateKey), operatorToken), listener: null };
 }
 

@@ -104,7 +104,7 @@ function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: Devic
   return authority.kind === "operator" || allowsDevice({ ...authority.record, tenantDevices }, row);
 }
 
-/** Reads as many rows as wanted, of those that the authority may know. Lets other work run between the parts that it reads. */
+/** Reads up to the requested number of rows that the authority may see. Lets other work run between the parts that it reads. */
 async function readPage(
   clock: Clock,
   by: DeviceAuthority,

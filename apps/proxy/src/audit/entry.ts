@@ -60,7 +60,7 @@ export interface SendFacts {
   readonly conversationId: string | null;
   /** `client_message_id` of each message. */
   readonly messageIds: readonly string[];
-  /** The body answers approval requests. */
+  /** The body decides on approval requests. */
   readonly answersApproval: boolean;
   /** The decisions of the body; absent where it has none. */
   readonly decisions?: readonly { readonly toolCallId: string; readonly approve: boolean }[];

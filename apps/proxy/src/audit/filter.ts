@@ -102,7 +102,7 @@ export function createAuditReader(): (text: string) => AuditFacts {
   };
 }
 
-/** Whether a record is wanted. */
+/** Whether a record matches the filter. */
 export function matchesFilter(facts: AuditFacts, filter: AuditFilter): boolean {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = filter;
   return (

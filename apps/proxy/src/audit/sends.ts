@@ -31,7 +31,7 @@ export interface AuditedSend {
   deviceId: string | null;
   /** Whether `send_started` is on disk, so that the send may leave. */
   isStarted: boolean;
-  /** Settles when `send_started` is on disk or has failed; `null` where nobody has to wait for it. */
+  /** Settles when `send_started` is on disk or has failed; `null` where nothing has to wait for it. */
   starting: Promise<unknown> | null;
   /** Settles when the result is stored for repeats; `null` where none is. */
   storing: Promise<void> | null;

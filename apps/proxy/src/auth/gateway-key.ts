@@ -185,7 +185,7 @@ function principalOf(record: KeyRecord, credentialId: string, expiresAt: number 
   };
 }
 
-/** The sets of scopes that keys have: few, and large beside the rest of a verified key, so equal ones are shared. */
+/** The sets of scopes that keys have: few, and large compared to the rest of a verified key, so equal ones are shared. */
 const knownScopes = new Map<string, ReadonlySet<Scope>>();
 
 function scopesOf(scopes: readonly Scope[]): ReadonlySet<Scope> {

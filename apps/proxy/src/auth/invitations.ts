@@ -68,7 +68,7 @@ function hasOtherName({ connectionNames }: GatewayPrincipal, rows: readonly Devi
 }
 
 /**
- * The names under which an invitation that was used may register its device; `null`: any. A key that is limited to no devices any more, by a
+ * The names under which an invitation that was used may register its device; `null`: any. A key that is no longer limited to devices, by a
  * change or in shadow mode, has none.
  */
 function invitedNames({ deviceIds, invite }: Pick<GatewayPrincipal, "deviceIds" | "invite">): readonly string[] | null {

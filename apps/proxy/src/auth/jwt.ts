@@ -116,7 +116,7 @@ export function reuseTokenAuthenticator(
 }
 
 /**
- * Refuses a token whose key is not in the key set. The key may be new: if the issuer was unavailable, nobody has checked the token. In the cooldown
+ * Refuses a token whose key is not in the key set. The key may be new: if the issuer was unavailable, the token was not checked. In the cooldown
  * after a reload, the refusal need not be held against the address.
  */
 function refuseUnknownKey(freshness: Freshness | null, retryAfterMs: number): Authentication {

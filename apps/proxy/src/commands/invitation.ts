@@ -6,7 +6,7 @@ import { inviteRule, RequestedKeySchema } from "../keys/key-schemas.ts";
 import { deviceVersion } from "../version.ts";
 import type { GivenOptions } from "./key-options.ts";
 
-/** How long an invitation that nobody uses is valid, unless the command says otherwise. */
+/** How long an unused invitation is valid, unless the command says otherwise. */
 const defaultExpiry = "1h";
 
 /** An invitation, as the command line asks for it. */
@@ -54,7 +54,7 @@ export function formatDeviceCommand({
   return [
     `LETTA_BASE_URL=${quoted(baseUrl)}`,
     `LETTA_API_KEY=${quoted(key)}`,
-    // Letta Code wants it for every server that is not the vendor's.
+    // Letta Code requires it for every server that is not the vendor's.
     "IGNORE_SELF_HOSTED_LISTENER_ERROR=1",
     `npx -y @letta-ai/letta-code@${deviceVersion} server --backend local`,
     `--computer-name ${name === null ? '"$(hostname)"' : quoted(name)}`,

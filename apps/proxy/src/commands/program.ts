@@ -325,7 +325,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   },
   {
     name: "explain",
-    summary: "Show what becomes of a request with a key or a token, rule by rule, without sending it.",
+    summary: "Explain how a request with a key or a token is decided, rule by rule, without sending it.",
     operands: ["KEY-ID", "METHOD", "[PATH]"],
     options: [
       {

@@ -117,7 +117,7 @@ export type SettledReload =
       /** Names of the settings that differ and change with the next start. */
       readonly awaitingRestart: readonly string[];
     }
-  /** None of the settings change: applying a part of them would be a configuration that nobody wrote. */
+  /** None of the settings change: applying a part of them would be a configuration that no file contains. */
   | { readonly kind: "refused"; readonly problems: readonly SettingProblem[] };
 
 /** Settings that a running gateway applies, by their names in the file. */

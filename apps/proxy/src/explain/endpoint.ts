@@ -1,4 +1,4 @@
-/** `POST /admin/v1/explain`: what becomes of a request with a key, or with the claims of a token, rule by rule, without sending anything. */
+/** `POST /admin/v1/explain`: how a request with a key, or with the claims of a token, is decided, rule by rule, without sending anything. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import { type OptionalAdminEndpoint, type OptionalAdminRoute, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
@@ -61,7 +61,7 @@ export const explainEndpoint: OptionalAdminRoute & { readonly operation: "explai
   body: ExplainRequestSchema,
 };
 
-/** Explains what becomes of a request of a caller. */
+/** Explains how the request of a caller is decided. */
 export type Explain = (caller: ExplainedCaller, wanted: ExplainRequest) => Promise<Explanation>;
 
 /**

@@ -31,7 +31,7 @@ export interface Explanation {
   /** The key; for claims, the id that stands for the subject of the token, or `null` if they make no caller. */
   readonly keyId: string | null;
   readonly operation: string | null;
-  /** The response to the request: its status, and the code of a refusal. `null`: it would be handed on, and only its outcome tells. */
+  /** The response to the request: its status, and the code of a refusal. `null`: it would be sent on, so that only its outcome is known. */
   readonly verdict: { readonly status: number; readonly errorCode: string | null } | null;
   readonly rules: readonly ExplainedRule[];
   readonly limits: readonly ExplainedLimit[];

@@ -20,7 +20,7 @@ export interface HeldCredential {
 
 /** The state of a credential that was valid before. */
 export type CredentialState =
-  /** It has the same permissions, or nobody can say otherwise. The principal may expire at another time than before. */
+  /** It has the same permissions, or a change cannot be detected. The principal may expire at another time than before. */
   | { readonly kind: "same"; readonly principal: GatewayPrincipal }
   | { readonly kind: "changed"; readonly principal: GatewayPrincipal }
   /** It is refused with this response. */

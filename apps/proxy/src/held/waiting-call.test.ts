@@ -42,7 +42,7 @@ async function setUp(request: Partial<KeyRequest> = {}) {
     ports: {
       clock,
       upstream: { kind: "embedded", server },
-      // While it is down, no key that was verified is trusted any more.
+      // While it is down, no key that was verified is trusted.
       keyStore: {
         ...keyStore,
         find: (id) => (isDown ? failing() : keyStore.find(id)),
@@ -104,7 +104,7 @@ describe("a read that has waited", () => {
     }
   });
 
-  test("is answered while the key store fails", async () => {
+  test("receives a response while the key store fails", async () => {
     const { clock, read, endStore } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
@@ -123,7 +123,7 @@ describe("a read that has waited", () => {
     expect(calls.map(({ waitSeconds }) => waitSeconds)).toEqual([30, 0]);
   });
 
-  test("is 403 when its key may not read any more", async () => {
+  test("is 403 when its key may no longer read", async () => {
     const { clock, keyStore, record, read } = await setUp();
     const waiting = read();
     await clock.advance(1_000);

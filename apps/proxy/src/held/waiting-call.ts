@@ -28,7 +28,7 @@ export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">)
 
 /**
  * Creates the function that returns what the caller of a request receives after its call. Where its credential has ended, or has other
- * permissions, a read is answered as a new one would be, without a wait. A send was delivered, so it loses only the outcome of its turn.
+ * permissions, a read gets the response that a new one would get, without a wait. A send was delivered, so it loses only the outcome of its turn.
  */
 export function createRespondAfterWait({ checkCredential }: Pick<Features, "checkCredential">) {
   async function respond(

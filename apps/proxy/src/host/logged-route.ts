@@ -1,5 +1,5 @@
 /**
- * A route outside the pipeline with its line in the access log, so that the log and the metrics have every request that the gateway answers.
+ * A route outside the pipeline with its line in the access log, so that the log and the metrics have every request to which the gateway responds.
  * `http/host-operations.ts` has the names of the operations and says which lines are routine.
  */
 import type { PlainResponse } from "@letta-environments/schema";

@@ -1,6 +1,6 @@
 /**
  * Readiness (`GET /readyz`): whether the process can serve requests now. Each check uses a resource without which requests fail, such as
- * the disk or a store, and never the upstream. The checks run when somebody asks, at most once in two seconds however many ask. A check
+ * the disk or a store, and never the upstream. The checks run on request, at most once in two seconds however many requests there are. A check
  * that does not finish in time has failed, and does not start again before it has finished.
  */
 import type { Clock } from "@letta-environments/platform";

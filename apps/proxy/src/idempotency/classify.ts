@@ -17,7 +17,7 @@ export type RequestClass =
   | { readonly kind: "conflict"; readonly entries: readonly RequestedEntry[] };
 
 /**
- * Classifies a request. A new `Idempotency-Key` beside known ids does not make it another request, because the ids alone
+ * Classifies a request. A new `Idempotency-Key` together with known ids does not make it another request, because the ids alone
  * identify it.
  *
  * @param known those of the request's ids that are in use

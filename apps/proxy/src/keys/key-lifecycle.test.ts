@@ -58,7 +58,7 @@ test("a rotation ends sign-in links and sessions, also those of a key without an
   expect(secrets).toEqual([next, ...ordinary.map((secret) => ({ ...secret, expiresAt: now + hour }))]);
 });
 
-test("a key that sets a mode requires gateways that know how, until it sets none any more", () => {
+test("a key that sets a mode requires gateways that know how, until it no longer sets one", () => {
   const newer = { ...record, requires: ["newer"] };
   const setting = patchKey(newer, { setMode: "standard" }, now);
   expect(setting).toMatchObject({ setMode: "standard", requires: ["newer", "set-mode"] });

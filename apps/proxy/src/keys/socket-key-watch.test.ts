@@ -38,7 +38,7 @@ async function setUp(
       if (store.isDown) throw new Error("down");
       return keyStore.find(id);
     },
-    // As a store does that has had no answer for long: nothing that was read before is to be trusted.
+    // As a store does that has had no response for long: nothing that was read before is to be trusted.
     generation: () => (store.isDown ? 1_000 + (calls += 1) : keyStore.generation()),
   };
   const [secret] = record.secrets;

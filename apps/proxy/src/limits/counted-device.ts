@@ -3,7 +3,7 @@ import { allowsDevice, type DeviceIdentity, type Principal } from "@letta-enviro
 /**
  * Returns the value by which a request is counted in limits per device; `null` for one that names no device. It is the device of the
  * connection or of the path or, where it is not known yet, the connection. A key that may not reach the device, or might not, is counted
- * apart, so that it uses up nobody's limit.
+ * apart, so that it uses up no other limit.
  *
  * @param environment the row of the connection, where it was looked up
  */

@@ -33,7 +33,7 @@ export interface RateLimitContext {
 export interface RequestLimits extends FailureLimits {
   /** Takes a request from all limits that apply to it. Returns synchronously if the store does. */
   take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
-  /** Sign-ins have limits on failures of their own, beside those of every authentication. */
+  /** Sign-ins have separate limits on failures, in addition to those of every authentication. */
   readonly signIns: FailureLimits;
   /** Returns what `take` would decide, and charges nothing. */
   probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;

@@ -5,7 +5,7 @@ import type { TrustedProxies } from "./client-address.ts";
 
 /**
  * The routes that limits can apply to: operations of the API, statuses of messages that wait for the end of a turn, all that control a
- * conversation, all that viewers send beside them, all of the administration and of sessions of the console, sign-ins at the console, and what
+ * conversation, all else that viewers send, all of the administration and of sessions of the console, sign-ins at the console, and what
  * failed: any authentication, and sign-ins.
  */
 export const limitedRoutes = [

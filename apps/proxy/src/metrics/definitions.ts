@@ -111,7 +111,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   ),
   socketCloses: counter("socket_closes", "Ended sockets of devices and viewers, by reason.", "kind", "reason"),
   streamEnds: counter("stream_ends", "Ended streams of events, by reason.", "reason"),
-  viewerCommands: counter("viewer_commands", "Commands that viewers sent, by what became of them.", "outcome"),
+  viewerCommands: counter("viewer_commands", "Commands that viewers sent, by outcome.", "outcome"),
   identityRequests: counter(
     "identity_requests",
     "Requests by the ids that `metrics.labels` names.",
@@ -135,7 +135,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
   overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
 };
 
-/** Metrics that are read when somebody asks. */
+/** Metrics that are read on request. */
 export type GaugeMetric =
   | "devices"
   | "viewers"

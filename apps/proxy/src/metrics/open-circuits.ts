@@ -5,7 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { ProxyEvent } from "../telemetry.ts";
 
-/** How long a tenant counts after its last failed request, in milliseconds. A circuit stays open while nobody calls. */
+/** How long a tenant counts after its last failed request, in milliseconds. A circuit stays open while there are no calls. */
 const idleMs = 300_000;
 
 /** The largest number of tenants; as many as have circuits. Beyond it, the one that failed longest ago is forgotten. */

@@ -4,15 +4,15 @@ import { decidePush, maxPushAgeMs, rejectedItems } from "./otlp-delivery.ts";
 const first = { failures: 1, ageMs: 0, nowMs: 1_800_000_000_000, random: 0 };
 const response = (status: number, headers: Readonly<Record<string, string>> = {}) => ({ status, headers });
 
-test.each([200, 202])("a push that is answered with %i was delivered", (status) => {
+test.each([200, 202])("a push with a response of %i was delivered", (status) => {
   expect(decidePush(response(status), first)).toEqual({ kind: "delivered" });
 });
 
-test.each([429, 502, 503, 504])("a push that is answered with %i is repeated", (status) => {
+test.each([429, 502, 503, 504])("a push with a response of %i is repeated", (status) => {
   expect(decidePush(response(status), first).kind).toBe("repeat");
 });
 
-test.each([301, 400, 401, 404, 408, 413, 500, 501])("a push that is answered with %i is never repeated", (status) => {
+test.each([301, 400, 401, 404, 408, 413, 500, 501])("a push with a response of %i is never repeated", (status) => {
   const decision = decidePush(response(status, { "retry-after": "1" }), first);
   expect(decision).toMatchObject({ kind: "dropped", reason: "refused" });
 });
@@ -55,6 +55,6 @@ test.each([
   ['{"partialSuccess":{"rejectedSpans":-1}}', 0],
   ['{"partialSuccess":{"rejectedSpans":"many"}}', 0],
   ["no JSON", 0],
-])("of a push that is answered with %s, %i items were rejected", (body, items) => {
+])("of a push with the response %s, %i items were rejected", (body, items) => {
   expect(rejectedItems(body)).toBe(items);
 });

@@ -39,13 +39,13 @@ const maxDelayMs = 30_000;
 
 const repeatable: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** Decides what becomes of a push. */
+/** Decides whether a push was delivered, is repeated or is dropped. */
 export function decidePush(response: ReceiverResponse, situation: PushSituation): PushDecision {
   const { failures, ageMs, nowMs, random } = situation;
   if (response !== null && response.status >= 200 && response.status < 300) return { kind: "delivered" };
   if (response !== null && !repeatable.has(response.status)) return { kind: "dropped", reason: "refused", pauseMs: 0 };
   const bound = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(failures - 1, 10));
-  // At least half of the bound, and never before the receiver wants it.
+  // At least half of the bound, and never before the receiver allows it.
   const jitter = Math.floor((bound / 2) * random);
   const asked = response === null ? null : parseRetryAfter(response.headers, nowMs);
   const pauseMs = asked === null ? bound / 2 + jitter : asked + jitter;

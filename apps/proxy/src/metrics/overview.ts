@@ -63,7 +63,7 @@ export function sampleOverview(
     const status = labels[2] ?? "";
     byClass.set(status.slice(0, 1), (byClass.get(status.slice(0, 1)) ?? 0) + value);
     if (status === "429") rateLimited += value;
-    // A wait for the end of a turn is as long as its caller wants.
+    // A wait for the end of a turn is as long as its caller requests.
     if (labels[3] === "")
       histogram?.buckets.forEach((count, index) => (durations[index] = (durations[index] ?? 0) + count));
   }

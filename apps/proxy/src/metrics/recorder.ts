@@ -147,7 +147,7 @@ const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | Runti
   "configuration_refused",
 ]);
 
-/** Counts what keys, tenants and devices do, where the configuration wants their ids as labels. */
+/** Counts what keys, tenants and devices do, where the configuration makes their ids labels. */
 function countIdentities(table: MetricTable, labels: ReadonlySet<IdentityLabel>) {
   // An id is a text of a caller where tokens are accepted.
   const labelOf = (label: IdentityLabel, id: string | null): string => {

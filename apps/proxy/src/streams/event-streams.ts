@@ -114,5 +114,5 @@ export function createEventStreams({
   };
 }
 
-// Some proxies keep a response until it is complete; this field tells them not to.
+// Some proxies keep a response until it is complete; this field prevents that.
 const streamHeaders: PlainResponse["headers"] = { "content-type": eventStreamMediaType, "x-accel-buffering": "no" };

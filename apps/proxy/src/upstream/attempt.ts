@@ -127,7 +127,7 @@ function endedResponse(
   const mayBeDelivered = leavesUnknown(endpoint) && isSent;
   if (kind === "timed_out") return problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
   if (endpoint.method === "GET" || isSent) return callerGone;
-  // Nobody receives this response, but it is recorded that nothing was sent.
+  // The caller has gone, but it is recorded that nothing was sent.
   return problemResponse("upstream_unreachable", { status: callerGone.status });
 }
 

@@ -30,7 +30,7 @@ export interface ConcurrencyLimits {
 const maxWaitMs = 100;
 
 /**
- * Divides the calls that may run at once. One tenant gets at most half of them, and as many more may wait, so that a wait takes about as long as a call.
+ * Divides the calls that may run at once. One tenant gets at most half of them, and as many may wait, so that a wait takes about as long as a call.
  *
  * @param mayWait false where requests must not wait for each other
  */

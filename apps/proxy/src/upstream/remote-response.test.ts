@@ -8,7 +8,7 @@ import type { UpstreamFetch } from "../ports.ts";
 const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
 const never: UpstreamFetch = () => new Promise(() => undefined);
 
-/** Answers of a proxy to a read and to a send over the same upstream. */
+/** Responses of a proxy to a read and to a send over the same upstream. */
 async function readAndSend(upstream: UpstreamFetch): Promise<{ read: PlainResponse; send: PlainResponse }> {
   const { proxy, issueKey } = createTestProxy(knownConnections(upstream));
   const { key } = await issueKey();
@@ -74,7 +74,7 @@ test("a client that disconnects cancels the upstream call, and is recorded as 49
   expect(events).toMatchObject([{ type: "request", status: 499 }]);
 });
 
-describe("a call without an answer", () => {
+describe("a call without a response", () => {
   test("a call that was never sent is 502 and safe to repeat", async () => {
     const answers = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
     expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
@@ -108,7 +108,7 @@ describe("a call without an answer", () => {
   });
 });
 
-describe("an answer that cannot be used", () => {
+describe("a response that cannot be used", () => {
   test.each([301, 302, 303, 307, 308])("the upstream's redirect %d is not followed", async (status) => {
     const { read } = await readAndSend(answer(status, "", { location: "https://elsewhere.example/" }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_redirected" });

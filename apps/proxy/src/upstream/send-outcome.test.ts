@@ -53,7 +53,7 @@ describe("a status of a server that is not ours", () => {
     expect(outcome(jsonResponse(409, { error: "Conflict", message: "offline" }))).toBe("settle unknown");
   });
 
-  test("a code of ours counts only with its own type and status", () => {
+  test("a code of the gateway counts only with its own type and status", () => {
     const { body } = problemResponse("shutting_down");
     expect(outcome({ status: 503, headers: {}, body })).toBe("release none");
     expect(outcome({ status: 500, headers: {}, body })).toBe("settle unknown");
@@ -61,7 +61,7 @@ describe("a status of a server that is not ours", () => {
   });
 });
 
-describe("a problem of ours", () => {
+describe("a problem of another gateway", () => {
   test.each<[string, readonly ProblemCode[]]>([
     [
       "release none",

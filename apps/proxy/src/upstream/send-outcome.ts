@@ -1,6 +1,6 @@
 /**
  * Decides what the end of a send at a remote server means: whether its result is kept for later repeats or its ids are free again,
- * and whether the message may have been delivered. Repeats that arrive before the end wait in `idempotency/sends.ts`. A server that is not one of ours
+ * and whether the message may have been delivered. Repeats that arrive before the end wait in `idempotency/sends.ts`. A server that is not this gateway
  * may have passed the message on before it failed, so only a proof that nothing was delivered lets a caller send it again.
  */
 import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
@@ -22,7 +22,7 @@ const unknown: SendOutcome = { action: "settle", delivery: "unknown" };
 /** Another request with the same ids is in progress behind the upstream, which recognises repeats itself. */
 const elsewhere: SendOutcome = { action: "release", delivery: "unknown" };
 
-/** Codes of ours, besides those below 500, with which a server responds before it sends anything. */
+/** Codes of this project, besides those below 500, with which a server responds before it sends anything. */
 const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
   "audit_unavailable",
   "idempotency_unavailable",

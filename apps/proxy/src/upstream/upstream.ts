@@ -113,7 +113,7 @@ export interface ChangedDeviceRow {
   readonly ownerKeyId: string | null;
 }
 
-/** The rows of a changed device; `null` when nothing was changed, `unknown` when nobody knows. */
+/** The rows of a changed device; `null` when nothing was changed, `unknown` when it is not known. */
 export type DeviceChangeResult<Row extends ChangedDeviceRow> = readonly Row[] | null | "unknown";
 
 /**

@@ -93,7 +93,7 @@ const unpassedStatuses: ReadonlySet<number> = new Set([405, 426]);
 const maxDetailLength = 500;
 
 /**
- * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of a server of ours keeps its code;
+ * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this project keeps its code;
  * any other error is `upstream_error` with the upstream's text.
  */
 function translateError(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
@@ -112,7 +112,7 @@ function translateError(endpoint: Endpoint, response: PlainResponse, credential:
   });
 }
 
-/** Returns the code of a problem of ours. Another server's problem has a `type` or a status that does not belong to the code. */
+/** Returns the code of a problem of this project. Another server's problem has a `type` or a status that does not belong to the code. */
 export function problemCodeOf({ body, status }: Pick<PlainResponse, "body" | "status">): ProblemCode | null {
   const problem = parseJsonObject(body);
   const code = problem?.["errorCode"];
@@ -158,7 +158,7 @@ const maxListLength = 1_024;
 const olderName = /^(?:x-ratelimit-[a-z-]{1,32}|ratelimit-(?:limit|remaining|reset))$/;
 const olderValue = /^[\x21-\x7e][\x20-\x7e]{0,127}$/;
 
-/** Returns the well-formed fields that successes and errors pass on: callers see the upstream's rate limits beside the gateway's. */
+/** Returns the well-formed fields that successes and errors pass on: callers see the upstream's rate limits in addition to the gateway's. */
 export function passedFields(headers: PlainHeaders): PlainHeaders {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {

@@ -46,7 +46,7 @@ const timeoutMs = 2_000;
 /** Sends that are in flight at the same time. */
 export const concurrency = 10;
 
-/** Sends messages while the gateway is killed, then sends each again, and counts what became of them. */
+/** Sends messages while the gateway is killed, then sends each again, and counts their outcomes. */
 export async function sendThroughKills(options: KillOptions): Promise<KillResult> {
   const { kind, sends, sendsPerKill, seed } = options;
   const random = createRandom(seed);

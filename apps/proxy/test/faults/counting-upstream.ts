@@ -9,7 +9,7 @@ export interface CountingUpstream {
   readonly port: number;
   /** How often each message was received, by its id. */
   readonly deliveries: ReadonlyMap<string, number>;
-  /** From now on, reads of the device `warm` are answered together, when this many have arrived or after a while. */
+  /** From now on, reads of the device `warm` get their responses together, when this many have arrived or after a while. */
   expectWarmReads(count: number): void;
   close(): Promise<void>;
 }

@@ -121,7 +121,7 @@ function callOnce(
   );
 }
 
-/** Sends a message again, as a caller does that does not know what became of it. */
+/** Sends a message again, as a caller does that does not know its outcome. */
 function repeat(gateway: GatewayUnderFaults, { operation, id }: FaultCase): Promise<CallOutcome> {
   return call(gateway.callerProxy.port, [requestOf(gateway, operation, id)], callerTimeoutMs);
 }

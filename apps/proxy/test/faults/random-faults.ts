@@ -21,7 +21,7 @@ const sendsPerDrop = 120;
 /** Probability that an exchange breaks on a hop. After five failures in a row, the gateway refuses sends for a second. */
 const faultRates = { caller: 0.2, upstream: 0.1 };
 
-/** Sends this many messages, and counts what became of them. */
+/** Sends this many messages, and counts their outcomes. */
 export async function sendThroughFaults(
   gateway: GatewayUnderFaults,
   count: number,

@@ -115,7 +115,7 @@ describe("without stores", () => {
     },
   );
 
-  test("the pages of /docs are served from the text that the caller reads, and a failure to read it is no answer for ever", async () => {
+  test("the pages of /docs are served from the text that the caller reads, and a failure to read it is not permanent", async () => {
     expect(await codeOf(withoutStores()(get("/docs")))).toBe("endpoint_not_found");
     const texts = [
       () => Promise.reject(new Error("no file")),

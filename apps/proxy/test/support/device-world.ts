@@ -66,7 +66,7 @@ export function observeProxy(
 /** Asks for a key that may send and control. */
 export const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], owner: "ada" };
 
-/** A gateway with one device, whose answers the test writes. */
+/** A gateway with one device, whose responses the test writes. */
 export async function createDeviceWorld(failing?: AuditEntry["type"], { reportsModes = true } = {}) {
   const clock = createVirtualClock();
   const server = createEnvironmentServer({

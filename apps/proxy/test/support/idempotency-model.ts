@@ -35,7 +35,7 @@ export function createIdempotencyModel(): IdempotencyModel {
   const keyOf = (scope: SendScope, id: string): string =>
     JSON.stringify([scope.tenant, scope.environmentId, scope.agentId, scope.conversationId, id]);
 
-  /** Returns whether something is remembered. A time from the future becomes now, when somebody looks. */
+  /** Returns whether something is remembered. A time from the future becomes now when it is read. */
   function isRemembered(item: Timed, nowMs: number): boolean {
     item.atMs = Math.min(item.atMs, nowMs);
     return nowMs < item.atMs + retentionMs;

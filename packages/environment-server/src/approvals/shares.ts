@@ -1,6 +1,6 @@
 /**
  * The requests for permission that are remembered, by tenant: whose request is given up when there are too many. A tenant with many does not
- * push out those of another, and a request of a device that is gone goes before one that somebody can decide now.
+ * push out those of another, and a request of a device that is gone goes before one that can be decided now.
  */
 import type { StoredApproval } from "../approval-log.ts";
 

@@ -15,7 +15,7 @@ export interface FanOut {
   add(reader: EventReader, view: ChangeView): () => void;
   /** Passes changes on. They are stored, and in the order of their positions. */
   publish(epoch: string, changes: readonly StoredChange[]): void;
-  /** Tells every reader that events are missing, and continues behind the last change. */
+  /** Reports a gap to every reader, and continues behind the last change. */
   publishGap(state: ChangeLogState, reason: GapReason, nowMs: number): void;
   /** Keeps the streams open, and moves their readers forward over what they may not see. */
   beat(epoch: string, nowMs: number): void;

@@ -198,7 +198,7 @@ function end(reader: Reader, reason: StreamEnd): void {
   reader.reason = reason;
   const { controller, kept, chunks, unreadBytes } = reader;
   reader.budget.close(reader.account);
-  // An error makes the host drop the connection: it must not wait until somebody reads the rest.
+  // An error makes the host drop the connection: it must not wait until the rest is read.
   if (reason === "unread" || reason === "failed" || (reason === "credential_ended" && unreadBytes > 0)) {
     controller?.error(new Error(`the stream of events has ended: ${reason}`));
   } else if (reason !== "caller_gone") {

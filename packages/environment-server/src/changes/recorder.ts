@@ -1,6 +1,6 @@
 /**
  * Stores changes and passes them on, in the order in which they were noted. Changes that are noted while a batch is being stored form
- * the next one, so many share a commit. Only changes of tenants whose events somebody reads, or read a while ago, are stored. While the
+ * the next one, so many share a commit. Only changes of tenants whose events are read, or were read a while ago, are stored. While the
  * store fails, changes wait; when too many wait they are lost, and every reader is told so.
  */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
@@ -177,7 +177,7 @@ async function describe(
   for (const { device, identity, kind, agentId, data } of batch) {
     let found = identity ?? known.get(device.environmentId);
     if (found === undefined) known.set(device.environmentId, (found = await identify(device)));
-    // Nobody may see a device that does not exist.
+    // A device that does not exist is visible to no caller.
     if (found !== null) changes.push({ ...device, ...found, kind, agentId, data });
   }
   return changes;

@@ -23,7 +23,7 @@ test.each([
   ["removed events", { position: 9 }, "expired"],
   ["the time for which events are kept", { atMs: now - events.durationMs }, "expired"],
 ] as const)(
-  "a reader that has missed events, by %s, is told so and receives what happens from now on",
+  "a reader that has missed events, by %s, receives a gap and then the events from now on",
   (_why, change, gap) => {
     expect(decideStart({ ...cursor, ...change }, state, now, null)).toEqual({ after: 100, gap });
   },
@@ -33,13 +33,16 @@ test.each([
   ["removed output", { position: 49 }, 0],
   ["the time for which output is kept", { atMs: now - output.durationMs }, 0],
   ["output that was not stored", {}, now],
-] as const)("a reader that has missed output only, by %s, is told so and continues", (_why, change, outputSinceMs) => {
-  const given = { ...cursor, ...change };
-  expect(decideStart(given, state, now, outputSinceMs)).toEqual({ after: given.position, gap: "output_expired" });
-  expect(decideStart(given, state, now, null)).toEqual({ after: given.position, gap: null });
-});
+] as const)(
+  "a reader that has missed output only, by %s, receives a gap and continues",
+  (_why, change, outputSinceMs) => {
+    const given = { ...cursor, ...change };
+    expect(decideStart(given, state, now, outputSinceMs)).toEqual({ after: given.position, gap: "output_expired" });
+    expect(decideStart(given, state, now, null)).toEqual({ after: given.position, gap: null });
+  },
+);
 
-test("a reader is told once of what was removed behind its position, and of output only if it reads output", () => {
+test("a reader receives one gap for what was removed behind its position, and one for output only if it reads output", () => {
   const before = { removedThrough: 10, outputRemovedThrough: 50 };
   const later = { removedThrough: 70, outputRemovedThrough: 80 };
   expect(decideGap(60, later, before, false)).toBe("expired");

@@ -4,7 +4,7 @@ import { changeLimits } from "../limits.ts";
 import type { Cursor } from "./cursor.ts";
 
 /**
- * Why events are missing between the last event of a reader and the next one. `expired`: they are not kept any more. `output_expired`:
+ * Why events are missing between the last event of a reader and the next one. `expired`: they are no longer kept. `output_expired`:
  * only what turns said is not. `unknown`: the id is not from this server's data. `lost`: they could not be stored.
  */
 export type GapReason = "expired" | "output_expired" | "unknown" | "lost";
@@ -20,7 +20,7 @@ export interface Start {
 /**
  * Decides where a reader starts.
  *
- * @param cursor the last event that it has received; `null` for a reader that wants what happens from now on
+ * @param cursor the last event that it has received; `null` for a reader of events from now on
  * @param outputSinceMs since when output is stored without a break; `null` for a reader without output
  */
 export function decideStart(

@@ -27,7 +27,7 @@ export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 /** The open streams of events of a server. */
 export interface EventStreams {
   /**
-   * Opens a stream behind the last event of a reader; `null` for a reader that wants what happens from now on. Resolves with
+   * Opens a stream behind the last event of a reader; `null` for a reader of events from now on. Resolves with
    * `too_many` when the key, its tenant, or all tenants together, have too many. Rejects when the store fails.
    */
   open(view: ChangeView, cursor: Cursor | null): Promise<EventStream | "too_many">;

@@ -77,7 +77,7 @@ export function createQuestions({
       ask<string | null>(target, "mode", {
         runtime,
         isChange: false,
-        // A device since 0.30 repeats a status that has not changed only if it is told to.
+        // A device since 0.30 repeats a status that has not changed only on request.
         frames: [buildSyncFrame(randomId("command"), runtime, { isStatusForced: true })],
         onReport: ({ mode }) => (mode === undefined ? null : { kind: "done", effect: mode }),
       }),

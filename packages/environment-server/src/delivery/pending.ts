@@ -13,7 +13,7 @@ import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
 /** A send without an outcome, or with one that is being stored. */
 export interface PendingDelivery {
   readonly delivery: Delivery;
-  /** It answers a request for permission. A rejected decision had no effect, so its ids are released for another attempt. */
+  /** It decides on a request for permission. A rejected decision had no effect, so its ids are released for another attempt. */
   readonly isDecision: boolean;
   /** Resolves when the outcome is known and stored. Never rejects. */
   readonly outcome: Promise<DeliveryOutcome>;

@@ -40,7 +40,7 @@ test("a request with some known ids, or known ids with other content, is a confl
   ]);
 });
 
-test("an Idempotency-Key belongs to one body, and a new one beside known ids changes nothing", () => {
+test("an Idempotency-Key belongs to one body, and a new one together with known ids changes nothing", () => {
   const keyed = (content: string): DeliveryPart => {
     const message = { role: "user", content, client_message_id: "a" } as const;
     const planned = planDelivery({ agentId: "agent", messages: [message] }, "k", (text) => `digest of ${String(text)}`);

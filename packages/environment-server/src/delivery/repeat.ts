@@ -16,7 +16,7 @@ export type RepeatClass =
 
 /**
  * Classifies a part of a request. It is a repeat only when all its ids belong to one earlier send with the same content. When only
- * some ids are known, or the content differs, sending would run a message twice or lose one. A new `Idempotency-Key` beside known
+ * some ids are known, or the content differs, sending would run a message twice or lose one. A new `Idempotency-Key` with known
  * ids does not make it another request.
  */
 export function classifyRepeat(

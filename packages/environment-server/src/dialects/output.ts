@@ -1,5 +1,5 @@
 /**
- * The output of a turn: frames with a piece of a conversation (`stream_delta`). They are many, and read only for somebody who listens. The
+ * The output of a turn: frames with a piece of a conversation (`stream_delta`). They are many, and read only while a caller listens. The
  * piece itself is passed on as the device wrote it.
  */
 import type { Conversation } from "./conversation.ts";

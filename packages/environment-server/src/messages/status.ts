@@ -26,7 +26,7 @@ export type Evidence =
   | { readonly kind: "error"; readonly stopReason: string | null; readonly error: string }
   | { readonly kind: "removed" }
   | { readonly kind: "evicted" }
-  /** The device cannot be asked any more, or did not answer. */
+  /** The device can no longer be asked, or did not answer. */
   | { readonly kind: "lost" };
 
 /** Returns what the outcome of a send says about its messages. */
@@ -41,7 +41,7 @@ export function evidenceOf(outcome: DeliveryOutcome): Evidence {
   }
 }
 
-/** The reason of a turn that ended for a reason that nobody reported. */
+/** The reason of a turn whose reason was not reported. */
 export const unknownReason = "unknown";
 
 /** The status of a message that was stored and not written yet. */
@@ -57,7 +57,7 @@ export const receivedStatus: MessageStatus = {
 
 const endStates: ReadonlySet<MessageState> = new Set(["finished", "cancelled", "evicted", "failed"]);
 
-/** Whether a state never changes any more. */
+/** Whether a state is final. */
 export function isEnd(state: MessageState): boolean {
   return endStates.has(state);
 }

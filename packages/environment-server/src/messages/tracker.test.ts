@@ -79,7 +79,7 @@ describe("writes", () => {
     expect(writes.map((messages) => messages.length)).toEqual([150]);
   });
 
-  test("somebody who waits for an end is called when it is stored, also by a store that fails", async () => {
+  test("a waiter for an end is called when it is stored, also by a store that fails", async () => {
     const { clock, tracker, log } = setUp();
     start(tracker, "m-1");
     let ends = 0;
@@ -247,8 +247,8 @@ describe("policies", () => {
     expect(writes).toHaveLength(1);
   });
 
-  test.each(["is discarded", "has no device any more when its policy is stored"])(
-    "of a message that %s do not count, and nobody asks the device about it",
+  test.each(["is discarded", "has lost its device when its policy is stored"])(
+    "of a message that %s do not count, and the device is not asked about it",
     async (what) => {
       const { tracker, log } = setUp();
       const opened = tracker.open(deliveryOf("m-1"), policy);

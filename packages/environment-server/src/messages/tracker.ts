@@ -59,7 +59,7 @@ export interface MessageTracker {
 export interface MessageCause {
   /** The latest one; `null` when none is known. */
   readonly messageId: string | null;
-  /** The policies of all senders, also of those whose message may belong to the turn though nobody can tell. */
+  /** The policies of all senders, also of those whose message may belong to the turn. */
   readonly policies: readonly ApprovalPolicy[];
 }
 
@@ -92,7 +92,7 @@ export interface MessageTrackerOptions {
 
 interface State extends MessageTrackerOptions {
   readonly rows: Map<string, Row>;
-  /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because somebody waits for it. */
+  /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because callers wait for it. */
   readonly writer: DeferredWriter<string, Entry>;
   readonly budget: ReplyBudget;
   readonly detached: DetachedPolicies;
@@ -300,9 +300,9 @@ function silence(state: State, entry: Entry): void {
   forget(state, entry);
 }
 
-/** A message that cannot be followed any more is unknown. */
+/** A message that can no longer be followed is unknown. */
 function lose(state: State, entry: Entry): void {
-  // Nobody can tell whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
+  // It is not known whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
   if (!isEnd(entry.status.state)) state.detached.detach(entry);
   apply(state, entry, { kind: "lost" });
   forget(state, entry);

@@ -192,7 +192,7 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),
   );
-  // Their turns ended while nobody listened.
+  // Their turns ended while the device was disconnected.
   const missed = [...listed].filter((member) => !state.turn.has(member));
   if (state.turn.size > 0) {
     endEarlier(state, missed);
@@ -205,7 +205,7 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
   if (missed.length > 0) conclude(state, missed, withoutReason, null);
 }
 
-/** Ends sends of turns before the present one. Nobody will say why. */
+/** Ends sends of turns before the present one. Their reasons will not be reported. */
 function endEarlier<Member extends TurnMember>(state: State<Member>, members: readonly Member[]): void {
   for (const member of members) state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
   release(state, members);

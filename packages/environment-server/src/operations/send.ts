@@ -56,7 +56,7 @@ type Dispatch =
 /** The device has to be asked first. Its queue is not held for the answer. */
 type Unasked = { readonly kind: "unasked" };
 
-/** One frame of a request on its way to a device. */
+/** One frame of a request to a device. */
 interface Send {
   readonly server: ServerContext;
   readonly record: ConnectionRecord;
@@ -155,7 +155,7 @@ async function enqueue(send: Send): Promise<Dispatch> {
       return repeat;
     });
     if (dispatch.kind !== "unasked") return dispatch;
-    // One question at a time leaves room for the commands of others.
+    // One question at a time leaves places for the commands of other callers.
     asked = await server.queue.run(`questions to ${record.environment.id}`, () =>
       askDevice(server, limitsOf(send), scope, record),
     );
@@ -240,7 +240,7 @@ async function dispatchNew(send: Send, asked: AskedDevice | null): Promise<Dispa
   await waitUntilSettled(server, findOnline(server, record));
   const connection = findOnline(server, record);
   if (connection === null) return respond(unreachableResponse(record));
-  // The answers of an earlier socket do not count.
+  // Answers from an earlier socket do not count.
   const isOpen = mustAsk(server, limits, scope);
   if (isOpen && asked?.connection !== connection) return { kind: "unasked" };
   const answer = isOpen ? asked?.refusal : undefined;

@@ -3,7 +3,7 @@
  * another process, or to something that sleeps between messages. A device's queue, modes, requests for permission and acknowledgements are
  * where its socket is; therefore whole operations are passed there, not frames.
  *
- * By default a router knows the sockets of its own process alone and answers at once. A router over several processes is made from the
+ * By default a router knows the sockets of its own process alone and resolves at once. A router over several processes is made from the
  * {@link LocalDevices} of each, and all of them share a store.
  */
 import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";

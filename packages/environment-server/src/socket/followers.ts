@@ -28,14 +28,14 @@ export interface DeviceFollower {
   expired?(row: ExpiredRow): void;
 }
 
-/** Reads the output in frames. Called for every frame, so it must be cheap where nobody reads. */
+/** Reads the output in frames. Called for every frame, so it must be cheap without readers. */
 export interface OutputReader {
-  /** Whether a text may have output that somebody reads. It counts as parsed then. */
+  /** Whether a text may have output with a reader. It counts as parsed then. */
   wantsOutput(device: DeviceReference, text: string): boolean;
   output(device: DeviceReference, text: string): void;
 }
 
-/** Receives the texts of devices. Called for every frame, so it must be cheap where nobody watches. */
+/** Receives the texts of devices. Called for every frame, so it must be cheap without viewers. */
 export interface FrameWatch {
   /** A text frame arrived and is within the limits of its device. */
   received(environmentId: string, text: string): void;

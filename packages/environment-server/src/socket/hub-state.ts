@@ -27,7 +27,7 @@ export interface DeviceHubOptions {
   readonly followers: readonly DeviceFollower[];
   /** Reads what turns say. */
   readonly output: OutputReader;
-  /** Receives the frames of devices that somebody watches. */
+  /** Receives the frames of devices that are watched. */
   readonly watch: FrameWatch;
   readonly time: StoredTime;
   /** Pause between the opening of a socket and the first frame to it, in milliseconds. */

@@ -3,7 +3,7 @@ import type { EnvironmentRows } from "../ports.ts";
 import { environmentByDevice, readTags, readText } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
 
-/** The part of {@link EnvironmentRows} that removes the rows of devices that do not connect any more, in SQLite. */
+/** The part of {@link EnvironmentRows} that removes the rows of devices that no longer connect, in SQLite. */
 export function createSqliteIdleRows(
   database: SqliteDatabase,
   commit: CommitChange,

@@ -59,7 +59,7 @@ export function createValkeyChangeLog(
       appends += 1;
       const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize];
       const reply = await run(appendScript, [...values, ...changes.flatMap(writeChange)]);
-      if (reply === "lost") throw new ChangesLostError("the server does not have the last changes any more");
+      if (reply === "lost") throw new ChangesLostError("the server has lost the last changes");
       if (reply === "taken") throw takenError();
       if (typeof reply !== "number") throw unexpectedReply();
       confirmed = reply + changes.length - 1;

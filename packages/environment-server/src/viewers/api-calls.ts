@@ -82,7 +82,7 @@ export function translateFrame({ type, members }: ViewerFrame, principal: Princi
   }
 }
 
-/** Whether an input answers a request for permission, which needs another scope than a message. */
+/** Whether an input decides on a request for permission, which needs another scope than a message. */
 export function isDecision({ members }: ViewerFrame): boolean {
   return membersOf(members["payload"])["kind"] === "approval_response";
 }

@@ -1,5 +1,5 @@
 /**
- * Decides what becomes of a viewer's frame: a pure function of the frame and the permissions of the key. Nothing reaches a device
+ * Decides how a viewer's frame is handled: a pure function of the frame and the permissions of the key. Nothing reaches a device
  * unless this function allows it. Whether the key may use the device at all is decided where its row is read.
  */
 import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";

@@ -234,7 +234,7 @@ describe("violations", () => {
     ["malformed", "nonsense", "malformed_frame"],
     ["unknown", { type: "teleport_request" }, "unknown_frame_type"],
     ["too large", "x".repeat(maxViewerFrameLength + 1), "frame_too_large"],
-  ])("frames that are %s are answered ten times, and then the socket is closed with 1008", (_name, frame, code) => {
+  ])("frames that are %s get ten error frames, and then the socket is closed with 1008", (_name, frame, code) => {
     const world = createViewerWorld();
     const viewer = world.open();
     for (let number = 0; number < 10; number++) viewer.say(frame);
@@ -247,7 +247,7 @@ describe("violations", () => {
     expect(viewer.frames).toHaveLength(11);
   });
 
-  test("a frame that the runtime does not hand over is answered, too", () => {
+  test("a frame that the runtime does not hand over gets an error frame, too", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     expect(viewer.listener.onOtherFrame(100)).toBe(true);
@@ -291,7 +291,7 @@ describe("violations", () => {
 });
 
 describe("the life of a socket", () => {
-  test("pings are answered, and sent twice a minute", async () => {
+  test("pings get a pong, and are sent twice a minute", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "ping" });

@@ -23,7 +23,7 @@ test("requests that the device did not answer and terminals end with its socket,
   expect(world.device.filter(({ type }) => type === "terminal_kill")).toEqual([]);
 });
 
-test("a request or terminal whose frame could not be written is answered once, and leaves nothing behind", async () => {
+test("a request or terminal whose frame could not be written gets one error frame, and leaves nothing behind", async () => {
   const world = createViewerWorld();
   let failure = (): boolean => false;
   const viewer = world.open({

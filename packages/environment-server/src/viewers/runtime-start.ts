@@ -20,7 +20,7 @@ export type CheckedStart =
     }
   | { readonly kind: "refused"; readonly refusal: FrameRefusal };
 
-/** The scope of each member beside `send`; `null` for none. Every other member is refused. */
+/** The scope that each member needs in addition to `send`; `null` for none. Every other member is refused. */
 const memberScopes: ReadonlyMap<string, ViewerScope | null> = new Map<string, ViewerScope | null>([
   ["type", null],
   ["request_id", null],

@@ -141,7 +141,7 @@ export function toWireTerminalId({ id }: Pick<ViewerState, "id">, terminalId: st
   return `${id}-${terminalId}`;
 }
 
-/** Ends the programs of a viewer that is gone: nobody could reach them again. */
+/** Ends the programs of a viewer that is gone: no other viewer can reach them. */
 async function killTerminals(state: ViewerState, terminals: readonly string[]): Promise<void> {
   const path = await state.access.findDevice().catch(() => null);
   if (path === null || path.kind === "refused") return;

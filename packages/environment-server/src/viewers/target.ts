@@ -14,7 +14,7 @@ export type Targeted =
 
 /**
  * Reads `runtime` of a frame and checks its agent against the key's list. Other members of it are dropped, such as
- * `acting_user_id`, by which a caller could claim to be somebody else.
+ * `acting_user_id`, by which a caller could claim to be someone else.
  */
 export function readTarget(runtime: unknown, principal: Pick<Principal, "agentIds">): Targeted {
   const { agent_id: agentId = null, conversation_id: conversationId } = membersOf(runtime);

@@ -41,11 +41,11 @@ export interface Viewer {
   deliver(json: string): void;
   /** Takes the response to a frame of this viewer; `false` when it is not one. */
   respond(wireId: string, frame: Members): boolean;
-  /** Tells the viewer that a response was too long to be read. */
+  /** Sends the viewer an error for a response that was too long to be read. */
   respondTooLong(wireId: string): void;
   /** Takes a frame of a terminal; `false` when the terminal belongs to another viewer. */
   deliverTerminal(wireTerminalId: string, frame: Members): boolean;
-  /** The socket of the device has ended: it answers no request any more, and has ended its terminals. */
+  /** The socket of the device has ended: it answers no further request, and has ended its terminals. */
   loseDevice(): void;
   /** Starts the closing handshake, once. */
   close(code: number, reason: string): void;

@@ -1,6 +1,6 @@
 /**
  * A process for the kill test: serves one device over the database file that is named as its argument, sends it one message
- * that is acknowledged and one that is not, prints what was answered, and waits to be killed.
+ * that is acknowledged and one that is not, prints the responses, and waits to be killed.
  */
 import process from "node:process";
 import { openSqlite, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";

@@ -8,7 +8,7 @@ export async function passRunningTime(store: EnvironmentStore, clock: VirtualClo
   clock.shiftWallTime(durationMs);
 }
 
-/** Returns a clock whose timers do nothing any more when the process that has it was killed. */
+/** Returns a clock whose timers do nothing once the process that has it was killed. */
 export function createClockOfProcess(clock: VirtualClock): { readonly clock: VirtualClock; kill(): void } {
   let isAlive = true;
   const setTimer: VirtualClock["setTimer"] = (delayMs, run) =>

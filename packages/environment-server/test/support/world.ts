@@ -24,7 +24,7 @@ export interface SimulatedSend {
   readonly text: string;
   /** Number of the server that received the request. A killed server never responds. */
   readonly server: number;
-  /** When the request was sent and answered, counted in events. */
+  /** When the request was sent and its response received, counted in events. */
   readonly askedAt: number;
   answeredAt: number;
   answer: Answer | null;

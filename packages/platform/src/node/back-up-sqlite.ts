@@ -18,7 +18,7 @@ export function backUpSqlite(path: string, version: number, open: (path: string)
   const partial = `${path}.backup.partial`;
   try {
     rmSync(partial, { force: true });
-    // SQLite fills an empty file, so nobody else can read the copy at any time.
+    // SQLite fills an empty file, so no other user can read the copy at any time.
     closeSync(openSync(partial, "wx", 0o600));
     copyDatabase(path, partial, open);
     syncToDisk(partial);

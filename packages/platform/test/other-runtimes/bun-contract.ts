@@ -1,4 +1,4 @@
-/** Run by `bun test`, which answers for `vitest`: the contract of SQLite drivers on `bun:sqlite`. */
+/** Run by `bun test`, which replaces `vitest`: the contract of SQLite drivers on `bun:sqlite`. */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -10,7 +10,7 @@ export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise
 
 /**
  * Returns a guard of the file at a path. It rejects when the file was moved or replaced after it was opened: what is written to a
- * file that nobody looks at is lost. It waits for a file that another process has locked, without blocking the event loop. The
+ * file that is no longer in place is lost. It waits for a file that another process has locked, without blocking the event loop. The
  * connection needs a short `busy_timeout` for that.
  *
  * @param monotonic returns milliseconds that never go back

@@ -105,7 +105,7 @@ function unusable(dataDir: string, cause: unknown): CommandError {
   return new CommandError(`--data-dir ${dataDir}: ${reasonOf(cause)}`, 1, { cause });
 }
 
-/** Whether a part of the wanted path exists. Throws if it is a file. */
+/** Whether a part of the requested path exists. Throws if it is a file. */
 function isDirectory(path: string, wanted: string): boolean {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory() === true) return true;

@@ -41,7 +41,7 @@ export function createDatabaseFileCheck(path: string): () => Promise<void> {
     try {
       const { buffer, bytesRead } = await file.read(new Uint8Array(fileHeader.length), 0, fileHeader.length, 0);
       if (new TextDecoder("latin1").decode(buffer.subarray(0, bytesRead)) !== fileHeader) {
-        throw new Error(`${path} is not a SQLite database any more`);
+        throw new Error(`${path} is no longer a SQLite database`);
       }
     } finally {
       await file.close();

@@ -58,7 +58,7 @@ export interface CredentialFileOptions {
   /** For tenants without a credential of their own. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "monotonic">;
-  /** Called once when a file cannot be read any more. The credential that was read last stays in use. */
+  /** Called once when a file can no longer be read. The credential that was read last stays in use. */
   readonly onFailure: (tenant: string, cause: unknown) => void;
 }
 

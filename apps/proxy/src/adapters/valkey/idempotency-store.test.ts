@@ -73,7 +73,7 @@ describe.runIf(canLaunchValkey())("with a server", () => {
     );
   }
 
-  test("uses the server's clock, and every key expires a second after it has no effect any more", async () => {
+  test("uses the server's clock, and every key expires a second after it stops having an effect", async () => {
     const store = open();
     const reservation = testReservation(["a", "b"]);
     await store.reserve(reservation);

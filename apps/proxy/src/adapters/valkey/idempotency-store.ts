@@ -3,7 +3,7 @@
  * runs atomically. An id is a hash under a key of its own; results are apart, because several ids share one.
  *
  * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, an id
- * from the future counts as reserved when somebody next looks at it. The server must keep what it confirms: see `durability.ts`.
+ * from the future counts as reserved when it is next read. The server must keep what it confirms: see `durability.ts`.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import {
@@ -227,7 +227,7 @@ for i = 1, #KEYS - 1 do
 end
 `;
 
-/** Also ARGV: the result as JSON. Stores it unless there is one, or none of the ids is the send's any more. */
+/** Also ARGV: the result as JSON. Stores it unless there is one, or none of the ids belongs to the send any longer. */
 const settleScript = `${ownIds}
 for _, key in ipairs(own) do
   if now < tonumber(redis.call('HGET', key, 'at')) + retention then

@@ -35,7 +35,7 @@ async function settle(): Promise<void> {
   for (const connection of connections) await connection.settle();
 }
 
-/** Lets virtual time pass, second by second, so that every look at the server is answered before the next one. */
+/** Lets virtual time pass, second by second, so that every read of the stamp completes before the next one. */
 async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
   for (let passedMs = 0; passedMs < durationMs; passedMs += 1_000) {
     await clock.advance(Math.min(1_000, durationMs - passedMs));
@@ -287,7 +287,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
       ...connection,
       async evaluate(...words) {
         await connection.evaluate(...words);
-        throw new ValkeyError("timeout", "the answer was lost");
+        throw new ValkeyError("timeout", "the response was lost");
       },
     };
     const late = await open(lossy, clock);

@@ -71,7 +71,7 @@ export function isPlainRequest({
   return plainTarget.test(url ?? "") && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 
-/** Whether a request is a plain probe of `/livez`, which the host answers without Hono too: it is the first request after a start. */
+/** Whether a request is a plain probe of `/livez`, to which the host responds without Hono too: it is the first request after a start. */
 export function isLivenessProbe({
   method,
   url,

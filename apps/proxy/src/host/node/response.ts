@@ -35,7 +35,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** How long the rest of a body may take that nobody reads, in milliseconds. */
+/** How long the rest of an unread body may take, in milliseconds. */
 const unreadBodyMs = 100;
 
 /**

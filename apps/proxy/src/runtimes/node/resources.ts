@@ -157,7 +157,7 @@ function shareSends(
   return { idempotencyStore: store, unreleased: createUnreleased({ store, clock: systemClock, background }) };
 }
 
-/** Logs the events of the embedded server. What it did for somebody is in the audit log too. */
+/** Logs the events of the embedded server. What it did for a caller is in the audit log too. */
 function reportTo(
   audit: OpenAudit,
   log: (event: LogEvent) => void,

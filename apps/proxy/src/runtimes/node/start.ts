@@ -71,7 +71,7 @@ function serveUntilSignal(
     async stop(graceMs, signal) {
       serving.drain();
       changes.end();
-      // A load balancer learns from /readyz that it must not send requests here any more, while they are still accepted.
+      // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       await serving.close(
         graceMs,
@@ -85,7 +85,7 @@ function serveUntilSignal(
 function openOutput(): ReturnType<typeof bufferLines> {
   const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
   process.once("exit", output.flush);
-  // The gateway keeps running when nobody reads its log any more.
+  // The gateway keeps running when its log is no longer read.
   process.stdout.on("error", () => undefined);
   return output;
 }

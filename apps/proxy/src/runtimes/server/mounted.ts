@@ -81,7 +81,7 @@ export function createMountedPart(
             socket.once("close", () => sockets.delete(socket));
             return true;
           }
-          // If nobody else responds, the caller would wait.
+          // Without another listener that responds, the caller would wait.
           return server.listenerCount("upgrade") === 1 && refuse(socket, noSocketHere);
         },
       });

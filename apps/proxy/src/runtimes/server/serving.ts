@@ -140,7 +140,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
   };
 }
 
-/** Closes everything, when no request is in flight any more. */
+/** Closes everything once no request is in flight. */
 async function closeAll(
   resources: Resources,
   metrics: ProcessMetrics | null,

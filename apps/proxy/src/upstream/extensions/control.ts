@@ -1,6 +1,6 @@
 /**
  * Control of a conversation on a device behind a remote server. The connection must be a row of the tenant's list that the
- * principal may use. The request leaves once, after its audit record is stored. A server that does not know the operation answers
+ * principal may use. The request leaves once, after its audit record is stored. A server that does not know the operation returns
  * 404, which is not about the device: the gateway has just found it.
  */
 import type { Clock } from "@letta-environments/platform";

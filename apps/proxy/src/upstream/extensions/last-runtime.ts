@@ -14,7 +14,7 @@ import type { ReadRemote, RemoteExchange } from "../remote-call.ts";
 import { presentExtension } from "./response.ts";
 
 /**
- * Returns the response for the caller. A device out of reach looks like a conversation that nobody has run. Where tags or names decide, the
+ * Returns the response for the caller. A device out of reach looks like a conversation that has never run. Where tags or names decide, the
  * device itself is read.
  */
 export async function presentLastRuntime(

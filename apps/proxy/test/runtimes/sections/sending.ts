@@ -49,7 +49,7 @@ export function describeSending({ name }: Pick<RuntimeLauncher, "name">, gateway
     expect(findSent()).toHaveLength(1);
   });
 
-  test("a send that the upstream answers behind a 100 Continue has an unknown outcome, and a process names the reason", async () => {
+  test("a send whose response comes behind a 100 Continue of the upstream has an unknown outcome, and a process names the reason", async () => {
     const key = await gateway.keyFor("list", "read", "send");
     const answer = await gateway.ask(path, { key, body: message("m-continued", continuedContent) });
     // A Worker calls the upstream with the `fetch` of its platform; that of the test harness responds with 500 itself.

@@ -53,7 +53,7 @@ export function describeRefusedBodies(gateway: GatewayUnderTest): void {
       const [answer] = (await once(complete, "data")) as [Buffer];
       const { status: first, headers } = parseResponse(answer.toString("latin1"));
       expect([first, headers["connection"]]).toEqual([status, "keep-alive"]);
-      // It is answered later, so it is over when the gateway has decided about both connections.
+      // Its response comes later, so it is over when the gateway has decided on both connections.
       const incomplete = await openSocket(gateway.url);
       incomplete.write(`${unread(method, target, 3)}{}`);
       expect(parseResponse(await readToEnd(incomplete)).status).toBe(status);

@@ -21,7 +21,7 @@ export interface Conversations {
   readonly keys: readonly SimulatedKey[];
   /** Creates a reader that continues behind an event. */
   createReader(key: SimulatedKey, from: string): SimulatedReader;
-  /** The gateway was killed: nothing is open any more. */
+  /** The gateway was killed: nothing is open. */
   drop(): void;
 }
 

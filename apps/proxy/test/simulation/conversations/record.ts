@@ -80,7 +80,7 @@ export interface DeviceRecord {
   /** The process of a device was killed: the next one knows nothing of its runs. */
   forgetRuns(tenant: string, deviceId: string): void;
   ask(request: Omit<RequestRecord, "requestedAtMs" | "end">): void;
-  /** The device has taken a decision, or does not wait any more (`null`). */
+  /** The device has taken a decision, or no longer waits (`null`). */
   endRequest(tenant: string, toolCallId: string, decision: "allow" | "deny" | null): void;
   /** Reports a violation if the status contradicts the record. The request for it began at `beganAtMs`. */
   checkStatus(message: Message, reported: ReportedStatus, beganAtMs: number): void;

@@ -1,6 +1,6 @@
 /**
  * The status of a message. While its device is connected, the state is the one that is followed; otherwise a message that has not
- * ended is unknown, because nobody can ask the device. A message that the principal may not see looks like one that does not exist.
+ * ended is unknown, because the device cannot be asked. A message that the principal may not see looks like one that does not exist.
  */
 import {
   allowsAgent,

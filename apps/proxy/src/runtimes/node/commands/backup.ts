@@ -134,7 +134,7 @@ function peekPepper({ dataDir, keyPepper }: Pick<Settings, "dataDir" | "keyPeppe
   }
 }
 
-/** `restore FILE`: checks the whole archive beside the data directory, and then puts the directory into place. */
+/** `restore FILE`: checks the whole archive next to the data directory, and then puts the directory into place. */
 export async function restoreCommand(context: CommandContext): Promise<void> {
   const { dataDir, keyPepper } = context.settings();
   const path = context.parsed.operands[0] ?? "";

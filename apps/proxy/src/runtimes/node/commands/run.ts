@@ -100,7 +100,7 @@ function describeFailure(error: unknown): CommandError {
   if (error instanceof KeyStoreUnavailableError) {
     return new CommandError("Valkey did not respond; 'letta-proxy keys list' shows whether the change was made.");
   }
-  // A full disk or a damaged file is not a defect of ours.
+  // A full disk or a damaged file is not a defect of this program.
   if (isSqliteError(error)) return new CommandError(`the data directory cannot be used: ${error.message}`);
   throw error;
 }

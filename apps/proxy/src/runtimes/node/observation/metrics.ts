@@ -20,7 +20,7 @@ import type { RateLimiter } from "../../../rate-limit/limiter.ts";
 import { version } from "../../../version.ts";
 import { composeTracing, spanIntervalMs } from "./tracing.ts";
 
-/** The numbers of the embedded environment server that are read when somebody asks. */
+/** The numbers of the embedded environment server that are read on request. */
 export interface EmbeddedCounts {
   readonly connectedDevices: number;
   readonly viewers: number;
