@@ -13,8 +13,8 @@ test("requests are forwarded with the relay's own authority and recorded with th
   const upstream = await createFakeUpstream((_, response) => response.writeHead(418).end("short"));
   const relay = await createRelay(upstream.url);
   closers.push(upstream.close, relay.close);
-  const answer = await fetch(`${relay.url}/a%2Fb?c=d`, { method: "POST", body: "hello" });
-  expect([answer.status, await answer.text()]).toEqual([418, "short"]);
+  const response = await fetch(`${relay.url}/a%2Fb?c=d`, { method: "POST", body: "hello" });
+  expect([response.status, await response.text()]).toEqual([418, "short"]);
   expect(upstream.seen[0]).toMatchObject({ method: "POST", target: "/a%2Fb?c=d", body: "hello" });
   expect(upstream.seen[0]?.headers.host).toBe(new URL(relay.url).host);
   expect(relay.requests).toEqual([{ method: "POST", path: "/a%2Fb?c=d", status: 418 }]);
@@ -48,6 +48,6 @@ test("a refused upgrade is refused with the same status", async () => {
   closers.push(upstream.close, relay.close);
   const socket = new WebSocket(relay.url.replace("http", "ws"));
   socket.on("error", () => undefined);
-  const [, answer] = (await once(socket, "unexpected-response")) as [unknown, { readonly statusCode: number }];
-  expect(answer.statusCode).toBe(401);
+  const [, response] = (await once(socket, "unexpected-response")) as [unknown, { readonly statusCode: number }];
+  expect(response.statusCode).toBe(401);
 });

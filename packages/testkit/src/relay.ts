@@ -60,9 +60,9 @@ export async function createRelay(
     socket.on("error", () => socket.destroy());
     const url = new URL(request.url ?? "/", targetUrl.replace(/^http/, "ws"));
     const upstream = new WebSocket(url, { headers: passedHeaders(request), perMessageDeflate: false });
-    upstream.once("unexpected-response", (_, answer) => {
-      record(request, answer.statusCode ?? 502);
-      socket.end(`HTTP/1.1 ${answer.statusCode} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+    upstream.once("unexpected-response", (_, refusal) => {
+      record(request, refusal.statusCode ?? 502);
+      socket.end(`HTTP/1.1 ${refusal.statusCode} Refused\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
     });
     upstream.on("error", () => socket.destroy());
     upstream.once("open", () => {
@@ -130,16 +130,16 @@ async function passRequest(
     response.destroy();
     return 499;
   }
-  const [answer] = (await once(upstream, "response")) as [IncomingMessage];
+  const [received] = (await once(upstream, "response")) as [IncomingMessage];
   if (breaks === "after_response") {
-    answer.resume();
+    received.resume();
     response.destroy();
-    return answer.statusCode ?? 502;
+    return received.statusCode ?? 502;
   }
-  response.writeHead(answer.statusCode ?? 502, answer.headers);
-  answer.pipe(response);
+  response.writeHead(received.statusCode ?? 502, received.headers);
+  received.pipe(response);
   await once(response, "finish");
-  return answer.statusCode ?? 502;
+  return received.statusCode ?? 502;
 }
 
 function passedHeaders(request: IncomingMessage): Record<string, string> {

@@ -28,7 +28,7 @@ function connect(url: string, timeoutMs = 2_000): { readonly valkey: ValkeyConne
 }
 
 /** Sends commands until there is a response, at most for the time of a test. */
-async function untilAnswered(valkey: ValkeyConnection, timeoutMs?: number): Promise<void> {
+async function untilResponding(valkey: ValkeyConnection, timeoutMs?: number): Promise<void> {
   for (;;) {
     try {
       await valkey.command(["PING"], timeoutMs === undefined ? {} : { timeoutMs });
@@ -39,8 +39,8 @@ async function untilAnswered(valkey: ValkeyConnection, timeoutMs?: number): Prom
   }
 }
 
-async function failureOf(answer: Promise<unknown>): Promise<ValkeyError> {
-  const failure = await answer.then(
+async function failureOf(reply: Promise<unknown>): Promise<ValkeyError> {
+  const failure = await reply.then(
     () => null,
     (cause: unknown) => cause,
   );
@@ -107,12 +107,12 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     const { port, stop } = await launch();
     await stop();
     const { valkey } = connect(`valkey://127.0.0.1:${port}`, 20_000);
-    const answer = valkey.command(["PING"]);
+    const reply = valkey.command(["PING"]);
     const late = await failureOf(valkey.command(["PING"], { timeoutMs: 60 }));
     expect(late.code).toBe("unreachable");
     expect(inspect(late.cause)).toContain("ECONNREFUSED");
     await launch({ port });
-    expect(await answer).toBe("PONG");
+    expect(await reply).toBe("PONG");
   });
 
   test("rejects at once while the server is down, reports it once, and reconnects when it is back", async () => {
@@ -129,7 +129,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
       expect(isInTime).toBe(true);
     }
     await launch({ port: server.port });
-    await untilAnswered(valkey);
+    await untilResponding(valkey);
     // That the connection was closed, and that no other one could be made.
     expect(failures.length).toBeGreaterThanOrEqual(1);
     expect(failures.length).toBeLessThanOrEqual(2);
@@ -144,7 +144,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     const codes = new Set<string>();
     while (!codes.has("unreachable")) codes.add((await failureOf(valkey.command(["PING"]))).code);
     server.resume();
-    await untilAnswered(valkey, 2_000);
+    await untilResponding(valkey, 2_000);
   });
 
   test("a late reply is not used for another command", async () => {

@@ -91,9 +91,9 @@ describe("a bad token is 401 invalid_key:", () => {
     ["with scopes of a wrong form", { claims: { scope: { list: true } } }],
   ])("%s", async (_what, overrides) => {
     const { authenticate, sign } = await setUp();
-    const answer = await authenticate(await sign(overrides));
-    expect(codeOf(answer)).toBe("invalid_key");
-    expect(answer).toMatchObject({
+    const authentication = await authenticate(await sign(overrides));
+    expect(codeOf(authentication)).toBe("invalid_key");
+    expect(authentication).toMatchObject({
       response: { status: 401, headers: { "www-authenticate": expect.stringContaining('error="invalid_token"') } },
     });
   });
@@ -115,9 +115,9 @@ describe("a bad token is 401 invalid_key:", () => {
       `${header}.${payload}.`,
       "eyJ.eyJ.x",
     ]) {
-      const answer = await authenticate(token);
-      expect(codeOf(answer)).toBe("invalid_key");
-      expect(JSON.stringify([answer, events])).not.toContain(payload);
+      const authentication = await authenticate(token);
+      expect(codeOf(authentication)).toBe("invalid_key");
+      expect(JSON.stringify([authentication, events])).not.toContain(payload);
     }
   });
 
@@ -141,8 +141,8 @@ describe("the issuer's keys", () => {
       const tokens = await Promise.all(
         Array.from({ length: 50 }, (_, index) => sign({ header: { kid: `x${index}` } })),
       );
-      for (const answer of await Promise.all(tokens.map(async (token) => authenticate(token))))
-        expect(codeOf(answer)).toBe("invalid_key");
+      for (const authentication of await Promise.all(tokens.map(async (token) => authenticate(token))))
+        expect(codeOf(authentication)).toBe("invalid_key");
     };
     await flood();
     expect(issuer.fetchCount).toBe(1);
@@ -181,11 +181,11 @@ describe("the issuer's keys", () => {
     await clock.advance(86_399_000);
     expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
     await clock.advance(1_000);
-    const answer = await authenticate(await sign());
-    expect(answer).toMatchObject({
+    const authentication = await authenticate(await sign());
+    expect(authentication).toMatchObject({
       response: { status: 503, headers: { "retry-after": "29", "x-should-retry": "true" } },
     });
-    expect(codeOf(answer)).toBe("issuer_unavailable");
+    expect(codeOf(authentication)).toBe("issuer_unavailable");
     expect(events).toMatchObject([{ type: "jwks_failed" }]);
     issuer.isDown = false;
     await clock.advance(30_000);
@@ -273,9 +273,9 @@ describe("the issuer's keys", () => {
       testJwtSettings,
     );
     const issuer = await createTestIssuer();
-    const answer = authenticate(await issuer.sign(clock.now()));
+    const authentication = authenticate(await issuer.sign(clock.now()));
     await clock.advance(5_000);
-    expect(codeOf(await answer)).toBe("issuer_unavailable");
+    expect(codeOf(await authentication)).toBe("issuer_unavailable");
     expect(aborted).toEqual([true]);
   });
 });

@@ -52,7 +52,7 @@ const reasonsOf = (events: readonly ProxyEvent[]): unknown[] =>
   events.map((event) => (event.type === "stream_ended" ? event.reason : event.type));
 
 test("a stream stays open while its credential has the same permissions, and while the key store fails", async () => {
-  const answers: (() => Authentication)[] = [
+  const results: (() => Authentication)[] = [
     () => ({ kind: "authenticated", principal: { ...principal, scopes: new Set(["list"] as const) } }),
     () => ({ kind: "refused", response: problemResponse("key_store_unavailable") }),
     () => {
@@ -60,7 +60,7 @@ test("a stream stays open while its credential has the same permissions, and whi
     },
   ];
   let calls = 0;
-  const { clock, events, response } = await setUp(() => answers[calls++ % answers.length]?.() as Authentication);
+  const { clock, events, response } = await setUp(() => results[calls++ % results.length]?.() as Authentication);
   await clock.advance(10_000);
   expect(calls).toBeGreaterThan(5);
   expect(events).toEqual([]);

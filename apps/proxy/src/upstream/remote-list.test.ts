@@ -150,10 +150,10 @@ describe("a send for a key with a device allowlist", () => {
   test("a send whose deadline passes before it leaves is safe to repeat", async () => {
     const { proxy, issueKey, clock } = createTestProxy(() => new Promise(() => undefined));
     const { key } = await issueKey({ deviceIds: ["mine"] });
-    const answered = proxy.handle(
+    const pending = proxy.handle(
       fakeRequest({ key, method: "POST", path: "/v1/environments/c/messages", body: sendBody }),
     );
     await clock.advance(30_000);
-    expect(problemOf(await answered).errorCode).toBe("upstream_timeout");
+    expect(problemOf(await pending).errorCode).toBe("upstream_timeout");
   });
 });

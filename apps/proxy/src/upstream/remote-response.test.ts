@@ -18,7 +18,7 @@ async function readAndSend(upstream: UpstreamFetch): Promise<{ read: PlainRespon
   };
 }
 
-function answer(status: number, body: unknown, headers: Record<string, string> = {}): UpstreamFetch {
+function respondWith(status: number, body: unknown, headers: Record<string, string> = {}): UpstreamFetch {
   const text = typeof body === "string" ? body : JSON.stringify(body);
   return () => Promise.resolve({ status, headers: { "content-type": "application/json", ...headers }, body: text });
 }
@@ -34,14 +34,14 @@ describe("a deadline of 30 s", () => {
   ])("the deadline of 30 s ends a %s with 504 %s", async (method, path, code, retryable) => {
     const { proxy, issueKey, clock } = createTestProxy(knownConnections(never));
     const { key } = await issueKey();
-    let isAnswered = false;
-    const answered = proxy
+    let hasResponded = false;
+    const pending = proxy
       .handle(fakeRequest({ key, method, path, body: sendBody }))
-      .finally(() => (isAnswered = true));
+      .finally(() => (hasResponded = true));
     await clock.advance(29_999);
-    expect(isAnswered).toBe(false);
+    expect(hasResponded).toBe(false);
     await clock.advance(1);
-    const response = await answered;
+    const response = await pending;
     expect(response.headers["x-should-retry"]).toBe(retryable);
     expect(problemOf(response)).toMatchObject({ status: 504, errorCode: code });
   });
@@ -53,9 +53,9 @@ describe("a deadline of 30 s", () => {
       return never(_request, given);
     });
     const { key } = await issueKey();
-    const answered = proxy.handle(fakeRequest({ key }));
+    const pending = proxy.handle(fakeRequest({ key }));
     await clock.advance(30_000);
-    await answered;
+    await pending;
     expect(signal?.aborted).toBe(true);
   });
 });
@@ -76,47 +76,49 @@ test("a client that disconnects cancels the upstream call, and is recorded as 49
 
 describe("a call without a response", () => {
   test("a call that was never sent is 502 and safe to repeat", async () => {
-    const answers = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
-    expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
+    const responses = await readAndSend(() => Promise.resolve({ reason: "unreachable", cause: null }));
+    expect([problemOf(responses.read).errorCode, problemOf(responses.send).errorCode]).toEqual([
       "upstream_unreachable",
       "upstream_unreachable",
     ]);
-    expect(retries(answers)).toEqual(["true", "true"]);
+    expect(retries(responses)).toEqual(["true", "true"]);
   });
 
   test("a send that may have been delivered is delivery_unknown", async () => {
-    const answers = await readAndSend(() => Promise.resolve({ reason: "broken", cause: null }));
-    expect([problemOf(answers.read).errorCode, problemOf(answers.send).errorCode]).toEqual([
+    const responses = await readAndSend(() => Promise.resolve({ reason: "broken", cause: null }));
+    expect([problemOf(responses.read).errorCode, problemOf(responses.send).errorCode]).toEqual([
       "upstream_unreachable",
       "delivery_unknown",
     ]);
-    expect(retries(answers)).toEqual(["true", "false"]);
+    expect(retries(responses)).toEqual(["true", "false"]);
   });
 
   test("a response behind a 100 Continue that was not asked for is named, and must not be retried", async () => {
-    const answers = await readAndSend(() => Promise.resolve({ reason: "unasked_continue", cause: null }));
+    const responses = await readAndSend(() => Promise.resolve({ reason: "unasked_continue", cause: null }));
     const detail = expect.stringContaining("100 Continue");
-    expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", detail });
-    expect(problemOf(answers.send)).toMatchObject({ errorCode: "delivery_unknown", delivery: "unknown", detail });
-    expect(retries(answers)).toEqual(["false", "false"]);
+    expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", detail });
+    expect(problemOf(responses.send)).toMatchObject({ errorCode: "delivery_unknown", delivery: "unknown", detail });
+    expect(retries(responses)).toEqual(["false", "false"]);
   });
 
   test("a response over the size limit is 502 and must not be retried", async () => {
-    const answers = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
-    expect(problemOf(answers.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });
-    expect(retries(answers)).toEqual(["false", "false"]);
+    const responses = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
+    expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });
+    expect(retries(responses)).toEqual(["false", "false"]);
   });
 });
 
 describe("a response that cannot be used", () => {
   test.each([301, 302, 303, 307, 308])("the upstream's redirect %d is not followed", async (status) => {
-    const { read } = await readAndSend(answer(status, "", { location: "https://elsewhere.example/" }));
+    const { read } = await readAndSend(respondWith(status, "", { location: "https://elsewhere.example/" }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_redirected" });
     expect(JSON.stringify(read)).not.toContain("elsewhere");
   });
 
   test.each([401, 403])("an upstream %d concerns the gateway's credential, not the caller's key", async (status) => {
-    const { read } = await readAndSend(answer(status, { message: "Unauthorized" }, { "www-authenticate": "Bearer" }));
+    const { read } = await readAndSend(
+      respondWith(status, { message: "Unauthorized" }, { "www-authenticate": "Bearer" }),
+    );
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_credential_rejected" });
     expect(read.headers).not.toHaveProperty("www-authenticate");
   });
@@ -128,13 +130,13 @@ describe("a response that cannot be used", () => {
     ["JSON that is called text", "{}", "text/plain"],
     ["nothing", "", "application/json"],
   ])("an upstream success with %s is 502", async (_what, body, contentType) => {
-    const { read } = await readAndSend(answer(200, body, { "content-type": contentType }));
+    const { read } = await readAndSend(respondWith(200, body, { "content-type": contentType }));
     expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
   });
 });
 
 test.each([600, 999])("an upstream status of %d, which is not a valid HTTP status, is 502", async (status) => {
-  const { read, send } = await readAndSend(answer(status, {}));
+  const { read, send } = await readAndSend(respondWith(status, {}));
   for (const response of [read, send]) {
     expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
   }
@@ -151,9 +153,9 @@ describe("an error of the upstream", () => {
   ])(
     "an upstream error %d keeps its status; a repeat is safe for a read: %s, for a send: %s",
     async (status, read, send) => {
-      const answers = await readAndSend(answer(status, { message: "no" }));
-      expect(problemOf(answers.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
-      expect(retries(answers)).toEqual([read, send]);
+      const responses = await readAndSend(respondWith(status, { message: "no" }));
+      expect(problemOf(responses.read)).toMatchObject({ status, errorCode: "upstream_error", detail: "no" });
+      expect(retries(responses)).toEqual([read, send]);
     },
   );
 
@@ -166,21 +168,21 @@ describe("an error of the upstream", () => {
     async (status, code, ownCode, field) => {
       const headers = { [field]: "x" };
       for (const body of [{ message: "no" }, problemOf(problemResponse(ownCode))]) {
-        const answers = await readAndSend(answer(status, body, headers));
-        for (const response of [answers.read, answers.send]) {
+        const responses = await readAndSend(respondWith(status, body, headers));
+        for (const response of [responses.read, responses.send]) {
           expect(problemOf(response)).toMatchObject({ status: 502, errorCode: code });
           expect(response.headers).not.toHaveProperty(field);
         }
-        expect(problemOf(answers.send)).toHaveProperty("delivery", "none");
-        expect(retries(answers)).toEqual(["false", "false"]);
+        expect(problemOf(responses.send)).toHaveProperty("delivery", "none");
+        expect(retries(responses)).toEqual(["false", "false"]);
       }
     },
   );
 
   test("an upstream error can say whether and when a repeat is safe", async () => {
-    const { read } = await readAndSend(answer(500, {}, { "x-should-retry": "false", "retry-after": "7" }));
+    const { read } = await readAndSend(respondWith(500, {}, { "x-should-retry": "false", "retry-after": "7" }));
     expect(read.headers).toMatchObject({ "x-should-retry": "false", "retry-after": "7" });
-    const bad = await readAndSend(answer(409, {}, { "x-should-retry": "true", "retry-after": "soon\u0001" }));
+    const bad = await readAndSend(respondWith(409, {}, { "x-should-retry": "true", "retry-after": "soon\u0001" }));
     expect(retries(bad)).toEqual(["true", "false"]);
     expect(bad.read.headers).not.toHaveProperty("retry-after");
   });
@@ -192,12 +194,12 @@ describe("an error of the upstream", () => {
     [{ detail: [{ loc: 1 }] }, "The upstream returned status 422."],
     ["<html>Oops</html>", "The upstream returned status 422."],
   ])("the upstream error body %j becomes the detail %j", async (body, detail) => {
-    expect(problemOf((await readAndSend(answer(422, body))).read).detail).toBe(detail);
+    expect(problemOf((await readAndSend(respondWith(422, body))).read).detail).toBe(detail);
   });
 
   test("the text of an upstream error contains no credential and no control characters, and has at most 500 characters", async () => {
     const message = `key ${upstreamCredential} \r\n\u0000is bad ${"x".repeat(1_000)}`;
-    const problem = problemOf((await readAndSend(answer(400, { message }))).read);
+    const problem = problemOf((await readAndSend(respondWith(400, { message }))).read);
     expect(problem.detail).toMatch(/^key \[removed\]\s+is bad x+$/);
     expect(problem.detail).toHaveLength(500);
     expect(JSON.stringify(problem)).not.toContain(upstreamCredential);
@@ -209,10 +211,12 @@ describe("an error of the upstream", () => {
       errorCode: "device_offline",
       message: "Remote environment is offline. Nothing was sent.",
     };
-    expect(problemOf((await readAndSend(answer(409, ours))).send).errorCode).toBe("device_offline");
-    expect(problemOf((await readAndSend(answer(400, ours))).send).errorCode).toBe("upstream_error");
-    expect(problemOf((await readAndSend(answer(409, { ...ours, type: "x" }))).send).errorCode).toBe("upstream_error");
-    expect(problemOf((await readAndSend(answer(409, { errorCode: "toString" }))).send).errorCode).toBe(
+    expect(problemOf((await readAndSend(respondWith(409, ours))).send).errorCode).toBe("device_offline");
+    expect(problemOf((await readAndSend(respondWith(400, ours))).send).errorCode).toBe("upstream_error");
+    expect(problemOf((await readAndSend(respondWith(409, { ...ours, type: "x" }))).send).errorCode).toBe(
+      "upstream_error",
+    );
+    expect(problemOf((await readAndSend(respondWith(409, { errorCode: "toString" }))).send).errorCode).toBe(
       "upstream_error",
     );
   });
@@ -222,8 +226,8 @@ test.each([undefined, "0", "999999999"])(
   "every response says that the gateway remembers message ids for a day, whatever the upstream says: %s",
   async (seconds) => {
     const headers: Record<string, string> = seconds === undefined ? {} : { "x-message-deduplication": seconds };
-    const good = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers));
-    const bad = await readAndSend(answer(409, { message: "no" }, headers));
+    const good = await readAndSend(respondWith(200, { connections: [], hasNextPage: false }, headers));
+    const bad = await readAndSend(respondWith(409, { message: "no" }, headers));
     for (const response of [good.read, good.send, bad.read, bad.send]) {
       expect(response.headers["x-message-deduplication"]).toBe("86400");
     }
@@ -244,7 +248,7 @@ test("only the body and the replay mark of an upstream success are forwarded", a
     "idempotency-replayed": "true",
     "x-request-id": "theirs",
   };
-  const { read } = await readAndSend(answer(200, { connections: [], hasNextPage: false }, headers));
+  const { read } = await readAndSend(respondWith(200, { connections: [], hasNextPage: false }, headers));
   expect(Object.keys(read.headers).toSorted()).toEqual([
     "cache-control",
     "content-type",

@@ -30,8 +30,8 @@ function newBody(members: object = { agentId: "agent-1" }): string {
 function createWorld(...rows: Environment[]): World {
   const broken = new Map<string, PlainResponse>();
   const testProxy = createTestProxy(({ method, path, query }) => {
-    const answer = broken.get(path) ?? answerOf(rows, method, path, query);
-    return Promise.resolve(answer);
+    const response = broken.get(path) ?? responseOf(rows, method, path, query);
+    return Promise.resolve(response);
   });
   return {
     ...testProxy,
@@ -46,7 +46,7 @@ function createWorld(...rows: Environment[]): World {
   };
 }
 
-function answerOf(rows: readonly Environment[], method: string, path: string, query: string): PlainResponse {
+function responseOf(rows: readonly Environment[], method: string, path: string, query: string): PlainResponse {
   if (method === "POST") return jsonResponse(200, { success: true, message: "ok" });
   if (path === "/v1/environments") {
     const after = rows.findIndex(({ id }) => id === new URLSearchParams(query).get("after"));

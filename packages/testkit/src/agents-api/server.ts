@@ -49,8 +49,8 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
     const turn = method === "POST" ? /^\/v1\/conversations\/([^/]+)\/messages$/.exec(pathname) : null;
     if (turn !== null) return void runTurn(turn[1] ?? "", request, response).catch(() => response.destroy());
     request.resume();
-    const answer = answerOf(method, pathname);
-    respond(response, answer === null ? 404 : 200, answer ?? { detail: "Not found" });
+    const body = bodyOf(method, pathname);
+    respond(response, body === null ? 404 : 200, body ?? { detail: "Not found" });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -67,7 +67,7 @@ export async function createFakeAgentsApi(): Promise<FakeAgentsApi> {
 }
 
 /** The body of a response that is not a turn; `null` for 404. */
-function answerOf(method: string, path: string): unknown {
+function bodyOf(method: string, path: string): unknown {
   const [, kind, id = "", rest = ""] = /^\/v1\/(agents|conversations)\/([^/]+)(\/.*)?$/.exec(path) ?? [];
   if (kind === "agents" && rest === "")
     return {

@@ -44,10 +44,10 @@ async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
 }
 
 /** Sends PING until the server responds again. */
-async function untilAnswered(connection: CountedConnection): Promise<void> {
+async function untilResponding(connection: CountedConnection): Promise<void> {
   for (;;) {
-    const answer = await connection.command(["PING"]).catch(() => null);
-    if (answer === "PONG") return;
+    const reply = await connection.command(["PING"]).catch(() => null);
+    if (reply === "PONG") return;
     await new Promise((resolve) => void setTimeout(resolve, 10));
   }
 }
@@ -250,7 +250,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     failing.pause();
     await pass(clock, 5_000);
     failing.resume();
-    await untilAnswered(connection);
+    await untilResponding(connection);
     await pass(clock, 60_000);
     await pass(clock, 5_000);
     expect(store.generation()).toBe(before);
@@ -266,7 +266,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(store.generation()).toBe(before);
     failing.resume();
     await change;
-    await untilAnswered(connection);
+    await untilResponding(connection);
     await pass(clock, 2_000);
     expect(store.generation()).not.toBe(before);
   });
@@ -276,7 +276,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     await failing.stop();
     await pass(clock, 2_000);
     failing = await launchValkey({ port: failing.port });
-    await untilAnswered(connection);
+    await untilResponding(connection);
     await pass(clock, 2_000);
     expect(store.generation()).not.toBe(before);
     expect(await store.find(record.id)).toBeNull();

@@ -134,8 +134,8 @@ describe("the requests of a remote server", () => {
 
   test("of a server without them are 404 endpoint_not_found, and other failures are passed on", async () => {
     const restricted = { ...everybody, agentIds: ["agent-1"] };
-    const listOf = (answer: PlainResponse): Promise<PlainResponse> =>
-      listRemoteApprovals(restricted, {}, async () => answer, sha256Hex);
+    const listOf = (response: PlainResponse): Promise<PlainResponse> =>
+      listRemoteApprovals(restricted, {}, async () => response, sha256Hex);
     const missing = problemResponse("environment_not_found");
     for (const response of [presentApprovals(missing), await listOf(missing)]) {
       expect(JSON.parse(String(response.body))).toMatchObject({ status: 404, errorCode: "endpoint_not_found" });
