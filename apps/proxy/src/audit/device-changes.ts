@@ -47,8 +47,8 @@ export function auditDevices(
   onFailure: (cause: unknown) => void,
 ): DeviceAdministration {
   const auditChange = createAuditDeviceChange(audit, actor, onFailure);
-  const change = async (wanted: DeviceChangeFacts, run: () => Promise<readonly DeviceRow[] | null>) => {
-    const rows = await auditChange(wanted, run);
+  const change = async (requested: DeviceChangeFacts, run: () => Promise<readonly DeviceRow[] | null>) => {
+    const rows = await auditChange(requested, run);
     return rows === "unknown" ? null : rows;
   };
   return {

@@ -15,15 +15,15 @@ export function auditKeyStore(
   actor: KeyActor,
   onFailure: (cause: unknown) => void,
 ): KeyStore {
-  /** `wanted` returns the change that was attempted; `null` when the store never applied it. */
+  /** `attempted` returns the attempted change; `null` when the store never applied it. */
   async function change<Result>(
     keyId: string,
     run: () => Promise<Result>,
-    wanted: () => KeyChange | null,
+    attempted: () => KeyChange | null,
   ): Promise<Result> {
     await audit.append({ type: "key_change_started", actor, keyId });
     const end = (type: "key_changed" | "key_change_unknown"): Promise<void> => {
-      const made = wanted();
+      const made = attempted();
       const entry: AuditEntry =
         made === null
           ? { type: "key_change_abandoned", actor, keyId }
@@ -51,14 +51,14 @@ export function auditKeyStore(
         () => ({ before: null, after: record }),
       ),
     update(id, modify) {
-      let wanted: KeyChange | null = null;
+      let attempted: KeyChange | null = null;
       const run = (): Promise<KeyRecord | null> =>
         keyStore.update(id, (before) => {
           const after = modify(before);
-          wanted = { before, after };
+          attempted = { before, after };
           return after;
         });
-      return change(id, run, () => wanted);
+      return change(id, run, () => attempted);
     },
   };
 }

@@ -32,20 +32,20 @@ function largestAllowance(policy: RateLimitPolicy): number {
 }
 
 /**
- * Grants allowances for the checks of a request that was just charged: as much of `wanted` as each policy can give, or none at all.
+ * Grants allowances for the checks of a request that was just charged: as much of `requested` as each policy can give, or none at all.
  * `states` holds the TAT of each check, and is overwritten with the new one.
  */
 export function grantAllowances(
   checks: readonly RateLimitCheck[],
   states: Float64Array,
   nowUs: number,
-  wanted: readonly number[],
+  requested: readonly number[],
 ): readonly number[] {
   const endUs = nowUs + allowanceMs * 1_000;
   const granted = checks.map(({ policy }, index) => {
     const intervalUs = intervalUsOf(policy);
     const freeUs = nowUs + (intervalUs * policy.burst) / 2 - Math.max(states[index] ?? 0, endUs);
-    return Math.min(wanted[index] ?? 0, largestAllowance(policy), Math.floor(freeUs / intervalUs));
+    return Math.min(requested[index] ?? 0, largestAllowance(policy), Math.floor(freeUs / intervalUs));
   });
   if (granted.some((units) => units < 1)) return [];
   for (const [index, { policy }] of checks.entries()) {
@@ -121,9 +121,9 @@ export function countAndAsk(
   allowances: readonly Allowance[],
   nowMs: number,
 ): readonly number[] {
-  const wanted = allowances.map((allowance, index) => countSpent(allowance, checks[index]?.cost ?? 0, nowMs));
+  const requested = allowances.map((allowance, index) => countSpent(allowance, checks[index]?.cost ?? 0, nowMs));
   const isAsked = allowances.some(({ askedMs }) => nowMs - askedMs < allowanceMs);
-  return isAsked || wanted.some((units) => units < 1) ? [] : wanted;
+  return isAsked || requested.some((units) => units < 1) ? [] : requested;
 }
 
 /** Counts units. Returns the units that were spent in about a second before them. */

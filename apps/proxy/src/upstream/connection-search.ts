@@ -72,9 +72,9 @@ export function createConnectionSearch(
     lookUps.isSearching = true;
     while (lookUps.waiting.size > 0) {
       await pause(missDelayMs(lookUps.missesUntilMs, clock.monotonic()));
-      const wanted = new Map(lookUps.waiting);
+      const searched = new Map(lookUps.waiting);
       lookUps.waiting.clear();
-      await search(key, lookUps, wanted, readPages);
+      await search(key, lookUps, searched, readPages);
     }
     lookUps.isSearching = false;
   }
@@ -82,22 +82,22 @@ export function createConnectionSearch(
   async function search(
     key: string,
     lookUps: LookUps,
-    wanted: LookUps["waiting"],
+    searched: LookUps["waiting"],
     readPages: ReadPages,
   ): Promise<void> {
     const beganAtMs = clock.monotonic();
     try {
-      const refusal = await findIn(readPages(), wanted, clock);
-      for (const [connectionId, { resolve }] of wanted) {
+      const refusal = await findIn(readPages(), searched, clock);
+      for (const [connectionId, { resolve }] of searched) {
         resolve({ kind: "refused", response: refusal ?? notFound });
         if (refusal === null) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
       }
     } catch (cause) {
-      for (const { reject } of wanted.values()) reject(cause);
+      for (const { reject } of searched.values()) reject(cause);
     }
     const nowMs = clock.monotonic();
     const pauseMs = Math.max(missPauseMs, pauseFactor * (nowMs - beganAtMs));
-    if (wanted.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
+    if (searched.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
   }
 
   async function pause(delayMs: number): Promise<void> {
@@ -126,10 +126,10 @@ export function createConnectionSearch(
   };
 }
 
-/** Resolves what the pages contain and removes it from `wanted`. Returns the response if a page cannot be read. */
+/** Resolves what the pages contain and removes it from `searched`. Returns the response if a page cannot be read. */
 async function findIn(
   pages: AsyncGenerator<EnvironmentPage, void>,
-  wanted: LookUps["waiting"],
+  searched: LookUps["waiting"],
   clock: Pick<Clock, "monotonic">,
 ): Promise<PlainResponse | null> {
   let readAtMs = clock.monotonic();
@@ -137,12 +137,12 @@ async function findIn(
     if (page.kind === "refused") return page.response;
     for (const row of page.rows) {
       const { connectionId = null } = row;
-      const found = connectionId === null ? undefined : wanted.get(connectionId);
+      const found = connectionId === null ? undefined : searched.get(connectionId);
       if (connectionId === null || found === undefined) continue;
       found.resolve({ kind: "found", row, readAtMs });
-      wanted.delete(connectionId);
+      searched.delete(connectionId);
     }
-    if (wanted.size === 0) return null;
+    if (searched.size === 0) return null;
     readAtMs = clock.monotonic();
   }
   return null;

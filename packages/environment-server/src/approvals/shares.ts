@@ -89,12 +89,12 @@ export function createTenantShares<Request extends SharedRequest>(): TenantShare
 /** A search of all, which limits bound: the order in a set is that of connections, not that of the requests. */
 function oldestPending<Request extends SharedRequest>(
   requests: Iterable<Request>,
-  isWanted: (request: Request) => boolean = () => true,
+  matches: (request: Request) => boolean = () => true,
 ): Request | null {
   let oldest: Request | null = null;
   for (const request of requests) {
     const isOlder = oldest === null || request.approval.requestedAt < oldest.approval.requestedAt;
-    if (isOlder && request.sent === null && isWanted(request)) oldest = request;
+    if (isOlder && request.sent === null && matches(request)) oldest = request;
   }
   return oldest;
 }

@@ -43,7 +43,7 @@ interface Denial {
   /** Cancels the next attempt; `null` while one runs. */
   stop: (() => void) | null;
   /** Whether the device still asks, as far as it is known. */
-  isWanted: boolean;
+  isAsked: boolean;
   failureCount: number;
 }
 
@@ -77,8 +77,8 @@ export function createUntrackedDenials(options: UntrackedDenialsOptions): Untrac
       const key = keyText(keyOf(approval));
       const row = rows.get(environmentId) ?? new Map<string, Denial>();
       const known = row.get(key);
-      if (known !== undefined) return void (known.isWanted = true);
-      const denial: Denial = { approval, stop: null, isWanted: true, failureCount: 0 };
+      if (known !== undefined) return void (known.isAsked = true);
+      const denial: Denial = { approval, stop: null, isAsked: true, failureCount: 0 };
       rows.set(environmentId, row.set(key, denial));
       attempt(state, denial, onSent);
     },
@@ -105,7 +105,7 @@ function attempt(state: State, denial: Denial, onSent: OnDenied): void {
   denial.stop = null;
   void state.deny(denial.approval).then((result) => {
     if (result === "accepted" || result === "unknown") onSent(denial.approval, result);
-    const isRepeated = (result === "not_sent" || result === "failed") && denial.isWanted;
+    const isRepeated = (result === "not_sent" || result === "failed") && denial.isAsked;
     if (result === "failed") denial.failureCount += 1;
     if (!isRepeated || !state.mayDeny(denial.approval) || !repeatLater(state, denial, onSent)) remove(state, denial);
   });
@@ -132,7 +132,7 @@ function repeatLater(state: State, denial: Denial, onSent: OnDenied): boolean {
 
 /** An attempt that runs is not taken back, but not repeated. */
 function end(state: State, denial: Denial): void {
-  denial.isWanted = false;
+  denial.isAsked = false;
   if (denial.stop === null) return;
   denial.stop();
   remove(state, denial);

@@ -29,7 +29,7 @@ export interface ChangeFeed {
     dataOf: (device: DeviceReference) => Readonly<Record<string, unknown>>,
   ): void;
   /** Whether a frame of a device has to be passed to {@link ChangeFeed.output}. */
-  wantsOutput(device: DeviceReference, text: string): boolean;
+  readsOutput(device: DeviceReference, text: string): boolean;
   /** A frame with output has arrived. */
   output(device: DeviceReference, text: string): void;
 }
@@ -87,7 +87,7 @@ export function createChangeFeed({
       const { deviceId, connectionId } = device;
       recorder.note({ kind: "approval", device, agentId, data: { deviceId, connectionId, ...dataOf(device) } });
     },
-    wantsOutput: ({ tenant }, text) => isOutput(text) && recorder.records(tenant, "output"),
+    readsOutput: ({ tenant }, text) => isOutput(text) && recorder.records(tenant, "output"),
     output(device, text) {
       const frame = parseOutput(text);
       if (frame === null || (frame.key !== null && isRepeat(device.environmentId, frame.key))) return;

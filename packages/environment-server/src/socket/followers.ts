@@ -31,7 +31,7 @@ export interface DeviceFollower {
 /** Reads the output in frames. Called for every frame, so it must be cheap without readers. */
 export interface OutputReader {
   /** Whether a text may have output with a reader. It counts as parsed then. */
-  wantsOutput(device: DeviceReference, text: string): boolean;
+  readsOutput(device: DeviceReference, text: string): boolean;
   output(device: DeviceReference, text: string): void;
 }
 

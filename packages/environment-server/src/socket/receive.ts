@@ -36,10 +36,10 @@ export interface FrameEffects {
 export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
   const { output } = effects;
   const recognised = skipFrame(text);
-  const isWanted = recognised?.kind !== "invalid" && output.wantsOutput(connection.device, text);
+  const hasReader = recognised?.kind !== "invalid" && output.readsOutput(connection.device, text);
   // Output that is parsed only for its readers.
-  const skipped = isWanted && recognised !== null ? (refuseCost(text) ?? recognised) : recognised;
-  const hasOutput = isWanted && skipped?.kind !== "invalid";
+  const skipped = hasReader && recognised !== null ? (refuseCost(text) ?? recognised) : recognised;
+  const hasOutput = hasReader && skipped?.kind !== "invalid";
   // A device over its limit is closed by this call.
   if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
   if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);

@@ -22,8 +22,8 @@ export function refillBucket({ tokens, filledAtMs }: Bucket, { perSecond, burst 
 }
 
 /** Takes tokens out of a refilled bucket; `null` when it has too few. */
-export function takeTokens(bucket: Bucket, wanted: number): Bucket | null {
-  return bucket.tokens < wanted ? null : { ...bucket, tokens: bucket.tokens - wanted };
+export function takeTokens(bucket: Bucket, count: number): Bucket | null {
+  return bucket.tokens < count ? null : { ...bucket, tokens: bucket.tokens - count };
 }
 
 /** The count of one socket. There are many, so it has no functions of its own. */
@@ -86,11 +86,11 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     return busiest;
   }
 
-  function take(socket: SocketTraffic, unit: Unit, wanted: number): boolean {
+  function take(socket: SocketTraffic, unit: Unit, count: number): boolean {
     const { key } = socket;
     if (!key.sockets.has(socket)) return false;
     const nowMs = monotonic();
-    const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), wanted);
+    const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), count);
     if (own === null) {
       key.sockets.delete(socket);
       socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`);
@@ -98,12 +98,12 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     }
     socket[unit] = own;
     key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
-    if (key[unit].tokens < wanted) {
+    if (key[unit].tokens < count) {
       const busiest = exclude(key, unit, nowMs);
       busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`);
       if (busiest === socket) return false;
     }
-    key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - wanted) };
+    key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - count) };
     return true;
   }
 

@@ -26,7 +26,7 @@ export const environmentColumns: string = [
 
 /**
  * The index of the environments of a device, which SQLite made for a `UNIQUE` constraint. Where a statement does not name it, SQLite
- * prefers an index that has every wanted column, and reads all environments of the tenant.
+ * prefers an index that has every selected column, and reads all environments of the tenant.
  */
 export const environmentByDevice = "sqlite_autoindex_environment_2";
 

@@ -8,7 +8,7 @@ const releaseUnsettled = "DELETE FROM environment_delivery WHERE id = ? AND (out
 
 /** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase, commit: CommitChange): DeliveryLog {
-  // A join with the wanted ids would read every message of the conversation.
+  // A join with the ids would read every message of the conversation.
   const findMessages = database.prepare(`
     SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
       delivery.error
@@ -39,8 +39,8 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
 
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
-    const wanted = JSON.stringify(messageIds);
-    return findMessages.all(environmentId, agentId, conversationId, wanted, nowMs - retentionMs).map(readMessage);
+    const ids = JSON.stringify(messageIds);
+    return findMessages.all(environmentId, agentId, conversationId, ids, nowMs - retentionMs).map(readMessage);
   }
 
   /** Inserts a send with its ids, unless one of them is stored. */

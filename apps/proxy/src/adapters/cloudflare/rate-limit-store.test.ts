@@ -36,10 +36,10 @@ function setUp({ isolates = 1, waits = false } = {}) {
   const stores = Array.from({ length: isolates }, () =>
     createDurableRateLimitStore({
       objectOf: () => ({
-        async take(checks, takeOptions, wanted = []) {
+        async take(checks, takeOptions, requested = []) {
           calls += 1;
           await step();
-          const outcome = counter.takeAndGrant(checks, takeOptions, wanted);
+          const outcome = counter.takeAndGrant(checks, takeOptions, requested);
           if (!takeOptions.probe) note(checks, outcome);
           await step();
           return structuredClone(outcome);

@@ -24,7 +24,7 @@ export interface RateLimitObjectStub {
   take(
     checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
-    wanted?: readonly number[],
+    requested?: readonly number[],
   ): Promise<GrantingOutcome>;
   release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void>;
 }
@@ -62,13 +62,13 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
     checks: readonly RateLimitCheck[],
     takeOptions: RateLimitTakeOptions,
     allowances: readonly Allowance[] = [],
-    wanted: readonly number[] = [],
+    requested: readonly number[] = [],
   ): Promise<RateLimitOutcome> {
     const askedMs = clock.monotonic();
-    const asking = wanted.length === 0 ? [] : allowances;
+    const asking = requested.length === 0 ? [] : allowances;
     noteAsked(asking, askedMs);
     try {
-      const { granted = [], ...outcome } = await shardOf(checks).take(checks, takeOptions, wanted);
+      const { granted = [], ...outcome } = await shardOf(checks).take(checks, takeOptions, requested);
       noteGranted(asking, granted, outcome.decisions, askedMs);
       return withOwnPolicies(outcome, checks);
     } catch (cause) {
@@ -82,8 +82,8 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
       if (takeOptions.probe || !canHaveAllowances(checks)) return takeFromObject(checks, takeOptions);
       const nowMs = clock.monotonic();
       const allowances = checks.map(allowanceOf);
-      const wanted = countAndAsk(checks, allowances, nowMs);
-      return spendAllowances(checks, allowances, nowMs) ?? takeFromObject(checks, takeOptions, allowances, wanted);
+      const requested = countAndAsk(checks, allowances, nowMs);
+      return spendAllowances(checks, allowances, nowMs) ?? takeFromObject(checks, takeOptions, allowances, requested);
     },
     async release(leaseId, checks) {
       // A stub returns a thenable, not a `Promise`.

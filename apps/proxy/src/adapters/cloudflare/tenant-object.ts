@@ -62,9 +62,9 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
   take(
     checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
-    wanted: readonly number[] = [],
+    requested: readonly number[] = [],
   ): GrantingOutcome {
-    return this.#openLimits().takeAndGrant(checks, options, wanted);
+    return this.#openLimits().takeAndGrant(checks, options, requested);
   }
 
   /** Reserves the ids of a send and, in the same transaction, records its start. */

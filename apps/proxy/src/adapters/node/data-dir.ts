@@ -106,17 +106,18 @@ function unusable(dataDir: string, cause: unknown): CommandError {
 }
 
 /** Whether a part of the requested path exists. Throws if it is a file. */
-function isDirectory(path: string, wanted: string): boolean {
+function isDirectory(path: string, requested: string): boolean {
   const stats = statSync(path, { throwIfNoEntry: false });
   if (stats?.isDirectory() === true) return true;
-  if (stats !== undefined) throw new Error(path === wanted ? "this is a file; pass a directory" : `${path} is a file`);
+  if (stats !== undefined)
+    throw new Error(path === requested ? "this is a file; pass a directory" : `${path} is a file`);
   return false;
 }
 
 /** Creates a directory and its parents. A recursive `mkdirSync` never returns where the system refuses new directories, as in /proc. */
-function createDirectory(path: string, wanted: string): void {
-  if (isDirectory(path, wanted)) return;
-  createDirectory(dirname(path), wanted);
+function createDirectory(path: string, requested: string): void {
+  if (isDirectory(path, requested)) return;
+  createDirectory(dirname(path), requested);
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (cause) {

@@ -157,9 +157,9 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
       return { kind: "reserved" };
     },
     find(scope, ids) {
-      const wanted = ids.map((id) => ({ id }));
+      const messages = ids.map((id) => ({ id }));
       const keys = ids.map((id) => keyOf(scope, id));
-      return find(statements, wanted, keys, now());
+      return find(statements, messages, keys, now());
     },
     settle(reservation, result) {
       const sinceMs = running().nowMs - retentionMs;

@@ -56,11 +56,11 @@ export type GrantingOutcome = RateLimitOutcome & { readonly granted?: readonly n
 
 /** A rate-limit store in SQLite. */
 export interface SqliteRateLimitStore extends LocalRateLimitStore {
-  /** As `take`, and also grants allowances of at most `wanted` units for the checks of an admitted request, see `allowance.ts`. */
+  /** As `take`, and also grants allowances of at most `requested` units for the checks of an admitted request, see `allowance.ts`. */
   takeAndGrant(
     checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
-    wanted: readonly number[],
+    requested: readonly number[],
   ): GrantingOutcome;
   /** Removes all idle rows. Returns in how many milliseconds the last remaining row becomes idle, or `null` if none remains. */
   sweep(): number | null;
@@ -91,7 +91,7 @@ export function createSqliteRateLimitStore(
   function takeAndGrant(
     checks: readonly RateLimitCheck[],
     options: RateLimitTakeOptions,
-    wanted: readonly number[],
+    requested: readonly number[],
   ): GrantingOutcome {
     return database.transaction(() => {
       const nowUs = time.readUs();
@@ -99,8 +99,8 @@ export function createSqliteRateLimitStore(
       const before = states.slice();
       const outcome = decideRateLimits(checks, states, nowUs, options.probe);
       if (options.probe) return outcome;
-      const grants = outcome.admitted && wanted.length > 0;
-      const granted = grants ? grantAllowances(checks, states, nowUs, wanted) : [];
+      const grants = outcome.admitted && requested.length > 0;
+      const granted = grants ? grantAllowances(checks, states, nowUs, requested) : [];
       writeStates(statements, checks, { before, states }, nowUs, options.leaseId);
       time.save(nowUs);
       takes += 1;

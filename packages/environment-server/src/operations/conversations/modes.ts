@@ -95,8 +95,8 @@ export function commandTargetOf(hub: ServerContext["hub"], connection: DeviceCon
   };
 }
 
-function isInMode(mode: string | null | undefined, wanted: string): boolean {
-  return typeof mode === "string" && isSameMode(mode, wanted);
+function isInMode(mode: string | null | undefined, required: string): boolean {
+  return typeof mode === "string" && isSameMode(mode, required);
 }
 
 function describe(outcome: CommandOutcome<string>): { readonly detail?: string } {

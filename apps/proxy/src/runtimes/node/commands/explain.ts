@@ -36,11 +36,11 @@ import { type CommandContext, print } from "./context.ts";
 
 /** `explain KEY-ID METHOD PATH`, or `explain --token-claims FILE METHOD PATH`. */
 export async function explainCommand(context: CommandContext): Promise<void> {
-  const wanted = readRequest(context);
+  const request = readRequest(context);
   const explanation =
     context.option("url") === undefined
-      ? await explainLocally(context.settings(), wanted)
-      : await askGateway(context, wanted);
+      ? await explainLocally(context.settings(), request)
+      : await askGateway(context, request);
   print(
     context.parsed.options.has("json") ? `${JSON.stringify(explanation, null, 2)}\n` : formatExplanation(explanation),
   );
@@ -86,25 +86,25 @@ function readJson(option: string, file: string): unknown {
   }
 }
 
-function askGateway(context: CommandContext, wanted: ExplainRequest): Promise<Explanation> {
-  return connectToAdministration(context, explainEndpoint.path, "letta-proxy explain")("POST", "", wanted);
+function askGateway(context: CommandContext, request: ExplainRequest): Promise<Explanation> {
+  return connectToAdministration(context, explainEndpoint.path, "letta-proxy explain")("POST", "", request);
 }
 
 /** Decides with the stored keys and devices. The state of the limits and of sockets is that of the running gateway alone. */
-async function explainLocally(settings: Settings, wanted: ExplainRequest): Promise<Explanation> {
+async function explainLocally(settings: Settings, request: ExplainRequest): Promise<Explanation> {
   const keys = await openKeys(settings);
   try {
-    const caller = await findCaller(settings, keys.keyStore, wanted);
+    const caller = await findCaller(settings, keys.keyStore, request);
     const path = join(settings.dataDir, environmentsFile);
     if (settings.upstream.kind !== "embedded" || !existsSync(path)) {
       return await createExplain(
         composeParts(settings, keys, () => Promise.resolve(null)),
         false,
-      )(caller, wanted);
+      )(caller, request);
     }
     const { store, database } = await openStore(settings.dataDir, environmentsFile, createSqliteEnvironmentStore);
     try {
-      return await createExplain(composeParts(settings, keys, store.findConnection), false)(caller, wanted);
+      return await createExplain(composeParts(settings, keys, store.findConnection), false)(caller, request);
     } finally {
       database.close();
     }

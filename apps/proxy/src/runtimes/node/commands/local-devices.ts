@@ -46,8 +46,8 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
 
   async function change(deviceId: string, operation: "release" | "remove"): Promise<void> {
     await withDevices(async (devices) => {
-      const wanted = tenant ?? "default";
-      const known = await devices?.list({ tenant: wanted, deviceId, afterId: null, limit: 1 });
+      const tenantName = tenant ?? "default";
+      const known = await devices?.list({ tenant: tenantName, deviceId, afterId: null, limit: 1 });
       if (devices === null || known?.length !== 1) throw unknownDevice();
       const keys = await openKeys(settings);
       const audit = await openAudit(settings, keys.pepper);
@@ -55,7 +55,7 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
         warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
       try {
         const audited = auditDevices(devices, audit, commandLineActor(), onFailure);
-        if ((await audited[operation](wanted, deviceId, () => true)) === null) throw unknownDevice();
+        if ((await audited[operation](tenantName, deviceId, () => true)) === null) throw unknownDevice();
       } catch (cause) {
         if (!(cause instanceof AuditUnavailableError)) throw cause;
         throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
