@@ -1,6 +1,6 @@
 /**
- * The entries of the audit log: the life of each writer, every send, every control of a conversation, and every change of a key or a device. Stored entries are never changed,
- * so neither are the members here.
+ * The entries of the audit log: the life of each writer, every send, every control of a conversation, and every change of a key or a
+ * device. Stored entries are never changed, so neither are the members here.
  */
 import type { ControlOperation, EnvironmentPatch } from "@letta-environments/schema";
 import type { DeviceChangeFacts } from "../upstream/upstream.ts";

@@ -1,7 +1,7 @@
 /**
  * Decides what the end of a send at a remote server means: whether its result is kept for later repeats or its ids are free again,
- * and whether the message may have been delivered. Repeats that arrive before the end wait in `idempotency/sends.ts`. A server that is not this gateway
- * may have passed the message on before it failed, so only a proof that nothing was delivered lets a caller send it again.
+ * and whether the message may have been delivered. Repeats that arrive before the end wait in `idempotency/sends.ts`. A server of another vendor may
+ * have passed the message on before it failed, so only a proof that nothing was delivered lets a caller send it again.
  */
 import { messageDeduplicationHeader, type PlainResponse, type ProblemCode } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";

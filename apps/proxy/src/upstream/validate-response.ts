@@ -93,8 +93,8 @@ const unpassedStatuses: ReadonlySet<number> = new Set([405, 426]);
 const maxDetailLength = 500;
 
 /**
- * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this project keeps its code;
- * any other error is `upstream_error` with the upstream's text.
+ * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this
+ * project keeps its code; any other error is `upstream_error` with the upstream's text.
  */
 function translateError(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
   const body = parseJsonObject(response.body) ?? {};
