@@ -22,7 +22,7 @@ function createWorld(approvals: Partial<ApprovalPolicies> = {}): World {
   const testProxy = createTestProxy(emptyUpstream, {
     ports: { wrapStep: createShadow(shadow), liftRestrictions: (caller) => liftRestrictions(caller, shadow) },
     config: { approvals: { everybody: null, tenants: new Map(), keys: policies, ...approvals } },
-    createExtensions: (parts) => [createExplainEndpoint(parts)],
+    createAdminEndpoints: (parts) => [createExplainEndpoint(parts)],
   });
   return { ...testProxy, policies, shadow: (keyId) => void shadow.keyIds.add(keyId) };
 }
