@@ -24,7 +24,9 @@ const isFiltered = given.some((argument) => /^(?:--filter|-F)\b/.test(argument))
 const codes = isFiltered
   ? [await runTasks(["test"], ["--concurrency=1", ...given])]
   : [
-      await runTasks(["test", "test:scripts"], ["--concurrency=2", `--filter=!${gateway}`, ...given]),
+      // The console's tests need the built gateway. Built first, it does not keep them until nothing else runs.
+      await runTasks(["build"], [`--filter=${gateway}`, ...given]),
+      await runTasks(["test", "test:scripts"], ["--concurrency=3", `--filter=!${gateway}`, ...given]),
       await runTasks(["test"], [`--filter=${gateway}`, ...given]),
     ];
 const reports = readReports();

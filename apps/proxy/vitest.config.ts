@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { sharedConfig } from "../../vitest.shared.ts";
@@ -9,30 +10,49 @@ const timed = [
   "src/adapters/valkey/*.test.ts",
   "test/rate-limit-slow-store.test.ts",
   "test/rate-limit-store-failures.test.ts",
-  "test/rate-limits-processes.test.ts",
-  "test/readiness.test.ts",
-  "test/valkey-processes.test.ts",
 ];
 
 /** Tests that replace the timers of the platform need a process that no earlier file has left a timer in. */
 const simulated = ["test/simulation/*.test.ts"];
 
-/** The suites of the runtimes take a minute each. They start first: otherwise the last of them runs alone at the end. */
+/** Files that take from 15 seconds to a minute, the longest first. */
+const longFiles = [
+  "runtimes/deno",
+  "runtimes/bun",
+  "runtimes/node",
+  "cloudflare/contracts",
+  "faults/fault-matrix",
+  "e2e/refused-device",
+  "command-line",
+  "valkey-processes",
+  "e2e/crash",
+  "docs/readme",
+  "docs/guides",
+  "overload/overload",
+  "runtimes/without-extensions",
+  "simulation/simulation",
+  "simulation/planted-bugs",
+];
+
+/** Long files start first: otherwise the last of them runs alone at the end. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ moduleId }: TestSpecification): boolean =>
-      /\/runtimes\/(?:deno|bun|node)\.test\.ts$/.test(moduleId);
-    const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const rankOf = ({ moduleId }: TestSpecification): number => {
+      const rank = longFiles.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+      return rank === -1 ? longFiles.length : rank;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rankOf(one) - rankOf(other));
   }
 }
 
-// A third of the time these tests wait, for processes and time limits, so half as many files again as there are cores run at once.
-const maxWorkers = Math.ceil(availableParallelism() * 1.5);
+// Half of the time these tests wait, for processes and time limits, so twice as many files as there are cores run at once.
+const maxWorkers = availableParallelism() * 2;
 
 // Reporters belong to the run, and everything else to its projects.
 const { reporters: _reporters, outputFile: _outputFile, ...others } = { ...sharedConfig.test };
-const shared = { ...others, maxWorkers };
+// The gateway is started hundreds of times, so it is the built one (`build-first.ts`).
+const env = { LETTA_PROXY_ENTRY: resolve(import.meta.dirname, "dist/node.js") };
+const shared = { ...others, maxWorkers, env };
 
 const config: ViteUserConfig = defineConfig({
   test: {

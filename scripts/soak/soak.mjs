@@ -1,5 +1,5 @@
 /**
- * `pnpm soak [simulation] [sockets] [kills] [events] [logs] [metrics]`: the long runs, all of them by default. Each counts sends or events, and no send may be
+ * `pnpm soak [simulation] [sockets] [kills] [events] [logs] [overload] [metrics]`: the long runs, all of them by default. Each counts sends or events, and no send may be
  * delivered twice or have an outcome without a type. `metrics` compares the counters with the log of 100,000 requests. Takes about an hour on two cores.
  */
 import { spawn } from "node:child_process";
@@ -36,6 +36,10 @@ const runs = {
     folder: join(repositoryRoot, "packages/environment-server"),
     words: [vitest, "run", "test/kill-valkey-logs.test.ts", "--reporter=default"],
     variables: { KILLED_LOGS: "100" },
+  },
+  overload: {
+    words: [vitest, "run", "test/overload", "--reporter=default"],
+    variables: { OVERLOAD_MS: "20000" },
   },
   metrics: {
     words: [vitest, "run", "test/metrics.test.ts", "--reporter=default"],

@@ -2,6 +2,7 @@
 import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { launchProxy, type LaunchedProxy, launchValkey } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -38,6 +39,7 @@ async function untilSays(proxy: LaunchedProxy, line: string): Promise<number> {
   for (;;) {
     const { status, text } = await readyz(proxy);
     if (text.includes(line)) return status;
+    await delay(20);
   }
 }
 

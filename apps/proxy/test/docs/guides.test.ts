@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { baseEnvironment } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { blocksOf, readDocument, repository } from "./document.ts";
 import { openSession, type Session } from "./session.ts";
@@ -55,7 +56,7 @@ test.each(blocksIn("json"))(
     const entry = join(repository, "apps/proxy/src/runtimes/node.ts");
     const args = ["--disable-warning=ExperimentalWarning", entry, "config", "check", "--config", file];
     const env = {
-      PATH: process.env["PATH"] ?? "",
+      ...baseEnvironment,
       DATA_DIR: join(folder, "data"),
       GLOBEX_LETTA_KEY: "other-credential",
       LETTA_API_KEY: "credential-of-the-default-tenant",

@@ -8,17 +8,22 @@ import { describeCaching } from "./sections/caching.ts";
 import { describeControl } from "./sections/control.ts";
 import { describeDeviceSockets } from "./sections/device-sockets.ts";
 import { describeErrors } from "./sections/errors.ts";
-import { describeEvents } from "./sections/events.ts";
+import { describeEvents, observeUnreadReader } from "./sections/events.ts";
 import { describeHostileRequests } from "./sections/hostile.ts";
 import { describeLimits, fewRequests } from "./sections/limits.ts";
 import { describeManagement } from "./sections/management.ts";
 import { describeRealDevice } from "./sections/real-device.ts";
 import { describeSending } from "./sections/sending.ts";
-import { describeHalfClosedCallers, describeRefusedBodies, describeSlowCallers } from "./sections/slow-callers.ts";
+import {
+  describeHalfClosedCallers,
+  describeRefusedBodies,
+  describeSlowCallers,
+  sendIncompleteHeads,
+} from "./sections/slow-callers.ts";
 import { describeStopping } from "./sections/stopping.ts";
 import { describeViewers } from "./sections/viewers.ts";
 import { describeWebPages, listedOrigin } from "./sections/web-pages.ts";
-import { type GatewayUnderTest, useGateway } from "./use-gateway.ts";
+import { beginWithSuite, type GatewayUnderTest, useGateway } from "./use-gateway.ts";
 
 /**
  * Declares the sections of the three endpoints, which hold for every gateway.
@@ -91,10 +96,13 @@ export function describeRuntime(launcher: RuntimeLauncher): void {
 
 /** Declares the tests for runtimes on which the gateway is a process with its own listener and an embedded environment server. Call it after {@link describeRuntime}. */
 export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
+  const incompleteHeads = beginWithSuite(launcher, sendIncompleteHeads);
+  const unreadReader = beginWithSuite(launcher, observeUnreadReader);
+
   describe("as a process", () => {
     const gateway = useGateway(launcher);
     describe("slow callers", () => {
-      describeSlowCallers(launcher, gateway);
+      describeSlowCallers(launcher, incompleteHeads);
       describeHalfClosedCallers(gateway);
       describeRefusedBodies(gateway);
     });
@@ -106,7 +114,7 @@ export function describeEmbeddedServer(launcher: RuntimeLauncher): void {
   describe("with the environment server inside", () => {
     describeDevices(launcher);
     describe("streams of events", () => {
-      describeEvents(launcher);
+      describeEvents(launcher, unreadReader);
     });
     describe("viewer sockets", () => {
       describeViewers(launcher);

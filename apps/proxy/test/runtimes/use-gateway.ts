@@ -93,6 +93,26 @@ export function useGateway(
   };
 }
 
+/**
+ * Observes a gateway of its own from the start of the file, while the other tests run. For time limits of half a minute: a test asks for the
+ * result when nothing else is left to do.
+ */
+export function beginWithSuite<Result>(
+  launcher: RuntimeLauncher,
+  observe: (gateway: LaunchedGateway) => Promise<Result>,
+): () => Promise<Result> {
+  let gateway: LaunchedGateway;
+  let result: Promise<Result>;
+  beforeAll(async () => {
+    gateway = await launcher.launch({ config: {}, environment: {} });
+    result = observe(gateway);
+    // The test that asks for the result fails with it.
+    result.catch(() => undefined);
+  }, 60_000);
+  afterAll(() => gateway.stop());
+  return () => result;
+}
+
 /** Sends a request to a server and reads the complete response. */
 export async function ask(url: string, path: string, request: AskedRequest = {}): Promise<Answer> {
   const { key, body, headers, method, signal } = request;

@@ -25,41 +25,84 @@ const piece = (number: number, content: string = `piece ${number}`) => ({
   idempotency_key: `stream_delta:${number}`,
 });
 
+interface OpenStream {
+  readonly response: Response;
+  readonly sink: EventSink;
+  readonly close: () => void;
+}
+
+async function openStream(
+  { url }: LaunchedGateway,
+  key: string,
+  query: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<OpenStream> {
+  const controller = new AbortController();
+  const response = await fetch(`${url}${path}${query}`, {
+    headers: { authorization: `Bearer ${key}`, "accept-encoding": "gzip", ...headers },
+    signal: controller.signal,
+  });
+  if (response.body === null) throw new Error("the response has no body");
+  return { response, sink: readEvents(response.body), close: () => controller.abort() };
+}
+
+const contentsOf = (sink: EventSink): string[] =>
+  sink.events.flatMap(({ type, data }) =>
+    type === "output" ? [(data["delta"] as { readonly content: string }).content] : [],
+  );
+
+/** Connects a device, and creates a key that may read what it says. */
+async function connectTalker(gateway: LaunchedGateway) {
+  const { key: apiKey } = await gateway.createKey({ scopes: ["connect"] });
+  const { key: readerKey } = await gateway.createKey({ scopes: ["list", "read", "view"] });
+  return { readerKey, device: await connectScriptedDevice({ baseUrl: gateway.url, apiKey, deviceId: "talker" }) };
+}
+
+const largePieces = 60;
+
+/** Opens a stream that is not read beside one that is. The gateway decides about the first after 15 to 30 seconds. */
+export async function observeUnreadReader(gateway: LaunchedGateway) {
+  const { readerKey, device } = await connectTalker(gateway);
+  const socket = await openSocket(gateway.url);
+  socket.on("error", () => undefined);
+  const headers = { authorization: `Bearer ${readerKey}`, "x-request-id": "req-slow" };
+  socket.write(requestHead("GET", `${path}?include=output`, headers));
+  await new Promise((resolve) => socket.once("data", resolve));
+  socket.pause();
+  const { sink, close } = await openStream(gateway, readerKey, "?include=output");
+  const content = "x".repeat(200_000);
+  for (let number = 1; number <= largePieces; number += 1) {
+    device.send(piece(1_000 + number, content));
+    if (number % 5 === 0) await eventually(() => contentsOf(sink).length > number - 10);
+  }
+  await eventually(() => contentsOf(sink).length === largePieces);
+  close();
+  const reason = await eventually(() => reasonOf(gateway, "req-slow"), 60);
+  socket.destroy();
+  await device.close();
+  return { received: contentsOf(sink).length, reason };
+}
+
 /** Streams of events of the embedded environment server. */
-export function describeEvents(launcher: RuntimeLauncher): void {
+export function describeEvents(launcher: RuntimeLauncher, unread: () => ReturnType<typeof observeUnreadReader>): void {
   let gateway: LaunchedGateway;
   let readerKey = "";
   let device: ScriptedDevice;
 
   beforeAll(async () => {
     gateway = await launcher.launch({ config: {}, environment: {} });
-    const { key: apiKey } = await gateway.createKey({ scopes: ["connect"] });
-    ({ key: readerKey } = await gateway.createKey({ scopes: ["list", "read", "view"] }));
-    device = await connectScriptedDevice({ baseUrl: gateway.url, apiKey, deviceId: "talker" });
+    ({ readerKey, device } = await connectTalker(gateway));
   }, 60_000);
   afterAll(async () => {
     await device.close();
     await gateway.stop();
   });
 
-  async function open(
+  const open = (
     query: string,
     headers: Readonly<Record<string, string>> = {},
     key: string = readerKey,
-  ): Promise<{ readonly response: Response; readonly sink: EventSink; readonly close: () => void }> {
-    const controller = new AbortController();
-    const response = await fetch(`${gateway.url}${path}${query}`, {
-      headers: { authorization: `Bearer ${key}`, "accept-encoding": "gzip", ...headers },
-      signal: controller.signal,
-    });
-    if (response.body === null) throw new Error("the response has no body");
-    return { response, sink: readEvents(response.body), close: () => controller.abort() };
-  }
-
-  const contentsOf = (sink: EventSink): string[] =>
-    sink.events.flatMap(({ type, data }) =>
-      type === "output" ? [(data["delta"] as { readonly content: string }).content] : [],
-    );
+  ): Promise<OpenStream> => openStream(gateway, key, query, headers);
 
   test("events arrive as they happen, in the order of the device, and Last-Event-ID continues behind them", async () => {
     const first = await open("?include=output");
@@ -124,24 +167,7 @@ export function describeEvents(launcher: RuntimeLauncher): void {
   });
 
   test("a reader that reads nothing is disconnected after a while, and others receive everything in the meantime", async () => {
-    const socket = await openSocket(gateway.url);
-    socket.on("error", () => undefined);
-    const headers = { authorization: `Bearer ${readerKey}`, "x-request-id": "req-slow" };
-    socket.write(requestHead("GET", `${path}?include=output`, headers));
-    await new Promise((resolve) => socket.once("data", resolve));
-    socket.pause();
-    const { sink, close } = await open("?include=output");
-    const content = "x".repeat(200_000);
-    const count = 60;
-    for (let number = 1; number <= count; number += 1) {
-      device.send(piece(1_000 + number, content));
-      if (number % 5 === 0) await eventually(() => contentsOf(sink).length > number - 10);
-    }
-    await eventually(() => contentsOf(sink).length === count);
-    close();
-    expect(await eventually(() => reasonOf(gateway, "req-slow"), 60)).toBe("unread");
-    socket.destroy();
-    // The gateway decides after 15 to 30 seconds.
+    expect(await unread()).toEqual({ received: largePieces, reason: "unread" });
   }, 120_000);
 
   test("a stream ends when its key is revoked", async () => {

@@ -3,22 +3,31 @@ import { expect, test } from "vitest";
 import { openSocket, parseResponse, readToEnd, requestHead } from "../../support/raw-http.ts";
 import { answerTo, expectedAnswer } from "../exchange.ts";
 import { endlessRequests } from "../hostile-requests.ts";
-import type { RuntimeLauncher } from "../launcher.ts";
-import type { GatewayUnderTest } from "../use-gateway.ts";
+import type { LaunchedGateway, RuntimeLauncher } from "../launcher.ts";
+import { ask, type GatewayUnderTest } from "../use-gateway.ts";
 
 /** In milliseconds: 15 s for headers, checked every 5 s, and time for a busy machine. */
 const patienceMs = 40_000;
 
+/** Sends requests whose head does not end, and waits until the gateway has had enough of each. */
+export async function sendIncompleteHeads({ url }: LaunchedGateway) {
+  const seen = await Promise.all(endlessRequests.map(({ bytes }) => answerTo(url, bytes(""), patienceMs)));
+  return { seen, afterwards: await ask(url, "/livez") };
+}
+
 /** Clients that never complete their request: they hold a connection for a limited time only. */
-export function describeSlowCallers(launcher: RuntimeLauncher, gateway: GatewayUnderTest): void {
+export function describeSlowCallers(
+  launcher: RuntimeLauncher,
+  sent: () => ReturnType<typeof sendIncompleteHeads>,
+): void {
   test("a client that sends an incomplete request head gets 408, and the connection is closed", async () => {
-    const seen = await Promise.all(endlessRequests.map(({ bytes }) => answerTo(gateway.url, bytes(""), patienceMs)));
+    const { seen, afterwards } = await sent();
     for (const [index, request] of endlessRequests.entries()) {
       const expected = expectedAnswer(launcher, request);
       expect([request.name, expected.status]).toEqual([request.name, [seen[index]?.status]]);
       expect(seen[index]?.isProblem).toBe(expected.isProblem);
     }
-    expect((await gateway.ask("/livez")).status).toBe(200);
+    expect(afterwards.status).toBe(200);
   });
 }
 

@@ -46,11 +46,19 @@ function connectionOf({ embedded }: World, tenant: string, deviceId: string): st
   return embedded.find((device) => device.tenant === tenant && device.deviceId === deviceId)?.connectionIds.at(-1);
 }
 
+/** The messages that are in one of these phases, the oldest first. */
+function messagesIn({ record }: Conversations, kinds: readonly string[]): readonly Message[] {
+  const found = [...record.messages.values()].filter(({ phases }) => kinds.includes(phases.at(-1)?.phase.kind ?? ""));
+  return found.map(({ message }) => message);
+}
+
+/** Reads the status of a recent message, half of the time of one that has not ended. */
 function readStatus({ world, conversations, sent }: ActionSession): void {
   const { random, keys } = world;
   const recent = sent.slice(-40).flatMap(({ messages }) => messages);
   if (recent.length === 0) return;
-  const message = random.pick(recent);
+  const open = messagesIn(conversations, ["queued", "running", "waiting"]).slice(-100);
+  const message = open.length > 0 && random.happens(0.5) ? random.pick(open) : random.pick(recent);
   const key = random.pick(keys.filter(({ tenant }) => tenant === message.tenant || random.happens(0.05)));
   const connectionId = connectionOf(world, message.tenant, message.deviceId);
   if (connectionId !== undefined) void conversations.people.readStatus(key, connectionId, message);
@@ -73,12 +81,11 @@ const everyConversation = ["agent-1", "agent-2"].flatMap((agentId) =>
 );
 
 /** Controls a conversation in which a turn runs, if there is one. */
-function control({ world, conversations: { people, keys, record } }: ActionSession): void {
+function control({ world, conversations }: ActionSession): void {
   const { random, embedded } = world;
-  const running = [...record.messages.values()].slice(-100).filter(({ phases }) => {
-    return ["running", "waiting"].includes(phases.at(-1)?.phase.kind ?? "");
-  });
-  const { message } = running.length > 0 ? random.pick(running) : {};
+  const { people, keys } = conversations;
+  const running = messagesIn(conversations, ["running", "waiting"]).slice(-100);
+  const message = running.length > 0 ? random.pick(running) : undefined;
   const key = random.pick(keys.filter(({ tenant }) => message === undefined || tenant === message.tenant));
   const device =
     embedded.find(({ tenant, deviceId }) => tenant === message?.tenant && deviceId === message.deviceId) ??
@@ -125,10 +132,7 @@ export async function finishConversations(session: ActionSession): Promise<void>
   const { world, conversations } = session;
   const { clock, embedded, truth } = world;
   const full = conversations.keys.filter(({ name }) => name.endsWith("/full"));
-  const isRunning = (): boolean =>
-    [...conversations.record.messages.values()].some(({ phases }) =>
-      ["queued", "running", "waiting"].includes(phases.at(-1)?.phase.kind ?? ""),
-    );
+  const isRunning = (): boolean => messagesIn(conversations, ["queued", "running", "waiting"]).length > 0;
   for (let round = 0; round < maxRounds && isRunning(); round++) {
     for (const key of full) {
       void decideAll(session, key);
