@@ -26,8 +26,10 @@ describe("HTTP", () => {
   test("HEAD returns the headers of GET without a body", async () => {
     const { adminId, ask } = await withAdmin();
     for (const path of ["", `/${adminId}`]) {
-      const head = await ask({ method: "HEAD", path });
+      const [head, get] = [await ask({ method: "HEAD", path }), await ask({ method: "GET", path })];
       expect([head.status, head.text]).toEqual([200, "null"]);
+      const { "x-request-id": _of, ...headers } = get.headers;
+      expect(head.headers).toMatchObject(headers);
     }
   });
 

@@ -175,7 +175,9 @@ describe("a data directory", () => {
 
   test("several gateways with a remote upstream can share a data directory", async () => {
     const env = { UPSTREAM_URL: "http://127.0.0.1:9" };
-    expect((await start(env)).url).not.toBe((await start(env)).url);
+    const gateways = [await start(env), await start(env)];
+    const statuses = await Promise.all(gateways.map(async ({ url }) => (await fetch(`${url}/livez`)).status));
+    expect([new Set(gateways.map(({ url }) => url)).size, ...statuses]).toEqual([2, 200, 200]);
   });
 });
 

@@ -99,6 +99,7 @@ test("a code that an upstream invents does not reach the log", async () => {
   );
   const { key } = await testProxy.issueKey();
   await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/d1" }));
+  expect(lastRequest(testProxy)).toMatchObject({ status: 404, errorCode: "upstream_error" });
   expect(JSON.stringify(testProxy.events)).not.toContain("x\\nx");
 });
 

@@ -107,8 +107,11 @@ test("changes that are removed do not concern a reader of events without output"
     if (index % 20 === 0) await settle(harness);
   }
   const sink = readEvents(stream.stream);
+  socket.say({ type: "update_device_status", device_status: { current_permission_mode: "standard" } });
   await settle(harness);
-  expect(sink.events.map(({ type }) => type)).not.toContain("gap");
+  const types = sink.events.map(({ type }) => type);
+  expect(types).toContain("environment");
+  expect(types).not.toContain("gap");
 });
 
 /** A harness whose log of changes can lose them, and can hold a page after it was read. */

@@ -8,7 +8,7 @@ import process from "node:process";
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import type { VirtualClock } from "@letta-environments/testkit";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { createHarness, type Harness, userMessage } from "./support/harness.ts";
 
@@ -74,9 +74,15 @@ test("sends wait for the lock in their order without blocking the process, and a
   socket.onFrame = () => queueMicrotask(() => socket.acknowledge());
   const release = await lockFile();
   const turns = countTurns();
+  let tries = 0;
+  const { reserve } = harness.store;
+  Object.assign(harness.store, {
+    reserve: (...given: Parameters<typeof reserve>) => ((tries += 1), reserve(...given)),
+  });
   const ids = ["m-1", "m-2", "m-3"];
   const sends = ids.map((id) => harness.send(connectionId, { messages: [userMessage(id)] }));
-  await new Promise((resolve) => void setTimeout(resolve, 200));
+  // They are tried again while the event loop turns.
+  await vi.waitFor(() => expect(tries).toBeGreaterThan(5));
   expect(socket.inputs()).toEqual([]);
   expect(turns()).toBeGreaterThan(5);
   await release();

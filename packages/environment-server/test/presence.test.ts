@@ -153,6 +153,8 @@ test("the status of an earlier process of the device is not shown for the next o
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   socket.say({ type: "update_device_status", device_status: { current_permission_mode: "standard" } });
+  await harness.settle();
+  expect(await row(harness)).toMatchObject({ currentMode: "standard" });
   await harness.connect("device-1");
   expect(await row(harness)).not.toHaveProperty("currentMode");
 });

@@ -128,6 +128,7 @@ describe("a problem does not repeat a value", () => {
   const members = [...wrongUserBodies, ...wrongApprovalBodies].map(([path]) => path);
 
   test("of a body", () => {
+    let refused = 0;
     fc.assert(
       fc.property(
         fc.constantFrom(...members),
@@ -142,10 +143,13 @@ describe("a problem does not repeat a value", () => {
             // The path belongs to the other fixture. The body with garbage at the top is used instead.
           }
           const decoded = decodeBody(send, encode(body), "application/json");
-          if (!decoded.ok) expect(String(decoded.response.body)).not.toContain(secret);
+          if (decoded.ok) return;
+          refused += 1;
+          expect(String(decoded.response.body)).not.toContain(secret);
         },
       ),
     );
+    expect(refused).toBeGreaterThan(50);
   });
 
   test("of a query", () => {

@@ -1,4 +1,5 @@
 /** The command that `letta-proxy devices invite` prints, run with the real Letta Code device. */
+import { hostname } from "node:os";
 import { createClient } from "@letta-environments/client";
 import {
   type LaunchedDevice,
@@ -61,6 +62,9 @@ test("without a name the device has its host name, and its invitation serves it 
   const command = await invite();
   const device = await launch(command, "device-unnamed");
   await proxy.process.waitForOutput(/"event":"device_connected"[^\n]*"deviceId":"device-unnamed"/);
+  const apiKey = await proxy.createKey({ scopes: ["read"] });
+  const named = await createClient({ baseUrl: proxy.url, apiKey }).environments.retrieve("device-unnamed");
+  expect(named.connectionName).toBe(hostname());
   await device.process.stop();
   await proxy.process.waitForOutput(/"event":"device_disconnected"[^\n]*"deviceId":"device-unnamed"/);
   const again = await launch(command, "device-unnamed");

@@ -39,7 +39,7 @@ describe.each(worldKinds)("%s", (kind) => {
     expect(total.delivered).toBeGreaterThan(total.sends * leastShares[kind]);
   });
 
-  test("turns are run, stopped and allowed, and are watched in every way", () => {
+  test("turns are run, stopped and allowed, and are watched by readers of events and by viewers", () => {
     process.stdout.write(`${kind}: ${JSON.stringify(conversations)}\n`);
     const least = kind === "conversations" ? 3 : 0;
     const rare: readonly string[] = ["gaps", "late decisions"];
