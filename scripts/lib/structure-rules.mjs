@@ -46,6 +46,7 @@ export const folderOrder = new Map([
       "backup/",
       "explain/",
       "pipeline.ts",
+      "held/late-body.ts",
       "held/waiting-call.ts",
       "features.ts",
       "services.ts",

@@ -17,6 +17,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
+import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait } from "./held/waiting-call.ts";
 import { refuseIfMatch } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
@@ -177,6 +178,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
   const { extensions } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
+  const openRecord = createOpenRecord(services, features);
   const { deviceSockets, environmentCache } = services;
   const targets = createRequestTargets({
     devices: deviceSockets !== null,
@@ -197,7 +199,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
         return { principal, ownCredential };
       }),
     )
-    .check("open the audit record", createOpenRecord(services, features))
+    .check("open the audit record", openRecord)
     .check("authorise the endpoint", ({ principal, endpoint, params }) =>
       authoriseEndpoint(principal, endpoint, params),
     )
@@ -211,6 +213,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
     .add("validate query and body", ({ request, endpoint, params, knownInput }) =>
       targets.validate(request, { endpoint, params }, knownInput),
     )
+    .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
     .check("authorise the input", ({ principal, endpoint, input, trace }) => {
       const values = input.bodyValue ?? input.queryValues;
       // The endpoint's own schema has decoded it.

@@ -38,8 +38,11 @@ const handingOn: ReadonlySet<string> = new Set([
   "call the upstream",
 ]);
 
-/** A refusal of this step only says that the request is no handshake. */
-const handshakeStep = "refuse a plain request for a socket";
+/** Steps about the way in which a request arrives: that it is no handshake, and that its body comes late. */
+const arrivalSteps: ReadonlySet<string> = new Set([
+  "refuse a plain request for a socket",
+  "decide again after a late body",
+]);
 
 const handedOn: PlainResponse = { status: 200, headers: {}, body: null };
 
@@ -56,7 +59,7 @@ export function createDryRun({
     // Every exchange has the members of the request that it began with.
     const { trace } = exchange as Received;
     if (name === "call the upstream") return handedOn;
-    if (handingOn.has(name) || name === handshakeStep) return null;
+    if (handingOn.has(name) || arrivalSteps.has(name)) return null;
     const shadowed = trace.shadowRefusedBy.length;
     return mapMaybe(run(exchange), (result) => {
       const rule = describeStep(name, result, trace.refusalReason);

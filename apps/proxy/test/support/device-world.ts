@@ -20,7 +20,7 @@ export interface ObservedProxy extends TestProxy {
     key: string,
     path: string,
     body?: object | null,
-    more?: Pick<FakeRequest, "signal" | "headers">,
+    more?: Pick<FakeRequest, "signal" | "headers" | "awaitBody">,
   ): Promise<PlainResponse>;
 }
 
@@ -79,7 +79,10 @@ export async function createDeviceWorld(failing?: AuditEntry["type"], { reportsM
     settleMs: 0,
   });
   const world = observeProxy(
-    (ports) => createTestProxy(undefined, { ports: { ...ports, clock, upstream: { kind: "embedded", server } } }),
+    (ports) =>
+      createTestProxy(undefined, {
+        ports: { ...ports, clock, upstream: { kind: "embedded", server }, deviceSockets: server },
+      }),
     failing,
   );
   const connectKey = await world.issueKey({ scopes: ["connect"] });
@@ -121,7 +124,11 @@ export async function createDeviceWorld(failing?: AuditEntry["type"], { reportsM
     close: () => undefined,
     terminate: () => undefined,
   });
-  const send = (key: string, id: string, more?: Pick<FakeRequest, "signal" | "headers">): Promise<PlainResponse> => {
+  const send = (
+    key: string,
+    id: string,
+    more?: Pick<FakeRequest, "signal" | "headers" | "awaitBody">,
+  ): Promise<PlainResponse> => {
     const messages = [{ role: "user", content: "x", client_message_id: id }];
     return world.control(key, `${connectionId}/messages`, { agentId: `agent-${id}`, messages }, more);
   };

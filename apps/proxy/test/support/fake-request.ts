@@ -8,6 +8,8 @@ export interface FakeRequest {
   readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array | null;
+  /** Called when the body is read. It arrives when the result resolves; default: at once. */
+  readonly awaitBody?: () => Promise<unknown>;
   readonly signal?: AbortSignal;
 }
 
@@ -24,7 +26,10 @@ export function fakeRequest(options: FakeRequest = {}): GatewayRequest {
     path,
     query,
     header: (name) => headers[name] ?? null,
-    readBody: (limitBytes) => Promise.resolve(body !== null && body.byteLength > limitBytes ? "too_large" : body),
+    async readBody(limitBytes) {
+      await options.awaitBody?.();
+      return body !== null && body.byteLength > limitBytes ? "too_large" : body;
+    },
     signal,
     authority: "http://127.0.0.1:8787",
     clientAddress: "127.0.0.1",

@@ -1,0 +1,64 @@
+/**
+ * Requests whose body came late. A caller can hold its body back for as long as the host waits for it, a minute or more, and what was decided before
+ * would still count then: the permissions of a key that was revoked meanwhile, or the tags that a device has lost. So everything that was decided
+ * about the caller and its device is decided again, as for a new request.
+ */
+import type { Clock } from "@letta-environments/platform";
+import type { GatewayPrincipal } from "../auth/authentication.ts";
+import { authoriseEndpoint } from "../auth/authorise.ts";
+import type { MatchedEndpoint } from "../extension-port.ts";
+import type { Features } from "../features.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { MaybePromise, Refusal } from "../lib/steps.ts";
+import type { RequestTrace } from "../request-trace.ts";
+
+/** A request whose body has arrived. */
+export interface CompleteRequest extends MatchedEndpoint {
+  readonly request: GatewayRequest;
+  readonly trace: RequestTrace;
+  /** The caller, where it is known without a credential: its socket ends with the credential that opened it, and its body is there at once. */
+  readonly caller?: GatewayPrincipal;
+  readonly principal: GatewayPrincipal;
+}
+
+/**
+ * For how long after the begin of a request its decisions count, in milliseconds. A change can always come a moment after the decision, and nearly every
+ * body arrives within this time, which costs no second look at the credential and the device.
+ */
+const decidedForMs = 1_000;
+
+/** The principal of the credential as it is now; absent: as it was. */
+type Decided = Partial<Pick<CompleteRequest, "principal">>;
+
+const asBefore: Decided = {};
+
+/**
+ * Creates the step that decides again on a request whose body came late.
+ *
+ * @param openRecord Looks up the connection and opens the audit record again. Nothing of the first one was written yet.
+ */
+export function createDecideAgain<Complete extends CompleteRequest>(
+  { checkCredential }: Pick<Features, "checkCredential">,
+  clock: Pick<Clock, "monotonic">,
+  openRecord: (complete: Complete) => MaybePromise<null>,
+) {
+  async function decide(complete: Complete): Promise<Decided | Refusal> {
+    const { request, endpoint, params, trace } = complete;
+    const authorization = request.header("authorization");
+    const state = await checkCredential({ authorization, principal: complete.principal });
+    if (state.kind === "ended") return { kind: "refused", response: state.response };
+    // Observers know the principal that the first authentication returned.
+    const principal = state.kind === "same" ? complete.principal : state.principal;
+    const response = authoriseEndpoint(principal, endpoint, params);
+    if (response !== null) return { kind: "refused", response };
+    trace.principal = principal;
+    await openRecord({ ...complete, principal });
+    return { principal };
+  }
+
+  return (complete: Complete): MaybePromise<Decided | Refusal> => {
+    const { endpoint, caller, trace } = complete;
+    if (endpoint.body === null || caller !== undefined) return asBefore;
+    return clock.monotonic() - trace.startedAt < decidedForMs ? asBefore : decide(complete);
+  };
+}
