@@ -1,6 +1,7 @@
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
+import { emptyEmbeddedUpstream } from "../test/support/embedded-upstream.ts";
 import { environmentRow } from "../test/support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "../test/support/fake-request.ts";
 import { knownConnections } from "../test/support/known-connections.ts";
@@ -219,6 +220,21 @@ test("413 for a body over 1 MiB, and none for one of exactly that", async () => 
   const padded = (length: number): string => sendBody.padEnd(length, " ");
   expect(problemOf(await send(createTestProxy(), { body: padded(1_048_577) })).errorCode).toBe("body_too_large");
   expect((await send(createTestProxy(), { body: padded(1_048_576) })).status).toBe(200);
+});
+
+test("413 for a body over 128 KiB where the endpoint needs no more", async () => {
+  const testProxy = createTestProxy(undefined, { ports: { upstream: emptyEmbeddedUpstream } });
+  const { key } = await testProxy.issueKey({ scopes: ["control", "admin"] });
+  const ask = (method: string, path: string, length: number) =>
+    testProxy.proxy.handle(fakeRequest({ key, method, path: `/v1/environments/${path}`, body: "{}".padEnd(length) }));
+  for (const [method, path] of [
+    ["POST", "c/stop"],
+    ["PATCH", "d"],
+  ] as const) {
+    const { errors } = problemOf(await ask(method, path, 131_073));
+    expect(errors).toEqual([{ member: "body", rule: "must have at most 131,072 bytes" }]);
+    expect(problemOf(await ask(method, path, 131_072)).errorCode).not.toBe("body_too_large");
+  }
 });
 
 test.each([

@@ -1,6 +1,7 @@
 /** Validates query and body by the schemas of an endpoint, the same for every upstream. */
 import {
   checkIdempotencyKey,
+  bodyTooLarge,
   decodeBody,
   decodeQuery,
   type Endpoint,
@@ -18,7 +19,7 @@ import type { MaybePromise, Refusal } from "../lib/steps.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
 /** The part of an endpoint that validation needs. */
-export type InputRules = Pick<Endpoint, "query" | "body"> & {
+export type InputRules = Pick<Endpoint, "query" | "body" | "maxBodyBytes"> & {
   /** Whether an absent body stands for an empty object. */
   readonly mayLackBody?: boolean;
 };
@@ -62,14 +63,18 @@ export function validateRequest(request: GatewayRequest, endpoint: InputRules): 
 async function validateBody(
   request: GatewayRequest,
   decodedQuery: Pick<ValidRequest, "query" | "queryValues">,
-  { body: schema, mayLackBody = false }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
+  {
+    body: schema,
+    mayLackBody = false,
+    maxBodyBytes: limitBytes = maxBodyBytes,
+  }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
 ): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
     return { kind: "refused", response: encodedBody };
   }
-  const body = await request.readBody(maxBodyBytes);
+  const body = await request.readBody(limitBytes);
   if (body === "aborted") return { kind: "refused", response: callerGone };
-  if (body === "too_large") return { kind: "refused", response: problemResponse("body_too_large") };
+  if (body === "too_large") return { kind: "refused", response: bodyTooLarge(limitBytes) };
   const decoded = decodeBody(
     schema,
     body ?? (mayLackBody ? emptyObject : null),

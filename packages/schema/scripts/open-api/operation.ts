@@ -1,6 +1,12 @@
 /** One endpoint of the table as an operation of the OpenAPI document. */
 import type { Endpoint, ProblemCode } from "../../src/index.ts";
-import { defaultListLimit, eventStreamMediaType, maxListLimit, messageDeduplicationHeader } from "../../src/index.ts";
+import {
+  defaultListLimit,
+  eventStreamMediaType,
+  maxBodyBytes,
+  maxListLimit,
+  messageDeduplicationHeader,
+} from "../../src/index.ts";
 import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
@@ -82,7 +88,7 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
         ...(endpoint.mediaType === eventStreamMediaType ? ["LastEventId"] : []),
       ]),
     ],
-    ...(endpoint.body !== null && { requestBody: { required: true, content: contentOf(endpoint.body) } }),
+    ...(endpoint.body !== null && { requestBody: requestBodyOf(endpoint.body, endpoint.maxBodyBytes) }),
     responses: responsesOf(endpoint),
   };
 }
@@ -139,6 +145,11 @@ function textOf<Text>(texts: Readonly<Record<string, Text>>, name: string): Text
   const found = texts[name];
   if (found === undefined) throw new Error(`the parameter ${name} has no text in texts.ts`);
   return found;
+}
+
+function requestBodyOf(schema: unknown, limitBytes: number = maxBodyBytes): JsonSchema {
+  const description = `At most ${limitBytes.toLocaleString("en")} bytes.`;
+  return { description, required: true, content: contentOf(schema) };
 }
 
 function contentOf(schema: unknown): JsonSchema {

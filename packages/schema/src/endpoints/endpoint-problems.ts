@@ -1,8 +1,11 @@
-/** The problem codes that several endpoints of `endpoints.ts` have in common. */
+/** The problem codes and limits that several endpoints of `endpoints.ts` have in common. */
 import type { ProblemCode } from "../problems/problem-definitions.ts";
 
 /** Problems of every operation with a body. */
 export const bodyProblems: readonly ProblemCode[] = ["malformed_json", "body_too_large", "unsupported_media_type"];
+
+/** Bytes that are enough for labels, for a command, and for 16,384 characters of metadata, even if each of them is escaped. */
+export const smallBodyBytes = 131_072;
 
 /** Problems of every operation that changes a device. */
 export const deviceProblems: readonly ProblemCode[] = [
@@ -36,6 +39,7 @@ export const control: {
   readonly scope: "control";
   readonly params: readonly ["connectionId"];
   readonly query: null;
+  readonly maxBodyBytes: number;
   readonly successStatus: 200;
   readonly problems: readonly ProblemCode[];
 } = {
@@ -45,6 +49,7 @@ export const control: {
   scope: "control",
   params: ["connectionId"],
   query: null,
+  maxBodyBytes: smallBodyBytes,
   successStatus: 200,
   problems: [...bodyProblems, ...controlProblems],
 };

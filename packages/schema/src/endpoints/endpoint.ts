@@ -51,6 +51,8 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly query: GenericSchema<unknown, Query> | null;
   /** Decodes the JSON body; `null` if the endpoint takes none. */
   readonly body: GenericSchema<unknown, Body> | null;
+  /** Largest body in bytes, where every valid one is smaller than the limit of all endpoints. */
+  readonly maxBodyBytes?: number;
   /** The body of a success; `null` if it has none. */
   readonly response: GenericSchema<unknown, Response> | null;
   /** Media type of a success that is not JSON, such as a stream of events. */

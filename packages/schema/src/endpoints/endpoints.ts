@@ -25,7 +25,7 @@ import {
   type StopTurnBody,
   type StopTurnResponse,
 } from "../schemas/control.ts";
-import { bodyProblems, control, controlProblems, deviceProblems } from "./endpoint-problems.ts";
+import { bodyProblems, control, controlProblems, deviceProblems, smallBodyBytes } from "./endpoint-problems.ts";
 import { ApprovalListSchema, ListApprovalsQuerySchema } from "../schemas/approval.ts";
 import type { ApprovalList, ListApprovalsQuery } from "../schemas/approval.ts";
 import type { Endpoint, Operation } from "./endpoint.ts";
@@ -172,6 +172,7 @@ export const endpoints: Endpoints = {
     params: ["deviceId"],
     query: null,
     body: EnvironmentPatchSchema,
+    maxBodyBytes: smallBodyBytes,
     response: EnvironmentSchema,
     successStatus: 200,
     problems: [...bodyProblems, ...deviceProblems],
@@ -256,6 +257,7 @@ export const endpoints: Endpoints = {
     params: [],
     query: null,
     body: RegisterRequestSchema,
+    maxBodyBytes: smallBodyBytes,
     response: RegisterResponseSchema,
     successStatus: 200,
     problems: [

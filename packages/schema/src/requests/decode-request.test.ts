@@ -72,6 +72,17 @@ describe("decodeBody", () => {
     expect(refusal(send(fill(maxBodyBytes + 1)))).toMatch(/^413 body_too_large: /);
   });
 
+  test("reads less where an endpoint needs no more, and says how much", () => {
+    const match = matchEndpoint("POST", "/v1/environments/register");
+    if (match.kind === "refused") throw new Error("the endpoint does not match");
+    const register = (length: number) => {
+      const body = encode(JSON.stringify({ deviceId: "d", connectionName: "n" }).padEnd(length, " "));
+      return decodeRequest(match, { query: "", body, contentType: undefined });
+    };
+    expect(register(131_072).ok).toBe(true);
+    expect(refusal(register(131_073))).toBe("413 body_too_large: The body is larger than 128 KiB (131,072 bytes).");
+  });
+
   test.each([["null"], ["5"], ['"text"'], ["[]"], ["[{}]"]])("refuses %s, because a body must be an object", (text) => {
     expect(refusal(send(text))).toBe("400 invalid_request: body must be an object");
   });

@@ -14,7 +14,7 @@ export type Decoded<Value> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly response: PlainResponse };
 
-/** Maximum size of a request body, in bytes. */
+/** Maximum size of a request body, in bytes. An endpoint may have a smaller one. */
 export const maxBodyBytes = 1_048_576;
 
 /** A larger body is checked only up to its first broken rule, so that an invalid body costs no more than a valid one. */
@@ -43,7 +43,8 @@ export function decodeRequest(
 ): Decoded<DecodedRequest> {
   const query = endpoint.query === null ? none : decodeQuery<unknown>(endpoint.query, rawQuery);
   if (!query.ok) return query;
-  const body = endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType);
+  const body =
+    endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType, endpoint.maxBodyBytes);
   if (!body.ok) return body;
   const request = { operation: endpoint.operation, params, query: query.value, body: body.value };
   // The matcher filled every id of the endpoint's path, and its own schemas decoded the rest.
@@ -95,9 +96,10 @@ export function decodeBody<Value>(
   schema: GenericSchema<unknown, Value>,
   body: Uint8Array | null,
   contentType: string | undefined,
+  limitBytes: number = maxBodyBytes,
 ): Decoded<Value> {
   if (!isJsonMediaType(contentType)) return refuse(problemResponse("unsupported_media_type"));
-  if (body !== null && body.byteLength > maxBodyBytes) return refuse(problemResponse("body_too_large"));
+  if (body !== null && body.byteLength > limitBytes) return refuse(bodyTooLarge(limitBytes));
   const bytes = body ?? new Uint8Array();
   let value: unknown;
   try {
@@ -110,6 +112,16 @@ export function decodeBody<Value>(
   if (isDeeperThan(value, maxBodyDepth))
     return invalid([{ member: "body", rule: `must have at most ${maxBodyDepth} levels of nesting` }]);
   return check(checkValue(schema, value, "body", { firstIssueOnly: bytes.byteLength > maxFullReportBytes }));
+}
+
+/** The refusal of a body that is larger than the limit of its endpoint. */
+export function bodyTooLarge(limitBytes: number = maxBodyBytes): PlainResponse {
+  if (limitBytes === maxBodyBytes) return problemResponse("body_too_large");
+  const bytes = `${limitBytes.toLocaleString("en")} bytes`;
+  return problemResponse("body_too_large", {
+    detail: `The body is larger than ${limitBytes / 1_024} KiB (${bytes}).`,
+    issues: [{ member: "body", rule: `must have at most ${bytes}` }],
+  });
 }
 
 /** Returns whether a media type is JSON in UTF-8. A missing media type counts as JSON, the only accepted format. */
