@@ -1,4 +1,5 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
+import type { MemoryBudget } from "@letta-environments/environment-server";
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
@@ -34,6 +35,8 @@ export interface Features {
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
+  /** `null` where unfinished bodies are not counted. */
+  readonly bodyMemory: MemoryBudget | null;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly sends: AuditSends;
@@ -93,6 +96,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     ...authentication,
     limits,
     cors,
+    bodyMemory: services.bodyMemory ?? null,
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     sends: createAuditSends(services.audit, {

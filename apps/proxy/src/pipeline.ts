@@ -180,10 +180,8 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
   const respondAfterWait = createRespondAfterWait(features);
   const openRecord = createOpenRecord(services, features);
   const { deviceSockets, environmentCache } = services;
-  const targets = createRequestTargets({
-    devices: deviceSockets !== null,
-    extensions: servedExtensions(services),
-  });
+  const served = { devices: deviceSockets !== null, extensions: servedExtensions(services) };
+  const targets = createRequestTargets(served, features.bodyMemory);
 
   const admission = startSteps<Received>(wrap)
     .add("match the endpoint", ({ request, trace }) => {
@@ -210,8 +208,8 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, endpoint, params, knownInput }) =>
-      targets.validate(request, { endpoint, params }, knownInput),
+    .add("validate query and body", ({ request, endpoint, params, principal, knownInput }) =>
+      targets.validate(request, { endpoint, params, principal }, knownInput),
     )
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
     .check("authorise the input", ({ principal, endpoint, input, trace }) => {
@@ -350,7 +348,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
 
 /** The steps of the administration, which has stores behind it and no upstream; `null` where it is not served. */
 function createAdminSteps(
-  { administer, limits }: Features,
+  { administer, limits, bodyMemory }: Features,
   guard: AdminGuard | null,
   optionalEndpoints: readonly OptionalAdminEndpoint[],
 ) {
@@ -373,7 +371,9 @@ function createAdminSteps(
     .check("take from the rate limits", ({ request, trace, principal }) =>
       principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
     )
-    .add("validate query and body", ({ request, endpoint }) => validateRequest(request, endpoint))
+    .add("validate query and body", ({ request, endpoint, principal }) =>
+      validateRequest(request, endpoint, { budget: bodyMemory, principal }),
+    )
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
       const tenantDevices = principal?.tenantDevices ?? null;

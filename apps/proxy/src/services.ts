@@ -1,4 +1,5 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
+import type { MemoryBudget } from "@letta-environments/environment-server";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { RateLimitSettings } from "./limits/settings.ts";
 import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
@@ -24,6 +25,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly audit: AuditLog | null;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
+  /** Counts the memory of unfinished bodies, of all pipelines of a process; absent: nothing is counted. */
+  readonly bodyMemory?: MemoryBudget;
   /** Decides rate limits; `null` limits nothing. */
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */

@@ -74,7 +74,7 @@ export function withSecret(request: GatewayRequest, secret: string): GatewayRequ
       if (name === "authorization") return `Bearer ${secret}`;
       return name === "origin" || name === "cookie" ? null : request.header(name);
     },
-    readBody: (limitBytes) => request.readBody(limitBytes),
+    readBody: (limits) => request.readBody(limits),
     get signal() {
       return request.signal;
     },

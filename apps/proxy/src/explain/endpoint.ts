@@ -187,7 +187,7 @@ function toGatewayRequest({ method, path, body }: ExplainRequest): GatewayReques
     path: pathname,
     query: query.join("?"),
     header: (name) => (name === "content-type" && bytes !== null ? "application/json" : null),
-    readBody: (limitBytes) => Promise.resolve(bytes !== null && bytes.byteLength > limitBytes ? "too_large" : bytes),
+    readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
     signal: new AbortController().signal,
     authority: null,
     clientAddress: null,

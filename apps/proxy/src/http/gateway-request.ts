@@ -1,6 +1,7 @@
 /** The request as the pipeline sees it, on every runtime. */
 import type { RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
+import type { BodyLimits, UnreadBody } from "./body-memory.ts";
 
 /** A request in the pipeline. Each host creates it from its own request type, and reads nothing before the pipeline does. */
 export interface GatewayRequest {
@@ -12,8 +13,8 @@ export interface GatewayRequest {
   readonly query: string;
   /** Value of a header field by its lower-case name; several fields are joined by `, ` (RFC 9110 section 5.3). */
   header(name: string): string | null;
-  /** Reads the body, once. `null`: the request has no body. `aborted`: the caller disconnected before its end. */
-  readBody(limitBytes: number): Promise<Uint8Array | null | "too_large" | "aborted">;
+  /** Reads the body, once. `null`: the request has no body. */
+  readBody(limits: BodyLimits): Promise<Uint8Array | null | UnreadBody>;
   /** Aborts when the caller disconnects before the response is complete. */
   readonly signal: AbortSignal;
   /** Origin under which the caller reached the gateway, such as `http://127.0.0.1:8787`; `null` for an unusual `Host`. */
@@ -46,7 +47,7 @@ export function ignoreForwardedHeaders(request: GatewayRequest): GatewayRequest 
     path: request.path,
     query: request.query,
     header: (name) => (forwardingFields.has(name) ? null : request.header(name)),
-    readBody: (limitBytes) => request.readBody(limitBytes),
+    readBody: (limits) => request.readBody(limits),
     get signal() {
       return request.signal;
     },

@@ -9,7 +9,7 @@ function decide(targets: RequestTargets, method: string, path: string, query: st
   const match = targets.match(request);
   if (match.kind === "refused") return match.response;
   const { endpoint, params, knownInput } = match;
-  const validation = targets.validate(request, { endpoint, params }, knownInput);
+  const validation = targets.validate(request, { endpoint, params, principal: null }, knownInput);
   return { endpoint, params, validation, isKnown: knownInput !== undefined };
 }
 
@@ -18,7 +18,7 @@ const parts = fc.constantFrom("v1", "environments", "device-1", "%2e", "..", "",
 const queries = fc.constantFrom("", "limit=2", "limit=0", "limit=2&after=a", "onlineOnly=true", "extra=%zz");
 
 test("a remembered target has the endpoint, ids and query that it had the first time", () => {
-  const targets = createRequestTargets(everything);
+  const targets = createRequestTargets(everything, null);
   fc.assert(
     fc.property(
       fc.constantFrom("GET", "HEAD", "POST", "DELETE"),
@@ -37,7 +37,10 @@ test("a remembered target has the endpoint, ids and query that it had the first 
         const { endpoint, params } = match;
         // A body is read and validated each time.
         if (endpoint.body !== null) return;
-        const validation = validateRequest(fakeRequest({ method, path, query }), endpoint);
+        const validation = validateRequest(fakeRequest({ method, path, query }), endpoint, {
+          budget: null,
+          principal: null,
+        });
         expect(decided).toEqual({ endpoint, params, validation });
       },
     ),
@@ -45,7 +48,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
 });
 
 test("GET and HEAD share what is remembered, and only valid reads are remembered", () => {
-  const targets = createRequestTargets({ devices: false, extensions: true });
+  const targets = createRequestTargets({ devices: false, extensions: true }, null);
   expect(decide(targets, "GET", "/v1/environments", "limit=2")).toMatchObject({ isKnown: false });
   expect(decide(targets, "HEAD", "/v1/environments", "limit=2")).toMatchObject({ isKnown: true });
   expect(decide(targets, "GET", "/v1/environments", "limit=3")).toMatchObject({ isKnown: false });

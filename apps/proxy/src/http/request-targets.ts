@@ -1,6 +1,7 @@
 import type { EndpointMatch, KnownEndpoint } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
 import {
   matchRequest,
@@ -28,22 +29,26 @@ export interface RequestTargets {
   /** Validates the query and the body. A read that passes is remembered, so call it for authorised requests only. */
   validate(
     request: GatewayRequest,
-    matched: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+    matched: {
+      readonly endpoint: KnownEndpoint;
+      readonly params: Readonly<Record<string, string>>;
+      readonly principal: BodyMemory["principal"];
+    },
     knownInput?: ValidRequest,
   ): MaybePromise<Validation>;
 }
 
-/** Creates {@link RequestTargets}. */
-export function createRequestTargets(serves: ServedEndpoints): RequestTargets {
+/** Creates {@link RequestTargets}. `budget` counts unfinished bodies; `null`: nothing does. */
+export function createRequestTargets(serves: ServedEndpoints, budget: BodyMemory["budget"]): RequestTargets {
   const known = createBoundedMap<TargetMatch>(maxTargets);
   return {
     match(request) {
       const { method, path } = request;
       return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, serves);
     },
-    validate(request, { endpoint, params }, knownInput) {
+    validate(request, { endpoint, params, principal }, knownInput) {
       if (knownInput !== undefined) return { kind: "valid", input: knownInput };
-      return mapMaybe(validateRequest(request, endpoint), (validation) => {
+      return mapMaybe(validateRequest(request, endpoint, { budget, principal }), (validation) => {
         if (validation.kind === "valid" && isRead(request.method)) {
           const target = targetOf(request);
           if (target.length <= maxTargetLength)

@@ -1,7 +1,7 @@
 /** Validates query and body by the schemas of an endpoint, the same for every upstream. */
 import {
-  checkIdempotencyKey,
   bodyTooLarge,
+  checkIdempotencyKey,
   decodeBody,
   decodeQuery,
   type Endpoint,
@@ -16,6 +16,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
+import type { BodyMemory } from "./body-memory.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
 /** The part of an endpoint that validation needs. */
@@ -48,7 +49,11 @@ export type Validation =
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
-export function validateRequest(request: GatewayRequest, endpoint: InputRules): MaybePromise<Validation> {
+export function validateRequest(
+  request: GatewayRequest,
+  endpoint: InputRules,
+  memory: BodyMemory,
+): MaybePromise<Validation> {
   const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
   let queryValues: unknown = null;
   if (endpoint.query !== null) {
@@ -57,7 +62,7 @@ export function validateRequest(request: GatewayRequest, endpoint: InputRules): 
     queryValues = decoded.value;
   }
   if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
-  return validateBody(request, { query, queryValues }, { ...endpoint, body: endpoint.body });
+  return validateBody(request, { query, queryValues }, { ...endpoint, body: endpoint.body }, memory);
 }
 
 async function validateBody(
@@ -68,12 +73,14 @@ async function validateBody(
     mayLackBody = false,
     maxBodyBytes: limitBytes = maxBodyBytes,
   }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
+  memory: BodyMemory,
 ): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
     return { kind: "refused", response: encodedBody };
   }
-  const body = await request.readBody(limitBytes);
+  const body = await request.readBody({ maxBytes: limitBytes, memory });
   if (body === "aborted") return { kind: "refused", response: callerGone };
+  if (body === "no_room") return { kind: "refused", response: noRoom };
   if (body === "too_large") return { kind: "refused", response: bodyTooLarge(limitBytes) };
   const decoded = decodeBody(
     schema,
@@ -87,6 +94,10 @@ async function validateBody(
   }
   return { kind: "valid", input: { ...decodedQuery, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
 }
+
+const noRoom = problemResponse("overloaded", {
+  detail: "The key has begun too many requests whose bodies have not arrived. The request was not executed.",
+});
 
 /** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */
 const encodedBody = problemResponse("unsupported_media_type", {

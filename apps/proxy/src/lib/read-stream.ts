@@ -6,16 +6,26 @@ export async function readStream(
   stream: ReadableStream<Uint8Array> | null,
   limitBytes: number,
 ): Promise<Uint8Array | null> {
+  return stream === null ? new Uint8Array() : readAll(stream.getReader(), limitBytes);
+}
+
+/** Reads a stream as {@link readStream} does. `onChunk` is called with the length of each chunk that is kept. */
+export async function readAll(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  limitBytes: number,
+  onChunk?: (byteCount: number) => void,
+): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   let length = 0;
-  const reader = stream?.getReader();
-  for (let next = await reader?.read(); next?.done === false; next = await reader?.read()) {
-    length += next.value.byteLength;
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
+    const { byteLength } = next.value;
+    length += byteLength;
     if (length > limitBytes) {
-      await reader?.cancel().catch(() => undefined);
+      await reader.cancel().catch(() => undefined);
       return null;
     }
     chunks.push(next.value);
+    onChunk?.(byteLength);
   }
   return concatenate(chunks, length);
 }

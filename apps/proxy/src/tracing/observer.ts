@@ -227,7 +227,7 @@ function withHeaders(request: GatewayRequest, headers: ReadonlyMap<string, strin
       const replacement = headers.get(name);
       return replacement === undefined ? request.header(name) : replacement;
     },
-    readBody: (limitBytes) => request.readBody(limitBytes),
+    readBody: (limits) => request.readBody(limits),
     get signal() {
       return request.signal;
     },

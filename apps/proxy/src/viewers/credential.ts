@@ -65,7 +65,7 @@ function withAuthorization(request: GatewayRequest, authorization: string): Gate
     path: request.path,
     query: "",
     header: (name) => (name === "authorization" ? authorization : request.header(name)),
-    readBody: (limitBytes) => request.readBody(limitBytes),
+    readBody: (limits) => request.readBody(limits),
     get signal() {
       return request.signal;
     },

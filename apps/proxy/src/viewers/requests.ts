@@ -103,7 +103,7 @@ function toRequest(call: ApiCall | null, connectionId: string, client: ClientFac
     path: buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" }),
     query: new URLSearchParams(call?.query ?? {}).toString(),
     header: (name) => (name === "content-type" ? "application/json" : (client.forwarding.get(name) ?? null)),
-    readBody: (limitBytes) => Promise.resolve(bytes !== null && bytes.byteLength > limitBytes ? "too_large" : bytes),
+    readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
     // What a viewer has sent is not taken back when it leaves.
     signal: never,
     authority: null,

@@ -26,9 +26,9 @@ export function fakeRequest(options: FakeRequest = {}): GatewayRequest {
     path,
     query,
     header: (name) => headers[name] ?? null,
-    async readBody(limitBytes) {
+    async readBody({ maxBytes }) {
       await options.awaitBody?.();
-      return body !== null && body.byteLength > limitBytes ? "too_large" : body;
+      return body !== null && body.byteLength > maxBytes ? "too_large" : body;
     },
     signal,
     authority: "http://127.0.0.1:8787",

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
 
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
@@ -30,8 +31,8 @@ export class NodeRequest implements GatewayRequest {
     return joinedHeader(this.#incoming.rawHeaders, name);
   }
 
-  readBody(limitBytes: number): Promise<Uint8Array | null | "too_large" | "aborted"> {
-    return readIncomingBody(this.#incoming, limitBytes);
+  readBody(limits: BodyLimits): Promise<Uint8Array | null | UnreadBody> {
+    return readIncomingBody(this.#incoming, limits);
   }
 
   get signal(): AbortSignal {
@@ -83,26 +84,32 @@ export function requestTarget(target: string): { readonly path: string; readonly
 }
 
 /**
- * Reads a body up to a limit. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
+ * Reads a body up to its limits. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
  * unread.
  */
 function readIncomingBody(
   incoming: IncomingMessage,
-  limitBytes: number,
-): Promise<Uint8Array | null | "too_large" | "aborted"> {
-  if (Number(incoming.headers["content-length"] ?? 0) > limitBytes) return Promise.resolve("too_large");
+  { maxBytes, memory }: BodyLimits,
+): Promise<Uint8Array | null | UnreadBody> {
+  const declaredBytes = Number(incoming.headers["content-length"] ?? 0);
+  if (declaredBytes > maxBytes) return Promise.resolve("too_large");
   if (incoming.destroyed && !incoming.readableEnded) return Promise.resolve("aborted");
   return new Promise((resolve) => {
-    const chunks: Uint8Array[] = [];
+    let chunks: Uint8Array[] = [];
     let length = 0;
-    const finish = (result: Uint8Array | null | "too_large" | "aborted"): void => {
+    const unfinished = new UnfinishedBody(memory, declaredBytes, () => finish("no_room"));
+    const finish = (result: Uint8Array | null | UnreadBody): void => {
       incoming.off("data", onData).off("end", onEnd).off("close", onClose);
+      unfinished.end();
+      // The listener of errors stays, and with it this scope.
+      chunks = [];
       resolve(result);
     };
     const onData = (chunk: Uint8Array): void => {
       length += chunk.byteLength;
-      if (length > limitBytes) return finish("too_large");
+      if (length > maxBytes) return finish("too_large");
       chunks.push(chunk);
+      unfinished.received(chunk.byteLength);
     };
     const onEnd = (): void => finish(length === 0 ? null : Buffer.concat(chunks, length));
     const onClose = (): void => finish("aborted");

@@ -1,3 +1,4 @@
+import { createMemoryBudget } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
 import { readWebBody, webRequestTarget } from "./request.ts";
 
@@ -15,6 +16,9 @@ test("path and query are those of the URL unchanged, and the authority is plain 
 });
 
 type WebBody = Parameters<typeof readWebBody>[0];
+
+const principal = { tenant: "default", keyId: "key-1" };
+const atMost4 = { maxBytes: 4 };
 
 interface Watched {
   readonly isCancelled: () => boolean;
@@ -36,19 +40,43 @@ function requestOf(chunks: readonly (string | Error)[], headers: Record<string, 
 }
 
 test("a body of several chunks is read completely, and a request without a body is null", async () => {
-  const bytes = await readWebBody(requestOf(["ab", "", "cd"]), 4);
+  const bytes = await readWebBody(requestOf(["ab", "", "cd"]), atMost4);
   expect(bytes instanceof Uint8Array && new TextDecoder().decode(bytes)).toBe("abcd");
-  expect(await readWebBody(requestOf([]), 4)).toBeNull();
-  expect(await readWebBody({ body: null, headers: new Headers() }, 4)).toBeNull();
+  expect(await readWebBody(requestOf([]), atMost4)).toBeNull();
+  expect(await readWebBody({ body: null, headers: new Headers() }, atMost4)).toBeNull();
 });
 
 test("a body over the limit is cancelled, and a body with a Content-Length over the limit is not read", async () => {
   const growing = requestOf(["abc", "de", "never"]);
-  expect([await readWebBody(growing, 4), growing.isCancelled()]).toEqual(["too_large", true]);
+  expect([await readWebBody(growing, atMost4), growing.isCancelled()]).toEqual(["too_large", true]);
   const announced = requestOf(["abcde"], { "content-length": "5" });
-  expect([await readWebBody(announced, 4), announced.isCancelled()]).toEqual(["too_large", true]);
+  expect([await readWebBody(announced, atMost4), announced.isCancelled()]).toEqual(["too_large", true]);
+});
+
+test("a body for which there is no room is cancelled, and one that has arrived takes none", async () => {
+  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const limits = { maxBytes: 4_000, memory: { budget, principal } };
+  const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
+  expect([await readWebBody(growing, limits), growing.isCancelled()]).toEqual(["no_room", true]);
+  const announced = requestOf(["x".repeat(3_000)], { "content-length": "3000" });
+  expect(await readWebBody(announced, limits)).toHaveLength(3_000);
+  expect(budget.totalBytes).toBe(0);
+});
+
+test("a body that waits for its caller is dropped when others need its room", async () => {
+  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const memory = { budget, principal };
+  let isCancelled = false;
+  const waiting = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new Uint8Array(1_000)),
+    cancel: () => void (isCancelled = true),
+  });
+  const reading = readWebBody({ body: waiting, headers: new Headers() }, { maxBytes: 4_000, memory });
+  const other = readWebBody(requestOf(["x".repeat(400)]), { maxBytes: 4_000, memory });
+  expect([await reading, isCancelled]).toEqual(["no_room", true]);
+  expect(await other).toHaveLength(400);
 });
 
 test("a body that ends early is aborted", async () => {
-  expect(await readWebBody(requestOf(["ab", new Error("reset")]), 4)).toBe("aborted");
+  expect(await readWebBody(requestOf(["ab", new Error("reset")]), atMost4)).toBe("aborted");
 });

@@ -1,5 +1,6 @@
+import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
-import { readStream } from "../../lib/read-stream.ts";
+import { readAll } from "../../lib/read-stream.ts";
 
 /**
  * Wraps the web's `Request` as a {@link GatewayRequest}. Path and query are those of its URL, in which the runtime may have
@@ -18,7 +19,7 @@ export function webGatewayRequest(request: Request, clientAddress: string | null
     path,
     query,
     header: (name) => request.headers.get(name),
-    readBody: (limitBytes) => readWebBody(request, limitBytes),
+    readBody: (limits) => readWebBody(request, limits),
     // A getter, because some runtimes create the signal on demand.
     get signal() {
       return request.signal;
@@ -45,23 +46,34 @@ export function webRequestTarget(url: string): {
 }
 
 /**
- * Reads the body of a web request up to a limit. A body whose `Content-Length` exceeds the limit is not read; any other is
+ * Reads the body of a web request up to its limits. A body whose `Content-Length` exceeds the limit is not read; any other is
  * cancelled as soon as it is too long.
  */
 export async function readWebBody(
   { body, headers }: { readonly body: ReadableStream<Uint8Array> | null; readonly headers: Pick<Headers, "get"> },
-  limitBytes: number,
-): Promise<Uint8Array | null | "too_large" | "aborted"> {
+  { maxBytes, memory }: BodyLimits,
+): Promise<Uint8Array | null | UnreadBody> {
   if (body === null) return null;
-  if (Number(headers.get("content-length") ?? 0) > limitBytes) {
+  const declaredBytes = Number(headers.get("content-length") ?? 0);
+  if (declaredBytes > maxBytes) {
     await body.cancel().catch(() => undefined);
     return "too_large";
   }
+  const reader = body.getReader();
+  let hasRoom = true;
+  const unfinished = new UnfinishedBody(memory, declaredBytes, () => {
+    hasRoom = false;
+    // What is being awaited ends, too.
+    void reader.cancel().catch(() => undefined);
+  });
   try {
-    const bytes = await readStream(body, limitBytes);
+    const bytes = await readAll(reader, maxBytes, (byteCount) => unfinished.received(byteCount));
+    if (!hasRoom) return "no_room";
     if (bytes === null) return "too_large";
     return bytes.byteLength === 0 ? null : bytes;
   } catch {
     return "aborted";
+  } finally {
+    unfinished.end();
   }
 }

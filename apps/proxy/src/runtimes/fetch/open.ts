@@ -1,5 +1,6 @@
 /** Opens the stores of a gateway that has no disk and no lasting process, and composes its pipeline over them. */
 import { randomBytes } from "node:crypto";
+import { createMemoryBudget } from "@letta-environments/environment-server";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
@@ -9,6 +10,7 @@ import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
+import { bodyMemoryLimits } from "../../http/body-memory.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
@@ -82,6 +84,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     audit: null,
     auditTail: null,
     rateLimits: note(await openRateLimits(settings, log), (open) => open.close()),
+    bodyMemory: createMemoryBudget(bodyMemoryLimits),
     environmentCache: note(await openEnvironmentCache(settings, log), (open) => open.close()),
     // Without Valkey, each process remembers its own sends while it runs.
     idempotencyStore:

@@ -1,5 +1,6 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
+import type { MemoryBudget } from "@letta-environments/environment-server";
 import {
   constantTimeEqual,
   hmacSha256Hex,
@@ -51,6 +52,8 @@ export interface GatewayResources {
   readonly auditTail: AuditTail | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** Counts unfinished bodies. */
+  readonly bodyMemory: MemoryBudget;
   /** `null` if the upstream is embedded. */
   readonly idempotencyStore: IdempotencyStore | null;
   /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
@@ -99,6 +102,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       audit: resources.audit,
       environmentCache: resources.environmentCache.cacheFor(settings),
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
+      bodyMemory: resources.bodyMemory,
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions.extensions,
       consoleSessions: composeSessions(settings, resources),

@@ -4,6 +4,7 @@
  */
 import {
   createEnvironmentServer,
+  createMemoryBudget,
   type EnvironmentServer,
   type EnvironmentServerEvent,
 } from "@letta-environments/environment-server";
@@ -16,6 +17,7 @@ import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
 import { createConfigurePermissions } from "../../auth/tenant-guard.ts";
+import { bodyMemoryLimits } from "../../http/body-memory.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
@@ -109,6 +111,7 @@ async function openAll(
     auditTail: audit.tail,
     rateLimits,
     environmentCache,
+    bodyMemory: createMemoryBudget(bodyMemoryLimits),
     ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
     forgetsSends: false,
     background: background.start,

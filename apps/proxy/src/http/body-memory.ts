@@ -1,0 +1,70 @@
+/**
+ * The memory of request bodies that have not arrived completely. One body is limited by its endpoint, and requests in progress by their number, but a
+ * caller can begin many requests and withhold the last byte of each. So the bytes that have arrived are counted for each key and for all together;
+ * beyond a limit, the largest body of a key with too much is dropped.
+ */
+import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
+import type { Principal } from "@letta-environments/schema";
+
+/** Memory of unfinished bodies, in bytes: of one key, and of all together. */
+export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
+
+/** Where the bytes of a body are counted while it is unfinished, and for whom. */
+export interface BodyMemory {
+  /** `null`: nothing is counted. */
+  readonly budget: MemoryBudget | null;
+  /** The caller, by whose key bodies are counted; `null`: the operator. */
+  readonly principal: Pick<Principal, "tenant" | "keyId"> | null;
+}
+
+/** The limits on a body. */
+export interface BodyLimits {
+  /** Largest body, in bytes. */
+  readonly maxBytes: number;
+  /** Absent: its bytes are not counted while it is unfinished. */
+  readonly memory?: BodyMemory;
+}
+
+/** Why a body was not read: it is too large, there is no memory for it before it is complete, or its caller disconnected. */
+export type UnreadBody = "too_large" | "no_room" | "aborted";
+
+/** Memory that a chunk takes besides its bytes, at most, as measured on Node.js. */
+const overheadBytes = 512;
+
+/** The memory of one body until its end. Nothing is counted for a body that arrives in one piece. */
+export class UnfinishedBody {
+  readonly #memory: BodyMemory | undefined;
+  readonly #declaredBytes: number;
+  readonly #drop: () => void;
+  #account: MemoryAccount | null = null;
+  #bytes = 0;
+  #chunks = 0;
+
+  /**
+   * @param declaredBytes `Content-Length`; any other number if there is none
+   * @param drop Called once when there is no room for the body.
+   */
+  constructor(memory: BodyMemory | undefined, declaredBytes: number, drop: () => void) {
+    this.#memory = memory;
+    this.#declaredBytes = declaredBytes;
+    this.#drop = drop;
+  }
+
+  /** Counts a chunk that is kept. */
+  received(byteCount: number): void {
+    this.#bytes += byteCount;
+    this.#chunks += 1;
+    const { budget = null, principal = null } = this.#memory ?? {};
+    if (budget === null || this.#bytes === this.#declaredBytes) return;
+    this.#account ??= budget.open(
+      principal === null ? "operator" : `${principal.tenant} ${principal.keyId}`,
+      this.#drop,
+    );
+    budget.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
+  }
+
+  /** Gives the memory back: the body is complete, or is not read any further. */
+  end(): void {
+    if (this.#account !== null) this.#memory?.budget?.close(this.#account);
+  }
+}
