@@ -30,34 +30,52 @@ export function variantPart(name: string, headers: HeaderRecord): string {
 
 /** Fields that hold one text rather than a list, so that white space may matter. */
 const opaqueFields: ReadonlySet<string> = new Set(["authorization", "cookie", "referer", "user-agent"]);
-const preferenceFields: ReadonlySet<string> = new Set([
-  "accept",
-  "accept-charset",
-  "accept-encoding",
-  "accept-language",
-]);
+/** Fields in which many servers take the first of several equal weights as the preferred one (RFC 9110, 12.5.4). */
+const orderedFields: ReadonlySet<string> = new Set(["accept", "accept-language"]);
+const unorderedFields: ReadonlySet<string> = new Set(["accept-charset", "accept-encoding"]);
 
 /**
  * Normalises a request field so that values of the same meaning are equal: white space around commas is ignored, because lines of a field are joined
- * with or without it (RFC 9110, 5.3), and in the `Accept` fields also empty members, the order and case of members, and the notation of weights
- * (RFC 9110, 12.5). Nobody knows whether an empty member of another field has a meaning, so it counts.
+ * with or without it (RFC 9110, 5.3). In the `Accept` fields, empty members, letter case, the notation of weights, and the order of members with different
+ * weights are ignored too (RFC 9110, 12.5); the order of equal weights counts in {@link orderedFields}. Nobody knows whether an empty member of another
+ * field has a meaning, so it counts.
  */
 function normaliseField(name: string, value: string): string {
   if (opaqueFields.has(name)) return value;
-  return preferenceFields.has(name) ? normalisePreferences(value) : normaliseCommas(value);
+  if (orderedFields.has(name)) return sortByWeight(value);
+  return unorderedFields.has(name) ? sortMembers(value) : normaliseCommas(value);
 }
 
 const normaliseCommas: (value: string) => string = remember((value) => splitElements(value).join(","));
 
-const normalisePreferences: (value: string) => string = remember((value) => {
+const sortMembers: (value: string) => string = remember((value) =>
+  value.includes('"') ? splitList(value).join(",") : splitList(value).map(normaliseMember).toSorted().join(","),
+);
+
+const sortByWeight: (value: string) => string = remember((value) => {
   const members = splitList(value);
-  return value.includes('"') ? members.join(",") : members.map(normalisePreference).toSorted().join(",");
+  if (value.includes('"')) return members.join(",");
+  const weighed = members.map((member) => ({ text: normaliseMember(member), weight: weightOf(member) }));
+  // Servers disagree about a weight that cannot be read, so its place may matter.
+  if (!weighed.some(({ weight }) => Number.isNaN(weight))) weighed.sort((left, right) => right.weight - left.weight);
+  return weighed.map(({ text }) => text).join(",");
 });
 
-function normalisePreference(member: string): string {
-  const [range = "", ...parameters] = member.split(";").map((part) => part.trim());
+function normaliseMember(member: string): string {
+  const [range = "", ...parameters] = splitParameters(member);
   const kept = parameters.map(normaliseWeight).filter((parameter) => parameter !== "");
   return [range.toLowerCase(), ...kept].join(";");
+}
+
+/** The weight of a member, 1 if it states none; `NaN` if it cannot be read. */
+function weightOf(member: string): number {
+  const [weight, ...others] = splitParameters(member).filter((parameter) => /^q[\t ]*=/i.test(parameter));
+  if (weight === undefined) return 1;
+  return others.length === 0 ? (readWeight(weight) ?? Number.NaN) : Number.NaN;
+}
+
+function splitParameters(member: string): string[] {
+  return member.split(";").map((part) => part.trim());
 }
 
 function normaliseWeight(parameter: string): string {
@@ -77,7 +95,7 @@ export function preferredLanguage(acceptLanguage: string): string | null {
   let preferred: string | null = null;
   let highest = 0;
   for (const member of splitList(acceptLanguage)) {
-    const [range = "", parameter, ...others] = member.split(";").map((part) => part.trim());
+    const [range = "", parameter, ...others] = splitParameters(member);
     const weight = parameter === undefined ? 1 : readWeight(parameter);
     if (weight === null || others.length > 0) return null;
     if (weight > highest) [preferred, highest] = [range.toLowerCase(), weight];
