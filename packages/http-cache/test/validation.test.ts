@@ -227,3 +227,16 @@ test("a request with If-Match is forwarded unchanged and its response is not sto
   expect(response.headers["cache-status"]).toBe("test; fwd=bypass; fwd-status=200; detail=precondition");
   expect([requests[0]?.headers, store.entryCount]).toEqual([{ "if-match": '"a"' }, 0]);
 });
+
+test("a response without Vary replaces the variant that it was fetched for, which is not validated again", async () => {
+  const { clock, replies, requests, send } = createHarness();
+  const french = { headers: { "accept-language": "fr" } };
+  const varied = { ...minute, vary: "accept-language", etag: '"1"' };
+  replies.push(reply(varied, "old"), reply(varied, "german"), reply({ ...minute, etag: '"2"' }, "new"));
+  await send(french);
+  await send({ headers: { "accept-language": "de" } });
+  await clock.advance(61_000);
+  expect(textOf(await send(french))).toBe("new");
+  const again = await send(french);
+  expect([textOf(again), again.report.outcome, requests.length]).toEqual(["new", "hit", 3]);
+});

@@ -71,7 +71,8 @@ export function createHttpStrategy(
     discard: ({ response }) => discardBody(response.body),
     release: ({ body }) => discardBody(body),
     invalidatedBy: ({ request }, { response }) => (isUnsafe(request.method) ? invalidationOf(request, response) : null),
-    toCandidate: ({ request }, decision, fetched) => toCandidate(request, decision, fetched, policy),
+    toCandidate: async ({ request }, decision, fetched) =>
+      asVariant(await toCandidate(request, decision, fetched, policy), request, decision),
     fromStored({ request }, use, forwarded) {
       const status = storedStatus(name, use, forwarded);
       const { status: code, headers, body } = prepareResponse(request, use.stored, use.ageMs, clock.now(), status);
@@ -146,6 +147,17 @@ async function toCandidate(
   if (decision.kind === "bypass" && request.method !== "POST")
     return refuse(request, response, times, decision.reason === "no-store" ? "request-no-store" : decision.reason);
   return receivedCandidate(request, response, times, policy);
+}
+
+/**
+ * A response without `Vary` takes the place of the variant that it was fetched for. Otherwise that variant would be preferred to it, and every use would
+ * go to the origin.
+ */
+function asVariant(candidate: Candidate, { headers }: CacheRequest, decision: FetchDecision): Candidate {
+  const { entry } = candidate;
+  if (entry === null || entry.vary.length > 0 || decision.kind !== "revalidate") return candidate;
+  const { vary } = decision.stored;
+  return { ...candidate, entry: { ...entry, vary, variant: variantOf(vary, headers) } };
 }
 
 /** Reads the body of a response that may be stored. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { CacheEntry } from "../ports.ts";
 import { type CachePolicy, createPolicy } from "./policy.ts";
-import { applyOnlyIfCached, bypassReason, decideReuse } from "./reuse.ts";
+import { applyOnlyIfCached, bypassReason, decideReuse, selectStored } from "./reuse.ts";
 import { evaluateResponse } from "./storing.ts";
 
 const url = "https://a.test/x";
@@ -137,6 +137,17 @@ test("the newest matching variant is used, and none if none matches", () => {
     start + 1_000,
   );
   expect(decision).toMatchObject({ kind: "hit", stored: { receivedAtMs: start } });
+});
+
+test("a matching variant is preferred to a newer response without Vary, whose origin may have forgotten the field", () => {
+  const request = { "accept-language": "fr" };
+  const french = stored({ ...minute, vary: "accept-language", etag: '"fr"' }, request, start - 2_000);
+  const olderFrench = stored({ ...minute, vary: "accept-language" }, request, start - 4_000);
+  const byDefault = stored({ ...minute, etag: '"default"' });
+  const select = (headers: HeaderRecord) =>
+    selectStored(headers, [olderFrench, french, byDefault], createPolicy())?.headers["etag"];
+  expect(select(request)).toBe('"fr"');
+  expect([select({ "accept-language": "de" }), select({})]).toEqual(['"default"', '"default"']);
 });
 
 test("for Vary, an absent field differs from an empty one and from Object.prototype members", () => {

@@ -86,7 +86,7 @@ function staleReason(stored: CacheEntry, directives: RequestDirectives, staleFor
   return directives.maxAgeMs === null && staleForMs < stored.staleWhileRevalidateMs ? "stale-while-revalidate" : null;
 }
 
-/** Selects the newest stored response that matches the request (RFC 9111, 4.1); undefined if none does. */
+/** Selects the stored response to use for the request (RFC 9111, 4.1); undefined if none matches. */
 export function selectStored(
   headers: HeaderRecord,
   candidates: readonly CacheEntry[],
@@ -95,9 +95,15 @@ export function selectStored(
   let selected: CacheEntry | undefined;
   for (const candidate of candidates) {
     if (!matches(candidate, headers, policy)) continue;
-    if (selected === undefined || generatedAtMs(candidate) > generatedAtMs(selected)) selected = candidate;
+    if (selected === undefined || isPreferred(candidate, selected)) selected = candidate;
   }
   return selected;
+}
+
+/** Of two that match, the newer one is preferred, but never one without `Vary`: some origins forget the field in their default response. */
+function isPreferred(candidate: CacheEntry, other: CacheEntry): boolean {
+  const varies = candidate.vary.length > 0;
+  return varies === other.vary.length > 0 ? generatedAtMs(candidate) > generatedAtMs(other) : varies;
 }
 
 function generatedAtMs({ receivedAtMs, initialAgeMs }: CacheEntry): number {
