@@ -27,7 +27,8 @@ export async function readUser(id: string, load: (signal?: AbortSignal) => Promi
   });
   if (result.kind === "fetched") return result.value;
   const { status, headers, body } = result.entry;
-  return new Response(new Uint8Array(body), { status, headers });
+  // A response with the status 204 must have no body, not even an empty one.
+  return new Response(body.length === 0 ? null : new Uint8Array(body), { status, headers });
 }
 
 export function invalidateUsers(): Promise<void> {

@@ -51,6 +51,14 @@ test("response-cache.ts returns the stored response until its group is invalidat
   expect(await (await readUser("1", load)).json()).toEqual({ loads: 2 });
 });
 
+test("response-cache.ts returns a stored response without a body", async () => {
+  for (const status of [204, 205]) {
+    const load = (): Promise<Response> => Promise.resolve(new Response(null, { status }));
+    for (let index = 0; index < 2; index++)
+      expect(await readUser(`without body ${status}`, load)).toMatchObject({ status, body: null });
+  }
+});
+
 test("hono.ts serves the second request from the cache", async () => {
   const [first, second] = [await app.request("/api/time"), await app.request("/api/time")];
   expect(await second.text()).toBe(await first.text());
