@@ -91,7 +91,8 @@ test("a body that is shorter or longer than announced, or too large, is passed o
   for (const [headers, refusal] of [
     [{ ...minute, "content-length": "6" }, "incomplete"],
     [{ ...minute, "content-length": "4" }, "incomplete"],
-    [{ ...minute, "content-length": "4", "content-encoding": "gzip" }, null],
+    [{ ...minute, "content-length": "6", "content-encoding": "gzip" }, "incomplete"],
+    [{ ...minute, "content-length": "5", "content-encoding": "gzip" }, null],
     [{ ...minute, "content-length": "99999999" }, "too-large"],
   ] as const) {
     const { replies, send } = createHarness();
@@ -99,6 +100,12 @@ test("a body that is shorter or longer than announced, or too large, is passed o
     const response = await send();
     expect([textOf(response), response.report.refusal]).toEqual(["hello", refusal]);
   }
+  const decoded = createHarness();
+  decoded.replies.push({
+    ...reply({ ...minute, "content-length": "25", "content-encoding": "gzip" }),
+    isDecoded: true,
+  });
+  expect((await decoded.send()).report.refusal).toBe(null);
   const { replies, send } = createHarness({ policy: { maxBodyBytes: 4 } });
   replies.push(reply(minute));
   expect((await send()).report.refusal).toBe("too-large");

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, onTestFinished, test } from "vitest";
 import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
@@ -83,6 +84,32 @@ test("a truncated body is neither stored nor passed on as complete", async () =>
   await expect(cached(new Request(url), () => new Response(broken, { headers: minute }))).rejects.toThrow("reset");
   const response = await cached(new Request(url), () => new Response("whole", { headers: minute }));
   expect(await response.text()).toBe("whole");
+});
+
+test("a body that fetch has decoded is stored, although its length differs from the announced one", async () => {
+  const zipped = gzipSync("a".repeat(1_000));
+  const headers = { ...minute, "content-encoding": "gzip", "content-length": zipped.length };
+  const origin = await listen((_request, response) => response.writeHead(200, headers).end(zipped));
+  const cached = createCacheMiddleware();
+  for (const reason of ["fwd=uri-miss", "hit"]) {
+    const response = await cached(new Request(origin), fetch);
+    expect(response.headers.get("cache-status")).toContain(reason);
+    expect(await response.text()).toBe("a".repeat(1_000));
+  }
+});
+
+test("a body whose coding fetch cannot decode is stored only if it is complete", async () => {
+  const headers = { ...minute, "content-encoding": "aes128gcm", "content-length": "5" };
+  for (const [body, reason] of [
+    ["cut", "detail=incomplete"],
+    ["whole", "stored"],
+  ] as const) {
+    const response = await createCacheMiddleware()(new Request(url), () => new Response(body, { headers }));
+    expect([await response.text(), response.headers.get("cache-status")]).toEqual([
+      body,
+      expect.stringContaining(reason),
+    ]);
+  }
 });
 
 test("next receives the original request with its body, unless conditions were added", async () => {

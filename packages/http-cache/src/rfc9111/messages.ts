@@ -22,6 +22,8 @@ export interface ResponseHead {
   readonly headers: HeaderRecord;
   /** True if redirects were followed, so that this is the response of another URL. It is neither stored nor used for validation. */
   readonly isRedirected?: boolean;
+  /** True if a content coding was removed from the body, or may have been. Then `content-length` does not say whether the body is complete. */
+  readonly isDecoded?: boolean;
 }
 
 /** When a request was sent and when its response arrived, in epoch milliseconds. */

@@ -143,10 +143,10 @@ function storedFields(
   return fields;
 }
 
-/** True if the body has more or fewer bytes than announced (RFC 9111, 3.3). If a coding was removed on the way, the length does not apply. */
-export function isIncomplete({ headers }: ResponseHead, body: Uint8Array): boolean {
-  const length = announcedLength({ headers });
-  return length !== null && headers["content-encoding"] === undefined && length !== body.length;
+/** True if the body has more or fewer bytes than announced (RFC 9111, 3.3). */
+export function isIncomplete(head: ResponseHead, body: Uint8Array): boolean {
+  const length = announcedLength(head);
+  return length !== null && length !== body.length && head.isDecoded !== true;
 }
 
 /** The `Content-Length` of a response; `null` if it has none. */

@@ -94,9 +94,14 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
 /** Codings that `fetch` decodes but leaves in the headers. */
 const decodedCodings: ReadonlySet<string> = new Set(["br", "deflate", "gzip", "x-gzip", "zstd"]);
 
+/** True if `fetch` decodes bodies with these fields. */
+function isDecodable(headers: Headers): boolean {
+  const codings = headers.get("content-encoding")?.toLowerCase().split(",") ?? [];
+  return codings.length > 0 && codings.every((coding) => decodedCodings.has(coding.trim()));
+}
+
 function withoutDecodedCodings(response: Response): Response {
-  const codings = response.headers.get("content-encoding")?.toLowerCase().split(",") ?? [];
-  if (codings.length === 0 || !codings.every((coding) => decodedCodings.has(coding.trim()))) return response;
+  if (!isDecodable(response.headers)) return response;
   const headers = new Headers(response.headers);
   headers.delete("content-encoding");
   headers.delete("content-length");
@@ -165,6 +170,8 @@ function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
   return {
     status,
     isRedirected: redirected,
+    // A `Response` does not tell whether it is from `fetch`, or was made from one that is.
+    isDecoded: isDecodable(headers),
     headers: toHeaderRecord(headers),
     body: body === null ? new Uint8Array() : createWebBody(body),
   };
