@@ -262,6 +262,27 @@ async function listen(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+test("a response that was fetched for the client keeps url, redirected and statusText; one from the cache has none", async () => {
+  const origin = await listen(({ url: path, headers }, response) => {
+    if (path === "/moved") response.writeHead(302, { location: "/target" }).end();
+    else if (headers["cache-control"] === "no-store") response.writeHead(200, "Not Kept").end();
+    else response.writeHead(200, "Kept", { ...minute, etag: '"1"' }).end("text");
+  });
+  const cached = createCacheMiddleware();
+  const read = async (path: string, headers: Record<string, string> = {}) => {
+    const { url: from, redirected, status, statusText } = await cached(new Request(origin + path, { headers }), fetch);
+    return [from, redirected, status, statusText];
+  };
+  const target = `${origin}/target`;
+  expect(await read("/moved")).toEqual([target, true, 200, "Kept"]);
+  expect(await read("/target", { "cache-control": "no-store" })).toEqual([target, false, 200, "Not Kept"]);
+  expect(await read("/target")).toEqual([target, false, 200, "Kept"]);
+  expect(await read("/target")).toEqual(["", false, 200, ""]);
+  // The cache makes the 304 itself.
+  const conditional = { "cache-control": "no-cache", "if-none-match": '"1"' };
+  expect(await read("/target", conditional)).toEqual([target, false, 304, ""]);
+});
+
 test("the target of a redirect that fetch followed is not stored for the URL that redirects", async () => {
   let target = "/v1";
   const origin = await listen(({ url: path }, response) => {

@@ -45,10 +45,10 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
   return async (request, next, background) => {
     const plain = toPlainRequest(request, options);
     if (plain === null) return next(request);
-    const unique: Response[] = [];
+    const received: Response[] = [];
     const forward = async (forwarded: ForwardedRequest): Promise<UpstreamResponse<WebBody>> => {
       const response = await next(toWebRequest(request, plain, forwarded));
-      if (!isConstructible(response.status)) unique.push(response);
+      received.push(response);
       return toPlainResponse(response);
     };
     const response = await cache.handle<WebBody>(plain, forward, { signal: request.signal, background });
@@ -56,8 +56,9 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
       const { onlyIfCached } = readRequestDirectives(plain.headers, cache.policy);
       return onlyIfCached ? toWebResponse(respondUnsatisfied(options.name ?? defaultName)) : next(request);
     }
-    // Such a response is never stored, so it is the one that `next` returned.
-    return unique.find(({ status }) => status === response.status) ?? toWebResponse(response);
+    const fetched = isFromStore(response) ? undefined : received.at(-1);
+    if (fetched === undefined) return toWebResponse(response);
+    return isConstructible(fetched.status) ? withOrigin(toWebResponse(response), fetched) : fetched;
   };
 }
 
@@ -105,7 +106,7 @@ function withoutDecodedCodings(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.delete("content-encoding");
   headers.delete("content-length");
-  return new Response(response.body, { status: response.status, headers });
+  return withOrigin(new Response(response.body, { status: response.status, headers }), response);
 }
 
 function toPlainRequest(request: Request, options: CacheMiddlewareOptions): CacheRequest | null {
@@ -151,10 +152,14 @@ function toWebRequest(request: Request, plain: CacheRequest, { method, headers, 
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
+function isFromStore({ report: { outcome } }: CacheResponse<WebBody>): boolean {
+  return outcome !== "fetched" && outcome !== "bypassed";
+}
+
 /** True for a redirect from the store that `fetch` would follow. */
-function isStoredRedirect({ status, headers, report: { outcome } }: CacheResponse<WebBody>): boolean {
-  const isStored = outcome !== "fetched" && outcome !== "bypassed";
-  return isStored && redirectStatuses.has(status) && headers["location"] !== undefined;
+function isStoredRedirect(response: CacheResponse<WebBody>): boolean {
+  const { status, headers } = response;
+  return isFromStore(response) && redirectStatuses.has(status) && headers["location"] !== undefined;
 }
 
 /**
@@ -163,6 +168,13 @@ function isStoredRedirect({ status, headers, report: { outcome } }: CacheRespons
  */
 function isConstructible(status: number): boolean {
   return status >= 200 && status <= 599;
+}
+
+/** Adds what `fetch` says about a response besides its fields. No constructor takes a URL, and some refuse the reason phrases that servers send. */
+function withOrigin(response: Response, { url, redirected, status, statusText }: Response): Response {
+  Object.defineProperties(response, { url: { value: url }, redirected: { value: redirected } });
+  // The cache may have made a 304 or a range from what it fetched.
+  return response.status === status ? Object.defineProperty(response, "statusText", { value: statusText }) : response;
 }
 
 function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
