@@ -93,7 +93,8 @@ export function ifRangeHolds(ifRange: string | undefined, { headers }: CacheEntr
   return ifRange === headers["last-modified"];
 }
 
-const listedTag = /[\t ]*((?:W\/)?"[^"]*"|[^\t ,"]+)[\t ]*(?:,|$)/gy;
+// Empty elements before a tag are part of its match (RFC 9110, 5.6.1.2).
+const listedTag = /[\t ,]*((?:W\/)?"[^"]*"|[^\t ,"]+)[\t ]*(?:,|$)/gy;
 
 /**
  * True if `If-None-Match` lists a tag, by weak comparison, or is `*` (RFC 9110, 8.8.3.2). Tags may contain commas and have no escapes, so this is
