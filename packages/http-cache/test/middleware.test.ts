@@ -214,6 +214,19 @@ test("the origin receives path, query and body, but no fields of the client's co
   expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
 });
 
+test.each(["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1//"])(
+  "the path of a request begins with one slash at the origin %s",
+  async (origin) => {
+    const seen: string[] = [];
+    const fetchOnce = (input: string | URL | Request): Promise<Response> => {
+      seen.push(new Request(input).url);
+      return Promise.resolve(new Response());
+    };
+    await createOriginFetch({ origin, fetch: fetchOnce })(new Request(url));
+    expect(seen).toEqual(["http://127.0.0.1:1/a"]);
+  },
+);
+
 test.each([
   ["must not be stored", { "cache-control": "no-store" }],
   ["is too large", { "cache-control": "max-age=60" }],

@@ -64,7 +64,7 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
 
 /** Where an origin server is. */
 export interface OriginFetchOptions {
-  /** Such as `http://127.0.0.1:8000`. Path and query come from the request. */
+  /** Such as `http://127.0.0.1:8000`. Path and query come from the request, so slashes at the end are ignored. */
   readonly origin: string;
   /** Default: the `fetch` of the runtime. */
   readonly fetch?: typeof globalThis.fetch;
@@ -76,12 +76,13 @@ export interface OriginFetchOptions {
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
+  const origin = options.origin.replace(/\/+$/, "");
   return async (request) => {
     const { pathname, search } = new URL(request.url);
     // The body is read before it is sent, so there is nothing to `expect`, and `fetch` of Node.js refuses it.
     const { host: _, expect: __, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
-    const response = await call(new URL(options.origin + pathname + search), {
+    const response = await call(new URL(origin + pathname + search), {
       method: request.method,
       headers: toHeaders(headers),
       body,

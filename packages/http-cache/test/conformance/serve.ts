@@ -9,7 +9,7 @@ import { createReverseProxy } from "./reverse-proxy.ts";
 const { values } = parseArgs({ options: { origin: { type: "string" }, port: { type: "string" } } });
 if (values.origin === undefined || values.port === undefined) throw new Error("--origin URL and --port N are required");
 const port = Number(values.port);
-const proxy = createReverseProxy(values.origin.replace(/\/$/, ""), globalThis.fetch);
+const proxy = createReverseProxy(values.origin, globalThis.fetch);
 
 async function toRequest(incoming: IncomingMessage, signal: AbortSignal): Promise<Request> {
   const headers = new Headers();
