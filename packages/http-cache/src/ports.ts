@@ -19,7 +19,7 @@ export interface CacheEntry {
   readonly headers: HeaderRecord;
   /** The whole body. Do not write to it: it may be a view of memory that other readers share. */
   readonly body: Uint8Array;
-  /** Lower-case field names from `Vary`; empty if the response depends on the key only. */
+  /** Lower-case field names from `Vary`, or of the variant that a response without `Vary` has replaced; empty if only the key counts. */
   readonly vary: readonly string[];
   /** The normalised request values of the fields in `vary`, in the same order. */
   readonly variant: readonly string[];

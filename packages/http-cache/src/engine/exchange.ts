@@ -98,8 +98,8 @@ const generalRefusals: ReadonlySet<StoreRefusal> = new Set([
 ]);
 
 /**
- * True if a response that was not stored shows that older ones are outdated. If nothing matching was stored, the request came as its client sent it, and
- * others may get another response.
+ * True if a response that was not stored shows that older ones are outdated. If no stored one matched the request, they are for other clients: then only
+ * a refusal that would apply to those too says something about them.
  */
 function showsChange(refusal: StoreRefusal, { kind }: FetchDecision): boolean {
   if (kind === "bypass") return false;

@@ -29,7 +29,8 @@ export type Next = (request: Request) => MaybePromise<Response>;
 
 /**
  * Responds from the cache or from `next`, and rejects as `next` does. `next` may be called after the response was sent, to validate a stale
- * response. `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
+ * response; `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
+ * Any other one from `next` is built again, with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
  */
 export type CacheMiddleware = (request: Request, next: Next, background?: Background) => Promise<Response>;
 
