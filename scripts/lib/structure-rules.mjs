@@ -173,4 +173,8 @@ export const retiredNames = [
   /^(?:create)?SerialLanes$/i,
   /^innermostReason$/,
   /^chance$/i,
+  /^(?:No|Unusable)AnswerError$/,
+  /^AnswerMismatch$/,
+  /^AnswerApprovals$/,
+  /^(?:json|problem)Answer$/,
 ];

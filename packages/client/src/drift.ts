@@ -6,7 +6,7 @@ import {
   findSendMessageResponseDrift,
 } from "@letta-environments/schema/drift";
 import { isEnvironment, isEnvironmentList, isSendMessageResponse } from "@letta-environments/schema/guards";
-import type { Answer } from "./options.ts";
+import type { SuccessResponse } from "./options.ts";
 
 export type { Drift } from "@letta-environments/schema/drift";
 
@@ -14,9 +14,11 @@ export type { Drift } from "@letta-environments/schema/drift";
  * Creates an `onDrift` hook that calls `report` for each unknown member and each unknown enum value of a response. Responses
  * of another shape than documented are left to `onMismatch`.
  */
-export function createDriftReporter(report: (drift: Drift, answer: Answer) => void): (answer: Answer) => void {
-  return (answer) => {
-    for (const drift of findDrift(answer.data)) report(drift, answer);
+export function createDriftReporter(
+  report: (drift: Drift, success: SuccessResponse) => void,
+): (success: SuccessResponse) => void {
+  return (success) => {
+    for (const drift of findDrift(success.data)) report(drift, success);
   };
 }
 

@@ -99,7 +99,7 @@ export interface AbortedError extends LettaEnvironmentsError {
 }
 
 /** No complete response. `status` is present only if a server sent this code itself. */
-export interface NoAnswerError extends LettaEnvironmentsError {
+export interface NoResponseError extends LettaEnvironmentsError {
   readonly code: "connection_failed" | "timeout";
 }
 
@@ -114,7 +114,7 @@ export interface AmbiguousDeviceError extends LettaEnvironmentsError {
 }
 
 /** A response that cannot be used. */
-export interface UnusableAnswerError extends LettaEnvironmentsError {
+export interface InvalidResponseError extends LettaEnvironmentsError {
   readonly code: "redirected" | "invalid_response" | "response_too_large";
   readonly status: number;
 }
@@ -144,10 +144,10 @@ export interface ProblemError<
 /** Every error of this package, as a union that `switch (error.code)` narrows. */
 export type EnvironmentsError =
   | AbortedError
-  | NoAnswerError
+  | NoResponseError
   | InvalidArgumentError
   | AmbiguousDeviceError
-  | UnusableAnswerError
+  | InvalidResponseError
   | PlainHttpError
   | DeviceError
   | ProblemError;

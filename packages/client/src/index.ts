@@ -16,19 +16,19 @@ export {
   type ErrorCode,
   type ErrorDetails,
   type InvalidArgumentError,
+  type InvalidResponseError,
   isLettaEnvironmentsError,
   LettaEnvironmentsError,
-  type NoAnswerError,
+  type NoResponseError,
   type PlainHttpError,
   type ProblemError,
-  type UnusableAnswerError,
 } from "./error.ts";
 export {
-  type AnswerApprovals,
   type ApprovalDetails,
   type ApprovalVerdict,
   approve,
   decideApproval,
+  type DecideApprovals,
   deny,
   listApprovals,
   type ListApprovalsInput,
@@ -73,10 +73,10 @@ export {
 } from "./operations/turn.ts";
 export { type EnvironmentEvent, watchEnvironments, type WatchOptions } from "./operations/watch.ts";
 export type {
-  Answer,
-  AnswerMismatch,
   HeadersInput,
   RequestOptions,
+  ResponseMismatch,
+  SuccessResponse,
   TransportEvent,
   TransportOptions,
 } from "./options.ts";

@@ -39,9 +39,9 @@ export interface TransportOptions {
    */
   readonly validate?: "report" | "throw" | "off" | undefined;
   /** Called with each response that differs from what the API documents. */
-  readonly onMismatch?: ((mismatch: AnswerMismatch) => void) | undefined;
+  readonly onMismatch?: ((mismatch: ResponseMismatch) => void) | undefined;
   /** Called with each successful response. `createDriftReporter` makes a hook that finds members newer than this package. */
-  readonly onDrift?: ((answer: Answer) => void) | undefined;
+  readonly onDrift?: ((success: SuccessResponse) => void) | undefined;
   /** Called when a call starts, is repeated and ends. */
   readonly onEvent?: ((event: TransportEvent) => void) | undefined;
 }
@@ -82,13 +82,13 @@ export type TransportEvent =
     };
 
 /** A successful response, for `onDrift`. */
-export interface Answer {
+export interface SuccessResponse {
   readonly data: unknown;
   readonly response: Response;
 }
 
 /** A response that differs from what the API documents. */
-export interface AnswerMismatch extends Answer {
+export interface ResponseMismatch extends SuccessResponse {
   /** The first member that differs, such as `connections[3].lastSeenAt`; `""` if the whole value does. */
   readonly path: string;
 }

@@ -1,7 +1,7 @@
 import type { Approval, DecidedApproval } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 const approval: Approval = {
@@ -10,15 +10,15 @@ const approval: Approval = {
   ...{ expiresAt: null, clientMessageId: "m-1" },
 };
 
-function setUp(...answers: readonly (() => Response)[]) {
-  const script = scriptFetch(...answers);
+function setUp(...responses: readonly (() => Response)[]) {
+  const script = scriptFetch(...responses);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
   return { script, approvals: environments.approvals };
 }
 
 test("approvals.list returns a page, and says what is missing on a server without approvals", async () => {
   const page = { approvals: [approval], hasNextPage: false, cursor: "x.1" };
-  const { script, approvals } = setUp(jsonAnswer(200, page), problemAnswer("environment_not_found"));
+  const { script, approvals } = setUp(respondWithJson(200, page), respondWithProblem("environment_not_found"));
   expect(await approvals.list({ after: "x.0", limit: 2 })).toEqual(page);
   expect(script.seen[0]?.url).toBe("http://127.0.0.1:1/v1/environments/approvals?after=x.0&limit=2");
   const missing = await catchError(approvals.list());
@@ -28,7 +28,7 @@ test("approvals.list returns a page, and says what is missing on a server withou
 });
 
 test("approvals.decide sends the decision to the conversation that waits", async () => {
-  const { script, approvals } = setUp(jsonAnswer(200, { success: true, message: "ok" }));
+  const { script, approvals } = setUp(respondWithJson(200, { success: true, message: "ok" }));
   await approvals.decide(approval, { approve: false, reason: "not here" });
   await approvals.decide({ ...approval, agentId: null }, { approve: true, updatedInput: { command: "pwd" } });
   const [denied, allowed] = script.seen;
@@ -51,7 +51,7 @@ test("approvals.decide sends the decision to the conversation that waits", async
 });
 
 test("a decision selects suggestions of the request, which allow more than this tool call", async () => {
-  const accepted = jsonAnswer(200, { success: true, message: "ok" });
+  const accepted = respondWithJson(200, { success: true, message: "ok" });
   const { script, approvals } = setUp(accepted);
   await approvals.decide(approval, { approve: true, suggestions: ["save-default"] });
   expect(JSON.parse(script.seen[0]?.body ?? "").messages[0].approvals).toEqual([
@@ -66,7 +66,7 @@ test("the error of a later decision has the first; a device that is offline rece
   const { ageMs: _age, expiresAt: _expires, input: _input, inputTruncated: _cut, ...request } = approval;
   const decided: DecidedApproval = { ...request, decision: "deny", decidedBy: "key-2", decidedAt: 5 };
   const { script, approvals } = setUp(
-    jsonAnswer(409, { title: "x", errorCode: "approval_decided", approval: decided }),
+    respondWithJson(409, { title: "x", errorCode: "approval_decided", approval: decided }),
   );
   const error = await catchError(approvals.decide(approval, { approve: true }));
   expect(error).toMatchObject({ code: "approval_decided", problem: { approval: decided } });

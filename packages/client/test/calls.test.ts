@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
-  type AnswerMismatch,
+  type ResponseMismatch,
   createClient,
   createTransport,
   LettaEnvironmentsError,
@@ -10,7 +10,7 @@ import {
   type TransportEvent,
   type TransportOptions,
 } from "../src/index.ts";
-import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installRandom, installClock } from "./install-clock.ts";
@@ -32,7 +32,7 @@ function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<Transp
 describe("withResponse", () => {
   test("resolves to the value and the response with its status and headers", async () => {
     const headers = { "x-request-id": "r-1", "cache-status": "letta-gateway; hit", ratelimit: '"reads";r=5;t=60' };
-    const { data, response } = await clientOver(scriptFetch(jsonAnswer(200, page, headers)))
+    const { data, response } = await clientOver(scriptFetch(respondWithJson(200, page, headers)))
       .list()
       .withResponse();
     expect(data).toEqual(page);
@@ -42,7 +42,7 @@ describe("withResponse", () => {
 
   test("rejects for a failed call, without another unhandled rejection", async () => {
     const error = await catchError(
-      clientOver(scriptFetch(jsonAnswer(404, {})))
+      clientOver(scriptFetch(respondWithJson(404, {})))
         .retrieve("d-1")
         .withResponse(),
     );
@@ -64,7 +64,7 @@ describe("the outcome of a send", () => {
     ],
     ["not taken", { success: false, message: "no" }, {}, "refused"],
   ])("%s", async (_case, body, headers, outcome) => {
-    const result = await clientOver(scriptFetch(jsonAnswer(200, body, headers))).sendMessage("c-1", hello);
+    const result = await clientOver(scriptFetch(respondWithJson(200, body, headers))).sendMessage("c-1", hello);
     expect(result).toMatchObject({ ...body, outcome });
   });
 
@@ -72,25 +72,25 @@ describe("the outcome of a send", () => {
     ["a broken connection", broken, "unknown"],
     [
       "no acknowledgement",
-      jsonAnswer(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }),
+      respondWithJson(504, { errorCode: "delivery_unknown" }, { "x-should-retry": "false" }),
       "unknown",
     ],
-    ["500", jsonAnswer(500, {}), "unknown"],
-    ["a success that cannot be read", jsonAnswer(200, { ok: 1 }), "unknown"],
-    ["409", jsonAnswer(409, { errorCode: "device_offline" }), "refused"],
-    ["429", jsonAnswer(429, {}), "refused"],
-    ["a 503 that says that nothing was done", jsonAnswer(503, {}, { "x-should-retry": "true" }), "refused"],
-  ])("of an error says whether the message may be running: %s", async (_case, answer, outcome) => {
-    const environments = await deduplicatingClient(scriptFetch(answer), { maxRetries: 0 });
+    ["500", respondWithJson(500, {}), "unknown"],
+    ["a success that cannot be read", respondWithJson(200, { ok: 1 }), "unknown"],
+    ["409", respondWithJson(409, { errorCode: "device_offline" }), "refused"],
+    ["429", respondWithJson(429, {}), "refused"],
+    ["a 503 that says that nothing was done", respondWithJson(503, {}, { "x-should-retry": "true" }), "refused"],
+  ])("of an error says whether the message may be running: %s", async (_case, respond, outcome) => {
+    const environments = await deduplicatingClient(scriptFetch(respond), { maxRetries: 0 });
     expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome });
     expect(await catchError(environments.retrieve("d-1"))).not.toHaveProperty("outcome");
   });
 
   test("stays unknown if an attempt had no response, whatever the next response says", async () => {
-    const script = scriptFetch(broken, jsonAnswer(403, {}));
+    const script = scriptFetch(broken, respondWithJson(403, {}));
     const error = await catchError((await deduplicatingClient(script)).sendMessage("c-1", hello));
     expect(error).toMatchObject({ status: 403, outcome: "unknown" });
-    const limited = await deduplicatingClient(scriptFetch(jsonAnswer(429, {}), jsonAnswer(403, {})));
+    const limited = await deduplicatingClient(scriptFetch(respondWithJson(429, {}), respondWithJson(403, {})));
     expect(await catchError(limited.sendMessage("c-1", hello))).toMatchObject({ outcome: "refused" });
   });
 
@@ -99,7 +99,7 @@ describe("the outcome of a send", () => {
     const clock: HandClock = createHandClock(60_000, () =>
       code === "aborted" ? controller.abort() : clock.passDeadline(),
     );
-    const script = scriptFetch(jsonAnswer(429, {}));
+    const script = scriptFetch(respondWithJson(429, {}));
     const environments = await deduplicatingClient(script);
     const error = await catchError(environments.sendMessage("c-1", hello, { signal: controller.signal }));
     expect(error).toMatchObject({ code, outcome: "refused" });
@@ -131,15 +131,15 @@ describe("the option validate", () => {
   const odd = { connections: [{ ...exampleEnvironment({ deviceId: "d-1" }), lastSeenAt: "now" }], hasNextPage: false };
 
   test("report, the default, calls onMismatch and returns the value", async () => {
-    const told: AnswerMismatch[] = [];
-    const script = scriptFetch(jsonAnswer(200, odd));
+    const told: ResponseMismatch[] = [];
+    const script = scriptFetch(respondWithJson(200, odd));
     const value = await clientOver(script, { onMismatch: (mismatch) => void told.push(mismatch) }).list();
     expect(value).toEqual(odd);
     expect(told).toMatchObject([{ path: "connections[0].lastSeenAt", response: { status: 200 } }]);
   });
 
   test("throw makes a mismatch a typed error that names the member", async () => {
-    const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, odd)), { validate: "throw" }).list());
+    const error = await catchError(clientOver(scriptFetch(respondWithJson(200, odd)), { validate: "throw" }).list());
     expect(error).toMatchObject({
       code: "invalid_response",
       message: expect.stringContaining("connections[0].lastSeenAt"),
@@ -147,8 +147,8 @@ describe("the option validate", () => {
   });
 
   test("off does not call onMismatch", async () => {
-    const told: AnswerMismatch[] = [];
-    const script = scriptFetch(jsonAnswer(200, odd));
+    const told: ResponseMismatch[] = [];
+    const script = scriptFetch(respondWithJson(200, odd));
     const environments = clientOver(script, { validate: "off", onMismatch: (mismatch) => void told.push(mismatch) });
     await expect(environments.list()).resolves.toEqual(odd);
     expect(told).toEqual([]);
@@ -157,7 +157,7 @@ describe("the option validate", () => {
   test.each(["report", "throw", "off"] as const)("%s makes an unusable response an error", async (validate) => {
     const rows = { connections: [null], hasNextPage: false };
     for (const value of [5, null, [], { connections: 5 }, rows]) {
-      const error = await catchError(clientOver(scriptFetch(jsonAnswer(200, value)), { validate }).list());
+      const error = await catchError(clientOver(scriptFetch(respondWithJson(200, value)), { validate }).list());
       expect(error).toMatchObject({ code: "invalid_response", retryable: false });
     }
   });
@@ -167,7 +167,7 @@ describe("the option validate", () => {
       throw new Error("a broken log");
     };
     const hooks = { onMismatch: fail, onDrift: fail, onEvent: fail };
-    await expect(clientOver(scriptFetch(jsonAnswer(200, odd)), hooks).list()).resolves.toEqual(odd);
+    await expect(clientOver(scriptFetch(respondWithJson(200, odd)), hooks).list()).resolves.toEqual(odd);
   });
 });
 
@@ -187,7 +187,7 @@ describe("middleware", () => {
   });
 
   test("can send a request twice, as for a fresh token, or respond by itself", async () => {
-    const script = scriptFetch(jsonAnswer(401, {}), emptyPage);
+    const script = scriptFetch(respondWithJson(401, {}), emptyPage);
     const refresh: Middleware = async (request, next) => {
       const response = await next(request);
       if (response.status !== 401) return response;
@@ -265,14 +265,14 @@ test("the deadline of a call with a signal is a timeout, not an abort, and no re
 test("an aborted call ends once, even if its attempt succeeds later", async () => {
   const events: TransportEvent[] = [];
   const controller = new AbortController();
-  let answer = (_response: Response): void => undefined;
+  let respond = (_response: Response): void => undefined;
   const fetch = (): Promise<Response> => {
     queueMicrotask(() => controller.abort());
-    return new Promise((resolve) => void (answer = resolve));
+    return new Promise((resolve) => void (respond = resolve));
   };
   const environments = createClient({ ...base, fetch, onEvent: (event) => void events.push(event) }).environments;
   const error = await catchError(environments.list({}, { signal: controller.signal }));
-  answer(emptyPage());
+  respond(emptyPage());
   await new Promise((resolve) => void setImmediate(resolve));
   expect(error.code).toBe("aborted");
   expect(events.map(({ type }) => type)).toEqual(["start", "end"]);
@@ -280,7 +280,7 @@ test("an aborted call ends once, even if its attempt succeeds later", async () =
 
 describe("the retry budget", () => {
   test("limits the repeats of all calls of a transport, so that load on a failing server is not multiplied", async () => {
-    const script = scriptFetch(jsonAnswer(503, {}));
+    const script = scriptFetch(respondWithJson(503, {}));
     const transport = createTransport({ ...base, fetch: script.fetch });
     for (let call = 0; call < 20; call += 1) await catchError(listEnvironments(transport));
     expect(script.seen).toHaveLength(20 + 10);
@@ -291,7 +291,7 @@ describe("the retry budget", () => {
     let requests = 0;
     const fetch = async (): Promise<Response> => {
       requests += 1;
-      return isFailing ? jsonAnswer(503, {})() : emptyPage();
+      return isFailing ? respondWithJson(503, {})() : emptyPage();
     };
     const transport = createTransport({ ...base, fetch });
     const fail = async (calls: number): Promise<number> => {

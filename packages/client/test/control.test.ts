@@ -1,14 +1,23 @@
 import { describe, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import {
+  createFakeServer,
+  exampleEnvironment,
+  respondWithJson,
+  respondWithProblem,
+  scriptFetch,
+} from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 const agent = { agentId: "agent-1" };
-const row = jsonAnswer(200, exampleEnvironment({ deviceId: "d-1", connectionId: "conn-1", lastHeartbeat: Date.now() }));
+const row = respondWithJson(
+  200,
+  exampleEnvironment({ deviceId: "d-1", connectionId: "conn-1", lastHeartbeat: Date.now() }),
+);
 
-/** A client whose device is found, and whose command is answered. */
-function answering(...answers: readonly (() => Response | Error)[]) {
-  const script = scriptFetch(row, ...answers);
+/** A client whose device is found, and whose command gets these responses. */
+function setUp(...responses: readonly (() => Response | Error)[]) {
+  const script = scriptFetch(row, ...responses);
   const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
   const sent = () =>
     script.seen
@@ -20,10 +29,10 @@ function answering(...answers: readonly (() => Response | Error)[]) {
 describe("a control operation", () => {
   test("stop, setMode, setDirectory and resumeQueue post the conversation to the device's connection", async () => {
     const cases = [
-      ["stop", { stopped: true }, () => answering(jsonAnswer(200, { stopped: true }))],
-      ["mode", { mode: "standard" }, () => answering(jsonAnswer(200, { mode: "standard" }))],
-      ["directory", { directory: "/code" }, () => answering(jsonAnswer(200, { directory: "/code" }))],
-      ["queue/resume", { resumed: 2 }, () => answering(jsonAnswer(200, { resumed: 2 }))],
+      ["stop", { stopped: true }, () => setUp(respondWithJson(200, { stopped: true }))],
+      ["mode", { mode: "standard" }, () => setUp(respondWithJson(200, { mode: "standard" }))],
+      ["directory", { directory: "/code" }, () => setUp(respondWithJson(200, { directory: "/code" }))],
+      ["queue/resume", { resumed: 2 }, () => setUp(respondWithJson(200, { resumed: 2 }))],
     ] as const;
     for (const [path, result, setUp] of cases) {
       const { environments, sent } = setUp();
@@ -48,14 +57,14 @@ describe("a control operation", () => {
   });
 
   test("removeQueueItem deletes the item of the conversation, and has no body", async () => {
-    const { environments, sent } = answering(jsonAnswer(200, { removed: true }));
+    const { environments, sent } = setUp(respondWithJson(200, { removed: true }));
     const item = environments.removeQueueItem("d-1", "q-1", { ...agent, conversationId: null });
     expect(await item).toEqual({ removed: true });
     expect(sent()).toEqual([["DELETE", "/v1/environments/conn-1/queue/q-1?agentId=agent-1", ""]]);
   });
 
   test("a broken argument is refused before any request", async () => {
-    const { environments, sent } = answering();
+    const { environments, sent } = setUp();
     for (const call of [
       environments.setMode("d-1", "", agent),
       environments.setDirectory("d-1", 5 as unknown as string, agent),
@@ -69,9 +78,9 @@ describe("a control operation", () => {
 
   test("a stop without a response is repeated, because it has no other effect; a resume is not", async () => {
     const broken = (): Error => new TypeError("fetch failed");
-    const stopping = answering(broken, jsonAnswer(200, { stopped: true }));
+    const stopping = setUp(broken, respondWithJson(200, { stopped: true }));
     expect(await stopping.environments.stop("d-1", agent)).toEqual({ stopped: true });
-    const resuming = answering(broken, jsonAnswer(200, { resumed: 1 }));
+    const resuming = setUp(broken, respondWithJson(200, { resumed: 1 }));
     const error = await catchError(resuming.environments.resumeQueue("d-1", agent));
     expect([error.code, error.outcome, resuming.sent().length]).toEqual(["connection_failed", "unknown", 1]);
   });
@@ -85,11 +94,11 @@ describe("a control operation", () => {
   });
 
   test.each([
-    ["our code", problemAnswer("endpoint_not_found"), "endpoint_not_found"],
-    ["a plain 404", jsonAnswer(404, { message: "Not Found" }), "http_error"],
-    ["a plain 405", jsonAnswer(405, {}), "http_error"],
-  ])("a server without the operation (%s) is explained in words", async (_case, answer, code) => {
-    const { environments } = answering(answer);
+    ["our code", respondWithProblem("endpoint_not_found"), "endpoint_not_found"],
+    ["a plain 404", respondWithJson(404, { message: "Not Found" }), "http_error"],
+    ["a plain 405", respondWithJson(405, {}), "http_error"],
+  ])("a server without the operation (%s) is explained in words", async (_case, respond, code) => {
+    const { environments } = setUp(respond);
     const error = await catchError(environments.setMode("d-1", "standard", agent));
     expect([error.code, error.message]).toEqual([
       code,

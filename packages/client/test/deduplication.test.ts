@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { createClient, type SendMessageInput } from "../src/index.ts";
-import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createFakeServer, respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
@@ -15,12 +15,12 @@ const approval: SendMessageInput = {
 const page = { connections: [], hasNextPage: false };
 const deduplicates = { "x-message-deduplication": "86400" };
 const mayRetry = { "x-should-retry": "true" };
-const sent = jsonAnswer(200, { success: true, message: "ok" });
+const sent = respondWithJson(200, { success: true, message: "ok" });
 
-type Answer = () => Response | Error;
+type Respond = () => Response | Error;
 
-function clientOver(...answers: readonly Answer[]) {
-  const { fetch, seen } = scriptFetch(...answers);
+function clientOver(...responses: readonly Respond[]) {
+  const { fetch, seen } = scriptFetch(...responses);
   const posts = (): number => seen.filter(({ init }) => init.method === "POST").length;
   return { ...createClient({ ...base, fetch }), posts };
 }
@@ -31,16 +31,22 @@ beforeEach(() => {
 });
 
 describe("a server that has not shown that it deduplicates receives a send once", () => {
-  test.each<[string, Answer]>([
+  test.each<[string, Respond]>([
     ["a broken connection", broken],
-    ["a foreign 429", jsonAnswer(429, {})],
-    ["a foreign 429 that asks for a retry", jsonAnswer(429, {}, mayRetry)],
-    ["a foreign 502 that asks for a retry", jsonAnswer(502, {}, mayRetry)],
-    ["a foreign 503 that asks for a retry", jsonAnswer(503, {}, mayRetry)],
-    ["an upstream's 429 that a gateway passes on", problemAnswer("upstream_error", { status: 429, retryable: true })],
-    ["an upstream's 503 that a gateway passes on", problemAnswer("upstream_error", { status: 503, retryable: true })],
-    ["500", jsonAnswer(500, {})],
-    ["504 without an acknowledgement", problemAnswer("delivery_unknown")],
+    ["a foreign 429", respondWithJson(429, {})],
+    ["a foreign 429 that asks for a retry", respondWithJson(429, {}, mayRetry)],
+    ["a foreign 502 that asks for a retry", respondWithJson(502, {}, mayRetry)],
+    ["a foreign 503 that asks for a retry", respondWithJson(503, {}, mayRetry)],
+    [
+      "an upstream's 429 that a gateway passes on",
+      respondWithProblem("upstream_error", { status: 429, retryable: true }),
+    ],
+    [
+      "an upstream's 503 that a gateway passes on",
+      respondWithProblem("upstream_error", { status: 503, retryable: true }),
+    ],
+    ["500", respondWithJson(500, {})],
+    ["504 without an acknowledgement", respondWithProblem("delivery_unknown")],
   ])("the outcome is unknown when the attempt ended with %s", async (_case, failure) => {
     for (const body of [hello, approval]) {
       const { environments, posts } = clientOver(failure, sent);
@@ -50,9 +56,9 @@ describe("a server that has not shown that it deduplicates receives a send once"
     }
   });
 
-  test.each<[string, Answer]>([
-    ["409", jsonAnswer(409, {}, mayRetry)],
-    ["408", jsonAnswer(408, {}, mayRetry)],
+  test.each<[string, Respond]>([
+    ["409", respondWithJson(409, {}, mayRetry)],
+    ["408", respondWithJson(408, {}, mayRetry)],
   ])("a foreign %s that asks for a retry stays a refusal", async (_case, failure) => {
     const { environments, posts } = clientOver(failure, sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
@@ -63,7 +69,7 @@ describe("a server that has not shown that it deduplicates receives a send once"
   test.each(["", "0", "-1", "yes", "true", "86400, 86400", "1e3", "Infinity", "0x10"])(
     "the header value %j does not show deduplication",
     async (value) => {
-      const list = jsonAnswer(200, page, { "x-message-deduplication": value });
+      const list = respondWithJson(200, page, { "x-message-deduplication": value });
       const { environments, posts } = clientOver(list, broken, sent);
       await environments.list();
       expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome: "unknown" });
@@ -86,21 +92,21 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
     "storage_unavailable",
   ] as const)("%s", async (code) => {
     for (const body of [hello, approval]) {
-      const { environments, posts } = clientOver(problemAnswer(code), sent);
+      const { environments, posts } = clientOver(respondWithProblem(code), sent);
       await expect(environments.sendMessage("c-1", body)).resolves.toMatchObject({ success: true });
       expect(posts()).toBe(2);
     }
   });
 
   test("x-should-retry: false prevents that repeat, and the outcome is refused", async () => {
-    const { environments, posts } = clientOver(problemAnswer("shutting_down", { retryable: false }), sent);
+    const { environments, posts } = clientOver(respondWithProblem("shutting_down", { retryable: false }), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
     expect(posts()).toBe(1);
   });
 
   test("queue_full is refused without a repeat", async () => {
-    const { environments, posts } = clientOver(problemAnswer("queue_full"), sent);
+    const { environments, posts } = clientOver(respondWithProblem("queue_full"), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
     expect(posts()).toBe(1);
@@ -109,13 +115,17 @@ describe("a problem whose code says that nothing was sent allows a repeat on eve
 
 describe("a send is repeated after a broken connection once an earlier response carried x-message-deduplication", () => {
   const row = { ...createFakeServer().put({ deviceId: "d-1" }) };
-  test.each<[string, Answer, (environments: ReturnType<typeof clientOver>["environments"]) => Promise<unknown>]>([
-    ["a list", jsonAnswer(200, page, deduplicates), (environments) => environments.list()],
-    ["a single environment", jsonAnswer(200, row, deduplicates), (environments) => environments.retrieve("d-1")],
-    ["an error", jsonAnswer(404, {}, deduplicates), (environments) => environments.retrieve("d-1").catch(() => null)],
+  test.each<[string, Respond, (environments: ReturnType<typeof clientOver>["environments"]) => Promise<unknown>]>([
+    ["a list", respondWithJson(200, page, deduplicates), (environments) => environments.list()],
+    ["a single environment", respondWithJson(200, row, deduplicates), (environments) => environments.retrieve("d-1")],
+    [
+      "an error",
+      respondWithJson(404, {}, deduplicates),
+      (environments) => environments.retrieve("d-1").catch(() => null),
+    ],
     [
       "a send",
-      jsonAnswer(200, { success: true, message: "ok" }, deduplicates),
+      respondWithJson(200, { success: true, message: "ok" }, deduplicates),
       (environments) => environments.sendMessage("c-1", hello),
     ],
   ])("after %s", async (_case, first, call) => {
@@ -127,14 +137,14 @@ describe("a send is repeated after a broken connection once an earlier response 
   });
 
   test("after an earlier attempt of the same send", async () => {
-    const limited = jsonAnswer(429, {}, deduplicates);
+    const limited = respondWithJson(429, {}, deduplicates);
     const { environments, posts } = clientOver(limited, broken, sent);
     await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
     expect(posts()).toBe(3);
   });
 
   test("a send with approvals is not repeated, because approvals have no ids", async () => {
-    const { environments, posts } = clientOver(jsonAnswer(200, page, deduplicates), broken, sent);
+    const { environments, posts } = clientOver(respondWithJson(200, page, deduplicates), broken, sent);
     await environments.list();
     const error = await catchError(environments.sendMessage("c-1", approval));
     expect(error).toMatchObject({ retryable: false, outcome: "unknown" });
@@ -142,7 +152,7 @@ describe("a send is repeated after a broken connection once an earlier response 
   });
 
   test("a transport does not learn from another transport", async () => {
-    const { fetch } = scriptFetch(jsonAnswer(200, page, deduplicates), broken, sent);
+    const { fetch } = scriptFetch(respondWithJson(200, page, deduplicates), broken, sent);
     await createClient({ ...base, fetch }).environments.list();
     const { environments } = createClient({ ...base, fetch });
     expect(await catchError(environments.sendMessage("c-1", hello))).toMatchObject({ outcome: "unknown" });

@@ -8,7 +8,7 @@ import {
   type Transport,
   type TransportRequest,
 } from "../src/index.ts";
-import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createFakeServer, respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { installRandom, installClock } from "./install-clock.ts";
 import { sent } from "./scripted-fetch.ts";
@@ -32,7 +32,7 @@ function setUp() {
   server.connect("d-1");
   const transport = createTransport({ ...base, maxRetries: 0, fetch: server.fetch });
   const posts = () => server.requests.filter(({ init }) => init.method === "POST").length;
-  const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+  const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
   return { server, transport, posts, row };
 }
 
@@ -54,8 +54,8 @@ test("an error from elsewhere ends a send at once, because the message may be ru
   const broken = Object.assign(new Error("the log store is down"), { retryable: true });
   const logged: Transport = {
     async send<Value>(request: TransportRequest<Value>) {
-      const answer = await transport.send(request);
-      if (request.operation !== "sendMessage") return answer;
+      const response = await transport.send(request);
+      if (request.operation !== "sendMessage") return response;
       server.connect("d-1");
       throw broken;
     },
@@ -87,13 +87,13 @@ test.each([undefined, null, "no", Object.assign(new Error("no"), { retryable: tr
 
 test("a second send with an unknown outcome is not repeated, even if there is time left to wait", async () => {
   const { server, transport, posts, row: present } = setUp();
-  const rotate = (answer: () => Response | Error) => () => {
+  const rotate = (respond: () => Response | Error) => () => {
     server.connect("d-1");
-    return answer();
+    return respond();
   };
   server.interrupt(
     present,
-    rotate(problemAnswer("connection_replaced")),
+    rotate(respondWithProblem("connection_replaced")),
     present,
     rotate(() => new TypeError("fetch failed")),
   );
@@ -112,7 +112,7 @@ test("a message that may be running is not sent to another connection after the 
     () => new TypeError("fetch failed"),
     () => {
       server.connect("d-1");
-      return problemAnswer("connection_not_found")();
+      return respondWithProblem("connection_not_found")();
     },
   );
   const call = catchError(sendToDevice(transport, "d-1", hello));
@@ -141,7 +141,7 @@ test("a rule receives only the row, so a function with more parameters can be a 
 
 test("the next look-up waits as long as Retry-After says", async () => {
   const { server, transport } = setUp();
-  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 9 }));
+  server.interrupt(respondWithProblem("rate_limited", { retryAfterSeconds: 9 }));
   const options: SendToDeviceOptions = { waitUntilOnlineMs: 60_000, intervalMs: 1_000 };
   const call = sendToDevice(transport, "d-1", hello, options);
   await clock.advance(8_999);
@@ -164,17 +164,17 @@ test.each<[SendToDeviceOptions, string]>([
 test("if a device has several rows, the one with the latest heartbeat counts, online or offline", async () => {
   const nowMs = clock.now();
   const rows = [row("1", "c-1", nowMs - 9_000), row("2", "c-2", nowMs)];
-  const script = scriptFetch(jsonAnswer(200, { connections: rows, hasNextPage: false }), sent);
+  const script = scriptFetch(respondWithJson(200, { connections: rows, hasNextPage: false }), sent);
   await sendToDevice(createTransport({ ...base, fetch: script.fetch }), { name: "box" }, hello);
   expect(script.seen[1]?.url).toContain("c-2");
   const unheard: Partial<ReturnType<typeof row>> = row("3", "c-3", nowMs);
   delete unheard.lastHeartbeat;
   const odd = [row("1", "c-1", nowMs - 9_000), unheard, row("2", "c-2", nowMs)];
-  const oddly = scriptFetch(jsonAnswer(200, { connections: odd, hasNextPage: false }), sent);
+  const oddly = scriptFetch(respondWithJson(200, { connections: odd, hasNextPage: false }), sent);
   await sendToDevice(createTransport({ ...base, fetch: oddly.fetch }), { name: "box" }, hello);
   expect(oddly.seen[1]?.url).toContain("c-2");
   const gone = scriptFetch(
-    jsonAnswer(200, { connections: [row("1", null, 1), row("2", null, 2)], hasNextPage: false }),
+    respondWithJson(200, { connections: [row("1", null, 1), row("2", null, 2)], hasNextPage: false }),
   );
   const error = await catchError(sendToDevice(createTransport({ ...base, fetch: gone.fetch }), { name: "box" }, hello));
   expect(error).toMatchObject({ code: "device_offline", retryable: true, environments: [{ id: "2" }, { id: "1" }] });
@@ -185,6 +185,6 @@ test("presence of a device found by name is decided by the server's clock", asyn
   const page = { connections: [server.put({ deviceId: "d-1", connectionName: "box" })], hasNextPage: false };
   const date = new Date(clock.now()).toUTCString();
   await clock.advance(600_000);
-  server.interrupt(jsonAnswer(200, page, { date }));
+  server.interrupt(respondWithJson(200, page, { date }));
   await expect(sendToDevice(transport, { name: "box" }, hello)).resolves.toMatchObject({ outcome: "started" });
 });

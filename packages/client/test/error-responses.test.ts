@@ -7,8 +7,8 @@ import { json, scriptFetch } from "./scripted-fetch.ts";
 const key = "lek_s3cr3t-marker";
 const hello: SendMessageInput = { messages: [{ role: "user", content: "hello", client_message_id: "m-1" }] };
 
-function clientOver(answer: () => Response | Error, more: Partial<TransportOptions> = {}) {
-  const { fetch } = scriptFetch(answer);
+function clientOver(respond: () => Response | Error, more: Partial<TransportOptions> = {}) {
+  const { fetch } = scriptFetch(respond);
   return createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, maxRetries: 0, fetch, ...more }).environments;
 }
 
@@ -70,8 +70,8 @@ describe("an error response becomes one typed error", () => {
     ["a code of two words", json(400, { errorCode: "a b", message: "x" }), { code: "http_error" }],
     ["a code that is too long", json(400, { errorCode: "x".repeat(65), message: "x" }), { code: "http_error" }],
     ["several lines", json(400, { message: "a b\r\n\u0000c\u001b[31m" }), { message: "a b" }],
-  ])("%s", async (_case, answer, expected) => {
-    expect(await catchError(clientOver(answer).retrieve("d-1"))).toMatchObject(expected);
+  ])("%s", async (_case, respond, expected) => {
+    expect(await catchError(clientOver(respond).retrieve("d-1"))).toMatchObject(expected);
   });
 
   test("a server cannot send the code aborted, which only the caller's signal produces", async () => {
@@ -108,8 +108,8 @@ describe("a success response that differs from the documented shape is a typed e
       "invalid response: connections[0].id",
     ],
     ["an array", json(200, []), "invalid response"],
-  ])("%s", async (_case, answer, message) => {
-    expect(await catchError(clientOver(answer, { validate: "throw" }).list())).toMatchObject({
+  ])("%s", async (_case, respond, message) => {
+    expect(await catchError(clientOver(respond, { validate: "throw" }).list())).toMatchObject({
       code: "invalid_response",
       message,
       status: 200,
@@ -190,8 +190,8 @@ describe("no error contains the API key", () => {
     ["a broken connection", () => new TypeError("fetch failed")],
     ["a wrong shape", json(200, { connections: key })],
     ["malformed JSON", text(200, key, "application/json")],
-  ])("%s", async (_case, answer) => {
-    const error = await catchError(clientOver(answer).list());
+  ])("%s", async (_case, respond) => {
+    const error = await catchError(clientOver(respond).list());
     const everything = [
       error.message,
       error.stack,

@@ -1,16 +1,16 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createClient, type Fetch, type StreamedEvent, type StreamEventsOptions } from "../src/index.ts";
-import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createFakeServer, respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createWrittenStream } from "./event-stream.ts";
 import { installClock, installRandom } from "./install-clock.ts";
 
-function setUp(options: StreamEventsOptions, ...answers: readonly (() => Response | Error)[]) {
+function setUp(options: StreamEventsOptions, ...responses: readonly (() => Response | Error)[]) {
   const clock = createVirtualClock();
   installClock(clock);
   installRandom(0.5);
-  const script = scriptFetch(...answers);
+  const script = scriptFetch(...responses);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
   const events = environments.events(options);
   const headers = () => script.seen.map(({ init }) => new Headers(init.headers).get("last-event-id"));
@@ -97,8 +97,8 @@ test("a stream that ends or breaks is continued behind its last id, after a rand
 test("Retry-After is honoured, and a failure that does not pass is thrown", async () => {
   const { clock, events, script } = setUp(
     {},
-    problemAnswer("rate_limited", { retryAfterSeconds: 30 }),
-    problemAnswer("insufficient_scope"),
+    respondWithProblem("rate_limited", { retryAfterSeconds: 30 }),
+    respondWithProblem("insufficient_scope"),
   );
   const failure = catchError(events.next());
   await clock.advance(29_999);
@@ -133,11 +133,11 @@ test("the iteration ends with the signal, and nothing is left", async () => {
 });
 
 test.each([
-  ["endpoint_not_found", problemAnswer("endpoint_not_found")],
-  ["environment_not_found", problemAnswer("environment_not_found")],
-  ["http_error", jsonAnswer(404, {})],
-])("%s: in front of a server without events, the error says what is missing", async (code, answer) => {
-  const { events } = setUp({}, answer);
+  ["endpoint_not_found", respondWithProblem("endpoint_not_found")],
+  ["environment_not_found", respondWithProblem("environment_not_found")],
+  ["http_error", respondWithJson(404, {})],
+])("%s: in front of a server without events, the error says what is missing", async (code, respond) => {
+  const { events } = setUp({}, respond);
   const error = await catchError(events.next());
   expect(error).toMatchObject({
     code,
@@ -146,7 +146,7 @@ test.each([
 });
 
 test("a success that is not a stream of events is an error", async () => {
-  const { events } = setUp({}, jsonAnswer(200, {}));
+  const { events } = setUp({}, respondWithJson(200, {}));
   expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
 });
 
@@ -159,7 +159,7 @@ test.each([
   [{ onOpen: 1 }, "onOpen"],
   [{ signal: {} }, "signal"],
 ])("%j breaks a rule of %s before any request", async (options, member) => {
-  const { events, script } = setUp(options as StreamEventsOptions, jsonAnswer(200, {}));
+  const { events, script } = setUp(options as StreamEventsOptions, respondWithJson(200, {}));
   expect(await catchError(events.next())).toMatchObject({ code: "invalid_argument", issues: [{ member }] });
   expect(script.seen).toEqual([]);
 });
@@ -168,7 +168,7 @@ test("onClose is called whenever a stream that was open has ended, and not for o
   const [first, second] = [createWrittenStream(), createWrittenStream()];
   const calls: string[] = [];
   const options = { onOpen: () => void calls.push("open"), onClose: () => void calls.push("close") };
-  const { clock, events } = setUp(options, first.response, problemAnswer("shutting_down"), second.response);
+  const { clock, events } = setUp(options, first.response, respondWithProblem("shutting_down"), second.response);
   const { ended } = follow(events);
   await clock.advance(0);
   first.end();
@@ -187,7 +187,7 @@ test("waits grow while no stream opens, however long each refusal takes", async 
   const seconds: number[] = [];
   const fetch: Fetch = (url) => {
     if (url.includes("/events")) seconds.push(Math.floor((clock.now() - startedAtMs) / 1_000));
-    return new Promise((resolve) => void clock.setTimer(6_000, () => resolve(jsonAnswer(503, {})())));
+    return new Promise((resolve) => void clock.setTimer(6_000, () => resolve(respondWithJson(503, {})())));
   };
   const events = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch }).environments.events();
   const { ended } = follow(events);

@@ -6,7 +6,7 @@ import { createHandClock } from "./hand-clock.ts";
 import { scriptFetch } from "./scripted-fetch.ts";
 
 /** A response whose body never ends and ignores signals. It reports when it is read and when it is cancelled. */
-function stalledAnswer(status: number, onRead: () => void, onCancel: () => void): Response {
+function stalledResponse(status: number, onRead: () => void, onCancel: () => void): Response {
   const source = { pull: () => new Promise<void>(() => onRead()), cancel: () => onCancel() };
   // Without a queue nothing is pulled before the body is read.
   const body = new ReadableStream(source, { highWaterMark: 0 });
@@ -22,7 +22,7 @@ describe("a fetch that ignores signals does not keep a call open", () => {
   test.each([200, 404])("when the body of a %i response stalls: the body is cancelled", async (status) => {
     const clock = createHandClock();
     const given = createGate();
-    const script = scriptFetch(() => stalledAnswer(status, () => clock.passDeadline(), given.open));
+    const script = scriptFetch(() => stalledResponse(status, () => clock.passDeadline(), given.open));
     const error = await catchError(list(script.fetch));
     expect(error).toMatchObject({ code: "timeout" });
     await given.passed;
@@ -36,7 +36,7 @@ describe("a fetch that ignores signals does not keep a call open", () => {
     const fetch: Fetch = async () => {
       queueMicrotask(() => clock.passDeadline());
       await late.passed;
-      return stalledAnswer(200, () => undefined, given.open);
+      return stalledResponse(200, () => undefined, given.open);
     };
     expect((await catchError(list(fetch))).code).toBe("timeout");
     late.open();

@@ -1,7 +1,7 @@
 import type { LastRuntime } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createTransport, retrieveLastRuntime } from "../src/index.ts";
-import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 const last: LastRuntime = {
@@ -16,13 +16,13 @@ const last: LastRuntime = {
   source: "environment",
 };
 
-function setUp(...answers: readonly (() => Response)[]) {
-  const { fetch, seen } = scriptFetch(...answers);
+function setUp(...responses: readonly (() => Response)[]) {
+  const { fetch, seen } = scriptFetch(...responses);
   return { transport: createTransport({ baseUrl: "https://fake.example", apiKey: "key", fetch }), seen };
 }
 
 test("the device that ran a conversation last is read by its encoded ids, and the default conversation is the default", async () => {
-  const { transport, seen } = setUp(jsonAnswer(200, last));
+  const { transport, seen } = setUp(respondWithJson(200, last));
   expect(await retrieveLastRuntime(transport, { agentId: "agent/1", conversationId: "conv 1" })).toEqual(last);
   await retrieveLastRuntime(transport, { agentId: "agent-1" });
   expect(seen.map(({ url }) => url)).toEqual([
@@ -32,7 +32,7 @@ test("the device that ran a conversation last is read by its encoded ids, and th
 });
 
 test("a conversation that no device has run is an error with its code, and a server without the operation is named as such", async () => {
-  const { transport } = setUp(problemAnswer("environment_not_found"), problemAnswer("endpoint_not_found"));
+  const { transport } = setUp(respondWithProblem("environment_not_found"), respondWithProblem("endpoint_not_found"));
   const runtime = { agentId: "agent-1" };
   expect((await catchError(retrieveLastRuntime(transport, runtime))).code).toBe("environment_not_found");
   const missing = await catchError(retrieveLastRuntime(transport, runtime));
@@ -40,7 +40,7 @@ test("a conversation that no device has run is an error with its code, and a ser
 });
 
 test("ids that cannot be in the path are refused before a request", async () => {
-  const { transport, seen } = setUp(jsonAnswer(200, last));
+  const { transport, seen } = setUp(respondWithJson(200, last));
   for (const runtime of [{ agentId: "" }, { agentId: "a", conversationId: "" }])
     expect((await catchError(retrieveLastRuntime(transport, runtime))).code).toBe("invalid_argument");
   expect(seen).toEqual([]);

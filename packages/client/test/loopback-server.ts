@@ -11,12 +11,12 @@ export interface LoopbackServer {
 
 /** Starts a server on a free port. */
 export async function startLoopbackServer(
-  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  respond: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<LoopbackServer> {
   let requests = 0;
   const server = createServer((request, response) => {
     requests += 1;
-    answer(request, response);
+    respond(request, response);
   });
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   return {

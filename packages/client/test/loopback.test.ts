@@ -9,8 +9,8 @@ import { type LoopbackServer, startLoopbackServer } from "./loopback-server.ts";
 
 const servers: LoopbackServer[] = [];
 
-async function start(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<LoopbackServer> {
-  const server = await startLoopbackServer(answer);
+async function start(respond: (request: IncomingMessage, response: ServerResponse) => void): Promise<LoopbackServer> {
+  const server = await startLoopbackServer(respond);
   servers.push(server);
   return server;
 }

@@ -1,6 +1,12 @@
 import { beforeEach, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import {
+  createFakeServer,
+  exampleEnvironment,
+  respondWithJson,
+  respondWithProblem,
+  scriptFetch,
+} from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
@@ -19,7 +25,7 @@ function over(script: ReturnType<typeof scriptFetch>) {
 
 test("update sends the patch as JSON with PATCH, and resolves with the row", async () => {
   const row = exampleEnvironment({ deviceId: "d-1", tags: ["ci"] });
-  const script = scriptFetch(jsonAnswer(200, row));
+  const script = scriptFetch(respondWithJson(200, row));
   expect(await over(script).update("d-1", { tags: ["ci"], displayName: null })).toEqual(row);
   expect(script.seen[0]).toMatchObject({ init: { method: "PATCH" }, url: "http://127.0.0.1:1/v1/environments/d-1" });
   expect(JSON.parse(String(script.seen[0]?.body))).toEqual({ tags: ["ci"], displayName: null });
@@ -43,23 +49,22 @@ test("a removal without a response is not repeated, and a patch is", async () =>
   const removal = scriptFetch(lost, noContent);
   const error = await catchError(over(removal).remove("d-1"));
   expect([error.code, removal.seen.length]).toEqual(["connection_failed", 1]);
-  const patch = scriptFetch(jsonAnswer(503, {}), jsonAnswer(200, exampleEnvironment({ deviceId: "d-1" })));
+  const patch = scriptFetch(respondWithJson(503, {}), respondWithJson(200, exampleEnvironment({ deviceId: "d-1" })));
   await over(patch).update("d-1", { tags: [] });
   expect(patch.seen).toHaveLength(2);
 });
 
-test.each([problemAnswer("endpoint_not_found"), jsonAnswer(405, {}), jsonAnswer(404, { message: "no" })])(
-  "the error of a server without the operation says what is missing",
-  async (answer) => {
-    const error = await catchError(over(scriptFetch(answer)).update("d-1", { tags: [] }));
-    expect(error.message).toMatch(
-      /^the server does not offer updateEnvironment, an extension of @letta-environments: /,
-    );
-  },
-);
+test.each([
+  respondWithProblem("endpoint_not_found"),
+  respondWithJson(405, {}),
+  respondWithJson(404, { message: "no" }),
+])("the error of a server without the operation says what is missing", async (respond) => {
+  const error = await catchError(over(scriptFetch(respond)).update("d-1", { tags: [] }));
+  expect(error.message).toMatch(/^the server does not offer updateEnvironment, an extension of @letta-environments: /);
+});
 
 test("an unknown device is an error of its own", async () => {
-  const error = await catchError(over(scriptFetch(problemAnswer("environment_not_found"))).remove("d-9"));
+  const error = await catchError(over(scriptFetch(respondWithProblem("environment_not_found"))).remove("d-9"));
   expect(error.code).toBe("environment_not_found");
   expect(error.message).not.toContain("does not offer");
 });

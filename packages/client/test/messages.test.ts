@@ -2,7 +2,7 @@
 import type { MessageStatus } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createFakeServer, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createFakeServer, respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 const message: MessageStatus = {
@@ -10,15 +10,15 @@ const message: MessageStatus = {
   ...{ stopReason: "end_turn", durationMs: 40, sentAt: 1, updatedAt: 2 },
 };
 
-function setUp(...answers: readonly (() => Response)[]) {
-  const script = scriptFetch(...answers);
+function setUp(...responses: readonly (() => Response)[]) {
+  const script = scriptFetch(...responses);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
   return { script, messages: environments.messages };
 }
 
 test("messages.list returns the page that its query selects", async () => {
   const page = { messages: [message], hasNextPage: true, cursor: "1.WyJhIl0" };
-  const { script, messages } = setUp(jsonAnswer(200, page));
+  const { script, messages } = setUp(respondWithJson(200, page));
   const after = `1.${"x".repeat(200)}`;
   const query = { after, limit: 2, state: ["finished", "failed"], conversationId: "a b", include: "text" } as const;
   expect(await messages.list("c-1", { ...query, state: [...query.state], agentId: undefined })).toEqual(page);
@@ -29,7 +29,7 @@ test("messages.list returns the page that its query selects", async () => {
 
 test("messages.list selects one agent or several", async () => {
   const page = { messages: [message], hasNextPage: false, cursor: null };
-  const { script, messages } = setUp(jsonAnswer(200, page), jsonAnswer(200, page));
+  const { script, messages } = setUp(respondWithJson(200, page), respondWithJson(200, page));
   await messages.list("c-1", { agentId: "a" });
   await messages.list("c-1", { agentId: ["a", "b"] });
   expect(script.seen.map(({ url }) => new URL(url).searchParams.getAll("agentId"))).toEqual([["a"], ["a", "b"]]);
@@ -37,7 +37,7 @@ test("messages.list selects one agent or several", async () => {
 
 test("messages.listAll goes through all pages, also empty ones, and ends when a server repeats one", async () => {
   const page = (id: string, cursor: string | null, hasNextPage = true) =>
-    jsonAnswer(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });
+    respondWithJson(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });
   const { script, messages } = setUp(
     page("m-3", "3.aaaa"),
     page("", "2.aaaa"),
@@ -56,9 +56,9 @@ test("messages.listAll goes through all pages, also empty ones, and ends when a 
 });
 
 test.each(["method_not_allowed", "endpoint_not_found"] as const)(
-  "a server without the list, which answers %s, is said to lack it",
+  "a server without the list, which responds %s, is said to lack it",
   async (code) => {
-    const { messages } = setUp(problemAnswer(code));
+    const { messages } = setUp(respondWithProblem(code));
     expect((await catchError(messages.list("c-1"))).message).toMatch(/^the server does not offer listMessages/);
   },
 );

@@ -2,7 +2,7 @@ import { propagation, type Context, type Span, type SpanOptions, trace, type Tra
 import { afterEach, expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
 import { openTelemetry } from "../src/opentelemetry.ts";
-import { jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import { respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
@@ -51,7 +51,7 @@ const base = { baseUrl: "https://gateway.example:8787", apiKey: "lek_s3cr3t" };
 
 test("a call is a span with an event for each retry, and each attempt is a client span below it", async () => {
   const { tracer, spans } = recordingTracer();
-  const script = scriptFetch(problemAnswer("shutting_down", { retryAfterSeconds: 0 }), emptyPage);
+  const script = scriptFetch(respondWithProblem("shutting_down", { retryAfterSeconds: 0 }), emptyPage);
   createHandClock();
   installRandom(1);
   const client = createClient({ ...base, fetch: script.fetch, ...openTelemetry({ tracer }) });
@@ -129,7 +129,7 @@ test("spans name neither a message nor what is in a query", async () => {
     conversationId: "c",
     state: "running",
   };
-  const script = scriptFetch(jsonAnswer(200, status));
+  const script = scriptFetch(respondWithJson(200, status));
   const { environments } = createClient({ ...base, fetch: script.fetch, ...openTelemetry({ tracer }) });
   await environments.messages.retrieve("conn-1", "secret-message", { agentId: "secret-agent" });
   expect(JSON.stringify(spans)).not.toContain("secret-");

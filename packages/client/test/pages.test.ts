@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { createClient } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { createFakeServer, exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
@@ -32,7 +32,7 @@ test("pages keep the query, and leaving the loop requests no further page", asyn
 
 test("a server that returns the same page again ends the iteration", async () => {
   const page = { connections: [exampleEnvironment({ deviceId: "d-1" })], hasNextPage: true };
-  const script = scriptFetch(jsonAnswer(200, page));
+  const script = scriptFetch(respondWithJson(200, page));
   const { environments } = createClient({ ...options, fetch: script.fetch });
   const rows = [];
   for await (const row of environments.listAll()) rows.push(row);
@@ -44,7 +44,7 @@ test("a failure ends the iteration with a typed error", async () => {
   const { server, environments } = serverWith(3);
   const pages = environments.listPages({ limit: 2 });
   await pages.next();
-  server.interrupt(jsonAnswer(403, { errorCode: "insufficient_scope", message: "No." }));
+  server.interrupt(respondWithJson(403, { errorCode: "insufficient_scope", message: "No." }));
   expect(await catchError(pages.next())).toMatchObject({ code: "insufficient_scope", status: 403 });
 });
 

@@ -224,8 +224,8 @@ test("the fake timers of a test runner drive a call", async () => {
 });
 
 test("no call leaves a timer, however it ends", async () => {
-  for (const answer of [emptyPage, broken, json(404, {}), json(503, {}), json(200, 5)]) {
-    await clientOver(scriptFetch(answer))
+  for (const respond of [emptyPage, broken, json(404, {}), json(503, {}), json(200, 5)]) {
+    await clientOver(scriptFetch(respond))
       .list()
       .catch(() => undefined);
     expect(clock.open()).toBe(0);

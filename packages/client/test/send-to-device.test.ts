@@ -1,7 +1,7 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createClient, type Fetch, type SendToDeviceOptions } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
+import { createFakeServer, exampleEnvironment, respondWithJson, respondWithProblem } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { installRandom, installClock } from "./install-clock.ts";
 
@@ -149,7 +149,7 @@ describe("a device_offline problem keeps its code and status", () => {
     const [row] = [server.put({ deviceId: "d-1" })];
     const date = new Date(clock.now()).toUTCString();
     await clock.advance(600_000);
-    server.interrupt(jsonAnswer(200, row, { date }));
+    server.interrupt(respondWithJson(200, row, { date }));
     await expect(environments.sendToDevice("d-1", hello)).resolves.toMatchObject({ success: true });
   });
 
@@ -213,10 +213,10 @@ describe("after the device has a new connection", () => {
       const { server, environments } = setUp();
       server.connect("d-1");
       server.interrupt(
-        () => jsonAnswer(200, server.put({ deviceId: "d-1" }))(),
+        () => respondWithJson(200, server.put({ deviceId: "d-1" }))(),
         () => {
           server.connect("d-1");
-          return problemAnswer(code)();
+          return respondWithProblem(code)();
         },
       );
       const result = await environments.sendToDevice("d-1", hello);
@@ -231,10 +231,10 @@ describe("after the device has a new connection", () => {
   test("a second refusal is thrown: the device is looked up exactly once more", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
-    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
     const rotate = () => {
       server.connect("d-1");
-      return problemAnswer("connection_replaced")();
+      return respondWithProblem("connection_replaced")();
     };
     server.interrupt(row, rotate, row, rotate);
     expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code: "connection_replaced" });
@@ -246,8 +246,8 @@ describe("after the device has a new connection", () => {
     async (code) => {
       const { server, environments } = setUp();
       server.connect("d-1");
-      const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
-      server.interrupt(row, problemAnswer(code, { retryable: false }));
+      const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
+      server.interrupt(row, respondWithProblem(code, { retryable: false }));
       expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({ code });
       expect(server.requests).toHaveLength(2);
     },
@@ -256,8 +256,8 @@ describe("after the device has a new connection", () => {
   test("a refusal of the connection that the device still has is thrown, and nothing is sent again", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
-    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
-    server.interrupt(row, problemAnswer("device_offline"));
+    const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, respondWithProblem("device_offline"));
     expect(await catchError(environments.sendToDevice("d-1", hello))).toMatchObject({
       code: "device_offline",
       status: 409,
@@ -272,8 +272,8 @@ describe("a device that the list still shows online, and whose connection is ref
     async (code) => {
       const { clock, server, environments } = setUp();
       server.connect("d-1");
-      const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
-      server.interrupt(row, problemAnswer(code), row, row);
+      const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
+      server.interrupt(row, respondWithProblem(code), row, row);
       const call = environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 60_000 });
       await clock.advance(2_000);
       server.connect("d-1");
@@ -287,8 +287,8 @@ describe("a device that the list still shows online, and whose connection is ref
   test("the refusal is thrown when the wait is over, after one send", async () => {
     const { clock, server, environments } = setUp();
     server.connect("d-1");
-    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
-    server.interrupt(row, problemAnswer("device_offline"), row, row, row, row);
+    const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
+    server.interrupt(row, respondWithProblem("device_offline"), row, row, row, row);
     const call = catchError(environments.sendToDevice("d-1", hello, { waitUntilOnlineMs: 5_000 }));
     await clock.advance(5_000);
     expect(await call).toMatchObject({ code: "device_offline", status: 409, outcome: "refused" });
@@ -315,7 +315,7 @@ describe("decisions on tool calls", () => {
   test("deny refuses several tool calls with a reason, and is not repeated after a broken connection", async () => {
     const { server, environments } = setUp();
     server.connect("d-1");
-    const row = () => jsonAnswer(200, server.put({ deviceId: "d-1" }))();
+    const row = () => respondWithJson(200, server.put({ deviceId: "d-1" }))();
     server.interrupt(row, () => new TypeError("fetch failed"));
     const error = await catchError(environments.deny("d-1", ["call-1", "call-2"], { reason: "No." }));
     expect(error).toMatchObject({ code: "connection_failed", retryable: false, outcome: "unknown" });
@@ -344,7 +344,7 @@ test("waiting for a device ends in time, also when look-ups are slow", async () 
   const offline = exampleEnvironment({ deviceId: "d-1", connectionId: null });
   const fetch: Fetch = () => {
     seconds.push((clock.now() - startedAtMs) / 1_000);
-    return new Promise((resolve) => void clock.setTimer(20_000, () => resolve(jsonAnswer(200, offline)())));
+    return new Promise((resolve) => void clock.setTimer(20_000, () => resolve(respondWithJson(200, offline)())));
   };
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
   const options = { waitUntilOnlineMs: 30_000, intervalMs: 25_000 };

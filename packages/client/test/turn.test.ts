@@ -2,15 +2,21 @@ import type { MessageStatus } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createClient, readTurn } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer, scriptFetch } from "../src/testing/index.ts";
+import {
+  createFakeServer,
+  exampleEnvironment,
+  respondWithJson,
+  respondWithProblem,
+  scriptFetch,
+} from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { installClock, installRandom } from "./install-clock.ts";
 
-function setUp(...answers: readonly (() => Response | Error)[]) {
+function setUp(...responses: readonly (() => Response | Error)[]) {
   const clock = createVirtualClock();
   installClock(clock);
   installRandom(0.5);
-  const script = scriptFetch(...answers);
+  const script = scriptFetch(...responses);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
   return { clock, script, environments };
 }
@@ -20,7 +26,7 @@ const status = (members: Partial<MessageStatus>): MessageStatus => ({
   ...members,
 });
 const found = () =>
-  jsonAnswer(200, exampleEnvironment({ deviceId: "d-1", connectionId: "c-1", lastHeartbeat: Date.now() }))();
+  respondWithJson(200, exampleEnvironment({ deviceId: "d-1", connectionId: "c-1", lastHeartbeat: Date.now() }))();
 const body = { agentId: "a", messages: [{ role: "user" as const, content: "hi", client_message_id: "m 1" }] };
 const accepted = { success: true, message: "ok", disposition: "started" };
 
@@ -40,7 +46,7 @@ test.each([
 });
 
 test("messages.retrieve percent-encodes the id, and passes the conversation", async () => {
-  const { environments, script } = setUp(jsonAnswer(200, status({})));
+  const { environments, script } = setUp(respondWithJson(200, status({})));
   expect(await environments.messages.retrieve("c-1", "m/1 ü", { agentId: "a b" })).toEqual(status({}));
   expect(script.seen[0]?.url).toBe("http://127.0.0.1:1/v1/environments/c-1/messages/m%2F1%20%C3%BC?agentId=a+b");
   for (const id of ["", ".", "..", "x".repeat(257)])
@@ -52,9 +58,9 @@ test("sendToDevice waits for the end of the turn: the send prefers to wait, and 
   const ended = status({ state: "finished", stopReason: "end_turn", text: "pong", waitSeconds: 20 });
   const { clock, environments, script } = setUp(
     found,
-    jsonAnswer(200, { ...accepted, outcome: status({ state: "running" }) }),
-    jsonAnswer(200, status({ state: "waiting_for_approval", waitSeconds: 20 })),
-    jsonAnswer(200, ended),
+    respondWithJson(200, { ...accepted, outcome: status({ state: "running" }) }),
+    respondWithJson(200, status({ state: "waiting_for_approval", waitSeconds: 20 })),
+    respondWithJson(200, ended),
   );
   const sending = environments.sendToDevice("d-1", body, { wait: "finished", idempotencyKey: "k-1" });
   await clock.advance(60_000);
@@ -76,9 +82,9 @@ test("a turn that ended during the send needs no further request; without wait n
   const ended = status({ state: "finished", stopReason: "error", error: "no model" });
   const { environments, script } = setUp(
     found,
-    jsonAnswer(200, { ...accepted, outcome: ended }),
+    respondWithJson(200, { ...accepted, outcome: ended }),
     found,
-    jsonAnswer(200, accepted),
+    respondWithJson(200, accepted),
   );
   const { turn } = await environments.sendToDevice("d-1", body, { wait: "finished" });
   expect(turn).toEqual({ outcome: "failed", reply: null, status: ended });
@@ -90,28 +96,28 @@ test("a turn that ended during the send needs no further request; without wait n
 test("a turn that does not end in time, or that nobody can tell about, is an outcome", async () => {
   const { environments, clock, script } = setUp(
     found,
-    jsonAnswer(200, accepted),
-    jsonAnswer(200, status({ state: "running", waitSeconds: 3 })),
+    respondWithJson(200, accepted),
+    respondWithJson(200, status({ state: "running", waitSeconds: 3 })),
   );
   const sending = environments.sendToDevice("d-1", body, { wait: "finished", waitUntilFinishedMs: 3_000 });
   await clock.advance(5_000);
   expect((await sending).turn.outcome).toBe("unfinished");
   expect(script.seen.at(-1)?.url).toContain("waitSeconds=1");
   // A gateway in front of another server does not hear its devices, and does not wait.
-  const deaf = setUp(jsonAnswer(200, status({ state: "unknown", waitSeconds: 0 })));
+  const deaf = setUp(respondWithJson(200, status({ state: "unknown", waitSeconds: 0 })));
   expect(await deaf.environments.messages.wait("c-1", "m 1")).toMatchObject({ outcome: "unknown", reply: null });
   expect(deaf.script.seen).toHaveLength(1);
 });
 
 test("failures that pass are repeated while a turn is awaited, and a server that responds at once is not flooded", async () => {
-  const running = jsonAnswer(200, status({ state: "running", waitSeconds: 20 }));
+  const running = respondWithJson(200, status({ state: "running", waitSeconds: 20 }));
   const { environments, clock, script } = setUp(
     running,
-    problemAnswer("shutting_down"),
-    problemAnswer("shutting_down"),
-    problemAnswer("shutting_down"),
+    respondWithProblem("shutting_down"),
+    respondWithProblem("shutting_down"),
+    respondWithProblem("shutting_down"),
     running,
-    jsonAnswer(200, status({ state: "cancelled" })),
+    respondWithJson(200, status({ state: "cancelled" })),
   );
   const waiting = environments.messages.wait("c-1", "m 1");
   await clock.advance(900);
@@ -137,8 +143,8 @@ test("waiting ends with the caller's signal; decisions alone and other values of
   const controller = new AbortController();
   const { environments, clock, script } = setUp(
     found,
-    jsonAnswer(200, accepted),
-    jsonAnswer(200, status({ state: "running" })),
+    respondWithJson(200, accepted),
+    respondWithJson(200, status({ state: "running" })),
   );
   const options = { wait: "finished", signal: controller.signal } as const;
   const failure = catchError(environments.sendToDevice("d-1", body, options));
@@ -162,15 +168,15 @@ test("waiting ends with the caller's signal; decisions alone and other values of
 test.each([1_000, 2_999])(
   "requests of at most %i ms are no reason to give up: the status is read until the turn ends",
   async (timeoutMs) => {
-    const running = jsonAnswer(200, status({ state: "running" }));
-    const ended = jsonAnswer(200, status({ state: "finished", stopReason: "end_turn", text: "pong" }));
-    const { clock, environments, script } = setUp(running, problemAnswer("shutting_down"), running, ended);
+    const running = respondWithJson(200, status({ state: "running" }));
+    const ended = respondWithJson(200, status({ state: "finished", stopReason: "end_turn", text: "pong" }));
+    const { clock, environments, script } = setUp(running, respondWithProblem("shutting_down"), running, ended);
     const waiting = environments.messages.wait("c-1", "m 1", undefined, { timeoutMs, maxRetries: 0 });
     await clock.advance(30_000);
     expect(await waiting).toMatchObject({ outcome: "finished", reply: "pong" });
     expect(script.seen.map(({ url }) => url.includes("wait"))).toEqual([false, false, false, false]);
 
-    const sent = setUp(found, jsonAnswer(200, accepted), running, ended);
+    const sent = setUp(found, respondWithJson(200, accepted), running, ended);
     const sending = sent.environments.sendToDevice("d-1", body, { wait: "finished", timeoutMs });
     await sent.clock.advance(30_000);
     expect((await sending).turn.outcome).toBe("finished");
@@ -179,7 +185,7 @@ test.each([1_000, 2_999])(
 );
 
 test("short requests are repeated once a second, and no longer than waitUntilFinishedMs", async () => {
-  const { clock, environments, script } = setUp(...Array(9).fill(jsonAnswer(200, status({ state: "running" }))));
+  const { clock, environments, script } = setUp(...Array(9).fill(respondWithJson(200, status({ state: "running" }))));
   const options = { timeoutMs: 1_000, waitUntilFinishedMs: 3_500 };
   const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
   await clock.advance(3_500);
@@ -189,7 +195,7 @@ test("short requests are repeated once a second, and no longer than waitUntilFin
 });
 
 test("a failure after the time is over is thrown", async () => {
-  const { environments, script } = setUp(problemAnswer("shutting_down"));
+  const { environments, script } = setUp(respondWithProblem("shutting_down"));
   const options = { waitUntilFinishedMs: 0, maxRetries: 0 };
   const error = await catchError(environments.messages.wait("c-1", "m 1", undefined, options));
   expect(error).toMatchObject({ code: "shutting_down" });
@@ -197,8 +203,8 @@ test("a failure after the time is over is thrown", async () => {
 });
 
 test("a failure that may pass at the end of the time does not hide the last known status", async () => {
-  const running = jsonAnswer(200, status({ state: "running" }));
-  const { clock, environments, script } = setUp(running, problemAnswer("shutting_down"));
+  const running = respondWithJson(200, status({ state: "running" }));
+  const { clock, environments, script } = setUp(running, respondWithProblem("shutting_down"));
   const options = { waitUntilFinishedMs: 1_500, maxRetries: 0 };
   const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
   await clock.advance(1_500);
@@ -207,7 +213,7 @@ test("a failure that may pass at the end of the time does not hide the last know
 });
 
 test("a wall clock that is set back does not prolong the wait", async () => {
-  const { clock, environments } = setUp(...Array(20).fill(jsonAnswer(200, status({ state: "running" }))));
+  const { clock, environments } = setUp(...Array(20).fill(respondWithJson(200, status({ state: "running" }))));
   const options = { timeoutMs: 1_000, waitUntilFinishedMs: 5_000 };
   const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
   await clock.advance(1_500);
@@ -218,7 +224,7 @@ test("a wall clock that is set back does not prolong the wait", async () => {
 });
 
 test("a message that the device refused is a refusal, and its turn is not awaited", async () => {
-  const { environments, script } = setUp(found, jsonAnswer(200, { success: false, message: "busy elsewhere" }));
+  const { environments, script } = setUp(found, respondWithJson(200, { success: false, message: "busy elsewhere" }));
   const error = await catchError(environments.sendToDevice("d-1", body, { wait: "finished" }));
   expect(error).toMatchObject({
     ...{ code: "input_rejected", outcome: "refused", retryable: false, clientMessageIds: ["m 1"] },

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { createClient, createTransport, retrieveLastRuntime, type TransportOptions } from "../src/index.ts";
-import { exampleEnvironment, jsonAnswer, scriptFetch } from "../src/testing/index.ts";
+import { exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
 function setUp(values: readonly unknown[], more: Partial<TransportOptions> = {}) {
-  const { fetch, seen } = scriptFetch(...values.map((value) => jsonAnswer(200, value)));
+  const { fetch, seen } = scriptFetch(...values.map((value) => respondWithJson(200, value)));
   const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch, ...more };
   return { environments: createClient(options).environments, transport: createTransport(options), seen };
 }

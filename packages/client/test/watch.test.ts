@@ -7,7 +7,7 @@ import {
   type ListEnvironmentsInput,
   type WatchOptions,
 } from "../src/index.ts";
-import { createFakeServer, exampleEnvironment, jsonAnswer, problemAnswer } from "../src/testing/index.ts";
+import { createFakeServer, exampleEnvironment, respondWithJson, respondWithProblem } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createWrittenStream } from "./event-stream.ts";
 import { installRandom, installClock } from "./install-clock.ts";
@@ -93,7 +93,7 @@ test("each page is requested with its entity tag, so that an unchanged page is 3
 
 test("a server without entity tags receives unconditional requests", async () => {
   const { clock, server, watch, takeLists } = setUp();
-  const page = jsonAnswer(200, { connections: [], hasNextPage: false });
+  const page = respondWithJson(200, { connections: [], hasNextPage: false });
   server.interrupt(page, page);
   const events = watch();
   const next = events.next();
@@ -144,9 +144,9 @@ test("polling continues after failures that may pass, and waits at least as long
   await clock.advance(0);
   take();
   server.interrupt(
-    problemAnswer("rate_limited", { retryAfterSeconds: 30 }),
+    respondWithProblem("rate_limited", { retryAfterSeconds: 30 }),
     () => new TypeError("fetch failed"),
-    problemAnswer("shutting_down"),
+    respondWithProblem("shutting_down"),
   );
   server.put({ deviceId: "d-2" });
   await clock.advance(5_000);
@@ -160,7 +160,7 @@ test("polling continues after failures that may pass, and waits at least as long
 
 test("a failure that does not pass is thrown, and no timer is left", async () => {
   const { clock, server, watch } = setUp();
-  server.interrupt(problemAnswer("invalid_key"));
+  server.interrupt(respondWithProblem("invalid_key"));
   expect(await catchError(watch().next())).toMatchObject({ code: "invalid_key" });
   expect(clock.timerCount).toBe(0);
 });
@@ -217,7 +217,7 @@ test("a Retry-After beyond the longest timer does not make watch request without
   const { clock, server, watch } = setUp();
   const delays: number[] = [];
   installClock({ now: clock.now, setTimer: (ms, run) => (delays.push(ms), clock.setTimer(ms, run)) });
-  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 2_592_000 }));
+  server.interrupt(respondWithProblem("rate_limited", { retryAfterSeconds: 2_592_000 }));
   const events = watch();
   const next = events.next();
   await clock.advance(60_000);
@@ -229,11 +229,11 @@ test("a Retry-After beyond the longest timer does not make watch request without
 
 test("a poll that fails halfway repeats no event, loses none, and reports no row as gone", async () => {
   const row = (id: string, lastSeenAt = 1) => exampleEnvironment({ id, deviceId: id, lastSeenAt });
-  const page = (rows: object[], hasNextPage = false) => jsonAnswer(200, { connections: rows, hasNextPage });
+  const page = (rows: object[], hasNextPage = false) => respondWithJson(200, { connections: rows, hasNextPage });
   const { clock, server, watch, takeLists } = setUp();
   server.interrupt(
     ...[page([row("a")], true), page([row("b")])],
-    ...[page([row("a"), row("c")], true), jsonAnswer(503, {})],
+    ...[page([row("a"), row("c")], true), respondWithJson(503, {})],
     ...[page([row("a", 9)], true), page([row("b")])],
     page([]),
   );
@@ -276,9 +276,9 @@ test("where the server streams events, a change is seen at once, and the list is
   installRandom(0);
   const server = createFakeServer({ now: clock.now });
   const stream = createWrittenStream();
-  const answer: Fetch = (url, init) =>
+  const fetch: Fetch = (url, init) =>
     url.includes("/events") ? Promise.resolve(stream.response()) : server.fetch(url, init);
-  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: answer });
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
   server.connect("d-1");
   const events = environments.watch();
   const { take } = follow(events);
@@ -309,7 +309,7 @@ async function setUpStream() {
   const streams = [createWrittenStream()];
   const fetch: Fetch = async (url, init) => {
     if (!url.includes("/events")) return server.fetch(url, init);
-    return streams.shift()?.response() ?? problemAnswer("overloaded")();
+    return streams.shift()?.response() ?? respondWithProblem("overloaded")();
   };
   const [stream] = streams;
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
@@ -323,7 +323,7 @@ async function setUpStream() {
 test("changes do not shorten the wait that Retry-After asks for", async () => {
   const { clock, server, change, takeLists, events } = await setUpStream();
   expect(takeLists()).toBe(2);
-  server.interrupt(problemAnswer("rate_limited", { retryAfterSeconds: 30 }));
+  server.interrupt(respondWithProblem("rate_limited", { retryAfterSeconds: 30 }));
   for (let second = 0; second < 29; second += 1) {
     change();
     await clock.advance(1_000);

@@ -94,7 +94,7 @@ export interface ApprovalDetails {
 }
 
 /** Sends the same decision on one or more tool calls of a device. */
-export type AnswerApprovals = (
+export type DecideApprovals = (
   transport: Transport,
   device: DeviceSelector,
   toolCallIds: string | readonly string[],
@@ -106,10 +106,10 @@ export type AnswerApprovals = (
  * Allows tool calls. Decisions have no ids by which a server could recognise a repeat, so they are never repeated after a
  * broken connection. Rejects with a `LettaEnvironmentsError`.
  */
-export const approve: AnswerApprovals = (...parameters) => sendDecisions(true, ...parameters);
+export const approve: DecideApprovals = (...parameters) => sendDecisions(true, ...parameters);
 
 /** Denies tool calls; see {@link approve}. */
-export const deny: AnswerApprovals = (...parameters) => sendDecisions(false, ...parameters);
+export const deny: DecideApprovals = (...parameters) => sendDecisions(false, ...parameters);
 
 function sendDecisions(
   isApproved: boolean,

@@ -8,7 +8,7 @@ import type { Fetch } from "../request.ts";
 import { messageDeduplicationHeader } from "../retry.ts";
 import { createFakeEvents } from "./fake-events.ts";
 import { createFakeTurns } from "./fake-turns.ts";
-import { exampleEnvironment, jsonAnswer, problemAnswer, readRequest, type SeenRequest } from "./responses.ts";
+import { exampleEnvironment, respondWithJson, respondWithProblem, readRequest, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
 export interface TakenSend {
@@ -44,7 +44,7 @@ export interface FakeServer {
   /** Makes a turn say something, for readers of events with `include: "output"`. */
   say(deviceId: string, delta: Readonly<Record<string, unknown>>): void;
   /** Replaces the responses of the next requests, one each; an `Error` is thrown. Requests for a stream of events do not count. */
-  interrupt(...answers: readonly (() => Response | Error)[]): void;
+  interrupt(...responses: readonly (() => Response | Error)[]): void;
 }
 
 /** Options of {@link createFakeServer}. */
@@ -108,7 +108,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   function send(connectionId: string, body: SendMessageBody): Response {
     const deviceId = deviceOf.get(connectionId);
     const row = deviceId === undefined ? undefined : rows.get(deviceId);
-    const fail = (code: ProblemCode): Response => problemAnswer(code)();
+    const fail = (code: ProblemCode): Response => respondWithProblem(code)();
     const ids = idsOf(body);
     if (new Set(ids).size < ids.length) return fail("invalid_request");
     const isDefault = (body.conversationId ?? "default") === "default" || body.conversationId === "";
@@ -119,18 +119,18 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     );
     if (repeated !== undefined && JSON.stringify(repeated.body.messages) !== JSON.stringify(body.messages))
       return fail("message_id_reused");
-    const answer = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
-    if (repeated !== undefined) return jsonAnswer(200, answer, { "idempotency-replayed": "true" })();
+    const accepted = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
+    if (repeated !== undefined) return respondWithJson(200, accepted, { "idempotency-replayed": "true" })();
     if (row.connectionId === null) return fail("device_offline");
     if (row.connectionId !== connectionId) return fail("connection_replaced");
     const refusal = turns.refuse(body);
     if (refusal !== null) return fail(refusal);
     taken.push({ deviceId: row.deviceId, connectionId, body });
     turns.take(row, body, disposition);
-    return jsonAnswer(200, answer)();
+    return respondWithJson(200, accepted)();
   }
 
-  function answer(url: URL, init: RequestInit): Response | Promise<Response> {
+  function respond(url: URL, init: RequestInit): Response | Promise<Response> {
     const status = /\/v1\/environments\/([^/]+)\/messages\/([^/]+)$/.exec(url.pathname);
     if (extensions && init.method === "GET" && status !== null) {
       const [connectionId = "", id = ""] = status.slice(1).map(decodeURIComponent);
@@ -142,10 +142,10 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       const deviceId = deviceOf.get(listed) ?? listed;
       return rows.has(deviceId)
         ? turns.listMessages(deviceId, url.searchParams)
-        : problemAnswer("connection_not_found")();
+        : respondWithProblem("connection_not_found")();
     }
     const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
-    if (found === null) return problemAnswer("endpoint_not_found")();
+    if (found === null) return respondWithProblem("endpoint_not_found")();
     const [, id, tail] = found;
     const etag = new Headers(init.headers).get("if-none-match");
     if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
@@ -153,12 +153,12 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     if (init.method === "DELETE" && id !== undefined && tail === undefined) {
       return remove(decodeURIComponent(id))
         ? new Response(null, { status: 204 })
-        : problemAnswer("environment_not_found")();
+        : respondWithProblem("environment_not_found")();
     }
-    if (init.method !== "GET" || tail !== undefined) return problemAnswer("endpoint_not_found")();
+    if (init.method !== "GET" || tail !== undefined) return respondWithProblem("endpoint_not_found")();
     if (id === undefined) return list(url.searchParams, etag);
     const row = rows.get(decodeURIComponent(id));
-    return row === undefined ? problemAnswer("environment_not_found")() : tagged(row, etag);
+    return row === undefined ? respondWithProblem("environment_not_found")() : tagged(row, etag);
   }
 
   return {
@@ -171,11 +171,11 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       // A watcher asks for a stream beside its other requests.
       const { pathname, searchParams } = new URL(url);
       if (pathname.endsWith("/v1/environments/events")) {
-        if (options.events !== true) return problemAnswer("endpoint_not_found")();
+        if (options.events !== true) return respondWithProblem("endpoint_not_found")();
         return events.open(searchParams, new Headers(init.headers).get("last-event-id"), init.signal);
       }
       const interruption = interruptions.shift();
-      const response = interruption === undefined ? await answer(new URL(url), init) : interruption();
+      const response = interruption === undefined ? await respond(new URL(url), init) : interruption();
       if (response instanceof Error) throw response;
       if (deduplicates && interruption === undefined) response.headers.set(messageDeduplicationHeader, "86400");
       return response;
@@ -194,7 +194,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     ask: (deviceId, members) => turns.ask(targetOf(deviceId), members),
     say: (deviceId, delta) =>
       events.emit("output", deviceId, { ...targetOf(deviceId), agentId: "agent-1", conversationId: "default", delta }),
-    interrupt: (...answers) => void interruptions.push(...answers),
+    interrupt: (...responses) => void interruptions.push(...responses),
   };
 }
 
@@ -212,5 +212,7 @@ function tagged(value: unknown, known: string | null): Response {
   let hash = 5381;
   for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
   const etag = `W/"${hash.toString(36)}"`;
-  return known === etag ? new Response(null, { status: 304, headers: { etag } }) : jsonAnswer(200, value, { etag })();
+  return known === etag
+    ? new Response(null, { status: 304, headers: { etag } })
+    : respondWithJson(200, value, { etag })();
 }

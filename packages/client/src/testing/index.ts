@@ -1,8 +1,8 @@
 export { createFakeServer, type FakeServer, type FakeServerOptions, type TakenSend } from "./fake-server.ts";
 export {
   exampleEnvironment,
-  jsonAnswer,
-  problemAnswer,
+  respondWithJson,
+  respondWithProblem,
   type ScriptedFetch,
   scriptFetch,
   type SeenRequest,

@@ -3,7 +3,7 @@ import { type Environment, type ProblemCode, type ProblemOptions, problemRespons
 import type { Fetch } from "../request.ts";
 
 /** Returns a function that makes a JSON response, for {@link scriptFetch}. */
-export function jsonAnswer(
+export function respondWithJson(
   status: number,
   value: unknown,
   headers: Readonly<Record<string, string>> = {},
@@ -13,7 +13,7 @@ export function jsonAnswer(
 }
 
 /** Returns a function that makes an error response of a gateway, for {@link scriptFetch}. */
-export function problemAnswer(code: ProblemCode, options?: ProblemOptions): () => Response {
+export function respondWithProblem(code: ProblemCode, options?: ProblemOptions): () => Response {
   const { status, headers, body } = problemResponse(code, options);
   return () => new Response(String(body), { status, headers });
 }
@@ -59,15 +59,16 @@ export interface ScriptedFetch {
  * Creates a `fetch` that returns the given responses in order and repeats the last one. Responses are functions, because a
  * body can be read only once. An `Error` is thrown, as `fetch` does when the connection fails.
  */
-export function scriptFetch(...answers: readonly (() => Response | Error)[]): ScriptedFetch {
+export function scriptFetch(...responses: readonly (() => Response | Error)[]): ScriptedFetch {
   const seen: SeenRequest[] = [];
   return {
     seen,
     async fetch(url, init) {
       seen.push(readRequest(url, init));
-      const answer = answers[Math.min(seen.length, answers.length) - 1]?.() ?? new Error("no response was scripted");
-      if (answer instanceof Error) throw answer;
-      return answer;
+      const response =
+        responses[Math.min(seen.length, responses.length) - 1]?.() ?? new Error("no response was scripted");
+      if (response instanceof Error) throw response;
+      return response;
     },
   };
 }
