@@ -36,7 +36,10 @@ describe("isRepeatable", () => {
     ["once", undefined, null, false],
     ["once", 429, null, true],
     ["once", 502, null, false],
-    ["once", 502, "true", true],
+    ["once", 429, "true", true],
+    ["once", 409, "true", false],
+    ["once", 502, "true", false],
+    ["once", 504, "true", false],
   ] as const)(
     "%s, status %s, x-should-retry %s: %s on a server that deduplicates, never on another one",
     (safety, status, shouldRetry, expected) => {
@@ -44,6 +47,12 @@ describe("isRepeatable", () => {
       expect(isRepeatable({ ...failed, safety, status, shouldRetry, deduplicates: false })).toBe(false);
     },
   );
+
+  test("deduplication covers ids of messages, so x-should-retry alone repeats no request without them", () => {
+    const attempt = { safety: "once", status: 504, code: "control_unknown", shouldRetry: "true" } as const;
+    expect(isRepeatable({ ...attempt, deduplicates: true })).toBe(false);
+    expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(false);
+  });
 
   test("a problem whose code says that nothing was sent may be repeated, unless x-should-retry forbids it", () => {
     for (const safety of ["deduplicated", "once"] as const)

@@ -1,7 +1,7 @@
 /**
  * Decides whether a failed attempt is repeated, and what is known about its delivery. Reads are repeated after every failure
  * that may pass. A send is repeated only when the response shows that no device received it, or when the server has shown that
- * it recognises message ids; otherwise the message could run twice.
+ * it recognises message ids; otherwise the message could run twice. Deduplication covers neither decisions nor commands.
  */
 import type { ErrorCode } from "./error.ts";
 
@@ -32,11 +32,12 @@ export interface FailedAttempt {
 export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean {
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
   if (safety !== "read" && undeliveredCodes.includes(code)) return true;
-  // Any server may send `x-should-retry: true`; only one that deduplicates is trusted with it.
+  // Any server may send `x-should-retry: true`; only one that deduplicates is trusted with it, and only for what it deduplicates.
   if (safety !== "read" && !deduplicates) return false;
-  if (shouldRetry) return true;
-  if (status === undefined) return safety !== "once";
-  return status === 429 || (safety === "read" && (status === 408 || status >= 500));
+  if (status === 429) return true;
+  if (safety === "once") return false;
+  if (shouldRetry || status === undefined) return true;
+  return safety === "read" && (status === 408 || status >= 500);
 }
 
 /** Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. */

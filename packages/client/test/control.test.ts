@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createClient } from "../src/index.ts";
+import { createClient, type EnvironmentsResource } from "../src/index.ts";
 import {
   createFakeServer,
   exampleEnvironment,
@@ -10,14 +10,11 @@ import {
 import { catchError } from "./catch-error.ts";
 
 const agent = { agentId: "agent-1" };
-const row = respondWithJson(
-  200,
-  exampleEnvironment({ deviceId: "d-1", connectionId: "conn-1", lastHeartbeat: Date.now() }),
-);
+const onlineDevice = exampleEnvironment({ deviceId: "d-1", connectionId: "conn-1", lastHeartbeat: Date.now() });
 
 /** A client whose device is found, and whose command gets these responses. */
 function setUp(...responses: readonly (() => Response | Error)[]) {
-  const script = scriptFetch(row, ...responses);
+  const script = scriptFetch(respondWithJson(200, onlineDevice), ...responses);
   const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
   const sent = () =>
     script.seen
@@ -83,6 +80,24 @@ describe("a control operation", () => {
     const resuming = setUp(broken, respondWithJson(200, { resumed: 1 }));
     const error = await catchError(resuming.environments.resumeQueue("d-1", agent));
     expect([error.code, error.outcome, resuming.sent().length]).toEqual(["connection_failed", "unknown", 1]);
+  });
+
+  test.each<[string, () => Response, string]>([
+    ["control_unknown", respondWithProblem("control_unknown"), "control_unknown"],
+    ["a foreign 503", respondWithJson(503, {}, { "x-should-retry": "true" }), "http_error"],
+  ])("%s that asks for a retry repeats neither a resume nor a removal", async (_case, failure, code) => {
+    // Deduplication covers the ids of messages, which commands do not have.
+    const found = respondWithJson(200, onlineDevice, { "x-message-deduplication": "86400" });
+    for (const run of [
+      ({ resumeQueue }: EnvironmentsResource) => resumeQueue("d-1", agent),
+      ({ retrieve, remove }: EnvironmentsResource) => retrieve("d-1").then(() => remove("d-1")),
+    ]) {
+      const script = scriptFetch(found, failure);
+      const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
+      const error = await catchError(run(environments));
+      expect(error).toMatchObject({ code, outcome: "unknown", retryable: false });
+      expect(script.seen).toHaveLength(2);
+    }
   });
 
   test("an offline device is device_offline, and nothing is sent", async () => {

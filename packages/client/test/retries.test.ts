@@ -96,7 +96,7 @@ describe("a send to a server that deduplicates is repeated", () => {
   test.each([
     ["429", json(429, {}), hello],
     ["a 503 that may be repeated", json(503, {}, { "x-should-retry": "true" }), hello],
-    ["a 502 that may be repeated, with an approval", json(502, {}, { "x-should-retry": "true" }), approval],
+    ["429, with an approval", json(429, {}), approval],
   ])("after %s", async (_case, failure, body) => {
     const script = scriptFetch(failure, sent);
     await expect((await deduplicatingClient(script)).sendMessage("c-1", body)).resolves.toMatchObject({
@@ -112,6 +112,7 @@ describe("a send to a server that deduplicates is repeated", () => {
     ["408", json(408, {}), hello],
     ["409", json(409, {}), hello],
     ["a 429 that may not be repeated", json(429, {}, { "x-should-retry": "false" }), hello],
+    ["a 502 that may be repeated, with an approval", json(502, {}, { "x-should-retry": "true" }), approval],
     ["a broken connection, with an approval", broken, approval],
     [
       "a broken connection, with an approval that has the role of a user message",

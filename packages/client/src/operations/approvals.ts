@@ -103,8 +103,8 @@ export type DecideApprovals = (
 ) => PendingCall<SendToDeviceResult>;
 
 /**
- * Allows tool calls. Decisions have no ids by which a server could recognise a repeat, so they are never repeated after a
- * broken connection. Rejects with a `LettaEnvironmentsError`.
+ * Allows tool calls. Decisions have no ids by which a server could recognise a repeat, so they are repeated only if
+ * nothing was delivered. Rejects with a `LettaEnvironmentsError`.
  */
 export const approve: DecideApprovals = (...parameters) => sendDecisions(true, ...parameters);
 

@@ -80,7 +80,7 @@ export function setDirectory(
   return control(transport, device, { ...command, text: ["directory", directory] }, conversation, options);
 }
 
-/** Releases the messages that a stop has paused. Resolves with their number. A call without a response is not repeated. */
+/** Releases the messages that a stop has paused. Resolves with their number. Repeated only if nothing was sent to the device. */
 export function resumeQueue(
   transport: Transport,
   device: DeviceSelector,

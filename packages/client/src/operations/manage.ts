@@ -43,8 +43,8 @@ export interface RemoveEnvironmentInput {
 }
 
 /**
- * Removes a device with all its rows, or one row. Rejects with a `LettaEnvironmentsError`. A call without a response is not repeated,
- * because a repeat could remove a device that has registered again.
+ * Removes a device with all its rows, or one row. Rejects with a `LettaEnvironmentsError`. It is repeated only if the server did
+ * nothing, because a repeat could remove a device that has registered again.
  */
 export function removeEnvironment(
   transport: Transport,

@@ -36,7 +36,7 @@ export interface SendOptions extends RequestOptions {
  *
  * User messages without `client_message_id` get one; all attempts share it. After a failure the send is repeated only if the
  * response shows that no device received it, or if an earlier response of the server has shown that it deduplicates messages.
- * Messages with approvals have no ids and are not repeated after a broken connection.
+ * Messages with approvals have no ids: a send with one is repeated only if nothing was delivered.
  *
  * Rejects with a `LettaEnvironmentsError` that carries `clientMessageIds`, and in `outcome` whether the message may be running.
  */
