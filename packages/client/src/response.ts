@@ -33,12 +33,12 @@ export async function readText(response: Response, maxBytes: number, signal: Abo
   }
 }
 
-/** Parses JSON; `undefined` if the text is not JSON. */
+/** Parses JSON; `undefined` if the text is empty, and `null` if it is not JSON. */
 export function parseJson(text: string, revive?: (name: string, value: unknown) => unknown): unknown {
   try {
     return JSON.parse(text, revive);
   } catch {
-    return undefined;
+    return text ? null : undefined;
   }
 }
 

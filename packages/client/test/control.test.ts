@@ -60,6 +60,19 @@ describe("a control operation", () => {
     expect(sent()).toEqual([["DELETE", "/v1/environments/conn-1/queue/q-1?agentId=agent-1", ""]]);
   });
 
+  test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>]>([
+    ["stopped", ({ stop }) => stop("d-1", agent)],
+    ["mode", ({ setMode }) => setMode("d-1", "standard", agent)],
+    ["directory", ({ setDirectory }) => setDirectory("d-1", "/code", agent)],
+    ["resumed", ({ resumeQueue }) => resumeQueue("d-1", agent)],
+    ["removed", ({ removeQueueItem }) => removeQueueItem("d-1", "q-1", agent)],
+  ])("a success without %s, which the caller relies on, is an invalid response", async (member, call) => {
+    for (const body of [{}, { [member]: null }]) {
+      const error = await catchError(call(setUp(respondWithJson(200, body)).environments));
+      expect(error).toMatchObject({ code: "invalid_response", message: `invalid response: ${member}` });
+    }
+  });
+
   test("a broken argument is refused before any request", async () => {
     const { environments, sent } = setUp();
     for (const call of [

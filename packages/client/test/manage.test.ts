@@ -42,6 +42,18 @@ test("remove sends DELETE for a device or for one row, and resolves with nothing
   ]);
 });
 
+test.each<[string, () => Response, string | undefined]>([
+  ["204", noContent, undefined],
+  ["200 without a body", () => new Response(""), undefined],
+  ["a page", () => new Response("<html></html>", { headers: { "content-type": "text/html" } }), "invalid_response"],
+  ["a list", respondWithJson(200, []), "invalid_response"],
+  ["null", respondWithJson(200, null), "invalid_response"],
+])("a removal that gets %s is a success only if the response has no body", async (_case, respond, code) => {
+  const removal = over(scriptFetch(respond)).remove("d-1");
+  if (code === undefined) expect(await removal).toBeUndefined();
+  else expect(await catchError(removal)).toMatchObject({ code, outcome: "unknown", retryable: false });
+});
+
 test("a removal without a response is not repeated, and a patch is", async () => {
   const lost = (): Response => {
     throw new TypeError("fetch failed");

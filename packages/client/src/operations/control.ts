@@ -11,16 +11,10 @@ import type {
   ResumeQueueResponse,
   StopTurnResponse,
 } from "@letta-environments/schema";
-import {
-  findChangeDirectoryResponseMismatch,
-  findChangeModeResponseMismatch,
-  findRemoveQueueItemResponseMismatch,
-  findResumeQueueResponseMismatch,
-  findStopTurnResponseMismatch,
-} from "@letta-environments/schema/guards";
 import { checkIdentifier, checkRecord, checkText } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
+import { findMissing } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice } from "./device.ts";
 import { sendExtension } from "./extension.ts";
@@ -51,7 +45,7 @@ export function stop(
   turn: StopInput,
   options?: RequestOptions,
 ): PendingCall<StopTurnResponse> {
-  const command = { operation: "stopTurn", path: "stop", findMismatch: findStopTurnResponseMismatch } as const;
+  const command = { operation: "stopTurn", path: "stop", sample: { stopped: true } } as const;
   return control(transport, device, command, turn, options);
 }
 
@@ -63,7 +57,7 @@ export function setMode(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ChangeModeResponse> {
-  const command = { operation: "changeMode", path: "mode", findMismatch: findChangeModeResponseMismatch } as const;
+  const command = { operation: "changeMode", path: "mode", sample: { mode } } as const;
   return control(transport, device, { ...command, text: ["mode", mode] }, conversation, options);
 }
 
@@ -75,8 +69,7 @@ export function setDirectory(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ChangeDirectoryResponse> {
-  const findMismatch = findChangeDirectoryResponseMismatch;
-  const command = { operation: "changeDirectory", path: "directory", findMismatch } as const;
+  const command = { operation: "changeDirectory", path: "directory", sample: { directory } } as const;
   return control(transport, device, { ...command, text: ["directory", directory] }, conversation, options);
 }
 
@@ -87,9 +80,8 @@ export function resumeQueue(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ResumeQueueResponse> {
-  const findMismatch = findResumeQueueResponseMismatch;
   // A repeat could release what another stop has paused since.
-  const command = { operation: "resumeQueue", path: "queue/resume", safety: "once", findMismatch } as const;
+  const command = { operation: "resumeQueue", path: "queue/resume", safety: "once", sample: { resumed: 0 } } as const;
   return control(transport, device, command, conversation, options);
 }
 
@@ -101,15 +93,15 @@ export function removeQueueItem(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<RemoveQueueItemResponse> {
-  const findMismatch = findRemoveQueueItemResponseMismatch;
-  const command = { operation: "removeQueueItem", path: "queue/", findMismatch, itemId } as const;
+  const command = { operation: "removeQueueItem", path: "queue/", sample: { removed: true }, itemId } as const;
   return control(transport, device, command, conversation, options);
 }
 
-interface Command {
+interface Command<Value> {
   readonly operation: ControlOperation;
   readonly path: string;
-  readonly findMismatch: (value: unknown) => string | null;
+  /** A response. Another one is usable if it has the same members, of the same types. */
+  readonly sample: Value;
   /** Default `read`: a repeat has no other effect than the first request. */
   readonly safety?: "once";
   /** The member that the operation sets, and its value. */
@@ -117,10 +109,10 @@ interface Command {
   readonly itemId?: string;
 }
 
-function control<Value>(
+function control<Value extends object>(
   transport: Transport,
   device: DeviceSelector,
-  { operation, path, findMismatch, safety, text, itemId }: Command,
+  { operation, path, sample, safety, text, itemId }: Command<Value>,
   conversation: object,
   options: RequestOptions = {},
 ): PendingCall<Value> {
@@ -139,6 +131,8 @@ function control<Value>(
           headers: { "content-type": "application/json" },
         }
       : { path: `${base}${itemId}?${new URLSearchParams(given)}`, method: "DELETE" };
-    return sendExtension(transport, { operation, safety: safety ?? "read", findMismatch, ...request }, options);
+    const findMismatch = (value: unknown): string | null => findMissing(sample, value);
+    const shape = { findMismatch, needed: sample };
+    return sendExtension(transport, { operation, safety: safety ?? "read", ...shape, ...request }, options);
   });
 }
