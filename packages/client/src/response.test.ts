@@ -34,6 +34,22 @@ describe("a connection failure is described by its address and a reason in words
     expect(describeConnectionFailure(url, cause)).toBe(`cannot reach https://gateway.example:8787: ${reason}`);
   });
 
+  test.each<[string, unknown]>([
+    ["a symbol", Symbol("s3cr3t")],
+    ["an object without a prototype", Object.create(null)],
+    ["an error with such a cause", new TypeError("fetch failed", { cause: Object.create(null) })],
+    [
+      "an object whose text throws",
+      {
+        toString: () => {
+          throw new Error("s3cr3t");
+        },
+      },
+    ],
+  ])("%s is described too, although it has no text", (_case, cause) => {
+    expect(describeConnectionFailure(url, cause)).toBe("cannot reach https://gateway.example:8787: no response");
+  });
+
   test("an error that is its own cause is described too", () => {
     const cause = new Error("loop");
     cause.cause = cause;

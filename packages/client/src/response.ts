@@ -107,8 +107,13 @@ const failureReasons: readonly (readonly [RegExp, string])[] = [
 
 /** Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated. */
 export function describeConnectionFailure(url: string, cause: unknown): string {
-  // `fetch` of Node.js puts the reason into the cause of its error.
-  const texts = [cause, Object(cause).cause].map((error) => `${error} ${Object(error).code}`).join(" ");
+  let texts = "";
+  try {
+    // `fetch` of Node.js puts the reason into the cause of its error.
+    texts = [cause, Object(cause).cause].map((error) => `${error} ${Object(error).code}`).join(" ");
+  } catch {
+    // Anything can be thrown, also what has no text, such as a symbol.
+  }
   const [, reason = "no response"] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
   return `cannot reach ${new URL(url).origin}: ${reason}`;
 }

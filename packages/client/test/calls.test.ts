@@ -226,6 +226,18 @@ describe("middleware", () => {
     expect(reason).toMatchObject({ name: "AbortError" });
   });
 
+  test.each<[string, unknown]>([
+    ["a symbol", Symbol("x")],
+    ["an object without a prototype", Object.create(null)],
+  ])("that throws %s causes a typed error, and every event of the call", async (_case, cause) => {
+    const events: string[] = [];
+    const middleware: Middleware = () => Promise.reject(cause);
+    const onEvent = ({ type }: TransportEvent) => void events.push(type);
+    const error = await catchError(clientOver(scriptFetch(sent), { middleware, onEvent }).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown", cause });
+    expect(events).toEqual(["start", "end"]);
+  });
+
   test("that throws synchronously causes a typed error with its cause", async () => {
     const cause = new Error("no token");
     const middleware: Middleware = () => {
