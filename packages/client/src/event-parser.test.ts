@@ -38,6 +38,26 @@ test("an id counts from the end of its block on, also of a block without data", 
   expect(parser.lastEventId).toBe("2");
 });
 
+test("an event that comes in many pieces takes time in proportion to its size", () => {
+  const data = "x".repeat(4 * 2 ** 20);
+  const body = `id: 1\nevent: output\ndata: ${data}\r\n\r\n`;
+  const parser = createEventParser();
+  const events: ParsedEvent[] = [];
+  const startedAtMs = performance.now();
+  for (let start = 0; start < body.length; start += 1_400)
+    events.push(...parser.push(body.slice(start, start + 1_400)));
+  // A search that begins again with each piece takes several seconds, this one some milliseconds.
+  expect(performance.now() - startedAtMs).toBeLessThan(1_500);
+  expect(events.map((event) => event.data === data)).toEqual([true]);
+});
+
+test("a line that ends with a carriage return is complete, and an empty piece changes nothing", () => {
+  const parser = createEventParser();
+  expect(parser.push("data: 1\r\r")).toEqual([{ id: "", type: "message", data: "1" }]);
+  expect([...parser.push(""), ...parser.push("\ndata: 2\r"), ...parser.push(""), ...parser.push("\n")]).toEqual([]);
+  expect(parser.push("\n")).toEqual([{ id: "", type: "message", data: "2" }]);
+});
+
 test("what waits for the end of its event is counted, so that it can be limited", () => {
   const parser = createEventParser();
   parser.push("data: 12345\ndata: 123");

@@ -25,6 +25,8 @@ export interface EventParser {
 /** Creates an {@link EventParser}. */
 export function createEventParser(): EventParser {
   let rest = "";
+  /** Whether the last piece ended with a carriage return, so that a line feed at the start of the next one belongs to it. */
+  let isAfterReturn = false;
   let id = "";
   let type = "";
   let data = "";
@@ -34,10 +36,13 @@ export function createEventParser(): EventParser {
     pendingLength: 0,
     push(text) {
       const events: ParsedEvent[] = [];
-      // A carriage return at the end may be the first half of a line end.
-      const lines = (rest + text).split(/\r\n|\n|\r(?!$)/);
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
+      // Only the new text is searched: a large event comes in many pieces.
+      const lines = (isAfterReturn ? text.replace(/^\n/, "") : text).split(/\r\n?|\n/);
+      if (text) isAfterReturn = text.endsWith("\r");
+      rest += lines.shift() ?? "";
+      for (const next of lines) {
+        const line = rest;
+        rest = next;
         const [, name, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
         if (line === "") {
           parser.lastEventId = id;
