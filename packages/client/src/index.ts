@@ -58,7 +58,12 @@ export {
   type ListEnvironmentsInput,
 } from "./operations/list.ts";
 export { listAllMessages, listMessages, type ListMessagesInput } from "./operations/messages.ts";
-export { removeEnvironment, type RemoveEnvironmentInput, updateEnvironment } from "./operations/manage.ts";
+export {
+  removeEnvironment,
+  type RemoveEnvironmentInput,
+  updateEnvironment,
+  type UpdateEnvironmentInput,
+} from "./operations/manage.ts";
 export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
 export { retrieveLastRuntime, type RuntimeSelector } from "./operations/last-runtime.ts";
 export { retrieveEnvironment } from "./operations/retrieve.ts";
@@ -66,6 +71,7 @@ export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome
 export {
   readTurn,
   retrieveMessage,
+  type RetrieveMessageInput,
   type Turn,
   type TurnOutcome,
   waitForTurn,
@@ -84,6 +90,7 @@ export type {
   Call,
   Fetch,
   HttpRequest,
+  InputOf,
   Middleware,
   Next,
   PendingCall,

@@ -35,6 +35,11 @@ export type Next = (request: HttpRequest) => Promise<Response>;
  */
 export type Middleware = (request: HttpRequest, next: Next) => Promise<Response>;
 
+/** Members of a query or a patch as callers pass them: each may be `undefined`, which is the same as absent, and lists may be read-only. */
+export type InputOf<Value> = { readonly [Name in keyof Value]?: AsReadonly<Value[Name]> | undefined };
+
+type AsReadonly<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
+
 /** One request of an operation. */
 export interface TransportRequest<Value> {
   readonly operation: Operation;

@@ -132,3 +132,23 @@ export function readEvent(event: StreamedEvent): string {
 // Middleware runs between the client and fetch, and its request is what fetch accepts.
 expectTypeOf<HttpRequest>().toExtend<RequestInit>();
 expectTypeOf<(request: HttpRequest, next: Next) => Promise<Response>>().toExtend<Middleware>();
+
+// Queries, patches and messages take read-only lists, and `undefined` for a member that may be absent.
+type Parameter<Method extends (...parameters: never) => unknown, Index extends number> = NonNullable<
+  Parameters<Method>[Index]
+>;
+type Absent = string | undefined;
+type List = readonly string[];
+expectTypeOf<{ state: readonly ["failed"]; agentId: List }>().toExtend<Parameter<Methods["messages"]["list"], 1>>();
+expectTypeOf<{ state: readonly ["failed"]; after: Absent }>().toExtend<Parameter<Methods["messages"]["listAll"], 1>>();
+expectTypeOf<{ state: readonly ["no such state"] }>().not.toExtend<Parameter<Methods["messages"]["list"], 1>>();
+expectTypeOf<{ tags: List; displayName: Absent }>().toExtend<Parameter<Methods["update"], 1>>();
+expectTypeOf<{ tags: null; displayName: null }>().toExtend<Parameter<Methods["update"], 1>>();
+expectTypeOf<{ tags: string }>().not.toExtend<Parameter<Methods["update"], 1>>();
+expectTypeOf<{ agentId: Absent; wait: undefined }>().toExtend<Parameter<Methods["messages"]["retrieve"], 2>>();
+expectTypeOf<{ agentId: Absent; conversationId: Absent }>().toExtend<Parameter<Methods["messages"]["wait"], 2>>();
+expectTypeOf<{ role: "user"; content: string; otid: Absent; client_message_id: Absent }>().toExtend<Message>();
+expectTypeOf<{
+  readonly role: "user";
+  readonly content: readonly [{ readonly type: "text"; readonly text: "hi" }];
+}>().toExtend<Message>();

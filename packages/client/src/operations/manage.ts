@@ -3,11 +3,14 @@ import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
 import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
 import { checkIdentifier, checkRecord } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
+import { type InputOf, type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { stringify } from "./message.ts";
 import { environmentPath } from "./retrieve.ts";
+
+/** Changes of the labels of a device. */
+export type UpdateEnvironmentInput = InputOf<EnvironmentPatch>;
 
 /**
  * Assigns a display name and tags to a device, and resolves with it. An absent member stays as it is, and `null` clears it. Rejects with a
@@ -16,7 +19,7 @@ import { environmentPath } from "./retrieve.ts";
 export function updateEnvironment(
   transport: Transport,
   deviceId: string,
-  patch: EnvironmentPatch,
+  patch: UpdateEnvironmentInput,
   options?: RequestOptions,
 ): PendingCall<Environment> {
   return pendingCall(async () => {

@@ -2,7 +2,7 @@
  * The body of a send: gives user messages their ids, checks the body and encodes it once, so that every attempt sends the same
  * bytes under the same ids. Lengths and less common rules are left to the server, which reports all broken rules at once.
  */
-import type { ApprovalMessage, SendMessageBody, UserMessage } from "@letta-environments/schema";
+import type { ApprovalMessage, SendMessageBody, TextPart, UserMessage } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { randomId } from "../adapters/platform.ts";
 import { check, checkFlag, checkRecord, checkRecords, checkText } from "../check.ts";
@@ -10,9 +10,13 @@ import { invalidArgument } from "../error.ts";
 import type { RepeatSafety } from "../retry.ts";
 
 /** A {@link UserMessage} whose ids are optional. */
-export interface UserMessageInput extends Omit<UserMessage, "client_message_id"> {
-  /** One id per logical message, the same for every repeat. Default: a random one, which is then also the default of `otid`. */
-  client_message_id?: string | undefined;
+export interface UserMessageInput extends Pick<UserMessage, "role"> {
+  /** The text of the message, whole or in parts. */
+  readonly content: string | readonly Readonly<TextPart>[];
+  /** One id per logical message, the same for every repeat. Default: a random one. */
+  readonly client_message_id?: string | undefined;
+  /** Id under which the agent stores the message. Default: `client_message_id`. */
+  readonly otid?: string | undefined;
 }
 
 /** A {@link SendMessageBody} whose message ids are optional. */

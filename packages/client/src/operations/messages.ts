@@ -4,14 +4,14 @@ import { findMessageListMismatch } from "@letta-environments/schema/guards";
 import { check, checkRecord } from "../check.ts";
 import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { encodeQuery } from "./list.ts";
 import { environmentPath } from "./retrieve.ts";
 
-/** Which messages to list. Each member may be `undefined`. */
-export type ListMessagesInput = { readonly [Name in keyof ListMessagesQuery]?: ListMessagesQuery[Name] | undefined };
+/** Which messages to list. */
+export type ListMessagesInput = InputOf<ListMessagesQuery>;
 
 /**
  * Lists one page of the messages of a device, the latest first, each with its state and how its turn ended. While `hasNextPage` is true, the next

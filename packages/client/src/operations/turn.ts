@@ -9,7 +9,7 @@ import { monotonic, random, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord } from "../check.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { encodeQuery } from "./list.ts";
@@ -37,6 +37,9 @@ export interface WaitForTurnOptions extends RequestOptions {
   readonly waitUntilFinishedMs?: number | undefined;
 }
 
+/** Which of several messages with the same id, and whether to wait for the end of its turn. */
+export type RetrieveMessageInput = InputOf<RetrieveMessageQuery>;
+
 /**
  * Retrieves the status of a message that was sent to a device. The connection may be an earlier one of the device. Rejects with a
  * `LettaEnvironmentsError`.
@@ -45,7 +48,7 @@ export function retrieveMessage(
   transport: Transport,
   connectionId: string,
   clientMessageId: string,
-  query?: RetrieveMessageQuery,
+  query?: RetrieveMessageInput,
   options?: RequestOptions,
 ): PendingCall<MessageStatus> {
   return pendingCall(async () => requestStatus(transport, connectionId, clientMessageId, query, options));
@@ -59,7 +62,7 @@ export function waitForTurn(
   transport: Transport,
   connectionId: string,
   clientMessageId: string,
-  conversation?: Pick<RetrieveMessageQuery, "agentId" | "conversationId">,
+  conversation?: Pick<RetrieveMessageInput, "agentId" | "conversationId">,
   options: WaitForTurnOptions = {},
 ): PendingCall<Turn> {
   return pendingCall(async () => {
@@ -117,7 +120,7 @@ export async function awaitTurn(
   transport: Transport,
   connectionId: string,
   clientMessageId: string,
-  conversation: Pick<RetrieveMessageQuery, "agentId" | "conversationId"> | undefined,
+  conversation: Pick<RetrieveMessageInput, "agentId" | "conversationId"> | undefined,
   options: RequestOptions,
   endsAtMs: number,
   latest?: TurnResponse,
@@ -162,7 +165,7 @@ async function requestStatus(
   transport: Transport,
   connectionId: string,
   clientMessageId: string,
-  query?: RetrieveMessageQuery,
+  query?: RetrieveMessageInput,
   options?: RequestOptions,
 ): Promise<TransportResponse<MessageStatus>> {
   checkRecord("query", query ?? {});
