@@ -1,11 +1,11 @@
-import type { LettaEnvironmentsError } from "@letta-environments/client";
+import type { EnvironmentsError } from "@letta-environments/client";
 
 /** Says which decision came first, from the error of a later one; `null` for any other error. */
-export function describeDecision({ code, problem }: LettaEnvironmentsError): string | null {
-  if (code === "approval_not_found") return "the request does not wait for permission any more";
-  if (code !== "approval_decided") return null;
-  const { approval }: { approval?: unknown } = Object(problem);
-  const { decision, decidedBy }: { decision?: unknown; decidedBy?: unknown } = Object(approval);
-  const word = decision === "allow" ? "allowed" : decision === "deny" ? "denied" : "decided";
-  return `the request was ${word} before${typeof decidedBy === "string" ? ` by ${decidedBy}` : ""}`;
+export function describeDecision(error: EnvironmentsError): string | null {
+  if (error.code === "approval_not_found") return "the request no longer waits for permission";
+  if (error.code !== "approval_decided") return null;
+  const approval = error.problem?.approval;
+  const word = approval?.decision === "allow" ? "allowed" : approval?.decision === "deny" ? "denied" : "decided";
+  // The members of a problem are passed on unchecked.
+  return `the request was ${word} before${typeof approval?.decidedBy === "string" ? ` by ${approval.decidedBy}` : ""}`;
 }

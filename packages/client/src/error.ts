@@ -2,7 +2,7 @@
  * The one error class of this package and its codes. A code is either a problem code of the server or one of the client's own;
  * `switch (error.code)` narrows {@link EnvironmentsError} to the members that each failure has.
  */
-import type { Environment, Problem, ProblemCode, ProblemIssue } from "@letta-environments/schema";
+import type { DecidedApproval, Environment, Problem, ProblemCode, ProblemIssue } from "@letta-environments/schema";
 
 /** Codes of failures that the client itself detects. */
 export type ClientErrorCode =
@@ -133,9 +133,16 @@ export interface DeviceError extends LettaEnvironmentsError {
   readonly code: "device_offline" | "environment_not_found";
 }
 
+/** A decision on a request for permission that was decided otherwise before. `approval` has that decision, unless the server has forgotten it. */
+export interface ApprovalDecidedError extends LettaEnvironmentsError {
+  readonly code: "approval_decided";
+  readonly status: number;
+  readonly problem?: Partial<Problem> & { readonly approval?: Partial<DecidedApproval> };
+}
+
 /** A problem that the server reported by a code of its own. */
 export interface ProblemError<
-  Code extends ProblemCode = Exclude<ProblemCode, DeviceError["code"]>,
+  Code extends ProblemCode = Exclude<ProblemCode, (DeviceError | ApprovalDecidedError)["code"]>,
 > extends LettaEnvironmentsError {
   readonly code: Code;
   readonly status: number;
@@ -150,4 +157,5 @@ export type EnvironmentsError =
   | InvalidResponseError
   | PlainHttpError
   | DeviceError
+  | ApprovalDecidedError
   | ProblemError;

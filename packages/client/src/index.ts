@@ -10,6 +10,7 @@ export {
 export {
   type AbortedError,
   type AmbiguousDeviceError,
+  type ApprovalDecidedError,
   type ClientErrorCode,
   type DeviceError,
   type EnvironmentsError,

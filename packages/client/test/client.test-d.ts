@@ -95,6 +95,9 @@ export function describe(error: EnvironmentsError): string {
     case "ambiguous_device":
       expectTypeOf(error).toEqualTypeOf<AmbiguousDeviceError>();
       return error.message;
+    case "approval_decided":
+      expectTypeOf(error.status).toEqualTypeOf<number>();
+      return String(error.problem?.approval?.decidedBy);
     case "rate_limited":
       expectTypeOf(error.status).toEqualTypeOf<number>();
       return String(error.retryAfterMs);

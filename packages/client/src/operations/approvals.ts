@@ -52,7 +52,7 @@ export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updat
 
 /**
  * Decides a request for permission that was listed or streamed. The first decision counts: a later one is an error
- * `approval_decided`, whose `problem` has the first. Rejects with a `LettaEnvironmentsError`, `device_offline` if the device is.
+ * `approval_decided`, with the first in `problem.approval`. Rejects with a `LettaEnvironmentsError`, `device_offline` if the device is.
  */
 export function decideApproval(
   transport: Transport,
