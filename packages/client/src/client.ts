@@ -3,6 +3,7 @@ import { approve, decideApproval, deny, listApprovals } from "./operations/appro
 import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
 import {
   type DeviceSelector,
+  type SendAndMayWaitOptions,
   type SendAndWaitOptions,
   type SendAndWaitResult,
   sendToDevice,
@@ -54,6 +55,11 @@ export interface ApprovalsResource {
 export interface SendToDevice {
   (device: DeviceSelector, body: SendMessageInput, options: SendAndWaitOptions): PendingCall<SendAndWaitResult>;
   (device: DeviceSelector, body: SendMessageInput, options?: SendToDeviceOptions): PendingCall<SendToDeviceResult>;
+  (
+    device: DeviceSelector,
+    body: SendMessageInput,
+    options: SendAndMayWaitOptions,
+  ): PendingCall<SendToDeviceResult | SendAndWaitResult>;
 }
 
 /** Operations on environments. `list`, `retrieve` and `sendMessage` take the same arguments as in the official SDK. */
@@ -121,7 +127,7 @@ export function createClient(options: ClientOptions): Client {
       update: bind(updateEnvironment),
       remove: bind(removeEnvironment),
       sendMessage: bind(sendMessage),
-      // Binding keeps one of the two signatures.
+      // Binding keeps one of the signatures.
       sendToDevice: bind(sendToDevice) as SendToDevice,
       messages: {
         list: bind(listMessages),

@@ -26,6 +26,8 @@ import {
   type SendMessageInput,
   sendMessage,
   type SendMessageResult,
+  type SendAndWaitResult,
+  type sendToDevice,
   type SendToDeviceResult,
   type StreamedEvent,
   type Transport,
@@ -45,7 +47,9 @@ type Methods = Client["environments"];
 expectTypeOf<ReturnType<Methods["list"]>>().toEqualTypeOf<PendingCall<EnvironmentList>>();
 expectTypeOf<ReturnType<Methods["retrieve"]>>().toEqualTypeOf<PendingCall<Environment>>();
 expectTypeOf<ReturnType<Methods["sendMessage"]>>().toEqualTypeOf<PendingCall<SendMessageResult>>();
-expectTypeOf<ReturnType<Methods["sendToDevice"]>>().toEqualTypeOf<PendingCall<SendToDeviceResult>>();
+expectTypeOf<ReturnType<Methods["sendToDevice"]>>().toEqualTypeOf<
+  PendingCall<SendToDeviceResult | SendAndWaitResult>
+>();
 expectTypeOf(listEnvironments).parameters.toEqualTypeOf<[transport: Transport, ...Parameters<Methods["list"]>]>();
 expectTypeOf(retrieveEnvironment).parameters.toEqualTypeOf<
   [transport: Transport, ...Parameters<Methods["retrieve"]>]
@@ -113,6 +117,17 @@ export function describe(error: EnvironmentsError): string {
 export async function sendTwice(send: Methods["sendToDevice"], body: Parameters<Methods["sendToDevice"]>[1]) {
   expectTypeOf((await send("d-1", body, { wait: "finished" })).turn).toEqualTypeOf<Turn>();
   expectTypeOf(await send("d-1", body)).not.toHaveProperty("turn");
+  expectTypeOf(await send("d-1", body, { intervalMs: 5 })).not.toHaveProperty("turn");
+}
+
+// Options that are known only when the program runs allow both results.
+export async function sendEither(send: typeof sendToDevice, transport: Transport, isWaiting: boolean): Promise<string> {
+  const options = isWaiting ? ({ wait: "finished", waitUntilFinishedMs: 5 } as const) : {};
+  const result = await send(transport, "d-1", { messages: [] }, options);
+  expectTypeOf<typeof result>().toEqualTypeOf<SendToDeviceResult | SendAndWaitResult>();
+  const bound = createClient({ baseUrl: "", apiKey: "" }).environments.sendToDevice("d-1", { messages: [] }, options);
+  expectTypeOf(bound).toEqualTypeOf<PendingCall<SendToDeviceResult | SendAndWaitResult>>();
+  return "turn" in result ? result.turn.outcome : result.outcome;
 }
 
 // The type of an event narrows its members.

@@ -46,6 +46,12 @@ export interface SendAndWaitOptions extends SendToDeviceOptions, Pick<WaitForTur
   readonly wait: "finished";
 }
 
+/** Options of a send of which only the running program knows whether it waits. */
+export interface SendAndMayWaitOptions extends Omit<SendAndWaitOptions, "wait"> {
+  /** As in {@link SendAndWaitOptions}, if it is given. */
+  readonly wait?: SendAndWaitOptions["wait"] | undefined;
+}
+
 /** The result of a send, with the row of the device that took it. */
 export interface SendToDeviceResult extends SendMessageResult {
   readonly environment: Environment;
@@ -82,7 +88,13 @@ export function sendToDevice(
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options: SendToDeviceOptions & Partial<SendAndWaitOptions> = {},
+  options: SendAndMayWaitOptions,
+): PendingCall<SendToDeviceResult | SendAndWaitResult>;
+export function sendToDevice(
+  transport: Transport,
+  device: DeviceSelector,
+  body: SendMessageInput,
+  options: SendAndMayWaitOptions = {},
 ): PendingCall<SendToDeviceResult | SendAndWaitResult> {
   return pendingCall(async () => {
     checkRecord("options", options);
