@@ -105,8 +105,12 @@ const failureReasons: readonly (readonly [RegExp, string])[] = [
   [/CERT|SSL|TLS/i, "TLS certificate refused"],
 ];
 
-/** Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated. */
-export function describeConnectionFailure(url: string, cause: unknown): string {
+/**
+ * Describes a failed connection: `cannot reach http://127.0.0.1:8787: connection refused`. Texts of errors are never repeated.
+ *
+ * @param hasResponse whether the connection failed only while the body of the response was read
+ */
+export function describeConnectionFailure(url: string, cause: unknown, hasResponse = false): string {
   let texts = "";
   try {
     // `fetch` of Node.js puts the reason into the cause of its error.
@@ -114,6 +118,7 @@ export function describeConnectionFailure(url: string, cause: unknown): string {
   } catch {
     // Anything can be thrown, also what has no text, such as a symbol.
   }
-  const [, reason = "no response"] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
-  return `cannot reach ${new URL(url).origin}: ${reason}`;
+  const [action, other] = hasResponse ? ["read the response of", "it broke off"] : ["reach", "no response"];
+  const [, reason = other] = failureReasons.find(([pattern]) => pattern.test(texts)) ?? [];
+  return `cannot ${action} ${new URL(url).origin}: ${reason}`;
 }

@@ -188,6 +188,8 @@ async function exchange<Value>(
       // A redirect also has status 0: browsers hide which one it is.
       return status === 304 && known ? { data: known, response } : failWith("redirected");
     }
+    if (response.bodyUsed || response.body?.locked)
+      return failWith("invalid_response", { message: "the response was already read; middleware must read a clone" });
     // A response that comes after the end of the call is not opened, but read and thereby cancelled.
     if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
@@ -204,8 +206,9 @@ async function exchange<Value>(
     return { data, response };
   } catch (cause) {
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
+    const message = describeConnectionFailure(attempt.url, cause, response !== undefined);
     response = undefined;
-    return failWith("connection_failed", { cause, message: describeConnectionFailure(attempt.url, cause) });
+    return failWith("connection_failed", { cause, message });
   }
 }
 

@@ -213,6 +213,40 @@ describe("middleware", () => {
     expect(script.seen).toHaveLength(1);
   });
 
+  test.each<[string, Middleware]>([
+    [
+      "reads",
+      async (request, next) => {
+        const response = await next(request);
+        await response.text();
+        return response;
+      },
+    ],
+    [
+      "locks",
+      async (request, next) => {
+        const response = await next(request);
+        response.body?.getReader();
+        return response;
+      },
+    ],
+  ])("that %s the body is named as the reason, and nothing is repeated", async (_case, middleware) => {
+    const expected = {
+      code: "invalid_response",
+      status: 200,
+      retryable: false,
+      message: expect.stringContaining("already read"),
+    };
+    const reading = scriptFetch(emptyPage);
+    expect(await catchError(clientOver(reading, { middleware }).list())).toMatchObject(expected);
+    const sending = scriptFetch(sent);
+    const error = await catchError(clientOver(sending, { middleware }).sendMessage("c-1", hello));
+    expect(error).toMatchObject({ ...expected, outcome: "unknown" });
+    const streaming = scriptFetch(() => new Response("", { headers: { "content-type": "text/event-stream" } }));
+    expect(await catchError(clientOver(streaming, { middleware }).events().next())).toMatchObject(expected);
+    expect([reading, sending, streaming].map(({ seen }) => seen.length)).toEqual([1, 1, 1]);
+  });
+
   test("and fetch see the platform's AbortError when a call ends", async () => {
     const controller = new AbortController();
     let reason: unknown;

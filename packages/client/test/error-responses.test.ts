@@ -96,6 +96,14 @@ describe("an error response becomes one typed error", () => {
   });
 });
 
+test("a success whose body breaks off is a connection failure that says so, and a read may be repeated", async () => {
+  const torn = (): Response =>
+    new Response(new ReadableStream({ pull: (controller) => controller.error(new Error("torn")) }), { status: 200 });
+  const error = await catchError(clientOver(torn).list());
+  const message = "cannot read the response of http://127.0.0.1:1: it broke off";
+  expect(error).toMatchObject({ code: "connection_failed", message, retryable: true });
+});
+
 describe("a success response that differs from the documented shape is a typed error", () => {
   test.each<[string, () => Response, string]>([
     ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
