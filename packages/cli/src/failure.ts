@@ -88,8 +88,9 @@ function messageOf(error: LettaEnvironmentsError, address: string, sent: SentReq
   const issues: readonly unknown[] =
     error.code !== "invalid_argument" && Array.isArray(error.issues) ? error.issues : [];
   const rules = issues.filter(isProblemIssue).map(({ member, rule }) => `${member} ${rule}`);
-  const status = error.code === "http_error" ? `HTTP ${error.status}` : null;
-  const reason = error.status === undefined ? causeCode(error) : status;
+  const status = `HTTP ${error.status}`;
+  const ownStatus = error.code === "http_error" && !error.message.includes(status) ? status : null;
+  const reason = error.status === undefined ? causeCode(error) : ownStatus;
   // A single rule is often the whole text.
   const details = [
     ...rules.filter((rule) => !error.message.startsWith(rule)),

@@ -101,7 +101,7 @@ test("when nothing was sent to the old connection and the new one cannot be foun
   });
   const { code, stdout, stderr } = await runCli(send, { env });
   expect({ code, stdout }).toEqual({ code: 7, stdout: "" });
-  expect(stderr).toMatch(/^letta-env: http_error \(HTTP 503\).*\n$/);
+  expect(stderr).toMatch(/^letta-env: http_error: HTTP 503 from http:.*\n$/);
 });
 
 test("--wait-online outlasts a server that fails for a while", async () => {
@@ -161,5 +161,5 @@ test.each([
   });
   const result = await runCli(["list"], { env });
   expect(result.code).toBe(code);
-  expect(result.stderr).toMatch(new RegExp(`^letta-env: http_error \\(HTTP ${status}\\)`));
+  expect(result.stderr).toMatch(new RegExp(`^letta-env: http_error: HTTP ${status} from http:[^(]*$`, "m"));
 });

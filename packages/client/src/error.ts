@@ -14,7 +14,10 @@ export type ClientErrorCode =
   | "timeout"
   /** The caller's signal ended the call. */
   | "aborted"
-  /** The server responded with a redirect. The client never follows one, because the key would go along. */
+  /**
+   * The server responded with a redirect, which the client never follows, because the key would go along. Or with 304 to an entity tag
+   * among the headers of the caller.
+   */
   | "redirected"
   /** A success status with a body that cannot be used. */
   | "invalid_response"

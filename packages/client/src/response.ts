@@ -57,8 +57,8 @@ export function findMissing(sample: unknown, value: unknown, path = ""): string 
 }
 
 /**
- * Reads the error details in the body of an error response: problem details if there are any, otherwise the first line of its
- * text. Every occurrence of the API key in a string is replaced by `***`. A body that cannot be read has no details.
+ * Reads the error details in the body of an error response: problem details if there are any, otherwise the first line of a
+ * JSON member that describes the error. Every occurrence of the API key in a string is replaced by `***`. A body that cannot be read has no details.
  */
 export async function readProblem(
   response: Response,

@@ -173,6 +173,7 @@ async function exchange<Value>(
   let response: Response | undefined;
   const failWith = (code: ClientErrorCode, details?: Partial<ErrorDetails>): Failure =>
     fail(connection, request, code, details, response);
+  const from = (what: string): Partial<ErrorDetails> => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
     response = await connection.next(attempt);
     connection.deduplicates ||= showsDeduplication(response.headers);
@@ -180,20 +181,22 @@ async function exchange<Value>(
     const { known } = request;
     if (!ok && status >= 400) {
       const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
-      return failWith("http_error", { retryAfterMs: readRetryAfterMs(headers, now()), ...problem });
+      const retryAfterMs = readRetryAfterMs(headers, now());
+      return failWith("http_error", { ...from(`HTTP ${status}`), retryAfterMs, ...problem });
     }
     if (!ok) {
       // An unread body would hold the connection.
       response.body?.cancel().catch(() => undefined);
       // A redirect also has status 0: browsers hide which one it is.
-      return status === 304 && known ? { data: known, response } : failWith("redirected");
+      if (status === 304 && known) return { data: known, response };
+      return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
     }
     if (response.bodyUsed || response.body?.locked)
       return failWith("invalid_response", { message: "the response was already read; middleware must read a clone" });
     // A response that comes after the end of the call is not opened, but read and thereby cancelled.
     if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
-    if (text === null) return failWith("response_too_large");
+    if (text === null) return failWith("response_too_large", from(`more than ${maxResponseBytes} bytes`));
     const data = parseJson(text) as Value;
     const path = request.findMismatch(data);
     if (path !== null) {

@@ -19,7 +19,10 @@ test("the size limit of a response applies whatever its Content-Length says", as
   const headers = { "content-type": "application/json", "content-length": "5, 5" };
   const page = JSON.stringify({ connections: [], hasNextPage: false, padding: "x".repeat(500) });
   const environments = clientOver(() => new Response(page, { headers }), { maxResponseBytes: 100 });
-  expect((await catchError(environments.list())).code).toBe("response_too_large");
+  expect(await catchError(environments.list())).toMatchObject({
+    code: "response_too_large",
+    message: "more than 100 bytes from http://127.0.0.1:1",
+  });
 });
 
 describe("an error response becomes one typed error", () => {
@@ -61,9 +64,13 @@ describe("an error response becomes one typed error", () => {
     ["only a message", json(404, { message: "Not here" }), { code: "http_error", message: "Not here" }],
     ["only a detail", json(404, { detail: "Not here" }), { code: "http_error", message: "Not here" }],
     ["only an error", json(401, { error: "Unauthorized" }), { code: "http_error", message: "Unauthorized" }],
-    ["details that are no text", json(422, { detail: [{ loc: [] }] }), { code: "http_error", message: "http error" }],
+    [
+      "details that are no text",
+      json(422, { detail: [{ loc: [] }] }),
+      { code: "http_error", message: "HTTP 422 from http://127.0.0.1:1" },
+    ],
     ["HTML", text(502, "<h1>Bad gateway</h1>", "text/html"), { code: "http_error", status: 502, requestId: "r-1" }],
-    ["nothing", () => new Response(null, { status: 500 }), { code: "http_error", message: "http error" }],
+    ["nothing", () => new Response(null, { status: 500 }), { message: "HTTP 500 from http://127.0.0.1:1" }],
     ["an array", json(400, ["x"]), { code: "http_error", status: 400 }],
     ["a client's code", json(400, { errorCode: "aborted", message: "x" }), { code: "http_error", message: "x" }],
     ["a code that is no code", json(400, { errorCode: "a b\n", message: "x" }), { code: "http_error" }],
@@ -142,9 +149,10 @@ describe("a success response that differs from the documented shape is a typed e
     expect(await clientOver(text(200, JSON.stringify(page), "text/plain")).list()).toEqual(page);
   });
 
-  test("304 without a conditional request is an error", async () => {
-    const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list());
-    expect(error).toMatchObject({ code: "redirected", status: 304 });
+  test("304, as to an entity tag among the caller's headers, is an error that says so", async () => {
+    const headers = { "if-none-match": '"x"' };
+    const error = await catchError(clientOver(() => new Response(null, { status: 304 })).list({}, { headers }));
+    expect(error).toMatchObject({ code: "redirected", status: 304, message: "HTTP 304 from http://127.0.0.1:1" });
   });
 
   test("a redirect that a browser hides behind status 0 is not repeated, and as a response to a send it is a refusal", async () => {
@@ -155,7 +163,12 @@ describe("a success response that differs from the documented shape is a typed e
       return Object.defineProperties(new Response(null, { status: 204 }), members);
     };
     const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: key, fetch });
-    expect(await catchError(environments.list())).toMatchObject({ code: "redirected", status: 0, retryable: false });
+    expect(await catchError(environments.list())).toMatchObject({
+      code: "redirected",
+      message: "redirect from http://127.0.0.1:1",
+      status: 0,
+      retryable: false,
+    });
     const body = { agentId: "a", messages: [{ role: "user" as const, content: "hi" }] };
     const error = await catchError(environments.sendMessage("c-1", body));
     expect(error).toMatchObject({ code: "redirected", status: 0, outcome: "refused" });

@@ -150,6 +150,21 @@ test("a success that is not a stream of events is an error", async () => {
   expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
 });
 
+test("an event without an end is an error with the limit, and its stream is cancelled", async () => {
+  const stream = createWrittenStream();
+  const { clock, events } = setUp({}, stream.response);
+  const failure = catchError(events.next());
+  await clock.advance(0);
+  stream.write(`data: ${"x".repeat(2 ** 23)}`);
+  await clock.advance(0);
+  expect(await failure).toMatchObject({
+    code: "response_too_large",
+    message: "an event of more than 8388608 characters",
+    status: 200,
+  });
+  expect(stream.isCancelled).toBe(true);
+});
+
 test.each([
   [{ include: "" }, "include"],
   [{ deviceId: "a/b" }, "deviceId"],

@@ -155,7 +155,12 @@ test("a redirect is not followed, so the key reaches no other server", async () 
   const other = await start((_request, response) => response.writeHead(200, jsonHead).end(page));
   const server = await start((_request, response) => response.writeHead(302, { location: other.url }).end());
   const error = await catchError(list(server));
-  expect(error).toMatchObject({ code: "redirected", status: 302, retryable: false });
+  expect(error).toMatchObject({
+    code: "redirected",
+    message: `HTTP 302 from ${server.url}`,
+    status: 302,
+    retryable: false,
+  });
   expect([server.requests(), other.requests()]).toEqual([1, 0]);
 });
 
@@ -173,7 +178,7 @@ describe("the size limit of a response applies", () => {
     });
     expect(await catchError(list(server, limits))).toMatchObject({
       code: "response_too_large",
-      message: "response too large",
+      message: `more than 1000 bytes from ${server.url}`,
     });
   });
 

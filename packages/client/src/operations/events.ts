@@ -180,8 +180,9 @@ function createStreamReader(response: Response, parser: EventParser, signal: Abo
       cancelAlarm();
       if (signal.aborted || !chunk || chunk.done) return undefined;
       const events = parser.push(decoder.decode(chunk.value, { stream: true }));
-      if (parser.pendingLength > maxEventLength) throw createError("response_too_large", { status: response.status });
-      return events;
+      if (parser.pendingLength <= maxEventLength) return events;
+      const message = `an event of more than ${maxEventLength} characters`;
+      throw createError("response_too_large", { message, status: response.status });
     },
   };
 }
