@@ -47,6 +47,9 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** Details of an error that is created with a code. */
+export type NewErrorDetails = Partial<ErrorDetails> & Pick<ErrorDetails, "message">;
+
 /** The only error that calls of this package throw; `code` says which failure it is. It never contains the API key. */
 export class LettaEnvironmentsError extends Error {
   /** Identifies this package's errors across realms and copies of the package. */
@@ -82,9 +85,11 @@ export function isLettaEnvironmentsError(value: unknown): value is EnvironmentsE
   return (value as Partial<Error> | null | undefined)?.name === "LettaEnvironmentsError";
 }
 
-/** Creates an error. Default message: the code in words. Default `retryable`: `false`. */
-export function createError(code: ErrorCode, details?: Partial<ErrorDetails>): EnvironmentsError {
-  const error = new LettaEnvironmentsError({ code, message: code.replaceAll("_", " "), retryable: false, ...details });
+/** Creates an error without the details that are `undefined`. Default `retryable`: `false`. */
+export function createError(code: ErrorCode, details: NewErrorDetails): EnvironmentsError {
+  const members = Object.entries(details).filter(([, value]) => value !== undefined);
+  const given = Object.fromEntries(members) as NewErrorDetails;
+  const error = new LettaEnvironmentsError({ code, retryable: false, ...given });
   // The members of the union differ in types only.
   return error as EnvironmentsError;
 }

@@ -3,7 +3,7 @@
  * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
  */
 import { monotonic, now, random, sleep, startAlarm } from "./adapters/platform.ts";
-import { type ClientErrorCode, createError, type EnvironmentsError, type ErrorDetails } from "./error.ts";
+import { type ClientErrorCode, createError, type EnvironmentsError, type NewErrorDetails } from "./error.ts";
 import {
   readRequestOptions,
   readTransportOptions,
@@ -171,9 +171,9 @@ async function exchange<Value>(
   const { apiKey, maxResponseBytes, validate, onMismatch, onDrift } = connection.settings;
   const { signal } = attempt;
   let response: Response | undefined;
-  const failWith = (code: ClientErrorCode, details?: Partial<ErrorDetails>): Failure =>
+  const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
     fail(connection, request, code, details, response);
-  const from = (what: string): Partial<ErrorDetails> => ({ message: `${what} from ${new URL(attempt.url).origin}` });
+  const from = (what: string): NewErrorDetails => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
     response = await connection.next(attempt);
     connection.deduplicates ||= showsDeduplication(response.headers);
@@ -192,7 +192,7 @@ async function exchange<Value>(
       return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
     }
     if (response.bodyUsed || response.body?.locked)
-      return failWith("invalid_response", { message: "the response was already read; middleware must read a clone" });
+      return failWith("invalid_response", { message: "the response was already read by middleware" });
     // A response that comes after the end of the call is not opened, but read and thereby cancelled.
     if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
@@ -203,7 +203,7 @@ async function exchange<Value>(
       if (validate !== "off") notify(onMismatch, { data, response, path });
       const missing = validate === "throw" ? path : findMissing(request.needed ?? {}, data);
       if (missing !== null)
-        return failWith("invalid_response", missing ? { message: `invalid response: ${missing}` } : {});
+        return failWith("invalid_response", { message: `invalid response${missing && `: ${missing}`}` });
     }
     notify(onDrift, { data, response });
     return { data, response };
@@ -220,7 +220,7 @@ function fail(
   { deduplicates }: Connection,
   { safety }: Pick<TransportRequest<unknown>, "safety">,
   code: ClientErrorCode,
-  details: Partial<ErrorDetails> = {},
+  details: NewErrorDetails,
   response?: Response,
 ): Failure {
   const { status, headers } = response ?? {};

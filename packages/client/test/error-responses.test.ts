@@ -86,6 +86,22 @@ describe("an error response becomes one typed error", () => {
     expect(error).toMatchObject({ code: "http_error", message: "x" });
   });
 
+  test("an error has no members that do not apply", async () => {
+    const plain = await catchError(clientOver(json(500, {})).list());
+    expect(Object.keys(plain).toSorted()).toEqual(["code", "name", "requestId", "retryable", "status"]);
+    const aborted = await catchError(clientOver(json(200, {})).list({}, { signal: AbortSignal.abort() }));
+    expect(Object.keys(aborted).toSorted()).toEqual(["code", "name", "retryable"]);
+    const thrown = await catchError(
+      createClient({
+        baseUrl: "http://127.0.0.1:1",
+        apiKey: key,
+        maxRetries: 0,
+        fetch: () => Promise.reject(),
+      }).environments.list(),
+    );
+    expect(thrown).not.toHaveProperty("cause");
+  });
+
   test("a body without a title is not exposed as problem details", async () => {
     const error = await catchError(clientOver(json(404, { message: "Not here" })).list());
     expect(error).not.toHaveProperty("problem");
