@@ -145,10 +145,23 @@ test.each([
   });
 });
 
-test("a success that is not a stream of events is an error", async () => {
-  const { events } = setUp({}, respondWithJson(200, {}));
-  expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
-});
+test.each(["application/json", "text/event-streams", "x-text/event-stream", ""])(
+  "a success of the type %j is not a stream of events, but an error",
+  async (type) => {
+    const { events } = setUp({}, respondWithJson(200, {}, { "content-type": type }));
+    expect(await catchError(events.next())).toMatchObject({ code: "invalid_response" });
+  },
+);
+
+test.each(["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream ; charset=utf-8"])(
+  "%s is a stream of events",
+  async (type) => {
+    const body = 'id: 1\nevent: gap\ndata: {"reason":"lost"}\n\n';
+    const { events } = setUp({}, () => new Response(body, { headers: { "content-type": type } }));
+    expect(await events.next()).toMatchObject({ value: { type: "gap" } });
+    await events.return();
+  },
+);
 
 test("an event without an end is an error with the limit, and its stream is cancelled", async () => {
   const stream = createWrittenStream();

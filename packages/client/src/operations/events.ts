@@ -152,7 +152,7 @@ async function openStream(
     options,
     "environment_not_found",
   );
-  if (response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+  if (/^text\/event-stream *(;|$)/i.test(response.headers.get("content-type") ?? "")) return response;
   response.body?.cancel().catch(() => undefined);
   throw createError("invalid_response", {
     status: response.status,
