@@ -1,30 +1,38 @@
 import { onAbort } from "./adapters/platform.ts";
+import { checkRecord } from "./check.ts";
+import { checkSignal, type RequestOptions } from "./options.ts";
 
 /**
  * Creates a generator whose `return` takes effect at once. By itself it would wait for the present request or pause.
  *
- * @param start receives a signal that is aborted by `return` and at the end, and a function that makes it follow the caller's signal too
+ * @param options those of the caller, with a `signal` that ends the iteration too
+ * @param start receives the options with a signal that is aborted by `return`, by the caller's signal and at the end
  */
-export function endEarly<Value>(
-  start: (
-    ending: AbortSignal,
-    follow: (signal: AbortSignal | null | undefined) => void,
-  ) => AsyncGenerator<Value, void, undefined>,
+export function endEarly<Options extends Pick<RequestOptions, "signal">, Value>(
+  options: Options,
+  start: (options: Options & { readonly signal: AbortSignal }) => AsyncGenerator<Value, void, undefined>,
 ): AsyncGenerator<Value, void, undefined> {
   const ending = new AbortController();
-  const abort = (): void => ending.abort();
-  let unfollow = (): void => undefined;
+  let isLeft = false;
   const values = (async function* (): AsyncGenerator<Value, void, undefined> {
+    checkRecord("options", options);
+    const { signal } = options;
+    checkSignal(signal);
+    const unfollow = onAbort(signal, () => ending.abort(signal?.reason));
     try {
-      yield* start(ending.signal, (signal) => void (unfollow = onAbort(signal, abort)));
+      yield* start({ ...options, signal: ending.signal });
+    } catch (error) {
+      // The request that was ended has failed, which no longer matters.
+      if (!isLeft) throw error;
     } finally {
       unfollow();
-      abort();
+      ending.abort();
     }
   })();
   const end = values.return.bind(values);
   values.return = (value) => {
-    abort();
+    isLeft = true;
+    ending.abort();
     return end(value);
   };
   return values;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createClient } from "../src/index.ts";
+import { createClient, type Fetch, type RequestOptions } from "../src/index.ts";
 import { createFakeServer, exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 
@@ -39,6 +39,55 @@ test("a server that returns the same page again ends the iteration", async () =>
   expect(rows).toHaveLength(2);
   expect(script.seen).toHaveLength(2);
 });
+
+test("a server whose pages lead back to an earlier one ends the iteration", async () => {
+  let requests = 0;
+  const fetch: Fetch = async (url) => {
+    requests += 1;
+    const { pathname } = new URL(url);
+    const isEven = requests % 2 === 0;
+    const page = pathname.endsWith("/messages")
+      ? { messages: [], cursor: isEven ? "2.aaaa" : "1.aaaa" }
+      : { connections: [exampleEnvironment({ deviceId: isEven ? "b" : "a" })] };
+    return respondWithJson(200, { ...page, hasNextPage: requests < 50 })();
+  };
+  const { environments } = createClient({ ...options, fetch });
+  const ids = [];
+  for await (const { deviceId } of environments.listAll()) ids.push(deviceId);
+  expect(ids).toEqual(["a", "b", "a"]);
+  requests = 0;
+  for await (const _message of environments.messages.listAll("d-1")) ids.push("");
+  expect(requests).toBe(3);
+});
+
+test.each(["listAll", "listPages", "messages.listAll"] as const)(
+  "%s ends its pending request when it is left, and the caller's signal ends it with an error",
+  async (operation) => {
+    const signals: (AbortSignal | null | undefined)[] = [];
+    const fetch: Fetch = (_url, { signal }) => {
+      signals.push(signal);
+      return new Promise(() => undefined);
+    };
+    const { environments } = createClient({ ...options, fetch });
+    const start = (more?: RequestOptions): AsyncGenerator<unknown, void> => {
+      if (operation === "messages.listAll") return environments.messages.listAll("d-1", {}, more);
+      return environments[operation]({}, more);
+    };
+    const left = start();
+    const next = left.next();
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(await left.return()).toEqual({ done: true, value: undefined });
+    expect(await next).toEqual({ done: true, value: undefined });
+    const controller = new AbortController();
+    const aborted = catchError(start({ signal: controller.signal }).next());
+    await new Promise((resolve) => void setImmediate(resolve));
+    controller.abort(new Error("enough"));
+    expect(await aborted).toMatchObject({ code: "aborted", cause: new Error("enough") });
+    expect(signals.map((signal) => signal?.aborted)).toEqual([true, true]);
+    const wrong = start({ signal: {} as AbortSignal }).next();
+    expect(await catchError(wrong)).toMatchObject({ code: "invalid_argument", issues: [{ member: "signal" }] });
+  },
+);
 
 test("a failure ends the iteration with a typed error", async () => {
   const { server, environments } = serverWith(3);

@@ -11,11 +11,11 @@ import type {
 } from "@letta-environments/schema";
 import { isRecord } from "@letta-environments/schema/guards";
 import { monotonic, random, sleep, startAlarm } from "../adapters/platform.ts";
-import { checkFunction, checkIdentifier, checkRecord, checkToken } from "../check.ts";
+import { checkFunction, checkIdentifier, checkToken } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { endEarly } from "../end-early.ts";
-import { checkSignal, type RequestOptions } from "../options.ts";
+import type { RequestOptions } from "../options.ts";
 import { parseJson } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
@@ -68,25 +68,22 @@ export function streamEvents(
   transport: Transport,
   options: StreamEventsOptions = {},
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  return endEarly((...ending) => followStreams(transport, options, ...ending));
+  return endEarly(options, (ended) => followStreams(transport, ended));
 }
 
 async function* followStreams(
   transport: Transport,
-  options: StreamEventsOptions,
-  signal: AbortSignal,
-  follow: (signal: AbortSignal | null | undefined) => void,
+  options: StreamEventsOptions & { readonly signal: AbortSignal },
 ): AsyncGenerator<StreamedEvent, void, undefined> {
   const { wire, requestOptions } = readOptions(options);
-  const { onOpen, onClose } = options;
-  follow(options.signal);
+  const { signal, onOpen, onClose } = options;
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let pauseMs = 0;
     let openedAtMs = Infinity;
     try {
-      const response = await openStream(transport, wire, lastEventId, { ...requestOptions, signal, maxRetries: 0 });
+      const response = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
       openedAtMs = monotonic();
       const parser = createEventParser();
       const reader = createStreamReader(response, parser, signal);
@@ -123,13 +120,11 @@ interface ReadOptions {
 
 /** @throws LettaEnvironmentsError `invalid_argument` */
 function readOptions(options: StreamEventsOptions): ReadOptions {
-  checkRecord("options", options);
   const { include, deviceId, lastEventId, onOpen, onClose, ...requestOptions } = options;
   if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
   if (lastEventId !== undefined) checkToken("lastEventId", lastEventId);
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
   if (onClose !== undefined) checkFunction("onClose", onClose);
-  checkSignal(options.signal);
   return { wire: encodeQuery({ include, deviceId }), requestOptions };
 }
 

@@ -2,6 +2,7 @@
 import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
+import { endEarly } from "../end-early.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -33,21 +34,25 @@ export function listEnvironments(
 }
 
 /** Lists environments page by page; each page is requested when the iteration needs it. Throws a `LettaEnvironmentsError`. */
-export async function* listEnvironmentPages(
+export function listEnvironmentPages(
   transport: Transport,
   query?: ListEnvironmentsInput | null,
-  options?: RequestOptions,
+  options: RequestOptions = {},
 ): AsyncGenerator<EnvironmentList, void, undefined> {
-  for await (const { data } of readPages(transport, query, options)) yield data;
+  return endEarly(options, async function* (ended) {
+    for await (const { data } of readPages(transport, query, ended)) yield data;
+  });
 }
 
 /** Lists environments row by row over all pages. Throws a `LettaEnvironmentsError`. */
-export async function* listAllEnvironments(
+export function listAllEnvironments(
   transport: Transport,
   query?: ListEnvironmentsInput | null,
-  options?: RequestOptions,
+  options: RequestOptions = {},
 ): AsyncGenerator<Environment, void, undefined> {
-  for await (const { data } of readPages(transport, query, options)) yield* data.connections;
+  return endEarly(options, async function* (ended) {
+    for await (const { data } of readPages(transport, query, ended)) yield* data.connections;
+  });
 }
 
 /** Pages that the caller already has, by the `after` that requests them, each with the header that revalidates it. */
@@ -71,8 +76,10 @@ export async function* readPages(
 ): AsyncGenerator<TransportResponse<EnvironmentList>, void, undefined> {
   // Checked before it is spread, which would turn a string into members.
   checkRecord("query", query ?? {});
+  const seen = new Set<string | undefined>();
   let after = query?.after;
   for (;;) {
+    seen.add(after);
     const request = { ...listRequest({ limit: 100, ...query, after }), ...known?.get(after) };
     const page = await transport.send(request, options);
     const { data, response } = page;
@@ -80,8 +87,8 @@ export async function* readPages(
     if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
     yield page;
     const last = data.connections.at(-1)?.id;
-    // A server that returns the same page again would keep the iteration running forever.
-    if (!data.hasNextPage || last === undefined || last === after) return;
+    // A server whose pages lead back to an earlier one would keep the iteration running forever.
+    if (!data.hasNextPage || last === undefined || seen.has(last)) return;
     after = last;
   }
 }

@@ -3,6 +3,7 @@ import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-envir
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
 import { check, checkRecord } from "../check.ts";
 import { createError } from "../error.ts";
+import { endEarly } from "../end-early.ts";
 import type { RequestOptions } from "../options.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -29,22 +30,26 @@ export function listMessages(
 }
 
 /** Lists the messages of a device over all pages; see {@link listMessages}. Throws a `LettaEnvironmentsError`. */
-export async function* listAllMessages(
+export function listAllMessages(
   transport: Transport,
   id: string,
   query: ListMessagesInput = {},
-  options?: RequestOptions,
+  options: RequestOptions = {},
 ): AsyncGenerator<MessageStatus, void, undefined> {
-  // Checked before it is spread, which would turn a string into members.
-  checkRecord("query", query);
-  let { after } = query;
-  for (;;) {
-    const { data } = await requestPage(transport, id, { ...query, after }, options);
-    yield* data.messages;
-    // A server that returns the same page again would keep the iteration running forever.
-    if (!data.hasNextPage || !data.cursor || data.cursor === after) return;
-    after = data.cursor;
-  }
+  return endEarly(options, async function* (ended) {
+    // Checked before it is spread, which would turn a string into members.
+    checkRecord("query", query);
+    const seen = new Set<string | undefined>();
+    let { after } = query;
+    for (;;) {
+      seen.add(after);
+      const { data } = await requestPage(transport, id, { ...query, after }, ended);
+      yield* data.messages;
+      // A server whose pages lead back to an earlier one would keep the iteration running forever.
+      if (!data.hasNextPage || !data.cursor || seen.has(data.cursor)) return;
+      after = data.cursor;
+    }
+  });
 }
 
 async function requestPage(

@@ -6,10 +6,10 @@
 import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
 import { monotonic, onAbort, random, sleep } from "../adapters/platform.ts";
-import { checkInteger, checkRecord } from "../check.ts";
+import { checkInteger } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
-import { checkSignal, type RequestOptions } from "../options.ts";
+import type { RequestOptions } from "../options.ts";
 import type { Transport } from "../transport.ts";
 import { serverTimeMs } from "./device.ts";
 import { streamEvents } from "./events.ts";
@@ -46,7 +46,7 @@ export function watchEnvironments(
   query?: ListEnvironmentsInput | null,
   options: WatchOptions = {},
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  return endEarly((...ending) => poll(transport, query, options, ...ending));
+  return endEarly(options, (ended) => poll(transport, query, ended));
 }
 
 /** A row as last seen. */
@@ -60,15 +60,10 @@ interface SeenRow extends Omit<EnvironmentEvent, "type"> {
 async function* poll(
   transport: Transport,
   query: ListEnvironmentsInput | null | undefined,
-  options: WatchOptions,
-  signal: AbortSignal,
-  follow: (signal: AbortSignal | null | undefined) => void,
+  { intervalMs = 5_000, ...requestOptions }: WatchOptions & { readonly signal: AbortSignal },
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  checkRecord("options", options);
-  const { intervalMs = 5_000, ...requestOptions } = options;
+  const { signal } = requestOptions;
   checkInteger("intervalMs", intervalMs);
-  checkSignal(options.signal);
-  follow(options.signal);
   const rows = new Map<string, SeenRow>();
   let changes: ChangeListener | undefined;
   let known: KnownPages | undefined;
@@ -77,7 +72,7 @@ async function* poll(
     let hasFailed = false;
     try {
       const pages: KnownPages = new Map();
-      const listed = readPages(transport, query, { ...requestOptions, signal, maxRetries: 0 }, known, pages);
+      const listed = readPages(transport, query, { ...requestOptions, maxRetries: 0 }, known, pages);
       for await (const { data, response } of listed)
         for (const environment of data.connections) {
           const text = JSON.stringify({ ...environment, lastHeartbeat: 0, lastSeenAt: 0 });
@@ -93,7 +88,7 @@ async function* poll(
         }
       known = pages;
       waitMs = intervalMs;
-      changes ??= listen(transport, requestOptions, signal);
+      changes ??= listen(transport, requestOptions);
     } catch (error) {
       if (signal.aborted) return;
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
@@ -120,7 +115,8 @@ interface ChangeListener {
 }
 
 /** Listens for changes of environments, as far as the server streams events. A server that does not is polled alone. */
-function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">, signal: AbortSignal): ChangeListener {
+function listen(transport: Transport, options: RequestOptions & { readonly signal: AbortSignal }): ChangeListener {
+  const { signal } = options;
   let isOpen = false;
   let hasChanged = false;
   let bell = new AbortController();
@@ -139,7 +135,7 @@ function listen(transport: Transport, options: Omit<WatchOptions, "intervalMs">,
   };
   onAbort(signal, () => bell.abort());
   void (async () => {
-    for await (const { type } of streamEvents(transport, { ...options, signal, onOpen, onClose }))
+    for await (const { type } of streamEvents(transport, { ...options, onOpen, onClose }))
       if (type === "environment" || type === "gap") ring();
   })().catch(() => undefined);
   return {
