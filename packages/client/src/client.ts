@@ -33,25 +33,25 @@ type Bound<Operation> = Operation extends (transport: Transport, ...rest: infer 
 
 /** Operations on messages that were sent. */
 export interface MessagesResource {
-  /** See {@link listMessages}. */
+  /** Lists one page of the messages of a device, the latest first, each with its state and how its turn ended. See {@link listMessages}. */
   readonly list: Bound<typeof listMessages>;
-  /** See {@link listAllMessages}. */
+  /** Lists the messages of a device over all pages. See {@link listAllMessages}. */
   readonly listAll: Bound<typeof listAllMessages>;
-  /** See {@link retrieveMessage}. */
+  /** Retrieves the status of a message that was sent to a device. See {@link retrieveMessage}. */
   readonly retrieve: Bound<typeof retrieveMessage>;
-  /** See {@link waitForTurn}. */
+  /** Waits until the turn of a message has ended, or until the time is over. See {@link waitForTurn}. */
   readonly wait: Bound<typeof waitForTurn>;
 }
 
 /** Operations on requests for permission. */
 export interface ApprovalsResource {
-  /** See {@link listApprovals}. */
+  /** Lists the requests for permission that wait for a decision, on every device that the key can reach, the oldest first. See {@link listApprovals}. */
   readonly list: Bound<typeof listApprovals>;
-  /** See {@link decideApproval}. */
+  /** Decides a request for permission that was listed or streamed. See {@link decideApproval}. */
   readonly decide: Bound<typeof decideApproval>;
 }
 
-/** See {@link sendToDevice}. */
+/** Looks up a device and sends messages to its present connection. See {@link sendToDevice}. */
 export interface SendToDevice {
   (device: DeviceSelector, body: SendMessageInput, options: SendAndWaitOptions): PendingCall<SendAndWaitResult>;
   (device: DeviceSelector, body: SendMessageInput, options?: SendToDeviceOptions): PendingCall<SendToDeviceResult>;
@@ -64,46 +64,49 @@ export interface SendToDevice {
 
 /** Operations on environments. `list`, `retrieve` and `sendMessage` take the same arguments as in the official SDK. */
 export interface EnvironmentsResource {
-  /** See {@link listEnvironments}. */
+  /** Lists one page of environments. See {@link listEnvironments}. */
   readonly list: Bound<typeof listEnvironments>;
-  /** See {@link listEnvironmentPages}. */
+  /** Lists environments page by page; each page is requested when the iteration needs it. See {@link listEnvironmentPages}. */
   readonly listPages: Bound<typeof listEnvironmentPages>;
-  /** See {@link listAllEnvironments}. */
+  /** Lists environments row by row over all pages. See {@link listAllEnvironments}. */
   readonly listAll: Bound<typeof listAllEnvironments>;
-  /** See {@link retrieveEnvironment}. */
+  /** Reads one environment by its `deviceId`. See {@link retrieveEnvironment}. */
   readonly retrieve: Bound<typeof retrieveEnvironment>;
-  /** See {@link updateEnvironment}. */
+  /** Assigns a display name and tags to a device, and resolves with it. See {@link updateEnvironment}. */
   readonly update: Bound<typeof updateEnvironment>;
-  /** See {@link removeEnvironment}. */
+  /** Removes a device with all its rows, or one row. See {@link removeEnvironment}. */
   readonly remove: Bound<typeof removeEnvironment>;
-  /** See {@link sendMessage}. */
+  /** Sends messages to the device behind a connection. See {@link sendMessage}. */
   readonly sendMessage: Bound<typeof sendMessage>;
-  /** See {@link sendToDevice}. */
+  /** Looks up a device and sends messages to its present connection. See {@link sendToDevice}. */
   readonly sendToDevice: SendToDevice;
+  /** Operations on messages that were sent. */
   readonly messages: MessagesResource;
+  /** Operations on requests for permission. */
   readonly approvals: ApprovalsResource;
-  /** See {@link approve}. */
+  /** Allows tool calls. See {@link approve}. */
   readonly approve: Bound<typeof approve>;
-  /** See {@link deny}. */
+  /** Denies tool calls. See {@link deny}. */
   readonly deny: Bound<typeof deny>;
-  /** See {@link stop}. */
+  /** Stops the turn of a conversation, or the request for permission that it waits for. See {@link stop}. */
   readonly stop: Bound<typeof stop>;
-  /** See {@link setMode}. */
+  /** Changes the permission mode of a conversation. See {@link setMode}. */
   readonly setMode: Bound<typeof setMode>;
-  /** See {@link setDirectory}. */
+  /** Changes the working directory of a conversation. See {@link setDirectory}. */
   readonly setDirectory: Bound<typeof setDirectory>;
-  /** See {@link resumeQueue}. */
+  /** Releases the messages that a stop has paused. See {@link resumeQueue}. */
   readonly resumeQueue: Bound<typeof resumeQueue>;
-  /** See {@link removeQueueItem}. */
+  /** Removes a waiting message by the id that the device gave it. See {@link removeQueueItem}. */
   readonly removeQueueItem: Bound<typeof removeQueueItem>;
-  /** See {@link streamEvents}. */
+  /** Streams events: what happens to environments, messages and requests for permission, and what turns say. See {@link streamEvents}. */
   readonly events: Bound<typeof streamEvents>;
-  /** See {@link watchEnvironments}. */
+  /** Watches environments: yields what changes in the list. See {@link watchEnvironments}. */
   readonly watch: Bound<typeof watchEnvironments>;
 }
 
 /** A client of the Environments API. */
 export interface Client {
+  /** Operations on environments. */
   readonly environments: EnvironmentsResource;
 }
 
