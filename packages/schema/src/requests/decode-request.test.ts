@@ -1,3 +1,4 @@
+import * as v from "valibot";
 import { describe, expect, test } from "vitest";
 import {
   decodeBody,
@@ -157,6 +158,20 @@ describe("decodeQuery", () => {
 
   test("a second question mark is part of a parameter name", () => {
     expect(list("?limit=500")).toEqual({ ok: true, value: { "?limit": "500" } });
+  });
+
+  test("an unknown parameter may be given several times, as a newer API may define it", () => {
+    expect(list("future=x&limit=5&future=y&future=z")).toEqual({
+      ok: true,
+      value: { limit: 5, future: ["x", "y", "z"] },
+    });
+    expect(list("__proto__=x&__proto__=y")).toEqual({ ok: true, value: {} });
+  });
+
+  test("a schema that does not name its members takes every parameter once", () => {
+    expect(refusal(decodeQuery(v.record(v.string(), v.unknown()), "x=1&x=2"))).toBe(
+      "400 invalid_request: x must be given once",
+    );
   });
 
   test("__proto__ in a query changes no prototype and is not in the result", () => {

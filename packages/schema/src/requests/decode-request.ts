@@ -55,32 +55,33 @@ const none = { ok: true, value: null } as const;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
- * Decodes a raw query with a schema. A parameter may be given once, and several times if its member is an array.
+ * Decodes a raw query with a schema. A parameter may be given once, and several times if its member is an array or not known: a newer
+ * API may define it.
  *
  * Refusals: 400 `invalid_request` naming the parameter and the rule.
  */
 export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQuery: string): Decoded<Value> {
   const values: Record<string, string | string[]> = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of new URLSearchParams(`?${rawQuery}`)) {
-    const known = values[name];
-    if (isRepeatable(schema, name)) {
-      values[name] = Array.isArray(known) ? [...known, value] : [value];
-      continue;
-    }
-    if (Object.hasOwn(values, name)) return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
-    values[name] = value;
+    const earlier = values[name];
+    const kind = kindOf(schema, name);
+    if (earlier === undefined) values[name] = kind === "list" ? [value] : value;
+    else if (kind === "single") return invalid([{ member: name.slice(0, 64), rule: "must be given once" }]);
+    else if (typeof earlier === "string") values[name] = [earlier, value];
+    else earlier.push(value);
   }
   return check(checkValue(schema, values, "query"));
 }
 
-/** Whether the member of an object schema is an array, optional or not. */
-function isRepeatable(schema: GenericSchema, name: string): boolean {
-  const { entries = {} } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
-  const member = Object.hasOwn(entries, name) ? entries[name] : undefined;
-  return (member?.wrapped ?? member)?.type === "array";
+/** How often a parameter may be given: a member of an object schema that is an array, optional or not, is a list. */
+function kindOf(schema: GenericSchema, name: string): "single" | "list" | "unknown" {
+  const { entries } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
+  if (entries !== undefined && !Object.hasOwn(entries, name)) return "unknown";
+  const member = entries?.[name];
+  return (member?.wrapped ?? member)?.type === "array" ? "list" : "single";
 }
 
-/** The members of valibot's schemas that {@link isRepeatable} reads. */
+/** The members of valibot's schemas that {@link kindOf} reads. */
 interface MemberSchema {
   readonly type: string;
   readonly wrapped?: MemberSchema;
