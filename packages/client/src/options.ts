@@ -138,7 +138,7 @@ export function checkSignal(signal: AbortSignal | null | undefined): void {
   check("signal", typeof (signal ?? { aborted: false }).aborted === "boolean", "must be an AbortSignal");
 }
 
-/** Addresses of this machine, where nobody can read along (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
+/** Addresses of this machine, whose traffic does not leave it (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */
 const loopbackHost = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 function readBaseUrl(text: string, allowInsecure: boolean): string {

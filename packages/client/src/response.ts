@@ -67,7 +67,7 @@ export async function readProblem(
   signal: AbortSignal,
 ): Promise<Partial<ErrorDetails>> {
   const text = await readText(response, maxBytes, signal).catch(() => null);
-  // A key that is a word, as in tests, may be a part of other words in names and codes, and betrays nothing there.
+  // A key that is a word, as in tests, may be a part of other words in names and codes, where it reveals nothing.
   const isWord = /^[a-z_]{1,16}$/i.test(apiKey);
   const redact = (part: string, isName: boolean): string =>
     isName && isWord && part !== apiKey ? part : part.replaceAll(apiKey, "***");

@@ -102,7 +102,7 @@ async function sendWithRetries<Value>(
   notify(onEvent, { type: "start", call });
   try {
     for (;;) {
-      // A call that ended before its first attempt, or during a wait, sends nothing more.
+      // A call that ended before its first attempt, or during a wait, sends no further request.
       let result: TransportResponse<Value> | Failure;
       if (end.signal.aborted) result = await end.failure;
       else {

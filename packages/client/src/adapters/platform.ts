@@ -8,7 +8,7 @@ export function now(): number {
   return Date.now();
 }
 
-/** Milliseconds of a clock that nobody sets: for durations and deadlines. */
+/** Milliseconds of a clock that is never set, for durations and deadlines. */
 export function monotonic(): number {
   return performance.now();
 }

@@ -176,7 +176,7 @@ async function findAndSend(
   for (;;) {
     try {
       const environment = await findDevice(transport, device, sendOptions);
-      // It is the same connection as before, so the refusal stands: below it counts as the second one.
+      // It is the same connection as before, so the refusal is final and handled below as the second one.
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
       const sentAtMs = monotonic();

@@ -184,6 +184,6 @@ function createStreamReader(response: Response, parser: EventParser, signal: Abo
 
 function readEvent({ id, type, data }: ParsedEvent): StreamedEvent | undefined {
   const value = parseJson(data);
-  // What else the members are, the server promises.
+  // The types of the other members are not checked.
   return types.includes(type) && isRecord(value) ? ({ ...value, type, id } as StreamedEvent) : undefined;
 }

@@ -1,6 +1,6 @@
 /**
  * Requests for operations that only servers of this project have. When a server lacks one, the error says in words which, so that
- * nobody searches for a wrong id.
+ * callers do not search for a wrong id.
  */
 import { type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";

@@ -77,7 +77,7 @@ async function requestPage(
     options,
   );
   const { data, response } = page;
-  // Without it, the rest of the list would be missing without a word.
+  // Without it, the rest of the list would be silently missing.
   if (data.hasNextPage && !data.cursor)
     throw createError("invalid_response", { status: response.status, message: "invalid response: cursor" });
   return page;

@@ -18,7 +18,7 @@ import { environmentPath } from "./retrieve.ts";
 /**
  * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error, before its end, or the device
  * rejected the message. `cancelled`: it was stopped, or taken out of the queue. `evicted`: the device dropped it from a full queue.
- * `unfinished`: it had not ended when the time was over. `unknown`: nobody can tell now, such as when the device went offline.
+ * `unfinished`: it had not ended when the time was over. `unknown`: it is not known, such as when the device went offline.
  */
 export type TurnOutcome = "finished" | "failed" | "cancelled" | "evicted" | "unfinished" | "unknown";
 
@@ -156,7 +156,7 @@ export async function awaitTurn(
   return latest;
 }
 
-/** Whether a turn may still end. A server that cannot hear the device has nothing to wait for, and says so. */
+/** Whether a turn may still end. A server that does not hear the device reports a wait of 0 seconds. */
 function canChange({ outcome, status: { waitSeconds } }: Turn): boolean {
   return (outcome === "unfinished" || outcome === "unknown") && waitSeconds !== 0;
 }
