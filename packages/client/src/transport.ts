@@ -192,7 +192,7 @@ async function exchange<Value>(
       return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
     }
     if (response.bodyUsed || response.body?.locked)
-      return failWith("invalid_response", { message: "the response was already read by middleware" });
+      return failWith("invalid_response", { message: "the response was already read, perhaps by middleware" });
     // A response that comes after the end of the call is not opened, but read and thereby cancelled.
     if (request.open && !signal.aborted) return { data: request.open(response), response };
     const text = await readText(response, maxResponseBytes, signal);
