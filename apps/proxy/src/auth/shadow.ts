@@ -39,13 +39,20 @@ interface ShadowedExchange {
   readonly input?: { readonly bodyValue: unknown; readonly queryValues: unknown };
 }
 
+/** The callers that were lifted, with their restrictions. Their sockets stay open when the pipeline is composed again. */
+const restrictedOf = new WeakMap<Principal, Principal>();
+
+/** Returns a caller with the restrictions that shadow mode has lifted of it; any other as it is. */
+export function withRestrictions(principal: Principal): Principal {
+  return restrictedOf.get(principal) ?? principal;
+}
+
 /**
  * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection of the other requests that name one; without it,
  * their devices are not decided.
  */
 export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?: FindConnection): WrapStep {
   const lifted = new WeakMap<Principal, Principal>();
-  const restrictedOf = new WeakMap<Principal, Principal>();
 
   function lift(principal: Principal): Principal {
     const known = lifted.get(principal);

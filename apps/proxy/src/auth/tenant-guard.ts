@@ -2,19 +2,22 @@
  * Applies the configuration to callers: whether their tenant may call the upstream, its devices, its public name and its approval policies. What opened
  * a socket before the configuration changed is compared with the permissions that it would have now.
  */
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { ConfigurePermissions, PermissionRules } from "../keys/socket-key-watch.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
-import { type LiftRestrictions, liftRestrictions } from "./shadow.ts";
+import { type LiftRestrictions, liftRestrictions, withRestrictions } from "./shadow.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
 
 /** See {@link createTenantGuard}. */
 export interface TenantGuard {
   admit(authentication: MaybePromise<Authentication>, via: CredentialKind): MaybePromise<Authentication>;
 }
+
+/** Callers as they were authenticated, by what the configuration has made of them. */
+const authenticated = new WeakMap<Principal, Principal>();
 
 /**
  * Creates a {@link TenantGuard}. The result for a principal is cached for as long as the principal is, so that a cached key
@@ -40,11 +43,10 @@ export function createTenantGuard({
     const settings = tenants.get(principal.tenant);
     const approvalPolicy = approvals === null ? null : approvalPolicyOf(approvals, principal);
     const configured = settings === undefined ? principal : applySettings(principal, settings);
-    const authentication: Authentication = {
-      kind: "authenticated",
-      principal: approvalPolicy === null ? configured : { ...configured, approvalPolicy },
-    };
+    const allowed = approvalPolicy === null ? configured : { ...configured, approvalPolicy };
+    const authentication: Authentication = { kind: "authenticated", principal: allowed };
     admitted.set(principal, authentication);
+    authenticated.set(allowed, principal);
     return authentication;
   }
 
@@ -70,19 +72,25 @@ function applySettings(
   };
 }
 
-/** The settings that change the permissions of keys. */
+/** The settings that change the permissions of callers. */
 export interface PermissionSettings {
   readonly approvals: ApprovalPolicies | null;
   readonly shadow: ShadowSettings | null;
 }
 
-/** Creates a source of {@link ConfigurePermissions} over the present settings; the function changes with the settings. */
-export function createConfigurePermissions(settings: () => PermissionSettings): () => ConfigurePermissions {
+/** Creates the {@link PermissionRules} of the present settings. */
+export function createPermissionRules(settings: () => PermissionSettings): PermissionRules {
   let known: { readonly settings: PermissionSettings; readonly configure: ConfigurePermissions } | null = null;
-  return () => {
-    const present = settings();
-    if (known?.settings !== present) known = { settings: present, configure: configureWith(present) };
-    return known.configure;
+  return {
+    configure() {
+      const present = settings();
+      if (known?.settings !== present) known = { settings: present, configure: configureWith(present) };
+      return known.configure;
+    },
+    unconfigured(principal) {
+      const restricted = withRestrictions(principal);
+      return authenticated.get(restricted) ?? restricted;
+    },
   };
 }
 

@@ -3,7 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { fakeSockets } from "../../test/support/fake-sockets.ts";
 import { testMint } from "../../test/support/test-proxy.ts";
-import { createConfigurePermissions, type PermissionSettings } from "../auth/tenant-guard.ts";
+import { createPermissionRules, type PermissionSettings } from "../auth/tenant-guard.ts";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
@@ -46,7 +46,8 @@ async function setUp(
   const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
   let settings: PermissionSettings = { approvals: null, shadow: null, ...configured(record) };
   const own: Principal = { ...record, ...device, scopes: new Set(record.scopes) };
-  const principal = createConfigurePermissions(() => settings)()(own);
+  const rules = createPermissionRules(() => settings);
+  const principal = rules.configure()(own);
   const sockets = isViewer ? fakeSockets([], [{ ...device, principal }]) : fakeSockets([device]);
   let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
   await sockets.open(
@@ -55,7 +56,7 @@ async function setUp(
       hasExpired: createHasExpired(clock),
       keyStore: watchedStore,
       tenants: () => tenants,
-      configure: createConfigurePermissions(() => settings),
+      ...rules,
       tokenSettings: () => null,
       onShadowed: ({ deviceId }) => void shadowed.push(deviceId),
       onFailure: (cause) => void failures.push(cause),

@@ -6,7 +6,7 @@ import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import { approvalPolicyOfKey, credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
-import { allowsTokenSocket, createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
+import { createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
 
 /** How often the watch compares the store's generation while sockets are open, in milliseconds. */
 const checkIntervalMs = 50;
@@ -22,27 +22,33 @@ export interface WatchedSockets extends Required<DeviceSockets> {
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
 }
 
-/** The permissions of a key that the configuration can change. */
+/** The permissions of a caller that the configuration can change. */
 export type ConfiguredPermissions = Pick<
   Principal,
   "tenant" | "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "approvalPolicy"
 >;
 
-/** Returns the permissions that a request with a key has under the configuration. */
+/** Returns the permissions that a request has under the configuration, from those that its credential alone gives. */
 export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(own: Permissions) => Permissions;
 
-/** The sources of the rules for open sockets. */
-export interface SocketRules {
+/** How the configuration changes permissions. */
+export interface PermissionRules {
+  /** Returns the function that applies the present configuration. A change of the configuration is another function. */
+  readonly configure: () => ConfigurePermissions;
+  /** Returns a caller with the permissions that its credential alone gives, whichever configuration was applied to it. */
+  readonly unconfigured: (principal: Principal) => Principal;
+}
+
+/** The sources of the rules for open sockets. Without {@link PermissionRules}, the configuration changes no permissions. */
+export interface SocketRules extends Partial<PermissionRules> {
   readonly clock: Clock;
   readonly hasExpired: HasExpired;
   readonly keyStore: KeyStore;
   /** The devices that tenants are restricted to, by tenant. A change of them is another map. */
   readonly tenants: () => ReadonlyMap<string, DeviceAllowlist>;
-  /** Applies the configuration to a key's permissions; absent: they stay as they are. A change of it is another function. */
-  readonly configure?: () => ConfigurePermissions;
   /** The settings by which tokens are accepted; `null` if none are. Compared by value. */
   readonly tokenSettings: () => object | null;
-  /** Receives each device whose socket stays open only because its key is in shadow mode, once for each socket. */
+  /** Receives each device whose socket stays open only because its key or token is in shadow mode, once for each socket. */
   readonly onShadowed?: (device: ConnectedDevice) => void;
   readonly onFailure: (cause: unknown) => void;
 }
@@ -56,18 +62,17 @@ export interface SocketRules {
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
  *
- * The socket of a viewer is closed, in addition, when any permission of its key changes: it holds those that it was opened with.
+ * The socket of a viewer is closed, in addition, when any permission of its key changes, also by the configuration: it holds those
+ * that it was opened with.
  *
- * The socket of a token is closed when the token expires, when its tenant may no longer connect that device, and when other
- * tokens are accepted (`socket-tokens.ts`).
+ * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-tokens.ts`). What the
+ * configuration changes closes it as it does the socket of a key.
  */
 export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): DeviceSockets {
-  const { clock, hasExpired, keyStore, tenants, configure = () => unchanged, tokenSettings, onFailure } = rules;
+  const { clock, hasExpired, keyStore, tokenSettings, onFailure } = rules;
   const reportShadowed = once(rules.onShadowed ?? (() => undefined));
-  let generation = keyStore.generation();
-  let checkedTenants = tenants();
-  let checkedConfigure = configure();
-  const tokens = createSocketTokens(tokenSettings);
+  let checked = readState(rules);
+  const tokens = createSocketTokens(tokenSettings, rules.unconfigured);
   let mustCheckAll = false;
   let hasNewSocket = false;
   /** Sockets that were found permitted. */
@@ -92,11 +97,8 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     isTicking = devices.length > 0;
     if (!isTicking) return tokens.retain([]);
     if (tokens.forgetAfterChange()) mustCheckAll = true;
-    const current = keyStore.generation();
-    const currentTenants = tenants();
-    const configured = configure();
-    const isConfigured = currentTenants === checkedTenants && configured === checkedConfigure;
-    const isUnchanged = current === generation && isConfigured && clock.now() < nextExpiryMs;
+    const state = readState(rules);
+    const isUnchanged = isSameState(state, checked) && clock.now() < nextExpiryMs;
     // Credentials whose sockets have ended are forgotten when there are many.
     if (!isUnchanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
     if (!mustCheckAll && !hasNewSocket) return schedule(checkIntervalMs);
@@ -106,10 +108,8 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     try {
       // After a storm of thousands of devices, only those that are new are checked.
       const unchecked = devices.filter((device) => !permitted.has(device));
-      await check(unchecked, { tenants: currentTenants, configure: configured }, unchecked.length === devices.length);
-      generation = current;
-      checkedTenants = currentTenants;
-      checkedConfigure = configured;
+      await check(unchecked, state, unchecked.length === devices.length);
+      checked = state;
       schedule(checkIntervalMs);
     } catch (cause) {
       onFailure(cause);
@@ -120,7 +120,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     }
   }
 
-  async function check(devices: readonly ConnectedDevice[], checked: CheckedRules, isAll: boolean): Promise<void> {
+  async function check(devices: readonly ConnectedDevice[], state: CheckedState, isAll: boolean): Promise<void> {
     const records = await findRecords(keyStore, devices, tokens);
     const nowMs = clock.now();
     if (isAll) expiries = new Map();
@@ -129,10 +129,13 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
-      const isEnded = hasExpired(credential, expiresAt) || hasEnded(device, token, records, checked, nowMs);
-      if (!isEnded) expiries.set(credential, expiresAt);
-      if (!isEnded && !isViewer(device) && !allowsOwn(records.get(device.keyId), device)) reportShadowed(device);
-      (isEnded ? ended : permitted).add(device);
+      const own = token ?? permissionsOfKey(records.get(device.keyId) ?? null, device, nowMs);
+      if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, device, state)) ended.add(device);
+      else {
+        permitted.add(device);
+        expiries.set(credential, expiresAt);
+        if (!isViewer(device) && !allowsDevice({ ...own, deviceTags: null }, device)) reportShadowed(device);
+      }
     }
     if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
     if (isAll) tokens.retain(openSockets(sockets));
@@ -142,10 +145,19 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   return { upgrade: watchUpgrades(sockets, tokens, start), redeemTicket: sockets.redeemTicket };
 }
 
-/** The configuration that one check is made under. */
-interface CheckedRules {
+/** The keys and the configuration that one check is made under. */
+interface CheckedState {
+  readonly generation: number;
   readonly tenants: ReadonlyMap<string, DeviceAllowlist>;
   readonly configure: ConfigurePermissions;
+}
+
+function readState({ keyStore, tenants, configure = () => unchanged }: SocketRules): CheckedState {
+  return { generation: keyStore.generation(), tenants: tenants(), configure: configure() };
+}
+
+function isSameState(left: CheckedState, right: CheckedState): boolean {
+  return left.generation === right.generation && left.tenants === right.tenants && left.configure === right.configure;
 }
 
 const unchanged: ConfigurePermissions = (own) => own;
@@ -158,13 +170,6 @@ function once(report: (device: ConnectedDevice) => void): (device: ConnectedDevi
     reported.add(device);
     report(device);
   };
-}
-
-/** Whether the key itself allows its device, without the configuration. A token has no record, and no shadow mode. */
-function allowsOwn(record: KeyRecord | null | undefined, device: ConnectedDevice): boolean {
-  return (
-    record === null || record === undefined || allowsDevice({ ...permissionsOf(record), deviceTags: null }, device)
-  );
 }
 
 function openSockets(sockets: WatchedSockets): readonly ConnectedDevice[] {
@@ -225,31 +230,26 @@ function expiryOf(
   return ends.length === 0 ? null : Math.min(...ends);
 }
 
-function hasEnded(
-  device: ConnectedDevice,
-  token: TokenPrincipal | undefined,
-  records: ReadonlyMap<string, KeyRecord | null>,
-  { tenants, configure }: CheckedRules,
-  nowMs: number,
-): boolean {
-  const tenantDevices = tenants.get(device.tenant);
-  if (token !== undefined) return !allowsTokenSocket(token, tenantDevices, device, nowMs);
-  const record = records.get(device.keyId) ?? null;
-  if (record === null || !mayStayConnected(record, device, nowMs)) return true;
+/** Whether credentials with these permissions may keep their socket under the configuration. */
+function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
   // A device in shadow mode would otherwise connect, be closed, and connect again at once.
-  const own = configure(permissionsOf(record));
-  if (isViewer(device) && !isSameValue(comparable(own), comparable(device.principal))) return true;
+  const configured = configure(own);
+  if (isViewer(device) && !isSameValue(comparable(configured), comparable(device.principal))) return false;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
-  return !allowsDevice({ ...own, deviceTags: null, tenantDevices: tenantDevices ?? null }, device);
+  return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
 }
 
-function mayStayConnected(record: KeyRecord, device: ConnectedDevice, nowMs: number): boolean {
-  return (
+/** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */
+function permissionsOfKey(record: KeyRecord | null, device: ConnectedDevice, nowMs: number): Permissions | null {
+  const isValid =
+    record !== null &&
     secretOf(record, device) !== undefined &&
     keyState(record, nowMs) === "active" &&
     record.tenant === device.tenant &&
-    (isViewer(device) || record.scopes.includes("connect"))
-  );
+    (isViewer(device) || record.scopes.includes("connect"));
+  if (!isValid) return null;
+  const { id, scopes, ...members } = record;
+  return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
 }
 
 function isViewer(device: ConnectedDevice): device is ConnectedViewer {
@@ -258,11 +258,6 @@ function isViewer(device: ConnectedDevice): device is ConnectedViewer {
 
 /** The permissions that a socket of a viewer is opened with. */
 type Permissions = ConfiguredPermissions & Pick<Principal, "scopes" | "setMode">;
-
-function permissionsOf(record: KeyRecord): Permissions {
-  const { id, scopes, ...members } = record;
-  return { ...members, keyId: id, scopes: new Set(scopes), approvalPolicy: approvalPolicyOfKey(record) };
-}
 
 /** The permissions alone, without members that may be absent. */
 function comparable(holder: Permissions): object {

@@ -1,9 +1,9 @@
 /**
- * The tokens with which open device sockets were authenticated. A token has no record that could be read again, so its principal
- * is kept for as long as a socket of it is open. When the settings for tokens change, all are forgotten: their sockets are closed
- * then, and the devices register again under the new settings.
+ * The tokens with which open sockets were authenticated. A token has no record that could be read again, so its principal is kept
+ * for as long as a socket of it is open. When the settings for tokens change, all are forgotten: their sockets are closed then, and
+ * devices and viewers connect again under the new settings.
  */
-import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
+import type { Principal } from "@letta-environments/schema";
 import { isSameValue } from "../lib/same-value.ts";
 import { credentialOf } from "./key-record.ts";
 
@@ -13,11 +13,12 @@ export type SocketCredential = Pick<Principal, "keyId" | "credentialId">;
 /** A principal that was authenticated by a token. */
 export type TokenPrincipal = Principal & Required<Pick<Principal, "credentialExpiresAt">>;
 
-/** The principals of the open device sockets that were authenticated with a token. */
+/** The principals of the open sockets that were authenticated with a token. */
 export interface SocketTokens {
   /**
-   * Returns a function that remembers the principal of a token, to be called when its socket opens. It does nothing when the
-   * principal was authenticated by a key, or when the settings changed during the handshake.
+   * Returns a function that remembers the principal of a token, without what the configuration has made of it, to be called when
+   * its socket opens. It does nothing when the principal was authenticated by a key, or when the settings changed during the
+   * handshake.
    */
   prepare(principal: Principal): () => void;
   find(device: SocketCredential): TokenPrincipal | undefined;
@@ -27,17 +28,24 @@ export interface SocketTokens {
   retain(devices: readonly SocketCredential[]): void;
 }
 
-/** Creates {@link SocketTokens}. `tokenSettings` are compared by value; `null`: tokens are not accepted. */
-export function createSocketTokens(tokenSettings: () => object | null): SocketTokens {
+/**
+ * Creates {@link SocketTokens}.
+ *
+ * @param tokenSettings Compared by value; `null`: tokens are not accepted.
+ * @param unconfigured Returns a caller with the permissions that its credential alone gives. Default: as it is.
+ */
+export function createSocketTokens(
+  tokenSettings: () => object | null,
+  unconfigured: (principal: Principal) => Principal = (principal) => principal,
+): SocketTokens {
   const tokens = new Map<string, TokenPrincipal>();
   let settings = tokenSettings();
   return {
     prepare(principal) {
       const before = tokenSettings();
+      const token = unconfigured(principal);
       return () => {
-        if (isTokenPrincipal(principal) && isSameValue(before, tokenSettings())) {
-          tokens.set(credentialOf(principal), principal);
-        }
+        if (isTokenPrincipal(token) && isSameValue(before, tokenSettings())) tokens.set(credentialOf(token), token);
       };
     },
     find: (device) => tokens.get(credentialOf(device)),
@@ -54,19 +62,6 @@ export function createSocketTokens(tokenSettings: () => object | null): SocketTo
       for (const credential of tokens.keys()) if (!credentials.has(credential)) tokens.delete(credential);
     },
   };
-}
-
-/** Whether the socket of a token may stay open: until the token expires, and while its tenant may connect the device. */
-export function allowsTokenSocket(
-  token: TokenPrincipal,
-  tenantDevices: DeviceAllowlist | undefined,
-  device: { readonly deviceId: string; readonly connectionName: string },
-  nowMs: number,
-): boolean {
-  return (
-    nowMs < token.credentialExpiresAt &&
-    allowsDevice({ ...token, deviceTags: null, tenantDevices: tenantDevices ?? null }, device)
-  );
 }
 
 function isTokenPrincipal(principal: Principal): principal is TokenPrincipal {

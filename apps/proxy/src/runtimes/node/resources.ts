@@ -16,8 +16,8 @@ import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
-import { createConfigurePermissions } from "../../auth/tenant-guard.ts";
 import { bodyMemoryLimits } from "../../http/body-memory.ts";
+import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { openExtensions } from "../../extensions.ts";
@@ -125,7 +125,7 @@ async function openAll(
         hasExpired,
         keyStore,
         tenants: () => settings().tenants,
-        configure: createConfigurePermissions(settings),
+        ...createPermissionRules(settings),
         tokenSettings: () => settings().jwt,
         onShadowed: logShadowed(log),
         onFailure: onKeyStoreFailure,
