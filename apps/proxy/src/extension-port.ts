@@ -22,7 +22,7 @@ import type { ControlRecord, Upstream } from "./upstream/upstream.ts";
 export interface Extensions {
   /** Prepares the operations of extensions at a remote upstream. */
   readonly connectRemote: ConnectRemoteExtensions;
-  /** Creates the calls of the pipeline's steps. */
+  /** Creates the calls of the pipeline's steps. What is open already uses the parts of the last pipeline from now on. */
   createSteps(parts: ExtensionParts): ExtensionSteps;
 }
 
@@ -38,6 +38,8 @@ export interface ExtensionParts extends GatewayPorts {
   readonly limits: RequestLimits | null;
   readonly upstream: Pick<Upstream, "findConnection">;
   readonly deviceSockets: DeviceSockets | null;
+  /** Runs a frame of an open socket as a request, once the pipeline is composed. */
+  readonly handleAs: HandleAs;
 }
 
 /** Runs the steps of the API for a request whose caller is known. */
@@ -58,11 +60,7 @@ export interface ExtensionSteps {
   /** Responds to an authorised request in place of the upstream. */
   respond(request: GatewayRequest, authorised: AuthorisedExtension): MaybePromise<PlainResponse> | null;
   /** Decides on a socket that is not one of a device. */
-  openSocket(
-    request: GatewayRequest,
-    authorised: AuthorisedSocket,
-    handle: HandleAs,
-  ): MaybePromise<UpgradeDecision> | null;
+  openSocket(request: GatewayRequest, authorised: AuthorisedSocket): MaybePromise<UpgradeDecision> | null;
 }
 
 /** An authorised request whose input is valid. */

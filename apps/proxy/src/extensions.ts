@@ -12,7 +12,7 @@ import type { Telemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
-import { clientFactsOf, createViewerRequests } from "./viewers/requests.ts";
+import { clientFactsOf, createViewerRequests, type ViewerRequestPorts } from "./viewers/requests.ts";
 
 /** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
 export interface OpenExtensions {
@@ -38,24 +38,27 @@ export function openExtensions({
 
 /** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
-  // Tickets outlive a reload of the configuration.
-  const ticketCredentials: TicketCredentials = new WeakMap();
-  return {
-    connectRemote: connectRemoteExtensions,
-    createSteps: (parts) => createSteps(parts, eventStreams, ticketCredentials),
-  };
+  const lasting: Lasting = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
+  return { connectRemote: connectRemoteExtensions, createSteps: (parts) => createSteps(parts, lasting) };
 }
 
-function createSteps(
-  parts: ExtensionParts,
-  eventStreams: EventStreams | null,
-  ticketCredentials: TicketCredentials,
-): ExtensionSteps {
-  const { audit, onAuditFailure, randomId, upstream, deviceSockets } = parts;
+/** The parts that outlive a reload of the configuration. */
+interface Lasting {
+  readonly eventStreams: EventStreams | null;
+  readonly ticketCredentials: TicketCredentials;
+  /** Those of the present configuration, which the open sockets of viewers use. */
+  viewerPorts: ViewerRequestPorts | null;
+}
+
+function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
+  const { audit, onAuditFailure, upstream, deviceSockets } = parts;
+  const { eventStreams, ticketCredentials } = lasting;
   eventStreams?.checkWith(parts.checkCredential);
   const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
   const begin = createBeginCommand(parts);
-  const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure), randomId };
+  const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure) };
+  lasting.viewerPorts = viewerPorts;
+  const presentPorts = (): ViewerRequestPorts => lasting.viewerPorts ?? viewerPorts;
   return {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
@@ -66,7 +69,7 @@ function createSteps(
         keepTicketCredential(ticketCredentials, request, authorised.principal);
       return null;
     },
-    openSocket(request, { endpoint, params, principal, sockets }, handle) {
+    openSocket(request, { endpoint, params, principal, sockets }) {
       if (endpoint.operation !== "openViewerSocket") return null;
       // The token has done its work.
       const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
@@ -74,8 +77,7 @@ function createSteps(
       const client = clientFactsOf(request);
       return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
         const deviceId = connection?.environment.deviceId ?? connectionId;
-        const ports = { ...viewerPorts, handle };
-        const requests = createViewerRequests(ports, { principal, connectionId, deviceId, client });
+        const requests = createViewerRequests(presentPorts, { principal, connectionId, deviceId, client });
         return sockets.upgrade(upgradeRequest, principal, requests);
       });
     },

@@ -7,7 +7,7 @@ import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes
 import { type AuditSends, createAuditSends } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
-import type { ExtensionSteps } from "./extension-port.ts";
+import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -49,8 +49,12 @@ export interface Features {
   readonly administer: Administer | null;
 }
 
-/** Creates the features of one gateway. They open nothing, so those of a gateway that is replaced after a reload need not be closed. */
-export function createFeatures(services: GatewayServices, config: GatewayConfig): Features {
+/**
+ * Creates the features of one gateway. They open nothing, so those of a gateway that is replaced after a reload need not be closed.
+ *
+ * @param handleAs Runs the steps that call these features, once they are composed.
+ */
+export function createFeatures(services: GatewayServices, config: GatewayConfig, handleAs: HandleAs): Features {
   const { upstream: server } = services;
   const callers = createCallerAuthenticator(services, {
     jwt: config.jwt ?? null,
@@ -106,7 +110,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig)
     extensions:
       services.apiExtensions?.createSteps({
         ...services,
-        ...{ onAuditFailure, authenticate, checkCredential, cors, limits, upstream },
+        ...{ onAuditFailure, authenticate, checkCredential, cors, limits, upstream, handleAs },
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     configure,

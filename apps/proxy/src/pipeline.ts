@@ -15,7 +15,7 @@ import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
-import type { HandleAs, MatchedEndpoint } from "./extension-port.ts";
+import type { MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait } from "./held/waiting-call.ts";
@@ -79,13 +79,13 @@ export function createPipeline(
   createAdminEndpoints: (parts: PipelineParts) => readonly OptionalAdminEndpoint[] = () => [],
 ): Pipeline {
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
-  const features = createFeatures(services, config);
-  const { api, socket } = createApiSteps(services, features, handleAs, services.wrapStep);
+  const features = createFeatures(services, config, handleAs);
+  const { api, socket } = createApiSteps(services, features, services.wrapStep);
   const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
   const { adminGuards, cors, sends, limits } = features;
   const optionalEndpoints = createAdminEndpoints({
     ...{ services, features, jwt: config.jwt ?? null },
-    createSteps: (used, wrap) => createApiSteps(services, used, handleAs, composeWraps(wrap, services.wrapStep)).api,
+    createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, optionalEndpoints),
@@ -174,7 +174,7 @@ function run<Outcome>(
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, features: Features, handleAs: HandleAs, wrap?: WrapStep) {
+function createApiSteps(services: GatewayServices, features: Features, wrap?: WrapStep) {
   const { extensions } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
@@ -244,7 +244,7 @@ function createApiSteps(services: GatewayServices, features: Features, handleAs:
       return respondAfterWait(exchange, response, (changed) => prepare({ ...exchange, ...changed }));
     });
 
-  const socket = admission.end("open the socket", createOpenSocket(services, features, handleAs));
+  const socket = admission.end("open the socket", createOpenSocket(services, features));
 
   return { api, socket };
 }
@@ -286,10 +286,10 @@ function createPrepare({ prepareCall, sends }: Features) {
 }
 
 /** Opens the socket of a device, or of an extension, whose frames are requests of its principal. */
-function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensions }: Features, handle: HandleAs) {
+function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensions }: Features) {
   return ({ endpoint, params, request, principal }: Admitted): MaybePromise<UpgradeDecision | PlainResponse> => {
     if (endpoint.successStatus !== 101 || sockets === null) return noSocketHere;
-    const own = extensions?.openSocket(request, { endpoint, params, principal, sockets }, handle) ?? null;
+    const own = extensions?.openSocket(request, { endpoint, params, principal, sockets }) ?? null;
     if (own !== null) return own;
     return sockets.upgrade(deviceSocketRequest(endpoint, params, splitQuery(request.query).rest), principal);
   };

@@ -16,6 +16,7 @@ import { createExtensions } from "../src/extensions.ts";
 import { createHasExpired } from "../src/keys/credential-expiry.ts";
 import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { createRateLimiter } from "../src/rate-limit/limiter.ts";
+import type { ProxyEvent } from "../src/telemetry.ts";
 import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
@@ -68,6 +69,7 @@ async function setUp(started: Partial<Configuration> = {}) {
     onFailure: (cause) => expect.unreachable(String(cause)),
   });
   const entries: AuditEntry[] = [];
+  const events: ProxyEvent[] = [];
   const localStore = createMemoryRateLimitStore(clock);
   const rateLimiter = createRateLimiter({ store: localStore, localStore, clock, onDegraded: () => undefined });
   const apiExtensions = createExtensions();
@@ -78,6 +80,7 @@ async function setUp(started: Partial<Configuration> = {}) {
     return createTestProxy(undefined, {
       ports: {
         ...{ clock, keyStore, deviceSockets, rateLimiter, apiExtensions },
+        telemetry: (event) => void events.push(event),
         audit: { append: (entry) => Promise.resolve(void entries.push(entry)) },
         upstream: { kind: "embedded", server },
         fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
@@ -138,10 +141,9 @@ async function setUp(started: Partial<Configuration> = {}) {
   }
 
   return {
-    ...{ clock, entries, keyStore, shadowedDevices, connect, watch },
+    ...{ clock, entries, events, keyStore, shadowedDevices, connect, watch },
     sign: (claims: object) =>
       issuer.sign(clock.now(), { claims: { scope: "socket", devices: ["device-1"], ...claims } }),
-    events: () => present.events,
     /** Changes the configuration, and lets the watch of the sockets notice it. */
     async reload(changes: Partial<Configuration>) {
       settings = { ...settings, ...changes };
@@ -179,4 +181,28 @@ test("the socket of a device outside the allowlist of its JWT stays open in shad
   expect([device.closes, shadowedDevices]).toEqual([[], ["device-1"]]);
   await reload({ shadow: null });
   expect(device.closes).toEqual([1008]);
+});
+
+test("messages of an open viewer have the limits and the audit records of the present configuration", async () => {
+  const { clock, entries, keyStore, watch, reload } = await setUp();
+  const viewer = await watch((await issueTestKey(keyStore, clock, { scopes: ["view", "send"] })).key);
+  await viewer.send();
+  await reload({ sendsPerMinute: 1, auditContent: false });
+  await clock.advance(60_000);
+  await viewer.send();
+  await viewer.send();
+  expect([viewer.closes, viewer.errors]).toEqual([[], ["rate_limited"]]);
+  const contents = entries.flatMap((entry) => (entry.type === "send_started" ? [JSON.stringify(entry)] : []));
+  expect(contents.map((text) => text.includes("private"))).toEqual([true, false]);
+});
+
+test("the log names the restrictions in shadow mode for messages of an open viewer, also after another setting has changed", async () => {
+  const { sign, watch, reload, events } = await setUp(shadowed("agents"));
+  const viewer = await watch(await sign({ agents: ["agent-2"] }));
+  const refusals = () => events.flatMap((event) => (event.type === "request" ? (event.shadowRefusedBy ?? []) : []));
+  await viewer.send();
+  expect(refusals()).toEqual(["agent_not_allowed"]);
+  await reload({ sendsPerMinute: 2 });
+  await viewer.send();
+  expect([viewer.closes, refusals()]).toEqual([[], ["agent_not_allowed", "agent_not_allowed"]]);
 });

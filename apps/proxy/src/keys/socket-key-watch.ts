@@ -5,6 +5,7 @@ import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-envir
 import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
+import type { KeyRateLimits } from "./key-rate-limit.ts";
 import { approvalPolicyOfKey, credentialIdOf, credentialOf, type KeyRecord, type KeySecret } from "./key-record.ts";
 import { createSocketTokens, type SocketTokens, type TokenPrincipal } from "./socket-tokens.ts";
 
@@ -62,8 +63,8 @@ export interface SocketRules extends Partial<PermissionRules> {
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
  *
- * The socket of a viewer is closed, in addition, when any permission of its key changes, also by the configuration: it holds those
- * that it was opened with.
+ * The socket of a viewer is closed, in addition, when any permission or rate limit of its key changes, also by the configuration: it
+ * holds those that it was opened with.
  *
  * The socket of a token is closed when the token expires, and when other tokens are accepted (`socket-tokens.ts`). What the
  * configuration changes closes it as it does the socket of a key.
@@ -256,12 +257,14 @@ function isViewer(device: ConnectedDevice): device is ConnectedViewer {
   return "principal" in device;
 }
 
-/** The permissions that a socket of a viewer is opened with. */
-type Permissions = ConfiguredPermissions & Pick<Principal, "scopes" | "setMode">;
+/** The permissions that a socket of a viewer is opened with, and the rate limits of its key. */
+interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | "setMode"> {
+  readonly rateLimits?: KeyRateLimits | null;
+}
 
 /** The permissions alone, without members that may be absent. */
 function comparable(holder: Permissions): object {
   const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
-  const { approvalPolicy = null } = holder;
-  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode, approvalPolicy };
+  const { approvalPolicy = null, rateLimits = null } = holder;
+  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode, approvalPolicy, rateLimits };
 }

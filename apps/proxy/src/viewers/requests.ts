@@ -4,10 +4,11 @@
  */
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
-import { buildPath, endpoints, type PlainResponse } from "@letta-environments/schema";
+import { buildPath, endpoints } from "@letta-environments/schema";
 import { codeOf } from "../audit/sends.ts";
 import type { AuditViewers, ViewerCommandFacts } from "../audit/viewer-commands.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
+import type { HandleAs } from "../extension-port.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -18,8 +19,7 @@ export interface ViewerRequestPorts {
   readonly limits: RequestLimits | null;
   readonly audit: AuditViewers;
   readonly telemetry: Telemetry;
-  /** Runs the steps of the API for a request whose caller is known. */
-  readonly handle: (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
+  readonly handleAs: HandleAs;
 }
 
 /** The socket that the frames arrive on. */
@@ -46,19 +46,22 @@ export function clientFactsOf(request: GatewayRequest): ClientFacts {
   };
 }
 
-/** Creates the requests of one socket. */
-export function createViewerRequests(ports: ViewerRequestPorts, socket: ViewerSocket): ViewerRequests {
+/**
+ * Creates the requests of one socket.
+ *
+ * @param ports Returns those of the present configuration, because a socket may stay open for days.
+ */
+export function createViewerRequests(ports: () => ViewerRequestPorts, socket: ViewerSocket): ViewerRequests {
   const { principal, connectionId, deviceId, client } = socket;
-  const { limits, audit, telemetry, randomId } = ports;
 
   function factsOf({ type, agentId, conversationId }: CommandFacts): ViewerCommandFacts {
     const { tenant, keyId, owner } = principal;
-    const requestId = randomId("req");
+    const requestId = ports().randomId("req");
     return { requestId, tenant, keyId, owner, connectionId, deviceId, command: type, agentId, conversationId };
   }
 
   function report({ requestId, tenant, keyId, command }: ViewerCommandFacts, errorCode: string | null): void {
-    telemetry({
+    ports().telemetry({
       type: "viewer_command",
       requestId,
       tenant,
@@ -69,8 +72,9 @@ export function createViewerRequests(ports: ViewerRequestPorts, socket: ViewerSo
   }
 
   return {
-    perform: (call) => ports.handle(toRequest(call, connectionId, client), principal),
+    perform: (call) => ports().handleAs(toRequest(call, connectionId, client), principal),
     async admit(command) {
+      const { limits, audit } = ports();
       const facts = factsOf(command);
       const address = limits?.addressOf(toRequest(null, connectionId, client)) ?? null;
       const taken = await limits?.take(principal, "commandDevice", { address, device: deviceId });
@@ -82,7 +86,7 @@ export function createViewerRequests(ports: ViewerRequestPorts, socket: ViewerSo
     },
     refused(command, code) {
       const facts = factsOf(command);
-      audit.recordRefused(facts, code);
+      ports().audit.recordRefused(facts, code);
       report(facts, code);
     },
   };
