@@ -57,17 +57,13 @@ export interface Features {
 export function createFeatures(services: GatewayServices, config: GatewayConfig, handleAs: HandleAs): Features {
   const { upstream: server } = services;
   const callers = createCallerAuthenticator(services, {
-    jwt: config.jwt ?? null,
-    passThrough: config.passThrough === true && server.kind === "remote",
-    tenants: config.tenants ?? new Map(),
-    approvals: config.approvals ?? null,
+    ...config,
+    passThrough: config.passThrough && server.kind === "remote",
     admitsTenant: server.kind === "remote" ? server.admitsTenant : undefined,
     operatorToken: config.adminListener?.token ?? config.operatorToken ?? null,
   });
   const limits =
-    services.rateLimiter === null || config.rateLimits === undefined
-      ? null
-      : createRequestLimits(services.rateLimiter, config.rateLimits, services);
+    services.rateLimiter === null ? null : createRequestLimits(services.rateLimiter, config.rateLimits, services);
   const upstream =
     server.kind === "embedded"
       ? createEmbeddedUpstream(services, server.server, embeddedOptions(services, server.devicesFor ?? null))
@@ -94,8 +90,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
           },
           onAccepted: callers.confirm,
         });
-  const cors = createCors(config.corsOrigins ?? []);
-  const configure = configurePermissions(config.approvals ?? null, services.liftRestrictions ?? ((own) => own));
+  const cors = createCors(config.corsOrigins);
+  const configure = configurePermissions(config.approvals, services.liftRestrictions ?? ((own) => own));
   return {
     ...authentication,
     limits,
@@ -104,7 +100,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     sends: createAuditSends(services.audit, {
-      keepContent: config.auditContent === true,
+      keepContent: config.auditContent,
       onFailure: onAuditFailure,
     }),
     extensions:
@@ -121,7 +117,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
             ...services,
             ...services.admin,
             configure,
-            rateLimitPolicies: (config.rateLimits?.limits ?? []).map(({ rule }) => rule.policy),
+            rateLimitPolicies: config.rateLimits.limits.map(({ rule }) => rule.policy),
           }),
   };
 }

@@ -84,7 +84,7 @@ export function createPipeline(
   const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
   const { adminGuards, cors, sends, limits } = features;
   const optionalEndpoints = createAdminEndpoints({
-    ...{ services, features, jwt: config.jwt ?? null },
+    ...{ services, features, jwt: config.jwt },
     createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>

@@ -1,14 +1,12 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
 import type { MemoryBudget } from "@letta-environments/environment-server";
 import type { AdminListenerConfig } from "./admin/settings.ts";
-import type { RateLimitSettings } from "./limits/settings.ts";
-import type { ApprovalPolicies } from "./tenants/approval-policies.ts";
-import type { TenantSettings } from "./tenants/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { LiftRestrictions } from "./auth/shadow.ts";
+import type { GatewaySettings } from "./config/settings.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
@@ -60,28 +58,10 @@ export interface AdminServices {
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
-/** How the pipeline is configured. */
-export interface GatewayConfig {
-  /** How long one request may wait for the upstream, in milliseconds, however many calls it takes. */
-  readonly upstreamTimeoutMs: number;
-  /** How many calls of one tenant to a remote upstream may run at once. */
-  readonly maxConcurrentPerTenant: number;
+/** How the pipeline is configured. Every setting of a gateway reaches it, except those of which the services are composed. */
+export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache"> {
   /** The gateway's own `User-Agent` towards the upstream. */
   readonly userAgent: string;
-  /** Tokens that are accepted beside gateway keys; absent: none. */
-  readonly jwt?: JwtSettings | null;
-  /** Whether callers may bring their own key of an HTTP upstream. */
-  readonly passThrough?: boolean;
-  /** Settings of tenants, by name. */
-  readonly tenants?: ReadonlyMap<string, TenantSettings>;
-  /** The policies that decide on requests for permission when nobody does; absent or `null`: there are none. */
-  readonly approvals?: ApprovalPolicies | null;
-  /** Whether the audit log keeps what was sent; absent: it does not. */
-  readonly auditContent?: boolean;
-  /** Rate limits and whose address counts; absent: nothing is limited. */
-  readonly rateLimits?: RateLimitSettings;
-  /** Origins of web pages that may call; absent or empty: none. */
-  readonly corsOrigins?: readonly string[];
   /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
   readonly adminListener?: AdminListenerConfig | null;
   /**

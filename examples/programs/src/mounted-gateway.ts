@@ -10,6 +10,7 @@ import { Hono } from "hono";
 import { createHttpUpstreamFetch } from "../../../apps/proxy/src/adapters/http.ts";
 import { createMemoryIdempotencyStore } from "../../../apps/proxy/src/adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../../apps/proxy/src/adapters/memory/key-store.ts";
+import { resolveGatewaySettings } from "../../../apps/proxy/src/config/resolve-gateway.ts";
 import { createGateway } from "../../../apps/proxy/src/host/gateway.ts";
 import { createHostRoutes } from "../../../apps/proxy/src/host/routes.ts";
 import { createHasExpired } from "../../../apps/proxy/src/keys/credential-expiry.ts";
@@ -74,8 +75,8 @@ export async function createApp(upstream: Upstream): Promise<MountedGateway> {
     rateLimiter: null,
     deviceSockets: null,
   };
-  const config = { upstreamTimeoutMs: 30_000, maxConcurrentPerTenant: 32, userAgent: "my-app" };
-  const pipeline = createPipeline(services, config);
+  const { settings } = resolveGatewaySettings({ upstream: { maxConcurrentPerTenant: 32 } }, {}, false);
+  const pipeline = createPipeline(services, { ...settings, userAgent: "my-app" });
   const gateway = createGateway(pipeline, { routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }) });
   const app = new Hono().get("/hello", (context) => context.text("hello")).route("/letta", gateway);
   return { app, key: minted.key };

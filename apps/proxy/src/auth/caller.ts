@@ -48,8 +48,8 @@ export interface CallerConfig {
   /** Whether callers may send their own upstream key. */
   readonly passThrough: boolean;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** The policies that decide on requests for permission when nobody does; absent or `null`: there are none. */
-  readonly approvals?: ApprovalPolicies | null;
+  /** The policies that decide on requests for permission when nobody does; `null`: there are none. */
+  readonly approvals: ApprovalPolicies | null;
   /** Whether a tenant may call the upstream; absent where every tenant may. */
   readonly admitsTenant?: AdmitsTenant | undefined;
   /** The operator's token; `null` if there is none. */

@@ -25,11 +25,11 @@ const authenticated = new WeakMap<Principal, Principal>();
  */
 export function createTenantGuard({
   tenants,
-  approvals = null,
+  approvals,
   admitsTenant,
 }: {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  readonly approvals?: ApprovalPolicies | null | undefined;
+  readonly approvals: ApprovalPolicies | null;
   readonly admitsTenant?: AdmitsTenant | undefined;
 }): TenantGuard {
   if (admitsTenant === undefined && tenants.size === 0 && approvals === null)

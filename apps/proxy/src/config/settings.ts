@@ -13,6 +13,7 @@ import type { RateLimitSettings } from "../limits/settings.ts";
 /** The settings of every gateway, on any runtime, resolved and validated. */
 export interface GatewaySettings {
   readonly upstream: UpstreamSettings;
+  /** How long one request may wait for the upstream, in milliseconds, however many calls it takes. */
   readonly upstreamTimeoutMs: number;
   /** How many calls of one tenant to a remote upstream may run at once. */
   readonly maxConcurrentPerTenant: number;

@@ -33,7 +33,7 @@ import type { AuditChains } from "../../src/audit/store.ts";
 import { type AuditReport, verifyAudit } from "../../src/audit/verify.ts";
 import { createEnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
-import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { resolveGatewaySettings } from "../../src/config/resolve-gateway.ts";
 import { type IdempotencyStore, IdempotencyUnavailableError } from "../../src/idempotency/store.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
@@ -119,12 +119,8 @@ export async function startGateway(options: GatewayOptions): Promise<SimulatedGa
   const keyStore = openKeys(parts);
   const audit = await openAudit(parts);
   const { services, close } = compose(parts, keyStore, audit);
-  const pipeline = createPipeline(services, {
-    upstreamTimeoutMs: 30_000,
-    maxConcurrentPerTenant: 128,
-    userAgent: "simulation",
-    rateLimits: resolveRateLimits(options.rateLimits, false).settings,
-  });
+  const { settings } = resolveGatewaySettings({ rateLimits: options.rateLimits }, {}, false);
+  const pipeline = createPipeline(services, { ...settings, userAgent: "simulation" });
   const kill = (): void => {
     if (!process.isAlive) return;
     process.kill();

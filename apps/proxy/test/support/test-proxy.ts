@@ -5,6 +5,7 @@ import { jsonResponse, type PlainResponse, type Problem } from "@letta-environme
 import { createVirtualClock, type VirtualClock } from "@letta-environments/testkit";
 import { createMemoryIdempotencyStore } from "../../src/adapters/memory/idempotency-store.ts";
 import { createSqliteKeyStore } from "../../src/adapters/sqlite/key-store.ts";
+import { resolveGatewaySettings } from "../../src/config/resolve-gateway.ts";
 import { createExtensions } from "../../src/extensions.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import { createHasExpired } from "../../src/keys/credential-expiry.ts";
@@ -92,12 +93,8 @@ export function createTestProxy(
     admin: { randomBytes, keyStoreFor: () => overrides.ports?.keyStore ?? keyStore },
     ...overrides.ports,
   };
-  const config = {
-    upstreamTimeoutMs: 30_000,
-    maxConcurrentPerTenant: 128,
-    userAgent: "test-proxy",
-    ...overrides.config,
-  };
+  const { settings } = resolveGatewaySettings({ rateLimits: { enabled: false } }, {}, false);
+  const config = { ...settings, userAgent: "test-proxy", ...overrides.config };
   const pipeline = createPipeline(ports, config, overrides.createAdminEndpoints);
   const proxy: AsyncPipeline = {
     handle: async (request) => pipeline.handle(request),

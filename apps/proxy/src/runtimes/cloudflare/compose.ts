@@ -106,18 +106,7 @@ export function composeWorker(
           findCredentialConflicts({ tenants, jwt, credentialOf }, await keyStore.list(), record, clock.now()),
       },
     },
-    {
-      upstreamTimeoutMs: settings.upstreamTimeoutMs,
-      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
-      userAgent,
-      jwt,
-      passThrough: settings.passThrough,
-      tenants,
-      corsOrigins: settings.corsOrigins,
-      auditContent: settings.auditContent,
-      rateLimits: rateLimits.settings,
-      operatorToken: settings.operatorToken,
-    },
+    { ...settings, userAgent, rateLimits: rateLimits.settings },
   );
 }
 

@@ -115,16 +115,8 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
           : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
     },
     {
-      upstreamTimeoutMs: settings.upstreamTimeoutMs,
-      maxConcurrentPerTenant: settings.maxConcurrentPerTenant,
+      ...settings,
       userAgent,
-      jwt: settings.jwt,
-      passThrough: settings.passThrough,
-      tenants: settings.tenants,
-      approvals: settings.approvals,
-      corsOrigins: settings.corsOrigins,
-      auditContent: settings.auditContent,
-      rateLimits: settings.rateLimits,
       adminListener: admin && { token: admin.token, guard: createHostGuard(admin.hostnames) },
     },
     (parts) => [

@@ -170,10 +170,8 @@ function composeParts(
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
     apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }).extensions,
   };
-  const { upstreamTimeoutMs, maxConcurrentPerTenant, tenants, approvals, rateLimits, jwt } = settings;
   let parts: PipelineParts | null = null;
-  const config = { upstreamTimeoutMs, maxConcurrentPerTenant, userAgent: "", tenants, approvals, rateLimits, jwt };
-  createPipeline(services, config, (created) => {
+  createPipeline(services, { ...settings, userAgent: "" }, (created) => {
     parts = created;
     return [];
   });
