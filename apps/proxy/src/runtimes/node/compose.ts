@@ -22,28 +22,22 @@ import { type ConsoleSessions, createConsoleSessions } from "../../console/sessi
 import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { OpenExtensions } from "../../extensions.ts";
-import type { IdempotencyStore } from "../../idempotency/store.ts";
-import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import { composeWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, DevicesFor, EmbeddedServer, HasExpired, KeyStore, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, HasExpired, KeyStoreFor } from "../../ports.ts";
 import { deviceVersion, version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
-import { composeUpstream } from "./upstream.ts";
+import { composeUpstream, type UpstreamResources } from "./upstream.ts";
 
 /** The open resources that a pipeline uses. */
-export interface GatewayResources {
+export interface GatewayResources extends UpstreamResources {
   readonly keys: Pick<OpenKeys, "pepper">;
-  /** The store of the keys, which also logs its outages. */
-  readonly keyStore: KeyStore;
   /** `null` if keys are not administered over HTTP. */
   readonly keyStoreFor: KeyStoreFor | null;
-  /** `null` if the upstream is remote. */
-  readonly devicesFor: DevicesFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
   readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */
@@ -54,20 +48,11 @@ export interface GatewayResources {
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** Counts unfinished bodies. */
   readonly bodyMemory: MemoryBudget;
-  /** `null` if the upstream is embedded. */
-  readonly idempotencyStore: IdempotencyStore | null;
-  /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
-  readonly unreleased?: Unreleased | undefined;
-  /** Whether that store ends with the process. */
-  readonly forgetsSends: boolean;
   readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
-  /** `null` if the upstream is remote. */
-  readonly embedded: EmbeddedServer | null;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
   readonly extensions: OpenExtensions;
-  readonly log: (event: LogEvent) => void;
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
 }

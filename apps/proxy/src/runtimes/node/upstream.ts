@@ -32,6 +32,7 @@ export interface ComposedUpstream {
 
 /** The open resources that an upstream uses. */
 export interface UpstreamResources {
+  /** The store of the keys, which also logs its outages. */
   readonly keyStore: KeyStore;
   readonly log: (event: LogEvent) => void;
   /** `null` if the upstream is remote. */
@@ -42,6 +43,7 @@ export interface UpstreamResources {
   readonly idempotencyStore: IdempotencyStore | null;
   /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
   readonly unreleased?: Unreleased | undefined;
+  /** Whether that store ends with the process. */
   readonly forgetsSends: boolean;
   /** `null` if nothing is counted. */
   readonly metrics: Pick<PipelineMetrics, "observeUpstream"> | null;
