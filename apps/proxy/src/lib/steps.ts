@@ -16,8 +16,6 @@ export interface Refusal {
 
 /** Steps that turn an exchange of type `Input` into one of type `Output`. Immutable: every method returns new steps. */
 export interface Steps<Input extends object, Output extends object> {
-  /** The names of the steps, in order. */
-  readonly names: readonly string[];
   /** Appends a step that adds members to the exchange, or refuses the request. */
   add<Added extends object>(
     name: string,
@@ -32,16 +30,13 @@ export interface Steps<Input extends object, Output extends object> {
   ): (exchange: Input) => MaybePromise<Result | PlainResponse>;
 }
 
-interface Step {
-  readonly name: string;
-  readonly run: (exchange: object) => MaybePromise<object | null>;
-}
+type RunStep = (exchange: object) => MaybePromise<object | null>;
 
 /**
  * Wraps the function of a step, for observers: it receives the exchange, and returns what the step adds, a refusal, or `null` for a check that passed.
  * The result of the last step is the result of the pipeline.
  */
-export type WrapStep = (name: string, run: Step["run"]) => Step["run"];
+export type WrapStep = (name: string, run: RunStep) => RunStep;
 
 /** Returns a wrapper that applies both, the second one directly around the step. */
 export function composeWraps(outer: WrapStep, inner: WrapStep | undefined): WrapStep {
@@ -54,26 +49,22 @@ export function startSteps<Input extends object>(wrap?: WrapStep): Steps<Input, 
 }
 
 function createSteps<Input extends object, Output extends object>(
-  steps: readonly Step[],
+  steps: readonly RunStep[],
   wrap: WrapStep = (_name, run) => run,
 ): Steps<Input, Output> {
-  const append = <Next extends object>({ name, run }: Step): Steps<Input, Next> =>
-    createSteps([...steps, { name, run: wrap(name, run) }], wrap);
+  const append = <Next extends object>(name: string, run: RunStep): Steps<Input, Next> =>
+    createSteps([...steps, wrap(name, run)], wrap);
   return {
-    names: steps.map(({ name }) => name),
     // Every step ran after the ones before it, so the exchange has the members that its type promises.
-    add: (name, run) => append({ name, run: (exchange) => run(exchange as Output) }),
+    add: (name, run) => append(name, (exchange) => run(exchange as Output)),
     check: (name, run) =>
-      append({
-        name,
-        run(exchange) {
-          const response = run(exchange as Output);
-          return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
-        },
+      append(name, (exchange) => {
+        const response = run(exchange as Output);
+        return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
       }),
     end<Result>(name: string, run: (exchange: Output) => MaybePromise<Result>) {
       // The last step is no refusal and adds nothing, so its type is that of the others only for the wrapper.
-      const last = wrap(name, run as Step["run"]) as (exchange: object) => MaybePromise<Result>;
+      const last = wrap(name, run as RunStep) as (exchange: object) => MaybePromise<Result>;
       return (exchange: Input) =>
         mapMaybe<object, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
           isRefusal(outcome) ? outcome.response : last(outcome),
@@ -86,10 +77,10 @@ function isRefusal(outcome: object): outcome is Refusal {
   return "kind" in outcome && outcome.kind === "refused";
 }
 
-function runFrom(steps: readonly Step[], start: number, exchange: object): MaybePromise<object> {
+function runFrom(steps: readonly RunStep[], start: number, exchange: object): MaybePromise<object> {
   let complete = exchange;
   for (let index = start; index < steps.length; index++) {
-    const added = steps[index]?.run(complete) ?? null;
+    const added = steps[index]?.(complete) ?? null;
     if (added instanceof Promise) {
       const reached = complete;
       return added.then((late) => {
