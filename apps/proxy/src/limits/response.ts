@@ -5,6 +5,7 @@
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { rateLimitHeaders, retryAfterSeconds, serialiseName } from "../rate-limit/headers.ts";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
+import type { ProxyEvent } from "../telemetry.ts";
 
 /** The result of checking a request. */
 export interface RateLimitResult {
@@ -87,11 +88,9 @@ export function rateLimitResponse(outcome: RateLimitOutcome): PlainResponse | nu
 }
 
 /** Returns the fields of the request log; empty if no policy would have refused and the store decided. */
-export function describeRateLimit(outcome: RateLimitOutcome | undefined): {
-  readonly limitedBy?: readonly string[];
-  readonly shadowLimitedBy?: readonly string[];
-  readonly limitsDegraded?: NonNullable<RateLimitOutcome["degraded"]>;
-} {
+export function describeRateLimit(
+  outcome: RateLimitOutcome | undefined,
+): Pick<Extract<ProxyEvent, { readonly type: "request" }>, "limitedBy" | "shadowLimitedBy" | "limitsDegraded"> {
   if (outcome === undefined || (outcome.degraded === null && outcome.decisions.every(({ allowed }) => allowed)))
     return {};
   const refusing = (mode: "enforce" | "shadow"): readonly string[] =>
