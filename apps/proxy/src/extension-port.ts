@@ -18,12 +18,14 @@ import type { DeviceSockets, GatewayPorts } from "./ports.ts";
 import type { ConnectRemoteExtensions } from "./upstream/remote.ts";
 import type { ControlRecord, Upstream } from "./upstream/upstream.ts";
 
-/** The extensions of a gateway. */
+/** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
 export interface Extensions {
   /** Prepares the operations of extensions at a remote upstream. */
   readonly connectRemote: ConnectRemoteExtensions;
   /** Creates the calls of the pipeline's steps. What is open already uses the parts of the last pipeline from now on. */
   createSteps(parts: ExtensionParts): ExtensionSteps;
+  /** Ends what would keep requests in progress, because the process stops. */
+  end(): void;
 }
 
 /** Parts of the gateway that extensions use. */

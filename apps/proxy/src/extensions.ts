@@ -14,14 +14,6 @@ import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
 import { clientFactsOf, createViewerRequests, type ViewerRequestPorts } from "./viewers/requests.ts";
 
-/** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
-export interface OpenExtensions {
-  /** `null`: the gateway serves none. */
-  readonly extensions: Extensions | null;
-  /** Ends what would keep requests in progress, because the process stops. */
-  end(): void;
-}
-
 /** Opens the extensions of a process. `server` is the embedded environment server; `null` in front of a remote one. */
 export function openExtensions({
   clock,
@@ -31,15 +23,18 @@ export function openExtensions({
   readonly clock: Clock;
   readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents"> | null;
   readonly telemetry: Telemetry;
-}): OpenExtensions {
-  const eventStreams = server && createEventStreams({ clock, server, telemetry });
-  return { extensions: createExtensions(eventStreams), end: () => eventStreams?.end() };
+}): Extensions {
+  return createExtensions(server && createEventStreams({ clock, server, telemetry }));
 }
 
 /** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
   const lasting: Lasting = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
-  return { connectRemote: connectRemoteExtensions, createSteps: (parts) => createSteps(parts, lasting) };
+  return {
+    connectRemote: connectRemoteExtensions,
+    createSteps: (parts) => createSteps(parts, lasting),
+    end: () => eventStreams?.end(),
+  };
 }
 
 /** The parts that outlive a reload of the configuration. */

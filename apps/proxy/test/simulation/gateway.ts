@@ -252,7 +252,7 @@ function compose(
     environmentCache,
     rateLimiter: createLimiter(parts),
     deviceSockets: embedded?.sockets ?? null,
-    apiExtensions: extensions.extensions,
+    apiExtensions: extensions,
   };
   return {
     services,

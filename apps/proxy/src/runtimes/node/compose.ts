@@ -21,7 +21,7 @@ import { createTokenAuthenticator, reuseTokenAuthenticator, type TokenAuthentica
 import { type ConsoleSessions, createConsoleSessions } from "../../console/sessions.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
-import type { OpenExtensions } from "../../extensions.ts";
+import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import { composeWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -52,7 +52,8 @@ export interface GatewayResources extends UpstreamResources {
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */
   readonly deviceSockets: DeviceSockets | null;
-  readonly extensions: OpenExtensions;
+  /** `null`: the gateway serves none. */
+  readonly extensions: Extensions | null;
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
 }
@@ -89,7 +90,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
       bodyMemory: resources.bodyMemory,
       deviceSockets: resources.deviceSockets,
-      apiExtensions: resources.extensions.extensions,
+      apiExtensions: resources.extensions,
       consoleSessions: composeSessions(settings, resources),
       tokenAuthenticatorFor: resources.tokenAuthenticatorFor,
       wrapStep: wrapSteps(settings, resources),

@@ -132,7 +132,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     async close(graceMs, servers) {
       isDraining = true;
       // Streams would keep their requests in progress for the whole time.
-      resources.extensions.end();
+      resources.extensions?.end();
       const requests = servers.map((server) => server.finishRequests(graceMs));
       await Promise.all([...requests, resources.finishBackground(graceMs)]);
       await closeAll(resources, metrics, servers);

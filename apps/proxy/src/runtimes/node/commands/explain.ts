@@ -168,7 +168,7 @@ function composeParts(
       : null,
     // No token is presented: claims stand for one.
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
-    apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }).extensions,
+    apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }),
   };
   let parts: PipelineParts | null = null;
   createPipeline(services, { ...settings, userAgent: "" }, (created) => {
