@@ -1,5 +1,5 @@
 /**
- * An environment server in memory, for tests: lists, single devices, sends with the errors of the real one, and what becomes of messages.
+ * An environment server in memory, for tests: lists, single devices, sends with the errors of the real one, and the statuses of messages.
  * It checks neither keys nor the shape of bodies.
  */
 import type { Approval, Environment, MessageStatus, ProblemCode, SendMessageBody } from "@letta-environments/schema";
@@ -7,8 +7,9 @@ import { now as platformNow } from "../adapters/platform.ts";
 import type { Fetch } from "../request.ts";
 import { messageDeduplicationHeader } from "../retry.ts";
 import { createFakeEvents } from "./fake-events.ts";
-import { createFakeTurns } from "./fake-turns.ts";
-import { exampleEnvironment, respondWithJson, respondWithProblem, readRequest, type SeenRequest } from "./responses.ts";
+import { createFakeRows, type FakeRows } from "./fake-rows.ts";
+import { createFakeTurns, type FakeTurns } from "./fake-turns.ts";
+import { respondWithJson, respondWithProblem, readRequest, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
 export interface TakenSend {
@@ -70,44 +71,15 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   const { now = platformNow, deduplicates = true, disposition = "started", extensions = true } = options;
   const events = createFakeEvents();
   const turns = createFakeTurns(events, now);
-  const rows = new Map<string, Environment>();
-  const deviceOf = new Map<string, string>();
+  const rows = createFakeRows(events, now);
   const requests: SeenRequest[] = [];
   const taken: TakenSend[] = [];
   const interruptions: (() => Response | Error)[] = [];
-  let connections = 0;
-
-  function put(members: Partial<Environment> & { readonly deviceId: string }): Environment {
-    const row = { ...(rows.get(members.deviceId) ?? exampleEnvironment(members)), ...members };
-    rows.set(row.deviceId, row);
-    const { deviceId, connectionId } = row;
-    events.emit("environment", deviceId, { deviceId, connectionId, environment: row });
-    return row;
-  }
-
-  const targetOf = (deviceId: string) => ({ deviceId, connectionId: rows.get(deviceId)?.connectionId ?? null });
-
-  function remove(deviceId: string): boolean {
-    const { id } = rows.get(deviceId) ?? {};
-    if (!rows.delete(deviceId)) return false;
-    const data = { deviceId, connectionId: null, environment: { id, deviceId }, removed: true };
-    events.emit("environment", deviceId, data);
-    return true;
-  }
-
-  function list(query: URLSearchParams, etag: string | null): Response {
-    const after = query.get("after") ?? "";
-    const limit = Number(query.get("limit") ?? 50);
-    const all = [...rows.values()]
-      .filter((row) => row.id > after && (query.get("onlineOnly") !== "true" || row.connectionId !== null))
-      .filter((row) => query.getAll("tag").every((tag) => row.tags?.includes(tag)))
-      .sort((left, right) => (left.id < right.id ? -1 : 1));
-    return tagged({ connections: all.slice(0, limit), hasNextPage: all.length > limit }, etag);
-  }
+  const targetOf = (deviceId: string) => ({ deviceId, connectionId: rows.find(deviceId)?.connectionId ?? null });
 
   function send(connectionId: string, body: SendMessageBody): Response {
-    const deviceId = deviceOf.get(connectionId);
-    const row = deviceId === undefined ? undefined : rows.get(deviceId);
+    const deviceId = rows.deviceOf(connectionId);
+    const row = deviceId === undefined ? undefined : rows.find(deviceId);
     const fail = (code: ProblemCode): Response => respondWithProblem(code)();
     const ids = idsOf(body);
     if (new Set(ids).size < ids.length) return fail("invalid_request");
@@ -130,41 +102,12 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     return respondWithJson(200, accepted)();
   }
 
-  function respond(url: URL, init: RequestInit): Response | Promise<Response> {
-    const status = /\/v1\/environments\/([^/]+)\/messages\/([^/]+)$/.exec(url.pathname);
-    if (extensions && init.method === "GET" && status !== null) {
-      const [connectionId = "", id = ""] = status.slice(1).map(decodeURIComponent);
-      return turns.retrieve(deviceOf.get(connectionId) ?? "", id, url.searchParams, init.signal);
-    }
-    if (extensions && init.method === "GET" && url.pathname.endsWith("/v1/environments/approvals")) return turns.list();
-    const [, listed] = /\/v1\/environments\/([^/]+)\/messages$/.exec(url.pathname) ?? [];
-    if (extensions && init.method === "GET" && listed !== undefined) {
-      const deviceId = deviceOf.get(listed) ?? listed;
-      return rows.has(deviceId)
-        ? turns.listMessages(deviceId, url.searchParams)
-        : respondWithProblem("connection_not_found")();
-    }
-    const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
-    if (found === null) return respondWithProblem("endpoint_not_found")();
-    const [, id, tail] = found;
-    const etag = new Headers(init.headers).get("if-none-match");
-    if (init.method === "POST" && tail !== undefined && id !== undefined && typeof init.body === "string")
-      return send(decodeURIComponent(id), JSON.parse(init.body));
-    if (init.method === "DELETE" && id !== undefined && tail === undefined) {
-      return remove(decodeURIComponent(id))
-        ? new Response(null, { status: 204 })
-        : respondWithProblem("environment_not_found")();
-    }
-    if (init.method !== "GET" || tail !== undefined) return respondWithProblem("endpoint_not_found")();
-    if (id === undefined) return list(url.searchParams, etag);
-    const row = rows.get(decodeURIComponent(id));
-    return row === undefined ? respondWithProblem("environment_not_found")() : tagged(row, etag);
-  }
+  const respond = createRouter({ rows, turns: extensions ? turns : null, send });
 
   return {
     requests,
     taken,
-    put,
+    put: rows.put,
     async fetch(url, init) {
       init.signal?.throwIfAborted();
       requests.push(readRequest(url, init));
@@ -180,16 +123,10 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       if (deduplicates && interruption === undefined) response.headers.set(messageDeduplicationHeader, "86400");
       return response;
     },
-    connect(deviceId) {
-      const connectionId = `env-conn-${(connections += 1)}`;
-      deviceOf.set(connectionId, deviceId);
-      put({ deviceId, connectionId, podId: "pod-1", connectedAt: now(), lastHeartbeat: now(), lastSeenAt: now() });
-      return connectionId;
-    },
-    heartbeat: (deviceId) => void put({ deviceId, lastHeartbeat: now(), lastSeenAt: now() }),
-    disconnect: (deviceId) =>
-      void put({ deviceId, connectionId: null, podId: null, connectedAt: null, lastHeartbeat: null }),
-    remove: (deviceId) => void remove(deviceId),
+    connect: rows.connect,
+    heartbeat: rows.heartbeat,
+    disconnect: rows.disconnect,
+    remove: (deviceId) => void rows.remove(deviceId),
     report: turns.report,
     ask: (deviceId, members) => turns.ask(targetOf(deviceId), members),
     say: (deviceId, delta) =>
@@ -198,21 +135,47 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   };
 }
 
-function idsOf({ messages }: SendMessageBody): readonly string[] {
-  return messages.flatMap((message) => ("approvals" in message ? [] : [message.client_message_id]));
+interface Routed {
+  readonly rows: FakeRows;
+  /** `null` for a server without statuses and requests for permission. */
+  readonly turns: FakeTurns | null;
+  readonly send: (connectionId: string, body: SendMessageBody) => Response;
 }
 
-/** A response with an entity tag, or 304 if the caller already has it. As at the gateway, heartbeats change the tag every 30 seconds. */
-function tagged(value: unknown, known: string | null): Response {
-  const text = JSON.stringify(value, (name, member: unknown) =>
-    (name === "lastHeartbeat" || name === "lastSeenAt") && typeof member === "number"
-      ? Math.floor(member / 30_000)
-      : member,
-  );
-  let hash = 5381;
-  for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
-  const etag = `W/"${hash.toString(36)}"`;
-  return known === etag
-    ? new Response(null, { status: 304, headers: { etag } })
-    : respondWithJson(200, value, { etag })();
+/** Creates a function that responds to requests by method and path. */
+function createRouter({ rows, turns, send }: Routed) {
+  /** Messages and approvals; `null` for other requests. */
+  function respondAsExtension({ pathname, searchParams }: URL, signal: RequestInit["signal"]) {
+    const [, connection, id] = /\/v1\/environments\/([^/]+)\/messages\/([^/]+)$/.exec(pathname) ?? [];
+    if (connection !== undefined && id !== undefined) {
+      const deviceId = rows.deviceOf(decodeURIComponent(connection)) ?? "";
+      return turns?.retrieve(deviceId, decodeURIComponent(id), searchParams, signal) ?? null;
+    }
+    if (pathname.endsWith("/v1/environments/approvals")) return turns?.list() ?? null;
+    const [, listed] = /\/v1\/environments\/([^/]+)\/messages$/.exec(pathname) ?? [];
+    if (turns === null || listed === undefined) return null;
+    const deviceId = rows.deviceOf(listed) ?? listed;
+    if (rows.find(deviceId) === undefined) return respondWithProblem("connection_not_found")();
+    return turns.listMessages(deviceId, searchParams);
+  }
+
+  return (url: URL, { method, headers, body, signal }: RequestInit): Response | Promise<Response> => {
+    const response = method === "GET" ? respondAsExtension(url, signal) : null;
+    if (response !== null) return response;
+    const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
+    if (found === null) return respondWithProblem("endpoint_not_found")();
+    const id = found[1] === undefined ? null : decodeURIComponent(found[1]);
+    const isForMessages = found[2] !== undefined;
+    if (method === "POST" && isForMessages && id !== null && typeof body === "string")
+      return send(id, JSON.parse(body));
+    if (isForMessages) return respondWithProblem("endpoint_not_found")();
+    const known = new Headers(headers).get("if-none-match");
+    if (method === "GET") return id === null ? rows.list(url.searchParams, known) : rows.retrieve(id, known);
+    if (method !== "DELETE" || id === null) return respondWithProblem("endpoint_not_found")();
+    return rows.remove(id) ? new Response(null, { status: 204 }) : respondWithProblem("environment_not_found")();
+  };
+}
+
+function idsOf({ messages }: SendMessageBody): readonly string[] {
+  return messages.flatMap((message) => ("approvals" in message ? [] : [message.client_message_id]));
 }
