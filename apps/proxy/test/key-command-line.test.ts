@@ -110,6 +110,15 @@ describe("keys", () => {
     );
   });
 
+  test("keys create warns of a maximum mode that a new device exceeds, unless the key also sets its mode or sends nothing", async () => {
+    const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
+    const limited = ["--scope", "send", "--max-mode", "acceptEdits"];
+    expect(await create(...limited)).toMatch(/^letta-proxy: --max-mode acceptEdits without --set-mode: .*\n$/);
+    expect(await create(...limited, "--set-mode", "acceptEdits")).toBe("");
+    expect(await create("--scope", "list", "--max-mode", "acceptEdits")).toBe("");
+    expect(await create("--scope", "send", "--max-mode", "unrestricted")).toBe("");
+  });
+
   test("keys revoke and rotate report an unknown id and a revoked key", async () => {
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
       code: 1,

@@ -1,9 +1,11 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
 import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
+import { allowsMode } from "@letta-environments/schema";
 import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
+import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
 import { type CommandContext, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
@@ -15,6 +17,7 @@ export async function createKeyCommand(context: CommandContext): Promise<void> {
   const { options } = context.parsed;
   const request = readKeyRequest(options, systemClock.now(), knownPolicies(context));
   warnOfNames(context);
+  warnOfMode(request);
   print(`${await administer(context).create(request)}\n`);
 }
 
@@ -92,4 +95,12 @@ function warnOfNames({ parsed }: CommandContext): void {
       `--device ${id} does not look like a device id, such as 88fd30f6-6337-4c38-b858-2f1581703994; for a name use --device-name ${id}`,
     );
   }
+}
+
+/** A device runs in the mode `unrestricted` until somebody changes that, so such a key cannot send to a new one. */
+function warnOfMode({ scopes, maxMode = null, setMode = null }: KeyRequest): void {
+  if (setMode !== null || !scopes.includes("send") || allowsMode({ maxMode }, "unrestricted")) return;
+  warn(
+    `--max-mode ${maxMode} without --set-mode: messages are refused (mode_not_allowed) while a conversation is in a more permissive mode, as a new one is; '--set-mode ${maxMode}' sets it before each message`,
+  );
 }
