@@ -150,7 +150,19 @@ describe("without stores", () => {
     expect(create(valkey)).not.toThrow("hunter2");
     expect(create({ ...valkey, KEY_PEPPER: "short-pepper" })).toThrow("KEY_PEPPER must have at least 32 characters");
     expect(create({ ...valkey, KEY_PEPPER: "short-pepper" })).not.toThrow("short-pepper");
-    expect(create({ UPSTREAM_URL: "https://u.example" }, { rateLimits: { store: "sqlite" } })).toThrow("no disk");
+    const upstreamOnly = { UPSTREAM_URL: "https://u.example" };
+    expect(create(upstreamOnly, { rateLimits: { store: "sqlite" } })).toThrow("no disk");
+    expect(create(upstreamOnly, { metrics: { enabled: true } })).toThrow("metrics must be absent");
+    expect(create(upstreamOnly, { otlp: { endpoint: "https://o.example" } })).toThrow("otlp must be absent");
+  });
+
+  test("a gateway that could authenticate nobody is refused, and variables of OpenTelemetry, which it does not use, are not", () => {
+    const environment = { UPSTREAM_URL: "https://u.example", LETTA_API_KEY: "sk-1", KEY_PEPPER: pepper };
+    expect(() => built.createFetchHandler({ environment })).toThrow(/^VALKEY_URL .*auth\.jwt.*auth\.passThrough/);
+    const hosts = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.example:4318", OTEL_EXPORTER_OTLP_HEADERS: "a=b" };
+    expect(() =>
+      built.createFetchHandler({ environment: { ...environment, ...hosts, VALKEY_URL: "valkey://127.0.0.1" } }),
+    ).not.toThrow();
   });
 });
 
@@ -224,8 +236,15 @@ describe.skipIf(!canLaunchValkey())(
 describe("the examples", () => {
   const examples = resolve(import.meta.dirname, "../../../../examples/fetch-hosts");
 
+  /** Variables of their hosts. There is no Valkey at that address, so their response to a request is that it is unavailable. */
+  const settings = (): Record<string, string> => ({
+    UPSTREAM_URL: upstream.url,
+    VALKEY_URL: "valkey://127.0.0.1:1",
+    KEY_PEPPER: pepper,
+  });
+
   async function load(name: string): Promise<Record<string, unknown>> {
-    vi.stubEnv("UPSTREAM_URL", upstream.url);
+    for (const [variable, value] of Object.entries(settings())) vi.stubEnv(variable, value);
     const path = join(folder, name);
     copyFileSync(join(examples, name), path);
     return (await import(pathToFileURL(path).href)) as Record<string, unknown>;
@@ -234,8 +253,8 @@ describe("the examples", () => {
   test("the examples for Vercel and Netlify respond to a request", async () => {
     const vercel = (await load("vercel.mjs"))["default"] as { fetch: (request: Request) => Promise<Response> };
     const netlify = (await load("netlify.mjs"))["default"] as (request: Request, context: object) => Promise<Response>;
-    expect(await codeOf(vercel.fetch(get("/v1/environments")))).toBe("missing_key");
-    expect(await codeOf(netlify(get("/v1/environments"), { ip: "192.0.2.1" }))).toBe("missing_key");
+    expect(await codeOf(vercel.fetch(get("/v1/environments")))).toBe("key_store_unavailable");
+    expect(await codeOf(netlify(get("/v1/environments"), { ip: "192.0.2.1" }))).toBe("key_store_unavailable");
   });
 
   test("the example for AWS Lambda responds to an event of an HTTP API", async () => {
@@ -248,7 +267,8 @@ describe("the examples", () => {
     const headers = { host: "gateway.example" };
     const event = { version: "2.0", rawPath: http.path, rawQueryString: "", headers, requestContext };
     const answer = await handler({ ...event, isBase64Encoded: false });
-    expect([answer["statusCode"], String(answer["body"])]).toEqual([401, expect.stringContaining("missing_key")]);
+    const problem = expect.stringContaining("key_store_unavailable");
+    expect([answer["statusCode"], String(answer["body"])]).toEqual([503, problem]);
   });
 
   test.each([
@@ -257,12 +277,12 @@ describe("the examples", () => {
   ] as const)("the servers of Deno and Bun accept the fetch handler: %s", async (runtime, file, words) => {
     copyFileSync(join(examples, `${runtime}-serve.mjs`), join(folder, "serve.mjs"));
     const port = await freePort();
-    const env = { UPSTREAM_URL: upstream.url, PORT: port, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` };
+    const env = { ...settings(), PORT: port, DENO_SERVE_ADDRESS: `tcp:127.0.0.1:${port}` };
     const options = { command: runtimeProgram(runtime), args: [...words, ...file], cwd: folder, env };
     const server = launchProcess(options);
     const url = `http://127.0.0.1:${port}`;
     await vi.waitFor(async () => expect((await fetch(`${url}/livez`)).status).toBe(200), { timeout: 20_000 });
-    expect(await codeOf(fetch(`${url}/v1/environments`))).toBe("missing_key");
+    expect(await codeOf(fetch(`${url}/v1/environments`))).toBe("key_store_unavailable");
     await server.stop("SIGKILL");
   });
 });

@@ -16,6 +16,7 @@ import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
+import { isJsonObject } from "../../lib/json.ts";
 import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
@@ -32,20 +33,29 @@ export interface SettingSources {
   readonly config?: unknown;
 }
 
+/** Members of the configuration that need a lasting process, which counts, and pushes or serves what it has counted. */
+const observation = ["metrics", "otlp"] as const;
+
 /**
  * Resolves the settings. Values are not repeated in errors.
  *
  * @throws TypeError that names every setting that breaks a rule
  */
 export function resolveFetchSettings({ environment = {}, config }: SettingSources): Settings {
-  const resolved = resolveSettings({ flags: {}, environment, file: config });
+  const resolved = resolveSettings({ flags: {}, environment: withoutOpenTelemetry(environment), file: config });
   if (!resolved.ok) {
     throw new TypeError(resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));
   }
   const { settings } = resolved;
+  const misplaced = observation.filter((member) => isJsonObject(config) && config[member] !== undefined);
   const problems = [
+    ...misplaced.map((member) => `${member} must be absent: nothing is counted or pushed without a lasting process`),
     settings.upstream.kind === "embedded" &&
       "UPSTREAM_URL is required: the embedded environment server is in @letta-environments/proxy/server",
+    settings.valkeyUrl === null &&
+      settings.jwt === null &&
+      !settings.passThrough &&
+      "VALKEY_URL and KEY_PEPPER, auth.jwt or auth.passThrough is required: without one of them nobody can authenticate",
     settings.valkeyUrl !== null && settings.keyPepper === null && "KEY_PEPPER is required where keys are in Valkey",
     settings.keyPepper !== null &&
       isShortPepper(settings.keyPepper) &&
@@ -55,6 +65,13 @@ export function resolveFetchSettings({ environment = {}, config }: SettingSource
   ].filter((problem) => problem !== false);
   if (problems.length > 0) throw new TypeError(problems.join("\n"));
   return settings;
+}
+
+/** Drops the variables of OpenTelemetry. Hosts set them for libraries of their own, so they must break no rule of the gateway. */
+function withoutOpenTelemetry(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string | undefined>> {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("OTEL_")));
 }
 
 /** A gateway whose stores are open. */
