@@ -41,6 +41,12 @@ test("without --url it decides with what is stored, and says what only the runni
   expect(refused.stdout).toContain("The response would be 403 insufficient_scope. Nothing was sent.");
   const handedOn = await explain([keyId, "get", "/v1/environments/d-1", ...stored]);
   expect(handedOn.stdout).toContain("only the running gateway knows; ask it with --url");
+  expect(handedOn.stdout).toContain(
+    "[?] take from the rate limits (unknown): what remains of gateway-requests is not known; ask the running gateway with --url",
+  );
+  expect(handedOn.stdout).not.toMatch(/\bleft\b/);
+  const json = await explain([keyId, "GET", "/v1/environments/d-1", "--json", ...stored]);
+  expect(JSON.parse(json.stdout)).toMatchObject({ limits: [] });
 });
 
 test("with --url it asks the running gateway, with a key of scope admin", async () => {

@@ -331,7 +331,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "token-claims",
         value: "FILE",
-        text: "the claims of a token as JSON, in place of KEY-ID; they are no credential",
+        text: "the claims of a token as JSON, in place of KEY-ID; they are not a credential",
       },
       { name: "body", value: "FILE", text: "the body of the request, as JSON" },
       json,

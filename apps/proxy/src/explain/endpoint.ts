@@ -79,13 +79,16 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
     const authentication = await features.admit(caller.authentication, caller.kind);
     const dryRun = await run(request, authentication);
     const { exchange } = dryRun;
+    const [gatewayRules, limits] = isRunning
+      ? [dryRun.rules, limitsOf(exchange)]
+      : withoutStateOfLimits(dryRun.rules, limitsOf(exchange));
     const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange);
     return {
       keyId: caller.keyId,
       operation: exchange.trace.operation,
       verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
-      rules: [...caller.rules, ...dryRun.rules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
-      limits: limitsOf(exchange),
+      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
+      limits,
     };
   }
 
@@ -176,6 +179,23 @@ function limitsOf({ trace }: DryRunExchange): readonly ExplainedLimit[] {
     remaining,
     retryAfterMs: allowed ? null : retryAfterMs,
   }));
+}
+
+/**
+ * The rules and limits without what only a running gateway knows: how much of each limit is left. A refusal is known, because a request that
+ * costs more than a whole burst is always refused.
+ */
+function withoutStateOfLimits(
+  rules: readonly ExplainedRule[],
+  limits: readonly ExplainedLimit[],
+): readonly [rules: readonly ExplainedRule[], limits: readonly ExplainedLimit[]] {
+  const open = limits.filter(({ allowed }) => allowed).map(({ policy }) => policy);
+  const detail = `what remains of ${open.join(", ")} is not known; ask the running gateway with --url`;
+  const known = rules.map((rule): ExplainedRule => {
+    const isOpen = rule.rule === "take from the rate limits" && rule.result === "passed" && open.length > 0;
+    return isOpen ? { ...rule, result: "unknown", detail } : rule;
+  });
+  return [known, limits.filter(({ allowed }) => !allowed)];
 }
 
 /** The request as the pipeline reads it. It comes from no client, so it has no address. */

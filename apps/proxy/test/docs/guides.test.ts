@@ -11,9 +11,9 @@ import { openSession, type Session } from "./session.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const guides = ["administration", "audit", "caching", "configuration", "rate-limits", "authorisation", "storage"].map(
-  (name) => [`docs/${name}.md`, blocksOf(readDocument(`docs/${name}.md`))] as const,
-);
+const guides = [
+  ...["administration", "audit", "caching", "configuration", "explain", "rate-limits", "authorisation", "storage"],
+].map((name) => [`docs/${name}.md`, blocksOf(readDocument(`docs/${name}.md`))] as const);
 const blocksIn = (language: string) =>
   guides.flatMap(([path, blocks]) =>
     blocks.filter((block) => block.language === language).map((block) => [path, block.line, block] as const),
