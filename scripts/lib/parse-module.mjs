@@ -37,7 +37,7 @@ function createLineOf(source) {
   };
 }
 
-/** @param {string} path decides about the language, and names the file in errors @param {string} source @returns {Module} */
+/** @param {string} path decides on the language, and names the file in errors @param {string} source @returns {Module} */
 export function parseModule(path, source) {
   const { program, comments, errors } = parseSync(path, source);
   if (errors[0] !== undefined) throw new Error(`${path} cannot be parsed: ${errors[0].message}`);

@@ -66,7 +66,7 @@ async function ensureFolderInstalled(name, message) {
   writeFileSync(stampFile, stamp);
 }
 
-/** A hash of everything that decides about the result of an install. */
+/** A hash of everything that decides on the result of an install. */
 function installationKey() {
   const manifests = workspacePackages().map(({ folder }) => `${folder}/package.json`);
   return hashFiles(["pnpm-lock.yaml", "pnpm-workspace.yaml", "package.json", ...manifests]);

@@ -3,7 +3,7 @@
  *
  *     LETTA_BASE_URL=http://127.0.0.1:8787 LETTA_API_KEY=lek_... node send-to-tag.ts TAG AGENT_ID "Run the tests."
  *
- * The id of each message follows from the task and the device, so running the same command again sends nothing twice.
+ * The id of each message follows from the task and the device, so running the same command again within 24 hours sends nothing twice.
  */
 import { createHash } from "node:crypto";
 import process from "node:process";

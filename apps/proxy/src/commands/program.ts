@@ -87,7 +87,7 @@ const grants: readonly OptionDefinition[] = [
   {
     name: "max-mode",
     value: "MODE",
-    text: `restrict sends to devices in this mode or a stricter one: ${ceilingModes.join(", ")}`,
+    text: `restrict sends to conversations in this mode or a stricter one: ${ceilingModes.join(", ")}`,
     choices: ceilingModes,
   },
   {
@@ -278,7 +278,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       },
       { name: "until", value: "TIME", text: "only records before then" },
       { name: "key", value: "ID", text: "only records about this key" },
-      { name: "device", value: "ID", text: "only sends to this device" },
+      { name: "device", value: "ID", text: "only sends to this device, and changes of it" },
       {
         name: "event",
         value: "EVENT",

@@ -1,5 +1,5 @@
 /**
- * The caller of an explained request: a stored key, or the claims of a token. Claims say what a token would contain. They are no credential:
+ * The caller of an explained request: a stored key, or the claims of a token. Claims say what a token would contain. They are not a credential:
  * they have no signature, only the administration accepts them, and nothing is ever sent for them.
  */
 import type { Principal } from "@letta-environments/schema";

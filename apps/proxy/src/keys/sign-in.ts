@@ -16,7 +16,7 @@ export const linkMs: number = 10 * 60_000;
 /** Sessions that a key can have at the same time; a further one ends the oldest. */
 export const maxSessions = 10;
 
-/** Creates the key of a sign-in link. The key in clear belongs into the fragment of the link and nowhere else. */
+/** Creates the key of a sign-in link. The key in clear belongs in the fragment of the link and nowhere else. */
 export function createLink(request: KeyRequest, nowMs: number, mint: KeyMint): MintedKey {
   const { key, record } = createKey(request, nowMs, mint);
   const secrets = record.secrets.map((secret): KeySecret => ({ ...secret, use: "link", expiresAt: nowMs + linkMs }));

@@ -6,11 +6,12 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import process from "node:process";
 import { parseCommandLine } from "@letta-environments/command-line";
+import { connectScriptedDevice, launchProcess, launchProxy } from "@letta-environments/testkit";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { program } from "../../src/commands/program.ts";
 import { denoPermissions } from "../runtimes/runtime-commands.ts";
 import { blocksOf } from "./document.ts";
-import { openSession } from "./session.ts";
+import { findFreePort, openSession } from "./session.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -121,7 +122,7 @@ test.each(guides.flatMap(([name, text]) => blocksOf(text).map((block) => [name, 
     if (language === "sh") expect(spawnSync("bash", ["-n", "-c", code], { encoding: "utf8" }).stderr).toBe("");
     if (language === "js") expect(() => stripTypeScriptTypes(code)).not.toThrow();
     if (language === "json") expect(() => JSON.parse(code)).not.toThrow();
-    expect(["sh", "js", "json", "ini"]).toContain(language);
+    expect(["sh", "js", "json", "ini", "nginx"]).toContain(language);
   },
 );
 
@@ -130,3 +131,74 @@ test.each(guides)("every file that %s links to exists", (name, text) => {
   const missing = targets.filter((target) => !existsSync(resolve(dirname(join(folder, name)), target)));
   expect(missing).toEqual([]);
 });
+
+// Debian has it in a folder that is not on everybody's PATH.
+const nginxes = ["/usr/sbin/nginx", "/usr/bin/nginx"].filter((path) => existsSync(path)).slice(0, 1);
+if (nginxes.length === 0) process.stderr.write("\nSKIPPED: the server of nginx in node.md. nginx is not installed\n\n");
+
+test.each(nginxes)(
+  "the server of node.md in front of the gateway passes on a device with its socket, messages to it, and every path as it was sent: %s",
+  async (command) => {
+    const gateway = await launchProxy();
+    onTestFinished(() => gateway.stop());
+    const url = await startNginx(command, gateway.url);
+    const [apiKey, deviceKey] = await Promise.all([
+      gateway.createKey({ scopes: ["list", "send"] }),
+      gateway.createKey({ scopes: ["connect"] }),
+    ]);
+    const device = await connectScriptedDevice({ baseUrl: url, apiKey: deviceKey, deviceId: "behind-nginx" });
+    onTestFinished(() => device.close());
+    expect(device.wsUrl.replace(/^ws/, "http")).toContain(url);
+
+    const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+    const messages = [{ role: "user", content: "Hello", client_message_id: "m-1" }];
+    const sent = await fetch(`${url}/v1/environments/${device.connectionId}/messages`, {
+      method: "POST",
+      headers,
+      body: JSON.stringify({ agentId: "agent-1", messages }),
+    });
+    expect([sent.status, await sent.json()]).toMatchObject([200, { success: true }]);
+    for (const path of ["/v1/environments/a%2Fb", "//v1//environments", "/v1/environments/a%2e?limit=1&limit=2"]) {
+      const [direct, proxied] = await Promise.all([gateway.url, url].map((base) => fetch(base + path, { headers })));
+      expect([path, proxied?.status]).toEqual([path, direct?.status]);
+    }
+  },
+  60_000,
+);
+
+/** Starts nginx with the sample of the guide, in front of a gateway, and resolves with its address. */
+async function startNginx(command: string, gatewayUrl: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "letta-nginx-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const address = `127.0.0.1:${await findFreePort()}`;
+  const [sample] = blocksOf(guide("node.md")).filter(({ language }) => language === "nginx");
+  const server = (sample?.code ?? "")
+    .replace("listen 443 ssl;", `listen ${address};`)
+    .replaceAll(/^ *ssl_certificate.*\n/gm, "")
+    .replace("http://127.0.0.1:8787", gatewayUrl);
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
+  const file = join(folder, "nginx.conf");
+  writeFileSync(
+    file,
+    `daemon off; pid ${folder}/pid; error_log stderr; events {}\nhttp { access_log off; ${temporary.join(" ")}\n${server}}\n`,
+  );
+  const args = ["-p", folder, "-e", "stderr", "-c", file];
+  const checked = spawnSync(command, [...args, "-t"], { encoding: "utf8" });
+  expect([checked.status, checked.stderr]).toEqual([0, expect.not.stringContaining("[warn]")]);
+  const nginx = launchProcess({ command, args, cwd: folder });
+  onTestFinished(async () => void (await nginx.stop()));
+  const url = `http://${address}`;
+  await expect
+    .poll(
+      () =>
+        fetch(`${url}/livez`).then(
+          ({ status }) => status,
+          () => 0,
+        ),
+      { timeout: 10_000 },
+    )
+    .toBe(200);
+  return url;
+}

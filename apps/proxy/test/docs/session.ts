@@ -140,7 +140,8 @@ function idOf(key: string): string {
   return key.slice(4, 16);
 }
 
-async function findFreePort(): Promise<number> {
+/** Resolves with a port of loopback that nobody listens on. */
+export async function findFreePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();

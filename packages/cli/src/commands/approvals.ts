@@ -1,4 +1,4 @@
-/** `approvals`: lists the tool calls that wait for permission, and decides about one by its id alone. */
+/** `approvals`: lists the tool calls that wait for permission, and decides on one by its id alone. */
 import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
 import { CommandError, formatColumns, formatJson, misuse, printable } from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";

@@ -64,7 +64,7 @@ export interface SendAndWaitResult extends SendToDeviceResult {
 
 /**
  * Looks up a device and sends messages to its present connection. An offline device is a `device_offline` error before
- * anything is sent, unless `waitUntilOnlineMs` allows to wait. If the send is refused with 404 or 409, the connection may be
+ * anything is sent, unless `waitUntilOnlineMs` allows waiting. If the send is refused with 404 or 409, the connection may be
  * gone: the device is looked up once more, and the same messages go to its new connection, if it has one, under the same ids.
  *
  * With `wait: "finished"` the call goes on until the turn has ended. A turn that failed or was stopped is a result. An error after the

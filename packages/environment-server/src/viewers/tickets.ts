@@ -1,6 +1,6 @@
 /**
  * Tickets: single-use credentials for the socket of a viewer, because a browser cannot send a header with a WebSocket and a key
- * does not belong into a URL. A ticket stands for the principal that requested it and opens one socket at one connection.
+ * does not belong in a URL. A ticket stands for the principal that requested it and opens one socket at one connection.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import { type Principal, ticketPrefix } from "@letta-environments/schema";
