@@ -15,12 +15,10 @@ const sdkHeaders =
   "user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, " +
   "x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout";
 
-/** The trace that a request belongs to (W3C Trace Context). Pages with OpenTelemetry add both to each request. */
-const traceHeaders = "traceparent, tracestate";
-
+/** Pages with OpenTelemetry add the trace of a request (W3C Trace Context): `traceparent` and `tracestate`. */
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST, PATCH, DELETE",
-  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, last-event-id, ${traceHeaders}, ${sdkHeaders}`,
+  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, last-event-id, traceparent, tracestate, ${sdkHeaders}`,
   "access-control-max-age": String(maxAgeSeconds),
 };
 
