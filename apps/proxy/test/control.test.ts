@@ -1,7 +1,7 @@
 /** Control of conversations through the gateway: its audit records, its cache and its limits, embedded and in front of a remote server. */
 import { type Environment, jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
-import type { UpstreamRequest } from "../src/ports.ts";
+import type { UpstreamFailure, UpstreamRequest } from "../src/ports.ts";
 import { controlKey, createDeviceWorld, type ObservedProxy, observeProxy } from "./support/device-world.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -93,13 +93,14 @@ describe("in front of the embedded server", () => {
 describe("in front of a remote server", () => {
   const row: Environment = environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" });
 
-  function setUp(answer: (request: UpstreamRequest) => PlainResponse): ObservedProxy {
+  type End = PlainResponse | UpstreamFailure;
+  const broken: UpstreamFailure = { reason: "broken", cause: null };
+
+  function setUp(answer: (request: UpstreamRequest) => End | Promise<End>): ObservedProxy {
     return observeProxy((ports) =>
       createTestProxy(
-        (request) =>
-          Promise.resolve(
-            request.method === "GET" ? jsonResponse(200, { connections: [row], hasNextPage: false }) : answer(request),
-          ),
+        async (request) =>
+          request.method === "GET" ? jsonResponse(200, { connections: [row], hasNextPage: false }) : answer(request),
         { ports },
       ),
     );
@@ -149,20 +150,44 @@ describe("in front of a remote server", () => {
     const refusing = setUp(() => problemResponse("device_offline"));
     const { key } = await refusing.issueKey(controlKey);
     expect(problemOf(await refusing.control(key, "conn-1/stop")).errorCode).toBe("device_offline");
-    const broken = observeProxy((ports) =>
-      createTestProxy(
-        ({ method }) =>
-          Promise.resolve(
-            method === "GET"
-              ? jsonResponse(200, { connections: [row], hasNextPage: false })
-              : { reason: "broken", cause: null },
-          ),
-        { ports },
-      ),
-    );
-    const brokenKey = await broken.issueKey(controlKey);
-    expect(problemOf(await broken.control(brokenKey.key, "conn-1/stop")).errorCode).toBe("control_unknown");
-    expect(sentOf(broken)).toHaveLength(1);
+    const breaking = setUp(() => broken);
+    const brokenKey = await breaking.issueKey(controlKey);
+    expect(problemOf(await breaking.control(brokenKey.key, "conn-1/stop")).errorCode).toBe("control_unknown");
+    expect(sentOf(breaking)).toHaveLength(1);
+  });
+
+  const foreign = (status: number): PlainResponse =>
+    jsonResponse(status, { message: "busy" }, { "x-should-retry": "true" });
+
+  test.each<[string, End, safe: string, resume: string]>([
+    ["breaks", broken, "true", "false"],
+    ["sends 100 Continue", { reason: "unasked_continue", cause: null }, "true", "false"],
+    ["answers that the outcome is unknown", problemResponse("control_unknown"), "true", "false"],
+    ...[409, 429, 500, 503].map((status): [string, PlainResponse, string, string] => [
+      `of another vendor answers ${status} and asks for a repeat`,
+      ...([foreign(status), "true", "false"] as const),
+    ]),
+    ["was never reached", { reason: "unreachable", cause: null }, "true", "true"],
+    ["of ours refuses before the device hears of it", problemResponse("overloaded"), "true", "true"],
+  ])(
+    "when the server %s, a stop may be repeated, and a resume only if nothing was sent, since it could release what another stop paused",
+    async (_what, end, safe, resume) => {
+      const world = setUp(() => end);
+      const { key } = await world.issueKey(controlKey);
+      const shouldRetry = async (path: string) => (await world.control(key, path)).headers["x-should-retry"];
+      expect(await shouldRetry("conn-1/stop")).toBe(safe);
+      expect(await shouldRetry("conn-1/queue/resume")).toBe(resume);
+    },
+  );
+
+  test("a resume that the server does not answer in time may not be repeated", async () => {
+    const world = setUp(() => new Promise(() => undefined));
+    const { key } = await world.issueKey(controlKey);
+    const pending = world.control(key, "conn-1/queue/resume");
+    await world.clock.advance(30_000);
+    const response = await pending;
+    expect(problemOf(response).errorCode).toBe("control_unknown");
+    expect(response.headers["x-should-retry"]).toBe("false");
   });
 
   test("on Workers the operations are 404 with the reason", async () => {
@@ -228,17 +253,7 @@ describe("in front of a remote server", () => {
   ])(
     "a switch of the mode before a message that %s is in the audit log with its outcome",
     async (_what, end, outcomes) => {
-      const world = observeProxy((ports) =>
-        createTestProxy(
-          ({ method, path }) =>
-            Promise.resolve(
-              path.endsWith("/mode")
-                ? end
-                : jsonResponse(200, method === "GET" ? { connections: [row], hasNextPage: false } : {}),
-            ),
-          { ports },
-        ),
-      );
+      const world = setUp(({ path }) => (path.endsWith("/mode") ? end : jsonResponse(200, {})));
       const { key } = await world.issueKey({ ...controlKey, scopes: ["send"], setMode: "default" });
       const messages = [{ role: "user", content: "x", client_message_id: "m-1" }];
       const response = await world.proxy.handle(

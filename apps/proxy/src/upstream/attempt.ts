@@ -9,7 +9,7 @@ import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../li
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
-import { leavesUnknown, unknownOutcomeOf } from "./upstream.ts";
+import { leavesUnknown, unknownOutcome } from "./upstream.ts";
 
 /** Number of calls in a row without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
@@ -120,12 +120,12 @@ function failureOf(outcome: CallOutcome): { readonly reason: string; readonly ca
 
 /** The response to a call that ended before its result. A send that was handed to a connection may have been delivered. */
 function endedResponse(
-  endpoint: Endpoint,
+  endpoint: KnownEndpoint,
   kind: "timed_out" | "caller_gone",
   { isSent }: UpstreamProgress,
 ): PlainResponse {
   const mayBeDelivered = leavesUnknown(endpoint) && isSent;
-  if (kind === "timed_out") return problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
+  if (kind === "timed_out") return mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
   if (endpoint.method === "GET" || isSent) return callerGone;
   // The caller has gone, but it is recorded that nothing was sent.
   return problemResponse("upstream_unreachable", { status: callerGone.status });

@@ -41,6 +41,7 @@ function setUp(
         modeSwitched: () => Promise.resolve(),
         respondAfter: () => undefined,
       },
+      control: { start: () => Promise.resolve(null) },
       idempotencyKey: null,
       waitSeconds: null,
     });
@@ -59,7 +60,12 @@ function setUp(
         body: { deviceId: "d", connectionName: "box" },
       },
     });
-  return { clock, operations, send, register };
+  const control = (operation: "stopTurn" | "resumeQueue"): Promise<PlainResponse> =>
+    forward({
+      endpoint: endpoints[operation],
+      decoded: { operation, params: { connectionId: "c" }, query: null, body: { agentId: "a" } },
+    });
+  return { clock, operations, send, register, control };
 }
 
 test("a send that is refused before it leaves does not reach the embedded server", async () => {
@@ -101,4 +107,16 @@ test("a send whose time is up says that the server recognises a repeat, as its o
   const response = await pending;
   expect(problemOf(response).errorCode).toBe("delivery_unknown");
   expect(response.headers["x-message-deduplication"]).toBe("86400");
+});
+
+test("a command whose time is up may be repeated, except a resume, which could release what another stop has paused", async () => {
+  const { clock, control } = setUp(
+    () => Promise.resolve(null),
+    () => new Promise(() => undefined),
+  );
+  const pending = Promise.all([control("stopTurn"), control("resumeQueue")]);
+  await clock.advance(1_000);
+  const responses = await pending;
+  expect(responses.map((response) => problemOf(response).errorCode)).toEqual(["control_unknown", "control_unknown"]);
+  expect(responses.map(({ headers }) => headers["x-should-retry"])).toEqual(["true", "false"]);
 });

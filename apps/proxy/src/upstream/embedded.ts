@@ -25,7 +25,7 @@ import {
   leavesUnknown,
   recordOf,
   refuseLate,
-  unknownOutcomeOf,
+  unknownOutcome,
   type Upstream,
   type UpstreamCall,
 } from "./upstream.ts";
@@ -94,7 +94,7 @@ async function runCall(
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
-  const response = problemResponse(mayBeDelivered ? unknownOutcomeOf(endpoint) : "upstream_timeout");
+  const response = mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
   // As the server's own responses do. Devices send no messages.
   return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }

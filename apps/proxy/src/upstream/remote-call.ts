@@ -4,7 +4,6 @@
  */
 import {
   buildPath,
-  type Endpoint,
   type KnownEndpoint,
   type PlainHeaders,
   type PlainResponse,
@@ -18,7 +17,7 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
-import { leavesUnknown, unknownOutcomeOf, type UpstreamCall } from "./upstream.ts";
+import { leavesUnknown, unknownOutcome, type UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
@@ -79,7 +78,7 @@ export function createCallRemote(
   }
 }
 
-function conclude(endpoint: Endpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
+function conclude(endpoint: KnownEndpoint, { credential }: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
   if (outcome.kind === "refused") return { end: unsent, response: outcome.response };
   if (outcome.kind === "ended") return { end: outcome.isSent ? null : unsent, response: outcome.response };
   const { result } = outcome;
@@ -90,7 +89,7 @@ function conclude(endpoint: Endpoint, { credential }: UpstreamRequest, outcome: 
 
 const unsent: UpstreamFailure = { reason: "unreachable", cause: null };
 
-function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainResponse {
+function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): PlainResponse {
   switch (failure.reason) {
     case "unreachable":
       return problemResponse("upstream_unreachable");
@@ -98,11 +97,11 @@ function failureResponse(endpoint: Endpoint, failure: UpstreamFailure): PlainRes
       return problemResponse("upstream_response_too_large");
     case "unasked_continue":
       return leavesUnknown(endpoint)
-        ? problemResponse(unknownOutcomeOf(endpoint), { detail: `${unaskedContinue} It may have done what was asked.` })
+        ? unknownOutcome(endpoint, { detail: `${unaskedContinue} It may have done what was asked.` })
         : problemResponse("upstream_invalid_response", { detail: unaskedContinue });
     case "broken":
       return leavesUnknown(endpoint)
-        ? problemResponse(unknownOutcomeOf(endpoint))
+        ? unknownOutcome(endpoint)
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }

@@ -14,8 +14,8 @@ import {
   messageDeduplicationHeader,
   type PlainResponse,
   preferHeader,
-  type ProblemCode,
   type Principal,
+  type ProblemOptions,
   problemResponse,
   readPreferredWait,
   type RetrieveMessageQuery,
@@ -230,9 +230,19 @@ export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" |
   return operation === "sendMessage" || scope === "control";
 }
 
-/** Returns the problem of a call that may have had its effect, and has no result. */
-export function unknownOutcomeOf({ scope }: Pick<KnownEndpoint, "scope">): ProblemCode {
-  return scope === "control" ? "control_unknown" : "delivery_unknown";
+/**
+ * Whether another server's word that a request may be repeated counts. A resume that was executed after all would have its effect once more: it
+ * could release what another stop has paused since.
+ */
+export function isRepeatable({ operation }: Pick<KnownEndpoint, "operation">): boolean {
+  return operation !== "resumeQueue";
+}
+
+/** Returns the response to a call that may have had its effect, and has no result. */
+export function unknownOutcome(endpoint: KnownEndpoint, options: Pick<ProblemOptions, "detail"> = {}): PlainResponse {
+  return endpoint.scope === "control"
+    ? problemResponse("control_unknown", { ...options, retryable: isRepeatable(endpoint) })
+    : problemResponse("delivery_unknown", options);
 }
 
 /** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */

@@ -5,6 +5,7 @@
 import {
   type Endpoint,
   isJsonMediaType,
+  type KnownEndpoint,
   type PlainHeaders,
   type PlainResponse,
   type ProblemCode,
@@ -15,11 +16,12 @@ import {
 import { invalidKey } from "../auth/authentication.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
+import { isRepeatable } from "./upstream.ts";
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors are passed on. */
 export function validateResponse(
-  endpoint: Endpoint,
+  endpoint: KnownEndpoint,
   response: PlainResponse,
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
@@ -96,15 +98,16 @@ const maxDetailLength = 500;
  * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this
  * project keeps its code; any other error is `upstream_error` with the upstream's text.
  */
-function translateError(endpoint: Endpoint, response: PlainResponse, credential: string | null): PlainResponse {
+function translateError(endpoint: KnownEndpoint, response: PlainResponse, credential: string | null): PlainResponse {
   const body = parseJsonObject(response.body) ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
   const isPassed = !unpassedStatuses.has(response.status);
-  return problemResponse((isPassed ? problemCodeOf(response) : null) ?? "upstream_error", {
+  const code = isPassed ? problemCodeOf(response) : null;
+  return problemResponse(code ?? "upstream_error", {
     status: isPassed ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
-    ...readRetryable(endpoint, response),
+    ...readRetryable(endpoint, response, code),
     headers: {
       ...passedFields(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
@@ -124,8 +127,17 @@ function isProblemCode(code: string): code is ProblemCode {
   return Object.hasOwn(problemDefinitions, code);
 }
 
-/** Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx. See also `send-outcome.ts`. */
-function readRetryable({ method }: Endpoint, { status, headers }: PlainResponse): { readonly retryable?: boolean } {
+/**
+ * Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx. Sends are decided in `send-outcome.ts`; for
+ * a resume, only a code of ours shows that nothing was sent.
+ */
+function readRetryable(
+  endpoint: KnownEndpoint,
+  { status, headers }: PlainResponse,
+  code: ProblemCode | null,
+): { readonly retryable?: boolean } {
+  const { method } = endpoint;
+  if (!isRepeatable(endpoint) && (code === null || code === "control_unknown")) return { retryable: false };
   const shouldRetry = headers["x-should-retry"];
   if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
   return method === "GET" ? { retryable: status === 429 || status >= 500 } : {};
