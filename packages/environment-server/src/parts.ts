@@ -106,7 +106,7 @@ export function createParts(
   const devices = noteDeviceChanges(createDeviceAdministration({ store, router, removals, emit }), feed);
   const presentation = createPresentation({
     router,
-    countApprovals: (principal, environmentId) => countApprovals({ approvals }, principal, environmentId),
+    countApprovals: (principal, environmentId) => countApprovals({ approvals, commands }, principal, environmentId),
     wallNow: time.wall,
   });
   const server: ServerContext = {

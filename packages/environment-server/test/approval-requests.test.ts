@@ -156,6 +156,20 @@ describe("the list", () => {
     reportPending(socket, []);
     expect(await shown(withApprove)).toBe(1);
   });
+
+  test("rows count no request in a conversation whose mode is beyond the key's maximum, as the list has none", async () => {
+    const harness = createHarness();
+    const { socket } = await harness.connect("device-1");
+    const strict: Principal = { ...withApprove, maxMode: "standard" };
+    const shown = async (): Promise<unknown> =>
+      (await harness.call("GET", "/v1/environments/device-1", { principal: strict })).body["pendingApprovals"];
+    socket.ask("call-1");
+    expect(await shown()).toBe(1);
+    const device_status = { current_permission_mode: "unrestricted" };
+    socket.say({ type: "update_device_status", runtime, device_status });
+    expect(await listedIds(harness, strict)).toEqual([]);
+    expect(await shown()).toBeUndefined();
+  });
 });
 
 describe("a request ends", () => {

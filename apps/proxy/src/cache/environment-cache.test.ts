@@ -26,3 +26,14 @@ test.each<Partial<Principal>>([
 ])("a principal with %j has a different visibility key", (difference) => {
   expect(visibilityKeyOf(createTestPrincipal(difference))).not.toBe(visibilityKeyOf(createTestPrincipal()));
 });
+
+test.each<Partial<Principal>>([{ agentIds: ["a"] }, { maxMode: "standard" }])(
+  "principals that may decide on requests for permission, one of them limited to %j, share no row that counts these",
+  (limit) => {
+    const approving = { scopes: new Set(["list", "read", "approve"] as const) };
+    expect(visibilityKeyOf(createTestPrincipal({ ...approving, ...limit }))).not.toBe(
+      visibilityKeyOf(createTestPrincipal(approving)),
+    );
+    expect(visibilityKeyOf(createTestPrincipal(limit))).toBe(visibilityKeyOf(createTestPrincipal()));
+  },
+);

@@ -249,7 +249,7 @@ export function createVisibilityKey(sha256: Sha256): (principal: Principal) => V
  * `Principal` gets a new member, decide whether it belongs here.
  */
 function visibilityOf(principal: Principal): unknown {
-  const { deviceIds, connectionNames, deviceTags, tenantDevices, tenantName, scopes, agentIds } = principal;
+  const { deviceIds, connectionNames, deviceTags, tenantDevices, tenantName, scopes, agentIds, maxMode } = principal;
   const sorted = (values: readonly string[] | null | undefined): readonly string[] | null => values?.toSorted() ?? null;
   return [
     sorted(deviceIds),
@@ -261,6 +261,6 @@ function visibilityOf(principal: Principal): unknown {
     tenantName ?? null,
     scopes.has("details"),
     // The number of requests for permission on which it may decide.
-    scopes.has("approve") ? (sorted(agentIds) ?? "every agent") : null,
+    scopes.has("approve") ? [sorted(agentIds), maxMode] : null,
   ];
 }

@@ -58,15 +58,15 @@ export async function listApprovals(
   } satisfies ApprovalList);
 }
 
-/** The number of a row's pending requests that a principal may decide on. */
+/** The number of a row's pending requests that a principal may decide on: those that its list has. */
 export function countApprovals(
-  { approvals }: Pick<ServerContext, "approvals">,
-  principal: Pick<Principal, "scopes" | "agentIds">,
+  server: Pick<ServerContext, "approvals" | "commands">,
+  principal: Pick<Principal, "scopes" | "agentIds" | "maxMode">,
   environmentId: string,
 ): number {
   if (!principal.scopes.has("approve")) return 0;
-  const pending = approvals.pendingOf(environmentId);
-  return pending.filter(({ scope }) => allowsAgent(principal, scope.agentId || undefined)).length;
+  const pending = server.approvals.pendingOf(environmentId);
+  return pending.filter((approval) => isReachable(server, principal, approval)).length;
 }
 
 /** The extension member of the problem `approval_decided`. */
@@ -137,7 +137,11 @@ async function readRows(
 }
 
 /** Whether a principal may decide on a request of a device that it may use. A decision asks for a mode that is not known, so its request is listed. */
-function isReachable(server: ServerContext, principal: Principal, { scope }: StoredApproval): boolean {
+function isReachable(
+  server: Pick<ServerContext, "commands">,
+  principal: Pick<Principal, "agentIds" | "maxMode">,
+  { scope }: Pick<StoredApproval, "scope">,
+): boolean {
   if (!allowsAgent(principal, scope.agentId || undefined)) return false;
   if (server.commands.modes.modeOf(scope.environmentId, scope) === undefined) return true;
   return modeRefusal(server, { maxMode: principal.maxMode }, scope) === null;
