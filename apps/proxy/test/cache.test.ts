@@ -53,6 +53,18 @@ function setUp(
 const device = (id: string): FakeRequest => ({ path: `/v1/environments/${id}` });
 
 describe("a cached list", () => {
+  test("a response that is not valid JSON is not cached, also not for a key that sees it as it is", async () => {
+    let body = '{"connections":[}';
+    const { ask, issueKey } = setUp(async () => ({
+      ...jsonResponse(200, {}),
+      body,
+    }));
+    const { key } = await issueKey({ scopes: ["list", "details"] });
+    expect((await ask(key)).status).toBe(502);
+    body = '{"connections":[],"hasNextPage":false}';
+    expect((await ask(key)).status).toBe(200);
+  });
+
   test("a list is fetched once in two seconds for all keys with the same restrictions, and Cache-Status says so", async () => {
     const { ask, reads, issueKey, clock } = setUp();
     const [first, second] = [await issueKey(), await issueKey()];

@@ -74,9 +74,12 @@ export function isLimitedToDevices(principal: Principal): boolean {
   return deviceIds !== null || connectionNames !== null || tenantDevices !== null || deviceTags !== null;
 }
 
-/** A list response without the members that the principal may not see; the same response when nothing is hidden. */
+/**
+ * A list response without the members that the principal may not see; the same response when nothing is hidden. Each response is parsed, because
+ * it may be cached, and one that is no list must not be.
+ */
 export function presentList(principal: Principal, response: PlainResponse): PlainResponse {
-  if (response.status !== endpoints.listEnvironments.successStatus || principal.scopes.has("details")) return response;
+  if (response.status !== endpoints.listEnvironments.successStatus) return response;
   const list = readUpstreamList(response);
   if (list === null) return problemResponse("upstream_invalid_response");
   const connections = list.connections.map((row) => presentEnvironment(principal, row));
@@ -89,10 +92,8 @@ export function presentList(principal: Principal, response: PlainResponse): Plai
  * not use and one that does not exist look alike.
  */
 export function presentRow(principal: Principal, response: PlainResponse): PlainResponse {
-  const isLimited = isLimitedToDevices(principal);
-  if (isLimited && response.status === 404) return problemResponse("environment_not_found");
+  if (response.status === 404 && isLimitedToDevices(principal)) return problemResponse("environment_not_found");
   if (response.status !== endpoints.retrieveEnvironment.successStatus) return response;
-  if (!isLimited && principal.scopes.has("details")) return response;
   const row = readUpstreamRow(response);
   if (row === null) return problemResponse("upstream_invalid_response");
   if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");

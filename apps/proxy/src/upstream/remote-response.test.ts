@@ -1,5 +1,6 @@
-import { type PlainResponse, type Problem, problemResponse } from "@letta-environments/schema";
+import { jsonResponse, type PlainResponse, type Problem, problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
@@ -258,4 +259,26 @@ test("only the body and the replay mark of an upstream success are forwarded", a
     "x-request-id",
   ]);
   expect(read.headers["x-request-id"]).not.toBe("theirs");
+});
+
+describe("a success without the body of its endpoint", () => {
+  const paths = ["/environments", "/environments/device-1", "/environments/approvals", "/environments/conn-1/messages"];
+  test.each(
+    paths.flatMap((path) => [
+      [path, "not JSON", '{"connections":[}'] as const,
+      [path, "of another endpoint", '{"success":true}'] as const,
+      [path, "not in UTF-8", new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])] as const,
+    ]),
+  )("is 502, also for a key that may see everything: /v1%s, %s", async (path, _what, body) => {
+    const headers = { "content-type": "application/json" };
+    const rows = jsonResponse(200, { connections: [environmentRow("1")], hasNextPage: false });
+    const { proxy, issueKey } = createTestProxy(async (request) =>
+      // The connection of messages is looked up first.
+      request.path === `/v1${path}` ? { status: 200, headers, body } : rows,
+    );
+    const { key } = await issueKey({ scopes: ["list", "read", "approve", "view", "details"] });
+    const query = path.endsWith("/messages") ? "include=text" : "";
+    const response = await proxy.handle(fakeRequest({ key, path: `/v1${path}`, query }));
+    expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
+  });
 });

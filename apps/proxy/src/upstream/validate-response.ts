@@ -56,8 +56,8 @@ export function validateResponse(
 }
 
 /**
- * Whether a body is a JSON object. That of a read is parsed only where its rows are read or changed, because that takes longer than the rest of
- * the call; here it has to begin and end as an object does.
+ * Whether a body is a JSON object. That of a read is parsed once, where it is presented and its shape is checked; here it has to begin and end as an
+ * object does.
  */
 function hasJsonObject({ method }: Endpoint, body: PlainResponse["body"]): boolean {
   if (method !== "GET") return parseJsonObject(body) !== null;

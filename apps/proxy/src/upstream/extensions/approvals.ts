@@ -75,10 +75,10 @@ export function reachesAllApprovals(principal: Principal): boolean {
   return !isLimitedToDevices(principal) && principal.maxMode === null && principal.agentIds === null;
 }
 
-/** Returns the response to a principal that can reach every request. */
+/** Returns the response to a principal that can reach every request: the page of the server, as it is. */
 export function presentApprovals(response: PlainResponse): PlainResponse {
-  // The server takes the path for that of a device.
-  return response.status === 404 ? unknownOperation : response;
+  const page = readPage(response);
+  return page.kind === "read" ? response : page.response;
 }
 
 /** Returns a function that decides whether a principal can reach a request; a response if the device cannot be read. It reads each device once. */
@@ -106,24 +106,31 @@ function createIsReachable(
 }
 
 type ApprovalPage =
-  | { readonly kind: "read"; readonly approvals: readonly UpstreamApproval[] }
+  | { readonly kind: "read"; readonly approvals: readonly UpstreamApproval[]; readonly next: string | null }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
 /** Reads the list of the server page by page. */
 async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> {
   const query = new URLSearchParams({ limit: String(maxListLimit) });
   for (let count = 0; count < maxPages; count++) {
-    const response = presentApprovals(await read(endpoints.listApprovals, {}, query.toString()));
-    if (response.status !== endpoints.listApprovals.successStatus) return yield { kind: "refused", response };
-    const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
-    if (!Array.isArray(approvals) || !approvals.every(isApproval)) return yield invalidPage;
-    yield { kind: "read", approvals };
-    if (hasNextPage !== true) return;
-    if (typeof cursor !== "string" || cursor === query.get("after")) return yield invalidPage;
-    query.set("after", cursor);
+    const page = readPage(await read(endpoints.listApprovals, {}, query.toString()));
+    yield page;
+    if (page.kind === "refused" || page.next === null) return;
+    if (page.next === query.get("after")) return yield invalidPage;
+    query.set("after", page.next);
   }
   const detail = `The upstream has more requests for permission than are searched for one list (${maxPages * maxListLimit}).`;
   yield { kind: "refused", response: problemResponse("upstream_response_too_large", { detail }) };
+}
+
+function readPage(response: PlainResponse): ApprovalPage {
+  // The server takes the path for that of a device.
+  if (response.status === 404) return { kind: "refused", response: unknownOperation };
+  if (response.status !== endpoints.listApprovals.successStatus) return { kind: "refused", response };
+  const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
+  if (!Array.isArray(approvals) || !approvals.every(isApproval)) return invalidPage;
+  if (hasNextPage !== true) return { kind: "read", approvals, next: null };
+  return typeof cursor === "string" ? { kind: "read", approvals, next: cursor } : invalidPage;
 }
 
 function isApproval(value: unknown): value is UpstreamApproval {

@@ -96,14 +96,12 @@ export function presentMessages(
 ): PlainResponse {
   if (response.status !== endpoints.listMessages.successStatus) return response;
   const mayReadTexts = include === "text" && principal.scopes.has("view");
-  if (mayReadTexts && principal.agentIds === null) return response;
   const list = parseJsonObject(response.body);
   const messages = list?.["messages"];
   if (!Array.isArray(messages) || !messages.every(isMessage)) return problemResponse("upstream_invalid_response");
   if (!messages.every(({ agentId }) => allowsAgent(principal, agentId ?? undefined))) return unselected;
-  const shown = messages.map(({ text, textTruncated, ...message }) =>
-    mayReadTexts && text !== undefined ? { ...message, text, textTruncated } : message,
-  );
+  if (mayReadTexts) return response;
+  const shown = messages.map(({ text: _text, textTruncated: _textTruncated, ...message }) => message);
   return jsonResponse(response.status, { ...list, messages: shown });
 }
 

@@ -10,7 +10,8 @@ function responds(status: number, body: unknown, headers: Readonly<Record<string
   return () => Promise.resolve({ status, headers: { "content-type": "application/json", ...headers }, body: text });
 }
 
-const list = { connections: [], hasNextPage: false };
+/** A list, and a row as well, so that it is a success of both reads. */
+const found = { id: "1", deviceId: "laptop", connectionName: "laptop", connections: [], hasNextPage: false };
 const ours = {
   type: "urn:letta-environments:problem:device_offline",
   errorCode: "device_offline",
@@ -42,11 +43,11 @@ const responses: readonly (readonly [title: string, fetch: UpstreamFetch])[] = [
   ["a problem of ours with another status", responds(400, ours)],
   ["a problem of ours with another type", responds(409, { ...ours, type: "x" })],
   ["limits of its own", responds(429, {}, { ratelimit: '"theirs";r=0;t=9', "x-ratelimit-limit": "5" })],
-  ["a success with limits of its own", responds(200, list, { "ratelimit-policy": '"theirs";q=5;w=60' })],
-  ["a success with malformed limits", responds(200, list, { ratelimit: "@nonsense" })],
-  ["a success that deduplicates", responds(200, list, { "x-message-deduplication": "86400" })],
-  ["a success that was replayed", responds(200, list, { "idempotency-replayed": "true" })],
-  ["a success with other headers", responds(200, list, { "set-cookie": "a=b", server: "x", etag: '"x"' })],
+  ["a success with limits of its own", responds(200, found, { "ratelimit-policy": '"theirs";q=5;w=60' })],
+  ["a success with malformed limits", responds(200, found, { ratelimit: "@nonsense" })],
+  ["a success that deduplicates", responds(200, found, { "x-message-deduplication": "86400" })],
+  ["a success that was replayed", responds(200, found, { "idempotency-replayed": "true" })],
+  ["a success with other headers", responds(200, found, { "set-cookie": "a=b", server: "x", etag: '"x"' })],
   ["a success that is a page", responds(200, "<html>", { "content-type": "text/html" })],
   ["a success without a body", responds(200, "")],
   ["a success that breaks off", responds(200, '{"connections":[')],
