@@ -4,6 +4,7 @@
  */
 import {
   allowsDevice,
+  allowsMode,
   defaultListLimit,
   hasEveryTag,
   type ListEnvironmentsQuery,
@@ -27,6 +28,8 @@ export interface UpstreamRow extends PresentableEnvironment {
   readonly deviceId: string;
   readonly connectionName: string;
   readonly tags?: unknown;
+  readonly currentMode?: unknown;
+  readonly pendingApprovals?: unknown;
   /** Absent or `null` while offline. */
   readonly connectionId?: string | null | undefined;
 }
@@ -74,6 +77,22 @@ export function isLimitedToDevices(principal: Principal): boolean {
   return deviceIds !== null || connectionNames !== null || tenantDevices !== null || deviceTags !== null;
 }
 
+/** Whether the mode that a row shows is not beyond the maximum mode of a principal. */
+export function isInAllowedMode(principal: Pick<Principal, "maxMode">, { currentMode }: UpstreamRow): boolean {
+  return allowsMode(principal, typeof currentMode === "string" ? currentMode : undefined);
+}
+
+/**
+ * A row without the members that the principal may not see; the same object when nothing is hidden. The server counts all requests for permission
+ * that wait on the device, so the count is only for principals that may decide on all of them.
+ */
+function present(principal: Principal, row: UpstreamRow): UpstreamRow {
+  const mayDecide = principal.scopes.has("approve") && principal.agentIds === null && isInAllowedMode(principal, row);
+  if (row.pendingApprovals === undefined || mayDecide) return presentEnvironment(principal, row);
+  const { pendingApprovals: _pendingApprovals, ...others } = row;
+  return presentEnvironment<UpstreamRow>(principal, others);
+}
+
 /**
  * A list response without the members that the principal may not see; the same response when nothing is hidden. Each response is parsed, because
  * it may be cached, and one that is no list must not be.
@@ -82,7 +101,7 @@ export function presentList(principal: Principal, response: PlainResponse): Plai
   if (response.status !== endpoints.listEnvironments.successStatus) return response;
   const list = readUpstreamList(response);
   if (list === null) return problemResponse("upstream_invalid_response");
-  const connections = list.connections.map((row) => presentEnvironment(principal, row));
+  const connections = list.connections.map((row) => present(principal, row));
   if (connections.every((row, index) => row === list.connections[index])) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify({ ...list, connections }) };
 }
@@ -97,7 +116,7 @@ export function presentRow(principal: Principal, response: PlainResponse): Plain
   const row = readUpstreamRow(response);
   if (row === null) return problemResponse("upstream_invalid_response");
   if (!allowsDevice(principal, row)) return problemResponse("environment_not_found");
-  const presented = presentEnvironment(principal, row);
+  const presented = present(principal, row);
   if (presented === row) return response;
   return { status: response.status, headers: response.headers, body: JSON.stringify(presented) };
 }
@@ -183,7 +202,7 @@ export async function listPermitted(
   const found: UpstreamRow[] = [];
   let lastId = "";
   const respond = (hasNextPage: boolean): PlainResponse => {
-    const connections = found.slice(0, limit).map((row) => presentEnvironment(principal, row));
+    const connections = found.slice(0, limit).map((row) => present(principal, row));
     return jsonResponse(200, { connections, hasNextPage });
   };
   for await (const page of readEnvironmentPages(read, query, maxPages)) {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
+import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import type { UpstreamFetch } from "../ports.ts";
 import { maxPages } from "./environments.ts";
 
@@ -155,5 +156,26 @@ describe("a send for a key with a device allowlist", () => {
     );
     await clock.advance(30_000);
     expect(problemOf(await pending).errorCode).toBe("upstream_timeout");
+  });
+});
+
+describe("the requests for permission that wait on a device", () => {
+  const waiting = environmentRow("1", { currentMode: "acceptEdits", pendingApprovals: 2 });
+
+  test.each<[string, Partial<KeyRequest>, number | undefined]>([
+    ["may decide on all of them", {}, 2],
+    ["may do so on its devices", { deviceIds: ["device-1"] }, 2],
+    ["may do so in a mode that its maximum allows", { maxMode: "unrestricted" }, 2],
+    ["also sees details", { scopes: ["list", "read", "approve", "details"] }, 2],
+    ["has not the scope approve", { scopes: ["list", "read"] }, undefined],
+    ["has not the scope approve, but details", { scopes: ["list", "read", "details"] }, undefined],
+    ["may use some agents only", { agentIds: ["agent-1"] }, undefined],
+    ["has a stricter maximum mode", { maxMode: "standard" }, undefined],
+  ])("are counted only for a key that may decide on them: one that %s", async (_which, restriction, count) => {
+    const { proxy, issueKey } = createTestProxy(upstreamWith([waiting]));
+    const { key } = await issueKey({ scopes: ["list", "read", "approve"], ...restriction });
+    const listed = bodyOf(await proxy.handle(fakeRequest({ key }))) as EnvironmentList;
+    const row = bodyOf(await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }))) as Environment;
+    expect([listed.connections[0]?.pendingApprovals, row.pendingApprovals]).toEqual([count, count]);
   });
 });

@@ -7,7 +7,6 @@ import type { Sha256 } from "@letta-environments/platform";
 import {
   allowsAgent,
   allowsDevice,
-  allowsMode,
   defaultListLimit,
   endpoints,
   jsonResponse,
@@ -18,7 +17,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
-import { isLimitedToDevices, maxPages, onlyDevices, readDevice } from "../environments.ts";
+import { isInAllowedMode, isLimitedToDevices, maxPages, onlyDevices, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
 interface UpstreamApproval {
@@ -98,8 +97,7 @@ function createIsReachable(
     const device = await readDevice(deviceId, read);
     if (device.kind === "refused") return device.response;
     const { row } = device;
-    const mode = typeof row?.currentMode === "string" ? row.currentMode : undefined;
-    const isReachable = row !== null && allowsDevice(principal, row) && allowsMode(principal, mode);
+    const isReachable = row !== null && allowsDevice(principal, row) && isInAllowedMode(principal, row);
     known.set(deviceId, isReachable);
     return isReachable;
   };
