@@ -211,7 +211,7 @@ export function describeIdempotencyStore(
       expect(await store.findConnection("one", "c")).toEqual(connection);
       expect([await store.findConnection("two", "c"), await store.findConnection("one", "d")]).toEqual([null, null]);
       clock.move(3_600_000);
-      const renamed = { ...connection, connectionName: "renamed" };
+      const renamed = { ...connection, connectionName: "renamed", tags: ["ci"] };
       await reserved(["b"], { ...at("one"), connection: renamed });
       clock.move(retentionMs - 1);
       expect(await store.findConnection("one", "c")).toEqual(renamed);

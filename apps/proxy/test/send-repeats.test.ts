@@ -79,6 +79,19 @@ describe("a repeat", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
+  test("of a key that is limited to tags receives it, too, also while the upstream no longer lists the connection", async () => {
+    const world = await createSendWorld();
+    world.rows = [environmentRow("1", { tags: ["ci"] })];
+    const { key } = await world.issueKey({ deviceTags: ["ci"] });
+    const { key: other } = await world.issueKey({ deviceTags: ["gpu"] });
+    await world.send({ key });
+    await world.clock.advance(6_000);
+    world.rows = [environmentRow("1", { connectionId: null, tags: ["ci"] })];
+    expect(summarise(await world.send({ key }))).toBe("200 replayed");
+    expect(summarise(await world.send({ key: other }))).toBe("404 connection_not_found");
+    expect(world.delivered()).toHaveLength(1);
+  });
+
   test("receives it although the device has changed to a mode in which the key may not send", async () => {
     const world = await createSendWorld();
     world.rows = [environmentRow("1", { currentMode: "standard" })];

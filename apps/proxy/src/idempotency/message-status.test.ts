@@ -1,6 +1,7 @@
 /** In front of a remote server, the status of a message is what the gateway's own log of sends knows. */
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
+import { environmentRow } from "../../test/support/environment-row.ts";
 import { failingStore } from "../../test/support/failing-store.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createSendWorld, type SendWorld, summarise, unreachable, user } from "../../test/support/send-world.ts";
@@ -62,6 +63,37 @@ describe("a message to a remote server", () => {
     for (const { status, body } of responses) expect([status, body]).toEqual([404, responses[0]?.body]);
     expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found" });
     expect((await retrieve(world, "m-1")).status).toBe(200);
+  });
+
+  test("can be read with a key that is limited to tags, if the device had one of them at the last send", async () => {
+    const world = await createSendWorld();
+    // What is no tag of this API, or too much, is not stored.
+    const tags: unknown[] = ["ci", 7, "not a tag", ...Array.from({ length: 100 }, (_, index) => `t-${index}`)];
+    world.rows = [environmentRow("1", { tags: tags as string[] })];
+    await sendTo(world, "m-1");
+    const read = async (tag: string): Promise<string> => {
+      const { key } = await world.issueKey({ scopes: ["read"], deviceTags: [tag] });
+      return summarise(await retrieve(world, "m-1", "agentId=agent-1", key));
+    };
+    const responses = [await read("ci"), await read("t-0"), await read("t-90"), await read("gpu")];
+    expect(responses).toEqual(["200", "200", "404 message_not_found", "404 message_not_found"]);
+    world.rows = [environmentRow("1")];
+    await world.clock.advance(6_000);
+    await sendTo(world, "m-2");
+    expect(await read("ci")).toBe("404 message_not_found");
+  });
+
+  test("to a connection that an earlier version stored without its tags is refused to a key that is limited to tags", async () => {
+    const { clock } = await createSendWorld();
+    const idempotencyStore = createMemoryIdempotencyStore(clock);
+    const connection = { environmentId: "1", deviceId: "device-1", connectionName: "box" };
+    const withoutTags = { ...idempotencyStore, findConnection: () => Promise.resolve(connection) };
+    const world = await createSendWorld({ remote: { idempotencyStore: withoutTags }, ports: { clock } });
+    world.rows = [environmentRow("1", { tags: ["ci"] })];
+    await sendTo(world, "m-1");
+    const { key } = await world.issueKey({ scopes: ["read"], deviceTags: ["ci"] });
+    expect(summarise(await retrieve(world, "m-1", "agentId=agent-1", key))).toBe("404 message_not_found");
+    expect(summarise(await retrieve(world, "m-1"))).toBe("200");
   });
 
   test("is never reported as missing while the store of sends fails", async () => {

@@ -30,6 +30,8 @@ export interface KnownConnection {
   readonly environmentId: string;
   readonly deviceId: string;
   readonly connectionName: string;
+  /** Absent without tags, and in records of earlier versions. */
+  readonly tags?: readonly string[];
 }
 
 /** A send whose ids are to be reserved. */

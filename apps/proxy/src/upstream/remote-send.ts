@@ -11,10 +11,13 @@ import {
   endpoints,
   isApprovalMessage,
   isSameMode,
+  maxTags,
   type OperationInput,
   type PlainResponse,
   problemResponse,
+  TagSchema,
 } from "@letta-environments/schema";
+import * as v from "valibot";
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
@@ -22,6 +25,7 @@ import type { Deadline } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
+import type { UpstreamRow } from "./environments.ts";
 import { type CallEnd, type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { type ModeSwitchOutcome, neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
@@ -116,12 +120,18 @@ async function findConnection(
   if (!allowsDevice(principal, row)) {
     return { kind: "refused", response: problemResponse("connection_not_found") };
   }
-  const { id: environmentId, deviceId, connectionName } = row;
-  const connection = { environmentId, deviceId, connectionName };
+  const connection = toKnownConnection(row);
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
   return allowsMode(principal, setMode ?? currentMode)
     ? { kind: "permitted", connection }
     : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
+}
+
+/** A row as it is remembered for repeats. Of its tags, only those that a key can be limited to. */
+function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }: UpstreamRow): KnownConnection {
+  const known = { environmentId, deviceId, connectionName };
+  const kept = Array.isArray(tags) ? tags.filter((tag) => v.is(TagSchema, tag)).slice(0, maxTags) : [];
+  return kept.length === 0 ? known : { ...known, tags: kept };
 }
 
 /** Sends the request, unless it must not leave. `isRecorded`: its start is in the audit log already. */
