@@ -16,8 +16,8 @@ type RequestEvent = Extract<ProxyEvent, { type: "request" }>;
 const page = { bytes: new Uint8Array(1), encoding: null, mediaType: "text/html", entityTag: '"a"', isImmutable: false };
 const readFile: ReadConsoleFile = (name) => Promise.resolve(name === "index.html" ? page : null);
 
-/** Sends one request to the route of a pattern. Returns the status, and what was logged. */
-async function ask(pattern: string, request: Parameters<typeof fakeRequest>[0], readReadiness?: ReadReadiness) {
+/** Sends one request to the route of a pattern. */
+async function respond(pattern: string, request: Parameters<typeof fakeRequest>[0], readReadiness?: ReadReadiness) {
   const events: ProxyEvent[] = [];
   const reporting: HostReporting = {
     clock: createVirtualClock(),
@@ -32,11 +32,19 @@ async function ask(pattern: string, request: Parameters<typeof fakeRequest>[0], 
     openApi: loadOpenApi,
     others: createConsoleRoutes({ handle: () => ({ status: 204, headers: {}, body: null }), readFile }, reporting),
     pages: createDocsRoutes(() => Promise.resolve(null)),
+    root: { page: "console/", handle: () => ({ status: 404, headers: { from: "pipeline" }, body: null }) },
   });
   const response = await routes.find(({ path }) => path === pattern)?.respond(fakeRequest(request));
+  if (response === undefined) throw new Error("no such route");
+  return { response, events };
+}
+
+/** Sends one request to the route of a pattern. Returns the response, and what was logged. */
+async function ask(...given: Parameters<typeof respond>) {
+  const { response, events } = await respond(...given);
   const lines = events.filter((event): event is RequestEvent => event.type === "request");
   const [line] = lines;
-  if (response === undefined || line === undefined || lines.length !== 1) throw new Error("not one line");
+  if (line === undefined || lines.length !== 1) throw new Error("not one line");
   return { response, line, level: levelOf(line), events };
 }
 
@@ -79,4 +87,30 @@ test("probes of a gateway that is not ready do not fill the log, and a check tha
 test("the response to HEAD has no body and its line has the status of GET", async () => {
   const { response, line } = await ask("/livez", { path: "/livez", method: "HEAD" });
   expect([response.status, response.body, line.method, line.status]).toEqual([200, null, "HEAD", 200]);
+});
+
+const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+test.each([
+  ["GET", browser],
+  ["HEAD", browser],
+  ["GET", "application/json;q=0.5, text/html"],
+])("a browser at / is led to the page that the gateway has (%s, Accept: %s)", async (method, accept) => {
+  const { response, line } = await ask("/", { path: "/", method, headers: { accept } });
+  expect(response).toMatchObject({ status: 307, headers: { location: "console/", vary: "Accept" }, body: null });
+  expect(response.headers["cache-control"]).toBe("private, no-store");
+  expect(line).toMatchObject({ operation: "readConsole", status: 307 });
+});
+
+test.each([
+  ["POST", browser],
+  ["GET", "*/*"],
+  ["GET", "application/json, text/html"],
+  ["GET", "application/problem+json, text/html;q=0.9"],
+  ["GET", "text/html;q=0"],
+  ["GET", "text/html;q=x"],
+  ["GET", undefined],
+])("any other request of / is for the pipeline (%s, Accept: %s)", async (method, accept) => {
+  const request = { path: "/", method, headers: accept === undefined ? {} : { accept } };
+  expect((await respond("/", request)).response.headers["from"]).toBe("pipeline");
 });

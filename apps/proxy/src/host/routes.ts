@@ -11,6 +11,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { publicCorsHeaders } from "../http/cors.ts";
+import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { HostOperation } from "../http/host-operations.ts";
 import { finishResponse, type GatewayResponse } from "../http/response.ts";
 import type { HostRoute } from "./gateway.ts";
@@ -29,11 +30,20 @@ export interface HostRouteOptions extends HostReporting {
   readonly others?: readonly HostRoute[];
   /** Pages for people, such as those of `docs.ts`; absent where there are none. */
   readonly pages?: readonly Pick<LoggedRoute, "path" | "respond">[];
+  /** Leads browsers from `/` to a page; absent where the gateway does not have the root for itself. */
+  readonly root?: RootOptions;
+}
+
+/** The page for browsers that open `/`. */
+export interface RootOptions {
+  readonly page: "console/" | "docs";
+  /** Responds to every other request of `/`. */
+  readonly handle: HostRoute["respond"];
 }
 
 /** Creates the routes that a host serves. */
 export function createHostRoutes(options: HostRouteOptions): readonly HostRoute[] {
-  const { isDraining, readReadiness = () => Promise.resolve([]), openApi, others = [], pages = [] } = options;
+  const { isDraining, readReadiness = () => Promise.resolve([]), openApi, others = [], pages = [], root } = options;
   const route = (path: string, operation: HostOperation, respond: LoggedRoute["respond"]): HostRoute =>
     logRoute({ path, operation, respond, finish }, options);
   return [
@@ -60,7 +70,30 @@ export function createHostRoutes(options: HostRouteOptions): readonly HostRoute[
         ]),
     ...others,
     ...pages.map(({ path, respond }) => route(path, "readDocs", readOnly(respond))),
+    ...(root === undefined ? [] : [rootRoute(root, route)]),
   ];
+}
+
+function rootRoute(
+  { page, handle }: RootOptions,
+  route: (path: string, operation: HostOperation, respond: LoggedRoute["respond"]) => HostRoute,
+): HostRoute {
+  const operation = page === "docs" ? "readDocs" : "readConsole";
+  // Relative, since a reverse proxy may serve the gateway below a path. Temporary, since a setting decides about the console.
+  const headers = { location: page, vary: "Accept" };
+  const redirect = route("/", operation, () => ({ status: 307, headers, body: null }));
+  return { ...redirect, respond: (request) => (asksForPage(request) ? redirect.respond(request) : handle(request)) };
+}
+
+/** Whether a read names `text/html` and prefers it to JSON, as browsers do. */
+function asksForPage(request: GatewayRequest): boolean {
+  if (request.method !== "GET" && request.method !== "HEAD") return false;
+  const ranges = (request.header("accept") ?? "").toLowerCase().replaceAll(/\s/g, "").split(",");
+  const quality = (type: string): number => {
+    const range = ranges.find((each) => each.split(";")[0] === type);
+    return range === undefined ? 0 : Number(/;q=([^;]*)/.exec(range)?.[1] ?? 1);
+  };
+  return quality("text/html") > Math.max(quality("application/json"), quality("application/problem+json"));
 }
 
 /** Refuses every method but GET and HEAD. */

@@ -88,6 +88,15 @@ test("a file is only read, and its folder leads to it", async () => {
   expect([folder.status, folder.headers.get("location")]).toEqual([307, "/console/"]);
 });
 
+test("a browser at / is led to the console, or to the API pages where there is none", async () => {
+  const headers = { accept: "text/html,*/*;q=0.8" };
+  const found = await Promise.all([withConsole, plain].map(({ url }) => ask(url, "/", { headers })));
+  expect(found.map(({ status, headers: own }) => [status, own.get("location")])).toEqual([
+    [307, "console/"],
+    [307, "docs"],
+  ]);
+});
+
 describe.each([
   ["without the console", () => plain, ["/console/", "/console", "/console/session"]],
   ["with the console", () => withConsole, []],

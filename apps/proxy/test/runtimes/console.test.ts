@@ -25,6 +25,9 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
       const [, url = "", link = ""] = await gateway.waitForOutput(
         /(http:\/\/127\.0\.0\.1:\d+)\/console\/#link=(lek_\w{62})/,
       );
+      const root = await fetch(url, { headers: { accept: "text/html,*/*;q=0.8" } });
+      expect([root.status, root.url]).toEqual([200, `${url}/console/`]);
+      expect((await fetch(url)).status).toBe(404);
       const page = await fetch(`${url}/console/`);
       expect([page.status, page.headers.get("content-security-policy")]).toEqual([
         200,

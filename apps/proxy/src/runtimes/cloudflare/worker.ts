@@ -54,6 +54,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
         addressOf: pipeline.addressOf,
         isDraining: () => false,
         openApi: () => readOpenApi(bindings.ASSETS),
+        root: { page: composeSessions === undefined ? "docs" : "console/", handle: pipeline.handle },
       }),
       // The platform sets this header itself, whatever a client sends.
       clientAddressOf: ({ req }) => req.header("cf-connecting-ip") ?? null,

@@ -96,6 +96,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
       others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, reported),
     }),
     pages: createDocsRoutes(createLoadDocs(onFailure)),
+    root: { page: consoleFolder === null ? "docs" : "console/", handle: pipeline.handle },
   });
 
   return {
