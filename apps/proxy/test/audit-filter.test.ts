@@ -2,6 +2,9 @@ import { choosePaint, displayWidth } from "@letta-environments/command-line";
 import { expect, test } from "vitest";
 import { type AuditFilter, createAuditReader, matchesFilter } from "../src/audit/filter.ts";
 import { formatAuditTable } from "../src/commands/audit-text.ts";
+import { createKey } from "../src/keys/key-lifecycle.ts";
+import { unrestricted } from "../src/keys/key-record.ts";
+import { testMint } from "./support/test-proxy.ts";
 
 const plain = choosePaint(false, () => undefined);
 const records = [
@@ -48,12 +51,30 @@ test.each([
   expect(timesOf(filter)).toEqual(times);
 });
 
+test("the details of a new key are only what differs from a key without restrictions; those of a change are all that changed", () => {
+  const { secrets: _secrets, ...created } = createKey(
+    { ...unrestricted, name: "ci", owner: "ada", tenant: "default", scopes: ["list", "send"], maxMode: "standard" },
+    1_000,
+    testMint,
+  ).record;
+  const change = { type: "key_changed", actor: { kind: "start" }, keyId: created.id, tenant: "default" };
+  const changes = [
+    { ...change, act: "created", members: created },
+    { ...change, act: "updated", members: { maxMode: null, shared: false, scopes: ["list"] } },
+  ];
+  const facts = changes.map((entry) => createAuditReader()(JSON.stringify({ time: 1_000, ...entry })));
+  const [, first, second] = formatAuditTable(facts, null, plain).split("\n");
+  const start = `actor {"kind":"start"}  tenant default`;
+  expect(first?.endsWith(`${start}  maxMode standard  name ci  owner ada  scopes ["list","send"]`)).toBe(true);
+  expect(second?.endsWith(`${start}  maxMode null  shared false  scopes ["list"]`)).toBe(true);
+});
+
 test("the table has a line a record and fits the window", () => {
   const read = createAuditReader();
   const facts = [...records, "no record"].map((text) => read(text));
   const table = formatAuditTable(facts, null, plain).split("\n");
   expect(table[0]).toMatch(/^TIME +EVENT +OUTCOME +KEY +DEVICE +DETAILS$/);
-  expect(table[2]).toMatch(/^1970-01-01T00:00:02.000Z {2}key revoked +ok +k1 /);
+  expect(table[2]).toMatch(/^1970-01-01T00:00:02.000Z {2}key revoked +ok +k1$/);
   expect(table[4]).toMatch(/^1970-01-01T00:00:04.000Z {2}send finished +ok +k1 +d1 +sendId s1 {2}status 200$/);
   expect(table[9]).toMatch(/^\? +unreadable$/);
   for (const line of formatAuditTable(facts, 90, plain).split("\n")) expect(displayWidth(line)).toBeLessThanOrEqual(90);

@@ -2,6 +2,9 @@
 import { type Column, formatTable, formatTime, type Paint, printable } from "@letta-environments/command-line";
 import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
 import type { AuditFacts } from "../audit/filter.ts";
+import { unrestricted } from "../keys/key-record.ts";
+import { isJsonObject } from "../lib/json.ts";
+import { isSameValue } from "../lib/same-value.ts";
 
 const columns: readonly Column[] = [
   { title: "TIME", shrinks: false },
@@ -24,18 +27,32 @@ export function formatAuditTable(records: readonly AuditFacts[], width: number |
       { text: outcome ?? "", style: outcome === null ? null : outcome === "ok" ? "green" : "red" } as const,
       { text: keyId ?? "", style: null },
       { text: deviceId ?? "", style: null },
-      { text: detailsOf(members), style: "dim" } as const,
+      { text: detailsOf(action, members), style: "dim" } as const,
     ];
   });
   return formatTable(columns, rows, width, paint);
 }
 
-function detailsOf(members: Readonly<Record<string, unknown>>): string {
-  return Object.entries(members)
-    .filter(([, value]) => value !== null && value !== false)
+type Members = Readonly<Record<string, unknown>>;
+
+function detailsOf(action: string | null, { members: changed, ...members }: Members): string {
+  const told = Object.entries(members).filter(([, value]) => value !== null && value !== false);
+  return [...told, ...(isJsonObject(changed) ? changesOf(action, changed) : [])]
     .map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join("  ");
 }
+
+/** The members that a change of a key has set. Those of a new key are all there are, so only what differs from the defaults says something. */
+function changesOf(action: string | null, changed: Members): readonly (readonly [name: string, value: unknown])[] {
+  const members = Object.entries(changed);
+  if (action !== "created") return members;
+  return members.filter(([name, value]) => !toldElsewhere.has(name) && !isSameValue(value, defaults[name] ?? null));
+}
+
+const defaults: Members = unrestricted;
+
+/** Members of a new key that its record tells, too. */
+const toldElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);
 
 const faultTexts: Readonly<Record<AuditFault, string>> = {
   record_edited: "a record is not the one that was written",
