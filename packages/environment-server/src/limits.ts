@@ -51,10 +51,10 @@ export const maxKnownModes = 64;
 
 // Frames of devices
 
-/** Largest frame of a device that has not reported its status and was sent nothing but pongs, in bytes. Statuses of a real device have 3 to 14 KB. */
-export const maxFirstFrameBytes: number = 256 * 1_024;
-
-/** Largest frame after a device has reported its status or was sent a frame, in bytes. A device closes its socket itself above 16 MiB. */
+/**
+ * Largest frame of a device, in bytes, the first one included: a device that reconnects begins with a status, which lists what waits for permission with
+ * whole files in it. What unfinished frames may use together is limited by the host. A device closes its socket itself above 16 MiB.
+ */
 export const maxFrameBytes: number = 16 * 1_024 * 1_024;
 
 /**

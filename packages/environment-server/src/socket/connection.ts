@@ -55,8 +55,6 @@ export interface DeviceConnection {
   storedLastSeenMs: number;
   /** The mode that is shown. It may still be from before a reconnect, so it does not permit anything: see `commands/conversation-modes.ts`. */
   status: DeviceStatus;
-  /** It has reported a status, or this server has sent it more than pongs, to which the response may be large. */
-  maySendLarge: boolean;
   /** Turns of the device fail because this server has no agents API. */
   isAgentsApiMissing: boolean;
   /** `null` until the device has reported or accepted a message that waits. Most devices never do. */
@@ -149,7 +147,6 @@ export function createDeviceConnection({
     lastSeen: openedAt,
     storedLastSeenMs: environment.lastSeenAt,
     status: opened ? { currentMode, workingDirectory, gitBranch } : noStatus,
-    maySendLarge: false,
     isAgentsApiMissing: false,
     unresolved: null,
     frameCount: 0,

@@ -6,7 +6,6 @@
 import type { DisconnectReason } from "../events.ts";
 import { onlineWindowMs } from "@letta-environments/schema";
 import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
-import { pongFrame } from "../dialects/build.ts";
 import { type DeviceConnection, isOnline, momentOf } from "./connection.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 
@@ -62,8 +61,6 @@ export function close(
 
 /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
 export function send(hub: HubState, connection: DeviceConnection, text: string): boolean {
-  // A response can arrive while the frame is written.
-  if (text !== pongFrame) connection.maySendLarge = true;
   try {
     connection.socket.send(text);
     return true;

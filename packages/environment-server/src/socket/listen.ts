@@ -1,6 +1,6 @@
 /** Listens to the socket of a device: admits its frames within the limits, and applies them to the parts of the server. */
 import type { PlainSocketListener } from "@letta-environments/schema";
-import { maxFirstFrameBytes, maxFrameBytes, maxParsedLength } from "../limits.ts";
+import { maxFrameBytes, maxParsedLength } from "../limits.ts";
 import { type DeviceConnection, ownerOf } from "./connection.ts";
 import { drop, punish, refuse, send } from "./ends.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
@@ -9,7 +9,7 @@ import { type FrameEffects, receiveText } from "./receive.ts";
 
 /** Listens to a socket that was closed when it opened. */
 export const ignoredSocket: PlainSocketListener = {
-  maxFrameBytes: maxFirstFrameBytes,
+  maxFrameBytes,
   maxTextBytes: 0,
   onMessage: () => undefined,
   onOtherFrame: () => false,
@@ -24,9 +24,7 @@ export function listen(hub: HubState, connection: DeviceConnection, effects: Fra
     return true;
   };
   return {
-    get maxFrameBytes() {
-      return connection.maySendLarge ? maxFrameBytes : maxFirstFrameBytes;
-    },
+    maxFrameBytes,
     // A character has at most three bytes, so a longer text would not be parsed.
     maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {

@@ -57,7 +57,6 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       connection.lastHeartbeat = now;
       return effects.send(connection, pongFrame);
     case "update_device_status": {
-      connection.maySendLarge = true;
       effects.follow(connection, frame);
       const status = changeStatus(connection.status, frame.change);
       return status === connection.status ? undefined : effects.changeStatus(connection, status);

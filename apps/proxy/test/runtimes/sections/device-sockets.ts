@@ -36,15 +36,18 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     deviceId,
   });
 
-  test("an unfinished frame over 256 KiB closes the socket with 1009 until the device has reported its status", async () => {
-    const unreported = await connectScriptedDevice(device("unreported"));
-    for (let part = 0; part < 3; part++) unreported.sendUnfinished("x".repeat(100 * 1_024));
-    expect(await unreported.closed).toBe(1009);
-    const reported = await connectScriptedDevice(device("reported"));
-    reported.send({ type: "update_device_status", device_status: {} });
-    for (let part = 0; part < 10; part++) reported.sendUnfinished("x".repeat(100 * 1_024));
-    await reported.ping();
-    await reported.close();
+  test("the first frame of a device may be a large status, as after a reconnect while a large request waits for permission", async () => {
+    const box = await connectScriptedDevice(device("large-status"));
+    const input = { content: "x".repeat(400 * 1_024) };
+    const request = { subtype: "can_use_tool", tool_name: "Write", input, tool_call_id: "call-1" };
+    const runtime = { agent_id: "agent-1", conversation_id: "default" };
+    const status = { pending_control_requests: [{ request_id: "perm-call-1", request }] };
+    box.send({ type: "update_device_status", device_status: status, runtime });
+    await box.ping();
+    const { key } = await gateway.createKey({ scopes: ["read", "approve"] });
+    const shown = await ask(gateway.url, "/v1/environments/large-status", { key });
+    expect(shown.json["pendingApprovals"]).toBe(1);
+    await box.close();
   });
 
   test("a device that floods frames is closed with 1008, and another device still receives its message", async () => {
