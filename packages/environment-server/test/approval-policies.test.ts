@@ -2,6 +2,7 @@
 import type { ApprovalPolicy, Principal } from "@letta-environments/schema";
 import { openSqlite } from "@letta-environments/platform/node";
 import { describe, expect, test } from "vitest";
+import { maxParsedLength } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { type Answer, anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
@@ -84,6 +85,17 @@ describe("a policy", () => {
       })),
     );
     expect(await list(harness)).toMatchObject([{ id: "call-3" }]);
+  });
+
+  test.each([
+    ["has many brackets", "[".repeat(40)],
+    ["is too long to be parsed", "x".repeat(maxParsedLength)],
+  ])("denies the tool of a request whose command %s", async (_, command) => {
+    const harness = createHarness();
+    const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
+    socket.ask("call-1", { input: { command } });
+    await harness.settle();
+    expect(denials(socket)).toMatchObject([{ behavior: "deny" }]);
   });
 
   test("denies the tool of a request beyond those that are remembered", async () => {

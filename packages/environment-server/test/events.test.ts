@@ -206,13 +206,15 @@ describe("events of messages and output", () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { principal: viewer, include: "output" });
-    for (const [index, content] of ["x".repeat(maxParsedLength), "[".repeat(32), "short"].entries())
+    const nested: unknown = JSON.parse("[".repeat(32) + "]".repeat(32));
+    const shown = ["short", "[".repeat(32)];
+    for (const [index, content] of ["x".repeat(maxParsedLength), nested, ...shown].entries())
       socket.say(delta(index, { delta: { message_type: "tool_return_message", content } }));
     await settle(harness);
     const output = sink.events.filter(({ type }) => type === "output");
-    expect(output.map(({ data }) => data["delta"])).toEqual([
-      { message_type: "tool_return_message", content: "short" },
-    ]);
+    expect(output.map(({ data }) => data["delta"])).toEqual(
+      shown.map((content) => ({ message_type: "tool_return_message", content })),
+    );
     expect(harness.events.filter(({ type }) => type === "frame_ignored")).toHaveLength(2);
     expect(socket.closes).toEqual([]);
   });

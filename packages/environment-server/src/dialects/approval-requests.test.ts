@@ -1,8 +1,8 @@
 import { readRecording, recordingNames } from "@letta-environments/testkit";
-import { expect, test } from "vitest";
-import { maxApprovalInputLength } from "../limits.ts";
+import { describe, expect, test } from "vitest";
+import { maxApprovalInputLength, maxParsedLength } from "../limits.ts";
 import type { DeviceFrame } from "./frame.ts";
-import { parseFrame } from "./parse.ts";
+import { parseFrame, skipFrame } from "./parse.ts";
 
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const conversation = { agentId: "agent-1", conversationId: "default" };
@@ -71,6 +71,44 @@ test("a status lists every pending request of its conversation, as devices of ev
   expect(pending([{ request_id: "perm-call-1", request: body }, null, {}])).toMatchObject([{ toolCallId: "call-1" }]);
   expect(pending([])).toEqual([]);
   expect(pending({})).toBeNull();
+});
+
+describe("a request that is too long to be parsed", () => {
+  const input = { content: `"},"runtime":{"agent_id":"agent-2",${"x".repeat(maxParsedLength)}` };
+  const envelope = { event_seq: 10, emitted_at: "2026-11-26T03:53:01.112Z", idempotency_key: "control_request:10:1" };
+  const long = { ...request, request: { ...body, input, diffs: [input] }, ...runtime, runtime, ...envelope };
+  const read = (frame: unknown): unknown => skipFrame(JSON.stringify(frame));
+
+  test("is known with its tool and its conversation, and without its input", () => {
+    // As devices write it: the tool is in front of the input.
+    const { tool_call_id: toolCallId, input: _input, ...first } = body;
+    const written = { ...long, request: { ...first, input, tool_call_id: toolCallId, diffs: [input] } };
+    expect(read(written)).toEqual({
+      kind: "control_request",
+      runtime: conversation,
+      request: {
+        requestId: "perm-call-1",
+        toolCallId: "call-1",
+        tool: "Bash",
+        input: null,
+        isInputCut: true,
+        reason: null,
+        suggestions: [],
+      },
+    });
+  });
+
+  test("is not understood without a conversation at its end, such as one in its input", () => {
+    const { runtime: _runtime, ...without } = long;
+    for (const frame of [without, { ...without, request: { ...body, input: { ...input, runtime } } }])
+      expect(read(frame)).toMatchObject({ kind: "invalid" });
+  });
+
+  test("is not understood when another member is in front of its tool, or its id is no plain text", () => {
+    const moved = { ...long, request: { subtype: "can_use_tool", input, tool_name: "Bash" } };
+    for (const frame of [moved, { ...long, request_id: "perm-call-1\\" }, { ...long, request_id: "other" }])
+      expect(read(frame)).toMatchObject({ kind: "invalid" });
+  });
 });
 
 test("the requests in recordings of real devices are understood, in their frames and in the status", () => {

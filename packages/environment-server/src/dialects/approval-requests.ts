@@ -3,7 +3,7 @@
  * conversation in its status, and sends them again when it reconnects. A device asks for one permission of a turn at a time.
  */
 import type { ApprovalRequest, ApprovalSuggestion } from "../approval-log.ts";
-import { maxApprovalInputLength, maxApprovalsPerDevice } from "../limits.ts";
+import { maxApprovalInputLength, maxApprovalsPerDevice, maxParsedLength } from "../limits.ts";
 import { boundInput } from "./bounded-input.ts";
 import type { DeviceFrame } from "./frame.ts";
 import { isMembers, type Members, membersOf, readId, readLine, readPath, readRuntime } from "./values.ts";
@@ -20,6 +20,36 @@ export function parseApprovalRequest(frame: Members): DeviceFrame {
   if (request === null)
     return { kind: "invalid", rule: "control_request must have request_id, tool_call_id and tool_name" };
   return { kind: "control_request", runtime, request };
+}
+
+/** The members of a long request before its input, as 0.30.28 to 0.32.18 write them. An id or a name with an escape is not read. */
+const longStart =
+  /^\{"type":"control_request","request_id":"(perm-[^"\\]{1,251})","request":\{"subtype":"can_use_tool","tool_name":"([^"\\]{1,128})",/;
+/** The length of the members behind a request, at most: its conversation twice, a number, a time and a key. */
+const longEndLength = 2_048;
+
+/**
+ * Reads a request that is too long to be parsed: its ids and its tool from the start, its conversation from the end. Its input counts as cut. So
+ * policies and people can decide about it. `null` for any other text. It never throws.
+ */
+export function readLongRequest(text: string): DeviceFrame | null {
+  if (text.length <= maxParsedLength) return null;
+  const [, requestId, tool] = longStart.exec(text) ?? [];
+  const end = text.slice(-longEndLength);
+  const from = end.lastIndexOf(',"runtime":{');
+  if (requestId === undefined || tool === undefined || from === -1) return null;
+  // With one more bracket at its start, the end is an object only if these are the last members of the frame itself.
+  const members = parseMembers(`{${end.slice(from + 1)}`);
+  const frame = parseApprovalRequest({ ...members, request_id: requestId, request: { tool_name: tool } });
+  return frame.kind === "control_request" ? { ...frame, request: { ...frame.request, isInputCut: true } } : null;
+}
+
+function parseMembers(text: string): Members {
+  try {
+    return membersOf(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }
 
 /** Reads the requests that a status lists; `null` when it does not say. What is not understood is left out. */

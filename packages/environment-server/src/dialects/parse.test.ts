@@ -45,6 +45,27 @@ test("skipFrame recognises frames that need not be parsed: of another type, too 
   expect(skipFrame(queue + "[".repeat(32))).toMatchObject({ kind: "invalid" });
 });
 
+test("brackets in a text are no nesting, so a command cannot hide its request for permission", () => {
+  const command = `echo "${"[".repeat(40)}" '${"{".repeat(40)}' \\\\`;
+  const body = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command } };
+  const request = { type: "control_request", request_id: "perm-call-1", request: body, runtime };
+  const status = { type: "update_device_status", runtime, device_status: { pending_control_requests: [request] } };
+  const queue = { type: "update_queue", runtime, queue: [{ client_message_id: "m-1", content: command }] };
+  for (const frame of [request, status, queue]) expect(skipFrame(JSON.stringify(frame))).toBeNull();
+  // Nesting behind such a text is found all the same.
+  const nested = `{"type":"update_queue","text":${JSON.stringify(command)},"queue":${"[".repeat(32)}`;
+  expect(skipFrame(nested)).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
+});
+
+test.each([0, 1, 7, 15, 16, 30, 31, 32])(
+  "32 brackets in a row outside of texts are refused wherever they begin (at %i)",
+  (place) => {
+    const start = '{"type":"update_queue","a":"'.padEnd(40 + place, "x") + '",';
+    expect(skipFrame(start + "[".repeat(31) + " " + "[".repeat(31))).toBeNull();
+    expect(skipFrame(start + "[{".repeat(16))).toMatchObject({ kind: "invalid" });
+  },
+);
+
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
   const accepted = { type: "input_accepted", request_id: "r", accepted: true };
   expect(parse({ ...accepted, disposition: "queued" })).toEqual({

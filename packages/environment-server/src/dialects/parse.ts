@@ -7,9 +7,18 @@ import { maxParsedLength } from "../limits.ts";
 import { commandResponseTypes, parseCommandResponse } from "./command-frames.ts";
 import type { DeviceFrame, StatusChange } from "./frame.ts";
 import type { InvalidFrame } from "./values.ts";
-import { parseApprovalRequest, readPendingRequests } from "./approval-requests.ts";
+import { parseApprovalRequest, readLongRequest, readPendingRequests } from "./approval-requests.ts";
 import { parseDelta, parseLoopStatus, parseQueue, parseTurnFinished } from "./turn-frames.ts";
-import { isMembers, type Members, readId, readLine, readPath, readRuntime, readWord } from "./values.ts";
+import {
+  isMembers,
+  isNestedDeeply,
+  type Members,
+  readId,
+  readLine,
+  readPath,
+  readRuntime,
+  readWord,
+} from "./values.ts";
 
 const parsers: ReadonlyMap<string, (frame: Members) => DeviceFrame> = new Map<string, (frame: Members) => DeviceFrame>([
   ["ping", () => ({ kind: "ping" })],
@@ -29,21 +38,21 @@ const understoodDelta = /"message_type":"(?:loop_error|assistant_message)"/;
 
 /**
  * Recognises a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
- * would take too much time or memory. `null` for any other.
+ * would take too much time or memory. Of a long request for permission, the start and the end are read. `null` for any other.
  */
 export function skipFrame(text: string): DeviceFrame | null {
   const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
   if (type !== undefined && !parsers.has(type)) return { kind: "other", type };
   if (type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength)))
     return { kind: "other", type };
-  return refuseCost(text);
+  return (type === "control_request" ? readLongRequest(text) : null) ?? refuseCost(text);
 }
 
 /** Refuses a text whose parsing would take too much time or memory; `null` for any other. */
 export function refuseCost(text: string): InvalidFrame | null {
   if (text.length > maxParsedLength)
     return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
-  return /[[{]{32}/.test(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
+  return isNestedDeeply(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
 }
 
 /** Parses a text frame. It never throws: a device may be newer than the server. */

@@ -24,6 +24,51 @@ export function membersOf(value: unknown): Members {
   return isMembers(value) ? value : {};
 }
 
+/** Opening brackets in a row, at most. More of them take much time and memory to parse, and no device writes them. */
+const longestRun = 31;
+const quote = '"'.charCodeAt(0);
+const backslash = "\\".charCodeAt(0);
+const openingBrackets = ["[".charCodeAt(0), "{".charCodeAt(0)] as const;
+
+/**
+ * Whether a JSON text has 32 opening brackets in a row. Brackets in its strings do not count: any command or file may have them. The time is linear
+ * whatever the text is; only one with such a run somewhere, in a string or not, is read character by character.
+ */
+export function isNestedDeeply(text: string): boolean {
+  if (!hasLongRun(text)) return false;
+  let isInString = false;
+  let run = 0;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (isInString) {
+      if (code === backslash) index += 1;
+      else if (code === quote) isInString = false;
+      continue;
+    }
+    run = isOpeningBracket(code) ? run + 1 : 0;
+    if (run > longestRun) return true;
+    isInString = code === quote;
+  }
+  return false;
+}
+
+/** A run that is longer has a bracket at one of the places that are looked at. */
+function hasLongRun(text: string): boolean {
+  for (let index = longestRun; index < text.length; index += longestRun + 1) {
+    let start = index;
+    while (isOpeningBracket(text.charCodeAt(start))) start -= 1;
+    if (start === index) continue;
+    let end = index + 1;
+    while (isOpeningBracket(text.charCodeAt(end))) end += 1;
+    if (end - start - 1 > longestRun) return true;
+  }
+  return false;
+}
+
+function isOpeningBracket(code: number): boolean {
+  return code === openingBrackets[0] || code === openingBrackets[1];
+}
+
 /** Reads the conversation of a frame. */
 export function readRuntime(runtime: unknown): Conversation | InvalidFrame {
   const { agent_id: agentId, conversation_id: conversationId } = membersOf(runtime);

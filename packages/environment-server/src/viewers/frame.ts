@@ -1,5 +1,5 @@
 /** Parsing of what a viewer sends. Nothing in it is trusted: a frame is a JSON object with a type, bounded in size and depth. */
-import { isMembers, type Members } from "../dialects/values.ts";
+import { isMembers, isNestedDeeply, type Members } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
 import type { ViewerScope } from "./scopes.ts";
 
@@ -33,7 +33,7 @@ const typePattern = /^[a-z_]{1,64}$/;
 /** Parses a text frame. It never throws. */
 export function parseViewerFrame(text: string): ParsedViewerFrame {
   if (text.length > maxViewerFrameLength) return tooLarge;
-  if (/[[{]{32}/.test(text)) return malformed("must not be nested deeply");
+  if (isNestedDeeply(text)) return malformed("must not be nested deeply");
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -34,6 +34,14 @@ describe("frames of the device", () => {
     expect(viewer.frames).toEqual([]);
   });
 
+  test("with brackets in a text are shown like any other", () => {
+    const world = createViewerWorld();
+    const viewer = world.open();
+    const delta = { text: "[".repeat(40) };
+    world.say({ type: "stream_delta", runtime, delta });
+    expect(viewer.frames).toEqual([{ type: "stream_delta", runtime, delta, seq: 1 }]);
+  });
+
   test("with repeated members are shown as this server understood them", () => {
     const world = createViewerWorld();
     const text = `{"type":"stream_delta","runtime":{"agent_id":"agent-9","conversation_id":"c"},"runtime":${JSON.stringify(runtime)}}`;

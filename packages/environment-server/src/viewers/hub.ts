@@ -4,7 +4,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
-import { isMembers, type Members } from "../dialects/values.ts";
+import { isMembers, isNestedDeeply, type Members } from "../dialects/values.ts";
 import type { EmitEvent } from "../events.ts";
 import {
   maxParsedLength,
@@ -130,7 +130,7 @@ const shutdownReason = "Server is shutting down";
 
 function relay(hub: Hub, row: Row, text: string): void {
   if (text.length > maxParsedLength) return reportTooLong(row, text);
-  if (/[[{]{32}/.test(text)) return;
+  if (isNestedDeeply(text)) return;
   // A device that floods is cut where its frames are counted. Here its viewers only miss frames, and see it by `event_seq`.
   const left = takeTokens(refillBucket(row.parsed, viewerParsedRate, hub.clock.monotonic()), text.length);
   if (left === null) return;

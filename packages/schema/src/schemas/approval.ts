@@ -26,7 +26,7 @@ export interface Approval {
   conversationId: string;
   /** Name of the tool, such as `Bash`. */
   tool: string;
-  /** Arguments of the tool; `null` when the device reports none. */
+  /** Arguments of the tool; `null` when the device reports none, or too many to be read: then `inputTruncated` is true. */
   input: Record<string, unknown> | null;
   /** Whether long texts and lists of `input` were cut. */
   inputTruncated: boolean;
