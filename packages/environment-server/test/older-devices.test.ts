@@ -109,6 +109,26 @@ describe("a device that does not acknowledge inputs", () => {
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
   });
 
+  test("acknowledges and ends nothing while it changes its mode, which is no turn", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.25.9");
+    const sent = harness.send(connectionId);
+    await harness.settle();
+    // The device had begun to change the mode before the message arrived.
+    reportStatus(socket, "EXECUTING_COMMAND");
+    reportStatus(socket, "WAITING_ON_INPUT");
+    reportStatus(socket, "SENDING_API_REQUEST");
+    expect(await sent).toMatchObject({ status: 200, body: { disposition: "started" } });
+    const principal = { ...withApprove, scopes: new Set([...withApprove.scopes, "view"] as const) };
+    const stateOf = async () =>
+      (await harness.call("GET", `/v1/environments/${connectionId}/messages/m-1`, { principal })).body;
+    expect(await stateOf()).toMatchObject({ state: "running" });
+    const delta = { message_type: "assistant_message", id: "t-1", content: "pong" };
+    socket.say({ type: "stream_delta", runtime, delta });
+    reportStatus(socket, "WAITING_ON_INPUT");
+    expect(await stateOf()).toMatchObject({ state: "finished", text: "pong" });
+  });
+
   test("of an unknown version is believed when it names the message, and not when its loop starts", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");

@@ -44,7 +44,7 @@ export interface QueueFrame extends Scoped {
 /** The state of the loop of a conversation. */
 export interface LoopFrame extends Scoped {
   readonly kind: "update_loop_status";
-  /** `idle`: no turn runs. `waiting`: the turn waits for an approval. `null`: not reported. */
+  /** `idle`: no turn runs. `waiting`: the turn waits for an approval. `null`: not reported, or a command runs. */
   readonly activity: "idle" | "active" | "waiting" | null;
   readonly activeRunIds: readonly string[];
   /** Messages that the latest runs have consumed, the oldest run first; `null` for devices that do not report it. */

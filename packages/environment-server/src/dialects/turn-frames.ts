@@ -83,7 +83,8 @@ function readRemovals(removed: readonly unknown[]): QueueRemoval[] {
 }
 
 function readActivity(status: unknown): LoopFrame["activity"] {
-  if (typeof status !== "string") return null;
+  // A change of the mode or the directory while no turn runs is a command, and says nothing about a turn.
+  if (typeof status !== "string" || status === "EXECUTING_COMMAND") return null;
   if (status === "WAITING_ON_INPUT") return "idle";
   return status === "WAITING_ON_APPROVAL" ? "waiting" : "active";
 }
