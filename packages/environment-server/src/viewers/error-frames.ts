@@ -1,5 +1,6 @@
 /** The error frames that a viewer receives for a frame that had no effect. */
-import type { Members } from "../dialects/values.ts";
+import { toWireRuntime } from "../dialects/conversation.ts";
+import { type Members, readId, readRuntime } from "../dialects/values.ts";
 import type { FrameRefusal } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 
@@ -8,6 +9,15 @@ export interface RefusedFrame {
   readonly type: string | null;
   readonly requestId: string | null;
   readonly members: Members;
+}
+
+/** The members of a frame by which the vendor's client recognises a response that may be sent later, each of limited length. */
+export function repeatedMembers({ runtime, process_id: processId }: Members): Members {
+  const conversation = readRuntime(runtime);
+  return {
+    ...("kind" in conversation ? null : { runtime: toWireRuntime(conversation) }),
+    ...(processId !== undefined && { process_id: readId(processId) }),
+  };
 }
 
 /** Builds the error frame. It names the type of the frame and the scope that is missing. */
@@ -40,6 +50,8 @@ export function failureFrame({ type, requestId, members }: RefusedFrame, { messa
       return { ...frame, runtime, resumed: 0, success: false };
     case "remove_queue_item":
       return { ...frame, item_id: members["item_id"] ?? null, success: false };
+    case "monitor_stop":
+      return { ...frame, runtime, process_id: members["process_id"] ?? null, stopped: false, success: false };
     case "runtime_start": {
       const created = { agent: false, conversation: false };
       return { ...frame, success: false, runtime: null, agent: null, conversation: null, created };

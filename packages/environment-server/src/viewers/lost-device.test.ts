@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createViewerWorld } from "../../test/support/viewer-world.ts";
+import { createViewerWorld, operator } from "../../test/support/viewer-world.ts";
 
 test("requests that the device did not answer and terminals end with its socket, each once", async () => {
   const world = createViewerWorld();
@@ -21,6 +21,23 @@ test("requests that the device did not answer and terminals end with its socket,
   viewer.listener.onClose(1005);
   await world.settle();
   expect(world.device.filter(({ type }) => type === "terminal_kill")).toEqual([]);
+});
+
+test("the refusal of monitor_stop names its conversation and its process, by which the vendor's client recognises it", async () => {
+  const world = createViewerWorld();
+  const conversation = { agent_id: "agent-1", conversation_id: "default" };
+  const stop = { type: "monitor_stop", request_id: "r", process_id: "bash-1", runtime: conversation };
+  const failure = {
+    type: "monitor_stop_response",
+    ...{ request_id: "r", process_id: "bash-1", runtime: conversation, success: false, stopped: false },
+  };
+  const viewer = world.open();
+  viewer.say(stop);
+  await world.settle();
+  world.hub.disconnected("env-1");
+  const withoutScope = world.open({ principal: { ...operator, scopes: new Set(["view"] as const) } });
+  withoutScope.say(stop);
+  expect([viewer.frames.at(-1), withoutScope.frames.at(-1)]).toMatchObject([failure, failure]);
 });
 
 test("a request or terminal whose frame could not be written gets one error frame, and leaves nothing behind", async () => {

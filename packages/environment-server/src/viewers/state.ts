@@ -20,6 +20,8 @@ export interface ViewerOptions {
 export interface OpenRequest {
   readonly requestId: string | null;
   readonly responseType: string;
+  /** The members of the frame that its response repeats. */
+  readonly members: Members;
 }
 
 /** The state of one viewer's open socket. */

@@ -176,9 +176,13 @@ function loseDevice(state: ViewerState): void {
   }
 }
 
-function failRequest(state: ViewerState, { requestId, responseType }: OpenRequest, reason: FrameRefusal): void {
+function failRequest(
+  state: ViewerState,
+  { requestId, responseType, members }: OpenRequest,
+  reason: FrameRefusal,
+): void {
   const type = responseType.replace(/_response$/, "");
-  sendRefusal(state, { type, requestId, members: {} }, reason);
+  sendRefusal(state, { type, requestId, members }, reason);
 }
 
 function deliverTerminal(state: ViewerState, wireId: string, frame: Members): boolean {

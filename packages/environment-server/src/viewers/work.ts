@@ -8,6 +8,7 @@ import { dropOldest } from "../drop-oldest.ts";
 import { maxOpenRequestsPerViewer, maxTerminalsPerViewer } from "../limits.ts";
 import { bodyOf, refusalOf, successFrame } from "./api-calls.ts";
 import type { FrameDecision, ViewerCommand } from "./check.ts";
+import { repeatedMembers } from "./error-frames.ts";
 import { refusal, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 import { deliverFrame, refuseFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
@@ -128,7 +129,8 @@ function prepare(state: ViewerState, frame: ViewerFrame, command: ViewerCommand)
   const wireId = state.randomId("view");
   const text = JSON.stringify({ type, request_id: wireId, ...rest });
   if (responseType === null) return { text, cancel: () => true };
-  state.openRequests.set(wireId, { requestId: frame.requestId, responseType });
+  const { requestId } = frame;
+  state.openRequests.set(wireId, { requestId, responseType, members: repeatedMembers(frame.members) });
   dropOldest(state.openRequests, maxOpenRequestsPerViewer);
   return { text, cancel: () => state.openRequests.delete(wireId) };
 }
