@@ -223,6 +223,39 @@ test("a decision without an acknowledgement is 504, and its repeat sends nothing
   expect(socket.inputs()).toHaveLength(1);
 });
 
+describe("a decision that the device has taken, because it no longer lists the request", () => {
+  const status = { type: "update_device_status", device_status: { pending_control_requests: [] } };
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+  async function decideAndTake(harness: Harness) {
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.ask("call-1");
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.say({ ...status, runtime });
+    return { connectionId, socket, sent };
+  }
+
+  test("is accepted although its acknowledgement is late: 0.32.18 acknowledges one after a recovery when the rest of the turn is over", async () => {
+    const harness = createHarness();
+    const { connectionId, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 200, body: { success: true } });
+    expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
+      status: 409,
+      body: { errorCode: "approval_decided", approval: { decision: "allow" } },
+    });
+  });
+
+  test("is still rejected if the device says so before that", async () => {
+    const harness = createHarness();
+    const { socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(9_999);
+    socket.acknowledge(noLongerPending);
+    expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
+  });
+});
+
 test("a decision with the id of a message is another message, and does not count as queued", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await connectAsking(harness);

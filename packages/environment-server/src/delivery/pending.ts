@@ -43,10 +43,10 @@ export interface PendingDeliveries {
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
   /**
-   * Takes a device's report that it has the messages of a send that waits. A device that acknowledges inputs may still reject them,
-   * so this is the outcome only if the wait ends without an acknowledgement.
+   * Takes a device's report that it has what was sent: the messages, or the decision. A device that acknowledges inputs may still reject
+   * them, so this is the outcome only if the wait ends without an acknowledgement.
    */
-  noteReported(environmentId: string, deliveryId: string, disposition: string): void;
+  noteReported(environmentId: string, deliveryId: string, disposition: string | null): void;
   /** Stores `accepted` for a send that was given up, because its device lists its messages. No effect for a send that waits here. */
   confirm(device: DeviceReference, deliveryId: string): void;
   /**
@@ -73,8 +73,8 @@ interface Dependencies {
 interface Entry extends PendingDelivery {
   waiting: boolean;
   sent: boolean;
-  /** Disposition of the messages that the device has reported without acknowledging them; `null` without a report. */
-  reported: string | null;
+  /** What follows from a report of the device without an acknowledgement; `null` without a report. */
+  reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
   cancelDeadline: () => void;
@@ -114,7 +114,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     noteReported(environmentId, deliveryId, disposition) {
       const entry = find(state, environmentId, deliveryId);
-      if (entry !== undefined) entry.reported = disposition;
+      if (entry !== undefined) entry.reported = { kind: "accepted", disposition };
     },
     release: (deliveryId) => release(state, deliveryId),
     async releaseAgain(deliveryIds) {
@@ -208,9 +208,8 @@ function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
   if (!entry.waiting || !entry.sent) return;
   const { id, scope } = entry.delivery;
   if (entry.reported !== null) {
-    const outcome = { kind: "accepted", disposition: entry.reported } as const;
-    emitAcknowledged(state, entry.device, id, outcome, false);
-    return conclude(state, entry, outcome);
+    emitAcknowledged(state, entry.device, id, entry.reported, false);
+    return conclude(state, entry, entry.reported);
   }
   state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision: entry.isDecision });
   dropOldest(state.unacknowledged, maxLateAcknowledgements);

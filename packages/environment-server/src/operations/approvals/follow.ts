@@ -33,9 +33,10 @@ export function followApprovals({
     onTaken(environmentId, deliveryId) {
       const { hub, pending } = server();
       const connection = hub.online(environmentId);
-      // Other devices say themselves whether they took it.
       if (connection?.acknowledging === "no")
-        pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
+        return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
+      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over, and the turn may also have ended without it.
+      pending.noteReported(environmentId, deliveryId, null);
     },
   });
 }
