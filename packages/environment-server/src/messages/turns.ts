@@ -192,10 +192,16 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),
   );
-  // Their turns ended while the device was disconnected.
   const missed = [...listed].filter((member) => !state.turn.has(member));
   if (state.turn.size > 0) {
-    endEarlier(state, missed);
+    // Those after the present turn wait for their end like it. The turns of others ended while the device was disconnected.
+    const lastPlace = Math.max(...[...state.turn].map((member) => firstPlaceOf(state, member)));
+    const later = missed.filter((member) => lastPlace !== -1 && firstPlaceOf(state, member) > lastPlace);
+    for (const member of later) join(state, member);
+    endEarlier(
+      state,
+      missed.filter((member) => !later.includes(member)),
+    );
     state.isOver ||= wasActive;
     if (state.isOver && !state.reportsTurnEnds) finish(state, state.turn, withoutReason);
     return;
@@ -212,20 +218,39 @@ function endEarlier<Member extends TurnMember>(state: State<Member>, members: re
 }
 
 function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
-  const run = state.runs.find(({ runId }) => runId === frame.runId);
-  const members = new Set([...state.turn, ...membersOf(state, run?.messageIds ?? [])]);
-  // The end of a turn without a run, or of another run, says nothing about messages that some run lists.
-  const isOf = (member: Member): boolean => {
-    const runs = state.runs.filter(({ messageIds }) => messageIds.some((id) => member.messageIds.includes(id)));
-    return runs.length === 0 || runs.some(({ runId }) => runId === frame.runId);
-  };
-  const late = members.size === 0 ? state.endedWithoutReason.filter(isOf) : [];
+  const { runs, turn } = state;
+  const place = runs.findIndex(({ runId }) => runId === frame.runId);
+  const listed = membersOf(state, runs[place]?.messageIds ?? []);
+  // The turn of a message that only later runs list comes after this one, and so does that of any listed message if this one had no run.
+  const isLater = (member: Member): boolean =>
+    (place !== -1 || frame.runId === null) && firstPlaceOf(state, member) > place;
+  const present = [...turn].filter((member) => !isLater(member));
+  const late = state.endedWithoutReason.filter((member) => isOfRun(state, member, frame.runId));
+  // The end of an earlier turn, whose messages the run still lists.
+  const isLate = listed.size === 0 && late.some((member) => firstPlaceOf(state, member) !== -1);
+  const members = new Set(isLate ? [] : [...present, ...listed]);
   const { usage, error } = frame;
   const stopReason = frame.stopReason ?? unknownReason;
-  finish(state, members, { stopReason, usage, error });
+  if (members.size > 0 || turn.size === 0) finish(state, members, { stopReason, usage, error });
+  if (members.size > 0) return;
   for (const member of late) {
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
   }
+}
+
+/** The end of a turn without a run, or of another run, says nothing about messages that some run lists. */
+function isOfRun<Member extends TurnMember>(
+  { runs }: State<Member>,
+  { messageIds }: Member,
+  runId: string | null,
+): boolean {
+  const own = runs.filter((run) => run.messageIds.some((id) => messageIds.includes(id)));
+  return own.length === 0 || own.some((run) => run.runId === runId);
+}
+
+/** The place of the first run that lists a send among the latest runs, the oldest of which has place 0; -1 if none does. */
+function firstPlaceOf<Member extends TurnMember>({ runs }: State<Member>, { messageIds }: Member): number {
+  return runs.findIndex((run) => run.messageIds.some((id) => messageIds.includes(id)));
 }
 
 function receiveError<Member extends TurnMember>(state: State<Member>, { message, stopReason }: LoopErrorFrame): void {
@@ -270,11 +295,12 @@ function finish<Member extends TurnMember>(state: State<Member>, members: Iterab
   // A turn that ended well has survived its errors.
   const error = end.error ?? (end.stopReason === "end_turn" ? null : state.error);
   conclude(state, members, { ...end, error }, durationMs);
-  state.turn.clear();
   state.reply.clear();
-  state.startedAtMs = null;
   state.error = null;
-  state.isOver = false;
+  // What is left belongs to the next turn, which has begun by now, or is over as well.
+  const isNextKnown = state.turn.size > 0;
+  state.startedAtMs = isNextKnown ? state.monotonic() : null;
+  state.isOver &&= isNextKnown;
 }
 
 function conclude<Member extends TurnMember>(
