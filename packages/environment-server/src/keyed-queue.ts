@@ -2,6 +2,8 @@
 export interface KeyedQueue {
   /** Resolves or rejects with the task's result. A task that fails does not stop the next one. */
   run<Result>(key: string, task: () => Promise<Result>): Promise<Result>;
+  /** Whether a task with this key runs or waits. */
+  isBusy(key: string): boolean;
 }
 
 /** Creates a {@link KeyedQueue}. A key uses no memory after its last task has ended. */
@@ -16,6 +18,7 @@ export function createKeyedQueue(): KeyedQueue {
       tails.set(key, tail);
       return result;
     },
+    isBusy: (key) => tails.has(key),
   };
 }
 

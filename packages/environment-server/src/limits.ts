@@ -12,6 +12,12 @@ import type { MessageLogLimits } from "./message-log.ts";
 export const acknowledgementTimeoutMs = 10_000;
 
 /**
+ * How long a message waits until the device has acknowledged an earlier one of its conversation, in milliseconds, as a part of
+ * {@link acknowledgementTimeoutMs}. A device acknowledges within 50 ms; the rest is for a slow link or a busy device.
+ */
+export const maxMessageWaitMs = 1_000;
+
+/**
  * Pause between the opening of a socket and the first message on it, in milliseconds. A device acknowledges an input that
  * arrives before its own open handler has run, but never reports the turn.
  */

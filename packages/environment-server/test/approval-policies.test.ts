@@ -256,7 +256,7 @@ describe("a policy", () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectWith(harness, policy({ deniedTools: ["Bash"] }));
     const sends = Array.from({ length: 64 }, (_, index) =>
-      harness.send(connectionId, { messages: [userMessage(`m-${index}`)] }),
+      harness.send(connectionId, { messages: [userMessage(`m-${index}`)], conversationId: `conv-${index}` }),
     );
     await harness.settle();
     socket.ask("call-1");

@@ -134,10 +134,13 @@ export function describeDeviceRouterContract(name: string, createWorld: () => Ro
         expect(socket.inputs()).toHaveLength(1);
       });
 
-      test("messages are written in the order in which they were passed, and none waits for an acknowledgement", async () => {
+      test("messages are written in the order in which they were passed, and none waits for an acknowledgement in another conversation", async () => {
         const { connectionId, socket } = await connect("device-a");
         const ids = Array.from({ length: 20 }, (_, index) => `m-${index}`);
-        const answers = await begin(connectionId, ...ids);
+        const answers = ids.map((id) =>
+          world.near.send(connectionId, { messages: [userMessage(id)], conversationId: `conversation of ${id}` }),
+        );
+        await world.near.settle();
         expect(socket.inputs().map(({ payload }) => payload.messages[0]?.client_message_id)).toEqual(ids);
         for (const { request_id } of socket.inputs()) socket.acknowledge(undefined, request_id);
         expect((await Promise.all(answers)).every(({ status }) => status === 200)).toBe(true);

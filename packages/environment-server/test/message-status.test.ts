@@ -3,6 +3,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
+import { maxMessageWaitMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf, viewer } from "./support/message-status.ts";
@@ -79,7 +80,7 @@ describe("the status of a message to a recorded device", () => {
     await first;
     expect(await stateOf(harness, connectionId, "m-1")).toBe("waiting_for_approval");
     const others = [send("m-2"), send("m-3")];
-    await harness.settle();
+    await harness.clock.advance(maxMessageWaitMs);
     replay();
     await Promise.all(others);
     expect((await retrieve(harness, connectionId, "m-2")).body).toMatchObject({
@@ -134,7 +135,7 @@ describe("the status of a message to a recorded device", () => {
     const sent = ["m-1", "m-2", "m-3"].map((id) =>
       harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] }),
     );
-    await harness.settle();
+    await harness.clock.advance(maxMessageWaitMs);
     replay();
     await Promise.all(sent);
     for (const id of ["m-1", "m-2", "m-3"])

@@ -1,5 +1,6 @@
 /** Devices before 0.30.3 run a message and never acknowledge it. What they report about the conversation is the acknowledgement. */
 import { describe, expect, test } from "vitest";
+import { maxMessageWaitMs } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { connectReplayed, replayedScope } from "./support/replay.ts";
@@ -45,7 +46,7 @@ describe("a recorded device", () => {
     const sent = ["m-1", "m-2", "m-3"].map((id) =>
       harness.send(connectionId, { ...replayedScope, messages: [userMessage(id)] }),
     );
-    await harness.settle();
+    await harness.clock.advance(maxMessageWaitMs);
     replay();
     const answers = await Promise.all(sent);
     expect(answers.map(({ status, body }) => [status, body["disposition"]])).toEqual(Array(3).fill([200, "queued"]));

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { maxMessageWaitMs } from "../src/limits.ts";
 import { createHarness, type Harness, userMessage } from "./support/harness.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 
@@ -72,7 +73,7 @@ test("each message of a batch counts, also before it is acknowledged", async () 
   await harness.settle();
   expect(await harness.send(connectionId, { messages: batch("b", 41) })).toMatchObject(full);
   const fits = harness.send(connectionId, { messages: batch("c", 40) });
-  await harness.settle();
+  await harness.clock.advance(maxMessageWaitMs);
   for (const input of socket.inputs()) socket.acknowledge({ accepted: true, disposition: "started" }, input.request_id);
   expect([(await sent).status, (await fits).status]).toEqual([200, 200]);
 });

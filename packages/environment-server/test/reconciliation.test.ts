@@ -2,7 +2,7 @@
 import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { reconciliationRetryMs } from "../src/limits.ts";
+import { maxMessageWaitMs, reconciliationRetryMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage } from "./support/harness.ts";
@@ -19,7 +19,7 @@ async function restartAfterSends(): Promise<{ after: Harness; connectionId: stri
   const connectionId = await before.register("device-1", { body });
   await before.open(connectionId);
   for (const id of ["m-1", "m-2"]) void before.send(connectionId, { messages: [userMessage(id)] });
-  await before.settle();
+  await clock.advance(maxMessageWaitMs);
   return { after: createHarness({ store, clock }), connectionId };
 }
 

@@ -2,7 +2,7 @@ import { openSqlite } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { maxWaitingMessages } from "../src/limits.ts";
+import { maxMessageWaitMs, maxWaitingMessages } from "../src/limits.ts";
 import { type Answer, anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
 const hourMs = 3_600_000;
@@ -264,13 +264,13 @@ describe("an Idempotency-Key", () => {
   });
 
   test("takes no place in the device's queue", async () => {
-    const { connect, send, settle } = createHarness();
+    const { connect, send, clock } = createHarness();
     const { connectionId, socket } = await connect("device-1");
     const many = Array.from({ length: maxWaitingMessages }, (_, index) => userMessage(`m-${index}`));
     const sent = [many.slice(1), many.slice(0, 1)].map((messages, index) =>
       send(connectionId, { messages }, { idempotencyKey: `k-${index}` }),
     );
-    await settle();
+    await clock.advance(maxMessageWaitMs);
     for (const { request_id: requestId } of socket.inputs()) socket.acknowledge(undefined, requestId);
     expect((await Promise.all(sent)).map(({ status }) => status)).toEqual([200, 200]);
   });

@@ -8,7 +8,7 @@ test("messages to a device whose socket has just opened wait until the device is
   const harness = createHarness({ settleMs });
   const { connectionId, socket } = await harness.connect("dev-1");
   const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
-  const second = harness.send(connectionId, { messages: [userMessage("m-2")] });
+  const second = harness.send(connectionId, { messages: [userMessage("m-2")], conversationId: "conv-1" });
   await harness.clock.advance(settleMs - 1);
   expect(socket.frames).toEqual([]);
   await harness.clock.advance(1);

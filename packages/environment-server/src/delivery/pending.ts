@@ -17,6 +17,8 @@ export interface PendingDelivery {
   readonly isDecision: boolean;
   /** Resolves when the outcome is known and stored. Never rejects. */
   readonly outcome: Promise<DeliveryOutcome>;
+  /** Resolves when the outcome of a send whose frame was written is known, before it is stored. Never rejects. */
+  readonly ended: Promise<void>;
   /** No outcome is known yet. */
   readonly waiting: boolean;
   /** Its frame was written. */
@@ -35,8 +37,12 @@ export interface PendingDeliveries {
   open(delivery: Delivery, device: DeviceReference, isDecision: boolean): PendingDelivery;
   /** Removes a send whose frame was not written. */
   discard(pending: PendingDelivery): void;
-  /** Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already. */
-  markSent(pending: PendingDelivery): void;
+  /**
+   * Starts the deadline of a send whose frame was just written. Its acknowledgement may have arrived already.
+   *
+   * @param waitedMs how much of the time for the acknowledgement has passed before
+   */
+  markSent(pending: PendingDelivery, waitedMs?: number): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
   /** Sends to a row without an outcome. */
   waiting(environmentId: string): readonly PendingDelivery[];
@@ -73,10 +79,11 @@ interface Dependencies {
 interface Entry extends PendingDelivery {
   waiting: boolean;
   sent: boolean;
-  /** What follows from a report of the device without an acknowledgement; `null` without a report. */
+  /** The outcome that follows from a report of the device, if no acknowledgement arrives; `null` without a report. */
   reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
+  readonly end: () => void;
   cancelDeadline: () => void;
 }
 
@@ -103,11 +110,12 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
   return {
     open: (delivery, device, isDecision) => open(state, delivery, device, isDecision),
     discard: (pending) => remove(state, pending),
-    markSent({ delivery }) {
+    markSent({ delivery }, waitedMs = 0) {
       const entry = find(state, delivery.scope.environmentId, delivery.id);
       if (entry?.waiting !== true) return;
       entry.sent = true;
-      entry.cancelDeadline = state.clock.setTimer(acknowledgementTimeoutMs, () => giveUp(state, entry, "timeout"));
+      const timeoutMs = acknowledgementTimeoutMs - waitedMs;
+      entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => giveUp(state, entry, "timeout"));
     },
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
@@ -140,6 +148,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
 
 function open(state: State, delivery: Delivery, device: DeviceReference, isDecision: boolean): Entry {
   const { promise: outcome, resolve } = withResolvers<DeliveryOutcome>();
+  const { promise: ended, resolve: end } = withResolvers<void>();
   const cancelDeadline = (): void => undefined;
   const entry: Entry = {
     delivery,
@@ -147,6 +156,8 @@ function open(state: State, delivery: Delivery, device: DeviceReference, isDecis
     isDecision,
     outcome,
     resolve,
+    ended,
+    end,
     waiting: true,
     sent: false,
     reported: null,
@@ -220,6 +231,7 @@ function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
 function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
   entry.waiting = false;
   entry.cancelDeadline();
+  entry.end();
   const { id, scope } = entry.delivery;
   const { environmentId } = scope;
   state.onOutcome?.(environmentId, id, outcome);

@@ -3,7 +3,8 @@
  * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
  * Two queues keep it: one for each connectionId, for the look-up and `beforeSend`, and one for each environment row, for storing an id and
  * writing its frame. A key about whose limits the device may have to be asked has a first queue of its own, so that only its own sends wait for the
- * answer. A body with decisions becomes several frames. Between two of them, frames of other sends may be written.
+ * answer. A message that waits for an earlier one of its conversation leaves both queues; see `conversations/order.ts`. A body with decisions
+ * becomes several frames. Between two of them, frames of other sends may be written.
  */
 import {
   allowsAgent,
@@ -36,6 +37,13 @@ import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts
 import type { ServerContext } from "./context.ts";
 import { askDevice, type AskedDevice, type AskedLimits, mayAsk, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
+import {
+  awaitPredecessor,
+  findPredecessor,
+  type MessageTurn,
+  type Started,
+  startInOrder,
+} from "./conversations/order.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
@@ -53,8 +61,10 @@ type Dispatch =
   | { readonly kind: "responded"; readonly response: PlainResponse }
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
 
-/** The device has to be asked first. Its queue is not held for the answer. */
-type Unasked = { readonly kind: "unasked" };
+/** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
+type Postponed =
+  | { readonly kind: "unasked" }
+  | { readonly kind: "early"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
 
 /** One frame of a request to a device. */
 interface Send {
@@ -63,6 +73,8 @@ interface Send {
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
+  /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
+  readonly asking?: readonly string[];
   readonly signal?: AbortSignal | undefined;
   readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;
@@ -104,17 +116,19 @@ export async function sendMessage(
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
-    const send: Send = { server, record, scope: scopeOf(record, planned.plan), part, principal, traceId };
-    return { kind: "begun", send, dispatch: await enqueue({ ...send, signal, progress }) } as const;
+    const scope = scopeOf(record, planned.plan);
+    const send: Send = { server, record, scope, part, principal, traceId, asking, signal, progress };
+    return { kind: "begun", send, started: await start(send) } as const;
   });
   if (begun.kind === "refused") return begun.response;
-  let response = await toResponse(begun.dispatch);
+  let response = await begun.started.result.then(toResponse);
   let deliveredCount = 0;
   for (const next of rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
     await awaitRequest(server, next, begun.send.scope);
-    response = await enqueue({ ...begun.send, part: next, signal, progress }).then(toResponse, (cause: unknown) =>
+    const dispatched = start({ ...begun.send, part: next }).then(({ result }) => result);
+    response = await dispatched.then(toResponse, (cause: unknown) =>
       signal?.aborted === true && cause === signal.reason ? callerLeft : passOnUnlessUnavailable(cause),
     );
   }
@@ -130,18 +144,25 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
   if (denial === null) return "settled";
   const record = connectionId === undefined ? null : await server.store.findConnection(tenant, connectionId);
   if (record === null) return "not_sent";
-  const dispatch = await enqueue({ server, record, scope, ...denial });
+  const dispatch = await enqueue({ server, record, scope, ...denial }, null);
   // Only `queue_full` passes by itself. A device that was lost asks again, and otherwise an earlier decision counts.
   if (dispatch.kind === "responded") return dispatch.response.status === 429 ? "not_sent" : "settled";
   const { kind } = await dispatch.pending.outcome;
   return dispatch.replayed || kind === "rejected" ? "settled" : kind;
 }
 
+/** Starts a frame: a message behind the earlier ones of its conversation, a decision at once. Resolves when it has left, or waits for a message. */
+async function start(send: Send): Promise<Started<Dispatch>> {
+  const { server, scope, part, asking = [] } = send;
+  if (part.payload.kind === "create_message") return startInOrder(server, scope, asking, (turn) => enqueue(send, turn));
+  return { result: Promise.resolve(await enqueue(send, null)) };
+}
+
 /**
  * Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. When the device has to be
- * asked first, the frame leaves the queue for that long.
+ * asked first, or an earlier message is not acknowledged yet, the frame leaves the queue for that long.
  */
-async function enqueue(send: Send): Promise<Dispatch> {
+async function enqueue(send: Send, turn: MessageTurn | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
   let asked: AskedDevice | null = null;
   for (;;) {
@@ -149,12 +170,16 @@ async function enqueue(send: Send): Promise<Dispatch> {
     const dispatch = await server.queue.run(record.environment.id, async () => {
       signal?.throwIfAborted();
       const repeat = await dispatchRepeat(send);
-      if (repeat === null) return dispatchNew(send, before);
+      if (repeat === null) return dispatchNew(send, turn, before);
       // An earlier send with the same ids may have reached the device.
       noteSent(send);
       return repeat;
     });
-    if (dispatch.kind !== "unasked") return dispatch;
+    if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
+    if (dispatch.kind === "early") {
+      await awaitPredecessor(server, dispatch, signal);
+      continue;
+    }
     // One question at a time leaves places for the commands of other callers.
     asked = await server.queue.run(`questions to ${record.environment.id}`, () =>
       askDevice(server, limitsOf(send), scope, record),
@@ -230,7 +255,11 @@ async function conflictResponse(
  * Sends a frame whose ids are new: checks, reserves the ids, writes the frame. When the reservation fails or the frame is not written, everything that
  * was opened for it is undone and its ids are released, because a repeat must find them free.
  */
-async function dispatchNew(send: Send, asked: AskedDevice | null): Promise<Dispatch | Unasked> {
+async function dispatchNew(
+  send: Send,
+  turn: MessageTurn | null,
+  asked: AskedDevice | null,
+): Promise<Dispatch | Postponed> {
   const { server, record, scope, part, principal, signal, traceId } = send;
   const { store, pending, hub, messages, approvals } = server;
   const limits = limitsOf(send);
@@ -244,10 +273,14 @@ async function dispatchNew(send: Send, asked: AskedDevice | null): Promise<Dispa
   const isOpen = mustAsk(server, limits, scope);
   if (isOpen && asked?.connection !== connection) return { kind: "unasked" };
   const answer = isOpen ? asked?.refusal : undefined;
+  const unwanted =
+    answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
+  if (unwanted !== null) return respond(unwanted);
+  const predecessor = turn === null ? null : findPredecessor(server, scope, turn);
+  // Without room it has nothing to wait for.
+  if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
+    return { kind: "early", turn, predecessor };
   const refusal =
-    answer ??
-    refuseDecision(server, part, scope, connection) ??
-    refuseWithoutAgentsApi(part, connection) ??
     (await switchMode(server, modes, scope, connection)) ??
     modeRefusal(server, modes, scope) ??
     checkQueue(send, connection);
@@ -287,7 +320,7 @@ async function dispatchNew(send: Send, asked: AskedDevice | null): Promise<Dispa
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusedMode ?? unreachableResponse(record));
   }
-  pending.markSent(opened);
+  pending.markSent(opened, turn?.waitedMs);
   messages.sent(delivery);
   server.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
