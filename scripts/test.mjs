@@ -21,11 +21,12 @@ const given = process.argv.slice(2);
 // The gateway's tests use both cores of a small machine, and some of them deadlines, so they run alone.
 const gateway = "@letta-environments/proxy";
 const isFiltered = given.some((argument) => /^(?:--filter|-F)\b/.test(argument));
+const forTurbo = given.slice(0, given.includes("--") ? given.indexOf("--") : given.length);
 const codes = isFiltered
   ? [await runTasks(["test"], ["--concurrency=1", ...given])]
   : [
       // The console's tests need the built gateway. Built first, it does not keep them until nothing else runs.
-      await runTasks(["build"], [`--filter=${gateway}`, ...given]),
+      await runTasks(["build"], [`--filter=${gateway}`, ...forTurbo]),
       await runTasks(["test", "test:scripts"], ["--concurrency=3", `--filter=!${gateway}`, ...given]),
       await runTasks(["test"], [`--filter=${gateway}`, ...given]),
     ];
