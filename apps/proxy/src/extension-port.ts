@@ -3,8 +3,8 @@
  * and the management of devices at a remote upstream. The pipeline calls them here and depends on none of them. Without them a gateway serves
  * the API of the vendor: the list, single environments and sends, and the endpoints for devices.
  */
-import type { ConnectionRecord } from "@letta-environments/environment-server";
-import type { KnownEndpoint, Operation, PlainResponse, Principal, UpgradeDecision } from "@letta-environments/schema";
+import type { KnownEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";
+import type { BeginAction } from "./audit/actions.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { CheckCredential } from "./held/credential.ts";
@@ -16,7 +16,7 @@ import type { AuthenticateRequest } from "./limits/authentication.ts";
 import type { RequestLimits } from "./limits/request-limits.ts";
 import type { DeviceSockets, GatewayPorts } from "./ports.ts";
 import type { ConnectRemoteExtensions } from "./upstream/remote.ts";
-import type { ControlRecord, Upstream } from "./upstream/upstream.ts";
+import type { Upstream } from "./upstream/upstream.ts";
 
 /** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
 export interface Extensions {
@@ -58,7 +58,7 @@ export interface ExtensionSteps {
   /** Authenticates a request in another way than by its `Authorization` header. */
   authenticate(request: GatewayRequest, matched: MatchedEndpoint): ReturnType<AuthenticateRequest> | null;
   /** Returns the function that begins the audit record of an operation. */
-  beginCommand(operation: Operation): ((facts: CommandFacts) => CommandRecord) | null;
+  beginControl(operation: Operation): BeginAction | null;
   /** Responds to an authorised request in place of the upstream. */
   respond(request: GatewayRequest, authorised: AuthorisedExtension): MaybePromise<PlainResponse> | null;
   /** Decides on a socket that is not one of a device. */
@@ -76,31 +76,4 @@ export interface AuthorisedExtension extends ValidRequest {
 export interface AuthorisedSocket extends MatchedEndpoint {
   readonly principal: GatewayPrincipal;
   readonly sockets: DeviceSockets;
-}
-
-/** Facts of an operation that is recorded. */
-export interface CommandFacts {
-  readonly requestId: string;
-  readonly principal: Principal;
-  readonly connectionId: string;
-  /** The item of the queue in the path; `null` for none. */
-  readonly itemId: string | null;
-  /** False for a caller's own upstream key, which only the upstream can verify. */
-  readonly isCallerKnown: boolean;
-  /** The connection, where it has been looked up; `null` when it does not exist. */
-  readonly connection: ConnectionRecord | null | undefined;
-}
-
-/** The audit record of an operation on a device other than a send. */
-export interface CommandRecord extends Pick<CommandFacts, "connection"> {
-  /** The device, once it is known. */
-  readonly deviceId: string | null;
-  /** Whether the start is on disk, so that the command may leave. */
-  readonly isStarted: boolean;
-  /** The decoded body or query; `null` until it is read. */
-  input: Readonly<Record<string, unknown>> | null;
-  /** The record for the upstream call. */
-  readonly upstream: ControlRecord;
-  /** Records the response, after the start. Never rejects. */
-  finish(response: PlainResponse): Promise<void>;
 }

@@ -2,9 +2,8 @@
 import type { EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { type ControlOperation, endpoints, type Operation } from "@letta-environments/schema";
-import { beginControl, createAuditControls } from "./audit/controls.ts";
-import { createAuditViewers } from "./audit/viewer-commands.ts";
-import type { CommandFacts, CommandRecord, ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
+import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
+import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { splitQuery } from "./http/gateway-request.ts";
 import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
 import { openEventStream } from "./streams/open-event-stream.ts";
@@ -47,17 +46,18 @@ interface Lasting {
 
 function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
   const { audit, onAuditFailure, upstream, deviceSockets } = parts;
+  const actionLog = { log: audit, onFailure: onAuditFailure };
   const { eventStreams, ticketCredentials } = lasting;
   eventStreams?.checkWith(parts.checkCredential);
   const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
-  const begin = createBeginCommand(parts);
-  const viewerPorts = { ...parts, audit: createAuditViewers(audit, onAuditFailure) };
+  const begin = createBeginControl({ ...actionLog, randomId: parts.randomId });
+  const viewerPorts = { ...parts, audit: createAuditViewers(actionLog) };
   lasting.viewerPorts = viewerPorts;
   const presentPorts = (): ViewerRequestPorts => lasting.viewerPorts ?? viewerPorts;
   return {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
-    beginCommand: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
+    beginControl: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
     respond(request, { endpoint, ...authorised }) {
       if (endpoint.operation === "streamEvents") return openEventStream({ eventStreams }, request, authorised);
       if (endpoint.operation === "createViewerTicket")
@@ -76,18 +76,6 @@ function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
         return sockets.upgrade(upgradeRequest, principal, requests);
       });
     },
-  };
-}
-
-/** Creates the function that begins the audit record of a control operation. */
-function createBeginCommand({ audit, onAuditFailure, randomId }: ExtensionParts) {
-  const controls = createAuditControls(audit, onAuditFailure);
-  return (operation: ControlOperation, facts: CommandFacts): CommandRecord => {
-    const control = beginControl({ ...facts, controlId: randomId("control"), operation });
-    return Object.assign(control, {
-      upstream: controls.recordOf(control),
-      finish: (response: Parameters<CommandRecord["finish"]>[0]) => controls.finish(control, response),
-    });
   };
 }
 

@@ -4,7 +4,8 @@ import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
-import { type AuditSends, createAuditSends } from "./audit/sends.ts";
+import type { BeginAction } from "./audit/actions.ts";
+import { createBeginSend } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
@@ -39,7 +40,7 @@ export interface Features {
   readonly bodyMemory: MemoryBudget | null;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
-  readonly sends: AuditSends;
+  readonly beginSend: BeginAction;
   /** `null` without extensions. */
   readonly extensions: ExtensionSteps | null;
   readonly adminGuards: AdminGuards;
@@ -99,9 +100,9 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     bodyMemory: services.bodyMemory ?? null,
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
-    sends: createAuditSends(services.audit, {
-      keepContent: config.auditContent,
-      onFailure: onAuditFailure,
+    beginSend: createBeginSend({
+      ...{ log: services.audit, onFailure: onAuditFailure },
+      ...{ keepContent: config.auditContent, randomId: services.randomId },
     }),
     extensions:
       services.apiExtensions?.createSteps({

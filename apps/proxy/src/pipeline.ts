@@ -2,15 +2,9 @@
  * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
  * feature. A step that refuses ends the request with its response.
  */
-import {
-  type PlainResponse,
-  problemResponse,
-  type SendMessageBody,
-  type UpgradeDecision,
-} from "@letta-environments/schema";
+import { type PlainResponse, problemResponse, type UpgradeDecision } from "@letta-environments/schema";
 import { type AdminEndpoint, type OptionalAdminEndpoint, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
-import { beginSend } from "./audit/sends.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
@@ -82,7 +76,7 @@ export function createPipeline(
   const features = createFeatures(services, config, handleAs);
   const { api, socket } = createApiSteps(services, features, services.wrapStep);
   const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
-  const { adminGuards, cors, sends, limits } = features;
+  const { adminGuards, cors, limits } = features;
   const optionalEndpoints = createAdminEndpoints({
     ...{ services, features, jwt: config.jwt },
     createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
@@ -116,13 +110,11 @@ export function createPipeline(
   ): MaybePromise<PlainResponse> {
     const received = receive(services, request);
     const responding = mapMaybe(run(services, received, steps), (response) => {
-      // A request has at most one audit record: `send` of a message, `control` of a command of an extension, such as to stop a turn.
-      const { send, control } = received.trace;
-      if (send === null && control === null) return finish(received, response);
+      const { action } = received.trace;
+      if (action === null) return finish(received, response);
       // Released first: where one store has both (a Durable Object), the leases of a request and its audit record end in one call.
       received.trace.rateLimit?.release();
-      const recorded = send === null ? control?.finish(response) : sends.finish(send, response);
-      return Promise.resolve(recorded).then(() => finish(received, response));
+      return action.finish(response).then(() => finish(received, response));
     });
     // What a request has begun to change is finished and recorded, even if its caller disconnects.
     if (responding instanceof Promise && !isSafe(request.method)) services.background?.(responding);
@@ -178,7 +170,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
   const { extensions } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
-  const openRecord = createOpenRecord(services, features);
+  const openRecord = createOpenRecord(features);
   const { deviceSockets, environmentCache } = services;
   const served = { devices: deviceSockets !== null, extensions: servedExtensions(services) };
   const targets = createRequestTargets(served, features.bodyMemory);
@@ -214,9 +206,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
     .check("authorise the input", ({ principal, endpoint, input, trace }) => {
       const values = input.bodyValue ?? input.queryValues;
-      // The endpoint's own schema has decoded it.
-      if (trace.send !== null) trace.send.body = values as SendMessageBody;
-      if (trace.control !== null) trace.control.input = values as Readonly<Record<string, unknown>>;
+      if (trace.action !== null) trace.action.input = values;
       return authoriseInput(principal, endpoint, values);
     })
     .check("check the precondition", ({ request }) => refuseIfMatch(request.method, request.header("if-match")))
@@ -231,10 +221,10 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       const own = extensions?.respond(request, { endpoint, principal, trace, ...input }) ?? null;
       if (own !== null) return own;
       const response = await call.fetch(request.signal);
-      const acted = trace.send ?? trace.control;
+      const { action } = trace;
       // Even a failed action may have changed the status of its device.
-      if (acted?.isStarted === true && acted.deviceId !== null) {
-        await environmentCache?.invalidate(principal.tenant, { deviceId: acted.deviceId });
+      if (action?.isStarted === true && action.deviceId !== null) {
+        await environmentCache?.invalidate(principal.tenant, { deviceId: action.deviceId });
       }
       // A removal can be refused and still have been made, by an upstream that did not respond.
       if (call.endpoint.method === "PATCH" || call.endpoint.method === "DELETE") {
@@ -268,20 +258,17 @@ interface Admitted extends Received, MatchedEndpoint {
 /** Takes a request of the API from the limits, for its route and device. */
 function createTakeFromLimits({ limits }: Features) {
   return ({ request, trace, principal, endpoint, params }: Admitted): MaybePromise<PlainResponse | null> => {
-    const environment = (trace.send ?? trace.control)?.connection?.environment;
+    const environment = trace.action?.connection?.environment;
     const route = routeOf(endpoint.operation, request.query);
     return limitRequest(limits, request, trace, principal, route, countedDevice(principal, params, environment));
   };
 }
 
 /** Prepares the upstream call of a request. */
-function createPrepare({ prepareCall, sends }: Features) {
+function createPrepare({ prepareCall }: Features) {
   return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
-    const { send, control, requestId } = exchange.trace;
-    const record = send === null ? null : sends.recordOf(send);
-    const { connection } = send ?? control ?? {};
-    const records = { send: record, control: control?.upstream ?? null };
-    return prepareCall({ ...exchange, ...records, requestId, connection });
+    const { action, requestId } = exchange.trace;
+    return prepareCall({ ...exchange, record: action?.record ?? null, requestId, connection: action?.connection });
   };
 }
 
@@ -296,20 +283,19 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
 }
 
 /**
- * Opens the audit record of a request that acts on a device, with its connection looked up: `trace.send` for a message, `trace.control` for a
- * command of an extension, such as to stop a turn. Other requests have none.
+ * Opens the audit record of a request that acts on a device, with its connection looked up: for a message, and for a control operation of an
+ * extension, such as to stop a turn. Other requests have none.
  */
-function createOpenRecord({ randomId }: GatewayServices, { upstream, extensions }: Features) {
+function createOpenRecord({ upstream, beginSend, extensions }: Features) {
   return ({ endpoint, params, principal, ownCredential, trace }: Admitted): Promise<null> | null => {
-    const isSend = endpoint.operation === "sendMessage";
-    const beginCommand = isSend ? null : (extensions?.beginCommand(endpoint.operation) ?? null);
-    if (!isSend && beginCommand === null) return null;
+    const { operation } = endpoint;
+    const begin = operation === "sendMessage" ? beginSend : (extensions?.beginControl(operation) ?? null);
+    if (begin === null) return null;
     const { connectionId = "", itemId = null } = params;
     return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
       const { requestId } = trace;
-      const facts = { requestId, connectionId, principal, isCallerKnown: ownCredential === null, connection };
-      if (isSend) trace.send = beginSend({ ...facts, sendId: randomId("send") });
-      else trace.control = beginCommand?.({ ...facts, itemId }) ?? null;
+      const isCallerKnown = ownCredential === null;
+      trace.action = begin({ requestId, connectionId, itemId, principal, isCallerKnown, connection });
       return null;
     });
   };

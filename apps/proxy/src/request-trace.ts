@@ -1,6 +1,5 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
-import type { AuditedSend } from "./audit/sends.ts";
-import type { CommandRecord } from "./extension-port.ts";
+import type { AuditedAction } from "./audit/actions.ts";
 import { parseJsonObject } from "./lib/json.ts";
 import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -14,10 +13,8 @@ export interface RequestTrace {
   readonly startedAt: number;
   operation: string | null;
   principal: Principal | null;
-  /** The audit record, for a send. */
-  send: AuditedSend | null;
-  /** The audit record, for another operation on a device. */
-  control: CommandRecord | null;
+  /** The audit record of a request that acts on a device. */
+  action: AuditedAction | null;
   /** The result of the rate limits; `null` if they were not checked. */
   rateLimit: RateLimitResult | null;
   /** Why the credentials were refused; for the log only. */
@@ -52,8 +49,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     startedAt: ports.clock.monotonic(),
     operation: null,
     principal: null,
-    send: null,
-    control: null,
+    action: null,
     rateLimit: null,
     refusalReason: null,
     observation: null,

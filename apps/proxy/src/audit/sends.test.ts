@@ -9,7 +9,8 @@ import type { UpstreamFetch } from "../ports.ts";
 import type { UpstreamServer } from "../upstream/settings.ts";
 import type { AuditEntry } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
-import { type AuditedSend, beginSend, createAuditSends } from "./sends.ts";
+import type { AuditedAction } from "./actions.ts";
+import { createBeginSend } from "./sends.ts";
 
 /** A log whose first entry is stored only when `store` is called. */
 function createSlowLog(): { readonly log: AuditLog; readonly entries: AuditEntry[]; store(): void } {
@@ -27,9 +28,10 @@ function createSlowLog(): { readonly log: AuditLog; readonly entries: AuditEntry
   return { log, entries, store: () => store() };
 }
 
-function beginTestSend(): AuditedSend {
-  const ids = { sendId: "send-1", requestId: "req-1", connectionId: "conn-1" };
-  return beginSend({ ...ids, principal: createTestPrincipal(), isCallerKnown: true, connection: undefined });
+function beginTestSend(log: AuditLog, onFailure: (requestId: string, cause: unknown) => void): AuditedAction {
+  const begin = createBeginSend({ log, onFailure, keepContent: false, randomId: () => "send-1" });
+  const ids = { requestId: "req-1", connectionId: "conn-1", itemId: null };
+  return begin({ ...ids, principal: createTestPrincipal(), isCallerKnown: true, connection: undefined });
 }
 
 function sendRequest(key: string, signal: AbortSignal = new AbortController().signal): GatewayRequest {
@@ -50,10 +52,9 @@ const types = (entries: readonly AuditEntry[]): readonly string[] => entries.map
 describe("a request that ends while the start of its send is being stored", () => {
   test("is recorded as started and then as finished", async () => {
     const { log, entries, store } = createSlowLog();
-    const sends = createAuditSends(log, { keepContent: false, onFailure: () => undefined });
-    const send = beginTestSend();
-    const started = sends.recordOf(send).start("device-1");
-    const finished = sends.finish(send, cancelled);
+    const send = beginTestSend(log, () => undefined);
+    const started = send.record.start("device-1");
+    const finished = send.finish(cancelled);
     store();
     await Promise.all([started, finished]);
     expect(types(entries)).toEqual(["send_started", "send_finished"]);
@@ -87,8 +88,7 @@ test("a log that throws instead of rejecting is reported and does not fail the r
       throw new Error("closed");
     },
   };
-  const sends = createAuditSends(log, { keepContent: false, onFailure: (_requestId, cause) => failures.push(cause) });
-  await sends.finish(beginTestSend(), cancelled);
+  await beginTestSend(log, (_requestId, cause) => failures.push(cause)).finish(cancelled);
   expect(failures).toHaveLength(1);
 });
 

@@ -30,8 +30,7 @@ interface ShadowedExchange {
   readonly trace: {
     principal: Principal | null;
     shadowRefusedBy: readonly string[];
-    readonly send: Acted | null;
-    readonly control: Acted | null;
+    readonly action: Acted | null;
   };
   readonly principal?: Principal;
   readonly endpoint?: Endpoint;
@@ -107,9 +106,9 @@ function connectionOf(
   { trace, params }: ShadowedExchange,
   find: FindConnection | undefined,
 ): MaybePromise<ConnectionRecord | null> {
-  const acted = trace.send ?? trace.control;
   const connectionId = params?.["connectionId"];
-  if (acted !== null || connectionId === undefined || find === undefined) return acted?.connection ?? null;
+  if (trace.action !== null || connectionId === undefined || find === undefined)
+    return trace.action?.connection ?? null;
   // Shadow mode fails no request.
   return find(tenant, connectionId).catch(() => null);
 }
@@ -134,7 +133,7 @@ const decisions: Readonly<Record<string, DecideAgain>> = {
     }
     const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
     if (refusal !== null) return refusal;
-    const record = trace.send?.connection;
+    const record = endpoint.operation === "sendMessage" ? trace.action?.connection : null;
     if (record === undefined || record === null) return null;
     return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : modeNotAllowed;
   },

@@ -33,7 +33,7 @@ function setUp(
       principal: createTestPrincipal(),
       connection: null,
       deadline: { atMs: clock.monotonic() + 1_000, signal: new AbortController().signal },
-      send: {
+      record: {
         sendId: "send-1",
         start,
         enterStart: () => undefined,
@@ -41,7 +41,6 @@ function setUp(
         modeSwitched: () => Promise.resolve(),
         respondAfter: () => undefined,
       },
-      control: { start: () => Promise.resolve(null) },
       idempotencyKey: null,
       waitSeconds: null,
     });

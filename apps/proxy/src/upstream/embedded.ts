@@ -20,7 +20,6 @@ import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
 import {
-  controlRecordOf,
   declareDeduplication,
   leavesUnknown,
   recordOf,
@@ -49,8 +48,7 @@ export function createEmbeddedUpstream(
   return {
     async forward(call) {
       if (call.endpoint.operation === "sendMessage" || call.endpoint.scope === "control") {
-        const record = call.endpoint.operation === "sendMessage" ? recordOf(call) : controlRecordOf(call);
-        const refusal = await record.start(call.connection?.environment.deviceId ?? null);
+        const refusal = await recordOf(call).start(call.connection?.environment.deviceId ?? null);
         const response = refusal ?? refuseLate(call, ports.clock);
         if (response !== null) return declareDeduplication(response);
       }

@@ -28,7 +28,7 @@ import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from
 import type { UpstreamRow } from "./environments.ts";
 import { type CallEnd, type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
-import { type ModeSwitchOutcome, neverAborted, recordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
+import { type ModeSwitchOutcome, neverAborted, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
 /** Dependencies of {@link createSendRemote}. */
 export interface SendRemotePorts {
@@ -56,7 +56,7 @@ export function createSendRemote(ports: SendRemotePorts): SendRemote {
   return async (send) => {
     const { call, input } = send;
     const { principal, deadline, idempotencyKey } = call;
-    const record = recordOf(call);
+    const record = sendRecordOf(call);
     const read = readSendIds(input.body, idempotencyKey, sha256);
     if (read.kind === "refused") return read.response;
     const { connectionId } = input.params;
@@ -141,7 +141,7 @@ async function transmit(
   deviceId: string,
   isRecorded: boolean,
 ): Promise<FinishedSend> {
-  const record = recordOf(call);
+  const record = sendRecordOf(call);
   if (isRecorded) record.started();
   const refusal = (isRecorded ? null : await record.start(deviceId)) ?? refuseLate(call, clock);
   const notSet = refusal ?? (await setMode(callRemote, { call, input, request }));
@@ -169,7 +169,7 @@ async function setMode(
     { ...params, agentId, conversationId, mode },
     deadline,
   );
-  if (outcome !== null) await recordOf(call).modeSwitched(mode, outcome);
+  if (outcome !== null) await sendRecordOf(call).modeSwitched(mode, outcome);
   return refusal;
 }
 

@@ -58,31 +58,27 @@ export interface UpstreamCall {
   /** The connection of a send, where it has been looked up. */
   readonly connection?: ConnectionRecord | null | undefined;
   readonly deadline: Deadline;
-  /** The audit record of a send; `null` for other requests. */
-  readonly send: SendRecord | null;
-  /** The audit record of a control operation; absent or `null` for other requests. */
-  readonly control?: ControlRecord | null;
+  /** The audit record of a send or of a control operation; `null` for other requests. */
+  readonly record: ActionRecord | SendRecord | null;
   /** The `Idempotency-Key` of a send; `null` for none. */
   readonly idempotencyKey: string | null;
   /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
   readonly waitSeconds: number | null;
 }
 
-/** The audit record of a control operation. Its start must be stored before the command leaves. */
-export interface ControlRecord {
-  /** Stores the start, with the device; see {@link SendRecord.start}. */
-  start(deviceId: string | null): Promise<PlainResponse | null>;
-}
-
-/** The audit record of a send. Its start must be stored before the send leaves. */
-export interface SendRecord {
-  /** Names the send, here and in the audit log. */
-  readonly sendId: string;
+/** The audit record of an action on a device. Its start must be stored before the action leaves. */
+export interface ActionRecord {
   /**
    * Stores the start, with the device; `null` if the device is not known. If it resolves with a response, nothing is sent and the caller receives that
    * response.
    */
   start(deviceId: string | null): Promise<PlainResponse | null>;
+}
+
+/** The audit record of a send. */
+export interface SendRecord extends ActionRecord {
+  /** Names the send, here and in the audit log. */
+  readonly sendId: string;
   /** Adds the start to the running transaction of a store that shares the file of the audit log. */
   enterStart(deviceId: string): void;
   /** Records that the transaction was committed. */
@@ -128,7 +124,7 @@ export type AuditDeviceChange = <Row extends ChangedDeviceRow>(
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "send" | "control" | "idempotencyKey"
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "record" | "idempotencyKey"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;
@@ -210,16 +206,17 @@ function waitSecondsOf(
 /** A signal for work that does not end with its caller. */
 export const neverAborted: AbortSignal = new AbortController().signal;
 
-/** Returns the audit record of a send. */
-export function recordOf({ send }: Pick<UpstreamCall, "send">): SendRecord {
-  if (send === null) throw new TypeError("a send needs its audit record");
-  return send;
+/** Returns the audit record of an action on a device. */
+export function recordOf({ record }: Pick<UpstreamCall, "record">): ActionRecord | SendRecord {
+  if (record === null) throw new TypeError("an action on a device needs its audit record");
+  return record;
 }
 
-/** Returns the audit record of a control operation. */
-export function controlRecordOf({ control = null }: Pick<UpstreamCall, "control">): ControlRecord {
-  if (control === null) throw new TypeError("a control operation needs its audit record");
-  return control;
+/** Returns the audit record of a send. */
+export function sendRecordOf(call: Pick<UpstreamCall, "record">): SendRecord {
+  const record = recordOf(call);
+  if (!("sendId" in record)) throw new TypeError("the audit record is not that of a send");
+  return record;
 }
 
 /**

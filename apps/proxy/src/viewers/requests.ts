@@ -5,8 +5,8 @@
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
 import { buildPath, endpoints } from "@letta-environments/schema";
-import { codeOf } from "../audit/sends.ts";
-import type { AuditViewers, ViewerCommandFacts } from "../audit/viewer-commands.ts";
+import { codeOf } from "../audit/actions.ts";
+import type { AuditViewers, ViewerCommandFacts } from "../audit/commands.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";

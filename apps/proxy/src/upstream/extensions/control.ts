@@ -8,7 +8,7 @@ import { allowsDevice, type PlainResponse, problemResponse } from "@letta-enviro
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
 import { type CallRemote, isUnknownOperation } from "../remote-call.ts";
-import { controlRecordOf, neverAborted, refuseLate, type UpstreamCall } from "../upstream.ts";
+import { recordOf, neverAborted, refuseLate, type UpstreamCall } from "../upstream.ts";
 
 /** A control operation, as it goes to the remote server. */
 export interface RemoteControl {
@@ -36,7 +36,7 @@ export function createControlRemote({
     const found = await connections.find(principal, connectionId, reads, maxRowAgeMs);
     if (found.kind === "refused") return found.response;
     if (!allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
-    const refusal = (await controlRecordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
+    const refusal = (await recordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
     if (refusal !== null) return refusal;
     // It has left: the caller's end does not take it back.
     const { response } = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });

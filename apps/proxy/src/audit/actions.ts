@@ -1,0 +1,118 @@
+/**
+ * The audit record of an action on a device: a send, or a control operation. Its start is in the log before it leaves, and its result once that
+ * is known.
+ */
+import type { ConnectionRecord } from "@letta-environments/environment-server";
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import type { ActionRecord, SendRecord } from "../upstream/upstream.ts";
+import type { AuditEntry } from "./entry.ts";
+import type { AuditLog } from "./log.ts";
+
+/** The facts of an action when its record is opened. */
+export interface ActionFacts {
+  readonly requestId: string;
+  readonly principal: Principal;
+  readonly connectionId: string;
+  /** The item of the queue in the path; `null` for none. */
+  readonly itemId: string | null;
+  /** False for a caller's own upstream key, which only the upstream can verify. */
+  readonly isCallerKnown: boolean;
+  /** The connection, where it has been looked up; `null` when it does not exist. */
+  readonly connection: ConnectionRecord | null | undefined;
+}
+
+/** An action in the pipeline. Its steps fill in the mutable members. */
+export interface AuditedAction extends ActionFacts {
+  /** The decoded body or query; `null` until it is read. */
+  input: unknown;
+  deviceId: string | null;
+  /** Whether the start is on disk, so that the action may leave. */
+  isStarted: boolean;
+  /** The record for the upstream call. */
+  record: ActionRecord | SendRecord;
+  /** Settles when the result is stored for repeats; `null` where none is. */
+  storing: Promise<void> | null;
+  /**
+   * Records the response, after the start: a request can end by its deadline or its caller while the start is being stored. Then the response may
+   * leave. It never rejects: `onFailure` receives a failure.
+   */
+  finish(response: PlainResponse): Promise<void>;
+}
+
+/** Begins an action. Its device is known already where its connection has been looked up. */
+export type BeginAction = (facts: ActionFacts) => AuditedAction;
+
+/** Where the entries of actions go. Without a log nothing is written. */
+export interface ActionLog {
+  readonly log: AuditLog | null;
+  readonly onFailure: (requestId: string, cause: unknown) => void;
+}
+
+/** The entries of one kind of action. */
+export interface ActionEntries {
+  started(action: AuditedAction): AuditEntry;
+  refused(action: AuditedAction, result: ActionResult): AuditEntry;
+  finished(response: PlainResponse, result: ActionResult): AuditEntry;
+}
+
+/** The result of an action, as its entries have it. */
+export interface ActionResult {
+  readonly status: number;
+  /** See {@link codeOf}. */
+  readonly code: string | null;
+}
+
+/** Begins an action with the given entries. */
+export function beginAction(facts: ActionFacts, { log, onFailure }: ActionLog, entries: ActionEntries): AuditedAction {
+  /** Settles when the start is on disk or has failed; `null` where nothing has to wait for it. */
+  let starting: Promise<unknown> | null = null;
+
+  async function start(deviceId: string | null): Promise<PlainResponse | null> {
+    action.deviceId = deviceId;
+    const entry = entries.started(action);
+    try {
+      await log?.append(entry);
+    } catch (cause) {
+      onFailure(facts.requestId, cause);
+      return problemResponse("audit_unavailable");
+    }
+    action.isStarted = true;
+    return null;
+  }
+
+  function endOf(response: PlainResponse): AuditEntry | null {
+    const { isStarted, isCallerKnown } = action;
+    // Callers without a verified key must not be able to fill the disk. Their refused actions did not leave.
+    if (!isStarted && !isCallerKnown) return null;
+    const result = { status: response.status, code: codeOf(response) };
+    return isStarted ? entries.finished(response, result) : entries.refused(action, result);
+  }
+
+  const action: AuditedAction = {
+    ...facts,
+    input: null,
+    deviceId: facts.connection?.environment.deviceId ?? null,
+    isStarted: false,
+    record: { start: (deviceId) => (starting = start(deviceId)) },
+    storing: null,
+    async finish(response) {
+      if (starting !== null) await starting;
+      try {
+        const entry = log === null ? null : endOf(response);
+        if (entry !== null) await log?.append(entry);
+      } catch (cause) {
+        onFailure(facts.requestId, cause);
+      }
+      await action.storing;
+    },
+  };
+  return action;
+}
+
+/** The code of a problem; `null` for a success and for a response without one. */
+export function codeOf({ status, body }: PlainResponse): string | null {
+  if (status < 400 || body === null) return null;
+  const problem = parseJsonObject(body);
+  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
+}

@@ -1,0 +1,75 @@
+/** Audit entries of commands to a device: those of control operations, and those that viewers send over their sockets. */
+import { type ControlOperation, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { parseJsonObject } from "../lib/json.ts";
+import type { GatewayPorts } from "../ports.ts";
+import { type ActionFacts, type ActionLog, type AuditedAction, beginAction } from "./actions.ts";
+import type { ControlFacts, ViewerCommandEntry } from "./entry.ts";
+
+/** Creates the function that begins control operations. */
+export function createBeginControl({ randomId, ...log }: ActionLog & Pick<GatewayPorts, "randomId">) {
+  return (operation: ControlOperation, facts: ActionFacts): AuditedAction => {
+    const controlId = randomId("control");
+    const factsOf = (control: AuditedAction): ControlFacts => ({ controlId, ...controlFactsOf(operation, control) });
+    return beginAction(facts, log, {
+      started: (control) => ({ type: "control_started", ...factsOf(control) }),
+      refused: (control, result) => ({ type: "control_refused", ...factsOf(control), ...result }),
+      finished({ status, body }, result) {
+        const effect = status === 200 && body !== null ? parseJsonObject(body) : null;
+        return { type: "control_finished", controlId, ...result, effect };
+      },
+    });
+  };
+}
+
+function controlFactsOf(operation: ControlOperation, control: AuditedAction): Omit<ControlFacts, "controlId"> {
+  const { requestId, principal, connectionId, deviceId, itemId, input } = control;
+  // The endpoint's own schema has decoded it.
+  const { agentId, conversationId, mode, directory, runId } = (input ?? {}) as Readonly<Record<string, unknown>>;
+  return {
+    requestId,
+    tenant: principal.tenant,
+    keyId: principal.keyId,
+    owner: principal.owner,
+    connectionId,
+    deviceId,
+    operation,
+    agentId: textOf(agentId),
+    conversationId: textOf(conversationId),
+    value: itemId ?? textOf(mode ?? directory ?? runId),
+  };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+/** A command of a viewer without its result. */
+export type ViewerCommandFacts = Omit<ViewerCommandEntry, "type" | "code">;
+
+/** Writes the entries of viewers. Each is on disk before its command leaves. */
+export interface AuditViewers {
+  /** Records a command that is about to leave. A response means that it must not. */
+  record(facts: ViewerCommandFacts): Promise<PlainResponse | null>;
+  /** Records a frame that was refused. It never throws: `onFailure` receives a failure. */
+  recordRefused(facts: ViewerCommandFacts, code: string): void;
+}
+
+/** Creates {@link AuditViewers}. */
+export function createAuditViewers({ log, onFailure }: ActionLog): AuditViewers {
+  return {
+    async record(facts) {
+      try {
+        await log?.append({ type: "viewer_command", ...facts, code: null });
+        return null;
+      } catch (cause) {
+        onFailure(facts.requestId, cause);
+        return problemResponse("audit_unavailable");
+      }
+    },
+    recordRefused(facts, code) {
+      log
+        ?.append({ type: "viewer_command", ...facts, code })
+        .catch((cause: unknown) => onFailure(facts.requestId, cause));
+    },
+  };
+}
