@@ -19,5 +19,5 @@ export {
 } from "./printable.ts";
 export { choosePaint, type Paint, type Style } from "./style.ts";
 export { suggestWord } from "./suggest.ts";
-export { type Cell, type Column, formatDetails, formatTable } from "./table.ts";
+export { type Cell, type Column, formatDetails, formatTable, plain } from "./table.ts";
 export { formatAge, formatDate, formatTime, parseDuration, parseTime, timeForms } from "./time.ts";

@@ -12,6 +12,11 @@ export interface Cell {
   readonly style: Style | null;
 }
 
+/** Returns a cell without a style. */
+export function plain(text: string | null | undefined): Cell {
+  return { text: text ?? "", style: null };
+}
+
 /** A column of a table. */
 export interface Column {
   readonly title: string;

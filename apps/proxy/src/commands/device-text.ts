@@ -6,6 +6,7 @@ import {
   formatTable,
   formatTime,
   type Paint,
+  plain,
 } from "@letta-environments/command-line";
 import type { ShownDevice } from "../admin/device-view.ts";
 
@@ -77,8 +78,4 @@ function ownerOf({ ownerKeyId, shared }: ShownDevice): string {
 
 function onlineCell({ online }: ShownDevice): Cell {
   return online === true ? { text: "yes", style: "green" } : { text: "no", style: "dim" };
-}
-
-function plain(text: string): Cell {
-  return { text, style: null };
 }

@@ -8,6 +8,7 @@ import {
   formatTime,
   type Paint,
   type Style,
+  plain,
 } from "@letta-environments/command-line";
 import type { KeyState } from "../keys/key-lifecycle.ts";
 import type { ShownKey } from "../keys/key-view.ts";
@@ -152,8 +153,4 @@ function stateCell(state: KeyState): Cell {
     revoked: "dim",
   };
   return { text: state, style: styles[state] };
-}
-
-function plain(text: string): Cell {
-  return { text, style: null };
 }

@@ -7,6 +7,7 @@ import {
   formatTable,
   formatTime,
   type Paint,
+  plain,
   printable,
 } from "@letta-environments/command-line";
 
@@ -37,10 +38,7 @@ export function formatApprovalTable(
   paint: Paint,
 ): string {
   const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
-    [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => ({
-      text,
-      style: null,
-    })),
+    [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => plain(text)),
   );
   const offers = approvals
     .filter(({ suggestions }) => suggestions.length > 0)

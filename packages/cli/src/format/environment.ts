@@ -10,6 +10,7 @@ import {
   formatTime,
   type Paint,
   type Style,
+  plain,
 } from "@letta-environments/command-line";
 
 const columns: readonly Column[] = [
@@ -126,10 +127,6 @@ const unattendedModes: ReadonlySet<string> = new Set(["bypassPermissions", "unre
 /** The permission mode of a device; empty if the device has not reported one. */
 function describeMode({ currentMode = "" }: Environment): Cell {
   return { text: currentMode, style: unattendedModes.has(currentMode) ? "yellow" : null };
-}
-
-function plain(text: string | null | undefined): Cell {
-  return { text: text ?? "", style: null };
 }
 
 function isPlain(value: unknown): boolean {

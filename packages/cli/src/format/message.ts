@@ -8,6 +8,7 @@ import {
   formatTable,
   formatTime,
   type Paint,
+  plain,
 } from "@letta-environments/command-line";
 
 const columns: readonly Column[] = [
@@ -76,8 +77,4 @@ function describeDuration(durationMs: number | undefined): string {
 
 function firstLine(text: string | undefined): string {
   return text?.trimStart().split("\n", 1)[0] ?? "";
-}
-
-function plain(text: string): Cell {
-  return { text, style: null };
 }
