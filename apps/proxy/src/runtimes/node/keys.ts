@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
+import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
@@ -62,9 +63,6 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
   }
 }
 
-/** The longest wait for a response of Valkey, in milliseconds. */
-const valkeyTimeoutMs = 2_000;
-
 /** The open store of the keys. */
 export interface OpenKeyStore {
   readonly keyStore: KeyStore;
@@ -83,7 +81,21 @@ export interface KeyStoreListener {
 
 /** Describes where the keys are stored, without the password. */
 export function describeKeyStore({ dataDir, valkeyUrl }: Pick<Settings, "dataDir" | "valkeyUrl">): string {
-  return valkeyUrl === null ? `${dataDir}/proxy.sqlite` : `Valkey at ${parseValkeyUrl(valkeyUrl)?.label}`;
+  return valkeyUrl === null ? `${dataDir}/proxy.sqlite` : describeValkey(valkeyUrl);
+}
+
+/** Describes the server of `VALKEY_URL`, without the password. */
+export function describeValkey(valkeyUrl: string): string {
+  return `Valkey at ${parseValkeyUrl(valkeyUrl)?.label}`;
+}
+
+/** Connects to Valkey, whose client is loaded only if it is used. */
+export async function openValkey(
+  valkeyUrl: string,
+  { timeoutMs = 2_000, onFailure = () => undefined }: Partial<ValkeyOptions> = {},
+) {
+  const { connectValkey } = await import("@letta-environments/platform/valkey");
+  return connectValkey(valkeyUrl, { timeoutMs, onFailure });
 }
 
 /**
@@ -111,9 +123,7 @@ export async function openKeyStore(
     database.exec("PRAGMA busy_timeout = 0");
     return { keyStore: createLockWaitingKeyStore(store, time), damagedIds, close: () => database.close() };
   }
-  // Load the Valkey client only if it is used.
-  const { connectValkey } = await import("@letta-environments/platform/valkey");
-  const valkey = connectValkey(settings.valkeyUrl, { timeoutMs: valkeyTimeoutMs, onFailure });
+  const valkey = await openValkey(settings.valkeyUrl, { onFailure });
   try {
     const keyStore = await openValkeyKeyStore(valkey, systemClock, noteDamaged);
     return {

@@ -3,10 +3,10 @@
  * log, see `audit.ts`.
  */
 import { CommandError } from "@letta-environments/command-line";
-import { parseValkeyUrl } from "@letta-environments/platform";
 import { assertDurableValkey, ValkeyNotDurableError } from "../../adapters/valkey/durability.ts";
 import { createValkeyIdempotencyStore } from "../../adapters/valkey/idempotency-store.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
+import { describeValkey, openValkey } from "./keys.ts";
 
 /** The open store of sends. */
 export interface OpenSends {
@@ -14,29 +14,21 @@ export interface OpenSends {
   close(): void;
 }
 
-/** The longest wait for a response of Valkey, in milliseconds. */
-const valkeyTimeoutMs = 2_000;
-
 /**
  * Opens the store in Valkey.
  *
  * @throws CommandError if Valkey may forget what it has confirmed, or does not respond
  */
 export async function openValkeySends(valkeyUrl: string): Promise<OpenSends> {
-  // Load the Valkey client only if it is used.
-  const { connectValkey } = await import("@letta-environments/platform/valkey");
-  const connection = connectValkey(valkeyUrl, { timeoutMs: valkeyTimeoutMs, onFailure: () => undefined });
+  const connection = await openValkey(valkeyUrl);
   const close = (): void => void connection.close();
   try {
     await assertDurableValkey(connection);
   } catch (cause) {
     close();
-    const reason = cause instanceof ValkeyNotDurableError ? cause.message : `${labelOf(valkeyUrl)} cannot be used`;
+    const reason =
+      cause instanceof ValkeyNotDurableError ? cause.message : `${describeValkey(valkeyUrl)} cannot be used`;
     throw new CommandError(`VALKEY_URL: ${reason}`, 1, { cause });
   }
   return { store: createValkeyIdempotencyStore(connection), close };
-}
-
-function labelOf(valkeyUrl: string): string {
-  return `Valkey at ${parseValkeyUrl(valkeyUrl)?.label}`;
 }

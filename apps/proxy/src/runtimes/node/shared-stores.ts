@@ -17,6 +17,7 @@ import { cacheScopeOf, type CacheSettings } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../rate-limit/store.ts";
+import { openValkey } from "./keys.ts";
 
 interface Opened<Store> {
   readonly store: Store;
@@ -66,7 +67,7 @@ async function openRateLimitStore({
   if (rateLimits.store === "memory" || valkeyUrl === null) return null;
   // The limiter enforces the deadline and logs failures. The connection waits longer, so that the lease of a late response is
   // released.
-  const connection = await connectTo(valkeyUrl, rateLimits.deadlineMs + lateResponseMs);
+  const connection = await openValkey(valkeyUrl, { timeoutMs: rateLimits.deadlineMs + lateResponseMs });
   return { store: createValkeyRateLimitStore(connection), close: () => void connection.close() };
 }
 
@@ -105,16 +106,10 @@ async function openCacheStore(
     const clock = createSteadyClock(systemClock);
     return { store: createMemoryCacheStore({ maxBytes, maxEntries, clock }), clock, close: () => undefined };
   }
-  const connection = await connectTo(valkeyUrl, cacheTimeoutMs);
+  const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
   return {
     store: createValkeyCacheStore(connection, systemClock, sha256Hex),
     clock: systemClock,
     close: () => void connection.close(),
   };
-}
-
-/** Loads the Valkey client only if it is used. Its failures are reported by the callers of the store. */
-async function connectTo(valkeyUrl: string, timeoutMs: number) {
-  const { connectValkey } = await import("@letta-environments/platform/valkey");
-  return connectValkey(valkeyUrl, { timeoutMs, onFailure: () => undefined });
 }
