@@ -15,7 +15,7 @@ import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait } from "./held/waiting-call.ts";
 import { refuseIfMatch } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
-import { failureResponse, finishResponse } from "./http/response.ts";
+import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
 import { mapMaybe, type MaybePromise, composeWraps, startSteps, type WrapStep } from "./lib/steps.ts";
@@ -380,4 +380,3 @@ const notFound = problemResponse("endpoint_not_found");
 // RFC 9110 section 7.8 requires `Connection: Upgrade`. Hosts do not add `close` to a field that is there, so it is always part of it.
 const upgradeHeaders = { upgrade: "websocket", connection: "close, Upgrade" };
 const upgradeRequired = problemResponse("upgrade_required", { headers: upgradeHeaders });
-const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });

@@ -26,6 +26,11 @@ export function isStreamed(response: object): response is StreamedResponse {
   return "stream" in response;
 }
 
+/** The response where no WebSocket is. */
+export const noSocketHere: PlainResponse = problemResponse("endpoint_not_found", {
+  detail: "No WebSocket is served at this path.",
+});
+
 /** `Cache-Control` of responses with an entity tag: the client may store them but must revalidate. */
 export const revalidated = "private, no-cache";
 

@@ -6,7 +6,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
-import { finishResponse } from "../../http/response.ts";
+import { finishResponse, noSocketHere } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
 /** A server of `node:http` or `node:https`. */
@@ -103,8 +103,6 @@ export function createMountedPart(
     },
   };
 }
-
-const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });
 
 /** The response to everything that reaches a closed gateway. */
 export const closedResponse: PlainResponse = problemResponse("overloaded", {

@@ -4,7 +4,6 @@
  * in who stops it.
  */
 import { randomId, systemClock } from "@letta-environments/platform/node";
-import { problemResponse } from "@letta-environments/schema";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
 import { createLoadDocs } from "../../adapters/node/docs-pages.ts";
@@ -22,7 +21,7 @@ import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { ignoreForwardedHeaders } from "../../http/gateway-request.ts";
-import { finishResponse } from "../../http/response.ts";
+import { finishResponse, noSocketHere } from "../../http/response.ts";
 import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "../node/compose.ts";
@@ -208,5 +207,3 @@ function openAdminListener(
 function reporting(log: (event: LogEvent) => void): Pick<HostReporting, "clock" | "randomId" | "telemetry"> {
   return { clock: systemClock, randomId, telemetry: log };
 }
-
-const noSocketHere = problemResponse("endpoint_not_found", { detail: "No WebSocket is served at this path." });
