@@ -62,6 +62,6 @@ export function formatDeviceCommand({
 }
 
 /** A word as a POSIX shell reads it. */
-function quoted(word: string): string {
+export function quoted(word: string): string {
   return /^[\w./:@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

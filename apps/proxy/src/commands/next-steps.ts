@@ -3,6 +3,7 @@
  * them and a link to the console, later how to list and create keys. Each command can be pasted into a shell in the folder of the start.
  */
 import { formatConsoleLink } from "./console-link.ts";
+import { quoted } from "./invitation.ts";
 
 /** A gateway that has just started. */
 export interface StartedGateway {
@@ -126,11 +127,6 @@ function consoleHint({ console, programs }: StartedGateway): readonly string[] {
   return programs.demoDevice === null
     ? ["The web console is off: the folder 'console' is not beside the program.", ""]
     : ["Build the web console, and start again:", "  npx -y pnpm@12.21.0 build", ""];
-}
-
-/** A word as a POSIX shell reads it. */
-function quoted(word: string): string {
-  return /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function lines(texts: readonly string[]): string {

@@ -33,6 +33,7 @@ import type { GatewayServices } from "../../../services.ts";
 import { openKeys, type OpenKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import { type CommandContext, print } from "./context.ts";
+import { unknownKey } from "./local-keys.ts";
 
 /** `explain KEY-ID METHOD PATH`, or `explain --token-claims FILE METHOD PATH`. */
 export async function explainCommand(context: CommandContext): Promise<void> {
@@ -120,7 +121,7 @@ async function findCaller(
 ): Promise<ExplainedCaller> {
   if (claims !== undefined) return callerOfClaims(claims, jwt, { clock: systemClock, digests });
   const record = await keyStore.find(keyId);
-  if (record === null) throw new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+  if (record === null) throw unknownKey();
   return callerOfKey(record, createHasExpired(systemClock));
 }
 

@@ -132,7 +132,8 @@ function damagedKey(cause: KeyRecordDamagedError): CommandError {
   return new CommandError(text, 1, { cause });
 }
 
-function unknownKey(): CommandError {
+/** Returns the error for an id that no key has. */
+export function unknownKey(): CommandError {
   return new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
 }
 
