@@ -1,7 +1,7 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { isTenantName, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
+import { isLoopbackHost, urlHost, isTenantName, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";
@@ -134,7 +134,7 @@ export function resolveAdmin(
   token: string | undefined,
 ): { readonly settings: AdminSettings; readonly problems: readonly SettingProblem[] } {
   const problems: SettingProblem[] = [];
-  if (!isLoopback(host) && !allowRemote) {
+  if (!isLoopbackHost(urlHost(host)) && !allowRemote) {
     const rule =
       "must be a loopback address; other addresses need admin.allowRemote, because everyone who reaches the listener can try tokens";
     problems.push({ setting: "admin.host", rule });
@@ -147,8 +147,4 @@ export function resolveAdmin(
   }
   // The name of the host setting is a valid name of the listener.
   return { settings: { host, port, hostnames: [host, ...hostnames], token: token ?? "" }, problems };
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127(?:\.[0-9]{1,3}){3}$/.test(host);
 }

@@ -1,7 +1,6 @@
 /** Resolves `metrics` and `otlp`: what is counted, and where it is pushed. Variables are those of the OpenTelemetry specification. */
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import { isLoopbackHost, type SettingProblem } from "../lib/setting-rules.ts";
 import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
-import { isLoopbackHost } from "../upstream/settings.ts";
 import type { ConfigFile } from "./file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;

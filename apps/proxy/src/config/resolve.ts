@@ -1,7 +1,7 @@
 /** Makes the settings of a process from options, variables and the file. `resolve-gateway.ts` makes those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import { isLoopbackHost, urlHost, type SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";
 import { parseConfigFile } from "./file-schema.ts";
 import { ConfigFileSchema } from "./process-schema.ts";
@@ -84,7 +84,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
     logLevel: config.logLevel ?? "info",
     log,
-    console: "console" in flags || (config.console?.enabled ?? (log === "pretty" && isLoopback(host))),
+    console: "console" in flags || (config.console?.enabled ?? (log === "pretty" && isLoopbackHost(urlHost(host)))),
     readinessDelayMs: config.shutdown?.readinessDelayMs ?? defaultReadinessDelayMs,
     keyPepper: environment["KEY_PEPPER"] || null,
     valkeyUrl,
@@ -95,11 +95,6 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     otlp: otlp.settings,
   };
   return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
-}
-
-/** Whether only this machine reaches an address. */
-function isLoopback(host: string): boolean {
-  return /^(?:localhost|127(?:\.\d{1,3}){3}|::1)$/.test(host);
 }
 
 /** Long enough for a probe that is just being sent. A load balancer needs some of its own intervals. */

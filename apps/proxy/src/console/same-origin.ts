@@ -3,6 +3,7 @@
  * nothing: `Sec-Fetch-Site` and `Origin`, which pages cannot set, must say that the page has the origin of the gateway.
  */
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { isLoopbackHost } from "../lib/setting-rules.ts";
 
 /** Where the page signs in (POST), reads its session (GET) and signs out (DELETE). */
 export const sessionPath = "/console/session";
@@ -17,13 +18,12 @@ export interface RequestHost {
 }
 
 const hostPattern = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?$/;
-const loopbackName = /^(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])$/;
 
 /** Returns the host of a request; `null` for a `Host` that is not plain. */
 export function requestHost(request: Pick<GatewayRequest, "header">): RequestHost | null {
   const host = (request.header("host") ?? "").toLowerCase();
   const match = hostPattern.exec(host);
-  return match === null ? null : { host, port: match[2] ?? "", isLoopback: loopbackName.test(match[1] ?? "") };
+  return match === null ? null : { host, port: match[2] ?? "", isLoopback: isLoopbackHost(match[1] ?? "") };
 }
 
 /**

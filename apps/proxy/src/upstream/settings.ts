@@ -1,6 +1,7 @@
 /** The upstream: its settings, and its URLs. */
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Unreleased } from "../idempotency/unreleased.ts";
+import { isLoopbackHost } from "../lib/setting-rules.ts";
 import type { DevicesFor, EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
 
@@ -46,13 +47,6 @@ export interface UpstreamBaseUrl {
   readonly basePath: string;
 }
 
-/** Whether the host of a URL is this machine. */
-export function isLoopbackHost(hostname: string): boolean {
-  return loopbackHost.test(hostname);
-}
-
-const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
-
 /**
  * Parses the URL of an upstream, or returns the rule that it breaks. Every request sends a credential, which must not cross a
  * network unencrypted: `http:` is for loopback only, unless `allowInsecure`.
@@ -66,7 +60,7 @@ export function parseUpstreamBaseUrl(
   if (url.protocol !== "https:" && url.protocol !== "http:") return { ok: false, rule: "must be an https: URL" };
   if (url.username !== "" || url.password !== "") return { ok: false, rule: "must not carry a user or a password" };
   if (url.search !== "" || url.hash !== "") return { ok: false, rule: "must have no query and no fragment" };
-  if (url.protocol === "http:" && !loopbackHost.test(url.hostname) && !allowInsecure) {
+  if (url.protocol === "http:" && !isLoopbackHost(url.hostname) && !allowInsecure) {
     return { ok: false, rule: "must be https: (http: is for loopback, or with upstream.allowInsecure)" };
   }
   return { ok: true, value: { origin: url.origin, basePath: url.pathname.replace(/\/+$/, "") } };

@@ -8,6 +8,7 @@ import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/gateway.ts";
+import { reachableHost } from "../../lib/setting-rules.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
 /** An open listener. */
@@ -72,13 +73,6 @@ export async function listen(server: Server, address: ListenAddress): Promise<st
   }
   const bound = server.address();
   return `http://${reachableHost(host)}:${typeof bound === "object" ? (bound?.port ?? port) : port}`;
-}
-
-/** Replaces a wildcard address, to which nothing can connect, by the loopback address. */
-function reachableHost(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function describeFailure(

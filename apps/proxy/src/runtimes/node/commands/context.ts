@@ -8,6 +8,7 @@ import process from "node:process";
 import { choosePaint, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
 import type { Settings } from "../../../config/settings.ts";
+import { reachableHost } from "../../../lib/setting-rules.ts";
 import { loadSettings } from "../settings.ts";
 
 /** The tools of one command. */
@@ -40,9 +41,7 @@ export function readGatewayUrl(context: CommandContext): string {
   const given = context.option("gateway") ?? context.option("url");
   if (given === undefined) {
     const { publicUrl, host, port } = context.settings();
-    // Every address of the machine is also reached by its loopback address.
-    const local = host === "0.0.0.0" ? "127.0.0.1" : host === "::" ? "[::1]" : host.includes(":") ? `[${host}]` : host;
-    return publicUrl ?? `http://${local}:${port}`;
+    return publicUrl ?? `http://${reachableHost(host)}:${port}`;
   }
   const url = URL.parse(given);
   if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");
