@@ -14,6 +14,7 @@ import {
   type SendScope,
 } from "../../idempotency/store.ts";
 import { isSameValue } from "../../lib/same-value.ts";
+import { createSharedTime } from "./shared-time.ts";
 
 /** Ids, and connections, that are remembered at most. */
 export const defaultCapacity = 1_000_000;
@@ -238,21 +239,6 @@ function save(
   statements.saveConnection.run(connectionKey, JSON.stringify(connection), nowMs);
   connections.set(connectionKey, connection);
   counts.connections += 1;
-}
-
-/**
- * Returns a function for the time. It starts at the wall time and then follows the monotonic clock. If the tables have a later time,
- * because the wall clock was set back before this process started, it continues from there: what is stored keeps the rest of its
- * time, and processes that share the tables agree.
- */
-function createSharedTime(ownNow: () => number, latestStored: () => number): () => number {
-  let aheadMs = 0;
-  function now(): number {
-    aheadMs += Math.max(0, latestStored() - ownNow() - aheadMs);
-    return ownNow() + aheadMs;
-  }
-  now();
-  return now;
 }
 
 function prune(statements: Statements, batch: Batch, rows: number): void {

@@ -9,7 +9,7 @@
  */
 import {
   type Clock,
-  createSteadyClock,
+  createSteadyNow,
   migrateSqlite,
   type SqliteDatabase,
   type SqliteStatement,
@@ -18,6 +18,7 @@ import { grantAllowances } from "../../rate-limit/allowance.ts";
 import { decideRateLimits } from "../../rate-limit/decide.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { LocalRateLimitStore, RateLimitOutcome, RateLimitTakeOptions } from "../../rate-limit/store.ts";
+import { createSharedTime } from "./shared-time.ts";
 
 /** Default of `deadlineMs`. */
 const defaultDeadlineMs = 100;
@@ -85,7 +86,7 @@ export function createSqliteRateLimitStore(
     database.exec(`PRAGMA busy_timeout = ${Math.min(deadlineMs, maxBlockingMs)};`);
   }
   const statements = prepareStatements(database);
-  const time = deadlineMs === null ? createOwnTime(clock) : createSharedTime(database, clock);
+  const time = deadlineMs === null ? createOwnTime(clock) : createFileTime(database, clock);
   let takes = 0;
 
   function takeAndGrant(
@@ -138,29 +139,19 @@ interface StoreTime {
 
 /** The time of a database that no other process uses. */
 function createOwnTime(clock: Clock): StoreTime {
-  const steady = createSteadyClock(clock);
-  return { readUs: () => steady.now() * 1_000, save: () => undefined };
+  const steadyNow = createSteadyNow(clock);
+  return { readUs: () => steadyNow() * 1_000, save: () => undefined };
 }
 
-/**
- * The time of a file that several processes may share. Processes that started before and after a change of the wall clock have
- * different times; each one that finds a later time in the file continues from there, so that none counts by an earlier time than
- * another has used.
- */
-function createSharedTime(database: SqliteDatabase, clock: Clock): StoreTime {
+/** The time of a file that several processes may share, in microseconds. */
+function createFileTime(database: SqliteDatabase, clock: Clock): StoreTime {
   const select = database.prepare("SELECT latest_us FROM rate_limit_time");
   const update = database.prepare("UPDATE rate_limit_time SET latest_us = ?");
-  const steady = createSteadyClock(clock);
-  let aheadUs = 0;
-
-  function readUs(): number {
-    const ownUs = steady.now() * 1_000 + aheadUs;
-    const latestUs = Number(select.get()?.["latest_us"] ?? 0);
-    aheadUs += Math.max(0, latestUs - ownUs);
-    return Math.max(ownUs, latestUs);
-  }
-
-  readUs();
+  const steadyNow = createSteadyNow(clock);
+  const readUs = createSharedTime(
+    () => steadyNow() * 1_000,
+    () => Number(select.get()?.["latest_us"] ?? 0),
+  );
   return { readUs, save: (nowUs) => void update.run(nowUs) };
 }
 
