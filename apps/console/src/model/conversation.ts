@@ -3,6 +3,7 @@
  * trusted: only known members of the right type are used, and views show texts as texts.
  */
 import type { MessageStatus, StreamedEvent } from "@letta-environments/client";
+import { isObject } from "./merge-patch.ts";
 
 /** A tool call of a turn. */
 export interface ToolCall {
@@ -200,8 +201,4 @@ function contentOf(content: unknown): string {
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -17,6 +17,7 @@ export function mergePatch<Value extends object>(value: Value, patch: Readonly<R
 
 const nullable: ReadonlySet<string> = new Set(["connectedAt", "connectionId", "lastHeartbeat", "podId"]);
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a value of JSON is an object, not an array. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -2,6 +2,7 @@
  * The input of a tool for the person who decides: edits as differences, commands as commands, and everything else as members.
  * The input comes from a model, so every member may be missing or have another type.
  */
+import { isObject } from "./merge-patch.ts";
 
 /** A part of the description. Its texts are {@link printable}. */
 export type InputPart =
@@ -78,10 +79,6 @@ function editOf(
     return { edit: { kind: "edit", before, after }, members: [old, next] };
   }
   return null;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 // A joiner inside an emoji is part of it; elsewhere it is invisible.

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Entry, messageIdOf, type ToolCall } from "../model/conversation.ts";
+import { isObject } from "../model/merge-patch.ts";
 import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
 import { time } from "../state/clock.ts";
@@ -138,9 +139,7 @@ function summaryOf(input: string): string {
 function parse(input: string): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(input);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
+    return isObject(value) ? value : null;
   } catch {
     return input === "" ? null : { input };
   }

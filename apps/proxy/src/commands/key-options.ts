@@ -6,6 +6,7 @@ import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import { type KeyPatch, type KeyRequest, scopesRule, setModeRule } from "../keys/key-lifecycle.ts";
 import { expiryRule, KeyPatchSchema, RequestedKeySchema, tenantChangeRule } from "../keys/key-schemas.ts";
+import { isJsonObject } from "../lib/json.ts";
 
 /** The given options of a command. */
 export type GivenOptions = ReadonlyMap<string, readonly string[]>;
@@ -78,7 +79,7 @@ export function readKeyPatch(options: GivenOptions, nowMs: number, policies: rea
   if (Object.keys(input).length === 0)
     throw misuse("nothing to change: give at least one option, such as --name or --expires");
   const limits: unknown = input["rateLimits"];
-  const patch = isRecord(limits)
+  const patch = isJsonObject(limits)
     ? { ...input, rateLimits: mapValues(limits, (text) => (text === "default" ? null : text)) }
     : input;
   const checked = checkValue(KeyPatchSchema, patch, "the key", { firstIssueOnly: true });
@@ -162,10 +163,6 @@ function describe([issue]: readonly ProblemIssue[]): string {
   const [member = ""] = issue?.member.split(/[[.]/) ?? [];
   const rule = issue?.rule === "is required" ? "is needed" : issue?.rule;
   return `--${optionsByMember[member] ?? member} ${rule}`;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null;
 }
 
 function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

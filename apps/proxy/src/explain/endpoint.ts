@@ -8,6 +8,7 @@ import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { isJsonObject } from "../lib/json.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import type { PipelineParts } from "../pipeline.ts";
@@ -25,13 +26,11 @@ const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
 const isApiPath = (path: string): boolean =>
   /^\/[\x21-\x7e]*$/.test(path) && !isAdminPath(path) && path.split("?")[0] !== rateLimitPath;
 
-const isClaims = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
-
 /** The body of the request. */
 const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObject(
   {
     keyId: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key"))),
-    claims: v.exactOptional(v.pipe(v.unknown(), v.check(isClaims, "must be an object with the claims of a token"))),
+    claims: v.exactOptional(v.pipe(v.unknown(), v.check(isJsonObject, "must be an object with the claims of a token"))),
     method: v.picklist(methods, `must be one of ${methods.join(", ")}`),
     path: v.pipe(
       v.string(),
