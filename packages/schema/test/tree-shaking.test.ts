@@ -29,7 +29,6 @@ test.each([
   ["problemResponse", ["problem", "problem-definitions"]],
   ["isApprovalMessage", ["message"]],
   ["messageDeduplicationHeader", ["message"]],
-  ["formatListQuery", ["list-query"]],
   ["EnvironmentListSchema", ["environment", "rules", "valibot", "wire-schema"]],
   ["SendMessageResponseSchema", ["message", "rules", "valibot", "wire-schema"]],
   ["RegisterResponseSchema", ["register", "rules", "valibot", "wire-schema"]],

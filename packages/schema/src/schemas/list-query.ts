@@ -1,6 +1,6 @@
 /**
  * The query of `listEnvironments`, in two forms: as values (`limit: 20`) and as strings in a URL (`limit=20`). The schema
- * decodes strings to values, {@link formatListQuery} formats values as strings.
+ * decodes strings to values.
  */
 import * as v from "valibot";
 import { isListLimit, maxListLimit } from "../base/rules.ts";
@@ -59,15 +59,3 @@ export const ListEnvironmentsQuerySchema: WireObjectSchema<ListEnvironmentsQuery
     ),
     tag: v.exactOptional(v.pipe(v.array(TagSchema), v.maxLength(maxTags, `must be given at most ${maxTags} times`))),
   }));
-
-/** Formats the values of a query as strings. Absent members stay absent. */
-export function formatListQuery(query: ListEnvironmentsQuery): ListEnvironmentsWireQuery {
-  return {
-    ...(query.after !== undefined && { after: query.after }),
-    ...(query.limit !== undefined && { limit: String(query.limit) }),
-    ...(query.onlineOnly !== undefined && { onlineOnly: String(query.onlineOnly) }),
-    ...(query.source !== undefined && { source: query.source }),
-    ...(query.userId !== undefined && { userId: query.userId }),
-    ...(query.tag !== undefined && { tag: query.tag }),
-  };
-}
