@@ -201,10 +201,10 @@ test.each([
     const env = await start((_request, response) =>
       reply(response, status, { errorCode, message: "Come back later." }, { "retry-after-ms": "10" }),
     );
-    expect(await runCli([...followed, "--timeout", "500ms"], { env })).toEqual({
+    expect(await runCli([...followed, "--timeout", "2s"], { env })).toEqual({
       code: 7,
       stdout: "",
-      stderr: `letta-env: the stream of events did not open within 500ms, and nothing was sent: ${errorCode}: Come back later; try again in 1 s\n`,
+      stderr: `letta-env: the stream of events did not open within 2s, and nothing was sent: ${errorCode}: Come back later; try again in 1 s\n`,
     });
     expect(posts()).toEqual([]);
   },
