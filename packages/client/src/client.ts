@@ -54,7 +54,11 @@ export interface ApprovalsResource {
 /** Looks up a device and sends messages to its present connection. See {@link sendToDevice}. */
 export interface SendToDevice {
   (device: DeviceSelector, body: SendMessageInput, options: SendAndWaitOptions): PendingCall<SendAndWaitResult>;
-  (device: DeviceSelector, body: SendMessageInput, options?: SendToDeviceOptions): PendingCall<SendToDeviceResult>;
+  (
+    device: DeviceSelector,
+    body: SendMessageInput,
+    options?: SendToDeviceOptions & { readonly wait?: undefined },
+  ): PendingCall<SendToDeviceResult>;
   (
     device: DeviceSelector,
     body: SendMessageInput,

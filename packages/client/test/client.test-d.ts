@@ -26,6 +26,7 @@ import {
   type SendMessageInput,
   sendMessage,
   type SendMessageResult,
+  type SendAndMayWaitOptions,
   type SendAndWaitResult,
   type sendToDevice,
   type SendToDeviceResult,
@@ -128,6 +129,22 @@ export async function sendEither(send: typeof sendToDevice, transport: Transport
   const bound = createClient({ baseUrl: "", apiKey: "" }).environments.sendToDevice("d-1", { messages: [] }, options);
   expectTypeOf(bound).toEqualTypeOf<PendingCall<SendToDeviceResult | SendAndWaitResult>>();
   return "turn" in result ? result.turn.outcome : result.outcome;
+}
+
+// Options in a variable do so too, whatever else they have.
+export function sendStored(
+  send: typeof sendToDevice,
+  transport: Transport,
+  options: SendAndMayWaitOptions,
+  wait: "finished" | undefined,
+): void {
+  type Either = PendingCall<SendToDeviceResult | SendAndWaitResult>;
+  const timed = { wait, timeoutMs: 5 };
+  expectTypeOf(send(transport, "d-1", { messages: [] }, options)).toEqualTypeOf<Either>();
+  expectTypeOf(send(transport, "d-1", { messages: [] }, timed)).toEqualTypeOf<Either>();
+  const bound = createClient({ baseUrl: "", apiKey: "" }).environments.sendToDevice;
+  expectTypeOf(bound("d-1", { messages: [] }, options)).toEqualTypeOf<Either>();
+  expectTypeOf(bound("d-1", { messages: [] }, timed)).toEqualTypeOf<Either>();
 }
 
 // The type of an event narrows its members.

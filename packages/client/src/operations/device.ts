@@ -82,7 +82,7 @@ export function sendToDevice(
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options?: SendToDeviceOptions,
+  options?: SendToDeviceOptions & { readonly wait?: undefined },
 ): PendingCall<SendToDeviceResult>;
 export function sendToDevice(
   transport: Transport,
