@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { CacheStore } from "../src/index.ts";
 import type { CacheRequest, CacheResponse, UpstreamResponse } from "../src/rfc9111.ts";
-import { createHarness, deferred, type Harness, reply, textOf } from "./harness.ts";
+import { createHarness, deferred, type Harness, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 const hour = { "cache-control": "max-age=3600" };
@@ -272,4 +272,33 @@ test("those who wait for a response that was overtaken during a slow write of th
   finishWrite();
   await newer;
   expect([new Set((await Promise.all(waiting)).map(textOf)), harness.requests.length]).toEqual([new Set(["v2"]), 3]);
+});
+
+test.each([
+  ["given to the cache", "stored"],
+  ["requested after it, and arrives after it", "fetched"],
+] as const)("a response without Vary replaces the variant of its request if it is %s", async (_, way) => {
+  const harness = createHarness();
+  const { cache, clock, replies } = harness;
+  const [french, german] = [{ language: "fr" }, { language: "de" }];
+  const variant = (text: string): UpstreamResponse => reply({ ...hour, vary: "language" }, text);
+  replies.push(variant("de v1"));
+  await harness.send({ headers: german });
+  if (way === "stored") {
+    replies[0] = variant("fr v1");
+    await harness.send({ headers: french });
+    await clock.advance(1_000);
+    const times = { requestedAtMs: clock.now(), receivedAtMs: clock.now() };
+    const request = { method: "GET", url, headers: french };
+    expect(await cache.store(request, reply(hour, "v2"), times)).toBe(null);
+  } else {
+    const arrivals = [await hold(harness, variant("fr v1"), { headers: french })];
+    arrivals.push(await hold(harness, reply(hour, "v2"), { headers: { ...french, ...reload } }));
+    for (const arrive of arrivals) await arrive();
+  }
+  const responses = [await harness.send({ headers: french }), await harness.send({ headers: german })];
+  expect(responses.map((response) => [textOf(response), response.report.outcome])).toEqual([
+    ["v2", "hit"],
+    ["de v1", "hit"],
+  ]);
 });

@@ -1,4 +1,4 @@
-import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
+import type { Background, CacheEntry, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { checkCacheName } from "./cache-status.ts";
 import { coalesce, type CoalescingSteps, revalidateOnce } from "./coalesce.ts";
 import { createExchange, put, toForwarded } from "./exchange.ts";
@@ -37,8 +37,11 @@ export interface CacheEngine<Call, Result> {
   lookUp(call: Call): MaybePromise<Hit | FetchDecision>;
   /** Carries out a decision: returns the stored response, or fetches. Rejects as the strategy's `fetch` does. */
   proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result>;
-  /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. */
-  store(key: string, toCandidate: () => MaybePromise<Candidate>): Promise<StoreRefusal | null>;
+  /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. `read` returns what is stored. */
+  store(
+    key: string,
+    toCandidate: (read: () => MaybePromise<readonly CacheEntry[]>) => MaybePromise<Candidate>,
+  ): Promise<StoreRefusal | null>;
   /** Deletes stored responses; responses that are in flight are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
 }
@@ -106,7 +109,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
       const inFlight = store.begin(key, []);
       try {
         await inFlight.ready;
-        return await put(inFlight, await toCandidate());
+        return await put(inFlight, await toCandidate(() => store.get(key)));
       } finally {
         inFlight.end();
       }

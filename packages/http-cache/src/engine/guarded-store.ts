@@ -1,5 +1,11 @@
 import type { CacheEntry, CacheStore, MaybePromise } from "../ports.ts";
-import { compareRecency, createInFlightRequests, inFlightRefusal, type InFlightState } from "./in-flight.ts";
+import {
+  compareRecency,
+  createInFlightRequests,
+  inFlightRefusal,
+  type InFlightState,
+  type Settled,
+} from "./in-flight.ts";
 import type { Invalidation, Recency } from "./strategy.ts";
 
 /** A step that failed without affecting the response that the client gets. */
@@ -72,6 +78,18 @@ function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store
   return stored === false ? "outdated" : stored === "store-failed" ? stored : null;
 }
 
+/**
+ * A response without `Vary` takes the place of a variant for its request that arrived since it was requested. Otherwise that variant would be preferred
+ * to it.
+ */
+function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly Settled[]): CacheEntry {
+  if (entry.vary.length > 0) return entry;
+  const isReplaced = ({ stored }: Settled): boolean =>
+    stored !== null && stored.vary.length > 0 && recency.matches(stored);
+  const replaced = settled.findLast(isReplaced);
+  return replaced === undefined ? entry : { ...entry, ...replaced.stored };
+}
+
 const nothing: readonly CacheEntry[] = [];
 
 /** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
@@ -80,7 +98,6 @@ export function createGuardedStore(
   onError: (failure: CacheFailure, cause: unknown) => void,
 ): GuardedStore {
   const inFlight = createInFlightRequests();
-
   const attempt = createAttempts(onError);
 
   async function remove(key: string): Promise<void> {
@@ -113,7 +130,8 @@ export function createGuardedStore(
       inFlightRefusal(state, inFlight.settledSince(state), entry, recency);
     return {
       ready,
-      put(entry, recency) {
+      put(received, recency) {
+        const entry = inPlaceOfVariant(received, recency, inFlight.settledSince(state));
         const refusal = refuse(entry, recency);
         if (refusal === "doubtful") {
           inFlight.settle(state, recency, null);

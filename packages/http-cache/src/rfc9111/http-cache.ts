@@ -2,7 +2,7 @@ import { type CacheOptions, createCacheEngine, defaultName } from "../engine/eng
 import type { FetchDecision, Hit, StoreRefusal } from "../engine/strategy.ts";
 import { type CacheTarget, cacheKey, groupKey } from "../key.ts";
 import type { Background, MaybePromise } from "../ports.ts";
-import { createHttpStrategy, type HttpCall, receivedCandidate } from "./http-strategy.ts";
+import { createHttpStrategy, givenCandidate, type HttpCall } from "./http-strategy.ts";
 import {
   type CacheRequest,
   type CacheResponse,
@@ -90,7 +90,7 @@ export function createHttpCache(options: HttpCacheOptions): HttpCache {
       return response as MaybePromise<CacheResponse<Unread>>;
     },
     store: (request, response, times) =>
-      engine.store(keyOf(request), () => receivedCandidate(request, response, times, policy)),
+      engine.store(keyOf(request), (read) => givenCandidate(request, response, times, policy, read)),
     invalidate: (target) => engine.invalidate({ keys: [cacheKey(target)] }),
     invalidateGroup: (target, group) => engine.invalidate({ groups: [groupKey(target, group)] }),
   };

@@ -14,7 +14,7 @@ import {
 import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
 import { encodeKey } from "../key.ts";
 import { parseHttpDate } from "../fields/http-date.ts";
-import { type CacheEntry, type Clock, haveSameItems } from "../ports.ts";
+import { type CacheEntry, type Clock, haveSameItems, type MaybePromise } from "../ports.ts";
 import { readRequestDirectives } from "./directives.ts";
 import { errorStatuses, staleOnErrorReason } from "./freshness.ts";
 import { invalidationOf, isUnsafe } from "./invalidation.ts";
@@ -31,7 +31,7 @@ import {
 } from "./messages.ts";
 import type { CachePolicy } from "./policy.ts";
 import { prepareResponse } from "./prepare-response.ts";
-import { bypassReason, decideReuse } from "./reuse.ts";
+import { bypassReason, decideReuse, selectStored } from "./reuse.ts";
 import { announcedLength, evaluateResponse, isIncomplete } from "./storing.ts";
 import { conditionalHeaders, headAgrees, mergeHeaders, validatedHeaders, validatorsAgree } from "./validation.ts";
 import { variantOf } from "./variant.ts";
@@ -72,7 +72,11 @@ export function createHttpStrategy(
     release: ({ body }) => discardBody(body),
     invalidatedBy: ({ request }, { response }) => (isUnsafe(request.method) ? invalidationOf(request, response) : null),
     toCandidate: async ({ request }, decision, fetched) =>
-      asVariant(await toCandidate(request, decision, fetched, policy), request, decision),
+      asVariant(
+        await toCandidate(request, decision, fetched, policy),
+        request,
+        decision.kind === "revalidate" ? decision.stored : undefined,
+      ),
     fromStored({ request }, use, forwarded) {
       const status = storedStatus(name, use, forwarded);
       const { status: code, headers, body } = prepareResponse(request, use.stored, use.ageMs, clock.now(), status);
@@ -150,18 +154,31 @@ async function toCandidate(
 }
 
 /**
- * A response without `Vary` takes the place of the variant that it was fetched for. Otherwise that variant would be preferred to it, and every use would
- * go to the origin.
+ * A response without `Vary` takes the place of the variant that was stored for its request. Otherwise that variant would be preferred to it, and if it is
+ * stale, every use would go to the origin.
  */
-function asVariant(candidate: Candidate, { headers }: CacheRequest, decision: FetchDecision): Candidate {
+function asVariant(candidate: Candidate, { headers }: CacheRequest, stored: CacheEntry | undefined): Candidate {
   const { entry } = candidate;
-  if (entry === null || entry.vary.length > 0 || decision.kind !== "revalidate") return candidate;
-  const { vary } = decision.stored;
+  if (entry === null || entry.vary.length > 0 || stored === undefined) return candidate;
+  const { vary } = stored;
   return { ...candidate, entry: { ...entry, vary, variant: variantOf(vary, headers) } };
 }
 
+/** The candidate for a response that was fetched elsewhere. `read` returns what is stored for its resource. */
+export async function givenCandidate(
+  request: CacheRequest,
+  response: UpstreamResponse,
+  times: ExchangeTimes,
+  policy: CachePolicy,
+  read: () => MaybePromise<readonly CacheEntry[]>,
+): Promise<Candidate> {
+  const candidate = await receivedCandidate(request, response, times, policy);
+  if (candidate.refusal !== null || candidate.entry.vary.length > 0) return candidate;
+  return asVariant(candidate, request, selectStored(request.headers, await read(), policy));
+}
+
 /** Reads the body of a response that may be stored. */
-export async function receivedCandidate(
+async function receivedCandidate(
   request: CacheRequest,
   response: UpstreamResponse<UnreadBody>,
   times: ExchangeTimes,
