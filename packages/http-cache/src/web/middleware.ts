@@ -1,3 +1,4 @@
+import { isDecodable, isDecoded } from "../adapters/content-codings.ts";
 import { webClock } from "../adapters/web-clock.ts";
 import { defaultName } from "../engine/engine.ts";
 import { createInProcessCoalescer } from "../engine/in-process-coalescer.ts";
@@ -67,13 +68,14 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
 export interface OriginFetchOptions {
   /** Such as `http://127.0.0.1:8000`. Path and query come from the request, so slashes at the end are ignored. */
   readonly origin: string;
-  /** Default: the `fetch` of the runtime. */
+  /** Default: the `fetch` of the runtime. Another one must decode the same content codings. */
   readonly fetch?: typeof globalThis.fetch;
 }
 
 /**
  * Creates a {@link Next} that sends requests to one origin server with `fetch`. It does not follow redirects, and removes the fields of the client's
- * connection and `Expect`. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body.
+ * connection and `Expect`. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body, which
+ * depends on the coding and the runtime.
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
@@ -94,17 +96,8 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
   };
 }
 
-/** Codings that `fetch` decodes but leaves in the headers. */
-const decodedCodings: ReadonlySet<string> = new Set(["br", "deflate", "gzip", "x-gzip", "zstd"]);
-
-/** True if `fetch` decodes bodies with these fields. */
-function isDecodable(headers: Headers): boolean {
-  const codings = headers.get("content-encoding")?.toLowerCase().split(",") ?? [];
-  return codings.length > 0 && codings.every((coding) => decodedCodings.has(coding.trim()));
-}
-
 function withoutDecodedCodings(response: Response): Response {
-  if (!isDecodable(response.headers)) return response;
+  if (!isDecoded(response.headers)) return response;
   const headers = new Headers(response.headers);
   headers.delete("content-encoding");
   headers.delete("content-length");

@@ -1,0 +1,74 @@
+/** The content coding that `createOriginFetch` states is that of the body, whatever the `fetch` of the runtime decodes. */
+import { execFile } from "node:child_process";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import type { AddressInfo } from "node:net";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { createOriginFetch } from "../src/rfc9111.ts";
+
+const { resolve } = createRequire(import.meta.url);
+/** The programs themselves: the wrappers in `.bin` outlive a kill. */
+const bun = join(dirname(resolve("bun/package.json")), "bin", "bun.exe");
+const deno = join(dirname(resolve("deno/package.json")), "deno");
+
+const text = "hello ".repeat(100);
+const encoders: Readonly<Record<string, (bytes: Uint8Array) => Uint8Array>> = {
+  br: brotliCompressSync,
+  deflate: deflateSync,
+  gzip: gzipSync,
+  "x-gzip": gzipSync,
+  zstd: zstdCompressSync,
+};
+const codings = [...Object.keys(encoders), "gzip, br", "deflate, gzip", "br,zstd"];
+
+async function listen(): Promise<string> {
+  const server = createServer(({ url = "" }, response) => {
+    const coding = decodeURIComponent(url.slice(1));
+    const body = coding
+      .split(/, ?/)
+      .reduce<Uint8Array>((bytes, name) => encoders[name]?.(bytes) ?? bytes, Buffer.from(text));
+    response.writeHead(200, { "content-encoding": coding }).end(body);
+  });
+  onTestFinished(() => void server.close());
+  await new Promise<void>((listening) => void server.listen(0, "127.0.0.1", listening));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+test.each<[string, string, string[], string[]]>([
+  ["Node.js", process.execPath, ["--disable-warning=ExperimentalWarning"], codings],
+  ["Bun", bun, [], Object.keys(encoders)],
+  ["Deno", deno, ["run", "-A", "--no-lock", "--quiet"], ["br", "gzip"]],
+])("on %s, a body has the codings that its fields name", async (_, command, words, decoded) => {
+  const program = join(import.meta.dirname, "runtimes", "content-codings.ts");
+  const env = { PATH: process.env["PATH"] ?? "", DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" };
+  const args = [...words, program, await listen(), JSON.stringify(codings), text];
+  const { stdout } = await promisify(execFile)(command, args, { env, timeout: 60_000 });
+  const expected = codings.map((coding) => [
+    coding,
+    decoded.includes(coding) ? ["decoded", null] : ["encoded", coding],
+  ]);
+  expect(JSON.parse(stdout)).toEqual(Object.fromEntries(expected));
+});
+
+test.each([
+  ["Node.js 20", { undici: "6.24.1" }, ["br", "deflate", "gzip", "x-gzip", "gzip, br", "deflate, gzip"]],
+  ["Node.js 24.3", { undici: "7.10.0" }, ["br", "deflate", "gzip", "x-gzip", "gzip, br", "deflate, gzip"]],
+  ["Node.js 24.4", { undici: "7.11.0" }, codings],
+  ["Workers", { undici: "" }, ["br", "gzip"]],
+  ["a runtime without versions", {}, ["br", "gzip"]],
+])("on %s, a coding is removed from the fields only if its fetch decodes it", async (_, versions, decoded) => {
+  vi.stubGlobal("process", Object.create(process, { versions: { value: versions } }));
+  const removed: string[] = [];
+  for (const coding of codings) {
+    const headers = { "content-encoding": coding };
+    const next = createOriginFetch({ origin: "http://127.0.0.1", fetch: async () => new Response("x", { headers }) });
+    const response = await next(new Request("https://example.test"));
+    if (!response.headers.has("content-encoding")) removed.push(coding);
+  }
+  vi.unstubAllGlobals();
+  expect(removed.toSorted()).toEqual(decoded.toSorted());
+});
