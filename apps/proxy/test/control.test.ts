@@ -134,6 +134,7 @@ describe("in front of a remote server", () => {
   test.each([
     ["404 without a problem", jsonResponse(404, { message: "Not Found" })],
     ["405", jsonResponse(405, { message: "Method Not Allowed" })],
+    ["501", jsonResponse(501, { message: "Not Implemented" })],
     ["404 endpoint_not_found", problemResponse("endpoint_not_found")],
   ])("a server without the operation (%s) becomes endpoint_not_found, which says so", async (_name, answer) => {
     const world = setUp(() => answer);

@@ -122,6 +122,7 @@ describe("messages behind a remote upstream", () => {
       () => problemResponse("method_not_allowed"),
       () => problemResponse("endpoint_not_found"),
       () => jsonResponse(404, { detail: "Not Found" }),
+      () => jsonResponse(501, { detail: "Not Implemented" }),
     ]) {
       const { list } = await world(answer);
       expect(problemOf(await list("conn-1")).errorCode).toBe("endpoint_not_found");

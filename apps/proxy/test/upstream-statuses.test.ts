@@ -196,7 +196,7 @@ function expectedOutcome(kind: KindOfKey, operation: Forwarded, status: number):
     return "404 environment_not_found";
   }
   if (isSuccess) return String(status);
-  if (isControl && (status === 404 || status === 405)) return "404 endpoint_not_found";
+  if (isControl && [404, 405, 501].includes(status)) return "404 endpoint_not_found";
   if (status >= 300 && status < 400) return "502 upstream_redirected";
   if (status === 407) return "502 upstream_credential_rejected";
   // Callers would miss the field that such a response must have: Allow, Upgrade.

@@ -12,7 +12,6 @@ import {
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { traceparentPattern } from "../http/traceparent.ts";
 import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
-import { parseJsonObject } from "../lib/json.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
@@ -170,10 +169,4 @@ export function readRequest(
 ): UpstreamRequest {
   const { "content-type": _contentType, "idempotency-key": _idempotencyKey, ...headers } = request.headers;
   return { ...request, method: endpoint.method, path: buildPath(endpoint, params), query, headers, body: null };
-}
-
-/** Whether a server responded that it does not have the operation. */
-export function isUnknownOperation({ status, body }: PlainResponse): boolean {
-  const code = status === 404 ? parseJsonObject(body)?.["errorCode"] : undefined;
-  return code === "endpoint_not_found" || code === "upstream_error";
 }

@@ -1,10 +1,18 @@
-import { jsonResponse, type PlainResponse, type Problem, problemResponse } from "@letta-environments/schema";
+import {
+  endpoints,
+  jsonResponse,
+  type KnownEndpoint,
+  type PlainResponse,
+  type Problem,
+  problemResponse,
+} from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { createTestProxy, emptyUpstream, problemOf, upstreamCredential } from "../../test/support/test-proxy.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
 import type { UpstreamFetch } from "../ports.ts";
+import { validateResponse } from "./validate-response.ts";
 
 const sendBody = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] });
 const never: UpstreamFetch = () => new Promise(() => undefined);
@@ -280,5 +288,38 @@ describe("a success without the body of its endpoint", () => {
     const query = path.endsWith("/messages") ? "include=text" : "";
     const response = await proxy.handle(fakeRequest({ key, path: `/v1${path}`, query }));
     expect([response.status, problemOf(response).errorCode]).toEqual([502, "upstream_invalid_response"]);
+  });
+});
+
+describe("a server without an operation of this project", () => {
+  const extensions: readonly KnownEndpoint[] = Object.values(endpoints).filter(({ extension }) => extension === true);
+  const missing = problemResponse("endpoint_not_found", {
+    detail: "The environment server behind this gateway does not have this operation.",
+  });
+
+  test.each(extensions)("is endpoint_not_found in the same words, whatever it responds: $operation", (endpoint) => {
+    const answers: readonly PlainResponse[] = [
+      ...[404, 405, 501].map((status) => jsonResponse(status, { errorCode: "x", message: "no" })),
+      { status: 501, headers: { "content-type": "text/html" }, body: "<html>" },
+      problemResponse("endpoint_not_found"),
+      problemResponse("method_not_allowed"),
+      problemResponse("key_not_found"),
+    ];
+    expect(answers.map((answer) => validateResponse(endpoint, answer, undefined))).toEqual(answers.map(() => missing));
+  });
+
+  test("takes the path of the approvals for that of a device", () => {
+    const answer = problemResponse("environment_not_found");
+    expect(validateResponse(endpoints.listApprovals, answer, undefined)).toEqual(missing);
+  });
+
+  test.each([
+    ["updateEnvironment", "environment_not_found"],
+    ["retrieveLastRuntime", "environment_not_found"],
+    ["stopTurn", "connection_not_found"],
+    ["listMessages", "connection_not_found"],
+  ] as const)("differs from one that does not find what %s is about, whose texts are not shown", (operation, code) => {
+    const answer = problemResponse(code, { detail: "theirs", headers: { "x-ratelimit-limit": "7" } });
+    expect(validateResponse(endpoints[operation], answer, undefined)).toEqual(problemResponse(code));
   });
 });

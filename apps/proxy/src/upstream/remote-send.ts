@@ -26,7 +26,7 @@ import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { UpstreamRow } from "./environments.ts";
-import { type CallEnd, type CallRemote, isUnknownOperation, readRequest } from "./remote-call.ts";
+import { type CallEnd, type CallRemote, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { type ModeSwitchOutcome, neverAborted, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
@@ -207,9 +207,10 @@ async function setRemoteMode(
   const { end, response } = await callRemote(changeMode, request, deadline);
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
   if (typeof reported === "string" && isSameMode(reported, mode)) return { refusal: null, outcome: "done" };
-  const detail = isUnknownOperation(response)
-    ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
-    : undefined;
+  const detail =
+    parseJsonObject(response.body)?.["errorCode"] === "endpoint_not_found"
+      ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
+      : undefined;
   const refusal = problemResponse("mode_not_set", detail === undefined ? {} : { detail });
   return { refusal, outcome: switchOutcome(end) };
 }

@@ -29,8 +29,7 @@ export function validateResponse(
   if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   if (status === 407) return proxyRefused;
-  // A server without an extension may take its path for another one, which does not have the method.
-  if (status === 405 && endpoint.extension === true) return problemResponse("endpoint_not_found");
+  if (endpoint.extension === true && missingStatuses.has(status)) return missingResponse(endpoint, response);
   // RFC 9110 section 15 defines no status above 599.
   if (status >= 400 && status < 600) return translateError(endpoint, response, credential?.value ?? null);
   if (endpoint.response === null && status === endpoint.successStatus) {
@@ -86,6 +85,19 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
 /** With its own status it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */
 const proxyRefused = problemResponse("upstream_credential_rejected", {
   detail: "A proxy before the upstream asks for a credential (status 407), and the gateway has none for it.",
+});
+
+/** Statuses of a server without an extension. It may take its path for another one, which does not have the method or the device. */
+const missingStatuses: ReadonlySet<number> = new Set([404, 405, 501]);
+
+/** A server of this project names what it did not find by a code of the endpoint. The response is then the gateway's own for this code. */
+function missingResponse({ problems }: Endpoint, response: PlainResponse): PlainResponse {
+  const code = problemCodeOf(response);
+  return code !== null && problems.includes(code) ? problemResponse(code) : unknownOperation;
+}
+
+const unknownOperation = problemResponse("endpoint_not_found", {
+  detail: "The environment server behind this gateway does not have this operation.",
 });
 
 /** Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on. */

@@ -3,7 +3,6 @@ import {
   type ApprovalList,
   jsonResponse,
   type ListApprovalsQuery,
-  type PlainResponse,
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
@@ -132,15 +131,14 @@ describe("the requests of a remote server", () => {
     expect(response.status).toBe(400);
   });
 
-  test("of a server without them are 404 endpoint_not_found, and other failures are passed on", async () => {
-    const restricted = { ...everybody, agentIds: ["agent-1"] };
-    const listOf = (response: PlainResponse): Promise<PlainResponse> =>
-      listRemoteApprovals(restricted, {}, async () => response, sha256Hex);
-    const missing = problemResponse("environment_not_found");
-    for (const response of [presentApprovals(missing), await listOf(missing)]) {
-      expect(JSON.parse(String(response.body))).toMatchObject({ status: 404, errorCode: "endpoint_not_found" });
-    }
+  test("that a server fails to list are its failure for every principal", async () => {
     const failed = problemResponse("storage_unavailable");
-    expect([presentApprovals(failed), await listOf(failed)]).toEqual([failed, failed]);
+    const restricted = await listRemoteApprovals(
+      { ...everybody, agentIds: ["agent-1"] },
+      {},
+      async () => failed,
+      sha256Hex,
+    );
+    expect([presentApprovals(failed), restricted]).toEqual([failed, failed]);
   });
 });

@@ -122,8 +122,6 @@ async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> 
 }
 
 function readPage(response: PlainResponse): ApprovalPage {
-  // The server takes the path for that of a device.
-  if (response.status === 404) return { kind: "refused", response: unknownOperation };
   if (response.status !== endpoints.listApprovals.successStatus) return { kind: "refused", response };
   const { approvals, hasNextPage, cursor } = parseJsonObject(response.body) ?? {};
   if (!Array.isArray(approvals) || !approvals.every(isApproval)) return invalidPage;
@@ -160,8 +158,4 @@ const invalidPage: ApprovalPage = { kind: "refused", response: problemResponse("
 
 const unknownCursor = problemResponse("invalid_request", {
   issues: [{ member: "after", rule: "must be the cursor of an earlier page" }],
-});
-
-const unknownOperation = problemResponse("endpoint_not_found", {
-  detail: "The environment server behind this gateway does not have this operation.",
 });

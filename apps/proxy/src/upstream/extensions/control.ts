@@ -1,14 +1,13 @@
 /**
  * Control of a conversation on a device behind a remote server. The connection must be a row of the tenant's list that the
- * principal may use. The request leaves once, after its audit record is stored. A server that does not know the operation returns
- * 404, which is not about the device: the gateway has just found it.
+ * principal may use. The request leaves once, after its audit record is stored.
  */
 import type { Clock } from "@letta-environments/platform";
 import { allowsDevice, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
-import { type CallRemote, isUnknownOperation } from "../remote-call.ts";
-import { recordOf, neverAborted, refuseLate, type UpstreamCall } from "../upstream.ts";
+import type { CallRemote } from "../remote-call.ts";
+import { neverAborted, recordOf, refuseLate, type UpstreamCall } from "../upstream.ts";
 
 /** A control operation, as it goes to the remote server. */
 export interface RemoteControl {
@@ -39,11 +38,6 @@ export function createControlRemote({
     const refusal = (await recordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
     if (refusal !== null) return refusal;
     // It has left: the caller's end does not take it back.
-    const { response } = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
-    return isUnknownOperation(response) ? unknownOperation : response;
+    return (await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted })).response;
   };
 }
-
-const unknownOperation = problemResponse("endpoint_not_found", {
-  detail: "The environment server behind this gateway does not have this operation.",
-});

@@ -15,7 +15,6 @@ import {
 import { insufficientScope } from "../../auth/authentication.ts";
 import type { UpstreamRequest } from "../../ports.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
-import { presentExtension } from "./response.ts";
 import type { RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
 import { type AuditDeviceChange, neverAborted, type UpstreamCall } from "../upstream.ts";
@@ -55,7 +54,7 @@ export function createChangeRemoteDevice({ callRemote, auditFor }: RemoteDeviceP
         const endpoint = endpoints[input.operation];
         const exchange = await callRemote(endpoint, request, { atMs: call.deadline.atMs, signal: neverAborted });
         const { end } = exchange;
-        response = presentExtension(end, presentRow(principal, exchange.response), ["environment_not_found"]);
+        response = exchange.response.status < 400 ? presentRow(principal, exchange.response) : exchange.response;
         if (response.status === endpoint.successStatus) return rows.map(toAudited);
         const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
         return isUnknown ? "unknown" : null;

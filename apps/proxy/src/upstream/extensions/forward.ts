@@ -34,8 +34,8 @@ export function connectRemoteExtensions({
       case "retrieveLastRuntime":
         // As an unknown conversation.
         if (!allowsAgent(principal, decoded.params.agentId)) return Promise.resolve(conversationUnknown);
-        return callRemote(own, request, deadline).then((exchange) =>
-          presentLastRuntime(principal, exchange, readUntil(deadline)),
+        return callRemote(own, request, deadline).then(({ response }) =>
+          presentLastRuntime(principal, response, readUntil(deadline)),
         );
       case "updateEnvironment":
       case "removeEnvironment":

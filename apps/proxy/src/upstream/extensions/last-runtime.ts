@@ -10,8 +10,7 @@ import {
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../../lib/json.ts";
 import { isLimitedToDevices, readDevice } from "../environments.ts";
-import type { ReadRemote, RemoteExchange } from "../remote-call.ts";
-import { presentExtension } from "./response.ts";
+import type { ReadRemote } from "../remote-call.ts";
 
 /**
  * Returns the response for the caller. A device out of reach looks like a conversation that has never run. Where tags or names decide, the
@@ -19,11 +18,10 @@ import { presentExtension } from "./response.ts";
  */
 export async function presentLastRuntime(
   principal: Principal,
-  { end, response }: RemoteExchange,
+  response: PlainResponse,
   read: ReadRemote,
 ): Promise<PlainResponse> {
-  const presented = presentExtension(end, response, ["environment_not_found"]);
-  if (response.status !== endpoints.retrieveLastRuntime.successStatus) return presented;
+  if (response.status !== endpoints.retrieveLastRuntime.successStatus) return response;
   const runtime = parseJsonObject(response.body);
   const { deviceId, metadata } = runtime ?? {};
   if (typeof deviceId !== "string") return problemResponse("upstream_invalid_response");

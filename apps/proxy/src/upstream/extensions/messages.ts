@@ -19,7 +19,7 @@ import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
 import { readDevice, type UpstreamRow } from "../environments.ts";
-import { type CallRemote, isUnknownOperation } from "../remote-call.ts";
+import type { CallRemote } from "../remote-call.ts";
 import type { UpstreamCall } from "../upstream.ts";
 
 /** A list of messages, as it is requested from the remote server. */
@@ -51,8 +51,6 @@ export function createListRemoteMessages({
     if (agentIds?.length === 0) return nothingPermitted;
     if (agentIds !== null && agentIds.length > maxListedAgents) return tooManyAgents;
     const { response } = await callRemote(endpoint, selectAgents(request, agentIds), deadline);
-    // The gateway has just found the device, so a 404 is about the operation.
-    if (isUnknownOperation(response)) return unknownOperation;
     return presentMessages(principal, query, response);
   };
 }
@@ -126,8 +124,4 @@ const tooManyAgents = problemResponse("invalid_request", {
 /** The cursor of such a page may name a message of another agent. */
 const unselected = problemResponse("upstream_invalid_response", {
   detail: "The upstream returned messages of agents that were not requested.",
-});
-
-const unknownOperation = problemResponse("endpoint_not_found", {
-  detail: "The environment server behind this gateway does not have this operation.",
 });
