@@ -155,6 +155,21 @@ describe("in front of a remote upstream", () => {
     expect(String(response.body)).not.toContain("secret");
   });
 
+  test("a change that takes away the tag by which the key reached the device is shown, and audited as made", async () => {
+    const world = await setUp(() => jsonResponse(200, { ...row, tags: ["gpu"] }));
+    const { key } = await world.issueKey({ scopes: ["admin"], deviceTags: ["ci"] });
+    expect(codeOf(await change(world, key, { body: { tags: ["gpu"] } }))).toBe("200");
+    expect(await world.changes()).toEqual(["device_change_started", "device_changed"]);
+  });
+
+  test("a change whose success has no row is unknown in the audit log", async () => {
+    const world = await setUp(() => jsonResponse(200, { later: true }));
+    expect(codeOf(await change(world, world.admin.key, { body: { tags: ["ci"] } }))).toBe(
+      "502 upstream_invalid_response",
+    );
+    expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
+  });
+
   test("a device out of reach is 404 like an unknown one, and nothing is forwarded", async () => {
     const world = await setUp(() => removed);
     const unknown = await change(world, world.admin.key, { path: "/v1/environments/d9" });

@@ -54,7 +54,9 @@ export function createChangeRemoteDevice({ callRemote, auditFor }: RemoteDeviceP
         const endpoint = endpoints[input.operation];
         const exchange = await callRemote(endpoint, request, { atMs: call.deadline.atMs, signal: neverAborted });
         const { end } = exchange;
-        response = exchange.response.status < 400 ? presentRow(principal, exchange.response) : exchange.response;
+        // The change may have taken away the tag by which the principal reached the device.
+        const permitted = { ...principal, deviceTags: null };
+        response = exchange.response.status < 400 ? presentRow(permitted, exchange.response) : exchange.response;
         if (response.status === endpoint.successStatus) return rows.map(toAudited);
         const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
         return isUnknown ? "unknown" : null;
@@ -69,7 +71,7 @@ export function createChangeRemoteDevice({ callRemote, auditFor }: RemoteDeviceP
 
 /** Whether a server may have made a change to which it responds so. */
 function mayHaveActed(status: number): boolean {
-  return status >= 500 && status !== 501;
+  return status < 300 || (status >= 500 && status !== 501);
 }
 
 function describe({ tenant }: Principal, input: RemoteDeviceChange["input"]) {
