@@ -30,7 +30,7 @@ import { type CallEnd, type CallRemote, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { type ModeSwitchOutcome, neverAborted, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 
-/** Dependencies of {@link createSendRemote}. */
+/** Dependencies of {@link sendRemote}. */
 export interface SendRemotePorts {
   readonly clock: Pick<Clock, "monotonic">;
   readonly sha256: Sha256;
@@ -48,43 +48,38 @@ export interface RemoteSend {
 }
 
 /** Sends messages and returns the response for the caller. */
-export type SendRemote = (send: RemoteSend) => Promise<PlainResponse>;
-
-/** Creates a {@link SendRemote}. */
-export function createSendRemote(ports: SendRemotePorts): SendRemote {
+export async function sendRemote(ports: SendRemotePorts, send: RemoteSend): Promise<PlainResponse> {
   const { sha256, sends } = ports;
-  return async (send) => {
-    const { call, input } = send;
-    const { principal, deadline, idempotencyKey } = call;
-    const record = sendRecordOf(call);
-    const read = readSendIds(input.body, idempotencyKey, sha256);
-    if (read.kind === "refused") return read.response;
-    const { connectionId } = input.params;
-    const { sendId } = record;
-    const requested: RequestedSend = { sendId, tenant: principal.tenant, connectionId, ids: read.ids, deadline };
-    for (;;) {
-      const found = await findConnection(ports, send);
-      if (found.kind === "refused") return found.response;
-      const { connection } = found;
-      const turn =
-        found.kind === "permitted"
-          ? await sends.run(requested, connection, {
-              recordStart: () => record.enterStart(connection.deviceId),
-              transmit: (isRecorded) => transmit(ports, send, connection.deviceId, isRecorded),
-            })
-          : await sends.replay(requested, connection);
-      switch (turn.kind) {
-        case "responded":
-          if (turn.storing !== undefined) record.respondAfter(turn.storing);
-          return turn.response;
-        case "replayed":
-          return (await record.start(connection.deviceId)) ?? turn.response;
-        case "free":
-          if (found.kind === "replayable") return found.response;
-        // An earlier send with these ids was released meanwhile. The device or its mode may have changed since the look-up.
-      }
+  const { call, input } = send;
+  const { principal, deadline, idempotencyKey } = call;
+  const record = sendRecordOf(call);
+  const read = readSendIds(input.body, idempotencyKey, sha256);
+  if (read.kind === "refused") return read.response;
+  const { connectionId } = input.params;
+  const { sendId } = record;
+  const requested: RequestedSend = { sendId, tenant: principal.tenant, connectionId, ids: read.ids, deadline };
+  for (;;) {
+    const found = await findConnection(ports, send);
+    if (found.kind === "refused") return found.response;
+    const { connection } = found;
+    const turn =
+      found.kind === "permitted"
+        ? await sends.run(requested, connection, {
+            recordStart: () => record.enterStart(connection.deviceId),
+            transmit: (isRecorded) => transmit(ports, send, connection.deviceId, isRecorded),
+          })
+        : await sends.replay(requested, connection);
+    switch (turn.kind) {
+      case "responded":
+        if (turn.storing !== undefined) record.respondAfter(turn.storing);
+        return turn.response;
+      case "replayed":
+        return (await record.start(connection.deviceId)) ?? turn.response;
+      case "free":
+        if (found.kind === "replayable") return found.response;
+      // An earlier send with these ids was released meanwhile. The device or its mode may have changed since the look-up.
     }
-  };
+  }
 }
 
 /** The device of a send. */

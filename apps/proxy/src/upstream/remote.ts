@@ -13,7 +13,7 @@ import type { ConcurrencyLimits } from "./concurrency.ts";
 import { type ConnectionLookup, createConnectionLookup } from "./connections.ts";
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
-import { createSendRemote } from "./remote-send.ts";
+import { sendRemote } from "./remote-send.ts";
 import { type AuditDeviceChange, declareDeduplication, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
@@ -93,10 +93,8 @@ export function createRemoteUpstream(
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
-  const { sha256 } = digests;
-  const send = createSendRemote({ clock, sha256, connections, sends, callRemote });
-
-  const forwardExtension = connectExtensions?.({ clock, connections, callRemote, sends, sha256, auditFor });
+  const tools: RemoteTools = { clock, connections, callRemote, sends, sha256: digests.sha256, auditFor };
+  const forwardExtension = connectExtensions?.(tools);
 
   function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
@@ -113,7 +111,7 @@ export function createRemoteUpstream(
       case "retrieveEnvironment":
         return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
       case "sendMessage":
-        return send({ call, input: decoded, request, reads: { deadline, readUntil } });
+        return sendRemote(tools, { call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
       case "openDeviceSocket":
         // A remote server has endpoints of its own for devices.

@@ -13,60 +13,49 @@ import {
   refuseEmptyPatch,
 } from "@letta-environments/schema";
 import { insufficientScope } from "../../auth/authentication.ts";
-import type { UpstreamRequest } from "../../ports.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
-import type { RemoteTools } from "../remote.ts";
+import type { ExtensionCall, RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
-import { type AuditDeviceChange, neverAborted, type UpstreamCall } from "../upstream.ts";
+import { type AuditDeviceChange, neverAborted } from "../upstream.ts";
 
-/** Dependencies of {@link createChangeRemoteDevice}. */
-export type RemoteDevicePorts = Pick<RemoteTools, "callRemote" | "auditFor">;
-
-/** A change, as it goes to the remote server. */
-export interface RemoteDeviceChange {
-  readonly call: UpstreamCall;
-  readonly input:
-    | ({ readonly operation: "updateEnvironment" } & OperationInput<"updateEnvironment">)
-    | ({ readonly operation: "removeEnvironment" } & OperationInput<"removeEnvironment">);
-  readonly request: UpstreamRequest;
-  readonly read: ReadRemote;
-}
+/** A change of a device. */
+type DeviceChange =
+  | ({ readonly operation: "updateEnvironment" } & OperationInput<"updateEnvironment">)
+  | ({ readonly operation: "removeEnvironment" } & OperationInput<"removeEnvironment">);
 
 /** Changes a device and returns the response for the caller. */
-export type ChangeRemoteDevice = (change: RemoteDeviceChange) => Promise<PlainResponse>;
-
-/** Creates a {@link ChangeRemoteDevice}. */
-export function createChangeRemoteDevice({ callRemote, auditFor }: RemoteDevicePorts): ChangeRemoteDevice {
-  return async (change) => {
-    const { call, input, request } = change;
-    const { principal, requestId } = call;
-    // The gateway does not know which key owns a device of another server.
-    if (!principal.scopes.has("admin")) return insufficientScope("admin");
-    const empty = input.operation === "updateEnvironment" ? refuseEmptyPatch(input.body) : null;
-    if (empty !== null) return empty;
-    const found = await findRows(principal, input, change.read);
-    if (found.kind === "refused") return found.response;
-    const { rows } = found;
-    let response: PlainResponse = problemResponse("environment_not_found");
-    const audit: AuditDeviceChange = auditFor?.(principal, requestId) ?? ((_change, run) => run());
-    try {
-      await audit(describe(principal, input), async () => {
-        const endpoint = endpoints[input.operation];
-        const exchange = await callRemote(endpoint, request, { atMs: call.deadline.atMs, signal: neverAborted });
-        const { end } = exchange;
-        // The change may have taken away the tag by which the principal reached the device.
-        const permitted = { ...principal, deviceTags: null };
-        response = exchange.response.status < 400 ? presentRow(permitted, exchange.response) : exchange.response;
-        if (response.status === endpoint.successStatus) return rows.map(toAudited);
-        const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
-        return isUnknown ? "unknown" : null;
-      });
-    } catch (cause) {
-      if (cause instanceof ChangeRefusedError) return cause.response;
-      throw cause;
-    }
-    return response;
-  };
+export async function changeRemoteDevice(
+  { callRemote, auditFor }: RemoteTools,
+  input: DeviceChange,
+  { call, request, readUntil }: ExtensionCall,
+): Promise<PlainResponse> {
+  const { principal, requestId, deadline } = call;
+  // The gateway does not know which key owns a device of another server.
+  if (!principal.scopes.has("admin")) return insufficientScope("admin");
+  const empty = input.operation === "updateEnvironment" ? refuseEmptyPatch(input.body) : null;
+  if (empty !== null) return empty;
+  const found = await findRows(principal, input, readUntil(deadline));
+  if (found.kind === "refused") return found.response;
+  const { rows } = found;
+  let response: PlainResponse = problemResponse("environment_not_found");
+  const audit: AuditDeviceChange = auditFor?.(principal, requestId) ?? ((_change, run) => run());
+  try {
+    await audit(describe(principal, input), async () => {
+      const endpoint = endpoints[input.operation];
+      const exchange = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
+      const { end } = exchange;
+      // The change may have taken away the tag by which the principal reached the device.
+      const permitted = { ...principal, deviceTags: null };
+      response = exchange.response.status < 400 ? presentRow(permitted, exchange.response) : exchange.response;
+      if (response.status === endpoint.successStatus) return rows.map(toAudited);
+      const isUnknown = end === null || ("reason" in end ? end.reason !== "unreachable" : mayHaveActed(end.status));
+      return isUnknown ? "unknown" : null;
+    });
+  } catch (cause) {
+    if (cause instanceof ChangeRefusedError) return cause.response;
+    throw cause;
+  }
+  return response;
 }
 
 /** Whether a server may have made a change to which it responds so. */
@@ -74,7 +63,7 @@ function mayHaveActed(status: number): boolean {
   return status < 300 || (status >= 500 && status !== 501);
 }
 
-function describe({ tenant }: Principal, input: RemoteDeviceChange["input"]) {
+function describe({ tenant }: Principal, input: DeviceChange) {
   const { deviceId } = input.params;
   if (input.operation === "updateEnvironment") {
     const { displayName, tags } = input.body;
@@ -97,11 +86,7 @@ type FoundRows =
  * Finds the rows that a change is about, if the principal may change all of them. A read shows one row of a device; where names decide
  * or one row is named, the others are in the list alone.
  */
-async function findRows(
-  principal: Principal,
-  input: RemoteDeviceChange["input"],
-  read: ReadRemote,
-): Promise<FoundRows> {
+async function findRows(principal: Principal, input: DeviceChange, read: ReadRemote): Promise<FoundRows> {
   const { deviceId } = input.params;
   const id = input.operation === "removeEnvironment" ? input.query.id : undefined;
   const device = await readDevice(deviceId, read);

@@ -3,32 +3,20 @@ import { allowsAgent, type PlainResponse, problemResponse } from "@letta-environ
 import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import type { ForwardExtension, RemoteTools } from "../remote.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
-import { createControlRemote } from "./control.ts";
-import { createChangeRemoteDevice } from "./devices.ts";
+import { controlRemote } from "./control.ts";
+import { changeRemoteDevice } from "./devices.ts";
 import { presentLastRuntime } from "./last-runtime.ts";
-import { createListRemoteMessages } from "./messages.ts";
+import { listRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */
-export function connectRemoteExtensions({
-  clock,
-  connections,
-  callRemote,
-  sends,
-  sha256,
-  auditFor,
-}: RemoteTools): ForwardExtension {
-  const changeDevice = createChangeRemoteDevice({ callRemote, auditFor });
-  const listMessages = createListRemoteMessages({ connections, callRemote });
-  const control = createControlRemote({ clock, connections, callRemote });
-
-  return ({ call, decoded, request, readUntil }): Promise<PlainResponse> => {
+export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
+  const { callRemote, sends, sha256 } = tools;
+  return (extension): Promise<PlainResponse> => {
+    const { call, decoded, request, readUntil } = extension;
     const { endpoint: own, principal, deadline } = call;
     switch (decoded.operation) {
-      case "listMessages": {
-        const { params, query } = decoded;
-        const reads = { deadline, readUntil };
-        return listMessages({ call, connectionId: params.connectionId, query, request, reads });
-      }
+      case "listMessages":
+        return listRemoteMessages(tools, decoded, extension);
       case "retrieveMessage":
         return retrieveLoggedMessage(sends, decoded, principal);
       case "retrieveLastRuntime":
@@ -39,13 +27,13 @@ export function connectRemoteExtensions({
         );
       case "updateEnvironment":
       case "removeEnvironment":
-        return changeDevice({ call, input: decoded, request, read: readUntil(deadline) });
+        return changeRemoteDevice(tools, decoded, extension);
       case "stopTurn":
       case "changeMode":
       case "changeDirectory":
       case "resumeQueue":
       case "removeQueueItem":
-        return control({ call, connectionId: decoded.params.connectionId, request, reads: { deadline, readUntil } });
+        return controlRemote(tools, decoded.params.connectionId, extension);
       case "listApprovals":
         return reachesAllApprovals(principal)
           ? callRemote(own, request, deadline).then(({ response }) => presentApprovals(response))

@@ -11,6 +11,7 @@ import {
   type ListMessagesQuery,
   maxListedAgents,
   type MessageList,
+  type OperationInput,
   type PlainResponse,
   type Principal,
   problemResponse,
@@ -19,40 +20,23 @@ import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
 import { readDevice, type UpstreamRow } from "../environments.ts";
-import type { CallRemote } from "../remote-call.ts";
-import type { UpstreamCall } from "../upstream.ts";
-
-/** A list of messages, as it is requested from the remote server. */
-export interface RemoteMessages {
-  readonly call: UpstreamCall;
-  readonly connectionId: string;
-  readonly query: ListMessagesQuery;
-  readonly request: UpstreamRequest;
-  readonly reads: LookupReads;
-}
+import type { ExtensionCall, RemoteTools } from "../remote.ts";
 
 /** Lists messages and returns the response for the caller. */
-export type ListRemoteMessages = (messages: RemoteMessages) => Promise<PlainResponse>;
-
-/** Creates a {@link ListRemoteMessages}. */
-export function createListRemoteMessages({
-  connections,
-  callRemote,
-}: {
-  readonly connections: ConnectionLookup;
-  readonly callRemote: CallRemote;
-}): ListRemoteMessages {
-  return async ({ call, connectionId, query, request, reads }) => {
-    const { principal, endpoint, deadline } = call;
-    const found = await findDevice(connections, principal, connectionId, reads);
-    if (found.kind === "refused") return found.response;
-    if (found.row === null || !allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
-    const agentIds = permittedAgents(principal, query);
-    if (agentIds?.length === 0) return nothingPermitted;
-    if (agentIds !== null && agentIds.length > maxListedAgents) return tooManyAgents;
-    const { response } = await callRemote(endpoint, selectAgents(request, agentIds), deadline);
-    return presentMessages(principal, query, response);
-  };
+export async function listRemoteMessages(
+  { connections, callRemote }: RemoteTools,
+  { params: { connectionId }, query }: OperationInput<"listMessages">,
+  { call, request, readUntil }: ExtensionCall,
+): Promise<PlainResponse> {
+  const { principal, endpoint, deadline } = call;
+  const found = await findDevice(connections, principal, connectionId, { deadline, readUntil });
+  if (found.kind === "refused") return found.response;
+  if (found.row === null || !allowsDevice(principal, found.row)) return problemResponse("connection_not_found");
+  const agentIds = permittedAgents(principal, query);
+  if (agentIds?.length === 0) return nothingPermitted;
+  if (agentIds !== null && agentIds.length > maxListedAgents) return tooManyAgents;
+  const { response } = await callRemote(endpoint, selectAgents(request, agentIds), deadline);
+  return presentMessages(principal, query, response);
 }
 
 /** Returns the agents whose messages are listed; `null` for a principal that may use every agent, whose query is passed on as it is. */
