@@ -1,10 +1,10 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedAction } from "./audit/actions.ts";
-import { parseJsonObject } from "./lib/json.ts";
 import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
 import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
+import { errorCodeOf } from "./http/response.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
@@ -61,12 +61,6 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
 
 const noCodes: readonly string[] = [];
 
-/** Longest body that is read for its code: an error of a remote upstream may have megabytes. In bytes or characters. */
-const maxProblemLength = 16_384;
-
-/** A remote upstream may send any text as a code. */
-const errorCodePattern = /^[a-z0-9_]{1,64}$/i;
-
 /** Statuses of refusals whose log lines name the client's address. */
 const refusals: ReadonlySet<number> = new Set([401, 403, 404, 429]);
 
@@ -82,8 +76,7 @@ export function endTrace(
   ports: Pick<GatewayPorts, "clock" | "telemetry">,
   addressOf: (request: GatewayRequest) => string | null,
 ): void {
-  const errorCode =
-    status < 400 || body === null || body.length > maxProblemLength ? undefined : parseJsonObject(body)?.["errorCode"];
+  const errorCode = errorCodeOf({ status, body });
   ports.telemetry({
     type: "request",
     requestId: trace.requestId,
@@ -93,7 +86,7 @@ export function endTrace(
     durationMs: Math.round((ports.clock.monotonic() - trace.startedAt) * 1_000) / 1_000,
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
-    ...(typeof errorCode === "string" && errorCodePattern.test(errorCode) && { errorCode }),
+    ...(errorCode !== null && { errorCode }),
     ...(refusals.has(status) && { clientAddress: addressOf(request) }),
     ...(trace.observation !== null && trace.observation.traceId !== null && { traceId: trace.observation.traceId }),
     ...(trace.waitSeconds !== null && { waitSeconds: trace.waitSeconds }),

@@ -4,7 +4,7 @@
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
-import { parseJsonObject } from "../lib/json.ts";
+import { errorCodeOf } from "../http/response.ts";
 import type { ActionRecord, SendRecord } from "../upstream/upstream.ts";
 import type { AuditEntry } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
@@ -59,7 +59,7 @@ export interface ActionEntries {
 /** The result of an action, as its entries have it. */
 export interface ActionResult {
   readonly status: number;
-  /** See {@link codeOf}. */
+  /** See {@link errorCodeOf}. */
   readonly code: string | null;
 }
 
@@ -85,7 +85,7 @@ export function beginAction(facts: ActionFacts, { log, onFailure }: ActionLog, e
     const { isStarted, isCallerKnown } = action;
     // Callers without a verified key must not be able to fill the disk. Their refused actions did not leave.
     if (!isStarted && !isCallerKnown) return null;
-    const result = { status: response.status, code: codeOf(response) };
+    const result = { status: response.status, code: errorCodeOf(response) };
     return isStarted ? entries.finished(response, result) : entries.refused(action, result);
   }
 
@@ -108,11 +108,4 @@ export function beginAction(facts: ActionFacts, { log, onFailure }: ActionLog, e
     },
   };
   return action;
-}
-
-/** The code of a problem; `null` for a success and for a response without one. */
-export function codeOf({ status, body }: PlainResponse): string | null {
-  if (status < 400 || body === null) return null;
-  const problem = parseJsonObject(body);
-  return typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null;
 }

@@ -2,8 +2,7 @@
 import type { CacheResult, FetchedResponse } from "@letta-environments/http-cache";
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
-import { revalidated } from "../http/response.ts";
-import { parseJsonObject } from "../lib/json.ts";
+import { errorCodeOf, revalidated } from "../http/response.ts";
 import type { TtlsByStatus } from "./policy.ts";
 
 /** Adds the entity tag to an upstream response, and decides which parts of it are stored, and for how long. */
@@ -57,8 +56,8 @@ const operatorErrors: ReadonlySet<unknown> = new Set([
 ]);
 
 /** True if a stale response may be served instead of this one. */
-function isReplaceableError({ status, body }: PlainResponse): boolean {
-  return errorStatuses.has(status) && !operatorErrors.has(parseJsonObject(body)?.["errorCode"]);
+function isReplaceableError(response: PlainResponse): boolean {
+  return errorStatuses.has(response.status) && !operatorErrors.has(errorCodeOf(response));
 }
 
 /** Removes the fields that describe a single request to the upstream and would be wrong for a later one. */

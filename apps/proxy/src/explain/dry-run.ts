@@ -2,7 +2,13 @@
  * Runs the steps of the pipeline without their effects. It reads limits but takes nothing from them, and records and caches nothing. It skips the steps
  * that pass a request to the cache or the upstream. The other steps are those of a real request, so their decisions cannot differ.
  */
-import { type KnownEndpoint, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import {
+  type KnownEndpoint,
+  type PlainResponse,
+  type Principal,
+  type Problem,
+  problemResponse,
+} from "@letta-environments/schema";
 import type { Authentication } from "../auth/authentication.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -109,21 +115,13 @@ function describeStep(rule: string, result: object | null, reason: string | null
   if (result === null || !("kind" in result) || result.kind !== "refused" || !("response" in result)) {
     return { rule, result: "passed", detail: null, errorCode: null };
   }
-  const problem = parseJsonObject((result.response as PlainResponse).body);
-  return { rule, result: "refused", ...describeProblem(problem), ...(reason !== null && { detail: reason }) };
+  const problem = describeProblem(result.response as PlainResponse);
+  return { rule, result: "refused", ...problem, ...(reason !== null && { detail: reason }) };
 }
 
-/** The detail and the code of a problem. */
-export function describeProblem(
-  problem: Readonly<Record<string, unknown>> | null,
-): Pick<ExplainedRule, "detail" | "errorCode"> {
-  const issues = Array.isArray(problem?.["errors"])
-    ? (problem["errors"] as readonly { member?: unknown; rule?: unknown }[])
-    : [];
-  const broken = issues.map(({ member, rule }) => `${String(member)} ${String(rule)}`).join("; ");
-  const detail = typeof problem?.["detail"] === "string" ? problem["detail"] : null;
-  return {
-    detail: broken === "" ? detail : broken,
-    errorCode: typeof problem?.["errorCode"] === "string" ? problem["errorCode"] : null,
-  };
+/** The detail and the code of a problem of this process. */
+export function describeProblem({ body }: PlainResponse): Pick<ExplainedRule, "detail" | "errorCode"> {
+  const { detail = null, errorCode = null, errors = [] } = (parseJsonObject(body) ?? {}) as Partial<Problem>;
+  const broken = errors.map(({ member, rule }) => `${member} ${rule}`).join("; ");
+  return { detail: broken === "" ? detail : broken, errorCode };
 }

@@ -61,7 +61,7 @@ const notRunning = (rule: string): ExplainedRule => ({
 const undecided: UpstreamExplanation = { rules: [], verdict: null };
 
 function ofRead(response: PlainResponse): UpstreamExplanation {
-  const { detail, errorCode } = response.status < 400 ? passedRule : describeProblem(parseJsonObject(response.body));
+  const { detail, errorCode } = response.status < 400 ? passedRule : describeProblem(response);
   const result = response.status < 400 ? "passed" : "refused";
   return {
     rules: [{ rule: "find the device", result, detail, errorCode }],

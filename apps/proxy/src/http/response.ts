@@ -2,6 +2,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { keyStoreUnavailable } from "../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
+import { parseJsonObject } from "../lib/json.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 /** A response whose body has a certain type. */
@@ -30,6 +31,12 @@ export function isStreamed(response: object): response is StreamedResponse {
 export const noSocketHere: PlainResponse = problemResponse("endpoint_not_found", {
   detail: "No WebSocket is served at this path.",
 });
+
+/** Returns the code of an error response; `null` if it has none. Other servers' codes do not get here: see `upstream/validate-response.ts`. */
+export function errorCodeOf({ status, body }: Pick<PlainResponse, "status" | "body">): string | null {
+  const code = status < 400 ? null : parseJsonObject(body)?.["errorCode"];
+  return typeof code === "string" ? code : null;
+}
 
 /** `Cache-Control` of responses with an entity tag: the client may store them but must revalidate. */
 export const revalidated = "private, no-cache";

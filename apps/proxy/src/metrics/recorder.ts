@@ -177,7 +177,7 @@ function statusClass(status: number): string {
 /** The label of an error response without a code. */
 const noErrorCode = "none";
 
-/** A remote upstream may send any text as a code. */
+/** A result that a later version stored may have a code that this version does not know. */
 function errorCodeLabel(errorCode: string | undefined): string {
   if (errorCode === undefined) return noErrorCode;
   return Object.hasOwn(problemDefinitions, errorCode) ? errorCode : otherValue;

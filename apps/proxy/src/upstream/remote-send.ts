@@ -18,6 +18,7 @@ import {
   TagSchema,
 } from "@letta-environments/schema";
 import * as v from "valibot";
+import { errorCodeOf } from "../http/response.ts";
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
@@ -29,6 +30,7 @@ import type { UpstreamRow } from "./environments.ts";
 import { type CallEnd, type CallRemote, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
 import { type ModeSwitchOutcome, neverAborted, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
+import { problemCodeOf } from "./validate-response.ts";
 
 /** Dependencies of {@link sendRemote}. */
 export interface SendRemotePorts {
@@ -203,7 +205,7 @@ async function setRemoteMode(
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
   if (typeof reported === "string" && isSameMode(reported, mode)) return { refusal: null, outcome: "done" };
   const detail =
-    parseJsonObject(response.body)?.["errorCode"] === "endpoint_not_found"
+    errorCodeOf(response) === "endpoint_not_found"
       ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
       : undefined;
   const refusal = problemResponse("mode_not_set", detail === undefined ? {} : { detail });
@@ -214,7 +216,7 @@ async function setRemoteMode(
 function switchOutcome(end: CallEnd): ModeSwitchOutcome | null {
   if (end === null) return "unknown";
   if ("reason" in end) return end.reason === "unreachable" ? null : "unknown";
-  return parseJsonObject(end.body)?.["errorCode"] === "control_unknown" ? "unknown" : "rejected";
+  return problemCodeOf(end) === "control_unknown" ? "unknown" : "rejected";
 }
 
 const encoder = new TextEncoder();

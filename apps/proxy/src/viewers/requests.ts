@@ -5,11 +5,11 @@
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
 import { buildPath, endpoints } from "@letta-environments/schema";
-import { codeOf } from "../audit/actions.ts";
 import type { AuditViewers, ViewerCommandFacts } from "../audit/commands.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { errorCodeOf } from "../http/response.ts";
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -81,7 +81,7 @@ export function createViewerRequests(ports: () => ViewerRequestPorts, socket: Vi
       // The command has no response of its own that could hold a lease.
       taken?.release();
       const refusal = taken?.refusal ?? (isRecorded(command) ? await audit.record(facts) : null);
-      report(facts, refusal === null ? null : codeOf(refusal));
+      report(facts, refusal === null ? null : errorCodeOf(refusal));
       return refusal;
     },
     refused(command, code) {
