@@ -249,7 +249,10 @@ describe("in front of a remote server", () => {
   test.each([
     ["breaks", { reason: "broken", cause: null } as const, ["unknown"]],
     ["is 504 control_unknown", problemResponse("control_unknown"), ["unknown"]],
+    ["is 504 of a server in between", jsonResponse(504, { message: "Gateway Timeout" }), ["unknown"]],
     ["is refused", problemResponse("device_offline"), ["rejected"]],
+    ["is refused before it left the upstream", problemResponse("shutting_down"), ["rejected"]],
+    ["is not implemented", jsonResponse(501, {}), ["rejected"]],
     ["never left", { reason: "unreachable", cause: null } as const, []],
   ])(
     "a switch of the mode before a message that %s is in the audit log with its outcome",

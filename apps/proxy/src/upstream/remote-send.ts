@@ -216,7 +216,10 @@ async function setRemoteMode(
 function switchOutcome(end: CallEnd): ModeSwitchOutcome | null {
   if (end === null) return "unknown";
   if ("reason" in end) return end.reason === "unreachable" ? null : "unknown";
-  return problemCodeOf(end) === "control_unknown" ? "unknown" : "rejected";
+  const code = problemCodeOf(end);
+  if (code !== null) return code === "control_unknown" ? "unknown" : "rejected";
+  // A server in front of the upstream may have passed the command on.
+  return end.status >= 500 && end.status !== 501 ? "unknown" : "rejected";
 }
 
 const encoder = new TextEncoder();
