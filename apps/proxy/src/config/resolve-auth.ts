@@ -1,7 +1,8 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { isLoopbackHost, urlHost, isTenantName, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
+import { isLoopbackHost, urlHost } from "../lib/hosts.ts";
+import { isTenantName, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";

@@ -1,5 +1,6 @@
 /** Resolves `metrics` and `otlp`: what is counted, and where it is pushed. Variables are those of the OpenTelemetry specification. */
-import { isLoopbackHost, type SettingProblem } from "../lib/setting-rules.ts";
+import { isLoopbackHost } from "../lib/hosts.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
 import type { ConfigFile } from "./file.ts";
 

@@ -1,7 +1,8 @@
 /** Makes the settings of a process from options, variables and the file. `resolve-gateway.ts` makes those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
-import { isLoopbackHost, urlHost, type SettingProblem } from "../lib/setting-rules.ts";
+import { isLoopbackHost, urlHost } from "../lib/hosts.ts";
+import type { SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";
 import { parseConfigFile } from "./file-schema.ts";
 import { ConfigFileSchema } from "./process-schema.ts";

@@ -3,7 +3,7 @@
  * nothing: `Sec-Fetch-Site` and `Origin`, which pages cannot set, must say that the page has the origin of the gateway.
  */
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { isLoopbackHost } from "../lib/setting-rules.ts";
+import { isLoopbackHost } from "../lib/hosts.ts";
 
 /** Where the page signs in (POST), reads its session (GET) and signs out (DELETE). */
 export const sessionPath = "/console/session";

@@ -1,7 +1,7 @@
 /** The upstream: its settings, and its URLs. */
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Unreleased } from "../idempotency/unreleased.ts";
-import { isLoopbackHost } from "../lib/setting-rules.ts";
+import { isLoopbackHost } from "../lib/hosts.ts";
 import type { DevicesFor, EmbeddedServer, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
 

@@ -14,7 +14,7 @@ import { parseResponse, readToEnd, requestHead } from "../support/raw-http.ts";
 
 const callers = 500;
 const upstreamDelayMs = 1_500;
-const durationMs = Number(process.env["OVERLOAD_MS"] ?? 3_500);
+const durationMs = Number(process.env["OVERLOAD_MS"] ?? 6_000);
 const row = environmentRow("1");
 
 /** The response of one request; status 0 when the connection was closed without one. */

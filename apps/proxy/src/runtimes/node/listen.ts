@@ -8,7 +8,7 @@ import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
 import { serveWebSockets } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/gateway.ts";
-import { reachableHost } from "../../lib/setting-rules.ts";
+import { reachableHost } from "../../lib/hosts.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
 /** An open listener. */

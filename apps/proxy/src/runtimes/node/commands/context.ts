@@ -8,7 +8,7 @@ import process from "node:process";
 import { choosePaint, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
 import type { Settings } from "../../../config/settings.ts";
-import { reachableHost } from "../../../lib/setting-rules.ts";
+import { reachableHost } from "../../../lib/hosts.ts";
 import { loadSettings } from "../settings.ts";
 
 /** The tools of one command. */

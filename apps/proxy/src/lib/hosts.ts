@@ -1,0 +1,22 @@
+/**
+ * Hosts of URLs and addresses: whether they are this machine, and how they are written and reached. Only loopback may carry secrets without
+ * TLS. No name but `localhost` counts: another one can be resolved to any address.
+ */
+
+const loopbackHost = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/** Whether the host of a URL, or of a `Host` field in lower case, is this machine. */
+export function isLoopbackHost(host: string): boolean {
+  return loopbackHost.test(host);
+}
+
+/** Returns an address as the host of a URL: IPv6 in brackets. */
+export function urlHost(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
+}
+
+/** Returns the host of a URL by which this machine reaches what listens on an address. Nothing can connect to a wildcard address. */
+export function reachableHost(address: string): string {
+  if (address === "0.0.0.0") return "127.0.0.1";
+  return urlHost(address === "::" ? "::1" : address);
+}
