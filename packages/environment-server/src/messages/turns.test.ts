@@ -82,6 +82,32 @@ test("the end of a turn without a run is not that of a message that some run lis
   expect([ends, current()]).toEqual([[["a", "error", null, 30]], ["b"]]);
 });
 
+test("the end of a turn without a run ends its message that an earlier run lists: the turn had sent the result of a tool, and no run followed", () => {
+  const { ends, receive, current } = createTurns({ started: ["a"], queued: [] });
+  receive(loop("active", { "run-1": ["a"] }, ["run-1"]), loop("active", { "run-1": ["a"] }));
+  receive(loop("idle", { "run-1": ["a"] }), end(null, "error"));
+  expect([ends, current()]).toEqual([[["a", "error", null, 40]], []]);
+});
+
+test("it ends those that have joined the turn since, too, but not those that only later runs list", () => {
+  const { ends, receive, current } = createTurns({ started: ["a"], queued: ["b", "c"] });
+  receive(loop("active", { "run-1": ["a"] }, ["run-1"]), loop("active", { "run-1": ["a"] }));
+  receive({
+    kind: "update_queue",
+    runtime,
+    messageIds: ["c"],
+    removed: [{ messageId: "b", disposition: "dequeued" }],
+  });
+  receive(loop("active", { "run-1": ["a"], "run-2": ["c"] }, ["run-2"]), end(null, "error"));
+  expect(ends).toEqual([
+    ["a", "error", null, 60],
+    ["b", "error", null, 60],
+  ]);
+  expect(current()).toEqual(["c"]);
+  receive(end("run-2"));
+  expect(ends.at(-1)).toEqual(["c", "end_turn", null, 10]);
+});
+
 test("the end of the present turn ends all its messages: of several runs, of one that joined it, and of a run that lists none", () => {
   const several = createTurns({ started: ["a"], queued: ["b"] });
   several.receive(loop("active", { "run-1": ["a"] }, ["run-1"]));

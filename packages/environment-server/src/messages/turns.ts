@@ -219,12 +219,8 @@ function endEarlier<Member extends TurnMember>(state: State<Member>, members: re
 
 function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
   const { runs, turn } = state;
-  const place = runs.findIndex(({ runId }) => runId === frame.runId);
-  const listed = membersOf(state, runs[place]?.messageIds ?? []);
-  // The turn of a message that only later runs list comes after this one, and so does that of any listed message if this one had no run.
-  const isLater = (member: Member): boolean =>
-    (place !== -1 || frame.runId === null) && firstPlaceOf(state, member) > place;
-  const present = [...turn].filter((member) => !isLater(member));
+  const listed = membersOf(state, runs.find(({ runId }) => runId === frame.runId)?.messageIds ?? []);
+  const present = endedBy(state, frame.runId);
   const late = state.endedWithoutReason.filter((member) => isOfRun(state, member, frame.runId));
   // The end of an earlier turn, whose messages the run still lists.
   const isLate = listed.size === 0 && late.some((member) => firstPlaceOf(state, member) !== -1);
@@ -238,19 +234,40 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
   }
 }
 
+/** The sends of the present turn that its end ends. A device can list those of the next turn before that end. */
+function endedBy<Member extends TurnMember>(state: State<Member>, runId: string | null): readonly Member[] {
+  const members = [...state.turn];
+  const place = state.runs.findIndex((run) => run.runId === runId);
+  if (place !== -1) return members.filter((member) => firstPlaceOf(state, member) <= place);
+  if (runId !== null) return members;
+  // The turn failed before its first run, or between two. The earliest send belongs to it. One that only runs after those of the earlier sends
+  // list is of the next turn, as are all that joined later.
+  let lastPlace = -1;
+  const next = members.findIndex((member, index) => {
+    if (index > 0 && firstPlaceOf(state, member) > lastPlace) return true;
+    lastPlace = Math.max(lastPlace, lastPlaceOf(state, member));
+    return false;
+  });
+  return next === -1 ? members : members.slice(0, next);
+}
+
 /** The end of a turn without a run, or of another run, says nothing about messages that some run lists. */
-function isOfRun<Member extends TurnMember>(
-  { runs }: State<Member>,
-  { messageIds }: Member,
-  runId: string | null,
-): boolean {
-  const own = runs.filter((run) => run.messageIds.some((id) => messageIds.includes(id)));
+function isOfRun<Member extends TurnMember>({ runs }: State<Member>, member: Member, runId: string | null): boolean {
+  const own = runs.filter((run) => lists(run, member));
   return own.length === 0 || own.some((run) => run.runId === runId);
 }
 
 /** The place of the first run that lists a send among the latest runs, the oldest of which has place 0; -1 if none does. */
-function firstPlaceOf<Member extends TurnMember>({ runs }: State<Member>, { messageIds }: Member): number {
-  return runs.findIndex((run) => run.messageIds.some((id) => messageIds.includes(id)));
+function firstPlaceOf<Member extends TurnMember>({ runs }: State<Member>, member: Member): number {
+  return runs.findIndex((run) => lists(run, member));
+}
+
+function lastPlaceOf<Member extends TurnMember>({ runs }: State<Member>, member: Member): number {
+  return runs.findLastIndex((run) => lists(run, member));
+}
+
+function lists(run: Runs[number], { messageIds }: TurnMember): boolean {
+  return run.messageIds.some((id) => messageIds.includes(id));
 }
 
 function receiveError<Member extends TurnMember>(state: State<Member>, { message, stopReason }: LoopErrorFrame): void {
