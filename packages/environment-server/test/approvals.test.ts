@@ -254,6 +254,41 @@ describe("a decision that the device has taken, because it no longer lists the r
     socket.acknowledge(noLongerPending);
     expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
   });
+
+  test("and after that: the decision had no effect, and a repeat does not count as accepted", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect((await sent).status).toBe(200);
+    socket.acknowledge(noLongerPending);
+    await harness.settle();
+    const rejected = { type: "message_acknowledged", accepted: false, late: true };
+    expect(harness.events).toContainEqual(expect.objectContaining(rejected));
+    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+  });
+
+  test("is unknown if the socket is lost before the device says so", async () => {
+    const { socket, sent } = await decideAndTake(createHarness());
+    socket.listener.onClose(1006);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
+
+  test.each([
+    [
+      "the loop is idle",
+      { type: "update_loop_status", loop_status: { status: "WAITING_ON_INPUT", active_run_ids: [] } },
+    ],
+    ["the turn ends", { type: "turn_finished", turn_id: "turn-1", run_id: "run-1", stop_reason: "cancelled" }],
+  ])("is unknown when %s before the request is gone: the turn was stopped without the decision", async (_, ended) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.say({ ...ended, runtime });
+    socket.say({ ...status, runtime });
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
 });
 
 test("a decision with the id of a message is another message, and does not count as queued", async () => {

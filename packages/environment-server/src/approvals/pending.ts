@@ -12,6 +12,8 @@ import { createTenantShares } from "./shares.ts";
 export interface SentDecision {
   readonly deliveryId: string;
   readonly decision: Decision;
+  /** Its turn has ended since. */
+  readonly isTurnOver: boolean;
 }
 
 /** A request for permission that has no outcome yet. */

@@ -84,8 +84,8 @@ export interface ApprovalTrackerOptions {
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
-  /** A device no longer lists a request whose decision was sent: it has taken it. */
-  readonly onTaken: (environmentId: string, deliveryId: string) => void;
+  /** A device no longer lists a request whose decision was sent: it has taken it, or the turn is over and ended with it or without. */
+  readonly onGone: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
 }
 
 interface Tracker extends ApprovalTrackerOptions {
@@ -141,7 +141,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     decide(key, deliveryId, decision) {
       const entry = pending.find(key);
       if (entry === undefined) return;
-      entry.sent = { deliveryId, decision };
+      entry.sent = { deliveryId, decision, isTurnOver: false };
       void writer.saveNow({ ...entry.approval, decision });
     },
     undecide(environmentId, deliveryId) {
@@ -226,14 +226,22 @@ function receive(tracker: Tracker, environmentId: string, frame: TurnFrame | Sta
       return frame.pending === null ? undefined : receiveList(tracker, row, frame.runtime, frame.pending);
     case "update_loop_status":
       return frame.activity === "idle"
-        ? receiveList(tracker, row, frame.runtime, [])
+        ? receiveEnd(tracker, row, frame.runtime)
         : noteCause(tracker, row, frame.runtime);
     case "turn_finished":
-      return receiveList(tracker, row, frame.runtime, []);
+      return receiveEnd(tracker, row, frame.runtime);
     case "update_queue":
     case "assistant_text":
     case "loop_error":
   }
+}
+
+/** Nothing is pending when a turn is over. */
+function receiveEnd(tracker: Tracker, row: ApprovalDevice, runtime: Conversation): void {
+  for (const entry of tracker.pending.ofConversation(row.device.environmentId, runtime)) {
+    if (entry.sent !== null) entry.sent = { ...entry.sent, isTurnOver: true };
+  }
+  receiveList(tracker, row, runtime, []);
 }
 
 function receiveList(
@@ -324,7 +332,7 @@ function giveUp(tracker: Tracker, entry: PendingApproval): void {
 function withdraw(tracker: Tracker, { device }: ApprovalDevice, entry: PendingApproval): void {
   const { approval, sent } = entry;
   // Its outcome follows.
-  if (sent !== null) return tracker.onTaken(device.environmentId, sent.deliveryId);
+  if (sent !== null) return tracker.onGone(device.environmentId, sent.deliveryId, sent.isTurnOver);
   remove(tracker, entry);
   tracker.writer.remove(approval);
   tracker.emit({ type: "approval_withdrawn", ...device, toolCallId: approval.request.toolCallId });

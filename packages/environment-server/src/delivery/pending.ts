@@ -2,7 +2,7 @@
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
  * stored before the caller receives it. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
  * this process runs and the send is among the {@link maxLateAcknowledgements} newest. A decision that the device rejects had no
- * effect, early or late, so its ids are released.
+ * effect, early or late, so its ids are released, also if a report of the device had made it count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
@@ -70,7 +70,7 @@ export interface PendingDeliveries {
 
 interface Dependencies {
   readonly clock: Clock;
-  readonly log: Pick<DeliveryLog, "settle" | "release">;
+  readonly log: Pick<DeliveryLog, "settle" | "release" | "forget">;
   readonly emit: EmitEvent;
   /** Called with each outcome, early or late, as soon as it is known and before it is stored. */
   readonly onOutcome?: (environmentId: string, deliveryId: string, outcome: DeliveryOutcome) => void;
@@ -216,14 +216,19 @@ function storeLate(
 }
 
 function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {
-  if (!entry.waiting || !entry.sent) return;
+  const { isDecision, reported, sent, waiting } = entry;
+  if (!waiting || !sent) return;
   const { id, scope } = entry.delivery;
-  if (entry.reported !== null) {
-    emitAcknowledged(state, entry.device, id, entry.reported, false);
-    return conclude(state, entry, entry.reported);
+  // A request also goes when its turn is stopped. A connected device rejects the decision then; one that was lost cannot.
+  const outcome = isDecision && reason === "disconnected" ? null : reported;
+  if (outcome === null || isDecision) {
+    state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision });
+    dropOldest(state.unacknowledged, maxLateAcknowledgements);
   }
-  state.unacknowledged.set(id, { environmentId: scope.environmentId, isDecision: entry.isDecision });
-  dropOldest(state.unacknowledged, maxLateAcknowledgements);
+  if (outcome !== null) {
+    emitAcknowledged(state, entry.device, id, outcome, false);
+    return conclude(state, entry, outcome);
+  }
   state.emit({ type: "message_unacknowledged", ...entry.device, deliveryId: id, reason });
   conclude(state, entry, { kind: "unknown" });
 }
@@ -241,7 +246,7 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
   });
 }
 
-/** Stores an outcome, or releases the ids of a decision without effect. Returns whether something was stored. */
+/** Stores an outcome, or releases the ids of a decision without effect, also if it counted as taken. Returns whether something was stored. */
 async function store(
   state: State,
   deliveryId: string,
@@ -249,7 +254,7 @@ async function store(
   outcome: DeliveryOutcome,
 ): Promise<boolean> {
   if (!isDecision || outcome.kind !== "rejected") return settle(state, deliveryId, environmentId, outcome);
-  await release(state, deliveryId).catch((cause: unknown) =>
+  await release(state, deliveryId, "forget").catch((cause: unknown) =>
     state.emit({ type: "store_failed", operation: "release", cause }),
   );
   return true;
@@ -270,11 +275,15 @@ async function settle(
   }
 }
 
-async function release({ log, unreleased }: State, deliveryId: string): Promise<void> {
+async function release(
+  { log, unreleased }: State,
+  deliveryId: string,
+  operation: "release" | "forget" = "release",
+): Promise<void> {
   // Until the store has done it, a repeat finds the reservation.
   unreleased.add(deliveryId);
   dropOldest(unreleased, maxLateAcknowledgements);
-  await log.release(deliveryId);
+  await log[operation](deliveryId);
   unreleased.delete(deliveryId);
 }
 

@@ -30,13 +30,13 @@ export function followApprovals({
         emit({ type: "request_failed", operation: "denyByPolicy", cause });
         return "failed";
       }),
-    onTaken(environmentId, deliveryId) {
+    onGone(environmentId, deliveryId, isTurnOver) {
       const { hub, pending } = server();
       const connection = hub.online(environmentId);
       if (connection?.acknowledging === "no")
         return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
-      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over, and the turn may also have ended without it.
-      pending.noteReported(environmentId, deliveryId, null);
+      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over. A stop takes no decision.
+      if (!isTurnOver) pending.noteReported(environmentId, deliveryId, null);
     },
   });
 }
