@@ -213,8 +213,11 @@ export function describeIdempotencyStore(
       clock.move(3_600_000);
       const renamed = { ...connection, connectionName: "renamed", tags: ["ci"] };
       await reserved(["b"], { ...at("one"), connection: renamed });
-      clock.move(retentionMs - 1);
       expect(await store.findConnection("one", "c")).toEqual(renamed);
+      const tagged = { ...renamed, tags: ["ci", "gpu"] };
+      await reserved(["c"], { ...at("one"), connection: tagged });
+      clock.move(retentionMs - 1);
+      expect(await store.findConnection("one", "c")).toEqual(tagged);
       clock.move(1);
       expect(await store.findConnection("one", "c")).toBeNull();
     });
