@@ -10,6 +10,7 @@ import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./ev
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
+import { createMessageOrder } from "./operations/conversations/order.ts";
 import { followApprovals } from "./operations/approvals/follow.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
@@ -83,7 +84,6 @@ export function createParts(
   const viewers = createViewerHub({ clock, randomId, emit });
   noteApprovals(approvals, feed);
   const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
-  const emitAndRoute = withRoutes(emitAndNote, () => ({ hub, router, podId }));
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -92,7 +92,7 @@ export function createParts(
     followers: [...createFollowers({ messages, approvals, commands }), { expired: feed.removed }],
     output: feed,
     watch: viewers,
-    emit: emitAndRoute,
+    emit: withRoutes(emitAndNote, () => ({ hub, router, podId })),
     podId,
     time,
     settleMs,
@@ -127,6 +127,7 @@ export function createParts(
     removals,
     devices,
     queue: createKeyedQueue(),
+    order: createMessageOrder(clock),
     time,
     onClose: closing.onBegin,
     isClosing: () => closing.hasBegun,

@@ -3,15 +3,19 @@
  * So a message waits for the acknowledgement of the one before it, for a short while.
  */
 import { describe, expect, test } from "vitest";
+import { maxMessageWaitMs, maxUnacknowledgedSends } from "../src/limits.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import {
   type Answer,
   type CallOptions,
+  anyone,
   createHarness,
   type Harness,
   userMessage,
   withApprove,
 } from "./support/harness.ts";
+
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
 
 async function setUp() {
   const harness = createHarness();
@@ -36,6 +40,12 @@ function written(socket: FakeSocket): unknown[] {
     .flatMap(({ payload }) =>
       "messages" in payload ? payload.messages.map((message) => message.client_message_id) : ["a decision"],
     );
+}
+
+function stop({ call }: Harness, connectionId: string, conversationId: string): void {
+  const principal = { ...anyone, scopes: new Set([...anyone.scopes, "control" as const]) };
+  const body = { agentId: "agent-1", conversationId };
+  void call("POST", `/v1/environments/${connectionId}/stop`, { principal, body });
 }
 
 function acknowledge(socket: FakeSocket, id: string, answer?: Record<string, unknown>): void {
@@ -104,6 +114,101 @@ describe("a message", () => {
     decide("call-2");
     await harness.settle();
     expect(written(socket)).toEqual(["a decision", "a", "a decision"]);
+  });
+
+  test("does not wait for one that the device has listed, which is reported before or while it waits", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    const list = (id: string): void => {
+      socket.say({
+        type: "update_loop_status",
+        runtime,
+        loop_status: { client_message_ids_by_run_id: { [id]: [id] } },
+      });
+    };
+    const first = sendTo(harness, connectionId, "first");
+    await harness.settle();
+    // Of a device that acknowledges, a report is no acknowledgement.
+    acknowledge(socket, "first");
+    await first;
+    for (const id of ["a", "b"]) void sendTo(harness, connectionId, id);
+    await harness.settle();
+    expect(written(socket)).toEqual(["first", "a"]);
+    list("a");
+    await harness.settle();
+    expect(written(socket)).toEqual(["first", "a", "b"]);
+    list("b");
+    void sendTo(harness, connectionId, "c");
+    await harness.settle();
+    expect(written(socket)).toEqual(["first", "a", "b", "c"]);
+  });
+
+  test("does not wait while earlier ones are in the queue of the device, which adds all that follow to it at once", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    for (const id of ["a", "b", "c", "d"]) void sendTo(harness, connectionId, id);
+    await harness.settle();
+    acknowledge(socket, "a", { accepted: true, disposition: "started" });
+    await harness.settle();
+    expect(written(socket)).toEqual(["a", "b"]);
+    acknowledge(socket, "b", { accepted: true, disposition: "queued" });
+    await harness.settle();
+    expect(written(socket)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("leaves before a stop of its conversation that was requested after it", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
+    for (const id of ["d", "e"]) void sendTo(harness, connectionId, id, "conv-1");
+    await harness.settle();
+    stop(harness, connectionId, "default");
+    await harness.settle();
+    expect(written(socket)).toEqual(["a", "d", "b", "c"]);
+    expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
+  });
+
+  test("delays a stop by at most a second, also if the device is slow to answer whether its key may use the conversation", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    const principal = { ...anyone, agentIds: ["agent-1"] };
+    void sendTo(harness, connectionId, "a", "conv-1", { principal });
+    await harness.settle();
+    stop(harness, connectionId, "conv-1");
+    await harness.clock.advance(maxMessageWaitMs - 1);
+    const stops = (): number => socket.frames.filter(({ type }) => type === "abort_message").length;
+    expect(stops()).toBe(0);
+    await harness.clock.advance(1);
+    expect([stops(), written(socket)]).toEqual([1, []]);
+  });
+
+  test("is answered at once if it repeats one that has its result, although others wait", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    const first = sendTo(harness, connectionId, "a");
+    await harness.settle();
+    acknowledge(socket, "a");
+    await first;
+    for (const id of ["b", "c"]) void sendTo(harness, connectionId, id);
+    await harness.settle();
+    const headers = { "idempotency-replayed": "true" };
+    expect(await sendTo(harness, connectionId, "a")).toMatchObject({ status: 200, headers });
+    expect(written(socket)).toEqual(["a", "b"]);
+  });
+
+  test("is refused at once if there is no room behind those that wait", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    const ids = Array.from({ length: maxUnacknowledgedSends }, (_, index) => `m-${index}`);
+    for (const id of ids) void sendTo(harness, connectionId, id);
+    const full = { status: 429, body: { errorCode: "queue_full" } };
+    expect(await sendTo(harness, connectionId, "one too many")).toMatchObject(full);
+    await harness.clock.advance(maxMessageWaitMs);
+    expect(written(socket)).toEqual(ids);
+  });
+
+  test("is refused at once if the messages that wait would fill the queue of the device with it", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    const batch = (name: string) => Array.from({ length: 50 }, (_, index) => userMessage(`${name}-${index}`));
+    for (const messages of [[userMessage("a")], batch("b")]) void harness.send(connectionId, { messages });
+    const full = { status: 429, body: { errorCode: "queue_full" } };
+    expect(await harness.send(connectionId, { messages: batch("c") })).toMatchObject(full);
+    await harness.clock.advance(maxMessageWaitMs);
+    expect(written(socket)).toHaveLength(51);
   });
 
   test("that repeats another one waits with it, and is written once", async () => {

@@ -17,12 +17,14 @@ export interface PendingDelivery {
   readonly isDecision: boolean;
   /** Resolves when the outcome is known and stored. Never rejects. */
   readonly outcome: Promise<DeliveryOutcome>;
-  /** Resolves when the outcome of a send whose frame was written is known, before it is stored. Never rejects. */
+  /** Resolves when the device has reported a send, or its outcome is known, before it is stored. Never rejects. */
   readonly ended: Promise<void>;
   /** No outcome is known yet. */
   readonly waiting: boolean;
   /** Its frame was written. */
   readonly sent: boolean;
+  /** The outcome that follows from a report of the device, if no acknowledgement arrives; `null` without a report. */
+  readonly reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
 }
 
 /** Why the wait for an acknowledgement ended without one. */
@@ -79,8 +81,7 @@ interface Dependencies {
 interface Entry extends PendingDelivery {
   waiting: boolean;
   sent: boolean;
-  /** The outcome that follows from a report of the device, if no acknowledgement arrives; `null` without a report. */
-  reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
+  reported: PendingDelivery["reported"];
   readonly device: DeviceReference;
   readonly resolve: (outcome: DeliveryOutcome) => void;
   readonly end: () => void;
@@ -122,7 +123,9 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     noteReported(environmentId, deliveryId, disposition) {
       const entry = find(state, environmentId, deliveryId);
-      if (entry !== undefined) entry.reported = { kind: "accepted", disposition };
+      if (entry === undefined) return;
+      entry.reported = { kind: "accepted", disposition };
+      entry.end();
     },
     release: (deliveryId) => release(state, deliveryId),
     async releaseAgain(deliveryIds) {

@@ -14,6 +14,7 @@ import type { DeviceHub } from "../socket/hub.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import type { ViewerHub } from "../viewers/hub.ts";
 import type { ViewerTickets } from "../viewers/tickets.ts";
+import type { MessageOrder } from "./conversations/order.ts";
 import type { DeviceAdministration } from "./devices.ts";
 import type { Presentation } from "./presentation.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
@@ -40,6 +41,7 @@ export interface ServerContext {
   readonly tickets: ViewerTickets;
   readonly changes: Changes;
   readonly queue: KeyedQueue;
+  readonly order: MessageOrder;
   readonly emit: EmitEvent;
   readonly time: StoredTime;
   /** Calls `run` when the server closes. Returns a function that stops it. */

@@ -1,6 +1,7 @@
 /**
  * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response says
- * what the device returned or reported, never what was sent. Commands do not wait behind sends: a stop has to overtake them.
+ * what the device returned or reported, never what was sent. Commands do not wait for the acknowledgements of sends. A stop is written behind
+ * the messages of its conversation that were accepted before it, which leave at once.
  */
 import {
   allowsAgent,
@@ -53,6 +54,8 @@ export async function controlConversation(
   if (connection === null) return unreachableResponse(record);
   const foreign = await refuseForeignConversation(server, principal, runtimeOf(request), connection, record);
   if (foreign !== null) return foreign;
+  if (request.operation === "stopTurn")
+    await server.order.hurry({ environmentId: record.environment.id, ...runtimeOf(request) });
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);

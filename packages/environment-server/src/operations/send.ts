@@ -37,13 +37,7 @@ import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts
 import type { ServerContext } from "./context.ts";
 import { askDevice, type AskedDevice, type AskedLimits, mayAsk, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
-import {
-  awaitPredecessor,
-  findPredecessor,
-  type MessageTurn,
-  type Started,
-  startInOrder,
-} from "./conversations/order.ts";
+import { awaitPredecessor, findPredecessor, type MessageTurn, type Started } from "./conversations/order.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
@@ -153,9 +147,23 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
 
 /** Starts a frame: a message behind the earlier ones of its conversation, a decision at once. Resolves when it has left, or waits for a message. */
 async function start(send: Send): Promise<Started<Dispatch>> {
-  const { server, scope, part, asking = [] } = send;
-  if (part.payload.kind === "create_message") return startInOrder(server, scope, asking, (turn) => enqueue(send, turn));
-  return { result: Promise.resolve(await enqueue(send, null)) };
+  const { server, scope, part, asking: owner = [] } = send;
+  const isMessage = part.payload.kind === "create_message";
+  const early = isMessage ? await dispatchEarly(send) : await enqueue(send, null);
+  if (early !== null) return { result: Promise.resolve(early) };
+  return server.order.start({ scope, owner, messageIds: part.messageIds }, (turn) => enqueue(send, turn));
+}
+
+/** Responds to a message that need not wait for those before it in its conversation: a repeat, or one without room behind them. */
+async function dispatchEarly(send: Send): Promise<Dispatch | null> {
+  const { server, record, scope, asking = [] } = send;
+  if (server.order.waiting(scope).length === 0) return null;
+  const repeat = await server.queue.run(record.environment.id, () => runRepeat(send));
+  const connection = findOnline(server, record);
+  // A key with limits first learns whether it may use the conversation.
+  if (repeat !== null || connection === null || asking.length > 0) return repeat;
+  const refusal = checkQueue(send, connection, server.order.waiting(scope));
+  return refusal === null ? null : respond(refusal);
 }
 
 /**
@@ -168,12 +176,8 @@ async function enqueue(send: Send, turn: MessageTurn | null): Promise<Dispatch> 
   for (;;) {
     const before = asked;
     const dispatch = await server.queue.run(record.environment.id, async () => {
-      signal?.throwIfAborted();
-      const repeat = await dispatchRepeat(send);
-      if (repeat === null) return dispatchNew(send, turn, before);
-      // An earlier send with the same ids may have reached the device.
-      noteSent(send);
-      return repeat;
+      const repeat = await runRepeat(send);
+      return repeat ?? dispatchNew(send, turn, before);
     });
     if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
     if (dispatch.kind === "early") {
@@ -185,6 +189,15 @@ async function enqueue(send: Send, turn: MessageTurn | null): Promise<Dispatch> 
       askDevice(server, limitsOf(send), scope, record),
     );
   }
+}
+
+/** Looks for a repeat, in its row's queue. */
+async function runRepeat(send: Send): Promise<Dispatch | null> {
+  send.signal?.throwIfAborted();
+  const repeat = await dispatchRepeat(send);
+  // An earlier send with the same ids may have reached the device.
+  if (repeat !== null) noteSent(send);
+  return repeat;
 }
 
 /** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
@@ -276,7 +289,7 @@ async function dispatchNew(
   const unwanted =
     answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
   if (unwanted !== null) return respond(unwanted);
-  const predecessor = turn === null ? null : findPredecessor(server, scope, turn);
+  const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
   // Without room it has nothing to wait for.
   if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
     return { kind: "early", turn, predecessor };
@@ -295,6 +308,7 @@ async function dispatchNew(
     fingerprint,
   };
   const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
+  if (turn !== null) turn.isPending = true;
   noteDecision(server, part, scope, delivery.id, principal);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
@@ -326,10 +340,18 @@ async function dispatchNew(
   return { kind: "pending", pending: opened, replayed: false };
 }
 
-/** Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error. */
-function checkQueue({ server, part, scope }: Send, connection: DeviceConnection): PlainResponse | null {
+/**
+ * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error.
+ *
+ * @param before messages of the conversation that have not left, and leave before this one
+ */
+function checkQueue(
+  { server, part, scope }: Send,
+  connection: DeviceConnection,
+  before: readonly MessageTurn[] = [],
+): PlainResponse | null {
   const waiting = server.pending.waiting(connection.device.environmentId);
-  if (waiting.length >= maxUnacknowledgedSends) {
+  if (waiting.length + before.length >= maxUnacknowledgedSends) {
     const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
     return problemResponse("queue_full", { detail });
   }
@@ -337,7 +359,8 @@ function checkQueue({ server, part, scope }: Send, connection: DeviceConnection)
   if (part.payload.kind === "approval_response") return null;
   const unacknowledgedIds = waiting
     .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
-    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)));
+    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)))
+    .concat(before.flatMap(({ messageIds }) => messageIds));
   const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
   const count = waitingCount + part.messageIds.length;
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;

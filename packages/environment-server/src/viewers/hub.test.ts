@@ -207,7 +207,7 @@ describe("calls of the API", () => {
     ]);
   });
 
-  test("messages wait for each other, and a stop does not wait for them", async () => {
+  test("messages wait for each other, and a stop ends the wait of those before it", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     let accept = (): void => undefined;
@@ -217,13 +217,19 @@ describe("calls of the API", () => {
         : new Promise((resolve) => (accept = () => resolve(jsonResponse(200, {}))));
     viewer.say(input("r-1", "a"));
     viewer.say(input("r-2", "b"));
-    viewer.say({ type: "abort_message", request_id: "r-3", runtime });
+    viewer.say(input("r-3", "c"));
+    const performed = (): unknown => world.calls.map(({ operation }) => operation);
     await world.settle();
-    expect(world.calls.map(({ operation }) => operation)).toEqual(["sendMessage", "stopTurn"]);
-    expect(viewer.frames).toMatchObject([{ type: "abort_message_response", request_id: "r-3", aborted: true }]);
+    expect(performed()).toEqual(["sendMessage"]);
+    viewer.say({ type: "abort_message", request_id: "r-4", runtime });
+    viewer.say(input("r-5", "d"));
+    await world.settle();
+    expect(performed()).toEqual(["sendMessage", "sendMessage", "sendMessage", "stopTurn"]);
+    expect(JSON.stringify(world.calls.map(({ body }) => body))).toMatch(/"a".*"b".*"c"/);
+    expect(viewer.frames).toMatchObject([{ type: "abort_message_response", request_id: "r-4", aborted: true }]);
     accept();
     await world.settle();
-    expect(world.calls.map(({ operation }) => operation)).toEqual(["sendMessage", "stopTurn", "sendMessage"]);
+    expect(performed()).toEqual(["sendMessage", "sendMessage", "sendMessage", "stopTurn", "sendMessage"]);
   });
 });
 

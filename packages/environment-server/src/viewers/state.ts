@@ -43,6 +43,8 @@ export interface ViewerState extends ViewerOptions {
   running: number;
   /** Ends with the last ordered call; `null` when none is running. */
   lastCall: Promise<void> | null;
+  /** Starts each of the ordered calls that wait, the oldest first. */
+  readonly waitingCalls: Set<() => void>;
   /** Ends with the last command. */
   lastCommand: Promise<void>;
   frames: Bucket;
@@ -72,6 +74,7 @@ export function createViewerState(
     unconfirmed: 0,
     running: 0,
     lastCall: null,
+    waitingCalls: new Set(),
     lastCommand: Promise.resolve(),
     frames: fillBucket(viewerFrameRate, nowMs),
     violations: fillBucket(viewerViolationRate, nowMs),

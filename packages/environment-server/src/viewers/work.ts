@@ -1,6 +1,6 @@
 /**
  * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Messages wait for each
- * other, and so do commands, but a stop does not wait for a message that the device has not acknowledged yet.
+ * other, and so do commands. A stop does not wait for a message that the device has not acknowledged yet, and starts those that do before it.
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
@@ -33,12 +33,25 @@ const tooManyTerminals = refusal(
 export function startCalls(state: ViewerState, frame: ViewerFrame, decision: Calls): void {
   if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
   const run = (): Promise<void> => runCalls(state, frame, decision);
+  if (frame.type === "abort_message") for (const start of [...state.waitingCalls]) start();
   if (!decision.isOrdered) return void track(state, frame, run());
-  const running = track(state, frame, state.lastCall === null ? run() : state.lastCall.then(run));
+  const running = track(state, frame, runBehind(state, run));
   const ended: Promise<void> = running.then(() => {
     if (state.lastCall === ended) state.lastCall = null;
   });
   state.lastCall = ended;
+}
+
+/** Runs an ordered call when the last one has ended, or when a stop starts it. */
+function runBehind({ lastCall, waitingCalls }: ViewerState, run: () => Promise<void>): Promise<void> {
+  if (lastCall === null) return run();
+  return new Promise((resolve) => {
+    const start = (): void => {
+      if (waitingCalls.delete(start)) resolve(run());
+    };
+    waitingCalls.add(start);
+    void lastCall.then(start);
+  });
 }
 
 /** Starts a command, behind the earlier ones. */
