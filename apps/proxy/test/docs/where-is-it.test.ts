@@ -1,13 +1,19 @@
-/** The "Where is it?" tables of AGENTS.md lead to what they promise. */
+/** The "Where is it?" tables of AGENTS.md, and of the same files of the gateway and the environment server, lead to what they promise. */
 import { existsSync, globSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readDocument, repository, sectionOf, tableRows } from "./document.ts";
 
-const agents = readDocument("AGENTS.md");
-const section = sectionOf(agents, "Where is it?");
-const [contents = "", ...topics] = section.split(/^### /m);
-const rows = tableRows(section);
+const paths = ["AGENTS.md", "apps/proxy/AGENTS.md", "packages/environment-server/AGENTS.md"];
+const pages = paths.map((path) => ({ path, text: readDocument(path) }));
+const sections = pages.map(({ path, text }) => ({ path, section: sectionOf(text, "Where is it?") }));
+const topics = sections.flatMap(({ path, section }) =>
+  section
+    .split(/^### /m)
+    .slice(1)
+    .map((text) => ({ path, title: text.split("\n", 1)[0] ?? "", text })),
+);
+const rows = sections.flatMap(({ section }) => tableRows(section));
 const folders: Readonly<Record<string, string>> = {
   proxy: "apps/proxy/src",
   server: "packages/environment-server/src",
@@ -26,11 +32,15 @@ function resolvePath(path: string): string {
   return join(repository, folders[first] ?? first, ...rest);
 }
 
-test("the section explains the abbreviations of its paths", () => {
-  for (const [name, folder] of Object.entries(folders)) {
-    expect(agents).toMatch(new RegExp(`\`${name}\`(?: stands)? for \`${folder}\``));
-  }
-});
+test.each(pages)(
+  "$path explains the abbreviations of its paths, and is short enough for tools that cut long files",
+  ({ text }) => {
+    for (const [name, folder] of Object.entries(folders)) {
+      expect(text).toMatch(new RegExp(`\`${name}\`(?: stands)? for \`${folder}\``));
+    }
+    expect(text.length).toBeLessThan(30_000);
+  },
+);
 
 test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
   "'%s' leads to a file that has what to look for",
@@ -52,13 +62,18 @@ test.each(rows.filter(([, path = ""]) => path.startsWith("`")))(
   },
 );
 
-test("the contents above the tables link to every topic, in order", () => {
-  const linked = [...contents.matchAll(/\[([^\]]+)\]\(#/g)].map(([, title = ""]) => title);
-  expect(linked).toEqual(topics.map((topic) => topic.split("\n", 1)[0]));
+test("the contents in AGENTS.md link to every topic of every page, in order", () => {
+  const [contents = ""] = (sections[0]?.section ?? "").split(/^### /m);
+  const linked = [...contents.matchAll(/\[([^\]]+)\]\(([^)#]*)#/g)].map(([, title, path]) => `${path} ${title}`);
+  const order = [paths[1], paths[2], paths[0]];
+  const expected = order.flatMap((path) =>
+    topics.filter((topic) => topic.path === path).map(({ title }) => `${path === "AGENTS.md" ? "" : path} ${title}`),
+  );
+  expect(linked).toEqual(expected);
 });
 
 test("every topic has one table of at most 30 questions, and no question is asked twice", () => {
-  const sizes = topics.map((topic) => tableRows(topic).length);
+  const sizes = topics.map(({ text }) => tableRows(text).length);
   expect(sizes.filter((size) => size < 2 || size > 30)).toEqual([]);
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(rows.length);
   const questions = rows.map(([question = ""]) => question);
@@ -66,7 +81,7 @@ test("every topic has one table of at most 30 questions, and no question is aske
 });
 
 test("the glossary has at most 25 terms", () => {
-  expect(tableRows(sectionOf(agents, "Glossary")).length).toBeLessThanOrEqual(25);
+  expect(tableRows(sectionOf(readDocument("AGENTS.md"), "Glossary")).length).toBeLessThanOrEqual(25);
 });
 
 const files = globSync(["*.md", "{apps,bench,consumers,docs,examples,packages,scripts}/**/*.{ts,mjs,md}"], {
