@@ -51,7 +51,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly query: GenericSchema<unknown, Query> | null;
   /** Decodes the JSON body; `null` if the endpoint takes none. */
   readonly body: GenericSchema<unknown, Body> | null;
-  /** Largest body in bytes, where every valid one is smaller than the limit of all endpoints. */
+  /** Largest body in bytes, where every one with only known members is smaller than the limit of all endpoints. */
   readonly maxBodyBytes?: number;
   /** The body of a success; `null` if it has none. */
   readonly response: GenericSchema<unknown, Response> | null;
