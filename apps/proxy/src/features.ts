@@ -2,6 +2,7 @@
 import type { MemoryBudget } from "@letta-environments/environment-server";
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
 import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import type { BeginAction } from "./audit/actions.ts";
@@ -10,6 +11,7 @@ import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/call
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
+import type { BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -38,6 +40,8 @@ export interface Features {
   readonly cors: Cors;
   /** `null` where unfinished bodies are not counted. */
   readonly bodyMemory: MemoryBudget | null;
+  /** Returns by whom the bodies of a caller are counted. `ownCredential` is its own upstream key, if it sent one. */
+  readonly bodyOwner: (principal: GatewayPrincipal, ownCredential: string | null) => BodyOwner;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;
   readonly beginSend: BeginAction;
@@ -98,6 +102,8 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     limits,
     cors,
     bodyMemory: services.bodyMemory ?? null,
+    bodyOwner: (principal, ownCredential) =>
+      ownCredential === null || callers.knows(ownCredential) ? principal : "unverified",
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     beginSend: createBeginSend({

@@ -167,7 +167,7 @@ function run<Outcome>(
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, features: Features, wrap?: WrapStep) {
-  const { extensions } = features;
+  const { extensions, bodyOwner } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
   const openRecord = createOpenRecord(features);
@@ -200,8 +200,8 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, endpoint, params, principal, knownInput }) =>
-      targets.validate(request, { endpoint, params, principal }, knownInput),
+    .add("validate query and body", ({ request, endpoint, params, principal, ownCredential, knownInput }) =>
+      targets.validate(request, { endpoint, params, owner: bodyOwner(principal, ownCredential) }, knownInput),
     )
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
     .check("authorise the input", ({ principal, endpoint, input, trace }) => {
@@ -358,7 +358,7 @@ function createAdminSteps(
       principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
     )
     .add("validate query and body", ({ request, endpoint, principal }) =>
-      validateRequest(request, endpoint, { budget: bodyMemory, principal }),
+      validateRequest(request, endpoint, { budget: bodyMemory, owner: principal ?? "operator" }),
     )
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {

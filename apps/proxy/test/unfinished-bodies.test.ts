@@ -1,11 +1,16 @@
 /** The memory of bodies that have not arrived completely, over real sockets. */
+import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { createConsoleSessions } from "../src/console/sessions.ts";
+import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
+import { systemClock } from "@letta-environments/platform/node";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
 import { openSocket, parseResponse, type RawResponse, readToEnd, requestHead } from "./support/raw-http.ts";
+import { testDigests, testPepper } from "./support/test-proxy.ts";
 
 /** A key may have four bodies of 100 kB, and all keys together eight. */
 const limits = { maxOwnerBytes: 450_000, maxTotalBytes: 850_000 };
@@ -18,7 +23,17 @@ let memory = createMemoryBudget(limits);
 beforeEach(async () => {
   memory = createMemoryBudget(limits);
   const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
-  server = await startNodeServer(upstream, { ports: { bodyMemory: memory } });
+  const keyStore = createMemoryKeyStore();
+  const ports = { clock: systemClock, digests: testDigests, keyStore, pepper: testPepper, randomBytes };
+  const consoleSessions = createConsoleSessions(
+    { ...ports, keyStoreFor: () => keyStore },
+    {
+      ...{ publicUrl: null, version: "1.0.0", servesDevices: false, servesExtensions: true, isAdministered: true },
+      deviceVersion: "0.32.18",
+    },
+  );
+  const config = { passThrough: true };
+  server = await startNodeServer(upstream, { ports: { bodyMemory: memory, consoleSessions }, config });
 });
 
 afterEach(() => server.connections.close());
@@ -86,6 +101,51 @@ test("when all keys together have too many unfinished bodies, a key with the mos
   other.socket.write(" ".repeat(200_000 - half.length - body.length) + body);
   expect((await other.response).status).toBe(200);
   for (const { socket } of bodies) socket.destroy();
+  await expect.poll(() => memory.totalBytes).toBe(0);
+});
+
+test.each([
+  ["a gateway key", async () => (await issueKeys(1))[0] ?? ""],
+  ["an upstream key that the upstream has accepted", () => Promise.resolve("sk-accepted")],
+])("callers with made-up upstream keys share the memory of one, and %s keeps its own", async (_what, keyOf) => {
+  const key = await keyOf();
+  expect(await send(key)).toBe(200);
+  const bodies = [await begin(key), await begin(key), await begin(key)];
+  const madeUp: Begun[] = [];
+  for (let count = 0; count < 4; count++) madeUp.push(await begin(`sk-made-up-${count}`));
+  // With these two, all together would have too much, and the key the most.
+  for (let count = 4; count < 6; count++) {
+    const socket = await openSocket(server.url);
+    madeUp.push({ socket, response: readToEnd(socket).then(parseResponse) });
+    const headers = { authorization: `Bearer sk-made-up-${count}`, "content-length": "200000" };
+    socket.write(requestHead("POST", "/v1/environments/c/messages", headers) + part);
+  }
+  const refused = await Promise.race([...bodies, ...madeUp].map(({ response }) => response));
+  expect(refused.status).toBe(503);
+  for (const { socket, response } of bodies) {
+    socket.write(" ".repeat(200_000 - part.length - body.length) + body);
+    expect((await response).status).toBe(200);
+  }
+  for (const { socket } of madeUp) socket.destroy();
+  await expect.poll(() => memory.totalBytes).toBe(0);
+});
+
+test("unfinished bodies of sign-ins are limited together, also in tiny parts: 503 overloaded", async () => {
+  const origin = { host: "127.0.0.1", origin: "http://127.0.0.1", "sec-fetch-site": "same-origin" };
+  const headers = { ...origin, "content-type": "application/json", "content-length": "1000" };
+  const sockets = await Promise.all(Array.from({ length: 4 }, () => openSocket(server.url)));
+  const responses = sockets.map((socket) => readToEnd(socket.setNoDelay(true)).then(parseResponse));
+  let isRefused = false;
+  for (const socket of sockets) {
+    socket.once("data", () => (isRefused = true));
+    socket.write(requestHead("POST", "/console/session", headers));
+  }
+  for (let sent = 0; sent < 1_000 && !isRefused; sent++) {
+    for (const socket of sockets) socket.write(" ");
+    await new Promise((resolve) => void setImmediate(resolve));
+  }
+  expect(await Promise.race(responses)).toMatchObject({ status: 503, body: expect.stringContaining("overloaded") });
+  for (const socket of sockets) socket.destroy();
   await expect.poll(() => memory.totalBytes).toBe(0);
 });
 

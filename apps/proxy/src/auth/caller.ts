@@ -26,6 +26,8 @@ export interface CallerAuthenticator {
   authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
   admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
+  /** Whether the upstream has accepted a caller's own key and not refused it since. */
+  knows(ownCredential: string): boolean;
   /** Forgets a caller's own upstream key, because the upstream refused it. */
   forget(ownCredential: string): void;
   /** Remembers that the upstream has accepted a caller's own key. */
@@ -85,6 +87,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
     },
     authenticateKey: byKey,
     admit: (authentication, kind) => guard.admit(authentication, kind),
+    knows: (key) => passThrough?.knows(key) === true,
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),
   };

@@ -1,4 +1,5 @@
 /** Sessions as the gateway sees them: a request with its secret as the key, its principal, and the description that the page receives. */
+import type { MemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -28,6 +29,8 @@ export interface SessionFeatures {
   /** Accepts gateway keys alone, and counts failures as those of sign-ins. */
   readonly authenticateSignIn: AuthenticateRequest;
   readonly limits: RequestLimits | null;
+  /** `null` where unfinished bodies are not counted. */
+  readonly bodyMemory: MemoryBudget | null;
 }
 
 /** Takes a request from the limits of its route. Returns the refusal, or `null` if the request may pass. */

@@ -3,6 +3,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import type { Authentication } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { refuseUnread } from "../http/validate-request.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { type KeyMint, mintSecret } from "../keys/key-lifecycle.ts";
 import { credentialIdOf, type KeyRecord, type KeySecret } from "../keys/key-record.ts";
@@ -75,7 +76,7 @@ export function createSignIn(ports: ConsoleSessionPorts, config: ConsoleConfig):
   }
 
   return async ({ request, trace }, cookieName, features) => {
-    const given = await readCredential(request);
+    const given = await readCredential(request, features);
     if ("status" in given) return given;
     const opened: { session: OpenedSession | null } = { session: null };
     // Both ways count failures by the client's address, as every other authentication does.
@@ -129,13 +130,16 @@ const maxBodyBytes = 1_024;
 
 type GivenCredential = { readonly kind: "key" | "link"; readonly value: string };
 
-async function readCredential(request: GatewayRequest): Promise<GivenCredential | PlainResponse> {
+async function readCredential(
+  request: GatewayRequest,
+  { bodyMemory: budget }: Pick<SessionFeatures, "bodyMemory">,
+): Promise<GivenCredential | PlainResponse> {
   // A form of another page cannot send JSON.
   if (!/^application\/json(?:;|$)/i.test(request.header("content-type") ?? "")) return notJson;
-  // So small that many unfinished ones take less than their connections.
-  const body = await request.readBody({ maxBytes: maxBodyBytes });
-  if (body === "too_large") return problemResponse("body_too_large");
-  const members = body instanceof Uint8Array ? parseJsonObject(body) : null;
+  // Small, but in chunks of one byte each it takes half a megabyte of memory.
+  const body = await request.readBody({ maxBytes: maxBodyBytes, memory: { budget, owner: "unverified" } });
+  if (typeof body === "string") return refuseUnread(body, maxBodyBytes);
+  const members = body === null ? null : parseJsonObject(body);
   for (const kind of ["key", "link"] as const) {
     const value = members?.[kind];
     if (typeof value === "string" && /^[\x21-\x7e]{1,256}$/.test(value)) return { kind, value };

@@ -1,7 +1,8 @@
 /**
  * The memory of request bodies that have not arrived completely. One body is limited by its endpoint, and requests in progress by their number, but a
  * caller can begin many requests and withhold the last byte of each. So the bytes that have arrived are counted for each key and for all together;
- * beyond a limit, the largest body of a key with too much is dropped.
+ * beyond a limit, the largest body of a key with too much is dropped. Callers that nobody has verified count as one key: made-up credentials cost
+ * nothing, and with each of them counted for itself, their sender would take the memory of all others.
  */
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";
@@ -9,12 +10,17 @@ import type { Principal } from "@letta-environments/schema";
 /** Memory of unfinished bodies, in bytes: of one key, and of all together. */
 export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
+/**
+ * By whom bodies are counted: by the key of a principal, by the operator, or by all together whose credential is not verified, because it is in the
+ * body or because only the upstream can verify it.
+ */
+export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";
+
 /** Where the bytes of a body are counted while it is unfinished, and for whom. */
 export interface BodyMemory {
   /** `null`: nothing is counted. */
   readonly budget: MemoryBudget | null;
-  /** The caller, by whose key bodies are counted; `null`: the operator. */
-  readonly principal: Pick<Principal, "tenant" | "keyId"> | null;
+  readonly owner: BodyOwner;
 }
 
 /** The limits on a body. */
@@ -54,12 +60,11 @@ export class UnfinishedBody {
   received(byteCount: number): void {
     this.#bytes += byteCount;
     this.#chunks += 1;
-    const { budget = null, principal = null } = this.#memory ?? {};
-    if (budget === null || this.#bytes === this.#declaredBytes) return;
-    this.#account ??= budget.open(
-      principal === null ? "operator" : `${principal.tenant} ${principal.keyId}`,
-      this.#drop,
-    );
+    if (this.#memory === undefined || this.#bytes === this.#declaredBytes) return;
+    const { budget, owner } = this.#memory;
+    if (budget === null) return;
+    // No tenant is empty, so no key has the name of one of the other owners.
+    this.#account ??= budget.open(typeof owner === "string" ? owner : `${owner.tenant} ${owner.keyId}`, this.#drop);
     budget.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
   }
 

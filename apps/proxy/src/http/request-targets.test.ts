@@ -9,7 +9,7 @@ function decide(targets: RequestTargets, method: string, path: string, query: st
   const match = targets.match(request);
   if (match.kind === "refused") return match.response;
   const { endpoint, params, knownInput } = match;
-  const validation = targets.validate(request, { endpoint, params, principal: null }, knownInput);
+  const validation = targets.validate(request, { endpoint, params, owner: "operator" }, knownInput);
   return { endpoint, params, validation, isKnown: knownInput !== undefined };
 }
 
@@ -39,7 +39,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
         if (endpoint.body !== null) return;
         const validation = validateRequest(fakeRequest({ method, path, query }), endpoint, {
           budget: null,
-          principal: null,
+          owner: "operator",
         });
         expect(decided).toEqual({ endpoint, params, validation });
       },

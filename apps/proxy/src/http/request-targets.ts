@@ -1,7 +1,7 @@
 import type { EndpointMatch, KnownEndpoint } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { BodyMemory } from "./body-memory.ts";
+import type { BodyMemory, BodyOwner } from "./body-memory.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
 import {
   matchRequest,
@@ -32,7 +32,7 @@ export interface RequestTargets {
     matched: {
       readonly endpoint: KnownEndpoint;
       readonly params: Readonly<Record<string, string>>;
-      readonly principal: BodyMemory["principal"];
+      readonly owner: BodyOwner;
     },
     knownInput?: ValidRequest,
   ): MaybePromise<Validation>;
@@ -46,9 +46,9 @@ export function createRequestTargets(serves: ServedEndpoints, budget: BodyMemory
       const { method, path } = request;
       return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, serves);
     },
-    validate(request, { endpoint, params, principal }, knownInput) {
+    validate(request, { endpoint, params, owner }, knownInput) {
       if (knownInput !== undefined) return { kind: "valid", input: knownInput };
-      return mapMaybe(validateRequest(request, endpoint, { budget, principal }), (validation) => {
+      return mapMaybe(validateRequest(request, endpoint, { budget, owner }), (validation) => {
         if (validation.kind === "valid" && isRead(request.method)) {
           const target = targetOf(request);
           if (target.length <= maxTargetLength)

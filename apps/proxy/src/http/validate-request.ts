@@ -16,7 +16,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
-import type { BodyMemory } from "./body-memory.ts";
+import type { BodyMemory, UnreadBody } from "./body-memory.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
 
 /** The part of an endpoint that validation needs. */
@@ -79,9 +79,7 @@ async function validateBody(
     return { kind: "refused", response: encodedBody };
   }
   const body = await request.readBody({ maxBytes: limitBytes, memory });
-  if (body === "aborted") return { kind: "refused", response: callerGone };
-  if (body === "no_room") return { kind: "refused", response: noRoom };
-  if (body === "too_large") return { kind: "refused", response: bodyTooLarge(limitBytes) };
+  if (typeof body === "string") return { kind: "refused", response: refuseUnread(body, limitBytes) };
   const decoded = decodeBody(
     schema,
     body ?? (mayLackBody ? emptyObject : null),
@@ -96,8 +94,14 @@ async function validateBody(
 }
 
 const noRoom = problemResponse("overloaded", {
-  detail: "The key has begun too many requests whose bodies have not arrived. The request was not executed.",
+  detail: "There is no memory for more bodies that have not arrived completely. The request was not executed.",
 });
+
+/** Returns the response to a request whose body was not read. */
+export function refuseUnread(reason: UnreadBody, limitBytes: number): PlainResponse {
+  if (reason === "too_large") return bodyTooLarge(limitBytes);
+  return reason === "no_room" ? noRoom : callerGone;
+}
 
 /** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */
 const encodedBody = problemResponse("unsupported_media_type", {

@@ -17,7 +17,7 @@ test("path and query are those of the URL unchanged, and the authority is plain 
 
 type WebBody = Parameters<typeof readWebBody>[0];
 
-const principal = { tenant: "default", keyId: "key-1" };
+const owner = { tenant: "default", keyId: "key-1" };
 const atMost4 = { maxBytes: 4 };
 
 interface Watched {
@@ -55,7 +55,7 @@ test("a body over the limit is cancelled, and a body with a Content-Length over 
 
 test("a body for which there is no room is cancelled, and one that has arrived takes none", async () => {
   const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
-  const limits = { maxBytes: 4_000, memory: { budget, principal } };
+  const limits = { maxBytes: 4_000, memory: { budget, owner } };
   const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
   expect([await readWebBody(growing, limits), growing.isCancelled()]).toEqual(["no_room", true]);
   const announced = requestOf(["x".repeat(3_000)], { "content-length": "3000" });
@@ -65,7 +65,7 @@ test("a body for which there is no room is cancelled, and one that has arrived t
 
 test("a body that waits for its caller is dropped when others need its room", async () => {
   const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
-  const memory = { budget, principal };
+  const memory = { budget, owner };
   let isCancelled = false;
   const waiting = new ReadableStream<Uint8Array>({
     start: (controller) => controller.enqueue(new Uint8Array(1_000)),
