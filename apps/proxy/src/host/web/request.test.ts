@@ -1,6 +1,7 @@
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
-import { readWebBody, webRequestTarget } from "./request.ts";
+import { createTestProxy } from "../../../test/support/test-proxy.ts";
+import { readWebBody, webGatewayRequest, webRequestTarget } from "./request.ts";
 
 test("path and query are those of the URL unchanged, and the authority is plain or null", () => {
   const base = "https://gateway.example:8443";
@@ -76,6 +77,51 @@ test("a body that waits for its caller is dropped when others need its room", as
   expect([await reading, isCancelled]).toEqual(["no_room", true]);
   expect(await other).toHaveLength(400);
 });
+
+test("a body that was dropped because there is no room is not aborted, also where its stream fails then", async () => {
+  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const sources: ReadableStreamDefaultController<Uint8Array>[] = [];
+  const body = new ReadableStream<Uint8Array>({ start: (controller) => void sources.push(controller) });
+  const memory = { budget, owner: "operator" } as const;
+  const reading = readWebBody({ body, headers: new Headers() }, { maxBytes: 4_000, memory });
+  sources[0]?.enqueue(new Uint8Array(1_000));
+  await expect.poll(() => budget.totalBytes).toBeGreaterThan(1_000);
+  sources[0]?.error(new Error("reset"));
+  budget.resize(
+    budget.open("operator", () => undefined),
+    600,
+  );
+  expect(await reading).toBe("no_room");
+});
+
+const readers: readonly (readonly [by: string, read: (body: Request) => unknown])[] = [
+  ["is being read", (request) => request.body?.getReader()],
+  ["was read", (request) => request.text()],
+  [
+    "was read, and released,",
+    async ({ body }) => {
+      const reader = body?.getReader();
+      while ((await reader?.read())?.done === false);
+      reader?.releaseLock();
+    },
+  ],
+];
+test.each(readers)(
+  "a body that %s before the gateway is 500 with its cause in the log, not a caller that has gone",
+  async (_how, read) => {
+    const { proxy, issueKey, events } = createTestProxy();
+    const { key } = await issueKey();
+    const sent = JSON.stringify({ agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m-1" }] });
+    const request = new Request("https://gateway.example/v1/environments/c/messages", {
+      ...{ method: "POST", body: sent },
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    });
+    await read(request);
+    expect((await proxy.handle(webGatewayRequest(request, null))).status).toBe(500);
+    const failures = events.flatMap((event) => (event.type === "internal_error" ? [String(event.cause)] : []));
+    expect(failures).toEqual([expect.stringContaining("was read before it reached the gateway")]);
+  },
+);
 
 test("a body that ends early is aborted", async () => {
   expect(await readWebBody(requestOf(["ab", new Error("reset")]), atMost4)).toBe("aborted");

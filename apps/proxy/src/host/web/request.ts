@@ -45,15 +45,27 @@ export function webRequestTarget(url: string): {
   return { authority, path: path === "" ? "/" : path, query: end === -1 ? "" : target.slice(end + 1) };
 }
 
+/** The body of a web `Request`, and the headers that describe it. */
+interface WebBody {
+  readonly body: ReadableStream<Uint8Array> | null;
+  readonly bodyUsed?: boolean;
+  readonly headers: Pick<Headers, "get">;
+}
+
 /**
  * Reads the body of a web request up to its limits. A body whose `Content-Length` exceeds the limit is not read; any other is
  * cancelled as soon as it is too long.
+ *
+ * @throws TypeError if a program in front of the gateway has read the body
  */
 export async function readWebBody(
-  { body, headers }: { readonly body: ReadableStream<Uint8Array> | null; readonly headers: Pick<Headers, "get"> },
+  { body, headers, bodyUsed = false }: WebBody,
   { maxBytes, memory }: BodyLimits,
 ): Promise<Uint8Array | null | UnreadBody> {
   if (body === null) return null;
+  if (bodyUsed || body.locked) {
+    throw new TypeError("the body of the request was read before it reached the gateway, for example by a body parser");
+  }
   const declaredBytes = Number(headers.get("content-length") ?? 0);
   if (declaredBytes > maxBytes) {
     await body.cancel().catch(() => undefined);
@@ -72,7 +84,8 @@ export async function readWebBody(
     if (bytes === null) return "too_large";
     return bytes.byteLength === 0 ? null : bytes;
   } catch {
-    return "aborted";
+    // Where a runtime fails the read that was cancelled, the caller is still there.
+    return hasRoom ? "aborted" : "no_room";
   } finally {
     unfinished.end();
   }
