@@ -75,6 +75,19 @@ test("the claims of a token are explained against the configuration, without a t
   expect(without.stdout).toContain("token_not_accepted");
 });
 
+test("restrictions in shadow mode are explained as the running gateway decides them", async () => {
+  const limited = (await proxy.createKey({ scopes: ["send"], more: ["--agent", "agent-2"] })).slice(4, 16);
+  const [body, config] = [join(folder, "message.json"), join(folder, "shadow.config.json")];
+  const messages = [{ role: "user", content: "hello", client_message_id: "m-1" }];
+  await writeFile(body, JSON.stringify({ agentId: "agent-1", messages }));
+  await writeFile(config, JSON.stringify({ shadow: { keyIds: [limited], rules: ["agents"] } }));
+  const words = [limited, "POST", "/v1/environments/c-1/messages", "--body", body, "--data-dir", proxy.dataDir];
+  expect((await explain(words)).stdout).toContain("[-] authorise the input: agent_not_allowed");
+  const shadowed = await explain([...words, "--config", config]);
+  expect(shadowed).toMatchObject({ code: 0, stderr: "" });
+  expect(shadowed.stdout).toContain("only because of shadow mode, which does not enforce agent_not_allowed");
+});
+
 test("a failure is one line that names the argument, the file or its line, and prints nothing else", async () => {
   const bad = join(folder, "bad.json");
   await writeFile(bad, '{\n  "agentId": \n}');

@@ -61,7 +61,8 @@ export function grantIssues(
   const known = new Set(issues.map(({ member }) => member));
   const configured = restrictionIssues(configuredGrants(record, configure), configuredGrants(grants, configure));
   for (const { member, rule } of configured) {
-    if (!known.has(member)) issues.push({ member, rule: `${rule}, also with the configuration of the gateway` });
+    if (!known.has(member))
+      issues.push({ member, rule: `${rule}, also as \`shadow\` and \`approvals\` of the gateway change it` });
   }
   if (endsAt !== null && (grants.expiresAt === null || grants.expiresAt > endsAt)) {
     exceeds("expiresAt", "must be no later than the end of the administering key");

@@ -153,8 +153,8 @@ function describe(line: Line, ends: Map<string, Line>, settled: Map<string, numb
 }
 
 /**
- * Identifies a change by the members that its start and its end have in common. Both are in the chain of the process that makes it. Of a key, the
- * start does not name the tenant.
+ * Identifies a change by the members that its start and its end have in common. Both are in the chain of the process that makes the change. Where a
+ * key is changed, only the end names the tenant.
  */
 function changeOf({ writer, type, record }: Line): string {
   const { actor, keyId, tenant, deviceId, environmentId, act } = record;

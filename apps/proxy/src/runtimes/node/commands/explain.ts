@@ -20,6 +20,7 @@ import { openExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
 import { formatExplanation } from "../../../commands/explain-text.ts";
 import { refuseInvalidKey } from "../../../auth/authentication.ts";
+import { createShadow, liftRestrictions } from "../../../auth/shadow.ts";
 import { findJsonSyntaxError } from "../../../config/json-syntax.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller } from "../../../explain/caller.ts";
@@ -139,6 +140,7 @@ function composeParts(
   const notHere = (): Promise<ReturnType<typeof problemResponse>> => Promise.resolve(problemResponse("shutting_down"));
   const server = { operate: notHere, findConnection };
   const isEmbedded = settings.upstream.kind === "embedded";
+  const { shadow } = settings;
   const services: GatewayServices = {
     clock: systemClock,
     digests,
@@ -169,6 +171,10 @@ function composeParts(
       : null,
     // No token is presented: claims stand for one.
     tokenAuthenticatorFor: () => () => refuseInvalidKey("not_verified"),
+    ...(shadow !== null && {
+      wrapStep: createShadow(shadow, isEmbedded ? findConnection : undefined),
+      liftRestrictions: (principal) => liftRestrictions(principal, shadow),
+    }),
     apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }),
   };
   let parts: PipelineParts | null = null;
