@@ -46,6 +46,13 @@ export function withRestrictions(principal: Principal): Principal {
   return restrictedOf.get(principal) ?? principal;
 }
 
+/** Lifts restrictions of a caller, whose requests are decided for the restricted one too; see {@link createShadow}. */
+export function liftCaller<Caller extends Principal>(caller: Caller, lift: LiftRestrictions): Caller {
+  const free = lift(caller);
+  if (free !== caller) restrictedOf.set(free, caller);
+  return free;
+}
+
 /**
  * Creates a wrapper of the pipeline's steps. `findConnection` looks up the connection of the other requests that name one; without it,
  * their devices are not decided.
@@ -56,9 +63,8 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
   function lift(principal: Principal): Principal {
     const known = lifted.get(principal);
     if (known !== undefined) return known;
-    const free = liftRestrictions(principal, { keyIds, rules });
+    const free = liftCaller(principal, (caller) => liftRestrictions(caller, { keyIds, rules }));
     lifted.set(principal, free);
-    restrictedOf.set(free, principal);
     return free;
   }
 
@@ -67,6 +73,14 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
     if (typeof code === "string" && !trace.shadowRefusedBy.includes(code)) {
       trace.shadowRefusedBy = [...trace.shadowRefusedBy, code];
     }
+  }
+
+  /** Decides a step for the restricted caller, if restrictions of it were lifted. */
+  function decide(name: string, exchange: ShadowedExchange): MaybePromise<void> {
+    const restricted = exchange.principal && restrictedOf.get(exchange.principal);
+    if (restricted === undefined) return;
+    const found = name === "authorise the endpoint" ? connectionOf(restricted, exchange, findConnection) : null;
+    return mapMaybe(found, (connection) => note(exchange, decisions[name]?.(restricted, exchange, connection) ?? null));
   }
 
   return (name, run) => {
@@ -82,18 +96,17 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
           return { ...added, principal: free };
         });
     }
-    const decide = decisions[name];
-    if (decide === undefined) return run;
-    return (exchange) => {
-      const shadowed = exchange as ShadowedExchange;
-      const restricted = shadowed.principal && restrictedOf.get(shadowed.principal);
-      if (restricted === undefined) return run(exchange);
-      const found = name === "authorise the endpoint" ? connectionOf(restricted, shadowed, findConnection) : null;
-      return mapMaybe(found, (connection) => {
-        note(shadowed, decide(restricted, shadowed, connection));
-        return run(exchange);
-      });
-    };
+    if (name === "decide again after a late body") {
+      return (exchange) =>
+        mapMaybe(run(exchange), (added) =>
+          // Refused, or as before: then the decision on the endpoint stands.
+          added === null || !("principal" in added)
+            ? added
+            : mapMaybe(decide("authorise the endpoint", { ...exchange, ...added } as ShadowedExchange), () => added),
+        );
+    }
+    if (decisions[name] === undefined) return run;
+    return (exchange) => mapMaybe(decide(name, exchange as ShadowedExchange), () => run(exchange));
   };
 }
 

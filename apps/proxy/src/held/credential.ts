@@ -23,8 +23,8 @@ export type CredentialState =
   /** It has the same permissions, or a change cannot be detected. The principal may expire at another time than before. */
   | { readonly kind: "same"; readonly principal: GatewayPrincipal }
   | { readonly kind: "changed"; readonly principal: GatewayPrincipal }
-  /** It is refused with this response. */
-  | { readonly kind: "ended"; readonly response: PlainResponse };
+  /** It is refused with this response. The reason is for the log only. */
+  | { readonly kind: "ended"; readonly response: PlainResponse; readonly reason: string | null };
 
 /** Authenticates a credential again. Never rejects. */
 export type CheckCredential = (held: HeldCredential) => Promise<CredentialState>;
@@ -42,10 +42,12 @@ export function createCheckCredential(
   return async ({ authorization, principal }) => {
     const authentication = await authenticateSafely(authenticate, authorization);
     if (authentication.kind === "refused") {
-      const { response } = authentication;
-      if (response.status < 500) return { kind: "ended", response };
+      const { response, reason = null } = authentication;
+      if (response.status < 500) return { kind: "ended", response, reason };
       const isOver = hasExpired(credentialOf(principal), expiryOf(principal));
-      return isOver ? { kind: "ended", response: invalidKey() } : { kind: "same", principal };
+      return isOver
+        ? { kind: "ended", response: invalidKey(), reason: expiredReason(principal) }
+        : { kind: "same", principal };
     }
     const isSame = isSameValue(permissionsOf(authentication.principal), permissionsOf(principal));
     return { kind: isSame ? "same" : "changed", principal: authentication.principal };
@@ -67,6 +69,10 @@ const unavailable = problemResponse("key_store_unavailable");
 
 function expiryOf({ credentialExpiresAt, keyExpiresAt }: GatewayPrincipal): number | null {
   return credentialExpiresAt ?? keyExpiresAt ?? null;
+}
+
+function expiredReason({ credentialExpiresAt }: GatewayPrincipal): string {
+  return credentialExpiresAt === undefined ? "key_expired" : "token_expired";
 }
 
 /** A key that expires at another time has the same permissions until then. */

@@ -1,14 +1,18 @@
 import type { PlainResponse } from "@letta-environments/schema";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createDeviceWorld } from "../../test/support/device-world.ts";
 import { disableKey, revokeKey } from "../../test/support/end-keys.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, problemOf } from "../../test/support/test-proxy.ts";
+import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
+import { createShadow, liftRestrictions } from "../auth/shadow.ts";
+import { shadowRules } from "../auth/shadow-rules.ts";
 import { type KeyPatch, type KeyRequest, patchKey } from "../keys/key-lifecycle.ts";
+import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 
 /** A gateway with one device, and requests whose bodies the test lets arrive. */
-async function setUp() {
-  const world = await createDeviceWorld();
+async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {
+  const world = await createDeviceWorld(undefined, options);
   const { key: adminKey } = await world.issueKey({ scopes: ["admin"] });
   const request = (key: string, method: string, path: string, body: object, awaitBody = () => Promise.resolve()) =>
     world.proxy.handle(
@@ -25,21 +29,31 @@ async function setUp() {
   } as const;
   return {
     ...world,
+    logged: () => world.events.flatMap((event) => (event.type === "request" ? [event] : [])).at(-1),
     label: (tags: readonly string[]) => request(adminKey, "PATCH", "device-1", { tags }),
     patch: (id: string, patch: KeyPatch) =>
       world.keyStore.update(id, (found) => patchKey(found, patch, world.clock.now())),
     /** Begins a request. Its body arrives when the result is called, a minute later. */
     async begin(key: string, name: keyof typeof requests): Promise<() => Promise<PlainResponse>> {
       let arrive = (): void => undefined;
+      let reach = (): void => undefined;
       const arriving = new Promise<void>((resolve) => (arrive = resolve));
+      // The signature of a token is verified in real time.
+      const reached = new Promise<void>((resolve) => (reach = resolve));
       const [method, path, body] = requests[name];
-      const responding = request(key, method, path, body, () => arriving);
-      await world.clock.advance(10);
+      let isOver = false;
+      const responding = request(key, method, path, body, () => {
+        reach();
+        return arriving;
+      }).finally(() => (isOver = true));
+      await reached;
       return async () => {
         await world.clock.advance(60_000);
         arrive();
         await world.clock.advance(10);
-        if (world.frames.some(({ type }) => type === "input")) world.acknowledge();
+        const isSent = (): boolean => world.frames.some(({ type }) => type === "input");
+        await expect.poll(() => isOver || isSent()).toBe(true);
+        if (isSent()) world.acknowledge();
         return responding;
       };
     },
@@ -54,11 +68,12 @@ describe("a request whose body comes late", () => {
 
   test.each(operations)("is 401 when its key has ended meanwhile, and does nothing: %s", async (name) => {
     for (const end of [revokeKey, disableKey]) {
-      const { begin, clock, issueKey, keyStore, frames, entries } = await setUp();
+      const { begin, clock, issueKey, keyStore, frames, entries, logged } = await setUp();
       const { key, record } = await issueKey({ scopes });
       const finish = await begin(key, name);
       await end(keyStore, record.id, clock.now());
       expect(codeOf(await finish())).toEqual([401, "invalid_key"]);
+      expect(logged()?.reason).toBe(end === revokeKey ? "key_revoked" : "key_disabled");
       expect(frames).toEqual([]);
       expect(entries.filter(({ type }) => type.endsWith("_started"))).toEqual([]);
     }
@@ -104,13 +119,77 @@ describe("a request whose body comes late", () => {
     expect(sends).toMatchObject([{ type: "send_started", deviceId: "device-1" }, { type: "send_finished" }]);
   });
 
-  test("is recorded as refused once, with the key that began it", async () => {
+  test.each([
+    ["send", "send_"],
+    ["stop", "control_"],
+  ] as const)("is recorded as refused once, with the key that began it: %s", async (name, prefix) => {
     const { begin, clock, issueKey, keyStore, entries } = await setUp();
     const { key, record } = await issueKey({ scopes });
-    const finish = await begin(key, "send");
+    const finish = await begin(key, name);
     await revokeKey(keyStore, record.id, clock.now());
     await finish();
-    const sends = entries.filter(({ type }) => type.startsWith("send_"));
-    expect(sends).toMatchObject([{ type: "send_refused", keyId: record.id, deviceId: "device-1", status: 401 }]);
+    const records = entries.filter(({ type }) => type.startsWith(prefix));
+    expect(records).toMatchObject([{ type: `${prefix}refused`, keyId: record.id, deviceId: "device-1", status: 401 }]);
+  });
+
+  test("is carried out while the key store fails, and is 401 if its key has expired by then", async () => {
+    for (const expires of [false, true]) {
+      const { begin, clock, issueKey, keyStore, frames, logged } = await setUp();
+      const { key } = await issueKey({ scopes, expiresAt: expires ? clock.now() + 30_000 : null });
+      const finish = await begin(key, "send");
+      // A key that was verified counts only while the store's generation can be read.
+      vi.spyOn(keyStore, "generation").mockReturnValue(-1);
+      vi.spyOn(keyStore, "find").mockRejectedValue(new KeyStoreUnavailableError());
+      expect((await finish()).status).toBe(expires ? 401 : 200);
+      expect([logged()?.reason, frames.length]).toEqual(expires ? ["key_expired", 0] : [undefined, 1]);
+    }
+  });
+
+  test("is 401 when its token has expired meanwhile, and reaches its device while the token is valid", async () => {
+    const issuer = await createTestIssuer();
+    for (const lastsSeconds of [30, 300]) {
+      const { begin, clock, frames, logged } = await setUp({
+        ports: { fetchJwks: issuer.fetchJwks },
+        config: { jwt: { ...testJwtSettings, tenant: "default" } },
+      });
+      const exp = Math.floor(clock.now() / 1_000) + lastsSeconds;
+      const token = await issuer.sign(clock.now(), { claims: { scope: "send", exp } });
+      const { status } = await (await begin(token, "send"))();
+      const hasExpired = lastsSeconds === 30;
+      expect([status, frames.length]).toEqual(hasExpired ? [401, 0] : [200, 1]);
+      expect(logged()?.reason).toBe(hasExpired ? "token_expired" : undefined);
+    }
+  });
+});
+
+describe("a request in shadow mode whose body comes late", () => {
+  const narrow = { agentIds: ["agent-2"] };
+  const elsewhere = { deviceIds: ["device-2"] };
+
+  test.each<[string, Partial<KeyRequest>, KeyPatch | null, readonly string[] | undefined]>([
+    ["restrictions that stay", narrow, null, ["agent_not_allowed"]],
+    [
+      "restrictions that stay beside a change of its scopes",
+      narrow,
+      { scopes: ["send", "read"] },
+      ["agent_not_allowed"],
+    ],
+    ["a restriction of agents that is new", {}, narrow, ["agent_not_allowed"]],
+    ["a restriction of devices that is new", {}, elsewhere, ["connection_not_found"]],
+    ["a restriction that is gone", narrow, { agentIds: null }, undefined],
+  ])("is logged as the key would be refused by then: %s", async (_what, restrictions, change, codes) => {
+    const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
+    const { begin, issueKey, patch, logged } = await setUp({
+      ports: {
+        wrapStep: createShadow(shadow),
+        liftRestrictions: (principal) => liftRestrictions(principal, shadow),
+      },
+    });
+    const { key, record } = await issueKey({ scopes, ...restrictions });
+    shadow.keyIds.add(record.id);
+    const finish = await begin(key, "send");
+    if (change !== null) await patch(record.id, change);
+    expect((await finish()).status).toBe(200);
+    expect(logged()?.shadowRefusedBy).toEqual(codes);
   });
 });

@@ -16,13 +16,16 @@ import type { RequestTrace } from "../request-trace.ts";
 export interface CompleteRequest extends MatchedEndpoint {
   readonly request: GatewayRequest;
   readonly trace: RequestTrace;
-  /** The caller, where it is known without a credential: its socket ends with the credential that opened it, and its body is there at once. */
+  /**
+   * The caller, where it is known without a credential, from the socket that sent the request as a frame. Nothing is decided again for it: a frame
+   * arrives as a whole, so its body is never late, and there is no credential that could be looked at again.
+   */
   readonly caller?: GatewayPrincipal;
   readonly principal: GatewayPrincipal;
 }
 
 /**
- * For how long after the begin of a request its decisions count, in milliseconds. A change can always come a moment after the decision, and nearly every
+ * How long the decisions of a request count, from its start, in milliseconds. A change can always come a moment after the decision, and nearly every
  * body arrives within this time, which costs no second look at the credential and the device.
  */
 const decidedForMs = 1_000;
@@ -46,9 +49,12 @@ export function createDecideAgain<Complete extends CompleteRequest>(
     const { request, endpoint, params, trace } = complete;
     const authorization = request.header("authorization");
     const state = await checkCredential({ authorization, principal: complete.principal });
-    if (state.kind === "ended") return { kind: "refused", response: state.response };
-    // Observers know the principal that the first authentication returned.
-    const principal = state.kind === "same" ? complete.principal : state.principal;
+    if (state.kind === "ended") {
+      trace.refusalReason = state.reason;
+      return { kind: "refused", response: state.response };
+    }
+    // Also of the same permissions: in shadow mode they can be those of other restrictions.
+    const { principal } = state;
     const response = authoriseEndpoint(principal, endpoint, params);
     if (response !== null) return { kind: "refused", response };
     trace.principal = principal;

@@ -57,6 +57,7 @@ async function setUp(request: Partial<KeyRequest> = {}) {
     clock,
     keyStore,
     record,
+    events: testProxy.events,
     calls,
     read: () => ask("wait=finished&waitSeconds=30"),
     send: () =>
@@ -80,10 +81,10 @@ describe("a read that has waited", () => {
   });
 
   test.each([
-    ["is revoked", { revoke: revokeKey }],
-    ["is disabled", { revoke: disableKey }],
-  ])("is 401 when its key %s during the wait", async (_how, { revoke }) => {
-    const { clock, keyStore, record, read } = await setUp();
+    ["is revoked", { revoke: revokeKey, reason: "key_revoked" }],
+    ["is disabled", { revoke: disableKey, reason: "key_disabled" }],
+  ])("is 401 when its key %s during the wait", async (_how, { revoke, reason }) => {
+    const { clock, keyStore, record, read, events } = await setUp();
     const waiting = read();
     await clock.advance(1_000);
     await revoke(keyStore, record.id, clock.now());
@@ -91,6 +92,7 @@ describe("a read that has waited", () => {
     const response = await waiting;
     expect([response.status, problemOf(response).errorCode]).toEqual([401, "invalid_key"]);
     expect(response.body).not.toContain("secret");
+    expect(events.at(-1)).toMatchObject({ status: 401, reason });
   });
 
   test("is 401 when its key expires during the wait, also while the key store fails", async () => {

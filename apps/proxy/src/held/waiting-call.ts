@@ -11,11 +11,13 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { MaybePromise } from "../lib/steps.ts";
+import type { RequestTrace } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 
 /** A request whose call has ended. */
 export interface CalledRequest extends MatchedEndpoint {
   readonly request: GatewayRequest;
+  readonly trace: Pick<RequestTrace, "refusalReason">;
   /** The caller, where it is known without a credential: its socket ends with the credential that opened it. */
   readonly caller?: GatewayPrincipal;
   readonly principal: GatewayPrincipal;
@@ -32,14 +34,17 @@ export type PrepareAgain = (changed: Pick<CalledRequest, "principal" | "input">)
  */
 export function createRespondAfterWait({ checkCredential }: Pick<Features, "checkCredential">) {
   async function respond(
-    { request, endpoint, params, input, principal }: CalledRequest,
+    { request, trace, endpoint, params, input, principal }: CalledRequest,
     response: PlainResponse,
     prepareAgain: PrepareAgain,
   ): Promise<PlainResponse> {
     const state = await checkCredential({ authorization: request.header("authorization"), principal });
     if (state.kind === "same") return response;
     if (endpoint.operation === "sendMessage") return withoutOutcome(response);
-    if (state.kind === "ended") return state.response;
+    if (state.kind === "ended") {
+      trace.refusalReason = state.reason;
+      return state.response;
+    }
     const refusal = authoriseEndpoint(state.principal, endpoint, params);
     return refusal ?? prepareAgain({ principal: state.principal, input: withoutWait(input) }).fetch(request.signal);
   }

@@ -66,8 +66,16 @@ export function observeProxy(
 /** Asks for a key that may send and control. */
 export const controlKey: Partial<KeyRequest> = { scopes: ["read", "send", "control"], owner: "ada" };
 
+/** The differences of a gateway. @param reportsModes whether its device says that it has changed its mode */
+type DeviceWorldOptions = Pick<NonNullable<Parameters<typeof createTestProxy>[1]>, "config" | "ports"> & {
+  readonly reportsModes?: boolean;
+};
+
 /** A gateway with one device, whose responses the test writes. */
-export async function createDeviceWorld(failing?: AuditEntry["type"], { reportsModes = true } = {}) {
+export async function createDeviceWorld(
+  failing?: AuditEntry["type"],
+  { reportsModes = true, config, ports: morePorts }: DeviceWorldOptions = {},
+) {
   const clock = createVirtualClock();
   const server = createEnvironmentServer({
     store: createSqliteEnvironmentStore(openSqlite(":memory:")),
@@ -81,7 +89,8 @@ export async function createDeviceWorld(failing?: AuditEntry["type"], { reportsM
   const world = observeProxy(
     (ports) =>
       createTestProxy(undefined, {
-        ports: { ...ports, clock, upstream: { kind: "embedded", server }, deviceSockets: server },
+        ports: { ...ports, clock, upstream: { kind: "embedded", server }, deviceSockets: server, ...morePorts },
+        ...(config !== undefined && { config }),
       }),
     failing,
   );
