@@ -52,7 +52,7 @@ export function describeThreeEndpoints(
       describeWebPages(gateway);
     });
     describe("bodies", () => {
-      describeBodies(gateway);
+      describeBodies(launcher, gateway);
     });
     describeMore(gateway);
   });

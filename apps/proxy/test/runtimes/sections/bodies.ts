@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { openSocket, parseResponse, readToEnd, requestHead, sendRaw } from "../../support/raw-http.ts";
+import type { RuntimeLauncher } from "../launcher.ts";
 import type { GatewayUnderTest } from "../use-gateway.ts";
 import { message } from "./sending.ts";
 
@@ -8,7 +9,7 @@ const target = "/v1/environments/conn-1/messages";
 const mebibyte = 1_048_576;
 
 /** Bodies that are large, slow, or never end. */
-export function describeBodies(gateway: GatewayUnderTest): void {
+export function describeBodies({ name }: Pick<RuntimeLauncher, "name">, gateway: GatewayUnderTest): void {
   const headersWith = async (more: Readonly<Record<string, string>>): Promise<Record<string, string>> => ({
     authorization: `Bearer ${await gateway.keyFor("list", "read", "send")}`,
     "content-type": "application/json",
@@ -70,6 +71,24 @@ export function describeBodies(gateway: GatewayUnderTest): void {
     await once(socket, "close");
     expect((await gateway.ask("/livez")).status).toBe(200);
     expect(sends()).toBe(before);
+  });
+
+  test("a key with too many unfinished bodies loses the largest, where the gateway limits their memory, and other keys are served", async () => {
+    const isLimited = name !== "workerd";
+    const { key } = await gateway.createKey({ scopes: ["send"] });
+    const headers = { authorization: `Bearer ${key}`, "content-type": "application/json", "content-length": "1048576" };
+    const sockets = await Promise.all(Array.from({ length: 17 }, () => openSocket(gateway.url)));
+    const ended = sockets.map((socket) => readToEnd(socket));
+    // 16 MiB with what each chunk takes besides its bytes.
+    for (const socket of sockets) socket.write(requestHead("POST", target, headers) + padded("b-5", 1_040_000));
+    if (isLimited) expect(parseResponse(await Promise.race(ended)).status).toBe(503);
+    const other = await gateway.keyFor("list", "read", "send");
+    expect((await gateway.ask(target, { key: other, body: message("b-6") })).status).toBe(200);
+    for (const socket of sockets) socket.destroy();
+    await Promise.all(ended);
+    const small = JSON.stringify(message("b-7"));
+    const again = requestHead("POST", target, { ...headers, "content-length": String(small.length) }) + small;
+    expect((await sendRaw(gateway.url, again)).status).toBe(200);
   });
 
   test("two requests on one connection are handled separately", async () => {
