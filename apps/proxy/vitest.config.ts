@@ -4,10 +4,11 @@ import { configDefaults, defineConfig, type ViteUserConfig } from "vitest/config
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { sharedConfig } from "../../vitest.shared.ts";
 
-/** Tests that measure time, such as a deadline of 100 ms, run after the others and one file at a time. */
+/** Tests that measure time, such as a deadline of 100 ms, or need both cores for their load run after the others and one file at a time. */
 const timed = [
   "src/adapters/sqlite/*.test.ts",
   "src/adapters/valkey/*.test.ts",
+  "test/overload/*.test.ts",
   "test/rate-limit-slow-store.test.ts",
   "test/rate-limit-store-failures.test.ts",
 ];
@@ -28,7 +29,6 @@ const longFiles = [
   "e2e/crash",
   "docs/readme",
   "docs/guides",
-  "overload/overload",
   "runtimes/without-extensions",
   "simulation/simulation",
   "simulation/planted-bugs",

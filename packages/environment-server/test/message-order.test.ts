@@ -165,6 +165,15 @@ describe("a message", () => {
     expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
   });
 
+  test("leaves before a stop that arrives in the same moment, behind it", async () => {
+    const { harness, connectionId, socket } = await setUp();
+    for (const id of ["a", "b", "c"]) void sendTo(harness, connectionId, id);
+    stop(harness, connectionId, "default");
+    await harness.settle();
+    expect(written(socket)).toEqual(["a", "b", "c"]);
+    expect(socket.frames.at(-1)).toMatchObject({ type: "abort_message" });
+  });
+
   test("delays a stop by at most a second, also if the device is slow to answer whether its key may use the conversation", async () => {
     const { harness, connectionId, socket } = await setUp();
     const principal = { ...anyone, agentIds: ["agent-1"] };

@@ -130,7 +130,8 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     release: (deliveryId) => release(state, deliveryId),
     async releaseAgain(deliveryIds) {
       const found = new Set(deliveryIds.filter((deliveryId) => state.unreleased.has(deliveryId)));
-      for (const deliveryId of found) await release(state, deliveryId);
+      // None of them had an effect, whatever outcome is stored.
+      for (const deliveryId of found) await release(state, deliveryId, "forget");
       return found;
     },
     confirm(device, deliveryId) {

@@ -22,7 +22,7 @@ import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/agents.ts";
 import { busyResponse, commandTargetOf } from "./conversations/modes.ts";
-import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A decoded request of one of the operations. */
 export type ControlRequest = Extract<DecodedRequest, { readonly operation: ControlOperation }>;
@@ -44,6 +44,9 @@ export async function controlConversation(
   if (progress !== undefined) progress.isSent = false;
   const refusal = checkRequest(request, principal);
   if (refusal !== null) return refusal;
+  // Before anything is awaited, so that the sends that came before are ahead in these queues.
+  const queues = request.operation === "stopTurn" ? sendQueuesOf(principal, request.params.connectionId) : [];
+  const earlierSends = queues.map((key) => server.queue.run(key, () => Promise.resolve()));
   const found = await findPermitted(server, request.params.connectionId, principal, context);
   if (found.kind === "refused") return found.response;
   const { record } = found;
@@ -54,8 +57,10 @@ export async function controlConversation(
   if (connection === null) return unreachableResponse(record);
   const foreign = await refuseForeignConversation(server, principal, runtimeOf(request), connection, record);
   if (foreign !== null) return foreign;
-  if (request.operation === "stopTurn")
-    await server.order.hurry({ environmentId: record.environment.id, ...runtimeOf(request) });
+  if (request.operation === "stopTurn") {
+    const scope = { environmentId: record.environment.id, ...runtimeOf(request) };
+    await server.order.hurry(scope, Promise.all(earlierSends));
+  }
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;
   const response = await runCommand(server, commandTargetOf(server.hub, connection), request);

@@ -28,6 +28,14 @@ export async function findPermitted(
   return response === null ? { kind: "found", record } : { kind: "refused", response };
 }
 
+/** The queues in which the sends of a key to a connection keep the order of their arrival: plain ones, and those before which the device may be asked. */
+export function sendQueuesOf(
+  { tenant, keyId }: Pick<Principal, "tenant" | "keyId">,
+  connectionId: string,
+): readonly [plain: string, asking: string] {
+  return [JSON.stringify([tenant, connectionId]), JSON.stringify([tenant, connectionId, keyId])];
+}
+
 /** Returns the socket of exactly this registration while the device is online. */
 export function findOnline(
   { hub }: Pick<ServerContext, "hub">,

@@ -38,7 +38,7 @@ import type { ServerContext } from "./context.ts";
 import { askDevice, type AskedDevice, type AskedLimits, mayAsk, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
 import { awaitPredecessor, findPredecessor, type MessageTurn, type Started } from "./conversations/order.ts";
-import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
 import {
   addressedPayload,
   awaitRequest,
@@ -105,7 +105,8 @@ export async function sendMessage(
   if (progress !== undefined) progress.isSent = false;
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
   const asking = mayAsk(principal, planned.plan) ? [principal.keyId] : [];
-  const queueKey = JSON.stringify([principal.tenant, params.connectionId, ...asking]);
+  const [plainQueue, askingQueue] = sendQueuesOf(principal, params.connectionId);
+  const queueKey = asking.length === 0 ? plainQueue : askingQueue;
   const begun = await server.queue.run(queueKey, async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;

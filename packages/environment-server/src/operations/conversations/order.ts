@@ -47,8 +47,10 @@ export interface MessageOrder {
   /**
    * Ends the wait of the messages of a conversation. Resolves when they have left, but not later than in {@link maxMessageWaitMs}: the device may
    * have to be asked about one of them.
+   *
+   * @param arrived settles when the sends that came before have their place here
    */
-  hurry(scope: ConversationScope): Promise<void>;
+  hurry(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
 }
 
 interface StartedTurn {
@@ -98,11 +100,12 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       turnsOf(scope)
         .map(({ turn }) => turn)
         .filter((turn) => !turn.isPending),
-    async hurry(scope) {
-      const started = turnsOf(scope);
-      if (started.length === 0) return;
-      for (const { hurry } of started) hurry();
-      const allEnded = Promise.all(started.map(({ ended }) => ended));
+    async hurry(scope, arrived) {
+      const allEnded = arrived.then(() => {
+        const started = turnsOf(scope);
+        for (const { hurry } of started) hurry();
+        return Promise.all(started.map(({ ended }) => ended));
+      });
       await new Promise<void>((resolve) => {
         const cancelTimer = clock.setTimer(maxMessageWaitMs, resolve);
         void allEnded.then(cancelTimer).then(resolve);
@@ -133,7 +136,7 @@ export async function awaitPredecessor(
   { turn, predecessor }: { readonly turn: MessageTurn; readonly predecessor: PendingDelivery },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (signal?.aborted === true) return;
+  if (signal?.aborted === true || turn.hurry.aborted) return;
   const startedAtMs = clock.monotonic();
   turn.letOthersPass();
   await new Promise<void>((resolve) => {
