@@ -58,7 +58,7 @@ export interface AdminServices {
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }
 
-/** How the pipeline is configured. Every setting of a gateway reaches it, except those of which the services are composed. */
+/** How the pipeline is configured. It has every setting of a gateway, except those that the services are built from. */
 export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache"> {
   /** The gateway's own `User-Agent` towards the upstream. */
   readonly userAgent: string;

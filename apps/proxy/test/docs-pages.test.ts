@@ -29,7 +29,7 @@ test("the description of the API needs no key, and its policy allows nothing but
   expect((await fetch(`${proxy.url}/docs`, { method: "POST" })).status).toBe(405);
 });
 
-test("a browser at / is led to the pages where there is no console, and every other request is 404", async () => {
+test("a browser at / is redirected to the pages where there is no console, and every other request is 404", async () => {
   const page = await fetch(proxy.url, { headers: { accept: "text/html,*/*;q=0.8" } });
   expect([page.status, page.url]).toEqual([200, `${proxy.url}/docs`]);
   const problem = await fetch(proxy.url);

@@ -50,7 +50,7 @@ describe("a connection failure is described by its address and a reason in words
     expect(describeConnectionFailure(url, cause)).toBe("cannot reach https://gateway.example:8787: no response");
   });
 
-  test("a response that cannot be read to its end is told from a server that cannot be reached", () => {
+  test("a response that cannot be read to its end is distinguished from a server that cannot be reached", () => {
     const closed = new TypeError("terminated", { cause: coded("UND_ERR_SOCKET", "other side closed") });
     const prefix = "cannot read the response of https://gateway.example:8787";
     expect(describeConnectionFailure(url, closed, true)).toBe(`${prefix}: connection closed`);

@@ -46,7 +46,7 @@ export interface SendAndWaitOptions extends SendToDeviceOptions, Pick<WaitForTur
   readonly wait: "finished";
 }
 
-/** Options of a send of which only the running program knows whether it waits. */
+/** Options of a send whose wait is decided at run time. */
 export interface SendAndMayWaitOptions extends Omit<SendAndWaitOptions, "wait"> {
   /** As in {@link SendAndWaitOptions}, if it is given. */
   readonly wait?: SendAndWaitOptions["wait"] | undefined;

@@ -59,7 +59,7 @@ export interface UntrackedDenialsOptions {
 }
 
 interface State extends UntrackedDenialsOptions {
-  /** Rows of which a denial was dropped. */
+  /** Rows with a dropped denial. */
   readonly dropped: Set<string>;
   /** By row and request. */
   readonly rows: Map<string, Map<string, Denial>>;
