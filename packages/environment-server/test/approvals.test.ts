@@ -267,6 +267,21 @@ describe("a decision that the device has taken, because it no longer lists the r
     expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
   });
 
+  test("and after that, also if its id can only be freed by its repeat", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect((await sent).status).toBe(200);
+    const { forget } = harness.store;
+    Object.assign(harness.store, { forget: () => Promise.reject(new Error("disk full")) });
+    socket.acknowledge(noLongerPending);
+    await harness.settle();
+    Object.assign(harness.store, { forget });
+    for (let repeat = 0; repeat < 2; repeat++) {
+      expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+    }
+  });
+
   test("is unknown if the socket is lost before the device says so", async () => {
     const { socket, sent } = await decideAndTake(createHarness());
     socket.listener.onClose(1006);

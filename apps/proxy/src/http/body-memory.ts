@@ -47,7 +47,7 @@ export class UnfinishedBody {
   #chunks = 0;
 
   /**
-   * @param declaredBytes `Content-Length`; any other number if there is none
+   * @param declaredBytes `Content-Length`; 0 without one
    * @param drop Called once when there is no room for the body.
    */
   constructor(memory: BodyMemory | undefined, declaredBytes: number, drop: () => void) {

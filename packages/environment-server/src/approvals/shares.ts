@@ -19,7 +19,7 @@ export interface TenantShares<Request extends SharedRequest> {
   /** Takes whether the device of a row, with these requests, is connected. At first none is. */
   setConnected(environmentId: string, isConnected: boolean, requests: readonly Request[]): void;
   isConnected(environmentId: string): boolean;
-  /** The oldest pending request whose device is not connected; `null` if there is none. */
+  /** The oldest pending request of a device that is not connected; `null` without one. */
   oldestGone(requests: Iterable<Request>): Request | null;
   /**
    * The request to give up after this one was added, which was one too many. It is one of the tenant with the most: the oldest of a device that is

@@ -206,7 +206,7 @@ function begin(state: State, entry: Entry): void {
   state.onChange?.(entry.toStored());
 }
 
-/** No frame of a send was written. Readers that saw it as received are told that it failed. */
+/** No frame of a send was written. Readers that saw it as received see that it failed. */
 function abandon(state: State, entry: Entry): void {
   forget(state, entry);
   entry.status = { ...entry.status, state: "failed", error: notSentError };

@@ -1,7 +1,7 @@
 /**
  * The time of a file that several processes may share. Processes that started before and after a change of the wall clock have different
- * times. Each one that finds a later time in the file continues from there, so that none goes by an earlier time than another has used, and
- * what is stored keeps the rest of its time.
+ * times. Each one that finds a later time in the file continues from there, so that none uses an earlier time than another has used, and
+ * nothing that is stored expires early or late.
  */
 
 /**
