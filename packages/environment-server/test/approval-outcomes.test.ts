@@ -1,0 +1,173 @@
+/** The outcome of an approval decision: acknowledged, rejected, repeated or unknown. */
+import { describe, expect, test } from "vitest";
+import { allow, connectAsking, decide, noLongerPending, payloads } from "./support/decisions.ts";
+import { createHarness, withApprove, type Harness } from "./support/harness.ts";
+
+test("a repeated decision receives the first result and is not sent again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  const repeat = await decide(harness, connectionId, [allow]);
+  expect(repeat).toMatchObject({ status: 200, headers: { "idempotency-replayed": "true" } });
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("another decision about the same tool call is 409 approval_decided naming it, and not repeated by clients", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  await sent;
+  expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
+    status: 409,
+    headers: { "x-should-retry": "false" },
+    body: { errorCode: "approval_decided", errors: [{ member: "messages[0].approvals[0].tool_call_id" }] },
+  });
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+test("a decision that the device rejected had no effect, so it can be sent again when the device asks again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  for (const accepted of [false, true]) {
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.acknowledge(accepted ? { accepted } : noLongerPending);
+    expect(await sent).toMatchObject(
+      accepted ? { status: 200 } : { status: 409, body: { detail: noLongerPending.error } },
+    );
+    socket.ask("call-1");
+  }
+  expect(socket.inputs()).toHaveLength(2);
+});
+
+test("a decision that the device rejects after its deadline can be sent again, as if it had rejected it in time", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.clock.advance(10_000);
+  expect((await sent).status).toBe(504);
+  socket.acknowledge(noLongerPending);
+  await harness.settle();
+  socket.ask("call-1");
+  const again = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge({ accepted: true });
+  expect((await again).status).toBe(200);
+  expect(socket.inputs()).toHaveLength(2);
+});
+
+test("the frames of a body that follow are not sent when the caller leaves before the device has acknowledged the first, and the result says which was delivered", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const caller = new AbortController();
+  const second = { ...allow, tool_call_id: "call-2" };
+  const options = { principal: withApprove, signal: caller.signal };
+  const sent = decide(harness, connectionId, [allow, second], options);
+  await harness.settle();
+  const gone = new Error("gone");
+  caller.abort(gone);
+  socket.acknowledge({ accepted: true });
+  const detail = expect.stringContaining("1 of 2 parts of the body were delivered");
+  expect(await sent).toMatchObject({ body: { errorCode: "input_rejected", detail } });
+  await harness.settle();
+  expect(payloads(socket)).toMatchObject([{ request_id: "perm-call-1" }]);
+});
+
+test("a decision without an acknowledgement is 504, and its repeat sends nothing", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.clock.advance(10_000);
+  for (const answer of [await sent, await decide(harness, connectionId, [allow])]) {
+    expect(answer).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  }
+  expect(socket.inputs()).toHaveLength(1);
+});
+
+describe("a decision that the device has taken, because it no longer lists the request", () => {
+  const status = { type: "update_device_status", device_status: { pending_control_requests: [] } };
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+
+  async function decideAndTake(harness: Harness) {
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.ask("call-1");
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.say({ ...status, runtime });
+    return { connectionId, socket, sent };
+  }
+
+  test("is accepted although its acknowledgement is late: 0.32.18 acknowledges one after a recovery when the rest of the turn is over", async () => {
+    const harness = createHarness();
+    const { connectionId, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 200, body: { success: true } });
+    expect(await decide(harness, connectionId, [{ ...allow, approve: false }])).toMatchObject({
+      status: 409,
+      body: { errorCode: "approval_decided", approval: { decision: "allow" } },
+    });
+  });
+
+  test("is still rejected if the device says so before that", async () => {
+    const harness = createHarness();
+    const { socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(9_999);
+    socket.acknowledge(noLongerPending);
+    expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
+  });
+
+  test("and after that: the decision had no effect, and a repeat does not count as accepted", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect((await sent).status).toBe(200);
+    socket.acknowledge(noLongerPending);
+    await harness.settle();
+    const rejected = { type: "message_acknowledged", accepted: false, late: true };
+    expect(harness.events).toContainEqual(expect.objectContaining(rejected));
+    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+  });
+
+  test("and after that, also if its id can only be freed by its repeat", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, sent } = await decideAndTake(harness);
+    await harness.clock.advance(10_000);
+    expect((await sent).status).toBe(200);
+    const { forget } = harness.store;
+    Object.assign(harness.store, { forget: () => Promise.reject(new Error("disk full")) });
+    socket.acknowledge(noLongerPending);
+    await harness.settle();
+    Object.assign(harness.store, { forget });
+    for (let repeat = 0; repeat < 2; repeat++) {
+      expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+    }
+  });
+
+  test("is unknown if the socket is lost before the device says so", async () => {
+    const { socket, sent } = await decideAndTake(createHarness());
+    socket.listener.onClose(1006);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
+
+  test.each([
+    [
+      "the loop is idle",
+      { type: "update_loop_status", loop_status: { status: "WAITING_ON_INPUT", active_run_ids: [] } },
+    ],
+    ["the turn ends", { type: "turn_finished", turn_id: "turn-1", run_id: "run-1", stop_reason: "cancelled" }],
+  ])("is unknown when %s before the request is gone: the turn was stopped without the decision", async (_, ended) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.say({ ...ended, runtime });
+    socket.say({ ...status, runtime });
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
+});
