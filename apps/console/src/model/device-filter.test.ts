@@ -1,6 +1,6 @@
 import type { Environment } from "@letta-environments/client";
 import { expect, test } from "vitest";
-import { selectDevices, tagsOf } from "./device-filter.ts";
+import { nextRows, selectDevices, tagsOf } from "./device-filter.ts";
 
 function device(name: string, members: Partial<Environment> = {}): Environment {
   const none = { connectedAt: null, connectionId: null, lastHeartbeat: null, podId: null };
@@ -51,4 +51,11 @@ test("filters select by status, tag, mode, and by every word in any text", () =>
   expect(names({ q: "server" })).toEqual(["a9"]);
   expect(names({ q: "nothing like it" })).toEqual([]);
   expect(tagsOf(all)).toEqual(["ci", "gpu"]);
+});
+
+test("rows are removed and moved at once, and added a few at a time", () => {
+  const first = nextRows([], ["a", "b", "c"], 2);
+  expect(first).toEqual(["a", "b"]);
+  expect(nextRows(first, ["d", "c", "b", "e"], 2)).toEqual(["d", "c", "b"]);
+  expect(nextRows(first, ["a", "b"], 2)).toBe(first);
 });

@@ -23,6 +23,14 @@ export function selectDevices(all: readonly Environment[], filter: DeviceFilter)
   return selected.toSorted(comparison(filter["sort"] ?? "name"));
 }
 
+/** Returns the ids to draw next: those that are selected and drawn, and some that are missing. The same list if it is complete. */
+export function nextRows(drawn: readonly string[], selected: readonly string[], most: number): readonly string[] {
+  const known = new Set(drawn);
+  let added = 0;
+  const next = selected.filter((id) => known.has(id) || ++added <= most);
+  return next.length === drawn.length && next.every((id, index) => id === drawn[index]) ? drawn : next;
+}
+
 /** The name of a device for people. */
 export function nameOf({ displayName, connectionName, deviceId }: Environment): string {
   return displayName ?? (connectionName || deviceId);

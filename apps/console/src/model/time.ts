@@ -18,7 +18,10 @@ export function agoText(timeMs: number, nowMs: number): string {
   return passedMs < 5_000 ? "just now" : `${durationText(passedMs).replace(/^(\d+)\.\d s$/, "$1 s")} ago`;
 }
 
-/** A date with the time, in the language of the browser. */
+/** Creating a format costs more than drawing the rest of a row, so every date uses the same one. */
+const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/** A date with the time, in the language of the browser. Empty for a time that no calendar has. */
 export function dateText(timeMs: number): string {
-  return new Date(timeMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  return Number.isNaN(new Date(timeMs).getTime()) ? "" : dateFormat.format(timeMs);
 }

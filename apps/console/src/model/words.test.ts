@@ -6,7 +6,7 @@ import { mergePatch } from "./merge-patch.ts";
 import { describeState } from "./message-state.ts";
 import { runsEveryTool, modeText } from "./mode.ts";
 import { chartsOf, summarise } from "./overview.ts";
-import { agoText, durationText } from "./time.ts";
+import { agoText, dateText, durationText } from "./time.ts";
 import { isOlder, updateHint } from "./version.ts";
 
 const key: ShownKey = {
@@ -161,4 +161,9 @@ test("audit records are described in words, including types that the console doe
     }),
   ).toBe("Signed in to the console (by key k1)");
   expect(auditText({ ...record, type: "newer_record", members: { actor: 7, tool: {} } })).toBe("newer_record");
+});
+
+test("a time that no calendar has is an empty date, so that it does not break the view", () => {
+  expect(dateText(8.64e15 + 1)).toBe("");
+  expect(dateText(0)).not.toBe("");
 });

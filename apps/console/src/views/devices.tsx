@@ -2,9 +2,10 @@
 import type { Environment } from "@letta-environments/client";
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { lazy } from "../parts/lazy.tsx";
-import { nameOf } from "../model/device-filter.ts";
+import { nameOf, nextRows } from "../model/device-filter.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
@@ -70,10 +71,7 @@ export function Devices(): JSX.Element {
             </div>
           </div>
           <div role="rowgroup">
-            {shown.map((id) => {
-              const row = rows.value.get(id);
-              return row === undefined ? null : <Row key={id} row={row} />;
-            })}
+            <Rows ids={shown} />
           </div>
         </div>
       )}
@@ -105,6 +103,23 @@ function ColumnHeader({ column, text }: { column: string; text: string }): JSX.E
     </span>
   );
 }
+
+/** Draws rows a frame later than the input that selects them, and at most a hundred more with each frame, so that no key press waits. */
+function Rows({ ids }: { ids: readonly string[] }): JSX.Element {
+  const [drawn, setDrawn] = useState(() => nextRows([], ids, rowsPerFrame));
+  // Effects run after the frame was painted.
+  useEffect(() => setDrawn(nextRows(drawn, ids, rowsPerFrame)));
+  return (
+    <>
+      {drawn.map((id) => {
+        const row = rows.value.get(id);
+        return row === undefined ? null : <Row key={id} row={row} />;
+      })}
+    </>
+  );
+}
+
+const rowsPerFrame = 100;
 
 function Row({ row }: { row: Signal<Environment> }): JSX.Element {
   const device = row.value;

@@ -1,0 +1,55 @@
+/** The list of many devices in Chromium. `programs/thousand-devices.ts` measures it. */
+import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ConsoleGateway, launchBrowser, launchConsoleGateway } from "./support/gateway.ts";
+
+const count = 250;
+let gateway: ConsoleGateway;
+let browser: Browser;
+const devices: ScriptedDevice[] = [];
+
+beforeAll(async () => {
+  [gateway, browser] = await Promise.all([launchConsoleGateway({ rateLimits: { enabled: false } }), launchBrowser()]);
+  const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+  for (let index = 0; index < count; index++) {
+    const deviceId = `device-${String(index).padStart(3, "0")}`;
+    devices.push(await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId }));
+  }
+}, 60_000);
+
+afterAll(async () => {
+  await browser?.close();
+  for (const device of devices) await device.terminate().catch(() => undefined);
+  await gateway?.stop();
+});
+
+test("rows appear at most a hundred a frame when a search is cleared, until all are there in their order", async () => {
+  const page = await browser.newPage();
+  await page.goto(await gateway.link());
+  await page.getByText(`${count} devices, ${count} online`).waitFor();
+  const search = page.getByLabel("Search devices");
+  await search.fill("device-007");
+  await page.waitForFunction("document.querySelectorAll('.row').length === 2");
+  const added = await page.evaluate<number[]>(recordRows(count));
+  expect(added.length).toBeGreaterThan(1);
+  expect(Math.max(...added)).toBeLessThanOrEqual(100);
+  const names = await page.getByRole("row").getByRole("link").allTextContents();
+  expect(names).toEqual(devices.map((_, index) => `device-${String(index).padStart(3, "0")}`));
+}, 60_000);
+
+/** Clears the search, and resolves with the number of rows that each change of the page added once all are there. */
+function recordRows(total: number): string {
+  return `new Promise((resolve) => {
+    const added = [];
+    new MutationObserver((records) => {
+      const nodes = records.flatMap((record) => [...record.addedNodes]);
+      const rows = nodes.flatMap((node) => node.matches?.(".row") ? [node] : [...(node.querySelectorAll?.(".row") ?? [])]);
+      if (rows.length > 0) added.push(rows.length);
+      if (document.querySelectorAll(".row:not(.head)").length === ${total}) resolve(added);
+    }).observe(document.querySelector("main"), { childList: true, subtree: true });
+    const input = document.querySelector("input[type=search]");
+    input.value = "";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+  })`;
+}
