@@ -120,6 +120,16 @@ describe("in front of a remote server", () => {
     expect(world.entries[0]).toMatchObject({ type: "control_started", deviceId: "device-1" });
   });
 
+  test("the log has the value of the operation, and not that of an unknown member with the name of another one", async () => {
+    const world = setUp(() => jsonResponse(200, { stopped: true, resumed: 1 }));
+    const { key } = await world.issueKey(controlKey);
+    const foreign = { agentId: "agent-1", mode: "plan", directory: "/x" };
+    await world.control(key, "conn-1/stop", { ...foreign, runId: "run-1" });
+    await world.control(key, "conn-1/queue/resume", { ...foreign, runId: "run-2" });
+    const values = world.entries.flatMap((entry) => (entry.type === "control_started" ? [entry.value] : []));
+    expect(values).toEqual(["run-1", null]);
+  });
+
   test("a connection that is not in the tenant's list, or not the key's, is 404 and nothing is forwarded", async () => {
     const world = setUp(() => jsonResponse(200, { stopped: true }));
     const { key } = await world.issueKey(controlKey);

@@ -25,6 +25,11 @@ function controlFactsOf(operation: ControlOperation, control: AuditedAction): Om
   const { requestId, principal, connectionId, deviceId, itemId, input } = control;
   // The endpoint's own schema has decoded it.
   const { agentId, conversationId, mode, directory, runId } = (input ?? {}) as Readonly<Record<string, unknown>>;
+  const values: Partial<Record<ControlOperation, unknown>> = {
+    stopTurn: runId,
+    changeMode: mode,
+    changeDirectory: directory,
+  };
   return {
     requestId,
     tenant: principal.tenant,
@@ -35,7 +40,7 @@ function controlFactsOf(operation: ControlOperation, control: AuditedAction): Om
     operation,
     agentId: textOf(agentId),
     conversationId: textOf(conversationId),
-    value: itemId ?? textOf(mode ?? directory ?? runId),
+    value: itemId ?? textOf(values[operation]),
   };
 }
 
