@@ -6,8 +6,7 @@
 import {
   allowsAgent,
   allowsMode,
-  type ControlOperation,
-  type DecodedRequest,
+  type ControlRequest,
   defaultConversationId,
   jsonResponse,
   type PlainResponse,
@@ -23,9 +22,6 @@ import type { ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/agents.ts";
 import { busyResponse, commandTargetOf } from "./conversations/modes.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
-
-/** A decoded request of one of the operations. */
-export type ControlRequest = Extract<DecodedRequest, { readonly operation: ControlOperation }>;
 
 /**
  * Runs a control operation and responds when the device has responded.

@@ -28,7 +28,7 @@ import {
 import { bodyProblems, control, controlProblems, deviceProblems, smallBodyBytes } from "./endpoint-problems.ts";
 import { ApprovalListSchema, ListApprovalsQuerySchema } from "../schemas/approval.ts";
 import type { ApprovalList, ListApprovalsQuery } from "../schemas/approval.ts";
-import type { Endpoint, Operation } from "./endpoint.ts";
+import type { ControlOperation, Endpoint, Operation } from "./endpoint.ts";
 import { EnvironmentListSchema, EnvironmentSchema } from "../schemas/environment.ts";
 import type { Environment, EnvironmentList } from "../schemas/environment.ts";
 import { EnvironmentPatchSchema, RemoveEnvironmentQuerySchema } from "../schemas/labels.ts";
@@ -89,6 +89,9 @@ type DecodedBy<Schema extends GenericSchema | null> =
 export type DecodedRequest = {
   [Name in Operation]: { readonly operation: Name } & OperationInput<Name>;
 }[Operation];
+
+/** A request that controls a conversation on a device. */
+export type ControlRequest = Extract<DecodedRequest, { readonly operation: ControlOperation }>;
 
 /** The endpoints of the API, and the two that devices use. */
 export const endpoints: Endpoints = {
@@ -342,3 +345,14 @@ export const endpoints: Endpoints = {
     problems: controlProblems,
   },
 };
+
+/** Returns the agent and the conversation that a request controls; `null` if it controls none. */
+export function controlTargetOf(request: DecodedRequest): ConversationTarget | null {
+  if (!isControlRequest(request)) return null;
+  return request.operation === "removeQueueItem" ? request.query : request.body;
+}
+
+/** The scope alone decides, so that no control operation can be left out here. */
+function isControlRequest(request: DecodedRequest): request is ControlRequest {
+  return endpoints[request.operation].scope === "control";
+}

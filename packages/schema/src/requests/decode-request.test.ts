@@ -7,7 +7,9 @@ import {
   isJsonMediaType,
   maxBodyBytes,
   maxBodyDepth,
+  toDecodedRequest,
 } from "./decode-request.ts";
+import { type ControlOperation, controlTargetOf, endpoints, type KnownEndpoint } from "../endpoints/endpoints.ts";
 import { ListEnvironmentsQuerySchema } from "../schemas/list-query.ts";
 import { matchEndpoint } from "./routing.ts";
 import { SendMessageBodySchema } from "../schemas/message.ts";
@@ -179,6 +181,23 @@ describe("decodeQuery", () => {
     expect(decoded).toEqual({ ok: true, value: {} });
     expect(Object.getPrototypeOf(decoded.ok ? decoded.value : null)).toBe(Object.prototype);
   });
+});
+
+test("every control operation, and no other one, has a conversation that it controls", () => {
+  const [inQuery, inBody] = [{ agentId: "of-query" }, { agentId: "of-body" }];
+  // A record, so that the compiler requires every control operation.
+  const expected: Record<ControlOperation, object> = {
+    stopTurn: inBody,
+    changeMode: inBody,
+    changeDirectory: inBody,
+    resumeQueue: inBody,
+    removeQueueItem: inQuery,
+  };
+  const targets = Object.values<KnownEndpoint>({ ...endpoints }).map((endpoint) => {
+    const target = controlTargetOf(toDecodedRequest({ endpoint, params: {} }, { query: inQuery, body: inBody }));
+    return [endpoint.operation, target] as const;
+  });
+  expect(Object.fromEntries(targets.filter(([, target]) => target !== null))).toEqual(expected);
 });
 
 describe("decodeRequest", () => {

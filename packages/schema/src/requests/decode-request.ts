@@ -32,23 +32,37 @@ export interface RawInput {
   readonly contentType: string | undefined;
 }
 
+/** An endpoint of the table, and the ids in the path of a request. */
+export interface MatchedEndpoint {
+  readonly endpoint: KnownEndpoint;
+  readonly params: Readonly<Record<string, string>>;
+}
+
 /**
  * Decodes the query and the body of a matched request. An endpoint without a query or a body ignores the one it receives.
  *
  * Refusals: those of {@link decodeQuery} and {@link decodeBody}.
  */
 export function decodeRequest(
-  { endpoint, params }: { readonly endpoint: KnownEndpoint; readonly params: Readonly<Record<string, string>> },
+  matched: MatchedEndpoint,
   { query: rawQuery, body: rawBody, contentType }: RawInput,
 ): Decoded<DecodedRequest> {
+  const { endpoint } = matched;
   const query = endpoint.query === null ? none : decodeQuery<unknown>(endpoint.query, rawQuery);
   if (!query.ok) return query;
   const body =
     endpoint.body === null ? none : decodeBody<unknown>(endpoint.body, rawBody, contentType, endpoint.maxBodyBytes);
   if (!body.ok) return body;
-  const request = { operation: endpoint.operation, params, query: query.value, body: body.value };
+  return { ok: true, value: toDecodedRequest(matched, { query: query.value, body: body.value }) };
+}
+
+/** Returns a matched request with the query and the body that the schemas of its endpoint have decoded; `null` where it takes none. */
+export function toDecodedRequest(
+  { endpoint: { operation }, params }: MatchedEndpoint,
+  input: { readonly query: unknown; readonly body: unknown },
+): DecodedRequest {
   // The matcher filled every id of the endpoint's path, and its own schemas decoded the rest.
-  return { ok: true, value: request as DecodedRequest };
+  return { operation, params, ...input } as DecodedRequest;
 }
 
 const none = { ok: true, value: null } as const;
