@@ -3,7 +3,7 @@
  * and the management of devices at a remote upstream. The pipeline calls them here and depends on none of them. Without them a gateway serves
  * the API of the vendor: the list, single environments and sends, and the endpoints for devices.
  */
-import type { KnownEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";
+import type { MatchedEndpoint, Operation, PlainResponse, UpgradeDecision } from "@letta-environments/schema";
 import type { BeginAction } from "./audit/actions.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
@@ -47,12 +47,6 @@ export interface ExtensionParts extends GatewayPorts {
 /** Runs the steps of the API for a request whose caller is known. */
 export type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
 
-/** A request whose endpoint is known. */
-export interface MatchedEndpoint {
-  readonly endpoint: KnownEndpoint;
-  readonly params: Readonly<Record<string, string>>;
-}
-
 /** The calls of the pipeline's steps. Each returns `null` for a request that is not its own, which is handled as without it. */
 export interface ExtensionSteps {
   /** Authenticates a request in another way than by its `Authorization` header. */
@@ -66,8 +60,8 @@ export interface ExtensionSteps {
 }
 
 /** An authorised request whose input is valid. */
-export interface AuthorisedExtension extends ValidRequest {
-  readonly endpoint: KnownEndpoint;
+export interface AuthorisedExtension {
+  readonly input: ValidRequest;
   readonly principal: GatewayPrincipal;
   readonly trace: { readonly requestId: string };
 }

@@ -1,12 +1,17 @@
 /** Composes the extensions of the API; see `extension-port.ts`. Runtimes that serve them import this file, and nothing else does. */
 import type { EnvironmentServer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { type ControlOperation, endpoints, type Operation } from "@letta-environments/schema";
+import {
+  type ControlOperation,
+  endpoints,
+  lastEventIdHeader,
+  type Operation,
+  problemResponse,
+} from "@letta-environments/schema";
 import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { splitQuery } from "./http/gateway-request.ts";
 import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
-import { openEventStream } from "./streams/open-event-stream.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
@@ -58,10 +63,14 @@ function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
     beginControl: (operation) => (isControl(operation) ? (facts) => begin(operation, facts) : null),
-    respond(request, { endpoint, ...authorised }) {
-      if (endpoint.operation === "streamEvents") return openEventStream({ eventStreams }, request, authorised);
-      if (endpoint.operation === "createViewerTicket")
-        keepTicketCredential(ticketCredentials, request, authorised.principal);
+    respond(request, { input: { decoded }, principal, trace: { requestId } }) {
+      if (decoded.operation === "streamEvents") {
+        const lastEventId = request.header(lastEventIdHeader);
+        const authorization = request.header("authorization");
+        const { query } = decoded;
+        return eventStreams?.open({ principal, requestId, query, lastEventId, authorization }) ?? noStreamsHere;
+      }
+      if (decoded.operation === "createViewerTicket") keepTicketCredential(ticketCredentials, request, principal);
       return null;
     },
     openSocket(request, { endpoint, params, principal, sockets }) {
@@ -78,6 +87,10 @@ function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
     },
   };
 }
+
+const noStreamsHere = problemResponse("endpoint_not_found", {
+  detail: "Events need the embedded environment server: this gateway is in front of another one.",
+});
 
 /** Whether an operation controls a conversation. */
 function isControl(operation: Operation): operation is ControlOperation {

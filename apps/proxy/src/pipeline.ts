@@ -2,14 +2,18 @@
  * The order in which the gateway handles a request. This file only orders the steps; each is implemented in the folder of its
  * feature. A step that refuses ends the request with its response.
  */
-import { type PlainResponse, problemResponse, type UpgradeDecision } from "@letta-environments/schema";
+import {
+  type MatchedEndpoint,
+  type PlainResponse,
+  problemResponse,
+  type UpgradeDecision,
+} from "@letta-environments/schema";
 import { type AdminEndpoint, type OptionalAdminEndpoint, createAdminMatcher, isAdminPath } from "./admin/endpoints.ts";
 import type { AdminGuard } from "./admin/admission.ts";
 import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
-import type { MatchedEndpoint } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait } from "./held/waiting-call.ts";
@@ -204,10 +208,9 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       targets.validate(request, { endpoint, params, owner: bodyOwner(principal, ownCredential) }, knownInput),
     )
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
-    .check("authorise the input", ({ principal, endpoint, input, trace }) => {
-      const values = input.bodyValue ?? input.queryValues;
-      if (trace.action !== null) trace.action.input = values;
-      return authoriseInput(principal, endpoint, values);
+    .check("authorise the input", ({ principal, input: { decoded }, trace }) => {
+      if (trace.action !== null) trace.action.decoded = decoded;
+      return authoriseInput(principal, decoded);
     })
     .check("check the precondition", ({ request }) => refuseIfMatch(request.method, request.header("if-match")))
     .add("prepare the upstream call", (exchange) => {
@@ -217,8 +220,8 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     })
     .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
     .end("call the upstream", async (exchange): Promise<PlainResponse> => {
-      const { call, request, principal, trace, endpoint, input } = exchange;
-      const own = extensions?.respond(request, { endpoint, principal, trace, ...input }) ?? null;
+      const { call, request, principal, trace } = exchange;
+      const own = extensions?.respond(request, exchange) ?? null;
       if (own !== null) return own;
       const response = await call.fetch(request.signal);
       const { action } = trace;
@@ -365,14 +368,13 @@ function createAdminSteps(
       const tenantDevices = principal?.tenantDevices ?? null;
       const optional = optionalEndpoints.find((other) => other.endpoint === endpoint);
       if (optional !== undefined) {
-        const { queryValues, bodyValue } = input;
         const accept = request.header("accept");
-        return optional.respond({ queryValues, bodyValue, accept, tenantDevices }, authority);
+        return optional.respond({ ...input.decoded, accept, tenantDevices }, authority);
       }
       const ifMatch = request.header("if-match");
       // Every other endpoint is one of the administration's own.
       const own = endpoint as AdminEndpoint;
-      return administer({ endpoint: own, params, ...input, ifMatch, tenantDevices }, authority);
+      return administer({ endpoint: own, params, ...input.decoded, ifMatch, tenantDevices }, authority);
     });
 }
 

@@ -58,13 +58,13 @@ export const auditSearchEndpoint: OptionalAdminRoute & { readonly operation: "se
 export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
   return {
     endpoint: auditSearchEndpoint,
-    respond({ queryValues, tenantDevices }, authority): Promise<PlainResponse> {
+    respond({ query, tenantDevices }, authority): Promise<PlainResponse> {
       if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKey);
       // The endpoint's own schema has decoded it.
-      const { limit, before, key, device, event, outcome } = queryValues as DecodedQuery;
-      const query: AuditQuery = { limit, before, key, device, event, outcome };
+      const { limit, before, key, device, event, outcome } = query as DecodedQuery;
+      const wanted: AuditQuery = { limit, before, key, device, event, outcome };
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
-      const { records, cursor } = searchAudit(tail, query, tenant);
+      const { records, cursor } = searchAudit(tail, wanted, tenant);
       const shown = mayReadContent(authority) ? records : records.map(withoutContent);
       return Promise.resolve(jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) }));
     },

@@ -18,7 +18,7 @@ import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../keys/key-
 import type { ListDevicesQuery } from "./devices.ts";
 import type { AdminAuthority } from "./admission.ts";
 import { CachePurgeSchema } from "./purge-cache.ts";
-import type { InputRules } from "../http/validate-request.ts";
+import type { DecodedInput, InputRules } from "../http/validate-request.ts";
 
 /** Names of the operations of the administration. */
 export type AdminOperation =
@@ -52,11 +52,7 @@ export interface OptionalAdminEndpoint {
 }
 
 /** A valid request to an {@link OptionalAdminEndpoint}. */
-export interface OptionalAdminRequest {
-  /** Decoded by the endpoint's own schema. */
-  readonly queryValues: unknown;
-  /** Decoded by the endpoint's own schema. */
-  readonly bodyValue: unknown;
+export interface OptionalAdminRequest extends DecodedInput {
   /** The `Accept` header. */
   readonly accept: string | null;
   /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */

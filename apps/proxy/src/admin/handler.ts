@@ -17,6 +17,7 @@ import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
 import { refuseIfMatch } from "../http/conditions.ts";
+import type { DecodedInput } from "../http/validate-request.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
@@ -37,12 +38,9 @@ import {
 import { type CachePurge, purgeCache } from "./purge-cache.ts";
 
 /** A valid request to the administration. */
-export interface AdminRequest {
+export interface AdminRequest extends DecodedInput {
   readonly endpoint: AdminEndpoint;
   readonly params: Readonly<Record<string, string>>;
-  /** Decoded by the endpoint's own schemas. */
-  readonly queryValues: unknown;
-  readonly bodyValue: unknown;
   readonly ifMatch: string | null;
   /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */
   readonly tenantDevices: DeviceAllowlist | null;
@@ -69,29 +67,29 @@ export function createAdminister(ports: AdministerPorts): Administer {
   const devices = createDeviceOperations(ports.devicesFor ?? null, ports.clock);
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
-    const { endpoint, params, queryValues, bodyValue, ifMatch, tenantDevices } = request;
+    const { endpoint, params, query, body, ifMatch, tenantDevices } = request;
     const { keyId = "", deviceId = "" } = params;
     const by = { authority, tenantDevices };
-    const deviceTarget = { ...(queryValues as { readonly tenant?: string }), deviceId };
+    const deviceTarget = { ...(query as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ifMatch, digests: ports.digests };
     const refusal = params["keyId"] === undefined ? refuseIfMatch(endpoint.method, ifMatch) : null;
     if (refusal !== null) return Promise.resolve(refusal);
     // The endpoint's own schemas have decoded the query and the body.
     switch (endpoint.operation) {
       case "listKeys":
-        return reader.list(authority, queryValues as ListKeysQuery);
+        return reader.list(authority, query as ListKeysQuery);
       case "createKey":
-        return writer.create(authority, bodyValue as RequestedKey);
+        return writer.create(authority, body as RequestedKey);
       case "retrieveKey":
         return reader.retrieve(authority, keyId);
       case "updateKey":
-        return writer.update(authority, keyId, bodyValue as KeyPatch, condition);
+        return writer.update(authority, keyId, body as KeyPatch, condition);
       case "rotateKey":
-        return writer.rotate(authority, keyId, bodyValue as Rotation, condition);
+        return writer.rotate(authority, keyId, body as Rotation, condition);
       case "revokeKey":
         return writer.revoke(authority, keyId, condition);
       case "listDevices":
-        return devices.list(by, queryValues as ListDevicesQuery);
+        return devices.list(by, query as ListDevicesQuery);
       case "retrieveDevice":
         return devices.retrieve(by, deviceTarget);
       case "releaseDevice":
@@ -99,7 +97,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
       case "removeDevice":
         return devices.remove(by, deviceTarget);
       case "purgeCache":
-        return purgeCache(ports.environmentCache, authority, bodyValue as CachePurge);
+        return purgeCache(ports.environmentCache, authority, body as CachePurge);
     }
   }
 

@@ -3,7 +3,7 @@
  * is known.
  */
 import type { ConnectionRecord } from "@letta-environments/environment-server";
-import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { errorCodeOf } from "../http/response.ts";
 import type { ActionRecord, SendRecord } from "../upstream/upstream.ts";
 import type { AuditEntry } from "./entry.ts";
@@ -24,8 +24,8 @@ export interface ActionFacts {
 
 /** An action in the pipeline. Its steps fill in the mutable members. */
 export interface AuditedAction extends ActionFacts {
-  /** The decoded body or query; `null` until it is read. */
-  input: unknown;
+  /** `null` until the body is read. */
+  decoded: DecodedRequest | null;
   deviceId: string | null;
   /** Whether the start is on disk, so that the action may leave. */
   isStarted: boolean;
@@ -91,7 +91,7 @@ export function beginAction(facts: ActionFacts, { log, onFailure }: ActionLog, e
 
   const action: AuditedAction = {
     ...facts,
-    input: null,
+    decoded: null,
     deviceId: facts.connection?.environment.deviceId ?? null,
     isStarted: false,
     record: { start: (deviceId) => (starting = start(deviceId)) },

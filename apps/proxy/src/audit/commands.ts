@@ -1,5 +1,11 @@
 /** Audit entries of commands to a device: those of control operations, and those that viewers send over their sockets. */
-import { type ControlOperation, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  type ControlOperation,
+  controlTargetOf,
+  type DecodedRequest,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { type ActionFacts, type ActionLog, type AuditedAction, beginAction } from "./actions.ts";
@@ -22,14 +28,8 @@ export function createBeginControl({ randomId, ...log }: ActionLog & Pick<Gatewa
 }
 
 function controlFactsOf(operation: ControlOperation, control: AuditedAction): Omit<ControlFacts, "controlId"> {
-  const { requestId, principal, connectionId, deviceId, itemId, input } = control;
-  // The endpoint's own schema has decoded it.
-  const { agentId, conversationId, mode, directory, runId } = (input ?? {}) as Readonly<Record<string, unknown>>;
-  const values: Partial<Record<ControlOperation, unknown>> = {
-    stopTurn: runId,
-    changeMode: mode,
-    changeDirectory: directory,
-  };
+  const { requestId, principal, connectionId, deviceId, itemId, decoded } = control;
+  const { agentId = null, conversationId = null } = (decoded && controlTargetOf(decoded)) ?? {};
   return {
     requestId,
     tenant: principal.tenant,
@@ -38,14 +38,23 @@ function controlFactsOf(operation: ControlOperation, control: AuditedAction): Om
     connectionId,
     deviceId,
     operation,
-    agentId: textOf(agentId),
-    conversationId: textOf(conversationId),
-    value: itemId ?? textOf(values[operation]),
+    agentId,
+    conversationId,
+    value: itemId ?? valueOf(decoded),
   };
 }
 
-function textOf(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
+function valueOf(request: DecodedRequest | null): string | null {
+  switch (request?.operation) {
+    case "stopTurn":
+      return request.body.runId ?? null;
+    case "changeMode":
+      return request.body.mode;
+    case "changeDirectory":
+      return request.body.directory;
+    default:
+      return null;
+  }
 }
 
 /** A command of a viewer without its result. */

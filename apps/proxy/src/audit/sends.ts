@@ -69,9 +69,8 @@ export function createBeginSend({
 }
 
 /** The body of a send; `null` until it is read. */
-function bodyOf({ input }: AuditedAction): SendMessageBody | null {
-  // The endpoint's own schema has decoded it.
-  return input as SendMessageBody | null;
+function bodyOf({ decoded }: AuditedAction): SendMessageBody | null {
+  return decoded?.operation === "sendMessage" ? decoded.body : null;
 }
 
 function factsOf(sendId: string, send: AuditedAction): SendFacts {

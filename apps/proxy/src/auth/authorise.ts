@@ -3,15 +3,14 @@ import {
   allowsAgent,
   allowsEndpoint,
   allowsMode,
-  type ChangeModeBody,
-  type ConversationTarget,
+  controlTargetOf,
+  type DecodedRequest,
   type Endpoint,
   isApprovalMessage,
   type PlainResponse,
   type Principal,
   problemResponse,
   refuseLastingPermission,
-  type SendMessageBody,
 } from "@letta-environments/schema";
 import { insufficientScope } from "./authentication.ts";
 
@@ -34,28 +33,20 @@ export function authoriseEndpoint(
  * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that
  * grants a lasting permission with a limited key, or that sets a mode beyond the key's maximum; `null` when the key may send it. To which
  * agent a named conversation belongs, only the device knows: the embedded server asks it.
- *
- * @param input the decoded body; the decoded query of an operation without a body
  */
-export function authoriseInput(principal: Principal, endpoint: Endpoint, input: unknown): PlainResponse | null {
-  if (endpoint.scope === "control") return authoriseControl(principal, endpoint, input as ConversationTarget);
-  if (endpoint.operation !== "sendMessage") return null;
-  // The endpoint's own schema has decoded it.
-  const { messages, agentId } = input as SendMessageBody;
-  if (!allowsAgent(principal, agentId)) return problemResponse("agent_not_allowed");
-  if (!principal.scopes.has("approve") && messages.some(isApprovalMessage)) return insufficientScope("approve");
-  return refuseLastingPermission(principal, input as SendMessageBody);
-}
-
-function authoriseControl(
-  principal: Principal,
-  { operation }: Endpoint,
-  input: ConversationTarget,
-): PlainResponse | null {
-  if (!allowsAgent(principal, input.agentId)) {
+export function authoriseInput(principal: Principal, request: DecodedRequest): PlainResponse | null {
+  if (request.operation === "sendMessage") {
+    const { messages, agentId } = request.body;
+    if (!allowsAgent(principal, agentId)) return problemResponse("agent_not_allowed");
+    if (!principal.scopes.has("approve") && messages.some(isApprovalMessage)) return insufficientScope("approve");
+    return refuseLastingPermission(principal, request.body);
+  }
+  const target = controlTargetOf(request);
+  if (target === null) return null;
+  if (!allowsAgent(principal, target.agentId)) {
     return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
   }
-  if (operation !== "changeMode" || allowsMode(principal, (input as ChangeModeBody).mode)) return null;
+  if (request.operation !== "changeMode" || allowsMode(principal, request.body.mode)) return null;
   const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
   return problemResponse("mode_not_allowed", { detail });
 }

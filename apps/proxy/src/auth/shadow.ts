@@ -8,9 +8,11 @@
 import {
   allowsDevice,
   allowsMode,
+  type DecodedRequest,
   type Endpoint,
   type PlainResponse,
   type Principal,
+  type RegisterRequest,
 } from "@letta-environments/schema";
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { parseJsonObject } from "../lib/json.ts";
@@ -35,7 +37,7 @@ interface ShadowedExchange {
   readonly principal?: Principal;
   readonly endpoint?: Endpoint;
   readonly params?: Readonly<Record<string, string>>;
-  readonly input?: { readonly bodyValue: unknown; readonly queryValues: unknown };
+  readonly input?: { readonly decoded: DecodedRequest };
 }
 
 /** The callers that were lifted, with their restrictions. Their sockets stay open when the pipeline is composed again. */
@@ -139,23 +141,22 @@ const decisions: Readonly<Record<string, DecideAgain>> = {
     const isForeign = connection !== null && !allowsDevice(principal, connection.environment);
     return isForeign ? deviceNotAllowed : authoriseEndpoint(principal, endpoint, params);
   },
-  "authorise the input": (principal, { endpoint, input, trace }) => {
-    if (endpoint === undefined || input === undefined) return null;
-    if (endpoint.operation === "registerEnvironment" && !allowsRegistration(principal, input.bodyValue)) {
+  "authorise the input": (principal, { input, trace }) => {
+    if (input === undefined) return null;
+    const { decoded } = input;
+    if (decoded.operation === "registerEnvironment" && !allowsRegistration(principal, decoded.body)) {
       return registrationNotAllowed;
     }
-    const refusal = authoriseInput(principal, endpoint, input.bodyValue ?? input.queryValues);
+    const refusal = authoriseInput(principal, decoded);
     if (refusal !== null) return refusal;
-    const record = endpoint.operation === "sendMessage" ? trace.action?.connection : null;
+    const record = decoded.operation === "sendMessage" ? trace.action?.connection : null;
     if (record === undefined || record === null) return null;
     return allowsMode(principal, record.environment.currentMode ?? undefined) ? null : modeNotAllowed;
   },
 };
 
 /** Whether a key may register a device. Its tags are known only to the environment server. */
-function allowsRegistration(principal: GatewayPrincipal, body: unknown): boolean {
-  // The endpoint's own schema has decoded it.
-  const { deviceId, connectionName } = body as { readonly deviceId: string; readonly connectionName: string };
+function allowsRegistration(principal: GatewayPrincipal, { deviceId, connectionName }: RegisterRequest): boolean {
   const device = { deviceId, connectionName };
   return allowsDevice({ ...principal, deviceTags: null }, device) && allowsInvitedName(principal, device);
 }

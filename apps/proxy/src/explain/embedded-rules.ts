@@ -5,9 +5,9 @@
 import {
   allowsDevice,
   allowsMode,
-  type ConversationTarget,
+  controlTargetOf,
+  type DecodedRequest,
   defaultConversationId,
-  type KnownEndpoint,
   type PlainResponse,
   type Principal,
   type SendMessageBody,
@@ -26,29 +26,30 @@ export interface UpstreamExplanation {
 /** Explains what the embedded server does with a request that the gateway hands on. */
 export async function explainEmbedded(
   server: EmbeddedServer,
-  { endpoint, params = {}, principal, input, request }: DryRunExchange,
+  { endpoint, principal, input, request }: DryRunExchange,
   isRunning: boolean,
 ): Promise<UpstreamExplanation> {
   if (endpoint === undefined || principal === undefined || input === undefined) return undecided;
   const context = { authority: request.authority, signal: request.signal };
-  const query = input.queryValues as never;
-  const isRead = endpoint.method === "GET" && params["connectionId"] === undefined;
+  const { decoded } = input;
+  const connectionId = "connectionId" in decoded.params ? decoded.params.connectionId : null;
+  const isRead = endpoint.method === "GET" && connectionId === null;
   if (isRead && !isRunning) return { rules: [notRunning("read the devices")], verdict: null };
-  if (endpoint.operation === "listEnvironments") {
-    return ofRead(
-      await server.operate("listEnvironments", { params: {}, query, body: null } as never, principal, context),
-    );
+  // A switch, since the compiler matches an operation to its input for a single operation only.
+  switch (decoded.operation) {
+    case "listEnvironments":
+    case "listApprovals":
+      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
+    case "retrieveEnvironment":
+      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
+    case "listMessages":
+      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
+    case "openDeviceSocket":
+      return undecided;
+    default:
+      if (connectionId === null) return undecided;
+      return explainConnection(server, { decoded, principal, connectionId, isRunning }, context);
   }
-  const isAnswered = endpoint.operation === "retrieveEnvironment" || endpoint.operation === "listApprovals";
-  if (isAnswered || endpoint.operation === "listMessages") {
-    const read = { params, query, body: null } as never;
-    return ofRead(await server.operate(endpoint.operation, read, principal, context));
-  }
-  const { connectionId } = params;
-  if (connectionId === undefined || endpoint.operation === "openDeviceSocket") return undecided;
-  const { bodyValue, queryValues } = input;
-  const connection = { endpoint, principal, connectionId, bodyValue, queryValues, isRunning };
-  return explainConnection(server, connection, context);
 }
 
 const notRunning = (rule: string): ExplainedRule => ({
@@ -72,17 +73,15 @@ function ofRead(response: PlainResponse): UpstreamExplanation {
 const passedRule = { detail: null, errorCode: null } as const;
 
 interface ConnectionRequest {
-  readonly endpoint: KnownEndpoint;
+  readonly decoded: DecodedRequest;
   readonly principal: Principal;
   readonly connectionId: string;
-  readonly bodyValue: unknown;
-  readonly queryValues: unknown;
   readonly isRunning: boolean;
 }
 
 async function explainConnection(
   server: EmbeddedServer,
-  { endpoint, principal, connectionId, bodyValue, queryValues, isRunning }: ConnectionRequest,
+  { decoded, principal, connectionId, isRunning }: ConnectionRequest,
   context: { readonly authority: string | null },
 ): Promise<UpstreamExplanation> {
   const record = await server.findConnection(principal.tenant, connectionId);
@@ -101,18 +100,19 @@ async function explainConnection(
     errorCode: null,
   };
   if (!isRunning) return { rules: [found, notRunning("reach the device")], verdict: null };
-  const isSend = endpoint.operation === "sendMessage";
+  const send = decoded.operation === "sendMessage" ? decoded.body : null;
   const rules: ExplainedRule[] = [found];
-  if (isSend && (await isRepeat(server, principal, connectionId, bodyValue as SendMessageBody, context))) {
+  if (send !== null && (await isRepeat(server, principal, connectionId, send, context))) {
     const detail = "the message id is known: the response is that of the first send, and nothing is sent";
     return {
       rules: [...rules, { rule: "recognise a repeat", result: "passed", detail, errorCode: null }],
       verdict: null,
     };
   }
-  if (isSend) rules.push({ rule: "recognise a repeat", result: "passed", detail: "it is no repeat", errorCode: null });
+  if (send !== null)
+    rules.push({ rule: "recognise a repeat", result: "passed", detail: "it is no repeat", errorCode: null });
   const params = { deviceId: record.environment.deviceId };
-  const reading = { params, query: {}, body: null } as never;
+  const reading = { params, query: null, body: null };
   const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);
   const isShown = row?.["id"] === record.environment.id;
   if (isShown && row["connectionId"] !== connectionId) {
@@ -122,11 +122,10 @@ async function explainConnection(
   // A device with several listeners has several rows. A read returns one of them.
   const detail = isShown ? null : "the device has several listeners, and this connection does not belong to the latest";
   rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
-  const { conversationId } = (bodyValue ?? queryValues ?? {}) as ConversationTarget;
-  const isActed = isSend || endpoint.scope === "control";
+  const { conversationId } = send ?? controlTargetOf(decoded) ?? {};
   const isNamed = Boolean(conversationId) && conversationId !== defaultConversationId;
-  if (isActed && isNamed && principal.agentIds !== null) rules.push(agentRule);
-  if (isSend && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
+  if (isNamed && principal.agentIds !== null) rules.push(agentRule);
+  if (send !== null && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };
 }
 
@@ -161,7 +160,7 @@ async function isRepeat(
   for (const message of messages) {
     const id = "client_message_id" in message ? message.client_message_id : undefined;
     if (typeof id !== "string") continue;
-    const input = { params: { connectionId, clientMessageId: id }, query: {}, body: null } as never;
+    const input = { params: { connectionId, clientMessageId: id }, query: {}, body: null };
     // The rights of the key to read the status do not matter here.
     const response = await server.operate("retrieveMessage", input, principal, context).catch(() => null);
     if (response?.status === 200) return true;

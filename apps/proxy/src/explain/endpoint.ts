@@ -112,9 +112,9 @@ export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoi
   const explain = createExplain(parts, true);
   return {
     endpoint: explainEndpoint,
-    async respond({ bodyValue }, authority) {
+    async respond({ body }, authority) {
       // The endpoint's own schema has decoded it.
-      const wanted = bodyValue as ExplainRequest;
+      const wanted = body as ExplainRequest;
       const { services, features, jwt } = parts;
       if (wanted.claims !== undefined) {
         const caller = callerOfClaims(wanted.claims, jwt, services);

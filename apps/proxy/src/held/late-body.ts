@@ -4,9 +4,9 @@
  * about the caller and its device is decided again, as for a new request.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { MatchedEndpoint } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
-import type { MatchedEndpoint } from "../extension-port.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";

@@ -2,10 +2,9 @@
  * Requests that have waited for the end of a turn. The response shows what happened during the wait, so the credential is checked again: a key
  * that has ended meanwhile sees nothing of it, and one with other permissions sees what a new request would.
  */
-import type { PlainResponse, RetrieveMessageQuery } from "@letta-environments/schema";
+import type { MatchedEndpoint, PlainResponse } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
-import type { MatchedEndpoint } from "../extension-port.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
@@ -56,9 +55,9 @@ export function createRespondAfterWait({ checkCredential }: Pick<Features, "chec
 }
 
 function withoutWait(input: ValidRequest): ValidRequest {
-  // The endpoint's own schema has decoded it.
-  const query = input.queryValues as RetrieveMessageQuery;
-  return { ...input, queryValues: { ...query, waitSeconds: 0 } satisfies RetrieveMessageQuery };
+  const { decoded } = input;
+  if (decoded.operation !== "retrieveMessage") return input;
+  return { ...input, decoded: { ...decoded, query: { ...decoded.query, waitSeconds: 0 } } };
 }
 
 /** The response to a send as without the preference `wait`. */

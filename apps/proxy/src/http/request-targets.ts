@@ -1,4 +1,9 @@
-import type { EndpointMatch, KnownEndpoint } from "@letta-environments/schema";
+import {
+  type DecodedRequest,
+  type EndpointMatch,
+  type MatchedEndpoint,
+  toDecodedRequest,
+} from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { BodyMemory, BodyOwner } from "./body-memory.ts";
@@ -29,13 +34,9 @@ export interface RequestTargets {
   /** Validates the query and the body. A read that passes is remembered, so call it for authorised requests only. */
   validate(
     request: GatewayRequest,
-    matched: {
-      readonly endpoint: KnownEndpoint;
-      readonly params: Readonly<Record<string, string>>;
-      readonly owner: BodyOwner;
-    },
+    matched: MatchedEndpoint & { readonly owner: BodyOwner },
     knownInput?: ValidRequest,
-  ): MaybePromise<Validation>;
+  ): MaybePromise<Validation<DecodedRequest>>;
 }
 
 /** Creates {@link RequestTargets}. `budget` counts unfinished bodies; `null`: nothing does. */
@@ -49,12 +50,15 @@ export function createRequestTargets(serves: ServedEndpoints, budget: BodyMemory
     validate(request, { endpoint, params, owner }, knownInput) {
       if (knownInput !== undefined) return { kind: "valid", input: knownInput };
       return mapMaybe(validateRequest(request, endpoint, { budget, owner }), (validation) => {
-        if (validation.kind === "valid" && isRead(request.method)) {
+        if (validation.kind === "refused") return validation;
+        const decoded = toDecodedRequest({ endpoint, params }, validation.input.decoded);
+        const input = { ...validation.input, decoded };
+        if (isRead(request.method)) {
           const target = targetOf(request);
           if (target.length <= maxTargetLength)
-            known.set(target, { kind: "matched", endpoint, params, knownInput: validation.input });
+            known.set(target, { kind: "matched", endpoint, params, knownInput: input });
         }
-        return validation;
+        return { kind: "valid", input };
       });
     },
   };

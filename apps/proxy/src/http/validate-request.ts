@@ -2,6 +2,7 @@
 import {
   bodyTooLarge,
   checkIdempotencyKey,
+  type DecodedRequest,
   decodeBody,
   decodeQuery,
   type Endpoint,
@@ -28,25 +29,31 @@ export type InputRules = Pick<Endpoint, "query" | "body" | "maxBodyBytes"> & {
 const encoder = new TextEncoder();
 const emptyObject: Uint8Array = encoder.encode("{}");
 
+/** The query and the body as the schemas of an endpoint decode them; `null` where it takes none. */
+export interface DecodedInput {
+  readonly query: unknown;
+  readonly body: unknown;
+}
+
 /** The validated query and body of a request. */
-export interface ValidRequest {
+export interface ValidInput<Decoded = DecodedInput> {
   /** The query, serialised again so that every later reader sees the same; empty when there is none. */
   readonly query: string;
-  /** The decoded query; `null` when the endpoint takes none. */
-  readonly queryValues: unknown;
   /**
    * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
    * members are kept for an upstream that knows them. `null` when the endpoint takes no body.
    */
   readonly body: Uint8Array | null;
-  /** The decoded body; `null` when the endpoint takes none. */
-  readonly bodyValue: unknown;
+  readonly decoded: Decoded;
 }
 
-/** The result of {@link validateRequest}. */
-export type Validation =
-  | { readonly kind: "valid"; readonly input: ValidRequest }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+/** A valid request of the API. The operation of `decoded` narrows its ids, query and body. */
+export type ValidRequest = ValidInput<DecodedRequest>;
+
+/** The result of {@link validateRequest}; with {@link DecodedRequest}, that of a request of the API. */
+export type Validation<Decoded = DecodedInput> =
+  | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
+  | Refusal;
 
 /** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
 export function validateRequest(
@@ -55,19 +62,16 @@ export function validateRequest(
   memory: BodyMemory,
 ): MaybePromise<Validation> {
   const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
-  let queryValues: unknown = null;
-  if (endpoint.query !== null) {
-    const decoded = decodeQuery(endpoint.query, query);
-    if (!decoded.ok) return { kind: "refused", response: decoded.response };
-    queryValues = decoded.value;
-  }
-  if (endpoint.body === null) return { kind: "valid", input: { query, queryValues, body: null, bodyValue: null } };
-  return validateBody(request, { query, queryValues }, { ...endpoint, body: endpoint.body }, memory);
+  const checked = endpoint.query === null ? null : decodeQuery(endpoint.query, query);
+  if (checked?.ok === false) return { kind: "refused", response: checked.response };
+  const input = { query, body: null, decoded: { query: checked?.value ?? null, body: null } };
+  if (endpoint.body === null) return { kind: "valid", input };
+  return validateBody(request, input, { ...endpoint, body: endpoint.body }, memory);
 }
 
 async function validateBody(
   request: GatewayRequest,
-  decodedQuery: Pick<ValidRequest, "query" | "queryValues">,
+  { query, decoded }: ValidInput,
   {
     body: schema,
     mayLackBody = false,
@@ -80,17 +84,18 @@ async function validateBody(
   }
   const body = await request.readBody({ maxBytes: limitBytes, memory });
   if (typeof body === "string") return { kind: "refused", response: refuseUnread(body, limitBytes) };
-  const decoded = decodeBody(
+  const checked = decodeBody(
     schema,
     body ?? (mayLackBody ? emptyObject : null),
     request.header("content-type") ?? undefined,
   );
-  if (!decoded.ok) return { kind: "refused", response: decoded.response };
-  const bodyValue = decoded.value;
-  if (hasInexactNumber(bodyValue)) {
+  if (!checked.ok) return { kind: "refused", response: checked.response };
+  const { value } = checked;
+  if (hasInexactNumber(value)) {
     return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
   }
-  return { kind: "valid", input: { ...decodedQuery, body: encoder.encode(JSON.stringify(bodyValue)), bodyValue } };
+  const bytes = encoder.encode(JSON.stringify(value));
+  return { kind: "valid", input: { query, body: bytes, decoded: { ...decoded, body: value } } };
 }
 
 const noRoom = problemResponse("overloaded", {

@@ -18,7 +18,6 @@ import {
   type ProblemOptions,
   problemResponse,
   readPreferredWait,
-  type RetrieveMessageQuery,
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
@@ -42,16 +41,10 @@ export interface Upstream {
 }
 
 /** A validated and authorised request. */
-export interface UpstreamCall {
+export interface UpstreamCall extends ValidRequest {
   readonly request: GatewayRequest;
   readonly requestId: string;
   readonly endpoint: KnownEndpoint;
-  /** Operation, ids, query and body. */
-  readonly decoded: DecodedRequest;
-  /** The query, serialised again; empty when there is none. */
-  readonly query: string;
-  /** The decoded body, serialised again; `null` when there is none. */
-  readonly body: Uint8Array | null;
   readonly principal: GatewayPrincipal;
   /** The credential for a remote server; absent for none. */
   readonly credential?: UpstreamCredential | undefined;
@@ -158,30 +151,22 @@ export function createPrepareCall(
 ): PrepareCall {
   return (authorised) => {
     const { request, requestId, endpoint, principal, params, input, ownCredential } = authorised;
-    const { query, queryValues, body, bodyValue } = input;
     const credential = chooseCredential(request, requestId, principal, ownCredential);
-    const waitSeconds = waitSecondsOf(endpoint.operation, queryValues, request);
+    const waitSeconds = waitSecondsOf(input.decoded, request);
     const newDeadline = (): number => clock.monotonic() + timeoutMs + (waitSeconds ?? 0) * 1_000;
     const requestDeadlineMs = newDeadline();
     return {
       request,
       endpoint,
       params,
-      query,
+      query: input.query,
       principal,
       credential: credential?.value ?? null,
       waitSeconds,
       fetch(signal) {
-        // The matcher filled every id of the path, and the endpoint's own schemas decoded the rest.
-        const decoded = {
-          operation: endpoint.operation,
-          params,
-          query: queryValues,
-          body: bodyValue,
-        } as DecodedRequest;
         const deadline =
           signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
-        return upstream.forward({ ...authorised, decoded, query, body, credential, deadline, waitSeconds });
+        return upstream.forward({ ...authorised, ...input, credential, deadline, waitSeconds });
       },
     };
   };
@@ -191,15 +176,10 @@ export function createPrepareCall(
  * Returns for how many seconds a request is ready to wait for the end of a turn, by which its call may take longer: a send by `Prefer`, a message by
  * its query; `null` for any other.
  */
-function waitSecondsOf(
-  operation: DecodedRequest["operation"],
-  query: unknown,
-  request: Pick<GatewayRequest, "header">,
-): number | null {
-  if (operation === "sendMessage") return readPreferredWait(request.header(preferHeader));
-  if (operation !== "retrieveMessage") return null;
-  // The endpoint's own schema has decoded it.
-  const { wait, waitSeconds = defaultWaitSeconds } = query as RetrieveMessageQuery;
+function waitSecondsOf(decoded: DecodedRequest, request: Pick<GatewayRequest, "header">): number | null {
+  if (decoded.operation === "sendMessage") return readPreferredWait(request.header(preferHeader));
+  if (decoded.operation !== "retrieveMessage") return null;
+  const { wait, waitSeconds = defaultWaitSeconds } = decoded.query;
   return wait === undefined ? null : waitSeconds;
 }
 
