@@ -65,7 +65,7 @@ describe("the list of devices", () => {
         connectionId: expect.stringMatching(/^env-conn-/),
       },
     ]);
-    expect(answer.text).not.toContain("d9");
+    expect(answer.text).not.toContain('"d9"');
   });
 
   test("the pages of a list contain every device once, in the order of the row ids", async () => {
