@@ -110,6 +110,18 @@ describe("a search for connections", () => {
     expect(idOf(await world.find("a"))).toBe("a");
   });
 
+  test("that fails after a long time delays no later search, because it has not missed an id", async () => {
+    const world = createWorld();
+    world.pageDelayMs = 30_000;
+    world.failure = { kind: "refused", response: jsonResponse(504, {}), isAtLimit: false };
+    const failing = world.find("a");
+    await world.clock.advance(30_000);
+    expect(idOf(await failing)).toBe(504);
+    world.failure = null;
+    world.pageDelayMs = 0;
+    expect(idOf(await world.find("a"))).toBe("a");
+  });
+
   test("that throws fails everyone who waits, and the next look-up searches again", async () => {
     const search = createConnectionSearch(createVirtualClock(), true);
     const broken: ReadPages = () => {

@@ -86,17 +86,20 @@ export function createConnectionSearch(
     readPages: ReadPages,
   ): Promise<void> {
     const beganAtMs = clock.monotonic();
+    let hasMissed = false;
     try {
       const refusal = await findIn(readPages(), searched, clock);
+      hasMissed = refusal === null;
       for (const [connectionId, { resolve }] of searched) {
         resolve({ kind: "refused", response: refusal ?? notFound });
-        if (refusal === null) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
+        if (hasMissed) unknownUntilMs.set(key + connectionId, clock.monotonic() + unknownForMs);
       }
     } catch (cause) {
       for (const { reject } of searched.values()) reject(cause);
     }
     const nowMs = clock.monotonic();
-    const pauseMs = Math.max(missPauseMs, pauseFactor * (nowMs - beganAtMs));
+    // A search that failed has missed no id. Its duration is that of an outage, which must not delay sends after it.
+    const pauseMs = Math.max(missPauseMs, hasMissed ? pauseFactor * (nowMs - beganAtMs) : 0);
     if (searched.size > 0) lookUps.missesUntilMs = Math.max(lookUps.missesUntilMs, nowMs) + pauseMs;
   }
 
