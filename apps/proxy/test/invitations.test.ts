@@ -148,14 +148,14 @@ describe("the administration", () => {
     const used = { usedAt: clock.now(), connectionNames: null };
     expect(bodyOf(shown)).toMatchObject({ deviceIds: ["d7"], invite: used, requires: [] });
 
-    for (const [change, rule] of [
-      [{ scopes: ["connect", "list"] }, "must be of a key with the scope connect alone"],
-      [{ deviceIds: ["d1"] }, "must be of a key without deviceIds and deviceTags"],
-      [{ shared: true }, "must be of a key that is not shared"],
-      [{ invite: { expiresAt: clock.now() } }, "has an expiresAt that must be in the future"],
+    for (const [change, member, rule] of [
+      [{ scopes: ["connect", "list"] }, "invite", "must be of a key with the scope connect alone"],
+      [{ deviceIds: ["d1"] }, "invite", "must be of a key without deviceIds and deviceTags"],
+      [{ shared: true }, "shared", "must be false for an invitation"],
+      [{ invite: { expiresAt: clock.now() } }, "invite.expiresAt", "must be in the future"],
     ] as const) {
       const { errors } = problemOf(await create({ ...invite, ...change }));
-      expect(errors).toEqual([{ member: "invite", rule: expect.stringContaining(rule) }]);
+      expect(errors).toEqual([{ member, rule: expect.stringContaining(rule) }]);
     }
   });
 

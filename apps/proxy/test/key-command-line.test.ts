@@ -47,7 +47,7 @@ describe("keys", () => {
         expect(await run(["keys", act, id])).toMatchObject({
           code: 1,
           stdout: "",
-          stderr: `letta-proxy: The key is ${state}; nothing was changed. Create a new one.\n`,
+          stderr: `letta-proxy: The gateway key is ${state}; nothing was changed. Create a new one.\n`,
         });
       }
     }
@@ -93,7 +93,7 @@ describe("keys", () => {
     await run(["keys", "revoke", id]);
     expect(await run(["keys", "update", id, "--name", "m"])).toMatchObject({
       code: 1,
-      stderr: "letta-proxy: The key is revoked; nothing was changed. Create a new one.\n",
+      stderr: "letta-proxy: The gateway key is revoked; nothing was changed. Create a new one.\n",
     });
   });
 

@@ -1,9 +1,19 @@
-/** The command line and HTTP apply the same rules to keys. */
+/** The command line, HTTP and programs that contain the gateway apply the same rules to keys. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { CommandError, parseCommandLine } from "@letta-environments/command-line";
-import { describe, expect, test } from "vitest";
+import { systemClock } from "@letta-environments/platform/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readKeyPatch, readKeyRequest } from "../src/commands/key-options.ts";
 import { program } from "../src/commands/program.ts";
+import { createKey, type KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
+import { keyIssues } from "../src/keys/key-rules.ts";
+import { createContext } from "../src/runtimes/node/commands/context.ts";
+import { administerLocalKeys } from "../src/runtimes/node/commands/local-keys.ts";
+import { nodeKeyMint, openKeys } from "../src/runtimes/node/keys.ts";
+import { type GatewayServer, type NewKey, openGateway } from "../src/runtimes/server.ts";
 import { administer } from "./support/administer.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
 
@@ -72,6 +82,7 @@ const options: Readonly<Record<string, string>> = {
   deniedTools: "--deny-tool",
   approvalDeadlineMs: "--approval-deadline",
   expiresAt: "--expires",
+  invite: "the invitation",
 };
 
 test.each(bad)("an invalid %s is refused by the command line and over HTTP", async (member, words, body) => {
@@ -129,6 +140,151 @@ describe("changes of a key", () => {
       status: 400,
       body: { errors: [{ member: "shared" }] },
     });
+  });
+});
+
+/** Valid keys, and options and members that would make them break a rule. */
+const broken: readonly (readonly [
+  member: string,
+  stored: Partial<KeyRequest>,
+  words: string,
+  patch: Readonly<Record<string, unknown>>,
+])[] = [
+  ["setMode", { setMode: "unrestricted" }, "--max-mode standard", { maxMode: "standard" }],
+  ["setMode", { maxMode: "standard" }, "--set-mode unrestricted", { setMode: "unrestricted" }],
+  ["scopes", { scopes: ["files"] }, "--agent agent-1", { agentIds: ["agent-1"] }],
+  ["scopes", { agentIds: ["agent-1"] }, "--scope manage", { scopes: ["manage"] }],
+];
+/** Invitations that no device has used, and changes that would make them break a rule. */
+const brokenInvitations: readonly (readonly [
+  member: string,
+  words: string,
+  patch: Readonly<Record<string, unknown>>,
+])[] = [
+  ["shared", "--shared", { shared: true }],
+  ["invite", "--scope connect --scope list", { scopes: ["connect", "list"] }],
+  ["invite", "--device d1", { deviceIds: ["d1"] }],
+  ["invite", "--tag ci", { deviceTags: ["ci"] }],
+];
+const changes: typeof broken = [
+  ...broken,
+  ...brokenInvitations.map(([member, words, patch]): (typeof broken)[number] => {
+    const invite = { expiresAt: systemClock.now() + 3_600_000 };
+    return [member, { scopes: ["connect"], invite }, words, patch];
+  }),
+];
+
+test("a key that is limited to agents or modes cannot hold scopes that reach everything on a device", () => {
+  const unlimited = ["files", "terminal", "manage"] as const;
+  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+  const issue = { member: "scopes", rule: expect.stringContaining("must not contain") };
+  for (const scope of unlimited) {
+    expect(keyIssues({ scopes: ["view", scope], agentIds: null, maxMode: null, setMode: null }, 0)).toEqual([]);
+    for (const limit of limits) expect(keyIssues({ scopes: ["view", scope], ...limit }, 0)).toEqual([issue]);
+  }
+  for (const limit of limits)
+    expect(keyIssues({ scopes: ["view", "send", "approve", "control"], ...limit }, 0)).toEqual([]);
+});
+
+describe("a stored key", () => {
+  let dataDir = "";
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), "letta-key-rules-"));
+  });
+  afterAll(() => rm(dataDir, { recursive: true, force: true }));
+
+  /** The local commands for keys, and a store with a key. */
+  async function setUpLocal(request: Partial<KeyRequest>, requires: readonly string[] = []) {
+    const contextOf = (words: readonly string[]) => {
+      const line = parseCommandLine(program, [...words, "--data-dir", dataDir]);
+      if (line.kind !== "run") throw new Error(line.kind);
+      return createContext(line.parsed);
+    };
+    const context = contextOf(["keys", "list"]);
+    const keys = await openKeys(context.settings());
+    const wanted: KeyRequest = { name: "n", tenant: "default", scopes: ["list"], ...request };
+    const { record } = createKey(wanted, systemClock.now(), nodeKeyMint(keys.pepper));
+    await keys.keyStore.create({ ...record, requires: [...record.requires, ...requires] });
+    keys.close();
+    const local = administerLocalKeys(context);
+    const update = (words: string): Promise<void> => {
+      const { parsed } = contextOf(["keys", "update", record.id, ...words.split(" ")]);
+      return local.update(record.id, readKeyPatch(parsed.options, systemClock.now(), null));
+    };
+    return { local, update, id: record.id };
+  }
+
+  test.each(changes)("that would break the rule of %s is refused over HTTP", async (member, stored, _words, patch) => {
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+    const nowMs = testProxy.clock.now();
+    const invite = stored.invite ? { invite: { expiresAt: nowMs + 60_000 } } : {};
+    const { record } = await testProxy.issueKey({ ...stored, ...invite });
+    const answer = await administer(testProxy, key, { method: "PATCH", path: `/${record.id}`, body: patch });
+    expect(answer).toMatchObject({ status: 400, body: { errors: [{ member }] } });
+    expect(await testProxy.keyStore.find(record.id)).toEqual(record);
+  });
+
+  test.each(changes)(
+    "that would break the rule of %s is refused by the local command",
+    async (member, stored, words) => {
+      const { local, update, id } = await setUpLocal(stored);
+      const before = await local.retrieve(id);
+      await expect(update(words)).rejects.toThrow(options[member] ?? member);
+      await expect(update(words)).rejects.toBeInstanceOf(CommandError);
+      expect(await local.retrieve(id)).toEqual(before);
+    },
+  );
+
+  test("that breaks a rule can be disabled, over HTTP and by the local command", async () => {
+    const stored = { maxMode: "standard", setMode: "unrestricted" } as const;
+    const { local, id } = await setUpLocal(stored);
+    await local.update(id, { disabled: true });
+    expect(await local.retrieve(id)).toMatchObject({ state: "disabled" });
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+    const { record } = await testProxy.issueKey(stored);
+    const call = { method: "PATCH", path: `/${record.id}`, body: { disabled: true } };
+    expect(await administer(testProxy, key, call)).toMatchObject({ status: 200, body: { state: "disabled" } });
+  });
+
+  test("of a newer version can be changed, over HTTP and by the local command", async () => {
+    const requires = ["a-newer-feature"];
+    const { local, update, id } = await setUpLocal({}, requires);
+    await update("--name renamed");
+    expect(await local.retrieve(id)).toMatchObject({ name: "renamed", state: "unsupported", requires });
+    const testProxy = createTestProxy();
+    const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+    const { record } = await testProxy.issueKey();
+    await testProxy.keyStore.update(record.id, (present) => ({ ...present, requires }));
+    const call = { method: "PATCH", path: `/${record.id}`, body: { name: "renamed" } };
+    expect(await administer(testProxy, key, call)).toMatchObject({ status: 200, body: { state: "unsupported" } });
+  });
+});
+
+describe("a program that contains the gateway", () => {
+  let dataDir = "";
+  let gateway: GatewayServer;
+  beforeAll(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), "letta-key-rules-"));
+    gateway = await openGateway({ environment: { DATA_DIR: dataDir }, log: () => undefined });
+  });
+  afterAll(async () => {
+    await gateway.close();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  const invite = { expiresAt: systemClock.now() + 3_600_000 };
+  const requests: readonly (readonly [member: string, request: object])[] = [
+    ...broken.map(([member, stored, , patch]) => [member, { scopes: ["send"], ...stored, ...patch }] as const),
+    ...brokenInvitations.map(([member, , patch]) => [member, { scopes: ["connect"], invite, ...patch }] as const),
+    ["expiresAt", { expiresAt: 5 }],
+    ["invite.expiresAt", { scopes: ["connect"], invite: { expiresAt: 5 } }],
+  ];
+  test.each(requests)("is refused a key that breaks the rule of %s: %j", async (member, request) => {
+    const refusal = gateway.createKey({ name: "n", ...request } as NewKey);
+    await expect(refusal).rejects.toThrow(TypeError);
+    await expect(refusal).rejects.toThrow(new RegExp(`^${member} `, "m"));
   });
 });
 

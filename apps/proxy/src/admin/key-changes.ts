@@ -3,20 +3,10 @@
  * the store's atomic step, on the record that it replaces.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import {
-  disableKey,
-  type KeyPatch,
-  keyState,
-  patchKey,
-  revokeKey,
-  rotateKey,
-  scopesRule,
-  setModeRule,
-  sharedRule,
-} from "../keys/key-lifecycle.ts";
+import { type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { restrictingRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
-import { expiryRule, inviteRule } from "../keys/key-schemas.ts";
+import { keyIssues, onlyDisables, refuseEnded } from "../keys/key-rules.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
 import type { RateLimitPolicy } from "../rate-limit/policy.ts";
@@ -57,12 +47,7 @@ export function decideCreate(authority: AdminAuthority, requested: KeyRecord, co
   const { nowMs, policies } = context;
   const inherited = authority.kind === "operator" ? null : restrictingRateLimits(authority.record.rateLimits, policies);
   const record = { ...requested, rateLimits: requested.rateLimits ?? inherited };
-  return (
-    expiryRefusal(record.expiresAt, nowMs) ??
-    inviteRefusal(record, nowMs) ??
-    membersRefusal(record) ??
-    withinGrants(authority, record, { rateLimits: inherited }, context)
-  );
+  return ruleRefusal(record, nowMs) ?? withinGrants(authority, record, { rateLimits: inherited }, context);
 }
 
 /** Decides on a patch. Every administering key of the tenant may disable a key. */
@@ -74,15 +59,11 @@ export function decidePatch(
   context: ChangeContext,
 ): KeyDecision {
   const { nowMs } = context;
-  const refusal =
-    endRefusal(authority, record, nowMs) ??
-    expiryRefusal(patch.expiresAt, nowMs) ??
-    conditionRefusal(record, condition);
+  const refusal = endRefusal(authority, record, nowMs) ?? conditionRefusal(record, condition);
   if (refusal !== null) return refusal;
-  const { disabled, ...members } = patch;
-  if (disabled === true && Object.keys(members).length === 0) return changed(disableKey(record, nowMs));
   const patched = patchKey(record, patch, nowMs);
-  return membersRefusal(patched) ?? withinGrants(authority, patched, record, context);
+  if (onlyDisables(patch)) return changed(patched);
+  return ruleRefusal(patched, nowMs) ?? withinGrants(authority, patched, record, context);
 }
 
 /** Decides on a rotation. The response shows the new secret, so the key must be within the authority's own rights. */
@@ -142,10 +123,8 @@ function conditionRefusal(record: KeyRecord, { ifMatch, digests }: ChangeConditi
 /** Refuses a change of an unknown key, and of one that has ended for good. */
 function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision | null {
   if (!mayKnowKey(authority, record)) return refused(keyNotFound());
-  const state = keyState(record, nowMs);
-  if (state !== "revoked" && state !== "expired") return null;
-  const detail = `The gateway key is ${state}; nothing was changed. Create a new one.`;
-  return refused(problemResponse("key_revoked", { detail }));
+  const detail = refuseEnded(keyState(record, nowMs));
+  return detail === null ? null : refused(problemResponse("key_revoked", { detail }));
 }
 
 /** Refuses the rotation of a key by its own old secret: its holder could stay for ever. */
@@ -158,25 +137,8 @@ function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): Ke
   return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }
 
-function expiryRefusal(expiresAt: number | null | undefined, nowMs: number): KeyDecision | null {
-  const rule = expiryRule(expiresAt, nowMs);
-  return rule === null
-    ? null
-    : refused(problemResponse("invalid_request", { issues: [{ member: "expiresAt", rule }] }));
-}
-
-function inviteRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
-  const rule = inviteRule(record, nowMs);
-  return rule === null ? null : refused(problemResponse("invalid_request", { issues: [{ member: "invite", rule }] }));
-}
-
-function membersRefusal(record: KeyRecord): KeyDecision | null {
-  const rules = [
-    { member: "setMode", rule: setModeRule(record) },
-    { member: "shared", rule: sharedRule(record) },
-    { member: "scopes", rule: scopesRule(record) },
-  ];
-  const issues = rules.flatMap(({ member, rule }) => (rule === null ? [] : [{ member, rule }]));
+function ruleRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
+  const issues = keyIssues(record, nowMs);
   return issues.length === 0 ? null : refused(problemResponse("invalid_request", { issues }));
 }
 

@@ -1,8 +1,9 @@
 /** `devices invite`: its options, and the command that it prints. */
 import { misuse, parseTime, timeForms } from "@letta-environments/command-line";
-import { checkValue } from "@letta-environments/schema";
+import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import { inviteRule, RequestedKeySchema } from "../keys/key-schemas.ts";
+import { keyIssues } from "../keys/key-rules.ts";
+import { RequestedKeySchema } from "../keys/key-schemas.ts";
 import { deviceVersion } from "../version.ts";
 import type { GivenOptions } from "./key-options.ts";
 
@@ -28,16 +29,15 @@ export function readInvitation(options: GivenOptions, nowMs: number): Invitation
     invite: { expiresAt, tags: options.get("tag") ?? [] },
   };
   const checked = checkValue(RequestedKeySchema, input, "the invitation", { firstIssueOnly: true });
-  if (!checked.ok) throw misuse(describe(checked.issues[0] ?? { member: "", rule: "is not valid" }));
-  const rule = inviteRule(checked.value, nowMs);
-  if (rule !== null) throw misuse(`--expires ${rule.replace(/^has an expiresAt that /, "")}`);
+  const [issue] = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
+  if (!checked.ok || issue !== undefined) throw misuse(describe(issue ?? { member: "", rule: "is not valid" }));
   return { request: { tenant: "default", ...checked.value }, name };
 }
 
 /** Names the option of a member, such as `--tag` for `invite.tags[0]`. */
-function describe({ member, rule }: { readonly member: string; readonly rule: string }): string {
-  const option = /^(name|tenant)$/.exec(member)?.[1] ?? (member.startsWith("invite.tags") ? "tag" : member);
-  return `--${option} ${rule}`;
+function describe({ member, rule }: ProblemIssue): string {
+  const [, part = ""] = /^invite\.(tags|expiresAt)/.exec(member) ?? [];
+  return `--${{ tags: "tag", expiresAt: "expires" }[part] ?? member} ${rule}`;
 }
 
 /** The command that starts a device with Letta Code as its vendor publishes it, for a POSIX shell, in one line. */

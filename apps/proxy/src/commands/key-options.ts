@@ -4,8 +4,9 @@
  */
 import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta-environments/command-line";
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
-import { type KeyPatch, type KeyRequest, scopesRule, setModeRule } from "../keys/key-lifecycle.ts";
-import { expiryRule, KeyPatchSchema, RequestedKeySchema, tenantChangeRule } from "../keys/key-schemas.ts";
+import type { KeyPatch, KeyRequest } from "../keys/key-lifecycle.ts";
+import { keyIssues } from "../keys/key-rules.ts";
+import { KeyPatchSchema, RequestedKeySchema, tenantChangeRule } from "../keys/key-schemas.ts";
 import { isJsonObject } from "../lib/json.ts";
 
 /** The given options of a command. */
@@ -54,11 +55,8 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
     shared: options.has("shared"),
   };
   const checked = checkValue(RequestedKeySchema, input, "the key", { firstIssueOnly: true });
-  if (!checked.ok) throw misuse(describe(checked.issues));
-  checkExpiry(checked.value.expiresAt, nowMs);
-  checkSetMode(checked.value);
-  const rule = scopesRule(checked.value);
-  if (rule !== null) throw misuse(`--scope ${rule}`);
+  const issues = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
+  if (!checked.ok || issues.length > 0) throw misuse(describeKeyIssue(issues));
   return { tenant: "default", ...checked.value };
 }
 
@@ -83,9 +81,8 @@ export function readKeyPatch(options: GivenOptions, nowMs: number, policies: rea
     ? { ...input, rateLimits: mapValues(limits, (text) => (text === "default" ? null : text)) }
     : input;
   const checked = checkValue(KeyPatchSchema, patch, "the key", { firstIssueOnly: true });
-  if (!checked.ok) throw misuse(describe(checked.issues));
-  checkExpiry(checked.value.expiresAt, nowMs);
-  checkSetMode(checked.value);
+  const issues = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
+  if (!checked.ok || issues.length > 0) throw misuse(describeKeyIssue(issues));
   return checked.value;
 }
 
@@ -149,20 +146,11 @@ function unknownPolicy(policy: string, policies: readonly string[]): string {
   return `--rate-limit names an unknown policy, ${policy}${hint}; the policies are ${policies.join(", ")}`;
 }
 
-function checkExpiry(expiresAt: number | null | undefined, nowMs: number): void {
-  const rule = expiryRule(expiresAt, nowMs);
-  if (rule !== null) throw misuse(`--expires ${rule}`);
-}
-
-function checkSetMode(modes: Pick<KeyRequest, "setMode" | "maxMode">): void {
-  const rule = setModeRule(modes);
-  if (rule !== null) throw misuse(`--set-mode ${rule}`);
-}
-
-function describe([issue]: readonly ProblemIssue[]): string {
+/** Describes the first of the rules that a key breaks, by the name of the option that sets the member. */
+export function describeKeyIssue([issue]: readonly ProblemIssue[]): string {
   const [member = ""] = issue?.member.split(/[[.]/) ?? [];
   const rule = issue?.rule === "is required" ? "is needed" : issue?.rule;
-  return `--${optionsByMember[member] ?? member} ${rule}`;
+  return member === "invite" ? `the invitation ${rule}` : `--${optionsByMember[member] ?? member} ${rule}`;
 }
 
 function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

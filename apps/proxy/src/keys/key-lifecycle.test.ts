@@ -10,7 +10,6 @@ import {
   patchKey,
   revokeKey,
   rotateKey,
-  scopesRule,
 } from "./key-lifecycle.ts";
 import { addSession, createLink, redeemLink } from "./sign-in.ts";
 
@@ -64,17 +63,6 @@ test("a key that sets a mode requires gateways that know how, until it no longer
   expect(setting).toMatchObject({ setMode: "standard", requires: ["newer", "set-mode"] });
   expect(patchKey(setting, { setMode: null }, now)).toEqual(newer);
   expect(keyState(patchKey(record, { setMode: "standard" }, now), now)).toBe("active");
-});
-
-test("a key that is limited to agents or modes cannot hold scopes that reach everything on a device", () => {
-  const unlimited = ["files", "terminal", "manage"] as const;
-  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
-  for (const scope of unlimited) {
-    expect(scopesRule({ scopes: ["view", scope], agentIds: null, maxMode: null, setMode: null })).toBeNull();
-    for (const limit of limits) expect(scopesRule({ scopes: ["view", scope], ...limit })).toContain("must not contain");
-  }
-  for (const limit of limits)
-    expect(scopesRule({ scopes: ["view", "send", "approve", "control"], ...limit })).toBeNull();
 });
 
 test("a second revocation keeps the date of the first", () => {

@@ -2,13 +2,7 @@
  * The life of a key: creation, changes, rotation, and the states that end it. Every function is pure: it takes a record and the
  * time, and returns the new record, which a store saves.
  */
-import {
-  allowsMode,
-  type EnvironmentMode,
-  isLimitedToAgentsOrModes,
-  type Scope,
-  unlimitedScopes,
-} from "@letta-environments/schema";
+import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "./key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
 import { type KeyRateLimits, patchRateLimits } from "./key-rate-limit.ts";
@@ -104,29 +98,6 @@ export function createKey(request: KeyRequest, nowMs: number, mint: KeyMint): Mi
     secrets: [secret],
   };
   return { key, record: withRequirements(record) };
-}
-
-/** Returns the rule that the scopes of a key break; `null` for none. Unlimited scopes would undo the limits of the key. */
-export function scopesRule(key: Pick<KeyRequest, "scopes" | "agentIds" | "maxMode" | "setMode">): string | null {
-  if (!isLimitedToAgentsOrModes(key) || !key.scopes.some((scope) => unlimitedScopes.includes(scope))) return null;
-  return `must not contain ${unlimitedScopes.join(", ")} for a key that is limited to agents or modes`;
-}
-
-/** Returns the rule that the mode which a key sets breaks; `null` for none. */
-export function setModeRule({
-  setMode = null,
-  maxMode = null,
-}: Pick<KeyRequest, "setMode" | "maxMode">): string | null {
-  if (setMode === null || allowsMode({ maxMode }, setMode)) return null;
-  return `must not be beyond the maximum mode of the key, ${maxMode}`;
-}
-
-/** Returns the rule that the sharing of a key breaks; `null` for none. */
-export function sharedRule({
-  shared = false,
-  invite = null,
-}: Partial<Pick<KeyRecord, "shared" | "invite">>): string | null {
-  return shared && invite !== null ? "must be false for an invitation, which belongs to one device" : null;
 }
 
 /** Creates a secret for the key with a public id. */

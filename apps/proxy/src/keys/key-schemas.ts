@@ -1,6 +1,6 @@
 /**
- * Validation of keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a
- * rotation.
+ * The form of keys. The command line and the administration over HTTP apply the same schemas to a new key, a patch and a rotation.
+ * `key-rules.ts` checks what concerns several members, or the time.
  */
 import {
   ceilingModes,
@@ -112,7 +112,7 @@ const restrictions = {
   expiresAt: v.exactOptional(v.nullable(whole("must be whole epoch milliseconds"))),
 };
 
-/** Validates an {@link InviteRequest}. {@link inviteRule} checks what concerns the other members of the key. */
+/** Validates an {@link InviteRequest}. */
 const InviteSchema: v.GenericSchema<unknown, InviteRequest> = exactObject(
   {
     expiresAt: whole("must be whole epoch milliseconds"),
@@ -135,7 +135,7 @@ const texts = {
 /** A request for a new key. Without a tenant, the key belongs to the tenant of the administrator. */
 export type RequestedKey = Omit<KeyRequest, "tenant"> & { readonly tenant?: string };
 
-/** Validates a {@link RequestedKey}, without other members. {@link expiryRule} checks its expiry against the clock. */
+/** Validates a {@link RequestedKey}, without other members. */
 export const RequestedKeySchema: v.GenericSchema<unknown, RequestedKey> = exactObject(
   {
     name: TextSchema,
@@ -195,27 +195,3 @@ export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
   },
   () => "is not a member of a rotation",
 );
-
-/**
- * Returns the rule that the invitation of a new key breaks, or `null` when it is valid or absent. Its device is not known yet, so nothing
- * else may be restricted to devices by id or tag.
- */
-export function inviteRule(
-  key: Pick<KeyRequest, "scopes" | "deviceIds" | "deviceTags" | "shared" | "invite">,
-  nowMs: number,
-): string | null {
-  const { invite = null, deviceIds = null, deviceTags = null } = key;
-  if (invite === null) return null;
-  if (key.scopes.join() !== "connect") return "must be of a key with the scope connect alone";
-  if (deviceIds !== null || deviceTags !== null) return "must be of a key without deviceIds and deviceTags";
-  if (key.shared === true) return "must be of a key that is not shared";
-  const expiry = expiryRule(invite.expiresAt, nowMs);
-  return expiry === null ? null : `has an expiresAt that ${expiry}`;
-}
-
-/** Returns the rule that an expiry breaks at the given time, or `null` when it is valid or absent. */
-export function expiryRule(expiresAt: number | null | undefined, nowMs: number): string | null {
-  if (expiresAt === null || expiresAt === undefined) return null;
-  if (expiresAt > nowMs && expiresAt <= nowMs + maxDurationMs) return null;
-  return "must be in the future, and at most a hundred years ahead";
-}

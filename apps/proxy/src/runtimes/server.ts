@@ -16,7 +16,8 @@ import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { divideOpenFiles } from "../host/node/capacity.ts";
 import { webGatewayRequest, webRequestTarget } from "../host/web/request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
-import { createKey, scopesRule } from "../keys/key-lifecycle.ts";
+import { createKey } from "../keys/key-lifecycle.ts";
+import { keyIssues } from "../keys/key-rules.ts";
 import { RequestedKeySchema } from "../keys/key-schemas.ts";
 import type { Pepper } from "../ports.ts";
 import type { FetchContext } from "./fetch.ts";
@@ -184,11 +185,12 @@ function mintKey(
   pepper: Pepper,
 ): { readonly secret: string; readonly record: ReturnType<typeof createKey>["record"] } {
   const checked = checkValue(RequestedKeySchema, key, "the key", { firstIssueOnly: true });
-  if (!checked.ok) throw new TypeError(checked.issues.map(({ member, rule }) => `${member} ${rule}`).join("\n"));
-  const request = { tenant: "default", ...checked.value };
-  const rule = scopesRule(request);
-  if (rule !== null) throw new TypeError(`scopes ${rule}`);
-  const minted = createKey(request, systemClock.now(), nodeKeyMint(pepper));
+  const nowMs = systemClock.now();
+  const issues = checked.ok ? keyIssues(checked.value, nowMs) : checked.issues;
+  if (!checked.ok || issues.length > 0) {
+    throw new TypeError(issues.map(({ member, rule }) => `${member} ${rule}`).join("\n"));
+  }
+  const minted = createKey({ tenant: "default", ...checked.value }, nowMs, nodeKeyMint(pepper));
   return { secret: minted.key, record: minted.record };
 }
 

@@ -3,9 +3,18 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
 import { AuditUnavailableError } from "../../../audit/store.ts";
-import { keyState, patchKey, revokeKey, rotateKey, scopesRule } from "../../../keys/key-lifecycle.ts";
-import { createKey, type KeyRequest, mintSecret } from "../../../keys/key-lifecycle.ts";
+import { describeKeyIssue } from "../../../commands/key-options.ts";
+import {
+  createKey,
+  type KeyRequest,
+  keyState,
+  mintSecret,
+  patchKey,
+  revokeKey,
+  rotateKey,
+} from "../../../keys/key-lifecycle.ts";
 import { type KeyRecord, KeyRecordDamagedError } from "../../../keys/key-record.ts";
+import { keyIssues, onlyDisables, refuseEnded } from "../../../keys/key-rules.ts";
 import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
@@ -47,9 +56,11 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         const present = patch.scopes === undefined ? null : await keyStore.find(id);
         if (present !== null) refuseSharing(settings, await keyStore.list(), patchKey(present, patch, now));
         const updated = await keyStore.update(id, (record) => {
-          const state = keyState(record, now);
-          if (state === "active" || state === "disabled") return refuseScopes(patchKey(record, patch, now));
-          throw new CommandError(`The key is ${state}; nothing was changed. Create a new one.`);
+          checkNotEnded(record, now);
+          const patched = patchKey(record, patch, now);
+          const issues = onlyDisables(patch) ? [] : keyIssues(patched, now);
+          if (issues.length > 0) throw new CommandError(`${describeKeyIssue(issues)}; nothing was changed`);
+          return patched;
         });
         if (updated === null) throw unknownKey();
       }),
@@ -59,11 +70,7 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         const now = systemClock.now();
         const { key, secret } = mintSecret(id, now, nodeKeyMint(pepper));
         const rotated = await keyStore.update(id, (record) => {
-          const state = keyState(record, now);
-          // A new secret of a key that has ended would not be valid either.
-          if (state === "revoked" || state === "expired") {
-            throw new CommandError(`The key is ${state}; create a new one.`);
-          }
+          checkNotEnded(record, now);
           return rotateKey(record, secret, now, overlapMs);
         });
         if (rotated === null) throw unknownKey();
@@ -137,9 +144,7 @@ export function unknownKey(): CommandError {
   return new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
 }
 
-/** Throws when a key would have scopes that its limits cannot hold in. */
-function refuseScopes(record: KeyRecord): KeyRecord {
-  const rule = scopesRule(record);
-  if (rule !== null) throw new CommandError(`The scopes of the key ${rule}; nothing was changed.`);
-  return record;
+function checkNotEnded(record: KeyRecord, nowMs: number): void {
+  const refusal = refuseEnded(keyState(record, nowMs));
+  if (refusal !== null) throw new CommandError(refusal);
 }

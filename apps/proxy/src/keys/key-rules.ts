@@ -1,0 +1,75 @@
+/**
+ * The rules that a whole key must follow, beyond the form of each member, which `key-schemas.ts` checks. They hold for a new key and for
+ * what a change makes of one. HTTP, the command line and programs that contain the gateway apply them, and only format the issues.
+ */
+import { allowsMode, isLimitedToAgentsOrModes, type ProblemIssue, unlimitedScopes } from "@letta-environments/schema";
+import type { KeyPatch, KeyState } from "./key-lifecycle.ts";
+import { maxDurationMs } from "./key-rate-limit.ts";
+import type { KeyInvite, KeyRecord } from "./key-record.ts";
+
+/** The members of a key that rules concern. An absent member restricts nothing, so a request or a patch can be checked on its own too. */
+export type RuledKey = Partial<
+  Pick<KeyRecord, "scopes" | "deviceIds" | "deviceTags" | "agentIds" | "maxMode" | "setMode" | "shared" | "expiresAt">
+> & { readonly invite?: (Pick<KeyInvite, "expiresAt"> & Partial<KeyInvite>) | null };
+
+/** Returns every rule that a key breaks at a time, in epoch milliseconds, with the member that breaks it. */
+export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[] {
+  return [
+    issue("expiresAt", expiryRule(key.expiresAt, nowMs)),
+    ...inviteIssues(key, nowMs),
+    issue("setMode", setModeRule(key)),
+    issue("shared", sharedRule(key)),
+    issue("scopes", scopesRule(key)),
+  ].flatMap((found) => found ?? []);
+}
+
+/** Why a key in a state can be neither changed nor rotated; `null` if it can. What has ended does not come back. */
+export function refuseEnded(state: KeyState): string | null {
+  return state === "revoked" || state === "expired"
+    ? `The gateway key is ${state}; nothing was changed. Create a new one.`
+    : null;
+}
+
+/** Whether a patch disables a key and does nothing else. Every key can be disabled, also one that breaks a rule. */
+export function onlyDisables({ disabled, ...others }: KeyPatch): boolean {
+  return disabled === true && Object.keys(others).length === 0;
+}
+
+function issue(member: string, rule: string | null): ProblemIssue | null {
+  return rule === null ? null : { member, rule };
+}
+
+function expiryRule(expiresAt: number | null | undefined, nowMs: number): string | null {
+  if (expiresAt === null || expiresAt === undefined) return null;
+  if (expiresAt > nowMs && expiresAt <= nowMs + maxDurationMs) return null;
+  return "must be in the future, and at most a hundred years ahead";
+}
+
+/** The device of an invitation is not known until it is used, so nothing else may restrict the key to devices by id or tag. */
+function inviteIssues(
+  { scopes = [], deviceIds = null, deviceTags = null, invite = null }: RuledKey,
+  nowMs: number,
+): readonly (ProblemIssue | null)[] {
+  if (invite === null || (invite.usedAt ?? null) !== null) return [];
+  const isRestricted = deviceIds !== null || deviceTags !== null;
+  return [
+    issue("invite", scopes.join() === "connect" ? null : "must be of a key with the scope connect alone"),
+    issue("invite", isRestricted ? "must be of a key without deviceIds and deviceTags" : null),
+    issue("invite.expiresAt", expiryRule(invite.expiresAt, nowMs)),
+  ];
+}
+
+function setModeRule({ setMode = null, maxMode = null }: RuledKey): string | null {
+  if (setMode === null || allowsMode({ maxMode }, setMode)) return null;
+  return `must not be beyond the maximum mode of the key, ${maxMode}`;
+}
+
+function sharedRule({ shared = false, invite = null }: RuledKey): string | null {
+  return shared && invite !== null ? "must be false for an invitation, which belongs to one device" : null;
+}
+
+/** Unlimited scopes would undo the limits of the key. */
+function scopesRule({ scopes = [], ...limits }: RuledKey): string | null {
+  if (!isLimitedToAgentsOrModes(limits) || !scopes.some((scope) => unlimitedScopes.includes(scope))) return null;
+  return `must not contain ${unlimitedScopes.join(", ")} for a key that is limited to agents or modes`;
+}
