@@ -49,7 +49,7 @@ function changesOf(action: string | null, changed: Members): readonly (readonly 
   return members.filter(([name, value]) => !toldElsewhere.has(name) && !isSameValue(value, defaults[name] ?? null));
 }
 
-const defaults: Members = unrestricted;
+const defaults: Members = { ...unrestricted };
 
 /** Members of a new key that its record tells, too. */
 const toldElsewhere: ReadonlySet<string> = new Set(["id", "tenant", "createdAt"]);

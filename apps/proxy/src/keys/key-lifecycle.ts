@@ -2,13 +2,14 @@
  * The life of a key: creation, changes, rotation, and the states that end it. Every function is pure: it takes a record and the
  * time, and returns the new record, which a store saves.
  */
-import type { EnvironmentMode, Scope } from "@letta-environments/schema";
+import type { Scope } from "@letta-environments/schema";
 import { generateKey, generateKeyId } from "./key-format.ts";
 import type { Digests, Pepper, RandomBytes } from "../ports.ts";
-import { type KeyRateLimits, patchRateLimits } from "./key-rate-limit.ts";
+import { patchRateLimits } from "./key-rate-limit.ts";
 import {
   endOf,
   type KeyRecord,
+  type KeyRestrictions,
   type KeySecret,
   unrestricted,
   unsupportedFeatures,
@@ -16,27 +17,14 @@ import {
 } from "./key-record.ts";
 
 /** The rights and the description of a new key. An absent member restricts nothing. */
-export interface KeyRequest {
+export interface KeyRequest extends Partial<Omit<KeyRestrictions, "invite" | "requires">> {
   readonly name: string;
-  readonly description?: string | null;
   /** The key's name when absent. */
   readonly owner?: string | null;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
-  readonly deviceIds?: readonly string[] | null;
-  readonly connectionNames?: readonly string[] | null;
-  readonly deviceTags?: readonly string[] | null;
-  readonly agentIds?: readonly string[] | null;
-  readonly maxMode?: EnvironmentMode | null;
-  readonly setMode?: EnvironmentMode | null;
-  readonly deniedTools?: readonly string[] | null;
-  readonly approvalDeadlineMs?: number | null;
-  readonly shared?: boolean;
   /** Makes the key an invitation for one device. */
   readonly invite?: InviteRequest | null;
-  readonly rateLimits?: KeyRateLimits | null;
-  /** Epoch milliseconds. */
-  readonly expiresAt?: number | null;
 }
 
 /** The terms of an invitation. */
@@ -48,23 +36,11 @@ export interface InviteRequest {
 }
 
 /** Changes of a key. An absent member stays as it is, and `null` removes it (RFC 7396). */
-export interface KeyPatch {
+export interface KeyPatch extends Partial<Omit<KeyRestrictions, "invite" | "requires" | "rateLimits">> {
   readonly name?: string;
-  readonly description?: string | null;
   /** `null` means the key's name. */
   readonly owner?: string | null;
   readonly scopes?: readonly Scope[];
-  readonly deviceIds?: readonly string[] | null;
-  readonly connectionNames?: readonly string[] | null;
-  readonly deviceTags?: readonly string[] | null;
-  readonly agentIds?: readonly string[] | null;
-  readonly maxMode?: EnvironmentMode | null;
-  readonly setMode?: EnvironmentMode | null;
-  readonly deniedTools?: readonly string[] | null;
-  readonly approvalDeadlineMs?: number | null;
-  readonly shared?: boolean;
-  /** Epoch milliseconds. */
-  readonly expiresAt?: number | null;
   readonly rateLimits?: Readonly<Record<string, string | null>> | null;
   readonly disabled?: boolean;
 }

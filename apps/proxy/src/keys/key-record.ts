@@ -8,16 +8,27 @@ import { parseJson } from "../lib/json.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
 
 /** A gateway key as it is stored, without the key itself, which is shown once. Times are epoch milliseconds. */
-export interface KeyRecord {
+export interface KeyRecord extends KeyRestrictions {
   /** Public id: the part of the key that may be shown and logged. It stays the same when the key is rotated. */
   readonly id: string;
   readonly name: string;
-  /** The purpose of the key, in words. */
-  readonly description: string | null;
   /** The holder of the key, as environments show it. */
   readonly owner: string;
   readonly tenant: string;
   readonly scopes: readonly Scope[];
+  readonly createdAt: number;
+  /** When the key was revoked, which is permanent. */
+  readonly revokedAt: number | null;
+  /** When the key was disabled, which can be undone. */
+  readonly disabledAt: number | null;
+  /** The newest first; a second one while a rotation overlaps. */
+  readonly secrets: readonly KeySecret[];
+}
+
+/** The members that a new key need not have; {@link unrestricted} has their values then. Times are epoch milliseconds. */
+export interface KeyRestrictions {
+  /** The purpose of the key, in words. */
+  readonly description: string | null;
   /** Devices that the key may see, message or enrol, by id. With `connectionNames` also `null`: every device of the tenant. */
   readonly deviceIds: readonly string[] | null;
   /** The same by patterns of their names, in which `*` stands for any run of characters. */
@@ -45,14 +56,7 @@ export interface KeyRecord {
    * know. A process refuses a key that names another feature, so that it never treats a restricted key as unrestricted.
    */
   readonly requires: readonly string[];
-  readonly createdAt: number;
   readonly expiresAt: number | null;
-  /** When the key was revoked, which is permanent. */
-  readonly revokedAt: number | null;
-  /** When the key was disabled, which can be undone. */
-  readonly disabledAt: number | null;
-  /** The newest first; a second one while a rotation overlaps. */
-  readonly secrets: readonly KeySecret[];
 }
 
 /** An invitation: a `connect` key whose first device becomes its only one. */
@@ -85,24 +89,8 @@ export interface KeySecret {
   readonly use?: "link" | "session";
 }
 
-/** The optional members of a key, with the values that restrict and describe nothing. */
-export const unrestricted: Pick<
-  KeyRecord,
-  | "description"
-  | "deviceIds"
-  | "connectionNames"
-  | "deviceTags"
-  | "agentIds"
-  | "maxMode"
-  | "setMode"
-  | "deniedTools"
-  | "approvalDeadlineMs"
-  | "shared"
-  | "invite"
-  | "rateLimits"
-  | "requires"
-  | "expiresAt"
-> = {
+/** The members of a key that nothing restricts and no text describes. */
+export const unrestricted: KeyRestrictions = {
   description: null,
   deviceIds: null,
   connectionNames: null,

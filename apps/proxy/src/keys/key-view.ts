@@ -1,38 +1,14 @@
 /** The public view of a key, for lists and for the administration. */
-import type { EnvironmentMode, Scope } from "@letta-environments/schema";
 import { type KeyState, keyState } from "./key-lifecycle.ts";
-import type { KeyRateLimits } from "./key-rate-limit.ts";
-import type { KeyInvite, KeyRecord } from "./key-record.ts";
+import type { KeyRecord, KeySecret } from "./key-record.ts";
 
 /** A key as it is shown: without digests and the names of their peppers. Times are epoch milliseconds. */
-export interface ShownKey {
-  readonly id: string;
-  readonly name: string;
-  readonly description: string | null;
-  readonly owner: string;
-  readonly tenant: string;
-  readonly scopes: readonly Scope[];
-  readonly deviceIds: readonly string[] | null;
-  readonly connectionNames: readonly string[] | null;
-  readonly deviceTags: readonly string[] | null;
-  readonly agentIds: readonly string[] | null;
-  readonly maxMode: EnvironmentMode | null;
-  readonly setMode: EnvironmentMode | null;
-  readonly deniedTools: readonly string[] | null;
-  readonly approvalDeadlineMs: number | null;
-  readonly shared: boolean;
-  readonly invite: KeyInvite | null;
-  readonly rateLimits: KeyRateLimits | null;
-  readonly requires: readonly string[];
-  readonly createdAt: number;
-  readonly expiresAt: number | null;
-  readonly revokedAt: number | null;
-  readonly disabledAt: number | null;
+export interface ShownKey extends Omit<KeyRecord, "secrets"> {
   readonly state: KeyState;
   /** Up to 30 seconds late; `null` when the key was never used. */
   readonly lastUsedAt: number | null;
   /** The newest first; a second one while a rotation overlaps. */
-  readonly secrets: readonly { readonly createdAt: number; readonly expiresAt: number | null }[];
+  readonly secrets: readonly Pick<KeySecret, "createdAt" | "expiresAt">[];
 }
 
 /** Returns the view of a key. It copies members one by one, so that a member that records get later is not shown by mistake. */
