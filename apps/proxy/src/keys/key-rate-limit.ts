@@ -20,20 +20,27 @@ export interface PolicyOverride {
 /** The format of an override, in words. */
 export const policyOverrideRule = "must be LIMIT/WINDOW, LIMIT/WINDOW/BURST or none, such as 10/1m or 1000/1d/50";
 
-const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9}[smhd])(?:\/([0-9]{1,10}))?$/;
+const overridePattern = /^([0-9]{1,10})\/([0-9]{1,9})([smhdw])(?:\/([0-9]{1,10}))?$/;
 
-/** Parses an override; returns `null` for any other text. */
+/** The units of a window: those that the durations of options have, from a second. */
+const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** The longest duration: a hundred years, so that an expiry is always a valid date. */
+export const maxDurationMs: number = 36_525 * 86_400_000;
+
+/** Parses an override; returns `null` for any other text, and for a window of more than a hundred years. */
 export function parsePolicyOverride(text: string): PolicyOverride | "none" | null {
   if (text === "none") return "none";
-  const [, limitText, window = "", burstText = limitText] = overridePattern.exec(text) ?? [];
-  if (limitText === undefined) return null;
-  const override = { limit: Number(limitText), windowMs: parseDuration(window) ?? 0, burst: Number(burstText) };
+  const [, limitText, amount, unit = "", burstText = limitText] = overridePattern.exec(text) ?? [];
+  const windowMs = Number(amount) * (unitMs[unit] ?? 0);
+  if (limitText === undefined || windowMs > maxDurationMs) return null;
+  const override = { limit: Number(limitText), windowMs, burst: Number(burstText) };
   const rest = { name: "override", unit: "requests", mode: "enforce", onStoreError: "local" } as const;
   return validateRateLimitPolicy({ ...rest, ...override }) === null ? override : null;
 }
 
 /**
- * Returns the overrides that give a key less than the policies do; `null` for none. One of a policy that is not known gives less, unless it is
+ * Returns the overrides that give a key less than the policies do; `null` for none. An override of an unknown policy counts as stricter, except
  * `none`.
  */
 export function restrictingRateLimits(
@@ -44,26 +51,26 @@ export function restrictingRateLimits(
   return left.length === 0 ? null : Object.fromEntries(left);
 }
 
-/** Whether a key with the overrides `granted` has at most the quotas of a key with the overrides `own`, wherever these give less than the policies. */
+/** Whether the overrides `limits` give a key at most the quotas of `base`, wherever `base` gives less than the policies. */
 export function isWithinRateLimits(
-  granted: KeyRateLimits | null,
-  own: KeyRateLimits | null,
+  limits: KeyRateLimits | null,
+  base: KeyRateLimits | null,
   policies: readonly RateLimitPolicy[],
 ): boolean {
-  return Object.keys(restrictingRateLimits(own, policies) ?? {}).every((name) => allows(own, granted, name, policies));
+  return Object.keys(restrictingRateLimits(base, policies) ?? {}).every((name) => allows(base, limits, name, policies));
 }
 
-/** Whether a key with the overrides `own` has at least the quota under a policy that one with `other` has. */
+/** Whether the overrides `base` give at least the quota under a policy that `candidate` gives. */
 function allows(
-  own: KeyRateLimits | null,
-  other: KeyRateLimits | null,
+  base: KeyRateLimits | null,
+  candidate: KeyRateLimits | null,
   name: string,
   policies: readonly RateLimitPolicy[],
 ): boolean {
   const policy = policies.find((each) => each.name === name);
   const quotaOf = (limits: KeyRateLimits | null): PolicyOverride | "none" =>
     parsePolicyOverride((limits !== null && Object.hasOwn(limits, name) && limits[name]) || "") ?? policy ?? "none";
-  const [larger, smaller] = [quotaOf(own), quotaOf(other)];
+  const [larger, smaller] = [quotaOf(base), quotaOf(candidate)];
   if (larger === "none" || smaller === "none") return larger === "none";
   // Leases that expire later give less.
   if (policy?.unit === "concurrent-requests")
@@ -79,16 +86,4 @@ export function patchRateLimits(
   if (patch === null) return null;
   const left = Object.entries({ ...present, ...patch }).filter((entry): entry is [string, string] => entry[1] !== null);
   return left.length === 0 ? null : Object.fromEntries(left);
-}
-
-const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** The longest duration: a hundred years, so that an expiry is always a valid date. */
-export const maxDurationMs: number = 36_525 * 86_400_000;
-
-/** Parses `30d`, `12h`, `15m` or `30s` into milliseconds; returns `null` for any other text, and for more than a hundred years. */
-export function parseDuration(text: string): number | null {
-  const [, amount, unit = ""] = /^([0-9]{1,9})([smhd])$/.exec(text) ?? [];
-  const durationMs = Number(amount) * (unitMs[unit] ?? Number.NaN);
-  return durationMs <= maxDurationMs ? durationMs : null;
 }
