@@ -30,6 +30,8 @@ export interface CommandDefinition<Name extends string = string> {
   readonly options: readonly OptionDefinition[];
   /** Lines that follow the options in the help. */
   readonly notes?: readonly string[];
+  /** Options that people expect and the command does not have, without dashes, each with the reason. No help shows them. */
+  readonly missingOptions?: Readonly<Record<string, string>>;
   /** Values that shell completion offers for the operand. */
   readonly operandChoices?: readonly string[];
 }

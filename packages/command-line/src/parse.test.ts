@@ -114,6 +114,7 @@ describe("a command line that cannot be run says why", () => {
     ["lek_AAAAAAAAAAAA_BBBBBBBBBBBBBBBBBBBBBBBB", "unknown command"],
     ["send d --agnet a", "unknown option --agnet of 'send'; did you mean --agent?"],
     ["send d --scope list", "unknown option --scope of 'send'"],
+    ["keys create --id 7", "unknown option --id of 'keys create': each key has a new id"],
     ["send d -x", "unknown option -x of 'send'"],
     ["--confg x send d", "unknown option --confg; did you mean --config?"],
     ["--agent a send d", "--agent goes after the command"],

@@ -181,10 +181,14 @@ class ProgramParser<Name extends string> {
       return `${name} goes after the command`;
     }
     const owner = path.length === 0 ? "" : ` of '${path.join(" ")}'`;
-    return `unknown option ${name}${owner}${didYouMean(
-      name,
-      known.map((option) => `--${option.name}`),
-    )}`;
+    const reasons = Object.entries(command?.missingOptions ?? {}).filter(([option]) => `--${option}` === name);
+    const hint =
+      reasons.map(([, reason]) => `: ${reason}`).join("") ||
+      didYouMean(
+        name,
+        known.map((option) => `--${option.name}`),
+      );
+    return `unknown option ${name}${owner}${hint}`;
   }
 
   #unknownCommand(word: string, place: Place<Name>): string {

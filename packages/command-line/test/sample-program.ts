@@ -30,6 +30,7 @@ export const sampleProgram: ProgramDefinition = {
         { name: "scope", value: "SCOPE", text: "a scope", isRepeatable: true, choices: ["list", "read", "send"] },
         { name: "shared", value: null, text: "other keys can use its devices" },
       ],
+      missingOptions: { id: "each key has a new id" },
     },
     { name: "keys list", summary: "List the keys.", operands: [], options: [] },
     completionCommand,

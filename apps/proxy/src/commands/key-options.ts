@@ -6,7 +6,7 @@ import { misuse, parseDuration, parseTime, suggestWord, timeForms } from "@letta
 import { checkValue, type ProblemIssue } from "@letta-environments/schema";
 import type { KeyPatch, KeyRequest } from "../keys/key-lifecycle.ts";
 import { keyIssues } from "../keys/key-rules.ts";
-import { KeyPatchSchema, RequestedKeySchema, tenantChangeRule } from "../keys/key-schemas.ts";
+import { KeyPatchSchema, RequestedKeySchema } from "../keys/key-schemas.ts";
 import { isJsonObject } from "../lib/json.ts";
 
 /** The given options of a command. */
@@ -62,7 +62,6 @@ export function readKeyRequest(options: GivenOptions, nowMs: number, policies: r
 
 /** Reads the options of `keys update` as a merge patch. @throws CommandError naming the option that breaks a rule */
 export function readKeyPatch(options: GivenOptions, nowMs: number, policies: readonly string[] | null): KeyPatch {
-  if (options.has("tenant")) throw misuse(`--tenant ${tenantChangeRule}`);
   const cleared = (options.get("clear") ?? []).map((name) => {
     if (!clearableOptions.includes(name)) throw misuse(`--clear must be one of ${clearableOptions.join(", ")}`);
     if (options.has(name)) throw misuse(`--${name} and --clear ${name} exclude each other`);

@@ -167,7 +167,6 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: ["ID"],
     options: [
       ...grants,
-      { name: "tenant", value: "TENANT", text: "refused: a key stays in its tenant" },
       shared,
       {
         name: "clear",
@@ -183,6 +182,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "--rate-limit POLICY=default removes the limit of one policy. Tenant and secret cannot be changed.",
       "--shared and --clear shared count for devices that the key enrols from then on.",
     ],
+    missingOptions: { tenant: "a key stays in its tenant; create another key" },
   },
   {
     name: "keys disable",
@@ -236,7 +236,6 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       { name: "name", value: "NAME", text: "the name of the device (default: its host name)" },
       { name: "tag", value: "TAG", text: "a tag for the device", isRepeatable: true },
       { name: "expires", value: "TIME", text: `until when it can be used first: ${timeForms} (default 1h)` },
-      { name: "once", value: null, text: "for one device only, as without this option" },
       { name: "gateway", value: "URL", text: "where the device reaches the gateway (default: the public URL)" },
       { ...deviceTenant, text: "the tenant of the device (default 'default')" },
       ...deviceStorage,

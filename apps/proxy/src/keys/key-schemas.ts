@@ -155,7 +155,7 @@ const fixedMembers: ReadonlySet<string> = new Set([
 ]);
 
 /** Why a key stays in its tenant. */
-export const tenantChangeRule =
+const tenantChangeRule =
   "cannot be changed, because the devices and the audit records of a key belong to its tenant; create another key";
 
 /** Validates a {@link KeyPatch}. A member that cannot be changed is an error, so that no patch is applied in part. */

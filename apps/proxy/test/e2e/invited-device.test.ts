@@ -43,7 +43,7 @@ async function launch(command: string, deviceId: string): Promise<LaunchedDevice
 }
 
 test("the first device that runs the command appears with its tag, and a second one is refused", async () => {
-  const command = await invite("--once", "--tag", "ci", "--name", "build box", "--expires", "10m");
+  const command = await invite("--tag", "ci", "--name", "build box", "--expires", "10m");
   await launch(command, "device-first");
   await proxy.process.waitForOutput(/"event":"device_connected"/);
 
