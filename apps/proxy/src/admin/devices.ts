@@ -40,10 +40,10 @@ export interface DeviceAuthority {
 
 /** The operations of the administration on devices. */
 export interface DeviceOperations {
-  list(by: DeviceAuthority, query: ListDevicesQuery): Promise<PlainResponse>;
-  retrieve(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
-  release(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
-  remove(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+  list(actor: DeviceAuthority, query: ListDevicesQuery): Promise<PlainResponse>;
+  retrieve(actor: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+  release(actor: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
+  remove(actor: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
 }
 
 /** Creates {@link DeviceOperations}. `devicesFor` is `null` where no environment server is embedded: every operation is 404. */
@@ -54,27 +54,27 @@ export function createDeviceOperations(devicesFor: DevicesFor | null, clock: Clo
   }
   const devicesOf = ({ authority }: DeviceAuthority): DeviceAdministration => devicesFor(actorOf(authority));
 
-  async function find(by: DeviceAuthority, { deviceId, tenant = tenantOf(by.authority) }: DeviceTarget) {
-    const rows = await devicesOf(by).list({ tenant, deviceId, afterId: null, limit: null });
-    return rows.filter((row) => mayKnowDevice(by, row));
+  async function find(actor: DeviceAuthority, { deviceId, tenant = tenantOf(actor.authority) }: DeviceTarget) {
+    const rows = await devicesOf(actor).list({ tenant, deviceId, afterId: null, limit: null });
+    return rows.filter((row) => mayKnowDevice(actor, row));
   }
 
-  async function retrieve(by: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse> {
-    const rows = await find(by, target);
+  async function retrieve(actor: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse> {
+    const rows = await find(actor, target);
     return rows.length === 0 ? notFound : jsonResponse(200, { devices: rows.map((row) => showDevice(row)) });
   }
 
   /** Changes a device. Returns a refusal unless the authority may see every row of the device. */
   async function change(
-    by: DeviceAuthority,
+    actor: DeviceAuthority,
     target: DeviceTarget,
     operation: "release" | "remove",
   ): Promise<PlainResponse | null> {
-    if ((await find(by, target)).length === 0) return notFound;
-    const { deviceId, tenant = tenantOf(by.authority) } = target;
+    if ((await find(actor, target)).length === 0) return notFound;
+    const { deviceId, tenant = tenantOf(actor.authority) } = target;
     let isRefused = false;
-    const changed = await devicesOf(by)[operation](tenant, deviceId, (rows) => {
-      isRefused = !rows.every((row) => mayKnowDevice(by, row));
+    const changed = await devicesOf(actor)[operation](tenant, deviceId, (rows) => {
+      isRefused = !rows.every((row) => mayKnowDevice(actor, row));
       return !isRefused;
     });
     if (changed !== null) return null;
@@ -82,19 +82,19 @@ export function createDeviceOperations(devicesFor: DevicesFor | null, clock: Clo
   }
 
   return {
-    async list(by, { limit, after, tenant }) {
-      const rows = await readPage(clock, by, devicesOf(by), { limit: limit + 1, after, tenant });
+    async list(actor, { limit, after, tenant }) {
+      const rows = await readPage(clock, actor, devicesOf(actor), { limit: limit + 1, after, tenant });
       const devices = rows.slice(0, limit).map((row) => showDevice(row));
       return jsonResponse(200, { devices, hasNextPage: rows.length > limit });
     },
     retrieve,
-    async release(by, target) {
-      const known = await find(by, target);
+    async release(actor, target) {
+      const known = await find(actor, target);
       // A repeat changes nothing and is not audited.
-      if (known.every(({ ownerKeyId }) => ownerKeyId === null)) return retrieve(by, target);
-      return (await change(by, target, "release")) ?? retrieve(by, target);
+      if (known.every(({ ownerKeyId }) => ownerKeyId === null)) return retrieve(actor, target);
+      return (await change(actor, target, "release")) ?? retrieve(actor, target);
     },
-    remove: async (by, target) => (await change(by, target, "remove")) ?? removed,
+    remove: async (actor, target) => (await change(actor, target, "remove")) ?? removed,
   };
 }
 
@@ -107,7 +107,7 @@ function mayKnowDevice({ authority, tenantDevices }: DeviceAuthority, row: Devic
 /** Reads up to the requested number of rows that the authority may see. Lets other work run between the parts that it reads. */
 async function readPage(
   clock: Clock,
-  by: DeviceAuthority,
+  actor: DeviceAuthority,
   devices: DeviceAdministration,
   {
     limit,
@@ -115,7 +115,7 @@ async function readPage(
     tenant,
   }: { readonly limit: number; readonly after?: string | undefined; readonly tenant?: string | undefined },
 ) {
-  const { authority, tenantDevices } = by;
+  const { authority, tenantDevices } = actor;
   const ownTenant = authority.kind === "operator" ? null : authority.record.tenant;
   if (ownTenant !== null && tenant !== undefined && tenant !== ownTenant) return [];
   const found: Awaited<ReturnType<DeviceAdministration["list"]>>[number][] = [];
@@ -125,7 +125,7 @@ async function readPage(
   for (;;) {
     const filter = { tenant: ownTenant ?? tenant ?? null, deviceId: null, afterId, limit: rowsPerTurn };
     const rows = await devices.list(filter);
-    found.push(...rows.filter((row) => mayKnowDevice(by, row)));
+    found.push(...rows.filter((row) => mayKnowDevice(actor, row)));
     const last = rows.at(-1);
     if (found.length >= limit || last === undefined || rows.length < rowsPerTurn) return found.slice(0, limit);
     afterId = last.id;

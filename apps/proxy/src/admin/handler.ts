@@ -69,7 +69,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, query, body, ifMatch, tenantDevices } = request;
     const { keyId = "", deviceId = "" } = params;
-    const by = { authority, tenantDevices };
+    const actor = { authority, tenantDevices };
     const deviceTarget = { ...(query as { readonly tenant?: string }), deviceId };
     const condition: ChangeCondition = { ifMatch, digests: ports.digests };
     const refusal = params["keyId"] === undefined ? refuseIfMatch(endpoint.method, ifMatch) : null;
@@ -89,13 +89,13 @@ export function createAdminister(ports: AdministerPorts): Administer {
       case "revokeKey":
         return writer.revoke(authority, keyId, condition);
       case "listDevices":
-        return devices.list(by, query as ListDevicesQuery);
+        return devices.list(actor, query as ListDevicesQuery);
       case "retrieveDevice":
-        return devices.retrieve(by, deviceTarget);
+        return devices.retrieve(actor, deviceTarget);
       case "releaseDevice":
-        return devices.release(by, deviceTarget);
+        return devices.release(actor, deviceTarget);
       case "removeDevice":
-        return devices.remove(by, deviceTarget);
+        return devices.remove(actor, deviceTarget);
       case "purgeCache":
         return purgeCache(ports.environmentCache, authority, body as CachePurge);
     }

@@ -36,8 +36,7 @@ export async function verifyAuditCommand(context: CommandContext): Promise<void>
       .catch(() => ({ report: unreadable, hasSeal: true }));
     return { ...verified, pepper: sealing.pepper };
   });
-  const isJson = context.parsed.options.has("json");
-  print(isJson ? `${JSON.stringify(report, null, 2)}\n` : formatAuditReport(report));
+  context.show(report, formatAuditReport);
   if (report.intact) return;
   const reason = hasSeal ? "" : await explainForeignSeals(context, pepper);
   throw new CommandError(`the audit log is not intact${reason}`);

@@ -5,7 +5,7 @@ import type { KeyActor } from "../../../keys/key-record.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
 import { userInfo } from "node:os";
 import process from "node:process";
-import { choosePaint, misuse, type Paint, printable } from "@letta-environments/command-line";
+import { choosePaint, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { reachableHost } from "../../../lib/hosts.ts";
@@ -21,18 +21,23 @@ export interface CommandContext {
   /** Columns of the terminal; `null` if standard output is not one. */
   readonly width: number | null;
   readonly paint: Paint;
+  /** Prints a result: as JSON with `--json`, and otherwise as `format` writes it for people. */
+  show<Value>(value: Value, format: (value: Value, width: number | null, paint: Paint) => string): void;
 }
 
 /** The context of a command line. */
 export function createContext(parsed: ParsedLine): CommandContext {
   let settings: Settings | null = null;
   const isTerminal = process.stdout.isTTY === true;
+  const width = isTerminal ? process.stdout.columns : null;
+  const paint = choosePaint(isTerminal, (name) => process.env[name]);
   return {
     parsed,
     option: (name) => parsed.options.get(name)?.at(-1),
     settings: () => (settings ??= loadSettings(parsed)),
-    width: isTerminal ? process.stdout.columns : null,
-    paint: choosePaint(isTerminal, (name) => process.env[name]),
+    width,
+    paint,
+    show: (value, format) => print(parsed.options.has("json") ? formatJson(value) : format(value, width, paint)),
   };
 }
 

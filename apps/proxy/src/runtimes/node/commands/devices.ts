@@ -1,5 +1,5 @@
 /** The commands for devices. They do the same to the devices of this machine's gateway and, with `--url`, to those of a gateway elsewhere. */
-import { CommandError, formatJson } from "@letta-environments/command-line";
+import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
 import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
@@ -11,20 +11,12 @@ import { administerRemoteKeys } from "./remote-keys.ts";
 
 /** `devices list` */
 export async function listDevicesCommand(context: CommandContext): Promise<void> {
-  const devices = await administer(context).list();
-  print(
-    context.parsed.options.has("json") ? formatJson(devices) : formatDeviceTable(devices, context.width, context.paint),
-  );
+  context.show(await administer(context).list(), formatDeviceTable);
 }
 
 /** `devices show ID` */
 export async function showDeviceCommand(context: CommandContext): Promise<void> {
-  const devices = await administer(context).show(idOf(context));
-  print(
-    context.parsed.options.has("json")
-      ? formatJson(devices)
-      : formatDeviceDetails(devices, context.width, context.paint),
-  );
+  context.show(await administer(context).show(idOf(context)), formatDeviceDetails);
 }
 
 /** `devices release ID` */

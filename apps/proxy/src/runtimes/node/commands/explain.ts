@@ -33,7 +33,7 @@ import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
 import { openKeys, type OpenKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
-import { type CommandContext, print } from "./context.ts";
+import type { CommandContext } from "./context.ts";
 import { unknownKey } from "./local-keys.ts";
 
 /** `explain KEY-ID METHOD PATH`, or `explain --token-claims FILE METHOD PATH`. */
@@ -43,9 +43,7 @@ export async function explainCommand(context: CommandContext): Promise<void> {
     context.option("url") === undefined
       ? await explainLocally(context.settings(), request)
       : await askGateway(context, request);
-  print(
-    context.parsed.options.has("json") ? `${JSON.stringify(explanation, null, 2)}\n` : formatExplanation(explanation),
-  );
+  context.show(explanation, formatExplanation);
 }
 
 function readRequest(context: CommandContext): ExplainRequest {

@@ -1,5 +1,5 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
-import { formatJson, misuse, parseDuration } from "@letta-environments/command-line";
+import { misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode } from "@letta-environments/schema";
 import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
@@ -23,14 +23,12 @@ export async function createKeyCommand(context: CommandContext): Promise<void> {
 
 /** `keys list` */
 export async function listKeysCommand(context: CommandContext): Promise<void> {
-  const keys = await administer(context).list();
-  print(context.parsed.options.has("json") ? formatJson(keys) : formatKeyTable(keys, context.width, context.paint));
+  context.show(await administer(context).list(), formatKeyTable);
 }
 
 /** `keys show ID` */
 export async function showKeyCommand(context: CommandContext): Promise<void> {
-  const key = await administer(context).retrieve(idOf(context));
-  print(context.parsed.options.has("json") ? formatJson(key) : formatKeyDetails(key, context.width, context.paint));
+  context.show(await administer(context).retrieve(idOf(context)), formatKeyDetails);
 }
 
 /** `keys update ID` */

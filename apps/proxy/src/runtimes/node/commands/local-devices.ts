@@ -10,10 +10,9 @@ import { createSqliteEnvironmentStore } from "@letta-environments/environment-se
 import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
 import { showDevice } from "../../../admin/device-view.ts";
 import { auditDevices } from "../../../audit/device-changes.ts";
-import { AuditUnavailableError } from "../../../audit/store.ts";
-import { openAudit } from "../audit.ts";
 import { openKeys } from "../keys.ts";
-import { type CommandContext, commandLineActor, type DeviceCommands, warn } from "./context.ts";
+import { withAuditLog } from "./audited-change.ts";
+import { type CommandContext, commandLineActor, type DeviceCommands } from "./context.ts";
 
 /**
  * Returns the operations on the devices that the settings of a command name.
@@ -50,17 +49,12 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
       const known = await devices?.list({ tenant: tenantName, deviceId, afterId: null, limit: 1 });
       if (devices === null || known?.length !== 1) throw unknownDevice();
       const keys = await openKeys(settings);
-      const audit = await openAudit(settings, keys.pepper);
-      const onFailure = (cause: unknown): void =>
-        warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
       try {
-        const audited = auditDevices(devices, audit, commandLineActor(), onFailure);
-        if ((await audited[operation](tenantName, deviceId, () => true)) === null) throw unknownDevice();
-      } catch (cause) {
-        if (!(cause instanceof AuditUnavailableError)) throw cause;
-        throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
+        await withAuditLog(settings, keys.pepper, async (audit, onFailure) => {
+          const audited = auditDevices(devices, audit, commandLineActor(), onFailure);
+          if ((await audited[operation](tenantName, deviceId, () => true)) === null) throw unknownDevice();
+        });
       } finally {
-        await audit.close().catch(onFailure);
         keys.close();
       }
     });

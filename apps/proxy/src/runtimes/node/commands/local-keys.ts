@@ -2,7 +2,6 @@
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
-import { AuditUnavailableError } from "../../../audit/store.ts";
 import { describeKeyIssue } from "../../../commands/key-options.ts";
 import {
   createKey,
@@ -19,10 +18,10 @@ import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { findCredentialConflicts } from "../../../tenants/credentials.ts";
-import { openAudit } from "../audit.ts";
 import { openCredentials, sharedCredentials } from "../upstream.ts";
 import { nodeKeyMint, type OpenKeys, openKeys } from "../keys.ts";
-import { type CommandContext, commandLineActor, type KeyAdministration, warn, warnOfDamaged } from "./context.ts";
+import { withAuditLog } from "./audited-change.ts";
+import { type CommandContext, commandLineActor, type KeyAdministration, warnOfDamaged } from "./context.ts";
 
 /** Returns the operations on the keys that the settings of a command name. */
 export function administerLocalKeys(context: CommandContext): KeyAdministration {
@@ -101,21 +100,15 @@ function refuseSharing(settings: Settings, records: readonly KeyRecord[], record
 function withAuditedKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Promise<Result>): Promise<Result> {
   return withKeys(
     settings,
-    async (keys) => {
-      const audit = await openAudit(settings, keys.pepper);
-      const onFailure = (cause: unknown): void =>
-        warn(`the audit log cannot be written, and lacks the result of this change: ${String(cause)}`);
-      try {
+    (keys) =>
+      withAuditLog(settings, keys.pepper, async (audit, onFailure) => {
         const keyStore = auditKeyStore(keys.keyStore, audit, commandLineActor(), onFailure);
-        return await run({ ...keys, keyStore });
-      } catch (cause) {
-        if (cause instanceof KeyRecordDamagedError) throw damagedKey(cause);
-        if (!(cause instanceof AuditUnavailableError)) throw cause;
-        throw new CommandError(`${cause.message}, so nothing was changed: ${String(cause.cause)}`, 1, { cause });
-      } finally {
-        await audit.close().catch(onFailure);
-      }
-    },
+        try {
+          return await run({ ...keys, keyStore });
+        } catch (cause) {
+          throw cause instanceof KeyRecordDamagedError ? damagedKey(cause) : cause;
+        }
+      }),
     false,
   );
 }
