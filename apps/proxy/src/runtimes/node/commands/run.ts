@@ -2,7 +2,7 @@ import process from "node:process";
 import { CommandError, completionScript, parseCommandLine, printable } from "@letta-environments/command-line";
 import { isSqliteError } from "@letta-environments/platform";
 import { type CommandName, type ParsedLine, program } from "../../../commands/program.ts";
-import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError, rootCauseMessage } from "../../../keys/key-store-outages.ts";
 import { version } from "../../../version.ts";
 import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
@@ -95,10 +95,13 @@ async function execute(parsed: ParsedLine): Promise<number> {
 }
 
 /** Describes a failure. Rethrows anything that is a defect of this program. */
-function describeFailure(error: unknown): CommandError {
+export function describeFailure(error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   if (error instanceof KeyStoreUnavailableError) {
-    return new CommandError("Valkey did not respond; 'letta-proxy keys list' shows whether the change was made.");
+    const reason = rootCauseMessage(error);
+    return new CommandError(
+      `the key store did not respond: ${reason}; 'letta-proxy keys list' shows whether the change was made`,
+    );
   }
   // A full disk or a damaged file is not a defect of this program.
   if (isSqliteError(error)) return new CommandError(`the data directory cannot be used: ${error.message}`);

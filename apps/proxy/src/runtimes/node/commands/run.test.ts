@@ -1,0 +1,17 @@
+import { SqliteLockedError } from "@letta-environments/platform";
+import { expect, test } from "vitest";
+import { KeyStoreUnavailableError } from "../../../keys/key-store-outages.ts";
+import { describeFailure } from "./run.ts";
+
+test.each([
+  [
+    new SqliteLockedError("another process keeps it locked", { cause: new Error("database is locked") }),
+    "database is locked",
+  ],
+  [new Error("connect ECONNREFUSED 127.0.0.1:6379"), "connect ECONNREFUSED 127.0.0.1:6379"],
+])("a key store that cannot be changed is reported with the cause, in Valkey and in a file: %s", (cause, reason) => {
+  expect(describeFailure(new KeyStoreUnavailableError({ cause }))).toMatchObject({
+    message: `the key store did not respond: ${reason}; 'letta-proxy keys list' shows whether the change was made`,
+    exitCode: 1,
+  });
+});
