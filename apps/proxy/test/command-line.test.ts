@@ -73,7 +73,7 @@ describe("start", () => {
     );
     expect(taken).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^letta-proxy: Port [0-9]+ of 127.0.0.1 is taken/),
+      stderr: expect.stringMatching(/^letta-proxy: port [0-9]+ of 127.0.0.1 is taken/),
     });
     const file = join(session.dataDir, "broken.json");
     await writeFile(file, '{\n  "port": 1\n  "host": "x"\n}');
@@ -164,7 +164,7 @@ describe("a data directory", () => {
     const second = await run(["start", "--port", "0", "--log", "json"]);
     expect([second.code, second.stdout]).toEqual([1, ""]);
     expect(second.stderr).toBe(
-      `letta-proxy: Another gateway is running with the data directory ${session.dataDir}: stop it, or choose another directory with --data-dir.\n`,
+      `letta-proxy: another gateway is running with the data directory ${session.dataDir}: stop it, or choose another directory with --data-dir\n`,
     );
     expect((await run(["keys", "create", "--name", "n"])).code).toBe(0);
     expect((await run(["audit", "verify"])).code).toBe(0);

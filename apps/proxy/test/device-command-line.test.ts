@@ -30,7 +30,7 @@ test("devices list and show print the devices of a running gateway with the keys
   expect(JSON.parse((await run(["devices", "show", deviceId, "--json"])).stdout)).toEqual(devices);
   expect(await run(["devices", "show", "nobody"])).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("There is no device with this id"),
+    stderr: expect.stringContaining("there is no device with this id"),
   });
 });
 

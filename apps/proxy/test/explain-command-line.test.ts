@@ -93,7 +93,7 @@ test("a failure is one line that names the argument, the file or its line, and p
   await writeFile(bad, '{\n  "agentId": \n}');
   const stored = ["--data-dir", proxy.dataDir];
   const cases: readonly (readonly [words: readonly string[], code: number, text: string])[] = [
-    [["unknownKeyId", "GET", "/v1/environments"], 1, "There is no key with this id"],
+    [["unknownKeyId", "GET", "/v1/environments"], 1, "there is no key with this id"],
     [[keyId, "GET"], 2, "PATH is missing"],
     [["--token-claims", bad, "GET", "/v1/environments"], 1, "line 3"],
     [["--token-claims", bad, keyId, "GET", "/v1/environments"], 2, "in place of KEY-ID"],

@@ -78,6 +78,6 @@ test("a remote gateway that cannot be reached is reported with its URL and the r
   await closed.close();
   await expect(runLettaProxy(["keys", "list", "--url", closed.url], { ADMIN_TOKEN: adminKey })).rejects.toMatchObject({
     code: 1,
-    stderr: `letta-proxy: The gateway at ${closed.url} did not respond (ECONNREFUSED).\n`,
+    stderr: `letta-proxy: the gateway at ${closed.url} did not respond (ECONNREFUSED)\n`,
   });
 });

@@ -101,7 +101,7 @@ test("a port that is taken is an error that names the setting of a program, and 
   const { port } = other.address() as AddressInfo;
   const environment = { DATA_DIR: join(folder, "taken"), PORT: String(port) };
   const { gateway } = await open({ environment });
-  await expect(gateway.listen()).rejects.toThrow(/is taken; choose another one with PORT\.$/);
+  await expect(gateway.listen()).rejects.toThrow(/is taken; choose another one with PORT$/);
   other.close();
   await once(other, "close");
   expect(await gateway.listen()).toBe(`http://127.0.0.1:${port}`);

@@ -168,7 +168,7 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
   test("a start that fails while Valkey responds ends with its error, and leaves the data directory unlocked", async () => {
     const proxy = await start("one");
     const taken = await run(["start", "--port", new URL(proxy.url).port], environment(), "two");
-    expect([taken.code, taken.stderr]).toEqual([1, expect.stringMatching(/^letta-proxy: Port [0-9]+ .* is taken/)]);
+    expect([taken.code, taken.stderr]).toEqual([1, expect.stringMatching(/^letta-proxy: port [0-9]+ .* is taken/)]);
     expect((await start("two")).url).not.toBe(proxy.url);
 
     const config = join(folder, "config.json");

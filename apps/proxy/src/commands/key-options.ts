@@ -148,8 +148,7 @@ function unknownPolicy(policy: string, policies: readonly string[]): string {
 /** Describes the first of the rules that a key breaks, by the name of the option that sets the member. */
 export function describeKeyIssue([issue]: readonly ProblemIssue[]): string {
   const [member = ""] = issue?.member.split(/[[.]/) ?? [];
-  const rule = issue?.rule === "is required" ? "is needed" : issue?.rule;
-  return member === "invite" ? `the invitation ${rule}` : `--${optionsByMember[member] ?? member} ${rule}`;
+  return `${member === "invite" ? "the invitation" : `--${optionsByMember[member] ?? member}`} ${issue?.rule}`;
 }
 
 function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {

@@ -110,7 +110,7 @@ const grants: readonly OptionDefinition[] = [
   {
     name: "rate-limit",
     value: "POLICY=LIMIT/WINDOW",
-    text: "a limit of its own under a policy, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
+    text: "override a rate-limit policy for this key, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
     isRepeatable: true,
   },
   { name: "expires", value: "TIME", text: `${timeForms}; or never` },
@@ -163,7 +163,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   { name: "keys show", summary: "Show everything about one key.", operands: ["ID"], options: [json, ...keyStorage] },
   {
     name: "keys update",
-    summary: "Change a key; what no option names stays as it is.",
+    summary: "Change a key; options that are not given change nothing.",
     operands: ["ID"],
     options: [
       ...grants,
@@ -189,7 +189,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Disable a key until it is enabled again.",
     operands: ["ID"],
     options: keyStorage,
-    notes: ["Devices of the key are disconnected and end their processes. Enabling the key does not start them again."],
+    notes: [
+      "Devices of the key are disconnected, and their Letta Code processes exit. Enabling the key does not start them again.",
+    ],
   },
   { name: "keys enable", summary: "Enable a disabled key.", operands: ["ID"], options: keyStorage },
   { name: "keys revoke", summary: "Revoke a key permanently.", operands: ["ID"], options: keyStorage },
@@ -223,7 +225,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
   },
   {
     name: "devices remove",
-    summary: "Remove a device: its socket is closed, and its id and name are free.",
+    summary: "Remove a device: its socket is closed, and its id and name can be used again.",
     operands: ["ID"],
     options: [deviceTenant, ...deviceStorage],
     notes: ["A connected device whose key is still valid registers again at once. Revoke or disable the key first."],
@@ -338,7 +340,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       ...storage,
     ],
     notes: [
-      "explain --token-claims FILE METHOD PATH shows the same for a token, without one: the signature is taken for granted.",
+      "explain --token-claims FILE METHOD PATH shows the same for a token, without one: the signature is not checked.",
       "Without --url the state of limits and connections is not known: only a running gateway has it.",
     ],
   },

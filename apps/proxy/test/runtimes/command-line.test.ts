@@ -56,7 +56,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     const first = launch();
     await first.waitForOutput(/"event":"listening"/);
     const second = await run(...start);
-    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining("Another gateway is running") });
+    expect(second).toMatchObject({ code: 1, stderr: expect.stringContaining("another gateway is running") });
     await first.stop("SIGKILL");
     const third = launch();
     await third.waitForOutput(/"event":"listening"/);
@@ -79,7 +79,7 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     const first = launchProcess({ command: program, args, cwd: folder, env: { HOME: folder } });
     const [, port = ""] = await first.waitForOutput(/"event":"listening".*?:(\d+)"/);
     const taken = await run("start", "--port", port, "--log", "json", "--data-dir", "two");
-    expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`Port ${port} of 127.0.0.1 is taken`) });
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringContaining(`port ${port} of 127.0.0.1 is taken`) });
     await first.stop();
   });
 });

@@ -173,7 +173,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
     database.close();
     if (!isSqliteBusy(cause)) throw cause;
     throw new CommandError(
-      `Another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir.`,
+      `another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir`,
       1,
       { cause },
     );

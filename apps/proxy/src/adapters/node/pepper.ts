@@ -33,7 +33,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   if (text !== null) {
     if (isShortPepper(text) && !keysExist) {
       throw new PepperError(
-        `KEY_PEPPER must have at least ${minPepperLength} characters; create one with 'openssl rand -hex 32'.`,
+        `KEY_PEPPER must have at least ${minPepperLength} characters; create one with 'openssl rand -hex 32'`,
       );
     }
     return pepperOf(text, hmacSha256Hex);
@@ -61,13 +61,13 @@ function readIfThere(path: string): Uint8Array | null {
     return readFileSync(path);
   } catch (cause) {
     if (isErrorWithCode(cause, "ENOENT")) return null;
-    throw new PepperError(`The pepper cannot be read: ${path}`, { cause });
+    throw new PepperError(`the pepper cannot be read: ${path}`, { cause });
   }
 }
 
 function checkLength(secret: Uint8Array, path: string): Uint8Array {
   if (secret.byteLength === pepperBytes) return secret;
-  throw new PepperError(`The pepper is damaged: ${path} must have ${pepperBytes} bytes.`);
+  throw new PepperError(`the pepper is damaged: ${path} must have ${pepperBytes} bytes`);
 }
 
 /** Links a complete file to the path, so that two processes that start at once use the same, complete pepper. */

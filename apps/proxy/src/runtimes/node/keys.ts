@@ -52,13 +52,13 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
       records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
     if (!fits) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
-      throw new PepperError(`The pepper is not the one of the keys in ${place}.`);
+      throw new PepperError(`the pepper is not the one of the keys in ${place}`);
     }
     return pepper;
   } catch (cause) {
     if (!(cause instanceof PepperError)) throw cause;
     const shared =
-      "\nKeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one.";
+      "\nkeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one";
     throw new CommandError(cause.message + (valkeyUrl === null ? "" : shared), 1, { cause });
   }
 }

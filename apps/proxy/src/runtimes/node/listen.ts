@@ -80,9 +80,9 @@ function describeFailure(
   { host, port, setting = { host: "--host", port: "--port" } }: ListenAddress,
 ): string {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  if (code === "EADDRINUSE") return `Port ${port} of ${host} is taken; choose another one with ${setting.port}.`;
-  if (code === "EACCES") return `This user may not open port ${port}; choose one above 1023 with ${setting.port}.`;
+  if (code === "EADDRINUSE") return `port ${port} of ${host} is taken; choose another one with ${setting.port}`;
+  if (code === "EACCES") return `this user may not open port ${port}; choose one above 1023 with ${setting.port}`;
   if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")
-    return `${host} is not an address of this machine; see ${setting.host}.`;
-  return `Cannot listen on ${host} port ${port} (${String(code ?? cause)}).`;
+    return `${host} is not an address of this machine; see ${setting.host}`;
+  return `cannot listen on ${host} port ${port} (${String(code ?? cause)})`;
 }

@@ -50,14 +50,14 @@ export function connectToAdministration(
       });
     } catch (cause) {
       const hint = method === "GET" ? "" : `; '${listCommand} --url' shows whether the change was made`;
-      throw new CommandError(`The gateway at ${origin} did not respond${reasonOf(cause)}${hint}.`, 1, { cause });
+      throw new CommandError(`the gateway at ${origin} did not respond${reasonOf(cause)}${hint}`, 1, { cause });
     }
     const result = (await response.json().catch(() => ({}))) as {
       readonly message?: unknown;
       readonly errors?: unknown;
     };
     if (response.ok) return result as never;
-    throw new CommandError(`The gateway responded with ${response.status}: ${describe(result)}`);
+    throw new CommandError(`the gateway responded with ${response.status}: ${describe(result)}`);
   };
 }
 

@@ -195,7 +195,7 @@ async function withAudit<Result>(
 }
 
 function assertAuditFile(dataDir: string): void {
-  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`There is no audit log in ${dataDir}.`);
+  if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`there is no audit log in ${dataDir}`);
 }
 
 function readPepper(dataDir: string, text: string | null): Pepper {

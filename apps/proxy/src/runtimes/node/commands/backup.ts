@@ -116,11 +116,11 @@ async function assertPepperFits(
   };
   const ofKeys = valkeyUrl === null ? await read(keysFile, readPeppersOfKeys) : new Set<string>();
   if (ofKeys.size > 0) {
-    if (!ofKeys.has(id)) throw new CommandError("The pepper is not the one of the keys in the data directory.");
+    if (!ofKeys.has(id)) throw new CommandError("the pepper is not the one of the keys in the data directory");
     return;
   }
   const ofSeals = await read(auditFile, readPeppersOfSeals);
-  if (ofSeals.size > 0 && !ofSeals.has(id)) throw new CommandError("The pepper is not the one of the audit log.");
+  if (ofSeals.size > 0 && !ofSeals.has(id)) throw new CommandError("the pepper is not the one of the audit log");
 }
 
 /** Returns the pepper, if there is one. It is never created here. */

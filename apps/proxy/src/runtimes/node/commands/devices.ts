@@ -37,7 +37,7 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   const baseUrl = readGatewayUrl(context);
   const isRemote = context.parsed.options.has("url");
   if (!isRemote && context.settings().upstream.kind !== "embedded") {
-    throw new CommandError("The settings name a remote environment server, which has its own way to enrol devices.");
+    throw new CommandError("the settings name a remote environment server, which has its own way to enrol devices");
   }
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
   print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);

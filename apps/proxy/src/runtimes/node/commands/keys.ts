@@ -82,7 +82,7 @@ function knownPolicies(context: CommandContext): readonly string[] | null {
   if (!options.has("rate-limit") || options.has("url")) return null;
   const { limits } = context.settings().rateLimits;
   if (limits.length > 0) return limits.map(({ rule }) => rule.policy.name);
-  warn("rate limits are off in this configuration; --rate-limit has no effect until they are on.");
+  warn("rate limits are off in this configuration; --rate-limit has no effect until they are on");
   return null;
 }
 

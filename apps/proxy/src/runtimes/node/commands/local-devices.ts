@@ -22,7 +22,7 @@ import { type CommandContext, commandLineActor, type DeviceCommands } from "./co
 export function administerLocalDevices(context: CommandContext): DeviceCommands {
   const settings = context.settings();
   if (settings.upstream.kind !== "embedded") {
-    throw new CommandError("The settings name a remote environment server, whose devices are not administered here.");
+    throw new CommandError("the settings name a remote environment server, whose devices are not administered here");
   }
   const { dataDir } = settings;
   const tenant = context.option("tenant") ?? null;
@@ -79,5 +79,5 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
 }
 
 function unknownDevice(): CommandError {
-  return new CommandError("There is no device with this id in the tenant; 'letta-proxy devices list' shows the ids.");
+  return new CommandError("there is no device with this id in the tenant; 'letta-proxy devices list' shows the ids");
 }

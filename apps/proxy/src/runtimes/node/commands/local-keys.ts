@@ -134,7 +134,7 @@ function damagedKey(cause: KeyRecordDamagedError): CommandError {
 
 /** Returns the error for an id that no key has. */
 export function unknownKey(): CommandError {
-  return new CommandError("There is no key with this id; 'letta-proxy keys list' shows the ids.");
+  return new CommandError("there is no key with this id; 'letta-proxy keys list' shows the ids");
 }
 
 function checkNotEnded(record: KeyRecord, nowMs: number): void {
