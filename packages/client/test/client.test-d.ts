@@ -147,6 +147,12 @@ export function sendStored(
   expectTypeOf(bound("d-1", { messages: [] }, timed)).toEqualTypeOf<Either>();
 }
 
+// A rule returns its answer. A promise would match every device, and a function is no selector by its own `name`.
+type Selector = Parameter<Methods["sendToDevice"], 0>;
+expectTypeOf<(environment: Environment) => boolean>().toExtend<Selector>();
+expectTypeOf<(environment: Environment) => Promise<boolean>>().not.toExtend<Selector>();
+expectTypeOf<{ name: string }>().toExtend<Selector>();
+
 // The type of an event narrows its members.
 export function readEvent(event: StreamedEvent): string {
   switch (event.type) {

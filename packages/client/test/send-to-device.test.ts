@@ -36,6 +36,28 @@ test.each([{ deviceId: null }, { deviceId: 5, name: "box" }, {}, null, []])(
   },
 );
 
+test.each<[string, unknown]>([
+  ["a promise", Promise.resolve(false)],
+  ["a text", "d-1"],
+  ["a number", 1],
+])("a rule that returns %s selects no device, because it would match every one", async (_case, result) => {
+  const { server, environments } = setUp();
+  server.connect("d-1");
+  for (const call of [
+    environments.sendToDevice((() => result) as () => boolean, hello),
+    environments.stop((() => result) as () => boolean, { agentId: "agent-1" }),
+  ])
+    expect(await catchError(call)).toMatchObject({ code: "invalid_argument", issues: [{ member: "device" }] });
+  expect(posts(server)).toBe(0);
+});
+
+test("a rule that returns undefined does not match", async () => {
+  const { server, environments } = setUp();
+  server.connect("d-1");
+  const error = await catchError(environments.sendToDevice((() => undefined) as unknown as () => boolean, hello));
+  expect(error.code).toBe("environment_not_found");
+});
+
 test("a selector with a deviceId selects this device, whatever name it has as well", async () => {
   const { server, environments } = setUp();
   for (const deviceId of ["d-1", "d-2"]) server.connect(deviceId);

@@ -26,7 +26,8 @@ import {
 export type DeviceSelector =
   | string
   | { readonly deviceId: string }
-  | { readonly name: string }
+  // A function has a name too. Its `length` keeps one with another result than true and false, such as a promise, from being a selector.
+  | { readonly name: string; readonly length?: never }
   | ((environment: Environment) => boolean);
 
 /** Options of a send to a device. `timeoutMs` applies to each of its requests. */
@@ -254,7 +255,14 @@ async function findRows(
   const rows: Environment[] = [];
   let nowMs = 0;
   for await (const { data, response } of readPages(transport, {}, options)) {
-    rows.push(...data.connections.filter((row) => matches(row)));
+    rows.push(
+      ...data.connections.filter((row) => {
+        // Without a result, as of an optional chain, it does not match. A promise would always match.
+        const isMatch: boolean | undefined = matches(row);
+        check("device", typeof (isMatch ?? false) === "boolean", "must be a rule that returns true or false");
+        return isMatch;
+      }),
+    );
     nowMs = serverTimeMs(response);
   }
   return { rows, nowMs };
