@@ -86,23 +86,19 @@ describe("a control operation", () => {
     expect(sent()).toEqual([]);
   });
 
-  test("a stop without a response is repeated, because it has no other effect; a resume is not", async () => {
-    const broken = (): Error => new TypeError("fetch failed");
-    const stopping = setUp(broken, respondWithJson(200, { stopped: true }));
-    expect(await stopping.environments.stop("d-1", agent)).toEqual({ stopped: true });
-    const resuming = setUp(broken, respondWithJson(200, { resumed: 1 }));
-    const error = await catchError(resuming.environments.resumeQueue("d-1", agent));
-    expect([error.code, error.outcome, resuming.sent().length]).toEqual(["connection_failed", "unknown", 1]);
-  });
-
-  test.each<[string, () => Response, string]>([
+  test.each<[string, () => Response | Error, string]>([
+    ["no response", () => new TypeError("fetch failed"), "connection_failed"],
     ["control_unknown", respondWithProblem("control_unknown"), "control_unknown"],
     ["a foreign 503", respondWithJson(503, {}, { "x-should-retry": "true" }), "http_error"],
-  ])("%s that asks for a retry repeats neither a resume nor a removal", async (_case, failure, code) => {
+  ])("%s repeats no command, because a repeat acts on what runs then", async (_case, failure, code) => {
     // Deduplication covers the ids of messages, which commands do not have.
     const found = respondWithJson(200, onlineDevice, { "x-message-deduplication": "86400" });
     for (const run of [
+      ({ stop }: EnvironmentsResource) => stop("d-1", agent),
+      ({ setMode }: EnvironmentsResource) => setMode("d-1", "standard", agent),
+      ({ setDirectory }: EnvironmentsResource) => setDirectory("d-1", "/code", agent),
       ({ resumeQueue }: EnvironmentsResource) => resumeQueue("d-1", agent),
+      ({ removeQueueItem }: EnvironmentsResource) => removeQueueItem("d-1", "q-1", agent),
       ({ retrieve, remove }: EnvironmentsResource) => retrieve("d-1").then(() => remove("d-1")),
     ]) {
       const script = scriptFetch(found, failure);
@@ -111,6 +107,12 @@ describe("a control operation", () => {
       expect(error).toMatchObject({ code, outcome: "unknown", retryable: false });
       expect(script.seen).toHaveLength(2);
     }
+  });
+
+  test("a command that was refused before it left is repeated", async () => {
+    const { environments, sent } = setUp(respondWithProblem("overloaded"), respondWithJson(200, { stopped: true }));
+    expect(await environments.stop("d-1", agent)).toEqual({ stopped: true });
+    expect(sent()).toHaveLength(2);
   });
 
   test("an offline device is device_offline, and nothing is sent", async () => {

@@ -1,6 +1,7 @@
 /**
  * Control of a conversation on a device: stops a turn, changes mode and directory, resumes or shortens the queue. Each resolves
- * with what the device reported. Servers without these operations exist; the error then says what is missing.
+ * with what the device reported. A command is repeated only if nothing was sent to the device: a repeat would act on what runs then,
+ * such as the next turn. Servers without these operations exist; the error then says what is missing.
  */
 import type {
   ChangeDirectoryResponse,
@@ -73,15 +74,14 @@ export function setDirectory(
   return control(transport, device, { ...command, text: ["directory", directory] }, conversation, options);
 }
 
-/** Releases the messages that a stop has paused. Resolves with their number. Repeated only if nothing was sent to the device. */
+/** Releases the messages that a stop has paused. Resolves with their number. */
 export function resumeQueue(
   transport: Transport,
   device: DeviceSelector,
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ResumeQueueResponse> {
-  // A repeat could release what another stop has paused since.
-  const command = { operation: "resumeQueue", path: "queue/resume", safety: "once", sample: { resumed: 0 } } as const;
+  const command = { operation: "resumeQueue", path: "queue/resume", sample: { resumed: 0 } } as const;
   return control(transport, device, command, conversation, options);
 }
 
@@ -102,8 +102,6 @@ interface Command<Value> {
   readonly path: string;
   /** A response. Another one is usable if it has the same members, of the same types. */
   readonly sample: Value;
-  /** Default `read`: a repeat has no other effect than the first request. */
-  readonly safety?: "once";
   /** The member that the operation sets, and its value. */
   readonly text?: readonly [member: string, value: string];
   readonly itemId?: string;
@@ -112,7 +110,7 @@ interface Command<Value> {
 function control<Value extends object>(
   transport: Transport,
   device: DeviceSelector,
-  { operation, path, sample, safety, text, itemId }: Command<Value>,
+  { operation, path, sample, text, itemId }: Command<Value>,
   conversation: object,
   options: RequestOptions = {},
 ): PendingCall<Value> {
@@ -133,6 +131,6 @@ function control<Value extends object>(
       : { path: `${base}${itemId}?${new URLSearchParams(given)}`, method: "DELETE" };
     const findMismatch = (value: unknown): string | null => findMissing(sample, value);
     const shape = { findMismatch, needed: sample };
-    return sendExtension(transport, { operation, safety: safety ?? "read", ...shape, ...request }, options);
+    return sendExtension(transport, { operation, safety: "once", ...shape, ...request }, options);
   });
 }
