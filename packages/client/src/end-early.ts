@@ -1,9 +1,12 @@
 import { onAbort } from "./adapters/platform.ts";
 import { checkRecord } from "./check.ts";
+import { createError } from "./error.ts";
 import { checkSignal, type RequestOptions } from "./options.ts";
 
 /**
- * Creates a generator whose `return` takes effect at once. By itself it would wait for the present request or pause.
+ * Creates a generator whose `return` takes effect at once; by itself it would wait for the present request or pause. After an abort
+ * nothing more is yielded, also of what has arrived already: `start` sees the error `aborted` at its
+ * `yield`, which therefore is no `yield*` of a list.
  *
  * @param options those of the caller, with a `signal` that ends the iteration too
  * @param start receives the options with a signal that is aborted by `return`, by the caller's signal and at the end
@@ -20,7 +23,11 @@ export function endEarly<Options extends Pick<RequestOptions, "signal">, Value>(
     checkSignal(signal);
     const unfollow = onAbort(signal, () => ending.abort(signal?.reason));
     try {
-      yield* start({ ...options, signal: ending.signal });
+      const started = start({ ...options, signal: ending.signal });
+      for await (const value of started)
+        if (ending.signal.aborted)
+          await started.throw(createError("aborted", { message: "aborted by the caller", cause: signal?.reason }));
+        else yield value;
     } catch (error) {
       // The request that was ended has failed, which no longer matters.
       if (!isLeft) throw error;

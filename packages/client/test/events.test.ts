@@ -279,3 +279,42 @@ test.each(["events", "watch"] as const)(
     expect(listeners.size).toBe(0);
   },
 );
+
+test("after the caller aborts, no event that has arrived already is yielded, and the stream is cancelled", async () => {
+  const stream = createWrittenStream();
+  const controller = new AbortController();
+  let closed = 0;
+  const { clock, events } = setUp({ signal: controller.signal, onClose: () => (closed += 1) }, stream.response);
+  const ids: string[] = [];
+  const ended = (async () => {
+    for await (const { id } of events) {
+      ids.push(id);
+      controller.abort();
+    }
+  })();
+  await clock.advance(0);
+  const gap = (id: number): string => `id: ${id}\nevent: gap\ndata: {"reason":"expired"}\n\n`;
+  stream.write(gap(1) + gap(2) + gap(3));
+  await clock.advance(0);
+  await ended;
+  expect([ids, stream.isCancelled, closed]).toEqual([["1"], true, 1]);
+});
+
+test("exceptions of onOpen and onClose are ignored, also those of a promise", async () => {
+  const [first, second] = [createWrittenStream(), createWrittenStream()];
+  const fail = (): never => {
+    throw new Error("a hook is broken");
+  };
+  const hooks = { onOpen: fail, onClose: async () => fail() };
+  const { clock, events, script } = setUp(hooks, first.response, second.response);
+  const { seen, ended } = follow(events);
+  await clock.advance(0);
+  first.event("1", "gap", { reason: "expired" });
+  first.end();
+  await clock.advance(1_000);
+  second.event("2", "gap", { reason: "expired" });
+  await clock.advance(0);
+  expect([seen.map(({ id }) => id), script.seen.length]).toEqual([["1", "2"], 2]);
+  await events.return();
+  await ended;
+});

@@ -51,7 +51,7 @@ export function listAllEnvironments(
   options: RequestOptions = {},
 ): AsyncGenerator<Environment, void, undefined> {
   return endEarly(options, async function* (ended) {
-    for await (const { data } of readPages(transport, query, ended)) yield* data.connections;
+    for await (const { data } of readPages(transport, query, ended)) for (const row of data.connections) yield row;
   });
 }
 

@@ -44,7 +44,7 @@ export function listAllMessages(
     for (;;) {
       seen.add(after);
       const { data } = await requestPage(transport, id, { ...query, after }, ended);
-      yield* data.messages;
+      for (const message of data.messages) yield message;
       // A server whose pages lead back to an earlier one would keep the iteration running forever.
       if (!data.hasNextPage || !data.cursor || seen.has(data.cursor)) return;
       after = data.cursor;
