@@ -102,3 +102,57 @@ test("a query that breaks a rule throws before any request", async () => {
   expect(await catchError(environments.listAll({ limit: 0 }).next())).toMatchObject({ code: "invalid_argument" });
   expect(server.requests).toEqual([]);
 });
+
+test.each(["listAll", "listPages", "messages.listAll"] as const)(
+  "%s yields nothing more after the caller aborts, and does not end as if the list were complete",
+  async (operation) => {
+    const connections = ["d-1", "d-2"].map((deviceId) => exampleEnvironment({ deviceId }));
+    const messages = ["m-1", "m-2"].map((clientMessageId) => ({ clientMessageId, state: "finished" }));
+    const page = { connections, messages, cursor: "1.a", hasNextPage: operation === "listPages" };
+    const { fetch } = scriptFetch(respondWithJson(200, page));
+    const { environments } = createClient({ ...options, fetch });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const values: AsyncIterable<unknown> =
+      operation === "messages.listAll"
+        ? environments.messages.listAll("d-1", {}, { signal })
+        : environments[operation]({}, { signal });
+    let count = 0;
+    const iteration = (async () => {
+      for await (const _value of values) {
+        count += 1;
+        controller.abort(new Error("enough"));
+      }
+    })();
+    expect(await catchError(iteration)).toMatchObject({ code: "aborted", cause: new Error("enough") });
+    expect(count).toBe(1);
+  },
+);
+
+test.each(["listAll", "listPages"] as const)(
+  "%s refuses an empty page that promises another one, whose rows would be missing",
+  async (operation) => {
+    const { fetch } = scriptFetch(respondWithJson(200, { connections: [], hasNextPage: true }));
+    const iteration = (async () => {
+      for await (const _value of createClient({ ...options, fetch }).environments[operation]());
+    })();
+    expect(await catchError(iteration)).toMatchObject({ code: "invalid_response", status: 200 });
+  },
+);
+
+test("a limit that is undefined is the same as none", async () => {
+  const { server, environments } = serverWith(1);
+  for await (const _page of environments.listPages({ limit: undefined }));
+  expect(server.requests.map(({ url }) => new URL(url).search)).toEqual(["?limit=100"]);
+});
+
+test("watch yields nothing more of a poll after the caller aborts", async () => {
+  const { environments } = serverWith(3);
+  const controller = new AbortController();
+  const seen: string[] = [];
+  for await (const { environment } of environments.watch({}, { signal: controller.signal })) {
+    seen.push(environment.deviceId);
+    controller.abort();
+  }
+  expect(seen).toEqual(["d-1"]);
+});

@@ -8,7 +8,7 @@ import { type PendingCall, pendingCall } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./device.ts";
 import { sendExtension } from "./extension.ts";
-import { encodeQuery } from "./list.ts";
+import { checkNext, encodeQuery } from "./list.ts";
 import { encodeMessages } from "./message.ts";
 import { postMessages, type SendMessageResult } from "./send.ts";
 
@@ -29,8 +29,8 @@ export function listApprovals(
   query?: ListApprovalsInput,
   options?: RequestOptions,
 ): PendingCall<ApprovalList> {
-  return pendingCall(async () =>
-    sendExtension(
+  return pendingCall(async () => {
+    const page = await sendExtension<ApprovalList>(
       transport,
       {
         operation: "listApprovals",
@@ -41,8 +41,10 @@ export function listApprovals(
       },
       options,
       "environment_not_found",
-    ),
-  );
+    );
+    checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page.response);
+    return page;
+  });
 }
 
 /** A decision on a request for permission. */

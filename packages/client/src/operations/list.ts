@@ -3,6 +3,7 @@ import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-env
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
 import { endEarly } from "../end-early.ts";
+import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -77,20 +78,33 @@ export async function* readPages(
   // Checked before it is spread, which would turn a string into members.
   checkRecord("query", query ?? {});
   const seen = new Set<string | undefined>();
-  let after = query?.after;
+  const { limit = 100, ...rest } = query ?? {};
+  let { after } = rest;
   for (;;) {
     seen.add(after);
-    const request = { ...listRequest({ limit: 100, ...query, after }), ...known?.get(after) };
+    const request = { ...listRequest({ limit, ...rest, after }), ...known?.get(after) };
     const page = await transport.send(request, options);
     const { data, response } = page;
     const etag = response.headers.get("etag");
     if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
-    yield page;
     const last = data.connections.at(-1)?.id;
+    checkNext(data.hasNextPage, "connections", last, response);
+    yield page;
     // A server whose pages lead back to an earlier one would keep the iteration running forever.
-    if (!data.hasNextPage || last === undefined || seen.has(last)) return;
+    if (!data.hasNextPage || seen.has(last)) return;
     after = last;
   }
+}
+
+/**
+ * Checks that a page which promises another one has what requests it. Without that, the rest of the list would be silently missing.
+ *
+ * @throws LettaEnvironmentsError `invalid_response`
+ */
+export function checkNext(hasNextPage: boolean, member: string, value: unknown, { status, headers }: Response): void {
+  const requestId = headers.get("x-request-id");
+  if (hasNextPage && !value)
+    throw createError("invalid_response", { status, requestId, message: `invalid response: ${member}` });
 }
 
 /** @throws LettaEnvironmentsError `invalid_argument` naming a member of the query. */

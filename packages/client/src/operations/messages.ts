@@ -2,13 +2,12 @@
 import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
 import { check, checkRecord } from "../check.ts";
-import { createError } from "../error.ts";
 import { endEarly } from "../end-early.ts";
 import type { RequestOptions } from "../options.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
-import { encodeQuery } from "./list.ts";
+import { checkNext, encodeQuery } from "./list.ts";
 import { environmentPath } from "./retrieve.ts";
 
 /** Which messages to list. */
@@ -76,9 +75,6 @@ async function requestPage(
     },
     options,
   );
-  const { data, response } = page;
-  // Without it, the rest of the list would be silently missing.
-  if (data.hasNextPage && !data.cursor)
-    throw createError("invalid_response", { status: response.status, message: "invalid response: cursor" });
+  checkNext(page.data.hasNextPage, "cursor", page.data.cursor, page.response);
   return page;
 }
