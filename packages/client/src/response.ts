@@ -4,6 +4,7 @@
  */
 import type { Problem } from "@letta-environments/schema";
 import { isRecord, isText } from "@letta-environments/schema/guards";
+import { now } from "./adapters/platform.ts";
 import type { ErrorCode, ErrorDetails } from "./error.ts";
 
 /**
@@ -93,6 +94,14 @@ function problemDetails(value: unknown): Partial<ErrorDetails> {
 /** A server may send any code but `aborted`, which tells callers that they ended the call themselves. */
 function isErrorCode(value: unknown): value is ErrorCode {
   return isText(value) && value !== "aborted" && /^[\w.-]{1,64}$/.test(value);
+}
+
+/**
+ * Epoch milliseconds by the server's clock if the response has a `Date` (a browser may hide it), else by the local one: neither
+ * presence nor the date of a `Retry-After` may depend on the local clock being right.
+ */
+export function serverTimeMs({ headers }: Response): number {
+  return Date.parse(headers.get("date") ?? "") || now();
 }
 
 /** Reasons in words for what platforms report as `code` or `message` of the cause of a failed `fetch`. */

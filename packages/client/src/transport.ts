@@ -2,7 +2,7 @@
  * Carries requests to a server over `fetch`, with a deadline, retries, a size limit and no redirects. A call is one or more
  * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
  */
-import { monotonic, now, random, sleep, startAlarm } from "./adapters/platform.ts";
+import { monotonic, random, sleep, startAlarm } from "./adapters/platform.ts";
 import { type ClientErrorCode, createError, type EnvironmentsError, type NewErrorDetails } from "./error.ts";
 import {
   readRequestOptions,
@@ -12,7 +12,7 @@ import {
   type TransportSettings,
 } from "./options.ts";
 import type { Call, HttpRequest, Next, TransportRequest, TransportResponse } from "./request.ts";
-import { describeConnectionFailure, findMissing, parseJson, readProblem, readText } from "./response.ts";
+import { describeConnectionFailure, findMissing, parseJson, readProblem, readText, serverTimeMs } from "./response.ts";
 import {
   backOffMs,
   isRepeatable,
@@ -181,7 +181,7 @@ async function exchange<Value>(
     const { known } = request;
     if (!ok && status >= 400) {
       const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
-      const retryAfterMs = readRetryAfterMs(headers, now());
+      const retryAfterMs = readRetryAfterMs(headers, serverTimeMs(response));
       return failWith("http_error", { ...from(`HTTP ${status}`), retryAfterMs, ...problem });
     }
     if (!ok) {

@@ -157,6 +157,14 @@ describe("a delay requested by the server", () => {
     expect(clock.waits).toEqual([]);
   });
 
+  test("as a date is measured by the server's clock, because the local one may be wrong", async () => {
+    const clock = createHandClock();
+    const date = (afterMs: number): string => new Date(clock.now() + 3_600_000 + afterMs).toUTCString();
+    const headers = { date: date(0), "retry-after": date(4_000) };
+    await clientOver(scriptFetch(json(429, {}, headers), emptyPage)).list();
+    expect(clock.waits).toEqual([4_000]);
+  });
+
   test("that exceeds the deadline ends the call at once with the server's error", async () => {
     clock = createHandClock(5_000);
     const script = scriptFetch(json(503, {}, { "retry-after": "5" }));

@@ -2,11 +2,12 @@
 import type { Environment, MessageStatus } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { isOnline } from "@letta-environments/schema/presence";
-import { monotonic, now, sleep } from "../adapters/platform.ts";
+import { monotonic, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord, checkText } from "../check.ts";
 import { createError, type EnvironmentsError, type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import { serverTimeMs } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { readPages } from "./list.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
@@ -285,12 +286,4 @@ function isRule(device: DeviceSelector): device is (environment: Environment) =>
 
 function describeSelector(device: DeviceSelector): string {
   return isRule(device) ? "matches the rule" : `matches ${JSON.stringify(device)}`;
-}
-
-/**
- * Epoch milliseconds by the server's clock if the response has a `Date` (a browser may hide it), else by the local one:
- * presence must not depend on the local clock being right.
- */
-export function serverTimeMs({ headers }: Response): number {
-  return Date.parse(headers.get("date") ?? "") || now();
 }

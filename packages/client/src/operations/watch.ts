@@ -10,8 +10,8 @@ import { checkInteger } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
+import { serverTimeMs } from "../response.ts";
 import type { Transport } from "../transport.ts";
-import { serverTimeMs } from "./device.ts";
 import { streamEvents } from "./events.ts";
 import { type KnownPages, type ListEnvironmentsInput, readPages } from "./list.ts";
 
