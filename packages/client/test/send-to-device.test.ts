@@ -206,6 +206,17 @@ describe("a device_offline problem keeps its code and status", () => {
     expect(clock.timerCount).toBe(0);
   });
 
+  test("is not looked up again before Retry-After, also if the wait ends first", async () => {
+    const { clock, server, environments } = setUp();
+    const busy = respondWithProblem("overloaded", { headers: { "retry-after": "120" } });
+    server.interrupt(busy, busy);
+    const options = { waitUntilOnlineMs: 10_000, maxRetries: 0 };
+    const failure = catchError(environments.sendToDevice("d-1", hello, options));
+    await clock.advance(0);
+    expect(await failure).toMatchObject({ code: "overloaded", retryAfterMs: 120_000, outcome: "refused" });
+    expect([server.requests.length, clock.timerCount]).toEqual([1, 0]);
+  });
+
   test("that stays offline is refused when the wait is over", async () => {
     const { clock, server, environments } = setUp();
     server.put({ deviceId: "d-1" });

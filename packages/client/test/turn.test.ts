@@ -232,3 +232,53 @@ test("a message that the device refused is a refusal, and its turn is not awaite
   });
   expect(script.seen).toHaveLength(2);
 });
+
+test("the client's own timeoutMs applies to each request of a wait", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  const sent: string[] = [];
+  const script = scriptFetch(found, respondWithJson(200, accepted));
+  const fetch: typeof script.fetch = (url, init) => {
+    sent.push(new Headers(init.headers).get("prefer") ?? new URL(url).search);
+    return sent.length <= 2 ? script.fetch(url, init) : new Promise(() => undefined);
+  };
+  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch, timeoutMs: 6_000, maxRetries: 0 };
+  const { environments } = createClient(options);
+  const failure = catchError(environments.sendToDevice("d-1", body, { wait: "finished", waitUntilFinishedMs: 5_000 }));
+  await clock.advance(5_999);
+  const query = "?agentId=a&conversationId=default&wait=finished&waitSeconds=2";
+  expect(sent).toEqual(["", "wait=2", query]);
+  await clock.advance(1);
+  expect(await failure).toMatchObject({ code: "timeout", message: expect.stringContaining("within 6000 ms") });
+});
+
+test("a Retry-After beyond the end of a wait ends it at once, with the last known status or the error", async () => {
+  const busy = respondWithProblem("overloaded", { headers: { "retry-after": "120" } });
+  const options = { waitUntilFinishedMs: 10_000, maxRetries: 0 };
+  const without = setUp(busy);
+  const error = await catchError(without.environments.messages.wait("c-1", "m 1", undefined, options));
+  expect(error).toMatchObject({ code: "overloaded", retryAfterMs: 120_000 });
+  const { clock, environments, script } = setUp(respondWithJson(200, status({ state: "running" })), busy);
+  const waiting = environments.messages.wait("c-1", "m 1", undefined, options);
+  await clock.advance(1_000);
+  expect((await waiting).outcome).toBe("unfinished");
+  expect([script.seen.length, clock.timerCount]).toEqual([2, 0]);
+});
+
+test("Retry-After counts from the response that has it", async () => {
+  const clock = createVirtualClock();
+  installClock(clock);
+  const startedAtMs = clock.now();
+  const times: number[] = [];
+  const fetch = async (): Promise<Response> => {
+    times.push(clock.now() - startedAtMs);
+    await new Promise<void>((resolve) => void setTimeout(resolve, 4_000));
+    return respondWithProblem("overloaded", { headers: { "retry-after": "5" } })();
+  };
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch });
+  const options = { waitUntilFinishedMs: 12_000, maxRetries: 0 };
+  const failure = catchError(environments.messages.wait("c-1", "m 1", undefined, options));
+  await clock.advance(20_000);
+  expect((await failure).code).toBe("overloaded");
+  expect(times).toEqual([0, 9_000]);
+});

@@ -195,7 +195,7 @@ async function findAndSend(
         const leftMs = endsAtMs - monotonic();
         // Look-ups have no outcome. After a send there is nothing left to wait for, except for the device's next connection.
         const mayPass = outcome ? outcome === "refused" && absenceCodes.includes(code) : retryable;
-        if (leftMs <= 0 || !mayPass) throw describeSend(error, messages);
+        if (leftMs <= 0 || retryAfterMs > leftMs || !mayPass) throw describeSend(error, messages);
         await sleep(Math.min(leftMs, Math.max(intervalMs, retryAfterMs)), sendOptions.signal);
       }
     }

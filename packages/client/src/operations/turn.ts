@@ -132,7 +132,7 @@ export async function awaitTurn(
     if (latest && startedAtMs >= endsAtMs) break;
     const waitSeconds = waitSecondsWithin(timeoutMs, endsAtMs - startedAtMs);
     // A response that was delayed needs no pause.
-    let pauseMs = 1_000;
+    let nextAtMs = startedAtMs + 1_000;
     try {
       const wait = waitSeconds ? ({ wait: "finished", waitSeconds } as const) : {};
       const request = { ...options, timeoutMs };
@@ -146,12 +146,17 @@ export async function awaitTurn(
       latest = { data: readTurn(data), response };
       failures = 0;
     } catch (error) {
-      if (!isLettaEnvironmentsError(error) || !error.retryable || (!latest && monotonic() >= endsAtMs)) throw error;
+      if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      const { retryAfterMs = 0 } = error;
+      const failedAtMs = monotonic();
+      if (failedAtMs + retryAfterMs >= endsAtMs) {
+        if (latest) break;
+        throw error;
+      }
       failures += 1;
-      pauseMs = Math.max(error.retryAfterMs ?? 0, random() * Math.min(30_000, 1_000 * 2 ** failures));
+      nextAtMs = failedAtMs + Math.max(retryAfterMs, random() * Math.min(30_000, 1_000 * 2 ** failures));
     }
-    if (!latest || canChange(latest.data))
-      await sleep(Math.min(endsAtMs, startedAtMs + pauseMs) - monotonic(), options.signal);
+    if (!latest || canChange(latest.data)) await sleep(Math.min(endsAtMs, nextAtMs) - monotonic(), options.signal);
   }
   return latest;
 }
