@@ -48,6 +48,8 @@ export interface TransportRequest<Value> {
   /** Lower-case names. They override the caller's headers. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** JSON text, the same for every attempt. */
+  /** Another path and other headers for the time limit of the call, in milliseconds: a server that may wait must respond within it. */
+  readonly within?: (timeoutMs: number) => Partial<Pick<TransportRequest<Value>, "path" | "headers">>;
   readonly body?: string;
   /** POST for a request with a body and GET for others, unless it is given. */
   readonly method?: "PATCH" | "DELETE";

@@ -81,11 +81,12 @@ async function sendWithRetries<Value>(
   const options = readRequestOptions(connection.settings, callOptions);
   const { timeoutMs, signal: callerSignal } = options;
   const { operation, body, safety, method = body ? "POST" : "GET" } = request;
-  const call: Call = { operation, method, url: baseUrl + request.path };
+  const { path, headers: ownHeaders } = { ...request, ...request.within?.(timeoutMs) };
+  const call: Call = { operation, method, url: baseUrl + path };
   const headers = {
     ...options.headers,
     accept: "application/json",
-    ...request.headers,
+    ...ownHeaders,
     authorization: `Bearer ${connection.settings.apiKey}`,
   };
   const endsAtMs = monotonic() + timeoutMs;

@@ -13,15 +13,7 @@ import { readPages } from "./list.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
 import { retrieveEnvironment } from "./retrieve.ts";
 import { describeSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
-import {
-  awaitTurn,
-  defaultWaitMs,
-  readTurn,
-  type Turn,
-  type WaitForTurnOptions,
-  waitSecondsWithin,
-  waitTimeoutMs,
-} from "./turn.ts";
+import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions } from "./turn.ts";
 
 /** Selects a device: by `deviceId` (also as a plain string), by the name that people gave it, or by any rule. */
 export type DeviceSelector =
@@ -118,9 +110,7 @@ async function sendAndWait(
   const id = messages.clientMessageIds.at(-1);
   checkInteger("waitUntilFinishedMs", waitUntilFinishedMs, 0);
   check("wait", id !== undefined, "needs a user message");
-  const timeoutMs = waitTimeoutMs(options);
-  const waitSeconds = waitSecondsWithin(timeoutMs, waitUntilFinishedMs);
-  const sent = await findAndSend(transport, device, messages, { ...options, timeoutMs }, waitSeconds);
+  const sent = await findAndSend(transport, device, messages, options, waitUntilFinishedMs);
   if (sent.data.outcome === "refused") {
     const { message, clientMessageIds } = sent.data;
     const { status, headers } = sent.response;
@@ -165,7 +155,7 @@ async function findAndSend(
   device: DeviceSelector,
   messages: EncodedMessages,
   options: SendToDeviceOptions,
-  waitSeconds?: number,
+  waitMs?: number,
 ): Promise<FoundAndSent> {
   const { waitUntilOnlineMs = 0, intervalMs = 2_000, ...sendOptions } = options;
   checkInteger("intervalMs", intervalMs);
@@ -182,7 +172,7 @@ async function findAndSend(
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
       const sentAtMs = monotonic();
-      const posted = await postMessages(transport, connectionId, messages, sendOptions, waitSeconds);
+      const posted = await postMessages(transport, connectionId, messages, sendOptions, waitMs);
       return { ...posted, sentAtMs, data: { ...posted.data, environment } };
     } catch (error) {
       // An error from elsewhere does not say whether the messages were sent.

@@ -8,6 +8,7 @@ import { type PendingCall, pendingCall, type TransportResponse } from "../reques
 import type { Transport } from "../transport.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
 import { environmentPath } from "./retrieve.ts";
+import { waitSecondsWithin } from "./turn.ts";
 
 /**
  * Outcome of a send that has a response. `started`: the device runs the message. `queued`: the device keeps it behind others.
@@ -57,30 +58,31 @@ export interface PostedMessages extends TransportResponse<SendMessageResult> {
 /**
  * Sends an encoded body.
  *
- * @param waitSeconds how long the server should wait for the end of the turn (RFC 7240), if it can
+ * @param waitMs how long the server should wait for the end of the turn (RFC 7240), if it can
  */
 export async function postMessages(
   transport: Transport,
   connectionId: string,
   messages: EncodedMessages,
   options: SendOptions = {},
-  waitSeconds = 0,
+  waitMs = 0,
 ): Promise<PostedMessages> {
   const { text, safety, clientMessageIds, otids } = messages;
   checkRecord("options", options);
   const { idempotencyKey, ...requestOptions } = options;
   const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
   if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
+  const headers = { "content-type": "application/json", ...(key && { "idempotency-key": key }) };
   try {
     const { data, response } = await transport.send<ReportedDelivery>(
       {
         operation: "sendMessage",
         path: `${environmentPath("connectionId", connectionId)}/messages`,
         body: text,
-        headers: {
-          "content-type": "application/json",
-          ...(key && { "idempotency-key": key }),
-          ...(waitSeconds > 0 && { prefer: `wait=${waitSeconds}` }),
+        headers,
+        within(timeoutMs) {
+          const waitSeconds = waitSecondsWithin(timeoutMs, waitMs);
+          return waitSeconds > 0 ? { headers: { ...headers, prefer: `wait=${waitSeconds}` } } : {};
         },
         safety,
         findMismatch: findSendMessageResponseMismatch,

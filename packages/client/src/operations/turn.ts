@@ -102,11 +102,6 @@ export function waitSecondsWithin(timeoutMs: number, leftMs: number): number {
   return Math.min(20, Math.floor(timeoutMs / 3_000), Math.ceil(Math.max(0, leftMs) / 1_000));
 }
 
-/** The time limit of requests that wait. The transport's own may be shorter than the wait. */
-export function waitTimeoutMs({ timeoutMs, timeout = 60_000 }: RequestOptions): number {
-  return timeoutMs ?? timeout;
-}
-
 /** A turn, and the response that reported it. */
 export type TurnResponse = TransportResponse<Turn>;
 
@@ -125,23 +120,21 @@ export async function awaitTurn(
   endsAtMs: number,
   latest?: TurnResponse,
 ): Promise<TurnResponse> {
-  const timeoutMs = waitTimeoutMs(options);
   let failures = 0;
   while (!latest || canChange(latest.data)) {
     const startedAtMs = monotonic();
     if (latest && startedAtMs >= endsAtMs) break;
-    const waitSeconds = waitSecondsWithin(timeoutMs, endsAtMs - startedAtMs);
     // A response that was delayed needs no pause.
     let nextAtMs = startedAtMs + 1_000;
     try {
-      const wait = waitSeconds ? ({ wait: "finished", waitSeconds } as const) : {};
-      const request = { ...options, timeoutMs };
+      const leftMs = endsAtMs - startedAtMs;
       const { data, response } = await requestStatus(
         transport,
         connectionId,
         clientMessageId,
-        { ...conversation, ...wait },
-        request,
+        conversation,
+        options,
+        leftMs,
       );
       latest = { data: readTurn(data), response };
       failures = 0;
@@ -170,18 +163,27 @@ async function requestStatus(
   transport: Transport,
   connectionId: string,
   clientMessageId: string,
-  query?: RetrieveMessageInput,
-  options?: RequestOptions,
+  query: RetrieveMessageInput | undefined,
+  options: RequestOptions | undefined,
+  leftMs = 0,
 ): Promise<TransportResponse<MessageStatus>> {
   checkRecord("query", query ?? {});
   check("clientMessageId", isReference(clientMessageId), `must be ${referenceRule}`);
   const id = encodeURIComponent(clientMessageId);
-  const wire = { ...query, waitSeconds: query?.waitSeconds?.toString() };
+  const base = `${environmentPath("connectionId", connectionId)}/messages/${id}` as const;
+  const pathOf = (wait?: RetrieveMessageInput): typeof base => {
+    const wire = { ...query, ...wait };
+    return `${base}${encodeQuery({ ...wire, waitSeconds: wire.waitSeconds?.toString() })}`;
+  };
   return sendExtension(
     transport,
     {
       operation: "retrieveMessage",
-      path: `${environmentPath("connectionId", connectionId)}/messages/${id}${encodeQuery(wire)}`,
+      path: pathOf(),
+      within(timeoutMs) {
+        const waitSeconds = waitSecondsWithin(timeoutMs, leftMs);
+        return waitSeconds > 0 ? { path: pathOf({ wait: "finished", waitSeconds }) } : {};
+      },
       safety: "read",
       findMismatch: findMessageStatusMismatch,
       needed: { state: "" },
