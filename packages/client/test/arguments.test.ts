@@ -1,4 +1,5 @@
 import { identifierRule } from "@letta-environments/schema";
+import { referenceRule } from "@letta-environments/schema/identifier";
 import { describe, expect, test } from "vitest";
 import {
   assignMessageIds,
@@ -30,7 +31,7 @@ test.each(["a\nb", "\u00fc\u20ac"])(
     const script = scriptFetch(sent);
     const { environments } = createClient({ ...options, fetch: script.fetch });
     const error = await catchError(environments.sendMessage("conn-1", hello, { idempotencyKey: key }));
-    expect([error.code, error.outcome, script.seen.length]).toEqual(["invalid_argument", undefined, 0]);
+    expect([error.code, error.outcome, script.seen.length]).toEqual(["invalid_argument", "refused", 0]);
   },
 );
 
@@ -151,7 +152,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     [{ messages: [{ role: "system", content: "x" }] }, 'messages[0].role must be "user"'],
     [
       { messages: [{ role: "user", content: "x", client_message_id: 5 }] },
-      "messages[0].client_message_id must be a non-empty string",
+      `messages[0].client_message_id must be ${referenceRule}`,
     ],
     [{ messages: [{ role: "user", content: "x", otid: "" }] }, "messages[0].otid must be a non-empty string"],
     [{ messages: [{ type: "approval", approvals: [] }] }, "messages[0].approvals must be a non-empty list"],
@@ -184,7 +185,7 @@ describe("an argument that breaks a rule is refused in words before any request"
     [
       "has no message ids",
       () => ({ messages: hello.messages }),
-      "messages[0].client_message_id must be a non-empty string",
+      `messages[0].client_message_id must be ${referenceRule}`,
     ],
     ["is undefined", () => undefined, "body must be serialisable as JSON"],
     ["has no messages", () => ({}), "messages must be a non-empty list"],
@@ -192,6 +193,25 @@ describe("an argument that breaks a rule is refused in words before any request"
     const error = await catchError(environments.sendMessage("c-1", { ...hello, toJSON } as SendMessageInput));
     expect(error).toMatchObject({ code: "invalid_argument", message });
     expect(script.seen).toEqual([]);
+  });
+
+  test("... and as a send it has an outcome, because nothing was sent", async () => {
+    const wrong = { messages: [] };
+    for (const call of [
+      environments.sendMessage("c-1", wrong),
+      environments.sendMessage("", hello),
+      environments.sendMessage("c-1", hello, { idempotencyKey: "a b" }),
+      environments.sendToDevice("d-1", wrong),
+      environments.sendToDevice("d-1", hello, { wait: "started" as "finished" }),
+      environments.sendToDevice("d-1", hello, { intervalMs: 0 }),
+    ])
+      expect(await catchError(call)).toMatchObject({ code: "invalid_argument", outcome: "refused" });
+  });
+
+  test.each([".", ".."])("the message id %s, because its status could not be retrieved", async (id) => {
+    const body = { agentId: "a", messages: [{ role: "user" as const, content: "x", client_message_id: id }] };
+    const error = await catchError(environments.sendMessage("c-1", body));
+    expect(error).toMatchObject({ code: "invalid_argument", issues: [{ member: "messages[0].client_message_id" }] });
   });
 
   test("an empty message id, which is not replaced by a generated one", async () => {

@@ -10,7 +10,7 @@ import { type DeviceSelector, sendToDevice, type SendToDeviceOptions, type SendT
 import { sendExtension } from "./extension.ts";
 import { checkNext, encodeQuery } from "./list.ts";
 import { encodeMessages } from "./message.ts";
-import { postMessages, type SendMessageResult } from "./send.ts";
+import { pendingSend, postMessages, type SendMessageResult } from "./send.ts";
 
 /** The page of a list of requests for permission. */
 export interface ListApprovalsInput {
@@ -62,7 +62,7 @@ export function decideApproval(
   verdict: ApprovalVerdict,
   options?: RequestOptions,
 ): PendingCall<SendMessageResult> {
-  return pendingCall(async () => {
+  return pendingSend(async () => {
     checkRecord("approval", approval);
     checkRecord("verdict", verdict);
     const { approve: isApproved, ...details } = verdict;
@@ -71,7 +71,7 @@ export function decideApproval(
     const { id, connectionId, deviceId, agentId, conversationId } = approval;
     if (connectionId === null) {
       const message = `device ${deviceId} is offline; nothing was sent`;
-      throw createError("device_offline", { message, retryable: true, outcome: "refused" });
+      throw createError("device_offline", { message, retryable: true });
     }
     const messages = [decisionMessage(isApproved, [id], details)];
     const body = encodeMessages({ messages, agentId: agentId ?? undefined, conversationId });

@@ -6,13 +6,13 @@ import { monotonic, sleep } from "../adapters/platform.ts";
 import { check, checkInteger, checkRecord, checkText } from "../check.ts";
 import { createError, type EnvironmentsError, type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
+import type { PendingCall, TransportResponse } from "../request.ts";
 import { serverTimeMs } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { readPages } from "./list.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
 import { retrieveEnvironment } from "./retrieve.ts";
-import { describeSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
+import { describeSend, pendingSend, postMessages, type SendMessageResult, type SendOptions } from "./send.ts";
 import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions } from "./turn.ts";
 
 /** Selects a device: by `deviceId` (also as a plain string), by the name that people gave it, or by any rule. */
@@ -90,7 +90,7 @@ export function sendToDevice(
   body: SendMessageInput,
   options: SendAndMayWaitOptions = {},
 ): PendingCall<SendToDeviceResult | SendAndWaitResult> {
-  return pendingCall(async () => {
+  return pendingSend(async () => {
     checkRecord("options", options);
     const { wait, waitUntilFinishedMs, ...sendOptions } = options;
     if (wait !== undefined) check("wait", wait === "finished", 'must be "finished"');

@@ -4,6 +4,7 @@
  */
 import type { ApprovalMessage, SendMessageBody, TextPart, UserMessage } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
+import { isReference, referenceRule } from "@letta-environments/schema/identifier";
 import { randomId } from "../adapters/platform.ts";
 import { check, checkFlag, checkRecord, checkRecords, checkText } from "../check.ts";
 import { invalidArgument } from "../error.ts";
@@ -93,7 +94,8 @@ export function checkBody(body: unknown): readonly UserMessage[] {
 
 function checkUserMessage(path: string, { role, content, client_message_id: id, otid }: Partial<UserMessage>): void {
   check(`${path}.role`, role === "user", 'must be "user"');
-  checkText(`${path}.client_message_id`, id);
+  // The status of a message with another id could not be retrieved.
+  check(`${path}.client_message_id`, isReference(id), `must be ${referenceRule}`);
   checkText(`${path}.otid`, otid);
   if (Array.isArray(content)) checkRecords(`${path}.content`, content);
   else

@@ -47,7 +47,7 @@ export function sendMessage(
   body: SendMessageInput,
   options?: SendOptions,
 ): PendingCall<SendMessageResult> {
-  return pendingCall(async () => postMessages(transport, connectionId, encodeMessages(body), options));
+  return pendingSend(async () => postMessages(transport, connectionId, encodeMessages(body), options));
 }
 
 /** A response to a send, and what became of the last message if the server waited for that. */
@@ -118,7 +118,17 @@ function readOutcome({ success, disposition }: ReportedDelivery, { headers }: Re
  * Adds message ids to an error, and the outcome `refused` unless the transport has set one because it sent something. An error
  * from elsewhere is returned unchanged.
  */
-export function describeSend(error: unknown, { clientMessageIds }: Pick<EncodedMessages, "clientMessageIds">): unknown {
+export function describeSend(error: unknown, ids?: Pick<EncodedMessages, "clientMessageIds">): unknown {
   if (!isLettaEnvironmentsError(error)) return error;
-  return Object.assign(error, { outcome: error.outcome ?? "refused", clientMessageIds });
+  const { outcome = "refused" } = error;
+  return Object.assign(error, { outcome, ...(ids && { clientMessageIds: ids.clientMessageIds }) });
+}
+
+/** Starts a call that sends something. An error before anything was sent, such as a broken argument, has the outcome `refused` too. */
+export function pendingSend<Value>(start: () => Promise<TransportResponse<Value>>): PendingCall<Value> {
+  return pendingCall(() =>
+    start().catch((error: unknown) => {
+      throw describeSend(error);
+    }),
+  );
 }
