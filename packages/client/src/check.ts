@@ -52,6 +52,12 @@ export function checkRecord(member: string, value: unknown): void {
   check(member, isRecord(value), "must be an object");
 }
 
+/** Checks an object that has no members but these: without one that is misspelt, the others would have a wider effect. */
+export function checkMembers(member: string, value: object, known: readonly string[]): void {
+  checkRecord(member, value);
+  for (const name of Object.keys(value)) check(name, known.includes(name), "is not a known member");
+}
+
 /** Checks a list of objects that has at least one item. */
 export function checkRecords(member: string, value: unknown): asserts value is readonly object[] {
   check(member, Array.isArray(value) && value.length > 0, "must be a non-empty list");

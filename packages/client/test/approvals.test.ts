@@ -13,7 +13,7 @@ const approval: Approval = {
 function setUp(...responses: readonly (() => Response)[]) {
   const script = scriptFetch(...responses);
   const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch });
-  return { script, approvals: environments.approvals };
+  return { script, environments, approvals: environments.approvals };
 }
 
 test("approvals.list returns a page, and says what is missing on a server without approvals", async () => {
@@ -73,4 +73,26 @@ test("the error of a later decision has the first; a device that is offline rece
   const offline = await catchError(approvals.decide({ ...approval, connectionId: null }, { approve: true }));
   expect(offline).toMatchObject({ code: "device_offline", outcome: "refused" });
   expect(script.seen).toHaveLength(1);
+});
+
+test("a decision with an unknown member is refused before any request, because the tool would run without it", async () => {
+  const { script, approvals, environments } = setUp(respondWithJson(200, { success: true, message: "ok" }));
+  const details = { agentId: "a", updated_input: { command: "ls" } };
+  for (const call of [
+    approvals.decide(approval, { approve: true, ...{ updated_input: { command: "ls" } } }),
+    environments.approve("d-1", "call-1", details),
+    environments.deny("d-1", "call-1", details),
+  ]) {
+    expect(await catchError(call)).toMatchObject({
+      ...{ code: "invalid_argument", message: "updated_input is not a known member", outcome: "refused" },
+    });
+  }
+  expect(script.seen).toEqual([]);
+});
+
+test("a page of approvals that promises another one without a cursor is an invalid response", async () => {
+  for (const cursor of [undefined, null]) {
+    const { approvals } = setUp(respondWithJson(200, { approvals: [], hasNextPage: true, cursor }));
+    expect(await catchError(approvals.list())).toMatchObject({ code: "invalid_response", status: 200 });
+  }
 });

@@ -95,3 +95,12 @@ test("tags of a list are sent one by one, and the fake server filters by them", 
   expect(await ids("ci")).toEqual(["d-2"]);
   expect((await catchError(environments.list({ tag: "" }))).message).toBe("tag must be a non-empty string");
 });
+
+test.each([{ id: undefined }, { rowId: "env-1" }, { id: "env-1", reason: "x" }])(
+  "a removal of %j is refused before any request, because it could remove the whole device",
+  async (row) => {
+    const script = scriptFetch(noContent);
+    const error = await catchError(over(script).remove("d-1", row as { id: string }));
+    expect([error.code, script.seen.length]).toEqual(["invalid_argument", 0]);
+  },
+);

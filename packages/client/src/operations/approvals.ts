@@ -1,7 +1,7 @@
 /** Lists the tool calls for which devices request permission, and allows or denies them. */
 import type { Approval, ApprovalDecision, ApprovalList, ApprovalMessage } from "@letta-environments/schema";
 import { findApprovalListMismatch } from "@letta-environments/schema/guards";
-import { checkFlag, checkRecord } from "../check.ts";
+import { checkFlag, checkMembers, checkRecord } from "../check.ts";
 import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall } from "../request.ts";
@@ -48,7 +48,7 @@ export function listApprovals(
 }
 
 /** A decision on a request for permission. */
-export interface ApprovalVerdict extends Pick<ApprovalDetails, "reason" | "updatedInput" | "suggestions"> {
+export interface ApprovalVerdict extends Pick<ApprovalDetails, (typeof detailNames)[number]> {
   readonly approve: boolean;
 }
 
@@ -64,7 +64,7 @@ export function decideApproval(
 ): PendingCall<SendMessageResult> {
   return pendingSend(async () => {
     checkRecord("approval", approval);
-    checkRecord("verdict", verdict);
+    checkMembers("verdict", verdict, ["approve", ...detailNames]);
     const { approve: isApproved, ...details } = verdict;
     // Without it, the server would take the message for the result of a tool.
     checkFlag("approve", isApproved);
@@ -118,18 +118,24 @@ function sendDecisions(
   transport: Transport,
   device: DeviceSelector,
   toolCallIds: string | readonly string[],
-  details?: ApprovalDetails,
+  details: ApprovalDetails = {},
   options?: SendToDeviceOptions,
 ): PendingCall<SendToDeviceResult> {
-  const { agentId, conversationId, ...verdict } = details ?? {};
-  const messages = [decisionMessage(isApproved, [toolCallIds].flat(), verdict)];
-  return sendToDevice(transport, device, { messages, agentId, conversationId }, options);
+  return pendingSend(async () => {
+    checkMembers("details", details, ["agentId", "conversationId", ...detailNames]);
+    const { agentId, conversationId } = details;
+    const messages = [decisionMessage(isApproved, [toolCallIds].flat(), details)];
+    return sendToDevice(transport, device, { messages, agentId, conversationId }, options).withResponse();
+  });
 }
+
+/** Members of a decision. Under another name, such as `updated_input`, one would not reach the device, and the tool would run without it. */
+const detailNames = ["reason", "updatedInput", "suggestions"] as const;
 
 function decisionMessage(
   isApproved: boolean,
   toolCallIds: readonly string[],
-  { reason, updatedInput, suggestions }: Pick<ApprovalDetails, "reason" | "updatedInput" | "suggestions">,
+  { reason, updatedInput, suggestions }: Pick<ApprovalDetails, (typeof detailNames)[number]>,
 ): ApprovalMessage {
   const approvals = toolCallIds.map((id) => {
     const decision = {

@@ -1,7 +1,7 @@
 /** Changes the labels of a device, and removes it. Servers without these operations exist; the error then says what is missing. */
 import type { Environment, EnvironmentPatch } from "@letta-environments/schema";
 import { findEnvironmentMismatch } from "@letta-environments/schema/guards";
-import { checkIdentifier, checkRecord } from "../check.ts";
+import { checkIdentifier, checkMembers, checkRecord } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -41,8 +41,8 @@ export function updateEnvironment(
 
 /** The part of a device to remove. */
 export interface RemoveEnvironmentInput {
-  /** `id` of the only row to remove; absent: all of the device. */
-  readonly id?: string | undefined;
+  /** `id` of the only row to remove; absent, but not undefined: all of the device. */
+  readonly id?: string;
 }
 
 /**
@@ -56,10 +56,10 @@ export function removeEnvironment(
   options?: RequestOptions,
 ): PendingCall<void> {
   return pendingCall(async () => {
-    // Anything else, such as the id alone, would remove the whole device.
-    checkRecord("row", row);
+    // Anything else, such as the id alone or one that is undefined, would remove the whole device.
+    checkMembers("row", row, ["id"]);
     const { id } = row;
-    if (id !== undefined) checkIdentifier("id", id);
+    if ("id" in row) checkIdentifier("id", id);
     const request: TransportRequest<void> = {
       operation: "removeEnvironment",
       method: "DELETE",
