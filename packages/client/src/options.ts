@@ -1,6 +1,6 @@
 /**
- * Options of a transport and of a single call: their types, defaults and checks. An option that breaks its rule is an
- * `invalid_argument` error before anything is sent.
+ * Options of a transport and of a single call: their types, defaults and checks, and how hooks are called. An option that breaks its
+ * rule is an `invalid_argument` error before anything is sent.
  */
 import { isText } from "@letta-environments/schema/guards";
 import { check, checkFlag, checkFunction, checkInteger, checkRecord, checkToken } from "./check.ts";
@@ -10,7 +10,7 @@ import type { Call, Fetch, Middleware } from "./request.ts";
 /** More request headers. The names are case-insensitive. */
 export type HeadersInput = Headers | Readonly<Record<string, string>>;
 
-/** How to reach a server. Numbers are integers up to 999,999,999. Exceptions that hooks (`on...`) throw are ignored. */
+/** How to reach a server. Numbers are integers up to 999,999,999. What hooks (`on...`) throw or reject with is ignored. */
 export interface TransportOptions {
   /** Absolute `https:` URL of the gateway or server; its path is kept (`https://example.com/letta` gives `/letta/v1/...`). */
   readonly baseUrl: string;
@@ -136,6 +136,15 @@ export function readRequestOptions(
 export function checkSignal(signal: AbortSignal | null | undefined): void {
   // By a member: a signal may come from another realm or a polyfill.
   check("signal", typeof (signal ?? { aborted: false }).aborted === "boolean", "must be an AbortSignal");
+}
+
+/** Calls a hook. What it throws or rejects with is ignored: a failing log must not turn a delivered message into an error. */
+export async function notify<Event>(hook: ((event: Event) => unknown) | undefined, event: Event): Promise<void> {
+  try {
+    await hook?.(event);
+  } catch {
+    // Documented to be ignored.
+  }
 }
 
 /** Addresses of this machine, whose traffic does not leave it (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3). */

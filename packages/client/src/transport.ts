@@ -5,6 +5,7 @@
 import { monotonic, random, sleep, startAlarm } from "./adapters/platform.ts";
 import { type ClientErrorCode, createError, type EnvironmentsError, type NewErrorDetails } from "./error.ts";
 import {
+  notify,
   readRequestOptions,
   readTransportOptions,
   type RequestOptions,
@@ -100,7 +101,7 @@ async function sendWithRetries<Value>(
   let outcome: "refused" | "unknown" = "refused";
   let attempt = 0;
   let error: EnvironmentsError | undefined;
-  notify(onEvent, { type: "start", call });
+  void notify(onEvent, { type: "start", call });
   try {
     for (;;) {
       // A call that ended before its first attempt, or during a wait, sends no further request.
@@ -128,12 +129,12 @@ async function sendWithRetries<Value>(
       // A wait beyond the deadline would only replace the server's error by a timeout.
       if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - monotonic()) throw error;
       connection.retryTokens -= tokensPerRetry;
-      notify(onEvent, { type: "retry", call, attempt, delayMs, error });
+      void notify(onEvent, { type: "retry", call, attempt, delayMs, error });
       await sleep(delayMs, end.signal);
     }
   } finally {
     end.cancel();
-    notify(onEvent, { type: "end", call, attempts: attempt, error });
+    void notify(onEvent, { type: "end", call, attempts: attempt, error });
   }
 }
 
@@ -201,12 +202,12 @@ async function exchange<Value>(
     const data = parseJson(text) as Value;
     const path = request.findMismatch(data);
     if (path !== null) {
-      if (validate !== "off") notify(onMismatch, { data, response, path });
+      if (validate !== "off") void notify(onMismatch, { data, response, path });
       const missing = validate === "throw" ? path : findMissing(request.needed ?? {}, data);
       if (missing !== null)
         return failWith("invalid_response", { message: `invalid response${missing && `: ${missing}`}` });
     }
-    notify(onDrift, { data, response });
+    void notify(onDrift, { data, response });
     return { data, response };
   } catch (cause) {
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
@@ -237,13 +238,4 @@ function fail(
     }),
     isUndelivered: isUndelivered(attempt),
   };
-}
-
-/** Calls a hook. What it throws is ignored: a failing log must not turn a delivered message into an error. */
-function notify<Event>(hook: ((event: Event) => void) | undefined, event: Event): void {
-  try {
-    hook?.(event);
-  } catch {
-    // Documented to be ignored.
-  }
 }

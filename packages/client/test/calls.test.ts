@@ -160,6 +160,21 @@ describe("the option validate", () => {
       const error = await catchError(clientOver(scriptFetch(respondWithJson(200, value)), { validate }).list());
       expect(error).toMatchObject({ code: "invalid_response", retryable: false });
     }
+  test("a rejection of an asynchronous hook is ignored too", async () => {
+    const hook = async (): Promise<never> => Promise.reject(new Error("the log is down"));
+    const hooks = { onEvent: hook, onDrift: hook, onMismatch: hook };
+    const rejections: unknown[] = [];
+    const note = (reason: unknown): void => void rejections.push(reason);
+    process.on("unhandledRejection", note);
+    await clientOver(
+      scriptFetch(respondWithJson(200, { ...page, hasNextPage: true, connections: [{ id: "1" }] })),
+      hooks,
+    ).list();
+    await new Promise((resolve) => void setImmediate(resolve));
+    process.off("unhandledRejection", note);
+    expect(rejections).toEqual([]);
+  });
+
   });
 
   test("an exception of a hook does not turn a good response into an error", async () => {

@@ -15,7 +15,7 @@ import { checkFunction, checkIdentifier, checkToken } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { endEarly } from "../end-early.ts";
-import type { RequestOptions } from "../options.ts";
+import { notify, type RequestOptions } from "../options.ts";
 import { parseJson } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
@@ -38,7 +38,7 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   readonly deviceId?: string | undefined;
   /** The `id` of the last event that you have; the stream begins behind it. Default: what happens from now on. */
   readonly lastEventId?: string | undefined;
-  /** Called whenever a stream is open: what happens afterwards is in it. */
+  /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */
   readonly onOpen?: (() => void) | undefined;
   /** Called whenever a stream that was open has ended. */
   readonly onClose?: (() => void) | undefined;
@@ -88,7 +88,7 @@ async function* followStreams(
       const parser = createEventParser();
       const reader = createStreamReader(response, parser, signal);
       try {
-        onOpen?.();
+        void notify(onOpen, undefined);
         for (let parsed = await reader.read(); parsed; parsed = await reader.read()) {
           for (const each of parsed) {
             lastEventId = each.id || lastEventId;
@@ -101,7 +101,7 @@ async function* followStreams(
         }
       } finally {
         reader.end();
-        onClose?.();
+        void notify(onClose, undefined);
       }
     } catch (error) {
       if (signal.aborted) return;
