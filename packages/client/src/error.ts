@@ -65,7 +65,7 @@ export class LettaEnvironmentsError extends Error {
   declare readonly problem?: Partial<Problem>;
   /** Broken rules, each with its member. Those of a response are passed on unchecked. */
   declare readonly issues?: readonly ProblemIssue[] | undefined;
-  /** `X-Request-Id` of the response. */
+  /** `X-Request-Id` of the response, also of one that broke off. */
   declare readonly requestId?: string | null | undefined;
   /** Of a send: the `client_message_id` of each user message. Use them again to repeat the send. */
   declare readonly clientMessageIds?: readonly string[];

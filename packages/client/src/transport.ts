@@ -91,12 +91,13 @@ async function sendWithRetries<Value>(
     authorization: `Bearer ${connection.settings.apiKey}`,
   };
   const endsAtMs = monotonic() + timeoutMs;
+  const last: LastResponse = {};
   const end = watchForEnd(timeoutMs, callerSignal, (code) => {
     const message =
       code === "timeout"
         ? `no complete response from ${new URL(call.url).origin} within ${timeoutMs} ms`
         : "aborted by the caller";
-    return fail(connection, request, code, { message, cause: callerSignal?.reason });
+    return fail(connection, request, code, { message, cause: callerSignal?.reason, requestId: last.requestId });
   });
   let outcome: "refused" | "unknown" = "refused";
   let attempt = 0;
@@ -110,7 +111,10 @@ async function sendWithRetries<Value>(
       else {
         const init = { signal: end.signal, redirect: "manual", headers, body: body ?? null } as const;
         attempt += 1;
-        result = await Promise.race([end.failure, exchange(connection, request, { ...call, call, attempt, ...init })]);
+        result = await Promise.race([
+          end.failure,
+          exchange(connection, request, { ...call, call, attempt, ...init }, last),
+        ]);
         if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
       if (!("error" in result)) {
@@ -164,20 +168,28 @@ function watchForEnd(
   return { signal: controller.signal, failure, cancel };
 }
 
+/** The response to the present attempt, also one that breaks off. */
+interface LastResponse {
+  requestId?: string | null | undefined;
+}
+
 /** Makes one attempt: sends the request, reads the response and checks it. Never rejects. */
 async function exchange<Value>(
   connection: Connection,
   request: TransportRequest<Value>,
   attempt: HttpRequest,
+  last: LastResponse,
 ): Promise<TransportResponse<Value> | Failure> {
   const { apiKey, maxResponseBytes, validate, onMismatch, onDrift } = connection.settings;
   const { signal } = attempt;
   let response: Response | undefined;
+  last.requestId = undefined;
   const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
     fail(connection, request, code, details, response);
   const from = (what: string): NewErrorDetails => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
     response = await connection.next(attempt);
+    last.requestId = response.headers.get("x-request-id");
     connection.deduplicates ||= showsDeduplication(response.headers);
     const { status, ok, headers } = response;
     const { known } = request;
@@ -212,8 +224,9 @@ async function exchange<Value>(
   } catch (cause) {
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
     const message = describeConnectionFailure(attempt.url, cause, response !== undefined);
+    const requestId = response && last.requestId;
     response = undefined;
-    return failWith("connection_failed", { cause, message });
+    return failWith("connection_failed", { cause, message, requestId });
   }
 }
 

@@ -127,6 +127,17 @@ test("a success whose body breaks off is a connection failure that says so, and 
   expect(error).toMatchObject({ code: "connection_failed", message, retryable: true });
 });
 
+test("a response that breaks off, or does not end in time, is identified by its request id", async () => {
+  const start = (after: (stream: ReadableStreamDefaultController) => void) => (): Response =>
+    new Response(new ReadableStream({ start: after }), { headers: { "x-request-id": "r-1" } });
+  const cut = start((stream) => stream.error(new TypeError("terminated")));
+  const broken = await catchError(clientOver(cut).list());
+  expect(broken).toMatchObject({ code: "connection_failed", requestId: "r-1" });
+  expect(broken).not.toHaveProperty("status");
+  const late = await catchError(clientOver(start(() => undefined)).list({}, { timeoutMs: 20 }));
+  expect(late).toMatchObject({ code: "timeout", requestId: "r-1" });
+});
+
 describe("a success response that differs from the documented shape is a typed error", () => {
   test.each<[string, () => Response, string]>([
     ["HTML", text(200, "<html></html>", "text/html"), "invalid response"],
