@@ -8,7 +8,7 @@ import type { DecidedApproval, Environment, Problem, ProblemCode, ProblemIssue }
 export type ClientErrorCode =
   /** An option or argument breaks a rule; nothing was sent to a device. */
   | "invalid_argument"
-  /** No response: the server could not be reached, or the connection broke. */
+  /** No response: the server could not be reached, the connection broke, or middleware failed. */
   | "connection_failed"
   /** No complete response before the deadline. */
   | "timeout"

@@ -31,7 +31,8 @@ export type Next = (request: HttpRequest) => Promise<Response>;
 
 /**
  * Runs around `fetch`, once for each attempt. It may change the request (pass a copy to `next`), change or replace the
- * response, or call `next` again or not at all.
+ * response, or call `next` again or not at all. If it fails without having called `next`, nothing was sent and nothing is repeated: to
+ * send requests in another way, use the option `fetch`.
  */
 export type Middleware = (request: HttpRequest, next: Next) => Promise<Response>;
 
@@ -47,9 +48,9 @@ export interface TransportRequest<Value> {
   readonly path: `/${string}`;
   /** Lower-case names. They override the caller's headers. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** JSON text, the same for every attempt. */
   /** Another path and other headers for the time limit of the call, in milliseconds: a server that may wait must respond within it. */
   readonly within?: (timeoutMs: number) => Partial<Pick<TransportRequest<Value>, "path" | "headers">>;
+  /** JSON text, the same for every attempt. */
   readonly body?: string;
   /** POST for a request with a body and GET for others, unless it is given. */
   readonly method?: "PATCH" | "DELETE";

@@ -38,11 +38,6 @@ export function createTransport(options: TransportOptions): Transport {
   const settings = readTransportOptions(options);
   const connection: Connection = {
     settings,
-    // The global `fetch` is looked up for each attempt, so that a replaced one is used, and called as a plain function.
-    next: settings.middleware.reduceRight<Next>(
-      (inner, step) => (request) => step(request, inner),
-      (request) => (settings.fetch ?? fetch)(request.url, request),
-    ),
     deduplicates: false,
     retryTokens: maxRetryTokens,
   };
@@ -58,8 +53,6 @@ const maxRetryTokens = 100;
 /** A transport's settings and what it has learned from its calls. */
 interface Connection {
   readonly settings: TransportSettings;
-  /** The chain of middleware, with `fetch` at its end. */
-  readonly next: Next;
   /** Whether a response has shown that the server deduplicates messages. */
   deduplicates: boolean;
   /** Reserve of repeats of all calls together. */
@@ -180,15 +173,24 @@ async function exchange<Value>(
   attempt: HttpRequest,
   last: LastResponse,
 ): Promise<TransportResponse<Value> | Failure> {
-  const { apiKey, maxResponseBytes, validate, onMismatch, onDrift } = connection.settings;
+  const { apiKey, maxResponseBytes, middleware, validate, onMismatch, onDrift } = connection.settings;
   const { signal } = attempt;
   let response: Response | undefined;
+  let isSent = false;
   last.requestId = undefined;
   const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
     fail(connection, request, code, details, response);
   const from = (what: string): NewErrorDetails => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
-    response = await connection.next(attempt);
+    const next = middleware.reduceRight<Next>(
+      (inner, step) => (given) => step(given, inner),
+      (given) => {
+        isSent = true;
+        // The global `fetch` is looked up for each attempt, so that a replaced one is used, and called as a plain function.
+        return (connection.settings.fetch ?? fetch)(given.url, given);
+      },
+    );
+    response = await next(attempt);
     last.requestId = response.headers.get("x-request-id");
     connection.deduplicates ||= showsDeduplication(response.headers);
     const { status, ok, headers } = response;
@@ -223,10 +225,13 @@ async function exchange<Value>(
     return { data, response };
   } catch (cause) {
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
-    const message = describeConnectionFailure(attempt.url, cause, response !== undefined);
+    const message = isSent
+      ? describeConnectionFailure(attempt.url, cause, response !== undefined)
+      : "middleware failed; nothing was sent";
     const requestId = response && last.requestId;
     response = undefined;
-    return failWith("connection_failed", { cause, message, requestId });
+    const failure = failWith("connection_failed", { cause, message, requestId, ...(!isSent && { retryable: false }) });
+    return { ...failure, isUndelivered: !isSent };
   }
 }
 

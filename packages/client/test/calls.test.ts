@@ -4,9 +4,7 @@ import {
   type ResponseMismatch,
   createClient,
   createTransport,
-  LettaEnvironmentsError,
   listEnvironments,
-  type Middleware,
   type TransportEvent,
   type TransportOptions,
 } from "../src/index.ts";
@@ -160,6 +158,8 @@ describe("the option validate", () => {
       const error = await catchError(clientOver(scriptFetch(respondWithJson(200, value)), { validate }).list());
       expect(error).toMatchObject({ code: "invalid_response", retryable: false });
     }
+  });
+
   test("a rejection of an asynchronous hook is ignored too", async () => {
     const hook = async (): Promise<never> => Promise.reject(new Error("the log is down"));
     const hooks = { onEvent: hook, onDrift: hook, onMismatch: hook };
@@ -175,125 +175,12 @@ describe("the option validate", () => {
     expect(rejections).toEqual([]);
   });
 
-  });
-
   test("an exception of a hook does not turn a good response into an error", async () => {
     const fail = (): never => {
       throw new Error("a broken log");
     };
     const hooks = { onMismatch: fail, onDrift: fail, onEvent: fail };
     await expect(clientOver(scriptFetch(respondWithJson(200, odd)), hooks).list()).resolves.toEqual(odd);
-  });
-});
-
-describe("middleware", () => {
-  test("runs around every attempt, the first outermost, and can change the request", async () => {
-    const order: string[] = [];
-    const named =
-      (name: string): Middleware =>
-      (request, next) => {
-        order.push(`${name}${request.attempt}`);
-        return next({ ...request, headers: { ...request.headers, [name]: "1" } });
-      };
-    const script = scriptFetch(broken, emptyPage);
-    await clientOver(script, { middleware: [named("outer"), named("inner")] }).list();
-    expect(order).toEqual(["outer1", "inner1", "outer2", "inner2"]);
-    expect(script.seen[1]?.init.headers).toMatchObject({ outer: "1", inner: "1", authorization: "Bearer lek_test" });
-  });
-
-  test("can send a request twice, as for a fresh token, or respond by itself", async () => {
-    const script = scriptFetch(respondWithJson(401, {}), emptyPage);
-    const refresh: Middleware = async (request, next) => {
-      const response = await next(request);
-      if (response.status !== 401) return response;
-      return next({ ...request, headers: { ...request.headers, authorization: "Bearer fresh" } });
-    };
-    await clientOver(script, { middleware: refresh }).list();
-    expect(script.seen[1]?.init.headers).toMatchObject({ authorization: "Bearer fresh" });
-    const own = scriptFetch(broken);
-    await expect(clientOver(own, { middleware: async () => emptyPage() }).list()).resolves.toEqual(page);
-    expect(own.seen).toEqual([]);
-  });
-
-  test("that throws an error of this package does not cause a second send", async () => {
-    const cause = new LettaEnvironmentsError({ code: "http_error", message: "log", retryable: true, status: 503 });
-    const middleware: Middleware = async (request, next) => {
-      await next(request);
-      throw Object.freeze(cause);
-    };
-    const script = scriptFetch(sent);
-    const approval = { messages: [{ type: "approval" as const, approvals: [{ approve: true, tool_call_id: "t" }] }] };
-    const error = await catchError(clientOver(script, { middleware }).sendMessage("c-1", approval));
-    expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown", retryable: false, cause });
-    expect(script.seen).toHaveLength(1);
-  });
-
-  test.each<[string, Middleware]>([
-    [
-      "reads",
-      async (request, next) => {
-        const response = await next(request);
-        await response.text();
-        return response;
-      },
-    ],
-    [
-      "locks",
-      async (request, next) => {
-        const response = await next(request);
-        response.body?.getReader();
-        return response;
-      },
-    ],
-  ])("that %s the body is named as the reason, and nothing is repeated", async (_case, middleware) => {
-    const expected = {
-      code: "invalid_response",
-      status: 200,
-      retryable: false,
-      message: expect.stringContaining("already read"),
-    };
-    const reading = scriptFetch(emptyPage);
-    expect(await catchError(clientOver(reading, { middleware }).list())).toMatchObject(expected);
-    const sending = scriptFetch(sent);
-    const error = await catchError(clientOver(sending, { middleware }).sendMessage("c-1", hello));
-    expect(error).toMatchObject({ ...expected, outcome: "unknown" });
-    const streaming = scriptFetch(() => new Response("", { headers: { "content-type": "text/event-stream" } }));
-    expect(await catchError(clientOver(streaming, { middleware }).events().next())).toMatchObject(expected);
-    expect([reading, sending, streaming].map(({ seen }) => seen.length)).toEqual([1, 1, 1]);
-  });
-
-  test("and fetch see the platform's AbortError when a call ends", async () => {
-    const controller = new AbortController();
-    let reason: unknown;
-    const middleware: Middleware = ({ signal }) =>
-      new Promise((_resolve, reject) => {
-        signal.addEventListener("abort", () => reject((reason = signal.reason)));
-        controller.abort();
-      });
-    const call = clientOver(scriptFetch(emptyPage), { middleware }).list({}, { signal: controller.signal });
-    expect(await catchError(call)).toMatchObject({ code: "aborted" });
-    expect(reason).toMatchObject({ name: "AbortError" });
-  });
-
-  test.each<[string, unknown]>([
-    ["a symbol", Symbol("x")],
-    ["an object without a prototype", Object.create(null)],
-  ])("that throws %s causes a typed error, and every event of the call", async (_case, cause) => {
-    const events: string[] = [];
-    const middleware: Middleware = () => Promise.reject(cause);
-    const onEvent = ({ type }: TransportEvent) => void events.push(type);
-    const error = await catchError(clientOver(scriptFetch(sent), { middleware, onEvent }).sendMessage("c-1", hello));
-    expect(error).toMatchObject({ code: "connection_failed", outcome: "unknown", cause });
-    expect(events).toEqual(["start", "end"]);
-  });
-
-  test("that throws synchronously causes a typed error with its cause", async () => {
-    const cause = new Error("no token");
-    const middleware: Middleware = () => {
-      throw cause;
-    };
-    const error = await catchError(clientOver(scriptFetch(emptyPage), { middleware, maxRetries: 0 }).list());
-    expect(error).toMatchObject({ code: "connection_failed", cause });
   });
 });
 
