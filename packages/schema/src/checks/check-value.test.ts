@@ -26,6 +26,7 @@ describe("describeIssues has a readable text for every kind of schema", () => {
     ["picklist", v.picklist(["a", "b", "c"]), "x", 'member must be "a", "b" or "c"'],
     ["open enum", openEnum(["a", "b"]), 1, "member must be a string"],
     ["union", v.union([v.string(), v.number(), v.null()]), true, "member must be a string, a number or null"],
+    ["strict object", v.strictObject({}), { a: 1 }, "member.a is not a known member"],
     ["lazy", v.lazy(() => v.boolean()), 1, "member must be true or false"],
     [
       "own text",

@@ -51,6 +51,8 @@ function ruleOf(issue: BaseIssue<unknown>): string {
   // Only valibot's own texts begin like this, and they repeat the input. The texts in our schemas do not.
   if (!issue.message.startsWith("Invalid ")) return issue.message;
   if (issue.kind === "validation") return "is not valid";
+  // Of an object whose schema lists every member.
+  if (issue.expected === "never") return "is not a known member";
   if (issue.received === "undefined" && issue.path !== undefined) return "is required";
   return `must be ${describeExpected(issue.expected)}`;
 }
