@@ -34,6 +34,7 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
   ["isTag", { pattern: "^[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}$" }],
   // Text in UTF-8 has no unpaired surrogates.
   ["isWellFormed", {}],
+  ["isNoDotSegment", { not: { enum: [".", ".."] } }],
   ["isDirectory", { pattern: "^(/|[A-Za-z]:[\\\\/]|\\\\\\\\)[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
   ["isDisplayable", { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
 ]);

@@ -52,6 +52,8 @@ const wrongUserBodies: readonly Wrong[] = [
   [[...user, "content", 0, "type"], "image", "messages[0].content[0].type", 'must be "text"'],
   [[...user, "content", 0, "text"], null, "messages[0].content[0].text", "must be a string"],
   [[...user, "client_message_id"], "", "messages[0].client_message_id", "must not be empty"],
+  [[...user, "client_message_id"], ".", "messages[0].client_message_id", "must be neither '.' nor '..'"],
+  [[...user, "client_message_id"], "..", "messages[0].client_message_id", "must be neither '.' nor '..'"],
   [
     [...user, "client_message_id"],
     "x".repeat(257),

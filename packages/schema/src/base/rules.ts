@@ -36,6 +36,11 @@ export function isWellFormed(text: string): boolean {
   return !/\p{Surrogate}/u.test(text);
 }
 
+/** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, also when they are encoded. */
+export function isNoDotSegment(text: string): boolean {
+  return !/^\.\.?$/.test(text);
+}
+
 /** Returns whether a text can be shown as a name: no control characters, no unpaired surrogates. */
 export function isDisplayable(text: string): boolean {
   return !/[\p{Cc}\p{Surrogate}]/u.test(text);

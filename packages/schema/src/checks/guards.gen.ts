@@ -13,7 +13,7 @@ import type { RegisterRequest, RegisterResponse } from "../schemas/register.ts";
 import type { SendMessageBody, SendMessageResponse } from "../schemas/message.ts";
 import type { StreamEventsQuery } from "../schemas/event-stream.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDirectory, isDisplayable, isListLimit, isMessageCursor, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
+import { isDirectory, isDisplayable, isListLimit, isMessageCursor, isNoDotSegment, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
 import { isIdentifier, isReference } from "../base/identifier.ts";
 
 export { isRecord };
@@ -36,6 +36,7 @@ const isTextListLimit = (value: unknown): boolean => isText(value) && isListLimi
 const isTextFrom1To256 = (value: unknown): boolean => isText(value) && value.length >= 1 && value.length <= 256;
 const isTextTag = (value: unknown): boolean => isText(value) && isTag(value);
 const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256;
+const isTextWellFormedFrom1To256NoDotSegment = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256 && isNoDotSegment(value);
 const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
 const isTextMessageCursor = (value: unknown): boolean => isText(value) && isMessageCursor(value);
@@ -140,7 +141,7 @@ const isApprovalMessage = (value: unknown): boolean =>
 
 const isUserMessage = (value: unknown): boolean =>
   isRecord(value) &&
-  isTextWellFormedFrom1To256(value["client_message_id"]) &&
+  isTextWellFormedFrom1To256NoDotSegment(value["client_message_id"]) &&
   (Array.isArray(value["content"]) ? isEach(value["content"], isTextPart) && value["content"].length >= 1 : isTextFrom1(value["content"])) &&
   (value["role"] === "user") &&
   (value["otid"] === undefined || isTextWellFormedFrom1To256(value["otid"]));

@@ -5,7 +5,7 @@
  */
 import * as v from "valibot";
 import { conversationReference, reference } from "../base/reference.ts";
-import { isRecord, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
+import { isNoDotSegment, isRecord, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
 import { either, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
 
 /**
@@ -25,7 +25,7 @@ export interface TextPart {
 
 /** A message from a person or a program to the agent on a device. */
 export interface UserMessage {
-  /** Chosen by the caller, unique for each message, the same in every retry. A repeated id returns the first result. */
+  /** Chosen by the caller, unique for each message, the same in every retry, and neither `.` nor `..`. A repeated id returns the first result. */
   client_message_id: string;
   /** The text of the message, whole or in parts. */
   content: string | TextPart[];
@@ -124,7 +124,8 @@ export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireOb
 
 /** Schema of {@link UserMessage}. */
 export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
-  client_message_id: reference(),
+  // The path of its status could not name such an id.
+  client_message_id: v.pipe(reference(), v.check(isNoDotSegment, "must be neither '.' nor '..'")),
   content: either(
     Array.isArray,
     v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
