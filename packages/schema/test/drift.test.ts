@@ -23,7 +23,6 @@ test("reports each unknown member and value once, by its path, for any number of
     { kind: "unknown_value", path: "connections[].currentMode", value: "plan" },
     { kind: "unknown_member", path: "connections[].metadata.gpu" },
     { kind: "unknown_member", path: "connections[].metadata.self_update.channel" },
-    { kind: "unknown_member", path: "connections[].listenerInstanceId" },
     { kind: "unknown_member", path: "connections[].metadata.environmentMessageProtocol" },
     { kind: "unknown_member", path: "connections[].metadata.supportsPairedListenerGenerations" },
   ]);

@@ -23,6 +23,7 @@ const environment: Shape<schema.Environment> = {
   apiKeyOwner: "optional",
   currentMode: "optional",
   displayName: "optional",
+  listenerInstanceId: "optional",
   metadata: "optional",
   tags: "optional",
   pendingApprovals: "optional",

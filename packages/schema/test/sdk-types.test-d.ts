@@ -29,7 +29,7 @@ type DifferentMembers = "currentMode" | "metadata";
 expectTypeOf<Omit<Environment, DifferentMembers>>().toExtend<Omit<SdkConnection, DifferentMembers>>();
 expectTypeOf<Omit<SdkConnection, DifferentMembers>>().toExtend<Omit<Environment, DifferentMembers>>();
 expectTypeOf<Omit<EnvironmentList, "connections">>().toEqualTypeOf<Omit<EnvironmentListResponse, "connections">>();
-type Added = "displayName" | "pendingApprovals" | "sendProblem" | "tags";
+type Added = "displayName" | "listenerInstanceId" | "pendingApprovals" | "sendProblem" | "tags";
 expectTypeOf<Exclude<keyof Environment, Added>>().toEqualTypeOf<keyof SdkConnection>();
 expectTypeOf<EnvironmentRetrieveResponse>().toExtend<SdkConnection>();
 expectTypeOf<SdkConnection>().toExtend<EnvironmentRetrieveResponse>();

@@ -25,6 +25,7 @@ const online: Environment = {
   apiKeyOwner: "build farm",
   currentMode: "acceptEdits",
   displayName: "Build machine 1",
+  listenerInstanceId: "server-6f1ed002ab559585",
   metadata: {
     gitBranch: "main",
     lettaCodeVersion: "0.32.18",

@@ -17,7 +17,7 @@ const selfUpdateMembers: readonly string[] = ["supported","writable","install_pa
 
 const environmentMetadataMembers: readonly string[] = ["gitBranch","lettaCodeVersion","nodeVersion","os","self_update","supported_commands","workingDirectory"];
 
-const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","displayName","metadata","tags","pendingApprovals","sendProblem","userId"];
+const environmentMembers: readonly string[] = ["id","connectedAt","connectionId","connectionName","deviceId","firstSeenAt","lastHeartbeat","lastSeenAt","organizationId","podId","apiKeyOwner","currentMode","displayName","listenerInstanceId","metadata","tags","pendingApprovals","sendProblem","userId"];
 
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
@@ -63,7 +63,7 @@ export const findEnvironmentDrift = (value: Environment): Drift[] => {
   const place2 = createPlace("metadata.", environmentMetadataMembers, report);
   const place3 = createPlace("metadata.self_update.", selfUpdateMembers, report);
   const place4 = createPlace("sendProblem", ["agents_api_missing"], report);
-  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.displayName === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.tags === undefined ? 0 : 1) + (value.pendingApprovals === undefined ? 0 : 1) + (value.sendProblem === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
+  findUnknownMembers(place0, value, 10 + (value.apiKeyOwner === undefined ? 0 : 1) + (value.currentMode === undefined ? 0 : 1) + (value.displayName === undefined ? 0 : 1) + (value.listenerInstanceId === undefined ? 0 : 1) + (value.metadata === undefined ? 0 : 1) + (value.tags === undefined ? 0 : 1) + (value.pendingApprovals === undefined ? 0 : 1) + (value.sendProblem === undefined ? 0 : 1) + (value.userId === undefined ? 0 : 1));
   findUnknownValue(place1, value.currentMode);
   if (value.metadata !== undefined) {
     findUnknownMembers(place2, value.metadata, (value.metadata.gitBranch === undefined ? 0 : 1) + (value.metadata.lettaCodeVersion === undefined ? 0 : 1) + (value.metadata.nodeVersion === undefined ? 0 : 1) + (value.metadata.os === undefined ? 0 : 1) + (value.metadata.self_update === undefined ? 0 : 1) + (value.metadata.supported_commands === undefined ? 0 : 1) + (value.metadata.workingDirectory === undefined ? 0 : 1));
@@ -86,7 +86,7 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
   const place5 = createPlace("connections[].sendProblem", ["agents_api_missing"], report);
   findUnknownMembers(place0, value, 2);
   for (const item of value.connections) {
-    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.displayName === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.tags === undefined ? 0 : 1) + (item.pendingApprovals === undefined ? 0 : 1) + (item.sendProblem === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
+    findUnknownMembers(place1, item, 10 + (item.apiKeyOwner === undefined ? 0 : 1) + (item.currentMode === undefined ? 0 : 1) + (item.displayName === undefined ? 0 : 1) + (item.listenerInstanceId === undefined ? 0 : 1) + (item.metadata === undefined ? 0 : 1) + (item.tags === undefined ? 0 : 1) + (item.pendingApprovals === undefined ? 0 : 1) + (item.sendProblem === undefined ? 0 : 1) + (item.userId === undefined ? 0 : 1));
     findUnknownValue(place2, item.currentMode);
     if (item.metadata !== undefined) {
       findUnknownMembers(place3, item.metadata, (item.metadata.gitBranch === undefined ? 0 : 1) + (item.metadata.lettaCodeVersion === undefined ? 0 : 1) + (item.metadata.nodeVersion === undefined ? 0 : 1) + (item.metadata.os === undefined ? 0 : 1) + (item.metadata.self_update === undefined ? 0 : 1) + (item.metadata.supported_commands === undefined ? 0 : 1) + (item.metadata.workingDirectory === undefined ? 0 : 1));

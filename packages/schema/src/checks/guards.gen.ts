@@ -80,6 +80,7 @@ export const isEnvironment = (value: unknown): value is Environment =>
   isTextOrAbsent(value["apiKeyOwner"]) &&
   isTextOrAbsent(value["currentMode"]) &&
   isTextOrAbsent(value["displayName"]) &&
+  isTextOrAbsent(value["listenerInstanceId"]) &&
   (value["metadata"] === undefined || isEnvironmentMetadata(value["metadata"])) &&
   isTextsOrAbsent(value["tags"]) &&
   isNumberOrAbsent(value["pendingApprovals"]) &&

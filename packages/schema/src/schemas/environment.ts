@@ -71,6 +71,8 @@ export interface Environment {
   currentMode?: EnvironmentMode;
   /** Name that the server's administrator gave to the device. */
   displayName?: string;
+  /** Which of several listeners on the device the row belongs to; the same after a restart. */
+  listenerInstanceId?: string;
   /** Details that the device reports about itself. */
   metadata?: EnvironmentMetadata;
   /** Tags that the server's administrator gave to the device. */
@@ -126,6 +128,7 @@ export const EnvironmentSchema: WireObjectSchema<Environment> = /* @__PURE__ */ 
   apiKeyOwner: v.exactOptional(v.string()),
   currentMode: v.exactOptional(openEnum(environmentModes)),
   displayName: v.exactOptional(v.string()),
+  listenerInstanceId: v.exactOptional(v.string()),
   metadata: v.exactOptional(EnvironmentMetadataSchema),
   tags: v.exactOptional(v.array(v.string())),
   pendingApprovals: v.exactOptional(v.number()),
