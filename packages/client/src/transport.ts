@@ -179,7 +179,7 @@ async function exchange<Value>(
   let isSent = false;
   last.requestId = undefined;
   const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
-    fail(connection, request, code, details, response);
+    fail(connection, request, code, { requestId: last.requestId, ...details }, response);
   const from = (what: string): NewErrorDetails => ({ message: `${what} from ${new URL(attempt.url).origin}` });
   try {
     const next = middleware.reduceRight<Next>(
@@ -228,9 +228,8 @@ async function exchange<Value>(
     const message = isSent
       ? describeConnectionFailure(attempt.url, cause, response !== undefined)
       : "middleware failed; nothing was sent";
-    const requestId = response && last.requestId;
     response = undefined;
-    const failure = failWith("connection_failed", { cause, message, requestId, ...(!isSent && { retryable: false }) });
+    const failure = failWith("connection_failed", { cause, message, ...(!isSent && { retryable: false }) });
     return { ...failure, isUndelivered: !isSent };
   }
 }
@@ -251,7 +250,6 @@ function fail(
     error: createError(code, {
       retryable: isRepeatable(attempt),
       status,
-      requestId: headers?.get("x-request-id"),
       ...details,
     }),
     isUndelivered: isUndelivered(attempt),

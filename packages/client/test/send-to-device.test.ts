@@ -47,7 +47,10 @@ test.each<[string, unknown]>([
     environments.sendToDevice((() => result) as () => boolean, hello),
     environments.stop((() => result) as () => boolean, { agentId: "agent-1" }),
   ])
-    expect(await catchError(call)).toMatchObject({ code: "invalid_argument", issues: [{ member: "device" }] });
+    expect(await catchError(call)).toMatchObject({
+      code: "invalid_argument",
+      message: "device(environment) must be true or false",
+    });
   expect(posts(server)).toBe(0);
 });
 

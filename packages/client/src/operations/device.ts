@@ -3,7 +3,7 @@ import type { Environment, MessageStatus } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { isOnline } from "@letta-environments/schema/presence";
 import { monotonic, sleep } from "../adapters/platform.ts";
-import { check, checkInteger, checkRecord, checkText } from "../check.ts";
+import { check, checkFlag, checkInteger, checkRecord, checkText } from "../check.ts";
 import { createError, type EnvironmentsError, type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
 import type { PendingCall, TransportResponse } from "../request.ts";
@@ -250,7 +250,7 @@ async function findRows(
       ...data.connections.filter((row) => {
         // Without a result, as of an optional chain, it does not match. A promise would always match.
         const isMatch: boolean | undefined = matches(row);
-        check("device", typeof (isMatch ?? false) === "boolean", "must be a rule that returns true or false");
+        checkFlag("device(environment)", isMatch ?? false);
         return isMatch;
       }),
     );

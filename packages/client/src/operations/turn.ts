@@ -171,18 +171,16 @@ async function requestStatus(
   check("clientMessageId", isReference(clientMessageId), `must be ${referenceRule}`);
   const id = encodeURIComponent(clientMessageId);
   const base = `${environmentPath("connectionId", connectionId)}/messages/${id}` as const;
-  const pathOf = (wait?: RetrieveMessageInput): typeof base => {
-    const wire = { ...query, ...wait };
-    return `${base}${encodeQuery({ ...wire, waitSeconds: wire.waitSeconds?.toString() })}`;
-  };
+  const wire = { ...query, waitSeconds: query?.waitSeconds?.toString() };
   return sendExtension(
     transport,
     {
       operation: "retrieveMessage",
-      path: pathOf(),
+      path: `${base}${encodeQuery(wire)}`,
       within(timeoutMs) {
         const waitSeconds = waitSecondsWithin(timeoutMs, leftMs);
-        return waitSeconds > 0 ? { path: pathOf({ wait: "finished", waitSeconds }) } : {};
+        if (waitSeconds <= 0) return {};
+        return { path: `${base}${encodeQuery({ ...query, wait: "finished", waitSeconds: `${waitSeconds}` })}` };
       },
       safety: "read",
       findMismatch: findMessageStatusMismatch,
