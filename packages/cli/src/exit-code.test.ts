@@ -28,6 +28,11 @@ test("a message that the device rejected is refused, also when an earlier attemp
   expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
 });
 
+test("a code of a server that is a name of every object has no exit code of its own", () => {
+  for (const code of ["constructor", "toString", "__proto__"])
+    expect(exitCodeOf({ code: code as "http_error", status: 400 }, false)).toBe(exitCodes.misused);
+});
+
 test("a failed read is never unknown", () => {
   expect(exitCodeOf({ code: "upstream_error", status: 429, problem: { delivery: "unknown" } }, false)).toBe(
     exitCodes.later,

@@ -107,7 +107,8 @@ export function exitCodeOf(
   // deduplication, the client takes any 429 for unknown.
   const isAmbiguous = status === 429 && code !== "rate_limited";
   if (mayBeDelivered && outcome === "unknown" && !isAmbiguous && !ofDevice.has(code)) return exitCodes.unknown;
-  const known = byCode[code] ?? byStatus[status ?? 0];
+  // A server may send any code, also one that is a name of every object.
+  const known = Object.hasOwn(byCode, code) ? byCode[code] : byStatus[status ?? 0];
   if (known !== undefined) return known;
   // No response, an unreadable one, or a failure behind a gateway.
   if (mayBeDelivered) return exitCodes.unknown;

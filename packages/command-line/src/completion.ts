@@ -17,10 +17,16 @@ import { misuse } from "./error.ts";
  * @throws CommandError for another shell than bash, zsh and fish
  */
 export function completionScript(program: ProgramDefinition, shell: string): string {
-  const write = { bash: bashScript, zsh: zshScript, fish: fishScript }[shell];
+  const write = writers.get(shell);
   if (write === undefined) throw misuse("SHELL must be bash, zsh or fish");
   return `${write(program).join("\n")}\n`;
 }
+
+const writers: ReadonlyMap<string, (program: ProgramDefinition) => string[]> = new Map([
+  ["bash", bashScript],
+  ["zsh", zshScript],
+  ["fish", fishScript],
+]);
 
 /** A place in the tree of commands. Its path is written with a leading space before each word: `""`, `" keys"`, `" keys create"`. */
 interface Place {

@@ -99,7 +99,8 @@ test("the scripts for zsh and fish name every command and every option of it", (
 });
 
 test("another shell is refused, and the three are named", () => {
-  expect(() => completionScript(sampleProgram, "powershell")).toThrow("SHELL must be bash, zsh or fish");
+  for (const shell of ["powershell", "constructor", "toString", "__proto__"])
+    expect(() => completionScript(sampleProgram, shell)).toThrow("SHELL must be bash, zsh or fish");
 });
 
 function lines(text: string): string[] {
