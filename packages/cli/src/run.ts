@@ -1,10 +1,21 @@
-import { parseCommandLine } from "@letta-environments/command-line";
+import { CommandError, parseCommandLine, printable } from "@letta-environments/command-line";
 import { exitCodes } from "./exit-code.ts";
 import type { Host } from "./host.ts";
 import { program } from "./program.ts";
 
 /** Runs the command line of a host and resolves with the exit code. */
 export async function runCommandLine(host: Host): Promise<number> {
+  try {
+    return await runLine(host);
+  } catch (error) {
+    // An output that cannot be written, such as one on a full disk.
+    if (!(error instanceof CommandError)) throw error;
+    await host.stderr.write(`letta-env: ${printable(error.message)}\n`);
+    return error.exitCode;
+  }
+}
+
+async function runLine(host: Host): Promise<number> {
   const line = parseCommandLine(program, host.args, host.stdout.columns() ?? undefined);
   switch (line.kind) {
     case "help":

@@ -98,9 +98,9 @@ describe("list", () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  test("an output that cannot be written is a failure", async () => {
+  test.each(["list", "--help", "--version"])("an output that cannot be written is a failure: %s", async (word) => {
     const full = await open("/dev/full", "w");
-    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, "list"], {
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, word], {
       env: { PATH: process.env["PATH"] ?? "", ...fleet.gateway.env },
       stdio: ["ignore", full.fd, "pipe"],
     });
