@@ -89,7 +89,7 @@ const byStatus: Readonly<Record<number, number>> = {
   429: exitCodes.later,
 };
 
-type FailedRequest = Pick<LettaEnvironmentsError, "code" | "status" | "problem">;
+type FailedRequest = Pick<LettaEnvironmentsError, "code" | "status" | "problem" | "outcome">;
 
 /** Statuses that a server, or a gateway in front of it, returns while it cannot respond to a read. */
 const temporary: ReadonlySet<number | undefined> = new Set([undefined, 408, 502, 503, 504]);
@@ -98,10 +98,7 @@ const temporary: ReadonlySet<number | undefined> = new Set([undefined, 408, 502,
 const ofDevice: ReadonlySet<string> = new Set(["input_rejected", "approval_decided", "control_rejected"]);
 
 /** The exit code for a failed request. @param mayBeDelivered whether it carried something that the device may have received */
-export function exitCodeOf(
-  { code, status, problem, outcome }: FailedRequest & Pick<LettaEnvironmentsError, "outcome">,
-  mayBeDelivered: boolean,
-): number {
+export function exitCodeOf({ code, status, problem, outcome }: FailedRequest, mayBeDelivered: boolean): number {
   if (mayBeDelivered && problem?.delivery === "unknown") return exitCodes.unknown;
   // A response that refuses leaves the outcome unknown only after an earlier attempt that may have arrived. Behind servers without
   // deduplication, the client takes any 429 for unknown.
@@ -113,11 +110,4 @@ export function exitCodeOf(
   // No response, an unreadable one, or a failure behind a gateway.
   if (mayBeDelivered) return exitCodes.unknown;
   return temporary.has(status) ? exitCodes.later : exitCodes.failed;
-}
-
-/** Whether a device may have received a request that failed: without a response that refuses it, it may. */
-export function mayHaveArrived(error: FailedRequest): boolean {
-  const { status = 0 } = error;
-  const isRefusal = status >= 300 && status < 500 && status !== 408;
-  return exitCodeOf(error, true) === exitCodes.unknown && (!isRefusal || error.problem?.delivery === "unknown");
 }

@@ -37,7 +37,6 @@ import {
   watchEnvironments,
 } from "@letta-environments/client";
 import { CommandError } from "@letta-environments/command-line";
-import { mayHaveArrived } from "./exit-code.ts";
 import type { Clock, Host } from "./host.ts";
 import { clearLine } from "./progress.ts";
 import type { Settings } from "./settings.ts";
@@ -70,7 +69,6 @@ export interface EnvironmentOperations {
   send(connectionId: string, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
   /** Sends to the connection that the device has by then; `device_offline` if it has none in time. */
   sendToDevice(device: DeviceSelector, body: SendMessageBody, settings: SendSettings): Promise<Sent>;
-  /** Its error has an `outcome` once the request has left; `setMode`'s too. */
   stop(device: DeviceSelector, turn: StopInput): Promise<StopTurnResponse>;
   setMode(device: DeviceSelector, mode: string, conversation: StopInput): Promise<ChangeModeResponse>;
   message(connectionId: string, messageId: string, conversation: RetrieveMessageQuery): Promise<MessageStatus>;
@@ -91,7 +89,6 @@ export interface EnvironmentOperations {
 export function createEnvironmentOperations(host: Host, settings: Settings): EnvironmentOperations {
   const { interrupted: signal } = host;
   const { now, middleware } = createServerClock(host.clock);
-  const addOutcome = createControlOutcomes();
   // One transport for the whole command, because it learns from each response whether the server deduplicates messages.
   const transport = createTransport({
     ...settings,
@@ -100,7 +97,6 @@ export function createEnvironmentOperations(host: Host, settings: Settings): Env
     validate: "throw",
     onEvent(event: TransportEvent) {
       if (event.type === "retry" && event.error.status === 429) announceWait(host, event.delayMs);
-      addOutcome(event);
     },
   });
   return {
@@ -179,19 +175,6 @@ function withFailures(transport: Transport, report: (error: LettaEnvironmentsErr
         throw error;
       }
     },
-  };
-}
-
-/** Requests that change something on a device, and that the client repeats like reads, without an outcome. */
-const controlOperations: ReadonlySet<string> = new Set(["stopTurn", "changeMode"]);
-
-/** Returns a hook of a transport that adds an `outcome` to the errors of control requests: `unknown` if any attempt may have arrived. */
-function createControlOutcomes(): (event: TransportEvent) => void {
-  const arrived = new WeakSet<object>();
-  return (event) => {
-    if (event.type === "start" || event.error === undefined || !controlOperations.has(event.call.operation)) return;
-    if (mayHaveArrived(event.error) && !(event.type === "end" && event.attempts === 0)) arrived.add(event.call);
-    if (event.type === "end") Object.assign(event.error, { outcome: arrived.has(event.call) ? "unknown" : "refused" });
   };
 }
 

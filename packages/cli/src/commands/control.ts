@@ -56,7 +56,10 @@ function readConversation({ parsed, option }: CommandContext): StopInput {
   };
 }
 
-const sentControl: SentRequest = { what: "request", hint: "Running the same command again is safe." };
+const sentControl: SentRequest = {
+  what: "request",
+  hint: "Look at the device before you run the command again: it would act on what runs then.",
+};
 
 /** Finds the device and runs an operation on it. Rejects with a `CommandError` when the device is offline. */
 async function control<Result>(
