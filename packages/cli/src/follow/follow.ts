@@ -22,7 +22,7 @@ import { startProgress } from "../progress.ts";
 import { addressOf, readTimeout } from "../settings.ts";
 import { createPatience, type Patience } from "./patience.ts";
 import { createDeltaReader } from "./delta.ts";
-import { createPermissionDesk, type PermissionDesk } from "./permission.ts";
+import { createPermissionPrompts, type PermissionPrompts } from "./permission-prompts.ts";
 import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
 
 /** A user message to a device by its id or name. */
@@ -172,8 +172,8 @@ async function run(
   const { context, printer, device } = turn;
   const { host } = context;
   const reader = createDeltaReader();
-  const desk = createDesk(turn);
-  const interruption = watchInterruption(turn, desk);
+  const prompts = createPrompts(turn);
+  const interruption = watchInterruption(turn, prompts);
   let isRunning = false;
 
   /** Acts on a status of the message, whose turn has not ended. */
@@ -181,8 +181,8 @@ async function run(
     isRunning = isActive(message) || (isRunning && message.state === "unknown");
     if (message.state === "unknown") await patience.begin("device", unknownText);
     else patience.end("device");
-    if (message.state === "waiting_for_approval") desk.look();
-    else desk.withdraw();
+    if (message.state === "waiting_for_approval") prompts.start();
+    else prompts.cancel();
   }
 
   try {
@@ -214,7 +214,7 @@ async function run(
         const piece = subagentId === undefined ? reader.read(delta) : null;
         if (piece !== null && !(await printer.piece(piece))) return exitCodes.done;
       } else if (event.type === "approval" && event.change === "requested" && isOfTurn(turn, event.approval))
-        desk.look();
+        prompts.start();
       else if (event.type === "gap") {
         await printer.document({ type: "gap", reason: event.reason });
         await printer.line("some of the output is missing here", "yellow");
@@ -227,7 +227,7 @@ async function run(
     await printer.end();
     if (!host.interrupted.aborted) throw describeLoss(turn, error);
   } finally {
-    desk.withdraw();
+    prompts.cancel();
     interruption.cancel();
   }
   await printer.end();
@@ -276,9 +276,9 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null, absent =
   });
 }
 
-function createDesk(turn: FollowedTurn): PermissionDesk {
+function createPrompts(turn: FollowedTurn): PermissionPrompts {
   const { context, operations, printer, isInteractive } = turn;
-  return createPermissionDesk({
+  return createPermissionPrompts({
     context,
     operations,
     printer,
@@ -299,12 +299,12 @@ function isOfTurn(
 /** On a terminal the first Ctrl-C asks whether to stop the turn. */
 function watchInterruption(
   { context: { host }, context, operations, device, printer, isInteractive, agentId, conversationId }: FollowedTurn,
-  desk: PermissionDesk,
+  prompts: PermissionPrompts,
 ): { readonly left: Promise<"left">; cancel(): void } {
   const left = defer<"left">();
   if (!isInteractive) return { left: left.promise, cancel: () => undefined };
   const cancel = host.onInterrupt(() => {
-    desk.withdraw();
+    prompts.cancel();
     void ask();
   });
 

@@ -2,17 +2,17 @@ import { type Approval, LettaEnvironmentsError } from "@letta-environments/clien
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { CommandContext } from "../context.ts";
-import { createPermissionDesk } from "./permission.ts";
+import { createPermissionPrompts } from "./permission-prompts.ts";
 
 const approval = { id: "call-1", tool: "Bash", input: null, reason: null, suggestions: [] } as unknown as Approval;
 
-/** A desk that asks nobody. Each answer of the list is used once, and the last one again and again. */
+/** Prompts that ask nobody. Each answer of the list is used once, and the last one again and again. */
 function start(...answers: readonly (readonly Approval[] | Error)[]) {
   const clock = createVirtualClock();
   const lines: string[] = [];
   let requests = 0;
-  const desk = createPermissionDesk({
-    // The members that a desk reads.
+  const prompts = createPermissionPrompts({
+    // The members that prompts read.
     context: {
       host: { clock, interrupted: new AbortController().signal, variable: () => undefined },
       parsed: { options: new Map() },
@@ -37,26 +37,26 @@ function start(...answers: readonly (readonly Approval[] | Error)[]) {
     isOfTurn: () => true,
     isInteractive: false,
   });
-  return { clock, desk, lines, requests: () => requests };
+  return { clock, prompts, lines, requests: () => requests };
 }
 
 const failure = (code: "storage_unavailable" | "insufficient_scope", retryable: boolean) =>
   new LettaEnvironmentsError({ code, message: code, retryable });
 
 test("a list that fails for a moment is read again, and the request is found", async () => {
-  const { clock, desk, lines } = start(failure("storage_unavailable", true), [approval]);
-  desk.look();
+  const { clock, prompts, lines } = start(failure("storage_unavailable", true), [approval]);
+  prompts.start();
   await clock.advance(2_000);
   expect(lines).toContain("waiting for permission to use Bash");
-  desk.withdraw();
+  prompts.cancel();
 });
 
 test("if the key may not read the list, the command says so once and does not read it again", async () => {
-  const { clock, desk, lines, requests } = start(failure("insufficient_scope", false));
-  desk.look();
+  const { clock, prompts, lines, requests } = start(failure("insufficient_scope", false));
+  prompts.start();
   await clock.advance(10_000);
-  desk.withdraw();
-  desk.look();
+  prompts.cancel();
+  prompts.start();
   await clock.advance(10_000);
   expect(lines).toEqual([expect.stringContaining("a permission that this key cannot give")]);
   expect(requests()).toBe(1);

@@ -12,15 +12,15 @@ import type { EnvironmentOperations } from "../operations.ts";
 import type { TurnPrinter } from "./printer.ts";
 
 /** Finds the requests for permission of one turn, and asks about each of them. */
-export interface PermissionDesk {
-  /** Looks for requests of the turn, again and again until {@link PermissionDesk.withdraw}: a device can make several. */
-  look(): void;
-  /** The turn waits no longer, or another question comes first: ends the present one, and looks no longer. */
-  withdraw(): void;
+export interface PermissionPrompts {
+  /** Searches for requests of the turn, again and again until {@link PermissionPrompts.cancel}: a device can make several. */
+  start(): void;
+  /** The turn waits no longer, or another question comes first: ends the present one, and looks for no more. */
+  cancel(): void;
 }
 
 /** The turn, and how it asks. */
-export interface PermissionDeskOptions {
+export interface PermissionPromptsOptions {
   readonly context: CommandContext;
   readonly operations: Pick<EnvironmentOperations, "approvals" | "decide">;
   readonly printer: TurnPrinter;
@@ -30,25 +30,25 @@ export interface PermissionDeskOptions {
   readonly isInteractive: boolean;
 }
 
-/** Creates a {@link PermissionDesk}. */
-export function createPermissionDesk(options: PermissionDeskOptions): PermissionDesk {
+/** Creates a {@link PermissionPrompts}. */
+export function createPermissionPrompts(options: PermissionPromptsOptions): PermissionPrompts {
   const { context, operations, printer, isOfTurn, isInteractive } = options;
   const { host } = context;
   const known = new Set<string>();
-  let looking: AbortController | null = null;
+  let running: AbortController | null = null;
   let hasFailed = false;
 
-  async function look(withdrawn: AbortSignal): Promise<void> {
-    while (!withdrawn.aborted) {
+  async function promptUntil(cancelled: AbortSignal): Promise<void> {
+    while (!cancelled.aborted) {
       const waiting = await operations.approvals().catch(ignoreIfPassing);
       const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(approval.id));
       for (const approval of found) {
-        if (withdrawn.aborted) return;
+        if (cancelled.aborted) return;
         known.add(approval.id);
         await printer.document({ type: "approval", approval });
-        await handle(approval, withdrawn);
+        await handle(approval, cancelled);
       }
-      await sleep(host.clock, withdrawn);
+      await sleep(host.clock, cancelled);
     }
   }
 
@@ -60,7 +60,7 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
     await printer.line(`the turn waits for a permission that this key cannot give: ${message}`, "yellow");
   }
 
-  async function handle(approval: Approval, withdrawn: AbortSignal): Promise<void> {
+  async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
     const { id, tool, input, reason, suggestions } = approval;
     const what = `${tool}${input === null ? "" : `: ${describeInput(input)}`}`;
     const grants = suggestions.map(({ text }) => `also grants, from now on: ${text}`);
@@ -75,7 +75,7 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
     for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
     const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
     for (let isDecided = false; !isDecided;) {
-      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [${answers}]`), withdrawn);
+      const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [${answers}]`), cancelled);
       // Somebody else has decided, or another question comes first.
       if (answer === null) return printer.line("");
       const suggestion = /^[1-9]\d?$/.test(answer) ? suggestions[Number(answer) - 1] : undefined;
@@ -100,26 +100,26 @@ export function createPermissionDesk(options: PermissionDeskOptions): Permission
   }
 
   return {
-    look() {
-      if (looking !== null || hasFailed) return;
-      looking = new AbortController();
-      void look(looking.signal).catch(reportFailure);
+    start() {
+      if (running !== null || hasFailed) return;
+      running = new AbortController();
+      void promptUntil(running.signal).catch(reportFailure);
     },
-    withdraw() {
-      looking?.abort();
-      looking = null;
+    cancel() {
+      running?.abort();
+      running = null;
     },
   };
 }
 
-/** A failure that may pass does not end the looks. */
+/** A failure that may pass does not end the search. */
 function ignoreIfPassing(error: unknown): readonly Approval[] {
   if (isLettaEnvironmentsError(error) && error.retryable) return [];
   throw error;
 }
 
-/** Time between two looks, in milliseconds. */
-const lookAgainMs = 2_000;
+/** Time between two searches, in milliseconds. */
+const searchIntervalMs = 2_000;
 
 function sleep(clock: Clock, cancelled: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -128,7 +128,7 @@ function sleep(clock: Clock, cancelled: AbortSignal): Promise<void> {
       cancelled.removeEventListener("abort", wake);
       resolve();
     };
-    const cancel = clock.setTimer(lookAgainMs, wake);
+    const cancel = clock.setTimer(searchIntervalMs, wake);
     cancelled.addEventListener("abort", wake);
     if (cancelled.aborted) wake();
   });
