@@ -20,7 +20,7 @@ import type { DeliveryReport } from "../format/delivery.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { startProgress } from "../progress.ts";
 import { addressOf, readTimeout } from "../settings.ts";
-import { createPatience, type Patience } from "./patience.ts";
+import { type AbsenceTimer, createAbsenceTimer } from "./absence-timer.ts";
 import { createDeltaReader } from "./delta.ts";
 import { createPermissionPrompts, type PermissionPrompts } from "./permission-prompts.ts";
 import { createTurnPrinter, type TurnPrinter } from "./printer.ts";
@@ -51,10 +51,10 @@ export async function follow(
     conversationId: option("conversation") ?? "default",
     isInteractive: host.stdin.isTerminal && host.stderr.isTerminal && !isJson,
   };
-  const patience = createPatience(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
+  const absence = createAbsenceTimer(host.clock, (text) => printer.line(`${text}; waiting`, "yellow"));
   try {
     // A key without the scope `view`, and a server without events, are found out before anything is sent.
-    const stream = await openStream(turn, patience, ended.signal);
+    const stream = await openStream(turn, absence, ended.signal);
     await checkStatusScope(turn);
     const report = await deliver(
       context,
@@ -62,9 +62,9 @@ export async function follow(
       { ...delivery, report: (sent) => reportSent(turn, sent) },
       device,
     );
-    return await run(turn, stream, report, patience);
+    return await run(turn, stream, report, absence);
   } finally {
-    patience.cancel();
+    absence.cancel();
     ended.abort();
   }
 }
@@ -79,7 +79,7 @@ interface EventStream {
 /** Opens the stream of events. The client repeats that without end, so it has the time limit of a request. */
 async function openStream(
   { context: { host, option }, operations, device }: FollowedTurn,
-  patience: Patience,
+  absence: AbsenceTimer,
   signal: AbortSignal,
 ): Promise<EventStream> {
   const opened = defer<void>();
@@ -92,13 +92,13 @@ async function openStream(
     signal,
     onOpen() {
       isOpen = true;
-      patience.end("server");
+      absence.markPresent("server");
       opened.resolve();
     },
     onFailure(error) {
       reason = describeError(error, addressOf(host, option));
       // A failure that does not pass ends the iteration.
-      if (isOpen && error.retryable) void patience.begin("server", `the server sends no events (${reason})`);
+      if (isOpen && error.retryable) void absence.markAbsent("server", `the server sends no events (${reason})`);
     },
   });
   const first = events.next();
@@ -167,7 +167,7 @@ async function run(
   turn: FollowedTurn,
   { events, first }: EventStream,
   { outcome, connectionId }: DeliveryReport,
-  patience: Patience,
+  absence: AbsenceTimer,
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
@@ -179,8 +179,8 @@ async function run(
   /** Acts on a status of the message, whose turn has not ended. */
   async function heed(message: MessageStatus, unknownText: string): Promise<void> {
     isRunning = isActive(message) || (isRunning && message.state === "unknown");
-    if (message.state === "unknown") await patience.begin("device", unknownText);
-    else patience.end("device");
+    if (message.state === "unknown") await absence.markAbsent("device", unknownText);
+    else absence.markPresent("device");
     if (message.state === "waiting_for_approval") prompts.start();
     else prompts.cancel();
   }
@@ -193,9 +193,9 @@ async function run(
     }
     if (known !== null) await heed(known, notReported(turn));
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
-      const result = await Promise.race([next, patience.ranOut, interruption.left]);
+      const result = await Promise.race([next, absence.expired, interruption.left]);
       if (result === "left") break;
-      if ("absent" in result) return await finish(turn, null, result.absent);
+      if ("reason" in result) return await finish(turn, null, result.reason);
       if (result.done === true) break;
       const event = result.value;
       if (
@@ -255,7 +255,7 @@ function followAgain({ messageId }: FollowedTurn): string {
 }
 
 /** Prints how the turn ended, and resolves with the exit code of a good end. Rejects with a `CommandError` for any other. */
-async function finish(turn: FollowedTurn, status: MessageStatus | null, absent = ""): Promise<number> {
+async function finish(turn: FollowedTurn, status: MessageStatus | null, unknownReason = ""): Promise<number> {
   const { printer, device } = turn;
   const outcome: TurnOutcome = status === null ? "unknown" : readTurn(status).outcome;
   await printer.end();
@@ -269,7 +269,7 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null, absent =
     cancelled: "the turn was stopped, or the message was taken out of the queue",
     evicted: `the queue of ${connectionName} was full, and it dropped the message`,
     unfinished: "the turn has not ended",
-    unknown: `it is not known how the turn ended: ${absent}`,
+    unknown: `it is not known how the turn ended: ${unknownReason}`,
   };
   throw new CommandError(texts[outcome], exitCodeOfTurn(outcome), {
     details: outcome === "unknown" ? [followAgain(turn)] : [],

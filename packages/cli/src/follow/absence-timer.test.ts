@@ -1,0 +1,56 @@
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createAbsenceTimer } from "./absence-timer.ts";
+
+function start() {
+  const clock = createVirtualClock();
+  const said: string[] = [];
+  const timer = createAbsenceTimer(
+    { setTimer: (delayMs, run) => clock.setTimer(delayMs, run) },
+    async (text) => void said.push(text),
+  );
+  let ended: string | null = null;
+  void timer.expired.then(({ reason }) => (ended = reason));
+  return { clock, said, timer, reason: () => ended };
+}
+
+test("a party that has been away for a minute ends the wait, and is said once", async () => {
+  const { clock, said, timer, reason } = start();
+  await timer.markAbsent("server", "the server sends no events: overloaded");
+  await clock.advance(30_000);
+  await timer.markAbsent("server", "the server sends no events: shutting_down");
+  await clock.advance(29_999);
+  expect(reason()).toBeNull();
+  await clock.advance(1);
+  expect(reason()).toBe("the server sends no events: overloaded");
+  expect(said).toEqual(["the server sends no events: overloaded"]);
+});
+
+test("a party that comes back starts a new minute, and the other one's goes on", async () => {
+  const { clock, timer, reason } = start();
+  await timer.markAbsent("server", "no events");
+  await clock.advance(50_000);
+  await timer.markAbsent("device", "laptop is away");
+  timer.markPresent("server");
+  await timer.markAbsent("server", "no events again");
+  await clock.advance(59_999);
+  expect(reason()).toBeNull();
+  await clock.advance(1);
+  expect(reason()).toBe("laptop is away");
+  timer.cancel();
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a party that was away for too long, and came back, does not end a wait that begins afterwards", async () => {
+  const { clock, timer } = start();
+  await timer.markAbsent("server", "no events");
+  await clock.advance(90_000);
+  timer.markPresent("server");
+  let reason: string | null = null;
+  void timer.expired.then((party) => (reason = party.reason));
+  await clock.advance(90_000);
+  expect(reason).toBeNull();
+  await timer.markAbsent("server", "no events again");
+  await clock.advance(60_000);
+  expect(reason).toBe("no events again");
+});
