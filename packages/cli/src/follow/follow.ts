@@ -171,57 +171,23 @@ async function run(
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
-  const reader = createDeltaReader();
   const prompts = createPrompts(turn);
   const interruption = watchInterruption(turn, prompts);
-  let isRunning = false;
-
-  /** Acts on a status of the message, whose turn has not ended. */
-  async function heed(message: MessageStatus, unknownText: string): Promise<void> {
-    isRunning = isActive(message) || (isRunning && message.state === "unknown");
-    if (message.state === "unknown") await absence.markAbsent("device", unknownText);
-    else absence.markPresent("device");
-    if (message.state === "waiting_for_approval") prompts.start();
-    else prompts.cancel();
-  }
-
+  const { applyStatus, handleEvent } = createEventHandler(turn, connectionId, absence, prompts);
   try {
     const known = outcome === "duplicate" ? await retrieveStatus(turn, connectionId) : null;
     if (known !== null && isOver(known)) {
       if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
       return await finish(turn, known);
     }
-    if (known !== null) await heed(known, notReported(turn));
+    if (known !== null) await applyStatus(known, notReported(turn));
     for (let next: Promise<IteratorResult<StreamedEvent, void>> = first; ; next = events.next()) {
       const result = await Promise.race([next, absence.expired, interruption.left]);
       if (result === "left") break;
       if ("reason" in result) return await finish(turn, null, result.reason);
       if (result.done === true) break;
-      const event = result.value;
-      if (
-        event.type === "message" &&
-        event.message.clientMessageId === turn.messageId &&
-        isOfConversation(turn, event.message)
-      ) {
-        const { message } = event;
-        if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
-        if (isOver(message)) return await finish(turn, message);
-        await heed(message, `${device.environment.connectionName} is away`);
-      } else if (event.type === "output" && isRunning && isOfConversation(turn, event)) {
-        const { delta, subagentId } = event;
-        if (!(await printer.document({ type: "output", delta, ...(subagentId !== undefined && { subagentId }) })))
-          return exitCodes.done;
-        const piece = subagentId === undefined ? reader.read(delta) : null;
-        if (piece !== null && !(await printer.piece(piece))) return exitCodes.done;
-      } else if (event.type === "approval" && event.change === "requested" && isOfTurn(turn, event.approval))
-        prompts.start();
-      else if (event.type === "gap") {
-        await printer.document({ type: "gap", reason: event.reason });
-        await printer.line("some of the output is missing here", "yellow");
-        const message = await retrieveStatus(turn, connectionId);
-        if (isOver(message)) return await finish(turn, message);
-        await heed(message, notReported(turn));
-      }
+      const exitCode = await handleEvent(result.value);
+      if (exitCode !== null) return exitCode;
     }
   } catch (error) {
     await printer.end();
@@ -233,6 +199,70 @@ async function run(
   await printer.end();
   const text = `stopped following; the turn on ${device.environment.connectionName} goes on`;
   throw new CommandError(text, exitCodeOfSignal(host.interrupted.reason), { details: [followAgain(turn)] });
+}
+
+/** Prints events, and remembers how far the turn is. */
+interface EventHandler {
+  /** Acts on a status of the message, whose turn has not ended. */
+  applyStatus(message: MessageStatus, unknownText: string): Promise<void>;
+  /** Resolves with an exit code if the turn has ended, or nobody reads any more. Rejects with a `CommandError` for an end that is not good. */
+  handleEvent(event: StreamedEvent): Promise<number | null>;
+}
+
+function createEventHandler(
+  turn: FollowedTurn,
+  connectionId: string,
+  absence: AbsenceTimer,
+  prompts: PermissionPrompts,
+): EventHandler {
+  const { printer, device } = turn;
+  const reader = createDeltaReader();
+  let isRunning = false;
+
+  async function applyStatus(message: MessageStatus, unknownText: string): Promise<void> {
+    isRunning = isActive(message) || (isRunning && message.state === "unknown");
+    if (message.state === "unknown") await absence.markAbsent("device", unknownText);
+    else absence.markPresent("device");
+    if (message.state === "waiting_for_approval") prompts.start();
+    else prompts.cancel();
+  }
+
+  async function handleEvent(event: StreamedEvent): Promise<number | null> {
+    switch (event.type) {
+      case "message": {
+        const { message } = event;
+        if (message.clientMessageId !== turn.messageId || !isOfConversation(turn, message)) return null;
+        if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
+        if (isOver(message)) return finish(turn, message);
+        await applyStatus(message, `${device.environment.connectionName} is away`);
+        return null;
+      }
+      case "output": {
+        if (!isRunning || !isOfConversation(turn, event)) return null;
+        const { delta, subagentId } = event;
+        const isOfSubagent = subagentId !== undefined;
+        if (!(await printer.document({ type: "output", delta, ...(isOfSubagent && { subagentId }) })))
+          return exitCodes.done;
+        const piece = isOfSubagent ? null : reader.read(delta);
+        return piece === null || (await printer.piece(piece)) ? null : exitCodes.done;
+      }
+      case "approval":
+        if (event.change === "requested" && isOfTurn(turn, event.approval)) prompts.start();
+        return null;
+      case "gap": {
+        await printer.document({ type: "gap", reason: event.reason });
+        await printer.line("some of the output is missing here", "yellow");
+        const message = await retrieveStatus(turn, connectionId);
+        if (isOver(message)) return finish(turn, message);
+        await applyStatus(message, notReported(turn));
+        return null;
+      }
+      case "environment":
+        return null;
+    }
+  }
+
+  return { applyStatus, handleEvent };
 }
 
 /** The device may be online, and not know the message any more. */
