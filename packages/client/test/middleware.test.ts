@@ -7,7 +7,7 @@ import {
   type TransportEvent,
   type TransportOptions,
 } from "../src/index.ts";
-import { exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
+import { respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
