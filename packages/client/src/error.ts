@@ -69,7 +69,7 @@ export class LettaEnvironmentsError extends Error {
   declare readonly requestId?: string | null | undefined;
   /** Of a send: the `client_message_id` of each user message. Use them again to repeat the send. */
   declare readonly clientMessageIds?: readonly string[];
-  /** Of a send: `refused` if no device received the message, `unknown` if it may be running. */
+  /** Of a send, a command and a removal: `refused` if it was not received, `unknown` if it may have been. */
   declare readonly outcome?: "refused" | "unknown";
   /** Environments that the error is about: the offline device, or all devices that match equally. */
   declare readonly environments?: readonly Environment[];
