@@ -5,7 +5,8 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { maxMessageWaitMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
-import { type Answer, anyone, createHarness, userMessage } from "./support/harness.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
+import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf, viewer } from "./support/message-status.ts";
 import { connectReplayed, replayedScope } from "./support/replay.ts";
 
@@ -176,6 +177,78 @@ test("a message that the device rejects has failed", async () => {
   expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({
     state: "failed",
     error: "Input was rejected by the queue",
+  });
+});
+
+describe("a message whose turn is reported before the end of the turn before it", () => {
+  const withPolicy: Principal = { ...anyone, approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } };
+  const connect = async (harness: Harness) => {
+    const body = { deviceId: "device-1", connectionName: "box", metadata: { lettaCodeVersion: "0.32.18" } };
+    const connectionId = await harness.register("device-1", { body });
+    const socket = await harness.open(connectionId);
+    const report = (runs: Readonly<Record<string, readonly string[]>>, active: readonly string[]): void => {
+      const loop_status = { status: "PROCESSING_API_RESPONSE", active_run_ids: active };
+      const listed = { ...loop_status, client_message_ids_by_run_id: runs };
+      socket.say({ type: "update_loop_status", runtime, loop_status: listed });
+    };
+    const say = (content: string): void =>
+      socket.say({ type: "stream_delta", runtime, delta: { message_type: "assistant_message", id: content, content } });
+    const end = (run_id: string): void =>
+      socket.say({ type: "turn_finished", runtime, run_id, stop_reason: "end_turn" });
+    return { connectionId, socket, report, say, end };
+  };
+  /** The state and the text of the message when its turn asks for a permission, and the decision of its sender's policy. */
+  const askIn = async (harness: Harness, connectionId: string, socket: FakeSocket): Promise<unknown[]> => {
+    socket.ask("call-1");
+    await harness.settle();
+    const { state, text } = (await retrieve(harness, connectionId, "m-2")).body;
+    const decisions = socket.inputs().flatMap(({ payload }) => ("decision" in payload ? [payload.decision] : []));
+    return [state, text, decisions];
+  };
+
+  test("of other messages, by an early status, keeps its state and the policy of its sender", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, report, say, end } = await connect(harness);
+    report({}, ["run-x"]);
+    const sent = harness.send(connectionId, { messages: [userMessage("m-2")] }, { principal: withPolicy });
+    await harness.settle();
+    socket.acknowledge({ accepted: true, disposition: "queued" });
+    await sent;
+    socket.say({ type: "update_queue", runtime, queue: [{ client_message_id: "m-2" }], removed: [] });
+    report({ "run-2": ["m-2"] }, ["run-2"]);
+    say("text of others");
+    end("run-x");
+    const removed = [{ client_message_id: "m-2", disposition: "dequeued" }];
+    socket.say({ type: "update_queue", runtime, queue: [], removed });
+    expect(await askIn(harness, connectionId, socket)).toMatchObject([
+      "waiting_for_approval",
+      undefined,
+      [{ behavior: "deny" }],
+    ]);
+  });
+
+  test("by its acknowledgement, keeps its state and the policy of its sender", async () => {
+    const harness = createHarness();
+    const { connectionId, socket, report, say, end } = await connect(harness);
+    const first = harness.send(connectionId, { messages: [userMessage("m-1")] });
+    await harness.settle();
+    socket.acknowledge();
+    await first;
+    report({ "run-1": ["m-1"] }, ["run-1"]);
+    const sent = harness.send(connectionId, { messages: [userMessage("m-2")] }, { principal: withPolicy });
+    await harness.settle();
+    socket.acknowledge();
+    await sent;
+    say("text of m-1");
+    report({ "run-1": ["m-1"] }, []);
+    end("run-1");
+    expect((await retrieve(harness, connectionId, "m-1")).body).toMatchObject({ text: "text of m-1" });
+    report({ "run-1": ["m-1"], "run-2": ["m-2"] }, ["run-2"]);
+    expect(await askIn(harness, connectionId, socket)).toMatchObject([
+      "waiting_for_approval",
+      undefined,
+      [{ behavior: "deny" }],
+    ]);
   });
 });
 

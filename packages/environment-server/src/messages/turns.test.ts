@@ -1,8 +1,5 @@
-/**
- * Which messages end with which turn, when reports arrive in another order than they were made: while the link is slow, a device puts its
- * latest loop status in the place of one that still waits to be sent, and so before the ends of turns that it knows to be over.
- */
-import { expect, test } from "vitest";
+/** Which messages end with which turn, when reports arrive in another order than they were made; see `turn-order.ts`. */
+import { describe, expect, test } from "vitest";
 import type { LoopFrame, TurnFinishedFrame, TurnFrame } from "../dialects/frame.ts";
 import { createConversationTurns } from "./turns.ts";
 
@@ -25,9 +22,15 @@ function text(content: string): TurnFrame {
   return { kind: "assistant_text", runtime, id: `text of ${content}`, text: content };
 }
 
+/** The device takes messages out of its queue, which is empty then. */
+function dequeue(...ids: readonly string[]): TurnFrame {
+  const removed = ids.map((messageId) => ({ messageId, disposition: "dequeued" as const }));
+  return { kind: "update_queue", runtime, messageIds: [], removed };
+}
+
 /** The turns of a conversation whose messages were sent in this order, and have started or wait. */
 function createTurns({ started, queued }: { readonly started: readonly string[]; readonly queued: readonly string[] }) {
-  const ends: unknown[] = [];
+  const ends: unknown[][] = [];
   let now = 0;
   const turns = createConversationTurns<{ readonly messageIds: readonly [string] }>({
     monotonic: () => now,
@@ -45,14 +48,23 @@ function createTurns({ started, queued }: { readonly started: readonly string[];
       turns.receive(frame);
     }
   };
-  for (const id of started) {
+  const add = (id: string) => {
     const member = { messageIds: [id] } as const;
     turns.add(member);
-    turns.start(member);
-  }
-  for (const id of queued) turns.add({ messageIds: [id] });
+    return member;
+  };
+  for (const id of started) turns.start(add(id));
+  for (const id of queued) add(id);
   if (queued.length > 0) receive({ kind: "update_queue", runtime, messageIds: queued, removed: [] });
-  return { ends, turns, receive, current: () => turns.current().map(({ messageIds: [id] }) => id) };
+  return {
+    ends,
+    turns,
+    receive,
+    add,
+    current: () => turns.current().map(({ messageIds: [id] }) => id),
+    /** The ends without their durations. */
+    outcomes: () => ends.map((values) => values.slice(0, 3)),
+  };
 }
 
 test("a message keeps its own reply and end when the run of the next message is reported before the end of its turn", () => {
@@ -122,21 +134,154 @@ test("the end of the present turn ends all its messages: of several runs, of one
   expect(continued.ends).toEqual([["a", "end_turn", null, 20]]);
 });
 
-test.each([
-  ["and is listed", { "run-1": ["a"], "run-2": ["b"] }],
-  ["and is not listed yet", { "run-1": ["a"] }],
-])("a late reason of a turn that ended without one does not end the next message, which has started %s", (_, runs) => {
-  const { ends, turns, receive, current } = createTurns({ started: ["a"], queued: [] });
-  receive(loop("active", { "run-1": ["a"] }, ["run-1"]), loop("idle", { "run-1": ["a"] }));
-  const next = { messageIds: ["b"] } as const;
-  turns.add(next);
-  turns.start(next);
-  receive(loop("active", runs, ["run-2"]), text("answer to b"), end("run-1", "error"));
+test("a late reason of a turn that ended without one does not end the next message, whose acknowledgement has passed it", () => {
+  const { ends, turns, receive, add, current } = createTurns({ started: [], queued: [] });
+  add("a");
+  turns.miss();
+  receive(loop("idle", { "run-1": ["a"] }));
+  turns.start(add("b"));
+  receive(end("run-1", "error"));
   expect(ends).toEqual([
-    ["a", "unknown", null, 20],
+    ["a", "unknown", null, null],
     ["a", "error", null, null],
   ]);
   expect(current()).toEqual(["b"]);
-  receive(end("run-2"));
-  expect(ends.at(-1)).toEqual(["b", "end_turn", "answer to b", 40]);
+  receive(loop("active", { "run-1": ["a"], "run-2": ["b"] }, ["run-2"]), text("answer to b"), end("run-2"));
+  expect(ends.at(-1)).toEqual(["b", "end_turn", "answer to b", 30]);
+});
+
+describe("a message does not take the end, the error and the text of an earlier turn", () => {
+  const ofA = ["a", "error", "of a"];
+  const ofB = ["b", "end_turn", "of b"];
+
+  test("of other messages, when its own run is reported before that end", () => {
+    const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
+    receive(loop("active", {}, ["run-x"]), loop("active", { "run-1": ["b"] }, ["run-1"]));
+    receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
+    expect(outcomes()).toEqual([ofB]);
+  });
+
+  test("of other messages that fails before its first run", () => {
+    const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
+    receive(loop("active"), loop("active", { "run-1": ["b"] }, ["run-1"]));
+    receive(end(null, "error"), dequeue("b"), text("of b"), end("run-1"));
+    expect(outcomes()).toEqual([ofB]);
+  });
+
+  test("of other messages, when both turns are over before that end", () => {
+    const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
+    receive(loop("active", {}, ["run-x"]), loop("idle", { "run-1": ["b"] }));
+    receive(text("of others"), end("run-x", "error"), dequeue("b"), text("of b"), end("run-1"));
+    expect(outcomes()).toEqual([ofB]);
+  });
+
+  test("of other messages, when the text of that turn comes before its own turn", () => {
+    const { receive, outcomes } = createTurns({ started: [], queued: ["b"] });
+    receive(loop("active", {}, ["run-x"]), text("of others"), loop("idle"), end("run-x"), dequeue("b"));
+    receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
+    receive(end("run-1"));
+    expect(outcomes()).toEqual([ofB]);
+  });
+
+  test("of other messages, when its acknowledgement passes that end", () => {
+    const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
+    receive(loop("active", {}, ["run-x"]));
+    turns.start(add("b"));
+    receive(text("of others"), loop("active", { "run-1": ["b"] }, ["run-1"]), end("run-x", "error"));
+    receive(text("of b"), end("run-1"));
+    expect(outcomes()).toEqual([ofB]);
+  });
+
+  test("that had no run, when both turns are over before that end", () => {
+    const { receive, outcomes } = createTurns({ started: ["a"], queued: ["b"] });
+    receive(loop("active"), loop("idle", { "run-1": ["b"] }), end(null, "error"));
+    receive(dequeue("b"), text("of b"), end("run-1"));
+    expect(outcomes()).toEqual([["a", "error", null], ofB]);
+  });
+
+  test("when its acknowledgement passes that end", () => {
+    const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
+    receive(loop("active", { "run-1": ["a"] }, ["run-1"]));
+    turns.start(add("b"));
+    receive(text("of a"), loop("active", { "run-1": ["a"] }), end("run-1", "error"));
+    receive(loop("active", { "run-1": ["a"], "run-2": ["b"] }, ["run-2"]), text("of b"), end("run-2"));
+    expect(outcomes()).toEqual([ofA, ofB]);
+  });
+
+  test("when its acknowledgement passes that end, of a device that does not say which messages its runs have", () => {
+    const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
+    receive(loop("active", {}, ["run-1"]));
+    turns.start(add("b"));
+    receive(text("of a"), loop("active"), end("run-1", "error"), loop("active", {}, ["run-2"]));
+    receive(text("of b"), end("run-2"));
+    expect(outcomes()).toEqual([ofA, ofB]);
+  });
+
+  test.each([
+    ["after the loop was idle", true],
+    ["before the loop is idle", false],
+  ])("that had no run, when its acknowledgement passes that end, %s", (_, isIdle) => {
+    const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
+    receive(loop("active"), ...(isIdle ? [loop("idle")] : []));
+    turns.start(add("b"));
+    receive(...(isIdle ? [] : [loop("idle")]), end(null, "error"), loop("active"));
+    receive(loop("active", { "run-1": ["b"] }, ["run-1"]), text("of b"), loop("idle", { "run-1": ["b"] }));
+    receive(end("run-1"));
+    expect(outcomes()).toEqual([["a", "error", null], ofB]);
+  });
+
+  test("that waited in the queue, when its acknowledgement passes the start and the end of that turn", () => {
+    const { turns, receive, outcomes, add } = createTurns({ started: [], queued: ["a"] });
+    receive(loop("active", {}, ["run-x"]));
+    turns.start(add("b"));
+    receive(end("run-x"), dequeue("a"), text("of a"), end("run-1", "error"));
+    receive(loop("active", { "run-1": ["a"], "run-2": ["b"] }, ["run-2"]), text("of b"), end("run-2"));
+    expect(outcomes()).toEqual([ofA, ofB]);
+  });
+});
+
+test("a message whose end was lost ends without a reason when the end of a later turn is reported", () => {
+  const { turns, receive, outcomes, add } = createTurns({ started: ["a"], queued: [] });
+  turns.start(add("b"));
+  receive(loop("active", { "run-2": ["b"] }, ["run-2"]), end("run-2", "error"));
+  expect(outcomes()).toEqual([
+    ["a", "unknown", null],
+    ["b", "error", null],
+  ]);
+});
+
+describe.each([
+  ["a run that lists nothing", "run-9"],
+  ["no run", null],
+])("a turn that continues after a recovery ends its message, with %s", (_, runId) => {
+  test("on the same connection", () => {
+    const { receive, outcomes } = createTurns({ started: ["m"], queued: [] });
+    const runs = { "run-1": ["m"] };
+    receive(loop("active", runs, ["run-1"]), loop("waiting", runs, ["run-1"]), loop("active", runs));
+    receive(loop("idle", runs), end(runId, "error"));
+    expect(outcomes()).toEqual([["m", "error", null]]);
+  });
+
+  test("on another connection", () => {
+    const { turns, receive, outcomes, add } = createTurns({ started: [], queued: [] });
+    add("m");
+    turns.miss();
+    const runs = { "run-1": ["m"] };
+    receive(loop("waiting", runs, ["run-1"]), loop("active", runs), loop("idle", runs), end(runId, "error"));
+    expect(outcomes()).toEqual([["m", "error", null]]);
+  });
+});
+
+test("a turn that continues after a recovery ends a message that it took out of the queue", () => {
+  const { receive, outcomes } = createTurns({ started: [], queued: ["m"] });
+  const runs = { "run-5": ["m"] };
+  receive(loop("active"), dequeue("m"), loop("active", runs, ["run-5"]), loop("active", runs), loop("idle", runs));
+  receive(end(null, "error"));
+  expect(outcomes()).toEqual([["m", "error", null]]);
+});
+
+test("the end of a turn that started later is not that of a message that ended without a reason", () => {
+  const { receive, outcomes } = createTurns({ started: ["m"], queued: [] });
+  receive(loop("active"), loop("idle"), end(null, "unknown"), loop("active", {}, ["run-x"]), end("run-x", "error"));
+  expect(outcomes()).toEqual([["m", "unknown", null]]);
 });

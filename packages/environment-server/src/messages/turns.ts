@@ -14,6 +14,16 @@ import type {
 import { maxWaitingMessages } from "../limits.ts";
 import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
 import { type Evidence, unknownReason } from "./status.ts";
+import {
+  firstRunOf,
+  isInTurn,
+  mayBeOfRun,
+  noteListed,
+  openTurns,
+  type Place,
+  type Runs,
+  splitAtEnd,
+} from "./turn-order.ts";
 
 /** The messages of one send. A device takes them together. */
 export interface TurnMember {
@@ -52,18 +62,19 @@ export interface TurnsOptions<Member extends TurnMember> {
 
 const withoutReason = { stopReason: unknownReason, error: null, usage: null };
 
-type Runs = NonNullable<LoopFrame["runs"]>;
 type End = Pick<TurnFinishedFrame, "error" | "usage"> & { readonly stopReason: string };
 
+interface Send<Member> extends Place {
+  readonly member: Member;
+}
+
 interface State<Member extends TurnMember> extends TurnsOptions<Member> {
-  readonly byMessage: Map<string, Member>;
-  /** Sends of the present turn. */
-  readonly turn: Set<Member>;
-  /** Sends that were seen in the queue and have not left it. */
-  readonly queued: Set<Member>;
+  /** In the order in which they were sent. */
+  readonly sends: Map<Member, Send<Member>>;
+  readonly byMessage: Map<string, Send<Member>>;
   readonly reply: ReplyCollector;
   /** Sends of the last turn, if it ended without a reason. */
-  endedWithoutReason: readonly Member[];
+  endedWithoutReason: readonly Send<Member>[];
   activity: LoopFrame["activity"];
   runs: Runs;
   /** When the present turn started; `null` if that was not seen. */
@@ -73,8 +84,6 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   /** Since the device was away. */
   hasReportedIdle: boolean;
   hasReportedQueue: boolean;
-  /** The loop is idle after the present turn, whose end is about to be reported. */
-  isOver: boolean;
 }
 
 /** Creates {@link ConversationTurns}. */
@@ -83,9 +92,8 @@ export function createConversationTurns<Member extends TurnMember>(
 ): ConversationTurns<Member> {
   const state: State<Member> = {
     ...options,
+    sends: new Map(),
     byMessage: new Map(),
-    turn: new Set(),
-    queued: new Set(),
     reply: createReplyCollector(options.budget),
     endedWithoutReason: [],
     activity: null,
@@ -94,33 +102,49 @@ export function createConversationTurns<Member extends TurnMember>(
     error: null,
     hasReportedIdle: false,
     hasReportedQueue: false,
-    isOver: false,
   };
   return {
-    add(member) {
-      const replaced = [...membersOf(state, member.messageIds)];
-      for (const earlier of replaced) forget(state, earlier);
-      for (const id of member.messageIds) state.byMessage.set(id, member);
-      return replaced;
-    },
-    start(member) {
-      if (state.isOver) finish(state, state.turn, withoutReason);
-      // A new turn. Nothing of it was missed.
-      if (state.turn.size === 0) state.reply.clear();
-      join(state, member);
-      state.startedAtMs ??= state.monotonic();
-    },
+    add: (member) => add(state, member),
+    start: (member) => start(state, member),
     miss() {
+      // How the turns of these began was reported before.
+      for (const send of state.sends.values())
+        Object.assign(send, { isReported: false, isDirect: false, isBehindOther: false });
       state.hasReportedIdle = false;
       state.hasReportedQueue = false;
-      if (state.turn.size === 0) state.reply.miss();
+      if (!hasTurn(state)) state.reply.miss();
     },
     wasQuiet: () => state.hasReportedIdle && state.hasReportedQueue,
-    remove: (member) => forget(state, member),
+    remove(member) {
+      const send = state.sends.get(member);
+      if (send !== undefined) forget(state, send);
+    },
     receive: (frame) => receive(state, frame),
-    current: () => [...state.turn],
+    current: () => turnOf(state).map(({ member }) => member),
     close: state.reply.clear,
   };
+}
+
+function add<Member extends TurnMember>(state: State<Member>, member: Member): readonly Member[] {
+  const { messageIds } = member;
+  const replaced = [...sendsOf(state, messageIds)];
+  for (const earlier of replaced) forget(state, earlier);
+  const isBehindOther = isActive(state) && !hasTurn(state);
+  const flags = { isReported: state.reportsTurnEnds, isDirect: false, isBehindOther, isOver: false };
+  const send: Send<Member> = { member, messageIds, step: "sent", ...flags };
+  state.sends.set(member, send);
+  for (const id of messageIds) state.byMessage.set(id, send);
+  return replaced.map((earlier) => earlier.member);
+}
+
+function start<Member extends TurnMember>(state: State<Member>, member: Member): void {
+  const send = state.sends.get(member);
+  if (send === undefined) return;
+  // A new turn. Nothing of it was missed.
+  if (!hasTurn(state)) state.reply.clear();
+  send.step = "begun";
+  send.isDirect = send.isReported;
+  state.startedAtMs ??= state.monotonic();
 }
 
 function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFrame | StatusFrame): void {
@@ -132,7 +156,7 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
     case "turn_finished":
       return receiveEnd(state, frame);
     case "assistant_text":
-      return state.turn.size > 0 ? state.reply.add(frame.id, frame.text) : undefined;
+      return hasTurn(state) ? state.reply.add(frame.id, frame.text) : undefined;
     case "loop_error":
       return frame.isTerminal ? receiveError(state, frame) : undefined;
     case "control_request":
@@ -143,157 +167,140 @@ function receive<Member extends TurnMember>(state: State<Member>, frame: TurnFra
 }
 
 function receiveQueue<Member extends TurnMember>(state: State<Member>, { messageIds, removed }: QueueFrame): void {
-  const { byMessage, turn, queued, apply } = state;
-  const listed = membersOf(state, messageIds);
+  const { sends, byMessage, apply } = state;
+  const listed = sendsOf(state, messageIds);
   state.hasReportedQueue = true;
   // A device that reports no removals has none but those into a turn.
-  if (removed === null) for (const member of [...queued]) if (!listed.has(member)) join(state, member);
+  if (removed === null)
+    for (const send of sends.values()) if (send.step === "queued" && !listed.has(send)) send.step = "begun";
   for (const { messageId, disposition } of removed ?? []) {
-    const member = byMessage.get(messageId);
-    if (member === undefined) continue;
+    const send = byMessage.get(messageId);
+    if (send === undefined) continue;
     if (disposition === "dequeued") {
-      join(state, member);
-      apply(member, { kind: "running" });
+      Object.assign(send, { step: "begun", isBehindOther: false });
+      apply(send.member, { kind: "running" });
       continue;
     }
     // A device that drops a message to make room for another keeps a full queue. A removal by a person leaves room.
-    apply(member, { kind: messageIds.length >= maxWaitingMessages ? "evicted" : "removed" });
-    release(state, [member]);
+    apply(send.member, { kind: messageIds.length >= maxWaitingMessages ? "evicted" : "removed" });
+    release(state, [send]);
   }
-  for (const member of listed) {
-    if (turn.has(member)) continue;
-    queued.add(member);
-    apply(member, { kind: "queued" });
+  for (const send of listed) {
+    if (isInTurn(send)) continue;
+    Object.assign(send, { step: "queued", isReported: state.reportsTurnEnds });
+    apply(send.member, { kind: "queued" });
   }
   if (removed === null) applyActivity(state);
 }
 
 function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: LoopFrame): void {
   state.runs = frame.runs ?? [];
-  const wasActive = state.activity === "active" || state.activity === "waiting";
-  const startsNow = state.activity === "idle" && frame.activity !== "idle" && frame.activity !== null;
-  // When the next turn starts, one whose end was not reported is over.
-  if (startsNow && state.isOver) finish(state, state.turn, withoutReason);
-  if (startsNow) state.startedAtMs ??= state.monotonic();
+  const wasActive = isActive(state);
+  if (state.activity === "idle" && frame.activity !== "idle" && frame.activity !== null) receiveStart(state);
   state.activity = frame.activity ?? state.activity;
   if (state.activity === "idle") return receiveIdle(state, wasActive);
   const active = new Set(frame.activeRunIds);
   for (const { runId, messageIds } of state.runs) {
     // The last run can be that of an earlier turn, while the present one has none yet.
-    if (!active.has(runId)) continue;
-    for (const member of membersOf(state, messageIds)) join(state, member);
+    if (active.has(runId)) for (const send of sendsOf(state, messageIds)) noteListed(send);
   }
   applyActivity(state);
 }
 
+/** The next turn starts. The ends of those that were over before have been reported, or are lost. */
+function receiveStart<Member extends TurnMember>(state: State<Member>): void {
+  release(state, state.endedWithoutReason);
+  state.endedWithoutReason = [];
+  const over = turnOf(state).filter(({ isOver }) => isOver);
+  if (over.length > 0) finish(state, over, withoutReason);
+  state.startedAtMs ??= state.monotonic();
+}
+
 function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive: boolean): void {
   state.hasReportedIdle = true;
-  const listed = membersOf(
+  for (const send of state.sends.values()) send.isBehindOther &&= isInTurn(send);
+  const listed = sendsOf(
     state,
     state.runs.flatMap(({ messageIds }) => messageIds),
   );
-  const missed = [...listed].filter((member) => !state.turn.has(member));
-  if (state.turn.size > 0) {
-    // Those after the present turn wait for their end like it. The turns of others ended while the device was disconnected.
-    const lastPlace = Math.max(...[...state.turn].map((member) => firstPlaceOf(state, member)));
-    const later = missed.filter((member) => lastPlace !== -1 && firstPlaceOf(state, member) > lastPlace);
-    for (const member of later) join(state, member);
-    endEarlier(
-      state,
-      missed.filter((member) => !later.includes(member)),
-    );
-    state.isOver ||= wasActive;
-    if (state.isOver && !state.reportsTurnEnds) finish(state, state.turn, withoutReason);
+  for (const send of listed) if (send.isReported) noteListed(send);
+  const missed = [...listed].filter((send) => !isInTurn(send));
+  const [turn] = openTurns(state.sends.values());
+  if (turn === undefined) {
+    state.startedAtMs = null;
+    state.reply.clear();
+    if (missed.length > 0) conclude(state, missed, withoutReason, null);
     return;
   }
-  state.startedAtMs = null;
-  state.reply.clear();
-  if (missed.length > 0) conclude(state, missed, withoutReason, null);
+  // Those after the present turn wait for their end like it. The turns of others ended while the device was disconnected.
+  const lastRun = Math.max(...turnOf(state).map((send) => firstRunOf(state.runs, send)));
+  const later = missed.filter((send) => lastRun !== -1 && firstRunOf(state.runs, send) > lastRun);
+  for (const send of later) noteListed(send);
+  endEarlier(
+    state,
+    missed.filter((send) => !later.includes(send)),
+  );
+  if (!wasActive) return;
+  if (state.reportsTurnEnds) for (const send of turn) send.isOver = true;
+  else finish(state, turnOf(state), withoutReason);
 }
 
 /** Ends sends of turns before the present one. Their reasons will not be reported. */
-function endEarlier<Member extends TurnMember>(state: State<Member>, members: readonly Member[]): void {
-  for (const member of members) state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
-  release(state, members);
+function endEarlier<Member extends TurnMember>(state: State<Member>, sends: readonly Send<Member>[]): void {
+  for (const { member } of sends)
+    state.apply(member, { kind: "ended", ...withoutReason, durationMs: null, reply: null });
+  release(state, sends);
 }
 
 function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: TurnFinishedFrame): void {
-  const { runs, turn } = state;
-  const listed = membersOf(state, runs.find(({ runId }) => runId === frame.runId)?.messageIds ?? []);
-  const present = endedBy(state, frame.runId);
-  const late = state.endedWithoutReason.filter((member) => isOfRun(state, member, frame.runId));
-  // The end of an earlier turn, whose messages the run still lists.
-  const isLate = listed.size === 0 && late.some((member) => firstPlaceOf(state, member) !== -1);
-  const members = new Set(isLate ? [] : [...present, ...listed]);
-  const { usage, error } = frame;
+  const { runs } = state;
+  const { runId, usage, error } = frame;
   const stopReason = frame.stopReason ?? unknownReason;
-  if (members.size > 0 || turn.size === 0) finish(state, members, { stopReason, usage, error });
-  if (members.size > 0) return;
-  for (const member of late) {
+  const listed = sendsOf(state, runs.find((run) => run.runId === runId)?.messageIds ?? []);
+  const late = state.endedWithoutReason.filter((send) => mayBeOfRun(runs, send, runId));
+  // The end of an earlier turn, whose messages the run still lists.
+  const isLate = listed.size === 0 && late.some((send) => firstRunOf(runs, send) !== -1);
+  const { earlier, ended } = isLate ? { earlier: [], ended: [] } : splitAtEnd(state.sends.values(), runs, runId);
+  endEarlier(state, earlier);
+  for (const send of state.sends.values()) send.isBehindOther = false;
+  finish(state, new Set([...ended, ...listed]), { stopReason, usage, error });
+  if (ended.length + listed.size > 0) return;
+  for (const { member } of late)
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
-  }
-}
-
-/** The sends of the present turn that its end ends. A device can list those of the next turn before that end. */
-function endedBy<Member extends TurnMember>(state: State<Member>, runId: string | null): readonly Member[] {
-  const members = [...state.turn];
-  const place = state.runs.findIndex((run) => run.runId === runId);
-  if (place !== -1) return members.filter((member) => firstPlaceOf(state, member) <= place);
-  if (runId !== null) return members;
-  // The turn failed before its first run, or between two. The earliest send belongs to it. One that only runs after those of the earlier sends
-  // list is of the next turn, as are all that joined later.
-  let lastPlace = -1;
-  const next = members.findIndex((member, index) => {
-    if (index > 0 && firstPlaceOf(state, member) > lastPlace) return true;
-    lastPlace = Math.max(lastPlace, lastPlaceOf(state, member));
-    return false;
-  });
-  return next === -1 ? members : members.slice(0, next);
-}
-
-/** The end of a turn without a run, or of another run, says nothing about messages that some run lists. */
-function isOfRun<Member extends TurnMember>({ runs }: State<Member>, member: Member, runId: string | null): boolean {
-  const own = runs.filter((run) => lists(run, member));
-  return own.length === 0 || own.some((run) => run.runId === runId);
-}
-
-/** The place of the first run that lists a send among the latest runs, the oldest of which has place 0; -1 if none does. */
-function firstPlaceOf<Member extends TurnMember>({ runs }: State<Member>, member: Member): number {
-  return runs.findIndex((run) => lists(run, member));
-}
-
-function lastPlaceOf<Member extends TurnMember>({ runs }: State<Member>, member: Member): number {
-  return runs.findLastIndex((run) => lists(run, member));
-}
-
-function lists(run: Runs[number], { messageIds }: TurnMember): boolean {
-  return run.messageIds.some((id) => messageIds.includes(id));
 }
 
 function receiveError<Member extends TurnMember>(state: State<Member>, { message, stopReason }: LoopErrorFrame): void {
-  if (state.turn.size > 0) {
+  if (hasTurn(state)) {
     state.error = message;
     return;
   }
-  for (const member of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
+  for (const { member } of state.endedWithoutReason) state.apply(member, { kind: "error", stopReason, error: message });
 }
 
-function membersOf<Member extends TurnMember>(
+function sendsOf<Member extends TurnMember>(
   { byMessage }: State<Member>,
   ids: Iterable<string | null>,
-): ReadonlySet<Member> {
+): ReadonlySet<Send<Member>> {
   return new Set([...ids].flatMap((id) => (id === null ? [] : (byMessage.get(id) ?? []))));
 }
 
-function join<Member extends TurnMember>({ queued, turn }: State<Member>, member: Member): void {
-  queued.delete(member);
-  turn.add(member);
+function isActive({ activity }: Pick<State<TurnMember>, "activity">): boolean {
+  return activity === "active" || activity === "waiting";
 }
 
-function forget<Member extends TurnMember>({ turn, queued, byMessage }: State<Member>, member: Member): void {
-  turn.delete(member);
-  queued.delete(member);
-  for (const id of member.messageIds) if (byMessage.get(id) === member) byMessage.delete(id);
+/** The sends of the turns that have begun and have not ended. */
+function turnOf<Member extends TurnMember>({ sends }: State<Member>): readonly Send<Member>[] {
+  return [...sends.values()].filter(isInTurn);
+}
+
+function hasTurn<Member extends TurnMember>({ sends }: State<Member>): boolean {
+  for (const send of sends.values()) if (isInTurn(send)) return true;
+  return false;
+}
+
+function forget<Member extends TurnMember>({ sends, byMessage }: State<Member>, send: Send<Member>): void {
+  if (sends.get(send.member) === send) sends.delete(send.member);
+  for (const id of send.messageIds) if (byMessage.get(id) === send) byMessage.delete(id);
 }
 
 function applyActivity<Member extends TurnMember>(state: State<Member>): void {
@@ -301,45 +308,43 @@ function applyActivity<Member extends TurnMember>(state: State<Member>): void {
   if (state.activity === "waiting") applyToTurn(state, { kind: "waiting" });
 }
 
-function applyToTurn<Member extends TurnMember>({ turn, apply }: State<Member>, evidence: Evidence): void {
-  for (const member of turn) apply(member, evidence);
+function applyToTurn<Member extends TurnMember>(state: State<Member>, evidence: Evidence): void {
+  for (const { member } of turnOf(state)) state.apply(member, evidence);
 }
 
-/** Ends the present turn. */
-function finish<Member extends TurnMember>(state: State<Member>, members: Iterable<Member>, end: End): void {
+/** Ends the present turn. Without sends, it was a turn of other messages. */
+function finish<Member extends TurnMember>(state: State<Member>, sends: Iterable<Send<Member>>, end: End): void {
   const { startedAtMs } = state;
   const durationMs = startedAtMs === null ? null : Math.round(state.monotonic() - startedAtMs);
   // A turn that ended well has survived its errors.
   const error = end.error ?? (end.stopReason === "end_turn" ? null : state.error);
-  conclude(state, members, { ...end, error }, durationMs);
+  conclude(state, sends, { ...end, error }, durationMs);
   state.reply.clear();
   state.error = null;
   // What is left belongs to the next turn, which has begun by now, or is over as well.
-  const isNextKnown = state.turn.size > 0;
-  state.startedAtMs = isNextKnown ? state.monotonic() : null;
-  state.isOver &&= isNextKnown;
+  state.startedAtMs = hasTurn(state) ? state.monotonic() : null;
 }
 
 function conclude<Member extends TurnMember>(
   state: State<Member>,
-  members: Iterable<Member>,
+  sends: Iterable<Send<Member>>,
   end: End,
   durationMs: number | null,
 ): void {
   release(state, state.endedWithoutReason);
-  const ended = [...members];
-  for (const member of ended) {
-    forget(state, member);
-    state.apply(member, { kind: "ended", ...end, durationMs, reply: state.reply.current() });
+  const ended = [...sends];
+  for (const send of ended) {
+    forget(state, send);
+    state.apply(send.member, { kind: "ended", ...end, durationMs, reply: state.reply.current() });
   }
   // A device may still say why the turn ended.
   state.endedWithoutReason = end.stopReason === unknownReason ? ended : [];
   if (state.endedWithoutReason.length === 0) release(state, ended);
 }
 
-function release<Member extends TurnMember>(state: State<Member>, members: readonly Member[]): void {
-  for (const member of members) {
-    forget(state, member);
-    state.release(member);
+function release<Member extends TurnMember>(state: State<Member>, sends: readonly Send<Member>[]): void {
+  for (const send of sends) {
+    forget(state, send);
+    state.release(send.member);
   }
 }

@@ -1,0 +1,96 @@
+/**
+ * Which messages of a conversation the end of a turn ends. A device takes messages in the order in which they were sent, and also runs turns
+ * without a message of ours, whose runs no report lists.
+ *
+ * Reports do not all arrive in the order in which they were made. While the link is slow, a device puts its latest loop status in the place of one
+ * that still waits to be sent: a status can be early, never late. An acknowledgement passes everything that waits. Ends of turns, pieces of text and
+ * removals from the queue keep their order among themselves.
+ */
+import type { LoopFrame } from "../dialects/frame.ts";
+
+/** The latest runs of a conversation, the oldest first, with the ids of their messages. */
+export type Runs = NonNullable<LoopFrame["runs"]>;
+
+/** The place of a send in its conversation, as far as it is known. */
+export interface Place {
+  readonly messageIds: readonly string[];
+  /** `listed`: only a run says that its turn has begun, so ends of earlier turns may follow. `begun`: no end of an earlier turn follows, or `isDirect`. */
+  step: "sent" | "queued" | "listed" | "begun";
+  /** The reports of this connection say when its turn begins and how it ends. */
+  isReported: boolean;
+  /** Its acknowledgement says that its turn has begun, so all that was sent before has ended. The ends of that may still follow. */
+  isDirect: boolean;
+  /** It was sent while a turn of other messages ran, whose end has not been reported. */
+  isBehindOther: boolean;
+  /** The loop was idle after its turn, whose end is about to be reported. */
+  isOver: boolean;
+}
+
+/** Whether the turn of a send has begun, and has not ended. */
+export function isInTurn({ step }: Place): boolean {
+  return step === "listed" || step === "begun";
+}
+
+/** A run lists a send. */
+export function noteListed(place: Place): void {
+  if (!isInTurn(place)) place.step = place.isReported ? "listed" : "begun";
+}
+
+/** The turns that have begun and whose ends have not been reported, the earliest first. `places`: in the order in which they were sent. */
+export function openTurns<Send extends Place>(places: Iterable<Send>): readonly (readonly Send[])[] {
+  const turns: Send[][] = [];
+  for (const place of places) {
+    if (!isInTurn(place)) continue;
+    const latest = turns.at(-1);
+    if (latest === undefined || place.isDirect) turns.push([place]);
+    else latest.push(place);
+  }
+  return turns;
+}
+
+/** The sends that an end concerns: of its turn, and of earlier turns whose ends were lost. It has neither if it is that of a turn of other messages. */
+export function splitAtEnd<Send extends Place>(
+  places: Iterable<Send>,
+  runs: Runs,
+  runId: string | null,
+): { readonly earlier: readonly Send[]; readonly ended: readonly Send[] } {
+  const turns = openTurns(places);
+  const run = runs.findIndex((other) => other.runId === runId);
+  const isListed = (place: Place): boolean => firstRunOf(runs, place) !== -1 && firstRunOf(runs, place) <= run;
+  const own = turns.findLastIndex((turn) => turn.some(isListed));
+  // If its run lists none of them, it is the first end that they wait for.
+  const index = Math.max(own, 0);
+  const turn = turns[index] ?? [];
+  const [first] = turn;
+  if (first === undefined || (own === -1 && turn.some(({ isBehindOther }) => isBehindOther)))
+    return { earlier: [], ended: [] };
+  // Without a listed run, the turn failed before its first run or after its last one.
+  const lastRun = run === -1 ? lastRunOf(runs, first) : run;
+  // A send that only later runs list is of the next turn, as are all after it.
+  const next = turn.findIndex(
+    (place) => firstRunOf(runs, place) > lastRun || (place.step === "listed" && !isListed(place)),
+  );
+  return { earlier: turns.slice(0, index).flat(), ended: next === -1 ? turn : turn.slice(0, next) };
+}
+
+/**
+ * Whether an end can be that of a send. That of a turn without a run, or of another run, says nothing about one that some run lists: its turn can have
+ * failed after its last run, but so can the next turn before its first one.
+ */
+export function mayBeOfRun(runs: Runs, place: Place, runId: string | null): boolean {
+  const own = runs.filter((run) => lists(run, place));
+  return own.length === 0 || own.some((run) => run.runId === runId);
+}
+
+/** The place of the first run that lists a send; -1 if none does. */
+export function firstRunOf(runs: Runs, place: Place): number {
+  return runs.findIndex((run) => lists(run, place));
+}
+
+function lastRunOf(runs: Runs, place: Place): number {
+  return runs.findLastIndex((run) => lists(run, place));
+}
+
+function lists(run: Runs[number], { messageIds }: Place): boolean {
+  return run.messageIds.some((id) => messageIds.includes(id));
+}
