@@ -105,6 +105,39 @@ describe("a viewer at a device", () => {
     ]);
   });
 
+  test.each(["of the same viewer", "over HTTP"])("sends messages that leave before a later stop %s", async (by) => {
+    const harness = createHarness();
+    const { connectionId, socket: device } = await harness.connect("device-1");
+    const viewer = await watch(harness, connectionId);
+    for (const id of ["a", "b", "c"]) {
+      const messages = [{ role: "user", content: id, client_message_id: id }];
+      viewer.say({ type: "input", request_id: `r-${id}`, runtime, payload: { kind: "create_message", messages } });
+    }
+    await harness.settle();
+    const body = { agentId: "agent-1", conversationId: "default" };
+    if (by === "over HTTP")
+      void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal: operator, body });
+    else viewer.say({ type: "abort_message", request_id: "r-stop", runtime });
+    await harness.settle();
+    const written = device.frames.map(
+      ({ type, payload }) => /"content":"(.)"/.exec(JSON.stringify(payload))?.[1] ?? type,
+    );
+    expect(written).toEqual(["a", "b", "c", "abort_message"]);
+  });
+
+  test("sends messages of several conversations that do not wait for each other", async () => {
+    const harness = createHarness();
+    const { connectionId, socket: device } = await harness.connect("device-1");
+    const viewer = await watch(harness, connectionId);
+    for (const id of ["conv-1", "conv-2"]) {
+      const messages = [{ role: "user", content: id, client_message_id: id }];
+      const about = { ...runtime, conversation_id: id };
+      viewer.say({ type: "input", request_id: id, runtime: about, payload: { kind: "create_message", messages } });
+    }
+    await harness.settle();
+    expect(device.inputs()).toHaveLength(2);
+  });
+
   test("sees the frames of its device, and not the acknowledgements of others", async () => {
     const harness = createHarness();
     const { connectionId, socket: device } = await harness.connect("device-1");

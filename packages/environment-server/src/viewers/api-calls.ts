@@ -28,8 +28,6 @@ export type Translated =
       readonly kind: "calls";
       readonly runtime: Conversation;
       readonly calls: readonly ApiCall[];
-      /** Frames of one viewer whose order matters wait for each other. */
-      readonly isOrdered: boolean;
     }
   | { readonly kind: "refused"; readonly refusal: FrameRefusal };
 
@@ -59,7 +57,7 @@ export function translateFrame({ type, members }: ViewerFrame, principal: Princi
     return { operation, itemId: null, query: {}, body: { ...conversation, ...body } };
   };
   const allow = (...calls: readonly ApiCall[]): Translated => {
-    return { kind: "calls", runtime, calls, isOrdered: type === "input" };
+    return { kind: "calls", runtime, calls };
   };
   switch (type) {
     case "input": {

@@ -87,7 +87,6 @@ describe("calls of the API", () => {
     expect(check({ type: "input", request_id: "r", runtime: { ...runtime, acting_user_id: "eve" }, payload })).toEqual({
       kind: "calls",
       scope: "send",
-      isOrdered: true,
       runtime: { agentId: "agent-1", conversationId: "default" },
       calls: [
         {

@@ -37,7 +37,6 @@ export type FrameDecision =
       readonly scope: ViewerScope;
       readonly runtime: Conversation;
       readonly calls: readonly ApiCall[];
-      readonly isOrdered: boolean;
     }
   | { readonly kind: "command"; readonly command: ViewerCommand }
   | { readonly kind: "refused"; readonly refusal: FrameRefusal };

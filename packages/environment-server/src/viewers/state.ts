@@ -41,10 +41,6 @@ export interface ViewerState extends ViewerOptions {
   unconfirmed: number;
   /** Calls and commands that run. */
   running: number;
-  /** Ends with the last ordered call; `null` when none is running. */
-  lastCall: Promise<void> | null;
-  /** Starts each of the ordered calls that wait, the oldest first. */
-  readonly waitingCalls: Set<() => void>;
   /** Ends with the last command. */
   lastCommand: Promise<void>;
   frames: Bucket;
@@ -73,8 +69,6 @@ export function createViewerState(
     seq: 0,
     unconfirmed: 0,
     running: 0,
-    lastCall: null,
-    waitingCalls: new Set(),
     lastCommand: Promise.resolve(),
     frames: fillBucket(viewerFrameRate, nowMs),
     violations: fillBucket(viewerViolationRate, nowMs),

@@ -1,6 +1,6 @@
 /**
- * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Messages wait for each
- * other, and so do commands. A stop does not wait for a message that the device has not acknowledged yet, and starts those that do before it.
+ * Executes the frames of a viewer that were allowed: as calls of the API, or as commands to the device. Calls start at once, in the order of their
+ * frames, and keep it as requests over HTTP do; see `operations/send.ts`. Commands wait for each other.
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
@@ -29,29 +29,10 @@ const tooManyTerminals = refusal(
   `A viewer may have at most ${maxTerminalsPerViewer} terminals. Nothing was sent.`,
 );
 
-/** Starts calls. They begin at once if they can, so that a stop behind a message finds the message on its way. */
+/** Starts calls. Messages do not wait here, where a stop by another caller would not find them. */
 export function startCalls(state: ViewerState, frame: ViewerFrame, decision: Calls): void {
   if (state.running >= maxRunning) return sendRefusal(state, frame, tooMany);
-  const run = (): Promise<void> => runCalls(state, frame, decision);
-  if (frame.type === "abort_message") for (const start of [...state.waitingCalls]) start();
-  if (!decision.isOrdered) return void track(state, frame, run());
-  const running = track(state, frame, runBehind(state, run));
-  const ended: Promise<void> = running.then(() => {
-    if (state.lastCall === ended) state.lastCall = null;
-  });
-  state.lastCall = ended;
-}
-
-/** Runs an ordered call when the last one has ended, or when a stop starts it. */
-function runBehind({ lastCall, waitingCalls }: ViewerState, run: () => Promise<void>): Promise<void> {
-  if (lastCall === null) return run();
-  return new Promise((resolve) => {
-    const start = (): void => {
-      if (waitingCalls.delete(start)) resolve(run());
-    };
-    waitingCalls.add(start);
-    void lastCall.then(start);
-  });
+  void track(state, frame, runCalls(state, frame, decision));
 }
 
 /** Starts a command, behind the earlier ones. */
