@@ -1,6 +1,7 @@
 /** Devices before 0.30.3 run a message and never acknowledge it. What they report about the conversation is the acknowledgement. */
 import { describe, expect, test } from "vitest";
 import { maxMessageWaitMs } from "../src/limits.ts";
+import { allow, decide } from "./support/decisions.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { connectReplayed, replayedScope } from "./support/replay.ts";
@@ -82,6 +83,22 @@ test("the recorded device 0.25.9 asks in its status alone, and shows in it that 
 });
 
 describe("a device that does not acknowledge inputs", () => {
+  test("has not taken a decision on a request that is gone because its turn was stopped", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectVersion(harness, "0.25.9");
+    const reportPending = (...pending: readonly unknown[]): void =>
+      socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests: pending } });
+    const request = { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-1" };
+    reportPending({ request_id: "perm-call-1", request });
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    reportStatus(socket, "WAITING_ON_INPUT");
+    reportPending();
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+    expect(harness.events).toContainEqual(expect.objectContaining({ type: "approval_decided", outcome: "unknown" }));
+  });
+
   test("acknowledges with the start of its loop only the oldest send, and the same report twice only one", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await connectVersion(harness, "0.25.9");

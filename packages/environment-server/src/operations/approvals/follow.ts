@@ -31,12 +31,14 @@ export function followApprovals({
         return "failed";
       }),
     onGone(environmentId, deliveryId, isTurnOver) {
+      // A stop takes no decision.
+      if (isTurnOver) return;
       const { hub, pending } = server();
       const connection = hub.online(environmentId);
       if (connection?.acknowledging === "no")
         return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
-      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over. A stop takes no decision.
-      if (!isTurnOver) pending.noteReported(environmentId, deliveryId, null);
+      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over.
+      pending.noteReported(environmentId, deliveryId, null);
     },
   });
 }
