@@ -182,7 +182,7 @@ describe("a request ends", () => {
       () => socket.say({ type: "update_loop_status", runtime, loop_status: { status: "WAITING_ON_INPUT" } }),
     ];
     for (const end of ends) {
-      reportPending(socket, ["call-1"]);
+      socket.ask("call-1");
       expect(await listedIds(harness)).toEqual(["call-1"]);
       end();
       expect(await listedIds(harness)).toEqual([]);

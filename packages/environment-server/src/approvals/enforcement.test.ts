@@ -22,7 +22,7 @@ function entry(at: number): PendingApproval {
     expiry: { at, policy: "deadline" },
     decision: null,
   };
-  return { approval, owner: "key-1", cursor: { requestedAt: at - 1_000, digest: "0" }, sent: null };
+  return { approval, owner: "key-1", cursor: { requestedAt: at - 1_000, digest: "0" }, sent: null, isAsked: false };
 }
 
 test("a request is denied at its deadline also when its timer fires a moment too early", async () => {

@@ -26,6 +26,8 @@ export interface PendingApproval {
   readonly cursor: ApprovalCursor;
   /** `null` while it is undecided. */
   sent: SentDecision | null;
+  /** Its device has asked in a frame that comes behind the ends of earlier turns. A status that lists it can be early. */
+  isAsked: boolean;
 }
 
 /** A place in the list of all requests. */
@@ -100,7 +102,7 @@ export function createPendingApprovals({
         remove(place);
         giveUp(place);
       }
-      const entry: PendingApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null };
+      const entry: PendingApproval = { approval, owner, cursor: { requestedAt, digest }, sent: null, isAsked: false };
       const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), entry));
       perOwner.set(owner, (perOwner.get(owner) ?? new Set()).add(entry));

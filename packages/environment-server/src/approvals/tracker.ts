@@ -221,27 +221,54 @@ function receive(tracker: Tracker, environmentId: string, frame: TurnFrame | Sta
   if (row === undefined || frame.runtime === null) return;
   switch (frame.kind) {
     case "control_request":
-      return request(tracker, row, frame.runtime, frame.request);
+      request(tracker, row, frame.runtime, frame.request);
+      return noteAsked(tracker, row, {
+        scope: { environmentId, ...frame.runtime },
+        toolCallId: frame.request.toolCallId,
+      });
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(tracker, row, frame.runtime, frame.pending);
     case "update_loop_status":
       return frame.activity === "idle"
-        ? receiveEnd(tracker, row, frame.runtime)
+        ? receiveEnd(tracker, row, frame.runtime, () => true)
         : noteCause(tracker, row, frame.runtime);
     case "turn_finished":
-      return receiveEnd(tracker, row, frame.runtime);
+      // What only a status has listed can be a request of the next turn.
+      return receiveEnd(tracker, row, frame.runtime, ({ isAsked }) => isAsked);
     case "update_queue":
     case "assistant_text":
     case "loop_error":
   }
 }
 
-/** Nothing is pending when a turn is over. */
-function receiveEnd(tracker: Tracker, row: ApprovalDevice, runtime: Conversation): void {
-  for (const entry of tracker.pending.ofConversation(row.device.environmentId, runtime)) {
-    if (entry.sent !== null) entry.sent = { ...entry.sent, isTurnOver: true };
-  }
-  receiveList(tracker, row, runtime, []);
+/** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */
+function noteAsked(tracker: Tracker, row: ApprovalDevice, key: ApprovalKey): void {
+  const entry = tracker.pending.find(key);
+  if (entry === undefined || entry.isAsked) return;
+  entry.isAsked = true;
+  if (entry.sent === null) updateCause(tracker, row, entry);
+}
+
+/** No request of a turn is pending when it is over. */
+function receiveEnd(
+  tracker: Tracker,
+  row: ApprovalDevice,
+  runtime: Conversation,
+  isOfTurn: (entry: PendingApproval) => boolean,
+): void {
+  const known = tracker.pending.ofConversation(row.device.environmentId, runtime);
+  for (const entry of known.filter(isOfTurn)) noteTurn(entry, { isOver: true });
+  const others = known.filter((entry) => !isOfTurn(entry));
+  receiveList(
+    tracker,
+    row,
+    runtime,
+    others.map(({ approval }) => approval.request),
+  );
+}
+
+function noteTurn(entry: PendingApproval, { isOver: isTurnOver }: { readonly isOver: boolean }): void {
+  if (entry.sent !== null) entry.sent = { ...entry.sent, isTurnOver };
 }
 
 function receiveList(
@@ -266,7 +293,11 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
   const { environmentId, tenant } = row.device;
   const key = { scope: { environmentId, ...runtime }, toolCallId: asked.toolCallId };
   const known = pending.find(key);
-  if (known !== undefined) return enforcement.apply(known);
+  if (known !== undefined) {
+    // Its turn runs, or the device asks again in another one.
+    noteTurn(known, { isOver: false });
+    return enforcement.apply(known);
+  }
   const requestedAt = tracker.wallNow();
   const { messageId, policies } = tracker.causeOf(environmentId, runtime);
   const expiry = expiryOf([row.policy, ...policies], asked.tool, requestedAt);
@@ -291,27 +322,26 @@ function request(tracker: Tracker, row: ApprovalDevice, runtime: Conversation, a
  * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
  * of their senders apply to them, too.
  */
-function noteCause(tracker: Tracker, { device, policy }: ApprovalDevice, runtime: Conversation): void {
-  const { pending, enforcement, writer } = tracker;
-  const { environmentId } = device;
-  const unknown = pending
-    .ofConversation(environmentId, runtime)
-    .filter(({ approval, sent }) => approval.messageId === null && sent === null);
-  if (unknown.length === 0) return;
-  const { messageId, policies } = tracker.causeOf(environmentId, runtime);
-  for (const entry of unknown) {
-    const { approval } = entry;
-    const found = expiryOf([policy, ...policies], approval.request.tool, approval.requestedAt);
-    const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
-    if (!isEarlier && messageId === null) continue;
-    entry.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
-    writer.save(entry.approval);
-    report(tracker, "requested", entry.approval);
-    if (!isEarlier) continue;
-    enforcement.cancel(entry);
-    enforcement.schedule(entry);
-    enforcement.apply(entry);
-  }
+function noteCause(tracker: Tracker, row: ApprovalDevice, runtime: Conversation): void {
+  for (const entry of tracker.pending.ofConversation(row.device.environmentId, runtime))
+    if (entry.approval.messageId === null && entry.sent === null) updateCause(tracker, row, entry);
+}
+
+function updateCause(tracker: Tracker, { device, policy }: ApprovalDevice, entry: PendingApproval): void {
+  const { enforcement, writer } = tracker;
+  const { approval } = entry;
+  const { messageId, policies } = tracker.causeOf(device.environmentId, approval.scope);
+  const found = expiryOf([policy, ...policies], approval.request.tool, approval.requestedAt);
+  const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
+  if (!isEarlier && (messageId === null || messageId === approval.messageId)) return;
+  const expiry = isEarlier ? found : approval.expiry;
+  entry.approval = { ...approval, messageId: messageId ?? approval.messageId, expiry };
+  writer.save(entry.approval);
+  report(tracker, "requested", entry.approval);
+  if (!isEarlier) return;
+  enforcement.cancel(entry);
+  enforcement.schedule(entry);
+  enforcement.apply(entry);
 }
 
 /** A request was removed from memory to make room. It is no longer listed, and its device decides whether it takes a decision. */
