@@ -32,7 +32,7 @@ export interface SeparateLogs {
 }
 
 /** Removed rows that a log could not forget. The server asks the log again. The oldest rows are dropped first, and expire by their retention. */
-const maxOwedRows = 10_000;
+const maxPendingRemovals = 10_000;
 
 /**
  * Creates a store that keeps rows and message ids in `store`, and messages, approvals or changes in other logs. When rows are removed, the
@@ -46,8 +46,8 @@ export function withSeparateLogs(
   const forget = async (environmentIds: readonly string[]): Promise<void> => {
     if (environmentIds.length > 0) await Promise.all(followers.map((follower) => follower.forget(environmentIds)));
   };
-  const forgetOwed = async (): Promise<void> => {
-    for (const follower of followers) await follower.forgetOwed();
+  const retryRemovals = async (): Promise<void> => {
+    for (const follower of followers) await follower.retryRemovals();
   };
   return {
     ...store,
@@ -59,7 +59,7 @@ export function withSeparateLogs(
     ...(changes !== undefined && pickChanges(changes)),
     async prune(nowMs, limit) {
       const mayBeMore = await store.prune(nowMs, limit);
-      await forgetOwed();
+      await retryRemovals();
       return mayBeMore;
     },
     async removeEnvironments(environmentIds) {
@@ -76,23 +76,23 @@ export function withSeparateLogs(
 
 /** Makes a log forget removed rows, and remembers those that it could not forget. */
 function createFollower(log: SeparateLog) {
-  const owed = new Set<string>();
+  const pendingRemovals = new Set<string>();
 
-  async function forgetOwed(): Promise<void> {
-    const environmentIds = [...owed];
+  async function retryRemovals(): Promise<void> {
+    const environmentIds = [...pendingRemovals];
     if (environmentIds.length === 0) return;
     await log.removeRows(environmentIds);
-    for (const environmentId of environmentIds) owed.delete(environmentId);
+    for (const environmentId of environmentIds) pendingRemovals.delete(environmentId);
   }
 
   return {
     /** Rejects when the log fails. */
-    forgetOwed,
+    retryRemovals,
     /** Never rejects. */
     async forget(environmentIds: readonly string[]): Promise<void> {
-      for (const environmentId of environmentIds) owed.add(environmentId);
-      dropOldest(owed, maxOwedRows);
-      await forgetOwed().catch(() => undefined);
+      for (const environmentId of environmentIds) pendingRemovals.add(environmentId);
+      dropOldest(pendingRemovals, maxPendingRemovals);
+      await retryRemovals().catch(() => undefined);
     },
   };
 }

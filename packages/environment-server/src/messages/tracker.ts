@@ -98,7 +98,7 @@ interface State extends MessageTrackerOptions {
   readonly detached: DetachedPolicies;
   readonly followed: FollowedSends<Entry>;
   /** Ids of sends that the device was asked about and does not know. */
-  readonly silent: Set<string>;
+  readonly unknownToDevice: Set<string>;
   /** Ended, and not stored yet. */
   readonly ending: Map<string, Entry>;
   readonly listeners: Map<string, Set<() => void>>;
@@ -124,7 +124,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     budget: { used: 0 },
     detached: createDetachedPolicies(),
     followed: createFollowedSends(),
-    silent: new Set(),
+    unknownToDevice: new Set(),
     ending,
     listeners: new Map(),
   };
@@ -149,8 +149,8 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const row = rows.get(environmentId);
       if (row === undefined) return;
       for (const entry of [...row.entries.values()]) {
-        if (isSilent(row, entry)) silence(state, entry);
-        else lose(state, entry);
+        if (isUnknownToDevice(row, entry)) stopAsking(state, entry);
+        else markUnknown(state, entry);
       }
       for (const turns of row.conversations.values()) turns.close();
       rows.delete(environmentId);
@@ -250,13 +250,13 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
-  const open = groupByDelivery(stored, row.tenant).filter(({ deliveryId }) => !state.silent.has(deliveryId));
+  const open = groupByDelivery(stored, row.tenant).filter(({ deliveryId }) => !state.unknownToDevice.has(deliveryId));
   // The oldest first, as they were sent.
   for (const entry of open.toReversed()) {
     if (row.entries.has(entry.deliveryId)) continue;
     follow(state, row, entry);
     state.detached.detach(entry);
-    turnsOf(state, row, entry.scope).miss();
+    turnsOf(state, row, entry.scope).noteDisconnect();
   }
   // All of them, because a caller that failed after an earlier call has asked the device about none.
   return open.map(({ scope }) => scope);
@@ -270,7 +270,7 @@ function follow(state: State, row: Row, entry: Entry): void {
     forget(state, earlier);
   }
   const excess = excessOf(row) ?? state.followed.excess();
-  if (excess !== undefined) lose(state, excess);
+  if (excess !== undefined) markUnknown(state, excess);
 }
 
 function forget({ rows, followed }: State, entry: Entry): void {
@@ -289,19 +289,23 @@ function excessOf({ entries }: Row): Entry | undefined {
 }
 
 /** Whether the device was asked about a send, and its reports show that it does not know it: no turn ran, and the send did not wait. */
-function isSilent({ conversations }: Row, { isResumed, status, scope }: Entry): boolean {
-  return isResumed && status.state === "unknown" && conversations.get(conversationKey(scope))?.wasQuiet() === true;
+function isUnknownToDevice({ conversations }: Row, { isResumed, status, scope }: Entry): boolean {
+  return (
+    isResumed &&
+    status.state === "unknown" &&
+    conversations.get(conversationKey(scope))?.reportedIdleAndQueue() === true
+  );
 }
 
 /** Does not ask the device about a send again. */
-function silence(state: State, entry: Entry): void {
-  state.silent.add(entry.deliveryId);
-  dropOldest(state.silent, maxFollowedMessages);
+function stopAsking(state: State, entry: Entry): void {
+  state.unknownToDevice.add(entry.deliveryId);
+  dropOldest(state.unknownToDevice, maxFollowedMessages);
   forget(state, entry);
 }
 
 /** A message that can no longer be followed is unknown. */
-function lose(state: State, entry: Entry): void {
+function markUnknown(state: State, entry: Entry): void {
   // It is not known whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
   if (!isEnd(entry.status.state)) state.detached.detach(entry);
   apply(state, entry, { kind: "lost" });
@@ -330,7 +334,8 @@ function turnsOf(state: State, row: Row, scope: Conversation): ConversationTurns
   conversations.set(key, turns);
   for (const [oldKey, old] of conversations) {
     if (conversations.size <= maxConversationsPerDevice) break;
-    for (const entry of [...row.entries.values()]) if (conversationKey(entry.scope) === oldKey) lose(state, entry);
+    for (const entry of [...row.entries.values()])
+      if (conversationKey(entry.scope) === oldKey) markUnknown(state, entry);
     old.close();
     conversations.delete(oldKey);
   }

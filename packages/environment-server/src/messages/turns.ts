@@ -37,9 +37,9 @@ export interface ConversationTurns<Member extends TurnMember> {
   /** The device has started a turn with a send. */
   start(member: Member): void;
   /** The device was away: what the turn that runs has said may be missing, and the device is asked for its state. */
-  miss(): void;
+  noteDisconnect(): void;
   /** Whether the device has reported since then that no turn runs, and its queue. What it did not name then is unknown to it. */
-  wasQuiet(): boolean;
+  reportedIdleAndQueue(): boolean;
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
@@ -106,7 +106,7 @@ export function createConversationTurns<Member extends TurnMember>(
   return {
     add: (member) => add(state, member),
     start: (member) => start(state, member),
-    miss() {
+    noteDisconnect() {
       // How the turns of these began was reported before.
       for (const send of state.sends.values())
         Object.assign(send, { isReported: false, isDirect: false, isBehindOther: false });
@@ -114,7 +114,7 @@ export function createConversationTurns<Member extends TurnMember>(
       state.hasReportedQueue = false;
       if (!hasTurn(state)) state.reply.miss();
     },
-    wasQuiet: () => state.hasReportedIdle && state.hasReportedQueue,
+    reportedIdleAndQueue: () => state.hasReportedIdle && state.hasReportedQueue,
     remove(member) {
       const send = state.sends.get(member);
       if (send !== undefined) forget(state, send);

@@ -55,7 +55,7 @@ export async function controlConversation(
   if (foreign !== null) return foreign;
   if (request.operation === "stopTurn") {
     const scope = { environmentId: record.environment.id, ...runtimeOf(request) };
-    await server.order.hurry(scope, Promise.all(earlierSends));
+    await server.order.cancelWaits(scope, Promise.all(earlierSends));
   }
   context.signal?.throwIfAborted();
   if (progress !== undefined) progress.isSent = true;

@@ -28,7 +28,7 @@ export async function findPermitted(
   return response === null ? { kind: "found", record } : { kind: "refused", response };
 }
 
-/** The queues in which the sends of a key to a connection keep the order of their arrival: plain ones, and those before which the device may be asked. */
+/** Returns two queue keys: for ordinary sends, and for sends that may first query the device. Sends of one queue keep the order of their arrival. */
 export function sendQueuesOf(
   { tenant, keyId }: Pick<Principal, "tenant" | "keyId">,
   connectionId: string,

@@ -47,7 +47,7 @@ import {
   policyDenial,
   refuseDecision,
   refuseWithoutAgentsApi,
-  withoutOvertaken,
+  releaseSuperseded,
 } from "./approvals/decisions.ts";
 
 /** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
@@ -56,9 +56,9 @@ type Dispatch =
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
 
 /** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
-type Postponed =
-  | { readonly kind: "unasked" }
-  | { readonly kind: "early"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
+type Deferred =
+  | { readonly kind: "needs_device_answer" }
+  | { readonly kind: "behind_message"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
 
 /** One frame of a request to a device. */
 interface Send {
@@ -124,7 +124,7 @@ export async function sendMessage(
     await awaitRequest(server, next, begun.send.scope);
     const dispatched = start({ ...begun.send, part: next }).then(({ result }) => result);
     response = await dispatched.then(toResponse, (cause: unknown) =>
-      signal?.aborted === true && cause === signal.reason ? callerLeft : passOnUnlessUnavailable(cause),
+      signal?.aborted === true && cause === signal.reason ? callerDisconnected : passOnUnlessUnavailable(cause),
     );
   }
   if (response.status === 200 || deliveredCount === 0) return response;
@@ -181,7 +181,7 @@ async function enqueue(send: Send, turn: MessageTurn | null): Promise<Dispatch> 
       return repeat ?? dispatchNew(send, turn, before);
     });
     if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
-    if (dispatch.kind === "early") {
+    if (dispatch.kind === "behind_message") {
       await awaitPredecessor(server, dispatch, signal);
       continue;
     }
@@ -231,7 +231,7 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const stored = await store.findMessages(scope, storedIds(part), time.now());
   const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
-  const known = part.toolCallId === null ? unreleased : await withoutOvertaken(server, part, scope, unreleased);
+  const known = part.toolCallId === null ? unreleased : await releaseSuperseded(server, part, scope, unreleased);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -273,7 +273,7 @@ async function dispatchNew(
   send: Send,
   turn: MessageTurn | null,
   asked: AskedDevice | null,
-): Promise<Dispatch | Postponed> {
+): Promise<Dispatch | Deferred> {
   const { server, record, scope, part, principal, signal, traceId } = send;
   const { store, pending, hub, messages, approvals } = server;
   const limits = limitsOf(send);
@@ -285,7 +285,7 @@ async function dispatchNew(
   if (connection === null) return respond(unreachableResponse(record));
   // Answers from an earlier socket do not count.
   const isOpen = mustAsk(server, limits, scope);
-  if (isOpen && asked?.connection !== connection) return { kind: "unasked" };
+  if (isOpen && asked?.connection !== connection) return { kind: "needs_device_answer" };
   const answer = isOpen ? asked?.refusal : undefined;
   const unwanted =
     answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
@@ -293,7 +293,7 @@ async function dispatchNew(
   const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
   // Without room it has nothing to wait for.
   if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
-    return { kind: "early", turn, predecessor };
+    return { kind: "behind_message", turn, predecessor };
   const refusal =
     (await switchMode(server, modes, scope, connection)) ??
     modeRefusal(server, modes, scope) ??
@@ -367,8 +367,8 @@ function checkQueue(
   return count > maxWaitingMessages ? problemResponse("queue_full") : null;
 }
 
-/** The refusal of a later frame of a body. The caller does not read it, but the records do. */
-const callerLeft: PlainResponse = problemResponse("input_rejected", {
+/** The refusal of a later frame of a body. Nobody receives it; it is only logged. */
+const callerDisconnected: PlainResponse = problemResponse("input_rejected", {
   detail: "The caller disconnected before it was sent.",
 });
 

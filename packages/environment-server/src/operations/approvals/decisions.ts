@@ -21,7 +21,7 @@ function decidedKey({ toolCallId }: DeliveryPart, scope: ConversationScope): App
  * Returns the sends with the ids of a part, without those of earlier decisions on a request that is pending again. Their ids are
  * released.
  */
-export async function withoutOvertaken(
+export async function releaseSuperseded(
   { approvals, pending, store }: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
@@ -29,14 +29,14 @@ export async function withoutOvertaken(
 ): Promise<readonly KnownMessage[]> {
   const key = decidedKey(part, scope);
   if (key === null || known.length === 0 || approvals.find(key) === null) return known;
-  const overtaken = new Set(
+  const superseded = new Set(
     known
       .filter(({ messageId }) => part.messageIds.includes(messageId))
       .map(({ deliveryId }) => deliveryId)
       .filter((deliveryId) => pending.find(scope.environmentId, deliveryId)?.waiting !== true),
   );
-  for (const deliveryId of overtaken) await store.forget(deliveryId);
-  return known.filter(({ deliveryId }) => !overtaken.has(deliveryId));
+  for (const deliveryId of superseded) await store.forget(deliveryId);
+  return known.filter(({ deliveryId }) => !superseded.has(deliveryId));
 }
 
 /** Returns 400 `invalid_request` for a decision that selects other suggestions than those of its request. */

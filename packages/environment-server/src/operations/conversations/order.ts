@@ -18,12 +18,12 @@ export interface MessageTurn {
   readonly messageIds: readonly string[];
   /** For how long it has waited for earlier messages, in milliseconds; at most {@link maxMessageWaitMs}. */
   waitedMs: number;
-  /** Aborted when it may not wait any longer. */
-  readonly hurry: AbortSignal;
+  /** Aborted when it may not wait any longer, such as before a stop. */
+  readonly waitCancelled: AbortSignal;
   /** Its send is one of the pending ones, and counts there. */
   isPending: boolean;
-  /** Lets the sends of other conversations pass, because the message has to wait. */
-  readonly letOthersPass: () => void;
+  /** Releases the queue of its connection to the sends of other conversations, because the message has to wait. */
+  readonly releaseQueue: () => void;
 }
 
 /** Work that has been started. Its promise is wrapped, so that it can be awaited later. */
@@ -50,12 +50,12 @@ export interface MessageOrder {
    *
    * @param arrived settles when the sends that came before have their place here
    */
-  hurry(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
+  cancelWaits(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
 }
 
 interface StartedTurn {
   readonly turn: MessageTurn;
-  readonly hurry: () => void;
+  readonly cancelWait: () => void;
   readonly ended: Promise<unknown>;
 }
 
@@ -82,17 +82,17 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       const queueKey = JSON.stringify([key, ...owner]);
       const isFirst = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
-      let letOthersPass = (): void => undefined;
+      let releaseQueue = (): void => undefined;
       const waits = new Promise<void>((resolve) => {
-        letOthersPass = resolve;
+        releaseQueue = resolve;
       });
-      const hurry = new AbortController();
-      const turn = { messageIds, waitedMs: 0, hurry: hurry.signal, isPending: false, letOthersPass };
+      const wait = new AbortController();
+      const turn = { messageIds, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
       const result = queue.run(queueKey, () => {
         turn.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
         return run(turn);
       });
-      add(key, { turn, hurry: () => hurry.abort(), ended: Promise.allSettled([result]) });
+      add(key, { turn, cancelWait: () => wait.abort(), ended: Promise.allSettled([result]) });
       if (isFirst) await Promise.race([result, waits]);
       return { result };
     },
@@ -100,10 +100,10 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       turnsOf(scope)
         .map(({ turn }) => turn)
         .filter((turn) => !turn.isPending),
-    async hurry(scope, arrived) {
+    async cancelWaits(scope, arrived) {
       const allEnded = arrived.then(() => {
         const started = turnsOf(scope);
-        for (const { hurry } of started) hurry();
+        for (const { cancelWait } of started) cancelWait();
         return Promise.all(started.map(({ ended }) => ended));
       });
       await new Promise<void>((resolve) => {
@@ -118,10 +118,10 @@ export function createMessageOrder(clock: Clock): MessageOrder {
 export function findPredecessor(
   { pending }: { readonly pending: Pick<PendingDeliveries, "waiting"> },
   scope: ConversationScope,
-  { waitedMs, hurry }: MessageTurn,
+  { waitedMs, waitCancelled }: MessageTurn,
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
-  if (waitedMs >= maxMessageWaitMs || hurry.aborted) return null;
+  if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
   // A device with a queue adds what it reads to it, and acknowledges that at once. That a turn runs is not enough, because it can end while two
   // messages are on their way. With a queue, the next turn begins when it ends; that one would have to end as well before they arrive.
   if (queues !== null && queues.count(scope, []) > 0) return null;
@@ -136,19 +136,19 @@ export async function awaitPredecessor(
   { turn, predecessor }: { readonly turn: MessageTurn; readonly predecessor: PendingDelivery },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (signal?.aborted === true || turn.hurry.aborted) return;
+  if (signal?.aborted === true || turn.waitCancelled.aborted) return;
   const startedAtMs = clock.monotonic();
-  turn.letOthersPass();
+  turn.releaseQueue();
   await new Promise<void>((resolve) => {
     const end = (): void => {
       cancelTimer();
       signal?.removeEventListener("abort", end);
-      turn.hurry.removeEventListener("abort", end);
+      turn.waitCancelled.removeEventListener("abort", end);
       resolve();
     };
     const cancelTimer = clock.setTimer(maxMessageWaitMs - turn.waitedMs, end);
     signal?.addEventListener("abort", end);
-    turn.hurry.addEventListener("abort", end);
+    turn.waitCancelled.addEventListener("abort", end);
     void predecessor.ended.then(end);
   });
   turn.waitedMs = Math.min(maxMessageWaitMs, turn.waitedMs + clock.monotonic() - startedAtMs);
