@@ -18,35 +18,25 @@ import {
 import type { StoredApproval } from "../approval-log.ts";
 import type { DenialResult } from "../approvals/untracked.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
-import {
-  type DeliveryPart,
-  type DeliveryPlan,
-  isKeyId,
-  messageIdIssues,
-  planDelivery,
-  storedIds,
-} from "../delivery/plan.ts";
+import { type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
-import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
 import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import { buildInputFrame } from "../dialects/build.ts";
-import { isSameConversation } from "../dialects/conversation.ts";
-import type { DeviceCallContext, DeviceCallProgress } from "../routing/router.ts";
+import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
+import type { DeviceCallContext } from "../routing/router.ts";
+import { admit, checkQueue, type Deferred, limitsOf, type Send } from "./admission.ts";
 import type { ServerContext } from "./context.ts";
-import { askDevice, type AskedDevice, type AskedLimits, mayAsk, mustAsk } from "./conversations/ask.ts";
-import { modeRefusal, switchMode } from "./conversations/modes.ts";
-import { awaitPredecessor, findPredecessor, type MessageTurn, type Started } from "./conversations/order.ts";
-import { findOnline, findPermitted, sendQueuesOf, unreachableResponse, waitUntilSettled } from "./reach.ts";
+import { askDevice, type AskedDevice, mayAsk } from "./conversations/ask.ts";
+import { modeRefusal } from "./conversations/modes.ts";
+import { awaitPredecessor, type MessageTurn, type Started } from "./conversations/order.ts";
+import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
   addressedPayload,
   awaitRequest,
   decidedResponse,
   noteDecision,
   policyDenial,
-  refuseDecision,
-  refuseWithoutAgentsApi,
   releaseSuperseded,
 } from "./approvals/decisions.ts";
 
@@ -54,25 +44,6 @@ import {
 type Dispatch =
   | { readonly kind: "responded"; readonly response: PlainResponse }
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
-
-/** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
-type Deferred =
-  | { readonly kind: "needs_device_answer" }
-  | { readonly kind: "behind_message"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
-
-/** One frame of a request to a device. */
-interface Send {
-  readonly server: ServerContext;
-  readonly record: ConnectionRecord;
-  readonly scope: ConversationScope;
-  readonly part: DeliveryPart;
-  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
-  /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
-  readonly asking?: readonly string[];
-  readonly signal?: AbortSignal | undefined;
-  readonly progress?: DeviceCallProgress | undefined;
-  readonly traceId?: string | null | undefined;
-}
 
 /**
  * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
@@ -91,13 +62,8 @@ export async function sendMessage(
   principal: Principal,
   context: DeviceCallContext,
 ): Promise<PlainResponse> {
-  if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
-  if (body.messages.some(isApprovalMessage) && !principal.scopes.has("approve")) {
-    const detail = "The gateway key lacks the scope 'approve', which approval messages need.";
-    return problemResponse("insufficient_scope", { detail });
-  }
-  const lasting = refuseLastingPermission(principal, body);
-  if (lasting !== null) return lasting;
+  const refusal = refuseSend(principal, body);
+  if (refusal !== null) return refusal;
   const planned = planDelivery(body, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
   const [part, ...rest] = planned.plan.parts;
@@ -129,6 +95,15 @@ export async function sendMessage(
   }
   if (response.status === 200 || deliveredCount === 0) return response;
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
+}
+
+/** Returns the refusal of a body that a key may send to no device; `null` when there is none. */
+function refuseSend(principal: Principal, body: OperationInput<"sendMessage">["body"]): PlainResponse | null {
+  if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
+  if (!body.messages.some(isApprovalMessage) || principal.scopes.has("approve"))
+    return refuseLastingPermission(principal, body);
+  const detail = "The gateway key lacks the scope 'approve', which approval messages need.";
+  return problemResponse("insufficient_scope", { detail });
 }
 
 /** Denies a request for permission in the name of a policy, while its device is connected. It does not reject for a lost device. */
@@ -201,11 +176,6 @@ async function runRepeat(send: Send): Promise<Dispatch | null> {
   return repeat;
 }
 
-/** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
-function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): AskedLimits {
-  return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
-}
-
 function noteSent({ progress }: Pick<Send, "progress">): void {
   if (progress !== undefined) progress.isSent = true;
 }
@@ -265,72 +235,26 @@ async function conflictResponse(
   return problemResponse("message_id_reused", { issues });
 }
 
-/**
- * Sends a frame whose ids are new: checks, reserves the ids, writes the frame. When the reservation fails or the frame is not written, everything that
- * was opened for it is undone and its ids are released, because a repeat must find them free.
- */
+/** Sends a frame whose ids are new: checks, reserves the ids, writes the frame. */
 async function dispatchNew(
   send: Send,
   turn: MessageTurn | null,
   asked: AskedDevice | null,
 ): Promise<Dispatch | Deferred> {
-  const { server, record, scope, part, principal, signal, traceId } = send;
-  const { store, pending, hub, messages, approvals } = server;
-  const limits = limitsOf(send);
-  const modes = { keyId: principal.keyId, ...limits };
-  if (server.isClosing()) return respond(problemResponse("shutting_down"));
-  // Later sends wait behind it in the row's queue.
-  await waitUntilSettled(server, findOnline(server, record));
-  const connection = findOnline(server, record);
-  if (connection === null) return respond(unreachableResponse(record));
-  // Answers from an earlier socket do not count.
-  const isOpen = mustAsk(server, limits, scope);
-  if (isOpen && asked?.connection !== connection) return { kind: "needs_device_answer" };
-  const answer = isOpen ? asked?.refusal : undefined;
-  const unwanted =
-    answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
-  if (unwanted !== null) return respond(unwanted);
-  const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
-  // Without room it has nothing to wait for.
-  if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
-    return { kind: "behind_message", turn, predecessor };
-  const refusal =
-    (await switchMode(server, modes, scope, connection)) ??
-    modeRefusal(server, modes, scope) ??
-    checkQueue(send, connection);
-  if (refusal !== null) return respond(refusal);
-  const { fingerprint } = part;
-  const payload = addressedPayload(server, part, scope);
-  const delivery: Delivery = {
-    id: server.randomId("msg"),
-    scope,
-    messageIds: storedIds(part),
-    ...(payload.kind === "create_message" && { userMessageIds: part.messageIds }),
-    fingerprint,
-  };
-  const opened = pending.open(delivery, connection.device, payload.kind === "approval_response");
-  if (turn !== null) turn.isPending = true;
-  noteDecision(server, part, scope, delivery.id, principal);
-  try {
-    // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
-    if (!(await store.reserve(delivery, server.time.now()))) throw new Error("another process took a message id");
-  } catch (cause) {
-    pending.discard(opened);
-    approvals.undecide(scope.environmentId, delivery.id);
-    // The store may have failed after it stored the ids.
-    await pending.release(delivery.id).catch(() => undefined);
-    throw cause;
-  }
-  await messages.open(delivery, principal.approvalPolicy);
+  const admitted = await admit(send, turn, asked);
+  if (admitted.kind === "refused") return respond(admitted.response);
+  if (admitted.kind !== "admitted") return admitted;
+  const { server, record, scope, signal, traceId } = send;
+  const { pending, hub, messages } = server;
+  const { connection } = admitted;
+  const { opened, payload } = await reserve(send, turn, connection);
+  const { delivery } = opened;
   // The device may have disconnected or changed its mode while the ids were stored.
-  const refusedMode = modeRefusal(server, modes, scope);
+  const refusedMode = modeRefusal(server, limitsOf(send), scope);
   const isReady = refusedMode === null && signal?.aborted !== true && findOnline(server, record) === connection;
   if (isReady) noteSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
-    pending.discard(opened);
-    messages.discard(delivery);
-    approvals.undecide(scope.environmentId, delivery.id);
-    await pending.release(delivery.id);
+    await undo(send, opened);
     signal?.throwIfAborted();
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusedMode ?? unreachableResponse(record));
@@ -341,30 +265,45 @@ async function dispatchNew(
   return { kind: "pending", pending: opened, replayed: false };
 }
 
-/**
- * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error.
- *
- * @param before messages of the conversation that have not left, and leave before this one
- */
-function checkQueue(
-  { server, part, scope }: Send,
+/** Opens a frame for its outcome, and stores its ids. Rejects when that fails, and nothing is open then. */
+async function reserve(
+  send: Send,
+  turn: MessageTurn | null,
   connection: DeviceConnection,
-  before: readonly MessageTurn[] = [],
-): PlainResponse | null {
-  const waiting = server.pending.waiting(connection.device.environmentId);
-  if (waiting.length + before.length >= maxUnacknowledgedSends) {
-    const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
-    return problemResponse("queue_full", { detail });
+): Promise<{ readonly opened: PendingDelivery; readonly payload: InputPayload }> {
+  const { server, scope, part, principal } = send;
+  // Before the decision is noted, because its request is not pending then.
+  const payload = addressedPayload(server, part, scope);
+  const delivery: Delivery = {
+    id: server.randomId("msg"),
+    scope,
+    messageIds: storedIds(part),
+    ...(payload.kind === "create_message" && { userMessageIds: part.messageIds }),
+    fingerprint: part.fingerprint,
+  };
+  const opened = server.pending.open(delivery, connection.device, payload.kind === "approval_response");
+  if (turn !== null) turn.isPending = true;
+  noteDecision(server, part, scope, delivery.id, principal);
+  try {
+    // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
+    if (!(await server.store.reserve(delivery, server.time.now())))
+      throw new Error("another process took a message id");
+  } catch (cause) {
+    // The store may have failed after it stored the ids.
+    await undo(send, opened).catch(() => undefined);
+    throw cause;
   }
-  // A device does not queue decisions.
-  if (part.payload.kind === "approval_response") return null;
-  const unacknowledgedIds = waiting
-    .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
-    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)))
-    .concat(before.flatMap(({ messageIds }) => messageIds));
-  const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
-  const count = waitingCount + part.messageIds.length;
-  return count > maxWaitingMessages ? problemResponse("queue_full") : null;
+  await server.messages.open(delivery, principal.approvalPolicy);
+  return { opened, payload };
+}
+
+/** Undoes what was opened for a frame that was not written, and releases its ids, because a repeat must find them free. */
+async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<void> {
+  const { delivery } = opened;
+  server.pending.discard(opened);
+  server.messages.discard(delivery);
+  server.approvals.undecide(scope.environmentId, delivery.id);
+  await server.pending.release(delivery.id);
 }
 
 /** The refusal of a later frame of a body. Nobody receives it; it is only logged. */

@@ -1,0 +1,105 @@
+/**
+ * Whether a frame may leave for its device now: the checks that need the device, its queue and what it was asked. They come after those of the key
+ * and of repeats, and before anything is stored.
+ */
+import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import type { PendingDelivery } from "../delivery/pending.ts";
+import { type DeliveryPart, isKeyId } from "../delivery/plan.ts";
+import { isSameConversation } from "../dialects/conversation.ts";
+import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
+import type { ConnectionRecord, ConversationScope } from "../ports.ts";
+import type { DeviceCallProgress } from "../routing/router.ts";
+import type { DeviceConnection } from "../socket/connection.ts";
+import { refuseDecision, refuseWithoutAgentsApi } from "./approvals/decisions.ts";
+import type { ServerContext } from "./context.ts";
+import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
+import { modeRefusal, switchMode } from "./conversations/modes.ts";
+import { findPredecessor, type MessageTurn } from "./conversations/order.ts";
+import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
+
+/** One frame of a request to a device. */
+export interface Send {
+  readonly server: ServerContext;
+  readonly record: ConnectionRecord;
+  readonly scope: ConversationScope;
+  readonly part: DeliveryPart;
+  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
+  /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
+  readonly asking?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: DeviceCallProgress | undefined;
+  readonly traceId?: string | null | undefined;
+}
+
+/** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
+export type Deferred =
+  | { readonly kind: "needs_device_answer" }
+  | { readonly kind: "behind_message"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
+
+/** The result of {@link admit}. */
+export type Admission =
+  | { readonly kind: "admitted"; readonly connection: DeviceConnection }
+  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | Deferred;
+
+/** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
+export async function admit(send: Send, turn: MessageTurn | null, asked: AskedDevice | null): Promise<Admission> {
+  const { server, record, scope, part, principal } = send;
+  const limits = limitsOf(send);
+  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
+  // Later sends wait behind it in the row's queue.
+  await waitUntilSettled(server, findOnline(server, record));
+  const connection = findOnline(server, record);
+  if (connection === null) return refuse(unreachableResponse(record));
+  // Answers from an earlier socket do not count.
+  const isOpen = mustAsk(server, limits, scope);
+  if (isOpen && asked?.connection !== connection) return { kind: "needs_device_answer" };
+  const answer = isOpen ? asked?.refusal : undefined;
+  const unwanted =
+    answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
+  if (unwanted !== null) return refuse(unwanted);
+  const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
+  // Without room it has nothing to wait for.
+  if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
+    return { kind: "behind_message", turn, predecessor };
+  const refusal =
+    (await switchMode(server, { keyId: principal.keyId, ...limits }, scope, connection)) ??
+    modeRefusal(server, limits, scope) ??
+    checkQueue(send, connection);
+  return refusal === null ? { kind: "admitted", connection } : refuse(refusal);
+}
+
+/** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
+export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Send): AskedLimits {
+  return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
+}
+
+/**
+ * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error.
+ *
+ * @param before messages of the conversation that have not left, and leave before this one
+ */
+export function checkQueue(
+  { server, part, scope }: Send,
+  connection: DeviceConnection,
+  before: readonly MessageTurn[] = [],
+): PlainResponse | null {
+  const waiting = server.pending.waiting(connection.device.environmentId);
+  if (waiting.length + before.length >= maxUnacknowledgedSends) {
+    const detail = `The device has not acknowledged ${maxUnacknowledgedSends} earlier messages; nothing was sent.`;
+    return problemResponse("queue_full", { detail });
+  }
+  // A device does not queue decisions.
+  if (part.payload.kind === "approval_response") return null;
+  const unacknowledgedIds = waiting
+    .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
+    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)))
+    .concat(before.flatMap(({ messageIds }) => messageIds));
+  const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
+  const count = waitingCount + part.messageIds.length;
+  return count > maxWaitingMessages ? problemResponse("queue_full") : null;
+}
+
+function refuse(response: PlainResponse): Admission {
+  return { kind: "refused", response };
+}
