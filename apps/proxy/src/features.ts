@@ -1,5 +1,4 @@
 /** The features that the steps of the pipeline call, created from the services of a runtime and the configuration. */
-import type { MemoryBudget } from "@letta-environments/environment-server";
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
@@ -12,7 +11,7 @@ import { liftCaller } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
-import type { BodyOwner } from "./http/body-memory.ts";
+import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
@@ -39,8 +38,8 @@ export interface Features {
   /** `null` where nothing is limited. */
   readonly limits: RequestLimits | null;
   readonly cors: Cors;
-  /** `null` where unfinished bodies are not counted. */
-  readonly bodyMemory: MemoryBudget | null;
+  /** `null` where bodies are not counted. */
+  readonly bodyMemory: BodyBudget | null;
   /** Returns by whom the bodies of a caller are counted. `ownCredential` is its own upstream key, if it sent one. */
   readonly bodyOwner: (principal: GatewayPrincipal, ownCredential: string | null) => BodyOwner;
   readonly upstream: Upstream;

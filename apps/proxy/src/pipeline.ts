@@ -16,7 +16,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
-import { createRespondAfterWait } from "./held/waiting-call.ts";
+import { createRespondAfterWait, forgetBody } from "./held/waiting-call.ts";
 import { refuseIfMatch } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
@@ -103,6 +103,7 @@ export function createPipeline(
   /** Ends everything that the trace began, and completes the response. The log line of a stream is written when it begins. */
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
+    trace.releaseBody?.();
     endTrace(trace, request, response, services, addressOf);
     const observed = trace.observation?.finish(withLimits) ?? withLimits;
     return finishResponse(observed, trace.requestId, request.method);
@@ -177,7 +178,8 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
   const openRecord = createOpenRecord(features);
   const { deviceSockets, environmentCache } = services;
   const served = { devices: deviceSockets !== null, extensions: servedExtensions(services) };
-  const targets = createRequestTargets(served, features.bodyMemory);
+  const isForwarded = services.upstream.kind === "remote";
+  const targets = createRequestTargets(served, { budget: features.bodyMemory, isForwarded });
 
   const admission = startSteps<Received>(wrap)
     .add("match the endpoint", ({ request, trace }) => {
@@ -204,9 +206,10 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       endpoint.successStatus === 101 ? upgradeRequired : null,
     )
     .add("read the idempotency key", ({ request, endpoint }) => readIdempotencyKey(request, endpoint))
-    .add("validate query and body", ({ request, endpoint, params, principal, ownCredential, knownInput }) =>
-      targets.validate(request, { endpoint, params, owner: bodyOwner(principal, ownCredential) }, knownInput),
-    )
+    .add("validate query and body", ({ request, trace, endpoint, params, principal, ownCredential, knownInput }) => {
+      const owner = bodyOwner(principal, ownCredential);
+      return targets.validate(request, { endpoint, params, owner, holder: trace }, knownInput);
+    })
     .add("decide again after a late body", createDecideAgain(features, services.clock, openRecord))
     .check("authorise the input", ({ principal, input: { decoded }, trace }) => {
       if (trace.action !== null) trace.action.decoded = decoded;
@@ -271,7 +274,8 @@ function createTakeFromLimits({ limits }: Features) {
 function createPrepare({ prepareCall }: Features) {
   return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
     const { action, requestId } = exchange.trace;
-    return prepareCall({ ...exchange, record: action?.record ?? null, requestId, connection: action?.connection });
+    const [record, connection] = [action?.record ?? null, action?.connection];
+    return prepareCall({ ...exchange, record, requestId, connection, forgetBody: () => forgetBody(exchange) });
   };
 }
 
@@ -360,9 +364,10 @@ function createAdminSteps(
     .check("take from the rate limits", ({ request, trace, principal }) =>
       principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
     )
-    .add("validate query and body", ({ request, endpoint, principal }) =>
-      validateRequest(request, endpoint, { budget: bodyMemory, owner: principal ?? "operator" }),
-    )
+    .add("validate query and body", ({ request, trace, endpoint, principal }) => {
+      const memory = { budget: bodyMemory, owner: principal ?? ("operator" as const) };
+      return validateRequest(request, endpoint, { memory, holder: trace, isForwarded: false });
+    })
     .add("read the authority", ({ readAuthority }) => readAuthority())
     .end("administer", ({ request, endpoint, params, input, principal, authority }) => {
       const tenantDevices = principal?.tenantDevices ?? null;

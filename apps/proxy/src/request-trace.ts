@@ -4,11 +4,12 @@ import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
 import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
+import type { BodyHolder } from "./http/held-body.ts";
 import { errorCodeOf } from "./http/response.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 
 /** The facts about a request that the log, the limits and the audit need at its end. The steps of the pipeline fill it in. */
-export interface RequestTrace {
+export interface RequestTrace extends BodyHolder {
   readonly requestId: string;
   readonly startedAt: number;
   operation: string | null;
@@ -56,6 +57,7 @@ export function beginTrace(request: GatewayRequest, ports: Pick<GatewayPorts, "c
     shadowRefusedBy: noCodes,
     waitSeconds: null,
     cacheOutcome: null,
+    releaseBody: null,
   };
 }
 

@@ -1,5 +1,4 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
-import type { MemoryBudget } from "@letta-environments/environment-server";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
@@ -8,6 +7,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { LiftRestrictions } from "./auth/shadow.ts";
 import type { GatewaySettings } from "./config/settings.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
+import type { BodyBudget } from "./http/body-memory.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { WrapStep } from "./lib/steps.ts";
@@ -23,8 +23,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly audit: AuditLog | null;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
-  /** Counts the memory of unfinished bodies, of all pipelines of a process; absent: nothing is counted. */
-  readonly bodyMemory?: MemoryBudget;
+  /** Counts the memory of bodies, of all pipelines of a process; absent: nothing is counted. */
+  readonly bodyMemory?: BodyBudget;
   /** Decides rate limits; `null` limits nothing. */
   readonly rateLimiter: RateLimiter | null;
   /** Device sockets, where the environment server is embedded; `null` hides the endpoints for devices. */

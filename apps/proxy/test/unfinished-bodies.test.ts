@@ -5,6 +5,7 @@ import { createMemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type Problem } from "@letta-environments/schema";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createConsoleSessions } from "../src/console/sessions.ts";
+import { createBodyBudget } from "../src/http/held-body.ts";
 import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import { systemClock } from "@letta-environments/platform/node";
 import { knownConnections } from "./support/known-connections.ts";
@@ -18,10 +19,11 @@ const part = " ".repeat(100_000);
 const half = " ".repeat(50_000);
 
 let server: NodeServerUnderTest;
-let memory = createMemoryBudget(limits);
+let memory = createBodyBudget(createMemoryBudget, limits).unfinished;
 
 beforeEach(async () => {
-  memory = createMemoryBudget(limits);
+  const bodyMemory = createBodyBudget(createMemoryBudget, limits);
+  memory = bodyMemory.unfinished;
   const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
   const keyStore = createMemoryKeyStore();
   const ports = { clock: systemClock, digests: testDigests, keyStore, pepper: testPepper, randomBytes };
@@ -33,7 +35,7 @@ beforeEach(async () => {
     },
   );
   const config = { passThrough: true };
-  server = await startNodeServer(upstream, { ports: { bodyMemory: memory, consoleSessions }, config });
+  server = await startNodeServer(upstream, { ports: { bodyMemory, consoleSessions }, config });
 });
 
 afterEach(() => server.connections.close());

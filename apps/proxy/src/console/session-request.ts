@@ -1,7 +1,7 @@
 /** Sessions as the gateway sees them: a request with its secret as the key, its principal, and the description that the page receives. */
-import type { MemoryBudget } from "@letta-environments/environment-server";
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
+import type { BodyBudget } from "../http/body-memory.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
 import { limitRequest, type RequestLimits } from "../limits/request-limits.ts";
@@ -30,7 +30,7 @@ export interface SessionFeatures {
   readonly authenticateSignIn: AuthenticateRequest;
   readonly limits: RequestLimits | null;
   /** `null` where unfinished bodies are not counted. */
-  readonly bodyMemory: MemoryBudget | null;
+  readonly bodyMemory: BodyBudget | null;
 }
 
 /** Takes a request from the limits of its route. Returns the refusal, or `null` if the request may pass. */

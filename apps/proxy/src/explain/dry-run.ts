@@ -97,6 +97,8 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
   return {
     ...features,
     authenticate: authenticationOf,
+    // The body is a part of one that is counted.
+    bodyMemory: null,
     // Viewers are authenticated like every other caller: their tickets are not spent.
     extensions: extensions && { ...extensions, authenticate: () => null },
     limits: limits && {

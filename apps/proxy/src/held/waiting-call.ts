@@ -60,6 +60,17 @@ function withoutWait(input: ValidRequest): ValidRequest {
   return { ...input, decoded: { ...decoded, query: { ...decoded.query, waitSeconds: 0 } } };
 }
 
+/**
+ * Frees the body of a send that was accepted and waits for the end of its turn, so that no key fills the memory with bodies that have left. Every step
+ * and every call has this body, so it is emptied.
+ */
+export function forgetBody({ input, trace }: Pick<CalledRequest, "input"> & { readonly trace: RequestTrace }): void {
+  const body: object = input.decoded.body ?? {};
+  for (const name of Object.keys(body)) Reflect.deleteProperty(body, name);
+  if (trace.action !== null) trace.action.decoded = null;
+  trace.releaseBody?.();
+}
+
 /** The response to a send as without the preference `wait`. */
 function withoutOutcome(response: PlainResponse): PlainResponse {
   const body = parseJsonObject(response.body);

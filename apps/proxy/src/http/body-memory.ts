@@ -1,5 +1,5 @@
 /**
- * The memory of request bodies that have not arrived completely. One body is limited by its endpoint, and requests in progress by their number, but a
+ * The memory of request bodies; here of those that have not arrived completely. One body is limited by its endpoint, and requests in progress by their number, but a
  * caller can begin many requests and withhold the last byte of each. So the bytes that have arrived are counted for each key and for all together;
  * beyond a limit, the largest body of a key with too much is dropped. Callers that nobody has verified count as one key: made-up credentials cost
  * nothing, and with each of them counted for itself, their sender would take the memory of all others.
@@ -7,7 +7,7 @@
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";
 
-/** Memory of unfinished bodies, in bytes: of one key, and of all together. */
+/** Memory of unfinished bodies, and as much of held ones, in bytes: of one key, and of all together. */
 export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
 /**
@@ -16,10 +16,29 @@ export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024,
  */
 export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";
 
-/** Where the bytes of a body are counted while it is unfinished, and for whom. */
+/** Returns the name of an owner. No tenant is empty, so no key has the name of one of the other owners. */
+export function ownerName(owner: BodyOwner): string {
+  return typeof owner === "string" ? owner : `${owner.tenant} ${owner.keyId}`;
+}
+
+/** The memory of bodies that have arrived and are held. */
+export interface HeldBodies {
+  /** Takes memory for a body. Returns the function that gives it back; `null`: there is no room. */
+  take(owner: BodyOwner, bytes: number): (() => void) | null;
+  /** Bytes of all bodies. */
+  readonly totalBytes: number;
+}
+
+/** The memory of all bodies: of those that have not arrived completely, and of those that have. */
+export interface BodyBudget {
+  readonly unfinished: MemoryBudget;
+  readonly held: HeldBodies;
+}
+
+/** Where the bytes of a body are counted, and for whom. */
 export interface BodyMemory {
   /** `null`: nothing is counted. */
-  readonly budget: MemoryBudget | null;
+  readonly budget: BodyBudget | null;
   readonly owner: BodyOwner;
 }
 
@@ -37,7 +56,7 @@ export type UnreadBody = "too_large" | "no_room" | "aborted";
 /** Memory that a chunk takes besides its bytes, at most, as measured on Node.js. */
 const overheadBytes = 512;
 
-/** The memory of one body until its end. Nothing is counted for a body that arrives in one piece. */
+/** The memory of one body until its end. */
 export class UnfinishedBody {
   readonly #memory: BodyMemory | undefined;
   readonly #declaredBytes: number;
@@ -63,13 +82,12 @@ export class UnfinishedBody {
     if (this.#memory === undefined || this.#bytes === this.#declaredBytes) return;
     const { budget, owner } = this.#memory;
     if (budget === null) return;
-    // No tenant is empty, so no key has the name of one of the other owners.
-    this.#account ??= budget.open(typeof owner === "string" ? owner : `${owner.tenant} ${owner.keyId}`, this.#drop);
-    budget.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
+    this.#account ??= budget.unfinished.open(ownerName(owner), this.#drop);
+    budget.unfinished.resize(this.#account, this.#bytes + overheadBytes * this.#chunks);
   }
 
   /** Gives the memory back: the body is complete, or is not read any further. */
   end(): void {
-    if (this.#account !== null) this.#memory?.budget?.close(this.#account);
+    if (this.#account !== null) this.#memory?.budget?.unfinished.close(this.#account);
   }
 }

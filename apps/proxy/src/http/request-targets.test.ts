@@ -8,16 +8,21 @@ function decide(targets: RequestTargets, method: string, path: string, query: st
   const match = targets.match(request);
   if (match.kind === "refused") return match.response;
   const { endpoint, params, knownInput } = match;
-  const validation = targets.validate(request, { endpoint, params, owner: "operator" }, knownInput);
+  const validation = targets.validate(
+    request,
+    { endpoint, params, owner: "operator", holder: { releaseBody: null } },
+    knownInput,
+  );
   return { endpoint, params, validation, isKnown: knownInput !== undefined };
 }
 
+const reading = { budget: null, isForwarded: false };
 const everything = { devices: true, extensions: true };
 const parts = fc.constantFrom("v1", "environments", "device-1", "%2e", "..", "", "register", "messages", "a%20b");
 const queries = fc.constantFrom("", "limit=2", "limit=0", "limit=2&after=a", "onlineOnly=true", "extra=%zz");
 
 test("a remembered target has the endpoint, ids and query that it had the first time", () => {
-  const targets = createRequestTargets(everything, null);
+  const targets = createRequestTargets(everything, reading);
   fc.assert(
     fc.property(
       fc.constantFrom("GET", "HEAD", "POST", "DELETE"),
@@ -28,7 +33,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
       queries,
       (method, path, query) => {
         const decided = decide(targets, method, path, query);
-        const first = decide(createRequestTargets(everything, null), method, path, query);
+        const first = decide(createRequestTargets(everything, reading), method, path, query);
         // A body is read and validated each time.
         if ("endpoint" in first && first.endpoint.body !== null) return;
         expect({ ...decided, isKnown: false }).toEqual({ ...first, isKnown: false });
@@ -38,7 +43,7 @@ test("a remembered target has the endpoint, ids and query that it had the first 
 });
 
 test("GET and HEAD share what is remembered, and only valid reads are remembered", () => {
-  const targets = createRequestTargets({ devices: false, extensions: true }, null);
+  const targets = createRequestTargets({ devices: false, extensions: true }, reading);
   expect(decide(targets, "GET", "/v1/environments", "limit=2")).toMatchObject({ isKnown: false });
   const decoded = { operation: "listEnvironments", params: {}, query: { limit: 2 }, body: null };
   expect(decide(targets, "HEAD", "/v1/environments", "limit=2")).toMatchObject({

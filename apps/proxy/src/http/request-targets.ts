@@ -6,9 +6,11 @@ import {
 } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
-import type { BodyMemory, BodyOwner } from "./body-memory.ts";
+import type { BodyOwner } from "./body-memory.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
+import type { BodyHolder } from "./held-body.ts";
 import {
+  type BodyUse,
   matchRequest,
   type ServedEndpoints,
   validateRequest,
@@ -34,22 +36,26 @@ export interface RequestTargets {
   /** Validates the query and the body. A read that passes is remembered, so call it for authorised requests only. */
   validate(
     request: GatewayRequest,
-    matched: MatchedEndpoint & { readonly owner: BodyOwner },
+    matched: MatchedEndpoint & { readonly owner: BodyOwner; readonly holder: BodyHolder },
     knownInput?: ValidRequest,
   ): MaybePromise<Validation<DecodedRequest>>;
 }
 
-/** Creates {@link RequestTargets}. `budget` counts unfinished bodies; `null`: nothing does. */
-export function createRequestTargets(serves: ServedEndpoints, budget: BodyMemory["budget"]): RequestTargets {
+/** Creates {@link RequestTargets}. `budget` counts bodies; `null`: nothing does. */
+export function createRequestTargets(
+  serves: ServedEndpoints,
+  { budget, isForwarded }: Pick<BodyUse["memory"], "budget"> & Pick<BodyUse, "isForwarded">,
+): RequestTargets {
   const known = createBoundedMap<TargetMatch>(maxTargets);
   return {
     match(request) {
       const { method, path } = request;
       return (isRead(method) && known.get(targetOf(request))) || matchRequest(method, path, serves);
     },
-    validate(request, { endpoint, params, owner }, knownInput) {
+    validate(request, { endpoint, params, owner, holder }, knownInput) {
       if (knownInput !== undefined) return { kind: "valid", input: knownInput };
-      return mapMaybe(validateRequest(request, endpoint, { budget, owner }), (validation) => {
+      const use = { memory: { budget, owner }, holder, isForwarded };
+      return mapMaybe(validateRequest(request, endpoint, use), (validation) => {
         if (validation.kind === "refused") return validation;
         const decoded = toDecodedRequest({ endpoint, params }, validation.input.decoded);
         const input = { ...validation.input, decoded };

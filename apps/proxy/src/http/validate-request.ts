@@ -19,6 +19,7 @@ import {
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
 import type { BodyMemory, UnreadBody } from "./body-memory.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
+import { type BodyHolder, bodyOverload, holdBody } from "./held-body.ts";
 
 /** The part of an endpoint that validation needs. */
 export type InputRules = Pick<Endpoint, "query" | "body" | "maxBodyBytes"> & {
@@ -41,7 +42,7 @@ export interface ValidInput<Decoded = DecodedInput> {
   readonly query: string;
   /**
    * The decoded body, serialised again, so that the upstream reads what was checked: no byte order mark and no duplicate members. Unknown
-   * members are kept for an upstream that knows them. `null` when the endpoint takes no body.
+   * members are kept for an upstream that knows them. `null` when the endpoint takes no body, and where nobody reads it serialised.
    */
   readonly body: Uint8Array | null;
   readonly decoded: Decoded;
@@ -55,18 +56,22 @@ export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
   | Refusal;
 
+/** The use of a valid body. */
+export interface BodyUse {
+  readonly memory: BodyMemory;
+  readonly holder: BodyHolder;
+  /** Whether it is forwarded, so that it is serialised again. */
+  readonly isForwarded: boolean;
+}
+
 /** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
-export function validateRequest(
-  request: GatewayRequest,
-  endpoint: InputRules,
-  memory: BodyMemory,
-): MaybePromise<Validation> {
+export function validateRequest(request: GatewayRequest, endpoint: InputRules, use: BodyUse): MaybePromise<Validation> {
   const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
   const checked = endpoint.query === null ? null : decodeQuery(endpoint.query, query);
   if (checked?.ok === false) return { kind: "refused", response: checked.response };
   const input = { query, body: null, decoded: { query: checked?.value ?? null, body: null } };
   if (endpoint.body === null) return { kind: "valid", input };
-  return validateBody(request, input, { ...endpoint, body: endpoint.body }, memory);
+  return validateBody(request, input, { ...endpoint, body: endpoint.body }, use);
 }
 
 async function validateBody(
@@ -77,7 +82,7 @@ async function validateBody(
     mayLackBody = false,
     maxBodyBytes: limitBytes = maxBodyBytes,
   }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
-  memory: BodyMemory,
+  { memory, holder, isForwarded }: BodyUse,
 ): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
     return { kind: "refused", response: encodedBody };
@@ -94,18 +99,15 @@ async function validateBody(
   if (hasInexactNumber(value)) {
     return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
   }
-  const bytes = encoder.encode(JSON.stringify(value));
+  if (!holdBody(memory, holder, body?.byteLength ?? 0, value)) return { kind: "refused", response: bodyOverload };
+  const bytes = isForwarded ? encoder.encode(JSON.stringify(value)) : null;
   return { kind: "valid", input: { query, body: bytes, decoded: { ...decoded, body: value } } };
 }
-
-const noRoom = problemResponse("overloaded", {
-  detail: "There is no memory for more bodies that have not arrived completely. The request was not executed.",
-});
 
 /** Returns the response to a request whose body was not read. */
 export function refuseUnread(reason: UnreadBody, limitBytes: number): PlainResponse {
   if (reason === "too_large") return bodyTooLarge(limitBytes);
-  return reason === "no_room" ? noRoom : callerGone;
+  return reason === "no_room" ? bodyOverload : callerGone;
 }
 
 /** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */

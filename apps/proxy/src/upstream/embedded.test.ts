@@ -43,6 +43,7 @@ function setUp(
       },
       idempotencyKey: null,
       waitSeconds: null,
+      forgetBody: () => undefined,
     });
   const send = (): Promise<PlainResponse> =>
     forward({

@@ -130,6 +130,7 @@ function operate(
         ...found,
         idempotencyKey: call.idempotencyKey,
         waitSeconds: call.waitSeconds,
+        onAccepted: call.forgetBody,
       });
     case "listMessages":
       return server.operate(decoded.operation, decoded, principal, context);

@@ -57,6 +57,8 @@ export interface UpstreamCall extends ValidRequest {
   readonly idempotencyKey: string | null;
   /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
   readonly waitSeconds: number | null;
+  /** Frees the body of a send that was accepted: only the end of its turn is awaited, and nobody reads the body any more. */
+  readonly forgetBody: () => void;
 }
 
 /** The audit record of an action on a device. Its start must be stored before the action leaves. */
@@ -117,7 +119,7 @@ export type AuditDeviceChange = <Row extends ChangedDeviceRow>(
 /** A validated and authorised request, before a credential and a deadline are chosen for it. */
 export interface AuthorisedRequest extends Pick<
   UpstreamCall,
-  "request" | "requestId" | "endpoint" | "principal" | "connection" | "record" | "idempotencyKey"
+  "request" | "requestId" | "endpoint" | "principal" | "connection" | "record" | "idempotencyKey" | "forgetBody"
 > {
   readonly params: Readonly<Record<string, string>>;
   readonly input: ValidRequest;

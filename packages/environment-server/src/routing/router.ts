@@ -38,8 +38,8 @@ export interface DeviceCallProgress {
 }
 
 /**
- * Facts about a call that are not part of its input. Only three members are not plain data. A router over several processes runs `beforeSend`
- * itself, sends a message when `signal` is aborted, and leaves `progress` as it is.
+ * Facts about a call that are not part of its input. Only four members are not plain data. A router over several processes runs `beforeSend`
+ * itself, sends a message when `signal` is aborted, and leaves `progress` and `onAccepted` as they are.
  */
 export interface DeviceCallContext {
   /** Aborted when the caller has disconnected. A message that was already written to a device is not taken back. */
@@ -63,6 +63,11 @@ export interface DeviceCallContext {
    * sends of a connection arrived, and the next one waits for it.
    */
   readonly beforeSend?: (device: EnvironmentRow) => Promise<PlainResponse | null>;
+  /**
+   * Called when a send with the preference `wait` was accepted. Its body is not read any more, so a caller that waits for the end of the turn need not
+   * keep it.
+   */
+  readonly onAccepted?: () => void;
 }
 
 /** An operation on one device, by a principal that has the scope for it. */

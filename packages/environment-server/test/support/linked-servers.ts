@@ -64,7 +64,7 @@ export function createServerLinks(store: EnvironmentStore): ServerLinks {
 
   /** Passes a call to another server. Functions stay here: the end of the signal becomes a message. */
   async function pass(member: Member, { request, principal, context }: DeviceCall): Promise<PlainResponse> {
-    const { signal, beforeSend: _here, connection: _looked, ...plain } = context;
+    const { signal, beforeSend: _here, onAccepted: _kept, connection: _looked, ...plain } = context;
     signal?.throwIfAborted();
     const number = (callCount += 1);
     const message = await transfer({ request, principal, context: plain });

@@ -1,5 +1,6 @@
 import { createMemoryBudget } from "@letta-environments/environment-server";
 import { expect, test } from "vitest";
+import { createBodyBudget } from "../../http/held-body.ts";
 import { createTestProxy } from "../../../test/support/test-proxy.ts";
 import { readWebBody, webGatewayRequest, webRequestTarget } from "./request.ts";
 
@@ -55,17 +56,17 @@ test("a body over the limit is cancelled, and a body with a Content-Length over 
 });
 
 test("a body for which there is no room is cancelled, and one that has arrived takes none", async () => {
-  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const limits = { maxBytes: 4_000, memory: { budget, owner } };
   const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
   expect([await readWebBody(growing, limits), growing.isCancelled()]).toEqual(["no_room", true]);
   const announced = requestOf(["x".repeat(3_000)], { "content-length": "3000" });
   expect(await readWebBody(announced, limits)).toHaveLength(3_000);
-  expect(budget.totalBytes).toBe(0);
+  expect(budget.unfinished.totalBytes).toBe(0);
 });
 
 test("a body that waits for its caller is dropped when others need its room", async () => {
-  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const memory = { budget, owner };
   let isCancelled = false;
   const waiting = new ReadableStream<Uint8Array>({
@@ -79,16 +80,16 @@ test("a body that waits for its caller is dropped when others need its room", as
 });
 
 test("a body that was dropped because there is no room is not aborted, also where its stream fails then", async () => {
-  const budget = createMemoryBudget({ maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const sources: ReadableStreamDefaultController<Uint8Array>[] = [];
   const body = new ReadableStream<Uint8Array>({ start: (controller) => void sources.push(controller) });
   const memory = { budget, owner: "operator" } as const;
   const reading = readWebBody({ body, headers: new Headers() }, { maxBytes: 4_000, memory });
   sources[0]?.enqueue(new Uint8Array(1_000));
-  await expect.poll(() => budget.totalBytes).toBeGreaterThan(1_000);
+  await expect.poll(() => budget.unfinished.totalBytes).toBeGreaterThan(1_000);
   sources[0]?.error(new Error("reset"));
-  budget.resize(
-    budget.open("operator", () => undefined),
+  budget.unfinished.resize(
+    budget.unfinished.open("operator", () => undefined),
     600,
   );
   expect(await reading).toBe("no_room");

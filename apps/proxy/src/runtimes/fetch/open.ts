@@ -10,7 +10,7 @@ import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
-import { bodyMemoryLimits } from "../../http/body-memory.ts";
+import { createBodyBudget } from "../../http/held-body.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
@@ -101,7 +101,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     audit: null,
     auditTail: null,
     rateLimits: note(await openRateLimits(settings, log), (open) => open.close()),
-    bodyMemory: createMemoryBudget(bodyMemoryLimits),
+    bodyMemory: createBodyBudget(createMemoryBudget),
     environmentCache: note(await openEnvironmentCache(settings, log), (open) => open.close()),
     // Without Valkey, each process remembers its own sends while it runs.
     idempotencyStore:

@@ -1,6 +1,5 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import type { MemoryBudget } from "@letta-environments/environment-server";
 import {
   constantTimeEqual,
   hmacSha256Hex,
@@ -23,6 +22,7 @@ import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
+import type { BodyBudget } from "../../http/body-memory.ts";
 import { composeWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
@@ -46,8 +46,8 @@ export interface GatewayResources extends UpstreamResources {
   readonly auditTail: AuditTail | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
-  /** Counts unfinished bodies. */
-  readonly bodyMemory: MemoryBudget;
+  /** Counts bodies. */
+  readonly bodyMemory: BodyBudget;
   readonly background: BackgroundWork["start"];
   readonly tokenAuthenticatorFor: (settings: JwtSettings) => TokenAuthenticator;
   /** Device sockets of the embedded server, which close when their key ends; `null` if the upstream is remote. */

@@ -16,7 +16,7 @@ import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
-import { bodyMemoryLimits } from "../../http/body-memory.ts";
+import { createBodyBudget } from "../../http/held-body.ts";
 import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -111,7 +111,7 @@ async function openAll(
     auditTail: audit.tail,
     rateLimits,
     environmentCache,
-    bodyMemory: createMemoryBudget(bodyMemoryLimits),
+    bodyMemory: createBodyBudget(createMemoryBudget),
     ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
     forgetsSends: false,
     background: background.start,

@@ -24,12 +24,14 @@ export async function sendAndWait(
   context: DeviceCallContext,
 ): Promise<PlainResponse> {
   const startedAtMs = server.clock.monotonic();
+  const awaited = awaitedOf(input);
   const response = await sendMessage(server, input, principal, context);
-  const { waitSeconds = null } = context;
+  const { waitSeconds = null, onAccepted } = context;
   if (waitSeconds === null || response.status !== 200) return response;
+  onAccepted?.();
   const remainingMs = Math.max(0, waitSeconds * 1_000 - (server.clock.monotonic() - startedAtMs));
   try {
-    const outcome = await readOutcome(server, input, principal, context, remainingMs);
+    const outcome = await readOutcome(server, awaited, principal, context, remainingMs);
     if (outcome === null) return response;
     const ordinary: object = JSON.parse(String(response.body));
     const headers = { ...response.headers, ...waitApplied(waitSeconds) };
@@ -41,22 +43,38 @@ export async function sendAndWait(
   }
 }
 
-/** Waits for the end of the last user message of a body, and returns its status; `null` for a body without user messages. */
+/** The message of a send whose end is awaited. */
+interface Awaited {
+  readonly connectionId: string;
+  readonly agentId: string;
+  readonly conversationId: string;
+  /** `null` for a body without user messages. */
+  readonly messageId: string | null;
+}
+
+function awaitedOf({ params, body }: OperationInput<"sendMessage">): Awaited {
+  const last = body.messages.findLast((message) => !isApprovalMessage(message));
+  return {
+    connectionId: params.connectionId,
+    agentId: body.agentId ?? "",
+    conversationId: body.conversationId || defaultConversationId,
+    messageId: last === undefined || isApprovalMessage(last) ? null : last.client_message_id,
+  };
+}
+
+/** Waits for the end of a message, and returns its status; `null` if there is none. */
 async function readOutcome(
   server: ServerContext,
-  { params, body }: OperationInput<"sendMessage">,
+  { connectionId, agentId, conversationId, messageId }: Awaited,
   principal: Principal,
   { connection, signal }: DeviceCallContext,
   remainingMs: number,
 ): Promise<MessageStatus | null> {
-  const last = body.messages.findLast((message) => !isApprovalMessage(message));
-  const record = connection ?? (await server.store.findConnection(principal.tenant, params.connectionId));
-  if (last === undefined || isApprovalMessage(last) || record === null) return null;
+  const record = connection ?? (await server.store.findConnection(principal.tenant, connectionId));
+  if (messageId === null || record === null) return null;
   const message = await readMessage(server, {
     environmentId: record.environment.id,
-    agentId: body.agentId ?? "",
-    conversationId: body.conversationId || defaultConversationId,
-    messageId: last.client_message_id,
+    ...{ agentId, conversationId, messageId },
   });
   if (message === null) return null;
   const latest = await waitForEnd(server, message, remainingMs, signal).catch((cause: unknown) => {

@@ -1,0 +1,84 @@
+/**
+ * The memory of request bodies that have arrived. The gateway holds one until its request has ended, which takes as long as the device or the
+ * upstream does; a send that only waits for the end of its turn no longer holds its body. A large body for which there is no room is refused, rather
+ * than one that is held: that request may have had its effect.
+ */
+import type { MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type BodyBudget, type BodyMemory, bodyMemoryLimits, type HeldBodies, ownerName } from "./body-memory.ts";
+
+/** Bodies that are smaller are not counted, in bytes: as many as there may be requests in progress fit into memory. */
+const leastHeldBytes = 64 * 1024;
+/** Memory of a value in a body besides its text, in bytes, at most: that of an empty object in a list. */
+const bytesPerValue = 64;
+
+/** Creates a {@link BodyBudget}. The limits count for each of its two parts. */
+export function createBodyBudget(
+  createUnfinished: (limits: MemoryLimits) => MemoryBudget,
+  limits: MemoryLimits = bodyMemoryLimits,
+): BodyBudget {
+  return { unfinished: createUnfinished(limits), held: createHeldBodies(limits) };
+}
+
+/** Creates {@link HeldBodies}. The last quarter of the memory is for owners with at most a quarter of their own limit, so that a few cannot take all. */
+export function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
+  const owners = new Map<string, number>();
+  let totalBytes = 0;
+
+  function change(name: string, bytes: number): void {
+    totalBytes += bytes;
+    const owned = (owners.get(name) ?? 0) + bytes;
+    if (owned === 0) owners.delete(name);
+    else owners.set(name, owned);
+  }
+
+  return {
+    take(owner, size) {
+      const name = ownerName(owner);
+      // A body that is valid has room alone.
+      const bytes = Math.min(size, maxOwnerBytes);
+      const owned = (owners.get(name) ?? 0) + bytes;
+      const shared = owned <= maxOwnerBytes / 4 ? maxTotalBytes : (maxTotalBytes * 3) / 4;
+      if (owned > maxOwnerBytes || totalBytes + bytes > shared) return null;
+      change(name, bytes);
+      let isHeld = true;
+      return () => {
+        if (isHeld) change(name, -bytes);
+        isHeld = false;
+      };
+    },
+    get totalBytes() {
+      return totalBytes;
+    },
+  };
+}
+
+/** The request whose body is held. */
+export interface BodyHolder {
+  /** Gives the memory of the body back, once or more often; `null`: none was taken. */
+  releaseBody: (() => void) | null;
+}
+
+/** Holds a decoded body until its request gives it back. Returns whether there is room. */
+export function holdBody(
+  { budget, owner }: BodyMemory,
+  holder: BodyHolder,
+  byteCount: number,
+  value: unknown,
+): boolean {
+  if (budget === null || byteCount < leastHeldBytes) return true;
+  holder.releaseBody = budget.held.take(owner, byteCount + bytesPerValue * countValues(value));
+  return holder.releaseBody !== null;
+}
+
+function countValues(value: unknown): number {
+  if (typeof value !== "object" || value === null) return 1;
+  let count = 1;
+  for (const member of Object.values(value)) count += countValues(member);
+  return count;
+}
+
+/** The response to a request for whose body there is no memory. */
+export const bodyOverload: PlainResponse = problemResponse("overloaded", {
+  detail: "There is no memory for more bodies of this key at the moment. The request was not executed.",
+});
