@@ -59,27 +59,22 @@ const overheadBytes = 512;
 /** The memory of one body until its end. */
 export class UnfinishedBody {
   readonly #memory: BodyMemory | undefined;
-  readonly #declaredBytes: number;
   readonly #drop: () => void;
   #account: MemoryAccount | null = null;
   #bytes = 0;
   #chunks = 0;
 
-  /**
-   * @param declaredBytes `Content-Length`; 0 without one
-   * @param drop Called once when there is no room for the body.
-   */
-  constructor(memory: BodyMemory | undefined, declaredBytes: number, drop: () => void) {
+  /** @param drop Called once when there is no room for the body. */
+  constructor(memory: BodyMemory | undefined, drop: () => void) {
     this.#memory = memory;
-    this.#declaredBytes = declaredBytes;
     this.#drop = drop;
   }
 
-  /** Counts a chunk that is kept. */
+  /** Counts a chunk that is kept. With as many bytes as it declares, a body is still unfinished: the end of an HTTP/2 stream can be withheld. */
   received(byteCount: number): void {
     this.#bytes += byteCount;
     this.#chunks += 1;
-    if (this.#memory === undefined || this.#bytes === this.#declaredBytes) return;
+    if (this.#memory === undefined) return;
     const { budget, owner } = this.#memory;
     if (budget === null) return;
     this.#account ??= budget.unfinished.open(ownerName(owner), this.#drop);

@@ -97,7 +97,7 @@ function readIncomingBody(
   return new Promise((resolve) => {
     let chunks: Uint8Array[] = [];
     let length = 0;
-    const unfinished = new UnfinishedBody(memory, declaredBytes, () => finish("no_room"));
+    const unfinished = new UnfinishedBody(memory, () => finish("no_room"));
     const finish = (result: Uint8Array | null | UnreadBody): void => {
       incoming.off("data", onData).off("end", onEnd).off("close", onClose);
       unfinished.end();

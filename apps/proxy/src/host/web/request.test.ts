@@ -55,14 +55,24 @@ test("a body over the limit is cancelled, and a body with a Content-Length over 
   expect([await readWebBody(announced, atMost4), announced.isCancelled()]).toEqual(["too_large", true]);
 });
 
-test("a body for which there is no room is cancelled, and one that has arrived takes none", async () => {
+test("a body for which there is no room is cancelled, and one that has ended takes none", async () => {
   const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
   const limits = { maxBytes: 4_000, memory: { budget, owner } };
   const growing = requestOf(["x".repeat(1_000), "x".repeat(1_000), "never"]);
   expect([await readWebBody(growing, limits), growing.isCancelled()]).toEqual(["no_room", true]);
-  const announced = requestOf(["x".repeat(3_000)], { "content-length": "3000" });
-  expect(await readWebBody(announced, limits)).toHaveLength(3_000);
+  const announced = requestOf(["x".repeat(1_400)], { "content-length": "1400" });
+  expect(await readWebBody(announced, limits)).toHaveLength(1_400);
   expect(budget.unfinished.totalBytes).toBe(0);
+});
+
+test("a body counts until its stream ends, also with all the bytes that it declares", async () => {
+  const budget = createBodyBudget(createMemoryBudget, { maxOwnerBytes: 2_000, maxTotalBytes: 2_000 });
+  const withheld = () => new ReadableStream({ start: (controller) => controller.enqueue(new Uint8Array(1_000)) });
+  const headers = new Headers({ "content-length": "1000" });
+  const reading = () => readWebBody({ body: withheld(), headers }, { maxBytes: 4_000, memory: { budget, owner } });
+  const first = reading();
+  await expect.poll(() => budget.unfinished.totalBytes).toBeGreaterThan(1_000);
+  expect(await Promise.race([first, reading()])).toBe("no_room");
 });
 
 test("a body that waits for its caller is dropped when others need its room", async () => {

@@ -73,7 +73,7 @@ export async function readWebBody(
   }
   const reader = body.getReader();
   let hasRoom = true;
-  const unfinished = new UnfinishedBody(memory, declaredBytes, () => {
+  const unfinished = new UnfinishedBody(memory, () => {
     hasRoom = false;
     // What is being awaited ends, too.
     void reader.cancel().catch(() => undefined);
