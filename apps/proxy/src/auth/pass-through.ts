@@ -13,37 +13,29 @@ export interface PassThrough {
   knows(key: string): boolean;
   /** Remembers that the upstream has accepted a key. */
   confirm(key: string): void;
-  /** Forgets a key. */
+  /** Forgets that the upstream has accepted a key. */
   forget(key: string): void;
-}
-
-interface Caller {
-  readonly principal: Principal;
-  isAccepted: boolean;
 }
 
 /**
  * Creates a {@link PassThrough}. Tenant and key id are a digest under the pepper: two keys never share a tenant, and neither
- * logs nor ids help to guess a key.
+ * logs nor ids help to guess a key. Accepted keys have a map of their own, which made-up ones cannot fill.
  */
 export function createPassThrough({ digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">): PassThrough {
-  const callers = createBoundedMap<Caller>(maxCallers);
+  const principals = createBoundedMap<Principal>(maxCallers);
+  const accepted = createBoundedMap<true>(maxCallers);
   return {
     principalOf(key) {
       const digest = digests.sha256(key);
-      const caller = callers.get(digest) ?? {
-        principal: createPrincipal(digests.hmacSha256(pepper.secret, `passthrough\n${key}`)),
-        isAccepted: false,
-      };
-      callers.set(digest, caller);
-      return caller.principal;
+      const known = principals.get(digest);
+      if (known !== undefined) return known;
+      const principal = createPrincipal(digests.hmacSha256(pepper.secret, `passthrough\n${key}`));
+      principals.set(digest, principal);
+      return principal;
     },
-    knows: (key) => callers.get(digests.sha256(key))?.isAccepted === true,
-    confirm(key) {
-      const caller = callers.get(digests.sha256(key));
-      if (caller !== undefined) caller.isAccepted = true;
-    },
-    forget: (key) => callers.delete(digests.sha256(key)),
+    knows: (key) => accepted.get(digests.sha256(key)) === true,
+    confirm: (key) => accepted.set(digests.sha256(key), true),
+    forget: (key) => accepted.delete(digests.sha256(key)),
   };
 }
 

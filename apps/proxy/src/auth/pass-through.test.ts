@@ -1,0 +1,32 @@
+import { expect, test } from "vitest";
+import { testDigests, testPepper } from "../../test/support/test-proxy.ts";
+import { createPassThrough } from "./pass-through.ts";
+
+const create = () => createPassThrough({ digests: testDigests, pepper: testPepper });
+
+test("an accepted key stays known however many made-up keys come, and nobody has to present it meanwhile", () => {
+  const callers = create();
+  const { keyId } = callers.principalOf("sk-accepted");
+  callers.confirm("sk-accepted");
+  for (let count = 0; count < 20_001; count++) callers.principalOf(`sk-made-up-${count}`);
+  expect([callers.knows("sk-accepted"), callers.knows("sk-made-up-20000")]).toEqual([true, false]);
+  expect(callers.principalOf("sk-accepted").keyId).toBe(keyId);
+});
+
+test("a key that the upstream refuses is not known any more", () => {
+  const callers = create();
+  callers.confirm("sk-1");
+  callers.confirm("sk-2");
+  callers.forget("sk-1");
+  expect([callers.knows("sk-1"), callers.knows("sk-2")]).toEqual([false, true]);
+});
+
+test("of very many accepted keys, those are known that are used", () => {
+  const callers = create();
+  callers.confirm("sk-used");
+  for (let count = 0; count < 20_000; count++) {
+    callers.confirm(`sk-accepted-${count}`);
+    expect(callers.knows("sk-used")).toBe(true);
+  }
+  expect(callers.knows("sk-accepted-0")).toBe(false);
+});
