@@ -10,7 +10,7 @@ import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/call
 import { liftCaller } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
-import { type CheckCredential, createCheckCredential } from "./held/credential.ts";
+import { type CheckCredential, createCheckCredential, replaceCheck } from "./held/credential.ts";
 import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
@@ -28,7 +28,7 @@ import { mapMaybe } from "./lib/steps.ts";
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
-  /** Authenticates the credential of a request again, which counts as no request. */
+  /** Authenticates the credential of a request again under the present configuration, which counts as no request. */
   readonly checkCredential: CheckCredential;
   readonly admit: CallerAuthenticator["admit"];
   /** Accepts gateway keys alone. */
@@ -81,7 +81,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     { authenticate: callers.authenticateKey },
     limits?.signIns ?? null,
   );
-  const checkCredential = createCredentialCheck(callers, services);
+  const checkCredential = replaceCheck(services.presentCheck ?? {}, createCredentialCheck(callers, services));
   const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"

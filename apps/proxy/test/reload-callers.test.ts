@@ -7,6 +7,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { createFakeUpstream, type FakeUpstream, type LaunchedProxy, launchProxy } from "@letta-environments/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { openSocket, parseResponse, readToEnd, requestHead } from "./support/raw-http.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { createTestIssuer, type TestIssuer } from "./support/test-issuer.ts";
 
@@ -105,6 +106,22 @@ test("callers' own upstream keys are refused as soon as a reload disables pass-t
   expect([await list("own-key"), await list("own-key")]).toEqual(Array(2).fill([200, "device-old"]));
   await reload({ passThrough: false });
   expect(await list("own-key")).toEqual([401, undefined]);
+});
+
+test("a body that was held back is refused when a reload has disabled its way to authenticate meanwhile", async () => {
+  await start({ passThrough: true });
+  const socket = await openSocket(proxy.url);
+  const begunAt = performance.now();
+  const body = JSON.stringify({ messages: [{ role: "user", content: "x", client_message_id: "m-1" }] });
+  const headers = { authorization: "Bearer own-key", "content-length": String(body.length) };
+  const asked = once(socket, "data");
+  socket.write(requestHead("POST", "/v1/environments/conn-1/messages", { ...headers, expect: "100-continue" }));
+  expect(String(await asked)).toContain("100 Continue");
+  const response = readToEnd(socket).then(parseResponse);
+  await reload({ passThrough: false });
+  await expect.poll(() => performance.now() - begunAt).toBeGreaterThan(1_500);
+  socket.write(body);
+  expect((await response).status).toBe(401);
 });
 
 test("a read that began before a reload of the upstream finishes with the old one, and its response is not cached for the new one", async () => {

@@ -29,6 +29,18 @@ export type CredentialState =
 /** Authenticates a credential again. Never rejects. */
 export type CheckCredential = (held: HeldCredential) => Promise<CredentialState>;
 
+/** The check of the present configuration, which outlives a reload. Requests that began under an earlier configuration use it, too. */
+export interface PresentCheck {
+  /** Absent before the first configuration. */
+  check?: CheckCredential;
+}
+
+/** Makes a check the present one, and returns a check that is the present one at each call. */
+export function replaceCheck(present: PresentCheck, check: CheckCredential): CheckCredential {
+  present.check = check;
+  return (held) => (present.check ?? check)(held);
+}
+
 /**
  * Creates a {@link CheckCredential}. A failure to authenticate ends no credential and extends none: one that has expired has ended, as far as its
  * expiry is known.

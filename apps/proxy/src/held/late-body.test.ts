@@ -3,8 +3,9 @@ import { describe, expect, test, vi } from "vitest";
 import { createDeviceWorld } from "../../test/support/device-world.ts";
 import { disableKey, revokeKey } from "../../test/support/end-keys.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
-import { bodyOf, problemOf } from "../../test/support/test-proxy.ts";
+import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
+import type { PresentCheck } from "./credential.ts";
 import { createShadow, liftRestrictions } from "../auth/shadow.ts";
 import { shadowRules } from "../auth/shadow-rules.ts";
 import { type KeyPatch, type KeyRequest, patchKey } from "../keys/key-lifecycle.ts";
@@ -34,7 +35,7 @@ async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {
     patch: (id: string, patch: KeyPatch) =>
       world.keyStore.update(id, (found) => patchKey(found, patch, world.clock.now())),
     /** Begins a request. Its body arrives when the result is called, a minute later. */
-    async begin(key: string, name: keyof typeof requests): Promise<() => Promise<PlainResponse>> {
+    async begin(key: string, name: keyof typeof requests): Promise<(heldMs?: number) => Promise<PlainResponse>> {
       let arrive = (): void => undefined;
       let reach = (): void => undefined;
       const arriving = new Promise<void>((resolve) => (arrive = resolve));
@@ -47,8 +48,8 @@ async function setUp(options: Parameters<typeof createDeviceWorld>[1] = {}) {
         return arriving;
       }).finally(() => (isOver = true));
       await reached;
-      return async () => {
-        await world.clock.advance(60_000);
+      return async (heldMs = 60_000) => {
+        await world.clock.advance(heldMs);
         arrive();
         await world.clock.advance(10);
         const isSent = (): boolean => world.frames.some(({ type }) => type === "input");
@@ -108,6 +109,63 @@ describe("a request whose body comes late", () => {
     await patch(record.id, restricted);
     expect(problemOf(await finish()).errorCode).toBe(code);
     expect(frames).toEqual([]);
+  });
+
+  /** Restricts the tenant to another device, as a reload does: a pipeline of other settings is composed over the same stores. */
+  const reload = (
+    { clock, keyStore }: Pick<Awaited<ReturnType<typeof setUp>>, "clock" | "keyStore">,
+    presentCheck: PresentCheck,
+    config: Parameters<typeof createTestProxy>[1] & object = {},
+  ) => createTestProxy(undefined, { ...config, ports: { clock, keyStore, presentCheck, ...config.ports } });
+
+  test("is held to the devices that a reload has left its tenant by then", async () => {
+    const presentCheck: PresentCheck = {};
+    const world = await setUp({ ports: { presentCheck } });
+    const { key } = await world.issueKey({ scopes });
+    const finish = await world.begin(key, "send");
+    const tenants = new Map([
+      ["default", { deviceIds: ["device-2"], connectionNames: null, credential: null, publicName: null }],
+    ]);
+    reload(world, presentCheck, { config: { tenants } });
+    expect(codeOf(await finish())).toEqual([404, "connection_not_found"]);
+    expect(world.frames).toEqual([]);
+  });
+
+  test("is 401 when a reload has ended its way to authenticate, and held to restrictions when it has ended shadow mode", async () => {
+    const issuer = await createTestIssuer();
+    const presentCheck: PresentCheck = {};
+    const world = await setUp({
+      ports: { fetchJwks: issuer.fetchJwks, presentCheck },
+      config: { jwt: { ...testJwtSettings, tenant: "default" } },
+    });
+    const exp = Math.floor(world.clock.now() / 1_000) + 300;
+    const token = await issuer.sign(world.clock.now(), { claims: { scope: "send", exp } });
+    const finish = await world.begin(token, "send");
+    reload(world, presentCheck);
+    expect(codeOf(await finish())).toEqual([401, "invalid_key"]);
+    const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
+    const shadowed = await setUp({
+      ports: { wrapStep: createShadow(shadow), liftRestrictions: (own) => liftRestrictions(own, shadow), presentCheck },
+    });
+    const { key, record } = await shadowed.issueKey({ scopes, agentIds: ["agent-2"] });
+    shadow.keyIds.add(record.id);
+    const finishShadowed = await shadowed.begin(key, "send");
+    reload(shadowed, presentCheck);
+    expect(codeOf(await finishShadowed())).toEqual([403, "agent_not_allowed"]);
+    expect([...world.frames, ...shadowed.frames]).toEqual([]);
+  });
+
+  test("is decided again from one second after its start, and not before", async () => {
+    for (const [heldMs, status] of [
+      [999, 200],
+      [1_000, 401],
+    ] as const) {
+      const { begin, clock, issueKey, keyStore } = await setUp();
+      const { key, record } = await issueKey({ scopes });
+      const finish = await begin(key, "send");
+      await revokeKey(keyStore, record.id, clock.now());
+      expect((await finish(heldMs)).status).toBe(status);
+    }
   });
 
   test("is carried out and recorded once when nothing has changed", async () => {

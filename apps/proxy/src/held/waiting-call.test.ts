@@ -8,6 +8,7 @@ import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { patchKey, type KeyRequest } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { EmbeddedServer } from "../ports.ts";
+import type { PresentCheck } from "./credential.ts";
 
 const waiter: Partial<KeyRequest> = { scopes: ["read", "send", "view"], expiresAt: null };
 const path = "/v1/environments/conn-1/messages";
@@ -38,9 +39,11 @@ async function setUp(request: Partial<KeyRequest> = {}) {
   };
   const server: EmbeddedServer = { operate, findConnection: () => Promise.resolve(null) };
   const failing = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError());
+  const presentCheck: PresentCheck = {};
   const testProxy = createTestProxy(undefined, {
     ports: {
       clock,
+      presentCheck,
       upstream: { kind: "embedded", server },
       // While it is down, no key that was verified is trusted.
       keyStore: {
@@ -68,6 +71,8 @@ async function setUp(request: Partial<KeyRequest> = {}) {
         }),
       ),
     endStore: () => void (isDown = true),
+    /** Composes another pipeline, as a reload does. It accepts no credential of this one. */
+    reload: () => void createTestProxy(undefined, { ports: { clock, presentCheck } }),
   };
 }
 
@@ -93,6 +98,15 @@ describe("a read that has waited", () => {
     expect([response.status, problemOf(response).errorCode]).toEqual([401, "invalid_key"]);
     expect(response.body).not.toContain("secret");
     expect(events.at(-1)).toMatchObject({ status: 401, reason });
+  });
+
+  test("is 401 when a reload during the wait has left no way to authenticate it", async () => {
+    const { clock, read, reload } = await setUp();
+    const waiting = read();
+    await clock.advance(1_000);
+    reload();
+    await clock.advance(3_000);
+    expect((await waiting).status).toBe(401);
   });
 
   test("is 401 when its key expires during the wait, also while the key store fails", async () => {

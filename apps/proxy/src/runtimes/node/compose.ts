@@ -22,6 +22,7 @@ import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
+import type { PresentCheck } from "../../held/credential.ts";
 import type { BodyBudget } from "../../http/body-memory.ts";
 import { composeWraps, type WrapStep } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -46,6 +47,8 @@ export interface GatewayResources extends UpstreamResources {
   readonly auditTail: AuditTail | null;
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
+  /** Absent where no reload replaces the configuration. */
+  readonly presentCheck?: PresentCheck;
   /** Counts bodies. */
   readonly bodyMemory: BodyBudget;
   readonly background: BackgroundWork["start"];
@@ -88,6 +91,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       audit: resources.audit,
       environmentCache: resources.environmentCache.cacheFor(settings),
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
+      presentCheck: resources.presentCheck,
       bodyMemory: resources.bodyMemory,
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions,

@@ -111,6 +111,7 @@ async function openAll(
     auditTail: audit.tail,
     rateLimits,
     environmentCache,
+    presentCheck: {},
     bodyMemory: createBodyBudget(createMemoryBudget),
     ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
     forgetsSends: false,
