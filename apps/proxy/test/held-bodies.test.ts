@@ -163,6 +163,31 @@ describe("bodies that have arrived", () => {
   });
 });
 
+test("a key may have 16 MiB of bodies that have arrived and 16 MiB of others, and all keys together four times as much of each", () => {
+  const { held, unfinished } = createBodyBudget(createMemoryBudget);
+  const mebibyte = 1_048_576;
+  const ownerOf = (number: number) => ({ tenant: "default", keyId: `key-${number}` });
+  const takes = (number: number, bytes: number) => held.take(ownerOf(number), bytes) !== null;
+  expect([takes(1, 16 * mebibyte), takes(1, 1), takes(2, 16 * mebibyte), takes(3, 16 * mebibyte)]).toEqual([
+    ...[true, false, true, true],
+  ]);
+  expect([takes(4, 4 * mebibyte + 1), takes(4, 4 * mebibyte), takes(4, 1)]).toEqual([false, true, false]);
+  for (const number of [5, 6, 7]) expect(takes(number, 4 * mebibyte)).toBe(true);
+  expect([takes(8, 1), held.totalBytes]).toEqual([false, 64 * mebibyte]);
+  const dropped: string[] = [];
+  const open = (owner: string, bytes: number): void =>
+    unfinished.resize(
+      unfinished.open(owner, (limit) => void dropped.push(`${owner} ${limit}`)),
+      bytes,
+    );
+  for (const owner of ["key-1", "key-2", "key-3", "key-4"]) open(owner, 16 * mebibyte);
+  expect(dropped).toEqual([]);
+  open("key-1", 1);
+  expect(dropped).toEqual(["key-1 owner"]);
+  open("key-5", 16 * mebibyte);
+  expect(dropped).toHaveLength(2);
+});
+
 setFlagsFromString("--expose-gc");
 const collectGarbage: unknown = runInNewContext("gc");
 

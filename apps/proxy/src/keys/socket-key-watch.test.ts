@@ -87,6 +87,7 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["gets a maximum mode", (record) => ({ ...record, maxMode: "standard" })],
   ["denies tools", (record) => ({ ...record, deniedTools: ["Bash"] })],
   ["gets an approval deadline", (record) => ({ ...record, approvalDeadlineMs: 60_000 })],
+  ["gets a mode that it sets", (record) => ({ ...record, setMode: "standard" })],
   ["gets other rate limits", (record) => ({ ...record, rateLimits: { sends: "1/1h" } })],
 ])("the socket of a viewer is closed within 100 ms after its key %s", async (_what, edit) => {
   const { clock, change, isOpen } = await setUp({ scopes: ["view", "send"] }, false, true);
