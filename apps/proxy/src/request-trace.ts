@@ -4,7 +4,7 @@ import type { MaybePromise } from "./lib/steps.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
 import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
-import type { BodyHolder } from "./http/held-body.ts";
+import type { BodyHolder } from "./http/validate-request.ts";
 import { errorCodeOf } from "./http/response.ts";
 import type { CacheOutcome } from "./telemetry.ts";
 

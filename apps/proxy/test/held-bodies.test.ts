@@ -112,12 +112,14 @@ describe("bodies that have arrived", () => {
   });
 
   test("with many small values count the memory of these", async () => {
-    const { proxy, connectionId, issueKey, frames } = await setUp();
+    const { proxy, connectionId, issueKey, frames, held } = await setUp();
     const { key } = await issueKey();
     const path = `/v1/environments/${connectionId}/messages`;
-    const makeBody = (id: string) => messageOf(id, "x", { unknown: Array.from({ length: 35_000 }, () => ({})) });
+    const makeBody = (id: string) => messageOf(id, "x", { unknown: Array.from({ length: 5_000 }, () => ({})) });
+    expect(makeBody("m-1").length).toBeLessThan(16_000);
     void proxy.handle(requestOf(key, path, () => makeBody("m-1")));
     await expect.poll(() => frames.length).toBe(1);
+    expect(held.totalBytes).toBeGreaterThan(320_000);
     expect(codeOf(await proxy.handle(requestOf(key, path, () => makeBody("m-2"))))).toEqual([503, "overloaded"]);
   });
 
@@ -155,7 +157,7 @@ describe("bodies that have arrived", () => {
             () => " ".repeat(100_000) + JSON.stringify({ name, scopes: ["read"] }),
           ),
         );
-      const release = bodyMemory.held.take(owner, 400_000);
+      const release = bodyMemory.held.take(owner, 400_000, null);
       expect(codeOf(await create("first"))).toEqual([503, "overloaded"]);
       release?.();
       expect([(await create("second")).status, bodyMemory.held.totalBytes]).toEqual([201, 0]);
@@ -166,14 +168,15 @@ describe("bodies that have arrived", () => {
 test("a key may have 16 MiB of bodies that have arrived and 16 MiB of others, and all keys together four times as much of each", () => {
   const { held, unfinished } = createBodyBudget(createMemoryBudget);
   const mebibyte = 1_048_576;
+  // A body with one value, which counts as 64 bytes.
   const ownerOf = (number: number) => ({ tenant: "default", keyId: `key-${number}` });
-  const takes = (number: number, bytes: number) => held.take(ownerOf(number), bytes) !== null;
-  expect([takes(1, 16 * mebibyte), takes(1, 1), takes(2, 16 * mebibyte), takes(3, 16 * mebibyte)]).toEqual([
+  const takes = (number: number, bytes: number) => held.take(ownerOf(number), bytes - 64, null) !== null;
+  expect([takes(1, 16 * mebibyte), takes(1, 65_536), takes(2, 16 * mebibyte), takes(3, 16 * mebibyte)]).toEqual([
     ...[true, false, true, true],
   ]);
-  expect([takes(4, 4 * mebibyte + 1), takes(4, 4 * mebibyte), takes(4, 1)]).toEqual([false, true, false]);
+  expect([takes(4, 4 * mebibyte + 1), takes(4, 4 * mebibyte), takes(4, 65_536)]).toEqual([false, true, false]);
   for (const number of [5, 6, 7]) expect(takes(number, 4 * mebibyte)).toBe(true);
-  expect([takes(8, 1), held.totalBytes]).toEqual([false, 64 * mebibyte]);
+  expect([takes(8, 65_536), held.totalBytes]).toEqual([false, 64 * mebibyte]);
   const dropped: string[] = [];
   const open = (owner: string, bytes: number): void =>
     unfinished.resize(

@@ -23,8 +23,11 @@ export function ownerName(owner: BodyOwner): string {
 
 /** The memory of bodies that have arrived and are held. */
 export interface HeldBodies {
-  /** Takes memory for a body. Returns the function that gives it back; `null`: there is no room. */
-  take(owner: BodyOwner, bytes: number): (() => void) | null;
+  /**
+   * Takes memory for a body of so many bytes, and for the values in it. Returns the function that gives the memory back, once or more often; `null`:
+   * there is no room.
+   */
+  take(owner: BodyOwner, byteCount: number, value: unknown): (() => void) | null;
   /** Bytes of all bodies. */
   readonly totalBytes: number;
 }

@@ -4,10 +4,9 @@
  * than one that is held: that request may have had its effect.
  */
 import type { MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type BodyBudget, type BodyMemory, bodyMemoryLimits, type HeldBodies, ownerName } from "./body-memory.ts";
+import { type BodyBudget, bodyMemoryLimits, type HeldBodies, ownerName } from "./body-memory.ts";
 
-/** Bodies that are smaller are not counted, in bytes: as many as there may be requests in progress fit into memory. */
+/** Bodies that take less are not counted, in bytes: as many as there may be requests in progress fit into memory. */
 const leastHeldBytes = 64 * 1024;
 /** Memory of a value in a body besides its text, in bytes, at most: that of an empty object in a list. */
 const bytesPerValue = 64;
@@ -33,7 +32,9 @@ export function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits)
   }
 
   return {
-    take(owner, size) {
+    take(owner, byteCount, value) {
+      const size = byteCount + bytesPerValue * countValues(value);
+      if (size < leastHeldBytes) return () => undefined;
       const name = ownerName(owner);
       // A body that is valid has room alone.
       const bytes = Math.min(size, maxOwnerBytes);
@@ -53,32 +54,9 @@ export function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits)
   };
 }
 
-/** The request whose body is held. */
-export interface BodyHolder {
-  /** Gives the memory of the body back, once or more often; `null`: none was taken. */
-  releaseBody: (() => void) | null;
-}
-
-/** Holds a decoded body until its request gives it back. Returns whether there is room. */
-export function holdBody(
-  { budget, owner }: BodyMemory,
-  holder: BodyHolder,
-  byteCount: number,
-  value: unknown,
-): boolean {
-  if (budget === null || byteCount < leastHeldBytes) return true;
-  holder.releaseBody = budget.held.take(owner, byteCount + bytesPerValue * countValues(value));
-  return holder.releaseBody !== null;
-}
-
 function countValues(value: unknown): number {
   if (typeof value !== "object" || value === null) return 1;
   let count = 1;
   for (const member of Object.values(value)) count += countValues(member);
   return count;
 }
-
-/** The response to a request for whose body there is no memory. */
-export const bodyOverload: PlainResponse = problemResponse("overloaded", {
-  detail: "There is no memory for more bodies of this key at the moment. The request was not executed.",
-});

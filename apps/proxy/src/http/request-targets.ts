@@ -8,8 +8,8 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { BodyOwner } from "./body-memory.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
-import type { BodyHolder } from "./held-body.ts";
 import {
+  type BodyHolder,
   type BodyUse,
   matchRequest,
   type ServedEndpoints,

@@ -19,7 +19,6 @@ import {
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
 import type { BodyMemory, UnreadBody } from "./body-memory.ts";
 import { callerGone, type GatewayRequest } from "./gateway-request.ts";
-import { type BodyHolder, bodyOverload, holdBody } from "./held-body.ts";
 
 /** The part of an endpoint that validation needs. */
 export type InputRules = Pick<Endpoint, "query" | "body" | "maxBodyBytes"> & {
@@ -55,6 +54,12 @@ export type ValidRequest = ValidInput<DecodedRequest>;
 export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
   | Refusal;
+
+/** The request whose body is held. */
+export interface BodyHolder {
+  /** Gives the memory of the body back, once or more often; `null`: none was taken. */
+  releaseBody: (() => void) | null;
+}
 
 /** The use of a valid body. */
 export interface BodyUse {
@@ -99,15 +104,23 @@ async function validateBody(
   if (hasInexactNumber(value)) {
     return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
   }
-  if (!holdBody(memory, holder, body?.byteLength ?? 0, value)) return { kind: "refused", response: bodyOverload };
+  const { budget, owner } = memory;
+  if (budget !== null) {
+    holder.releaseBody = budget.held.take(owner, body?.byteLength ?? 0, value);
+    if (holder.releaseBody === null) return { kind: "refused", response: noRoom };
+  }
   const bytes = isForwarded ? encoder.encode(JSON.stringify(value)) : null;
   return { kind: "valid", input: { query, body: bytes, decoded: { ...decoded, body: value } } };
 }
 
+const noRoom = problemResponse("overloaded", {
+  detail: "There is no memory for more bodies of this key at the moment. The request was not executed.",
+});
+
 /** Returns the response to a request whose body was not read. */
 export function refuseUnread(reason: UnreadBody, limitBytes: number): PlainResponse {
   if (reason === "too_large") return bodyTooLarge(limitBytes);
-  return reason === "no_room" ? bodyOverload : callerGone;
+  return reason === "no_room" ? noRoom : callerGone;
 }
 
 /** RFC 9110 section 15.5.16: `Accept-Encoding` distinguishes it from a wrong media type. */
