@@ -28,7 +28,7 @@ describe("after a send that may have been delivered, a repeat is not delivered",
     ["a 429 of another server", foreign(429), "429 upstream_error"],
     ["a 503 of another server", foreign(503), "503 upstream_error"],
     ["a 500", foreign(500), "500 upstream_error"],
-    ["a 408", foreign(408), "408 upstream_error"],
+    ["a 408", foreign(408), "502 upstream_error"],
     ["a 409 of another server", foreign(409), "409 upstream_error"],
     ["a 201", jsonResponse(201, { success: true }), "502 upstream_invalid_response"],
   ] as const)("after %s", async (_what, end, expected) => {

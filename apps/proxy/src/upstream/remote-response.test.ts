@@ -132,6 +132,22 @@ describe("a response that cannot be used", () => {
     expect(read.headers).not.toHaveProperty("www-authenticate");
   });
 
+  test("an upstream 304 is no redirect: nothing was asked under a condition", async () => {
+    const { read, send } = await readAndSend(() => Promise.resolve({ status: 304, headers: {}, body: null }));
+    expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+    expect(problemOf(send)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", delivery: "unknown" });
+  });
+
+  test.each([
+    ["bytes", new TextEncoder().encode('\uFEFF{"success":true,"message":"ok"}')],
+    ["text", '\uFEFF{"success":true,"message":"ok"}'],
+  ])("an upstream success that begins with a byte order mark is 502, for a send too: %s", async (_as, body) => {
+    const headers = { "content-type": "application/json" };
+    const { read, send } = await readAndSend(() => Promise.resolve({ status: 200, headers, body }));
+    expect(problemOf(read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+    expect(problemOf(send)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", delivery: "unknown" });
+  });
+
   test.each([
     ["a page", "<html>", "text/html"],
     ["JSON that breaks off", '{"connections": [', "application/json"],
@@ -185,6 +201,21 @@ describe("an error of the upstream", () => {
         expect(problemOf(responses.send)).toHaveProperty("delivery", "none");
         expect(retries(responses)).toEqual(["false", "false"]);
       }
+    },
+  );
+
+  test.each([
+    [421, "none", "false"],
+    [408, "unknown", "true"],
+  ])(
+    "an upstream status %d is 502, because clients repeat a request by themselves after it; a send has delivery %s",
+    async (status, delivery, isReadRepeatable) => {
+      const responses = await readAndSend(respondWith(status, { message: "no" }));
+      for (const response of [responses.read, responses.send]) {
+        expect(problemOf(response)).toMatchObject({ status: 502, errorCode: "upstream_error" });
+      }
+      expect(problemOf(responses.send)).toHaveProperty("delivery", delivery);
+      expect(retries(responses)).toEqual([isReadRepeatable, "false"]);
     },
   );
 

@@ -36,7 +36,7 @@ export function retryDelayMs({ result, retries, remainingMs, nowMs, random }: Re
   return delayMs < remainingMs ? delayMs : null;
 }
 
-const transientStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+const transientStatuses: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
 
 /** Returns whether the same read may succeed soon. */
 function isTransient(result: PlainResponse | UpstreamFailure): boolean {

@@ -26,7 +26,8 @@ export function validateResponse(
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
   const { status, headers, body } = response;
-  if (status >= 300 && status < 400) return problemResponse("upstream_redirected");
+  // The gateway sends no conditions, so a 304 responds to nothing that it asked, and leads nowhere.
+  if (status >= 300 && status < 400 && status !== 304) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   if (status === 407) return proxyRefused;
   if (endpoint.extension === true && missingStatuses.has(status)) return missingResponse(endpoint, response);
@@ -55,11 +56,14 @@ export function validateResponse(
 }
 
 /**
- * Whether a body is a JSON object. That of a read is parsed once, where it is presented and its shape is checked; here it has to begin and end as an
- * object does.
+ * Whether a body is a JSON object without a byte order mark, which a JSON text must not begin with (RFC 8259 section 8.1). That of a read is parsed once,
+ * where it is presented and its shape is checked; here it has to begin and end as an object does.
  */
 function hasJsonObject({ method }: Endpoint, body: PlainResponse["body"]): boolean {
-  if (method !== "GET") return parseJsonObject(body) !== null;
+  return isLikeObject(body) && (method === "GET" || parseJsonObject(body) !== null);
+}
+
+function isLikeObject(body: PlainResponse["body"]): boolean {
   if (body === null || typeof body === "string") return /^\s*\{[^]*\}\s*$/.test(body ?? "");
   let [start, end] = [0, body.length - 1];
   while (isJsonSpace(body[start])) start += 1;
@@ -100,8 +104,11 @@ const unknownOperation = problemResponse("endpoint_not_found", {
   detail: "The environment server behind this gateway does not have this operation.",
 });
 
-/** Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on. */
-const unpassedStatuses: ReadonlySet<number> = new Set([405, 426]);
+/**
+ * Statuses whose responses must have `Allow` or `Upgrade` (RFC 9110 sections 15.5.6 and 15.5.22), which the gateway does not pass on; and those after
+ * which clients repeat a request by themselves (sections 15.5.9 and 15.5.20), as the Fetch standard does after 421: a message would be sent twice.
+ */
+const unpassedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
@@ -140,7 +147,7 @@ function isProblemCode(code: string): code is ProblemCode {
 }
 
 /**
- * Whether the caller may repeat the request: what the upstream says, otherwise reads after 429 and 5xx. Sends are decided in `send-outcome.ts`; for
+ * Whether the caller may repeat the request: what the upstream says, otherwise reads after 408, 429 and 5xx. Sends are decided in `send-outcome.ts`; for
  * a resume, only a code of ours shows that nothing was sent.
  */
 function readRetryable(
@@ -152,7 +159,7 @@ function readRetryable(
   if (!isRepeatable(endpoint) && (code === null || code === "control_unknown")) return { retryable: false };
   const shouldRetry = headers["x-should-retry"];
   if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
-  return method === "GET" ? { retryable: status === 429 || status >= 500 } : {};
+  return method === "GET" ? { retryable: status === 408 || status === 429 || status >= 500 } : {};
 }
 
 /** Removes the credential and control characters from an upstream's text; `null` when nothing is left. */

@@ -55,12 +55,14 @@ export function describeErrors({ name }: Pick<RuntimeLauncher, "name">, gateway:
   const renamed: readonly (readonly [status: number, code: string])[] = [
     [405, "upstream_error"],
     [407, "upstream_credential_rejected"],
+    [408, "upstream_error"],
+    [421, "upstream_error"],
     [426, "upstream_error"],
   ];
   // The `fetch` of a Worker's platform may refuse 407 itself.
   const received = renamed.filter(([status]) => status !== 407 || name !== "workerd");
   test.each(received)(
-    "status %d of the upstream is 502 %s: with its own status, callers would miss a header",
+    "status %d of the upstream is 502 %s: with its own status, callers would miss a header, or repeat the request",
     async (status, code) => {
       const key = await gateway.keyFor("list", "read", "send");
       const answer = await gateway.ask(`/v1/environments/status-${status}`, { key });

@@ -29,7 +29,7 @@ export function describeHostileRequests(launcher: RuntimeLauncher, gateway: Gate
       "POST /v1/environments/conn-1/stop",
       "DELETE /v1/environments/conn-1/queue/q-1",
       "PATCH /v1/environments/device-1",
-      ...[405, 407, 426].map((status) => `GET /v1/environments/status-${status}`),
+      ...[405, 407, 408, 421, 426].map((status) => `GET /v1/environments/status-${status}`),
     ];
     expect([...targets].filter((target) => !built.includes(target))).toEqual([]);
   });
