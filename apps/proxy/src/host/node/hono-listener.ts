@@ -8,13 +8,14 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
 import { problemResponse } from "@letta-environments/schema";
 import { resolveRequestId } from "../../http/gateway-request.ts";
-import { finishResponse, isStreamed } from "../../http/response.ts";
+import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
 import { NodeRequest, requestTarget } from "./request.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
+import { closeAfterBody, respondAfterBody } from "./unread-body.ts";
 
 /** Responds to a request. It never rejects for a reason that the caller could cause. */
 export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
@@ -41,15 +42,33 @@ export function createHonoListener({
     routes,
     toGatewayRequest: ({ env }) => new NodeRequest(env.incoming, env.outgoing),
     toPath: (_request, options) => requestTarget(options?.env?.incoming.url ?? "").path,
-    toResponse(response, { env }) {
-      if (isStreamed(response)) startStream(admission, env.incoming, env.outgoing, response);
-      // A stream of another kind is left to node-server.
-      else if (response.body instanceof ReadableStream) return toWebResponse(response);
-      else sendResponse(response, env.outgoing);
+    toResponse(response, { env: { incoming, outgoing } }) {
+      if (!isStreamed(response) && response.body instanceof ReadableStream) {
+        // A stream of another kind is left to node-server.
+        if (!incoming.complete) closeAfterBody(incoming, outgoing);
+        return toWebResponse(response);
+      }
+      if (incoming.complete) send(incoming, outgoing, response);
+      else respondAfterBody(incoming, outgoing, () => sendLate(incoming, outgoing, response));
       // The marker says that the rest is done.
       return RESPONSE_ALREADY_SENT;
     },
   });
+
+  function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+    if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
+    else sendResponse(response, outgoing);
+  }
+
+  /** Sends a response when Hono has nobody left to report a failure to. */
+  function sendLate(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+    try {
+      send(incoming, outgoing, response);
+    } catch (cause) {
+      onFailure(cause);
+      outgoing.destroy();
+    }
+  }
 
   /** Responds to a request that node-server cannot read, or whose route has failed. */
   function respondToError(cause: unknown, request: NodeRequest): Response {
@@ -65,7 +84,12 @@ export function createHonoListener({
       overrideGlobalObjects: false,
       // For requests in HTTP/1.0, which may have no Host. The gateway reads the field itself.
       hostname: "localhost",
-      errorHandler: (cause) => respondToError(cause, new NodeRequest(incoming, outgoing)),
+      errorHandler(cause) {
+        if (!incoming.complete) closeAfterBody(incoming, outgoing);
+        return respondToError(cause, new NodeRequest(incoming, outgoing));
+      },
+      // `unread-body.ts` does that.
+      autoCleanupIncoming: false,
     });
     return respond(incoming, outgoing) as Promise<void>;
   };

@@ -29,8 +29,9 @@ import {
   refuseHead,
   serverOptions,
 } from "./request-head.ts";
-import { dropUnreadBody, sendResponse } from "./response.ts";
+import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
+import { isBehindClose, respondAfterBody } from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -73,8 +74,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
     const finished = finishResponse(response, requestId, "GET");
-    dropUnreadBody(incoming, outgoing);
-    sendResponse(pipeline.decorate(finished, new NodeRequest(incoming, outgoing)), outgoing);
+    sendLater(incoming, outgoing, pipeline.decorate(finished, new NodeRequest(incoming, outgoing)));
   }
 
   function respondBy(
@@ -83,14 +83,15 @@ export function createHttpServer(options: HttpServerOptions): Server {
     outgoing: ServerResponse,
   ): void {
     const response = handle(new NodeRequest(incoming, outgoing));
-    const sendLater = (ready: GatewayResponse): void => atTurnEnd(() => send(incoming, outgoing, ready));
-    if (response instanceof Promise) void response.then(sendLater);
-    else sendLater(response);
+    if (response instanceof Promise) void response.then((ready) => sendLater(incoming, outgoing, ready));
+    else sendLater(incoming, outgoing, response);
+  }
+
+  function sendLater(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
+    atTurnEnd(() => respondAfterBody(incoming, outgoing, () => send(incoming, outgoing, response)));
   }
 
   function send(incoming: IncomingMessage, outgoing: ServerResponse, response: GatewayResponse): void {
-    // A request without a body is complete by now, except for the last of many in one turn.
-    if (!incoming.complete) dropUnreadBody(incoming, outgoing);
     try {
       if (isStreamed(response)) startStream(admission, incoming, outgoing, response);
       else sendResponse(response, outgoing);
@@ -104,9 +105,10 @@ export function createHttpServer(options: HttpServerOptions): Server {
   }
 
   function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
-    if (response === serverOptions) dropUnreadBody(incoming, outgoing);
-    else outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
-    sendResponse(pipeline.refuse(new NodeRequest(incoming, outgoing), response), outgoing);
+    const refusal = pipeline.refuse(new NodeRequest(incoming, outgoing), response);
+    if (response === serverOptions) return sendLater(incoming, outgoing, refusal);
+    outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
+    sendResponse(refusal, outgoing);
   }
 
   const server = createServer(
@@ -121,6 +123,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       shouldUpgradeCallback: isWebSocketUpgrade,
     },
     (incoming, outgoing) => {
+      if (isBehindClose(incoming)) return;
       const refusal = refuseHead(incoming);
       if (refusal !== null) return conclude(incoming, outgoing, refusal);
       const overload = admission.admit(incoming, outgoing);
@@ -134,6 +137,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   );
   server.on("connection", admission.accept);
   allowHalfOpen(server);
+  askForBodiesLate(server);
   server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
   server.on("connect", (incoming, socket) => {
     socket.on("error", () => socket.destroy());
@@ -147,7 +151,6 @@ export function createHttpServer(options: HttpServerOptions): Server {
 function createLateListener(options: HttpServerOptions): HonoListener {
   let opening: Promise<HonoListener> | null = null;
   return async (incoming, outgoing) => {
-    dropUnreadBody(incoming, outgoing);
     opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
     const listener = await opening;
     await listener(incoming, outgoing);
@@ -186,6 +189,14 @@ function allowHalfOpen(server: Server): void {
       socket.once("close", () => clearTimeout(timer));
     });
   });
+}
+
+/**
+ * Handles requests that expect `100 Continue` like any other: `NodeRequest` asks for the body when it is read. Node itself would ask before anything is
+ * checked.
+ */
+function askForBodiesLate(server: Server): void {
+  server.on("checkContinue", (incoming, outgoing) => server.emit("request", incoming, outgoing));
 }
 
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */

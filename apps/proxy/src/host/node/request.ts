@@ -32,7 +32,14 @@ export class NodeRequest implements GatewayRequest {
   }
 
   readBody(limits: BodyLimits): Promise<Uint8Array | null | UnreadBody> {
-    return readIncomingBody(this.#incoming, limits);
+    return readIncomingBody(this.#incoming, limits, () => this.#askForBody());
+  }
+
+  /** Asks for the body of a client that waits for that (RFC 9110 section 10.1.1). In HTTP/1.0 nothing may be asked for. */
+  #askForBody(): void {
+    const { headers, httpVersionMinor } = this.#incoming;
+    if (headers.expect === undefined || httpVersionMinor === 0) return;
+    if ("writeContinue" in this.#answered) this.#answered.writeContinue();
   }
 
   get signal(): AbortSignal {
@@ -86,14 +93,18 @@ export function requestTarget(target: string): { readonly path: string; readonly
 /**
  * Reads a body up to its limits. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
  * unread.
+ *
+ * @param ask called before the body is awaited
  */
 function readIncomingBody(
   incoming: IncomingMessage,
   { maxBytes, memory }: BodyLimits,
+  ask: () => void,
 ): Promise<Uint8Array | null | UnreadBody> {
   const declaredBytes = Number(incoming.headers["content-length"] ?? 0);
   if (declaredBytes > maxBytes) return Promise.resolve("too_large");
   if (incoming.destroyed && !incoming.readableEnded) return Promise.resolve("aborted");
+  ask();
   return new Promise((resolve) => {
     let chunks: Uint8Array[] = [];
     let length = 0;

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { GatewayResponse } from "../../http/response.ts";
 
 /**
@@ -33,24 +33,4 @@ export function sendResponse({ status, headers, body }: GatewayResponse, outgoin
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** How long the rest of an unread body may take, in milliseconds. */
-const unreadBodyMs = 100;
-
-/**
- * Closes the connection of a request that has its response and whose body still arrives. Node would read and drop it without a limit. A body that
- * arrived closes nothing: the response has promised to keep the connection, and the next request may be on its way.
- */
-export function dropUnreadBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const closeUnlessComplete = (): void => {
-    if (!incoming.complete) incoming.destroy();
-  };
-  outgoing.once("close", () => {
-    if (incoming.complete) return;
-    // Node and Bun do so themselves. Deno reads no further than what it has.
-    incoming.resume();
-    // After a pause of the process, timers run before what has arrived meanwhile is read.
-    setTimeout(() => setImmediate(closeUnlessComplete), unreadBodyMs).unref();
-  });
 }

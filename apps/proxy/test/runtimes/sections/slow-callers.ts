@@ -5,6 +5,7 @@ import { answerTo, expectedAnswer } from "../exchange.ts";
 import { endlessRequests } from "../hostile-requests.ts";
 import type { LaunchedGateway, RuntimeLauncher } from "../launcher.ts";
 import { ask, type GatewayUnderTest } from "../use-gateway.ts";
+import { message } from "./sending.ts";
 
 /** In milliseconds: 15 s for headers, checked every 5 s, and time for a busy machine. */
 const patienceMs = 40_000;
@@ -65,10 +66,52 @@ export function describeRefusedBodies(gateway: GatewayUnderTest): void {
       // Its response comes later, so it is over when the gateway has decided on both connections.
       const incomplete = await openSocket(gateway.url);
       incomplete.write(`${unread(method, target, 3)}{}`);
-      expect(parseResponse(await readToEnd(incomplete)).status).toBe(status);
+      const last = parseResponse(await readToEnd(incomplete));
+      expect([last.status, last.headers["connection"]]).toEqual([status, "close"]);
       expect(complete.closed).toBe(false);
       complete.write(requestHead("GET", "/livez"));
       expect(parseResponse(await readToEnd(complete)).status).toBe(200);
+    },
+  );
+  test("a client that sends all of a slow body before it reads receives the refusal", async () => {
+    const part = "x".repeat(100_000);
+    const socket = await openSocket(gateway.url);
+    let isReset = false;
+    socket.on("error", () => (isReset = true));
+    socket.write(unread("POST", "/v1/environments/conn-1/messages", 20 * part.length));
+    const received = once(socket, "data");
+    // From now on the connection would be reset if the gateway had closed it.
+    const [first] = (await received) as [Buffer];
+    for (let sent = 0; sent < 20; sent++) {
+      await new Promise<void>((resolve) => socket.write(part, () => void setImmediate(resolve)));
+    }
+    const { status, headers } = parseResponse(first.toString("latin1"));
+    expect([status, headers["connection"], isReset]).toEqual([401, "close", false]);
+    socket.destroy();
+  });
+
+  test.each([
+    ["without a key", {}, 401],
+    ["with a body that is too large", { "content-length": "9999999" }, 413],
+  ])(
+    "a request %s that asks for 100 Continue gets its refusal instead, and a good one is asked for its body",
+    async (_what, fields, status) => {
+      const body = JSON.stringify(message(`expects-${status}`));
+      const authorization = `Bearer ${await gateway.keyFor("list", "read", "send")}`;
+      const expecting = (more: Readonly<Record<string, string>>): string =>
+        requestHead("POST", "/v1/environments/conn-1/messages", {
+          ...{ expect: "100-continue", "content-type": "application/json", "content-length": String(body.length) },
+          ...more,
+        });
+      const refused = await openSocket(gateway.url);
+      refused.write(expecting({ ...(status !== 401 && { authorization }), ...fields }));
+      expect(parseResponse(await readToEnd(refused))).toMatchObject({ status, headers: { connection: "close" } });
+      const good = await openSocket(gateway.url);
+      good.write(expecting({ authorization }));
+      const [interim] = (await once(good, "data")) as [Buffer];
+      expect(interim.toString("latin1")).toBe("HTTP/1.1 100 Continue\r\n\r\n");
+      good.write(body);
+      expect(parseResponse(await readToEnd(good)).status).toBe(200);
     },
   );
 }

@@ -1,0 +1,177 @@
+/** Responses to requests whose body has not arrived: the client receives them, also if it sends all of its body first. Over real sockets. */
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { jsonResponse } from "@letta-environments/schema";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { knownConnections } from "./support/known-connections.ts";
+import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
+import { openSocket, parseResponse, readToEnd } from "./support/raw-http.ts";
+
+const target = "/v1/environments/c/messages";
+const message = { agentId: "a", messages: [{ role: "user", content: "x", client_message_id: "m" }] };
+const json = JSON.stringify(message);
+const part = "x".repeat(100_000);
+
+let server: NodeServerUnderTest;
+let key: string;
+
+beforeEach(async () => {
+  const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
+  server = await startNodeServer(upstream);
+  ({ key } = await server.issueKey({ scopes: ["send"] }));
+});
+
+afterEach(() => server.connections.close());
+
+function head(length: number, fields: Readonly<Record<string, string>> = {}, path = target): string {
+  const lines = Object.entries({ host: "gateway.example", "content-length": String(length), ...fields });
+  return `POST ${path} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join("")}\r\n`;
+}
+
+const withKey = (): Record<string, string> => ({ authorization: `Bearer ${key}`, "content-type": "application/json" });
+
+/** Writes a text, and resolves also if the connection is closed. */
+async function write(socket: Socket, text: string): Promise<void> {
+  await new Promise<void>((resolve) => socket.write(text, () => void setImmediate(resolve)));
+}
+
+/** Resolves when the gateway has written its next response. */
+function nextResponse(): Promise<void> {
+  return new Promise((resolve) => {
+    server.server.once("request", (_incoming, outgoing) => outgoing.once("finish", resolve));
+  });
+}
+
+/** A client that reads nothing before it has sent all of its body, which takes longer than the gateway waits for it. */
+async function sendSlowly(first: string, parts: number): Promise<string> {
+  const socket = await openSocket(server.url);
+  let isReset = false;
+  socket.on("error", () => (isReset = true));
+  const responded = nextResponse();
+  socket.write(first);
+  await responded;
+  for (let sent = 0; sent < parts; sent++) await write(socket, part);
+  return isReset ? "" : readToEnd(socket);
+}
+
+test.each([
+  ["without a key", {}, target, 401],
+  ["of a method that the path does not have", {}, "/livez", 405],
+  ["to the administration", {}, "/admin/v1/keys", 401],
+])(
+  "a request %s is refused with Connection: close, and a client that sends 2 MB first receives it",
+  async (_what, fields, path, status) => {
+    const { status: received, headers } = parseResponse(await sendSlowly(head(20 * part.length, fields, path), 20));
+    expect([received, headers["connection"]]).toEqual([status, "close"]);
+  },
+);
+
+test("a body over the limit is 413 with Connection: close, and a client that sends all of it first receives it", async () => {
+  const { status, headers } = parseResponse(await sendSlowly(head(30 * part.length, withKey()), 30));
+  expect([status, headers["connection"]]).toEqual([413, "close"]);
+});
+
+/** A client that may go on sending when the gateway has closed its side, and the moment at which the gateway closes the connection. */
+async function openHalfOpen(): Promise<{ readonly socket: Socket; readonly closed: Promise<void>; text: string }> {
+  const closed = new Promise<void>((resolve) => {
+    server.server.once("connection", (accepted) => accepted.once("close", () => resolve()));
+  });
+  const socket = await openSocket(server.url);
+  socket.allowHalfOpen = true;
+  const client = { socket, closed, text: "" };
+  socket.on("error", () => undefined).on("data", (chunk: Buffer) => (client.text += chunk.toString("latin1")));
+  return client;
+}
+
+test("the gateway closes its side of the connection at once, and the connection when the body is complete", async () => {
+  const client = await openHalfOpen();
+  client.socket.write(`${head(2)}{`);
+  await once(client.socket, "end");
+  expect(client.socket.writable).toBe(true);
+  client.socket.end("}");
+  await client.closed;
+  expect(parseResponse(client.text).status).toBe(401);
+});
+
+test("a client that goes on sending after the response is cut off after 4 MiB", async () => {
+  const { socket, closed } = await openHalfOpen();
+  const responded = nextResponse();
+  socket.write(head(1_000_000_000));
+  await responded;
+  let sent = 0;
+  for (; sent < 500 * part.length && socket.writable; sent += part.length) await write(socket, part);
+  await closed;
+  expect(sent).toBeLessThan(500 * part.length);
+  socket.destroy();
+});
+
+test("a client that sends nothing more after the response is cut off after 5 s", async () => {
+  const client = await openHalfOpen();
+  const halfClosed = once(client.socket, "end");
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  try {
+    client.socket.write(`${head(2)}{`);
+    await vi.waitUntil(() => vi.getTimerCount() > 0);
+    vi.advanceTimersByTime(100);
+    await halfClosed;
+    let isClosed = false;
+    void client.closed.then(() => (isClosed = true));
+    vi.advanceTimersByTime(4_999);
+    await new Promise((resolve) => void setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    vi.advanceTimersByTime(1);
+    await client.closed;
+  } finally {
+    vi.useRealTimers();
+    client.socket.destroy();
+  }
+});
+
+test("a request behind a body that the gateway has given up is not performed", async () => {
+  const client = await openHalfOpen();
+  client.socket.write(`${head(2)}{`);
+  await once(client.socket, "end");
+  client.socket.end(`}${head(json.length, withKey())}${json}`);
+  await client.closed;
+  expect(client.text.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 401"]);
+  expect(server.upstreamRequests).toEqual([]);
+});
+
+test("many refused requests with small bodies in packets of their own share a connection", async () => {
+  const socket = await openSocket(server.url);
+  socket.setNoDelay(true);
+  for (let count = 0; count < 20; count++) {
+    await write(socket, head(json.length));
+    await new Promise((resolve) => void setImmediate(resolve));
+    socket.write(json);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    const { status, headers } = parseResponse(answer.toString("latin1"));
+    expect([status, headers["connection"]]).toEqual([401, "keep-alive"]);
+  }
+  socket.destroy();
+});
+
+test.each([
+  ["without a key", () => head(json.length, { expect: "100-continue" }), 401],
+  ["with a body that is too large", () => head(9_999_999, { ...withKey(), expect: "100-continue" }), 413],
+])("a request %s is refused without asking for its body by 100 Continue", async (_what, request, status) => {
+  const socket = await openSocket(server.url);
+  socket.write(request());
+  const { status: first, headers } = parseResponse(await readToEnd(socket));
+  expect([first, headers["connection"]]).toEqual([status, "close"]);
+});
+
+test("a good request that expects 100 Continue is asked for its body, once, and one in HTTP/1.0 is not", async () => {
+  for (const [version, interim] of [
+    ["1.1", ["HTTP/1.1 100 Continue", "HTTP/1.1 200 OK"]],
+    ["1.0", ["HTTP/1.1 200 OK"]],
+  ] as const) {
+    const socket = await openSocket(server.url);
+    const text = readToEnd(socket);
+    const fields = { ...withKey(), expect: "100-continue", connection: "close" };
+    socket.write(head(json.length, fields).replace("HTTP/1.1", `HTTP/${version}`));
+    if (version === "1.1") await once(socket, "data");
+    socket.write(json);
+    expect((await text).match(/HTTP\/1\.1 \d+ \w+/g)).toEqual(interim);
+  }
+});
