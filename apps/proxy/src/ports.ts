@@ -113,10 +113,10 @@ export interface UpstreamCredential {
 export interface UpstreamFailure {
   /**
    * `unreachable`: no byte of the request was sent. `broken`: the connection failed, and the upstream may have acted.
-   * `too_large`: the response is larger than the gateway accepts. `unasked_continue`: the client could not read the response, because a
+   * `too_large`: the response is larger than the gateway accepts. `unexpected_continue`: the client could not read the response, because a
    * `100 Continue` came before it.
    */
-  readonly reason: "unreachable" | "broken" | "too_large" | "unasked_continue";
+  readonly reason: "unreachable" | "broken" | "too_large" | "unexpected_continue";
   readonly cause: unknown;
 }
 

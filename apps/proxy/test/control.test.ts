@@ -172,7 +172,7 @@ describe("in front of a remote server", () => {
 
   test.each<[string, End, safe: string, resume: string]>([
     ["breaks", broken, "true", "false"],
-    ["sends 100 Continue", { reason: "unasked_continue", cause: null }, "true", "false"],
+    ["sends 100 Continue", { reason: "unexpected_continue", cause: null }, "true", "false"],
     ["answers that the outcome is unknown", problemResponse("control_unknown"), "true", "false"],
     ...[409, 429, 500, 503].map((status): [string, PlainResponse, string, string] => [
       `of another vendor answers ${status} and asks for a repeat`,

@@ -92,7 +92,7 @@ test("an unsolicited 100 Continue has an error of its own, and other interim res
   };
   const continuing = createPool(`http://${await serve(interim("100 Continue"))}`);
   for (const request of [send, { ...send, method: "GET", body: null }, send]) {
-    expect(await continuing(request, never)).toMatchObject({ reason: "unasked_continue" });
+    expect(await continuing(request, never)).toMatchObject({ reason: "unexpected_continue" });
   }
   const hinting = createPool(`http://${await serve(interim("103 Early Hints"))}`);
   expect(await hinting(send, never)).toMatchObject({ status: 200 });

@@ -136,7 +136,7 @@ function dispatch(
  */
 function reasonOf(cause: unknown): UpstreamFailure["reason"] {
   const isRefusedContinue = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_SOCKET";
-  return isRefusedContinue && cause.message === "bad response" ? "unasked_continue" : "broken";
+  return isRefusedContinue && cause.message === "bad response" ? "unexpected_continue" : "broken";
 }
 
 /** Joins the values of repeated fields (RFC 9110 section 5.3). */

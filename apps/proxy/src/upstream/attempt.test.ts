@@ -107,7 +107,7 @@ describe("while the upstream is down", () => {
 });
 
 test("an upstream that responds in a way that the client does not accept is not down", async () => {
-  const world = createWorld(() => Promise.resolve({ reason: "unasked_continue", cause: null }));
+  const world = createWorld(() => Promise.resolve({ reason: "unexpected_continue", cause: null }));
   for (let count = 0; count <= failureThreshold; count++) await world.call("read");
   expect(world.sent).toHaveLength(failureThreshold + 1);
 });

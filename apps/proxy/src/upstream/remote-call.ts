@@ -94,10 +94,10 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
       return problemResponse("upstream_unreachable");
     case "too_large":
       return problemResponse("upstream_response_too_large");
-    case "unasked_continue":
+    case "unexpected_continue":
       return leavesUnknown(endpoint)
-        ? unknownOutcome(endpoint, { detail: `${unaskedContinue} It may have done what was asked.` })
-        : problemResponse("upstream_invalid_response", { detail: unaskedContinue });
+        ? unknownOutcome(endpoint, { detail: `${unexpectedContinue} It may have done what was asked.` })
+        : problemResponse("upstream_invalid_response", { detail: unexpectedContinue });
     case "broken":
       return leavesUnknown(endpoint)
         ? unknownOutcome(endpoint)
@@ -105,7 +105,7 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
   }
 }
 
-const unaskedContinue =
+const unexpectedContinue =
   "The upstream sent 100 Continue without being asked, which the HTTP client of this gateway does not accept.";
 
 /** The caller's headers that are forwarded, with the values that are accepted. */

@@ -103,7 +103,7 @@ describe("a call without a response", () => {
   });
 
   test("a response behind a 100 Continue that was not asked for is named, and must not be retried", async () => {
-    const responses = await readAndSend(() => Promise.resolve({ reason: "unasked_continue", cause: null }));
+    const responses = await readAndSend(() => Promise.resolve({ reason: "unexpected_continue", cause: null }));
     const detail = expect.stringContaining("100 Continue");
     expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", detail });
     expect(problemOf(responses.send)).toMatchObject({ errorCode: "delivery_unknown", delivery: "unknown", detail });
