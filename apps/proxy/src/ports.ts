@@ -114,9 +114,9 @@ export interface UpstreamFailure {
   /**
    * `unreachable`: no byte of the request was sent. `broken`: the connection failed, and the upstream may have acted.
    * `too_large`: the response is larger than the gateway accepts. `unexpected_continue`: the client could not read the response, because a
-   * `100 Continue` came before it.
+   * `100 Continue` came before it. `undecodable`: the body of the response is not in a content coding that the client can decode.
    */
-  readonly reason: "unreachable" | "broken" | "too_large" | "unexpected_continue";
+  readonly reason: "unreachable" | "broken" | "too_large" | "unexpected_continue" | "undecodable";
   readonly cause: unknown;
 }
 

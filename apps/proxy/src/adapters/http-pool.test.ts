@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import type { UpstreamRequest } from "../ports.ts";
@@ -98,11 +99,29 @@ test("an unsolicited 100 Continue has an error of its own, and other interim res
   expect(await hinting(send, never)).toMatchObject({ status: 200 });
 });
 
-test("a response in an unknown content encoding is broken", async () => {
+test.each([
+  ["an unknown content coding", "new", "x"],
+  ["a list of codings", "gzip, br", "x"],
+  ["a body that is not coded as it says", "gzip", "x"],
+  ["a coded body that breaks off", "gzip", gzipSync("x".repeat(100)).subarray(0, 20)],
+])("a response with %s is undecodable, which says nothing about the connection", async (_what, coding, body) => {
   const address = await serve((_incoming, outgoing) => {
-    outgoing.writeHead(200, { "content-encoding": "new" }).end("x");
+    outgoing.writeHead(200, { "content-encoding": coding }).end(body);
   });
-  expect(await createPool(`http://${address}`)(send, never)).toMatchObject({ reason: "broken" });
+  expect(await createPool(`http://${address}`)(send, never)).toMatchObject({ reason: "undecodable" });
+});
+
+test.each([
+  ["identity, gzip", gzipSync("{}")],
+  ["GZIP ,identity", gzipSync("{}")],
+  ["identity, identity", "{}"],
+  ["Identity", "{}"],
+])("identity in the list of content codings means nothing: %s", async (coding, body) => {
+  const address = await serve((_incoming, outgoing) => {
+    outgoing.writeHead(200, { "content-encoding": coding }).end(body);
+  });
+  const result = await createPool(`http://${address}`)(send, never);
+  expect("body" in result && new TextDecoder().decode(result.body as Uint8Array)).toBe("{}");
 });
 
 test("requests use at most as many connections as are allowed", async () => {

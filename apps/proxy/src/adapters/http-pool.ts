@@ -155,26 +155,30 @@ const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
 /** A response whose body may be compressed. */
 type ReceivedResponse = PlainResponse & { readonly body: Uint8Array };
 
-function encodingOf({ headers }: ReceivedResponse): string {
-  return headers["content-encoding"]?.toLowerCase() ?? "identity";
+/** The coding of a body, without `identity`, which codes nothing. Several codings in a list are none that the gateway has asked for. */
+function codingOf({ headers }: ReceivedResponse): string {
+  const list = headers["content-encoding"]?.toLowerCase().split(",") ?? [];
+  const codings = list.map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity");
+  return codings.join(", ");
 }
 
 function isEncoded(response: ReceivedResponse): boolean {
-  return response.body.byteLength > 0 && encodingOf(response) !== "identity";
+  return response.body.byteLength > 0 && codingOf(response) !== "";
 }
 
-/** Decompresses a response (RFC 9110 section 8.4). A body that cannot be decoded is a broken response. */
+/** Decompresses a response (RFC 9110 section 8.4). */
 async function decode(response: ReceivedResponse, maxBytes: number): Promise<PlainResponse | UpstreamFailure> {
-  const encoding = encodingOf(response);
-  if (!isKnown(encoding)) return { reason: "broken", cause: new Error("the response has an unknown content encoding") };
+  const coding = codingOf(response);
+  if (!isKnown(coding))
+    return { reason: "undecodable", cause: new Error("the response has an unknown content coding") };
   try {
-    return { ...response, body: await decoders[encoding](response.body, { maxOutputLength: maxBytes }) };
+    return { ...response, body: await decoders[coding](response.body, { maxOutputLength: maxBytes }) };
   } catch (cause) {
     const isTooLarge = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
-    return isTooLarge ? { reason: "too_large", cause: null } : { reason: "broken", cause };
+    return isTooLarge ? { reason: "too_large", cause: null } : { reason: "undecodable", cause };
   }
 }
 
-function isKnown(encoding: string): encoding is keyof typeof decoders {
-  return Object.hasOwn(decoders, encoding);
+function isKnown(coding: string): coding is keyof typeof decoders {
+  return Object.hasOwn(decoders, coding);
 }

@@ -106,11 +106,14 @@ describe("while the upstream is down", () => {
   });
 });
 
-test("an upstream that responds in a way that the client does not accept is not down", async () => {
-  const world = createWorld(() => Promise.resolve({ reason: "unexpected_continue", cause: null }));
-  for (let count = 0; count <= failureThreshold; count++) await world.call("read");
-  expect(world.sent).toHaveLength(failureThreshold + 1);
-});
+test.each(["unexpected_continue", "undecodable"] as const)(
+  "an upstream that responds in a way that the client does not accept is not down: %s",
+  async (reason) => {
+    const world = createWorld(() => Promise.resolve({ reason, cause: null }));
+    for (let count = 0; count <= failureThreshold; count++) await world.call("read");
+    expect(world.sent).toHaveLength(failureThreshold + 1);
+  },
+);
 
 describe("while a tenant has as many calls as it may", () => {
   test("another one is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {

@@ -157,5 +157,5 @@ function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
 }
 
 function isUnusable({ reason }: UpstreamFailure): boolean {
-  return reason === "too_large" || reason === "unexpected_continue";
+  return reason !== "unreachable" && reason !== "broken";
 }

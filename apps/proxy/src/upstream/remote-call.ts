@@ -95,15 +95,24 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
     case "too_large":
       return problemResponse("upstream_response_too_large");
     case "unexpected_continue":
-      return leavesUnknown(endpoint)
-        ? unknownOutcome(endpoint, { detail: `${unexpectedContinue} It may have done what was asked.` })
-        : problemResponse("upstream_invalid_response", { detail: unexpectedContinue });
+      return unusableResponse(endpoint, unexpectedContinue);
+    case "undecodable":
+      return unusableResponse(endpoint, undecodable);
     case "broken":
       return leavesUnknown(endpoint)
         ? unknownOutcome(endpoint)
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
+
+/** The upstream has responded, but it is not known with what. */
+function unusableResponse(endpoint: KnownEndpoint, detail: string): PlainResponse {
+  return leavesUnknown(endpoint)
+    ? unknownOutcome(endpoint, { detail: `${detail} It may have done what was asked.` })
+    : problemResponse("upstream_invalid_response", { detail });
+}
+
+const undecodable = "The upstream sent a response in a content coding that this gateway cannot decode.";
 
 const unexpectedContinue =
   "The upstream sent 100 Continue without being asked, which the HTTP client of this gateway does not accept.";

@@ -110,6 +110,13 @@ describe("a call without a response", () => {
     expect(retries(responses)).toEqual(["false", "false"]);
   });
 
+  test("a response in a content coding that cannot be decoded is invalid, and a send may have been delivered", async () => {
+    const responses = await readAndSend(() => Promise.resolve({ reason: "undecodable", cause: null }));
+    expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response" });
+    expect(problemOf(responses.send)).toMatchObject({ errorCode: "delivery_unknown", delivery: "unknown" });
+    expect(retries(responses)).toEqual(["false", "false"]);
+  });
+
   test("a response over the size limit is 502 and must not be retried", async () => {
     const responses = await readAndSend(() => Promise.resolve({ reason: "too_large", cause: null }));
     expect(problemOf(responses.read)).toMatchObject({ status: 502, errorCode: "upstream_response_too_large" });

@@ -27,6 +27,7 @@ describe("a read is repeated", () => {
     [{ reason: "unreachable", cause: null }, true],
     [{ reason: "broken", cause: null }, true],
     [{ reason: "too_large", cause: null }, false],
+    [{ reason: "undecodable", cause: null }, false],
     ...[408, 429, 502, 503, 504].map((status) => [respond(status), true] as [PlainResponse, boolean]),
     ...[200, 304, 400, 401, 403, 404, 409, 500, 501].map(
       (status) => [respond(status), false] as [PlainResponse, boolean],
