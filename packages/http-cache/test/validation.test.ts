@@ -240,3 +240,33 @@ test("a response without Vary replaces the variant that it was fetched for, whic
   const again = await send(french);
   expect([textOf(again), again.report.outcome, requests.length]).toEqual(["new", "hit", 3]);
 });
+
+test.each([301, 404, 410, 500])(
+  "a stale response with the status %d is fetched again, since a 304 could only confirm a 200 (RFC 9110, 15.4.5)",
+  async (status) => {
+    const { clock, replies, requests, send } = createHarness();
+    const validators = { etag: '"a"', "last-modified": "Tue, 01 Jan 2019 00:00:00 GMT" };
+    replies.push(
+      reply({ ...minute, ...validators, location: "/b" }, "old", status),
+      reply(validators, "", 304),
+      reply({ ...minute, ...validators }, "new"),
+    );
+    await send();
+    await clock.advance(61_000);
+    const response = await send({ headers: { "if-none-match": '"z"' } });
+    expect([response.status, textOf(response)]).toEqual([200, "new"]);
+    expect(requests.slice(1).map(({ headers }) => headers)).toEqual([{}, {}]);
+  },
+);
+
+test("a validation in the background does not forward that the client wanted a stored response only", async () => {
+  const { clock, replies, requests, background, send } = createHarness();
+  replies.push(reply({ "cache-control": "max-age=60, stale-while-revalidate=60", etag: '"a"' }), reply(minute, "new"));
+  await send();
+  await clock.advance(61_000);
+  const headers = { "cache-control": "only-if-cached", pragma: "x", "x-a": "1" };
+  expect(textOf(await send({ headers }))).toBe("hello");
+  await Promise.all(background);
+  expect(requests[1]?.headers).toEqual({ "if-none-match": '"a"', "x-a": "1" });
+  expect(textOf(await send())).toBe("new");
+});

@@ -11,7 +11,7 @@ import {
   type StoredUse,
   type StoreRefusal,
 } from "../engine/strategy.ts";
-import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
+import { type HeaderRecord, withoutConnectionFields, withoutFields } from "../fields/header-record.ts";
 import { encodeKey } from "../key.ts";
 import { parseHttpDate } from "../fields/http-date.ts";
 import { type CacheEntry, type Clock, haveSameItems, type MaybePromise } from "../ports.ts";
@@ -63,7 +63,12 @@ export function createHttpStrategy(
     bypassReason: ({ request }) => bypassReason(request, policy),
     decide: ({ request }, entries, nowMs) => decideReuse(request, entries, policy, nowMs),
     coalescingKey: (call, decision) => coalescingKey(call, decision, policy),
-    toRevalidation: (call) => ({ ...call, request: { ...call.request, method: "GET" }, signal: undefined }),
+    // The directives of the client were about the stored response that it has received.
+    toRevalidation: ({ request, ...call }) => ({
+      ...call,
+      request: { ...request, method: "GET", headers: withoutFields(request.headers, directiveFields) },
+      signal: undefined,
+    }),
     fetch: (call, decision, again) => fetchResponse(call, decision, clock, again),
     isError: ({ isError }) => isError,
     staleOnErrorReason: ({ request }, { stored }, ageMs, failure) =>
@@ -86,6 +91,8 @@ export function createHttpStrategy(
       fromFetched(name, call, decision, fetched, storage, forwarded),
   };
 }
+
+const directiveFields: ReadonlySet<string> = new Set(["cache-control", "pragma"]);
 
 /** An unread body would hold its connection. */
 function discardBody(body: Uint8Array | UnreadBody | null): void {
@@ -113,7 +120,10 @@ function canCoalesce({ method, headers }: CacheRequest, kind: "miss" | "revalida
   return ["range", "if-none-match", "if-modified-since"].every((field) => headers[field] === undefined);
 }
 
-/** Fetches from the origin, and validates a stored response if there is one (RFC 9111, 4.3). HEAD is sent as it came. */
+/**
+ * Fetches from the origin, and validates a stored response if there is one (RFC 9111, 4.3). A 304 is only about a 200 (RFC 9110, 15.4.5). HEAD is sent as
+ * it came.
+ */
 async function fetchResponse(
   call: HttpCall,
   decision: FetchDecision,
@@ -122,11 +132,13 @@ async function fetchResponse(
 ): Promise<HttpFetched> {
   const { method, headers } = call.request;
   if (decision.kind !== "revalidate" || method === "HEAD") return send(call, headers, clock);
-  const stored = decision.stored.headers;
+  const isConfirmable = decision.stored.status === 200;
+  const stored = isConfirmable ? decision.stored.headers : {};
   const fetched = await send(call, conditionalHeaders(headers, stored), clock);
   const { status, headers: received, isRedirected } = fetched.response;
   if (status !== 304) return fetched;
-  if (isRedirected !== true && validatorsAgree(stored, received)) return { ...fetched, isValidation: true };
+  if (isConfirmable && isRedirected !== true && validatorsAgree(stored, received))
+    return { ...fetched, isValidation: true };
   // The 304 is about another response, so the current one has to be fetched (RFC 9111, 4.3.4).
   await again();
   return { ...(await send(call, conditionalHeaders(headers, {}), clock)), isError: false };
