@@ -72,3 +72,29 @@ test.each([
   vi.unstubAllGlobals();
   expect(removed.toSorted()).toEqual(decoded.toSorted());
 });
+
+test("a range of a resource that the origin would code is one of the bytes that are not coded", async () => {
+  const seen: (string | null)[] = [];
+  const fetchOnce: typeof fetch = async (_url, init) => {
+    seen.push(new Headers(init?.headers).get("accept-encoding"));
+    return new Response("ell", { status: 206, headers: { "content-range": "bytes 1-3/5" } });
+  };
+  const next = createOriginFetch({ origin: "http://127.0.0.1", fetch: fetchOnce });
+  const headers = { "accept-encoding": "gzip, br" };
+  await next(new Request("https://example.test", { headers: { ...headers, range: "bytes=1-3" } }));
+  await next(new Request("https://example.test", { headers }));
+  expect(seen).toEqual(["identity", "gzip, br"]);
+});
+
+test.each([
+  ["gzip", '"a"', 'W/"a"'],
+  ["gzip", 'W/"a"', 'W/"a"'],
+  ["new", '"a"', '"a"'],
+])(
+  "the entity tag of a body that was decoded is weak, since its bytes are others: %s, %s",
+  async (coding, etag, expected) => {
+    const headers = { "content-encoding": coding, etag };
+    const next = createOriginFetch({ origin: "http://127.0.0.1", fetch: async () => new Response("x", { headers }) });
+    expect((await next(new Request("https://example.test"))).headers.get("etag")).toBe(expected);
+  },
+);

@@ -74,8 +74,8 @@ export interface OriginFetchOptions {
 
 /**
  * Creates a {@link Next} that sends requests to one origin server with `fetch`. It does not follow redirects, and removes the fields of the client's
- * connection and `Expect`. It also removes `Content-Encoding` and `Content-Length` if `fetch` has decoded the body, which
- * depends on the coding and the runtime.
+ * connection and `Expect`. If `fetch` has decoded the body, which depends on the coding and the runtime, it also removes `Content-Encoding` and
+ * `Content-Length`, and makes a strong `ETag` weak. For a range it accepts no coding, because the parts of a coded body cannot be decoded.
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
@@ -84,6 +84,7 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
     const { pathname, search } = new URL(request.url);
     // The body is read before it is sent, so there is nothing to `expect`, and `fetch` of Node.js refuses it.
     const { host: _, expect: __, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
+    if (headers["range"] !== undefined) headers["accept-encoding"] = "identity";
     const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
     const response = await call(new URL(origin + pathname + search), {
       method: request.method,
@@ -101,6 +102,9 @@ function withoutDecodedCodings(response: Response): Response {
   const headers = new Headers(response.headers);
   headers.delete("content-encoding");
   headers.delete("content-length");
+  const tag = headers.get("etag");
+  // A strong one is about the coded bytes (RFC 9110, 8.8.3).
+  if (tag?.startsWith('"') === true) headers.set("etag", `W/${tag}`);
   return withOrigin(new Response(response.body, { status: response.status, headers }), response);
 }
 
