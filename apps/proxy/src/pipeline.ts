@@ -17,7 +17,7 @@ import { sessionPath } from "./console/same-origin.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait, forgetBody } from "./held/waiting-call.ts";
-import { refuseIfMatch } from "./http/conditions.ts";
+import { refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
@@ -215,7 +215,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       if (trace.action !== null) trace.action.decoded = decoded;
       return authoriseInput(principal, decoded);
     })
-    .check("check the precondition", ({ request }) => refuseIfMatch(request.method, request.header("if-match")))
+    .check("check the precondition", ({ request }) => refusePrecondition(request))
     .add("prepare the upstream call", (exchange) => {
       const call = prepare(exchange);
       exchange.trace.waitSeconds = call.waitSeconds;

@@ -55,13 +55,13 @@ const gatewaySendProblems: readonly ProblemCode[] = [
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
 /** Every problem code of an endpoint: its own, and those that the services on the way have. */
-function problemsOf({ audience, method, operation, scope, problems }: Endpoint): readonly ProblemCode[] {
+function problemsOf({ audience, operation, scope, successStatus, problems }: Endpoint): readonly ProblemCode[] {
   return [
     ...problems,
     ...commonProblems,
     ...(audience === "caller" ? upstreamProblems : []),
-    // Of a gateway, since nothing that this API changes has a strong entity tag.
-    ...(method === "GET" ? [] : (["precondition_failed"] as const)),
+    // Of a gateway, since nothing in this API has a strong entity tag. A socket has no preconditions.
+    ...(successStatus === 101 ? [] : (["precondition_failed"] as const)),
     ...(operation === "sendMessage" ? gatewaySendProblems : []),
     ...(scope === "control" ? (["audit_unavailable", "endpoint_not_found"] as const) : []),
   ];
