@@ -170,7 +170,7 @@ describe("in front of a remote server", () => {
   const foreign = (status: number): PlainResponse =>
     jsonResponse(status, { message: "busy" }, { "x-should-retry": "true" });
 
-  test.each<[string, End, safe: string, resume: string]>([
+  test.each<[string, End, safe: string, unsafe: string]>([
     ["breaks", broken, "true", "false"],
     ["sends 100 Continue", { reason: "unexpected_continue", cause: null }, "true", "false"],
     ["answers that the outcome is unknown", problemResponse("control_unknown"), "true", "false"],
@@ -181,13 +181,17 @@ describe("in front of a remote server", () => {
     ["was never reached", { reason: "unreachable", cause: null }, "true", "true"],
     ["of ours refuses before the device hears of it", problemResponse("overloaded"), "true", "true"],
   ])(
-    "when the server %s, a stop may be repeated, and a resume only if nothing was sent, since it could release what another stop paused",
-    async (_what, end, safe, resume) => {
+    "when the server %s, a stop of a run may be repeated; a resume, a mode and a stop of any run only if nothing was sent, since a later one could be undone",
+    async (_what, end, safe, unsafe) => {
       const world = setUp(() => end);
       const { key } = await world.issueKey(controlKey);
-      const shouldRetry = async (path: string) => (await world.control(key, path)).headers["x-should-retry"];
-      expect(await shouldRetry("conn-1/stop")).toBe(safe);
-      expect(await shouldRetry("conn-1/queue/resume")).toBe(resume);
+      const shouldRetry = async (path: string, more = {}) =>
+        (await world.control(key, path, { agentId: "agent-1", ...more })).headers["x-should-retry"];
+      expect(await shouldRetry("conn-1/stop", { runId: "run-1" })).toBe(safe);
+      expect(await shouldRetry("conn-1/directory", { directory: "/code" })).toBe(safe);
+      expect(await shouldRetry("conn-1/stop")).toBe(unsafe);
+      expect(await shouldRetry("conn-1/mode", { mode: "standard" })).toBe(unsafe);
+      expect(await shouldRetry("conn-1/queue/resume")).toBe(unsafe);
     },
   );
 

@@ -179,12 +179,13 @@ describe("a change of the directory", () => {
 });
 
 describe("without an answer", () => {
-  test("the result is 504 control_unknown after 10 seconds; only a repeated resume is not safe", async () => {
+  test("the result is 504 control_unknown after 10 seconds; a repeat of a resume, a mode or a stop of any run is not safe", async () => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     for (const [path, body, shouldRetry] of [
-      ["stop", agent, "true"],
-      ["mode", { ...agent, mode: "standard" }, "true"],
+      ["stop", { ...agent, runId: "run-1" }, "true"],
+      ["stop", agent, "false"],
+      ["mode", { ...agent, mode: "standard" }, "false"],
       ["directory", { ...agent, directory: "/code" }, "true"],
       ["queue/resume", agent, "false"],
     ] as const) {

@@ -21,6 +21,7 @@ import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
 import {
   declareDeduplication,
+  forbidUnsafeRepeat,
   leavesUnknown,
   recordOf,
   refuseLate,
@@ -74,7 +75,7 @@ export function createEmbeddedUpstream(
  */
 async function runCall(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
-  { endpoint, deadline }: Pick<UpstreamCall, "endpoint" | "deadline">,
+  { endpoint, decoded, deadline }: Pick<UpstreamCall, "endpoint" | "decoded" | "deadline">,
   run: (signal: AbortSignal, progress: UpstreamProgress) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const progress: UpstreamProgress = { isSent: false };
@@ -92,7 +93,8 @@ async function runCall(
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
-  const response = mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
+  const ended = mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
+  const response = forbidUnsafeRepeat(decoded, ended);
   // As the server's own responses do. Devices send no messages.
   return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }

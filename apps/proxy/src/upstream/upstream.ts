@@ -10,6 +10,7 @@ import {
   defaultWaitSeconds,
   type Endpoint,
   type EnvironmentPatch,
+  isUnrepeatableCommand,
   type KnownEndpoint,
   messageDeduplicationHeader,
   type PlainResponse,
@@ -21,6 +22,7 @@ import {
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
+import { errorCodeOf } from "../http/response.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
@@ -209,10 +211,7 @@ export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" |
   return operation === "sendMessage" || scope === "control";
 }
 
-/**
- * Whether another server's word that a request may be repeated counts. A resume that was executed after all would have its effect once more: it
- * could release what another stop has paused since.
- */
+/** Whether to trust a server that says the request may be retried; {@link forbidUnsafeRepeat} decides on every command. */
 export function isRepeatable({ operation }: Pick<KnownEndpoint, "operation">): boolean {
   return operation !== "resumeQueue";
 }
@@ -220,8 +219,15 @@ export function isRepeatable({ operation }: Pick<KnownEndpoint, "operation">): b
 /** Returns the response to a call that may have had its effect, and has no result. */
 export function unknownOutcome(endpoint: KnownEndpoint, options: Pick<ProblemOptions, "detail"> = {}): PlainResponse {
   return endpoint.scope === "control"
-    ? problemResponse("control_unknown", { ...options, retryable: isRepeatable(endpoint) })
+    ? problemResponse("control_unknown", options)
     : problemResponse("delivery_unknown", options);
+}
+
+/** Says that a command must not be repeated, unless a code of ours shows that nothing was sent. */
+export function forbidUnsafeRepeat(request: DecodedRequest, response: PlainResponse): PlainResponse {
+  const code = isUnrepeatableCommand(request) ? errorCodeOf(response) : null;
+  if (code !== "control_unknown" && code !== "upstream_error") return response;
+  return { ...response, headers: { ...response.headers, "x-should-retry": "false" } };
 }
 
 /** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */

@@ -8,6 +8,7 @@ import {
   allowsMode,
   type ControlRequest,
   defaultConversationId,
+  isUnrepeatableCommand,
   jsonResponse,
   type PlainResponse,
   type Principal,
@@ -82,27 +83,29 @@ async function runCommand(
   request: ControlRequest,
 ): Promise<PlainResponse | null> {
   const runtime = runtimeOf(request);
+  const retryable = !isUnrepeatableCommand(request);
   switch (request.operation) {
     case "stopTurn":
       return toResponse(
+        retryable,
         await commands.ask(target, runtime, { kind: "stop", runId: request.body.runId ?? null }),
         (stopped) => ({ stopped: stopped === true }),
       );
     case "changeMode":
-      return toResponse(await commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
+      return toResponse(retryable, await commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
     case "changeDirectory":
-      return toResponse(await commands.changeDirectory(target, runtime, request.body.directory), (directory) => ({
-        directory,
-      }));
-    case "resumeQueue":
-      // A repeat could release what another stop has paused since.
       return toResponse(
-        await commands.ask(target, runtime, { kind: "resume_queue" }),
-        (resumed) => ({ resumed: Number(resumed) }),
-        { retryable: false },
+        retryable,
+        await commands.changeDirectory(target, runtime, request.body.directory),
+        (directory) => ({ directory }),
       );
+    case "resumeQueue":
+      return toResponse(retryable, await commands.ask(target, runtime, { kind: "resume_queue" }), (resumed) => ({
+        resumed: Number(resumed),
+      }));
     case "removeQueueItem":
       return toResponse(
+        retryable,
         await commands.ask(target, runtime, { kind: "remove_queue_item", itemId: request.params.itemId }),
         (removed) => ({ removed: removed === true }),
       );
@@ -115,9 +118,9 @@ function runtimeOf(request: ControlRequest): Conversation {
 }
 
 function toResponse<Effect>(
+  retryable: boolean,
   outcome: CommandOutcome<Effect>,
   present: (effect: Effect) => object,
-  repeats: { readonly retryable?: boolean } = {},
 ): PlainResponse | null {
   switch (outcome.kind) {
     case "done":
@@ -128,7 +131,7 @@ function toResponse<Effect>(
       const what =
         outcome.reason === "timeout" ? `did not answer within ${commandTimeoutMs / 1_000} seconds` : "disconnected";
       const detail = `The command was sent, but the device ${what}. It may have had its effect, or may have it later.`;
-      return problemResponse("control_unknown", { detail, ...repeats });
+      return problemResponse("control_unknown", { detail, retryable });
     }
     case "busy":
       return busyResponse;

@@ -5,13 +5,13 @@
 import { allowsDevice, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { maxRowAgeMs } from "../connections.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
-import { neverAborted, recordOf, refuseLate } from "../upstream.ts";
+import { forbidUnsafeRepeat, neverAborted, recordOf, refuseLate } from "../upstream.ts";
 
 /** Runs a control operation and returns the response for the caller. */
 export async function controlRemote(
   { clock, connections, callRemote }: RemoteTools,
   connectionId: string,
-  { call, request, readUntil }: ExtensionCall,
+  { call, decoded, request, readUntil }: ExtensionCall,
 ): Promise<PlainResponse> {
   const { principal, endpoint, deadline } = call;
   const found = await connections.find(principal, connectionId, { deadline, readUntil }, maxRowAgeMs);
@@ -20,5 +20,6 @@ export async function controlRemote(
   const refusal = (await recordOf(call).start(found.row.deviceId)) ?? refuseLate(call, clock);
   if (refusal !== null) return refusal;
   // It has left: the caller's end does not take it back.
-  return (await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted })).response;
+  const { response } = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
+  return forbidUnsafeRepeat(decoded, response);
 }
