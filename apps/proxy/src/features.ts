@@ -7,7 +7,7 @@ import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes
 import type { BeginAction } from "./audit/actions.ts";
 import { createBeginSend } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
-import { liftCaller } from "./auth/shadow.ts";
+import { withoutRestrictions } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential, replaceCheck } from "./held/credential.ts";
@@ -189,7 +189,7 @@ function createCredentialCheck(
   return createCheckCredential(
     (authorization) =>
       mapMaybe(authenticate(authorization), (result) =>
-        result.kind === "refused" ? result : { ...result, principal: liftCaller(result.principal, lift) },
+        result.kind === "refused" ? result : { ...result, principal: withoutRestrictions(result.principal, lift) },
       ),
     hasExpired,
   );

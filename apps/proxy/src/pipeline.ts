@@ -22,7 +22,7 @@ import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from 
 import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, composeWraps, startSteps, type WrapStep } from "./lib/steps.ts";
+import { mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
@@ -30,7 +30,8 @@ import type { AuthenticateRequest } from "./limits/authentication.ts";
 import { limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
-import { beginTrace, endTrace, type RequestTrace } from "./request-trace.ts";
+import { beginTrace, endTrace, type Received, type WrapApiStep } from "./request-trace.ts";
+import type { StepName } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { shieldTelemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
@@ -52,14 +53,6 @@ export interface Pipeline {
   addressOf(request: GatewayRequest): string | null;
 }
 
-/** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
-export interface Received {
-  readonly request: GatewayRequest;
-  readonly trace: RequestTrace;
-  /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
-  readonly caller?: GatewayPrincipal;
-}
-
 /** The parts of a pipeline, for endpoints that not every runtime serves. */
 export interface PipelineParts {
   readonly services: GatewayServices;
@@ -67,7 +60,7 @@ export interface PipelineParts {
   /** By which tokens are accepted; `null`: none are. */
   readonly jwt: JwtSettings | null;
   /** Creates the steps of the API over other features, each of them wrapped. */
-  createSteps(features: Features, wrap: WrapStep): (received: Received) => MaybePromise<PlainResponse>;
+  createSteps(features: Features, wrap: WrapApiStep): (received: Received) => MaybePromise<PlainResponse>;
 }
 
 /** Creates the pipeline of a gateway. `createAdminEndpoints` adds endpoints to the administration. */
@@ -171,7 +164,7 @@ function run<Outcome>(
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
-function createApiSteps(services: GatewayServices, features: Features, wrap?: WrapStep) {
+function createApiSteps(services: GatewayServices, features: Features, wrap?: WrapApiStep) {
   const { extensions, bodyOwner } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
@@ -181,7 +174,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
   const isForwarded = services.upstream.kind === "remote";
   const targets = createRequestTargets(served, { budget: features.bodyMemory, isForwarded });
 
-  const admission = startSteps<Received>(wrap)
+  const admission = startSteps<Received, StepName>(wrap)
     .add("match the endpoint", ({ request, trace }) => {
       const match = targets.match(request);
       if (match.kind === "matched") trace.operation = match.endpoint.operation;

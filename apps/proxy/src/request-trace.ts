@@ -1,7 +1,8 @@
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { AuditedAction } from "./audit/actions.ts";
-import type { MaybePromise } from "./lib/steps.ts";
-import type { GatewayPorts } from "./ports.ts";
+import type { GatewayPrincipal } from "./auth/authentication.ts";
+import type { MaybePromise, WrapStep } from "./lib/steps.ts";
+import type { GatewayPorts, StepName } from "./ports.ts";
 import { describeRateLimit, type RateLimitResult } from "./limits/response.ts";
 import { type GatewayRequest, resolveRequestId } from "./http/gateway-request.ts";
 import type { BodyHolder } from "./http/validate-request.ts";
@@ -29,6 +30,17 @@ export interface RequestTrace extends BodyHolder {
   /** The outcome of the cache; `null` if it was not asked. */
   cacheOutcome: CacheOutcome | null;
 }
+
+/** A request before the first step. Steps record in the trace what the log, the limits and the audit need at the end. */
+export interface Received {
+  readonly request: GatewayRequest;
+  readonly trace: RequestTrace;
+  /** The caller, where it is known without a credential: for the frames of a socket that was authenticated when it opened. */
+  readonly caller?: GatewayPrincipal;
+}
+
+/** Wraps the steps of the API, for observers. */
+export type WrapApiStep = WrapStep<StepName, Received>;
 
 /** Measures a request, see `tracing/observer.ts`. */
 export interface RequestObservation {

@@ -11,11 +11,11 @@ import type { PresentCheck } from "./held/credential.ts";
 import type { BodyBudget } from "./http/body-memory.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
-import type { WrapStep } from "./lib/steps.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
 import type { DevicesFor, DeviceSockets, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
+import type { WrapApiStep } from "./request-trace.ts";
 
 /** Everything that the pipeline needs from a runtime. */
 export interface GatewayServices extends GatewayPorts {
@@ -39,7 +39,7 @@ export interface GatewayServices extends GatewayPorts {
   /** Returns the token authenticator for these settings, where it outlives this gateway; absent: created with {@link fetchJwks}. */
   readonly tokenAuthenticatorFor?: ((settings: JwtSettings) => TokenAuthenticator) | undefined;
   /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
-  readonly wrapStep?: WrapStep | undefined;
+  readonly wrapStep?: WrapApiStep | undefined;
   /**
    * Lifts what {@link wrapStep} lifts: of a caller that is authenticated again, for an open stream, and of keys that the administration
    * compares; absent: nothing.

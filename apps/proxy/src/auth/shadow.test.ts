@@ -8,7 +8,7 @@ import { fakeRequest } from "../../test/support/fake-request.ts";
 import { knownConnections } from "../../test/support/known-connections.ts";
 import { bodyOf, createTestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
-import type { WrapStep } from "../lib/steps.ts";
+import type { WrapApiStep } from "../request-trace.ts";
 import { createShadow } from "./shadow.ts";
 import { type ShadowRule, shadowRules } from "./shadow-rules.ts";
 
@@ -20,7 +20,7 @@ async function ask(
   rules: readonly ShadowRule[] | null,
   request: { readonly agentId: string } | { readonly deviceId: string },
 ) {
-  let wrap: WrapStep = (_name, run) => run;
+  let wrap: WrapApiStep = (_name, run) => run;
   const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true })));
   const testProxy = createTestProxy(upstream, {
     ports: { wrapStep: (name, run) => (exchange) => wrap(name, run)(exchange) },

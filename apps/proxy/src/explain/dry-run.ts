@@ -14,10 +14,11 @@ import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
-import { mapMaybe, type WrapStep } from "../lib/steps.ts";
+import { isRefusal, mapMaybe } from "../lib/steps.ts";
 import { rateLimitResponse } from "../limits/response.ts";
-import type { PipelineParts, Received } from "../pipeline.ts";
-import { beginTrace } from "../request-trace.ts";
+import type { PipelineParts } from "../pipeline.ts";
+import type { StepName } from "../ports.ts";
+import { beginTrace, type Received, type WrapApiStep } from "../request-trace.ts";
 import type { ExplainedRule } from "./explanation.ts";
 
 /** The findings of the steps. A member is absent if they did not get that far. */
@@ -38,19 +39,19 @@ export interface DryRun {
 }
 
 /** Steps that change something outside the request. A dry run skips them. */
-const handingOn: ReadonlySet<string> = new Set([
+const forwardingSteps: ReadonlySet<StepName> = new Set([
   "prepare the upstream call",
   "read through the cache",
   "call the upstream",
 ]);
 
-/** Steps about the way in which a request arrives: that it is no handshake, and that its body comes late. */
-const arrivalSteps: ReadonlySet<string> = new Set([
+/** Steps that concern transport only: WebSocket handshakes and late bodies. */
+const transportSteps: ReadonlySet<StepName> = new Set([
   "refuse a plain request for a socket",
   "decide again after a late body",
 ]);
 
-const handedOn: PlainResponse = { status: 200, headers: {}, body: null };
+const wouldForward: PlainResponse = { status: 200, headers: {}, body: null };
 
 /** Creates a function that runs a request whose key was verified. */
 export function createDryRun({
@@ -61,11 +62,10 @@ export function createDryRun({
   const authentications = new WeakMap<GatewayRequest, Authentication>();
   const observed = new WeakMap<object, ExplainedRule[]>();
 
-  const wrap: WrapStep = (name, run) => (exchange) => {
-    // Every exchange has the members of the request that it began with.
-    const { trace } = exchange as Received;
-    if (name === "call the upstream") return handedOn;
-    if (handingOn.has(name) || arrivalSteps.has(name)) return null;
+  const wrap: WrapApiStep = (name, run) => (exchange) => {
+    const { trace } = exchange;
+    if (name === "call the upstream") return wouldForward;
+    if (forwardingSteps.has(name) || transportSteps.has(name)) return null;
     const shadowed = trace.shadowRefusedBy.length;
     return mapMaybe(run(exchange), (result) => {
       const rule = describeStep(name, result, trace.refusalReason);
@@ -85,7 +85,7 @@ export function createDryRun({
     observed.set(received.trace, rules);
     // The steps add what they find out to this object.
     const response = await steps(received);
-    return { rules, refusal: response === handedOn ? null : response, exchange: received };
+    return { rules, refusal: response === wouldForward ? null : response, exchange: received };
   };
 }
 
@@ -114,10 +114,8 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
 }
 
 function describeStep(rule: string, result: object | null, reason: string | null): ExplainedRule {
-  if (result === null || !("kind" in result) || result.kind !== "refused" || !("response" in result)) {
-    return { rule, result: "passed", detail: null, errorCode: null };
-  }
-  const problem = describeProblem(result.response as PlainResponse);
+  if (result === null || !isRefusal(result)) return { rule, result: "passed", detail: null, errorCode: null };
+  const problem = describeProblem(result.response);
   return { rule, result: "refused", ...problem, ...(reason !== null && { detail: reason }) };
 }
 

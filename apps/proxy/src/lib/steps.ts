@@ -15,69 +15,83 @@ export interface Refusal {
 }
 
 /** Steps that turn an exchange of type `Input` into one of type `Output`. Immutable: every method returns new steps. */
-export interface Steps<Input extends object, Output extends object> {
+export interface Steps<Input extends object, Output extends object, Name extends string> {
   /** Appends a step that adds members to the exchange, or refuses the request. */
   add<Added extends object>(
-    name: string,
+    name: Name,
     run: (exchange: Output) => MaybePromise<Added | Refusal>,
-  ): Steps<Input, Output & Omit<Added, "kind">>;
+  ): Steps<Input, Output & Omit<Added, "kind">, Name>;
   /** Appends a step that lets the request pass with `null`, or ends the pipeline with a response. */
-  check(name: string, run: (exchange: Output) => MaybePromise<PlainResponse | null>): Steps<Input, Output>;
+  check(name: Name, run: (exchange: Output) => MaybePromise<PlainResponse | null>): Steps<Input, Output, Name>;
   /** Appends the last step. Returns the pipeline: its result, or the response of the step that refused. */
   end<Result>(
-    name: string,
+    name: Name,
     run: (exchange: Output) => MaybePromise<Result>,
   ): (exchange: Input) => MaybePromise<Result | PlainResponse>;
 }
 
-type RunStep = (exchange: object) => MaybePromise<object | null>;
-
 /**
- * Wraps the function of a step, for observers: it receives the exchange, and returns what the step adds, a refusal, or `null` for a check that passed.
- * The result of the last step is the result of the pipeline.
+ * The function of a step: it receives the exchange, and returns what the step adds, a refusal, or `null` for a check that passed. The result of the
+ * last step is the result of the pipeline.
  */
-export type WrapStep = (name: string, run: RunStep) => RunStep;
+export type RunStep<Exchange extends object> = (exchange: Exchange) => MaybePromise<object | null>;
+
+/** Wraps the function of a step, for observers. `Exchange` has the members that the first step receives. */
+export type WrapStep<Name extends string, Exchange extends object> = (
+  name: Name,
+  run: RunStep<Exchange>,
+) => RunStep<Exchange>;
 
 /** Returns a wrapper that applies both, the second one directly around the step. */
-export function composeWraps(outer: WrapStep, inner: WrapStep | undefined): WrapStep {
+export function composeWraps<Name extends string, Exchange extends object>(
+  outer: WrapStep<Name, Exchange>,
+  inner: WrapStep<Name, Exchange> | undefined,
+): WrapStep<Name, Exchange> {
   return inner === undefined ? outer : (name, run) => outer(name, inner(name, run));
 }
 
 /** Starts a pipeline without steps. Without `wrap` the steps run as they are. */
-export function startSteps<Input extends object>(wrap?: WrapStep): Steps<Input, Input> {
+export function startSteps<Input extends object, Name extends string = string>(
+  wrap?: WrapStep<Name, Input>,
+): Steps<Input, Input, Name> {
   return createSteps([], wrap);
 }
 
-function createSteps<Input extends object, Output extends object>(
-  steps: readonly RunStep[],
-  wrap: WrapStep = (_name, run) => run,
-): Steps<Input, Output> {
-  const append = <Next extends object>(name: string, run: RunStep): Steps<Input, Next> =>
+function createSteps<Input extends object, Output extends object, Name extends string>(
+  steps: readonly RunStep<Input>[],
+  wrap: WrapStep<Name, Input> = (_name, run) => run,
+): Steps<Input, Output, Name> {
+  const append = <Next extends object>(name: Name, run: RunStep<Input>): Steps<Input, Next, Name> =>
     createSteps([...steps, wrap(name, run)], wrap);
   return {
     // Every step ran after the ones before it, so the exchange has the members that its type promises.
-    add: (name, run) => append(name, (exchange) => run(exchange as Output)),
+    add: (name, run) => append(name, (exchange) => run(exchange as Input & Output)),
     check: (name, run) =>
       append(name, (exchange) => {
-        const response = run(exchange as Output);
+        const response = run(exchange as Input & Output);
         return response instanceof Promise ? response.then(toRefusal) : toRefusal(response);
       }),
-    end<Result>(name: string, run: (exchange: Output) => MaybePromise<Result>) {
+    end<Result>(name: Name, run: (exchange: Output) => MaybePromise<Result>) {
       // The last step is no refusal and adds nothing, so its type is that of the others only for the wrapper.
-      const last = wrap(name, run as RunStep) as (exchange: object) => MaybePromise<Result>;
+      const last = wrap(name, run as unknown as RunStep<Input>) as (exchange: Input) => MaybePromise<Result>;
       return (exchange: Input) =>
-        mapMaybe<object, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
+        mapMaybe<Input | Refusal, Result | PlainResponse>(runFrom(steps, 0, exchange), (outcome) =>
           isRefusal(outcome) ? outcome.response : last(outcome),
         );
     },
   };
 }
 
-function isRefusal(outcome: object): outcome is Refusal {
+/** Whether the result of a step ends the pipeline. */
+export function isRefusal(outcome: object): outcome is Refusal {
   return "kind" in outcome && outcome.kind === "refused";
 }
 
-function runFrom(steps: readonly RunStep[], start: number, exchange: object): MaybePromise<object> {
+function runFrom<Input extends object>(
+  steps: readonly RunStep<Input>[],
+  start: number,
+  exchange: Input,
+): MaybePromise<Input | Refusal> {
   let complete = exchange;
   for (let index = start; index < steps.length; index++) {
     const added = steps[index]?.(complete) ?? null;

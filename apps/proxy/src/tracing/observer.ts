@@ -8,19 +8,21 @@ import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { Clock } from "@letta-environments/platform";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
-import { mapMaybe, type MaybePromise, type WrapStep } from "../lib/steps.ts";
-import type { RequestTrace } from "../request-trace.ts";
+import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import type { StepName } from "../ports.ts";
+import type { Received, RequestTrace, WrapApiStep } from "../request-trace.ts";
+import type { PreparedCall } from "../upstream/upstream.ts";
 import type { Span } from "./spans.ts";
 
 /** Steps that are measured, by the names that metrics, spans and `Server-Timing` show. */
-const measuredSteps: Readonly<Record<string, StepName>> = {
+const measuredSteps: Readonly<Partial<Record<StepName, MeasuredName>>> = {
   "take from the rate limits": "rate_limit",
   "validate query and body": "validate",
   "read through the cache": "cache",
 };
 
 /** The name of a measured step. `cache` contains the `upstream` of a miss. */
-export type StepName = "authenticate" | "rate_limit" | "validate" | "cache" | "upstream";
+type MeasuredName = "authenticate" | "rate_limit" | "validate" | "cache" | "upstream";
 
 /** At most one request in this time is measured for metrics, in milliseconds. A busy gateway measures 200 a second, a quiet one all. */
 const measuredEveryMs = 5;
@@ -37,21 +39,11 @@ export interface ObserverPorts {
   readonly onSpans: (spans: readonly Span[]) => void;
 }
 
-/** The members of an exchange that are read here. */
-interface ObservedExchange {
-  readonly request: GatewayRequest;
-  readonly trace: RequestTrace;
-}
-
-interface PreparedCall {
-  readonly call: { readonly fetch: (signal?: AbortSignal) => Promise<PlainResponse> };
-}
-
 /** Creates a wrapper of the pipeline's steps. */
-export function createObserver(ports: ObserverPorts): WrapStep {
+export function createObserver(ports: ObserverPorts): WrapApiStep {
   let measuredAt = Number.NEGATIVE_INFINITY;
 
-  function begin(principal: Principal, { request, trace }: ObservedExchange): GatewayRequest {
+  function begin(principal: Principal, { request, trace }: Received): GatewayRequest {
     const isDue = trace.startedAt - measuredAt >= measuredEveryMs;
     const parent = parseTraceparent(request.header("traceparent"));
     const { sampleRatio } = ports;
@@ -86,19 +78,18 @@ export function createObserver(ports: ObserverPorts): WrapStep {
     if (name === "authenticate") {
       return (exchange) =>
         mapMaybe(run(exchange), (added) => {
-          if (added === null || !("principal" in added)) return added;
-          // Every exchange began with a request and its trace.
-          const observed = exchange as ObservedExchange;
-          const request = begin(added.principal as Principal, observed);
-          return request === observed.request ? added : { ...added, request };
+          const { principal } = exchange.trace;
+          if (principal === null) return added;
+          const request = begin(principal, exchange);
+          return request === exchange.request ? added : { ...added, request };
         });
     }
     if (name === "prepare the upstream call") {
       return (exchange) => {
-        const { observation } = (exchange as ObservedExchange).trace;
+        const { observation } = exchange.trace;
         const prepared = run(exchange);
         if (observation === null || prepared instanceof Promise || prepared === null) return prepared;
-        const { call } = prepared as PreparedCall;
+        const { call } = prepared as { readonly call: PreparedCall };
         return {
           call: { ...call, fetch: (signal?: AbortSignal) => observation.measure("upstream", () => call.fetch(signal)) },
         };
@@ -107,7 +98,7 @@ export function createObserver(ports: ObserverPorts): WrapStep {
     const step = measuredSteps[name];
     if (step === undefined) return run;
     return (exchange) => {
-      const { observation } = (exchange as ObservedExchange).trace;
+      const { observation } = exchange.trace;
       return observation === null ? run(exchange) : observation.measure(step, () => run(exchange));
     };
   };

@@ -24,10 +24,11 @@ import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
 import type { PresentCheck } from "../../held/credential.ts";
 import type { BodyBudget } from "../../http/body-memory.ts";
-import { composeWraps, type WrapStep } from "../../lib/steps.ts";
+import { composeWraps } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, HasExpired, KeyStoreFor } from "../../ports.ts";
+import type { WrapApiStep } from "../../request-trace.ts";
 import { deviceVersion, version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
@@ -118,7 +119,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
 }
 
 /** The observers around each step. What shadow mode lifts is lifted before a request is measured. */
-function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources): WrapStep | undefined {
+function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources): WrapApiStep | undefined {
   const observe = metrics?.wrapStep;
   if (shadow === null) return observe;
   const lift = createShadow(shadow, embedded?.findConnection);

@@ -5,7 +5,6 @@ import type { LogEvent } from "../../../adapters/log-event.ts";
 import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
 import type { OptionalAdminEndpoint } from "../../../admin/endpoints.ts";
 import type { Settings } from "../../../config/settings.ts";
-import type { WrapStep } from "../../../lib/steps.ts";
 import { gauges, metrics, type MetricDefinition } from "../../../metrics/definitions.ts";
 import { createMetricsEndpoints, metricsEndpoints } from "../../../metrics/endpoints.ts";
 import { observeLimiter, observeUpstream } from "../../../metrics/observers.ts";
@@ -17,6 +16,7 @@ import { createMetricTable, type MetricReading } from "../../../metrics/table.ts
 import type { OtlpSettings } from "../../../metrics/settings.ts";
 import type { UpstreamFetch } from "../../../ports.ts";
 import type { RateLimiter } from "../../../rate-limit/limiter.ts";
+import type { WrapApiStep } from "../../../request-trace.ts";
 import { version } from "../../../version.ts";
 import { composeTracing, spanIntervalMs } from "./tracing.ts";
 
@@ -33,7 +33,7 @@ export interface EmbeddedCounts {
 export interface PipelineMetrics {
   readonly adminEndpoints: readonly OptionalAdminEndpoint[];
   /** Measures the steps of the pipeline. */
-  readonly wrapStep: WrapStep;
+  readonly wrapStep: WrapApiStep;
   observeLimiter(limiter: RateLimiter): RateLimiter;
   observeUpstream(fetchUpstream: UpstreamFetch): UpstreamFetch;
 }

@@ -2,9 +2,9 @@
 import { randomBytes } from "node:crypto";
 import { random, systemClock } from "@letta-environments/platform/node";
 import type { OtlpPush } from "../../../adapters/otlp.ts";
-import type { WrapStep } from "../../../lib/steps.ts";
 import type { OtlpResource } from "../../../metrics/otlp.ts";
 import type { OtlpSettings } from "../../../metrics/settings.ts";
+import type { WrapApiStep } from "../../../request-trace.ts";
 import { createObserver } from "../../../tracing/observer.ts";
 import { createSpanBuffer, toOtlpSpans } from "../../../tracing/spans.ts";
 
@@ -13,7 +13,7 @@ export const spanIntervalMs = 5_000;
 
 /** The observer of a process. */
 export interface ProcessTracing {
-  readonly wrapStep: WrapStep;
+  readonly wrapStep: WrapApiStep;
   /** Queues the spans that wait for a push. */
   flush(): void;
 }
