@@ -2,7 +2,7 @@
 import { jsonResponse, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import type { BodyBudget } from "../http/body-memory.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
+import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
 import { limitRequest, type RequestLimits } from "../limits/request-limits.ts";
 import type { RateLimitTrace } from "../limits/response.ts";
@@ -69,21 +69,10 @@ export interface ConsoleConfig {
 
 /** The request with the secret as its key, and without the members that only browsers send. */
 export function withSecret(request: GatewayRequest, secret: string): GatewayRequest {
-  return {
-    method: request.method,
-    path: request.path,
-    query: request.query,
-    header(name) {
-      if (name === "authorization") return `Bearer ${secret}`;
-      return name === "origin" || name === "cookie" ? null : request.header(name);
-    },
-    readBody: (limits) => request.readBody(limits),
-    get signal() {
-      return request.signal;
-    },
-    authority: request.authority,
-    clientAddress: request.clientAddress,
-  };
+  return withHeader(request, (name) => {
+    if (name === "authorization") return `Bearer ${secret}`;
+    return name === "origin" || name === "cookie" ? null : request.header(name);
+  });
 }
 
 /** A session that was just opened. */

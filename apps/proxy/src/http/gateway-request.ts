@@ -42,12 +42,22 @@ const forwardingFields: ReadonlySet<string> = new Set(["x-forwarded-for", "forwa
 
 /** Hides the forwarding headers, for a listener without trusted proxies in front: there the peer is always the client. */
 export function ignoreForwardedHeaders(request: GatewayRequest): GatewayRequest {
+  return withHeader(request, (name) => (forwardingFields.has(name) ? null : request.header(name)));
+}
+
+/** The same request with other header fields, and with another query where one is given. */
+export function withHeader(
+  request: GatewayRequest,
+  header: GatewayRequest["header"],
+  query: string = request.query,
+): GatewayRequest {
   return {
     method: request.method,
     path: request.path,
-    query: request.query,
-    header: (name) => (forwardingFields.has(name) ? null : request.header(name)),
+    query,
+    header,
     readBody: (limits) => request.readBody(limits),
+    // Hosts create it when it is first read.
     get signal() {
       return request.signal;
     },

@@ -6,7 +6,7 @@
  */
 import type { PlainResponse, Principal } from "@letta-environments/schema";
 import type { Clock } from "@letta-environments/platform";
-import type { GatewayRequest } from "../http/gateway-request.ts";
+import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { StepName } from "../ports.ts";
@@ -66,12 +66,12 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
     trace.observation.record("authenticate", trace.startedAt);
     if (traceId === null || spanId === null) return request;
     // The upstream continues the trace from the gateway's own span.
-    const headers = new Map<string, string | null>([
-      ["traceparent", formatTraceparent({ traceId, spanId, isSampled })],
-    ]);
-    // A caller's `tracestate` belongs to the trace of its `traceparent` (W3C Trace Context, section 3.3.1).
-    if (parent === null) headers.set("tracestate", null);
-    return withHeaders(request, headers);
+    const traceparent = formatTraceparent({ traceId, spanId, isSampled });
+    return withHeader(request, (name) => {
+      if (name === "traceparent") return traceparent;
+      // A caller's `tracestate` belongs to the trace of its `traceparent` (W3C Trace Context, section 3.3.1).
+      return name === "tracestate" && parent === null ? null : request.header(name);
+    });
   }
 
   return (name, run) => {
@@ -206,23 +206,4 @@ function toSpans(
     isError: name === "upstream" && isError,
   }));
   return [server, ...children];
-}
-
-/** The same request with some header fields replaced. */
-function withHeaders(request: GatewayRequest, headers: ReadonlyMap<string, string | null>): GatewayRequest {
-  return {
-    method: request.method,
-    path: request.path,
-    query: request.query,
-    header(name) {
-      const replacement = headers.get(name);
-      return replacement === undefined ? request.header(name) : replacement;
-    },
-    readBody: (limits) => request.readBody(limits),
-    get signal() {
-      return request.signal;
-    },
-    authority: request.authority,
-    clientAddress: request.clientAddress,
-  };
 }

@@ -8,7 +8,7 @@ import { type Principal, problemResponse, ticketPrefix } from "@letta-environmen
 import { invalidKey } from "../auth/authentication.ts";
 import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
-import { type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
+import { type GatewayRequest, splitQuery, withHeader } from "../http/gateway-request.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { DeviceSockets } from "../ports.ts";
@@ -60,18 +60,7 @@ export function createAuthenticateViewer(
 }
 
 function withAuthorization(request: GatewayRequest, authorization: string): GatewayRequest {
-  return {
-    method: request.method,
-    path: request.path,
-    query: "",
-    header: (name) => (name === "authorization" ? authorization : request.header(name)),
-    readBody: (limits) => request.readBody(limits),
-    get signal() {
-      return request.signal;
-    },
-    authority: request.authority,
-    clientAddress: request.clientAddress,
-  };
+  return withHeader(request, (name) => (name === "authorization" ? authorization : request.header(name)), "");
 }
 
 const originNotAllowed: CallerAuthentication = { kind: "refused", response: problemResponse("origin_not_allowed") };
