@@ -94,8 +94,8 @@ export {
   type DeviceRequest,
   type DeviceRouter,
   type LocalDevices,
-  type MaybePromise,
 } from "./routing/router.ts";
+export type { MaybePromise } from "@letta-environments/platform";
 export type { Presence } from "./socket/connection.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";
 export type { ApiCall } from "./viewers/api-calls.ts";

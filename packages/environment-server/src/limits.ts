@@ -2,6 +2,7 @@
  * Every limit and interval of the environment server. The table in README.md lists the same values. The host limits the memory of unfinished
  * frames, because only complete frames reach this package.
  */
+import { messageRetentionMs } from "@letta-environments/schema";
 import type { ApprovalLogLimits } from "./approval-log.ts";
 import type { ChangeLimits } from "./change-log.ts";
 import type { MessageLogLimits } from "./message-log.ts";
@@ -24,7 +25,7 @@ export const maxMessageWaitMs = 1_000;
 export const defaultSettleMs = 300;
 
 /** How long a message id is remembered with its result, a decision with its request, and a replaced connectionId with its device, in milliseconds. */
-export const retentionMs: number = 24 * 60 * 60 * 1_000;
+export const retentionMs: number = messageRetentionMs;
 
 /** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
 export const maxWaitingMessages = 100;

@@ -3,13 +3,13 @@ import {
   allowsEndpoint,
   ChangeRefusedError,
   checkIdempotencyKey,
+  declareDeduplication,
   decodeRequest,
   type Decoded,
   type DecodedRequest,
   type Endpoint,
   idempotencyKeyHeader,
   matchEndpoint,
-  messageDeduplicationHeader,
   openApiPath,
   openApiResponse,
   type OpenApiSource,
@@ -24,7 +24,6 @@ import {
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createClosing, createRunningWork } from "./closing.ts";
-import { retentionMs } from "./limits.ts";
 import { listApprovals } from "./operations/approvals/list.ts";
 import type { RequestContext, ServerContext } from "./operations/context.ts";
 import type { DeviceAdministration } from "./operations/devices.ts";
@@ -210,7 +209,26 @@ function checkScope(
   return problemResponse("insufficient_scope", { detail });
 }
 
-function runOperation(
+/** Operations whose responses say nothing of messages: those of devices, streams, sockets and tickets. */
+const undeclaredOperations: ReadonlySet<Operation> = new Set([
+  "registerEnvironment",
+  "createViewerTicket",
+  "streamEvents",
+  "openDeviceSocket",
+  "openViewerSocket",
+]);
+
+async function runOperation(
+  server: ServerContext,
+  request: DecodedRequest,
+  principal: Principal,
+  context: RequestContext,
+): Promise<PlainResponse> {
+  const response = await respond(server, request, principal, context);
+  return undeclaredOperations.has(request.operation) ? response : declareDeduplication(response);
+}
+
+function respond(
   server: ServerContext,
   request: DecodedRequest,
   principal: Principal,
@@ -218,11 +236,11 @@ function runOperation(
 ): Promise<PlainResponse> {
   switch (request.operation) {
     case "listEnvironments":
-      return declareDeduplication(listEnvironments(server, request, principal));
+      return listEnvironments(server, request, principal);
     case "retrieveEnvironment":
-      return declareDeduplication(retrieveEnvironment(server, request, principal));
+      return retrieveEnvironment(server, request, principal);
     case "listMessages":
-      return declareDeduplication(routeListMessages(server, request, principal, context));
+      return routeListMessages(server, request, principal, context);
     case "sendMessage":
     case "retrieveMessage":
     case "stopTurn":
@@ -230,15 +248,15 @@ function runOperation(
     case "changeDirectory":
     case "resumeQueue":
     case "removeQueueItem":
-      return declareDeduplication(server.router.deliver({ request, principal, context }));
+      return server.router.deliver({ request, principal, context });
     case "updateEnvironment":
-      return declareDeduplication(updateEnvironment(server, request, principal, context));
+      return updateEnvironment(server, request, principal, context);
     case "removeEnvironment":
-      return declareDeduplication(removeEnvironment(server, request, principal, context));
+      return removeEnvironment(server, request, principal, context);
     case "retrieveLastRuntime":
-      return declareDeduplication(retrieveLastRuntime(server, request, principal));
+      return retrieveLastRuntime(server, request, principal);
     case "listApprovals":
-      return declareDeduplication(listApprovals(server, request, principal));
+      return listApprovals(server, request, principal);
     case "registerEnvironment":
       return registerEnvironment(server, request, principal, context);
     case "createViewerTicket":
@@ -254,13 +272,6 @@ function runOperation(
         problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } }),
       );
   }
-}
-
-/** Adds the header by which clients may repeat a send whose outcome they do not know. */
-async function declareDeduplication(running: Promise<PlainResponse>): Promise<PlainResponse> {
-  const response = await running;
-  const headers = { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) };
-  return { ...response, headers };
 }
 
 async function upgrade(

@@ -10,6 +10,7 @@ export {
   type TransactionPart,
 } from "./group-commit.ts";
 export { formatUlid, type RandomId, ulidRandomBytes } from "./ids.ts";
+export { mapMaybe, type MaybePromise } from "./maybe-promise.ts";
 export { migrateSqlite, type SqliteVersionStore } from "./migrate-sqlite.ts";
 export {
   isSqliteBusy,

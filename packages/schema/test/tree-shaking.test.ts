@@ -29,6 +29,7 @@ test.each([
   ["problemResponse", ["problem", "problem-definitions"]],
   ["isApprovalMessage", ["message"]],
   ["messageDeduplicationHeader", ["message"]],
+  ["declareDeduplication", ["message"]],
   ["EnvironmentListSchema", ["environment", "rules", "valibot", "wire-schema"]],
   ["SendMessageResponseSchema", ["message", "rules", "valibot", "wire-schema"]],
   ["RegisterResponseSchema", ["register", "rules", "valibot", "wire-schema"]],

@@ -2,10 +2,10 @@
  * The port of the store that remembers sends to a remote upstream. A send is reserved before it leaves, and its result is kept for
  * {@link retentionMs}, so that a repeat receives the first result. Nothing is evicted early: a full store refuses new sends.
  */
-import type { PlainResponse } from "@letta-environments/schema";
+import { messageRetentionMs, type PlainResponse } from "@letta-environments/schema";
 
-/** How long ids, results and connections are remembered, in milliseconds: 24 hours. */
-export const retentionMs = 86_400_000;
+/** How long ids, results and connections are remembered, in milliseconds. */
+export const retentionMs = messageRetentionMs;
 
 /** The conversation in which an id is unique: at a tenant, in a row of the upstream's list. */
 export interface SendScope {

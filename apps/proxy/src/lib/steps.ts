@@ -3,10 +3,10 @@
  * it or refuses the request. Steps run synchronously for as long as none returns a promise, so that a response from
  * memory never waits.
  */
+import { mapMaybe, type MaybePromise } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 
-/** A value, or a promise of it. */
-export type MaybePromise<Value> = Value | Promise<Value>;
+export { mapMaybe, type MaybePromise };
 
 /** Ends the pipeline: the caller receives this response. */
 export interface Refusal {
@@ -111,12 +111,4 @@ function runFrom<Input extends object>(
 
 function toRefusal(response: PlainResponse | null): Refusal | null {
   return response === null ? null : { kind: "refused", response };
-}
-
-/** Applies a function to a value, or to the value of a promise. */
-export function mapMaybe<Value, Result>(
-  value: MaybePromise<Value>,
-  map: (value: Value) => MaybePromise<Result>,
-): MaybePromise<Result> {
-  return value instanceof Promise ? value.then(map) : map(value);
 }

@@ -6,6 +6,7 @@ import type { DeviceAdministration } from "@letta-environments/environment-serve
 import {
   buildPath,
   ChangeRefusedError,
+  declareDeduplication,
   type Endpoint,
   type PlainRequest,
   type PlainResponse,
@@ -20,7 +21,6 @@ import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
 import {
-  declareDeduplication,
   forbidUnsafeRepeat,
   leavesUnknown,
   recordOf,

@@ -3,7 +3,13 @@
  * devices and its mode, and removes the members that the principal may not see.
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import {
+  declareDeduplication,
+  type DecodedRequest,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+} from "@letta-environments/schema";
 import { createSends, type Sends } from "../idempotency/sends.ts";
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Unreleased } from "../idempotency/unreleased.ts";
@@ -14,7 +20,7 @@ import { type ConnectionLookup, createConnectionLookup } from "./connections.ts"
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { sendRemote } from "./remote-send.ts";
-import { type AuditDeviceChange, declareDeduplication, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { type AuditDeviceChange, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {

@@ -12,7 +12,6 @@ import {
   type EnvironmentPatch,
   isUnrepeatableCommand,
   type KnownEndpoint,
-  messageDeduplicationHeader,
   type PlainResponse,
   preferHeader,
   type Principal,
@@ -24,7 +23,6 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import { errorCodeOf } from "../http/response.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
-import { retentionMs } from "../idempotency/store.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
 import type { ChooseCredential } from "./credentials.ts";
@@ -238,12 +236,4 @@ export function refuseLate(
   // Nothing was sent yet. The end of the send itself could not say so.
   if (deadline.signal.aborted) return callerGone;
   return clock.monotonic() >= deadline.atMs ? problemResponse("upstream_timeout") : null;
-}
-
-/**
- * Adds the header that lets clients repeat a send whose outcome they do not know. The gateway or the embedded server recognises a repeat; both
- * remember message ids for a day.
- */
-export function declareDeduplication(response: PlainResponse): PlainResponse {
-  return { ...response, headers: { ...response.headers, [messageDeduplicationHeader]: String(retentionMs / 1_000) } };
 }

@@ -2,6 +2,7 @@
  * Environments as API responses show them: a row of the store with the presence of its device, and without what the principal may not
  * see. The JSON of a row is remembered until the row, its presence or what is shown of it changes.
  */
+import { mapMaybe, type MaybePromise } from "@letta-environments/platform";
 import {
   type Environment,
   type EnvironmentMetadata,
@@ -13,7 +14,7 @@ import {
 } from "@letta-environments/schema";
 import type { EventEnvironment } from "../changes/environment-changes.ts";
 import type { DeviceStatus, EnvironmentRow } from "../ports.ts";
-import { type DeviceRouter, mapMaybe, type MaybePromise } from "../routing/router.ts";
+import type { DeviceRouter } from "../routing/router.ts";
 import type { Presence } from "../socket/connection.ts";
 
 const noScopes: ReadonlySet<Scope> = new Set();

@@ -6,12 +6,10 @@
  * By default a router knows the sockets of its own process alone and resolves at once. A router over several processes is made from the
  * {@link LocalDevices} of each, and all of them share a store.
  */
+import type { MaybePromise } from "@letta-environments/platform";
 import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
 import type { Presence } from "../socket/connection.ts";
-
-/** A value that is known at once, or later. */
-export type MaybePromise<Value> = Value | Promise<Value>;
 
 /** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
 export interface DeviceLocation {
@@ -116,12 +114,4 @@ export interface DeviceRouter {
 /** Creates the router of a process whose devices are all connected to it. */
 export function createLocalRouter(local: LocalDevices): DeviceRouter {
   return { ...local, opened: () => undefined, ended: () => undefined };
-}
-
-/** Continues with a value, at once if it is known. */
-export function mapMaybe<Value, Result>(
-  value: MaybePromise<Value>,
-  use: (value: Value) => Result,
-): MaybePromise<Result> {
-  return value instanceof Promise ? value.then(use) : use(value);
 }

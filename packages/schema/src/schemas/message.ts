@@ -4,6 +4,7 @@
  * for an upstream that knows more.
  */
 import * as v from "valibot";
+import type { PlainResponse } from "../base/plain-http.ts";
 import { conversationReference, reference } from "../base/reference.ts";
 import { isNoDotSegment, isRecord, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
 import { either, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
@@ -14,6 +15,17 @@ import { either, wireObject, type WireObjectSchema } from "../base/wire-schema.t
  * send with an unknown outcome: the server returns the first result and does not run the message again.
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
+
+/** How long a message id is remembered with its result, in milliseconds. */
+export const messageRetentionMs: number = 24 * 60 * 60 * 1_000;
+
+/** Adds the header by which clients may repeat a send whose outcome they do not know. */
+export function declareDeduplication(response: PlainResponse): PlainResponse {
+  return {
+    ...response,
+    headers: { ...response.headers, [messageDeduplicationHeader]: String(messageRetentionMs / 1_000) },
+  };
+}
 
 /** A piece of text in a message. */
 export interface TextPart {
