@@ -33,32 +33,32 @@ export function openExtensions({
 
 /** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
-  const lasting: Lasting = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
+  const shared: SharedAcrossReloads = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
   return {
     connectRemote: connectRemoteExtensions,
-    createSteps: (parts) => createSteps(parts, lasting),
+    createSteps: (parts) => createSteps(parts, shared),
     end: () => eventStreams?.end(),
   };
 }
 
 /** The parts that outlive a reload of the configuration. */
-interface Lasting {
+interface SharedAcrossReloads {
   readonly eventStreams: EventStreams | null;
   readonly ticketCredentials: TicketCredentials;
   /** Those of the present configuration, which the open sockets of viewers use. */
   viewerPorts: ViewerRequestPorts | null;
 }
 
-function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
+function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): ExtensionSteps {
   const { audit, onAuditFailure, upstream, deviceSockets } = parts;
   const actionLog = { log: audit, onFailure: onAuditFailure };
-  const { eventStreams, ticketCredentials } = lasting;
+  const { eventStreams, ticketCredentials } = shared;
   eventStreams?.checkWith(parts.checkCredential);
   const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
   const begin = createBeginControl({ ...actionLog, randomId: parts.randomId });
   const viewerPorts = { ...parts, audit: createAuditViewers(actionLog) };
-  lasting.viewerPorts = viewerPorts;
-  const presentPorts = (): ViewerRequestPorts => lasting.viewerPorts ?? viewerPorts;
+  shared.viewerPorts = viewerPorts;
+  const presentPorts = (): ViewerRequestPorts => shared.viewerPorts ?? viewerPorts;
   return {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
@@ -75,7 +75,7 @@ function createSteps(parts: ExtensionParts, lasting: Lasting): ExtensionSteps {
     },
     openSocket(request, { endpoint, params, principal, sockets }) {
       if (endpoint.operation !== "openViewerSocket") return null;
-      // The token has done its work.
+      // The token was checked already; do not forward it.
       const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
       const { connectionId = "" } = params;
       const client = clientFactsOf(request);

@@ -102,7 +102,7 @@ async function createWorld() {
 const scopes = ["list", "read", "send", "approve", "control"] as const;
 const restrictedKey = model.anyKey(["one", "one", "one", "two"], scopes);
 
-/** Random restrictions leave few requests that are handed on. */
+/** Random restrictions leave few requests that are forwarded. */
 const withoutRestrictions = (key: model.AnyKey): model.AnyKey => ({
   ...key,
   ...{ tenant: "one", scopes: [...scopes], deviceIds: null, connectionNames: null },
@@ -202,7 +202,7 @@ test("the verdict of explain is what the request gets, for random keys and reque
             seen.decided += 1;
             expect([question, verdict.status, verdict.errorCode]).toEqual([question, real.status, errorCode]);
           }
-          // What explain hands on, no rule of the gateway refuses.
+          // What explain forwards, no rule of the gateway refuses.
           if (verdict === null)
             expect(["rate_limited", "insufficient_scope", "agent_not_allowed"]).not.toContain(errorCode);
         }
@@ -248,7 +248,7 @@ test("explain shows each rule with its reason, and what remains of the limits", 
   expect(refused.body.verdict).toEqual({ status: 403, errorCode: "agent_not_allowed" });
   expect(refused.body.rules.slice(-2)).toMatchObject([
     { rule: "authorise the input", result: "refused", errorCode: "agent_not_allowed" },
-    { rule: "hand the request on", result: "skipped" },
+    { rule: "forward the request", result: "skipped" },
   ]);
 });
 

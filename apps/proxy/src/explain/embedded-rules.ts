@@ -23,7 +23,7 @@ export interface UpstreamExplanation {
   readonly verdict: Explanation["verdict"];
 }
 
-/** Explains what the embedded server does with a request that the gateway hands on. */
+/** Explains what the embedded server does with a request that the gateway forwards. */
 export async function explainEmbedded(
   server: EmbeddedServer,
   { endpoint, principal, input, request }: DryRunExchange,

@@ -86,7 +86,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
       keyId: caller.keyId,
       operation: exchange.trace.operation,
       verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
-      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped("hand the request on")])],
+      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped("forward the request")])],
       limits,
     };
   }

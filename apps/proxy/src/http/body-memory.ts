@@ -10,10 +10,7 @@ import type { Principal } from "@letta-environments/schema";
 /** Memory of unfinished bodies, and as much of held ones, in bytes: of one key, and of all together. */
 export const bodyMemoryLimits: MemoryLimits = { maxOwnerBytes: 16 * 1024 * 1024, maxTotalBytes: 64 * 1024 * 1024 };
 
-/**
- * By whom bodies are counted: by the key of a principal, by the operator, or by all together whose credential is not verified, because it is in the
- * body or because only the upstream can verify it.
- */
+/** Which account a body is charged to: the key, the operator, or one shared account for unverified credentials. */
 export type BodyOwner = Pick<Principal, "tenant" | "keyId"> | "operator" | "unverified";
 
 /** Returns the name of an owner. No tenant is empty, so no key has the name of one of the other owners. */

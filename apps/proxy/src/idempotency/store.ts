@@ -5,7 +5,7 @@
 import { messageRetentionMs, type PlainResponse } from "@letta-environments/schema";
 
 /** How long ids, results and connections are remembered, in milliseconds. */
-export const retentionMs = messageRetentionMs;
+export const retentionMs: number = messageRetentionMs;
 
 /** The conversation in which an id is unique: at a tenant, in a row of the upstream's list. */
 export interface SendScope {

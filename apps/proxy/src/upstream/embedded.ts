@@ -20,15 +20,7 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
-import {
-  forbidUnsafeRepeat,
-  leavesUnknown,
-  recordOf,
-  refuseLate,
-  unknownOutcome,
-  type Upstream,
-  type UpstreamCall,
-} from "./upstream.ts";
+import { leavesUnknown, recordOf, refuseLate, unknownOutcome, type Upstream, type UpstreamCall } from "./upstream.ts";
 
 /** See {@link createEmbeddedUpstream}. */
 export interface EmbeddedUpstreamOptions {
@@ -75,7 +67,7 @@ export function createEmbeddedUpstream(
  */
 async function runCall(
   { clock, telemetry }: Pick<GatewayPorts, "clock" | "telemetry">,
-  { endpoint, decoded, deadline }: Pick<UpstreamCall, "endpoint" | "decoded" | "deadline">,
+  { endpoint, deadline }: Pick<UpstreamCall, "endpoint" | "deadline">,
   run: (signal: AbortSignal, progress: UpstreamProgress) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const progress: UpstreamProgress = { isSent: false };
@@ -93,8 +85,10 @@ async function runCall(
   if (outcome.kind === "caller_gone") return callerGone;
   telemetry({ type: "upstream_failed", operation: endpoint.operation, reason: "timeout", cause: null });
   const mayBeDelivered = leavesUnknown(endpoint) && progress.isSent;
-  const ended = mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
-  const response = forbidUnsafeRepeat(decoded, ended);
+  const response = mayBeDelivered
+    ? // The server decides on repeats in its own response, which is due long before.
+      unknownOutcome(endpoint, { retryable: false })
+    : problemResponse("upstream_timeout");
   // As the server's own responses do. Devices send no messages.
   return endpoint.audience === "caller" ? declareDeduplication(response) : response;
 }

@@ -10,7 +10,6 @@ import {
   defaultWaitSeconds,
   type Endpoint,
   type EnvironmentPatch,
-  isUnrepeatableCommand,
   type KnownEndpoint,
   type PlainResponse,
   preferHeader,
@@ -21,7 +20,6 @@ import {
 } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
-import { errorCodeOf } from "../http/response.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import type { Deadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
@@ -209,23 +207,19 @@ export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" |
   return operation === "sendMessage" || scope === "control";
 }
 
-/** Whether to trust a server that says the request may be retried; {@link forbidUnsafeRepeat} decides on every command. */
+/** Whether to trust a server that says the request may be retried. */
 export function isRepeatable({ operation }: Pick<KnownEndpoint, "operation">): boolean {
   return operation !== "resumeQueue";
 }
 
 /** Returns the response to a call that may have had its effect, and has no result. */
-export function unknownOutcome(endpoint: KnownEndpoint, options: Pick<ProblemOptions, "detail"> = {}): PlainResponse {
+export function unknownOutcome(
+  endpoint: KnownEndpoint,
+  options: Pick<ProblemOptions, "detail" | "retryable"> = {},
+): PlainResponse {
   return endpoint.scope === "control"
     ? problemResponse("control_unknown", options)
     : problemResponse("delivery_unknown", options);
-}
-
-/** Says that a command must not be repeated, unless a code of ours shows that nothing was sent. */
-export function forbidUnsafeRepeat(request: DecodedRequest, response: PlainResponse): PlainResponse {
-  const code = isUnrepeatableCommand(request) ? errorCodeOf(response) : null;
-  if (code !== "control_unknown" && code !== "upstream_error") return response;
-  return { ...response, headers: { ...response.headers, "x-should-retry": "false" } };
 }
 
 /** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */

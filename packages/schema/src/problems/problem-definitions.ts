@@ -251,7 +251,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
   precondition_failed: define(
     412,
     "Precondition failed",
-    "If-Match has no entity tag of the present version, so nothing was changed. Read it again first.",
+    "If-Match does not match the current entity tag, so nothing was changed. Read it again first.",
     false,
     { member: "if-match", rule: "must contain the current entity tag" },
   ),

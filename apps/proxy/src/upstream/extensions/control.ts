@@ -2,10 +2,24 @@
  * Control of a conversation on a device behind a remote server. The connection must be a row of the tenant's list that the
  * principal may use. The request leaves once, after its audit record is stored.
  */
-import { allowsDevice, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  allowsDevice,
+  type DecodedRequest,
+  isUnrepeatableCommand,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
+import { errorCodeOf } from "../../http/response.ts";
 import { maxRowAgeMs } from "../connections.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
-import { forbidUnsafeRepeat, neverAborted, recordOf, refuseLate } from "../upstream.ts";
+import { neverAborted, recordOf, refuseLate } from "../upstream.ts";
+
+/** Says that a command must not be repeated, unless a code of ours shows that nothing was sent. */
+function forbidUnsafeRepeat(command: DecodedRequest, response: PlainResponse): PlainResponse {
+  const code = isUnrepeatableCommand(command) ? errorCodeOf(response) : null;
+  if (code !== "control_unknown" && code !== "upstream_error") return response;
+  return { ...response, headers: { ...response.headers, "x-should-retry": "false" } };
+}
 
 /** Runs a control operation and returns the response for the caller. */
 export async function controlRemote(
