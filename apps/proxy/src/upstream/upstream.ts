@@ -207,11 +207,6 @@ export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" |
   return operation === "sendMessage" || scope === "control";
 }
 
-/** Whether to trust a server that says the request may be retried. */
-export function isRepeatable({ operation }: Pick<KnownEndpoint, "operation">): boolean {
-  return operation !== "resumeQueue";
-}
-
 /** Returns the response to a call that may have had its effect, and has no result. */
 export function unknownOutcome(
   endpoint: KnownEndpoint,

@@ -16,7 +16,6 @@ import {
 import { invalidKey } from "../auth/authentication.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
-import { isRepeatable } from "./upstream.ts";
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors are passed on. */
@@ -126,7 +125,7 @@ function translateError(endpoint: KnownEndpoint, response: PlainResponse, creden
   return problemResponse(code ?? "upstream_error", {
     status: isPassed ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
-    ...readRetryable(endpoint, response, code),
+    ...readRetryable(endpoint, response),
     headers: {
       ...passedFields(response.headers),
       ...(retryAfter !== undefined && isRetryAfter(retryAfter) && { "retry-after": retryAfter }),
@@ -147,16 +146,13 @@ function isProblemCode(code: string): code is ProblemCode {
 }
 
 /**
- * Whether the caller may repeat the request: what the upstream says, otherwise reads after 408, 429 and 5xx. Sends are decided in `send-outcome.ts`; for
- * a resume, only a code of ours shows that nothing was sent.
+ * Whether the caller may repeat the request: what the upstream says, otherwise reads after 408, 429 and 5xx. Sends are decided in `send-outcome.ts`,
+ * and commands in `extensions/control.ts`.
  */
 function readRetryable(
-  endpoint: KnownEndpoint,
+  { method }: KnownEndpoint,
   { status, headers }: PlainResponse,
-  code: ProblemCode | null,
 ): { readonly retryable?: boolean } {
-  const { method } = endpoint;
-  if (!isRepeatable(endpoint) && (code === null || code === "control_unknown")) return { retryable: false };
   const shouldRetry = headers["x-should-retry"];
   if (shouldRetry === "true" || shouldRetry === "false") return { retryable: shouldRetry === "true" };
   return method === "GET" ? { retryable: status === 408 || status === 429 || status >= 500 } : {};
