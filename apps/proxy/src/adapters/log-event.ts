@@ -31,6 +31,8 @@ export type LogEvent =
   | { readonly type: "stopped" }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }
+  /** No request has a credential at the upstream, which may ask for none. Reported at the start, and when the configuration changes. */
+  | { readonly type: "no_upstream_credential" }
   /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
   | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }
   /** The end of this process's audit log. Stored with the log, it proves that no earlier record was removed. */

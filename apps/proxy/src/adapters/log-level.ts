@@ -21,6 +21,7 @@ const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "jwks_key_refused",
   "key_record_damaged",
   "key_unsupported",
+  "no_upstream_credential",
   "otlp_failed",
   "overloaded",
   "pass_through_refused",

@@ -155,6 +155,16 @@ describe("a response that cannot be used", () => {
     expect(problemOf(send)).toMatchObject({ status: 502, errorCode: "upstream_invalid_response", delivery: "unknown" });
   });
 
+  test.each([401, 403])("an upstream %d without a credential says that the gateway sent none", async (status) => {
+    const { proxy, issueKey } = createTestProxy(respondWith(status, {}), { remote: { credentialOf: () => null } });
+    const problem = problemOf(await proxy.handle(fakeRequest({ key: (await issueKey()).key })));
+    expect(problem).toMatchObject({
+      status: 502,
+      errorCode: "upstream_credential_rejected",
+      detail: `The upstream refused a request without a credential (status ${status}): the gateway has none for it.`,
+    });
+  });
+
   test.each([
     ["a page", "<html>", "text/html"],
     ["JSON that breaks off", '{"connections": [', "application/json"],

@@ -80,7 +80,12 @@ function isJsonSpace(byte: number | undefined): boolean {
 
 /** Callers can replace their own key, but not the gateway's credential. */
 function credentialRefused(status: 401 | 403, credential: UpstreamCredential | undefined): PlainResponse {
-  if (credential?.onCallerRefused === undefined) return problemResponse("upstream_credential_rejected");
+  if (credential === undefined) {
+    return problemResponse("upstream_credential_rejected", {
+      detail: `The upstream refused a request without a credential (status ${status}): the gateway has none for it.`,
+    });
+  }
+  if (credential.onCallerRefused === undefined) return problemResponse("upstream_credential_rejected");
   credential.onCallerRefused(status);
   return status === 401 ? invalidKey() : problemResponse("upstream_forbidden");
 }

@@ -112,6 +112,12 @@ export function openCredentials(
   }
 }
 
+/** Whether no request has a credential at the upstream. That is right only where the upstream asks for none. */
+export function lacksCredential({ upstream, tenants, passThrough }: Settings): boolean {
+  if (upstream.kind !== "http" || upstream.credential !== null || passThrough) return false;
+  return [...tenants.values()].every(({ credential }) => credential === null);
+}
+
 /** Describes tenants that would see each other's devices. */
 export function sharedCredentials(problems: readonly SettingProblem[]): CommandError {
   return new CommandError(problems.map(({ setting, rule }) => `${setting} ${rule}`).join("\n"));

@@ -28,6 +28,7 @@ import { composePipeline } from "../node/compose.ts";
 import { type ListenAddress, type Listener, type ListenerOptions, openListener } from "../node/listen.ts";
 import { composeMetrics, type ProcessMetrics } from "../node/observation/metrics.ts";
 import { openResources, type Resources } from "../node/resources.ts";
+import { lacksCredential } from "../node/upstream.ts";
 
 /** The gateway of a process, before anything listens. */
 export interface Serving {
@@ -81,7 +82,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     await closeAll(resources, metrics);
     throw cause;
   });
-  logShadowMode(settings, log);
+  warnOfSettings(settings, log);
   const pipeline = followPipeline(() => current);
   let isDraining = false;
   const consoleFolder = settings.console ? findConsoleFolder() : null;
@@ -107,7 +108,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     async replace(next) {
       current = await composePipeline(next, resources);
       settings = next;
-      logShadowMode(settings, log);
+      warnOfSettings(settings, log);
     },
     async listen(setting) {
       const admission = createAdmission({
@@ -152,8 +153,10 @@ async function closeAll(
   await resources.close();
 }
 
-/** Warns that restrictions of keys are not enforced. */
-function logShadowMode({ shadow }: Settings, log: (event: LogEvent) => void): void {
+/** Warns that restrictions of keys are not enforced, and that no request has a credential at the upstream. */
+function warnOfSettings(settings: Settings, log: (event: LogEvent) => void): void {
+  const { shadow } = settings;
+  if (lacksCredential(settings)) log({ type: "no_upstream_credential" });
   if (shadow !== null) log({ type: "shadow_mode", keyIds: [...shadow.keyIds], rules: [...shadow.rules] });
 }
 

@@ -3,9 +3,9 @@ import { join } from "node:path";
 import type { Settings } from "../../../config/settings.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
 import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
-import { openCredentials } from "../upstream.ts";
+import { lacksCredential, openCredentials } from "../upstream.ts";
 import { checkDataDir, keysFile } from "../../../adapters/node/data-dir.ts";
-import { type CommandContext, print, warnOfDamaged } from "./context.ts";
+import { type CommandContext, print, warn, warnOfDamaged } from "./context.ts";
 
 /** `config check`: finds everything that would make a start fail, except a taken port. */
 export async function checkConfigCommand(context: CommandContext): Promise<void> {
@@ -16,6 +16,7 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
   if (upstream.kind === "http") openCredentials(settings, records, () => undefined);
   const server = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
   print(`The configuration is valid. The upstream is ${server}; keys are stored in ${describeKeyStore(settings)}.\n`);
+  if (lacksCredential(settings)) warn("no credential for the upstream: LETTA_API_KEY is not set");
 }
 
 /** The stored keys. A check creates no data directory. */
