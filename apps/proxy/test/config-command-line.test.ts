@@ -1,4 +1,6 @@
 /** The texts of `config check` and `start` about the settings, in processes of their own. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { useCommandLine } from "./support/use-command-line.ts";
 
@@ -16,4 +18,40 @@ test("config check and a start say that no request will have a credential at the
   await expect(events).resolves.toBeDefined();
   expect(await run(["config", "check"], { ...env, LETTA_API_KEY: "sk-1" })).toMatchObject({ code: 0, stderr: "" });
   expect(await run(["config", "check"])).toMatchObject({ code: 0, stderr: "" });
+});
+
+test("an error of a setting names the file that it is in, and one of an option or a variable names no file", async () => {
+  const file = join(session.dataDir, "gateway.json");
+  await writeFile(file, JSON.stringify({ LETTA_API_KEY: "hunter2", cors: { origins: [] } }));
+  for (const command of [["start"], ["config", "check"]]) {
+    const { code, stderr } = await run([...command, "--config", file]);
+    expect([code, stderr.split("\n")]).toEqual([
+      1,
+      [
+        `letta-proxy: ${file}: cors.origins must not be empty`,
+        expect.stringContaining(`letta-proxy: ${file}: LETTA_API_KEY is not a setting; if it is a secret`),
+        "",
+      ],
+    ]);
+  }
+  await writeFile(file, JSON.stringify({ upstream: { url: "nowhere" } }));
+  expect(await run(["start", "--config", file, "--log", "x"], { PORT: "x" })).toMatchObject({
+    code: 1,
+    stderr: `letta-proxy: ${file}: upstream.url must be an absolute URL
+letta-proxy: --log must be pretty or json
+letta-proxy: PORT must be an integer from 0 to 65535
+`,
+  });
+});
+
+test("config check says which file was read, or that none was, and shows the upstream with its path", async () => {
+  const file = join(session.dataDir, "gateway.json");
+  // Editors on Windows write a byte order mark, which RFC 8259 section 8.1 allows to ignore.
+  await writeFile(file, `\ufeff${JSON.stringify({ upstream: { url: "https://api.example/v1/" } })}`);
+  expect((await run(["config", "check", "--config", file])).stdout).toBe(
+    `The configuration is valid; ${file} was read. The upstream is https://api.example/v1; keys are stored in ${session.dataDir}/proxy.sqlite.\n`,
+  );
+  expect((await run(["config", "check"])).stdout).toMatch(
+    /^The configuration is valid; no file was read, because there is no proxy\.config\.json here\. The upstream is the embedded environment server; /,
+  );
 });

@@ -71,7 +71,9 @@ test("an invalid, malformed or missing configuration file changes nothing and is
   await start({ cors: { origins: [page] } });
   write({ cors: { origins: ["secret-looking text"] }, nonsense: 1 });
   reloadNow();
-  await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\[[^\]]*nonsense/);
+  await proxy.process.waitForOutput(
+    new RegExp(`"event":"configuration_refused","problems":\\[[^\\]]*"${file}: nonsense is not a setting"`),
+  );
   write('{"cors": ');
   reloadNow();
   await proxy.process.waitForOutput(

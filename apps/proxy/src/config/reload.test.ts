@@ -24,6 +24,7 @@ function setUp(apply: (origins: readonly string[]) => Promise<void> = () => Prom
     clock,
     isTemporary: (cause) => cause instanceof Outage,
     describe: (cause) => (cause instanceof Error ? cause.message : "unknown"),
+    describeProblem: ({ setting, rule }) => `${setting} ${rule}`,
     report: (event) => events.push(event),
   });
   return { clock, reloader, events, applied, reads: (read: () => ResolvedSettings) => (next = read) };

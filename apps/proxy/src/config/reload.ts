@@ -32,6 +32,8 @@ export interface ReloaderOptions {
   readonly isTemporary: (cause: unknown) => boolean;
   /** Returns the public text for a failure to read or to apply. */
   readonly describe: (cause: unknown) => string;
+  /** Returns the public text for a setting that breaks a rule. */
+  readonly describeProblem: (problem: SettingProblem) => string;
   readonly report: (event: ReloadEvent) => void;
 }
 
@@ -48,7 +50,7 @@ const retryMs = 5_000;
 
 /** Creates a {@link Reloader}. One reload runs at a time, and the last one sees the state at the time of the last call. */
 export function createReloader(options: ReloaderOptions): Reloader {
-  const { settings, read, apply, clock, isTemporary, describe, report } = options;
+  const { settings, read, apply, clock, isTemporary, describe, describeProblem, report } = options;
   let current = settings;
   let cancelRetry = (): void => undefined;
   /** The text of the temporary failure that was reported last; `null` after any other end. */
@@ -71,7 +73,7 @@ export function createReloader(options: ReloaderOptions): Reloader {
   }
 
   function refuse(problems: readonly SettingProblem[]): void {
-    report({ type: "configuration_refused", problems: problems.map(({ setting, rule }) => `${setting} ${rule}`) });
+    report({ type: "configuration_refused", problems: problems.map(describeProblem) });
   }
 
   function fail(cause: unknown): void {

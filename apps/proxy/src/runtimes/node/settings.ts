@@ -10,6 +10,7 @@ import { createReloader, type ReloadEvent } from "../../config/reload.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { describeKeyStore } from "./keys.ts";
 import { isInTerminal } from "./shutdown.ts";
 
@@ -23,7 +24,8 @@ const defaultConfigFile = "proxy.config.json";
 export function loadSettings(parsed: ParsedLine): Settings {
   const resolved = readSettings(parsed);
   if (resolved.ok) return resolved.settings;
-  const lines = resolved.problems.map(({ setting, rule }) => `${setting} ${rule}`);
+  const { path } = configFileOf(parsed);
+  const lines = resolved.problems.map((problem) => describeProblem(problem, path));
   const isMisuse = resolved.problems.every(({ setting }) => setting.startsWith("--"));
   throw new CommandError(lines.join("\n"), isMisuse ? 2 : 1);
 }
@@ -43,6 +45,20 @@ export interface ConfigFilePath {
   readonly path: string;
   /** Whether the user named the file. A named file must exist; the default one can be missing. */
   readonly isNamed: boolean;
+}
+
+/** Says in words which configuration file a command read, or that there was none. */
+export function describeConfigFile(parsed: ParsedLine): string {
+  const { path } = configFileOf(parsed);
+  return existsSync(path) ? `${path} was read` : `no file was read, because there is no ${path} here`;
+}
+
+/** Describes a setting that breaks a rule. That of the file is behind the file's name; options and variables name themselves. */
+function describeProblem({ setting, rule }: SettingProblem, path: string): string {
+  const isOutside = /^(?:--|[A-Z][A-Z0-9_]*$)/.test(setting);
+  // The name of a variable can be in the file by mistake.
+  const isMisplaced = rule.startsWith("is not a setting");
+  return isOutside && !isMisplaced ? `${setting} ${rule}` : `${path}: ${setting} ${rule}`;
 }
 
 /** Returns the configuration file that a command reads. */
@@ -70,7 +86,8 @@ function readConfigFile(file: ConfigFilePath): unknown {
   const { path } = file;
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    // Editors on Windows begin a file with a byte order mark, which RFC 8259 section 8.1 allows to ignore.
+    text = readFileSync(path, "utf8").replace(/^\ufeff/, "");
   } catch (cause) {
     const problem = describeUnreadable(file, cause instanceof Error && "code" in cause ? cause.code : null);
     if (problem === null) return undefined;
@@ -123,6 +140,7 @@ export function watchSettings(parsed: ParsedLine): SettingsWatch {
         clock: systemClock,
         isTemporary: (cause) => cause instanceof KeyStoreUnavailableError,
         describe: (cause) => describeFailure(cause, settings),
+        describeProblem: (problem) => describeProblem(problem, path),
         report,
       });
       reload = () => void reloader.reload();

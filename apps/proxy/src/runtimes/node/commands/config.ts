@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Settings } from "../../../config/settings.ts";
 import type { KeyRecord } from "../../../keys/key-record.ts";
 import { describeKeyStore, openKeyStore, openPepper } from "../keys.ts";
+import { describeConfigFile } from "../settings.ts";
 import { lacksCredential, openCredentials } from "../upstream.ts";
 import { checkDataDir, keysFile } from "../../../adapters/node/data-dir.ts";
 import { type CommandContext, print, warn, warnOfDamaged } from "./context.ts";
@@ -14,8 +15,11 @@ export async function checkConfigCommand(context: CommandContext): Promise<void>
   checkDataDir(settings.dataDir);
   const records = await readKeys(settings);
   if (upstream.kind === "http") openCredentials(settings, records, () => undefined);
-  const server = upstream.kind === "http" ? upstream.baseUrl.origin : "the embedded environment server";
-  print(`The configuration is valid. The upstream is ${server}; keys are stored in ${describeKeyStore(settings)}.\n`);
+  const server =
+    upstream.kind === "http" ? upstream.baseUrl.origin + upstream.baseUrl.basePath : "the embedded environment server";
+  print(
+    `The configuration is valid; ${describeConfigFile(context.parsed)}. The upstream is ${server}; keys are stored in ${describeKeyStore(settings)}.\n`,
+  );
   if (lacksCredential(settings)) warn("no credential for the upstream: LETTA_API_KEY is not set");
 }
 
