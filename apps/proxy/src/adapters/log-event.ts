@@ -11,7 +11,8 @@ export type LogEvent =
   | EnvironmentServerEvent
   | ReloadEvent
   | OtlpEvent
-  | { readonly type: "listening"; readonly url: string }
+  /** The gateway listens on the address `host`; this machine reaches it under the URL. */
+  | { readonly type: "listening"; readonly url: string; readonly host: string }
   /** Requests were refused and connections closed in the last second, because there were too many. */
   | {
       readonly type: "overloaded";
@@ -19,7 +20,7 @@ export type LogEvent =
       readonly closedConnections: number;
       readonly inFlight: number;
     }
-  | { readonly type: "admin_listening"; readonly url: string }
+  | { readonly type: "admin_listening"; readonly url: string; readonly host: string }
   | { readonly type: "stopping"; readonly signal: string }
   /** A check of `/readyz` fails, and works again. */
   | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }

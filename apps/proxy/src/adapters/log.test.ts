@@ -29,8 +29,8 @@ function linesOf(format: "pretty" | "json", ...events: LogEvent[]): string[] {
 
 describe("json", () => {
   test("a JSON line of a start begins with the event and the URL", () => {
-    expect(linesOf("json", { type: "listening", url: "http://127.0.0.1:1" })).toEqual([
-      '{"event":"listening","url":"http://127.0.0.1:1","level":"info","time":"2027-01-15T08:30:05.000Z"}\n',
+    expect(linesOf("json", { type: "listening", url: "http://127.0.0.1:1", host: "0.0.0.0" })).toEqual([
+      '{"event":"listening","url":"http://127.0.0.1:1","host":"0.0.0.0","level":"info","time":"2027-01-15T08:30:05.000Z"}\n',
     ]);
   });
 
@@ -43,6 +43,19 @@ describe("json", () => {
       cause: expect.stringMatching(/outer[^]*<- Error: inner/),
     });
   });
+});
+
+test.each([
+  ["0.0.0.0", "http://127.0.0.1:1", " on all addresses"],
+  ["::", "http://[::1]:1", " on all addresses"],
+  ["127.0.0.1", "http://127.0.0.1:1", ""],
+  ["192.0.2.1", "http://192.0.2.1:1", ""],
+])("the line of a start on %s says %s, and whether others reach it too", (host, url, where) => {
+  const lines = linesOf("pretty", { type: "listening", url, host }, { type: "admin_listening", url, host });
+  expect(lines).toEqual([
+    `08:30:05 Listening on ${url}${where}\n`,
+    `08:30:05 Administration on ${url}/admin/v1/keys${where}\n`,
+  ]);
 });
 
 test("the line of a request has every member of its event, whatever the texts contain", () => {

@@ -1,6 +1,7 @@
 /** The log: what runtimes log, and how they write it, as JSON or as text for people. */
 import { printable } from "@letta-environments/command-line";
 import type { LogFormat } from "../config/file.ts";
+import { isWildcard } from "../lib/hosts.ts";
 import { redact } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
 import { levelOf, outcomeOf } from "./log-level.ts";
@@ -64,9 +65,9 @@ function prettyLine(event: LogEvent): string | null {
         event.requestId,
       ].join("  ");
     case "listening":
-      return `Listening on ${event.url}`;
+      return `Listening on ${event.url}${whereOf(event.host)}`;
     case "admin_listening":
-      return `Administration on ${event.url}/admin/v1/keys`;
+      return `Administration on ${event.url}/admin/v1/keys${whereOf(event.host)}`;
     case "stopping":
       return `${event.signal}: finishing what is in flight`;
     case "short_pepper":
@@ -81,6 +82,11 @@ function prettyLine(event: LogEvent): string | null {
     default:
       return [event.type.replaceAll("_", " "), ...Object.entries(event).flatMap(memberText)].join("  ");
   }
+}
+
+/** The URL of a listener on all addresses is that of loopback, which would hide that other machines reach it. */
+function whereOf(host: string): string {
+  return isWildcard(host) ? " on all addresses" : "";
 }
 
 function memberText([name, value]: readonly [string, unknown]): string[] {

@@ -15,6 +15,11 @@ export function urlHost(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
 }
 
+/** Whether an address stands for all addresses of this machine. */
+export function isWildcard(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
 /** Returns the host of a URL by which this machine reaches what listens on an address. Nothing can connect to a wildcard address. */
 export function reachableHost(address: string): string {
   if (address === "0.0.0.0") return "127.0.0.1";

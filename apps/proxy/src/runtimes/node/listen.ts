@@ -15,6 +15,8 @@ import type { Pipeline } from "../../pipeline.ts";
 export interface Listener {
   /** The URL under which this machine reaches the listener. */
   readonly url: string;
+  /** The address on which it listens. */
+  readonly host: string;
   readonly connections: DrainingServer;
 }
 
@@ -55,7 +57,7 @@ export async function openListener(
   });
   serveWebSockets(server, pipeline, { randomId, admission, onFailure });
   const connections = trackServer(server);
-  return { url: await listen(server, address), connections };
+  return { url: await listen(server, address), host: address.host, connections };
 }
 
 /**
