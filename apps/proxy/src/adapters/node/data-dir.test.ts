@@ -5,7 +5,7 @@ import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openDatabase, openStore } from "./data-dir.ts";
+import { describeAccess, openDatabase, openStore } from "./data-dir.ts";
 
 let folder = "";
 
@@ -53,6 +53,15 @@ test("a data directory that is a file, or below a file, is refused with an error
   await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
   const below = join(file, "deep", "er");
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+});
+
+test("a database that this user may not open is refused with this reason, and not with that of SQLite", async () => {
+  const path = join(folder, "x.sqlite");
+  mkdirSync(path);
+  await expect(openDatabase(folder, "x.sqlite")).rejects.toThrow(`${path} cannot be opened: this is a directory`);
+  const refused = Object.assign(new Error("no"), { code: "EACCES" });
+  expect(describeAccess(refused)).toBe("this user is not allowed to");
+  expect(describeAccess(new Error("no"))).toBeNull();
 });
 
 test.runIf(process.platform === "linux")(

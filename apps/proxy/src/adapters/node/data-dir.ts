@@ -1,5 +1,5 @@
 /** The data directory: access for its owner alone, the databases in it, and the lock of the gateway that uses it. */
-import { chmodSync, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
@@ -64,9 +64,37 @@ export async function openStore<Store>(
 }
 
 function cannotOpen(path: string, cause: unknown): CommandError {
+  // SQLite does not say why it cannot open a file, or whether it was one of its two further files.
+  for (const file of [path, `${path}-wal`, `${path}-shm`]) {
+    const reason = findAccessFailure(file);
+    if (reason !== null) return new CommandError(`${file} cannot be opened: ${reason}`, 1, { cause });
+  }
   return new CommandError(`${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, 1, {
     cause,
   });
+}
+
+/** Finds out why this user cannot change a file. It is not opened, because closing it again would release SQLite's locks. */
+function findAccessFailure(path: string): string | null {
+  try {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return accessFailures["EISDIR"] ?? null;
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (cause) {
+    return describeAccess(cause);
+  }
+}
+
+const accessFailures: Readonly<Record<string, string>> = {
+  EACCES: "this user is not allowed to",
+  EPERM: "this user is not allowed to",
+  EISDIR: "this is a directory",
+};
+
+/** Says in words why the system refuses this user a file; `null` for other failures. */
+export function describeAccess(cause: unknown): string | null {
+  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  return accessFailures[code] ?? null;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -33,6 +33,9 @@ test("a pepper file that is damaged or unreadable is not overwritten", () => {
   expect(() => loadPepper(folder, null, false)).toThrow("damaged");
   expect(readFileSync(path, "utf8")).toBe("short");
   rmSync(path);
+  mkdirSync(path);
+  expect(() => loadPepper(folder, null, false)).toThrow(`the pepper ${path} cannot be read: this is a directory`);
+  rmSync(path, { recursive: true });
   chmodSync(folder, 0o700);
   expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(PepperError);
 });

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
 import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
+import { describeAccess } from "./data-dir.ts";
 
 const pepperBytes = 32;
 
@@ -61,7 +62,8 @@ function readIfThere(path: string): Uint8Array | null {
     return readFileSync(path);
   } catch (cause) {
     if (isErrorWithCode(cause, "ENOENT")) return null;
-    throw new PepperError(`the pepper cannot be read: ${path}`, { cause });
+    const reason = describeAccess(cause);
+    throw new PepperError(`the pepper ${path} cannot be read${reason === null ? "" : `: ${reason}`}`, { cause });
   }
 }
 

@@ -44,6 +44,7 @@ test("an unreadable configuration file is an error that names it and the reason,
   expect(describeUnreadable(unnamed, "EACCES")).toBe(
     "proxy.config.json cannot be read: this user may not read it or the current folder; run the command in another folder, or name a file with --config",
   );
+  expect(describeUnreadable(named, "EISDIR")).toBe("a.json cannot be read: this is a directory");
   expect(describeUnreadable(unnamed, "EIO")).toBe("proxy.config.json cannot be read");
 });
 

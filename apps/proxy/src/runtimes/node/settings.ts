@@ -74,6 +74,7 @@ function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | unde
 /** Says why a configuration file cannot be read, from the code of the system's error. Returns `null` for a default file that is missing. */
 export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: unknown): string | null {
   if (code === "ENOENT") return isNamed ? `${path} cannot be read: there is no such file` : null;
+  if (code === "EISDIR") return `${path} cannot be read: this is a directory`;
   if (code !== "EACCES") return `${path} cannot be read`;
   // In a folder that this user may not enter, such as a home folder under sudo, the system does not say whether the file exists.
   const reason = isNamed
