@@ -65,6 +65,21 @@ describe("a message to a remote server", () => {
     expect((await retrieve(world, "m-1")).status).toBe(200);
   });
 
+  test("that is asked for without its agent is the same 404 for everyone, which says that agentId is missing", async () => {
+    const world = await createSendWorld();
+    await sendTo(world, "m-1");
+    const { key: otherDevice } = await world.issueKey({ scopes: ["read"], deviceIds: ["device-2"] });
+    const responses = [
+      await retrieve(world, "m-1", ""),
+      await retrieve(world, "m-2", ""),
+      await retrieve(world, "m-1", "", otherDevice),
+    ];
+    const detail =
+      "No message with this id was sent to this connection without an agentId. The request names no agentId, which a message that was sent with one needs.";
+    for (const { status, body } of responses) expect([status, body]).toEqual([404, responses[0]?.body]);
+    expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found", detail });
+  });
+
   test("can be read with a key that is limited to tags, if the device had one of them at the last send", async () => {
     const world = await createSendWorld();
     // What is no tag of this API, or too much, is not stored.

@@ -33,11 +33,11 @@ export async function retrieveLoggedMessage(
   const { connection } = known;
   const mayRead =
     connection !== null && allowsDevice(principal, connection) && allowsAgent(principal, agentId || undefined);
-  if (!mayRead) return problemResponse("message_not_found");
+  if (!mayRead) return notFound(agentId);
   const scope = { tenant: principal.tenant, environmentId: connection.environmentId, agentId, conversationId };
   const found = await sends.findMessage(scope, params.clientMessageId);
   if (found.kind === "unavailable") return unavailable;
-  if (found.entry === null) return problemResponse("message_not_found");
+  if (found.entry === null) return notFound(agentId);
   const status: MessageStatus = {
     clientMessageId: params.clientMessageId,
     deviceId: connection.deviceId,
@@ -49,6 +49,16 @@ export async function retrieveLoggedMessage(
     ? jsonResponse(200, status)
     : jsonResponse(200, { ...status, waitSeconds: 0 }, waitApplied(0));
 }
+
+/** The same for every reason, so that it reveals none. */
+function notFound(agentId: string): PlainResponse {
+  return agentId === "" ? withoutAgent : problemResponse("message_not_found");
+}
+
+const withoutAgent = problemResponse("message_not_found", {
+  detail:
+    "No message with this id was sent to this connection without an agentId. The request names no agentId, which a message that was sent with one needs.",
+});
 
 const unavailable = problemResponse("idempotency_unavailable");
 
