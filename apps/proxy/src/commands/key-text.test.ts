@@ -2,6 +2,7 @@ import { choosePaint, displayWidth, formatJson } from "@letta-environments/comma
 import { expect, test } from "vitest";
 import { testMint } from "../../test/support/test-proxy.ts";
 import { createKey, type KeyRequest } from "../keys/key-lifecycle.ts";
+import { createLink } from "../keys/sign-in.ts";
 import { showKey } from "../keys/key-view.ts";
 import { formatKeyDetails, formatKeyTable } from "./key-text.ts";
 
@@ -50,6 +51,17 @@ test("the table has one line for each key, and an empty store has a text", () =>
     "active",
   ]);
   expect(formatKeyTable([], null, plain)).toBe("There are no keys.\n");
+});
+
+test("a sign-in link that nobody used and an invitation do not look as if they never expired", () => {
+  const { record: link } = createLink({ ...request, name: "console" }, now, testMint);
+  const later = showKey(link, now + 86_400_000, null);
+  expect(later.state).toBe("expired");
+  expect(formatKeyTable([later], null, plain)).toMatch(/ {2}2027-01-15 {2}with its link {2}never {2,}expired\n$/);
+  expect(formatKeyDetails(later, null, plain)).toMatch(/^Expires +with its sign-in link or session$/m);
+  const invite = { expiresAt: now + 86_400_000, tags: [], usedAt: null, connectionNames: null };
+  const invitation = showKey({ ...record, expiresAt: null, invite }, now, null);
+  expect(formatKeyTable([invitation], null, plain)).toContain("  2027-01-15  2027-01-16  never ");
 });
 
 test("the table shows every restriction of a key", () => {

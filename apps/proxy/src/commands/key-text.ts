@@ -11,6 +11,7 @@ import {
   plain,
 } from "@letta-environments/command-line";
 import type { KeyState } from "../keys/key-lifecycle.ts";
+import { endOf } from "../keys/key-record.ts";
 import type { ShownKey } from "../keys/key-view.ts";
 
 // No column may be shortened except the name: every restriction and the state stay readable.
@@ -36,7 +37,7 @@ export function formatKeyTable(keys: readonly ShownKey[], width: number | null, 
     plain(key.scopes.join(", ")),
     plain(restrictionsOf(key).join("; ") || "none"),
     plain(formatDate(key.createdAt)),
-    plain(key.expiresAt === null ? "never" : formatDate(key.expiresAt)),
+    plain(endText(key, formatDate, "with its link")),
     plain(key.lastUsedAt === null ? "never" : formatDate(key.lastUsedAt)),
     stateCell(key.state),
   ]);
@@ -76,7 +77,7 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
       ],
       ["Invitation", plain(invitationOf(key))],
       ["Created", time(key.createdAt)],
-      ["Expires", plain(key.expiresAt === null ? "never" : formatTime(key.expiresAt))],
+      ["Expires", plain(endText(key, formatTime, "with its sign-in link or session"))],
       ["Last used", plain(key.lastUsedAt === null ? "never" : formatTime(key.lastUsedAt))],
       ["Disabled", time(key.disabledAt)],
       ["Revoked", time(key.revokedAt)],
@@ -91,6 +92,13 @@ export function formatKeyDetails(key: ShownKey, width: number | null, paint: Pai
     width,
     paint,
   );
+}
+
+/** When a key ends. One without a secret of its own is that of a sign-in link, whose times are not shown. */
+function endText(key: ShownKey, format: (timeMs: number) => string, ofLink: string): string {
+  const endsAt = endOf({ expiresAt: key.expiresAt, invite: key.invite ?? null });
+  if (endsAt !== null) return format(endsAt);
+  return key.secrets.length === 0 ? ofLink : "never";
 }
 
 /** The restrictions of a key, each in a few words; empty if there are none. */
