@@ -217,6 +217,16 @@ describe("malformed requests", () => {
     expect([response.status, response.headers["content-type"]]).toEqual([status, "application/problem+json"]);
   });
 
+  test("the Allow of an unknown method has the methods of the target, and no others", async () => {
+    const allowOf = async (path: string) =>
+      (await sendRaw(server.url, `FOO ${path} HTTP/1.1\r\nhost: x\r\n\r\n`)).headers["allow"];
+    expect([
+      await allowOf("/v1/environments?limit=1"),
+      await allowOf("/v1/environments/c/messages"),
+      await allowOf("/livez"),
+    ]).toEqual(["GET, HEAD", "POST, GET, HEAD", "GET, HEAD"]);
+  });
+
   test("a refused request head gets one response with the caller's request id, and nothing behind it is read", async () => {
     const head = "GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: trace-1\r\ntransfer-encoding: identity\r\n\r\n";
     const socket = await openSocket(server.url);

@@ -12,7 +12,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { matchEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
@@ -219,12 +219,20 @@ function respondToClientErrors(server: Server, randomId: RandomId): void {
   );
 }
 
-/** Whether the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */
-function hasUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): boolean {
-  if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return false;
+/** Returns the path if the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */
+function pathOfUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): string | null {
+  if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return null;
   const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024));
-  const method = /^([A-Za-z]+) \/\S* HTTP\/1\.[01]\r\n/.exec(start)?.[1];
-  return method !== undefined && !METHODS.includes(method);
+  const [, method, path] = /^([A-Za-z]+) (\/[^?\s]*)\S* HTTP\/1\.[01]\r\n/.exec(start) ?? [];
+  return method === undefined || path === undefined || METHODS.includes(method) ? null : path;
+}
+
+/** `Allow` has the methods of the target (RFC 9110 section 15.5.6). What is no endpoint of the API can at least be read. */
+function unknownMethod(path: string): PlainResponse {
+  const match = matchEndpoint("", path);
+  const allow = match.kind === "refused" ? match.response.headers["allow"] : undefined;
+  const headers = { allow: allow ?? "GET, HEAD" };
+  return problemResponse("method_not_allowed", { detail: "The method is unknown.", headers });
 }
 
 /** Whether the refused bytes begin with a request line that alone exceeds the limit. A later part of a head does not show its request line. */
@@ -244,12 +252,8 @@ function describe(code: string | undefined, rawPacket: Uint8Array | undefined): 
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
     return problemResponse("invalid_request", { status: 408, detail: "The request did not arrive in time." });
   }
-  if (hasUnknownMethod(code, rawPacket)) {
-    return problemResponse("method_not_allowed", {
-      detail: "The method is unknown.",
-      headers: { allow: "GET, HEAD, POST" },
-    });
-  }
+  const path = pathOfUnknownMethod(code, rawPacket);
+  if (path !== null) return unknownMethod(path);
   return problemResponse("invalid_request", { detail: "This is not valid HTTP/1.1." });
 }
 
