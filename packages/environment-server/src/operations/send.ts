@@ -97,7 +97,7 @@ export async function sendMessage(
   return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
 }
 
-/** Returns the refusal of a body that a key may send to no device; `null` when there is none. */
+/** Returns the refusal of a body that the key may not send to any device; `null` when it may. */
 function refuseSend(principal: Principal, body: OperationInput<"sendMessage">["body"]): PlainResponse | null {
   if (!allowsAgent(principal, body.agentId)) return problemResponse("agent_not_allowed");
   if (!body.messages.some(isApprovalMessage) || principal.scopes.has("approve"))

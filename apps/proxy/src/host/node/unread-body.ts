@@ -16,7 +16,7 @@ const droppedMs = 5_000;
 /** How much of a body is dropped at most, in bytes: several times the largest one that the gateway accepts. */
 const maxDroppedBytes = 4_194_304;
 
-/** Marks a connection of which the gateway has closed its side: a property, because a `WeakSet` costs every request more. */
+/** Marks a connection whose sending side the gateway has closed. A property costs each request less than a `WeakSet`. */
 const closing = Symbol("closing");
 type ClosingSocket = Socket & { [closing]?: true };
 
