@@ -17,7 +17,7 @@ const droppedMs = 5_000;
 const maxDroppedBytes = 4_194_304;
 
 /** Marks a connection whose sending side the gateway has closed. A property costs each request less than a `WeakSet`. */
-const closing = Symbol("closing");
+const closing: unique symbol = Symbol("closing");
 type ClosingSocket = Socket & { [closing]?: true };
 
 /** Whether a request came behind one whose response has closed the connection. It must not be performed (RFC 9112 section 9.6). */
