@@ -175,3 +175,40 @@ test("a good request that expects 100 Continue is asked for its body, once, and 
     expect((await text).match(/HTTP\/1\.1 \d+ \w+/g)).toEqual(interim);
   }
 });
+
+const good = (): string => `${head(json.length, withKey())}${json}`;
+
+test.each([
+  ["without Host", "GET /v1/environments HTTP/1.1\r\n\r\n", 400],
+  ["with two Hosts", "GET /v1/environments HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400],
+  ["with an unknown expectation", head(json.length, { expect: "foo" }) + json, 417],
+])(
+  "a request behind one %s, in the same packet, is not performed, because the refusal closes the connection",
+  async (_what, refused, status) => {
+    const socket = await openSocket(server.url);
+    socket.write(refused + good());
+    expect((await readToEnd(socket)).match(/HTTP\/1\.1 \d+/g)).toEqual([`HTTP/1.1 ${status}`]);
+    expect(server.upstreamRequests).toEqual([]);
+  },
+);
+
+test("a refused request that expects 100 Continue, but comes with its body, keeps the connection for the request behind it", async () => {
+  const socket = await openSocket(server.url);
+  socket.write(
+    head(json.length, { expect: "100-continue" }) + json + good().replace("host", "connection: close\r\nhost"),
+  );
+  expect((await readToEnd(socket)).match(/HTTP\/1\.1 [2-9]\d+/g)).toEqual(["HTTP/1.1 401", "HTTP/1.1 200"]);
+});
+
+test.each([
+  ["without Host", `POST ${target} HTTP/1.1\r\ncontent-length: ${20 * part.length}\r\n\r\n`, 400],
+  ["with an unknown expectation", head(20 * part.length, { expect: "foo" }), 417],
+])("a client that sends 2 MB in a request %s before it reads receives the refusal", async (_what, first, status) => {
+  const socket = await openSocket(server.url);
+  let isReset = false;
+  socket.on("error", () => (isReset = true));
+  socket.write(first);
+  for (let sent = 0; sent < 20; sent++) await write(socket, part);
+  expect(isReset).toBe(false);
+  expect(parseResponse(await readToEnd(socket)).status).toBe(status);
+});

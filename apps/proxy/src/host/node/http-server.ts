@@ -31,7 +31,7 @@ import {
 } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
-import { isBehindClose, respondAfterBody } from "./unread-body.ts";
+import { askForBodiesLate, closeAfterBody, isBehindClose, respondAfterBody } from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -107,7 +107,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
   function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const refusal = pipeline.refuse(new NodeRequest(incoming, outgoing), response);
     if (response === serverOptions) return sendLater(incoming, outgoing, refusal);
-    outgoing.shouldKeepAlive = false; // The end of a request with a damaged head is uncertain.
+    // The end of a request with a damaged head is uncertain, so nothing behind it may be performed.
+    closeAfterBody(incoming, outgoing);
     sendResponse(refusal, outgoing);
   }
 
@@ -189,14 +190,6 @@ function allowHalfOpen(server: Server): void {
       socket.once("close", () => clearTimeout(timer));
     });
   });
-}
-
-/**
- * Handles requests that expect `100 Continue` like any other: `NodeRequest` asks for the body when it is read. Node itself would ask before anything is
- * checked.
- */
-function askForBodiesLate(server: Server): void {
-  server.on("checkContinue", (incoming, outgoing) => server.emit("request", incoming, outgoing));
 }
 
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */

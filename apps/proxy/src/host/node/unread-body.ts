@@ -4,7 +4,7 @@
  * connection that is closed with bytes that nobody has read is reset, and a client that sends all of its body first would never read the response
  * (RFC 9112 section 9.6).
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /** How long a response waits for the rest of a body, in milliseconds. A small body can come this much later than its head. */
@@ -20,15 +20,34 @@ const maxDroppedBytes = 4_194_304;
 const closing: unique symbol = Symbol("closing");
 type ClosingSocket = Socket & { [closing]?: true };
 
+/** Marks the response to a request that expects `100 Continue`: reading its header fields costs each request more. */
+const expecting: unique symbol = Symbol("expecting");
+type ExpectedResponse = ServerResponse & { [expecting]?: true };
+
+/**
+ * Handles requests that expect `100 Continue` like any other: `NodeRequest` asks for the body when it is read. Node itself would ask before anything is
+ * checked.
+ */
+export function askForBodiesLate(server: Server): void {
+  server.on("checkContinue", (incoming, outgoing: ExpectedResponse) => {
+    outgoing[expecting] = true;
+    server.emit("request", incoming, outgoing);
+  });
+}
+
 /** Whether a request came behind one whose response has closed the connection. It must not be performed (RFC 9112 section 9.6). */
 export function isBehindClose({ socket }: { readonly socket: ClosingSocket }): boolean {
   return socket[closing] === true;
 }
 
 /** Calls a function that responds to a request, when its body is complete or has taken too long. `respond` must not throw. */
-export function respondAfterBody(incoming: IncomingMessage, outgoing: ServerResponse, respond: () => void): void {
+export function respondAfterBody(incoming: IncomingMessage, outgoing: ExpectedResponse, respond: () => void): void {
   // At the end of a turn, a request without a body is complete, except for the last of many in one turn.
-  if (incoming.complete || incoming.destroyed) return respond();
+  if (incoming.complete || incoming.destroyed) {
+    // Its body came without being asked for. Node would close the connection, on which the request behind it may be running already.
+    if (outgoing[expecting] === true && !incoming.readableDidRead) outgoing.writeContinue();
+    return respond();
+  }
   // Without `100 Continue` the body of such a request does not come.
   if (incoming.headers.expect !== undefined) {
     closeAfterBody(incoming, outgoing);
