@@ -31,8 +31,8 @@ export type Next = (request: HttpRequest) => Promise<Response>;
 
 /**
  * Runs around `fetch`, once for each attempt. It may change the request (pass a copy to `next`), change or replace the
- * response, or call `next` again or not at all. If it fails without having called `next`, nothing was sent and nothing is repeated: to
- * send requests in another way, use the option `fetch`.
+ * response, or call `next` again or not at all. If it fails without having called `next`, nothing is repeated, and the
+ * outcome of a send is `unknown`. To send requests in another way, use the option `fetch`.
  */
 export type Middleware = (request: HttpRequest, next: Next) => Promise<Response>;
 

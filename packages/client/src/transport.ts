@@ -227,10 +227,10 @@ async function exchange<Value>(
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
     const message = isSent
       ? describeConnectionFailure(attempt.url, cause, response !== undefined)
-      : "middleware failed; nothing was sent";
+      : "middleware failed without calling next";
     response = undefined;
-    const failure = failWith("connection_failed", { cause, message, ...(!isSent && { retryable: false }) });
-    return { ...failure, isUndelivered: !isSent };
+    // Middleware may have sent the request by itself, so the outcome of a send is unknown here too.
+    return failWith("connection_failed", { cause, message, ...(!isSent && { retryable: false }) });
   }
 }
 

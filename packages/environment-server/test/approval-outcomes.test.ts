@@ -170,6 +170,22 @@ describe("a decision that the device has taken, because it no longer lists the r
     await harness.clock.advance(10_000);
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
   });
+
+  test("is unknown when a stop ended the turn of a request that only a status has listed, as after a restart", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const asked = { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-1" };
+    const pending_control_requests = [{ request_id: "perm-call-1", request: asked }];
+    socket.say({ ...status, runtime, device_status: { pending_control_requests } });
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    const idle = { status: "WAITING_ON_INPUT", active_run_ids: [] };
+    socket.say({ type: "update_loop_status", runtime, loop_status: idle });
+    socket.say({ type: "turn_finished", runtime, turn_id: "turn-1", run_id: "run-1", stop_reason: "cancelled" });
+    socket.say({ ...status, runtime });
+    await harness.clock.advance(10_000);
+    expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
+  });
 });
 
 describe("a request that an early status lists before the end of the turn before it", () => {

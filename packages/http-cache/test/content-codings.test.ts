@@ -8,7 +8,7 @@ import process from "node:process";
 import { promisify } from "node:util";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createOriginFetch } from "../src/rfc9111.ts";
+import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
 
 const { resolve } = createRequire(import.meta.url);
 /** The programs themselves: the wrappers in `.bin` outlive a kill. */
@@ -98,3 +98,23 @@ test.each([
     expect((await next(new Request("https://example.test"))).headers.get("etag")).toBe(expected);
   },
 );
+
+test("a 304 with the strong entity tag of the coded body confirms the stored body that was decoded", async () => {
+  const statuses: number[] = [];
+  const next = createOriginFetch({
+    origin: "http://127.0.0.1",
+    async fetch(_url, init) {
+      const status = new Headers(init?.headers).has("if-none-match") ? 304 : 200;
+      statuses.push(status);
+      const coding = status === 200 ? { "content-encoding": "gzip" } : {};
+      const headers = { etag: '"a"', "cache-control": "max-age=0", ...coding };
+      return new Response(status === 200 ? "hello" : null, { status, headers });
+    },
+  });
+  const cached = createCacheMiddleware();
+  for (let read = 0; read < 3; read++) {
+    const response = await cached(new Request("https://example.test"), next);
+    expect([response.status, await response.text(), response.headers.get("etag")]).toEqual([200, "hello", 'W/"a"']);
+  }
+  expect(statuses).toEqual([200, 304, 304]);
+});

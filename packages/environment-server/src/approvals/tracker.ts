@@ -256,15 +256,18 @@ function receiveEnd(
   runtime: Conversation,
   isOfTurn: (entry: PendingApproval) => boolean,
 ): void {
-  const known = tracker.pending.ofConversation(row.device.environmentId, runtime);
-  for (const entry of known.filter(isOfTurn)) noteTurn(entry, { isOver: true });
+  const { environmentId } = row.device;
+  const known = tracker.pending.ofConversation(environmentId, runtime);
   const others = known.filter((entry) => !isOfTurn(entry));
-  receiveList(
-    tracker,
-    row,
+  tracker.enforcement.keepOnly(
+    environmentId,
     runtime,
-    others.map(({ approval }) => approval.request),
+    new Set(others.map(({ approval }) => approval.request.toolCallId)),
   );
+  for (const entry of known.filter(isOfTurn)) {
+    noteTurn(entry, { isOver: true });
+    withdraw(tracker, row, entry);
+  }
 }
 
 function noteTurn(entry: PendingApproval, { isOver: isTurnOver }: { readonly isOver: boolean }): void {

@@ -93,8 +93,19 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
       redirect: "manual",
       signal: request.signal,
     });
-    return withoutDecodedCodings(response);
+    return response.status === 304
+      ? confirmingDecoded(response, headers["if-none-match"])
+      : withoutDecodedCodings(response);
   };
+}
+
+/** A 304 has no coding. If its strong `ETag` was sent to the origin as a weak one, it is about a body that was decoded before. */
+function confirmingDecoded(response: Response, ifNoneMatch: string | undefined): Response {
+  const weakened = `W/${response.headers.get("etag")}`;
+  if (ifNoneMatch?.includes(weakened) !== true) return response;
+  const headers = new Headers(response.headers);
+  headers.set("etag", weakened);
+  return withOrigin(new Response(null, { status: 304, headers }), response);
 }
 
 function withoutDecodedCodings(response: Response): Response {
