@@ -7,7 +7,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readKeyPatch, readKeyRequest } from "../src/commands/key-options.ts";
 import { program } from "../src/commands/program.ts";
-import { createKey, type KeyRequest } from "../src/keys/key-lifecycle.ts";
+import { createKey, type KeyPatch, type KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
 import { keyIssues } from "../src/keys/key-rules.ts";
 import { createContext } from "../src/runtimes/node/commands/context.ts";
@@ -250,6 +250,26 @@ describe("a stored key", () => {
     const call = { method: "PATCH", path: `/${record.id}`, body: { disabled: true } };
     expect(await administer(testProxy, key, call)).toMatchObject({ status: 200, body: { state: "disabled" } });
   });
+
+  test.each<[string, Partial<KeyRequest>, KeyPatch, boolean]>([
+    ["another name", { maxMode: "standard", setMode: "acceptEdits" }, { name: "z" }, true],
+    ["a mode within the maximum", { maxMode: "standard", setMode: "acceptEdits" }, { setMode: "standard" }, true],
+    ["another mode beyond it", { maxMode: "standard", setMode: "acceptEdits" }, { setMode: "unrestricted" }, false],
+    ["the same mode again", { maxMode: "standard", setMode: "acceptEdits" }, { setMode: "acceptEdits" }, false],
+  ])(
+    "that breaks a rule is changed to %s only if the change itself breaks none",
+    async (_what, stored, patch, isAllowed) => {
+      const { local, id } = await setUpLocal(stored);
+      const changing = local.update(id, patch);
+      if (isAllowed) await changing;
+      else await expect(changing).rejects.toThrow("--set-mode");
+      const testProxy = createTestProxy();
+      const { key } = await testProxy.issueKey({ scopes: ["admin"] });
+      const { record } = await testProxy.issueKey(stored);
+      const call = { method: "PATCH", path: `/${record.id}`, body: { ...patch } };
+      expect((await administer(testProxy, key, call)).status).toBe(isAllowed ? 200 : 400);
+    },
+  );
 
   test("of a newer version can be changed, over HTTP and by the local command", async () => {
     const requires = ["a-newer-feature"];

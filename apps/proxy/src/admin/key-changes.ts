@@ -2,11 +2,11 @@
  * The rules for changes of keys: whether an authority may make a change, and the record that results. Each decision runs inside
  * the store's atomic step, on the record that it replaces.
  */
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import { type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { restrictingRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
-import { keyIssues, onlyDisables, refuseEnded } from "../keys/key-rules.ts";
+import { keyIssues, onlyDisables, patchIssues, refuseEnded } from "../keys/key-rules.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { Digests } from "../ports.ts";
 import type { RateLimitPolicy } from "../rate-limit/policy.ts";
@@ -47,7 +47,7 @@ export function decideCreate(authority: AdminAuthority, requested: KeyRecord, co
   const { nowMs, policies } = context;
   const inherited = authority.kind === "operator" ? null : restrictingRateLimits(authority.record.rateLimits, policies);
   const record = { ...requested, rateLimits: requested.rateLimits ?? inherited };
-  return ruleRefusal(record, nowMs) ?? withinGrants(authority, record, { rateLimits: inherited }, context);
+  return ruleRefusal(keyIssues(record, nowMs)) ?? withinGrants(authority, record, { rateLimits: inherited }, context);
 }
 
 /** Decides on a patch. Every administering key of the tenant may disable a key. */
@@ -63,7 +63,7 @@ export function decidePatch(
   if (refusal !== null) return refusal;
   const patched = patchKey(record, patch, nowMs);
   if (onlyDisables(patch)) return changed(patched);
-  return ruleRefusal(patched, nowMs) ?? withinGrants(authority, patched, record, context);
+  return ruleRefusal(patchIssues(record, patch, nowMs)) ?? withinGrants(authority, patched, record, context);
 }
 
 /** Decides on a rotation. The response shows the new secret, so the key must be within the authority's own rights. */
@@ -137,8 +137,7 @@ function replacedSecretRefusal(authority: AdminAuthority, record: KeyRecord): Ke
   return refused(problemResponse("grant_not_allowed", { issues: [issue] }));
 }
 
-function ruleRefusal(record: KeyRecord, nowMs: number): KeyDecision | null {
-  const issues = keyIssues(record, nowMs);
+function ruleRefusal(issues: readonly ProblemIssue[]): KeyDecision | null {
   return issues.length === 0 ? null : refused(problemResponse("invalid_request", { issues }));
 }
 

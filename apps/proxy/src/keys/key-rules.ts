@@ -1,9 +1,9 @@
 /**
- * The rules that a whole key must follow, beyond the form of each member, which `key-schemas.ts` checks. They hold for a new key and for
- * what a change makes of one. HTTP, the command line and programs that contain the gateway apply them, and only format the issues.
+ * The rules for a whole key. `key-schemas.ts` checks the form of each member. HTTP, the command line and programs that contain the gateway apply these
+ * rules to new keys and to the results of changes, and only format the issues.
  */
 import { allowsMode, isLimitedToAgentsOrModes, type ProblemIssue, unlimitedScopes } from "@letta-environments/schema";
-import type { KeyPatch, KeyState } from "./key-lifecycle.ts";
+import { type KeyPatch, type KeyState, patchKey } from "./key-lifecycle.ts";
 import { maxDurationMs } from "./key-rate-limit.ts";
 import type { KeyInvite, KeyRecord } from "./key-record.ts";
 
@@ -21,6 +21,17 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
     issue("shared", sharedRule(key)),
     issue("scopes", scopesRule(key)),
   ].flatMap((found) => found ?? []);
+}
+
+/**
+ * Returns the rules that a key breaks because of a patch. A rule that the stored key breaks already, with a member that the patch leaves as it is, prevents
+ * no other change: such a key can still get a shorter life or another name.
+ */
+export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): readonly ProblemIssue[] {
+  const known = new Set(keyIssues(stored, nowMs).map(({ member, rule }) => `${member} ${rule}`));
+  return keyIssues(patchKey(stored, patch, nowMs), nowMs).filter(
+    ({ member, rule }) => Object.hasOwn(patch, member) || !known.has(`${member} ${rule}`),
+  );
 }
 
 /** Why a key in a state can be neither changed nor rotated; `null` if it can. What has ended does not come back. */

@@ -13,7 +13,7 @@ import {
   rotateKey,
 } from "../../../keys/key-lifecycle.ts";
 import { type KeyRecord, KeyRecordDamagedError } from "../../../keys/key-record.ts";
-import { keyIssues, onlyDisables, refuseEnded } from "../../../keys/key-rules.ts";
+import { patchIssues, refuseEnded } from "../../../keys/key-rules.ts";
 import { createLink } from "../../../keys/sign-in.ts";
 import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
@@ -56,10 +56,9 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         if (present !== null) refuseSharing(settings, await keyStore.list(), patchKey(present, patch, now));
         const updated = await keyStore.update(id, (record) => {
           checkNotEnded(record, now);
-          const patched = patchKey(record, patch, now);
-          const issues = onlyDisables(patch) ? [] : keyIssues(patched, now);
+          const issues = patchIssues(record, patch, now);
           if (issues.length > 0) throw new CommandError(`${describeKeyIssue(issues)}; nothing was changed`);
-          return patched;
+          return patchKey(record, patch, now);
         });
         if (updated === null) throw unknownKey();
       }),
