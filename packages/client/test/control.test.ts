@@ -109,6 +109,16 @@ describe("a control operation", () => {
     }
   });
 
+  test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, string]>([
+    ["a stop of an offline device", ({ stop }) => stop("d-1", agent), "device_offline"],
+    ["a mode that is no text", ({ setMode }) => setMode("d-1", "", agent), "invalid_argument"],
+    ["a removal of an invalid id", ({ remove }) => remove(".."), "invalid_argument"],
+  ])("%s has the outcome refused, because nothing was sent", async (_case, run, code) => {
+    const script = scriptFetch(respondWithJson(200, { ...onlineDevice, connectionId: null }));
+    const { environments } = createClient({ baseUrl: "https://gateway.example", apiKey: "key", fetch: script.fetch });
+    expect(await catchError(run(environments))).toMatchObject({ code, outcome: "refused" });
+  });
+
   test("a command that was refused before it left is repeated", async () => {
     const { environments, sent } = setUp(respondWithProblem("overloaded"), respondWithJson(200, { stopped: true }));
     expect(await environments.stop("d-1", agent)).toEqual({ stopped: true });

@@ -96,11 +96,17 @@ test("tags of a list are sent one by one, and the fake server filters by them", 
   expect((await catchError(environments.list({ tag: "" }))).message).toBe("tag must be a non-empty string");
 });
 
-test.each([{ id: undefined }, { rowId: "env-1" }, { id: "env-1", reason: "x" }])(
+test("a row of the list can be removed as it is", async () => {
+  const script = scriptFetch(noContent);
+  await over(script).remove("d-1", exampleEnvironment({ id: "env-1", deviceId: "d-1" }));
+  expect(script.seen.map(({ url }) => url)).toEqual([expect.stringMatching(/\/d-1\?id=env-1$/)]);
+});
+
+test.each([{ id: undefined }, { rowId: "env-1" }, "env-1"])(
   "a removal of %j is refused before any request, because it could remove the whole device",
   async (row) => {
     const script = scriptFetch(noContent);
-    const error = await catchError(over(script).remove("d-1", row as { id: string }));
+    const error = await catchError(over(script).remove("d-1", row as unknown as { id: string }));
     expect([error.code, script.seen.length]).toEqual(["invalid_argument", 0]);
   },
 );

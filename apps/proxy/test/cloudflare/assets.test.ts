@@ -88,7 +88,7 @@ test("a file is only read, and its folder leads to it", async () => {
   expect([folder.status, folder.headers.get("location")]).toEqual([307, "/console/"]);
 });
 
-test("a browser at / is redirected to the console, or to the API pages where there is none", async () => {
+test("a browser at / is redirected to the console, or to the API pages if the Worker has no console", async () => {
   const headers = { accept: "text/html,*/*;q=0.8" };
   const found = await Promise.all([withConsole, plain].map(({ url }) => ask(url, "/", { headers })));
   expect(found.map(({ status, headers: own }) => [status, own.get("location")])).toEqual([

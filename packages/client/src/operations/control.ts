@@ -14,12 +14,13 @@ import type {
 } from "@letta-environments/schema";
 import { checkIdentifier, checkRecord, checkText } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
-import { type PendingCall, pendingCall, type TransportRequest } from "../request.ts";
+import type { PendingCall, TransportRequest } from "../request.ts";
 import { findMissing } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice } from "./device.ts";
 import { sendExtension } from "./extension.ts";
 import { environmentPath } from "./retrieve.ts";
+import { pendingSend } from "./send.ts";
 
 /** The conversation that is controlled. */
 export interface ConversationInput {
@@ -114,7 +115,7 @@ function control<Value extends object>(
   conversation: object,
   options: RequestOptions = {},
 ): PendingCall<Value> {
-  return pendingCall(async () => {
+  return pendingSend(async () => {
     checkRecord("conversation", conversation);
     if (text) checkText(...text);
     if (itemId !== undefined) checkIdentifier("itemId", itemId);

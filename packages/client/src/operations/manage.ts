@@ -8,6 +8,7 @@ import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { stringify } from "./message.ts";
 import { environmentPath } from "./retrieve.ts";
+import { pendingSend } from "./send.ts";
 
 /** Changes of the labels of a device. */
 export type UpdateEnvironmentInput = InputOf<EnvironmentPatch>;
@@ -55,11 +56,12 @@ export function removeEnvironment(
   row: RemoveEnvironmentInput = {},
   options?: RequestOptions,
 ): PendingCall<void> {
-  return pendingCall(async () => {
-    // Anything else, such as the id alone or one that is undefined, would remove the whole device.
-    checkMembers("row", row, ["id"]);
+  return pendingSend(async () => {
+    // Anything but an object with a valid id, such as the id alone or one that is undefined, would remove the whole device.
+    checkRecord("row", row);
     const { id } = row;
     if ("id" in row) checkIdentifier("id", id);
+    else checkMembers("row", row, []);
     const request: TransportRequest<void> = {
       operation: "removeEnvironment",
       method: "DELETE",

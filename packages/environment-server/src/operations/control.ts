@@ -1,5 +1,5 @@
 /**
- * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response says
+ * Control of a conversation on a device: stop a turn, change mode or directory, resume or shorten the queue. The response repeats
  * what the device returned or reported, never what was sent. Commands do not wait for the acknowledgements of sends. A stop is written behind
  * the messages of its conversation that were accepted before it, which leave at once.
  */

@@ -107,8 +107,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const refusal = pipeline.refuse(new NodeRequest(incoming, outgoing), response);
     if (response === serverOptions) return sendLater(incoming, outgoing, refusal);
-    // The end of a request with a damaged head is uncertain, so nothing behind it may be performed.
-    closeAfterBody(incoming, outgoing);
+    closeAfterBody(incoming, outgoing); // The end of a request with a damaged head is uncertain.
     sendResponse(refusal, outgoing);
   }
 

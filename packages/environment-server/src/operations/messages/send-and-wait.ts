@@ -62,7 +62,7 @@ function awaitedOf({ params, body }: OperationInput<"sendMessage">): Awaited {
   };
 }
 
-/** Waits for the end of a message, and returns its status; `null` if there is none. */
+/** Waits for the end of a message and returns its status; `null` if nothing is known of it. */
 async function readOutcome(
   server: ServerContext,
   { connectionId, agentId, conversationId, messageId }: Awaited,
