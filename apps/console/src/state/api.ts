@@ -9,7 +9,7 @@ import {
 import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
 import { noteEvent } from "./checkpoints.ts";
-import { sessionEnded } from "./session.ts";
+import { passSignOut, sessionEnded } from "./session.ts";
 
 /** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
 export const connection = signal<"connecting" | "live" | "polling" | "lost">("connecting");
@@ -23,6 +23,7 @@ export const transport: Transport = createTransport({
   apiKey: "session",
   allowInsecure: true,
   middleware: async (request, next) => {
+    await passSignOut();
     const { authorization: _unused, ...headers } = request.headers;
     const response = await next({ ...request, headers });
     return request.call.operation === "streamEvents" ? noteStart(response) : response;

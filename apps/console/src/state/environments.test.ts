@@ -17,6 +17,7 @@ let streams: PageStream[] = [];
 let list: Respond;
 let events: Respond;
 let approvalList: Respond;
+let signOut: Respond;
 
 const openEvents = (request: PageRequest): Response => {
   const stream = openStream(request);
@@ -43,10 +44,11 @@ beforeEach(() => {
   streams = [];
   list = () => page(rowOf("1"));
   events = openEvents;
+  signOut = () => json(200, {});
   approvalList = () => approvalPage(approvalOf("call-1"));
   stubPage((request) => {
     const { path, method, body } = request;
-    if (path === "/console/session" && method === "DELETE") return json(200, {});
+    if (path === "/console/session" && method === "DELETE") return signOut(request);
     if (path === "/console/session") return json(200, sessionOf((JSON.parse(body) as { key: string }).key, scopes));
     if (path.startsWith("/v1/environments/events")) return events(request);
     if (path.startsWith("/v1/environments/approvals")) return approvalList(request);
@@ -57,6 +59,7 @@ beforeEach(() => {
 const scopes = ["list", "read", "approve"];
 
 afterEach(async () => {
+  signOut = () => json(200, {});
   await (await load()).session.signOut();
   vi.useRealTimers();
 });
@@ -106,6 +109,31 @@ test("what one session has read is gone when it ends, and never appears in the n
   expect(environments.rows.value.size).toBe(0);
   expect(environments.queued.value.size).toBe(0);
   expect(approvals.approvals.value).toEqual([]);
+});
+
+test("while the user signs out, no stream is opened again, because the gateway would refuse it", async () => {
+  const { environments, session } = await open("a");
+  await settled(() => environments.rows.value.size, 1);
+  let respond: (response: Response) => void = () => undefined;
+  signOut = () => new Promise((resolve) => (respond = resolve));
+  const signedOut = session.signOut();
+  streams[0]?.end();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(streams.length).toBe(1);
+  respond(json(200, {}));
+  await signedOut;
+  expect(session.session.value).toEqual({ kind: "signed_out", reason: "You are signed out." });
+});
+
+test("a sign-out that fails leaves the devices on the page, and they are followed again", async () => {
+  const { environments, session } = await open("a");
+  await settled(() => environments.rows.value.size, 1);
+  signOut = () => problem(503, "key_store_unavailable", "The key store does not respond.");
+  const signedOut = session.signOut();
+  streams[0]?.end();
+  await expect(signedOut).rejects.toThrow("The key store does not respond.");
+  expect(environments.rows.value.size).toBe(1);
+  await settled(() => streams.length, 2);
 });
 
 test("a late response to a request of the last session changes nothing in the next one", async () => {

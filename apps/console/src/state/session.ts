@@ -94,12 +94,26 @@ function begin(opened: SessionInfo): void {
   session.value = { kind: "signed_in", info: opened };
 }
 
+let signingOut: Promise<void> | null = null;
+
 /** Ends the session, here and in the gateway. */
 export async function signOut(): Promise<void> {
+  signingOut = endSession();
+  await signingOut.finally(() => (signingOut = null));
+}
+
+async function endSession(): Promise<void> {
   const response = await request("DELETE");
   if (response === null || !response.ok) throw new Error(response === null ? unreachable : await reasonOf(response));
   keepForKey(null);
   session.value = { kind: "signed_out", reason: "You are signed out." };
+}
+
+/** Waits while the user signs out: the gateway refuses a request that follows. @throws Error if the session has ended since */
+export async function passSignOut(): Promise<void> {
+  if (signingOut === null) return;
+  await signingOut.catch(() => undefined);
+  if (session.value.kind !== "signed_in") throw new Error("You are signed out.");
 }
 
 /** Notes that the gateway no longer accepts the session. */
