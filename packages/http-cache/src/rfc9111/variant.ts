@@ -30,19 +30,18 @@ export function variantPart(name: string, headers: HeaderRecord): string {
 
 /** Fields that hold one text rather than a list, so that white space may matter. */
 const opaqueFields: ReadonlySet<string> = new Set(["authorization", "cookie", "referer", "user-agent"]);
-/** Fields in which many servers take the first of several equal weights as the preferred one (RFC 9110, 12.5.4). */
-const orderedFields: ReadonlySet<string> = new Set(["accept", "accept-language"]);
-const unorderedFields: ReadonlySet<string> = new Set(["accept-charset", "accept-encoding"]);
+/** The order of languages cannot be relied upon (RFC 9110, 12.5.4), and that of charsets and codings means nothing. */
+const unorderedFields: ReadonlySet<string> = new Set(["accept-charset", "accept-encoding", "accept-language"]);
 
 /**
  * Normalises a request field so that values of the same meaning are equal: white space around commas is ignored, because lines of a field are joined
- * with or without it (RFC 9110, 5.3). In the `Accept` fields, empty members, letter case, the notation of weights, and the order of members with different
- * weights are ignored too (RFC 9110, 12.5); the order of equal weights counts in {@link orderedFields}. Nobody knows whether an empty member of another
- * field has a meaning, so it counts.
+ * with or without it (RFC 9110, 5.3). In the `Accept` fields, empty members, letter case, the notation of weights, and the order of members are ignored
+ * too (RFC 9110, 12.5). Only in `Accept`, the order of equal weights counts: many servers respond with the first of these media types, and a client
+ * that cannot read it would get it from the cache. Nobody knows whether an empty member of another field has a meaning, so it counts.
  */
 function normaliseField(name: string, value: string): string {
   if (opaqueFields.has(name)) return value;
-  if (orderedFields.has(name)) return sortByWeight(value);
+  if (name === "accept") return sortByWeight(value);
   return unorderedFields.has(name) ? sortMembers(value) : normaliseCommas(value);
 }
 

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { createReverseProxy } from "./reverse-proxy.ts";
 import { type SuiteTests, summarise } from "./summarise.ts";
 
-const goals = { required: 159, optimal: 95 };
+const goals = { required: 159, optimal: 96 };
 /** Runs all tests at once, because each of them sleeps most of the time. */
 const testsAtOnce = 400;
 
