@@ -14,7 +14,7 @@ import {
   openApiResponse,
   type OpenApiSource,
   type Operation,
-  type OperationInput,
+  type OperationInputs,
   type PlainRequest,
   preferHeader,
   readPreferredWait,
@@ -59,7 +59,7 @@ export interface EnvironmentServer {
    */
   operate<Name extends Operation>(
     operation: Name,
-    input: OperationInput<Name>,
+    input: OperationInputs[Name],
     principal: Principal,
     context: RequestContext,
   ): Promise<PlainResponse>;

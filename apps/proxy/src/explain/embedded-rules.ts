@@ -35,13 +35,10 @@ export async function explainEmbedded(
   const connectionId = "connectionId" in decoded.params ? decoded.params.connectionId : null;
   const isRead = endpoint.method === "GET" && connectionId === null;
   if (isRead && !isRunning) return { rules: [notRunning("read the devices")], verdict: null };
-  // A switch, since the compiler matches an operation to its input for a single operation only.
   switch (decoded.operation) {
     case "listEnvironments":
     case "listApprovals":
-      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
     case "retrieveEnvironment":
-      return ofRead(await server.operate(decoded.operation, decoded, principal, context));
     case "listMessages":
       return ofRead(await server.operate(decoded.operation, decoded, principal, context));
     case "openDeviceSocket":

@@ -2,7 +2,6 @@
  * The environment server in the same process. It receives decoded input and the principal, and checks devices, agents and modes itself, so nothing
  * is matched, decoded or authorised twice.
  */
-import type { DeviceAdministration } from "@letta-environments/environment-server";
 import {
   buildPath,
   ChangeRefusedError,
@@ -10,7 +9,6 @@ import {
   type Endpoint,
   type PlainRequest,
   type PlainResponse,
-  type Principal,
   problemResponse,
   type RegisterRequest,
 } from "@letta-environments/schema";
@@ -112,65 +110,19 @@ function operate(
   devicesFor: DevicesFor | null,
 ): Promise<PlainResponse> {
   const { decoded, principal, request, connection } = call;
-  const traceId = parseTraceparent(request.header("traceparent"))?.traceId ?? null;
-  const context = { ...running, authority: request.authority, traceId };
-  const found = { ...context, ...(connection !== undefined && { connection }) };
-  // A switch, since the compiler matches an operation to its input for a single operation only.
-  switch (decoded.operation) {
-    case "listEnvironments":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "retrieveEnvironment":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "sendMessage":
-      return server.operate(decoded.operation, decoded, principal, {
-        ...found,
-        idempotencyKey: call.idempotencyKey,
-        waitSeconds: call.waitSeconds,
-        onAccepted: call.forgetBody,
-      });
-    case "listMessages":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "retrieveMessage":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "retrieveLastRuntime":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "listApprovals":
-    case "streamEvents":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "updateEnvironment":
-      return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });
-    case "removeEnvironment":
-      return server.operate(decoded.operation, decoded, principal, { ...context, ...devicesOf(devicesFor, principal) });
-    case "registerEnvironment": {
-      const { invite } = principal;
-      const labels = invite === undefined ? null : { displayName: null, tags: invite.tags };
-      return server.operate(decoded.operation, decoded, principal, { ...context, labels });
-    }
-    case "openDeviceSocket":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "openViewerSocket":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "createViewerTicket":
-      return server.operate(decoded.operation, decoded, principal, context);
-    case "stopTurn":
-      return server.operate(decoded.operation, decoded, principal, found);
-    case "changeMode":
-      return server.operate(decoded.operation, decoded, principal, found);
-    case "changeDirectory":
-      return server.operate(decoded.operation, decoded, principal, found);
-    case "resumeQueue":
-      return server.operate(decoded.operation, decoded, principal, found);
-    case "removeQueueItem":
-      return server.operate(decoded.operation, decoded, principal, found);
-  }
-}
-
-/** The administration through which a principal changes devices. */
-function devicesOf(
-  devicesFor: DevicesFor | null,
-  { keyId, tenant }: Principal,
-): { readonly devices?: DeviceAdministration } {
-  return devicesFor === null ? {} : { devices: devicesFor({ kind: "key", keyId, tenant }) };
+  const { invite, keyId, tenant } = principal;
+  // Each operation reads the members that concern it.
+  return server.operate(decoded.operation, decoded, principal, {
+    ...running,
+    authority: request.authority,
+    traceId: parseTraceparent(request.header("traceparent"))?.traceId ?? null,
+    idempotencyKey: call.idempotencyKey,
+    waitSeconds: call.waitSeconds,
+    onAccepted: call.forgetBody,
+    ...(connection !== undefined && { connection }),
+    ...(invite !== undefined && { labels: { displayName: null, tags: invite.tags } }),
+    ...(devicesFor !== null && { devices: devicesFor({ kind: "key", keyId, tenant }) }),
+  });
 }
 
 /** The upgrade request of a device, as the embedded server receives it. Of the caller's headers it needs none. */

@@ -82,6 +82,9 @@ export interface OperationInput<Name extends Operation> {
   readonly body: DecodedBy<Endpoints[Name]["body"]>;
 }
 
+/** The decoded input of each operation. With `Operation` as the name, it is the input of any of them. */
+export type OperationInputs = { readonly [Name in Operation]: OperationInput<Name> };
+
 type DecodedBy<Schema extends GenericSchema | null> =
   NonNullable<Schema> extends GenericSchema<unknown, infer Value> ? ([Value] extends [never] ? null : Value) : never;
 
