@@ -118,3 +118,20 @@ test("a 304 with the strong entity tag of the coded body confirms the stored bod
   }
   expect(statuses).toEqual([200, 304, 304]);
 });
+
+test.each([undefined, 'W/"a"'])(
+  "a 304 has no coding and no length of the coded body (If-None-Match: %s)",
+  async (tag) => {
+    const next = createOriginFetch({
+      origin: "http://127.0.0.1",
+      fetch: async () =>
+        new Response(null, {
+          status: 304,
+          headers: { etag: '"a"', "content-encoding": "gzip", "content-length": "20" },
+        }),
+    });
+    const request = new Request("https://example.test", { headers: tag === undefined ? {} : { "if-none-match": tag } });
+    const { headers } = await next(request);
+    expect([...headers]).toEqual([["etag", tag ?? '"a"']]);
+  },
+);

@@ -61,8 +61,9 @@ export class AdminError extends Error {
   }
 }
 
-/** Sends a request to the administration. @throws AdminError */
+/** Sends a request to the administration. @throws AdminError; Error if the user has signed out meanwhile */
 export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<Body> {
+  await passSignOut();
   const init: RequestInit = { method };
   if (body !== undefined) {
     init.body = JSON.stringify(body);

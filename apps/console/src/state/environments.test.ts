@@ -111,17 +111,24 @@ test("what one session has read is gone when it ends, and never appears in the n
   expect(approvals.approvals.value).toEqual([]);
 });
 
-test("while the user signs out, no stream is opened again, because the gateway would refuse it", async () => {
-  const { environments, session } = await open("a");
+test("while the user signs out, nothing is requested, because the gateway would refuse it", async () => {
+  const { api, environments, session } = await open("a");
   await settled(() => environments.rows.value.size, 1);
+  let requests = 0;
+  list = () => {
+    requests += 1;
+    return page();
+  };
   let respond: (response: Response) => void = () => undefined;
   signOut = () => new Promise((resolve) => (respond = resolve));
   const signedOut = session.signOut();
   streams[0]?.end();
-  await vi.advanceTimersByTimeAsync(60_000);
-  expect(streams.length).toBe(1);
+  const keys = api.administer("GET", "keys").catch(String);
+  await vi.advanceTimersByTimeAsync(5_000);
+  expect([streams.length, requests]).toEqual([1, 0]);
   respond(json(200, {}));
   await signedOut;
+  expect(await keys).toBe("Error: You are signed out.");
   expect(session.session.value).toEqual({ kind: "signed_out", reason: "You are signed out." });
 });
 

@@ -61,8 +61,12 @@ export function mayAdminister(): boolean {
 
 const unreachable = "The gateway does not respond. Check that it runs and that you are connected to its network.";
 
+/** The time limit of a request of the session, in milliseconds: others wait for one that signs out. */
+const timeoutMs = 10_000;
+
 async function request(method: string, body?: object): Promise<Response | null> {
-  const init: RequestInit = { method, headers: { accept: "application/json" } };
+  const signal = AbortSignal.timeout(timeoutMs);
+  const init: RequestInit = { method, headers: { accept: "application/json" }, signal };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
     init.headers = { "content-type": "application/json" };

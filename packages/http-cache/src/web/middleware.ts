@@ -99,12 +99,16 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
   };
 }
 
-/** A 304 has no coding. If its strong `ETag` was sent to the origin as a weak one, it is about a body that was decoded before. */
+/**
+ * A 304 needs neither coding nor length, and those of the coded body may not be those of the stored one. If the strong `ETag` was sent to the origin as a
+ * weak one, the 304 is about a body that was decoded before.
+ */
 function confirmingDecoded(response: Response, ifNoneMatch: string | undefined): Response {
-  const weakened = `W/${response.headers.get("etag")}`;
-  if (ifNoneMatch?.includes(weakened) !== true) return response;
   const headers = new Headers(response.headers);
-  headers.set("etag", weakened);
+  headers.delete("content-encoding");
+  headers.delete("content-length");
+  const weakened = `W/${headers.get("etag")}`;
+  if (ifNoneMatch?.includes(weakened) === true) headers.set("etag", weakened);
   return withOrigin(new Response(null, { status: 304, headers }), response);
 }
 
