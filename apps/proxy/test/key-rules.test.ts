@@ -9,13 +9,13 @@ import { readKeyPatch, readKeyRequest } from "../src/commands/key-options.ts";
 import { program } from "../src/commands/program.ts";
 import { createKey, type KeyPatch, type KeyRequest } from "../src/keys/key-lifecycle.ts";
 import type { KeyRecord } from "../src/keys/key-record.ts";
-import { keyIssues } from "../src/keys/key-rules.ts";
+import { keyIssues, patchIssues } from "../src/keys/key-rules.ts";
 import { createContext } from "../src/runtimes/node/commands/context.ts";
 import { administerLocalKeys } from "../src/runtimes/node/commands/local-keys.ts";
 import { nodeKeyMint, openKeys } from "../src/runtimes/node/keys.ts";
 import { type GatewayServer, type NewKey, openGateway } from "../src/runtimes/server.ts";
 import { administer } from "./support/administer.ts";
-import { createTestProxy } from "./support/test-proxy.ts";
+import { createTestProxy, testMint } from "./support/test-proxy.ts";
 
 const listed = (count: number): string[] => Array.from({ length: count }, (_, index) => `d${index}`);
 const century = 36_525 * 86_400_000;
@@ -270,6 +270,25 @@ describe("a stored key", () => {
       expect((await administer(testProxy, key, call)).status).toBe(isAllowed ? 200 : 400);
     },
   );
+
+  test.each<[string, Partial<KeyRequest>, KeyPatch, readonly string[]]>([
+    ["a shorter life", { agentIds: ["a"], scopes: ["files"] }, { expiresAt: 60_000 }, []],
+    ["a longer life", { agentIds: ["a"], scopes: ["files"], expiresAt: 60_000 }, { expiresAt: null }, ["scopes"]],
+    ["another maximum mode", { agentIds: ["a"], scopes: ["files"] }, { maxMode: "standard" }, ["scopes"]],
+    ["other agents", { agentIds: ["a"], scopes: ["files"] }, { agentIds: ["b"] }, ["scopes"]],
+    ["no limit to agents", { agentIds: ["a"], scopes: ["files"] }, { agentIds: null }, []],
+    [
+      "other devices",
+      { scopes: ["connect"], deviceTags: ["t"], invite: { expiresAt: 60_000 } },
+      { deviceIds: ["d"] },
+      ["invite"],
+    ],
+    ["use again", { agentIds: ["a"], scopes: ["files"] }, { disabled: false }, ["scopes"]],
+  ])("that breaks a rule gets %s only if that widens nothing", (_what, stored, patch, members) => {
+    const wanted: KeyRequest = { name: "n", tenant: "default", scopes: ["list"], ...stored };
+    const { record } = createKey(wanted, 0, testMint);
+    expect(patchIssues(record, patch, 0).map(({ member }) => member)).toEqual(members);
+  });
 
   test("of a newer version can be changed, over HTTP and by the local command", async () => {
     const requires = ["a-newer-feature"];

@@ -24,14 +24,23 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
 }
 
 /**
- * Returns the rules that a key breaks because of a patch. A rule that the stored key breaks already, with a member that the patch leaves as it is, prevents
- * no other change: such a key can still get a shorter life or another name.
+ * Returns the rules that a patch of a key breaks. A stored key may break a rule that is newer than the key: it can still be disabled and get another name,
+ * another owner or a shorter life. Any other patch must end that, since each rule concerns several members.
  */
 export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): readonly ProblemIssue[] {
+  const issues = keyIssues(patchKey(stored, patch, nowMs), nowMs);
+  if (!widensNothing(stored, patch)) return issues;
   const known = new Set(keyIssues(stored, nowMs).map(({ member, rule }) => `${member} ${rule}`));
-  return keyIssues(patchKey(stored, patch, nowMs), nowMs).filter(
-    ({ member, rule }) => Object.hasOwn(patch, member) || !known.has(`${member} ${rule}`),
-  );
+  return issues.filter(({ member, rule }) => Object.hasOwn(patch, member) || !known.has(`${member} ${rule}`));
+}
+
+/** Whether the key can do no more than before, and no longer. */
+function widensNothing(
+  { expiresAt: end }: KeyRecord,
+  { disabled = true, expiresAt = end, ...others }: KeyPatch,
+): boolean {
+  const livesLonger = (expiresAt ?? Infinity) > (end ?? Infinity);
+  return disabled && !livesLonger && Object.keys(others).every((member) => member === "name" || member === "owner");
 }
 
 /** Why a key in a state can be neither changed nor rotated; `null` if it can. What has ended does not come back. */
