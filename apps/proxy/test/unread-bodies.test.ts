@@ -192,6 +192,29 @@ test.each([
   },
 );
 
+test.each([
+  ["bytes that are not HTTP", "garbage garbage\r\n\r\n", ["200"]],
+  ["a request without Host, and bytes that are not HTTP", "GET /livez HTTP/1.1\r\n\r\ngarbage\r\n\r\n", ["200", "400"]],
+])("a send that runs gets its own response, whole, when %s come behind it", async (_what, behind, statuses) => {
+  const socket = await openSocket(server.url);
+  socket.write(good() + behind);
+  expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(statuses);
+  expect(server.upstreamRequests.at(-1)?.method).toBe("POST");
+});
+
+test("an unknown expectation has one response, whatever follows it in the same packet", async () => {
+  const socket = await openSocket(server.url);
+  socket.write(`${head(0, { expect: "foo" })}garbage garbage\r\n\r\n`);
+  expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(["417"]);
+});
+
+test("a refused request that Hono handles, with an expectation, keeps the connection for the send behind it", async () => {
+  const socket = await openSocket(server.url);
+  const first = `DELETE /v1/environments/d HTTP/1.1\r\nhost: Gateway.Example\r\nexpect: 100-continue\r\n\r\n`;
+  socket.write(first + good().replace("host", "connection: close\r\nhost"));
+  expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )[2-9]\d+/g)).toEqual(["401", "200"]);
+});
+
 test("a refused request that expects 100 Continue, but comes with its body, keeps the connection for the request behind it", async () => {
   const socket = await openSocket(server.url);
   socket.write(

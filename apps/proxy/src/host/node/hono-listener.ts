@@ -15,7 +15,7 @@ import type { Admission } from "./admission.ts";
 import { NodeRequest, requestTarget } from "./request.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
-import { closeAfterBody, respondAfterBody } from "./unread-body.ts";
+import { closeAfterBody, continueComplete, respondAfterBody } from "./unread-body.ts";
 
 /** Responds to a request. It never rejects for a reason that the caller could cause. */
 export type HonoListener = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
@@ -48,8 +48,10 @@ export function createHonoListener({
         if (!incoming.complete) closeAfterBody(incoming, outgoing);
         return toWebResponse(response);
       }
-      if (incoming.complete) send(incoming, outgoing, response);
-      else respondAfterBody(incoming, outgoing, () => sendLate(incoming, outgoing, response));
+      if (incoming.complete) {
+        continueComplete(incoming, outgoing);
+        send(incoming, outgoing, response);
+      } else respondAfterBody(incoming, outgoing, () => sendLate(incoming, outgoing, response));
       // The marker says that the rest is done.
       return RESPONSE_ALREADY_SENT;
     },

@@ -197,16 +197,24 @@ type RespondingSocket = Socket & { [latest]?: ServerResponse };
 
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 function respondToClientErrors(server: Server, randomId: RandomId): void {
-  server.on("request", ({ socket }: { readonly socket: RespondingSocket }, outgoing) => (socket[latest] = outgoing));
+  for (const event of ["request", "checkExpectation"]) {
+    server.on(event, ({ socket }: { readonly socket: RespondingSocket }, outgoing) => (socket[latest] = outgoing));
+  }
   server.on(
     "clientError",
     (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: RespondingSocket) => {
       const outgoing = socket[latest];
+      const refuse = (): void =>
+        writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+      // The connection closes after a response that is due, and what follows is not read.
+      if (socket.writable && isBehindClose({ socket })) return;
+      if (outgoing === undefined) return refuse();
+      if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();
       // Bytes in the middle of another response would be read as a part of it.
-      if (outgoing !== undefined && outgoing.headersSent && !outgoing.writableFinished) socket.destroy();
-      // The last response of the connection is sent, and what follows is not read.
-      else if (outgoing?.headersSent === true && !outgoing.shouldKeepAlive) socket.destroySoon();
-      else writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+      if (outgoing.headersSent) return void socket.destroy();
+      if (!outgoing.req.complete) return refuse();
+      // The request before these bytes may have been performed, so its caller receives the response to it.
+      outgoing.shouldKeepAlive = false;
     },
   );
 }

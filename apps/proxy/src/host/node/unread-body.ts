@@ -40,12 +40,19 @@ export function isBehindClose({ socket }: { readonly socket: ClosingSocket }): b
   return socket[closing] === true;
 }
 
+/**
+ * Keeps the connection of a complete request that expects `100 Continue` and was not told to continue. Node would close it with the response, although
+ * the request behind it may be running already.
+ */
+export function continueComplete(incoming: IncomingMessage, outgoing: ExpectedResponse): void {
+  if (outgoing[expecting] === true && !incoming.readableDidRead) outgoing.writeContinue();
+}
+
 /** Calls a function that responds to a request, when its body is complete or has taken too long. `respond` must not throw. */
 export function respondAfterBody(incoming: IncomingMessage, outgoing: ExpectedResponse, respond: () => void): void {
   // At the end of a turn, a request without a body is complete, except for the last of many in one turn.
   if (incoming.complete || incoming.destroyed) {
-    // Its body came without being asked for. Node would close the connection, on which the request behind it may be running already.
-    if (outgoing[expecting] === true && !incoming.readableDidRead) outgoing.writeContinue();
+    continueComplete(incoming, outgoing);
     return respond();
   }
   // Without `100 Continue` the body of such a request does not come.
