@@ -1,6 +1,7 @@
+import type { ApprovalMessage } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { maxMessageWaitMs } from "../src/limits.ts";
-import { createHarness, type Harness, userMessage } from "./support/harness.ts";
+import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
 
 const full = { status: 429, headers: { "x-should-retry": "false" }, body: { errorCode: "queue_full" } };
@@ -9,6 +10,10 @@ const runtime = { agent_id: "agent-1", conversation_id: "default" };
 function reportQueue(socket: FakeSocket, length: number, conversation: typeof runtime = runtime): void {
   const queue = Array.from({ length }, (_, index) => ({ id: `q-${index}`, client_message_id: `queued-${index}` }));
   socket.say({ type: "update_queue", runtime: conversation, queue, removed: [] });
+}
+
+function batch(name: string, size: number): ReturnType<typeof userMessage>[] {
+  return Array.from({ length: size }, (_, index) => userMessage(`${name}-${index}`));
 }
 
 async function sendNow(
@@ -67,8 +72,6 @@ test("messages that were acknowledged as queued count until the device reports i
 test("each message of a batch counts, also before it is acknowledged", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
-  const batch = (name: string, size: number): ReturnType<typeof userMessage>[] =>
-    Array.from({ length: size }, (_, index) => userMessage(`${name}-${index}`));
   const sent = harness.send(connectionId, { messages: batch("a", 60) });
   await harness.settle();
   expect(await harness.send(connectionId, { messages: batch("b", 41) })).toMatchObject(full);
@@ -76,6 +79,32 @@ test("each message of a batch counts, also before it is acknowledged", async () 
   await harness.clock.advance(maxMessageWaitMs);
   for (const input of socket.inputs()) socket.acknowledge({ accepted: true, disposition: "started" }, input.request_id);
   expect([(await sent).status, (await fits).status]).toEqual([200, 200]);
+});
+
+test("a body with more messages in a row than a conversation holds is 400, because waiting would not help", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const tooMany = {
+    status: 400,
+    body: {
+      errorCode: "invalid_request",
+      errors: [{ member: "messages", rule: "must have at most 100 user messages in a row" }],
+    },
+  };
+  expect(await harness.send(connectionId, { messages: batch("m", 101) })).toMatchObject(tooMany);
+  const decision: ApprovalMessage = { type: "approval", approvals: [{ approve: true, tool_call_id: "call-1" }] };
+  const mixed = [userMessage("first"), decision, ...batch("m", 101)];
+  expect(await harness.send(connectionId, { messages: mixed }, { principal: withApprove })).toMatchObject(tooMany);
+  expect(socket.inputs()).toEqual([]);
+});
+
+test("a body with as many messages as a conversation holds is sent to an idle device", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = harness.send(connectionId, { messages: batch("m", 100) });
+  await harness.settle();
+  socket.acknowledge({ accepted: true, disposition: "started" });
+  expect((await sent).status).toBe(200);
 });
 
 test("a device with 64 unacknowledged sends accepts no other, in any conversation", async () => {

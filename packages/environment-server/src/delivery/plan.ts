@@ -19,6 +19,7 @@ import {
 } from "@letta-environments/schema";
 import type { ApprovalResponse, InputPayload } from "../dialects/build.ts";
 import type { Conversation } from "../dialects/conversation.ts";
+import { maxWaitingMessages } from "../limits.ts";
 
 /** The frames of a body, in order, and the conversation that receives them. */
 export interface DeliveryPlan {
@@ -69,13 +70,17 @@ const defaultDenial = "The request was denied.";
 /**
  * Plans the delivery of a body, before anything is looked up.
  *
- * Refusals: 400 `invalid_request` when an id occurs twice or a denial selects suggestions; 422 `approvals_unsupported` for the result of a tool, because a
- * device runs its tools itself and has no frame for it; 422 `agent_required`, because a device silently drops an input
- * without an agent and without a named conversation.
+ * Refusals: 400 `invalid_request` when an id occurs twice, a denial selects suggestions, or a frame has more messages than may wait in a
+ * conversation; 422 `approvals_unsupported` for the result of a tool, because a device runs its tools itself and has no frame for it;
+ * 422 `agent_required`, because a device silently drops an input without an agent and without a named conversation.
  */
 export function planDelivery(body: SendMessageBody, idempotencyKey: string | null, sha256: Sha256): PlannedDelivery {
   const parts = toParts(body.messages, sha256);
-  const issues = [...findRepeatedIds(parts), ...findDenialsWithSuggestions(body.messages)];
+  const issues = [
+    ...findTooManyMessages(parts),
+    ...findRepeatedIds(parts),
+    ...findDenialsWithSuggestions(body.messages),
+  ];
   if (issues.length > 0) return refuse(problemResponse("invalid_request", { issues }));
   const toolReturns = findToolReturns(body.messages);
   if (toolReturns.length > 0) return refuse(problemResponse("approvals_unsupported", { issues: toolReturns }));
@@ -192,6 +197,15 @@ function toApprovalResponse({
 
 function isDecision(approval: ToolReturn | ApprovalDecision): approval is ApprovalDecision {
   return "approve" in approval;
+}
+
+/**
+ * A device never has room for such a frame, so 429 `queue_full` would let the caller wait for nothing. A decision separates frames, so
+ * messages before and after one are counted separately.
+ */
+function findTooManyMessages(parts: readonly DeliveryPart[]): ProblemIssue[] {
+  if (parts.every(({ messageIds }) => messageIds.length <= maxWaitingMessages)) return [];
+  return [{ member: "messages", rule: `must have at most ${maxWaitingMessages} user messages in a row` }];
 }
 
 /** A denial grants nothing. */
