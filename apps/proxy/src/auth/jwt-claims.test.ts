@@ -1,4 +1,4 @@
-import type { Principal } from "@letta-environments/schema";
+import { type Principal, scopes } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { testJwtSettings } from "../../test/support/test-issuer.ts";
 import { testDigests } from "../../test/support/test-proxy.ts";
@@ -33,6 +33,13 @@ describe("scopes", () => {
   test("unmapped scopes of a token have their own names, but never grant connect and admin", () => {
     const scope = "list read send approve details connect admin openid";
     expect([...(principalOf({ scope })?.scopes ?? [])]).toEqual(["list", "read", "send", "approve", "details"]);
+  });
+
+  test("a scope that is not one of these five is never granted by its name, so a new scope is not either", () => {
+    const byName: readonly string[] = ["list", "read", "send", "approve", "details"];
+    const granted = scopes.filter((scope) => principalOf({ scope })?.scopes.has(scope));
+    expect(granted.filter((scope) => !byName.includes(scope))).toEqual([]);
+    expect(granted).toHaveLength(byName.length);
   });
 
   test("a scope map is the only source of scopes if there is one", () => {

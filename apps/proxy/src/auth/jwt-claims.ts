@@ -1,5 +1,5 @@
 /** Maps the claims of a verified token to a principal, as the configuration says. */
-import { type Principal, type Scope, scopes } from "@letta-environments/schema";
+import type { Principal, Scope } from "@letta-environments/schema";
 import type { Digests } from "../ports.ts";
 import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
 import { isTenantName } from "../lib/setting-rules.ts";
@@ -15,12 +15,11 @@ const strictestMode = "default";
 /** Tokens never have this scope: an administrator can list and revoke gateway keys, but not tokens. */
 const keyOnlyScope: Scope = "admin";
 
-/** Scopes whose names an issuer may use for something else; only `scopeMap` grants them. */
-const mappedScopes: ReadonlySet<Scope> = new Set([
-  ...(["connect", "admin"] as const),
-  // Tokens that were issued before these scopes existed must not gain them.
-  ...(["view", "control", "files", "terminal", "manage"] as const),
-]);
+/**
+ * Without a `scopeMap`, the scopes that a token has because it names them. Only `scopeMap` grants any other, except for {@link keyOnlyScope}: an
+ * issuer may use its name for something else, and tokens that were issued before a scope existed must not gain it. So no new scope is added here.
+ */
+export const scopesGrantedByName: readonly Scope[] = ["list", "read", "send", "approve", "details"];
 
 /** The setting under `claims` whose claim is missing or malformed, or `sub`. */
 export interface InvalidClaim {
@@ -73,7 +72,7 @@ export function principalOfClaims(
 
 function scopesOf(name: string, { scopeMap }: JwtSettings): readonly Scope[] {
   if (scopeMap !== null) return (scopeMap.get(name) ?? []).filter((scope) => scope !== keyOnlyScope);
-  return scopes.filter((scope) => scope === name && !mappedScopes.has(scope));
+  return scopesGrantedByName.filter((scope) => scope === name);
 }
 
 /** The claim at a path; `undefined` when it is missing. */

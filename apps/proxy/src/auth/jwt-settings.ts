@@ -21,7 +21,7 @@ export interface JwtSettings {
   /** Tenant of every token; `null`: a claim names it. */
   readonly tenant: string | null;
   readonly claims: ClaimSettings;
-  /** Scopes by the values of the scopes claim; `null`: `list`, `read`, `send`, `approve` and `details` by their own names. Tokens never have `admin`. */
+  /** Scopes by the values of the scopes claim; `null`: those of `scopesGrantedByName` by their own names. Tokens never have `admin`. */
   readonly scopeMap: ReadonlyMap<string, readonly Scope[]> | null;
 }
 

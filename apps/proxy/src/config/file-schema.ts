@@ -1,6 +1,7 @@
 /** Validates `proxy.config.json`, and describes it for editors. `process-schema.ts` adds the members that only a process has. */
 import { describeIssues, type Scope, scopes } from "@letta-environments/schema";
 import * as v from "valibot";
+import { scopesGrantedByName } from "../auth/jwt-claims.ts";
 import { type ClaimPath, jwtAlgorithms } from "../auth/jwt-settings.ts";
 import { cacheStatusAudiences } from "../cache/policy.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
@@ -82,7 +83,7 @@ const JwtSchema: v.GenericSchema<unknown, JwtFile> = object({
   scopeMap: v.exactOptional(
     setting(
       record(text(256), list(ScopeSchema, tokenScopes.length)),
-      "Scopes of the gateway by the values of the scopes claim. Default: list, read, send, approve and details by their own names.",
+      `Scopes of the gateway by the values of the scopes claim. Default: ${scopesGrantedByName.join(", ")} by their own names.`,
     ),
   ),
 });
