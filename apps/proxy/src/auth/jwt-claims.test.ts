@@ -82,7 +82,7 @@ describe("allowlists", () => {
       connectionNames: [],
       deviceTags: [],
       agentIds: [],
-      maxMode: "default",
+      maxMode: "standard",
     });
     expect(principalOf({ devices: ["d1"] })).toMatchObject({ deviceIds: null, agentIds: null, maxMode: null });
     expect(principalOf({ tags: ["ci"] })?.deviceTags ?? null).toBeNull();

@@ -10,7 +10,7 @@ type Claims = Readonly<Record<string, unknown>>;
 const maxTextLength = 256;
 
 /** The strictest mode: for a token that should name its maximum mode and does not. */
-const strictestMode = "default";
+const strictestMode = "standard";
 
 /** Tokens never have this scope: an administrator can list and revoke gateway keys, but not tokens. */
 const keyOnlyScope: Scope = "admin";
