@@ -85,7 +85,7 @@ async function run() {
     const tarballs = await packAll(target, release);
     for (const { name, version, bytes, sha256 } of tarballs)
       print(`packed ${name}@${version}  ${bytes} B  sha256 ${sha256}`);
-    if (options.pack === undefined) await continueRelease(tarballs, target, { isDryRun, release });
+    if (options.pack === undefined) await inspectAndPublish(tarballs, target, { isDryRun, release });
     if (isDryRun) for (const each of needs) print(`\nNeeded before a release: ${each}`);
   } finally {
     if (folder === null) rmSync(target, { recursive: true, force: true });
@@ -112,7 +112,7 @@ async function build() {
  * @param {readonly import("./pack.mjs").Tarball[]} tarballs @param {string} target
  * @param {{ isDryRun: boolean, release: import("./config.mjs").ReleaseConfig | null }} context
  */
-async function continueRelease(tarballs, target, { isDryRun, release }) {
+async function inspectAndPublish(tarballs, target, { isDryRun, release }) {
   await inspect(tarballs, release !== null);
   await writeBills(tarballs, target);
   if (isDryRun) await preview();

@@ -22,8 +22,12 @@ const unknown: SendOutcome = { action: "settle", delivery: "unknown" };
 /** Another request with the same ids is in progress behind the upstream, which recognises repeats itself. */
 const elsewhere: SendOutcome = { action: "release", delivery: "unknown" };
 
-/** Codes of this project, besides those below 500, with which a server responds before it sends anything. */
-const undeliveredCodes: ReadonlySet<ProblemCode> = new Set([
+/**
+ * Codes of this project from 500 on with which a server responds before it sends anything. Below 500 all do, except for those that {@link sendOutcome}
+ * looks at first. `undeliveredCodes` of the client differs, because it lists what may be repeated: it has `rate_limited` (429), and not the
+ * refused credential, which no repeat changes.
+ */
+const undeliveredServerErrors: ReadonlySet<ProblemCode> = new Set([
   "audit_unavailable",
   "idempotency_unavailable",
   "issuer_unavailable",
@@ -59,7 +63,7 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
   const code = problemCodeOf(end);
   if (code === "send_in_progress") return elsewhere;
   if (code === "input_rejected") return outcomeOfRejection(content, isDeduplicating(end));
-  if (code !== null) return status < 500 || undeliveredCodes.has(code) ? refused : unknown;
+  if (code !== null) return status < 500 || undeliveredServerErrors.has(code) ? refused : unknown;
   // RFC 9110 sections 15.4.8 and 15.4.9: the request was not performed here. Other redirects may follow upon it.
   if (status === 307 || status === 308) return refused;
   if (status === 429 || status === 503) return isRepeatable(end) ? refused : unknown;

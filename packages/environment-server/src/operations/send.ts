@@ -90,7 +90,7 @@ export async function sendMessage(
     await awaitRequest(server, next, begun.send.scope);
     const dispatched = start({ ...begun.send, part: next }).then(({ result }) => result);
     response = await dispatched.then(toResponse, (cause: unknown) =>
-      signal?.aborted === true && cause === signal.reason ? callerDisconnected : passOnUnlessUnavailable(cause),
+      signal?.aborted === true && cause === signal.reason ? unsentAfterDisconnect : passOnUnlessUnavailable(cause),
     );
   }
   if (response.status === 200 || deliveredCount === 0) return response;
@@ -306,8 +306,8 @@ async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<v
   await server.pending.release(delivery.id);
 }
 
-/** The refusal of a later frame of a body. Nobody receives it; it is only logged. */
-const callerDisconnected: PlainResponse = problemResponse("input_rejected", {
+/** The result of a later frame of a body whose caller disconnected first. Its code is only a carrier for the text: nobody receives it, it is only logged. */
+const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejected", {
   detail: "The caller disconnected before it was sent.",
 });
 
