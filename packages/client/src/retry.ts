@@ -50,7 +50,10 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
   return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);
 }
 
-/** Problem codes that say: no device received anything, and a later try may succeed. */
+/**
+ * Problem codes that say: no device received anything, and a later try may succeed. The gateway's `undeliveredServerErrors` answers only the first
+ * question, so it has codes that a repeat cannot change, and none below 500.
+ */
 const undeliveredCodes: readonly ErrorCode[] = [
   "audit_unavailable",
   "idempotency_unavailable",
@@ -77,7 +80,7 @@ export function showsDeduplication(headers: Headers): boolean {
   return /^\d+$/.test(seconds) && Number(seconds) > 0;
 }
 
-/** Longest delay requested by a server that the client waits for, in milliseconds. */
+/** Longest delay requested by a server that the client waits for, in milliseconds. A server that asks for a longer delay gets no repeat: its error is thrown at once. */
 export const maxRetryAfterMs = 60_000;
 
 /**

@@ -40,7 +40,8 @@ export interface SqliteDatabase {
 
 /**
  * Pragmas for every database. A commit is on disk when it returns (`synchronous=FULL`; WAL with a lower setting can lose the
- * last commits in a power cut). Readers do not wait for writers. A writer waits for another process's write.
+ * last commits in a power cut). Readers do not wait for writers. A writer waits for another process's write. The rate limits choose less, in
+ * `rate-limit-store.ts` of the gateway.
  */
 export const openingPragmas: string =
   // The timeout comes first, because switching to WAL takes a lock that another process may hold.

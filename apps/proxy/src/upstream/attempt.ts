@@ -79,6 +79,7 @@ export function createAttempt(
         const call = (acquired: (() => void) | null): Promise<PlainResponse | UpstreamFailure | null> => {
           if (acquired === null) return notCalled;
           release = acquired;
+          // An adapter that can tell sets it back until it writes.
           progress.isSent = true;
           return fetchUpstream(request, signal, progress);
         };

@@ -168,7 +168,7 @@ async function findAndSend(
   for (;;) {
     try {
       const environment = await findDevice(transport, device, sendOptions);
-      // It is the same connection as before, so the refusal is final and handled below as the second one.
+      // The device has not moved: its refusal goes to the `catch` below once more, which then waits for the next connection or ends.
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
       const sentAtMs = monotonic();

@@ -81,7 +81,7 @@ async function* followStreams(
   let retryMs = 1_000;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let pauseMs = 0;
-    let openedAtMs = Infinity;
+    let openedAtMs: number | null = null;
     try {
       const response = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
       openedAtMs = monotonic();
@@ -108,7 +108,7 @@ async function* followStreams(
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       pauseMs = error.retryAfterMs ?? 0;
     }
-    if (monotonic() - openedAtMs >= stableMs) attempt = 0;
+    if (openedAtMs !== null && monotonic() - openedAtMs >= stableMs) attempt = 0;
     await sleep(Math.max(pauseMs, random() * Math.min(maxPauseMs, retryMs * 2 ** attempt)), signal);
   }
 }

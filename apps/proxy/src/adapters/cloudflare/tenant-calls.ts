@@ -88,7 +88,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   const { objectOf, clock, background, timeoutMs = defaultTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
-  /** The start that a reservation is about to record. */
+  /** The start that a reservation is about to record: `recordStart` calls `enter` below at once, which leaves its entry here. */
   let entered: AuditEntry | undefined;
 
   function call<Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>): Promise<Result> {
