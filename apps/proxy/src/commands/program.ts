@@ -279,7 +279,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       },
       { name: "until", value: "TIME", text: "only records before then" },
       { name: "key", value: "ID", text: "only records about this key" },
-      { name: "device", value: "ID", text: "only sends to this device, and changes of it" },
+      { name: "device", value: "ID", text: "only records about this device" },
       {
         name: "event",
         value: "EVENT",
