@@ -1,14 +1,24 @@
-/** Generates `openapi.json` of the gateway. With `--write` it writes the file; without, it fails if the file is out of date. */
+/**
+ * Generates `openapi.json` of the gateway, and the reference of its commands in `docs/commands.md`. With `--write` it writes the files; without, it fails
+ * if one is out of date.
+ */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { program } from "../src/commands/program.ts";
+import { writeCommandReference } from "./command-reference.ts";
 import { emitGatewayOpenApi } from "./open-api/document.ts";
 
-const path = join(import.meta.dirname, "..", "openapi.json");
-const text = emitGatewayOpenApi();
-if (process.argv.includes("--write")) writeFileSync(path, text);
-const isStale = !existsSync(path) || readFileSync(path, "utf8") !== text;
-process.stdout.write(
-  isStale ? "apps/proxy/openapi.json is out of date: run 'pnpm generate'\n" : "apps/proxy/openapi.json is up to date\n",
-);
-if (isStale) process.exitCode = 1;
+const repository = join(import.meta.dirname, "../../..");
+const commandsPath = "docs/commands.md";
+const files: Readonly<Record<string, string>> = {
+  "apps/proxy/openapi.json": emitGatewayOpenApi(),
+  [commandsPath]: writeCommandReference(readFileSync(join(repository, commandsPath), "utf8"), program),
+};
+for (const [name, text] of Object.entries(files)) {
+  const path = join(repository, name);
+  if (process.argv.includes("--write")) writeFileSync(path, text);
+  const isStale = !existsSync(path) || readFileSync(path, "utf8") !== text;
+  process.stdout.write(isStale ? `${name} is out of date: run 'pnpm generate'\n` : `${name} is up to date\n`);
+  if (isStale) process.exitCode = 1;
+}
