@@ -10,14 +10,15 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { maxConversationsPerDevice, maxFollowedMessages, maxFollowedPerRow, messageWriteDelayMs } from "../limits.ts";
-import type { MessageLog, MessageStatus, StoredMessage } from "../message-log.ts";
+import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
-import { createDetachedPolicies, type DetachedPolicies, type SendWithPolicy } from "./detached-policies.ts";
+import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
+import { createEntry, type Entry, groupByDelivery } from "./entry.ts";
 import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
-import { advance, type Evidence, evidenceOf, isEnd, receivedStatus } from "./status.ts";
-import { type ConversationTurns, createConversationTurns, type TurnMember } from "./turns.ts";
+import { advance, type Evidence, evidenceOf, isEnd } from "./status.ts";
+import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
@@ -61,15 +62,6 @@ export interface MessageCause {
   readonly messageId: string | null;
   /** The policies of all senders, also of those whose message may belong to the turn. */
   readonly policies: readonly ApprovalPolicy[];
-}
-
-interface Entry extends TurnMember, SendWithPolicy {
-  /** It was sent on an earlier connection, so the device is asked about it. */
-  readonly isResumed: boolean;
-  readonly sentAt: number;
-  updatedAt: number;
-  status: MessageStatus;
-  toStored(): readonly StoredMessage[];
 }
 
 interface Row {
@@ -349,46 +341,6 @@ function listen({ listeners }: State, key: string, run: () => void): () => void 
     runs.delete(run);
     if (runs.size === 0 && listeners.get(key) === runs) listeners.delete(key);
   };
-}
-
-function createEntry({
-  status = receivedStatus,
-  ...given
-}: Omit<Entry, "status" | "toStored"> & { readonly status?: MessageStatus }): Entry {
-  const entry: Entry = {
-    ...given,
-    status,
-    toStored: () =>
-      entry.messageIds.map((messageId) => ({
-        scope: entry.scope,
-        messageId,
-        deliveryId: entry.deliveryId,
-        approvalPolicy: entry.policy,
-        status: entry.status,
-        sentAt: entry.sentAt,
-        updatedAt: entry.updatedAt,
-      })),
-  };
-  return entry;
-}
-
-/** The entries of stored messages. Until the device has said something about them, their state is unknown. */
-function groupByDelivery(stored: readonly StoredMessage[], tenant: string): Entry[] {
-  const groups = new Map<string, StoredMessage[]>();
-  for (const message of stored) {
-    const group = groups.get(message.deliveryId);
-    if (group === undefined) groups.set(message.deliveryId, [message]);
-    else group.push(message);
-  }
-  return [...groups].flatMap(([deliveryId, messages]) => {
-    const [first] = messages;
-    if (first === undefined) return [];
-    const { scope, approvalPolicy: policy, sentAt, updatedAt } = first;
-    const messageIds = messages.map(({ messageId }) => messageId);
-    const status = advance(first.status, { kind: "lost" });
-    const send = { deliveryId, tenant, scope, messageIds, policy, isResumed: true };
-    return [createEntry({ ...send, sentAt, updatedAt, status })];
-  });
 }
 
 function keyOf(environmentId: string, messageId: string): string {

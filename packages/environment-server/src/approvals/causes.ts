@@ -1,0 +1,48 @@
+/**
+ * The messages whose turn makes a request for permission, and with them the policies that apply to it.
+ */
+import type { StoredApproval } from "../approval-log.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { PendingApproval } from "./pending.ts";
+import { expiryOf } from "./policy.ts";
+import { type ApprovalDevice, type ApprovalState, report } from "./state.ts";
+
+/** The message of a request, as far as it is known, and when a policy denies it. */
+type Cause = Pick<StoredApproval, "messageId" | "expiry">;
+
+/** Returns the cause of a new request. */
+export function causeOfNew(
+  { causeOf }: ApprovalState,
+  row: ApprovalDevice,
+  { scope, request: { tool }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
+): Cause {
+  const { messageId, policies } = causeOf(scope.environmentId, scope);
+  return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
+}
+
+/**
+ * A device that reconnects names its pending requests before the run with the message. When the messages of the turn become known, the policies
+ * of their senders apply to them, too.
+ */
+export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Conversation): void {
+  for (const entry of state.pending.ofConversation(row.device.environmentId, runtime))
+    if (entry.approval.messageId === null && entry.sent === null) updateCause(state, row, entry);
+}
+
+/** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
+export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+  const { enforcement, writer, causeOf } = state;
+  const { approval } = entry;
+  const { messageId, policies } = causeOf(row.device.environmentId, approval.scope);
+  const found = expiryOf([row.policy, ...policies], approval.request.tool, approval.requestedAt);
+  const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
+  if (!isEarlier && (messageId === null || messageId === approval.messageId)) return;
+  const expiry = isEarlier ? found : approval.expiry;
+  entry.approval = { ...approval, messageId: messageId ?? approval.messageId, expiry };
+  writer.save(entry.approval);
+  report(state, "requested", entry.approval);
+  if (!isEarlier) return;
+  enforcement.cancel(entry);
+  enforcement.schedule(entry);
+  enforcement.apply(entry);
+}

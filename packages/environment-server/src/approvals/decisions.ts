@@ -1,0 +1,51 @@
+/**
+ * Decisions on requests for permission, from the reservation of their sends until they have an outcome, or until it turns out that nothing was sent.
+ */
+import type { ApprovalKey, Decision } from "../approval-log.ts";
+import type { DeliveryOutcome } from "../ports.ts";
+import { type ApprovalState, emitDecided, remove, report } from "./state.ts";
+
+/** A decision is about to be sent. */
+export function decide(
+  { pending, writer }: ApprovalState,
+  key: ApprovalKey,
+  deliveryId: string,
+  decision: Decision,
+): void {
+  const entry = pending.find(key);
+  if (entry === undefined) return;
+  entry.sent = { deliveryId, decision, isTurnOver: false };
+  void writer.saveNow({ ...entry.approval, decision });
+}
+
+/** Nothing of a decision was sent. */
+export function undecide({ pending, writer }: ApprovalState, environmentId: string, deliveryId: string): void {
+  const entry = pending.findSent(environmentId, deliveryId);
+  if (entry === undefined) return;
+  entry.sent = null;
+  void writer.saveNow(entry.approval);
+}
+
+/** Takes the outcome of a send. */
+export function settle(
+  state: ApprovalState,
+  environmentId: string,
+  deliveryId: string,
+  outcome: DeliveryOutcome,
+): void {
+  const entry = state.pending.findSent(environmentId, deliveryId);
+  if (entry === undefined || entry.sent === null) return;
+  const { approval, sent } = entry;
+  const { decision } = sent;
+  remove(state, entry);
+  if (outcome.kind === "rejected") {
+    // The decision had no effect, and the device no longer asks.
+    void state.writer.saveNow(approval);
+    state.writer.remove(approval);
+    return report(state, "withdrawn", approval);
+  }
+  const row = state.devices.get(environmentId);
+  const { behavior, decidedBy } = decision;
+  if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
+  report(state, "decided", { ...approval, decision });
+}

@@ -1,0 +1,127 @@
+/**
+ * The reports of a device change its pending requests: it asks, its status lists all that wait in a conversation, and the end of a turn ends
+ * those of the turn.
+ */
+import type { ApprovalRequest } from "../approval-log.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
+import { causeOfNew, noteCause, updateCause } from "./causes.ts";
+import { keyText, type PendingApproval, type SentDecision } from "./pending.ts";
+import { policyActor } from "./policy.ts";
+import { add, type ApprovalDevice, type ApprovalState, emitDecided, report, withdraw } from "./state.ts";
+
+/** Takes a report of a device. */
+export function receive(state: ApprovalState, environmentId: string, frame: TurnFrame | StatusFrame): void {
+  const row = state.devices.get(environmentId);
+  if (row === undefined || frame.runtime === null) return;
+  switch (frame.kind) {
+    case "control_request":
+      return request(state, row, frame.runtime, frame.request, true);
+    case "update_device_status":
+      return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
+    case "update_loop_status":
+      return frame.activity === "idle"
+        ? receiveEnd(state, row, frame.runtime, () => true)
+        : noteCause(state, row, frame.runtime);
+    case "turn_finished":
+      // What only a status has listed can be a request of the next turn.
+      return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
+    case "update_queue":
+    case "assistant_text":
+    case "loop_error":
+  }
+}
+
+/** No request of a turn is pending when it is over. */
+function receiveEnd(
+  state: ApprovalState,
+  row: ApprovalDevice,
+  runtime: Conversation,
+  isOfTurn: (entry: PendingApproval) => boolean,
+): void {
+  const { environmentId } = row.device;
+  const known = state.pending.ofConversation(environmentId, runtime);
+  const others = known.filter((entry) => !isOfTurn(entry));
+  state.enforcement.keepOnly(
+    environmentId,
+    runtime,
+    new Set(others.map(({ approval }) => approval.request.toolCallId)),
+  );
+  for (const entry of known.filter(isOfTurn)) {
+    noteSent(entry, { isTurnOver: true });
+    noteGone(state, row, entry);
+  }
+}
+
+function receiveList(
+  state: ApprovalState,
+  row: ApprovalDevice,
+  runtime: Conversation,
+  listed: readonly ApprovalRequest[],
+): void {
+  const { environmentId } = row.device;
+  const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
+  state.enforcement.keepOnly(environmentId, runtime, ids);
+  const known = state.pending.ofConversation(environmentId, runtime);
+  // The usual status lists nothing, and nothing was pending.
+  if (listed.length === 0 && known.length === 0) return;
+  const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
+  for (const entry of gone) noteGone(state, row, entry);
+  for (const asked of listed) request(state, row, runtime, asked, false);
+}
+
+/** `isAsked`: the device asks in a frame. Otherwise its status lists the request. */
+function request(
+  state: ApprovalState,
+  row: ApprovalDevice,
+  runtime: Conversation,
+  asked: ApprovalRequest,
+  isAsked: boolean,
+): void {
+  const { pending, enforcement, incomplete } = state;
+  const { environmentId, tenant } = row.device;
+  const scope = { environmentId, ...runtime };
+  const known = pending.find({ scope, toolCallId: asked.toolCallId });
+  if (known !== undefined) {
+    // Its turn runs, or the device asks again in another one.
+    noteSent(known, { isTurnOver: false });
+    enforcement.apply(known);
+    return isAsked ? noteAsked(state, row, known) : undefined;
+  }
+  const made = { tenant, scope, request: asked, requestedAt: state.wallNow(), decision: null };
+  const cause = causeOfNew(state, row, made);
+  const approval = { ...made, ...cause };
+  const entry = add(state, approval, row.owner);
+  if (entry === null) {
+    incomplete.add(environmentId);
+    return enforcement.applyUntracked(approval, (denied, outcome) => {
+      const { expiry } = denied;
+      if (expiry !== null)
+        emitDecided(state, row, denied, { behavior: "deny", decidedBy: policyActor(expiry.policy), outcome });
+    });
+  }
+  entry.isAsked = isAsked;
+  state.writer.save(approval);
+  state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
+  report(state, "requested", approval);
+  state.waiters.notify(keyText({ scope, toolCallId: asked.toolCallId }));
+  enforcement.apply(entry);
+}
+
+/** The device asks in the turn that runs. Until then, a status may have listed the request during an earlier turn. */
+function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+  if (entry.isAsked) return;
+  entry.isAsked = true;
+  if (entry.sent === null) updateCause(state, row, entry);
+}
+
+/** The device no longer asks. */
+function noteGone(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
+  if (entry.sent === null) return withdraw(state, device, entry);
+  // The outcome of the decision follows.
+  state.onGone(device.environmentId, entry.sent.deliveryId, entry.sent.isTurnOver);
+}
+
+function noteSent(entry: PendingApproval, change: Pick<SentDecision, "isTurnOver">): void {
+  if (entry.sent !== null) entry.sent = { ...entry.sent, ...change };
+}

@@ -1,0 +1,109 @@
+/**
+ * The state that the parts of the tracker share: the pending requests, where they are stored, and who is notified of their changes. Here are the
+ * changes that several parts make.
+ */
+import type { Clock, Sha256 } from "@letta-environments/platform";
+import type { ApprovalPolicy } from "@letta-environments/schema";
+import type { ApprovalLog, Decision, StoredApproval } from "../approval-log.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import type { DeviceReference, EmitEvent } from "../events.ts";
+import type { PolicyEnforcement } from "./enforcement.ts";
+import { keyOf, keyText, type PendingApproval, type PendingApprovals } from "./pending.ts";
+import type { DenialResult } from "./untracked.ts";
+import type { RequestWaiters } from "./waiters.ts";
+import type { ApprovalWriter } from "./writer.ts";
+
+/**
+ * A change of the requests. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
+ * and the device no longer asks, or the request was given up because there are too many.
+ */
+export interface ApprovalChange {
+  readonly change: "requested" | "decided" | "withdrawn";
+  readonly approval: StoredApproval;
+}
+
+/** A connected device. */
+export interface ApprovalDevice {
+  readonly device: DeviceReference;
+  /** Devices of one owner share a limit. */
+  readonly owner: string;
+  /** Policy of the key with which the device connected. */
+  readonly policy: ApprovalPolicy | null;
+}
+
+/** Dependencies of the tracker of requests for permission. */
+export interface ApprovalTrackerOptions {
+  readonly clock: Clock;
+  readonly sha256: Sha256;
+  readonly log: ApprovalLog;
+  readonly emit: EmitEvent;
+  /** Wall time. */
+  readonly wallNow: () => number;
+  /** The latest message of the turn that runs in a conversation, and the policies of all its senders. */
+  readonly causeOf: (
+    environmentId: string,
+    runtime: Conversation,
+  ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
+  /** Denies a request that a policy denies now. Never rejects. */
+  readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
+  /** A device no longer lists a request whose decision was sent: it has taken it, or the turn is over and ended with it or without. */
+  readonly onGone: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
+}
+
+/** The state of the tracker. */
+export interface ApprovalState extends ApprovalTrackerOptions {
+  readonly pending: PendingApprovals;
+  readonly writer: ApprovalWriter;
+  readonly enforcement: PolicyEnforcement;
+  readonly waiters: RequestWaiters;
+  /** Connected devices by their rows. */
+  readonly devices: Map<string, ApprovalDevice>;
+  /** Rows with requests beyond a limit. */
+  readonly incomplete: Set<string>;
+  readonly listeners: Set<(change: ApprovalChange) => void>;
+}
+
+/** Adds a request. Returns `null` when a limit is met. */
+export function add(
+  { pending, enforcement, sha256 }: ApprovalState,
+  approval: StoredApproval,
+  owner: string,
+): PendingApproval | null {
+  const entry = pending.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
+  if (entry !== null) enforcement.schedule(entry);
+  return entry;
+}
+
+/** Enough that two requests of one millisecond differ. */
+const cursorDigestLength = 24;
+
+/** Forgets a request. */
+export function remove({ pending, enforcement }: ApprovalState, entry: PendingApproval): void {
+  enforcement.cancel(entry);
+  pending.remove(entry);
+}
+
+/** Reports a change to every listener. */
+export function report({ listeners }: ApprovalState, change: ApprovalChange["change"], approval: StoredApproval): void {
+  for (const listener of listeners) listener({ change, approval });
+}
+
+/** The device no longer asks, and nobody has decided. `device`: `undefined` while it is not connected. */
+export function withdraw(state: ApprovalState, device: DeviceReference | undefined, entry: PendingApproval): void {
+  const { approval } = entry;
+  remove(state, entry);
+  state.writer.remove(approval);
+  if (device !== undefined)
+    state.emit({ type: "approval_withdrawn", ...device, toolCallId: approval.request.toolCallId });
+  report(state, "withdrawn", approval);
+}
+
+/** Emits the event of a decision that was sent. */
+export function emitDecided(
+  { emit }: ApprovalState,
+  { device }: ApprovalDevice,
+  { scope: { agentId, conversationId }, request: { toolCallId, tool } }: StoredApproval,
+  facts: Pick<Decision, "behavior" | "decidedBy"> & { readonly outcome: "accepted" | "unknown" },
+): void {
+  emit({ type: "approval_decided", ...device, agentId, conversationId, toolCallId, tool, ...facts });
+}
