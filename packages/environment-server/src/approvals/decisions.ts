@@ -3,7 +3,8 @@
  */
 import type { ApprovalKey, Decision } from "../approval-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
-import { type ApprovalState, emitDecided, remove, report } from "./state.ts";
+import { updateCause } from "./causes.ts";
+import { type ApprovalState, emitDecided, remove, report, withdraw } from "./state.ts";
 
 /** A decision is about to be sent. */
 export function decide(
@@ -14,16 +15,23 @@ export function decide(
 ): void {
   const entry = pending.find(key);
   if (entry === undefined) return;
-  entry.sent = { deliveryId, decision, isTurnOver: false };
+  entry.sent = { deliveryId, decision, isTurnOver: false, isGone: false };
   void writer.saveNow({ ...entry.approval, decision });
 }
 
-/** Nothing of a decision was sent. */
-export function undecide({ pending, writer }: ApprovalState, environmentId: string, deliveryId: string): void {
+/** Nothing of a decision was sent. Its request is pending again, unless the device has stopped asking meanwhile. */
+export function undecide(state: ApprovalState, environmentId: string, deliveryId: string): void {
+  const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);
-  if (entry === undefined) return;
+  if (entry === undefined || entry.sent === null) return;
+  const { isGone } = entry.sent;
+  const row = devices.get(environmentId);
   entry.sent = null;
   void writer.saveNow(entry.approval);
+  if (isGone) return withdraw(state, row?.device, entry);
+  // Policies left the request alone while it was decided.
+  if (row !== undefined) updateCause(state, row, entry);
+  enforcement.apply(entry);
 }
 
 /** Takes the outcome of a send. */

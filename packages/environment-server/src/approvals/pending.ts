@@ -14,6 +14,8 @@ export interface SentDecision {
   readonly decision: Decision;
   /** Its turn has ended since. */
   readonly isTurnOver: boolean;
+  /** The device no longer asks. */
+  readonly isGone: boolean;
 }
 
 /** A request for permission that has no outcome yet. */

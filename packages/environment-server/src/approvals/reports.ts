@@ -84,7 +84,7 @@ function request(
   const known = pending.find({ scope, toolCallId: asked.toolCallId });
   if (known !== undefined) {
     // Its turn runs, or the device asks again in another one.
-    noteSent(known, { isTurnOver: false });
+    noteSent(known, { isTurnOver: false, isGone: false });
     enforcement.apply(known);
     return isAsked ? noteAsked(state, row, known) : undefined;
   }
@@ -119,9 +119,10 @@ function noteAsked(state: ApprovalState, row: ApprovalDevice, entry: PendingAppr
 function noteGone(state: ApprovalState, { device }: ApprovalDevice, entry: PendingApproval): void {
   if (entry.sent === null) return withdraw(state, device, entry);
   // The outcome of the decision follows.
+  noteSent(entry, { isGone: true });
   state.onGone(device.environmentId, entry.sent.deliveryId, entry.sent.isTurnOver);
 }
 
-function noteSent(entry: PendingApproval, change: Pick<SentDecision, "isTurnOver">): void {
+function noteSent(entry: PendingApproval, change: Partial<Pick<SentDecision, "isTurnOver" | "isGone">>): void {
   if (entry.sent !== null) entry.sent = { ...entry.sent, ...change };
 }
