@@ -167,8 +167,11 @@ function createFollowers({
       disconnected: messages.disconnect,
     },
     {
-      connected({ device, identity }, { approvalPolicy: policy = null }) {
-        approvals.connect({ device, owner: ownerOf(identity), policy });
+      connected(connection, { approvalPolicy: policy = null }) {
+        const { device, identity } = connection;
+        // Devices acknowledge inputs since 0.30.3, and ask in frames since 0.30.
+        const asksInFrames = (): boolean => connection.acknowledging === "yes";
+        approvals.connect({ device, owner: ownerOf(identity), policy, asksInFrames });
       },
       resume: approvals.resume,
       received({ device }, frame) {

@@ -1,7 +1,7 @@
 /** The outcome of an approval decision: acknowledged, rejected, repeated or unknown. */
 import { describe, expect, test } from "vitest";
 import { allow, connectAsking, decide, noLongerPending, payloads } from "./support/decisions.ts";
-import { anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
+import { createHarness, type Harness, withApprove } from "./support/harness.ts";
 
 test("a repeated decision receives the first result and is not sent again", async () => {
   const harness = createHarness();
@@ -185,82 +185,6 @@ describe("a decision that the device has taken, because it no longer lists the r
     socket.say({ ...status, runtime });
     await harness.clock.advance(10_000);
     expect(await sent).toMatchObject({ status: 504, body: { errorCode: "delivery_unknown" } });
-  });
-});
-
-describe("a request that an early status lists before the end of the turn before it", () => {
-  const runtime = { agent_id: "agent-1", conversation_id: "default" };
-
-  /** `isSent`: both turns are of messages, the second one of a sender with a policy. */
-  async function setUp({ isSent = false } = {}) {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
-    const policy = { deniedTools: ["Bash"], deadlineMs: null };
-    for (const [id, approvalPolicy] of isSent
-      ? ([
-          ["m-1", null],
-          ["m-2", policy],
-        ] as const)
-      : []) {
-      const sent = harness.send(
-        connectionId,
-        { messages: [userMessage(id)] },
-        { principal: { ...anyone, approvalPolicy } },
-      );
-      await harness.settle();
-      socket.acknowledge({ accepted: true, disposition: id === "m-1" ? "started" : "queued" });
-      await sent;
-    }
-    const request = { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-1" };
-    const pending_control_requests = [{ request_id: "perm-call-1", request }];
-    socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests } });
-    const endEarlierTurn = (): void =>
-      socket.say({ type: "turn_finished", runtime, turn_id: "t", run_id: "run-1", stop_reason: "end_turn" });
-    return { harness, connectionId, socket, endEarlierTurn };
-  }
-
-  test("stays pending, is reported once, and ends with its own turn", async () => {
-    const { harness, connectionId, socket, endEarlierTurn } = await setUp();
-    const reported = (): unknown[] =>
-      harness.events.map(({ type }) => type).filter((type) => type.startsWith("approval"));
-    endEarlierTurn();
-    socket.ask("call-1");
-    await harness.settle();
-    expect(reported()).toEqual(["approval_requested"]);
-    socket.say({ type: "turn_finished", runtime, turn_id: "t", run_id: "run-2", stop_reason: "cancelled" });
-    expect(reported()).toEqual(["approval_requested", "approval_withdrawn"]);
-    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
-  });
-
-  test("can be decided at once", async () => {
-    const { harness, connectionId, socket, endEarlierTurn } = await setUp();
-    endEarlierTurn();
-    const sent = decide(harness, connectionId, [allow]);
-    await harness.settle();
-    socket.acknowledge();
-    expect((await sent).status).toBe(200);
-  });
-
-  test("is denied by the policy of the sender of its own turn", async () => {
-    const { harness, connectionId, socket, endEarlierTurn } = await setUp({ isSent: true });
-    endEarlierTurn();
-    const removed = [{ client_message_id: "m-2", disposition: "dequeued" }];
-    socket.say({ type: "update_queue", runtime, queue: [], removed });
-    socket.ask("call-1");
-    await harness.settle();
-    expect(payloads(socket).at(-1)).toMatchObject({ request_id: "perm-call-1", decision: { behavior: "deny" } });
-    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_decided" } });
-  });
-
-  test("takes a decision that was made before that end, as its gone request shows", async () => {
-    const { harness, connectionId, socket, endEarlierTurn } = await setUp();
-    const sent = decide(harness, connectionId, [allow]);
-    await harness.settle();
-    endEarlierTurn();
-    socket.ask("call-1");
-    socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests: [] } });
-    await harness.clock.advance(10_000);
-    expect((await sent).status).toBe(200);
   });
 });
 

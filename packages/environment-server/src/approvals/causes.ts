@@ -1,5 +1,7 @@
 /**
- * The messages whose turn makes a request for permission, and with them the policies that apply to it.
+ * The messages whose turn makes a request for permission, and with them the policies that apply to it. A device asks in a frame that comes behind the
+ * ends of earlier turns, so its turn is known then. A status that lists the request can be early, and says nothing about its turn. Until the device
+ * asks, only the policy of its own key applies.
  */
 import type { StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -10,14 +12,29 @@ import { type ApprovalDevice, type ApprovalState, report } from "./state.ts";
 /** The message of a request, as far as it is known, and when a policy denies it. */
 type Cause = Pick<StoredApproval, "messageId" | "expiry">;
 
-/** Returns the cause of a new request. */
+/** Whether the turn of a request is known. `isAsked`: its device has asked in a frame. */
+function isTurnKnown({ asksInFrames }: ApprovalDevice, { isAsked }: Pick<PendingApproval, "isAsked">): boolean {
+  return isAsked || !asksInFrames();
+}
+
+/**
+ * Returns the cause of a new request; `null` when its turn is not known and may be one whose policy denies its tool. Nobody may allow such a request, so
+ * it is not pending before its device asks.
+ */
 export function causeOfNew(
-  { causeOf }: ApprovalState,
+  { causeOf, policiesOf }: ApprovalState,
   row: ApprovalDevice,
   { scope, request: { tool }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
-): Cause {
-  const { messageId, policies } = causeOf(scope.environmentId, scope);
-  return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
+  isAsked: boolean,
+): Cause | null {
+  if (isTurnKnown(row, { isAsked })) {
+    const { messageId, policies } = causeOf(scope.environmentId, scope);
+    return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
+  }
+  const expiry = expiryOf([row.policy], tool, requestedAt);
+  if (expiry?.policy === "denied_tool") return { messageId: null, expiry };
+  const possible = expiryOf(policiesOf(scope.environmentId, scope), tool, requestedAt);
+  return possible?.policy === "denied_tool" ? null : { messageId: null, expiry };
 }
 
 /**
@@ -31,6 +48,7 @@ export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Co
 
 /** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
 export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+  if (!isTurnKnown(row, entry)) return;
   const { enforcement, writer, causeOf } = state;
   const { approval } = entry;
   const { messageId, policies } = causeOf(row.device.environmentId, approval.scope);

@@ -89,7 +89,8 @@ function request(
     return isAsked ? noteAsked(state, row, known) : undefined;
   }
   const made = { tenant, scope, request: asked, requestedAt: state.wallNow(), decision: null };
-  const cause = causeOfNew(state, row, made);
+  const cause = causeOfNew(state, row, made, isAsked);
+  if (cause === null) return;
   const approval = { ...made, ...cause };
   const entry = add(state, approval, row.owner);
   if (entry === null) {

@@ -29,6 +29,8 @@ export interface ApprovalDevice {
   readonly owner: string;
   /** Policy of the key with which the device connected. */
   readonly policy: ApprovalPolicy | null;
+  /** Whether the device asks in a frame for each request. Devices before 0.30 only list their requests in their status. */
+  readonly asksInFrames: () => boolean;
 }
 
 /** Dependencies of the tracker of requests for permission. */
@@ -44,6 +46,8 @@ export interface ApprovalTrackerOptions {
     environmentId: string,
     runtime: Conversation,
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
+  /** The policies of all senders whose messages have not ended in a conversation. */
+  readonly policiesOf: (environmentId: string, runtime: Conversation) => readonly ApprovalPolicy[];
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** A device no longer lists a request whose decision was sent: it has taken it, or the turn is over and ended with it or without. */

@@ -30,6 +30,8 @@ export interface DetachedPolicies {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The policies that count for the turn of a conversation. */
   of(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  /** The policies of all these messages in a conversation, also of those that wait. */
+  all(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
   /** Forgets the policies of a row that was removed. */
   forget(environmentId: string): void;
 }
@@ -62,6 +64,13 @@ export function createDetachedPolicies(): DetachedPolicies {
     if (row.size === 0) rows.delete(detached.environmentId);
   }
 
+  function ofConversation(environmentId: string, runtime: Conversation): readonly Detached[] {
+    const row = rows.get(environmentId);
+    if (row === undefined) return [];
+    const conversation = conversationKey(runtime);
+    return [...row.values()].filter((detached) => detached.conversation === conversation);
+  }
+
   return {
     detach({ tenant, scope, deliveryId, messageIds, policy, status }) {
       const { environmentId } = scope;
@@ -92,13 +101,9 @@ export function createDetachedPolicies(): DetachedPolicies {
         else detached.place = place;
       }
     },
-    of(environmentId, runtime) {
-      const row = rows.get(environmentId);
-      if (row === undefined) return [];
-      const conversation = conversationKey(runtime);
-      const known = [...row.values()].filter((detached) => detached.conversation === conversation);
-      return known.flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy]));
-    },
+    of: (environmentId, runtime) =>
+      ofConversation(environmentId, runtime).flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy])),
+    all: (environmentId, runtime) => ofConversation(environmentId, runtime).map(({ policy }) => policy),
     forget(environmentId) {
       for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
     },

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import { type Conversation, conversationKey } from "../dialects/conversation.ts";
+import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
@@ -46,6 +46,8 @@ export interface MessageTracker {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** The latest message of the turn that runs in a conversation, and the policies that count for it. */
   causeOf(environmentId: string, runtime: Conversation): MessageCause;
+  /** The policies of all senders whose messages have not ended in a conversation. */
+  policiesOf(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
   /** The messages of a row with an id that are followed at present, or have just ended. The latest of a conversation is the last. */
   find(environmentId: string, messageId: string): readonly StoredMessage[];
   /** The messages of a row that are followed at present, or have just ended. The latest is the last. */
@@ -160,6 +162,12 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
         messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
         policies: [...policies, ...state.detached.of(environmentId, runtime)],
       };
+    },
+    policiesOf(environmentId, runtime) {
+      const entries = [...(rows.get(environmentId)?.entries.values() ?? [])].filter(
+        ({ scope, status }) => isSameConversation(scope, runtime) && !isEnd(status.state),
+      );
+      return [...entries.flatMap(({ policy }) => policy ?? []), ...state.detached.all(environmentId, runtime)];
     },
     find: (environmentId, messageId) =>
       followedOf(state, environmentId).filter((message) => message.messageId === messageId),

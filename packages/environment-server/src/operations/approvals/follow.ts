@@ -25,6 +25,7 @@ export function followApprovals({
     emit,
     wallNow: time.wall,
     causeOf: messages.causeOf,
+    policiesOf: messages.policiesOf,
     deny: (approval) =>
       track(denyByPolicy(server(), approval)).catch((cause: unknown) => {
         emit({ type: "request_failed", operation: "denyByPolicy", cause });
