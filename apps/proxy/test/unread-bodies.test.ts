@@ -1,8 +1,9 @@
 /** Responses to requests whose body has not arrived: the client receives them, also if it sends all of its body first. Over real sockets. */
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { jsonResponse } from "@letta-environments/schema";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
 import { openSocket, parseResponse, readToEnd } from "./support/raw-http.ts";
@@ -14,9 +15,12 @@ const part = "x".repeat(100_000);
 
 let server: NodeServerUnderTest;
 let key: string;
+/** Resolves when the upstream may respond. */
+let held: Promise<void>;
 
 beforeEach(async () => {
-  const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
+  held = Promise.resolve();
+  const upstream = knownConnections(() => held.then(() => jsonResponse(200, { success: true, message: "ok" })));
   server = await startNodeServer(upstream);
   ({ key } = await server.issueKey({ scopes: ["send"] }));
 });
@@ -213,6 +217,48 @@ test("a refused request that Hono handles, with an expectation, keeps the connec
   const first = `DELETE /v1/environments/d HTTP/1.1\r\nhost: Gateway.Example\r\nexpect: 100-continue\r\n\r\n`;
   socket.write(first + good().replace("host", "connection: close\r\nhost"));
   expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )[2-9]\d+/g)).toEqual(["401", "200"]);
+});
+
+describe.each([
+  [
+    "an upgrade",
+    "GET /v1/environments/c/socket HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n" +
+      "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  ],
+  ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n"],
+])("%s is ignored, and the responses before it are written whole, then the connection closes,", (_what, ignored) => {
+  const closed = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.server.once("connection", (accepted) => accepted.once("close", () => resolve()));
+    });
+
+  test("behind a refusal in the same packet", async () => {
+    const isClosed = closed();
+    const socket = await openSocket(server.url);
+    socket.write(`${good()}GET /v1/environments HTTP/1.1\r\n\r\n${ignored}more`);
+    expect((await readToEnd(socket)).match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 400"]);
+    await isClosed;
+  });
+
+  test("behind a body that was given up while an earlier request was performed", async () => {
+    const isClosed = closed();
+    const socket = await openSocket(server.url);
+    const received = readToEnd(socket);
+    const second = new Promise<ServerResponse>((resolve) => {
+      server.server.once("request", () => server.server.once("request", (_incoming, outgoing) => resolve(outgoing)));
+    });
+    let release: () => void = () => undefined;
+    held = new Promise((resolve) => (release = resolve));
+    socket.write(`${good()}${head(2)}{`);
+    const outgoing = await second;
+    await vi.waitUntil(() => outgoing.headersSent);
+    const reached = Promise.race([once(server.server, "upgrade"), once(server.server, "connect")]);
+    socket.write(`}${ignored}more`);
+    await reached;
+    release();
+    expect((await received).match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200", "HTTP/1.1 401"]);
+    await isClosed;
+  });
 });
 
 test("a refused request that expects 100 Continue, but comes with its body, keeps the connection for the request behind it", async () => {

@@ -31,7 +31,7 @@ import {
 } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
-import { askForBodiesLate, closeAfterBody, isBehindClose, respondAfterBody } from "./unread-body.ts";
+import { askForBodiesLate, closeAfterBody, ignoreBehindClose, isBehindClose, respondAfterBody } from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -139,10 +139,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   allowHalfOpen(server);
   askForBodiesLate(server);
   server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
-  server.on("connect", (incoming, socket) => {
-    socket.on("error", () => socket.destroy());
-    writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), noTunnel));
-  });
+  refuseTunnels(server, pipeline);
   respondToClientErrors(server, randomId);
   return server;
 }
@@ -166,6 +163,14 @@ const noTunnel = problemResponse("method_not_allowed", {
   detail: "The gateway does not open tunnels.",
   headers: { allow: "GET, HEAD, POST" },
 });
+
+function refuseTunnels(server: Server, pipeline: Pick<Pipeline, "refuse">): void {
+  server.on("connect", (incoming, socket) => {
+    if (isBehindClose(incoming)) return ignoreBehindClose(socket);
+    socket.on("error", () => socket.destroy());
+    writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), noTunnel));
+  });
+}
 
 const unknownExpectation = problemResponse("invalid_request", {
   status: 417,

@@ -17,7 +17,7 @@ import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
-import { isBehindClose } from "./unread-body.ts";
+import { ignoreBehindClose, isBehindClose } from "./unread-body.ts";
 
 /** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
 const maxFrameBytes = 16 * 1024 * 1024;
@@ -85,7 +85,7 @@ export function serveWebSockets(
   const budget = createFrameBudget(memoryLimits);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!isOwn(incoming)) return;
-    if (isBehindClose(incoming)) return void socket.destroy();
+    if (isBehindClose(incoming)) return ignoreBehindClose(socket);
     const fail = endOnFailure(socket, onFailure);
     const refusal = refuseHead(incoming);
     if (refusal !== null) {
