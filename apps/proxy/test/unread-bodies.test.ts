@@ -232,6 +232,14 @@ describe.each([
       server.server.once("connection", (accepted) => accepted.once("close", () => resolve()));
     });
 
+  test("behind a send that runs", async () => {
+    const isClosed = closed();
+    const socket = await openSocket(server.url);
+    socket.write(`${good()}${ignored}more`);
+    expect((await readToEnd(socket)).match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
+    await isClosed;
+  });
+
   test("behind a refusal in the same packet", async () => {
     const isClosed = closed();
     const socket = await openSocket(server.url);

@@ -31,7 +31,7 @@ import {
 } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
-import { askForBodiesLate, closeAfterBody, ignoreBehindClose, isBehindClose, respondAfterBody } from "./unread-body.ts";
+import { askForBodiesLate, closeAfterBody, isBehindClose, respondAfterBody } from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -166,8 +166,8 @@ const noTunnel = problemResponse("method_not_allowed", {
 
 function refuseTunnels(server: Server, pipeline: Pick<Pipeline, "refuse">): void {
   server.on("connect", (incoming, socket) => {
-    if (isBehindClose(incoming)) return ignoreBehindClose(socket);
     socket.on("error", () => socket.destroy());
+    if (closesAfterDue(incoming)) return void socket.resume();
     writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), noTunnel));
   });
 }
@@ -197,8 +197,21 @@ function allowHalfOpen(server: Server): void {
 }
 
 /** The latest response on a socket: a property, because a `WeakMap` costs every request more. */
-const latest = Symbol("latest response");
+const latest: unique symbol = Symbol("latest response");
 type RespondingSocket = Socket & { [latest]?: ServerResponse };
+
+/**
+ * Whether a response is due on the socket of an upgrade or a tunnel. Its caller receives it whole, then the connection closes, and what follows is ignored.
+ * Node has taken its own listeners off the socket.
+ */
+export function closesAfterDue({ socket }: { readonly socket: RespondingSocket }): boolean {
+  if (isBehindClose({ socket })) return true;
+  const outgoing = socket[latest];
+  if (outgoing === undefined || outgoing.writableFinished) return false;
+  outgoing.shouldKeepAlive = false;
+  outgoing.once("finish", () => socket.end());
+  return true;
+}
 
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 function respondToClientErrors(server: Server, randomId: RandomId): void {

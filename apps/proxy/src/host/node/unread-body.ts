@@ -6,7 +6,6 @@
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 
 /** How long a response waits for the rest of a body, in milliseconds. A small body can come this much later than its head. */
 const awaitedMs = 100;
@@ -47,14 +46,6 @@ export function isBehindClose({ socket }: { readonly socket: ClosingSocket }): b
  */
 export function continueComplete(incoming: IncomingMessage, outgoing: ExpectedResponse): void {
   if (outgoing[expecting] === true && !incoming.readableDidRead) outgoing.writeContinue();
-}
-
-/**
- * Ignores an upgrade or a tunnel behind such a request, and what follows it. The connection closes after the responses before it. Node has taken its own
- * listeners off the socket.
- */
-export function ignoreBehindClose(socket: Duplex): void {
-  socket.on("error", () => socket.destroy()).resume();
 }
 
 /** Calls a function that responds to a request, when its body is complete or has taken too long. `respond` must not throw. */

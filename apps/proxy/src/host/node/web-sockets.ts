@@ -12,12 +12,11 @@ import type { WebSocket, WebSocketServer } from "ws";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { writeRawResponse } from "./http-server.ts";
+import { closesAfterDue, writeRawResponse } from "./http-server.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
 import { createFrameBudget, type FrameBudget, type SocketBudget } from "./frame-budget.ts";
-import { ignoreBehindClose, isBehindClose } from "./unread-body.ts";
 
 /** Largest frame on any socket, in bytes. The environment server's limit for a socket can be lower, and can change. */
 const maxFrameBytes = 16 * 1024 * 1024;
@@ -85,8 +84,8 @@ export function serveWebSockets(
   const budget = createFrameBudget(memoryLimits);
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!isOwn(incoming)) return;
-    if (isBehindClose(incoming)) return ignoreBehindClose(socket);
     const fail = endOnFailure(socket, onFailure);
+    if (closesAfterDue(incoming)) return void socket.resume();
     const refusal = refuseHead(incoming);
     if (refusal !== null) {
       return writeRawResponse(socket, proxy.refuse(new NodeRequest(incoming, socket), refusal));
