@@ -6,6 +6,7 @@ import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall } from "../request.ts";
 import type { Transport } from "../transport.ts";
+import type { ConversationInput } from "./control.ts";
 import { type DeviceSelector, sendToDevice, type SendToDeviceOptions, type SendToDeviceResult } from "./device.ts";
 import { sendExtension } from "./extension.ts";
 import { checkNext, encodeQuery } from "./list.ts";
@@ -47,8 +48,21 @@ export function listApprovals(
   });
 }
 
+/** Members of a decision besides `approve`. */
+interface DecisionDetails {
+  /** Shown to the agent. */
+  readonly reason?: string | undefined;
+  /**
+   * Ids of `suggestions` of the request, to allow more than this tool call from now on. They grant lasting permissions on the device. Not
+   * with a denial.
+   */
+  readonly suggestions?: readonly string[] | undefined;
+  /** Replaces the input of the tool. */
+  readonly updatedInput?: Record<string, unknown> | undefined;
+}
+
 /** A decision on a request for permission. */
-export interface ApprovalVerdict extends Pick<ApprovalDetails, (typeof detailNames)[number]> {
+export interface ApprovalVerdict extends DecisionDetails {
   readonly approve: boolean;
 }
 
@@ -79,21 +93,8 @@ export function decideApproval(
   });
 }
 
-/** Details of a decision. */
-export interface ApprovalDetails {
-  /** Required unless `conversationId` names a conversation. */
-  readonly agentId?: string | undefined;
-  readonly conversationId?: string | null | undefined;
-  /** Shown to the agent. */
-  readonly reason?: string | undefined;
-  /**
-   * Ids of `suggestions` of the request, to allow more than this tool call from now on. They grant lasting permissions on the device. Not
-   * with a denial.
-   */
-  readonly suggestions?: readonly string[] | undefined;
-  /** Replaces the input of the tool. */
-  readonly updatedInput?: Record<string, unknown> | undefined;
-}
+/** Details of a decision, and the conversation of its tool calls. */
+export interface ApprovalDetails extends ConversationInput, DecisionDetails {}
 
 /** Sends the same decision on one or more tool calls of a device. */
 export type DecideApprovals = (
@@ -130,12 +131,12 @@ function sendDecisions(
 }
 
 /** Members of a decision. Under another name, such as `updated_input`, one would not reach the device, and the tool would run without it. */
-const detailNames = ["reason", "updatedInput", "suggestions"] as const;
+const detailNames: readonly (keyof DecisionDetails)[] = ["reason", "updatedInput", "suggestions"];
 
 function decisionMessage(
   isApproved: boolean,
   toolCallIds: readonly string[],
-  { reason, updatedInput, suggestions }: Pick<ApprovalDetails, (typeof detailNames)[number]>,
+  { reason, updatedInput, suggestions }: DecisionDetails,
 ): ApprovalMessage {
   const approvals = toolCallIds.map((id) => {
     const decision = {

@@ -14,7 +14,7 @@ import type {
 } from "@letta-environments/schema";
 import { checkIdentifier, checkRecord, checkText } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
-import type { PendingCall, TransportRequest } from "../request.ts";
+import type { PendingCall } from "../request.ts";
 import { findMissing } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice } from "./device.ts";
@@ -59,8 +59,8 @@ export function setMode(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ChangeModeResponse> {
-  const command = { operation: "changeMode", path: "mode", sample: { mode } } as const;
-  return control(transport, device, { ...command, text: ["mode", mode] }, conversation, options);
+  const command = { operation: "changeMode", path: "mode", set: { mode }, sample: { mode } } as const;
+  return control(transport, device, command, conversation, options);
 }
 
 /** Changes the working directory of a conversation. Resolves with the directory that the device reports then. */
@@ -71,8 +71,13 @@ export function setDirectory(
   conversation: ConversationInput,
   options?: RequestOptions,
 ): PendingCall<ChangeDirectoryResponse> {
-  const command = { operation: "changeDirectory", path: "directory", sample: { directory } } as const;
-  return control(transport, device, { ...command, text: ["directory", directory] }, conversation, options);
+  const command = {
+    operation: "changeDirectory",
+    path: "directory",
+    set: { directory },
+    sample: { directory },
+  } as const;
+  return control(transport, device, command, conversation, options);
 }
 
 /** Releases the messages that a stop has paused. Resolves with their number. */
@@ -103,35 +108,33 @@ interface Command<Value> {
   readonly path: string;
   /** A response. Another one is usable if it has the same members, of the same types. */
   readonly sample: Value;
-  /** The member that the operation sets, and its value. */
-  readonly text?: readonly [member: string, value: string];
+  /** The member of the body that the operation sets. */
+  readonly set?: Readonly<Record<string, string>>;
   readonly itemId?: string;
 }
+
+const jsonHeaders = { "content-type": "application/json" };
 
 function control<Value extends object>(
   transport: Transport,
   device: DeviceSelector,
-  { operation, path, sample, text, itemId }: Command<Value>,
+  { operation, path, set = {}, itemId, sample }: Command<Value>,
   conversation: object,
   options: RequestOptions = {},
 ): PendingCall<Value> {
   return pendingSend(async () => {
     checkRecord("conversation", conversation);
-    if (text) checkText(...text);
-    if (itemId !== undefined) checkIdentifier("itemId", itemId);
+    for (const [member, value] of Object.entries(set)) checkText(member, value);
+    if (operation === "removeQueueItem") checkIdentifier("itemId", itemId);
     const { connectionId } = await findDevice(transport, device, options);
-    const members = Object.entries(text ? { ...conversation, [text[0]]: text[1] } : conversation);
-    const given = members.filter(([, value]) => value !== undefined && (value !== null || itemId === undefined));
     const base = `${environmentPath("connectionId", connectionId)}/${path}` as const;
-    const request: Pick<TransportRequest<Value>, "path" | "body" | "headers" | "method"> = itemId === undefined
-      ? {
-          path: base,
-          body: JSON.stringify(Object.fromEntries(given)),
-          headers: { "content-type": "application/json" },
-        }
-      : { path: `${base}${itemId}?${new URLSearchParams(given)}`, method: "DELETE" };
-    const findMismatch = (value: unknown): string | null => findMissing(sample, value);
-    const shape = { findMismatch, needed: sample };
+    // In a query, null would be the text `null`.
+    const query = Object.entries(conversation).filter(([, value]) => value !== undefined && value !== null);
+    const request =
+      itemId === undefined
+        ? { path: base, body: JSON.stringify({ ...conversation, ...set }), headers: jsonHeaders }
+        : ({ path: `${base}${itemId}?${new URLSearchParams(query)}`, method: "DELETE" } as const);
+    const shape = { findMismatch: (value: unknown) => findMissing(sample, value), needed: sample };
     return sendExtension(transport, { operation, safety: "once", ...shape, ...request }, options);
   });
 }

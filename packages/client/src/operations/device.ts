@@ -48,7 +48,7 @@ export interface SendAndMayWaitOptions extends Omit<SendAndWaitOptions, "wait"> 
 
 /** The result of a send, with the row of the device that took it. */
 export interface SendToDeviceResult extends SendMessageResult {
-  readonly environment: Environment;
+  readonly environment: FoundDevice;
 }
 
 /** The result of a send that waited for the end of the turn. */
@@ -126,7 +126,7 @@ async function sendAndWait(
     const known = status && { data: readTurn(status), response: sendResponse };
     const { data: turn, response } = await awaitTurn(
       transport,
-      connectionId ?? "",
+      connectionId,
       id,
       conversation,
       options,
@@ -261,7 +261,7 @@ async function findRows(
 
 /** A selector as the `deviceId` that it names, or else as a rule for rows of the list. */
 function readRule(device: DeviceSelector): string | ((environment: Environment) => boolean) {
-  if (isText(device) || isRule(device)) return device;
+  if (isText(device) || typeof device === "function") return device;
   const { deviceId, name }: { deviceId?: string; name?: string } = Object(device);
   const rule = "must be a deviceId, { deviceId }, { name } or a function";
   check("device", isText(deviceId) || (deviceId === undefined && name !== undefined), rule);
@@ -270,10 +270,6 @@ function readRule(device: DeviceSelector): string | ((environment: Environment) 
   return (environment) => environment.connectionName === name;
 }
 
-function isRule(device: DeviceSelector): device is (environment: Environment) => boolean {
-  return typeof device === "function";
-}
-
 function describeSelector(device: DeviceSelector): string {
-  return isRule(device) ? "matches the rule" : `matches ${JSON.stringify(device)}`;
+  return typeof device === "function" ? "matches the rule" : `matches ${JSON.stringify(device)}`;
 }

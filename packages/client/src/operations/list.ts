@@ -138,7 +138,7 @@ function checkMember(name: string, value: unknown): void {
     case "limit":
       return checkInteger(name, typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value, 1, 100);
     case "onlineOnly":
-      return checkFlag(name, value === "true" || value === "false" ? true : value);
+      return checkFlag(name, value === "true" || value === "false" || value);
     case "source":
       return check(name, value === "local" || value === "remote", 'must be "local" or "remote"');
     default:

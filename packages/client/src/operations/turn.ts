@@ -121,9 +121,10 @@ export async function awaitTurn(
   latest?: TurnResponse,
 ): Promise<TurnResponse> {
   let failures = 0;
-  while (!latest || canChange(latest.data)) {
+  if (latest && !canChange(latest.data)) return latest;
+  for (;;) {
     const startedAtMs = monotonic();
-    if (latest && startedAtMs >= endsAtMs) break;
+    if (latest && startedAtMs >= endsAtMs) return latest;
     // A response that was delayed needs no pause.
     let nextAtMs = startedAtMs + 1_000;
     try {
@@ -137,21 +138,21 @@ export async function awaitTurn(
         leftMs,
       );
       latest = { data: readTurn(data), response };
+      if (!canChange(latest.data)) return latest;
       failures = 0;
     } catch (error) {
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
       const { retryAfterMs = 0 } = error;
       const failedAtMs = monotonic();
       if (failedAtMs + retryAfterMs >= endsAtMs) {
-        if (latest) break;
+        if (latest) return latest;
         throw error;
       }
       failures += 1;
       nextAtMs = failedAtMs + Math.max(retryAfterMs, random() * Math.min(30_000, 1_000 * 2 ** failures));
     }
-    if (!latest || canChange(latest.data)) await sleep(Math.min(endsAtMs, nextAtMs) - monotonic(), options.signal);
+    await sleep(Math.min(endsAtMs, nextAtMs) - monotonic(), options.signal);
   }
-  return latest;
 }
 
 /** Whether a turn may still end. A server that does not hear the device reports a wait of 0 seconds. */

@@ -1,7 +1,7 @@
 /** The devices of a fake server: their rows, their connections, and the responses that show them. Each change is an event. */
 import type { Environment } from "@letta-environments/schema";
 import type { FakeEvents } from "./fake-events.ts";
-import { exampleEnvironment, respondWithJson, respondWithProblem } from "./responses.ts";
+import { exampleEnvironment, json, problem } from "./responses.ts";
 
 /** The rows of a fake server. */
 export interface FakeRows {
@@ -67,7 +67,7 @@ export function createFakeRows(events: Pick<FakeEvents, "emit">, now: () => numb
     },
     retrieve(deviceId, known) {
       const row = rows.get(deviceId);
-      return row === undefined ? respondWithProblem("environment_not_found")() : tagged(row, known);
+      return row === undefined ? problem("environment_not_found") : tagged(row, known);
     },
   };
 }
@@ -82,7 +82,5 @@ function tagged(value: unknown, known: string | null): Response {
   let hash = 5381;
   for (const character of text) hash = (hash * 33 + (character.codePointAt(0) ?? 0)) % 4_294_967_296;
   const etag = `W/"${hash.toString(36)}"`;
-  return known === etag
-    ? new Response(null, { status: 304, headers: { etag } })
-    : respondWithJson(200, value, { etag })();
+  return known === etag ? new Response(null, { status: 304, headers: { etag } }) : json(200, value, { etag });
 }

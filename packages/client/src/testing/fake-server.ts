@@ -9,7 +9,7 @@ import { messageDeduplicationHeader } from "../retry.ts";
 import { createFakeEvents } from "./fake-events.ts";
 import { createFakeRows, type FakeRows } from "./fake-rows.ts";
 import { createFakeTurns, type FakeTurns } from "./fake-turns.ts";
-import { respondWithJson, respondWithProblem, readRequest, type SeenRequest } from "./responses.ts";
+import { json, problem, readRequest, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
 export interface TakenSend {
@@ -80,26 +80,25 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
   function send(connectionId: string, body: SendMessageBody): Response {
     const deviceId = rows.deviceOf(connectionId);
     const row = deviceId === undefined ? undefined : rows.find(deviceId);
-    const fail = (code: ProblemCode): Response => respondWithProblem(code)();
     const ids = idsOf(body);
-    if (new Set(ids).size < ids.length) return fail("invalid_request");
+    if (new Set(ids).size < ids.length) return problem("invalid_request");
     const isDefault = (body.conversationId ?? "default") === "default" || body.conversationId === "";
-    if (!body.agentId && isDefault) return fail("agent_required");
-    if (row === undefined) return fail("connection_not_found");
+    if (!body.agentId && isDefault) return problem("agent_required");
+    if (row === undefined) return problem("connection_not_found");
     const repeated = taken.find(
       (earlier) => deduplicates && earlier.deviceId === deviceId && idsOf(earlier.body).some((id) => ids.includes(id)),
     );
     if (repeated !== undefined && JSON.stringify(repeated.body.messages) !== JSON.stringify(body.messages))
-      return fail("message_id_reused");
+      return problem("message_id_reused");
     const accepted = { success: true, message: `Message accepted by the device (${disposition}).`, disposition };
-    if (repeated !== undefined) return respondWithJson(200, accepted, { "idempotency-replayed": "true" })();
-    if (row.connectionId === null) return fail("device_offline");
-    if (row.connectionId !== connectionId) return fail("connection_replaced");
+    if (repeated !== undefined) return json(200, accepted, { "idempotency-replayed": "true" });
+    if (row.connectionId === null) return problem("device_offline");
+    if (row.connectionId !== connectionId) return problem("connection_replaced");
     const refusal = turns.refuse(body);
-    if (refusal !== null) return fail(refusal);
+    if (refusal !== null) return problem(refusal);
     taken.push({ deviceId: row.deviceId, connectionId, body });
     turns.take(row, body, disposition);
-    return respondWithJson(200, accepted)();
+    return json(200, accepted);
   }
 
   const respond = createRouter({ rows, turns: extensions ? turns : null, send });
@@ -114,7 +113,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
       // A watcher asks for a stream beside its other requests.
       const { pathname, searchParams } = new URL(url);
       if (pathname.endsWith("/v1/environments/events")) {
-        if (options.events !== true) return respondWithProblem("endpoint_not_found")();
+        if (options.events !== true) return problem("endpoint_not_found");
         return events.open(searchParams, new Headers(init.headers).get("last-event-id"), init.signal);
       }
       const interruption = interruptions.shift();
@@ -155,7 +154,7 @@ function createRouter({ rows, turns, send }: Routed) {
     const [, listed] = /\/v1\/environments\/([^/]+)\/messages$/.exec(pathname) ?? [];
     if (turns === null || listed === undefined) return null;
     const deviceId = rows.deviceOf(listed) ?? listed;
-    if (rows.find(deviceId) === undefined) return respondWithProblem("connection_not_found")();
+    if (rows.find(deviceId) === undefined) return problem("connection_not_found");
     return turns.listMessages(deviceId, searchParams);
   }
 
@@ -163,16 +162,16 @@ function createRouter({ rows, turns, send }: Routed) {
     const response = method === "GET" ? respondAsExtension(url, signal) : null;
     if (response !== null) return response;
     const found = /\/v1\/environments(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname);
-    if (found === null) return respondWithProblem("endpoint_not_found")();
+    if (found === null) return problem("endpoint_not_found");
     const id = found[1] === undefined ? null : decodeURIComponent(found[1]);
     const isForMessages = found[2] !== undefined;
     if (method === "POST" && isForMessages && id !== null && typeof body === "string")
       return send(id, JSON.parse(body));
-    if (isForMessages) return respondWithProblem("endpoint_not_found")();
+    if (isForMessages) return problem("endpoint_not_found");
     const known = new Headers(headers).get("if-none-match");
     if (method === "GET") return id === null ? rows.list(url.searchParams, known) : rows.retrieve(id, known);
-    if (method !== "DELETE" || id === null) return respondWithProblem("endpoint_not_found")();
-    return rows.remove(id) ? new Response(null, { status: 204 }) : respondWithProblem("environment_not_found")();
+    if (method !== "DELETE" || id === null) return problem("endpoint_not_found");
+    return rows.remove(id) ? new Response(null, { status: 204 }) : problem("environment_not_found");
   };
 }
 

@@ -9,7 +9,7 @@ import {
 } from "@letta-environments/schema";
 import { startAlarm } from "../adapters/platform.ts";
 import type { FakeEvents } from "./fake-events.ts";
-import { respondWithJson, respondWithProblem } from "./responses.ts";
+import { json, problem } from "./responses.ts";
 
 /** A device, as events and requests name it. */
 export interface FakeTarget {
@@ -98,26 +98,24 @@ function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number)
         ...(query.get("include") === "text" && text !== undefined && { text, textTruncated }),
       }));
       const end = start + page.length;
-      return respondWithJson(200, {
+      return json(200, {
         messages: page,
         hasNextPage: end < all.length,
         cursor: end === 0 ? null : String(end),
-      })();
+      });
     },
-    async retrieve(
-      ...[deviceId, id, query, signal]: Parameters<FakeTurns["retrieve"]>
-    ): ReturnType<FakeTurns["retrieve"]> {
+    async retrieve(deviceId: string, id: string, query: URLSearchParams, signal: AbortSignal | null | undefined) {
       const find = (): MessageStatus | undefined => {
         const found = messages.get(id);
         return found?.deviceId === deviceId ? found : undefined;
       };
       const waitSeconds = query.get("wait") === "finished" ? Number(query.get("waitSeconds") ?? 30) : null;
       const first = find();
-      if (first === undefined) return respondWithProblem("message_not_found")();
-      if (waitSeconds === null) return respondWithJson(200, first)();
+      if (first === undefined) return problem("message_not_found");
+      if (waitSeconds === null) return json(200, first);
       if (!hasEnded(first)) await waitForEnd(waiting, () => hasEnded(find() ?? first), waitSeconds * 1_000, signal);
       signal?.throwIfAborted();
-      return respondWithJson(200, { ...(find() ?? first), waitSeconds })();
+      return json(200, { ...(find() ?? first), waitSeconds });
     },
   };
 }
@@ -172,7 +170,7 @@ function createFakeApprovals(events: Pick<FakeEvents, "emit">, now: () => number
     },
     list(): Response {
       const approvals = [...pending.values()].map((approval) => ({ ...approval, ageMs: now() - approval.requestedAt }));
-      return respondWithJson(200, { approvals, hasNextPage: false, cursor: approvals.at(-1)?.id ?? null })();
+      return json(200, { approvals, hasNextPage: false, cursor: approvals.at(-1)?.id ?? null });
     },
   };
 }

@@ -2,20 +2,25 @@
 import { type Environment, type ProblemCode, type ProblemOptions, problemResponse } from "@letta-environments/schema";
 import type { Fetch } from "../request.ts";
 
+/** Makes a JSON response. */
+export function json(status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): Response {
+  return new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...headers } });
+}
+
+/** Makes an error response of a gateway. */
+export function problem(code: ProblemCode, options?: ProblemOptions): Response {
+  const { status, headers, body } = problemResponse(code, options);
+  return new Response(String(body), { status, headers });
+}
+
 /** Returns a function that makes a JSON response, for {@link scriptFetch}. */
-export function respondWithJson(
-  status: number,
-  value: unknown,
-  headers: Readonly<Record<string, string>> = {},
-): () => Response {
-  return () =>
-    new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...headers } });
+export function respondWithJson(...parameters: Parameters<typeof json>): () => Response {
+  return () => json(...parameters);
 }
 
 /** Returns a function that makes an error response of a gateway, for {@link scriptFetch}. */
 export function respondWithProblem(code: ProblemCode, options?: ProblemOptions): () => Response {
-  const { status, headers, body } = problemResponse(code, options);
-  return () => new Response(String(body), { status, headers });
+  return () => problem(code, options);
 }
 
 const encoder = new TextEncoder();
