@@ -114,7 +114,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     context: RequestContext,
   ): Promise<PlainResponse> {
     if (closing.hasBegun) return problemResponse("shutting_down");
-    return track(runOperation(server, request, principal, context)).catch((cause: unknown) => {
+    const responding = runOperation(server, request, principal, context);
+    const declared = undeclaredOperations.has(request.operation) ? responding : responding.then(declareDeduplication);
+    return track(declared).catch((cause: unknown) => {
       if (context.signal?.aborted === true && cause === context.signal.reason) throw cause;
       if (cause instanceof ChangeRefusedError) return cause.response;
       return reportFailure(server, request.operation, cause);
@@ -224,16 +226,6 @@ async function runOperation(
   principal: Principal,
   context: RequestContext,
 ): Promise<PlainResponse> {
-  const response = await respond(server, request, principal, context);
-  return undeclaredOperations.has(request.operation) ? response : declareDeduplication(response);
-}
-
-function respond(
-  server: ServerContext,
-  request: DecodedRequest,
-  principal: Principal,
-  context: RequestContext,
-): Promise<PlainResponse> {
   switch (request.operation) {
     case "listEnvironments":
       return listEnvironments(server, request, principal);
@@ -262,15 +254,11 @@ function respond(
     case "createViewerTicket":
       return createViewerTicket(server, request, principal, context);
     case "streamEvents":
-      return Promise.resolve(
-        problemResponse("endpoint_not_found", { detail: "This server sends whole responses only, no streams." }),
-      );
+      return problemResponse("endpoint_not_found", { detail: "This server sends whole responses only, no streams." });
     case "openDeviceSocket":
     case "openViewerSocket":
       // RFC 9110 section 15.5.22: a 426 response names the protocol to upgrade to.
-      return Promise.resolve(
-        problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } }),
-      );
+      return problemResponse("upgrade_required", { headers: { upgrade: "websocket", connection: "Upgrade" } });
   }
 }
 

@@ -208,29 +208,29 @@ function findTooManyMessages(parts: readonly DeliveryPart[]): ProblemIssue[] {
   return [{ member: "messages", rule: `must have at most ${maxWaitingMessages} user messages in a row` }];
 }
 
-/** A denial grants nothing. */
-function findDenialsWithSuggestions(messages: SendMessageBody["messages"]): ProblemIssue[] {
+/** The decisions and tool returns of a body, each with its member of the request. */
+function approvalsOf(messages: SendMessageBody["messages"]) {
   return messages.flatMap((message, index) =>
-    !isApprovalMessage(message)
-      ? []
-      : message.approvals.flatMap((approval, position) => {
-          if (!isDecision(approval) || approval.approve) return [];
-          if ((approval.selected_permission_suggestion_ids?.length ?? 0) === 0) return [];
-          const member = `messages[${index}].approvals[${position}].selected_permission_suggestion_ids`;
-          return [{ member, rule: "must be absent or empty in a denial" }];
-        }),
+    isApprovalMessage(message)
+      ? message.approvals.map((approval, position) => ({
+          approval,
+          member: `messages[${index}].approvals[${position}]`,
+        }))
+      : [],
   );
 }
 
+/** A denial grants nothing. */
+function findDenialsWithSuggestions(messages: SendMessageBody["messages"]): ProblemIssue[] {
+  return approvalsOf(messages).flatMap(({ approval, member }) => {
+    if (!isDecision(approval) || approval.approve || !approval.selected_permission_suggestion_ids?.length) return [];
+    return [{ member: `${member}.selected_permission_suggestion_ids`, rule: "must be absent or empty in a denial" }];
+  });
+}
+
 function findToolReturns(messages: SendMessageBody["messages"]): ProblemIssue[] {
-  return messages.flatMap((message, index) =>
-    !isApprovalMessage(message)
-      ? []
-      : message.approvals.flatMap((approval, position) =>
-          isDecision(approval)
-            ? []
-            : [{ member: `messages[${index}].approvals[${position}]`, rule: "must be a decision, not a tool return" }],
-        ),
+  return approvalsOf(messages).flatMap(({ approval, member }) =>
+    isDecision(approval) ? [] : [{ member, rule: "must be a decision, not a tool return" }],
   );
 }
 

@@ -2,6 +2,7 @@
  * The life of a message as a state machine. `advance` is pure: it takes a status and a piece of evidence, and returns the next status,
  * or the same object when the evidence adds nothing. A state only moves forward, except that `unknown` can become known again.
  */
+import { endStates } from "@letta-environments/schema";
 import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 
@@ -55,11 +56,9 @@ export const receivedStatus: MessageStatus = {
   reply: null,
 };
 
-const endStates: ReadonlySet<MessageState> = new Set(["finished", "cancelled", "evicted", "failed"]);
-
 /** Whether a state is final. */
 export function isEnd(state: MessageState): boolean {
-  return endStates.has(state);
+  return endStates.includes(state);
 }
 
 /** How far a message is. A turn moves between `running` and `waiting_for_approval`. */

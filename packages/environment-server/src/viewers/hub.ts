@@ -70,7 +70,6 @@ export function createViewerHub(options: {
   const { clock, randomId, emit } = options;
   const hub: Hub = { clock, rows: new Map(), counts: new Map(), cancelPing: null, cancelCheck: null, isClosed: false };
   const viewersOf = (environmentId: string): readonly Viewer[] => [...(hub.rows.get(environmentId)?.viewers ?? [])];
-  const everyViewer = (): readonly Viewer[] => [...hub.rows.values()].flatMap(({ viewers }) => [...viewers]);
 
   return {
     open(access, socket) {
@@ -112,21 +111,24 @@ export function createViewerHub(options: {
         for (const viewer of viewersOf(environmentId)) viewer.close(goingAway, offlineReason);
       });
     },
-    connectedViewers: () => (hub.rows.size === 0 ? none : everyViewer().map(({ identity }) => identity)),
+    connectedViewers: () => everyViewer(hub).map(({ identity }) => identity),
     closeEnded(isEnded) {
-      for (const viewer of everyViewer()) {
+      for (const viewer of everyViewer(hub)) {
         if (isEnded(viewer.identity)) viewer.close(policyViolation, "The gateway key no longer allows this");
       }
     },
     close() {
       hub.isClosed = true;
-      for (const viewer of everyViewer()) viewer.close(goingAway, shutdownReason);
+      for (const viewer of everyViewer(hub)) viewer.close(goingAway, shutdownReason);
     },
   };
 }
 
-const none: readonly ConnectedViewer[] = [];
 const shutdownReason = "Server is shutting down";
+
+function everyViewer({ rows }: Hub): readonly Viewer[] {
+  return [...rows.values()].flatMap(({ viewers }) => [...viewers]);
+}
 
 function relay(hub: Hub, row: Row, text: string): void {
   if (text.length > maxParsedLength) return reportTooLong(row, text);
@@ -212,7 +214,7 @@ function startPings(hub: Hub): void {
   hub.cancelPing = hub.clock.setTimer(viewerPingIntervalMs, () => {
     hub.cancelPing = null;
     const ping = JSON.stringify({ type: "ping" });
-    for (const { viewers } of [...hub.rows.values()]) for (const viewer of [...viewers]) viewer.deliver(ping);
+    for (const viewer of everyViewer(hub)) viewer.deliver(ping);
     startPings(hub);
   });
 }
@@ -222,13 +224,11 @@ function startPings(hub: Hub): void {
  * as they arrive.
  */
 function startChecks(hub: Hub): void {
-  const isNeeded = [...hub.rows.values()].some(({ viewers }) =>
-    [...viewers].some(({ access }) => access.isPermitted !== null),
-  );
+  const isNeeded = everyViewer(hub).some(({ access }) => access.isPermitted !== null);
   if (hub.cancelCheck !== null || hub.isClosed || !isNeeded) return;
   hub.cancelCheck = hub.clock.setTimer(viewerCheckIntervalMs, () => {
     hub.cancelCheck = null;
-    for (const { viewers } of [...hub.rows.values()]) for (const viewer of [...viewers]) void checkPermission(viewer);
+    for (const viewer of everyViewer(hub)) void checkPermission(viewer);
     startChecks(hub);
   });
 }

@@ -295,29 +295,14 @@ function fromFetched(
     return { ...passOn(response, status), report: { outcome, ...report } };
   }
   // The client's own conditions and range were not forwarded with a validation, so they are evaluated here.
-  const { receivedAtMs } = times;
-  const { headers } = response;
-  return isValidation
-    ? {
-        ...prepareResponse(
-          request,
-          withHeaders(entry, validatedHeaders(entry.headers, headers)),
-          entry.initialAgeMs,
-          receivedAtMs,
-          status,
-        ),
-        report: { outcome: "revalidated", ...report },
-      }
-    : {
-        ...prepareResponse(
-          request,
-          withHeaders(entry, { ...entry.headers, ...withoutConnectionFields(headers) }),
-          null,
-          receivedAtMs,
-          status,
-        ),
-        report: { outcome: "fetched", ...report },
-      };
+  const headers = isValidation
+    ? validatedHeaders(entry.headers, response.headers)
+    : { ...entry.headers, ...withoutConnectionFields(response.headers) };
+  const ageMs = isValidation ? entry.initialAgeMs : null;
+  return {
+    ...prepareResponse(request, withHeaders(entry, headers), ageMs, times.receivedAtMs, status),
+    report: { outcome: isValidation ? "revalidated" : "fetched", ...report },
+  };
 }
 
 /** The response as it came, without the fields of the connection to the origin. */

@@ -42,10 +42,7 @@ export function createWebBody(source: ReadableStream<Uint8Array>): WebBody {
       // A failure to cancel does not matter: nobody reads this body.
       void (reader ?? source).cancel().catch(() => undefined);
     },
-    stream() {
-      if (reader === null) return source;
-      return resume(chunks, reader);
-    },
+    stream: () => (reader === null ? source : resume(chunks, reader)),
   };
 }
 

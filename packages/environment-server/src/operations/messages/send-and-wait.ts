@@ -72,10 +72,8 @@ async function readOutcome(
 ): Promise<MessageStatus | null> {
   const record = connection ?? (await server.store.findConnection(principal.tenant, connectionId));
   if (messageId === null || record === null) return null;
-  const message = await readMessage(server, {
-    environmentId: record.environment.id,
-    ...{ agentId, conversationId, messageId },
-  });
+  const { id: environmentId } = record.environment;
+  const message = await readMessage(server, { environmentId, agentId, conversationId, messageId });
   if (message === null) return null;
   const latest = await waitForEnd(server, message, remainingMs, signal).catch((cause: unknown) => {
     if (signal?.aborted === true) return message;

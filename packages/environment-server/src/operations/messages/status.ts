@@ -165,10 +165,7 @@ function fromUse(
   const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
   const status = advance(sent, { kind: "lost" });
   const sentAt = time.wallAt(reservedAt);
-  return {
-    ...{ scope, messageId, deliveryId, approvalPolicy: null, status },
-    ...{ sentAt, updatedAt: sentAt },
-  };
+  return { scope, messageId, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
 }
 
 /** Reads one message; `null` when it does not exist. */
