@@ -107,13 +107,20 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     upstream,
     prepareCall: createPrepareCall(services, upstream, chooseCredential, config.upstreamTimeoutMs),
     beginSend: createBeginSend({
-      ...{ log: services.audit, onFailure: onAuditFailure },
-      ...{ keepContent: config.auditContent, randomId: services.randomId },
+      log: services.audit,
+      onFailure: onAuditFailure,
+      keepContent: config.auditContent,
+      randomId: services.randomId,
     }),
     extensions:
       services.apiExtensions?.createSteps({
         ...services,
-        ...{ onAuditFailure, authenticate, checkCredential, cors, limits, upstream, handleAs },
+        ...authentication,
+        onAuditFailure,
+        cors,
+        limits,
+        upstream,
+        handleAs,
       }) ?? null,
     adminGuards: createAdminGuards(services, authentication, config),
     configure,
@@ -138,7 +145,11 @@ function remoteOptions(
   const { fetch, idempotencyStore, unreleased, maxConcurrent } = server;
   const sharesSearches = server.isolatesRequests !== true;
   return {
-    ...{ fetch, idempotencyStore, unreleased, userAgent, sharesSearches },
+    fetch,
+    idempotencyStore,
+    unreleased,
+    userAgent,
+    sharesSearches,
     declaresDeduplication: server.forgetsSends !== true,
     auditFor: auditFor(services),
     connectExtensions: services.apiExtensions?.connectRemote,

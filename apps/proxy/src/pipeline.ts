@@ -72,10 +72,13 @@ export function createPipeline(
   const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
   const features = createFeatures(services, config, handleAs);
   const { api, socket } = createApiSteps(services, features, services.wrapStep);
-  const [rateLimit, session] = [createRateLimitSteps(features), createSessionSteps(services, features)];
+  const rateLimit = createRateLimitSteps(features);
+  const session = createSessionSteps(services, features);
   const { adminGuards, cors, limits } = features;
   const optionalEndpoints = createAdminEndpoints({
-    ...{ services, features, jwt: config.jwt },
+    services,
+    features,
+    jwt: config.jwt,
     createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
   });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
@@ -144,7 +147,7 @@ export function createPipeline(
   };
 }
 
-function receive(services: Parameters<typeof beginTrace>[1], request: GatewayRequest): Received {
+function receive(services: GatewayServices, request: GatewayRequest): Received {
   return { request, trace: beginTrace(request, services) };
 }
 
@@ -267,8 +270,13 @@ function createTakeFromLimits({ limits }: Features) {
 function createPrepare({ prepareCall }: Features) {
   return (exchange: Admitted & Pick<AuthorisedRequest, "input" | "idempotencyKey">): PreparedCall => {
     const { action, requestId } = exchange.trace;
-    const [record, connection] = [action?.record ?? null, action?.connection];
-    return prepareCall({ ...exchange, record, requestId, connection, forgetBody: () => forgetBody(exchange) });
+    return prepareCall({
+      ...exchange,
+      requestId,
+      record: action?.record ?? null,
+      connection: action?.connection,
+      forgetBody: () => forgetBody(exchange),
+    });
   };
 }
 

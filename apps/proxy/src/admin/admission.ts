@@ -158,9 +158,9 @@ async function readKeyAuthority(
   const id = parseKeyId(token);
   const record = id === null ? null : await keyStore.find(id);
   const verified = record === null ? null : verifyKey(token, record, pepper, digests);
-  if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey() };
+  if (record === null || verified?.kind !== "valid") return { kind: "refused", response: invalidKey };
   const { expiresAt, isReplaced, isSession } = verified;
-  if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey() };
+  if (hasExpired(credentialOf(verified.principal), expiresAt)) return { kind: "refused", response: invalidKey };
   if (!record.scopes.includes("admin")) return { kind: "refused", response: insufficientScope("admin") };
   return {
     kind: "granted",

@@ -31,33 +31,22 @@ type RefusedAuthentication = Extract<Authentication, { readonly kind: "refused" 
 const challenge = 'Bearer realm="letta-environments"';
 
 // Created once, so that a flood of wrong keys costs as little as possible.
-const missing = problemResponse("missing_key", { headers: { "www-authenticate": challenge } });
-const invalid = problemResponse("invalid_key", {
+
+/** 401 for a request without credentials, or with those of another scheme (RFC 6750 section 3: without an error code). */
+export const missingKey: PlainResponse = problemResponse("missing_key", { headers: { "www-authenticate": challenge } });
+
+/** 401 for invalid credentials. It never gives the reason, because a guesser could learn from it. */
+export const invalidKey: PlainResponse = problemResponse("invalid_key", {
   headers: { "www-authenticate": `${challenge}, error="invalid_token"` },
 });
 
-/** 401 for a request without credentials, or with those of another scheme (RFC 6750 section 3: without an error code). */
-export function missingKey(): PlainResponse {
-  return missing;
-}
-
-/** 401 for invalid credentials. It never gives the reason, because a guesser could learn from it. */
-export function invalidKey(): PlainResponse {
-  return invalid;
-}
-
 /** Refuses invalid credentials with {@link invalidKey}. The reason appears in the log only. */
 export function refuseInvalidKey(reason: string): RefusedAuthentication {
-  return { kind: "refused", response: invalid, reason };
+  return { kind: "refused", response: invalidKey, reason };
 }
 
-/** `Retry-After` in seconds: a broken connection to the key store is reopened within one. */
-const keyStoreRetrySeconds = 2;
-
-/** 503 for a key that could not be verified because the key store did not respond. */
-export function keyStoreUnavailable(): PlainResponse {
-  return problemResponse("key_store_unavailable", { retryAfterSeconds: keyStoreRetrySeconds });
-}
+/** 503 for a key that could not be verified because the key store did not respond. A broken connection to it is reopened within a second. */
+export const keyStoreUnavailable: PlainResponse = problemResponse("key_store_unavailable", { retryAfterSeconds: 2 });
 
 /** 403 for a valid key without the scope. */
 export function insufficientScope(scope: Scope): PlainResponse {

@@ -86,7 +86,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
         : authenticateOwnKey(token, cachedOnly);
     },
     authenticateKey: byKey,
-    admit: (authentication, kind) => guard.admit(authentication, kind),
+    admit: guard.admit,
     knows: (key) => passThrough?.knows(key) === true,
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),

@@ -93,9 +93,9 @@ export function createKeyAuthenticator(
     const recent = authorization === null ? undefined : byHeader.get(authorization);
     if (recent !== undefined) return accept(recent);
     const credentials = readBearerToken(authorization);
-    if (authorization === null || credentials.kind === "absent") return { kind: "refused", response: missingKey() };
+    if (authorization === null || credentials.kind === "absent") return { kind: "refused", response: missingKey };
     if (credentials.kind === "other_scheme") {
-      return { kind: "refused", response: missingKey(), reason: "credentials_malformed" };
+      return { kind: "refused", response: missingKey, reason: "credentials_malformed" };
     }
     if (credentials.kind !== "token") return refuseInvalidKey("credentials_malformed");
     if (!hasKeyLength(credentials.token)) return refuseInvalidKey("key_malformed");

@@ -39,7 +39,7 @@ export function createAcceptInvitation({
     const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempt of one.
     const present = await keyStore.find(keyId);
-    const decision: Decision = present === null ? { kind: "refused", response: invalidKey() } : decide(present);
+    const decision: Decision = present === null ? { kind: "refused", response: invalidKey } : decide(present);
     if (decision.kind === "refused") return decision;
     // The server would refuse this device, by its tenant or its other names, after the invitation was used up by it.
     const isRefused =
@@ -103,7 +103,7 @@ type Decision =
  * names. The same device may use it again, such as after a registration that failed later.
  */
 function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: number): Decision {
-  if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey() };
+  if (keyState(record, nowMs) !== "active") return { kind: "refused", response: invalidKey };
   const { invite, deviceIds, connectionNames } = record;
   const isAllowed =
     allowsDevice(record, device) && (invite === null || allowsInvitedName({ deviceIds, invite }, device));

@@ -97,7 +97,7 @@ export function showSession(
   gateway: ConsoleConfig,
   status = 200,
 ): PlainResponse {
-  if (record === null) return invalidKey();
+  if (record === null) return invalidKey;
   const secret = record.secrets.find((candidate) => credentialIdOf(candidate) === credentialId);
   return jsonResponse(status, {
     keyId: record.id,

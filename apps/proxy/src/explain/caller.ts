@@ -49,7 +49,9 @@ export function callerOfClaims(
   { clock, digests }: Pick<GatewayPorts, "clock" | "digests">,
 ): ExplainedCaller {
   const refuse = (reason: string): ExplainedCaller => ({
-    ...{ keyId: null, kind: "token", rules: [] },
+    keyId: null,
+    kind: "token",
+    rules: [],
     authentication: refuseInvalidKey(reason),
   });
   if (settings === null) return refuse("token_not_accepted");
@@ -60,7 +62,9 @@ export function callerOfClaims(
   const assumed = ["iss", "aud", "exp"].filter((name) => claims[name] === undefined);
   const detail = `a real token needs a valid signature${assumed.length === 0 ? "" : ` and the claims ${assumed.join(", ")}`}; they are taken for granted`;
   return {
-    ...{ keyId: principal.keyId, kind: "token", authentication: { kind: "authenticated", principal } },
+    keyId: principal.keyId,
+    kind: "token",
+    authentication: { kind: "authenticated", principal },
     rules: [{ rule: "verify the token", result: "unknown", detail, errorCode: null }],
   };
 }
@@ -85,7 +89,18 @@ function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): str
 export function grantsOf({ owner: _owner, ...principal }: Principal): KeyGrants {
   const { keyId: id, tenant, scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode } = principal;
   return {
-    ...{ id, tenant, scopes: [...scopes], deviceIds, connectionNames, deviceTags, agentIds, maxMode },
-    ...{ setMode: null, approvalDeadlineMs: null, deniedTools: null, rateLimits: null, expiresAt: null },
+    id,
+    tenant,
+    scopes: [...scopes],
+    deviceIds,
+    connectionNames,
+    deviceTags,
+    agentIds,
+    maxMode,
+    setMode: null,
+    approvalDeadlineMs: null,
+    deniedTools: null,
+    rateLimits: null,
+    expiresAt: null,
   };
 }

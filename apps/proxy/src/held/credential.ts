@@ -3,8 +3,7 @@
  * the end of a turn, shows its caller what happens later, so its `Authorization` is authenticated again.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Authentication, GatewayPrincipal } from "../auth/authentication.ts";
-import { invalidKey } from "../auth/authentication.ts";
+import { type Authentication, type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import { credentialOf } from "../keys/key-record.ts";
 import { isSameValue } from "../lib/same-value.ts";
 import type { MaybePromise } from "../lib/steps.ts";
@@ -58,7 +57,7 @@ export function createCheckCredential(
       if (response.status < 500) return { kind: "ended", response, reason };
       const isOver = hasExpired(credentialOf(principal), expiryOf(principal));
       return isOver
-        ? { kind: "ended", response: invalidKey(), reason: expiredReason(principal) }
+        ? { kind: "ended", response: invalidKey, reason: expiredReason(principal) }
         : { kind: "same", principal };
     }
     const isSame = isSameValue(permissionsOf(authentication.principal), permissionsOf(principal));

@@ -75,7 +75,7 @@ export function failureResponse(requestId: string, cause: unknown, telemetry: Te
   if (cause instanceof KeyStoreUnavailableError) {
     // Without the stack: callers with wrong keys must not fill the log during an outage.
     telemetry({ type: "key_store_failed", requestId, reason: rootCauseMessage(cause) });
-    return keyStoreUnavailable();
+    return keyStoreUnavailable;
   }
   telemetry({ type: "internal_error", requestId, cause });
   return problemResponse("internal_error");

@@ -6,7 +6,7 @@
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
-import { type Deadline, pause } from "../lib/deadline.ts";
+import { type Deadline, pause, repeatUntilDone } from "../lib/deadline.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
 import { keptResult, replayResponse } from "./result.ts";
@@ -120,7 +120,7 @@ export function createSends(ports: SendsPorts): Sends {
   ): Promise<SendTurn> {
     const { scope } = reservation;
     let known = inUse;
-    for (let pauseMs = firstPauseMs; ; pauseMs = longerPause(pauseMs)) {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       const found = known;
       const counting = await attempt("release", () => unreleased.withoutUnreleased(reservation, found));
       if (counting === null) return responded(unavailable);
@@ -175,19 +175,6 @@ function createConclude(
   attempt: Attempt,
   unreleased: Pick<Unreleased, "add">,
 ): (reservation: Reservation, finished: FinishedSend) => Promise<void> {
-  async function repeat(call: () => Promise<void>, durationMs: number): Promise<void> {
-    const endMs = clock.monotonic() + durationMs;
-    for (let pauseMs = firstPauseMs; clock.monotonic() < endMs; pauseMs = longerPause(pauseMs)) {
-      await pause(clock, pauseMs);
-      // The first failure was reported.
-      const isDone = await call().then(
-        () => true,
-        () => false,
-      );
-      if (isDone) return;
-    }
-  }
-
   return async (reservation, { action, response }) => {
     if (action === "release") {
       const isReleased = (await attempt("release", () => store.release(reservation))) !== null;
@@ -196,7 +183,8 @@ function createConclude(
     }
     const result = keptResult(response);
     const settle = (): Promise<void> => store.settle(reservation, result);
-    if ((await attempt("settle", settle)) === null) background(repeat(settle, reservation.leaseMs));
+    if ((await attempt("settle", settle)) !== null) return;
+    background(repeatUntilDone(clock, settle, { durationMs: reservation.leaseMs, longestPauseMs }));
   };
 }
 
@@ -261,10 +249,6 @@ function scopeOf({ tenant, ids }: RequestedSend, environmentId: string): SendSco
 
 function idsOf({ entries }: SendIds): readonly string[] {
   return entries.map(({ id }) => id);
-}
-
-function longerPause(pauseMs: number): number {
-  return Math.min(2 * pauseMs, longestPauseMs);
 }
 
 function responded(response: PlainResponse): SendTurn {

@@ -4,7 +4,7 @@
  * are found.
  */
 import type { Clock } from "@letta-environments/platform";
-import { pause } from "../lib/deadline.ts";
+import { repeatUntilDone } from "../lib/deadline.ts";
 import type { IdempotencyStore, KnownEntry, Reservation } from "./store.ts";
 
 /** Sends that are remembered; the oldest is forgotten first. */
@@ -13,8 +13,7 @@ const maxUnreleased = 10_000;
 /** For how long the ids of a send are released again and again, in milliseconds. Other gateways see them for as long. */
 const releasingMs = 600_000;
 
-/** The first and the longest pause between two attempts, in milliseconds. Each is twice the one before. */
-const firstPauseMs = 25;
+/** The longest pause between two attempts, in milliseconds. */
 const longestPauseMs = 30_000;
 
 /** See {@link createUnreleased}. */
@@ -45,27 +44,19 @@ export function createUnreleased(
 ): Unreleased {
   const sendIds = new Set<string>();
 
-  async function release(reservation: Reservation): Promise<void> {
-    const endMs = clock.monotonic() + releasingMs;
-    for (let pauseMs = firstPauseMs; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
-      await pause(clock, pauseMs);
-      // So many failed after it that it was forgotten.
-      if (!sendIds.has(reservation.sendId)) return;
-      // The first failure was reported.
-      const isDone = await store.release(reservation).then(
-        () => true,
-        () => false,
-      );
-      if (isDone) return;
-    }
-  }
-
   return {
     add(reservation) {
       sendIds.add(reservation.sendId);
       const [oldest] = sendIds;
       if (sendIds.size > capacity && oldest !== undefined) sendIds.delete(oldest);
-      background(release(reservation));
+      background(
+        repeatUntilDone(clock, () => store.release(reservation), {
+          durationMs: releasingMs,
+          longestPauseMs,
+          // After too many later failures it was forgotten.
+          isNeeded: () => sendIds.has(reservation.sendId),
+        }),
+      );
     },
     has: (sendId) => sendIds.has(sendId),
     async withoutUnreleased(reservation, known) {

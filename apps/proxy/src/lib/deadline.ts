@@ -51,6 +51,34 @@ export function runWithDeadline<Result>(
   });
 }
 
+/** How {@link repeatUntilDone} repeats a call. */
+export interface RepeatOptions {
+  /** When to give up, in milliseconds. */
+  readonly durationMs: number;
+  /** The longest pause between two calls, in milliseconds. The first is 25 ms, and each is twice the one before. */
+  readonly longestPauseMs: number;
+  /** Whether the call is still needed. Default: always. */
+  readonly isNeeded?: () => boolean;
+}
+
+/** Repeats a call that has just failed, until it succeeds, is no longer needed, or the time is up. Failures are not reported. */
+export async function repeatUntilDone(
+  clock: Clock,
+  call: () => Promise<void>,
+  { durationMs, longestPauseMs, isNeeded = () => true }: RepeatOptions,
+): Promise<void> {
+  const endMs = clock.monotonic() + durationMs;
+  for (let pauseMs = 25; clock.monotonic() < endMs; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    await pause(clock, pauseMs);
+    if (!isNeeded()) return;
+    try {
+      return await call();
+    } catch {
+      // The first failure was reported.
+    }
+  }
+}
+
 /** Resolves after some time, in milliseconds, or as soon as the signal aborts. */
 export function pause(clock: Pick<Clock, "setTimer">, durationMs: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted === true) return Promise.resolve();

@@ -115,11 +115,11 @@ export function createAuthenticateRequest(
     if (!(known instanceof Promise) && known.kind === "authenticated") return known;
     const credentials = readBearerToken(authorization);
     const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
-    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuse(block, invalidKey(), "address_blocked");
+    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuse(block, invalidKey, "address_blocked");
     return mapMaybe(callers.authenticate(authorization), (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       exemptions.countWrongSecret(address, keyId);
-      return refuse(block, invalidKey(), authentication.reason);
+      return refuse(block, invalidKey, authentication.reason);
     });
   }
 

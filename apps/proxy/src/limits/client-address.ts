@@ -95,7 +95,7 @@ function splitElements(value: string | null): readonly string[] {
   for (const piece of (value ?? "").split(",").toReversed()) {
     element = element === null ? piece : `${piece},${element}`;
     const quotes = piece.replaceAll(/\\./g, "").split('"').length - 1;
-    isQuoted = quotes % 2 === 1 ? !isQuoted : isQuoted;
+    if (quotes % 2 === 1) isQuoted = !isQuoted;
     if (isQuoted) continue;
     if (element.trim() !== "") elements.push(element);
     element = null;
@@ -153,11 +153,10 @@ export function createAddressOf(trustedProxies: TrustedProxies): (request: Gatew
   }
   return ({ clientAddress: peer }) => {
     if (peer === null) return null;
-    let group = groups.get(peer);
-    if (group === undefined) {
-      group = groupAddress(peer);
-      groups.set(peer, group);
-    }
+    const known = groups.get(peer);
+    if (known !== undefined) return known;
+    const group = groupAddress(peer);
+    groups.set(peer, group);
     return group;
   };
 }

@@ -128,20 +128,16 @@ function createPolicyOverrides(
   return (principal) => {
     const { rateLimits } = principal;
     if (rateLimits === undefined) return undefined;
-    let overrides = known.get(principal);
-    if (overrides === undefined) {
-      overrides = new Map(
-        policies.flatMap((policy): [string, RateLimitPolicy | null][] => {
-          const override = Object.hasOwn(rateLimits, policy.name)
-            ? parsePolicyOverride(rateLimits[policy.name] ?? "")
-            : null;
-          // Overrides are validated when they are stored. One that cannot be read changes nothing.
-          if (override === null) return [];
-          return [[policy.name, override === "none" ? null : { ...policy, ...override }]];
-        }),
-      );
-      known.set(principal, overrides);
+    const cached = known.get(principal);
+    if (cached !== undefined) return cached;
+    const overrides = new Map<string, RateLimitPolicy | null>();
+    for (const policy of policies) {
+      if (!Object.hasOwn(rateLimits, policy.name)) continue;
+      const override = parsePolicyOverride(rateLimits[policy.name] ?? "");
+      // Overrides are validated when they are stored. One that cannot be read changes nothing.
+      if (override !== null) overrides.set(policy.name, override === "none" ? null : { ...policy, ...override });
     }
+    known.set(principal, overrides);
     return overrides;
   };
 }

@@ -94,7 +94,7 @@ export function createAttempt(
     const failure = failureOf(outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     if (outcome.kind !== "finished") {
-      return { kind: "ended", ...progress, response: endedResponse(endpoint, outcome.kind, progress) };
+      return { kind: "ended", isSent: progress.isSent, response: endedResponse(endpoint, outcome.kind, progress) };
     }
     const { result } = outcome;
     return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
@@ -134,14 +134,13 @@ function endedResponse(
 
 /** The response while the server counts as down. Nothing was sent. */
 function downResponse(retryAfterMs: number): PlainResponse {
-  const seconds = Math.max(1, Math.ceil(retryAfterMs / 1_000));
   return problemResponse("upstream_unreachable", {
     detail: "The upstream has failed several times in a row. Nothing was sent.",
-    headers: { "retry-after": String(seconds) },
+    retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1_000)),
   });
 }
 
-const overloaded = problemResponse("overloaded", { headers: { "retry-after": "1" } });
+const overloaded = problemResponse("overloaded");
 
 const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 

@@ -7,7 +7,6 @@ import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
   allowsDevice,
   allowsMode,
-  buildPath,
   endpoints,
   isApprovalMessage,
   isSameMode,
@@ -99,7 +98,7 @@ async function findConnection(
   // A mode can change at any time, so a key with a maximum mode reads it for every send, unless it sets the mode itself.
   const { setMode = null } = principal;
   const readsMode = principal.maxMode !== null && setMode === null;
-  const maxAgeMs = !readsMode ? maxRowAgeMs : alwaysRead;
+  const maxAgeMs = readsMode ? alwaysRead : maxRowAgeMs;
   const found = await connections.find(principal, connectionId, reads, maxAgeMs);
   if (found.kind === "refused") {
     const { response } = found;
@@ -134,14 +133,15 @@ function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }
 /** Sends the request, unless it must not leave. `isRecorded`: its start is in the audit log already. */
 async function transmit(
   { clock, callRemote }: SendRemotePorts,
-  { call, input, request }: RemoteSend,
+  send: RemoteSend,
   deviceId: string,
   isRecorded: boolean,
 ): Promise<FinishedSend> {
+  const { call, input, request } = send;
   const record = sendRecordOf(call);
   if (isRecorded) record.started();
   const refusal = (isRecorded ? null : await record.start(deviceId)) ?? refuseLate(call, clock);
-  const notSet = refusal ?? (await setMode(callRemote, { call, input, request }));
+  const notSet = refusal ?? (await switchMode(callRemote, send));
   if (notSet !== null) return { action: "release", response: notSet };
   const { sendMessage } = endpoints;
   const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
@@ -150,67 +150,38 @@ async function transmit(
   return { action: outcome.action, response: describeDelivery(response, outcome) };
 }
 
-/** Has the conversation switched to the mode that the key sets, before a message runs in it. */
-async function setMode(
+/**
+ * Switches the conversation to the mode that the key sets, before a message runs in it. Returns the refusal if the device does not report that mode;
+ * the message was not sent then.
+ */
+async function switchMode(
   callRemote: CallRemote,
-  { call, input: { params, body }, request }: Pick<RemoteSend, "call" | "input" | "request">,
+  { call, input: { params, body }, request }: RemoteSend,
 ): Promise<PlainResponse | null> {
   const { setMode: mode = null } = call.principal;
   // A decision belongs to the turn that runs, whose mode stays.
   if (mode === null || body.messages.every(isApprovalMessage)) return null;
-  const { agentId, conversationId } = body;
-  const deadline = { atMs: call.deadline.atMs, signal: neverAborted };
-  const { refusal, outcome } = await setRemoteMode(
-    callRemote,
-    request,
-    { ...params, agentId, conversationId, mode },
-    deadline,
-  );
-  if (outcome !== null) await sendRecordOf(call).modeSwitched(mode, outcome);
-  return refusal;
-}
-
-/** The conversation and the mode of a {@link setRemoteMode}. */
-interface ModeToSet {
-  readonly connectionId: string;
-  readonly agentId: string | undefined;
-  readonly conversationId: string | null | undefined;
-  readonly mode: string;
-}
-
-/** The result of a {@link setRemoteMode}. */
-interface ModeSet {
-  /** The response for the caller when the device does not report the mode; nothing was sent then. */
-  readonly refusal: PlainResponse | null;
-  /** The fate of the command; `null` if it has not left. */
-  readonly outcome: ModeSwitchOutcome | null;
-}
-
-/** Has the remote server switch a conversation to a mode before a message is sent. */
-async function setRemoteMode(
-  callRemote: CallRemote,
-  send: UpstreamRequest,
-  { connectionId, agentId, conversationId, mode }: ModeToSet,
-  deadline: Deadline,
-): Promise<ModeSet> {
   const { changeMode } = endpoints;
-  const read = readRequest(send, changeMode, { connectionId }, "");
-  const request: UpstreamRequest = {
+  const { agentId, conversationId } = body;
+  const read = readRequest(request, changeMode, params, "");
+  const command: UpstreamRequest = {
     ...read,
-    path: buildPath(changeMode, { connectionId }),
     headers: { ...read.headers, "content-type": "application/json" },
     body: encoder.encode(JSON.stringify({ agentId, conversationId, mode })),
   };
-  const { end, response } = await callRemote(changeMode, request, deadline);
+  const { end, response } = await callRemote(changeMode, command, { atMs: call.deadline.atMs, signal: neverAborted });
   const reported = response.status === 200 ? parseJsonObject(response.body)?.["mode"] : undefined;
-  if (typeof reported === "string" && isSameMode(reported, mode)) return { refusal: null, outcome: "done" };
-  const detail =
-    errorCodeOf(response) === "endpoint_not_found"
-      ? "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent."
-      : undefined;
-  const refusal = problemResponse("mode_not_set", detail === undefined ? {} : { detail });
-  return { refusal, outcome: switchOutcome(end) };
+  const isSwitched = typeof reported === "string" && isSameMode(reported, mode);
+  const outcome = isSwitched ? "done" : switchOutcome(end);
+  if (outcome !== null) await sendRecordOf(call).modeSwitched(mode, outcome);
+  if (isSwitched) return null;
+  return errorCodeOf(response) === "endpoint_not_found" ? modeNotSupported : problemResponse("mode_not_set");
 }
+
+const modeNotSupported = problemResponse("mode_not_set", {
+  detail:
+    "The gateway key sets the mode of the conversation first, and the upstream cannot do that. The message was not sent.",
+});
 
 /** The outcome of a command after which the device did not report the mode. */
 function switchOutcome(end: CallEnd): ModeSwitchOutcome | null {

@@ -102,7 +102,7 @@ export function createRemoteUpstream(
   const tools: RemoteTools = { clock, connections, callRemote, sends, sha256: digests.sha256, auditFor };
   const forwardExtension = connectExtensions?.(tools);
 
-  function forward(call: UpstreamCall): Promise<PlainResponse> {
+  async function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
     const request = buildRemoteRequest(call, userAgent);
     const readUntil =
@@ -113,17 +113,17 @@ export function createRemoteUpstream(
       case "listEnvironments":
         return isLimitedToDevices(principal) || decoded.query.tag !== undefined
           ? listPermitted(principal, call.query, decoded.query, readUntil(deadline))
-          : callRemote(own, request, deadline).then(({ response }) => presentList(principal, response));
+          : presentList(principal, (await callRemote(own, request, deadline)).response);
       case "retrieveEnvironment":
-        return callRemote(own, request, deadline).then(({ response }) => presentRow(principal, response));
+        return presentRow(principal, (await callRemote(own, request, deadline)).response);
       case "sendMessage":
         return sendRemote(tools, { call, input: decoded, request, reads: { deadline, readUntil } });
       case "registerEnvironment":
       case "openDeviceSocket":
         // A remote server has endpoints of its own for devices.
-        return Promise.resolve(problemResponse("endpoint_not_found"));
+        return notServed;
       default:
-        return forwardExtension?.({ call, decoded, request, readUntil }) ?? Promise.resolve(notServed);
+        return forwardExtension?.({ call, decoded, request, readUntil }) ?? notServed;
     }
   }
 

@@ -87,7 +87,7 @@ function credentialRefused(status: 401 | 403, credential: UpstreamCredential | u
   }
   if (credential.onCallerRefused === undefined) return problemResponse("upstream_credential_rejected");
   credential.onCallerRefused(status);
-  return status === 401 ? invalidKey() : problemResponse("upstream_forbidden");
+  return status === 401 ? invalidKey : problemResponse("upstream_forbidden");
 }
 
 /** With its own status it would need `Proxy-Authenticate` (RFC 9110 section 15.5.8), and the `fetch` of callers rejects 407. */

@@ -66,4 +66,4 @@ function withAuthorization(request: GatewayRequest, authorization: string): Gate
 const originNotAllowed: CallerAuthentication = { kind: "refused", response: problemResponse("origin_not_allowed") };
 
 /** It does not say why, as for any other credential. */
-const ticketRequired: CallerAuthentication = { kind: "refused", response: invalidKey(), reason: "ticket_invalid" };
+const ticketRequired: CallerAuthentication = { kind: "refused", response: invalidKey, reason: "ticket_invalid" };

@@ -173,4 +173,4 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
 }
 
 /** The response to a request that was not started. */
-export const overloaded: PlainResponse = problemResponse("overloaded", { headers: { "retry-after": "1" } });
+export const overloaded: PlainResponse = problemResponse("overloaded");

@@ -50,7 +50,9 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
     const pipeline = composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log, composeSessions);
     return createGateway<WorkerBindings>(pipeline, {
       routes: createHostRoutes({
-        ...{ clock: systemClock, randomId, telemetry: log },
+        clock: systemClock,
+        randomId,
+        telemetry: log,
         addressOf: pipeline.addressOf,
         isDraining: () => false,
         openApi: () => readOpenApi(bindings.ASSETS),

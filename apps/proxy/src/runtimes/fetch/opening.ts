@@ -57,7 +57,7 @@ function failureEvent(cause: unknown): LogEvent {
 }
 
 function failureResponse(cause: unknown): PlainResponse {
-  if (cause instanceof KeyStoreUnavailableError) return keyStoreUnavailable();
+  if (cause instanceof KeyStoreUnavailableError) return keyStoreUnavailable;
   return problemResponse("storage_unavailable", {
     detail: "The gateway cannot open what its settings name; its log has the reason. The request was not executed.",
     retryAfterSeconds: pauseMs / 1_000,

@@ -105,7 +105,4 @@ export function createMountedPart(
 }
 
 /** The response to everything that reaches a closed gateway. */
-export const closedResponse: PlainResponse = problemResponse("overloaded", {
-  detail: "The gateway has been closed.",
-  headers: { "retry-after": "1" },
-});
+export const closedResponse: PlainResponse = problemResponse("overloaded", { detail: "The gateway has been closed." });

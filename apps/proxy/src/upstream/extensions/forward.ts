@@ -1,5 +1,5 @@
 /** Operations of extensions at a remote upstream. A new one does not compile until it is handled here. */
-import { allowsAgent, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { allowsAgent, problemResponse } from "@letta-environments/schema";
 import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import type { ForwardExtension, RemoteTools } from "../remote.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
@@ -11,7 +11,7 @@ import { listRemoteMessages } from "./messages.ts";
 /** Prepares the operations of extensions. */
 export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
   const { callRemote, sends, sha256 } = tools;
-  return (extension): Promise<PlainResponse> => {
+  return async (extension) => {
     const { call, decoded, request, readUntil } = extension;
     const { endpoint: own, principal, deadline } = call;
     switch (decoded.operation) {
@@ -21,10 +21,8 @@ export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
         return retrieveLoggedMessage(sends, decoded, principal);
       case "retrieveLastRuntime":
         // As an unknown conversation.
-        if (!allowsAgent(principal, decoded.params.agentId)) return Promise.resolve(conversationUnknown);
-        return callRemote(own, request, deadline).then(({ response }) =>
-          presentLastRuntime(principal, response, readUntil(deadline)),
-        );
+        if (!allowsAgent(principal, decoded.params.agentId)) return problemResponse("environment_not_found");
+        return presentLastRuntime(principal, (await callRemote(own, request, deadline)).response, readUntil(deadline));
       case "updateEnvironment":
       case "removeEnvironment":
         return changeRemoteDevice(tools, decoded, extension);
@@ -36,15 +34,13 @@ export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
         return controlRemote(tools, decoded.params.connectionId, extension);
       case "listApprovals":
         return reachesAllApprovals(principal)
-          ? callRemote(own, request, deadline).then(({ response }) => presentApprovals(response))
+          ? presentApprovals((await callRemote(own, request, deadline)).response)
           : listRemoteApprovals(principal, decoded.query, readUntil(deadline), sha256);
       case "streamEvents":
       case "openViewerSocket":
       case "createViewerTicket":
         // A remote server has endpoints of its own for viewers.
-        return Promise.resolve(problemResponse("endpoint_not_found"));
+        return problemResponse("endpoint_not_found");
     }
   };
 }
-
-const conversationUnknown = problemResponse("environment_not_found");

@@ -56,7 +56,9 @@ function readRequest(context: CommandContext): ExplainRequest {
   const request = {
     ...(keyId !== undefined && { keyId }),
     ...(claims !== undefined && { claims: readJson("--token-claims", claims) }),
-    ...{ method: method.toUpperCase(), path, ...(file !== undefined && { body: readJson("--body", file) }) },
+    method: method.toUpperCase(),
+    path,
+    ...(file !== undefined && { body: readJson("--body", file) }),
   };
   const parsed = safeParse(ExplainRequestSchema, request);
   if (parsed.success) return parsed.output;
