@@ -43,6 +43,15 @@ async function pass(clock: VirtualClock, durationMs: number): Promise<void> {
   }
 }
 
+/** Returns a clock that {@link skip} moves without running its timers, as the time during which the process does not run. */
+function suspendable(clock: VirtualClock): { readonly clock: VirtualClock; skip(durationMs: number): void } {
+  let skippedMs = 0;
+  return {
+    clock: { ...clock, monotonic: () => clock.monotonic() + skippedMs },
+    skip: (durationMs) => void (skippedMs += durationMs),
+  };
+}
+
 /** Sends PING until the server responds again. */
 async function untilResponding(connection: CountedConnection): Promise<void> {
   for (;;) {
@@ -230,6 +239,47 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(store.generation()).not.toBe(after);
   });
 
+  test("reads made before a process was suspended are trusted for four seconds only", async () => {
+    const suspended = suspendable(clock);
+    const thawed = await open(connection, suspended.clock);
+    const before = thawed.generation();
+    suspended.skip(4_000);
+    expect(thawed.generation()).toBe(before);
+    suspended.skip(1);
+    const after = thawed.generation();
+    expect(after).not.toBe(before);
+    expect(thawed.generation()).not.toBe(after);
+    expect(await thawed.find(record.id)).toEqual(record);
+    expect(thawed.generation()).toBe(thawed.generation());
+  });
+
+  test("a look for changes that fails after a suspension does not begin the 60 seconds of an outage", async () => {
+    const suspended = suspendable(clock);
+    const thawed = await open(connection, suspended.clock);
+    failing.pause();
+    await clock.advance(1_000);
+    suspended.skip(5_000);
+    await settle();
+    await pass(clock, 3_000);
+    expect(thawed.generation()).not.toBe(thawed.generation());
+    failing.resume();
+    await untilResponding(connection);
+    await pass(clock, 1_000);
+    expect(thawed.generation()).toBe(thawed.generation());
+  });
+
+  test("a process that is suspended during an outage trusts nothing when it continues", async () => {
+    const suspended = suspendable(clock);
+    const thawed = await open(connection, suspended.clock);
+    const before = thawed.generation();
+    await failing.stop();
+    await pass(clock, 10_000);
+    expect(thawed.generation()).toBe(before);
+    suspended.skip(4_001);
+    await pass(clock, 2_000);
+    expect(thawed.generation()).not.toBe(thawed.generation());
+  });
+
   test("a clock that is set back does not extend the 60 seconds", async () => {
     let setBackMs = 0;
     const moved = { ...clock, now: () => clock.now() - setBackMs };
@@ -239,7 +289,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     await failing.stop();
     setBackMs = 3_600_000;
     expect(onMoved.generation()).toBe(before);
-    await clock.advance(60_000);
+    await pass(clock, 60_000);
     expect(onMoved.generation()).toBe(before);
     await clock.advance(1);
     expect(onMoved.generation()).not.toBe(before);

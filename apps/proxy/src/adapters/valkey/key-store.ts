@@ -3,7 +3,8 @@
  * random stamp in the same step; each gateway reads the stamp once a second, so that it notices a change within five seconds while
  * Valkey responds within two, and also notices that the server lost its last changes.
  *
- * During an outage, keys that were read before stay valid for {@link outageBoundMs}, and no other key is admitted.
+ * During an outage, keys that were read before stay valid for {@link outageBoundMs}, and no other key is admitted. A process that does
+ * not look for changes trusts its reads for {@link trustMs} only: the host of a function suspends it between requests, and no timer runs.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import { byCreation, changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
@@ -46,7 +47,9 @@ const maxAttempts = 100;
 const usesPerScript = 500;
 /** How often changes of other processes are looked for, in milliseconds. */
 const pollIntervalMs = 1_000;
-/** How long keys that were read before stay valid while Valkey does not respond, in milliseconds. */
+/** How long reads are trusted after a look for changes, in milliseconds. With the time of a request it keeps the promise of five seconds. */
+const trustMs = 4_000;
+/** How long keys that were read before stay valid while a process looks for changes and Valkey does not respond, in milliseconds. */
 const outageBoundMs = 60_000;
 
 /** A key store in Valkey. */
@@ -131,7 +134,7 @@ export async function openValkeyKeyStore(
 
 /** The generation of the keys in Valkey. */
 interface KeyGeneration {
-  /** Synchronous. Returns a new number on every call when the last response is older than {@link outageBoundMs}. */
+  /** Synchronous. Returns a new number on every call while reads are not trusted, because Valkey or this process was silent for too long. */
   current(): number;
   /** Reads the stamp now. It never rejects. */
   refresh(): Promise<void>;
@@ -147,8 +150,11 @@ interface KeyGeneration {
 async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<KeyGeneration> {
   let generation = 0;
   let respondedAt = clock.monotonic();
+  let trustedUntil = respondedAt + trustMs;
   /** `undefined` means unknown: any stamp that is read next counts as a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
+  /** When the last look ended, of those that followed one another without a longer pause. */
+  let lookedAt = clock.monotonic();
   let isStopped = false;
   let cancelTimer = clock.setTimer(pollIntervalMs, () => void refreshAgain());
 
@@ -157,10 +163,17 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
     try {
       const current = await valkey.command(["GET", stampName]);
       respondedAt = requestedAt;
+      trustedUntil = requestedAt + trustMs;
+      lookedAt = clock.monotonic();
       if (current !== stamp) generation += 1;
       stamp = current;
     } catch {
-      // The connection reports its failures. Here only the time of the last response matters.
+      // The connection reports its failures. Here they mean an outage, unless this process was suspended: then nobody knows whether
+      // Valkey would have responded, and its next response is needed.
+      const now = clock.monotonic();
+      if (now - lookedAt > trustMs) return;
+      lookedAt = now;
+      trustedUntil = Math.min(now + trustMs, respondedAt + outageBoundMs);
     }
   }
 
@@ -172,7 +185,7 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
   return {
     refresh,
     current() {
-      if (clock.monotonic() - respondedAt > outageBoundMs) generation += 1;
+      if (clock.monotonic() > trustedUntil) generation += 1;
       return generation;
     },
     noteChange(own) {
