@@ -10,8 +10,9 @@ export type ValkeyReply = null | string | number | readonly ValkeyReply[];
 export interface ValkeyConnection {
   /**
    * Sends one command and resolves with its reply. Rejects with {@link ValkeyError} when the server refuses it, cannot be
-   * reached, or does not reply within `timeoutMs`. While disconnected it rejects at once instead of queueing; only before the
-   * first connection is established does it wait, for `timeoutMs` at most.
+   * reached, or does not reply within `timeoutMs`. Before the first connection is established, and shortly after a connection was
+   * lost, it waits for the next one, for `timeoutMs` at most; while the server stays away it rejects at once. What was sent is never
+   * sent again.
    */
   command(words: readonly (string | number)[], options?: { readonly timeoutMs?: number }): Promise<ValkeyReply>;
   /**

@@ -3,50 +3,19 @@ import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import process from "node:process";
 import { inspect } from "node:util";
-import { ValkeyError, type ValkeyConnection } from "@letta-environments/platform";
 import { connectValkey } from "@letta-environments/platform/valkey";
-import { afterEach, describe, expect, test } from "vitest";
-import { canLaunchValkey, launchValkey, type LaunchedValkey, type LaunchValkeyOptions } from "../src/index.ts";
+import { describe, expect, test } from "vitest";
+import { canLaunchValkey } from "../src/index.ts";
+import {
+  closeAfterEachTest,
+  closeAfterTest,
+  connect,
+  failureOf,
+  launch,
+  untilResponding,
+} from "./support/use-valkey.ts";
 
-const closers: (() => Promise<void>)[] = [];
-
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close();
-});
-
-async function launch(options?: LaunchValkeyOptions): Promise<LaunchedValkey> {
-  const server = await launchValkey(options);
-  closers.push(() => server.stop());
-  return server;
-}
-
-function connect(url: string, timeoutMs = 2_000): { readonly valkey: ValkeyConnection; readonly failures: unknown[] } {
-  const failures: unknown[] = [];
-  const valkey = connectValkey(url, { timeoutMs, onFailure: (cause) => void failures.push(cause) });
-  closers.push(() => valkey.close());
-  return { valkey, failures };
-}
-
-/** Sends commands until there is a response, at most for the time of a test. */
-async function untilResponding(valkey: ValkeyConnection, timeoutMs?: number): Promise<void> {
-  for (;;) {
-    try {
-      await valkey.command(["PING"], timeoutMs === undefined ? {} : { timeoutMs });
-      return;
-    } catch {
-      await new Promise((resolve) => void setTimeout(resolve, 10));
-    }
-  }
-}
-
-async function failureOf(reply: Promise<unknown>): Promise<ValkeyError> {
-  const failure = await reply.then(
-    () => null,
-    (cause: unknown) => cause,
-  );
-  if (!(failure instanceof ValkeyError)) throw new Error(`no ValkeyError: ${inspect(failure)}`);
-  return failure;
-}
+closeAfterEachTest();
 
 describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
   test("returns strings, numbers, nulls and lists as the server sends them", async () => {
@@ -115,7 +84,7 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(await reply).toBe("PONG");
   });
 
-  test("rejects at once while the server is down, reports it once, and reconnects when it is back", async () => {
+  test("rejects at once while the server stays down, reports it once, and reconnects when it is back", async () => {
     const server = await launch();
     const { valkey, failures } = connect(server.url);
     await valkey.command(["PING"]);
@@ -193,7 +162,7 @@ test("a peer that accepts connections and never replies causes a timeout in the 
   const sockets: Socket[] = [];
   const server = createServer((socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
   await once(server, "listening");
-  closers.push(async () => {
+  closeAfterTest(async () => {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => void server.close(resolve));
   });

@@ -7,10 +7,15 @@ const maxRetryDelayMs = 500;
 
 /**
  * Creates a client that reconnects forever and never queues or repeats a command: a broken connection rejects its pending
- * commands. A connection that receives nothing for twice the timeout while a reply is due counts as broken, because a peer
+ * commands. It is `ready` as soon as it is connected, and the server has yet to be checked. A connection that receives nothing for twice the timeout while a reply is due counts as broken, because a peer
  * that has vanished does not close it.
+ *
+ * @param options.nextAttempt returns the number of the attempts to connect since the last usable connection, from 1.
  */
-export function openClient(address: ValkeyAddress, timeoutMs: number): Redis {
+export function openClient(
+  address: ValkeyAddress,
+  { timeoutMs, nextAttempt }: { readonly timeoutMs: number; readonly nextAttempt: () => number },
+): Redis {
   const { host, port, username, password, database, usesTls } = address;
   return new Redis({
     host,
@@ -30,7 +35,10 @@ export function openClient(address: ValkeyAddress, timeoutMs: number): Redis {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    retryStrategy: (attempt) => Math.min(50 * attempt, maxRetryDelayMs),
+    // The own check of the client waits for a server that loads, accepts replicas, and writes to standard error.
+    enableReadyCheck: false,
+    // The client begins to count again with each connection, also to a server that is refused.
+    retryStrategy: () => Math.min(50 * nextAttempt(), maxRetryDelayMs),
   });
 }
 

@@ -1,0 +1,128 @@
+/**
+ * The way to one server: it connects, checks the server, leaves one that has become a replica, and connects again. Each attempt resolves
+ * the name again, since a name follows the primary.
+ */
+import type { Command } from "iovalkey";
+import type { ValkeyAddress } from "../valkey.ts";
+import { createAvailability } from "./availability.ts";
+import { isServerError, openClient, redactError } from "./client.ts";
+import { createRoleWatch, findObstacle, isReplicaRefusal, replicaError } from "./server-check.ts";
+
+const closedText = "the connection was closed";
+
+/** Options of a connection. */
+export interface ValkeyOptions {
+  /** Longest wait for a reply, in milliseconds, unless a command sets its own. */
+  readonly timeoutMs: number;
+  /** Called when there is no connection, once for each distinct reason in an outage. The cause contains no password. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
+/** The way to a server. */
+export interface Link {
+  /** Whether a command can be sent now. */
+  isUsable(): boolean;
+  /** Resolves when a command can be sent. Rejects with a ValkeyError after `waitMs`, and as soon as nothing can be expected any longer. */
+  untilUsable(waitMs: number): Promise<void>;
+  /** Sends a command on a usable connection. Rejects with the error of the client. */
+  send(command: Command): Promise<unknown>;
+  /** Leaves a server whose error says that it has become a replica. */
+  noteRefusal(failure: unknown): void;
+  close(): Promise<void>;
+}
+
+/** Opens the way to a server, and keeps it open. */
+export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: ValkeyOptions): Link {
+  const availability = createAvailability(address);
+  let isClosed = false;
+  let attempts = 0;
+  const reports = createOutageReports(onFailure);
+  const client = openClient(address, { timeoutMs, nextAttempt: () => (attempts += 1) });
+  const roleWatch = createRoleWatch(client, () => leave(replicaError()));
+
+  function report(failure: unknown): void {
+    const cause = redactError(failure, address);
+    if (isClosed) return;
+    availability.failed(cause);
+    reports.note(cause);
+  }
+
+  /** Leaves the server and connects again. */
+  function leave(failure: unknown): void {
+    // Otherwise the client has left the connection by itself, and may be on its way to the next one.
+    if (isClosed || client.status !== "ready") return;
+    report(failure);
+    availability.lost();
+    client.disconnect(true);
+  }
+
+  async function useIfPossible(): Promise<void> {
+    try {
+      const obstacle = await findObstacle(client);
+      if (obstacle !== null) throw obstacle;
+      reports.end();
+      attempts = 0;
+      roleWatch.restart();
+      availability.established();
+    } catch (failure) {
+      // After a login that the server refused, which the client reports and answers by itself, it refuses this too.
+      const isLoggedOut = isServerError(failure) && failure.message.startsWith("NOAUTH") && address.password !== null;
+      if (!isLoggedOut) leave(failure);
+    }
+  }
+
+  client.on("error", report);
+  client.on("ready", () => void useIfPossible());
+  client.on("close", () => {
+    // A server that shuts down in an orderly way closes the connection without an error.
+    if (!reports.hasBegun()) report(new Error(closedText));
+    if (availability.isUp) availability.lost();
+    else availability.failed(null);
+  });
+
+  // The other side may have ended the connection, which the client notices a moment later.
+  const isUsable = (): boolean => availability.isUp && client.stream.writable;
+
+  return {
+    isUsable,
+    async untilUsable(waitMs) {
+      const startedAt = performance.now();
+      while (!isUsable()) {
+        if (availability.isUp) leave(new Error(closedText));
+        // Also if the client has left it already, and has yet to say so.
+        availability.lost();
+        await availability.wait(Math.max(0, waitMs - (performance.now() - startedAt)));
+      }
+    },
+    send(command) {
+      roleWatch.lookIfDue();
+      return Promise.resolve(client.sendCommand(command));
+    },
+    noteRefusal(failure) {
+      if (isReplicaRefusal(failure)) leave(replicaError());
+    },
+    async close() {
+      if (isClosed) return;
+      isClosed = true;
+      availability.closed();
+      const isConnected = ["connecting", "connect", "ready"].includes(client.status);
+      const ended = new Promise<void>((resolve) => void client.once("end", resolve));
+      client.disconnect();
+      if (isConnected) await ended;
+    },
+  };
+}
+
+/** Reports each distinct reason of an outage once. */
+function createOutageReports(onFailure: (cause: unknown) => void) {
+  let reported: string | null = null;
+  return {
+    hasBegun: (): boolean => reported !== null,
+    note(cause: Error): void {
+      if (reported === cause.message) return;
+      reported = cause.message;
+      onFailure(cause);
+    },
+    end: (): void => void (reported = null),
+  };
+}

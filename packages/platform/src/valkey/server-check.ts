@@ -1,0 +1,68 @@
+/** Checks that a server has its data and takes writes. A server that has become a replica keeps its connections and refuses every write. */
+import { Command, type Redis } from "iovalkey";
+import { isServerError } from "./client.ts";
+
+/** How often the role of a server is looked at, in milliseconds. A refused write reveals it sooner. */
+const roleCheckMs = 5_000;
+
+/** The server is a replica: it refuses writes, and what it returns may be old. */
+export function replicaError(): Error {
+  return new Error("the server is a replica, which takes no writes; the address must be that of the primary");
+}
+
+/** Returns true for the refusal of a write by a replica, also inside a script. Before version 7, a script's error has a text in front. */
+export function isReplicaRefusal(cause: unknown): boolean {
+  return isServerError(cause) && /(?:^|[ -])READONLY You can't write/.test(cause.message);
+}
+
+/** Resolves with the reason why a new connection cannot be used, else with `null`. It rejects when the server does not respond. */
+export async function findObstacle(client: Redis): Promise<Error | null> {
+  const info = await readInfo(client, []);
+  if (/^loading:1/m.test(info)) return new Error("the server is loading its data");
+  return isReplica(info) ? replicaError() : null;
+}
+
+/** Looks from time to time whether a server that was checked has become a replica. */
+export interface RoleWatch {
+  /** The server has just been checked. */
+  restart(): void;
+  /** Called with each command: a server that is not used is not asked. */
+  lookIfDue(): void;
+}
+
+/** Creates a {@link RoleWatch} of the server that the client is connected to. */
+export function createRoleWatch(client: Redis, onReplica: () => void): RoleWatch {
+  let lookedAt = 0;
+
+  async function look(): Promise<void> {
+    try {
+      if (isReplica(await readInfo(client, ["replication"]))) onReplica();
+    } catch {
+      // The connection broke, or the server hangs: both have consequences of their own.
+    }
+  }
+
+  return {
+    restart: () => void (lookedAt = performance.now()),
+    lookIfDue() {
+      const now = performance.now();
+      if (now - lookedAt < roleCheckMs) return;
+      lookedAt = now;
+      void look();
+    },
+  };
+}
+
+function isReplica(info: string): boolean {
+  return /^role:slave/m.test(info);
+}
+
+/** Reads `INFO`. A user who may not read it learns of a replica by its refusals. */
+async function readInfo(client: Redis, sections: readonly string[]): Promise<string> {
+  try {
+    return String(await client.sendCommand(new Command("INFO", [...sections], { replyEncoding: "utf8" })));
+  } catch (cause) {
+    if (isServerError(cause) && cause.message.startsWith("NOPERM")) return "";
+    throw cause;
+  }
+}
