@@ -1,4 +1,5 @@
 /** Gateways that share their keys through Valkey: `letta-proxy` in processes of their own, as a user runs it. */
+import { connect as connectSocket } from "node:net";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -68,6 +69,22 @@ async function statusOf(proxy: LaunchedProxy, key: string): Promise<number> {
   const response = await fetch(`${proxy.url}/v1/environments`, { headers: { authorization: `Bearer ${key}` } });
   await response.text();
   return response.status;
+}
+
+async function readiness(proxy: LaunchedProxy): Promise<string> {
+  return (await fetch(`${proxy.url}/readyz?verbose`)).text();
+}
+
+/** Sends one command over a connection of its own, since those of the gateway refuse replicas. */
+async function tellValkey(command: string): Promise<void> {
+  const socket = connectSocket(valkey.port, "127.0.0.1");
+  socket.write(`AUTH ${password}\r\n${command}\r\n`);
+  let replies = "";
+  for await (const chunk of socket) {
+    replies += String(chunk);
+    if (replies === "+OK\r\n+OK\r\n") break;
+  }
+  expect(replies).toBe("+OK\r\n+OK\r\n");
 }
 
 /** Repeats a request until the response is the expected one. */
@@ -179,6 +196,24 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining("no-such-file")]);
   });
 
+  test("a gateway leaves a Valkey that becomes a replica, says so in /readyz and its log, and uses it again as a primary", async () => {
+    const proxy = await start("one");
+    const { key } = await createKey("list");
+    for (let count = 0; count < 2; count++) expect(await statusOf(proxy, key)).toBe(200);
+    const primary = await launchValkey();
+    try {
+      await tellValkey(`REPLICAOF 127.0.0.1 ${primary.port}`);
+      await expect.poll(() => readiness(proxy), { timeout: 30_000, interval: 100 }).toContain("[-]keys failed");
+      await proxy.process.waitForOutput(/"event":"readiness_failed","check":"keys".*the server is a replica/);
+      const commands = await run(["keys", "list"]);
+      expect(commands).toMatchObject({ code: 1, stderr: expect.stringContaining("the server is a replica") });
+      await tellValkey("REPLICAOF NO ONE");
+      await expect.poll(() => readiness(proxy), { timeout: 30_000, interval: 100 }).toContain("[+]keys ok");
+    } finally {
+      await primary.stop();
+    }
+  });
+
   test("a start without a response of Valkey fails with its host and port, and without its password", async () => {
     const wrong = environment({ VALKEY_URL: `valkey://:wrong${password}@127.0.0.1:${valkey.port}` });
     const refused = await run(["start", "--port", "0"], wrong);
@@ -192,6 +227,27 @@ describe.skipIf(!canLaunchValkey())("gateways on one Valkey", () => {
     for (const { code, stderr, stdout } of [refused, gone, malformed]) {
       expect(code).toBe(1);
       expect(stderr + stdout).not.toContain(password);
+    }
+  });
+});
+
+describe.skipIf(!canLaunchValkey())("a Valkey of a cluster", () => {
+  beforeEach(async () => {
+    valkey = await launchValkey({ args: ["--cluster-enabled", "yes"] });
+  });
+
+  test("a gateway does not start with a node of a cluster, and says so in one line", async () => {
+    for (const words of [
+      ["start", "--port", "0"],
+      ["config", "check"],
+      ["keys", "list"],
+    ]) {
+      const { code, stderr } = await run(words);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringContaining(`VALKEY_URL: Valkey at 127.0.0.1:${valkey.port} is a node of a cluster`),
+      ]);
+      expect(stderr.trim().split("\n")).toHaveLength(1);
     }
   });
 });

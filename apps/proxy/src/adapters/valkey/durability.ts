@@ -3,6 +3,7 @@
  * and a forgotten send could be delivered twice.
  */
 import type { ValkeyConnection } from "@letta-environments/platform";
+import { readInfo } from "./server-info.ts";
 
 /** A server setting allows confirmed writes to be lost. The message says how to change it. */
 export class ValkeyNotDurableError extends Error {
@@ -35,13 +36,4 @@ export async function assertDurableValkey(connection: ValkeyConnection): Promise
       "the Valkey server has no append-only file, so it forgets sends when it stops: set 'appendonly yes'",
     );
   }
-}
-
-/** Reads one line of `INFO`; `null` if the server does not report it. */
-async function readInfo(connection: ValkeyConnection, section: string, name: string): Promise<string | null> {
-  const reply = await connection.command(["INFO", section]);
-  const line = String(reply)
-    .split(/\r?\n/)
-    .find((one) => one.startsWith(`${name}:`));
-  return line === undefined ? null : line.slice(name.length + 1).trim();
 }

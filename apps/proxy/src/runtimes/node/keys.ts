@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { parseValkeyUrl } from "@letta-environments/platform";
+import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
@@ -10,6 +10,7 @@ import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
+import { assertSingleServer, ValkeyClusterError } from "../../adapters/valkey/server-info.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
@@ -101,7 +102,7 @@ export async function openValkey(
 /**
  * Opens the store of the keys: Valkey if `VALKEY_URL` is set, else SQLite in the data directory.
  *
- * @throws CommandError if it cannot be opened, or Valkey does not respond
+ * @throws CommandError if it cannot be opened, or Valkey does not respond or is a node of a cluster
  */
 export async function openKeyStore(
   settings: Pick<Settings, "dataDir" | "valkeyUrl">,
@@ -125,6 +126,7 @@ export async function openKeyStore(
   }
   const valkey = await openValkey(settings.valkeyUrl, { onFailure });
   try {
+    await assertSingleServer(valkey);
     const keyStore = await openValkeyKeyStore(valkey, systemClock, noteDamaged);
     return {
       keyStore,
@@ -136,7 +138,11 @@ export async function openKeyStore(
     };
   } catch (cause) {
     await valkey.close();
-    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
+    if (cause instanceof ValkeyClusterError) {
+      throw new CommandError(`VALKEY_URL: ${describeKeyStore(settings)} ${cause.message}`, 1, { cause });
+    }
+    const outage = cause instanceof ValkeyError ? new KeyStoreUnavailableError({ cause }) : cause;
+    throw outage instanceof KeyStoreUnavailableError ? unavailable(settings, outage) : outage;
   }
 }
 
