@@ -12,7 +12,8 @@ export type Calls = Readonly<Record<string, number>>;
 
 /** An isolate with its own objects. */
 export interface FakeIsolate {
-  fetch(path: string, init?: RequestInit): Promise<Response>;
+  /** `changed` are bindings that this request has instead of those of the start; `undefined`: the request does not have this binding. */
+  fetch(path: string, init?: RequestInit, changed?: Readonly<Record<string, unknown>>): Promise<Response>;
   /** Resolves with the calls since the last time, once nothing runs in the background. */
   takeCalls(): Promise<Calls>;
 }
@@ -61,7 +62,8 @@ export async function startFakeIsolate(
     SENDS: createFakeNamespace("SENDS", worker.SendObject, env, count),
   };
   return {
-    fetch: (path, init) => worker.default.fetch(new Request(`https://gateway.example${path}`, init), bindings as never),
+    fetch: (path, init, changed) =>
+      worker.default.fetch(new Request(`https://gateway.example${path}`, init), { ...bindings, ...changed } as never),
     async takeCalls() {
       for (let work = background.shift(); work !== undefined; work = background.shift()) await work;
       const calls = Object.fromEntries(counts);

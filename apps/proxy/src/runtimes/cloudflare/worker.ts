@@ -1,6 +1,7 @@
 /**
  * The Worker behind its entries, which choose whether it has sessions of the web console. The gateway is composed with the first request,
- * because before it a Worker has neither a clock nor random numbers.
+ * because before it a Worker has neither a clock nor random numbers, and again for a request with other settings: the platform may keep an
+ * isolate when only the bindings of a Worker change.
  */
 import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
@@ -32,16 +33,39 @@ const log: (event: LogEvent) => void = filterByLevel(
   ),
 );
 
+type Gateway = Hono<{ Bindings: WorkerBindings }>;
+
+type AnyBindings = Readonly<Record<string, unknown>>;
+
+/** A gateway and the bindings that it was composed with. */
+interface ComposedGateway {
+  readonly bindings: AnyBindings;
+  readonly gateway: Gateway;
+}
+
+/** How many gateways an isolate keeps: one for each of the two versions of a gradual deployment. */
+const maxGateways = 2;
+
 /**
  * Creates the Worker of an entry.
  *
  * @param composeSessions composes the sessions of the web console; absent: there is no console, and the bundle has no code for it
  */
 export function createWorker(composeSessions?: ComposeSessions): Worker {
-  /** The gateway of this isolate; `null` until the first request. */
-  let gateway: Hono<{ Bindings: WorkerBindings }> | null = null;
+  /** The gateways of this isolate, the newest first. */
+  let composed: readonly ComposedGateway[] = [];
 
-  function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Hono<{ Bindings: WorkerBindings }> | null {
+  /** Returns the gateway with the settings of a request; `null` if they break a rule. */
+  function gatewayFor(request: WorkerRequest, bindings: WorkerBindings): Gateway | null {
+    const current = { ...bindings };
+    const known = composed.find((one) => haveSameSettings(one.bindings, current));
+    if (known !== undefined) return known.gateway;
+    const gateway = compose(request, bindings);
+    if (gateway !== null) composed = [{ bindings: current, gateway }, ...composed].slice(0, maxGateways);
+    return gateway;
+  }
+
+  function compose({ cf }: WorkerRequest, bindings: WorkerBindings): Gateway | null {
     const resolved = resolveWorkerSettings({ ...bindings });
     if (!resolved.ok) {
       log({ type: "not_configured", problems: resolved.problems });
@@ -66,7 +90,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
   return {
     async fetch(request, bindings) {
       try {
-        gateway ??= compose(request, bindings);
+        const gateway = gatewayFor(request, bindings);
         return gateway === null ? notConfigured(request) : await gateway.fetch(request, bindings);
       } catch (cause) {
         const requestId = randomId("req");
@@ -74,6 +98,21 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
       }
     },
   };
+}
+
+/** Compares the settings among bindings. Objects of the platform are not compared, because it may create them anew for each request. */
+function haveSameSettings(known: AnyBindings, bindings: AnyBindings): boolean {
+  const names = Object.keys(bindings);
+  return (
+    names.length === Object.keys(known).length &&
+    names.every((name) => known[name] === bindings[name] || settingOf(known, name) === settingOf(bindings, name))
+  );
+}
+
+function settingOf(bindings: AnyBindings, name: string): unknown {
+  const value = bindings[name];
+  if (name === "PROXY_CONFIG") return JSON.stringify(value);
+  return typeof value === "string" ? value : typeof value;
 }
 
 /** Reads the API description from the static assets, so that the Worker does not contain it. */

@@ -1,0 +1,93 @@
+/** The platform may keep an isolate when only bindings change, so an isolate can serve requests with different bindings. */
+import { beforeAll, expect, test, vi } from "vitest";
+import { workerSecrets } from "../runtimes/workerd-launcher.ts";
+import { type FakeIsolate, startFakeIsolate } from "./fake-isolate.ts";
+
+vi.mock("cloudflare:workers", async () => (await import("./fake-isolate.ts")).workersModule);
+
+const operator = { authorization: `Bearer ${workerSecrets.ADMIN_TOKEN}`, "content-type": "application/json" };
+const page = "https://page.example";
+const config = { cors: { origins: [page] } };
+
+type Bindings = Readonly<Record<string, unknown>>;
+
+const credentials: (string | null)[] = [];
+let isolate: FakeIsolate;
+
+beforeAll(async () => {
+  isolate = await startFakeIsolate(({ headers }) => {
+    credentials.push(headers.get("authorization"));
+    return Response.json({ connections: [], hasNextPage: false });
+  });
+}, 60_000);
+
+async function createKey(): Promise<string> {
+  const body = JSON.stringify({ name: "bindings", scopes: ["list"] });
+  const created = await isolate.fetch("/admin/v1/keys", { method: "POST", headers: operator, body });
+  return ((await created.json()) as { readonly key: string }).key;
+}
+
+async function listKeys(changed: Bindings): Promise<number> {
+  return (await isolate.fetch("/admin/v1/keys", { headers: operator }, changed)).status;
+}
+
+async function allowedOrigin(changed: Bindings): Promise<string | null> {
+  const { headers } = await isolate.fetch("/v1/environments", { headers: { origin: page } }, changed);
+  return headers.get("access-control-allow-origin");
+}
+
+test("a deleted or replaced token of the operator administers nothing, and the new one does", async () => {
+  expect(await listKeys({})).toBe(200);
+  expect(await listKeys({ ADMIN_TOKEN: undefined })).toBe(401);
+  expect(await listKeys({ ADMIN_TOKEN: "n".repeat(40) })).toBe(401);
+  expect(await listKeys({})).toBe(200);
+});
+
+test("requests to the upstream have the changed credential", async () => {
+  const headers = { authorization: `Bearer ${await createKey()}` };
+  credentials.length = 0;
+  await isolate.fetch("/v1/environments?limit=1", { headers });
+  const changed = { LETTA_API_KEY: "sk-changed" };
+  expect((await isolate.fetch("/v1/environments?limit=2", { headers }, changed)).status).toBe(200);
+  expect(credentials).toEqual([`Bearer ${workerSecrets.LETTA_API_KEY}`, "Bearer sk-changed"]);
+});
+
+test("no key of the earlier pepper is valid under a changed one", async () => {
+  const headers = { authorization: `Bearer ${await createKey()}` };
+  expect((await isolate.fetch("/v1/environments", { headers })).status).toBe(200);
+  expect((await isolate.fetch("/v1/environments", { headers }, { KEY_PEPPER: "n".repeat(40) })).status).toBe(401);
+});
+
+test("a changed configuration takes effect, as text and as an object", async () => {
+  expect(await allowedOrigin({})).toBeNull();
+  for (const PROXY_CONFIG of [config, JSON.stringify(config)]) {
+    expect(await allowedOrigin({ PROXY_CONFIG })).toBe(page);
+    expect(await allowedOrigin({ PROXY_CONFIG: {} })).toBeNull();
+  }
+});
+
+test("changed bindings that break a rule stop the gateway, and corrected ones start it again", async () => {
+  expect(await listKeys({})).toBe(200);
+  expect(await listKeys({ UPSTREAM_URL: "ftp://upstream.example" })).toBe(500);
+  expect(await listKeys({})).toBe(200);
+});
+
+test("objects that the platform creates anew for each request change nothing", async () => {
+  const headers = { authorization: `Bearer ${await createKey()}` };
+  const read = async (): Promise<unknown> => {
+    expect((await isolate.fetch("/v1/environments", { headers }, { PROXY_CONFIG: {}, ASSETS: {} })).status).toBe(200);
+    return isolate.takeCalls();
+  };
+  await read();
+  expect(await read()).not.toHaveProperty("KEYS.find");
+});
+
+test("two versions that are deployed at once each have their gateway, which keeps what it knows", async () => {
+  const headers = { authorization: `Bearer ${await createKey()}` };
+  const read = async (changed: Bindings): Promise<unknown> => {
+    expect((await isolate.fetch("/v1/environments", { headers }, changed)).status).toBe(200);
+    return isolate.takeCalls();
+  };
+  for (const changed of [{}, { ADMIN_TOKEN: undefined }]) await read(changed);
+  for (const changed of [{}, { ADMIN_TOKEN: undefined }]) expect(await read(changed)).not.toHaveProperty("KEYS.find");
+});
