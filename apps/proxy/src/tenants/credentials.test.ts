@@ -68,6 +68,20 @@ describe("a tenant that the configuration does not name", () => {
     expect(await admits("b", "key")).toBe(true);
   });
 
+  test("once every key of the admitted tenant has ended, the next one may use the default credential, and then the first is refused", async () => {
+    const { admits, keyStore, clock } = setUp();
+    const first = await issueTestKey(keyStore, clock, { tenant: "a" });
+    const last = await issueTestKey(keyStore, clock, { tenant: "a", scopes: ["control"] });
+    expect(await admits("a", "key")).toBe(true);
+    await keyStore.update(first.record.id, (key) => revokeKey(key, clock.now()));
+    await issueTestKey(keyStore, clock, { tenant: "b" });
+    expect([await admits("b", "key"), await admits("a", "key")]).toEqual([false, true]);
+    await keyStore.update(last.record.id, (key) => revokeKey(key, clock.now()));
+    expect([await admits("b", "token"), await admits("b", "key")]).toEqual([false, true]);
+    await issueTestKey(keyStore, clock, { tenant: "a" });
+    expect([await admits("a", "key"), await admits("b", "key")]).toEqual([false, true]);
+  });
+
   test("a tenant that is not configured is refused if a configured one uses the default credential, or if a token names it", async () => {
     const named = setUp(new Map([["a", settingsOf({ deviceIds: ["d1"] })]]));
     expect([await named.admits("a", "key"), await named.admits("b", "key")]).toEqual([true, false]);

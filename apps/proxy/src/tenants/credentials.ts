@@ -39,12 +39,13 @@ const callerScopes: readonly Scope[] = ["list", "read", "send"];
 /** Returns the tenants with a key that can call the upstream, now or once it is enabled again. */
 export function liveTenants(records: readonly KeyRecord[], nowMs: number): ReadonlySet<string> {
   const live = records.filter(
-    ({ revokedAt, expiresAt, scopes }) =>
-      revokedAt === null &&
-      (expiresAt === null || nowMs < expiresAt) &&
-      scopes.some((scope) => callerScopes.includes(scope)),
+    (record) => isLive(record, nowMs) && record.scopes.some((scope) => callerScopes.includes(scope)),
   );
   return new Set(live.map(({ tenant }) => tenant));
+}
+
+function isLive({ revokedAt, expiresAt }: KeyRecord, nowMs: number): boolean {
+  return revokedAt === null && (expiresAt === null || nowMs < expiresAt);
 }
 
 /** A tenant and the credential of its upstream requests. */
@@ -111,23 +112,25 @@ export interface TenantAdmissionOptions {
 /**
  * Returns a function that decides whether a tenant may call a remote upstream. Configured tenants were validated at the start.
  * One tenant without a configuration may use `LETTA_API_KEY`, if no other such tenant has keys at its first call. A second one is refused
- * until the configuration names it.
+ * until the configuration names it, or until every key of the first has ended.
  */
 export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTenant {
   const { tenants, jwt, keyStore, clock, credentialOf } = options;
   let sole: string | null = null;
 
   async function claim(tenant: string): Promise<boolean> {
-    const live = new Set([...liveTenants(await keyStore.list(), clock.now()), tenant]);
+    const records = await keyStore.list();
+    const nowMs = clock.now();
+    const live = new Set([...liveTenants(records, nowMs), tenant]);
     const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
     if (problems.some(({ setting }) => setting === `tenants.${tenant}`)) return false;
-    sole ??= tenant;
+    // A key counts whatever its scopes are: its requests may still be admitted.
+    if (!records.some((record) => record.tenant === sole && isLive(record, nowMs))) sole = tenant;
     return sole === tenant;
   }
 
   return (tenant: string, via: CredentialKind) => {
-    if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
-    if (sole !== null) return sole === tenant;
+    if (tenants.has(tenant) || tenant === jwt?.tenant || tenant === sole) return true;
     // A token can name any tenant, so its tenant must be configured.
     return via === "key" && claim(tenant);
   };
