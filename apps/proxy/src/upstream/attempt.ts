@@ -83,7 +83,7 @@ export function createAttempt(
           progress.isSent = true;
           return fetchUpstream(request, signal, progress);
         };
-        const acquired = concurrency.acquire(tenant, priorityOf(endpoint.operation), signal);
+        const acquired = concurrency.acquire(tenant, priorityOf(endpoint.operation), { ...deadline, signal });
         return acquired instanceof Promise ? acquired.then(call) : call(acquired);
       });
     } finally {

@@ -1,9 +1,11 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type ConcurrencyLimits, createConcurrencyLimit, type Priority, priorityOf } from "./concurrency.ts";
+import { type ConcurrencyLimits, createConcurrencyLimit, overdueMs, type Priority, priorityOf } from "./concurrency.ts";
 
 const never = new AbortController().signal;
+const timeoutMs = 10_000;
+const neverEnding = { atMs: Infinity, signal: never };
 
 function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
   const clock = createVirtualClock();
@@ -21,7 +23,8 @@ function createWorld(limits: Partial<ConcurrencyLimits> = {}) {
     clock,
     log,
     call(name: string, tenant = "one", priority: Priority = 1, signal = never): void {
-      void Promise.resolve(limit.acquire(tenant, priority, signal)).then((release) => {
+      const deadline = { atMs: clock.monotonic() + timeoutMs, signal };
+      void Promise.resolve(limit.acquire(tenant, priority, deadline)).then((release) => {
         log.push(`${name} ${release === null ? "refused" : "runs"}`);
         if (release !== null) releases.set(name, release);
       });
@@ -46,6 +49,22 @@ describe("calls to the upstream", () => {
     world.call("d");
     await world.settle();
     expect(world.log).toHaveLength(3);
+  });
+
+  test("count as ended some seconds after their deadline, in case their work was cancelled and cannot end them", async () => {
+    const world = createWorld({ perTenant: 1, maxWaitMs: 0 });
+    world.call("a");
+    await world.clock.advance(timeoutMs + overdueMs);
+    world.call("b");
+    await world.clock.advance(1);
+    world.call("c");
+    await world.settle();
+    expect(world.log).toEqual(["a runs", "b refused", "c runs"]);
+    // The late end of the first call must not count as that of the other.
+    world.end("a");
+    world.call("d");
+    await world.settle();
+    expect(world.log.slice(3)).toEqual(["d refused"]);
   });
 
   test("of a tenant at its limit wait, and those of other tenants run", async () => {
@@ -121,7 +140,7 @@ describe("calls to the upstream", () => {
           if (event.kind === "call") {
             const tenant = `t${event.tenant}`;
             pending += 1;
-            void Promise.resolve(limit.acquire(tenant, event.priority as Priority, never)).then((release) => {
+            void Promise.resolve(limit.acquire(tenant, event.priority as Priority, neverEnding)).then((release) => {
               pending -= 1;
               if (release !== null) running.push({ tenant, release });
             });

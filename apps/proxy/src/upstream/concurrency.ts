@@ -5,6 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import type { Operation } from "@letta-environments/schema";
+import type { Deadline } from "../lib/deadline.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 
 /** The order in which waiting calls run: 0 first. */
@@ -26,6 +27,9 @@ export interface ConcurrencyLimits {
   readonly maxWaitingPerTenant: number;
 }
 
+/** How long after its deadline a call that has not ended counts as ended, in milliseconds. */
+export const overdueMs = 5_000;
+
 /** How long a call waits for others to end, in milliseconds. Longer waits would only make slow responses slower. */
 const maxWaitMs = 100;
 
@@ -41,8 +45,11 @@ export function divideCalls(total: number, perTenant: number, mayWait: boolean):
 
 /** Gives calls permission to run. */
 export interface ConcurrencyLimit {
-  /** Returns a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. */
-  acquire(tenant: string, priority: Priority, signal: AbortSignal): MaybePromise<(() => void) | null>;
+  /**
+   * Returns a function that must be called when the call has ended; `null`: it may not run now. An aborted call stops waiting. A call that has not
+   * ended a while after its deadline no longer counts: Workers cancel the work of a caller who has left, and then nothing ends the call.
+   */
+  acquire(tenant: string, priority: Priority, deadline: Deadline): MaybePromise<(() => void) | null>;
 }
 
 interface Waiter {
@@ -54,27 +61,29 @@ interface Waiter {
 
 /** Creates a {@link ConcurrencyLimit}. */
 export function createConcurrencyLimit(
-  clock: Pick<Clock, "setTimer">,
+  clock: Pick<Clock, "monotonic" | "setTimer">,
   { total, perTenant, maxWaitMs, maxWaitingPerTenant }: ConcurrencyLimits,
 ): ConcurrencyLimit {
   const running = new Map<string, number>();
+  /** When each running call should have ended, by the function that ends it. */
+  const calls = new Map<() => void, number>();
   const queues: readonly Set<Waiter>[] = [new Set(), new Set(), new Set()];
   let runningTotal = 0;
   const waiting = new Map<string, number>();
 
   const hasRoom = (tenant: string): boolean => runningTotal < total && (running.get(tenant) ?? 0) < perTenant;
 
-  function begin(tenant: string): () => void {
+  function begin(tenant: string, { atMs }: Deadline): () => void {
     runningTotal += 1;
     add(running, tenant, 1);
-    let isRunning = true;
-    return () => {
-      if (!isRunning) return;
-      isRunning = false;
+    const end = (): void => {
+      if (!calls.delete(end)) return;
       runningTotal -= 1;
       add(running, tenant, -1);
       next()?.settle(true);
     };
+    calls.set(end, atMs);
+    return end;
   }
 
   function next(): Waiter | null {
@@ -97,8 +106,10 @@ export function createConcurrencyLimit(
   }
 
   return {
-    acquire(tenant, priority, signal) {
-      if (hasRoom(tenant)) return begin(tenant);
+    acquire(tenant, priority, deadline) {
+      if (!hasRoom(tenant)) endOverdue(calls, clock.monotonic() - overdueMs);
+      if (hasRoom(tenant)) return begin(tenant, deadline);
+      const { signal } = deadline;
       if (maxWaitMs === 0 || signal.aborted) return null;
       const isFull = (waiting.get(tenant) ?? 0) >= maxWaitingPerTenant;
       if (isFull && !displace(tenant, priority)) return null;
@@ -112,7 +123,7 @@ export function createConcurrencyLimit(
             cancelTimer();
             signal.removeEventListener("abort", stop);
             if (queues[priority]?.delete(waiter) === true) add(waiting, tenant, -1);
-            resolve(mayRun ? begin(tenant) : null);
+            resolve(mayRun ? begin(tenant, deadline) : null);
           },
         };
         signal.addEventListener("abort", stop, { once: true });
@@ -121,6 +132,14 @@ export function createConcurrencyLimit(
       });
     },
   };
+}
+
+/** Ends calls that should have ended before a time. They began in about the order of their deadlines, so the first later one is the last to look at. */
+function endOverdue(calls: ReadonlyMap<() => void, number>, beforeMs: number): void {
+  for (const [end, atMs] of calls) {
+    if (atMs >= beforeMs) return;
+    end();
+  }
 }
 
 function add(counts: Map<string, number>, tenant: string, change: 1 | -1): void {

@@ -43,6 +43,8 @@ test("settings that Workers cannot use are refused by name, without their values
   expect(brokenSettings(admin)).toEqual(["admin"]);
   const file = '{"tenants":{"acme":{"upstream":{"credentialFile":"/run/acme"}}}}';
   expect(brokenSettings({ PROXY_CONFIG: file })).toEqual(["tenants.acme.upstream"]);
+  expect(brokenSettings({ PROXY_CONFIG: { upstream: { timeoutMs: 30_001 } } })).toEqual(["upstream.timeoutMs"]);
+  expect(brokenSettings({ PROXY_CONFIG: { upstream: { timeoutMs: 30_000 } } })).toEqual([]);
   const text = JSON.stringify(resolveWorkerSettings({ ...good, KEY_PEPPER: "short-secret", ADMIN_TOKEN: "secret-2" }));
   expect(text).not.toMatch(/short-secret|secret-2/);
 });

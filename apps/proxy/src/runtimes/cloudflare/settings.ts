@@ -28,6 +28,9 @@ export type ResolvedWorkerSettings =
 /** The default time that a request waits for its rate-limit object, in milliseconds. The object may be on another continent. */
 const deadlineMs = 1_000;
 
+/** The largest `upstream.timeoutMs`. The platform cancels all work for a caller this long after the caller has left. */
+const maxUpstreamTimeoutMs = 30_000;
+
 /** Resolves the settings of a Worker from its variables and secrets. `PROXY_CONFIG` is the configuration file as JSON. */
 export function resolveWorkerSettings(bindings: Readonly<Record<string, unknown>>): ResolvedWorkerSettings {
   const file = readConfig(bindings["PROXY_CONFIG"]);
@@ -91,6 +94,10 @@ function* workerProblems(settings: GatewaySettings): Generator<SettingProblem> {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind === "embedded") {
     yield { setting: "UPSTREAM_URL", rule: "must be set: there is no embedded environment server on Workers" };
+  }
+  if (settings.upstreamTimeoutMs > maxUpstreamTimeoutMs) {
+    const reason = "Workers have this time to store the result of a send whose caller has left";
+    yield { setting: "upstream.timeoutMs", rule: `must be at most ${maxUpstreamTimeoutMs}: ${reason}` };
   }
   for (const [tenant, { credential }] of tenants) {
     if (credential?.kind !== "file") continue;
