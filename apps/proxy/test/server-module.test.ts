@@ -85,6 +85,25 @@ test("an upgrade without a key is refused below the path, and one of another pat
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);
 });
 
+test("of two gateways on one server each serves the upgrades below its path, and one of another path is 404 if no other listener responds", async () => {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  for (const name of ["one", "two"]) {
+    const environment = { DATA_DIR: join(folder, `${name}-${port}`), PUBLIC_URL: `http://127.0.0.1:${port}/${name}` };
+    const { gateway } = await open({ environment, mountPath: `/${name}` });
+    gateway.serveSockets(server);
+  }
+  for (const name of ["one", "two"]) {
+    expect(await upgrade(port, `/${name}/v1/environments/conn-1/socket`)).toMatch(/^HTTP\/1\.1 401 /);
+  }
+  expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 Not Found\r\n/);
+  server.on("upgrade", ({ url }, socket) => void (url === "/other" && socket.end("HTTP/1.1 418 Teapot\r\n\r\n")));
+  expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 418 /);
+});
+
 test("an upgrade below the path of a closed gateway is 503 with Retry-After, and is no failure in the log", async () => {
   const { gateway, port, log } = await openMounted();
   await gateway.close();

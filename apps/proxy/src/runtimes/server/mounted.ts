@@ -82,9 +82,10 @@ export function createMountedPart(
             return true;
           }
           // Without another listener that responds, the caller would wait.
-          return server.listenerCount("upgrade") === 1 && refuse(socket, noSocketHere);
+          return isLastToPass(server, incoming) && refuse(socket, noSocketHere);
         },
       });
+      gatewaysOn.set(server, (gatewaysOn.get(server) ?? 0) + 1);
     },
     finishRequests(graceMs) {
       isClosing = true;
@@ -102,6 +103,17 @@ export function createMountedPart(
       return Promise.resolve();
     },
   };
+}
+
+/** How many gateways of this process serve the sockets of a server, and how many of them have passed on an upgrade. */
+const gatewaysOn = new WeakMap<Server, number>();
+const passesOf = new WeakMap<IncomingMessage, number>();
+
+/** Counts a gateway that passes on an upgrade, and returns whether nobody else is left who could respond to it. */
+function isLastToPass(server: Server, incoming: IncomingMessage): boolean {
+  const passes = (passesOf.get(incoming) ?? 0) + 1;
+  passesOf.set(incoming, passes);
+  return passes === gatewaysOn.get(server) && passes === server.listenerCount("upgrade");
 }
 
 /** The response to everything that reaches a closed gateway. */
