@@ -62,23 +62,7 @@ export function createJwksCache(
     readAt = clock.monotonic();
     if (outcome.result === text) return;
     text = outcome.result;
-    keySet = { keys: { keys: usableKeys(keys) }, version: (keySet?.version ?? 0) + 1 };
-  }
-
-  /**
-   * Ignores what is not a key, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys with which others could sign. A token that names
-   * one is refused like one with an unknown key.
-   */
-  function usableKeys(keys: readonly unknown[]): JsonWebKey[] {
-    const refuse = (key: unknown, reason: string): void =>
-      telemetry({ type: "jwks_key_refused", kid: isJsonObject(key) ? shortText(key["kid"]) : null, reason });
-    const usable = keys.slice(0, maxKeys).filter((key): key is JsonWebKey => {
-      const reason = !isKey(key) ? "it has no type (kty)" : key.kty === "RSA" ? rsaWeakness(key) : null;
-      if (reason !== null) refuse(key, reason);
-      return reason === null;
-    });
-    if (keys.length > maxKeys) refuse(keys[maxKeys], `it and those behind it are beyond the first ${maxKeys} keys`);
-    return usable;
+    keySet = { keys: { keys: usableKeys(keys, telemetry) }, version: (keySet?.version ?? 0) + 1 };
   }
 
   function retryAfterMs(): number {
@@ -93,15 +77,22 @@ export function createJwksCache(
       hasFailed = true;
       telemetry({ type: "jwks_failed", cause });
     }
-    reading = null;
     return hasFailed ? "failed" : "read";
   }
 
   function refresh(): MaybePromise<Freshness> {
+    if (reading !== null && attemptedAt !== null && clock.monotonic() > attemptedAt + settings.jwksTimeoutMs) {
+      // Workers have cancelled the request that was reading, and its timeout with it.
+      reading = null;
+      hasFailed = true;
+    }
     if (reading !== null) return reading;
     if (retryAfterMs() > 0) return hasFailed ? "failed" : "recent";
     attemptedAt = clock.monotonic();
-    return (reading = attempt());
+    const started = attempt().finally(() => {
+      if (reading === started) reading = null;
+    });
+    return (reading = started);
   }
 
   function usable(): KeySet | null {
@@ -119,6 +110,22 @@ export function createJwksCache(
     },
     retryAfterMs,
   };
+}
+
+/**
+ * Ignores what is not a key, as RFC 7517 section 5 advises, keys beyond the limit, and RSA keys with which others could sign. A token that names
+ * one is refused like one with an unknown key.
+ */
+function usableKeys(keys: readonly unknown[], telemetry: GatewayPorts["telemetry"]): JsonWebKey[] {
+  const refuse = (key: unknown, reason: string): void =>
+    telemetry({ type: "jwks_key_refused", kid: isJsonObject(key) ? shortText(key["kid"]) : null, reason });
+  const usable = keys.slice(0, maxKeys).filter((key): key is JsonWebKey => {
+    const reason = !isKey(key) ? "it has no type (kty)" : key.kty === "RSA" ? rsaWeakness(key) : null;
+    if (reason !== null) refuse(key, reason);
+    return reason === null;
+  });
+  if (keys.length > maxKeys) refuse(keys[maxKeys], `it and those behind it are beyond the first ${maxKeys} keys`);
+  return usable;
 }
 
 /** A text of the issuer for the log. */

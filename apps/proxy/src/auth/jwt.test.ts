@@ -253,6 +253,30 @@ describe("the issuer's keys", () => {
     ]);
   });
 
+  test("a read of the issuer's keys that was cancelled and never ends counts as failed after its timeout, and the next one succeeds", async () => {
+    const clock = createVirtualClock();
+    const issuer = await createTestIssuer();
+    let isCancelled = true;
+    const authenticate = createTokenAuthenticator(
+      {
+        // Workers also drop the timers of a request that they cancel.
+        clock: { ...clock, setTimer: (ms, run) => (isCancelled ? () => undefined : clock.setTimer(ms, run)) },
+        hasExpired: createHasExpired(clock),
+        digests: testDigests,
+        telemetry: () => undefined,
+        fetchJwks: (url, signal) => (isCancelled ? new Promise(() => undefined) : issuer.fetchJwks(url, signal)),
+      },
+      testJwtSettings,
+    );
+    const token = await issuer.sign(clock.now());
+    void authenticate(token);
+    await clock.advance(5_001);
+    isCancelled = false;
+    expect(codeOf(await authenticate(token))).toBe("issuer_unavailable");
+    await clock.advance(25_000);
+    expect(codeOf(await authenticate(token))).toBe("authenticated");
+  });
+
   test("a request for the issuer's keys times out", async () => {
     const clock = createVirtualClock();
     const aborted: boolean[] = [];
