@@ -47,6 +47,24 @@ test("old chains are dropped whole, running ones up to the last old record, and 
   expect(await world.drop(between)).toEqual({ records: 0, chains: 0, damaged: null });
 });
 
+test("a part ends with the batch that reaches its limit, and the next one goes on there", async () => {
+  const world = createWorld();
+  for (const name of ["a", "b", "c"]) {
+    const log = await world.audit.openWriter(name);
+    for (let index = 0; index < 250; index++) await log.append(finishedSend(`${name}-${index}`));
+  }
+  await world.clock.advance(1);
+  const retention = createSqliteAuditRetention(world.audit.database, 2);
+  const transactions = createGroupCommit(world.audit.database, { defer: queueMicrotask });
+  const drop = (maxRecords: number) =>
+    dropOldRecords(retention, transactions, testSealing, world.clock.now(), maxRecords);
+  expect(await drop(100)).toEqual({ records: 200, chains: 1, damaged: null });
+  expect(await drop(1_000)).toEqual({ records: 302, chains: 2, damaged: null });
+  expect(await world.audit.verify()).toMatchObject({ intact: true, records: 251 });
+  expect(await drop(1_000)).toEqual({ records: 251, chains: 1, damaged: null });
+  expect(retention.heads()).toEqual([]);
+});
+
 test("a chain goes on after its records were dropped, and later chains may note its end", async () => {
   const world = createWorld();
   const log = await world.audit.openWriter("a");

@@ -17,7 +17,9 @@ import type { AuditHead, AuditRecord, DroppedRecords } from "./store.ts";
 
 /** The storage of a log with retention. */
 export interface AuditRetentionStore {
+  /** The heads of chains that have records left, the oldest chain first. A store may list only the first ones. */
   heads(): readonly AuditHead[];
+  head(writer: string): AuditHead | null;
   dropped(writer: string): DroppedRecords | null;
   /** The next records of a chain, in their order. */
   recordsAfter(writer: string, sequence: number, limit: number): readonly AuditRecord[];
@@ -49,12 +51,13 @@ export function presentOf(times: {
 /** Records that are checked and deleted in one transaction, so that others never wait for long. */
 const batchSize = 200;
 
-/** Drops the records before a time, in epoch milliseconds. */
+/** Drops the records before a time, in epoch milliseconds. It ends with the batch that reaches `maxRecords`. */
 export async function dropOldRecords(
   store: AuditRetentionStore,
   transactions: Pick<GroupCommit, "write">,
   sealing: Sealing,
   before: number,
+  maxRecords: number = Number.POSITIVE_INFINITY,
 ): Promise<RetentionResult> {
   let records = 0;
   let chains = 0;
@@ -65,9 +68,10 @@ export async function dropOldRecords(
       if (step === "damaged") return { records, chains, damaged: writer };
       ofChain += step;
       records += step;
-      if (step < batchSize) break;
+      if (step < batchSize || records >= maxRecords) break;
     }
     if (ofChain > 0) chains += 1;
+    if (records >= maxRecords) break;
   }
   return { records, chains, damaged: null };
 }
@@ -79,10 +83,10 @@ function dropBatch(
   { writer, ordinal }: Pick<AuditHead, "writer" | "ordinal">,
   before: number,
 ): number | "damaged" {
-  const head = store.heads().find((other) => other.writer === writer);
+  const head = store.head(writer);
   const dropped = store.dropped(writer);
   const isSealed =
-    head !== undefined && isHeadSealed(head, sealing) && (dropped === null || isDroppedSealed(dropped, sealing));
+    head !== null && isHeadSealed(head, sealing) && (dropped === null || isDroppedSealed(dropped, sealing));
   if (!isSealed) return "damaged";
   let end: AuditCheckpoint = dropped ?? emptyChain(writer, ordinal, sealing);
   let count = 0;

@@ -262,7 +262,7 @@ const ignored = v.exactOptional(v.unknown());
  */
 export const GatewayFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   ...fileEntries,
-  audit: v.exactOptional(object({ ...auditEntries, retentionDays: ignored })),
+  audit: v.exactOptional(object({ ...auditEntries, retentionDays: v.exactOptional(number(1, 36_500)) })),
   logLevel: ignored,
   shadow: ignored,
   metrics: ignored,

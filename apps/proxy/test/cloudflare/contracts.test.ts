@@ -212,3 +212,21 @@ test("a send object without requests removes expired sends and finally all of it
   expect(await object.reserve(testReservation(["a"]))).toEqual({ kind: "reserved" });
   expect(await stub.alarmAt()).toBeGreaterThan(Date.now());
 });
+
+test("a send object drops its old audit records in its alarm, and nothing else can delete one", async () => {
+  const name = "sends with old records";
+  const stub = sendObject(name);
+  const sql = await server.getWorker().getDurableObjectStorage("SENDS", { name });
+  await stub.moveTo(Date.now(), 10);
+  const started = { type: "key_change_started", actor: { kind: "start" }, keyId: "k" } as const;
+  expect(await stub.reserve(testReservation(["a"]), started)).toMatchObject({ kind: "reserved" });
+  await stub.ring();
+  expect(await sql.exec("SELECT count(*) AS count FROM audit_records")).toEqual([{ count: 2 }]);
+  await expect(sql.exec("DELETE FROM audit_records")).rejects.toThrow("deleted by retention alone");
+  await stub.moveTo(Date.now() + 2 * 86_400_000, 10);
+  await stub.ring();
+  expect(await sql.exec("SELECT count(*) AS count FROM audit_records")).toEqual([{ count: 0 }]);
+  expect(await sql.exec("SELECT sequence, closed FROM audit_dropped")).toEqual([{ sequence: 2, closed: 0 }]);
+  expect(await stub.reserve(testReservation(["b"]), started)).toMatchObject({ kind: "reserved" });
+  expect(await sql.exec("SELECT sequence FROM audit_records")).toEqual([{ sequence: 3 }]);
+});

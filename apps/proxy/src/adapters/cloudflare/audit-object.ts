@@ -1,25 +1,12 @@
 import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import type { GroupCommit, TransactionPart } from "@letta-environments/platform";
-import {
-  constantTimeEqual,
-  type DurableStorage,
-  hmacSha256Hex,
-  openDurableSqlite,
-  randomId,
-  sha256Hex,
-  systemClock,
-} from "@letta-environments/platform/cloudflare";
+import { type DurableStorage, openDurableSqlite, randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import type { AuditEntry } from "../../audit/entry.ts";
 import { type OpenAuditLog, openAuditLog } from "../../audit/log.ts";
 import { version } from "../../version.ts";
-import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { auditTables } from "../sqlite/audit-migrations.ts";
 import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
-
-/** The bindings of an object with an audit log. */
-export interface AuditObjectBindings {
-  readonly KEY_PEPPER?: string;
-}
+import { type AuditObjectBindings, dayMs, dropOldObjectRecords, sealingOf } from "./audit-retention.ts";
 
 /**
  * The Durable Object that has the audit log of changes of keys: one for all gateways. Sends are in the log of their tenant
@@ -27,7 +14,7 @@ export interface AuditObjectBindings {
  * earlier chains. A response leaves the object once its writes are on disk.
  */
 export class AuditObject extends DurableObject<AuditObjectBindings> {
-  readonly #storage: DurableStorage;
+  readonly #storage: DurableObjectContext["storage"];
   #opening: Promise<OpenAuditLog> | null = null;
 
   constructor(ctx: DurableObjectContext, env: AuditObjectBindings) {
@@ -41,8 +28,16 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
     await log.append(entry);
   }
 
+  /** Drops records that have become old. */
+  async alarm(): Promise<void> {
+    const nowMs = systemClock.now();
+    const dueMs = await dropOldObjectRecords(this.#storage, this.env, nowMs);
+    if (dueMs !== null) await this.#storage.setAlarm(nowMs + dueMs);
+  }
+
   async #open(): Promise<OpenAuditLog> {
     try {
+      if ((await this.#storage.getAlarm()) === null) await this.#storage.setAlarm(systemClock.now() + dayMs);
       return await openObjectAuditLog(this.#storage, createObjectTransactions(this.#storage), this.env);
     } catch (cause) {
       this.#opening = null;
@@ -81,7 +76,7 @@ export function createObjectTransactions(storage: DurableStorage): GroupCommit {
 export function openObjectAuditLog(
   storage: DurableStorage,
   transactions: GroupCommit,
-  { KEY_PEPPER = "" }: AuditObjectBindings,
+  bindings: AuditObjectBindings,
 ): Promise<OpenAuditLog> {
   const database = openDurableSqlite(storage);
   database.transaction(() => database.exec(auditTables));
@@ -91,7 +86,6 @@ export function openObjectAuditLog(
     clock: systemClock,
     writer: randomId("writer"),
     version,
-    digests: { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual },
-    pepper: pepperOf(KEY_PEPPER, hmacSha256Hex),
+    ...sealingOf(bindings),
   });
 }

@@ -21,7 +21,8 @@ import {
   type GrantingOutcome,
   type SqliteRateLimitStore,
 } from "../sqlite/rate-limit-store.ts";
-import { type AuditObjectBindings, createObjectTransactions, openObjectAuditLog } from "./audit-object.ts";
+import { createObjectTransactions, openObjectAuditLog } from "./audit-object.ts";
+import { type AuditObjectBindings, dropOldObjectRecords } from "./audit-retention.ts";
 import type { SendEnd, SendEndOutcome } from "./tenant-calls.ts";
 
 /** The least time between two alarms while nothing has expired, and the pause between two when more has, in milliseconds. */
@@ -38,8 +39,8 @@ interface OpenSends {
 
 /**
  * The Durable Object of one tenant, in its own SQLite database: its sends, the audit log of them, and its rate limits, so that one call does what a
- * send needs at once. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that has no audit record,
- * deletes its storage, so that it costs nothing.
+ * send needs at once. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that never had an audit
+ * record, deletes its storage, so that it costs nothing.
  */
 export class SendObject extends DurableObject<AuditObjectBindings> {
   readonly #storage: DurableObjectContext["storage"];
@@ -97,12 +98,14 @@ export class SendObject extends DurableObject<AuditObjectBindings> {
   }
 
   async alarm(): Promise<void> {
+    const auditMs = await dropOldObjectRecords(this.#storage, this.env, this.#options.clock.now());
     this.#hasAlarm = false;
     const limitsMs = this.#limitStore().sweep();
     const hasSends = this.#exists("SELECT 1 FROM sqlite_master WHERE name = 'send_ids'");
     const sendsMs = hasSends ? this.#pruneSends() : null;
     const dueMs = [limitsMs, sendsMs].filter((ms) => ms !== null).map((ms) => Math.max(ms, pruneAfterMs));
     if (sendsMs !== null && sendsMs <= 0) dueMs.push(pruneAgainMs);
+    if (auditMs !== null) dueMs.push(auditMs);
     if (dueMs.length > 0) return this.#setAlarm(Math.min(...dueMs));
     if (hasSends && this.#exists("SELECT 1 FROM audit_heads LIMIT 1")) return undefined;
     // This deletes the tables. The next call creates them again.

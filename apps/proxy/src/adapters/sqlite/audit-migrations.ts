@@ -36,7 +36,7 @@ export const auditTables = `
 `;
 
 /** The table of what retention has dropped, and a trigger that lets nothing else be deleted. */
-const droppedTable = `
+export const droppedTable = `
   CREATE TABLE audit_dropped (
     writer TEXT PRIMARY KEY,
     ordinal INTEGER NOT NULL,

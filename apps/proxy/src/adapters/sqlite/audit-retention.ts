@@ -3,9 +3,17 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditRetentionStore } from "../../audit/retention.ts";
 import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
-/** Creates the store over a database that was migrated. */
-export function createSqliteAuditRetention(database: SqliteDatabase): AuditRetentionStore {
-  const selectHeads = database.prepare("SELECT * FROM audit_heads ORDER BY ordinal, writer");
+/**
+ * Creates the store over a database that was migrated.
+ *
+ * @param maxHeads how many heads are listed at most; -1: all
+ */
+export function createSqliteAuditRetention(database: SqliteDatabase, maxHeads = -1): AuditRetentionStore {
+  const selectHeads = database.prepare(
+    "SELECT audit_heads.* FROM audit_heads LEFT JOIN audit_dropped USING (writer) " +
+      "WHERE audit_dropped.sequence IS NOT audit_heads.sequence ORDER BY audit_heads.ordinal, writer LIMIT ?",
+  );
+  const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
   const selectDropped = database.prepare("SELECT * FROM audit_dropped WHERE writer = ?");
   const selectRecords = database.prepare(
     "SELECT * FROM audit_records WHERE writer = ? AND sequence > ? ORDER BY sequence LIMIT ?",
@@ -15,7 +23,11 @@ export function createSqliteAuditRetention(database: SqliteDatabase): AuditReten
   );
   const deleteRecords = database.prepare("DELETE FROM audit_records WHERE writer = ? AND sequence <= ?");
   return {
-    heads: () => selectHeads.all().map(readHead),
+    heads: () => selectHeads.all(maxHeads).map(readHead),
+    head(writer) {
+      const row = selectHead.get(writer);
+      return row === undefined ? null : readHead(row);
+    },
     dropped(writer) {
       const row = selectDropped.get(writer);
       return row === undefined ? null : readDropped(row);
