@@ -40,7 +40,7 @@ export interface Features {
   readonly cors: Cors;
   /** `null` where bodies are not counted. */
   readonly bodyMemory: BodyBudget | null;
-  /** Returns by whom the bodies of a caller are counted. `ownCredential` is its own upstream key, if it sent one. */
+  /** Returns the owner whose memory budget a caller's bodies count against. `ownCredential`: the caller's own upstream key, if it sent one. */
   readonly bodyOwner: (principal: GatewayPrincipal, ownCredential: string | null) => BodyOwner;
   readonly upstream: Upstream;
   readonly prepareCall: PrepareCall;

@@ -57,7 +57,7 @@ export interface Pipeline {
 export interface PipelineParts {
   readonly services: GatewayServices;
   readonly features: Features;
-  /** By which tokens are accepted; `null`: none are. */
+  /** Settings for accepted JWTs; `null`: none are accepted. */
   readonly jwt: JwtSettings | null;
   /** Creates the steps of the API over other features, each of them wrapped. */
   createSteps(features: Features, wrap: WrapApiStep): (received: Received) => MaybePromise<PlainResponse>;
@@ -385,6 +385,6 @@ function createAdminSteps(
 }
 
 const notFound = problemResponse("endpoint_not_found");
-// RFC 9110 section 7.8 requires `Connection: Upgrade`. Hosts do not add `close` to a field that is there, so it is always part of it.
+// RFC 9110 section 7.8 requires `Connection: Upgrade`. Hosts add `close` only where the field is absent, so it is included.
 const upgradeHeaders = { upgrade: "websocket", connection: "close, Upgrade" };
 const upgradeRequired = problemResponse("upgrade_required", { headers: upgradeHeaders });

@@ -28,7 +28,7 @@ export type StepName =
 
 /** The ports that most features share. */
 export interface GatewayPorts {
-  /** Keeps work alive that goes on after its request has ended; absent where nothing ends it. */
+  /** Keeps work running after its request has ended (`waitUntil`); absent where the runtime does not need it. */
   readonly background?: (work: Promise<unknown>) => void;
   readonly clock: Clock;
   readonly digests: Digests;

@@ -41,8 +41,8 @@ export interface GatewayServices extends GatewayPorts {
   /** Wraps the steps of the API, for observers; absent: the steps run as they are. */
   readonly wrapStep?: WrapApiStep | undefined;
   /**
-   * Lifts what {@link wrapStep} lifts: of a caller that is authenticated again, for an open stream, and of keys that the administration
-   * compares; absent: nothing.
+   * Lifts the same restrictions as {@link wrapStep}, for callers that are re-authenticated, for open streams, and for keys that the administration
+   * compares. Absent: lifts nothing.
    */
   readonly liftRestrictions?: LiftRestrictions | undefined;
   /** Sessions of the web console; absent or `null` where it is not served. */

@@ -50,7 +50,7 @@ export interface ErrorDetails {
 /** Details of an error that is created with a code. */
 export type NewErrorDetails = Partial<ErrorDetails> & Pick<ErrorDetails, "message">;
 
-/** The only error that calls of this package throw; `code` says which failure it is. It never contains the API key. */
+/** The only error class that this package throws; `code` identifies the failure. It never contains the API key. */
 export class LettaEnvironmentsError extends Error {
   /** Identifies this package's errors across realms and copies of the package. */
   override readonly name: string = "LettaEnvironmentsError";

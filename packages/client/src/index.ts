@@ -45,6 +45,7 @@ export {
 } from "./operations/control.ts";
 export {
   type DeviceSelector,
+  type FoundDevice,
   type SendAndMayWaitOptions,
   type SendAndWaitOptions,
   type SendAndWaitResult,

@@ -53,7 +53,7 @@ export interface CacheEntry {
 export interface CacheStore {
   /** Returns all entries under a key; an empty list if there are none. */
   get(key: string): MaybePromise<readonly CacheEntry[]>;
-  /** Stores an entry and replaces the entry of the same variant (`isSameVariant`). The body is copied, or nobody writes to it later. */
+  /** Stores an entry and replaces the entry of the same variant (`isSameVariant`). The caller must not write to the body afterwards, unless the store copies it. */
   put(key: string, entry: CacheEntry): MaybePromise<void>;
   /** Deletes all variants of a resource. */
   delete(key: string): MaybePromise<void>;

@@ -1,6 +1,6 @@
 /**
  * Shadow mode for the restrictions of keys: the allowlists of devices and agents, and the maximum mode. For the keys that the configuration names they are
- * decided, logged and counted, but not enforced, so that a restriction can be tried before it refuses anybody.
+ * decided, logged and counted, but not enforced, so that a restriction can be tried before it refuses anyone.
  *
  * After authentication, the principal of such a key is replaced by one without restrictions. The authorisation steps also decide for the original
  * principal. Lists and streams of events show what the unrestricted principal may see.

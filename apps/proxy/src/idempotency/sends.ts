@@ -38,7 +38,7 @@ export interface SendSteps {
 }
 
 /** Result of a requested send. */
-export type SendTurn =
+export type SendRunResult =
   /** It ran, or it was refused. Its caller must wait until the result is stored, too. */
   | { readonly kind: "responded"; readonly response: PlainResponse; readonly storing?: Promise<void> }
   /** It repeats an earlier send, and this is the response to that one. */
@@ -49,9 +49,9 @@ export type SendTurn =
 /** Runs each send to a remote upstream once. */
 export interface Sends {
   /** Reserves the ids of a send and runs it, or returns the result of the send that it repeats. `free`: begin again. */
-  run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendTurn>;
+  run(send: RequestedSend, connection: KnownConnection, steps: SendSteps): Promise<SendRunResult>;
   /** Returns the result of the send that this one repeats, without sending anything. */
-  replay(send: RequestedSend, connection: KnownConnection): Promise<SendTurn>;
+  replay(send: RequestedSend, connection: KnownConnection): Promise<SendRunResult>;
   /** Returns the device behind a connection to which something was sent; `null` if none is remembered. */
   findConnection(tenant: string, connectionId: string): Promise<FoundConnection>;
   /** Returns what is known of a message; its entry is `null` if it was not sent. */
@@ -117,15 +117,15 @@ export function createSends(ports: SendsPorts): Sends {
     { ids, deadline }: RequestedSend,
     reservation: Reservation,
     inUse: readonly KnownEntry[],
-  ): Promise<SendTurn> {
+  ): Promise<SendRunResult> {
     const { scope } = reservation;
     let known = inUse;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       const found = known;
       const counting = await attempt("release", () => unreleased.withoutUnreleased(reservation, found));
       if (counting === null) return responded(unavailable);
-      const turn = turnOf(classifyRequest(ids.entries, counting.result));
-      if (turn !== null) return turn;
+      const result = resultOf(classifyRequest(ids.entries, counting.result));
+      if (result !== null) return result;
       const remainingMs = deadline.atMs - clock.monotonic();
       if (remainingMs <= 0) return responded(inProgress);
       await pause(clock, Math.min(pauseMs, remainingMs), deadline.signal);
@@ -207,8 +207,8 @@ function createLookUps(
   };
 }
 
-/** The turn of a classified request; `null` while the send that it repeats is in progress. */
-function turnOf(request: RequestClass): SendTurn | null {
+/** The result of a classified request; `null` while the send that it repeats is in progress. */
+function resultOf(request: RequestClass): SendRunResult | null {
   switch (request.kind) {
     case "new":
       return free;
@@ -251,10 +251,10 @@ function idsOf({ entries }: SendIds): readonly string[] {
   return entries.map(({ id }) => id);
 }
 
-function responded(response: PlainResponse): SendTurn {
+function responded(response: PlainResponse): SendRunResult {
   return { kind: "responded", response };
 }
 
-const free: SendTurn = { kind: "free" };
+const free: SendRunResult = { kind: "free" };
 const unavailable = problemResponse("idempotency_unavailable");
 const inProgress = problemResponse("send_in_progress", { retryAfterSeconds: 1, members: { delivery: "unknown" } });

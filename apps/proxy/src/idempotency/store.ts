@@ -94,7 +94,7 @@ export interface IdempotencyStore {
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
 }
 
-/** The store could not be reached, or did not finish in time. What was asked of it may have been done. */
+/** The store could not be reached, or did not finish in time. The operation may have been carried out. */
 export class IdempotencyUnavailableError extends Error {
   override readonly name = "IdempotencyUnavailableError";
 

@@ -10,7 +10,7 @@ import type { IdempotencyStore, KnownEntry, Reservation } from "./store.ts";
 /** Sends that are remembered; the oldest is forgotten first. */
 const maxUnreleased = 10_000;
 
-/** For how long the ids of a send are released again and again, in milliseconds. Other gateways see them for as long. */
+/** How long the release of a send's ids is retried, in milliseconds. Until it succeeds, other gateways see the ids as used. */
 const releasingMs = 600_000;
 
 /** The longest pause between two attempts, in milliseconds. */

@@ -2,8 +2,8 @@ import { allowsDevice, type DeviceIdentity, type Principal } from "@letta-enviro
 
 /**
  * Returns the value by which a request is counted in limits per device; `null` for one that names no device. It is the device of the
- * connection or of the path or, where it is not known yet, the connection. A key that may not reach the device, or might not, is counted
- * apart, so that it uses up no other limit.
+ * connection or of the path or, where it is not known yet, the connection. A key without access to the device, or whose access is not known yet, has its
+ * own counter, so it cannot use up another key's limit.
  *
  * @param environment the row of the connection, where it was looked up
  */

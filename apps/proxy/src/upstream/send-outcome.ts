@@ -23,8 +23,8 @@ const unknown: SendOutcome = { action: "settle", delivery: "unknown" };
 const elsewhere: SendOutcome = { action: "release", delivery: "unknown" };
 
 /**
- * Codes of this project from 500 on with which a server responds before it sends anything. Below 500 all do, except for those that {@link sendOutcome}
- * looks at first. `undeliveredCodes` of the client differs, because it lists what may be repeated: it has `rate_limited` (429), and not the
+ * 5xx codes of this project that mean nothing was sent. Every code below 500 means that too, except those that {@link sendOutcome} handles first.
+ * `undeliveredCodes` of the client differs, because it lists what may be repeated: it has `rate_limited` (429), and not the
  * refused credential, which no repeat changes.
  */
 const undeliveredServerErrors: ReadonlySet<ProblemCode> = new Set([

@@ -173,8 +173,8 @@ export function createPrepareCall(
 }
 
 /**
- * Returns for how many seconds a request is ready to wait for the end of a turn, by which its call may take longer: a send by `Prefer`, a message by
- * its query; `null` for any other.
+ * Returns how many seconds a request will wait for the end of a turn: `Prefer: wait` for a send, the query for a message; `null` for others. The
+ * deadline of its call is extended by this.
  */
 function waitSecondsOf(decoded: DecodedRequest, request: Pick<GatewayRequest, "header">): number | null {
   if (decoded.operation === "sendMessage") return readPreferredWait(request.header(preferHeader));
@@ -200,8 +200,8 @@ export function sendRecordOf(call: Pick<UpstreamCall, "record">): SendRecord {
 }
 
 /**
- * Whether a call without a result has an unknown effect, which another call could have once more: a send, or a command to a device. Reads have
- * none, and a registration or a change of a device can be repeated.
+ * Whether a call without a result may have had an effect that a repeat would cause again: a send or a command. Reads have none; registrations and
+ * changes of devices can be repeated.
  */
 export function leavesUnknown({ operation, scope }: Pick<Endpoint, "operation" | "scope">): boolean {
   return operation === "sendMessage" || scope === "control";

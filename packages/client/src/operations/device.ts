@@ -19,7 +19,7 @@ import { awaitTurn, defaultWaitMs, readTurn, type Turn, type WaitForTurnOptions 
 export type DeviceSelector =
   | string
   | { readonly deviceId: string }
-  // A function has a name too. Its `length` keeps one with another result than true and false, such as a promise, from being a selector.
+  // `length?: never` excludes functions, which also have a `name`. Without it, an async callback would be accepted as `{ name }`.
   | { readonly name: string; readonly length?: never }
   | ((environment: Environment) => boolean);
 
@@ -168,7 +168,7 @@ async function findAndSend(
   for (;;) {
     try {
       const environment = await findDevice(transport, device, sendOptions);
-      // The device has not moved: its refusal goes to the `catch` below once more, which then waits for the next connection or ends.
+      // The device still has the connection that refused the messages: the `catch` below handles that refusal again, and waits or gives up.
       if (connectionId === environment.connectionId) throw refusal;
       ({ connectionId } = environment);
       const sentAtMs = monotonic();
@@ -248,7 +248,7 @@ async function findRows(
   for await (const { data, response } of readPages(transport, {}, options)) {
     rows.push(
       ...data.connections.filter((row) => {
-        // Without a result, as of an optional chain, it does not match. A promise would always match.
+        // `undefined`, as from an optional chain, means no match. A promise would be truthy for every row, so it is an error.
         const isMatch: boolean | undefined = matches(row);
         checkFlag("device(environment)", isMatch ?? false);
         return isMatch;

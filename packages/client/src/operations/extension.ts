@@ -10,7 +10,7 @@ import type { Transport } from "../transport.ts";
 /**
  * Sends a request. To the error of a server without the operation it adds which one is missing.
  *
- * @param otherCode a code that means the same: a server that does not know `/v1/environments/events` takes it for a device
+ * @param otherCode the code that a server without the operation returns instead: it reads `events` in the path as a deviceId
  */
 export async function sendExtension<Value>(
   transport: Transport,

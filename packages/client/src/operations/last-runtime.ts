@@ -1,4 +1,4 @@
-/** The device that ran a conversation last. It is not a method of the client, whose bundle would grow by it. */
+/** The device that ran a conversation last. Not a method of the client, to keep its bundle small. */
 import type { LastRuntime } from "@letta-environments/schema";
 import { findLastRuntimeMismatch } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";

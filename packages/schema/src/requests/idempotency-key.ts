@@ -5,7 +5,7 @@ import { problemResponse } from "../problems/problem.ts";
 /** Name of the header. */
 export const idempotencyKeyHeader = "idempotency-key";
 
-/** Printable ASCII without commas: runtimes join several fields of one name by commas before anybody can count them. */
+/** Printable ASCII without commas: runtimes join repeated fields with commas, so a comma may mean two headers. */
 const keyPattern = /^[\x20-\x2b\x2d-\x7e]{1,256}$/;
 
 /** Returns 400 `invalid_request` for a header that is no key, or that was sent twice; `null` for a key and for no header. */
