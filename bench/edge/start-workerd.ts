@@ -36,7 +36,7 @@ const objects = {
   LIMITS: "RateLimitObject",
   FLIGHTS: "FlightObject",
   AUDIT: "AuditObject",
-  SENDS: "SendObject",
+  TENANTS: "TenantObject",
 } as const;
 
 const flags = `compatibilityDate = "2026-11-01", compatibilityFlags = ["enable_request_signal"]`;

@@ -17,7 +17,7 @@ import type { BenchmarkResult } from "../harness/result.ts";
 import { quantile } from "../harness/statistics.ts";
 
 const readerCount = Number(process.env["READERS"] ?? 1_000);
-const sendsPerSecond = Number(process.env["SENDS"] ?? 500);
+const sendsPerSecond = Number(process.env["TENANTS"] ?? 500);
 const seconds = Number(process.env["EVENT_SECONDS"] ?? 20);
 const entry = process.env["GATEWAY_ENTRY"] ?? resolve(import.meta.dirname, "../../apps/proxy/dist/node.js");
 const goalMs = 50;

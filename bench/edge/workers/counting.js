@@ -35,7 +35,7 @@ export const KeyObject = counting(built.KeyObject);
 export const RateLimitObject = counting(built.RateLimitObject);
 export const FlightObject = counting(built.FlightObject);
 export const AuditObject = counting(built.AuditObject);
-export const SendObject = counting(built.SendObject);
+export const TenantObject = counting(built.TenantObject);
 
 const { prototype } = Cache;
 for (const name of ["match", "put", "delete"]) {

@@ -17,7 +17,7 @@ export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 /** Limits that are not those of a tenant. */
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 /** The sends, limits and audit records of a tenant. */
-export { SendObject } from "../adapters/cloudflare/tenant-object.ts";
+export { TenantObject } from "../adapters/cloudflare/tenant-object.ts";
 
 /**
  * Composes the sessions of a Worker. They are secrets of keys, so they are in the object that has the keys. The platform passes the host that

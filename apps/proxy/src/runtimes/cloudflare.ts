@@ -15,7 +15,7 @@ export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 /** Limits that are not those of a tenant. */
 export { RateLimitObject } from "../adapters/cloudflare/rate-limit-object.ts";
 /** The sends, limits and audit records of a tenant. */
-export { SendObject } from "../adapters/cloudflare/tenant-object.ts";
+export { TenantObject } from "../adapters/cloudflare/tenant-object.ts";
 
 const worker: Worker = createWorker();
 export default worker;

@@ -139,5 +139,5 @@ test("the two configurations deploy one Worker: they differ in its code and its 
     return text.replaceAll(/\/worker-console(?=[/"-])/g, "/worker").replaceAll(/\s+/g, "");
   });
   expect(other).toBe(one);
-  expect(one).toContain('"new_sqlite_classes":["SendObject"]');
+  expect(one).toContain('"new_sqlite_classes":["TenantObject"]');
 });

@@ -67,7 +67,7 @@ test("a hit needs at most one Durable Object call and two calls of the Cache API
 
 test("a miss needs one Durable Object call for its limits and two to share its request with others", async () => {
   expect(await callsOf(get("/v1/environments/device-1"))).toEqual({
-    ...{ "SENDS.take": 1, "FLIGHTS.enter": 1, "FLIGHTS.settle": 1 },
+    ...{ "TENANTS.take": 1, "FLIGHTS.enter": 1, "FLIGHTS.settle": 1 },
     ...{ "cache.match": 3, "cache.put": 2 },
   });
 });
@@ -75,7 +75,7 @@ test("a miss needs one Durable Object call for its limits and two to share its r
 test("a send needs three Durable Object calls: its limits, its reservation with the record of its start, and its end", async () => {
   for (const id of ["a", "b", "c"]) {
     expect(await callsOf(send(id))).toEqual({
-      ...{ "SENDS.take": 1, "SENDS.reserve": 1, "SENDS.conclude": 1 },
+      ...{ "TENANTS.take": 1, "TENANTS.reserve": 1, "TENANTS.conclude": 1 },
       ...{ "cache.delete": 2 },
     });
   }

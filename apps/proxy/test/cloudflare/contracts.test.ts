@@ -40,7 +40,7 @@ interface ClockedSendStub extends TenantObjectStub {
 interface ContractBindings {
   readonly KEYS: ObjectNamespace<KeyObjectStub>;
   readonly LIMITS: ObjectNamespace<ClockedStub>;
-  readonly SENDS: ObjectNamespace<ClockedSendStub>;
+  readonly TENANTS: ObjectNamespace<ClockedSendStub>;
 }
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -60,7 +60,7 @@ function keepStubs<Stub>(namespace: () => ObjectNamespace<Stub>): (name: string)
 
 const keyObject = keepStubs(() => bindings.KEYS);
 const limitObject = keepStubs(() => bindings.LIMITS);
-const sendObject = keepStubs(() => bindings.SENDS);
+const sendObject = keepStubs(() => bindings.TENANTS);
 
 beforeAll(async () => {
   Object.assign(process.env, quietWrangler);
@@ -193,7 +193,7 @@ test("a send object without requests removes expired sends and finally all of it
     await stub.moveTo(nowMs, 10);
     await stub.ring();
   };
-  const storage = await server.getWorker().getDurableObjectStorage("SENDS", { name });
+  const storage = await server.getWorker().getDurableObjectStorage("TENANTS", { name });
   const first = testReservation(["a", "b"]);
   expect(await object.reserve(first)).toEqual({ kind: "reserved" });
   await object.conclude({ stored: { reservation: first, result: testResult("a") }, leases: [] });
@@ -216,7 +216,7 @@ test("a send object without requests removes expired sends and finally all of it
 test("a send object drops its old audit records in its alarm, and nothing else can delete one", async () => {
   const name = "sends with old records";
   const stub = sendObject(name);
-  const sql = await server.getWorker().getDurableObjectStorage("SENDS", { name });
+  const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name });
   await stub.moveTo(Date.now(), 10);
   const started = { type: "key_change_started", actor: { kind: "start" }, keyId: "k" } as const;
   expect(await stub.reserve(testReservation(["a"]), started)).toMatchObject({ kind: "reserved" });

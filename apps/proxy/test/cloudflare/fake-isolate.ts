@@ -59,7 +59,7 @@ export async function startFakeIsolate(
     LIMITS: createFakeNamespace("LIMITS", worker.RateLimitObject, env, count),
     FLIGHTS: createFakeNamespace("FLIGHTS", worker.FlightObject, env, count),
     AUDIT: createFakeNamespace("AUDIT", worker.AuditObject, env, count),
-    SENDS: createFakeNamespace("SENDS", worker.SendObject, env, count),
+    TENANTS: createFakeNamespace("TENANTS", worker.TenantObject, env, count),
   };
   return {
     fetch: (path, init, changed) =>

@@ -136,5 +136,5 @@ test("the Worker can be deployed: wrangler accepts its configuration and every m
   );
   expect(stdout).toMatch(/Total Upload: .* gzip: /);
   expect(stdout).toContain("env.KEYS (KeyObject)");
-  expect(stdout).toContain("env.SENDS (SendObject)");
+  expect(stdout).toContain("env.TENANTS (TenantObject)");
 });

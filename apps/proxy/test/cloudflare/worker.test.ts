@@ -135,12 +135,12 @@ test("keys, rate limits and the audit log survive the eviction of their Durable 
   expect((await ask(url, "/v1/environments/conn-1/messages", send)).status).toBe(200);
   const worker = server.getWorker();
   await worker.evictDurableObject("KEYS", { name: "keys" });
-  await worker.evictDurableObject("SENDS", { name: "tenant default" });
+  await worker.evictDurableObject("TENANTS", { name: "tenant default" });
   const after = await ask(url, "/v1/environments", { key });
   expect(after.status).toBe(200);
   expect(left(after.headers)).toBe(left(first.headers) - 2);
   expect((await ask(url, "/v1/environments/conn-1/messages", send)).status).toBe(200);
-  const sql = await worker.getDurableObjectStorage("SENDS", { name: "tenant default" });
+  const sql = await worker.getDurableObjectStorage("TENANTS", { name: "tenant default" });
   const writers = await sql.exec("SELECT count(*) AS count FROM audit_heads");
   expect(writers).toEqual([{ count: 2 }]);
 });
@@ -152,7 +152,7 @@ test("every send is in the audit log, whose chain is intact and sealed with the 
     body: { agentId: "agent-1", messages: [{ role: "user", content: "hi", client_message_id: "m" }] },
   };
   const { headers } = await ask(url, "/v1/environments/conn-1/messages", send);
-  const sql = await server.getWorker().getDurableObjectStorage("SENDS", { name: "tenant default" });
+  const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name: "tenant default" });
   const rows = (await sql.exec("SELECT * FROM audit_records ORDER BY writer, sequence")) as Record<string, unknown>[];
   const entries = rows.map(({ text }) => JSON.parse(String(text)) as Record<string, unknown>);
   const requestId = headers.get("x-request-id");
@@ -174,7 +174,7 @@ test("every send is in the audit log, whose chain is intact and sealed with the 
 
 test("a send is refused while the audit log cannot be written, and nothing leaves", async () => {
   const { key } = await administerKeys(url).createKey({ scopes: ["send"] });
-  const sql = await server.getWorker().getDurableObjectStorage("SENDS", { name: "tenant default" });
+  const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name: "tenant default" });
   await sql.exec("CREATE TRIGGER full BEFORE INSERT ON audit_records BEGIN SELECT RAISE(ABORT, 'disk full'); END");
   const before = upstream.seen.filter(({ method }) => method === "POST").length;
   const send = {

@@ -13,7 +13,7 @@ import { createSqliteAuditChains } from "../sqlite/audit-store.ts";
 
 vi.mock("cloudflare:workers", () => workersModule);
 const { AuditObject } = await import("./audit-object.ts");
-const { SendObject } = await import("./tenant-object.ts");
+const { TenantObject } = await import("./tenant-object.ts");
 
 const dayMs = 86_400_000;
 const startMs = 1_800_000_000_000;
@@ -38,7 +38,7 @@ function openStorage(PROXY_CONFIG: unknown = { audit: { retentionDays: 30 } }) {
   const context = createFakeContext();
   const { storage } = context;
   const bindings = { KEY_PEPPER, PROXY_CONFIG };
-  const startSends = () => new SendObject(context, bindings, { clock, capacity: 10 });
+  const startSends = () => new TenantObject(context, bindings, { clock, capacity: 10 });
   const startAudit = () => new AuditObject(context, bindings);
   const database = openDurableSqlite(storage);
   const rows = (sql: string) => database.prepare(sql).all();

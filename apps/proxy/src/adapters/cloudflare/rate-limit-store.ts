@@ -1,5 +1,5 @@
 /**
- * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`SendObject`), the others in a
+ * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`TenantObject`), the others in a
  * `RateLimitObject`. `chooseShards` puts all checks of a request into the same shard, so that one object decides them in one atomic step
  * and each counter is in one object only. A busy isolate takes units in advance (`rate-limit/allowance.ts`), and decides most requests by itself.
  */

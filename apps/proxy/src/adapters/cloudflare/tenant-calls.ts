@@ -1,5 +1,5 @@
 /**
- * The calls of an isolate to the objects of tenants (`SendObject`): their sends, the audit log of them, and their rate limits. What one
+ * The calls of an isolate to the objects of tenants (`TenantObject`): their sends, the audit log of them, and their rate limits. What one
  * send needs at the same time is one call: its reservation with the record of its start, and its result with the record of its end and
  * the leases that it releases.
  */
@@ -21,7 +21,7 @@ import { createBoundedMap } from "../../lib/bounded-map.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitObjectStub } from "./rate-limit-store.ts";
 
-/** The remote methods of `SendObject`. */
+/** The remote methods of `TenantObject`. */
 export interface TenantObjectStub extends Pick<RateLimitObjectStub, "take"> {
   reserve(reservation: Reservation, started?: AuditEntry): Promise<ReserveOutcome>;
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]>;

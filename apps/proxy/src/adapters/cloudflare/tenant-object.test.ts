@@ -5,7 +5,7 @@ import { testReservation, testResult, testScope } from "../../../test/support/te
 import { retentionMs } from "../../idempotency/store.ts";
 
 vi.mock("cloudflare:workers", () => workersModule);
-const { SendObject } = await import("./tenant-object.ts");
+const { TenantObject } = await import("./tenant-object.ts");
 
 const startMs = 1_800_000_000_000;
 
@@ -19,7 +19,7 @@ function openStorage() {
   const context = createFakeContext();
   const storage = context.storage as typeof context.storage & { deleteAlarm(): Promise<void> };
   const clock = { now: () => Date.now(), monotonic: () => Date.now() };
-  const start = () => new SendObject(context, { KEY_PEPPER: "p" }, { clock, capacity: 10 });
+  const start = () => new TenantObject(context, { KEY_PEPPER: "p" }, { clock, capacity: 10 });
   return {
     storage,
     start,
@@ -31,7 +31,7 @@ function openStorage() {
   };
 }
 
-async function sendAndRecord(object: InstanceType<typeof SendObject>): Promise<void> {
+async function sendAndRecord(object: InstanceType<typeof TenantObject>): Promise<void> {
   const reservation = testReservation(["a"]);
   expect(await object.reserve(reservation)).toEqual({ kind: "reserved" });
   const entry = { type: "key_change_started", actor: { kind: "start" }, keyId: "k" } as const;

@@ -42,7 +42,7 @@ interface OpenSends {
  * send needs at once. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that never had an audit
  * record, deletes its storage, so that it costs nothing.
  */
-export class SendObject extends DurableObject<AuditObjectBindings> {
+export class TenantObject extends DurableObject<AuditObjectBindings> {
   readonly #storage: DurableObjectContext["storage"];
   readonly #options: SendTablesOptions;
   #limits: SqliteRateLimitStore | null = null;

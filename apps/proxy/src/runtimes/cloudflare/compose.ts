@@ -60,7 +60,7 @@ export function composeWorker(
   const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"));
   const credentialOf = credentialsFromSettings(tenants, upstream.credential);
   const tenantCalls = createTenantCalls({
-    objectOf: (name) => bindings.SENDS.getByName(name),
+    objectOf: (name) => bindings.TENANTS.getByName(name),
     clock,
     background: waitUntil,
   });

@@ -5,7 +5,7 @@ const objects = { getByName: () => null };
 const good = {
   UPSTREAM_URL: "https://api.example",
   KEY_PEPPER: "p".repeat(32),
-  ...{ KEYS: objects, LIMITS: objects, FLIGHTS: objects, AUDIT: objects, SENDS: objects, ASSETS: objects },
+  ...{ KEYS: objects, LIMITS: objects, FLIGHTS: objects, AUDIT: objects, TENANTS: objects, ASSETS: objects },
 };
 
 function brokenSettings(bindings: Readonly<Record<string, unknown>>): readonly string[] {
@@ -58,7 +58,7 @@ test("settings that only a process uses are ignored, so that a Worker and a proc
 });
 
 test("a missing Durable Object binding and a secret that is not text are refused by name", () => {
-  for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "SENDS", "ASSETS"]) {
+  for (const name of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "TENANTS", "ASSETS"]) {
     expect(brokenSettings({ [name]: undefined })).toEqual([name]);
     expect(brokenSettings({ [name]: "text" })).toEqual([name]);
   }

@@ -58,7 +58,7 @@ function* bindingProblems(bindings: Readonly<Record<string, unknown>>): Generato
   for (const setting of ["UPSTREAM_URL", "KEY_PEPPER", "ADMIN_TOKEN", "LETTA_API_KEY"]) {
     if (typeof (bindings[setting] ?? "") !== "string") yield { setting, rule: "must be bound as text" };
   }
-  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "SENDS"]) {
+  for (const setting of ["KEYS", "LIMITS", "FLIGHTS", "AUDIT", "TENANTS"]) {
     if (!isJsonObject(bindings[setting])) yield { setting, rule: "must be bound to its Durable Object" };
   }
   if (!isJsonObject(bindings["ASSETS"])) yield { setting: "ASSETS", rule: "must be bound to the static assets" };
@@ -142,7 +142,7 @@ export interface WorkerBindings {
   readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
   /** Sends, their audit log and rate limits, an object for each tenant. */
-  readonly SENDS: ObjectNamespace<TenantObjectStub>;
+  readonly TENANTS: ObjectNamespace<TenantObjectStub>;
   /** The static assets, which contain the API description. */
   readonly ASSETS: { fetch(url: string): Promise<Response> };
 }

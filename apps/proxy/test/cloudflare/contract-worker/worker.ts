@@ -5,7 +5,7 @@ import { storeContract } from "@letta-environments/http-cache/testing";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
-import { SendObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
+import { TenantObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
 import type { RateLimitCheck } from "../../../src/rate-limit/policy.ts";
 import type { RateLimitTakeOptions } from "../../../src/rate-limit/store.ts";
 import type { GrantingOutcome } from "../../../src/adapters/sqlite/rate-limit-store.ts";
@@ -52,7 +52,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
 }
 
 /** A send object with the clock of its caller, and as much room as the caller says at its first call. */
-export class ClockedSendObject extends SendObject {
+export class ClockedSendObject extends TenantObject {
   readonly #options: { nowMs: number; capacity: number };
   readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
 
