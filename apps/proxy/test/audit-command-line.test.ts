@@ -162,9 +162,11 @@ test("audit verify reports a log that was emptied or replaced", async () => {
 });
 
 test("audit verify reports nothing as intact without a log", async () => {
+  await run(["keys", "create", "--name", "a"]);
+  await rm(join(dataDir, "audit.sqlite"));
   expect(await run(["audit", "verify"])).toMatchObject({ code: 1, stderr: expect.stringContaining("no audit log") });
   expect(existsSync(join(dataDir, "audit.sqlite"))).toBe(false);
-  await run(["keys", "create", "--name", "a"]);
+  await run(["keys", "create", "--name", "b"]);
   expect(await run(["audit", "list", "--limit", "0"])).toMatchObject({ code: 2, stdout: "" });
 });
 

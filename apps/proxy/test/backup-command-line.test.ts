@@ -101,7 +101,7 @@ test("a failed backup is one line that names what is wrong, and leaves no file",
   const cases: readonly (readonly [words: readonly string[], env: Record<string, string>, text: string])[] = [
     [["backup", pathOf("taken"), "--data-dir", pathOf("data")], {}, "taken exists already"],
     [["backup", pathOf("none/b.tar"), "--data-dir", pathOf("data")], {}, "cannot write in"],
-    [["backup", pathOf("b.tar"), "--data-dir", pathOf("empty")], {}, "there is nothing to back up"],
+    [["backup", pathOf("b.tar"), "--data-dir", pathOf("none")], {}, "this directory does not exist"],
     [["backup", pathOf("b.tar"), "--with-pepper", "--data-dir", pathOf("data")], pepper, "KEY_PEPPER"],
     [["backup", pathOf("b.tar"), "--data-dir", pathOf("data")], pepper, "the pepper is not the one of the keys"],
   ];

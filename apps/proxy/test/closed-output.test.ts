@@ -13,8 +13,9 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 const entry = resolve(import.meta.dirname, "../src/runtimes/node.ts");
 let dataDir = "";
 
-beforeEach(() => {
+beforeEach(async () => {
   dataDir = mkdtempSync(join(tmpdir(), "output-"));
+  await run(["keys", "create", "--name", "n"], "/dev/null");
 });
 afterEach(() => rmSync(dataDir, { recursive: true }));
 

@@ -5,7 +5,10 @@ import { launchProcess, launchProxy, runLettaProxy } from "@letta-environments/t
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 let dataDir = "";
-beforeAll(async () => void (dataDir = await mkdtemp(join(tmpdir(), "console-cli-"))));
+beforeAll(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "console-cli-"));
+  await runLettaProxy(["keys", "create", "--name", "n", "--data-dir", dataDir]);
+});
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
 async function link(...options: readonly string[]): Promise<string> {

@@ -74,6 +74,7 @@ test("after devices release another key of a running gateway can enrol the devic
 });
 
 test("the commands work without a running gateway, and create no file of devices", async () => {
+  await run(["keys", "create", "--name", "n"]);
   expect(await run(["devices", "list"])).toEqual({ code: 0, stdout: "There are no devices.\n", stderr: "" });
   expect((await run(["devices", "remove", deviceId])).code).toBe(1);
   expect(await readdir(session.dataDir)).not.toContain("environments.sqlite");

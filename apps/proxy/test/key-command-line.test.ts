@@ -98,6 +98,7 @@ describe("keys", () => {
   });
 
   test("keys create refuses a rate limit of an unknown policy, and warns of a --device that looks like a name", async () => {
+    await run(["keys", "create", "--name", "first"]);
     expect(await run(["keys", "create", "--name", "n", "--rate-limit", "nope=10/1m"])).toMatchObject({
       code: 2,
       stdout: "",
@@ -111,6 +112,7 @@ describe("keys", () => {
   });
 
   test("keys create warns of a maximum mode that a new device exceeds, unless the key also sets its mode or sends nothing", async () => {
+    await run(["keys", "create", "--name", "first"]);
     const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
     const limited = ["--scope", "send", "--max-mode", "acceptEdits"];
     expect(await create(...limited)).toMatch(/^letta-proxy: --max-mode acceptEdits without --set-mode: .*\n$/);
@@ -120,11 +122,11 @@ describe("keys", () => {
   });
 
   test("keys revoke and rotate report an unknown id and a revoked key", async () => {
+    const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining("no key"),
     });
-    const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
     await run(["keys", "revoke", id]);
     expect(await run(["keys", "rotate", id])).toMatchObject({
       code: 1,

@@ -24,7 +24,8 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
 
   test("keys are created, listed, rotated, disabled and revoked, and the audit log contains every change", async () => {
     const created = await run("keys", "create", "--name", "ci", "--scope", "list", "--expires", "30d");
-    expect(created).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^lek_\w+\n$/) });
+    const stderr = expect.stringMatching(/^letta-proxy: made a new data directory, .*\n$/);
+    expect(created).toMatchObject({ code: 0, stderr, stdout: expect.stringMatching(/^lek_\w+\n$/) });
     const id = created.stdout.split("_")[1] ?? "";
     expect((await run("keys", "rotate", id, "--overlap", "1h")).stdout).toMatch(/^lek_\w+\n$/);
     expect((await run("keys", "disable", id)).stdout).toBe(`Disabled ${id}\n`);

@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { describeAccess, openDatabase, openStore } from "./data-dir.ts";
+import { assertGatewayData, describeAccess, hasGatewayData, openDatabase, openStore } from "./data-dir.ts";
 
 let folder = "";
 
@@ -53,6 +53,22 @@ test("a data directory that is a file, or below a file, is refused with an error
   await expect(openDatabase(file, "x.sqlite")).rejects.toThrow(`--data-dir ${file}: this is a file; pass a directory`);
   const below = join(file, "deep", "er");
   await expect(openDatabase(below, "x.sqlite")).rejects.toThrow(`--data-dir ${below}: ${file} is a file`);
+});
+
+test("a directory has data of a gateway as soon as one of its files is there, and other files are none", async () => {
+  const dataDir = join(folder, "data");
+  expect(hasGatewayData(dataDir)).toBe(false);
+  (await openDatabase(dataDir, "x.sqlite")).close();
+  expect(hasGatewayData(dataDir)).toBe(false);
+  writeFileSync(join(dataDir, "pepper"), "");
+  expect(hasGatewayData(dataDir)).toBe(true);
+  assertGatewayData(dataDir);
+});
+
+test("a data directory that the system does not show is not taken for a missing one", () => {
+  const endless = join(folder, "endless");
+  symlinkSync(endless, endless);
+  expect(() => assertGatewayData(endless)).toThrow(/^--data-dir .*endless: ELOOP/);
 });
 
 test("a database that this user may not open is refused with this reason, and not with that of SQLite", async () => {

@@ -5,12 +5,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
+import { pepperName } from "../../backup/manifest.ts";
 
 /** The databases in the data directory. */
 export const keysFile = "proxy.sqlite";
 export const environmentsFile = "environments.sqlite";
 export const auditFile = "audit.sqlite";
 export const limitsFile = "limits.sqlite";
+
+/** Files of which a directory has at least one as soon as a gateway or a command has stored something in it. */
+const dataFiles = [keysFile, environmentsFile, auditFile, limitsFile, pepperName];
 
 /** The most attempts to open a database, and the pause between two of them, in milliseconds. */
 const maxAttempts = 100;
@@ -127,6 +131,40 @@ export function checkDataDir(dataDir: string): void {
   } catch (cause) {
     throw unusable(dataDir, cause);
   }
+}
+
+/**
+ * Whether a gateway or a command has stored something in the data directory. Creates nothing.
+ *
+ * @throws CommandError if this user cannot look into it, or it is a file
+ */
+export function hasGatewayData(dataDir: string): boolean {
+  try {
+    const path = resolve(dataDir);
+    return isDirectory(path, path) && dataFiles.some((name) => isThere(join(path, name)));
+  } catch (cause) {
+    throw unusable(dataDir, cause);
+  }
+}
+
+/**
+ * Refuses a directory in which nothing is stored, before a command that works on what is stored would create it: its name is mistyped, or the
+ * command runs in another folder than the gateway.
+ *
+ * @throws CommandError that names the directory, if there is no data of a gateway
+ */
+export function assertGatewayData(dataDir: string): void {
+  if (hasGatewayData(dataDir)) return;
+  const path = resolve(dataDir);
+  const problem = isThere(path) ? "this directory has no data of a gateway" : "this directory does not exist";
+  throw new CommandError(
+    `--data-dir ${path}: ${problem}; pass that of the gateway (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'`,
+  );
+}
+
+/** Unlike `existsSync`, this does not take what the user may not see for missing. */
+function isThere(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function unusable(dataDir: string, cause: unknown): CommandError {

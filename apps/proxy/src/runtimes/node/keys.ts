@@ -5,7 +5,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
-import { keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
@@ -36,6 +36,25 @@ export async function openKeys(settings: Settings, listener?: KeyStoreListener):
     opened.close();
     throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
   }
+}
+
+/**
+ * Opens the keys that the settings name for a command that works on keys, and creates no data directory for it.
+ *
+ * @throws CommandError as {@link openKeys}, and if nothing is stored in the data directory
+ */
+export async function openStoredKeys(settings: Settings, listener?: KeyStoreListener): Promise<OpenKeys> {
+  assertStoredKeys(settings);
+  return openKeys(settings, listener);
+}
+
+/**
+ * Refuses a data directory without the keys of a gateway or their pepper. With Valkey and `KEY_PEPPER` neither is there, so any directory is right.
+ *
+ * @throws CommandError that names the directory
+ */
+export function assertStoredKeys({ dataDir, keyPepper, valkeyUrl }: Settings): void {
+  if (valkeyUrl === null || keyPepper === null) assertGatewayData(dataDir);
 }
 
 /**

@@ -18,7 +18,7 @@ import {
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
-import { auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { readPeppersOfKeys } from "../../../adapters/sqlite/pepper-ids.ts";
 import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
 import { type CommandContext, commandLineActor, print } from "./context.ts";
@@ -195,6 +195,7 @@ async function withAudit<Result>(
 }
 
 function assertAuditFile(dataDir: string): void {
+  assertGatewayData(dataDir);
   if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`there is no audit log in ${dataDir}`);
 }
 

@@ -15,7 +15,14 @@ import {
   withPrivateFolder,
   writeArchive,
 } from "../../../adapters/node/backup-archive.ts";
-import { auditFile, environmentsFile, keysFile, limitsFile, openDatabase } from "../../../adapters/node/data-dir.ts";
+import {
+  assertGatewayData,
+  auditFile,
+  environmentsFile,
+  keysFile,
+  limitsFile,
+  openDatabase,
+} from "../../../adapters/node/data-dir.ts";
 import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
@@ -35,6 +42,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   const settings = context.settings();
   const { dataDir, valkeyUrl } = settings;
   const path = resolve(context.parsed.operands[0] ?? "");
+  assertGatewayData(dataDir);
   const present = databases.filter((name) => existsSync(join(dataDir, name)));
   if (present.length === 0) throw new CommandError(`--data-dir ${dataDir}: there is nothing to back up`);
   const withPepper = context.parsed.options.has("with-pepper");

@@ -3,6 +3,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
 import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
+import { assertStoredKeys } from "../keys.ts";
 import { type CommandContext, type DeviceCommands, print, readGatewayUrl } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
 import { administerLocalKeys } from "./local-keys.ts";
@@ -39,6 +40,7 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   if (!isRemote && context.settings().upstream.kind !== "embedded") {
     throw new CommandError("the settings name a remote environment server, which has its own way to enrol devices");
   }
+  if (!isRemote) assertStoredKeys(context.settings());
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
   print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);
 }

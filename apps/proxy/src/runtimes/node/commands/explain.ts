@@ -31,7 +31,7 @@ import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
 import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
-import { openKeys, type OpenKeys } from "../keys.ts";
+import { type OpenKeys, openStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import type { CommandContext } from "./context.ts";
 import { unknownKey } from "./local-keys.ts";
@@ -94,7 +94,7 @@ function askGateway(context: CommandContext, request: ExplainRequest): Promise<E
 
 /** Decides with the stored keys and devices. The state of the limits and of sockets is that of the running gateway alone. */
 async function explainLocally(settings: Settings, request: ExplainRequest): Promise<Explanation> {
-  const keys = await openKeys(settings);
+  const keys = await openStoredKeys(settings);
   try {
     const caller = await findCaller(settings, keys.keyStore, request);
     const path = join(settings.dataDir, environmentsFile);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import type { DeviceAdministration } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
-import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
+import { assertGatewayData, environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
 import { showDevice } from "../../../admin/device-view.ts";
 import { auditDevices } from "../../../audit/device-changes.ts";
 import { openKeys } from "../keys.ts";
@@ -17,7 +17,7 @@ import { type CommandContext, commandLineActor, type DeviceCommands } from "./co
 /**
  * Returns the operations on the devices that the settings of a command name.
  *
- * @throws CommandError if the settings name a remote environment server
+ * @throws CommandError if the settings name a remote environment server, or nothing is stored in the data directory
  */
 export function administerLocalDevices(context: CommandContext): DeviceCommands {
   const settings = context.settings();
@@ -25,6 +25,7 @@ export function administerLocalDevices(context: CommandContext): DeviceCommands 
     throw new CommandError("the settings name a remote environment server, whose devices are not administered here");
   }
   const { dataDir } = settings;
+  assertGatewayData(dataDir);
   const tenant = context.option("tenant") ?? null;
 
   /** Runs with the stored devices; `null` where no gateway has ever stored any, so that a command creates no file. */

@@ -1,4 +1,5 @@
 /** Keys in the data directory or in Valkey, as the settings say. Every change is in the audit log before it is made. */
+import { resolve } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { auditKeyStore } from "../../../audit/key-changes.ts";
@@ -19,9 +20,10 @@ import { showKey } from "../../../keys/key-view.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { findCredentialConflicts } from "../../../tenants/credentials.ts";
 import { openCredentials, sharedCredentials } from "../upstream.ts";
-import { nodeKeyMint, type OpenKeys, openKeys } from "../keys.ts";
+import { hasGatewayData } from "../../../adapters/node/data-dir.ts";
+import { nodeKeyMint, type OpenKeys, openKeys, openStoredKeys } from "../keys.ts";
 import { withAuditLog } from "./audited-change.ts";
-import { type CommandContext, commandLineActor, type KeyAdministration, warnOfDamaged } from "./context.ts";
+import { type CommandContext, commandLineActor, type KeyAdministration, warn, warnOfDamaged } from "./context.ts";
 
 /** Returns the operations on the keys that the settings of a command name. */
 export function administerLocalKeys(context: CommandContext): KeyAdministration {
@@ -32,12 +34,17 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
     });
   return {
     create: (request) =>
-      withAuditedKeys(settings, async ({ keyStore, pepper }) => {
-        const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
-        refuseSharing(settings, await keyStore.list(), record);
-        await keyStore.create(record);
-        return key;
-      }),
+      withAuditedKeys(
+        settings,
+        async ({ keyStore, pepper }) => {
+          const { key, record } = createKey(request, systemClock.now(), nodeKeyMint(pepper));
+          refuseSharing(settings, await keyStore.list(), record);
+          await keyStore.create(record);
+          return key;
+        },
+        // The first key can be created before the gateway has ever been started.
+        openKeys,
+      ),
     list: () =>
       withKeys(settings, async ({ keyStore }) => {
         const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
@@ -96,33 +103,44 @@ function refuseSharing(settings: Settings, records: readonly KeyRecord[], record
 }
 
 /** Opens the keys for a change by this user. A change that cannot be recorded is not made. */
-function withAuditedKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Promise<Result>): Promise<Result> {
-  return withKeys(
-    settings,
-    (keys) =>
-      withAuditLog(settings, keys.pepper, async (audit, onFailure) => {
-        const keyStore = auditKeyStore(keys.keyStore, audit, commandLineActor(), onFailure);
-        try {
-          return await run({ ...keys, keyStore });
-        } catch (cause) {
-          throw cause instanceof KeyRecordDamagedError ? damagedKey(cause) : cause;
-        }
-      }),
-    false,
-  );
-}
-
-async function withKeys<Result>(
+async function withAuditedKeys<Result>(
   settings: Settings,
   run: (keys: OpenKeys) => Promise<Result>,
-  warnsOfDamaged = true,
+  open: typeof openKeys = openStoredKeys,
 ): Promise<Result> {
-  const keys = await openKeys(settings, warnsOfDamaged ? { onDamaged: warnOfDamaged } : undefined);
+  const isNew = !hasGatewayData(settings.dataDir);
+  const keys = await open(settings);
+  try {
+    return await withAuditLog(settings, keys.pepper, async (audit, onFailure) => {
+      if (isNew) warn(describeNewDataDir(settings));
+      const keyStore = auditKeyStore(keys.keyStore, audit, commandLineActor(), onFailure);
+      try {
+        return await run({ ...keys, keyStore });
+      } catch (cause) {
+        throw cause instanceof KeyRecordDamagedError ? damagedKey(cause) : cause;
+      }
+    });
+  } finally {
+    keys.close();
+  }
+}
+
+async function withKeys<Result>(settings: Settings, run: (keys: OpenKeys) => Promise<Result>): Promise<Result> {
+  const keys = await openStoredKeys(settings, { onDamaged: warnOfDamaged });
   try {
     return await run(keys);
   } finally {
     keys.close();
   }
+}
+
+/** Says that the command has made a data directory, which is a mistake where a gateway has another one. */
+function describeNewDataDir({ dataDir, valkeyUrl }: Settings): string {
+  const consequence =
+    valkeyUrl === null
+      ? "a gateway accepts the key only if this is its data directory"
+      : "the change is in the audit log there, and in no other one";
+  return `made a new data directory, ${resolve(dataDir)}: ${consequence}`;
 }
 
 function damagedKey(cause: KeyRecordDamagedError): CommandError {
