@@ -69,6 +69,7 @@ test("a backup of a running gateway restores its keys, devices and audit log, wh
   const restored = await run(["restore", pathOf("b.tar"), "--data-dir", pathOf("new/data")]);
   expect(restored).toMatchObject({ code: 0, stderr: "" });
   expect(restored.stdout).toContain("The audit log is intact");
+  expect(readdirSync(pathOf("new/data")).filter((name) => name.startsWith("gateway"))).toEqual([]);
   const modes = readdirSync(pathOf("new/data")).map((name) => statSync(pathOf(`new/data/${name}`)).mode & 0o777);
   expect([statSync(pathOf("new/data")).mode & 0o777, ...new Set(modes)]).toEqual([0o700, 0o600]);
   expect(await run(["audit", "verify", "--data-dir", pathOf("new/data")])).toMatchObject({ code: 0 });

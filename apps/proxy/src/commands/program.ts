@@ -238,7 +238,11 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       { name: "name", value: "NAME", text: "the name of the device (default: its host name)" },
       { name: "tag", value: "TAG", text: "a tag for the device", isRepeatable: true },
       { name: "expires", value: "TIME", text: `until when it can be used first: ${timeForms} (default 1h)` },
-      { name: "gateway", value: "URL", text: "where the device reaches the gateway (default: the public URL)" },
+      {
+        name: "gateway",
+        value: "URL",
+        text: "where the device reaches the gateway (default: the public URL, else the address of the running gateway)",
+      },
       { ...deviceTenant, text: "the tenant of the device (default 'default')" },
       ...deviceStorage,
     ],
@@ -252,7 +256,11 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: [],
     options: [
       { name: "scope", value: "SCOPE", text: `one of ${scopes.join(", ")}`, isRepeatable: true, choices: scopes },
-      { name: "gateway", value: "URL", text: "where the browser reaches the gateway (default: the public URL)" },
+      {
+        name: "gateway",
+        value: "URL",
+        text: "where the browser reaches the gateway (default: the public URL, else the address of the running gateway)",
+      },
       { ...deviceTenant, text: "the tenant of the session (default 'default')" },
       ...storage,
     ],

@@ -1,4 +1,4 @@
-/** The data directory: access for its owner alone, the databases in it, and the lock of the gateway that uses it. */
+/** The data directory: access for its owner alone, and the databases in it. */
 import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -215,39 +215,4 @@ function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
   return reasons[code] ?? cause.message;
-}
-
-/** How long the lock waits for another process that is about to end, in milliseconds. */
-const waitMs = 200;
-
-/** The lock on a data directory. The system releases it when the process ends. */
-export interface DataDirLock {
-  release(): void;
-}
-
-/**
- * Locks the data directory for the embedded environment server, because the environments and sockets of two servers would
- * contradict each other. It is SQLite's lock on a separate file, so that the system releases it however the process ends.
- *
- * @throws CommandError if another process has the lock
- */
-export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
-  const database = await openDatabase(dataDir, "gateway.lock");
-  try {
-    lock(database);
-  } catch (cause) {
-    database.close();
-    if (!isSqliteBusy(cause)) throw cause;
-    throw new CommandError(
-      `another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir`,
-      1,
-      { cause },
-    );
-  }
-  return { release: () => database.close() };
-}
-
-function lock(database: SqliteDatabase): void {
-  database.exec(`PRAGMA busy_timeout = ${waitMs}`);
-  database.exec("BEGIN EXCLUSIVE");
 }

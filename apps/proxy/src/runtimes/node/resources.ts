@@ -11,7 +11,8 @@ import {
 import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { environmentsFile, lockDataDir, openStore } from "../../adapters/node/data-dir.ts";
+import { environmentsFile, openStore } from "../../adapters/node/data-dir.ts";
+import { type DataDirLock, lockDataDir } from "../../adapters/node/data-dir-lock.ts";
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
@@ -35,7 +36,7 @@ import { type OpenAudit, openAudit } from "./audit.ts";
 import { keepAuditRetention } from "./audit-retention.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
-import { openKeys, type OpenKeys } from "./keys.ts";
+import { type KeyStoreListener, openKeys, type OpenKeys } from "./keys.ts";
 import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
 import { openValkeySends } from "./sends.ts";
 import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
@@ -46,6 +47,8 @@ export interface Resources extends GatewayResources {
   readonly keyStoreFor: KeyStoreFor;
   /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
   finishBackground(graceMs: number): Promise<void>;
+  /** Tells commands where the gateway is reached, if it has locked the data directory. */
+  announce(url: string): void;
   /** Checks the disk and the stores, for `/readyz`. */
   readonly readReadiness: ReadReadiness;
   /** Counts devices, viewers and approvals; `null` if the upstream is remote. */
@@ -79,11 +82,9 @@ async function openAll(
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
-  const onKeyStoreFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
+  const keyListener = logKeyStore(log);
   const lock = note(isEmbedded ? await lockDataDir(started.dataDir) : null, (open) => open?.release());
-  const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
-  const keys = note(await openKeys(started, { onFailure: onKeyStoreFailure, onDamaged }), (open) => open.close());
+  const keys = note(await openKeys(started, keyListener), (open) => open.close());
   const valkeySends = note(
     isEmbedded || started.valkeyUrl === null ? null : await openValkeySends(started.valkeyUrl),
     (open) => open?.close(),
@@ -98,7 +99,7 @@ async function openAll(
     : null;
   const endRetention = keepAuditRetention(audit, settings, log);
   const background = createBackgroundWork(systemClock);
-  const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: onKeyStoreFailure });
+  const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: keyListener.onFailure });
   const hasExpired = createHasExpired(systemClock);
   return {
     keys,
@@ -117,6 +118,7 @@ async function openAll(
     forgetsSends: false,
     background: background.start,
     finishBackground: background.finish,
+    announce: announceBy(lock, onFailure),
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: embedded?.server ?? null,
     deviceSockets:
@@ -129,7 +131,7 @@ async function openAll(
         ...createPermissionRules(settings),
         tokenSettings: () => settings().jwt,
         onShadowed: logShadowed(log),
-        onFailure: onKeyStoreFailure,
+        onFailure: keyListener.onFailure,
       }),
     extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),
     readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
@@ -149,6 +151,25 @@ async function openAll(
       keys.close();
       lock?.release();
     },
+  };
+}
+
+/** Logs the failures of the key store, and its damaged records. */
+function logKeyStore(log: (event: LogEvent) => void): Required<KeyStoreListener> {
+  return {
+    onFailure: (cause) => log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) }),
+    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
+  };
+}
+
+/** Tells commands where the gateway is reached. If the disk refuses that, they print the address of their own settings. */
+function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => void): Resources["announce"] {
+  return (url) => {
+    try {
+      lock?.announce(url);
+    } catch (cause) {
+      onFailure(cause);
+    }
   };
 }
 

@@ -123,6 +123,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
         await admin?.connections.close();
         throw cause;
       });
+      resources.announce(settings.publicUrl ?? main.url);
       if (admin !== null) log({ type: "admin_listening", url: admin.url, host: admin.host });
       log({ type: "listening", url: main.url, host: main.host });
       return { main, admin };

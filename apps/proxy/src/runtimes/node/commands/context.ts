@@ -7,6 +7,7 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { choosePaint, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
+import { readAnnouncedUrl } from "../../../adapters/node/data-dir-lock.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { reachableHost } from "../../../lib/hosts.ts";
 import { loadSettings } from "../settings.ts";
@@ -41,12 +42,15 @@ export function createContext(parsed: ParsedLine): CommandContext {
   };
 }
 
-/** Where devices and browsers reach the gateway: `--gateway`, else `--url`, else what the settings say. */
+/**
+ * Where devices and browsers reach the gateway: `--gateway`, else `--url`, else the public URL of the settings, else where the running gateway of the
+ * data directory is, which may have been started with other settings, else where a gateway with these settings would listen.
+ */
 export function readGatewayUrl(context: CommandContext): string {
   const given = context.option("gateway") ?? context.option("url");
   if (given === undefined) {
-    const { publicUrl, host, port } = context.settings();
-    return publicUrl ?? `http://${reachableHost(host)}:${port}`;
+    const { publicUrl, host, port, dataDir } = context.settings();
+    return publicUrl ?? readAnnouncedUrl(dataDir) ?? `http://${reachableHost(host)}:${port}`;
   }
   const url = URL.parse(given);
   if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");

@@ -1,0 +1,91 @@
+/**
+ * The lock on a data directory: a gateway with the embedded environment server holds it while it runs. The file `gateway.url` beside it tells
+ * commands where that gateway is reached. A gateway that was killed leaves the file behind, so it counts only while the lock is held.
+ */
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CommandError } from "@letta-environments/command-line";
+import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+import { openSqlite } from "@letta-environments/platform/sqlite";
+import { openDatabase } from "./data-dir.ts";
+
+const lockFile = "gateway.lock";
+const urlFile = "gateway.url";
+
+/** How long the lock waits for another process that is about to end, in milliseconds. */
+const waitMs = 200;
+
+/** The lock on a data directory. The system releases it when the process ends. */
+export interface DataDirLock {
+  /** Tells commands where the gateway is reached, until the lock is released. */
+  announce(url: string): void;
+  release(): void;
+}
+
+/**
+ * Locks the data directory for the embedded environment server, because the environments and sockets of two servers would
+ * contradict each other. It is SQLite's lock on a separate file, so that the system releases it however the process ends.
+ *
+ * @throws CommandError if another process has the lock
+ */
+export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
+  const database = await openDatabase(dataDir, lockFile);
+  const path = join(dataDir, urlFile);
+  try {
+    lock(database, waitMs);
+    // That of a gateway that was killed would be taken for the address of this one.
+    rmSync(path, { force: true });
+  } catch (cause) {
+    database.close();
+    if (!isSqliteBusy(cause)) throw cause;
+    throw new CommandError(
+      `another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir`,
+      1,
+      { cause },
+    );
+  }
+  return {
+    announce(url) {
+      rmSync(path, { force: true });
+      writeFileSync(path, `${url}\n`, { flag: "wx", mode: 0o600 });
+    },
+    release() {
+      try {
+        // Before another gateway can hold the lock, whose file it would be.
+        rmSync(path, { force: true });
+      } finally {
+        database.close();
+      }
+    },
+  };
+}
+
+/** Returns where the running gateway of a data directory is reached; `null` if none is known. Creates nothing. */
+export function readAnnouncedUrl(dataDir: string): string | null {
+  try {
+    const url = readFileSync(join(dataDir, urlFile), "utf8").trim();
+    return /^https?:/.test(url) && URL.canParse(url) && isLocked(join(dataDir, lockFile)) ? url : null;
+  } catch {
+    // Without the file, and where this user may not look, the settings say more.
+    return null;
+  }
+}
+
+function isLocked(path: string): boolean {
+  if (!existsSync(path)) return false;
+  const database = openSqlite(path);
+  try {
+    lock(database, 0);
+    return false;
+  } catch (cause) {
+    return isSqliteBusy(cause);
+  } finally {
+    // This also releases the lock. A gateway that starts meanwhile waits for it.
+    database.close();
+  }
+}
+
+function lock(database: SqliteDatabase, timeoutMs: number): void {
+  database.exec(`PRAGMA busy_timeout = ${timeoutMs}`);
+  database.exec("BEGIN EXCLUSIVE");
+}
