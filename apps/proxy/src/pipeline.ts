@@ -168,7 +168,7 @@ function run<Outcome>(
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
 function createApiSteps(services: GatewayServices, features: Features, wrap?: WrapApiStep) {
-  const { extensions, bodyOwner } = features;
+  const { extensions, bodyOwner, upstream } = features;
   const prepare = createPrepare(features);
   const respondAfterWait = createRespondAfterWait(features);
   const openRecord = createOpenRecord(features);
@@ -217,7 +217,13 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       exchange.trace.waitSeconds = call.waitSeconds;
       return { call };
     })
-    .check("read through the cache", ({ call, trace }) => environmentCache?.read(call, trace) ?? null)
+    .check("read through the cache", ({ call, trace }) => {
+      const reading = environmentCache?.read(call, trace) ?? null;
+      if (!(reading instanceof Promise) || !upstream.hasPassed(call.request)) return reading;
+      // It may be waiting for the very fetch that it is a part of. The next step refuses it.
+      reading.catch(() => undefined);
+      return null;
+    })
     .end("call the upstream", async (exchange): Promise<PlainResponse> => {
       const { call, request, principal, trace } = exchange;
       const own = extensions?.respond(request, exchange) ?? null;

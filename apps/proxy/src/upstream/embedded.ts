@@ -53,6 +53,7 @@ export function createEmbeddedUpstream(
         operate(server, { ...call, principal }, { signal, progress }, devicesFor),
       );
     },
+    hasPassed: () => false,
     findConnection: (tenant, connectionId) => server.findConnection(tenant, connectionId),
     forget: () => undefined,
   };

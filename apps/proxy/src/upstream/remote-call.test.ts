@@ -41,7 +41,10 @@ test("a remote request has only the listed headers, and the gateway's credential
     tracestate: "a=1",
     traceparent,
   };
-  const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }) }, "proxy/1");
+  const request = buildRemoteRequest(
+    { ...call, request: fakeRequest({ headers }) },
+    { userAgent: "proxy/1", via: "1.1 me" },
+  );
   expect(request.headers).toEqual({
     accept: "application/json",
     authorization: "Bearer sk-upstream",
@@ -50,6 +53,7 @@ test("a remote request has only the listed headers, and the gateway's credential
     traceparent,
     tracestate: "a=1",
     "user-agent": "proxy/1",
+    via: "1.1 me",
     "x-request-id": "r1",
   });
   expect(request).toMatchObject({ method: "POST", path: "/v1/environments/conn%3A1/messages", principal });
@@ -57,33 +61,45 @@ test("a remote request has only the listed headers, and the gateway's credential
 
 test("header values that are malformed are not forwarded", () => {
   const headers = { traceparent: "00-zz", tracestate: "a\r\nb", "idempotency-key": "x".repeat(257) };
-  const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }), body: null }, "proxy/1");
-  expect(Object.keys(request.headers).toSorted()).toEqual(["accept", "authorization", "user-agent", "x-request-id"]);
+  const request = buildRemoteRequest(
+    { ...call, request: fakeRequest({ headers }), body: null },
+    { userAgent: "proxy/1", via: "1.1 me" },
+  );
+  expect(Object.keys(request.headers).toSorted()).toEqual([
+    "accept",
+    "authorization",
+    "user-agent",
+    "via",
+    "x-request-id",
+  ]);
 });
 
 test("a tracestate without a valid traceparent is not forwarded, because it belongs to no trace", () => {
   for (const headers of [{ tracestate: "a=1" }, { tracestate: "a=1", traceparent: `${traceparent}-more` }]) {
-    const request = buildRemoteRequest({ ...call, request: fakeRequest({ headers }) }, "proxy/1");
+    const request = buildRemoteRequest(
+      { ...call, request: fakeRequest({ headers }) },
+      { userAgent: "proxy/1", via: "1.1 me" },
+    );
     expect(request.headers).not.toHaveProperty("tracestate");
   }
 });
 
 test("a remote request without a credential has no Authorization", () => {
   const bare = { ...call, request: fakeRequest({ key: "lek_caller" }), credential: undefined };
-  const request = buildRemoteRequest(bare, "proxy/1");
+  const request = buildRemoteRequest(bare, { userAgent: "proxy/1", via: "1.1 me" });
   expect(request.headers).not.toHaveProperty("authorization");
 });
 
 test("a malformed id makes no request", () => {
   const malformed = { ...call, decoded: { params: { connectionId: ".." } } };
-  expect(() => buildRemoteRequest(malformed, "proxy/1")).toThrow(RangeError);
+  expect(() => buildRemoteRequest(malformed, { userAgent: "proxy/1", via: "1.1 me" })).toThrow(RangeError);
 });
 
 test("a read does not take the idempotency key of its caller along, because its response may be shared with others", () => {
   const request = fakeRequest({ headers: { "idempotency-key": "key-1", traceparent } });
   const { headers } = buildRemoteRequest(
     { ...call, request, endpoint: endpoints.listEnvironments, body: null },
-    "proxy/1",
+    { userAgent: "proxy/1", via: "1.1 me" },
   );
   expect(headers).not.toHaveProperty("idempotency-key");
   expect(headers).toHaveProperty("traceparent", traceparent);

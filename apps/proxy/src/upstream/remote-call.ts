@@ -128,13 +128,14 @@ const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] =
  * Builds the request of a call: an allowlist of headers, the upstream's credential instead of the caller's key (with pass-through, the caller's own
  * upstream key), and a path from ids that passed the allowlist.
  *
+ * @param gateway the fields with which the gateway names itself
  * @throws RangeError when an id is not an identifier.
  */
 export function buildRemoteRequest(
   call: Pick<UpstreamCall, "request" | "requestId" | "endpoint" | "query" | "body" | "principal" | "credential"> & {
     readonly decoded: Pick<UpstreamCall["decoded"], "params">;
   },
-  userAgent: string,
+  gateway: Readonly<Record<"userAgent" | "via", string>>,
 ): UpstreamRequest {
   const { endpoint, decoded, query, body, principal, credential } = call;
   return {
@@ -143,7 +144,8 @@ export function buildRemoteRequest(
     query,
     headers: {
       accept: "application/json",
-      "user-agent": userAgent,
+      "user-agent": gateway.userAgent,
+      via: gateway.via,
       // The caller's, if it is safe to forward (`resolveRequestId`).
       "x-request-id": call.requestId,
       ...(body !== null && { "content-type": "application/json" }),
@@ -159,7 +161,7 @@ export function buildRemoteRequest(
 function acceptedHeaders(request: GatewayRequest, hasBody: boolean): PlainHeaders {
   const headers: Record<string, string> = {};
   for (const [name, accepted] of forwardedHeaders) {
-    // The response to a read may be shared with other callers, so it takes from its caller nothing but the trace.
+    // The response to a read may be shared with other callers, so it takes from its caller nothing but the trace and `Via`.
     if (!hasBody && name === "idempotency-key") continue;
     // Without a valid `traceparent` it belongs to no trace (W3C Trace Context, section 3.3.1).
     if (name === "tracestate" && headers["traceparent"] === undefined) continue;

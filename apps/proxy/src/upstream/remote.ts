@@ -21,6 +21,7 @@ import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./en
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { sendRemote } from "./remote-send.ts";
 import { type AuditDeviceChange, type Upstream, type UpstreamCall } from "./upstream.ts";
+import { createContinueVia } from "../http/via.ts";
 
 /** Settings of a remote upstream. */
 export interface RemoteUpstreamOptions {
@@ -76,7 +77,7 @@ export type ConnectRemoteExtensions = (tools: RemoteTools) => ForwardExtension;
 
 /** Creates the {@link Upstream} over a remote server. */
 export function createRemoteUpstream(
-  ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "telemetry">,
+  ports: Pick<GatewayPorts, "background" | "clock" | "digests" | "random" | "randomId" | "telemetry">,
   {
     fetch,
     idempotencyStore,
@@ -91,6 +92,7 @@ export function createRemoteUpstream(
 ): Upstream {
   const { clock, digests, background = () => undefined, telemetry } = ports;
   const callRemote = createCallRemote(ports, fetch, concurrency);
+  const continueVia = createContinueVia(ports.randomId);
   const connections = createConnectionLookup(clock, { sharesSearches });
   const sends = createSends({
     store: idempotencyStore,
@@ -104,7 +106,9 @@ export function createRemoteUpstream(
 
   async function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
-    const request = buildRemoteRequest(call, userAgent);
+    const via = continueVia(call.request);
+    if (via === null) return Promise.resolve(problemResponse("loop_detected"));
+    const request = buildRemoteRequest(call, { userAgent, via });
     const readUntil =
       (until: Deadline): ReadRemote =>
       async (endpoint, params, query) =>
@@ -130,6 +134,7 @@ export function createRemoteUpstream(
   return {
     forward: (call) => (declaresDeduplication ? forward(call).then(declareDeduplication) : forward(call)),
     findConnection: () => Promise.resolve(undefined),
+    hasPassed: (request) => continueVia(request) === null,
     forget: connections.forget,
   };
 }

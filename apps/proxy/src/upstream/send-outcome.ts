@@ -33,6 +33,7 @@ const undeliveredServerErrors: ReadonlySet<ProblemCode> = new Set([
   "issuer_unavailable",
   "key_store_unavailable",
   "limits_unavailable",
+  "loop_detected",
   "overloaded",
   "shutting_down",
   "storage_unavailable",

@@ -34,6 +34,8 @@ export interface Upstream {
    * {@link Upstream.forward} finds out.
    */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null | undefined>;
+  /** Whether this gateway has forwarded a request before, and its server leads back here. Such a request is refused by {@link Upstream.forward}. */
+  hasPassed(request: Pick<GatewayRequest, "header">): boolean;
   /** Forgets what was read with a principal's credential. */
   forget(principal: Principal): void;
 }

@@ -42,6 +42,7 @@ const upstreamProblems: readonly ProblemCode[] = [
   "upstream_redirected",
   "upstream_unreachable",
   "upstream_timeout",
+  "loop_detected",
 ];
 
 /** Problems of a gateway that records sends. */

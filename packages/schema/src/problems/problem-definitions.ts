@@ -104,7 +104,8 @@ export type ProblemCode =
   | "overloaded"
   | "delivery_unknown"
   | "control_unknown"
-  | "upstream_timeout";
+  | "upstream_timeout"
+  | "loop_detected";
 
 /** The definition of every problem code. */
 export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>> = {
@@ -392,6 +393,7 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     true,
   ),
   upstream_timeout: define(504, "Upstream timeout", "The upstream did not respond in time.", true),
+  loop_detected: define(508, "Loop detected", "The upstream leads back to this gateway. Nothing was sent.", false),
 };
 
 /** Every {@link ProblemCode}. */
