@@ -75,12 +75,9 @@ export function createPipeline(
   const rateLimit = createRateLimitSteps(features);
   const session = createSessionSteps(services, features);
   const { adminGuards, cors, limits } = features;
-  const optionalEndpoints = createAdminEndpoints({
-    services,
-    features,
-    jwt: config.jwt,
-    createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
-  });
+  const createSteps: PipelineParts["createSteps"] = (used, wrap) =>
+    createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api;
+  const optionalEndpoints = createAdminEndpoints({ services, features, jwt: config.jwt, createSteps });
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, optionalEndpoints),
   );

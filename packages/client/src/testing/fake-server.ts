@@ -2,7 +2,7 @@
  * An environment server in memory, for tests: lists, single devices, sends with the errors of the real one, and the statuses of messages.
  * It checks neither keys nor the shape of bodies.
  */
-import type { Approval, Environment, MessageStatus, ProblemCode, SendMessageBody } from "@letta-environments/schema";
+import type { Approval, Environment, MessageStatus, SendMessageBody } from "@letta-environments/schema";
 import { now as platformNow } from "../adapters/platform.ts";
 import type { Fetch } from "../request.ts";
 import { messageDeduplicationHeader } from "../retry.ts";
