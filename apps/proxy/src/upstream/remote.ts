@@ -107,7 +107,7 @@ export function createRemoteUpstream(
   async function forward(call: UpstreamCall): Promise<PlainResponse> {
     const { endpoint: own, decoded, principal, deadline } = call;
     const via = continueVia(call.request);
-    if (via === null) return Promise.resolve(problemResponse("loop_detected"));
+    if (via === null) return problemResponse("loop_detected");
     const request = buildRemoteRequest(call, { userAgent, via });
     const readUntil =
       (until: Deadline): ReadRemote =>
