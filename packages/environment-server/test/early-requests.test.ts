@@ -125,6 +125,18 @@ describe("a request that an early status lists before the end of the turn before
     expect(payloads(socket)).toHaveLength(2);
   });
 
+  test("cannot be allowed either where the device decides on requests, because one of them could not be read", async () => {
+    const { harness, connectionId, socket } = await setUp([null, deniesBash]);
+    socket.say({ type: "control_request", runtime, request_id: 7, request: {} });
+    expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+    expect(payloads(socket)).toHaveLength(2);
+    listRequests(socket, []);
+    const sent = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.acknowledge();
+    expect((await sent).status).toBe(200);
+  });
+
   test("is denied at once by the policy of the key of its device, which applies to all turns", async () => {
     const harness = createHarness();
     const connectionId = await harness.register("device-1");
@@ -145,6 +157,21 @@ describe("a request that an early status lists before the end of the turn before
     await harness.clock.advance(10_000);
     expect((await sent).status).toBe(200);
   });
+});
+
+test("a request beyond the limit has the deadline of its sender when a later status lists it", async () => {
+  const harness = createHarness();
+  const connected = await harness.connect("device-1");
+  await sendAll(harness, connected, [deadlineOf(60_000)]);
+  const ids = Array.from({ length: 101 }, (_, index) => `call-${index}`);
+  for (const id of ids) connected.socket.ask(id);
+  listRequests(connected.socket, ids.slice(99));
+  listRequests(connected.socket, ids.slice(99));
+  await harness.settle();
+  expect(await list(harness)).toMatchObject([
+    { id: "call-99", clientMessageId: "m-1", expiresAt: expect.any(Number) },
+    { id: "call-100", clientMessageId: "m-1", expiresAt: expect.any(Number) },
+  ]);
 });
 
 test("a request that only a status lists is denied at once by the policy of the running turn if its device never asks in a frame: older ones", async () => {

@@ -12,9 +12,16 @@ import { type ApprovalDevice, type ApprovalState, report } from "./state.ts";
 /** The message of a request, as far as it is known, and when a policy denies it. */
 type Cause = Pick<StoredApproval, "messageId" | "expiry">;
 
-/** Whether the turn of a request is known. `isAsked`: its device has asked in a frame. */
-function isTurnKnown({ asksInFrames }: ApprovalDevice, { isAsked }: Pick<PendingApproval, "isAsked">): boolean {
-  return isAsked || !asksInFrames();
+/**
+ * Whether the turn of a request is known. `isAsked`: its device has asked in a frame. A frame for which there was no room is not remembered, so once a limit
+ * was met, every request counts as asked.
+ */
+function isTurnKnown(
+  { incomplete }: Pick<ApprovalState, "incomplete">,
+  { device, asksInFrames }: ApprovalDevice,
+  { isAsked }: Pick<PendingApproval, "isAsked">,
+): boolean {
+  return isAsked || !asksInFrames() || incomplete.has(device.environmentId);
 }
 
 /**
@@ -22,12 +29,13 @@ function isTurnKnown({ asksInFrames }: ApprovalDevice, { isAsked }: Pick<Pending
  * it is not pending before its device asks.
  */
 export function causeOfNew(
-  { causeOf, policiesOf }: ApprovalState,
+  state: ApprovalState,
   row: ApprovalDevice,
   { scope, request: { tool }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
   isAsked: boolean,
 ): Cause | null {
-  if (isTurnKnown(row, { isAsked })) {
+  const { causeOf, policiesOf } = state;
+  if (isTurnKnown(state, row, { isAsked })) {
     const { messageId, policies } = causeOf(scope.environmentId, scope);
     return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
   }
@@ -48,7 +56,7 @@ export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Co
 
 /** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
 export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
-  if (!isTurnKnown(row, entry)) return;
+  if (!isTurnKnown(state, row, entry)) return;
   const { enforcement, writer, causeOf } = state;
   const { approval } = entry;
   const { messageId, policies } = causeOf(row.device.environmentId, approval.scope);

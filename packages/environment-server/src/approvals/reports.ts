@@ -20,9 +20,9 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
     case "update_loop_status":
-      return frame.activity === "idle"
-        ? receiveEnd(state, row, frame.runtime, () => true)
-        : noteCause(state, row, frame.runtime);
+      if (frame.activity !== "idle") return noteCause(state, row, frame.runtime);
+      state.withheld.keepOnly(environmentId, frame.runtime, new Set());
+      return receiveEnd(state, row, frame.runtime, () => true);
     case "turn_finished":
       // What only a status has listed can be a request of the next turn.
       return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
@@ -62,6 +62,7 @@ function receiveList(
   const { environmentId } = row.device;
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   state.enforcement.keepOnly(environmentId, runtime, ids);
+  state.withheld.keepOnly(environmentId, runtime, ids);
   const known = state.pending.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
@@ -78,7 +79,7 @@ function request(
   asked: ApprovalRequest,
   isAsked: boolean,
 ): void {
-  const { pending, enforcement, incomplete } = state;
+  const { pending, enforcement, incomplete, withheld } = state;
   const { environmentId, tenant } = row.device;
   const scope = { environmentId, ...runtime };
   const known = pending.find({ scope, toolCallId: asked.toolCallId });
@@ -90,7 +91,8 @@ function request(
   }
   const made = { tenant, scope, request: asked, requestedAt: state.wallNow(), decision: null };
   const cause = causeOfNew(state, row, made, isAsked);
-  if (cause === null) return;
+  if (cause === null) return withheld.add({ scope, toolCallId: asked.toolCallId });
+  withheld.delete({ scope, toolCallId: asked.toolCallId });
   const approval = { ...made, ...cause };
   const entry = add(state, approval, row.owner);
   if (entry === null) {

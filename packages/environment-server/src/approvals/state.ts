@@ -11,6 +11,7 @@ import type { PolicyEnforcement } from "./enforcement.ts";
 import { keyOf, keyText, type PendingApproval, type PendingApprovals } from "./pending.ts";
 import type { DenialResult } from "./untracked.ts";
 import type { RequestWaiters } from "./waiters.ts";
+import type { WithheldRequests } from "./withheld.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**
@@ -64,6 +65,8 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly devices: Map<string, ApprovalDevice>;
   /** Rows with requests beyond a limit. */
   readonly incomplete: Set<string>;
+  /** Requests that nobody may decide before their device asks. */
+  readonly withheld: WithheldRequests;
   readonly listeners: Set<(change: ApprovalChange) => void>;
 }
 

@@ -23,6 +23,7 @@ import {
   withdraw,
 } from "./state.ts";
 import { createRequestWaiters } from "./waiters.ts";
+import { createWithheldRequests } from "./withheld.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 /** The requests for permission of every device. */
@@ -36,6 +37,8 @@ export interface ApprovalTracker {
   find(key: ApprovalKey): StoredApproval | null;
   /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */
   isComplete(environmentId: string): boolean;
+  /** Whether nobody may decide on a request before its device asks. */
+  isWithheld(key: ApprovalKey): boolean;
   /** Resolves when a request is pending, or when the wait is over; see `waiters.ts`. */
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
@@ -70,9 +73,10 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
+    withheld: createWithheldRequests(),
     listeners: new Set(),
   };
-  const { pending, writer, enforcement, waiters, incomplete, listeners } = state;
+  const { pending, writer, enforcement, waiters, incomplete, withheld, listeners } = state;
   const loaded = load(state);
   return {
     connect(row) {
@@ -83,6 +87,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     disconnect(environmentId) {
       devices.delete(environmentId);
       enforcement.disconnect(environmentId);
+      withheld.disconnect(environmentId);
       pending.setConnected(environmentId, false);
     },
     async resume(environmentId) {
@@ -95,6 +100,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       return entry === undefined || entry.sent !== null ? null : entry.approval;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
+    isWithheld: withheld.has,
     whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
     decide: (key, deliveryId, decision) => decide(state, key, deliveryId, decision),
     undecide: (environmentId, deliveryId) => undecide(state, environmentId, deliveryId),

@@ -66,7 +66,8 @@ export function refuseDecision(
   if (approval !== null) return refuseSuggestions(part, approval);
   if (key === null) return null;
   // Of a device with requests that could not be read or remembered, the device itself decides.
-  if (!approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0) return null;
+  const isOfDevice = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
+  if (isOfDevice && !approvals.isWithheld(key)) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
   return problemResponse("approval_not_found", { issues });
 }
