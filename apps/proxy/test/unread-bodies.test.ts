@@ -17,10 +17,12 @@ let server: NodeServerUnderTest;
 let key: string;
 /** Resolves when the upstream may respond. */
 let held: Promise<void>;
+let result: { readonly success: boolean; readonly message: string };
 
 beforeEach(async () => {
   held = Promise.resolve();
-  const upstream = knownConnections(() => held.then(() => jsonResponse(200, { success: true, message: "ok" })));
+  result = { success: true, message: "ok" };
+  const upstream = knownConnections(() => held.then(() => jsonResponse(200, result)));
   server = await startNodeServer(upstream);
   ({ key } = await server.issueKey({ scopes: ["send"] }));
 });
@@ -204,6 +206,27 @@ test.each([
   socket.write(good() + behind);
   expect((await readToEnd(socket)).match(/(?<=HTTP\/1\.1 )\d+/g)).toEqual(statuses);
   expect(server.upstreamRequests.at(-1)?.method).toBe("POST");
+});
+
+test("a long response to a slow reader is not cut by bytes that are not HTTP, in however many packets they come", async () => {
+  result = { success: true, message: "x".repeat(3_000_000) };
+  let release: () => void = () => undefined;
+  held = new Promise((resolve) => (release = resolve));
+  const request = new Promise<ServerResponse>((resolve) => {
+    server.server.once("request", (_incoming, outgoing) => resolve(outgoing));
+  });
+  const socket = await openSocket(server.url);
+  socket.pause();
+  socket.write(good());
+  const outgoing = await request;
+  const refused = once(server.server, "clientError");
+  socket.write("garbage\r\n\r\n");
+  await refused;
+  release();
+  await vi.waitUntil(() => outgoing.headersSent);
+  await write(socket, "more\r\n\r\n");
+  socket.resume();
+  expect((await readToEnd(socket)).length).toBeGreaterThan(result.message.length);
 });
 
 test("an unknown expectation has one response, whatever follows it in the same packet", async () => {

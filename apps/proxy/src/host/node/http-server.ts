@@ -31,7 +31,13 @@ import {
 } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
-import { askForBodiesLate, closeAfterBody, isBehindClose, respondAfterBody } from "./unread-body.ts";
+import {
+  askForBodiesLate,
+  closeAfterBody,
+  closeAfterResponse,
+  isBehindClose,
+  respondAfterBody,
+} from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -208,8 +214,7 @@ export function closesAfterDue({ socket }: { readonly socket: RespondingSocket }
   if (isBehindClose({ socket })) return true;
   const outgoing = socket[latest];
   if (outgoing === undefined || outgoing.writableFinished) return false;
-  outgoing.shouldKeepAlive = false;
-  outgoing.once("finish", () => socket.end());
+  closeAfterResponse(socket, outgoing);
   return true;
 }
 
@@ -225,14 +230,13 @@ function respondToClientErrors(server: Server, randomId: RandomId): void {
       const refuse = (): void =>
         writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
       // The connection closes after a response that is due, and what follows is not read.
-      if (socket.writable && isBehindClose({ socket })) return;
+      if (isBehindClose({ socket })) return;
       if (outgoing === undefined) return refuse();
       if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();
-      // Bytes in the middle of another response would be read as a part of it.
-      if (outgoing.headersSent) return void socket.destroy();
-      if (!outgoing.req.complete) return refuse();
       // The request before these bytes may have been performed, so its caller receives the response to it.
-      outgoing.shouldKeepAlive = false;
+      if (outgoing.req.complete) return closeAfterResponse(socket, outgoing);
+      // Bytes in the middle of another response would be read as a part of it.
+      return outgoing.headersSent ? void socket.destroy() : refuse();
     },
   );
 }

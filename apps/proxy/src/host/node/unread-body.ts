@@ -74,23 +74,32 @@ export function respondAfterBody(incoming: IncomingMessage, outgoing: ExpectedRe
   incoming.on("error", ignore).on("end", respondOnce).on("close", respondOnce).resume();
 }
 
-/**
- * Makes a response the last one of its connection. After it the gateway closes its side only, until the body is complete, or too large, or the time is up.
- */
-export function closeAfterBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  const socket: ClosingSocket = incoming.socket;
-  const close = socket.destroySoon.bind(socket);
-  let received = 0;
-  let isSent = false;
-  let isOver = false;
+/** Makes a response the last one of its connection, and ignores what follows its request. After it the gateway closes its side only, for a while. */
+export function closeAfterResponse(socket: ClosingSocket, outgoing: ServerResponse): void {
+  const hasPromised = outgoing.headersSent && outgoing.shouldKeepAlive;
   socket[closing] = true;
   outgoing.shouldKeepAlive = false;
   // The HTTP servers of Node, Bun and Deno call it after the last response.
   socket.destroySoon = () => {
-    if (isSent || isOver) return close();
-    isSent = true;
     socket.end();
     setTimeout(() => socket.destroy(), droppedMs).unref();
+  };
+  if (hasPromised) outgoing.once("finish", () => socket.destroySoon());
+}
+
+/** As {@link closeAfterResponse}, for a request whose body is not complete. The connection closes when the body is, or is too large. */
+export function closeAfterBody(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const { socket } = incoming;
+  const close = socket.destroySoon.bind(socket);
+  closeAfterResponse(socket, outgoing);
+  const closeSide = socket.destroySoon;
+  let received = 0;
+  let isSent = false;
+  let isOver = false;
+  socket.destroySoon = () => {
+    if (isSent || isOver) return close();
+    isSent = true;
+    closeSide();
   };
   const end = (): void => {
     isOver = true;
