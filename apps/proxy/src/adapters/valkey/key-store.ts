@@ -49,6 +49,10 @@ const usesPerScript = 500;
 const pollIntervalMs = 1_000;
 /** How long reads are trusted after a look for changes, in milliseconds. With the time of a request it keeps the promise of five seconds. */
 const trustMs = 4_000;
+/** How long reads are trusted after a look has begun, in milliseconds. It has ended by then, since a command takes two seconds at most. */
+const lookMs = 3_000;
+/** How long such looks can extend the trust after the last response, in milliseconds: a slow response, the pause, and a look in vain. */
+const silenceBoundMs = 6_000;
 /** How long keys that were read before stay valid while a process looks for changes and Valkey does not respond, in milliseconds. */
 const outageBoundMs = 60_000;
 
@@ -153,27 +157,38 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
   let trustedUntil = respondedAt + trustMs;
   /** `undefined` means unknown: any stamp that is read next counts as a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
-  /** When the last look ended, of those that followed one another without a longer pause. */
-  let lookedAt = clock.monotonic();
+  /** Whether the last look failed. */
+  let isOutage = false;
   let isStopped = false;
   let cancelTimer = clock.setTimer(pollIntervalMs, () => void refreshAgain());
 
+  /**
+   * Extends the trust when a look begins or fails. Once it has ended, only a response restores it: this process was suspended, and nobody
+   * knows whether Valkey would have responded.
+   */
+  function extendTrust(now: number): void {
+    if (now > trustedUntil) return;
+    const end = isOutage
+      ? Math.min(now + trustMs, respondedAt + outageBoundMs)
+      : Math.min(now + lookMs, respondedAt + silenceBoundMs);
+    trustedUntil = Math.max(trustedUntil, end);
+  }
+
   async function refresh(): Promise<void> {
     const requestedAt = clock.monotonic();
+    // After a slow look, the trust that is left may not last until this one fails.
+    extendTrust(requestedAt);
     try {
       const current = await valkey.command(["GET", stampName]);
       respondedAt = requestedAt;
       trustedUntil = requestedAt + trustMs;
-      lookedAt = clock.monotonic();
+      isOutage = false;
       if (current !== stamp) generation += 1;
       stamp = current;
     } catch {
-      // The connection reports its failures. Here they mean an outage, unless this process was suspended: then nobody knows whether
-      // Valkey would have responded, and its next response is needed.
-      const now = clock.monotonic();
-      if (now - lookedAt > trustMs) return;
-      lookedAt = now;
-      trustedUntil = Math.min(now + trustMs, respondedAt + outageBoundMs);
+      // The connection reports its failures. Here they mean an outage.
+      isOutage = true;
+      extendTrust(clock.monotonic());
     }
   }
 
