@@ -3,11 +3,13 @@ import type { UpstreamFetch } from "../ports.ts";
 import { describe, expect, test } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { openSqlite } from "@letta-environments/platform/node";
+import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { environmentRow } from "../../test/support/environment-row.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "../../test/support/test-proxy.ts";
 import { createSqliteKeyStore } from "../adapters/sqlite/key-store.ts";
+import { createTenantGuard } from "../auth/tenant-guard.ts";
 import type { TenantSettings } from "./settings.ts";
 import { revokeKey } from "../keys/key-lifecycle.ts";
 import { createTenantAdmission, findSharedCredentials, type TenantCredential } from "./credentials.ts";
@@ -45,7 +47,13 @@ describe("a tenant that the configuration does not name", () => {
     const clock = createVirtualClock();
     const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
     const credentialOf = (): string => "default";
-    const admits = createTenantAdmission({ clock, keyStore, tenants, jwt: { tenant: jwtTenant }, credentialOf });
+    const admits = createTenantAdmission({
+      clock,
+      keyStore,
+      tenants,
+      jwt: { tenant: jwtTenant },
+      credentialOf,
+    });
     return { clock, keyStore, admits };
   }
 
@@ -86,6 +94,15 @@ describe("a tenant that the configuration does not name", () => {
     const named = setUp(new Map([["a", settingsOf({ deviceIds: ["d1"] })]]));
     expect([await named.admits("a", "key"), await named.admits("b", "key")]).toEqual([true, false]);
     expect(await setUp().admits("b", "token")).toBe(false);
+  });
+
+  test("a token that names the admitted tenant is refused, so that none is still cached when another tenant is admitted", async () => {
+    const { admits, keyStore, clock } = setUp();
+    await issueTestKey(keyStore, clock, { tenant: "a" });
+    const token = { kind: "authenticated", principal: createTestPrincipal({ tenant: "a" }) } as const;
+    const guard = createTenantGuard({ tenants: new Map(), approvals: null, admitsTenant: admits });
+    expect(await admits("a", "key")).toBe(true);
+    expect([await admits("a", "token"), (await guard.admit(token, "token")).kind]).toEqual([false, "refused"]);
   });
 
   test("the tenant of every token is admitted without configuration, and then no other one is", async () => {

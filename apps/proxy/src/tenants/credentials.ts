@@ -130,8 +130,8 @@ export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTe
   }
 
   return (tenant: string, via: CredentialKind) => {
-    if (tenants.has(tenant) || tenant === jwt?.tenant || tenant === sole) return true;
-    // A token can name any tenant, so its tenant must be configured.
-    return via === "key" && claim(tenant);
+    if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
+    // A token can name any tenant, so its tenant must be configured. It may also stay cached for longer than the keys of the admitted tenant.
+    return via === "key" && (tenant === sole || claim(tenant));
   };
 }
