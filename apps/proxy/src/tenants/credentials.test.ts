@@ -1,5 +1,5 @@
 import { jsonResponse } from "@letta-environments/schema";
-import type { UpstreamFetch } from "../ports.ts";
+import type { KeyStore, UpstreamFetch } from "../ports.ts";
 import { describe, expect, test } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { openSqlite } from "@letta-environments/platform/node";
@@ -47,14 +47,22 @@ describe("a tenant that the configuration does not name", () => {
     const clock = createVirtualClock();
     const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
     const credentialOf = (): string => "default";
+    let reads = 0;
+    const counted: KeyStore = {
+      ...keyStore,
+      list() {
+        reads += 1;
+        return keyStore.list();
+      },
+    };
     const admits = createTenantAdmission({
       clock,
-      keyStore,
+      keyStore: counted,
       tenants,
       jwt: { tenant: jwtTenant },
       credentialOf,
     });
-    return { clock, keyStore, admits };
+    return { clock, keyStore, admits, reads: () => reads };
   }
 
   test("the only tenant that is not configured may use the default credential", async () => {
@@ -103,6 +111,30 @@ describe("a tenant that the configuration does not name", () => {
     const guard = createTenantGuard({ tenants: new Map(), approvals: null, admitsTenant: admits });
     expect(await admits("a", "key")).toBe(true);
     expect([await admits("a", "token"), (await guard.admit(token, "token")).kind]).toEqual([false, "refused"]);
+  });
+
+  test("the keys are read once a second for requests of a refused tenant, and again when a key has changed", async () => {
+    const { admits, keyStore, clock, reads } = setUp();
+    const { record } = await issueTestKey(keyStore, clock, { tenant: "a" });
+    expect(await admits("a", "key")).toBe(true);
+    await issueTestKey(keyStore, clock, { tenant: "b" });
+    const readsBefore = reads();
+    for (let request = 0; request < 100; request++) expect(await admits("b", "key")).toBe(false);
+    expect(reads() - readsBefore).toBe(1);
+    await clock.advance(1_000);
+    expect([await admits("b", "key"), reads() - readsBefore]).toEqual([false, 2]);
+    await keyStore.update(record.id, (key) => revokeKey(key, clock.now()));
+    expect([await admits("b", "key"), reads() - readsBefore]).toEqual([true, 3]);
+  });
+
+  test("a tenant is admitted within a second after the last key of the admitted one has expired", async () => {
+    const { admits, keyStore, clock } = setUp();
+    await issueTestKey(keyStore, clock, { tenant: "a", expiresAt: clock.now() + 500 });
+    expect(await admits("a", "key")).toBe(true);
+    await issueTestKey(keyStore, clock, { tenant: "b" });
+    expect(await admits("b", "key")).toBe(false);
+    await clock.advance(1_000);
+    expect(await admits("b", "key")).toBe(true);
   });
 
   test("the tenant of every token is admitted without configuration, and then no other one is", async () => {

@@ -5,6 +5,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceAllowlist, Scope } from "@letta-environments/schema";
 import type { KeyRecord } from "../keys/key-record.ts";
+import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { KeyStore } from "../ports.ts";
 import type { AdmitsTenant, CredentialKind, CredentialOf, TenantSettings, TokenTenant } from "./settings.ts";
@@ -100,10 +101,15 @@ export function findCredentialConflicts(
   return problemsWith([...records, added]).filter(({ setting }) => !present.has(setting));
 }
 
+/** How long a tenant that was refused stays refused without another look at the keys, in milliseconds, unless a key changes. */
+const refusalMs = 1_000;
+/** The most refused tenants in memory. */
+const maxRefusals = 1_000;
+
 /** The options of {@link createTenantAdmission}. */
 export interface TenantAdmissionOptions {
-  readonly clock: Pick<Clock, "now">;
-  readonly keyStore: Pick<KeyStore, "list">;
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly keyStore: Pick<KeyStore, "list" | "generation">;
   readonly tenants: ReadonlyMap<string, TenantSettings>;
   readonly jwt: TokenTenant | null;
   readonly credentialOf: CredentialOf;
@@ -116,6 +122,7 @@ export interface TenantAdmissionOptions {
  */
 export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTenant {
   const { tenants, jwt, keyStore, clock, credentialOf } = options;
+  const refusals = createBoundedMap<{ readonly generation: number; readonly untilMs: number }>(maxRefusals);
   let sole: string | null = null;
 
   async function claim(tenant: string): Promise<boolean> {
@@ -129,9 +136,18 @@ export function createTenantAdmission(options: TenantAdmissionOptions): AdmitsTe
     return sole === tenant;
   }
 
+  async function claimUnlessRefused(tenant: string): Promise<boolean> {
+    const generation = keyStore.generation();
+    const refusal = refusals.get(tenant);
+    if (refusal?.generation === generation && clock.monotonic() < refusal.untilMs) return false;
+    const isAdmitted = await claim(tenant);
+    if (!isAdmitted) refusals.set(tenant, { generation, untilMs: clock.monotonic() + refusalMs });
+    return isAdmitted;
+  }
+
   return (tenant: string, via: CredentialKind) => {
     if (tenants.has(tenant) || tenant === jwt?.tenant) return true;
     // A token can name any tenant, so its tenant must be configured. It may also stay cached for longer than the keys of the admitted tenant.
-    return via === "key" && (tenant === sole || claim(tenant));
+    return via === "key" && (tenant === sole || claimUnlessRefused(tenant));
   };
 }
