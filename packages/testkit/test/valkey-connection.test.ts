@@ -62,6 +62,32 @@ describe.skipIf(!canLaunchValkey())("a connection to Valkey", () => {
     expect(inspect([failure, failures], { depth: 9, showHidden: true })).not.toContain("hunter2secret");
   });
 
+  test("backs off after a refused login also where the server answers users without one", async () => {
+    const { port } = await launch({ args: ["--user", "alice", "on", ">right", "~*", "+@all"] });
+    const { valkey, failures } = connect(`valkey://alice:wrong@127.0.0.1:${port}`);
+    const other = connect(`valkey://127.0.0.1:${port}`).valkey;
+    const connections = async (): Promise<number> =>
+      Number(/total_connections_received:(\d+)/.exec(String(await other.command(["INFO", "stats"])))?.[1]);
+    await failureOf(valkey.command(["SET", "a", "value"]));
+    const [before, startedAt] = [await connections(), performance.now()];
+    while ((await connections()) < before + 6) await new Promise((resolve) => void setTimeout(resolve, 10));
+    // Without back-off, 6 pauses of 50 ms.
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
+    expect(failures).toHaveLength(1);
+    expect(await other.command(["GET", "a"])).toBeNull();
+  });
+
+  test("does not use another database when the server refuses that of the URL", async () => {
+    const { url } = await launch();
+    const { valkey, failures } = connect(`${url}/99`);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const failure = await failureOf(valkey.command(["SET", "a", "value"]));
+      expect([failure.code, inspect(failure.cause)]).toEqual(["refused", expect.stringContaining("DB index")]);
+    }
+    expect(failures).toHaveLength(1);
+    expect(await connect(url).valkey.command(["GET", "a"])).toBeNull();
+  });
+
   test("reports a refused command with an error that does not contain it", async () => {
     const { valkey } = connect((await launch()).url);
     for (const words of [["LPUSHX"], ["NONSENSE", "a-secret-value"], ["INCR", "text"]]) {

@@ -2,7 +2,7 @@
  * The way to one server: it connects, checks the server, leaves one that has become a replica, and connects again. Each attempt resolves
  * the name again, since a name follows the primary.
  */
-import type { Command } from "iovalkey";
+import type { Command, Redis } from "iovalkey";
 import type { ValkeyAddress } from "../valkey.ts";
 import { createAvailability } from "./availability.ts";
 import { isServerError, openClient, redactError } from "./client.ts";
@@ -38,6 +38,7 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
   let attempts = 0;
   const reports = createOutageReports(onFailure);
   const client = openClient(address, { timeoutMs, nextAttempt: () => (attempts += 1) });
+  const refusal = watchRefusal(client);
   const roleWatch = createRoleWatch(client, () => leave(replicaError()));
 
   function report(failure: unknown): void {
@@ -58,16 +59,15 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
 
   async function useIfPossible(): Promise<void> {
     try {
-      const obstacle = await findObstacle(client);
+      const obstacle = (await findObstacle(client)) ?? refusal();
       if (obstacle !== null) throw obstacle;
       reports.end();
       attempts = 0;
       roleWatch.restart();
       availability.established();
     } catch (failure) {
-      // After a login that the server refused, which the client reports and answers by itself, it refuses this too.
-      const isLoggedOut = isServerError(failure) && failure.message.startsWith("NOAUTH") && address.password !== null;
-      if (!isLoggedOut) leave(failure);
+      // After a refused login the server refuses this command too, with a text that says less.
+      leave(refusal() ?? failure);
     }
   }
 
@@ -111,6 +111,19 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
       if (isConnected) await ended;
     },
   };
+}
+
+/**
+ * Returns a function that returns the server's refusal of the login or the database of the present connection; `null`: none. Such a server
+ * may respond to commands all the same, in the name of its default user or from another database.
+ */
+function watchRefusal(client: Redis): () => Error | null {
+  let refusal: Error | null = null;
+  client.on("connect", () => (refusal = null));
+  client.on("error", (failure) => {
+    if (isServerError(failure)) refusal = failure;
+  });
+  return () => refusal;
 }
 
 /** Reports each distinct reason of an outage once. */
