@@ -65,6 +65,20 @@ test("a part ends with the batch that reaches its limit, and the next one goes o
   expect(retention.heads()).toEqual([]);
 });
 
+test("chains with records left are found without a look at those that were dropped, of which there may be many more", () => {
+  const { audit } = createWorld();
+  const statements: string[] = [];
+  const prepare = (sql: string) => {
+    statements.push(sql);
+    return audit.database.prepare(sql);
+  };
+  createSqliteAuditRetention({ ...audit.database, prepare });
+  const plan = audit.database.prepare(`EXPLAIN QUERY PLAN ${statements[0]}`).all(20);
+  const details = plan.map(({ detail }) => String(detail));
+  expect(details).toContainEqual(expect.stringContaining("SEARCH audit_heads"));
+  expect(details.filter((detail) => /SCAN audit_/.test(detail))).toEqual([]);
+});
+
 test("a chain goes on after its records were dropped, and later chains may note its end", async () => {
   const world = createWorld();
   const log = await world.audit.openWriter("a");

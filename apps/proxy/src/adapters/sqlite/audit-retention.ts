@@ -9,9 +9,12 @@ import { readDropped, readHead, readRecord } from "./audit-rows.ts";
  * @param maxHeads how many heads are listed at most; -1: all
  */
 export function createSqliteAuditRetention(database: SqliteDatabase, maxHeads = -1): AuditRetentionStore {
+  // Heads of dropped chains stay forever and soon outnumber the others, so this goes from writer to writer through the records that are left.
   const selectHeads = database.prepare(
-    "SELECT audit_heads.* FROM audit_heads LEFT JOIN audit_dropped USING (writer) " +
-      "WHERE audit_dropped.sequence IS NOT audit_heads.sequence ORDER BY audit_heads.ordinal, writer LIMIT ?",
+    "WITH RECURSIVE remaining (writer) AS (SELECT min(writer) FROM audit_records UNION ALL " +
+      "SELECT (SELECT min(writer) FROM audit_records WHERE audit_records.writer > remaining.writer) " +
+      "FROM remaining WHERE writer IS NOT NULL) " +
+      "SELECT audit_heads.* FROM remaining CROSS JOIN audit_heads USING (writer) ORDER BY ordinal, writer LIMIT ?",
   );
   const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
   const selectDropped = database.prepare("SELECT * FROM audit_dropped WHERE writer = ?");
