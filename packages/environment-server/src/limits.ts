@@ -141,6 +141,12 @@ export const maxFollowedMessages = 20_000;
 /** How long a change of a message's state that is not its end may wait before it is stored, in milliseconds. */
 export const messageWriteDelayMs = 1_000;
 
+/**
+ * How long before the last send to a row the sends began whose status may not be stored, because the server was killed, in milliseconds: the time
+ * that a change may wait, and that writing it can take.
+ */
+export const maxUnsavedMs: number = 3 * messageWriteDelayMs;
+
 /** The last text of the assistant in a turn, in characters (UTF-16 code units). What is longer is cut. */
 export const maxReplyLength: number = 64 * 1_024;
 

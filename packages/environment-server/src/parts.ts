@@ -10,6 +10,7 @@ import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./ev
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
+import { createFindUnsaved } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
 import { followApprovals } from "./operations/approvals/follow.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
@@ -72,8 +73,8 @@ export function createParts(
     time,
     isConnected: (environmentId) => hub.open(environmentId) !== null,
   });
-  const { messages: onChange } = changes.feed;
-  const messages = createMessageTracker({ clock, log: store, emit, wallNow: time.wall, onChange });
+  const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
+  const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = followApprovals({ ...options, store, emit, messages, time, track, server: () => server });
   const onOutcome: typeof messages.settle = (...outcome) => {

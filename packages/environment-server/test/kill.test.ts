@@ -59,4 +59,16 @@ test("after kill -9 the row, the first result and the open reservation are store
   await clock.advance(0);
   expect((await send(connectionId, { messages: [userMessage("unacknowledged")] })).status).toBe(200);
   expect(socket.inputs()).toEqual([]);
+
+  // Neither status was stored. Both go on from what the device reports.
+  const byRun = { "run-1": ["acknowledged"] };
+  const loop_status = {
+    status: "PROCESSING_API_RESPONSE",
+    active_run_ids: ["run-1"],
+    client_message_ids_by_run_id: byRun,
+  };
+  socket.say({ type: "update_loop_status", runtime, loop_status });
+  const stateOf = async (id: string): Promise<unknown> =>
+    (await call("GET", `/v1/environments/${connectionId}/messages/${id}`)).body["state"];
+  expect([await stateOf("acknowledged"), await stateOf("unacknowledged")]).toEqual(["running", "accepted"]);
 });

@@ -1,7 +1,12 @@
 /** The status of messages whose device is lost in the middle of their turn, and comes back. */
+import { openSqlite } from "@letta-environments/platform/node";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
+import { createMemoryMessageLog, type EnvironmentStore, withSeparateLogs } from "../src/index.ts";
+import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import type { FakeSocket } from "./support/fake-socket.ts";
 import { listen, settleEvents } from "./support/event-streams.ts";
-import { userMessage, withApprove } from "./support/harness.ts";
+import { createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
 import { retrieve, runtime, startMessage, stateOf } from "./support/message-status.ts";
 
 describe("a device that is lost in the middle of a turn", () => {
@@ -211,4 +216,113 @@ test("a request for permission whose message becomes known after a reconnect is 
   expect(sink.events.filter(({ type }) => type === "approval").map(({ data }) => data)).toMatchObject(
     [null, "m-1"].map((clientMessageId) => ({ change: "requested", approval: { id: "call-1", clientMessageId } })),
   );
+});
+
+describe("a message whose server was killed before its status was stored", () => {
+  const inSqlite = (): EnvironmentStore => createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const metadata = { lettaCodeVersion: "0.32.18" };
+
+  /** Sends messages, and starts another server on the same store, to which the device connects. `answers`: acknowledgements; `null`: none. */
+  async function restartAfter(
+    answers: readonly ({ readonly accepted: boolean; readonly disposition: string } | null)[],
+    store = inSqlite(),
+  ) {
+    const clock = createVirtualClock();
+    const neverStored = { ...store, saveMessages: () => new Promise<never>(() => undefined) };
+    const before = createHarness({ store: neverStored, clock });
+    const body = { deviceId: "device-1", connectionName: "box", metadata };
+    const connectionId = await before.register("device-1", { body });
+    const socket = await before.open(connectionId);
+    for (const [index, answer] of answers.entries()) {
+      const sent = before.send(connectionId, { messages: [userMessage(`m-${index + 1}`)] });
+      await before.settle();
+      if (answer === null) continue;
+      socket.acknowledge(answer);
+      expect((await sent).status).toBe(200);
+    }
+    const after = createHarness({ store, clock });
+    return { after, connectionId, again: await connect(after, connectionId) };
+  }
+
+  async function connect(harness: Harness, connectionId: string): Promise<FakeSocket> {
+    const socket = await harness.open(connectionId);
+    await harness.settle();
+    return socket;
+  }
+
+  function report(socket: FakeSocket, status: string, active: readonly string[], byRun: object): void {
+    const loop_status = { status, active_run_ids: active, client_message_ids_by_run_id: byRun };
+    socket.say({ type: "update_loop_status", runtime, loop_status });
+  }
+
+  const started = { accepted: true, disposition: "started" };
+  const queued = { accepted: true, disposition: "queued" };
+  const list = async (harness: Harness, connectionId: string): Promise<unknown> =>
+    (await harness.call("GET", `/v1/environments/${connectionId}/messages`)).body["messages"];
+
+  test.each([
+    ["was accepted", started, inSqlite],
+    ["was not acknowledged", null, inSqlite],
+    [
+      "was accepted, with statuses in another log",
+      started,
+      () => withSeparateLogs(inSqlite(), { messages: createMemoryMessageLog() }),
+    ],
+  ])("and that %s goes on from the reports of its device, and is listed", async (_, answer, createStore) => {
+    const { after, connectionId, again } = await restartAfter([answer], createStore());
+    expect(again.frames).toMatchObject([{ type: "sync", runtime }]);
+    report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
+    expect(await stateOf(after, connectionId, "m-1")).toBe("running");
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+    await after.settle();
+    const ended = { state: "finished", stopReason: "end_turn", ...(answer !== null && { disposition: "started" }) };
+    expect((await retrieve(after, connectionId, "m-1")).body).toMatchObject(ended);
+    expect(await list(after, connectionId)).toMatchObject([{ clientMessageId: "m-1", ...ended }]);
+    expect(await after.send(connectionId, { messages: [userMessage("m-1")] })).toMatchObject({ status: 200 });
+    expect(again.inputs()).toEqual([]);
+  });
+
+  test("is in events from the first report of its device on", async () => {
+    const { after, again } = await restartAfter([started]);
+    const sink = await listen(after);
+    report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+    await settleEvents(after);
+    const states = sink.events.filter(({ type }) => type === "message").map(({ data }) => data["message"]);
+    expect(states).toMatchObject([
+      { clientMessageId: "m-1", state: "running" },
+      { clientMessageId: "m-1", state: "finished", stopReason: "end_turn" },
+    ]);
+  });
+
+  test("and that waited in the queue of its device has a turn of its own behind the one before it", async () => {
+    const { after, connectionId, again } = await restartAfter([started, queued]);
+    report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
+    again.say({ type: "update_queue", runtime, queue: [{ client_message_id: "m-2" }], removed: [] });
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+    expect([await stateOf(after, connectionId, "m-1"), await stateOf(after, connectionId, "m-2")]).toEqual([
+      "finished",
+      "accepted",
+    ]);
+  });
+
+  test("is listed as unknown once its device is back, which is not asked again when it has answered without naming it", async () => {
+    const { after, connectionId, again } = await restartAfter([started]);
+    report(again, "WAITING_ON_INPUT", [], {});
+    again.say({ type: "update_queue", runtime, queue: [], removed: [] });
+    await after.clock.advance(1_000);
+    again.listener.onClose(1006);
+    expect(await list(after, connectionId)).toMatchObject([{ clientMessageId: "m-1", state: "unknown" }]);
+    expect((await connect(after, connectionId)).frames).toEqual([]);
+  });
+
+  test("is not taken for one that has ended: a device is not asked about messages whose end is stored", async () => {
+    const { after, connectionId, again } = await restartAfter([started]);
+    report(again, "PROCESSING_API_RESPONSE", ["run-1"], { "run-1": ["m-1"] });
+    again.say({ type: "turn_finished", runtime, turn_id: "t", stop_reason: "end_turn", run_id: "run-1" });
+    await after.settle();
+    again.listener.onClose(1006);
+    expect((await connect(after, connectionId)).frames).toEqual([]);
+    expect(await stateOf(after, connectionId, "m-1")).toBe("finished");
+  });
 });

@@ -38,6 +38,8 @@ const permittedSearches = new Set([
   "environment_id>?",
   "last_seen_at<?",
   "reserved_at<?",
+  // The sends of a few seconds.
+  "reserved_at>? AND reserved_at<?",
   "rowid>?",
   "rowid>? AND rowid<?",
   "is_output=?",

@@ -117,6 +117,11 @@ export function isKeyId(id: string): boolean {
   return id.length > maxReferenceLength && id.startsWith(keyIdPrefix);
 }
 
+/** Whether a stored id is that of a message of a caller. Those of decisions and of keys are longer. */
+export function isMessageId(id: string): boolean {
+  return id.length <= maxReferenceLength;
+}
+
 function toKeyIds(idempotencyKey: string, body: SendMessageBody, sha256: Sha256): KeyIds {
   const key = keyIdPrefix + sha256(idempotencyKey);
   return { key, keyAndBody: `${key}/${sha256(canonicalJson(body))}` };

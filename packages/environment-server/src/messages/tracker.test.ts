@@ -6,7 +6,9 @@ import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLengt
 import type { StoredMessage } from "../message-log.ts";
 import { createMemoryMessageLog } from "./memory-log.ts";
 import { createReplyCollector } from "./reply.ts";
+import { receivedStatus } from "./status.ts";
 import { createMessageTracker, type MessageTracker } from "./tracker.ts";
+import type { FindUnsaved } from "./unsaved.ts";
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const runtime = { agentId: "agent-1", conversationId: "default" };
@@ -21,7 +23,7 @@ const finished: TurnFrame = {
   usage: null,
 };
 
-function setUp() {
+function setUp(findUnsaved?: FindUnsaved) {
   const clock = createVirtualClock();
   const log = createMemoryMessageLog();
   const writes: (readonly StoredMessage[])[] = [];
@@ -33,6 +35,7 @@ function setUp() {
   const tracker = createMessageTracker({
     clock,
     log: { ...log, saveMessages },
+    ...(findUnsaved !== undefined && { findUnsaved }),
     emit: (event) => void failures.push(event),
     wallNow: () => clock.now(),
   });
@@ -106,6 +109,45 @@ describe("resuming", () => {
     expect(first).toEqual([scope]);
     expect(await tracker.resume("env-1")).toEqual(first);
     expect(tracker.find("env-1", "m-1")).toHaveLength(1);
+  });
+});
+
+describe("resuming messages that an earlier process has not stored", () => {
+  const status = { ...receivedStatus, state: "unknown" } as const;
+  const unsavedOf = (id: string, sentAt: number): StoredMessage => {
+    const { id: deliveryId } = deliveryOf(id);
+    return { scope, messageId: id, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
+  };
+
+  test("follows them in the order of their sends, and stores them", async () => {
+    const { clock, tracker, log } = setUp(async () => [unsavedOf("m-3", 3), unsavedOf("m-1", 1)]);
+    await log.saveMessages([unsavedOf("m-2", 2)]);
+    expect(await tracker.resume("env-1")).toHaveLength(3);
+    expect(tracker.followed("env-1").map(({ messageId }) => messageId)).toEqual(["m-1", "m-2", "m-3"]);
+    await clock.advance(1_000);
+    expect(await log.readMessages("env-1", "m-1", 1)).toEqual([unsavedOf("m-1", 1)]);
+  });
+
+  test("takes none for unsaved that was sent on this connection, also if it ends while the logs are read", async () => {
+    let find: (found: readonly StoredMessage[]) => void = () => undefined;
+    const { clock, tracker, log } = setUp(() => new Promise((resolve) => void (find = resolve)));
+    const resumed = tracker.resume("env-1");
+    start(tracker, "m-1");
+    tracker.receive("env-1", finished);
+    await clock.advance(0);
+    find([unsavedOf("m-1", 1)]);
+    expect(await resumed).toEqual([]);
+    await clock.advance(1_000);
+    expect(tracker.followed("env-1")).toEqual([]);
+    expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
+  });
+
+  test("is limited like other messages", async () => {
+    const count = maxFollowedPerRow + 1;
+    const { tracker } = setUp(async () => Array.from({ length: count }, (_, index) => unsavedOf(`m-${index}`, -index)));
+    await tracker.resume("env-1");
+    expect(tracker.followed("env-1")).toHaveLength(maxFollowedPerRow);
+    expect(tracker.find("env-1", `m-${count - 1}`)).toEqual([]);
   });
 });
 

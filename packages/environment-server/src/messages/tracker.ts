@@ -19,6 +19,7 @@ import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
 import { advance, type Evidence, evidenceOf, isEnd } from "./status.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
+import type { FindUnsaved } from "./unsaved.ts";
 
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
@@ -36,8 +37,9 @@ export interface MessageTracker {
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
   /**
-   * Follows the stored messages of a connected row that have not ended. Resolves with the conversations that the device is to be asked
-   * about. Messages that it did not know when it was asked before are left out, because they can never end.
+   * Follows the messages of a connected row that have not ended: the stored ones, and those that a killed process could not store any more. Resolves
+   * with the conversations that the device is to be asked about. Messages that it did not know when it was asked before are left out, because they
+   * can never end.
    */
   resume(environmentId: string): Promise<readonly Conversation[]>;
   disconnect(environmentId: string): void;
@@ -71,12 +73,16 @@ interface Row {
   readonly reportsTurnEnds: boolean;
   readonly entries: Map<string, Entry>;
   readonly conversations: Map<string, ConversationTurns<Entry>>;
+  /** Sends of this connection, until the earlier ones are followed; then `null`. */
+  begun: Set<string> | null;
 }
 
 /** Dependencies of a tracker. */
 export interface MessageTrackerOptions {
   readonly clock: Clock;
   readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
+  /** See `unsaved.ts`. Default: there are none. */
+  readonly findUnsaved?: FindUnsaved;
   readonly emit: EmitEvent;
   /** Wall time. */
   readonly wallNow: () => number;
@@ -135,7 +141,8 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
-      rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
+      const [entries, conversations] = [new Map<string, Entry>(), new Map<string, ConversationTurns<Entry>>()];
+      rows.set(environmentId, { tenant, reportsTurnEnds, entries, conversations, begun: new Set() });
       state.detached.connect(environmentId);
     },
     resume: (environmentId) => resume(state, environmentId),
@@ -202,6 +209,7 @@ function begin(state: State, entry: Entry): void {
   const row = state.rows.get(entry.scope.environmentId);
   // The device has disconnected, so nothing will be written.
   if (row === undefined) return abandon(state, entry);
+  row.begun?.add(entry.deliveryId);
   follow(state, row, entry);
   state.onChange?.(entry.toStored());
 }
@@ -247,17 +255,28 @@ function settle(state: State, environmentId: string, deliveryId: string, outcome
 async function resume(state: State, environmentId: string): Promise<readonly Conversation[]> {
   // What was followed a moment ago may not be stored yet.
   if (!(await state.writer.flush())) throw new Error("statuses of messages could not be stored");
-  const stored = await state.log.findOpenMessages(environmentId, maxFollowedPerRow);
+  const [stored, unsaved = []] = await Promise.all([
+    state.log.findOpenMessages(environmentId, maxFollowedPerRow),
+    state.findUnsaved?.(environmentId),
+  ]);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
-  const open = groupByDelivery(stored, row.tenant).filter(({ deliveryId }) => !state.unknownToDevice.has(deliveryId));
+  // Those of this connection are followed, or have ended while the logs were read.
+  const missed = unsaved.filter(({ deliveryId }) => row.begun?.has(deliveryId) !== true);
+  const open = groupByDelivery([...missed, ...stored], row.tenant).filter(
+    ({ deliveryId }) => !state.unknownToDevice.has(deliveryId),
+  );
+  const missedIds = new Set(missed.map(({ deliveryId }) => deliveryId));
   // The oldest first, as they were sent.
-  for (const entry of open.toReversed()) {
+  for (const entry of open.toReversed().toSorted((left, right) => left.sentAt - right.sentAt)) {
     if (row.entries.has(entry.deliveryId)) continue;
     follow(state, row, entry);
     state.detached.detach(entry);
     turnsOf(state, row, entry.scope).noteDisconnect();
+    // From now on it is listed, also if the device does not know it.
+    if (missedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
   }
+  row.begun = null;
   // All of them, because a caller that failed after an earlier call has asked the device about none.
   return open.map(({ scope }) => scope);
 }

@@ -68,6 +68,7 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       // Without random delays, for the same reason.
       saveMessages: (messages) => (dead ? never : inner.saveMessages(messages)),
       findUses: (...values) => (dead ? never : inner.findUses(...values)),
+      findLastUses: (...values) => (dead ? never : inner.findLastUses(...values)),
       readMessages: (...values) => (dead ? never : inner.readMessages(...values)),
       listMessages: (...values) => (dead ? never : inner.listMessages(...values)),
       findOpenMessages: (...values) => (dead ? never : inner.findOpenMessages(...values)),

@@ -16,8 +16,9 @@ import {
 } from "@letta-environments/schema";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
 import type { StoredMessage } from "../../message-log.ts";
-import { advance, evidenceOf, isEnd, receivedStatus } from "../../messages/status.ts";
-import type { EnvironmentRow, MessageUse } from "../../ports.ts";
+import { advance, isEnd } from "../../messages/status.ts";
+import { messageOfUse } from "../../messages/unsaved.ts";
+import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
 
@@ -123,15 +124,15 @@ export function presentMessage(
 }
 
 /**
- * Reads the messages that a selector names, one for each conversation. A message of the last second may be in none of the stored
- * statuses, if the process was killed: the log of deliveries has it.
+ * Reads the messages that a selector names, one for each conversation. If the process was killed, a message of the last second may be in none of
+ * the stored statuses until its device is back: the log of deliveries has it.
  */
 async function readMessages(server: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
   const found = await readFollowed(server, selector);
   if (found.length > 0) return found;
   const { environment, messageId } = selector;
   const uses = await server.store.findUses(environment.id, messageId, server.time.now(), maxMessageConversations);
-  return uses.map((use) => fromUse(server, use)).filter((message) => isSelected(message, selector));
+  return uses.map((use) => messageOfUse(use, server.time)).filter((message) => isSelected(message, selector));
 }
 
 async function readFollowed(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
@@ -155,17 +156,6 @@ function isSelected({ scope }: StoredMessage, { agentId, conversationId }: Messa
     (agentId === null || scope.agentId === agentId) &&
     (conversationId === null || scope.conversationId === conversationId)
   );
-}
-
-/** The status of a message whose send is known, and nothing else. */
-function fromUse(
-  { time }: Pick<ServerContext, "time">,
-  { scope, messageId, deliveryId, outcome, reservedAt }: MessageUse,
-): StoredMessage {
-  const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
-  const status = advance(sent, { kind: "lost" });
-  const sentAt = time.wallAt(reservedAt);
-  return { scope, messageId, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
 }
 
 /** Reads one message; `null` when it does not exist. */

@@ -1,0 +1,42 @@
+/**
+ * Messages whose send is stored and whose status is not. A status may wait for a moment before it is stored, so that the sends of a process that
+ * was killed in the meantime are only in the log of deliveries. It has what is needed to follow them: their ids and the outcome of the send.
+ */
+import { isMessageId } from "../delivery/plan.ts";
+import { maxFollowedPerRow, maxSameMessages, maxUnsavedMs } from "../limits.ts";
+import type { MessageLog, StoredMessage } from "../message-log.ts";
+import type { DeliveryLog, MessageUse } from "../ports.ts";
+import type { StoredTime } from "../time/stored-time.ts";
+import { advance, evidenceOf, receivedStatus } from "./status.ts";
+
+/** The status of a message whose send is known, and nothing else. */
+export function messageOfUse(
+  { scope, messageId, deliveryId, outcome, reservedAt }: MessageUse,
+  time: Pick<StoredTime, "wallAt">,
+): StoredMessage {
+  const sent = outcome === null ? receivedStatus : advance(receivedStatus, evidenceOf(outcome));
+  const status = advance(sent, { kind: "lost" });
+  const sentAt = time.wallAt(reservedAt);
+  return { scope, messageId, deliveryId, approvalPolicy: null, status, sentAt, updatedAt: sentAt };
+}
+
+/** Returns the messages of a row that have no stored status and may not have ended, the latest first. */
+export type FindUnsaved = (environmentId: string) => Promise<readonly StoredMessage[]>;
+
+/** Creates {@link FindUnsaved}. */
+export function createFindUnsaved(
+  store: Pick<DeliveryLog, "findLastUses"> & Pick<MessageLog, "readMessages">,
+  time: Pick<StoredTime, "now" | "wallAt">,
+): FindUnsaved {
+  async function isSaved({ scope, messageId, deliveryId }: MessageUse): Promise<boolean> {
+    const saved = await store.readMessages(scope.environmentId, messageId, maxSameMessages);
+    return saved.some((message) => message.deliveryId === deliveryId);
+  }
+
+  return async (environmentId) => {
+    const uses = await store.findLastUses(environmentId, time.now(), maxUnsavedMs, maxFollowedPerRow);
+    const messages = uses.filter(({ messageId }) => isMessageId(messageId));
+    const areSaved = await Promise.all(messages.map(isSaved));
+    return messages.filter((_use, index) => areSaved[index] === false).map((use) => messageOfUse(use, time));
+  };
+}
