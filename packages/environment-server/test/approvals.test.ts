@@ -1,7 +1,7 @@
 /** Approval decisions: responses to a device's requests for permission to use a tool. */
 import { describe, expect, test } from "vitest";
 import { allow, connectAsking, decide, noLongerPending, payloads, type Decision } from "./support/decisions.ts";
-import { anyone, createHarness, userMessage, withApprove, type CallOptions } from "./support/harness.ts";
+import { anyone, createHarness, type Harness, userMessage, withApprove, type CallOptions } from "./support/harness.ts";
 
 describe("suggestions of a request", () => {
   const selected: Decision = { ...allow, selected_permission_suggestion_ids: ["save-default"] };
@@ -163,7 +163,7 @@ describe("a body with several frames", () => {
       headers: { "x-should-retry": "false" },
       body: { errorCode: "input_rejected" },
     });
-    expect(answer.body["detail"]).toMatch(/^1 of 2 parts of the body were delivered; .*no longer pending/);
+    expect(answer.body["detail"]).toMatch(/^1 of 2 parts of the body were delivered\. .*no longer pending/);
     socket.ask("call-2");
     const repeat = decide(harness, connectionId, [allow, second]);
     await harness.settle();
@@ -174,6 +174,125 @@ describe("a body with several frames", () => {
       { request_id: "perm-call-2" },
       { request_id: "perm-call-2" },
     ]);
+  });
+
+  /** Sends a message and decisions behind it in one body. */
+  function sendMixed(harness: Harness, connectionId: string, approvals: readonly Decision[], id = "m-1") {
+    const body = { agentId: "agent-1", messages: [userMessage(id), { type: "approval", approvals }] };
+    return harness.call("POST", `/v1/environments/${connectionId}/messages`, { principal: withApprove, body });
+  }
+
+  test.each([
+    [
+      "on a request that is not pending is 404",
+      { approve: true, tool_call_id: "call-9" },
+      404,
+      "approval_not_found",
+      "tool_call_id",
+    ],
+    [
+      "on a request that was decided otherwise is 409",
+      { approve: false, tool_call_id: "call-1" },
+      409,
+      "approval_decided",
+      "tool_call_id",
+    ],
+    [
+      "with a suggestion that its request does not have is 400",
+      { approve: true, tool_call_id: "call-2", selected_permission_suggestion_ids: ["other"] },
+      ...([400, "invalid_request", "selected_permission_suggestion_ids"] as const),
+    ],
+  ])(
+    "with a message before a decision %s, and nothing of it is sent",
+    async (_, decision, status, errorCode, member) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await connectAsking(harness);
+      socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
+      expect((await decide(harness, connectionId, [allow])).status).toBe(200);
+      for (let count = 0; count < 2; count += 1) {
+        const answer = await sendMixed(harness, connectionId, [decision]);
+        expect(answer).toMatchObject({ status, body: { errorCode } });
+        expect(answer.body["errors"]).toMatchObject([{ member: `messages[1].approvals[0].${member}` }]);
+        expect(answer).not.toHaveProperty("headers.idempotency-replayed");
+      }
+      expect(payloads(socket)).toMatchObject([{ request_id: "perm-call-1" }]);
+      // The id of the message is free.
+      expect((await harness.send(connectionId, { messages: [userMessage("m-1", "another text")] })).status).toBe(200);
+    },
+  );
+
+  test("with a message before a decision is delivered once, also when it is repeated", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    socket.onFrame = ({ request_id: requestId }) => socket.acknowledge({ accepted: true }, String(requestId));
+    for (let count = 0; count < 2; count += 1)
+      expect((await sendMixed(harness, connectionId, [allow])).status).toBe(200);
+    // A decision that was made before does not stop a new message.
+    expect((await sendMixed(harness, connectionId, [allow], "m-2")).status).toBe(200);
+    expect(payloads(socket)).toMatchObject([
+      { kind: "create_message" },
+      { request_id: "perm-call-1" },
+      { kind: "create_message" },
+    ]);
+  });
+
+  test("may decide on a request that its device makes only after an earlier decision of the body", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    socket.onFrame = ({ request_id: requestId, payload }) => {
+      socket.acknowledge({ accepted: true }, String(requestId));
+      if (JSON.stringify(payload).includes("perm-call-1")) socket.ask("call-3");
+    };
+    const third = { approve: true, tool_call_id: "call-3" };
+    expect((await sendMixed(harness, connectionId, [allow, third])).status).toBe(200);
+    expect(socket.inputs()).toHaveLength(3);
+  });
+
+  test("names the part that failed, with its code and what a repeat does, when earlier ones were delivered", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const sent = sendMixed(harness, connectionId, [allow, { approve: true, tool_call_id: "call-9" }]);
+    for (let count = 0; count < 2; count += 1) {
+      await harness.settle();
+      socket.acknowledge({ accepted: true });
+    }
+    await harness.clock.advance(10_000);
+    const rule = "must be the id of a request that is pending in this conversation";
+    const detail =
+      `2 of 3 parts of the body were delivered. The next one ended with approval_not_found: messages[1].approvals[1].tool_call_id ${rule}. ` +
+      "A repeat of the same body does not deliver these parts again.";
+    expect(await sent).toMatchObject({
+      status: 409,
+      headers: { "x-should-retry": "false" },
+      body: {
+        ...{ errorCode: "input_rejected", detail, message: detail },
+        errors: [{ member: "messages[1].approvals[1].tool_call_id", rule }],
+        parts: { count: 3, delivered: 2, errorCode: "approval_not_found" },
+      },
+    });
+  });
+
+  test("does not say that nothing was sent when its device is lost after a part was delivered, and its repeat delivers the rest", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await connectAsking(harness);
+    const sent = sendMixed(harness, connectionId, [allow]);
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    socket.listener.onClose(1006);
+    const answer = await sent;
+    expect(answer.body).toMatchObject({
+      errorCode: "input_rejected",
+      parts: { delivered: 1, errorCode: "device_offline" },
+    });
+    expect(answer.body["detail"]).toBe(
+      "1 of 2 parts of the body were delivered. The next one ended with device_offline: Remote environment is offline. " +
+        "A repeat of the same body does not deliver this part again.",
+    );
+    const again = await harness.open(connectionId);
+    again.ask("call-1");
+    again.onFrame = ({ request_id: requestId }) => again.acknowledge({ accepted: true }, String(requestId));
+    expect((await sendMixed(harness, connectionId, [allow])).status).toBe(200);
+    expect(payloads(again)).toMatchObject([{ request_id: "perm-call-1" }]);
   });
 
   test("with a part whose acknowledgement is missing is 504, also when an earlier part was delivered", async () => {

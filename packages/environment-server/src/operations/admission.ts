@@ -4,13 +4,13 @@
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
-import { type DeliveryPart, isKeyId } from "../delivery/plan.ts";
+import { type DeliveryPart, type DeliveryPlan, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
 import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../ports.ts";
 import type { DeviceCallProgress } from "../routing/router.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import { refuseDecision, refuseWithoutAgentsApi } from "./approvals/decisions.ts";
+import { refuseDecision, refuseLaterDecisions, refuseWithoutAgentsApi } from "./approvals/decisions.ts";
 import type { ServerContext } from "./context.ts";
 import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
@@ -23,6 +23,8 @@ export interface Send {
   readonly record: ConnectionRecord;
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
+  /** With the first part: the whole body, whose decisions are checked before the part leaves. */
+  readonly plan?: DeliveryPlan;
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
   /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
   readonly asking?: readonly string[];
@@ -44,7 +46,7 @@ export type Admission =
 
 /** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
 export async function admit(send: Send, turn: MessageTurn | null, asked: AskedDevice | null): Promise<Admission> {
-  const { server, record, scope, part, principal } = send;
+  const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
   if (server.isClosing()) return refuse(problemResponse("shutting_down"));
   // Later sends wait behind it in the row's queue.
@@ -56,7 +58,10 @@ export async function admit(send: Send, turn: MessageTurn | null, asked: AskedDe
   if (isOpen && asked?.connection !== connection) return { kind: "needs_device_answer" };
   const answer = isOpen ? asked?.refusal : undefined;
   const unwanted =
-    answer ?? refuseDecision(server, part, scope, connection) ?? refuseWithoutAgentsApi(part, connection);
+    answer ??
+    refuseDecision(server, part, scope, connection) ??
+    refuseWithoutAgentsApi(part, connection) ??
+    (plan ? await refuseLaterDecisions(server, plan.parts, record, scope, connection) : null);
   if (unwanted !== null) return refuse(unwanted);
   const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
   // Without room it has nothing to wait for.

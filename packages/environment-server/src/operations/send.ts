@@ -18,6 +18,7 @@ import {
 import type { StoredApproval } from "../approval-log.ts";
 import type { DenialResult } from "../approvals/untracked.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
+import { partialResponse, unsentAfterDisconnect } from "../delivery/partial.ts";
 import { type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { unavailableResponse } from "../lock-waiting-store.ts";
@@ -35,9 +36,9 @@ import {
   addressedPayload,
   awaitRequest,
   decidedResponse,
+  findKnown,
   noteDecision,
   policyDenial,
-  releaseSuperseded,
 } from "./approvals/decisions.ts";
 
 /** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
@@ -47,7 +48,8 @@ type Dispatch =
 
 /**
  * Sends messages and approval decisions to the device behind a connection, and responds when the device has acknowledged
- * them. The frames of a body are delivered one after the other; the first one that fails ends the request.
+ * them. The frames of a body are delivered one after the other; the first one that fails ends the request. The decisions are checked before the
+ * first frame leaves.
  *
  * A key that is limited to agents uses a named conversation only if the device confirms its agent, also for a decision on an approval.
  * A key that sets a mode has the conversation switched to it before its message leaves. A key with a maximum mode is checked
@@ -79,7 +81,7 @@ export async function sendMessage(
     const { record } = found;
     const scope = scopeOf(record, planned.plan);
     const send: Send = { server, record, scope, part, principal, traceId, asking, signal, progress };
-    return { kind: "begun", send, started: await start(send) } as const;
+    return { kind: "begun", send, started: await start({ ...send, plan: planned.plan }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
   let response = await begun.started.result.then(toResponse);
@@ -94,7 +96,7 @@ export async function sendMessage(
     );
   }
   if (response.status === 200 || deliveredCount === 0) return response;
-  return afterPartialDelivery(response, deliveredCount, planned.plan.parts.length);
+  return partialResponse(response, deliveredCount, planned.plan.parts.length);
 }
 
 /** Returns the refusal of a body that the key may not send to any device; `null` when it may. */
@@ -197,11 +199,8 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
  */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, part } = send;
-  const { store, pending, time } = server;
-  const stored = await store.findMessages(scope, storedIds(part), time.now());
-  const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
-  const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
-  const known = part.toolCallId === null ? unreleased : await releaseSuperseded(server, part, scope, unreleased);
+  const { store, pending } = server;
+  const known = await findKnown(server, part, scope);
   const repeat = classifyRepeat(part, known);
   switch (repeat.kind) {
     case "new":
@@ -304,21 +303,6 @@ async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<v
   server.messages.discard(delivery);
   server.approvals.undecide(scope.environmentId, delivery.id);
   await server.pending.release(delivery.id);
-}
-
-/** The result of a later frame of a body whose caller disconnected first. Its code is only a carrier for the text: nobody receives it, it is only logged. */
-const unsentAfterDisconnect: PlainResponse = problemResponse("input_rejected", {
-  detail: "The caller disconnected before it was sent.",
-});
-
-/** The response when an earlier frame of the same body was delivered, which the usual texts deny. Nothing repeats it by itself. */
-function afterPartialDelivery(response: PlainResponse, deliveredCount: number, count: number): PlainResponse {
-  const { errorCode, detail }: { errorCode: unknown; detail: unknown } = JSON.parse(String(response.body));
-  return problemResponse(errorCode === "delivery_unknown" ? "delivery_unknown" : "input_rejected", {
-    detail:
-      `${deliveredCount} of ${count} parts of the body were delivered; the next one was not: ${String(detail)} ` +
-      "Send the same body again to deliver the rest.",
-  });
 }
 
 function scopeOf({ environment }: ConnectionRecord, { agentId, conversationId }: DeliveryPlan): ConversationScope {

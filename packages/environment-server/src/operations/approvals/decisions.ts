@@ -5,7 +5,8 @@
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { ApprovalKey, Decision, StoredApproval } from "../../approval-log.ts";
 import { denialText, policyActor } from "../../approvals/policy.ts";
-import { type DeliveryPart, messageIdIssues, planDenial } from "../../delivery/plan.ts";
+import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDenial, storedIds } from "../../delivery/plan.ts";
+import { classifyRepeat } from "../../delivery/repeat.ts";
 import type { InputPayload } from "../../dialects/build.ts";
 import type { ConnectionRecord, ConversationScope, KnownMessage } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
@@ -18,10 +19,23 @@ function decidedKey({ toolCallId }: DeliveryPart, scope: ConversationScope): App
 }
 
 /**
- * Returns the sends with the ids of a part, without those of earlier decisions on a request that is pending again. Their ids are
- * released.
+ * Returns the uses of the ids of a part that count. Those of sends without effect do not, and their ids are released: sends that could not
+ * release them, and earlier decisions on a request that is pending again.
  */
-export async function releaseSuperseded(
+export async function findKnown(
+  server: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+): Promise<readonly KnownMessage[]> {
+  const { store, pending, time } = server;
+  const stored = await store.findMessages(scope, storedIds(part), time.now());
+  const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
+  const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
+  return part.toolCallId === null ? unreleased : releaseSuperseded(server, part, scope, unreleased);
+}
+
+/** Returns the given uses without those by earlier decisions on a request that is pending again. Their ids are released. */
+async function releaseSuperseded(
   { approvals, pending, store }: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
@@ -70,6 +84,33 @@ export function refuseDecision(
   if (isOfDevice && !approvals.isWithheld(key)) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
   return problemResponse("approval_not_found", { issues });
+}
+
+/**
+ * Checks the decisions behind the first part of a body before that part leaves, so that nothing is sent for one that cannot be made: 409
+ * `approval_decided` for a decision on a request that was decided otherwise, and what {@link refuseDecision} returns. A device makes some requests
+ * only after a decision on an earlier one, so a decision behind another one may be about a request that is not pending yet. No message leads to a
+ * request whose id its sender could know.
+ */
+export async function refuseLaterDecisions(
+  server: ServerContext,
+  [first, ...later]: DeliveryPlan["parts"],
+  record: ConnectionRecord,
+  scope: ConversationScope,
+  connection: DeviceConnection,
+): Promise<PlainResponse | null> {
+  let mayBeMadeLater = first.toolCallId !== null;
+  for (const part of later) {
+    if (part.toolCallId === null) continue;
+    const known = await findKnown(server, part, scope);
+    if (classifyRepeat(part, known).kind === "conflict") return decidedResponse(server, part, record, scope);
+    const isPending = server.approvals.find({ scope, toolCallId: part.toolCallId }) !== null;
+    const isChecked = known.length === 0 && (isPending || !mayBeMadeLater);
+    const refusal = isChecked ? refuseDecision(server, part, scope, connection) : null;
+    if (refusal !== null) return refusal;
+    mayBeMadeLater = true;
+  }
+  return null;
 }
 
 /** Returns 409 `agents_api_missing` for messages to a device whose turns would fail; `null` for any other part. */
