@@ -29,6 +29,14 @@ export interface ValkeyConnection {
   close(): Promise<void>;
 }
 
+/** Options of a connection. */
+export interface ValkeyOptions {
+  /** Longest wait for a reply, in milliseconds, unless a command sets its own. */
+  readonly timeoutMs: number;
+  /** Called when there is no connection, once for each distinct reason in an outage. The cause contains no password. */
+  readonly onFailure: (cause: unknown) => void;
+}
+
 /**
  * Why a command has no reply. `unreachable`: there is no connection, or it broke; the command may have run. `timeout`: no
  * reply in time; the command may still run. `refused`: the server returned an error.

@@ -1,11 +1,11 @@
 /** {@link ValkeyConnection} over iovalkey, for every runtime that has `node:net`. */
 import { hash } from "node:crypto";
 import { Command } from "iovalkey";
-import { parseValkeyUrl, ValkeyError, type ValkeyConnection, type ValkeyReply } from "../valkey.ts";
+import { parseValkeyUrl, ValkeyError, type ValkeyConnection, type ValkeyOptions, type ValkeyReply } from "../valkey.ts";
 import { isServerError, toValkeyError } from "./client.ts";
-import { openLink, type ValkeyOptions } from "./link.ts";
+import { openLink } from "./link.ts";
 
-export type { ValkeyOptions } from "./link.ts";
+export type { ValkeyOptions } from "../valkey.ts";
 
 /**
  * Connects to a Valkey or Redis server and reconnects forever, within half a second of the server's return. The server must be a primary:

@@ -3,20 +3,12 @@
  * the name again, since a name follows the primary.
  */
 import type { Command, Redis } from "iovalkey";
-import type { ValkeyAddress } from "../valkey.ts";
+import type { ValkeyAddress, ValkeyOptions } from "../valkey.ts";
 import { createAvailability } from "./availability.ts";
 import { isServerError, openClient, redactError } from "./client.ts";
 import { createRoleWatch, findObstacle, isReplicaRefusal, replicaError } from "./server-check.ts";
 
 const closedText = "the connection was closed";
-
-/** Options of a connection. */
-export interface ValkeyOptions {
-  /** Longest wait for a reply, in milliseconds, unless a command sets its own. */
-  readonly timeoutMs: number;
-  /** Called when there is no connection, once for each distinct reason in an outage. The cause contains no password. */
-  readonly onFailure: (cause: unknown) => void;
-}
 
 /** The way to a server. */
 export interface Link {
