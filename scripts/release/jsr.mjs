@@ -1,4 +1,4 @@
-/** Stages the packages that consist of portable TypeScript for JSR, which publishes sources. A dry run needs no account and no network. */
+/** Stages the packages that consist of portable TypeScript for JSR, which publishes sources. A dry run needs no account. */
 import { cpSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
@@ -60,7 +60,9 @@ export async function publishToJsr(tarballs, folder, { isDryRun }) {
     JSON.stringify({ workspace: jsrPackages.map((source) => `./${basename(source)}`) }),
   );
   const options = ["publish", "--allow-dirty", ...(isDryRun ? ["--dry-run"] : [])];
-  return runCommand(denoProgram(), options, { cwd: folder, quiet: true });
+  // Deno reads the packages' dependencies from the registry, which may be behind a proxy whose certificate only the system knows.
+  const env = { DENO_TLS_CA_STORE: "mozilla,system", ...process.env };
+  return runCommand(denoProgram(), options, { cwd: folder, quiet: true, env });
 }
 
 /** The pinned Deno, which the tests of the client have. */

@@ -71,7 +71,8 @@ describe.runIf(canLaunchValkey())("under load, with a Valkey that fails", () => 
     expect(events).toMatchObject([
       { state: "degraded", reason: "timeout" },
       { state: "recovered" },
-      { state: "degraded", reason: "error" },
+      // A command that was sent fails with the connection, and one that waits for the next connection may not get it in time.
+      { state: "degraded", reason: expect.stringMatching(/^(?:error|timeout)$/) },
       { state: "recovered" },
     ]);
     expect([wrong, late]).toEqual([0, 0]);
