@@ -2,6 +2,7 @@
 import { cpSync, copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
+import process from "node:process";
 import { isTestFile, readText, repositoryRoot } from "../lib/repository.mjs";
 import { runCommand } from "../lib/run-process.mjs";
 
