@@ -13,7 +13,9 @@ let key = "";
 
 beforeEach(async () => {
   server = await startNodeServer(
-    knownConnections(() => Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false, success: true }))),
+    knownConnections(() =>
+      Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false, success: true, message: "ok" })),
+    ),
   );
   ({ key } = await server.issueKey());
 });

@@ -136,7 +136,8 @@ function upstreamWith(statusOf: (operation: Forwarded) => number): UpstreamFetch
       retrieveEnvironment: rows.find(({ deviceId }) => path.endsWith(deviceId)),
       sendMessage: { success: true, message: "accepted" },
     };
-    const body = bodies[operation] ?? { stopped: true };
+    const commandResult = { stopped: true, mode: "standard", directory: "/", resumed: 1, removed: true };
+    const body = bodies[operation] ?? commandResult;
     const headers = { "content-type": "application/json" };
     return Promise.resolve({ status: statusOf(operation), headers, body: JSON.stringify(body) });
   };

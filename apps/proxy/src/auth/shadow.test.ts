@@ -21,7 +21,7 @@ async function ask(
   request: { readonly agentId: string } | { readonly deviceId: string },
 ) {
   let wrap: WrapApiStep = (_name, run) => run;
-  const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true })));
+  const upstream = knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" })));
   const testProxy = createTestProxy(upstream, {
     ports: { wrapStep: (name, run) => (exchange) => wrap(name, run)(exchange) },
   });

@@ -10,7 +10,7 @@ import { divideCalls } from "./concurrency.ts";
 import { createCallRemote, type RemoteExchange } from "./remote-call.ts";
 
 const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
-const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, {}));
+const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
 const hangs: UpstreamFetch = () => new Promise(() => undefined);
 
 /** A call that the adapter never hands to a connection. */

@@ -14,7 +14,9 @@ test.each([
   async (config, status, errorCode) => {
     const row = environmentRow("1");
     const upstream = (request: Request): Response =>
-      Response.json(request.method === "POST" ? { success: true } : { connections: [row], hasNextPage: false });
+      Response.json(
+        request.method === "POST" ? { success: true, message: "sent" } : { connections: [row], hasNextPage: false },
+      );
     const isolate = await startFakeIsolate(upstream, config);
     const post = async (path: string, token: string, body: object): Promise<Response> =>
       isolate.fetch(path, {

@@ -44,11 +44,13 @@ type RemoteServer = Extract<GatewayServices["upstream"], { readonly kind: "remot
 
 export const upstreamCredential = "sk-upstream-credential";
 
-/** An upstream that lists nothing. */
-export const emptyUpstream: UpstreamFetch = () =>
-  Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
+/** An upstream that lists nothing and accepts every message. */
+export const emptyUpstream: UpstreamFetch = ({ method }) =>
+  Promise.resolve(
+    jsonResponse(200, method === "POST" ? { success: true, message: "ok" } : { connections: [], hasNextPage: false }),
+  );
 
-/** Composes a proxy in front of a fake HTTP upstream. The default upstream has no environments and accepts no messages. */
+/** Composes a proxy in front of a fake HTTP upstream. The default upstream has no environments and accepts messages. */
 export function createTestProxy(
   upstream: UpstreamFetch = knownConnections(emptyUpstream),
   overrides: {
