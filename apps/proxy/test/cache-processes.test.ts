@@ -1,8 +1,7 @@
 /** The cache in front of the embedded environment server, with devices on real sockets. */
 import type { Environment, EnvironmentList } from "@letta-environments/schema";
 import { connectScriptedDevice, launchProxy, type LaunchedProxy } from "@letta-environments/testkit";
-import { afterEach, expect, onTestFinished, test, vi } from "vitest";
-import { configArguments } from "./support/config-arguments.ts";
+import { afterEach, expect, test, vi } from "vitest";
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -18,9 +17,7 @@ async function ask(proxy: LaunchedProxy, key: string, path = ""): Promise<{ stat
 }
 
 test("a change of a device is visible at once although a fresh response is cached, and unchanged responses come from the cache", async () => {
-  const { args, remove } = await configArguments({ logLevel: "debug" });
-  onTestFinished(remove);
-  const proxy = await launchProxy({ args });
+  const proxy = await launchProxy();
   proxies.push(proxy);
   const caller = await proxy.createKey({ scopes: ["list", "read", "send"] });
   const connect = await proxy.createKey({ scopes: ["connect"] });
@@ -33,10 +30,13 @@ test("a change of a device is visible at once although a fresh response is cache
   expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ connectionId: device.connectionId });
   expect((await ask(proxy, caller, "/device-1")).status).toContain("letta-gateway; hit");
 
-  const changed = proxy.process.waitForOutput(/"event":"device_changed"/);
-  device.send({ type: "update_device_status", device_status: { current_permission_mode: "standard" } });
-  await changed;
-  expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ currentMode: "standard" });
+  for (const mode of ["standard", "acceptEdits", "unrestricted", "standard"]) {
+    device.send({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+    // The pong to it says that the gateway has read the status.
+    await device.ping();
+    expect((await ask(proxy, caller, "/device-1")).body).toMatchObject({ currentMode: mode });
+    expect((await ask(proxy, caller)).body).toMatchObject({ connections: [{ currentMode: mode }] });
+  }
 
   const gone = proxy.process.waitForOutput(/"event":"device_disconnected"/);
   await device.close();

@@ -113,7 +113,7 @@ export type EnvironmentServerEvent =
 export type EmitEvent = (event: EnvironmentServerEvent) => void;
 
 /** Wraps a listener so that its errors are ignored: a full log must not decide whether a message was delivered. */
-export function createEmitter(listener: EmitEvent | undefined): EmitEvent {
+export function createEmitter<Event>(listener: ((event: Event) => void) | undefined): (event: Event) => void {
   if (listener === undefined) return () => undefined;
   return (event) => {
     try {

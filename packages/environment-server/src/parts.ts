@@ -6,7 +6,7 @@ import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
 import { createDeviceCommands } from "./commands/device-commands.ts";
 import { createPendingDeliveries } from "./delivery/pending.ts";
-import { createEmitter, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
+import { createEmitter, type DeviceReference, type EmitEvent, type EnvironmentServerEvent } from "./events.ts";
 import { createKeyedQueue } from "./keyed-queue.ts";
 import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
@@ -52,6 +52,11 @@ export interface EnvironmentServerOptions {
   readonly openApi?: OpenApiSource;
   /** Receives events for logs and metrics. */
   readonly onEvent?: (event: EnvironmentServerEvent) => void;
+  /**
+   * Called with the device whenever it reports another mode, directory or branch, as soon as reads show it. The event `device_changed`, for logs, comes at
+   * most once a second. For caches of responses, which must not show an earlier mode.
+   */
+  readonly onStatusChange?: (device: DeviceReference) => void;
 }
 
 /** Creates the parts of a server. */
@@ -94,6 +99,7 @@ export function createParts(
     output: feed,
     watch: viewers,
     emit: withRoutes(emitAndNote, () => ({ hub, router, podId })),
+    onStatusChange: createEmitter(options.onStatusChange),
     podId,
     time,
     settleMs,
@@ -101,8 +107,7 @@ export function createParts(
   // Another process may pass a call on while this one ends.
   const deliver: LocalDevices["deliver"] = async (call) =>
     closing.hasBegun ? problemResponse("shutting_down") : track(performHere(server, call));
-  const local = createLocalDevices({ clock, hub, podId, deliver });
-  const router = (options.connectRouter ?? createLocalRouter)(local);
+  const router = (options.connectRouter ?? createLocalRouter)(createLocalDevices({ clock, hub, podId, deliver }));
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = noteDeviceChanges(createDeviceAdministration({ store, router, removals, emit }), feed);
   const presentation = createPresentation({

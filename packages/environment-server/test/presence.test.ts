@@ -149,6 +149,20 @@ test("a status is written only when it changes", async () => {
   expect(writes).toBe(1);
 });
 
+test("every change of a status is reported with the row that shows it, although its event comes once a second", async () => {
+  const modes: Promise<unknown>[] = [];
+  const harness: Harness = createHarness({
+    onStatusChange: () => void modes.push(row(harness).then((shown) => shown["currentMode"])),
+  });
+  const { socket } = await harness.connect("device-1");
+  for (const mode of ["standard", "acceptEdits", "acceptEdits", "unrestricted"]) {
+    socket.say({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+    await harness.settle();
+  }
+  expect(await Promise.all(modes)).toEqual(["standard", "acceptEdits", "unrestricted"]);
+  expect(harness.events.filter(({ type }) => type === "device_changed")).toHaveLength(1);
+});
+
 test("the status of an earlier process of the device is not shown for the next one", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");

@@ -3,7 +3,7 @@
  * row run in order. A device can change its status many times a second; only the latest one is written, once a second.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
 import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
 import type { DeviceStatus, EnvironmentStore } from "../ports.ts";
@@ -14,7 +14,7 @@ import type { DeviceConnection } from "./connection.ts";
 export interface DeviceWrites {
   /** Stores that a registration has opened its socket for the first time. When it opens again, nothing but its last sign of life changes. */
   firstOpened(connection: DeviceConnection): void;
-  /** Stores the status of a connection and emits `device_changed`, now or when the interval is over. */
+  /** Changes the status of a connection. Stores it and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
   /** Stores the last sign of life of each connection that has a new one. */
   saveLastSeen(connections: readonly DeviceConnection[]): void;
@@ -29,11 +29,13 @@ export function createDeviceWrites({
   clock,
   store,
   emit,
+  onStatusChange,
   time,
 }: {
   readonly clock: Clock;
   readonly store: EnvironmentStore;
   readonly emit: EmitEvent;
+  readonly onStatusChange: (device: DeviceReference) => void;
   readonly time: Pick<StoredTime, "now" | "wall">;
 }): DeviceWrites {
   const queue = createKeyedQueue();
@@ -81,6 +83,7 @@ export function createDeviceWrites({
     },
     changeStatus(connection, status) {
       connection.status = status;
+      onStatusChange(connection.device);
       const entry = recent.get(connection);
       if (entry === undefined) saveStatusAndWait(connection);
       else entry.isChanged = true;

@@ -1,7 +1,7 @@
 /** The state of a hub: `hub.ts` creates it, `listen.ts` reads frames with it, and `ends.ts` ends sockets. */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PendingDeliveries } from "../delivery/pending.ts";
-import type { EmitEvent } from "../events.ts";
+import type { DeviceReference, EmitEvent } from "../events.ts";
 import type { EnvironmentStore } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { type DeviceConnection, isOnline, type Moment } from "./connection.ts";
@@ -21,6 +21,8 @@ export interface DeviceHubOptions {
   readonly store: EnvironmentStore;
   readonly pending: PendingDeliveries;
   readonly emit: EmitEvent;
+  /** Called when a device has reported another status. It never throws. */
+  readonly onStatusChange: (device: DeviceReference) => void;
   /** Name of this process. */
   readonly podId: string;
   /** Parts that follow every device, called in this order. */

@@ -79,6 +79,7 @@ export function createHarness(
     readonly connectRouter?: EnvironmentServerOptions["connectRouter"];
     /** Default: 0, so that sockets can be written to as soon as they are open. */
     readonly settleMs?: number;
+    readonly onStatusChange?: EnvironmentServerOptions["onStatusChange"];
   } = {},
 ): Harness {
   const clock = options.clock ?? createVirtualClock();
@@ -94,6 +95,7 @@ export function createHarness(
     publicUrl: options.publicUrl ?? null,
     settleMs: options.settleMs ?? 0,
     onEvent: (event) => void events.push(event),
+    ...(options.onStatusChange !== undefined && { onStatusChange: options.onStatusChange }),
   });
 
   async function call(method: string, path: string, call: CallOptions = {}): Promise<Answer> {

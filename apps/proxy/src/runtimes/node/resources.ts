@@ -5,6 +5,7 @@
 import {
   createEnvironmentServer,
   createMemoryBudget,
+  type DeviceReference,
   type EnvironmentServer,
   type EnvironmentServerEvent,
 } from "@letta-environments/environment-server";
@@ -218,6 +219,7 @@ async function openEmbeddedServer(
   );
   // A busy SQLite blocks the event loop, so it returns at once and the server waits instead.
   database.exec("PRAGMA busy_timeout = 0");
+  const invalidate = createInvalidation(environmentCache);
   const server = createEnvironmentServer({
     store,
     clock: systemClock,
@@ -231,6 +233,7 @@ async function openEmbeddedServer(
         void environmentCache?.invalidate(event.tenant, { deviceId: event.deviceId });
       }
     },
+    onStatusChange: invalidate,
   });
   const countRows = createRowCounts(database);
   let rows = { environments: 0, pendingApprovals: 0 };
@@ -256,12 +259,29 @@ async function openEmbeddedServer(
   };
 }
 
-/** Events of the embedded server that change the responses which show the device. A heartbeat is not one of them. */
+/**
+ * Returns a function that invalidates the responses which show a device, before the process reads the next request. A device may report several changes
+ * in one turn of the event loop, and a store elsewhere costs a round trip, so those of a turn are one invalidation.
+ */
+function createInvalidation(cache: EnvironmentCache | null): (device: DeviceReference) => void {
+  const changed = new Map<string, DeviceReference>();
+  return (device) => {
+    if (cache === null) return;
+    if (changed.size === 0) {
+      setImmediate(() => {
+        for (const { tenant, deviceId } of changed.values()) void cache.invalidate(tenant, { deviceId });
+        changed.clear();
+      });
+    }
+    changed.set(device.environmentId, device);
+  };
+}
+
+/** Events of the embedded server that change the responses which show the device, besides its status. A heartbeat is not one of them. */
 const changesResponses: ReadonlySet<string> = new Set([
   "device_registered",
   "device_connected",
   "device_disconnected",
-  "device_changed",
   "device_removed",
   "environment_removed",
   "device_labelled",
