@@ -299,7 +299,9 @@ test.each([
   ["a read with wait", "GET", "/v1/environments/conn-1/messages/m1", "wait=finished&waitSeconds=40", 40],
   ["a read without wait", "GET", "/v1/environments/conn-1/messages/m1", "", undefined],
 ])("the event of %s says for how long it was ready to wait", async (_what, method, path, query, waitSeconds) => {
-  const testProxy = createTestProxy(knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))));
+  const testProxy = createTestProxy(
+    knownConnections(() => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }))),
+  );
   const headers = { "content-type": "application/json", ...(method === "POST" && { prefer: "wait=20" }) };
   await send(testProxy, { method, path, query, headers });
   const [event] = testProxy.events.filter(({ type }) => type === "request");

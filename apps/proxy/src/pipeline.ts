@@ -17,7 +17,7 @@ import { sessionPath } from "./console/same-origin.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait, forgetBody } from "./held/waiting-call.ts";
-import { refusePrecondition } from "./http/conditions.ts";
+import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
@@ -208,7 +208,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       if (trace.action !== null) trace.action.decoded = decoded;
       return authoriseInput(principal, decoded);
     })
-    .check("check the precondition", ({ request }) => refusePrecondition(request))
+    .check("check the precondition", ({ request }) => refusePrecondition(request.method, readPreconditions(request)))
     .add("prepare the upstream call", (exchange) => {
       const call = prepare(exchange);
       exchange.trace.waitSeconds = call.waitSeconds;
@@ -380,10 +380,10 @@ function createAdminSteps(
         const accept = request.header("accept");
         return optional.respond({ ...input.decoded, accept, tenantDevices }, authority);
       }
-      const ifMatch = request.header("if-match");
+      const preconditions = readPreconditions(request);
       // Every other endpoint is one of the administration's own.
       const own = endpoint as AdminEndpoint;
-      return administer({ endpoint: own, params, ...input.decoded, ifMatch, tenantDevices }, authority);
+      return administer({ endpoint: own, params, ...input.decoded, preconditions, tenantDevices }, authority);
     });
 }
 

@@ -272,7 +272,7 @@ describe("removing a device", () => {
     await register((await issueKey({ scopes: ["connect"] })).key, { deviceId: "d1" });
   });
 
-  test("a release or removal whose If-Match names a version is 412 and changes nothing", async () => {
+  test("a release or removal whose If-Match names a version, or whose If-None-Match is *, is 412 and changes nothing", async () => {
     const { admin, closes, entries, proxy } = await setUp();
     const ask = (method: string, path: string, ifMatch: string) =>
       proxy.handle(fakeRequest({ key: admin.key, method, path, headers: { "if-match": ifMatch } }));
@@ -283,6 +283,9 @@ describe("removing a device", () => {
     ] as const) {
       expect(problemOf(await ask(method, path, '"version"')).errorCode).toBe("precondition_failed");
     }
+    const headers = { "if-none-match": "*" };
+    const unlessThere = fakeRequest({ key: admin.key, method: "DELETE", path: "/admin/v1/devices/d1", headers });
+    expect(problemOf(await proxy.handle(unlessThere)).errorCode).toBe("precondition_failed");
     expect([await entries(), closes]).toEqual([before, []]);
     expect((await ask("DELETE", "/admin/v1/devices/d1", "*")).status).toBe(204);
   });

@@ -22,7 +22,7 @@ export interface AdminText {
   };
   /** The schema component of the request body, and an example; absent for operations without a body. */
   readonly body?: { readonly schema: string; readonly example: unknown; readonly mediaTypes?: readonly string[] };
-  /** Whether the operation takes `If-Match`. */
+  /** Whether the operation takes `If-Match` and `If-None-Match`. */
   readonly isConditional?: boolean;
   readonly problems: readonly ProblemCode[];
 }
@@ -34,7 +34,12 @@ const changeProblems: readonly ProblemCode[] = [
   "precondition_failed",
   "audit_unavailable",
 ];
-const deviceProblems: readonly ProblemCode[] = ["invalid_request", "invalid_id", "environment_not_found"];
+const deviceProblems: readonly ProblemCode[] = [
+  "invalid_request",
+  "invalid_id",
+  "environment_not_found",
+  "precondition_failed",
+];
 const aDevice = { status: 200, schema: "Device", example: { devices: [exampleDevice] } } as const;
 const aKey = { status: 200, schema: "Key", example: exampleKey, headers: ["etag"] } as const;
 
@@ -49,7 +54,7 @@ export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, Adm
       schema: "KeyList",
       example: { keys: [exampleKey], hasNextPage: false },
     },
-    problems: ["invalid_request"],
+    problems: ["invalid_request", "precondition_failed"],
   },
   createKey: {
     summary: "Create a key.",
@@ -76,8 +81,9 @@ export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, Adm
   retrieveKey: {
     summary: "Retrieve a key.",
     description: "Digests and the key itself are never shown. A use appears in `lastUsedAt` up to 30 seconds late.",
+    isConditional: true,
     success: { ...aKey, description: "The key." },
-    problems: ["invalid_request", "invalid_id", "key_not_found"],
+    problems: ["invalid_request", "invalid_id", "key_not_found", "precondition_failed"],
   },
   updateKey: {
     summary: "Change a key.",
@@ -142,7 +148,7 @@ export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, Adm
       schema: "DeviceList",
       example: { devices: [exampleDevice], hasNextPage: false },
     },
-    problems: ["invalid_request"],
+    problems: ["invalid_request", "precondition_failed"],
   },
   retrieveDevice: {
     summary: "Retrieve a device.",
@@ -155,13 +161,13 @@ export const adminTexts: Readonly<Record<AdminOperation | OptionalOperation, Adm
     description:
       "The device has no owner until a key of the tenant enrols it. A socket that is open stays open. A repeat changes nothing.",
     success: { ...aDevice, description: "The rows of the released device." },
-    problems: [...deviceProblems, "precondition_failed", "grant_not_allowed", "audit_unavailable"],
+    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
   },
   removeDevice: {
     summary: "Remove a device.",
     description: "Removes every row of the device, closes its sockets and frees its name. It can register again.",
     success: { status: 204, description: "The device is removed." },
-    problems: [...deviceProblems, "precondition_failed", "grant_not_allowed", "audit_unavailable"],
+    problems: [...deviceProblems, "grant_not_allowed", "audit_unavailable"],
   },
   purgeCache: {
     summary: "Purge cached responses of a tenant.",

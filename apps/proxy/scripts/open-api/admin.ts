@@ -51,7 +51,7 @@ export function adminOperation(endpoint: DescribedEndpoint): JsonSchema {
     parameters: [
       ...pathParametersOf(endpoint.path),
       ...queryParametersOf(endpoint),
-      ...parameterReferences(["RequestId", ...(isConditional ? ["IfMatch"] : [])]),
+      ...parameterReferences(["RequestId", ...(isConditional ? ["IfMatch", "IfNoneMatch"] : [])]),
     ],
     ...(content !== undefined && {
       requestBody: {
@@ -72,10 +72,16 @@ export function adminOperation(endpoint: DescribedEndpoint): JsonSchema {
           content: { "application/json": contentOf(success.schema, success.example) },
         }),
       },
+      ...(isConditional && endpoint.method === "GET" && { 304: unchanged }),
       ...problemResponses(adminProblems(endpoint)),
     },
   };
 }
+
+const unchanged: JsonSchema = {
+  description: "The key has not changed since it had this entity tag.",
+  headers: headerReferences([...commonHeaders, "etag"]),
+};
 
 function contentOf(schema: string, example: unknown): JsonSchema {
   return { schema: { $ref: `#/components/schemas/${schema}` }, example };

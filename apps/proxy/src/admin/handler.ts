@@ -16,7 +16,7 @@ import type { RequestedKey, Rotation } from "../keys/key-schemas.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import { showKey } from "../keys/key-view.ts";
 import type { EnvironmentCache } from "../cache/environment-cache.ts";
-import { refuseIfMatch } from "../http/conditions.ts";
+import { type Preconditions, refusePrecondition } from "../http/conditions.ts";
 import type { DecodedInput } from "../http/validate-request.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
@@ -34,6 +34,7 @@ import {
   type KeyDecision,
   keyNotFound,
   policyRefusal,
+  respondUnder,
 } from "./key-changes.ts";
 import { type CachePurge, purgeCache } from "./purge-cache.ts";
 
@@ -41,7 +42,7 @@ import { type CachePurge, purgeCache } from "./purge-cache.ts";
 export interface AdminRequest extends DecodedInput {
   readonly endpoint: AdminEndpoint;
   readonly params: Readonly<Record<string, string>>;
-  readonly ifMatch: string | null;
+  readonly preconditions: Preconditions;
   /** Devices to which the configuration restricts the tenant of an administering key; `null`: every device. */
   readonly tenantDevices: DeviceAllowlist | null;
 }
@@ -67,12 +68,13 @@ export function createAdminister(ports: AdministerPorts): Administer {
   const devices = createDeviceOperations(ports.devicesFor ?? null, ports.clock);
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
-    const { endpoint, params, query, body, ifMatch, tenantDevices } = request;
+    const { endpoint, params, query, body, preconditions, tenantDevices } = request;
     const { keyId = "", deviceId = "" } = params;
     const actor = { authority, tenantDevices };
     const deviceTarget = { ...(query as { readonly tenant?: string }), deviceId };
-    const condition: ChangeCondition = { ifMatch, digests: ports.digests };
-    const refusal = params["keyId"] === undefined ? refuseIfMatch(endpoint.method, ifMatch) : null;
+    const condition: ChangeCondition = { ...preconditions, digests: ports.digests };
+    // Only a key has a strong entity tag, which is known when the key was read.
+    const refusal = params["keyId"] === undefined ? refusePrecondition(endpoint.method, preconditions) : null;
     if (refusal !== null) return Promise.resolve(refusal);
     // The endpoint's own schemas have decoded the query and the body.
     switch (endpoint.operation) {
@@ -81,7 +83,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
       case "createKey":
         return writer.create(authority, body as RequestedKey);
       case "retrieveKey":
-        return reader.retrieve(authority, keyId);
+        return reader.retrieve(authority, keyId).then((response) => respondUnder(preconditions, response));
       case "updateKey":
         return writer.update(authority, keyId, body as KeyPatch, condition);
       case "rotateKey":

@@ -4,6 +4,7 @@
  */
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 import { type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
+import { listsTag, notModified, type Preconditions } from "../http/conditions.ts";
 import { restrictingRateLimits } from "../keys/key-rate-limit.ts";
 import type { KeyRecord, KeySecret } from "../keys/key-record.ts";
 import { keyIssues, onlyDisables, patchIssues, refuseEnded } from "../keys/key-rules.ts";
@@ -18,9 +19,8 @@ export type KeyDecision =
   | { readonly kind: "changed"; readonly record: KeyRecord }
   | { readonly kind: "refused"; readonly response: PlainResponse };
 
-/** The condition of a change: the key must have an entity tag of `If-Match`, where the request has that header. */
-export interface ChangeCondition {
-  readonly ifMatch: string | null;
+/** The condition of a change: the key must have an entity tag of `If-Match`, and none of `If-None-Match`, where the request has those fields. */
+export interface ChangeCondition extends Preconditions {
   readonly digests: Pick<Digests, "sha256">;
 }
 
@@ -115,9 +115,23 @@ function matchesEntityTag(ifMatch: string, tag: string): boolean {
   return [...ifMatch.matchAll(/(W\/)?("[^"]*")/g)].some(([, weak, listed]) => weak === undefined && listed === tag);
 }
 
-function conditionRefusal(record: KeyRecord, { ifMatch, digests }: ChangeCondition): KeyDecision | null {
-  if (ifMatch === null || matchesEntityTag(ifMatch, entityTag(record, digests))) return null;
-  return refused(problemResponse("precondition_failed"));
+function conditionRefusal(record: KeyRecord, { ifMatch, ifNoneMatch, digests }: ChangeCondition): KeyDecision | null {
+  const tag = entityTag(record, digests);
+  if (ifMatch !== null && !matchesEntityTag(ifMatch, tag)) return refused(otherVersion);
+  return ifNoneMatch !== null && listsTag(ifNoneMatch, tag) ? refused(sameVersion) : null;
+}
+
+const otherVersion = problemResponse("precondition_failed");
+const sameVersion = problemResponse("precondition_failed", {
+  detail: "If-None-Match has the entity tag of the key, or is *, so nothing was changed.",
+  issues: [{ member: "if-none-match", rule: "must not match the key" }],
+});
+
+/** Returns the response to a read of a key under the preconditions of the request. One that is no success ignores them (RFC 9110 section 13.2.1). */
+export function respondUnder({ ifMatch, ifNoneMatch }: Preconditions, response: PlainResponse): PlainResponse {
+  const { etag } = response.headers;
+  if (ifMatch !== null && etag !== undefined && !matchesEntityTag(ifMatch, etag)) return otherVersion;
+  return notModified(response, ifNoneMatch);
 }
 
 /** Refuses a change of an unknown key, and of one that has ended for good. */

@@ -3,42 +3,48 @@
  * elsewhere, since `admin/key-changes.ts` compares their tags inside the store's step.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { type GatewayRequest, isSafe } from "./gateway-request.ts";
+import type { GatewayRequest } from "./gateway-request.ts";
 
 /** Returns 304 if the caller already has the response (RFC 9110, section 13.1.2), else the response itself. */
 export function notModified(response: PlainResponse, ifNoneMatch: string | null): PlainResponse {
   const tag = response.headers["etag"];
   if (ifNoneMatch === null || tag === undefined || response.status !== 200) return response;
-  const isMatch =
-    ifNoneMatch.trim() === "*" ||
-    (ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? []).some((known) => opaque(known) === opaque(tag));
-  if (!isMatch) return response;
+  if (!listsTag(ifNoneMatch, tag)) return response;
   const { "content-type": _type, ...headers } = response.headers;
   return { status: 304, headers, body: null };
+}
+
+/** Whether `If-None-Match` lists the entity tag of something that exists. Weak and strong tags are compared alike (RFC 9110 section 13.1.2). */
+export function listsTag(ifNoneMatch: string, tag: string): boolean {
+  if (ifNoneMatch.trim() === "*") return true;
+  const listed = ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? [];
+  return listed.some((known) => opaque(known) === opaque(tag));
 }
 
 function opaque(tag: string): string {
   return tag.startsWith("W/") ? tag.slice(2) : tag;
 }
 
-/**
- * Returns the refusal of a change whose `If-Match` names a version; `null` if the change may be made. Only gateway keys have a strong entity tag, and a
- * weak one never matches (RFC 9110 section 13.1.1). So all that a change of anything else can ask for is `*`, that it exists: it is 404 if it does not.
- */
-export function refuseIfMatch(method: string, ifMatch: string | null): PlainResponse | null {
-  if (ifMatch === null || isSafe(method) || ifMatch.trim() === "*") return null;
-  return noStrongTag;
+/** The header fields of a request that make it conditional. */
+export interface Preconditions {
+  readonly ifMatch: string | null;
+  readonly ifNoneMatch: string | null;
+}
+
+/** Reads the preconditions of a request. */
+export function readPreconditions(request: Pick<GatewayRequest, "header">): Preconditions {
+  return { ifMatch: request.header("if-match"), ifNoneMatch: request.header("if-none-match") };
 }
 
 /**
- * Returns the refusal of a request of the API whose precondition does not hold, also of a read (RFC 9110 sections 13.1.1 and 13.1.2). `If-None-Match: *`
- * asks for a change of a device only if it does not exist. The tags in the `If-None-Match` of a read are those of {@link notModified}.
+ * Returns the refusal of a request whose precondition does not hold, also of a read (RFC 9110 sections 13.1.1 and 13.1.2). Only gateway keys have a strong
+ * entity tag, and a weak one never matches. So all that a request for anything else can ask for is `If-Match: *`, that it exists: it is 404 if it does not.
+ * `If-None-Match: *` asks for a change of a device only if it does not exist. The tags in the `If-None-Match` of a read are those of {@link notModified}.
  */
-export function refusePrecondition(request: Pick<GatewayRequest, "method" | "header">): PlainResponse | null {
-  const ifMatch = request.header("if-match");
+export function refusePrecondition(method: string, { ifMatch, ifNoneMatch }: Preconditions): PlainResponse | null {
   if (ifMatch !== null && ifMatch.trim() !== "*") return noStrongTag;
-  if (request.method !== "PATCH" && request.method !== "DELETE") return null;
-  return request.header("if-none-match")?.trim() === "*" ? mayExist : null;
+  if (method !== "PATCH" && method !== "DELETE") return null;
+  return ifNoneMatch?.trim() === "*" ? mayExist : null;
 }
 
 const noStrongTag = problemResponse("precondition_failed", {

@@ -106,7 +106,7 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     name: "If-None-Match",
     in: "header",
     description:
-      "The entity tag of a response that the caller has. If it is still current, the response is 304 without a body.",
+      "The entity tag of a response that the caller has. If it is still current, a read is 304 without a body, and a change is 412.",
     schema: text,
     example: 'W/"kD2v0Qx1"',
   },
