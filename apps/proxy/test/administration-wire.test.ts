@@ -48,6 +48,18 @@ describe("HTTP", () => {
   });
 });
 
+test("a patch of another type is refused with the types that are accepted", async () => {
+  const { adminId, ask } = await withAdmin();
+  const call = { path: `/${adminId}`, body: { name: "n" }, headers: { "content-type": "application/xml" } };
+  const patch = await ask({ ...call, method: "PATCH" });
+  expect(patch).toMatchObject({
+    status: 415,
+    headers: { "accept-patch": "application/merge-patch+json, application/json" },
+  });
+  const rotation = await ask({ ...call, method: "POST", path: `/${adminId}/rotate` });
+  expect([rotation.status, rotation.headers["accept-patch"]]).toEqual([415, undefined]);
+});
+
 test("no body and no query causes a 500, and a refused request changes nothing", async () => {
   const names = ["name", "scopes", "deviceIds", "maxMode", "expiresAt", "disabled", "overlapMs", "__proto__", "x"];
   const value = fc.oneof(fc.jsonValue({ maxDepth: 2 }), fc.constantFrom("n", 0, 1e308, -1, null, ["list"], true));

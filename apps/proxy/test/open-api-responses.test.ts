@@ -1,9 +1,12 @@
 /** The API description against the gateway itself: which routes there are, and what they return. */
 import { readFileSync } from "node:fs";
+import { createMemoryCacheStore } from "@letta-environments/http-cache";
+import { sha256Hex } from "@letta-environments/platform/node";
 import { endpoints, type Endpoint, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { beforeAll, expect, test } from "vitest";
 import { adminEndpoints } from "../src/admin/endpoints.ts";
+import { createEnvironmentCache } from "../src/cache/environment-cache.ts";
 import { loadOpenApi } from "../src/adapters/open-api.ts";
 import { createHostRoutes } from "../src/host/routes.ts";
 import type { GatewayResponse } from "../src/http/response.ts";
@@ -17,6 +20,7 @@ import { environmentRow } from "./support/environment-row.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { silentReporting } from "./support/host-reporting.ts";
 import { knownConnections } from "./support/known-connections.ts";
+import { createLimitedProxy } from "./support/limited-proxy.ts";
 import { createTestProxy } from "./support/test-proxy.ts";
 
 interface Described {
@@ -38,7 +42,7 @@ const validator = new Ajv2020({ strict: false }).addSchema({ $id: "openapi", com
 const routes = createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi });
 
 /** Headers that every HTTP response may have. */
-const unlisted = /^(?:content-|vary$|x-content-type-options$|access-control-)/;
+const unlisted = /^(?:content-|date$|vary$|x-content-type-options$|access-control-)/;
 
 /** Returns what a response has and its description has not. */
 function undescribed(path: string, method: string, response: GatewayResponse): unknown {
@@ -76,12 +80,11 @@ test.each(routes)("the responses of $path are as described", async ({ path, resp
 
 const page = { connections: [environmentRow("a")], hasNextPage: false };
 const message = { role: "user", content: "Hello", client_message_id: "m-1" };
-const proxy = createTestProxy(
-  knownConnections(({ path, method }) => {
-    if (method === "POST") return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
-    return Promise.resolve(path === endpoints.listEnvironments.path ? jsonResponse(200, page) : jsonResponse(404, {}));
-  }),
-);
+const upstream = knownConnections(({ path, method }) => {
+  if (method === "POST") return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
+  return Promise.resolve(path === endpoints.listEnvironments.path ? jsonResponse(200, page) : jsonResponse(404, {}));
+});
+const proxy = createLimitedProxy({ policies: { all: { per: ["key"], limit: 100 } } }, { upstream });
 let key = "";
 let keyId = "";
 beforeAll(async () => {
@@ -95,6 +98,9 @@ const requests: readonly (readonly [title: string, template: string, status: num
   ["a list", "/v1/environments", 200, {}],
   ["a list with a broken query", "/v1/environments", 400, { query: "limit=1000" }],
   ["a list without a key", "/v1/environments", 401, { headers: { authorization: "" } }],
+  ["a list of requests for permission without the scope", "/v1/environments/approvals", 403, {}],
+  ["a registration where there is none", "/v1/environments/register", 404, { method: "POST" }],
+  ["events where there are none", "/v1/environments/events", 404, {}],
   ["a missing device", "/v1/environments/{deviceId}", 404, { path: "/v1/environments/nothing" }],
   [
     "a send",
@@ -137,6 +143,18 @@ const requests: readonly (readonly [title: string, template: string, status: num
     412,
     { method: "PATCH", body: '{"description":"x"}', headers: { "if-match": '"old"' } },
   ],
+  [
+    "a change of another type",
+    `${adminKeys}/{keyId}`,
+    415,
+    { method: "PATCH", body: "[]", headers: { "content-type": "application/xml" } },
+  ],
+  [
+    "an encoded body",
+    "/v1/environments/{connectionId}/messages",
+    415,
+    { method: "POST", path: "/v1/environments/c/messages", body: "{}", headers: { "content-encoding": "gzip" } },
+  ],
   ["a rotation", `${adminKeys}/{keyId}/rotate`, 200, { method: "POST" }],
   ["a revocation", `${adminKeys}/{keyId}/revoke`, 200, { method: "POST" }],
   [
@@ -153,6 +171,30 @@ test.each(requests)("the response to %s is as described", async (_title, templat
   const headers = { "content-type": "application/json", ...request.headers };
   const response: PlainResponse = await proxy.proxy.handle(fakeRequest({ key, ...request, path, headers }));
   expect([response.status, undescribed(template, request.method ?? "GET", response)]).toEqual([status, []]);
+});
+
+test("the responses to reads of a device that is missing are as described, also from the cache", async () => {
+  const { clock } = proxy;
+  const environmentCache = createEnvironmentCache({
+    store: createMemoryCacheStore({ clock }),
+    clock,
+    sha256: sha256Hex,
+    onError: (_operation, cause) => expect.unreachable(String(cause)),
+  })({ upstream: "upstream", showsStatus: () => true });
+  const cached = createTestProxy(upstream, { ports: { clock, environmentCache } });
+  const { key: reader } = await cached.issueKey({ scopes: ["read"] });
+  for (const detail of ["fwd=uri-miss", "hit"]) {
+    const response: PlainResponse = await cached.proxy.handle(
+      fakeRequest({ key: reader, path: "/v1/environments/nothing" }),
+    );
+    expect(response.headers["cache-status"]).toContain(detail);
+    expect(undescribed("/v1/environments/{deviceId}", "GET", response)).toEqual([]);
+  }
+});
+
+test("a read that waits is described with the preference that the server has applied", () => {
+  const { get } = document.paths["/v1/environments/{connectionId}/messages/{clientMessageId}"] ?? {};
+  expect(get?.responses["200"]?.headers).toHaveProperty("preference-applied");
 });
 
 test("Server-Timing is described wherever a key with scope details can receive it, and nowhere else", async () => {

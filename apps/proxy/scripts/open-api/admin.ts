@@ -8,7 +8,7 @@ import {
   identifierSchema,
   listLimitSchema,
 } from "../../../../packages/schema/scripts/open-api/operation.ts";
-import { problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
+import { limitHeaders, problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
 import type { ProblemCode } from "@letta-environments/schema";
 import { type AdminEndpoint, adminEndpoints } from "../../src/admin/endpoints.ts";
 import { optionalRoutes } from "./observation.ts";
@@ -73,7 +73,7 @@ export function adminOperation(endpoint: DescribedEndpoint): JsonSchema {
         }),
       },
       ...(isConditional && endpoint.method === "GET" && { 304: unchanged }),
-      ...problemResponses(adminProblems(endpoint)),
+      ...problemResponses(adminProblems(endpoint), limitHeaders),
     },
   };
 }

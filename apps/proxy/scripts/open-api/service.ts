@@ -7,7 +7,7 @@ import {
   commonProblems,
   identifierSchema,
 } from "../../../../packages/schema/scripts/open-api/operation.ts";
-import { problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
+import { limitHeaders, problemResponses } from "../../../../packages/schema/scripts/open-api/problems.ts";
 import { limitedOperations } from "../../src/limits/endpoint.ts";
 
 const publicHeaders = headerReferences(["x-request-id", "cache-control"]);
@@ -140,6 +140,6 @@ export const rateLimitOperation: JsonSchema = {
         },
       },
     },
-    ...problemResponses(rateLimitProblems),
+    ...problemResponses(rateLimitProblems, limitHeaders),
   },
 };

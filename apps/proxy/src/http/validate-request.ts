@@ -99,7 +99,7 @@ async function validateBody(
     body ?? (mayLackBody ? emptyObject : null),
     request.header("content-type") ?? undefined,
   );
-  if (!checked.ok) return { kind: "refused", response: checked.response };
+  if (!checked.ok) return { kind: "refused", response: withAcceptedTypes(request.method, checked.response) };
   const { value } = checked;
   if (hasInexactNumber(value)) {
     return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
@@ -128,6 +128,13 @@ const encodedBody = problemResponse("unsupported_media_type", {
   issues: [{ member: "content-encoding", rule: "must be absent or identity" }],
   headers: { "accept-encoding": "identity" },
 });
+
+/** RFC 5789 section 2.2: the refusal of the type of a patch names those that are accepted. */
+function withAcceptedTypes(method: string, response: PlainResponse): PlainResponse {
+  if (method !== "PATCH" || response.status !== 415) return response;
+  const headers = { ...response.headers, "accept-patch": "application/merge-patch+json, application/json" };
+  return { ...response, headers };
+}
 
 /** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
 const inexactNumber = {

@@ -67,6 +67,17 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
     schema: text,
     example: 'Bearer realm="letta-environments"',
   },
+  "accept-encoding": {
+    description:
+      "Which content codings a request body may have: none. Present if the body had one (RFC 9110 section 12.5.3).",
+    schema: text,
+    example: "identity",
+  },
+  "accept-patch": {
+    description: "Which types the body of a `PATCH` may have (RFC 5789 section 3.1). Present if it had another one.",
+    schema: text,
+    example: "application/merge-patch+json, application/json",
+  },
   upgrade: { description: "The protocol to switch to.", schema: text, example: "websocket" },
   [messageDeduplicationHeader]: {
     description:

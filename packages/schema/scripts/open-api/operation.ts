@@ -12,7 +12,7 @@ import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
 import { examples } from "./examples.ts";
 import { headerReferences, parameterReferences, timingHeader } from "./headers.ts";
-import { problemResponses } from "./problems.ts";
+import { limitHeaders, problemResponses } from "./problems.ts";
 import { operationTexts, pathParameters, queryParameters } from "./texts.ts";
 
 /** Where objects are, for references. */
@@ -56,7 +56,14 @@ const gatewaySendProblems: readonly ProblemCode[] = [
 export const commonHeaders: readonly string[] = ["x-request-id", "cache-control", "ratelimit", "ratelimit-policy"];
 
 /** Every problem code of an endpoint: its own, and those that the services on the way have. */
-function problemsOf({ audience, operation, scope, successStatus, problems }: Endpoint): readonly ProblemCode[] {
+function problemsOf({
+  audience,
+  extension,
+  operation,
+  scope,
+  successStatus,
+  problems,
+}: Endpoint): readonly ProblemCode[] {
   return [
     ...problems,
     ...commonProblems,
@@ -64,7 +71,9 @@ function problemsOf({ audience, operation, scope, successStatus, problems }: End
     // Of a gateway, since nothing in this API has a strong entity tag. A socket has no preconditions.
     ...(successStatus === 101 ? [] : (["precondition_failed"] as const)),
     ...(operation === "sendMessage" ? gatewaySendProblems : []),
-    ...(scope === "control" ? (["audit_unavailable", "endpoint_not_found"] as const) : []),
+    ...(scope === "control" ? (["audit_unavailable"] as const) : []),
+    // Not every server has these, and a gateway in front of another server has no sockets.
+    ...(extension === true || audience === "device" ? (["endpoint_not_found"] as const) : []),
   ];
 }
 
@@ -178,7 +187,8 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
     timingHeader,
     ...cacheHeaders,
     ...declared,
-    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed", "preference-applied"] : []),
+    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
+    ...(endpoint.operation === "sendMessage" || endpoint.operation === "retrieveMessage" ? ["preference-applied"] : []),
   ];
   const success = {
     description: operationTexts[endpoint.operation].success,
@@ -193,6 +203,11 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   return {
     [endpoint.successStatus]: success,
     ...(isRead && { 304: unchanged }),
-    ...problemResponses(problemsOf(endpoint), [...declared, timingHeader]),
+    ...problemResponses(problemsOf(endpoint), [
+      ...limitHeaders,
+      ...(isRead ? ["age", "cache-status"] : []),
+      ...declared,
+      timingHeader,
+    ]),
   };
 }

@@ -37,8 +37,7 @@ function problemResponse(status: number, codes: readonly ProblemCode[], headers:
       "x-should-retry",
       ...(isRepeatable ? ["retry-after"] : []),
       ...(statusHeaders.get(status) ?? []),
-      // Nothing is measured before the caller is known.
-      ...headers.filter((name) => name !== timingHeader || (status !== 401 && status !== 405)),
+      ...headers.filter((name) => canHave(name, status)),
     ]),
     content: {
       "application/problem+json": {
@@ -49,9 +48,23 @@ function problemResponse(status: number, codes: readonly ProblemCode[], headers:
   };
 }
 
+/** The headers of every response whose request was counted: also of a refused key. */
+export const limitHeaders: readonly string[] = ["ratelimit", "ratelimit-policy", "ratelimit-degraded"];
+
+/** Whether a response with a status can have a header. What adds it runs after the route is known, after the caller is known, or with what is stored. */
+function canHave(name: string, status: number): boolean {
+  if (limitHeaders.includes(name)) return status !== 405;
+  if (name === timingHeader || name === "cache-status") return status !== 401 && status !== 405;
+  return name !== "age" || status === 404;
+}
+
 const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [401, ["www-authenticate"]],
+  // If the key lacks a scope (RFC 6750 section 3.1).
+  [403, ["www-authenticate"]],
   [405, ["allow"]],
+  // If the body has a content coding, or a type that the method does not take (RFC 9110 section 15.5.16).
+  [415, ["accept-encoding", "accept-patch"]],
   [426, ["upgrade"]],
 ]);
 

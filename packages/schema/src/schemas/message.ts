@@ -35,9 +35,12 @@ export interface TextPart {
   type: "text";
 }
 
-/** A message from a person or a program to the agent on a device. */
+/** A message from a person or a program to the agent on a device. With a member `approvals`, or the `type` `approval`, it is an {@link ApprovalMessage}. */
 export interface UserMessage {
-  /** Chosen by the caller, unique for each message, the same in every retry, and neither `.` nor `..`. A repeated id returns the first result. */
+  /**
+   * Chosen by the caller, unique for each message, the same in every retry, and neither `.` nor `..`. A repeated id returns the first result. Its length,
+   * like that of every id, is counted in UTF-16 code units.
+   */
   client_message_id: string;
   /** The text of the message, whole or in parts. */
   content: string | TextPart[];
@@ -84,7 +87,7 @@ export interface ApprovalDecision {
 
 /** Responses to requests for permission. A member of `approvals` with `approve` is a decision, one with `status` a tool return. */
 export interface ApprovalMessage {
-  /** The responses. */
+  /** The responses. Each has another `tool_call_id` than the others of the body. */
   approvals: (ToolReturn | ApprovalDecision)[];
   /** Always `approval`. */
   type: "approval";
@@ -92,7 +95,7 @@ export interface ApprovalMessage {
 
 /** The body of `sendMessage`. */
 export interface SendMessageBody {
-  /** The messages, in order. */
+  /** The messages, in order. Between approval messages, at most 100 user messages follow one another. */
   messages: (UserMessage | ApprovalMessage)[];
   /** Agent that runs the messages. Required unless `conversationId` names a conversation. */
   agentId?: string;
