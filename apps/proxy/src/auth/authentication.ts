@@ -1,5 +1,11 @@
 /** Authentication: the token of a request, and the result, which is a principal or the response that refuses the request. */
-import { type PlainResponse, type Principal, problemResponse, type Scope } from "@letta-environments/schema";
+import {
+  type PlainHeaders,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  type Scope,
+} from "@letta-environments/schema";
 import type { KeyInvite } from "../keys/key-record.ts";
 import type { KeyRateLimits } from "../keys/key-rate-limit.ts";
 import type { GatewayPorts } from "../ports.ts";
@@ -35,10 +41,11 @@ const challenge = 'Bearer realm="letta-environments"';
 /** 401 for a request without credentials, or with those of another scheme (RFC 6750 section 3: without an error code). */
 export const missingKey: PlainResponse = problemResponse("missing_key", { headers: { "www-authenticate": challenge } });
 
+/** The challenge of every 401 for invalid credentials (RFC 9110 section 11.6.1). */
+export const invalidTokenChallenge: PlainHeaders = { "www-authenticate": `${challenge}, error="invalid_token"` };
+
 /** 401 for invalid credentials. It never gives the reason, because a guesser could learn from it. */
-export const invalidKey: PlainResponse = problemResponse("invalid_key", {
-  headers: { "www-authenticate": `${challenge}, error="invalid_token"` },
-});
+export const invalidKey: PlainResponse = problemResponse("invalid_key", { headers: invalidTokenChallenge });
 
 /** Refuses invalid credentials with {@link invalidKey}. The reason appears in the log only. */
 export function refuseInvalidKey(reason: string): RefusedAuthentication {

@@ -1,6 +1,6 @@
 /** Sign-in at the console: exchanges a gateway key, or the secret of a one-time link, for a session in a cookie. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { Authentication } from "../auth/authentication.ts";
+import { type Authentication, invalidTokenChallenge } from "../auth/authentication.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { refuseUnread } from "../http/validate-request.ts";
@@ -154,10 +154,12 @@ const linkRefused: Authentication = {
     detail:
       "The sign-in link was used before, is older than ten minutes, or belongs to another gateway. " +
       "'letta-proxy console link' prints a new one.",
+    headers: invalidTokenChallenge,
   }),
 };
 const keyRefused = problemResponse("invalid_key", {
   detail: "This key cannot sign in: a rotation has replaced its secret, it is a session itself, or it has just ended.",
+  headers: invalidTokenChallenge,
 });
 const notJson = problemResponse("unsupported_media_type");
 const noCredential = problemResponse("invalid_request", {
