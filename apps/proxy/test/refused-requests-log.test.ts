@@ -92,14 +92,14 @@ test("the log says why a gateway key is refused", async () => {
 test("a code that an upstream invents does not reach the log", async () => {
   const testProxy = createTestProxy(() =>
     Promise.resolve({
-      status: 404,
+      status: 410,
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ errorCode: "x\n".repeat(1_000), message: "no" }),
     }),
   );
   const { key } = await testProxy.issueKey();
   await testProxy.proxy.handle(fakeRequest({ key, path: "/v1/environments/d1" }));
-  expect(lastRequest(testProxy)).toMatchObject({ status: 404, errorCode: "upstream_error" });
+  expect(lastRequest(testProxy)).toMatchObject({ status: 410, errorCode: "upstream_error" });
   expect(JSON.stringify(testProxy.events)).not.toContain("x\\nx");
 });
 

@@ -41,7 +41,7 @@ async function simulate(fail: UpstreamFetch, seed: number, readsPerSecond: numbe
   const count = { asked: 0, load: 0, loadOfSends: 0, sends: 0, reads: 0, failedBefore: 0 };
   const lateFailures: number[] = [];
   const fetch: UpstreamFetch = (request, signal) => {
-    if (!isDown()) return Promise.resolve(jsonResponse(200, {}));
+    if (!isDown()) return Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
     count.load += 1;
     if (request.method === "POST") count.loadOfSends += 1;
     return fail(request, signal);

@@ -193,7 +193,7 @@ function expectedOutcome(kind: KindOfKey, operation: Forwarded, status: number):
   // For a restricted key the other device does not exist, whatever the upstream returns for it.
   const isSuccess = status === endpoints[operation].successStatus;
   if (isRestricted && (operation === "sendMessage" || isControl)) return "404 connection_not_found";
-  if (isRestricted && operation === "retrieveEnvironment" && (status === 404 || (isSuccess && !isLimitedById))) {
+  if (operation === "retrieveEnvironment" && (status === 404 || (isRestricted && isSuccess && !isLimitedById))) {
     return "404 environment_not_found";
   }
   if (isSuccess) return String(status);

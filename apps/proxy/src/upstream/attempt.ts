@@ -9,7 +9,7 @@ import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../li
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
-import { leavesUnknown, unknownOutcome } from "./upstream.ts";
+import { leavesUnknown, unknownAfter } from "./upstream.ts";
 
 /** Number of calls in a row without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
@@ -126,7 +126,11 @@ function endedResponse(
   { isSent }: UpstreamProgress,
 ): PlainResponse {
   const mayBeDelivered = leavesUnknown(endpoint) && isSent;
-  if (kind === "timed_out") return mayBeDelivered ? unknownOutcome(endpoint) : problemResponse("upstream_timeout");
+  if (kind === "timed_out") {
+    return mayBeDelivered
+      ? unknownAfter(endpoint, "The upstream did not respond in time.")
+      : problemResponse("upstream_timeout");
+  }
   if (endpoint.method === "GET" || isSent) return callerGone;
   // The caller has gone, but it is recorded that nothing was sent.
   return problemResponse("upstream_unreachable", { status: callerGone.status });

@@ -16,7 +16,7 @@ import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } fr
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
-import { leavesUnknown, unknownOutcome, type UpstreamCall } from "./upstream.ts";
+import { leavesUnknown, unknownAfter, type UpstreamCall } from "./upstream.ts";
 import { validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
@@ -100,7 +100,7 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
       return unusableResponse(endpoint, undecodable);
     case "broken":
       return leavesUnknown(endpoint)
-        ? unknownOutcome(endpoint)
+        ? unknownAfter(endpoint, "The connection to the upstream broke before it had responded.")
         : problemResponse("upstream_unreachable", { detail: "The connection to the upstream broke." });
   }
 }
@@ -108,7 +108,7 @@ function failureResponse(endpoint: KnownEndpoint, failure: UpstreamFailure): Pla
 /** The upstream has responded, but it is not known with what. */
 function unusableResponse(endpoint: KnownEndpoint, detail: string): PlainResponse {
   return leavesUnknown(endpoint)
-    ? unknownOutcome(endpoint, { detail: `${detail} It may have done what was asked.` })
+    ? unknownAfter(endpoint, detail)
     : problemResponse("upstream_invalid_response", { detail });
 }
 

@@ -52,7 +52,8 @@ describe("a deadline of 30 s", () => {
     await clock.advance(1);
     const response = await pending;
     expect(response.headers["x-should-retry"]).toBe(retryable);
-    expect(problemOf(response)).toMatchObject({ status: 504, errorCode: code });
+    const detail = expect.stringMatching(/^The upstream did not respond in time/);
+    expect(problemOf(response)).toMatchObject({ status: 504, errorCode: code, detail });
   });
 
   test("the deadline cancels the upstream call", async () => {
@@ -99,6 +100,7 @@ describe("a call without a response", () => {
       "upstream_unreachable",
       "delivery_unknown",
     ]);
+    expect(problemOf(responses.send).detail).toMatch(/^The connection to the upstream broke.* may be running/);
     expect(retries(responses)).toEqual(["true", "false"]);
   });
 
@@ -260,6 +262,26 @@ describe("an error of the upstream", () => {
     expect(problem.detail).toMatch(/^key \[removed\]\s+is bad x+$/);
     expect(problem.detail).toHaveLength(500);
     expect(JSON.stringify(problem)).not.toContain(upstreamCredential);
+  });
+
+  test("a device that the upstream does not know is environment_not_found for every key, unless a web server responds", async () => {
+    const page = { status: 404, headers: { "content-type": "text/html" }, body: "<html>Not Found</html>" };
+    const answers = [jsonResponse(404, { message: "no such device" }), problemResponse("endpoint_not_found"), page];
+    for (const deviceIds of [null, ["d"]]) {
+      const codes: unknown[] = [];
+      for (const answer of answers) {
+        const { proxy, issueKey } = createTestProxy(() => Promise.resolve(answer));
+        const { key } = await issueKey({ deviceIds });
+        const response = await proxy.handle(fakeRequest({ key, path: "/v1/environments/d" }));
+        codes.push([response.status, problemOf(response).errorCode]);
+      }
+      const unlimited = [
+        [404, "environment_not_found"],
+        [404, "endpoint_not_found"],
+        [404, "upstream_error"],
+      ];
+      expect(codes).toEqual(deviceIds === null ? unlimited : answers.map(() => [404, "environment_not_found"]));
+    }
   });
 
   test("an upstream error keeps its code only if it is a problem of this API", async () => {

@@ -219,6 +219,15 @@ export function unknownOutcome(
     : problemResponse("delivery_unknown", options);
 }
 
+/** As {@link unknownOutcome}, after a call of a remote server, which says nothing of the device. `what` is a sentence on what happened. */
+export function unknownAfter(endpoint: KnownEndpoint, what: string): PlainResponse {
+  const effect =
+    endpoint.scope === "control"
+      ? "The command may have had its effect, or may follow."
+      : "The message may be running. Do not send it again under another id.";
+  return unknownOutcome(endpoint, { detail: `${what} ${effect}` });
+}
+
 /** Returns the response for the caller of a send that is about to leave, if its caller has gone or its time is up. */
 export function refuseLate(
   { deadline }: Pick<UpstreamCall, "deadline">,

@@ -125,14 +125,19 @@ const maxDetailLength = 500;
 
 /**
  * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this
- * project keeps its code; any other error is `upstream_error` with the upstream's text.
+ * project keeps its code; any other error is `upstream_error` with the upstream's text, except for a device that an environment server does not know.
  */
 function translateError(endpoint: KnownEndpoint, response: PlainResponse, credential: string | null): PlainResponse {
-  const body = parseJsonObject(response.body) ?? {};
+  const json = parseJsonObject(response.body);
+  const body = json ?? {};
   const text = [body["message"], body["error"], body["detail"]].find((member) => typeof member === "string");
   const retryAfter = response.headers["retry-after"];
   const isPassed = !unpassedStatuses.has(response.status);
   const code = isPassed ? problemCodeOf(response) : null;
+  // A web server that is not an environment server responds to every path with 404, mostly with a page.
+  const isMissing = endpoint.operation === "retrieveEnvironment" && response.status === 404 && json !== null;
+  if (code === null && isMissing)
+    return problemResponse("environment_not_found", { headers: passedFields(response.headers) });
   return problemResponse(code ?? "upstream_error", {
     status: isPassed ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,

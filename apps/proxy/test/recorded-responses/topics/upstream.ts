@@ -10,8 +10,11 @@ function responds(status: number, body: unknown, headers: Readonly<Record<string
   return () => Promise.resolve({ status, headers: { "content-type": "application/json", ...headers }, body: text });
 }
 
-/** A list, and a row as well, so that it is a success of both reads. */
-const found = { id: "1", deviceId: "laptop", connectionName: "laptop", connections: [], hasNextPage: false };
+/** A list, a row, and an accepted send as well, so that it is a success of each request. */
+const found = {
+  ...{ id: "1", deviceId: "laptop", connectionName: "laptop", connections: [], hasNextPage: false },
+  ...{ success: true, message: "ok" },
+};
 const ours = {
   type: "urn:letta-environments:problem:device_offline",
   errorCode: "device_offline",
