@@ -175,6 +175,8 @@ export type ReadConsoleFile = (name: string, acceptEncoding: string) => Promise<
 
 /** The pages, made by `scripts/docs-pages/`. */
 export interface DocsPages {
+  /** The strong entity tag of the pages together, with its quotes. */
+  readonly entityTag: string;
   readonly contentSecurityPolicy: string;
   readonly index: string;
   /** The list of all problems. */

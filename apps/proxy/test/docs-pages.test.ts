@@ -29,6 +29,16 @@ test("the description of the API needs no key, and its policy allows nothing but
   expect((await fetch(`${proxy.url}/docs`, { method: "POST" })).status).toBe(405);
 });
 
+test("a page that the browser has is not sent again", async () => {
+  for (const path of ["/docs", "/docs/problems/", "/docs/problems/overloaded"]) {
+    const { headers } = await fetch(`${proxy.url}${path}`);
+    const [etag, caching] = [headers.get("etag") ?? "", headers.get("cache-control")];
+    expect([path, etag, caching]).toEqual([path, expect.stringMatching(/^"[0-9a-f]{32}"$/), "private, no-cache"]);
+    const again = await fetch(`${proxy.url}${path}`, { headers: { "if-none-match": etag } });
+    expect([again.status, again.headers.get("etag"), await again.text()]).toEqual([304, etag, ""]);
+  }
+});
+
 test("a browser at / is redirected to the pages where there is no console, and every other request is 404", async () => {
   const page = await fetch(proxy.url, { headers: { accept: "text/html,*/*;q=0.8" } });
   expect([page.status, page.url]).toEqual([200, `${proxy.url}/docs`]);

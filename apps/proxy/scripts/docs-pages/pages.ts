@@ -2,6 +2,7 @@
  * Makes the pages of `/docs` from `openapi.json` and `docs/problems`. The build writes them to a file beside the bundles, and a gateway that runs from its
  * sources makes them with the first request.
  */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DocsPages } from "../../src/ports.ts";
@@ -23,7 +24,7 @@ export function createDocsPages(): DocsPages {
     const text = readFileSync(join(problemsFolder, `${code}.md`), "utf8");
     return [code, problemPage(text, style)];
   });
-  return {
+  const pages = {
     contentSecurityPolicy: [
       "default-src 'none'",
       `script-src ${hashSource(script)}`,
@@ -39,6 +40,8 @@ export function createDocsPages(): DocsPages {
     problems: problemList(codes, style),
     problemPages: Object.fromEntries(problemPages),
   };
+  const digest = createHash("sha256").update(JSON.stringify(pages)).digest("hex");
+  return { entityTag: `"${digest.slice(0, 32)}"`, ...pages };
 }
 
 function problemPage(markdown: string, style: string): string {

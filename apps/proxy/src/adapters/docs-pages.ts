@@ -20,7 +20,7 @@ export function parseDocsPages(text: string): DocsPages {
   const value = parseJson(text);
   const isWhole =
     isJsonObject(value) &&
-    ["contentSecurityPolicy", "index", "problems"].every((name) => typeof value[name] === "string") &&
+    ["entityTag", "contentSecurityPolicy", "index", "problems"].every((name) => typeof value[name] === "string") &&
     isJsonObject(value["problemPages"]);
   if (!isWhole) throw new TypeError("the text is not that of docs-pages.json");
   // The build writes nothing else under these names.

@@ -14,7 +14,10 @@ export function notModified(response: PlainResponse, ifNoneMatch: string | null)
   return { status: 304, headers, body: null };
 }
 
-/** Whether `If-None-Match` lists the entity tag of something that exists. Weak and strong tags are compared alike (RFC 9110 section 13.1.2). */
+/**
+ * Whether `If-None-Match` lists the entity tag of something that exists. Weak and strong tags are compared alike (RFC 9110
+ * section 13.1.2). A malformed list counts with the tags that are in it.
+ */
 export function listsTag(ifNoneMatch: string, tag: string): boolean {
   if (ifNoneMatch.trim() === "*") return true;
   const listed = ifNoneMatch.match(/(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g) ?? [];
