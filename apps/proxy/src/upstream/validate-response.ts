@@ -13,11 +13,9 @@ import {
   problemResponse,
   problemType,
 } from "@letta-environments/schema";
-import * as v from "valibot";
 import { invalidKey } from "../auth/authentication.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
-import { leavesUnknown } from "./upstream.ts";
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
  * `Retry-After` of errors are passed on. */
@@ -58,14 +56,14 @@ export function validateResponse(
 
 /**
  * Whether a body is a JSON object without a byte order mark, which a JSON text must not begin with (RFC 8259 section 8.1). That of a read is parsed once,
- * where it is presented and its shape is checked; here it has to begin and end as an object does. That of a send or a command must have the members of
- * the endpoint's schema, or a server that is not an environment server would seem to have done it.
+ * where it is presented and its shape is checked; here it has to begin and end as an object does. That of a send must say whether it was successful, or
+ * the message would seem to be delivered by a server that is no environment server.
  */
-function isUsable(endpoint: KnownEndpoint, body: PlainResponse["body"]): boolean {
+function isUsable({ method, operation }: KnownEndpoint, body: PlainResponse["body"]): boolean {
   if (!isLikeObject(body)) return false;
-  if (endpoint.method === "GET") return true;
+  if (method === "GET") return true;
   const value = parseJsonObject(body);
-  return value !== null && (endpoint.response === null || !leavesUnknown(endpoint) || v.is(endpoint.response, value));
+  return value !== null && (operation !== "sendMessage" || typeof value["success"] === "boolean");
 }
 
 function isLikeObject(body: PlainResponse["body"]): boolean {
