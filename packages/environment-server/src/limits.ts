@@ -142,7 +142,7 @@ export const maxFollowedMessages = 20_000;
 export const messageWriteDelayMs = 1_000;
 
 /**
- * How long before the last send to a row the sends began whose status may not be stored, because the server was killed, in milliseconds: the time
+ * How long before the last send of a process the sends began whose status may not be stored, because the server was killed, in milliseconds: the time
  * that a change may wait, and that writing it can take.
  */
 export const maxUnsavedMs: number = 3 * messageWriteDelayMs;

@@ -248,10 +248,10 @@ export interface DeliveryLog {
   /** Returns the rows of a tenant that have accepted a message of a conversation, the latest first, at most `limit`. */
   findRuns(tenant: string, agentId: string, conversationId: string, limit: number): Promise<readonly Run[]>;
   /**
-   * Returns the uses of ids by the last sends to a row: those reserved less than `spanMs` before the latest one. Rejected sends do not count, and
-   * expired ones are left out. The latest come first, at most `limit`; a send that the limit would cut is left out.
+   * Returns the uses of ids by the last sends, to any row: those reserved less than `spanMs` before the latest one, without rejected and expired sends.
+   * The latest come first, at most `limit`; a send that the limit would cut is left out.
    */
-  findLastUses(environmentId: string, nowMs: number, spanMs: number, limit: number): Promise<readonly MessageUse[]>;
+  findLastUses(nowMs: number, spanMs: number, limit: number): Promise<readonly MessageUse[]>;
   /** Returns the sends to a row that have not expired and whose outcome is missing or unknown, the latest first. */
   findUnresolved(environmentId: string, nowMs: number, maxMessages: number): Promise<readonly UnresolvedDelivery[]>;
 }

@@ -39,7 +39,7 @@ const permittedSearches = new Set([
   "last_seen_at<?",
   "reserved_at<?",
   // The sends of a few seconds.
-  "reserved_at>? AND reserved_at<?",
+  "reserved_at>?",
   "rowid>?",
   "rowid>? AND rowid<?",
   "is_output=?",

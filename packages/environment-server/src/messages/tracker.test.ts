@@ -128,20 +128,6 @@ describe("resuming messages that an earlier process has not stored", () => {
     expect(await log.readMessages("env-1", "m-1", 1)).toEqual([unsavedOf("m-1", 1)]);
   });
 
-  test("takes none for unsaved that was sent on this connection, also if it ends while the logs are read", async () => {
-    let find: (found: readonly StoredMessage[]) => void = () => undefined;
-    const { clock, tracker, log } = setUp(() => new Promise((resolve) => void (find = resolve)));
-    const resumed = tracker.resume("env-1");
-    start(tracker, "m-1");
-    tracker.receive("env-1", finished);
-    await clock.advance(0);
-    find([unsavedOf("m-1", 1)]);
-    expect(await resumed).toEqual([]);
-    await clock.advance(1_000);
-    expect(tracker.followed("env-1")).toEqual([]);
-    expect(await log.readMessages("env-1", "m-1", 1)).toMatchObject([{ status: { state: "finished" } }]);
-  });
-
   test("is limited like other messages", async () => {
     const count = maxFollowedPerRow + 1;
     const { tracker } = setUp(async () => Array.from({ length: count }, (_, index) => unsavedOf(`m-${index}`, -index)));

@@ -73,8 +73,6 @@ interface Row {
   readonly reportsTurnEnds: boolean;
   readonly entries: Map<string, Entry>;
   readonly conversations: Map<string, ConversationTurns<Entry>>;
-  /** Sends of this connection, until the earlier ones are followed; then `null`. */
-  begun: Set<string> | null;
 }
 
 /** Dependencies of a tracker. */
@@ -141,8 +139,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
-      const [entries, conversations] = [new Map<string, Entry>(), new Map<string, ConversationTurns<Entry>>()];
-      rows.set(environmentId, { tenant, reportsTurnEnds, entries, conversations, begun: new Set() });
+      rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
       state.detached.connect(environmentId);
     },
     resume: (environmentId) => resume(state, environmentId),
@@ -209,7 +206,6 @@ function begin(state: State, entry: Entry): void {
   const row = state.rows.get(entry.scope.environmentId);
   // The device has disconnected, so nothing will be written.
   if (row === undefined) return abandon(state, entry);
-  row.begun?.add(entry.deliveryId);
   follow(state, row, entry);
   state.onChange?.(entry.toStored());
 }
@@ -261,12 +257,10 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
   ]);
   const row = state.rows.get(environmentId);
   if (row === undefined) return [];
-  // Those of this connection are followed, or have ended while the logs were read.
-  const missed = unsaved.filter(({ deliveryId }) => row.begun?.has(deliveryId) !== true);
-  const open = groupByDelivery([...missed, ...stored], row.tenant).filter(
+  const open = groupByDelivery([...unsaved, ...stored], row.tenant).filter(
     ({ deliveryId }) => !state.unknownToDevice.has(deliveryId),
   );
-  const missedIds = new Set(missed.map(({ deliveryId }) => deliveryId));
+  const unsavedIds = new Set(unsaved.map(({ deliveryId }) => deliveryId));
   // The oldest first, as they were sent.
   for (const entry of open.toReversed().toSorted((left, right) => left.sentAt - right.sentAt)) {
     if (row.entries.has(entry.deliveryId)) continue;
@@ -274,9 +268,8 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     state.detached.detach(entry);
     turnsOf(state, row, entry.scope).noteDisconnect();
     // From now on it is listed, also if the device does not know it.
-    if (missedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
+    if (unsavedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
   }
-  row.begun = null;
   // All of them, because a caller that failed after an earlier call has asked the device about none.
   return open.map(({ scope }) => scope);
 }

@@ -3,7 +3,7 @@
  * was killed in the meantime are only in the log of deliveries. It has what is needed to follow them: their ids and the outcome of the send.
  */
 import { isMessageId } from "../delivery/plan.ts";
-import { maxFollowedPerRow, maxSameMessages, maxUnsavedMs } from "../limits.ts";
+import { maxFollowedMessages, maxSameMessages, maxUnsavedMs } from "../limits.ts";
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { DeliveryLog, MessageUse } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
@@ -23,19 +23,34 @@ export function messageOfUse(
 /** Returns the messages of a row that have no stored status and may not have ended, the latest first. */
 export type FindUnsaved = (environmentId: string) => Promise<readonly StoredMessage[]>;
 
-/** Creates {@link FindUnsaved}. */
+/**
+ * Creates {@link FindUnsaved}. The last sends are read at once: before the first send of this process, and once for all rows, since many devices may
+ * come back together.
+ */
 export function createFindUnsaved(
   store: Pick<DeliveryLog, "findLastUses"> & Pick<MessageLog, "readMessages">,
   time: Pick<StoredTime, "now" | "wallAt">,
 ): FindUnsaved {
+  async function readUses(): Promise<ReadonlyMap<string, readonly MessageUse[]>> {
+    const rows = new Map<string, MessageUse[]>();
+    for (const use of await store.findLastUses(time.now(), maxUnsavedMs, maxFollowedMessages)) {
+      const { environmentId } = use.scope;
+      if (isMessageId(use.messageId)) rows.set(environmentId, [...(rows.get(environmentId) ?? []), use]);
+    }
+    return rows;
+  }
+
   async function isSaved({ scope, messageId, deliveryId }: MessageUse): Promise<boolean> {
     const saved = await store.readMessages(scope.environmentId, messageId, maxSameMessages);
     return saved.some((message) => message.deliveryId === deliveryId);
   }
 
+  let reading = readUses();
+  // It is read again when it is needed.
+  reading.catch(() => undefined);
   return async (environmentId) => {
-    const uses = await store.findLastUses(environmentId, time.now(), maxUnsavedMs, maxFollowedPerRow);
-    const messages = uses.filter(({ messageId }) => isMessageId(messageId));
+    const rows = await reading.catch(() => (reading = readUses()));
+    const messages = rows.get(environmentId) ?? [];
     const areSaved = await Promise.all(messages.map(isSaved));
     return messages.filter((_use, index) => areSaved[index] === false).map((use) => messageOfUse(use, time));
   };

@@ -119,30 +119,21 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
   };
 }
 
-/** An index by row and time would cost each send a write. The sends of all rows in a few seconds are read instead. */
 function prepareFindLastUses(database: SqliteDatabase): DeliveryLog["findLastUses"] {
-  const findAccepted = database.prepare(
-    "SELECT max(used_at) AS latest FROM environment_runtime WHERE environment_id = ? HAVING latest IS NOT NULL",
-  );
-  const findUnresolved = database.prepare(`SELECT reserved_at AS latest FROM environment_delivery
-    WHERE environment_id = ? AND (outcome IS NULL OR outcome = 'unknown') ORDER BY reserved_at DESC LIMIT 1`);
+  const findLatest = database.prepare("SELECT coalesce(max(reserved_at), 0) AS latest FROM environment_delivery");
   const find = database.prepare(`
-    SELECT message.agent_id, message.conversation_id, message.message_id, message.delivery_id, delivery.fingerprint,
-      delivery.outcome, delivery.disposition, delivery.error, delivery.reserved_at
+    SELECT delivery.environment_id, message.agent_id, message.conversation_id, message.message_id, message.delivery_id,
+      delivery.fingerprint, delivery.outcome, delivery.disposition, delivery.error, delivery.reserved_at
     FROM environment_delivery AS delivery CROSS JOIN environment_message AS message ON message.delivery_id = delivery.id
-    WHERE delivery.reserved_at > ? AND delivery.reserved_at <= ? AND delivery.environment_id = ?
-      AND delivery.outcome IS NOT 'rejected'
+    WHERE delivery.reserved_at > ? AND delivery.outcome IS NOT 'rejected'
     ORDER BY delivery.reserved_at DESC, delivery.id DESC LIMIT ?`);
-  return async (environmentId, nowMs, spanMs, limit) => {
-    const ends = [findAccepted.get(environmentId), findUnresolved.get(environmentId)].map((row) =>
-      row === undefined ? 0 : readInteger(row, "latest"),
-    );
-    const latest = Math.max(...ends);
-    const rows = find.all(Math.max(latest - spanMs, nowMs - retentionMs), latest, environmentId, limit);
+  return async (nowMs, spanMs, limit) => {
+    const latest = readInteger(findLatest.get() ?? {}, "latest");
+    const rows = find.all(Math.max(latest - spanMs, nowMs - retentionMs), limit);
     const uses = rows.map((row): MessageUse => ({
       ...readMessage(row),
       scope: {
-        environmentId,
+        environmentId: readText(row, "environment_id"),
         agentId: readText(row, "agent_id"),
         conversationId: readText(row, "conversation_id"),
       },
