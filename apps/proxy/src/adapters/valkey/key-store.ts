@@ -52,7 +52,7 @@ const trustMs = 4_000;
 /** How long reads are trusted after a look has begun, in milliseconds. It has ended by then, since a command takes two seconds at most. */
 const lookMs = 3_000;
 /** How long such looks can extend the trust after the last response, in milliseconds: a slow response, the pause, and a look in vain. */
-const silenceBoundMs = 6_000;
+const silenceBoundMs = 5_000;
 /** How long keys that were read before stay valid while a process looks for changes and Valkey does not respond, in milliseconds. */
 const outageBoundMs = 60_000;
 
