@@ -159,6 +159,16 @@ describe("a request that an early status lists before the end of the turn before
   });
 });
 
+test("a request that only a status lists is withheld also where an earlier one was beyond the limit", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  await sendAll(harness, { connectionId, socket }, [null, deniesBash]);
+  for (let index = 0; index < 101; index += 1) socket.ask(`other-${index}`, {}, "agent-2");
+  listRequests(socket, ["call-1"]);
+  expect(await decide(harness, connectionId, [allow])).toMatchObject({ body: { errorCode: "approval_not_found" } });
+  expect(payloads(socket)).toHaveLength(2);
+});
+
 test("a request beyond the limit has the deadline of its sender when a later status lists it", async () => {
   const harness = createHarness();
   const connected = await harness.connect("device-1");

@@ -3,25 +3,23 @@
  * ends of earlier turns, so its turn is known then. A status that lists the request can be early, and says nothing about its turn. Until the device
  * asks, only the policy of its own key applies.
  */
-import type { StoredApproval } from "../approval-log.ts";
+import type { ApprovalKey, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
-import type { PendingApproval } from "./pending.ts";
+import { keyOf, type PendingApproval } from "./pending.ts";
 import { expiryOf } from "./policy.ts";
 import { type ApprovalDevice, type ApprovalState, report } from "./state.ts";
 
 /** The message of a request, as far as it is known, and when a policy denies it. */
 type Cause = Pick<StoredApproval, "messageId" | "expiry">;
 
-/**
- * Whether the turn of a request is known. `isAsked`: its device has asked in a frame. A frame for which there was no room is not remembered, so once a limit
- * was met, every request counts as asked.
- */
+/** Whether the turn of a request is known: its device has asked in a frame, or never does. */
 function isTurnKnown(
-  { incomplete }: Pick<ApprovalState, "incomplete">,
-  { device, asksInFrames }: ApprovalDevice,
-  { isAsked }: Pick<PendingApproval, "isAsked">,
+  { askedBeyond }: Pick<ApprovalState, "askedBeyond">,
+  { asksInFrames }: ApprovalDevice,
+  key: ApprovalKey,
+  isAsked: boolean,
 ): boolean {
-  return isAsked || !asksInFrames() || incomplete.has(device.environmentId);
+  return isAsked || !asksInFrames() || askedBeyond.has(key);
 }
 
 /**
@@ -31,11 +29,11 @@ function isTurnKnown(
 export function causeOfNew(
   state: ApprovalState,
   row: ApprovalDevice,
-  { scope, request: { tool }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
+  { scope, request: { tool, toolCallId }, requestedAt }: Pick<StoredApproval, "scope" | "request" | "requestedAt">,
   isAsked: boolean,
 ): Cause | null {
   const { causeOf, policiesOf } = state;
-  if (isTurnKnown(state, row, { isAsked })) {
+  if (isTurnKnown(state, row, { scope, toolCallId }, isAsked)) {
     const { messageId, policies } = causeOf(scope.environmentId, scope);
     return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
   }
@@ -56,7 +54,7 @@ export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Co
 
 /** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
 export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
-  if (!isTurnKnown(state, row, entry)) return;
+  if (!isTurnKnown(state, row, keyOf(entry.approval), entry.isAsked)) return;
   const { enforcement, writer, causeOf } = state;
   const { approval } = entry;
   const { messageId, policies } = causeOf(row.device.environmentId, approval.scope);

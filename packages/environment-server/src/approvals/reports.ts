@@ -20,9 +20,9 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
     case "update_loop_status":
-      if (frame.activity !== "idle") return noteCause(state, row, frame.runtime);
-      state.withheld.keepOnly(environmentId, frame.runtime, new Set());
-      return receiveEnd(state, row, frame.runtime, () => true);
+      return frame.activity === "idle"
+        ? receiveEnd(state, row, frame.runtime, () => true)
+        : noteCause(state, row, frame.runtime);
     case "turn_finished":
       // What only a status has listed can be a request of the next turn.
       return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
@@ -63,6 +63,7 @@ function receiveList(
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   state.enforcement.keepOnly(environmentId, runtime, ids);
   state.withheld.keepOnly(environmentId, runtime, ids);
+  state.askedBeyond.keepOnly(environmentId, runtime, ids);
   const known = state.pending.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
@@ -82,7 +83,8 @@ function request(
   const { pending, enforcement, incomplete, withheld } = state;
   const { environmentId, tenant } = row.device;
   const scope = { environmentId, ...runtime };
-  const known = pending.find({ scope, toolCallId: asked.toolCallId });
+  const key = { scope, toolCallId: asked.toolCallId };
+  const known = pending.find(key);
   if (known !== undefined) {
     // Its turn runs, or the device asks again in another one.
     noteSent(known, { isTurnOver: false, isGone: false });
@@ -91,12 +93,13 @@ function request(
   }
   const made = { tenant, scope, request: asked, requestedAt: state.wallNow(), decision: null };
   const cause = causeOfNew(state, row, made, isAsked);
-  if (cause === null) return withheld.add({ scope, toolCallId: asked.toolCallId });
-  withheld.delete({ scope, toolCallId: asked.toolCallId });
+  if (cause === null) return withheld.add(key);
+  withheld.delete(key);
   const approval = { ...made, ...cause };
   const entry = add(state, approval, row.owner);
   if (entry === null) {
     incomplete.add(environmentId);
+    if (isAsked) state.askedBeyond.add(key);
     return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
       if (expiry !== null)
@@ -107,7 +110,7 @@ function request(
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   report(state, "requested", approval);
-  state.waiters.notify(keyText({ scope, toolCallId: asked.toolCallId }));
+  state.waiters.notify(keyText(key));
   enforcement.apply(entry);
 }
 

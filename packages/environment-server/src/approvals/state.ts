@@ -9,9 +9,9 @@ import type { Conversation } from "../dialects/conversation.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import type { PolicyEnforcement } from "./enforcement.ts";
 import { keyOf, keyText, type PendingApproval, type PendingApprovals } from "./pending.ts";
+import type { RequestSet } from "./request-set.ts";
 import type { DenialResult } from "./untracked.ts";
 import type { RequestWaiters } from "./waiters.ts";
-import type { WithheldRequests } from "./withheld.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**
@@ -65,8 +65,10 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly devices: Map<string, ApprovalDevice>;
   /** Rows with requests beyond a limit. */
   readonly incomplete: Set<string>;
-  /** Requests that nobody may decide before their device asks. */
-  readonly withheld: WithheldRequests;
+  /** Requests that only a status has listed, and that nobody may decide before their device asks: a policy may deny them. */
+  readonly withheld: RequestSet;
+  /** Requests for which a device has asked, and for which there was no room. */
+  readonly askedBeyond: RequestSet;
   readonly listeners: Set<(change: ApprovalChange) => void>;
 }
 

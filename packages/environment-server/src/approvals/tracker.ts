@@ -13,6 +13,7 @@ import { decide, settle, undecide } from "./decisions.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
 import { receive } from "./reports.ts";
+import { createRequestSet } from "./request-set.ts";
 import {
   add,
   type ApprovalChange,
@@ -23,7 +24,6 @@ import {
   withdraw,
 } from "./state.ts";
 import { createRequestWaiters } from "./waiters.ts";
-import { createWithheldRequests } from "./withheld.ts";
 import { createApprovalWriter } from "./writer.ts";
 
 /** The requests for permission of every device. */
@@ -73,10 +73,11 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     enforcement: createPolicyEnforcement({ ...options, isConnected, onDropped: reportDropped(options.emit) }),
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
-    withheld: createWithheldRequests(),
+    withheld: createRequestSet(),
+    askedBeyond: createRequestSet(),
     listeners: new Set(),
   };
-  const { pending, writer, enforcement, waiters, incomplete, withheld, listeners } = state;
+  const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond, listeners } = state;
   const loaded = load(state);
   return {
     connect(row) {
@@ -88,6 +89,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       devices.delete(environmentId);
       enforcement.disconnect(environmentId);
       withheld.disconnect(environmentId);
+      askedBeyond.disconnect(environmentId);
       pending.setConnected(environmentId, false);
     },
     async resume(environmentId) {

@@ -1,0 +1,62 @@
+/**
+ * A set of requests for permission of connected devices that are not pending. It is bounded: where a conversation has more of them than a device may have
+ * pending, all its requests count as members, until its device lists none.
+ */
+import type { ApprovalKey } from "../approval-log.ts";
+import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
+import { maxApprovalsPerDevice } from "../limits.ts";
+import { keyText } from "./pending.ts";
+
+/** A bounded set of requests. */
+export interface RequestSet {
+  add(key: ApprovalKey): void;
+  /** Whether a request is a member, or could be one that was not remembered. */
+  has(key: ApprovalKey): boolean;
+  delete(key: ApprovalKey): void;
+  /** A conversation asks only for these tool calls. */
+  keepOnly(environmentId: string, runtime: Conversation, toolCallIds: ReadonlySet<string>): void;
+  disconnect(environmentId: string): void;
+}
+
+/** The members of a row by their keys, and its conversations that have more. */
+interface Row {
+  readonly members: Map<string, ApprovalKey>;
+  readonly overfull: Set<string>;
+}
+
+/** Creates a {@link RequestSet}. */
+export function createRequestSet(): RequestSet {
+  const rows = new Map<string, Row>();
+
+  function forgetIfEmpty(environmentId: string, { members, overfull }: Row): void {
+    if (members.size === 0 && overfull.size === 0) rows.delete(environmentId);
+  }
+
+  return {
+    add(key) {
+      const { environmentId } = key.scope;
+      const row = rows.get(environmentId) ?? { members: new Map(), overfull: new Set() };
+      rows.set(environmentId, row);
+      if (row.members.size < maxApprovalsPerDevice) row.members.set(keyText(key), key);
+      else row.overfull.add(conversationKey(key.scope));
+    },
+    has(key) {
+      const row = rows.get(key.scope.environmentId);
+      return row !== undefined && (row.members.has(keyText(key)) || row.overfull.has(conversationKey(key.scope)));
+    },
+    delete(key) {
+      const row = rows.get(key.scope.environmentId);
+      if (row?.members.delete(keyText(key)) === true) forgetIfEmpty(key.scope.environmentId, row);
+    },
+    keepOnly(environmentId, runtime, toolCallIds) {
+      const row = rows.get(environmentId);
+      if (row === undefined) return;
+      for (const [text, { scope, toolCallId }] of [...row.members]) {
+        if (isSameConversation(scope, runtime) && !toolCallIds.has(toolCallId)) row.members.delete(text);
+      }
+      if (toolCallIds.size === 0) row.overfull.delete(conversationKey(runtime));
+      forgetIfEmpty(environmentId, row);
+    },
+    disconnect: (environmentId) => void rows.delete(environmentId),
+  };
+}
