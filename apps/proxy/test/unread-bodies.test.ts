@@ -199,6 +199,11 @@ test.each([
 );
 
 test.each([
+  [
+    "a request whose body is not HTTP",
+    `${head(9).replace(/content-length: 9/, "transfer-encoding: chunked")}zz\r\n`,
+    ["200"],
+  ],
   ["bytes that are not HTTP", "garbage garbage\r\n\r\n", ["200"]],
   ["a request without Host, and bytes that are not HTTP", "GET /livez HTTP/1.1\r\n\r\ngarbage\r\n\r\n", ["200", "400"]],
 ])("a send that runs gets its own response, whole, when %s come behind it", async (_what, behind, statuses) => {

@@ -202,9 +202,10 @@ function allowHalfOpen(server: Server): void {
   });
 }
 
-/** The latest response on a socket: a property, because a `WeakMap` costs every request more. */
+/** The latest response on a socket, and the one before it if that was still due: properties, because a `WeakMap` costs every request more. */
 const latest: unique symbol = Symbol("latest response");
-type RespondingSocket = Socket & { [latest]?: ServerResponse };
+const previous: unique symbol = Symbol("previous response");
+type RespondingSocket = Socket & { [latest]?: ServerResponse; [previous]?: ServerResponse | undefined };
 
 /**
  * Whether a response is due on the socket of an upgrade or a tunnel. Its caller receives it whole, then the connection closes, and what follows is ignored.
@@ -221,7 +222,11 @@ export function closesAfterDue({ socket }: { readonly socket: RespondingSocket }
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
 function respondToClientErrors(server: Server, randomId: RandomId): void {
   for (const event of ["request", "checkExpectation"]) {
-    server.on(event, ({ socket }: { readonly socket: RespondingSocket }, outgoing) => (socket[latest] = outgoing));
+    server.on(event, ({ socket }: { readonly socket: RespondingSocket }, outgoing) => {
+      const before = socket[latest];
+      socket[previous] = before?.writableFinished === false ? before : undefined;
+      socket[latest] = outgoing;
+    });
   }
   server.on(
     "clientError",
@@ -235,6 +240,8 @@ function respondToClientErrors(server: Server, randomId: RandomId): void {
       if (outgoing.writableFinished) return outgoing.shouldKeepAlive ? refuse() : socket.destroySoon();
       // The request before these bytes may have been performed, so its caller receives the response to it.
       if (outgoing.req.complete) return closeAfterResponse(socket, outgoing);
+      const before = socket[previous];
+      if (before !== undefined && !before.writableFinished) return closeAfterResponse(socket, before);
       // Bytes in the middle of another response would be read as a part of it.
       return outgoing.headersSent ? void socket.destroy() : refuse();
     },
