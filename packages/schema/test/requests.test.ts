@@ -25,11 +25,6 @@ describe("decodeBody accepts the bodies of real clients and devices, and keeps e
     expect(decodeBody(send, encode(body), "application/json")).toEqual({ ok: true, value: body });
   });
 
-  test.each(["", [{ type: "text", text: "" }]])("a message whose text is empty, whole or in parts: %j", (content) => {
-    const body = { agentId: "a", messages: [{ role: "user", content, client_message_id: "m" }] };
-    expect(decodeBody(send, encode(body), "application/json")).toEqual({ ok: true, value: body });
-  });
-
   test("the registration of a device, with unknown members", () => {
     const body = readFixture("letta-code-register");
     expect(decodeBody(register, encode(body), "application/json")).toEqual({ ok: true, value: body });
@@ -51,6 +46,7 @@ const wrongUserBodies: readonly Wrong[] = [
   [user, [], "messages[0]", "must be an object"],
   [user, null, "messages[0]", "must be an object"],
   [[...user, "role"], "system", "messages[0].role", 'must be "user"'],
+  [[...user, "content"], "", "messages[0].content", "must not be empty"],
   [[...user, "content"], 5, "messages[0].content", "must be a string"],
   [[...user, "content"], [], "messages[0].content", "must have at least one part"],
   [[...user, "content", 0, "type"], "image", "messages[0].content[0].type", 'must be "text"'],

@@ -37,6 +37,7 @@ const isTextFrom1To256 = (value: unknown): boolean => isText(value) && value.len
 const isTextTag = (value: unknown): boolean => isText(value) && isTag(value);
 const isTextWellFormedFrom1To256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256;
 const isTextWellFormedFrom1To256NoDotSegment = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length >= 1 && value.length <= 256 && isNoDotSegment(value);
+const isTextFrom1 = (value: unknown): boolean => isText(value) && value.length >= 1;
 const isTextWellFormedTo256 = (value: unknown): boolean => isText(value) && isWellFormed(value) && value.length <= 256;
 const isTextMessageCursor = (value: unknown): boolean => isText(value) && isMessageCursor(value);
 const isTextReference = (value: unknown): boolean => isText(value) && isReference(value);
@@ -142,7 +143,7 @@ const isApprovalMessage = (value: unknown): boolean =>
 const isUserMessage = (value: unknown): boolean =>
   isRecord(value) &&
   isTextWellFormedFrom1To256NoDotSegment(value["client_message_id"]) &&
-  (Array.isArray(value["content"]) ? isEach(value["content"], isTextPart) && value["content"].length >= 1 : isText(value["content"])) &&
+  (Array.isArray(value["content"]) ? isEach(value["content"], isTextPart) && value["content"].length >= 1 : isTextFrom1(value["content"])) &&
   (value["role"] === "user") &&
   (value["otid"] === undefined || isTextWellFormedFrom1To256(value["otid"]));
 

@@ -144,8 +144,7 @@ export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ 
   content: either(
     Array.isArray,
     v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
-    // May be empty, as the text of a part may: the hosted API has no rule against it, and devices accept it.
-    v.string(),
+    v.pipe(v.string(), v.minLength(1, "must not be empty")),
   ),
   role: v.literal("user"),
   otid: v.exactOptional(reference()),
