@@ -59,7 +59,7 @@ test("the pages of /docs are the same on both Workers as on other runtimes, with
     "text/html; charset=utf-8",
     expect.stringMatching(/^default-src 'none'; .*frame-ancestors 'none'; require-trusted-types-for 'script'/),
   ]);
-  expect(page.headers.get("cache-control")).toBe("private, no-store");
+  expect(page.headers.get("cache-control")).toBe("private, no-cache");
 });
 
 test("the files of the console are the same on Workers as on other runtimes, with the same policy and caching", async () => {
