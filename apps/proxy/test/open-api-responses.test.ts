@@ -99,7 +99,7 @@ const requests: readonly (readonly [title: string, template: string, status: num
   ["a list with a broken query", "/v1/environments", 400, { query: "limit=1000" }],
   ["a list without a key", "/v1/environments", 401, { headers: { authorization: "" } }],
   ["a list of requests for permission without the scope", "/v1/environments/approvals", 403, {}],
-  ["a registration where there is none", "/v1/environments/register", 404, { method: "POST" }],
+  ["a registration at a gateway that serves no devices", "/v1/environments/register", 404, { method: "POST" }],
   ["events where there are none", "/v1/environments/events", 404, {}],
   ["a missing device", "/v1/environments/{deviceId}", 404, { path: "/v1/environments/nothing" }],
   [

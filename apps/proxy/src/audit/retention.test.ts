@@ -65,7 +65,7 @@ test("a part ends with the batch that reaches its limit, and the next one goes o
   expect(retention.heads()).toEqual([]);
 });
 
-test("chains with records left are found without a look at those that were dropped, of which there may be many more", () => {
+test("retention reads only chains that have records left, however many were dropped", () => {
   const { audit } = createWorld();
   const statements: string[] = [];
   const prepare = (sql: string) => {

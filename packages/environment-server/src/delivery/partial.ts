@@ -1,5 +1,5 @@
 /**
- * The response to a body of which some parts were delivered and the next one was not. The codes of refusals say that nothing was sent, and callers
+ * The response to a body whose first parts were delivered and whose next part was not. The codes of refusals say that nothing was sent, and callers
  * send it again for that reason. So the code is one that does not say so, and the member `parts` has the code of the part that failed.
  */
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";

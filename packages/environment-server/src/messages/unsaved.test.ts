@@ -38,3 +38,11 @@ test("the status of an earlier message with the same id is not that of the messa
   saved.push("msg-1");
   expect(await findUnsaved("env-1")).toEqual([]);
 });
+
+test("messages of an earlier process are found also when this one has sent others long after them", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  await store.reserve({ id: "msg-1", scope, messageIds: ["m-1"], fingerprint: "f" }, 1_000);
+  const findUnsaved = createFindUnsaved(store, time);
+  await store.reserve({ id: "msg-2", scope, messageIds: ["m-2"], fingerprint: "f" }, 60_000);
+  expect((await findUnsaved("env-1")).map(({ messageId }) => messageId)).toEqual(["m-1"]);
+});

@@ -13,7 +13,7 @@ export const environmentsFile = "environments.sqlite";
 export const auditFile = "audit.sqlite";
 export const limitsFile = "limits.sqlite";
 
-/** Files of which a directory has at least one as soon as a gateway or a command has stored something in it. */
+/** A directory in which a gateway or a command has stored something has at least one of these files. */
 const dataFiles = [keysFile, environmentsFile, auditFile, limitsFile, pepperName];
 
 /** The most attempts to open a database, and the pause between two of them, in milliseconds. */
