@@ -3,6 +3,7 @@ import type { CacheResult, FetchedResponse } from "@letta-environments/http-cach
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { errorCodeOf, revalidated } from "../http/response.ts";
+import { rememberRecent } from "../lib/recent-texts.ts";
 import type { TtlsByStatus } from "./policy.ts";
 
 /** Adds the entity tag to an upstream response, and decides which parts of it are stored, and for how long. */
@@ -10,15 +11,13 @@ export function toFetchedResponse(
   response: PlainResponse,
   ttlsByStatus: TtlsByStatus,
   groups: readonly string[],
-  sha256: Sha256,
+  entityTagOf: EntityTagOf,
 ): FetchedResponse<PlainResponse> {
   const ttls = ttlsByStatus.get(response.status);
   if (ttls === undefined) return { value: response, storable: null, isError: isReplaceableError(response) };
   const body = typeof response.body === "string" ? encoder.encode(response.body) : (response.body ?? nothing);
   const headers =
-    response.status === 200
-      ? { ...response.headers, etag: weakEntityTag(response.body ?? "", sha256) }
-      : response.headers;
+    response.status === 200 ? { ...response.headers, etag: entityTagOf(response.body ?? "") } : response.headers;
   return {
     value: { status: response.status, headers, body: response.body },
     storable: { ...ttls, headers: withoutRequestFields(headers), body, groups },
@@ -79,11 +78,16 @@ const heartbeatStepMs = 30_000;
 const heartbeat = /("(?:lastHeartbeat|lastSeenAt)"\s*:\s*)([0-9]{1,15})(?=\s*[,}])/g;
 
 /** Computes the weak entity tag (RFC 9110, section 8.8.3) of a JSON body with environments. */
-export function weakEntityTag(body: Uint8Array | string, sha256: Sha256): string {
-  const text = typeof body === "string" ? body : decoder.decode(body);
-  const rounded = text.replace(heartbeat, (_, member: string, time: string) => {
-    const timeMs = Number(time);
-    return `${member}${timeMs - (timeMs % heartbeatStepMs)}`;
+export type EntityTagOf = (body: Uint8Array | string) => string;
+
+/** Creates an {@link EntityTagOf}. */
+export function createEntityTagOf(sha256: Sha256): EntityTagOf {
+  const tagOf = rememberRecent((text) => {
+    const rounded = text.replace(heartbeat, (_, member: string, time: string) => {
+      const timeMs = Number(time);
+      return `${member}${timeMs - (timeMs % heartbeatStepMs)}`;
+    });
+    return `W/"${sha256(rounded).slice(0, 32)}"`;
   });
-  return `W/"${sha256(rounded).slice(0, 32)}"`;
+  return (body) => tagOf(typeof body === "string" ? body : decoder.decode(body));
 }

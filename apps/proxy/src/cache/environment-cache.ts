@@ -27,7 +27,7 @@ import {
 import { notModified } from "../http/conditions.ts";
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
-import { toClientResponse, toFetchedResponse } from "./cached-response.ts";
+import { createEntityTagOf, toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import type { CacheOutcome } from "../telemetry.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 
@@ -88,6 +88,7 @@ export function createEnvironmentCache(
     onError,
   });
   const audienceOf = createAudienceKey(sha256);
+  const entityTagOf = createEntityTagOf(sha256);
   const resources = createBoundedMap<string>(maxResources);
 
   return ({ upstream, showsStatus }) => ({
@@ -101,7 +102,7 @@ export function createEnvironmentCache(
       const options = new RequestOptions(request, () => groupsOf(upstream, tenant, params));
       const result = cache.read(
         key,
-        async (signal) => toFetchedResponse(await fetch(signal), ttls, options.groups, sha256),
+        async (signal) => toFetchedResponse(await fetch(signal), ttls, options.groups, entityTagOf),
         options,
       );
       const ifNoneMatch = request.header("if-none-match");

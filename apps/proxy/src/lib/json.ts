@@ -10,8 +10,13 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Parses JSON in UTF-8; `undefined` when it is malformed. The parser's error quotes its input, so it is dropped. */
 export function parseJson(text: string | Uint8Array): unknown {
+  return readText(text, JSON.parse) as unknown;
+}
+
+/** Returns what `read` makes of a text in UTF-8; `undefined` when the text is malformed, or `read` throws. */
+export function readText<Value>(text: string | Uint8Array, read: (text: string) => Value): Value | undefined {
   try {
-    return JSON.parse(typeof text === "string" ? text : decoder.decode(text));
+    return read(typeof text === "string" ? text : decoder.decode(text));
   } catch {
     return undefined;
   }

@@ -18,7 +18,8 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import { isJsonObject, parseJsonObject } from "../lib/json.ts";
+import { isJsonObject, parseJsonObject, readText } from "../lib/json.ts";
+import { rememberRecent } from "../lib/recent-texts.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 /** An environment of a remote server. */
@@ -48,9 +49,13 @@ function readUpstreamRow({ body }: PlainResponse): UpstreamRow | null {
 }
 
 function readUpstreamList({ body }: PlainResponse): UpstreamList | null {
-  const list = parseJsonObject(body);
-  return isUpstreamList(list) ? list : null;
+  return readText(body ?? "", parseList) ?? null;
 }
+
+const parseList = rememberRecent((text): UpstreamList | null => {
+  const list: unknown = JSON.parse(text);
+  return isUpstreamList(list) ? list : null;
+});
 
 function isUpstreamRow(value: unknown): value is UpstreamRow {
   return (
