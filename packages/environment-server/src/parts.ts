@@ -82,9 +82,9 @@ export function createParts(
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
   const approvals = followApprovals({ ...options, store, emit, messages, time, track, server: () => server });
-  const onOutcome: typeof messages.settle = (...outcome) => {
-    messages.settle(...outcome);
-    approvals.settle(...outcome);
+  const onOutcome: typeof messages.noteOutcome = (...outcome) => {
+    messages.noteOutcome(...outcome);
+    approvals.noteOutcome(...outcome);
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const viewers = createViewerHub({ clock, randomId, emit });

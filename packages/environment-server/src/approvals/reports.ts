@@ -16,7 +16,7 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
   if (row === undefined || frame.runtime === null) return;
   switch (frame.kind) {
     case "control_request":
-      return request(state, row, frame.runtime, frame.request, true);
+      return request(state, row, frame.runtime, frame.request, { isAsked: true });
     case "update_device_status":
       return frame.pending === null ? undefined : receiveList(state, row, frame.runtime, frame.pending);
     case "update_loop_status":
@@ -24,7 +24,7 @@ export function receive(state: ApprovalState, environmentId: string, frame: Turn
         ? receiveEnd(state, row, frame.runtime, () => true)
         : noteCause(state, row, frame.runtime);
     case "turn_finished":
-      // What only a status has listed can be a request of the next turn.
+      // A request that only a status has listed may belong to the next turn: the end of this one leaves it.
       return receiveEnd(state, row, frame.runtime, ({ isAsked }) => isAsked);
     case "update_queue":
     case "assistant_text":
@@ -69,7 +69,7 @@ function receiveList(
   if (listed.length === 0 && known.length === 0) return;
   const gone = known.filter(({ approval }) => !ids.has(approval.request.toolCallId));
   for (const entry of gone) noteGone(state, row, entry);
-  for (const asked of listed) request(state, row, runtime, asked, false);
+  for (const asked of listed) request(state, row, runtime, asked, { isAsked: false });
 }
 
 /** `isAsked`: the device asks in a frame. Otherwise its status lists the request. */
@@ -78,7 +78,7 @@ function request(
   row: ApprovalDevice,
   runtime: Conversation,
   asked: ApprovalRequest,
-  isAsked: boolean,
+  { isAsked }: { readonly isAsked: boolean },
 ): void {
   const { pending, enforcement, incomplete, withheld } = state;
   const { environmentId, tenant } = row.device;

@@ -9,11 +9,11 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { EmitEvent } from "../events.ts";
 import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
-import { decide, settle, undecide } from "./decisions.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
 import { receive } from "./reports.ts";
 import { createRequestSet } from "./request-set.ts";
+import { noteOutcome, noteReserved, noteUnsent } from "./sent-decisions.ts";
 import {
   add,
   type ApprovalChange,
@@ -42,11 +42,11 @@ export interface ApprovalTracker {
   /** Resolves when a request is pending, or when the wait is over; see `waiters.ts`. */
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
-  decide(key: ApprovalKey, deliveryId: string, decision: Decision): void;
+  noteReserved(key: ApprovalKey, deliveryId: string, decision: Decision): void;
   /** Nothing of the decision was sent. */
-  undecide(environmentId: string, deliveryId: string): void;
-  /** Takes the outcome of a send. */
-  settle(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  noteUnsent(environmentId: string, deliveryId: string): void;
+  /** A send has an outcome. */
+  noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A request with its decision; `null` when it has none, or when it is forgotten. */
   findDecided(key: ApprovalKey): Promise<StoredApproval | null>;
   /** The pending requests of a tenant, the oldest first. */
@@ -104,9 +104,9 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,
     whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
-    decide: (key, deliveryId, decision) => decide(state, key, deliveryId, decision),
-    undecide: (environmentId, deliveryId) => undecide(state, environmentId, deliveryId),
-    settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
+    noteReserved: (key, deliveryId, decision) => noteReserved(state, key, deliveryId, decision),
+    noteUnsent: (environmentId, deliveryId) => noteUnsent(state, environmentId, deliveryId),
+    noteOutcome: (environmentId, deliveryId, outcome) => noteOutcome(state, environmentId, deliveryId, outcome),
     async findDecided(key) {
       const { approval, sent = null } = pending.find(key) ?? {};
       if (approval !== undefined && sent !== null) return { ...approval, decision: sent.decision };

@@ -3,7 +3,7 @@
  */
 import type { MessageStatus, StoredMessage } from "../message-log.ts";
 import type { SendWithPolicy } from "./detached-policies.ts";
-import { advance, receivedStatus } from "./status.ts";
+import { advance, receivedStatus } from "./state-machine.ts";
 import type { TurnMember } from "./turns.ts";
 
 /** A send that is followed. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { MessageState } from "../message-log.ts";
 import { createFollowedSends, type FollowedSend } from "./followed.ts";
-import { receivedStatus } from "./status.ts";
+import { receivedStatus } from "./state-machine.ts";
 
 const send = (tenant: string, state: MessageState = "running"): FollowedSend & { status: FollowedSend["status"] } => ({
   tenant,

@@ -3,7 +3,7 @@ import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
 import { comparePositions, positionOf } from "./position.ts";
-import { isEnd } from "./status.ts";
+import { isEnd } from "./state-machine.ts";
 
 /** Creates a {@link SeparateMessageLog} that lasts as long as the process. */
 export function createMemoryMessageLog({

@@ -6,7 +6,7 @@ import { maxFollowedMessages, maxFollowedPerRow, maxRepliesLength, maxReplyLengt
 import type { StoredMessage } from "../message-log.ts";
 import { createMemoryMessageLog } from "./memory-log.ts";
 import { createReplyCollector } from "./reply.ts";
-import { receivedStatus } from "./status.ts";
+import { receivedStatus } from "./state-machine.ts";
 import { createMessageTracker, type MessageTracker } from "./tracker.ts";
 import type { FindUnsaved } from "./unsaved.ts";
 
@@ -56,7 +56,7 @@ function start(tracker: MessageTracker, id: string, change?: Partial<typeof scop
 function accept(tracker: MessageTracker, id: string, change?: Partial<typeof scope>): void {
   const delivery = deliveryOf(id, change);
   tracker.sent(delivery);
-  tracker.settle(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
+  tracker.noteOutcome(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
 }
 
 describe("writes", () => {
@@ -183,7 +183,7 @@ describe("policies", () => {
       const { tracker } = setUp();
       start(tracker, "m-0");
       await tracker.open(deliveryOf("m-1"), policy);
-      tracker.settle("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
+      tracker.noteOutcome("env-1", "msg-m-1", { kind: "accepted", disposition: "queued" });
       tracker.receive("env-1", queue(["m-1"]));
       overflow(tracker);
       const taken = queue([], ["m-1"]);
@@ -218,7 +218,7 @@ describe("policies", () => {
     const { tracker } = setUp();
     start(tracker, "m-1");
     await tracker.open(deliveryOf("m-2"), policy);
-    tracker.settle("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
+    tracker.noteOutcome("env-1", "msg-m-2", { kind: "accepted", disposition: "queued" });
     tracker.receive("env-1", queue(["m-2"]));
     reconnect(tracker);
     await tracker.resume("env-1");
@@ -257,7 +257,7 @@ describe("policies", () => {
         await tracker.open(deliveryOf("m-1"), policy);
         reconnect(tracker);
         await tracker.resume("env-1");
-        tracker.settle("env-1", "msg-m-1", { kind: "rejected", error: null });
+        tracker.noteOutcome("env-1", "msg-m-1", { kind: "rejected", error: null });
       }
       tracker.receive("env-1", active);
       expect(tracker.causeOf("env-1", runtime).policies).toEqual([]);

@@ -17,7 +17,7 @@ import { createDetachedPolicies, type DetachedPolicies } from "./detached-polici
 import { createEntry, type Entry, groupByDelivery } from "./entry.ts";
 import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
-import { advance, type Evidence, evidenceOf, isEnd } from "./status.ts";
+import { advance, type Evidence, evidenceOf, isEnd } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
 
@@ -33,7 +33,7 @@ export interface MessageTracker {
   /** Nothing of it was written, and its ids are free again. */
   discard(delivery: Delivery): void;
   /** Takes the outcome of a send, also a late one. */
-  settle(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
+  noteOutcome(environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void;
   /** A device has connected. `reportsTurnEnds`: see {@link createConversationTurns}. */
   connect(device: Pick<DeviceReference, "environmentId" | "tenant">, reportsTurnEnds: boolean): void;
   /**
@@ -137,7 +137,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const entry = findEntry(state, scope.environmentId, id);
       if (entry !== undefined) abandon(state, entry);
     },
-    settle: (environmentId, deliveryId, outcome) => settle(state, environmentId, deliveryId, outcome),
+    noteOutcome: (environmentId, deliveryId, outcome) => noteOutcome(state, environmentId, deliveryId, outcome),
     connect({ environmentId, tenant }, reportsTurnEnds) {
       rows.set(environmentId, { tenant, reportsTurnEnds, entries: new Map(), conversations: new Map() });
       state.detached.connect(environmentId);
@@ -238,7 +238,7 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   });
 }
 
-function settle(state: State, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
+function noteOutcome(state: State, environmentId: string, deliveryId: string, outcome: DeliveryOutcome): void {
   const row = state.rows.get(environmentId);
   const entry = row?.entries.get(deliveryId);
   if (row === undefined || entry === undefined) return;

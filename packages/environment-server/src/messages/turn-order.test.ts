@@ -3,7 +3,7 @@ import { createRandom } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import type { TurnFrame } from "../dialects/frame.ts";
 import type { MessageStatus } from "../message-log.ts";
-import { advance, receivedStatus } from "./status.ts";
+import { advance, receivedStatus } from "./state-machine.ts";
 import { createConversationTurns } from "./turns.ts";
 
 interface Conditions {

@@ -13,7 +13,7 @@ import type {
 } from "../dialects/frame.ts";
 import { maxWaitingMessages } from "../limits.ts";
 import { createReplyCollector, type ReplyBudget, type ReplyCollector } from "./reply.ts";
-import { type Evidence, unknownReason } from "./status.ts";
+import { type Evidence, unknownReason } from "./state-machine.ts";
 import {
   firstRunOf,
   isInTurn,
@@ -43,7 +43,7 @@ export interface ConversationTurns<Member extends TurnMember> {
   /** Forgets a send. */
   remove(member: Member): void;
   receive(frame: TurnFrame | StatusFrame): void;
-  /** The sends of the turn that runs, the latest one last. */
+  /** The sends of the turns that have begun and have not ended, the latest one last. */
   current(): readonly Member[];
   /** Frees memory. Nothing may be called afterwards. */
   close(): void;
@@ -120,7 +120,7 @@ export function createConversationTurns<Member extends TurnMember>(
       if (send !== undefined) forget(state, send);
     },
     receive: (frame) => receive(state, frame),
-    current: () => turnOf(state).map(({ member }) => member),
+    current: () => sendsInTurns(state).map(({ member }) => member),
     close: state.reply.clear,
   };
 }
@@ -211,8 +211,8 @@ function receiveLoop<Member extends TurnMember>(state: State<Member>, frame: Loo
 function receiveStart<Member extends TurnMember>(state: State<Member>): void {
   release(state, state.endedWithoutReason);
   state.endedWithoutReason = [];
-  const over = turnOf(state).filter(({ isOver }) => isOver);
-  if (over.length > 0) finish(state, over, withoutReason);
+  const over = sendsInTurns(state).filter(({ isOver }) => isOver);
+  if (over.length > 0) endPresentTurn(state, over, withoutReason);
   state.startedAtMs ??= state.monotonic();
 }
 
@@ -229,11 +229,11 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
   if (turn === undefined) {
     state.startedAtMs = null;
     state.reply.clear();
-    if (missed.length > 0) conclude(state, missed, withoutReason, null);
+    if (missed.length > 0) endSends(state, missed, withoutReason, null);
     return;
   }
   // Those after the present turn wait for their end like it. The turns of others ended while the device was disconnected.
-  const lastRun = Math.max(...turnOf(state).map((send) => firstRunOf(state.runs, send)));
+  const lastRun = Math.max(...sendsInTurns(state).map((send) => firstRunOf(state.runs, send)));
   const later = missed.filter((send) => lastRun !== -1 && firstRunOf(state.runs, send) > lastRun);
   for (const send of later) noteListed(send);
   endEarlier(
@@ -242,7 +242,7 @@ function receiveIdle<Member extends TurnMember>(state: State<Member>, wasActive:
   );
   if (!wasActive) return;
   if (state.reportsTurnEnds) for (const send of turn) send.isOver = true;
-  else finish(state, turnOf(state), withoutReason);
+  else endPresentTurn(state, sendsInTurns(state), withoutReason);
 }
 
 /** Ends sends of turns before the present one. Their reasons will not be reported. */
@@ -261,9 +261,11 @@ function receiveEnd<Member extends TurnMember>(state: State<Member>, frame: Turn
   // The end of an earlier turn, whose messages the run still lists.
   const isLate = listed.size === 0 && late.some((send) => firstRunOf(runs, send) !== -1);
   const { earlier, ended } = isLate ? { earlier: [], ended: [] } : splitAtEnd(state.sends.values(), runs, runId);
+  // First, because sends that are left after the end of the present turn belong to the next one.
   endEarlier(state, earlier);
   for (const send of state.sends.values()) send.isBehindOther = false;
-  finish(state, new Set([...ended, ...listed]), { stopReason, usage, error });
+  endPresentTurn(state, new Set([...ended, ...listed]), { stopReason, usage, error });
+  // If it ended nothing else, it is the late end of those in `late`. They were chosen above, because ending a turn forgets what ended before it.
   if (ended.length + listed.size > 0) return;
   for (const { member } of late)
     state.apply(member, { kind: "ended", stopReason, error, usage, durationMs: null, reply: null });
@@ -289,7 +291,7 @@ function isActive({ activity }: Pick<State<TurnMember>, "activity">): boolean {
 }
 
 /** The sends of the turns that have begun and have not ended. */
-function turnOf<Member extends TurnMember>({ sends }: State<Member>): readonly Send<Member>[] {
+function sendsInTurns<Member extends TurnMember>({ sends }: State<Member>): readonly Send<Member>[] {
   return [...sends.values()].filter(isInTurn);
 }
 
@@ -309,23 +311,28 @@ function applyActivity<Member extends TurnMember>(state: State<Member>): void {
 }
 
 function applyToTurn<Member extends TurnMember>(state: State<Member>, evidence: Evidence): void {
-  for (const { member } of turnOf(state)) state.apply(member, evidence);
+  for (const { member } of sendsInTurns(state)) state.apply(member, evidence);
 }
 
 /** Ends the present turn. Without sends, it was a turn of other messages. */
-function finish<Member extends TurnMember>(state: State<Member>, sends: Iterable<Send<Member>>, end: End): void {
+function endPresentTurn<Member extends TurnMember>(
+  state: State<Member>,
+  sends: Iterable<Send<Member>>,
+  end: End,
+): void {
   const { startedAtMs } = state;
   const durationMs = startedAtMs === null ? null : Math.round(state.monotonic() - startedAtMs);
   // A turn that ended well has survived its errors.
   const error = end.error ?? (end.stopReason === "end_turn" ? null : state.error);
-  conclude(state, sends, { ...end, error }, durationMs);
+  endSends(state, sends, { ...end, error }, durationMs);
   state.reply.clear();
   state.error = null;
   // What is left belongs to the next turn, which has begun by now, or is over as well.
   state.startedAtMs = hasTurn(state) ? state.monotonic() : null;
 }
 
-function conclude<Member extends TurnMember>(
+/** Ends sends. Those that ended before without a reason get none any more. */
+function endSends<Member extends TurnMember>(
   state: State<Member>,
   sends: Iterable<Send<Member>>,
   end: End,

@@ -3,7 +3,7 @@ import type { SendMessageBody } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { planDelivery, storedIds } from "../delivery/plan.ts";
 import { createSqliteEnvironmentStore } from "../sqlite.ts";
-import { receivedStatus } from "./status.ts";
+import { receivedStatus } from "./state-machine.ts";
 import { createFindUnsaved } from "./unsaved.ts";
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };

@@ -7,7 +7,7 @@ import { maxFollowedMessages, maxSameMessages, maxUnsavedMs } from "../limits.ts
 import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { DeliveryLog, MessageUse } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
-import { advance, evidenceOf, receivedStatus } from "./status.ts";
+import { advance, evidenceOf, receivedStatus } from "./state-machine.ts";
 
 /** The status of a message whose send is known, and nothing else. */
 export function messageOfUse(

@@ -14,7 +14,7 @@ import { refuseDecision, refuseLaterDecisions, refuseWithoutAgentsApi } from "./
 import type { ServerContext } from "./context.ts";
 import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
-import { findPredecessor, type MessageTurn } from "./conversations/order.ts";
+import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** One frame of a request to a device. */
@@ -36,7 +36,7 @@ export interface Send {
 /** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
 export type Deferred =
   | { readonly kind: "needs_device_answer" }
-  | { readonly kind: "behind_message"; readonly turn: MessageTurn; readonly predecessor: PendingDelivery };
+  | { readonly kind: "behind_message"; readonly place: MessagePlace; readonly predecessor: PendingDelivery };
 
 /** The result of {@link admit}. */
 export type Admission =
@@ -45,7 +45,7 @@ export type Admission =
   | Deferred;
 
 /** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
-export async function admit(send: Send, turn: MessageTurn | null, asked: AskedDevice | null): Promise<Admission> {
+export async function admit(send: Send, place: MessagePlace | null, asked: AskedDevice | null): Promise<Admission> {
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
   if (server.isClosing()) return refuse(problemResponse("shutting_down"));
@@ -54,22 +54,23 @@ export async function admit(send: Send, turn: MessageTurn | null, asked: AskedDe
   const connection = findOnline(server, record);
   if (connection === null) return refuse(unreachableResponse(record));
   // Answers from an earlier socket do not count.
-  const isOpen = mustAsk(server, limits, scope);
-  if (isOpen && asked?.connection !== connection) return { kind: "needs_device_answer" };
-  const answer = isOpen ? asked?.refusal : undefined;
+  const mustBeAsked = mustAsk(server, limits, scope);
+  if (mustBeAsked && asked?.connection !== connection) return { kind: "needs_device_answer" };
+  const answer = mustBeAsked ? asked?.refusal : undefined;
   const unwanted =
     answer ??
     refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
     (plan ? await refuseLaterDecisions(server, plan.parts, record, scope, connection) : null);
   if (unwanted !== null) return refuse(unwanted);
-  const predecessor = turn === null ? null : findPredecessor(server, scope, turn, connection);
-  // Without room it has nothing to wait for.
-  if (turn !== null && predecessor !== null && checkQueue(send, connection) === null)
-    return { kind: "behind_message", turn, predecessor };
+  const predecessor = place === null ? null : findPredecessor(server, scope, place, connection);
+  // A message that would be refused anyway does not wait.
+  if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
+    return { kind: "behind_message", place, predecessor };
   const refusal =
     (await switchMode(server, { keyId: principal.keyId, ...limits }, scope, connection)) ??
     modeRefusal(server, limits, scope) ??
+    // Messages of others may have joined the queue of the device while its mode was switched.
     checkQueue(send, connection);
   return refusal === null ? { kind: "admitted", connection } : refuse(refusal);
 }
@@ -87,7 +88,7 @@ export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Se
 export function checkQueue(
   { server, part, scope }: Send,
   connection: DeviceConnection,
-  before: readonly MessageTurn[] = [],
+  before: readonly MessagePlace[] = [],
 ): PlainResponse | null {
   const waiting = server.pending.waiting(connection.device.environmentId);
   if (waiting.length + before.length >= maxUnacknowledgedSends) {

@@ -30,7 +30,7 @@ import { admit, checkQueue, type Deferred, limitsOf, type Send } from "./admissi
 import type { ServerContext } from "./context.ts";
 import { askDevice, type AskedDevice, mayAsk } from "./conversations/ask.ts";
 import { modeRefusal } from "./conversations/modes.ts";
-import { awaitPredecessor, type MessageTurn, type Started } from "./conversations/order.ts";
+import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
 import {
   addressedPayload,
@@ -41,7 +41,7 @@ import {
   policyDenial,
 } from "./approvals/decisions.ts";
 
-/** The result of a frame's turn in the queue: a response, or a send whose outcome is awaited outside of the queue. */
+/** The result of a frame in the queue of its row: a response, or a send whose outcome is awaited outside of the queue. */
 type Dispatch =
   | { readonly kind: "responded"; readonly response: PlainResponse }
   | { readonly kind: "pending"; readonly pending: PendingDelivery; readonly replayed: boolean };
@@ -129,7 +129,7 @@ async function start(send: Send): Promise<Started<Dispatch>> {
   const isMessage = part.payload.kind === "create_message";
   const early = isMessage ? await dispatchEarly(send) : await enqueue(send, null);
   if (early !== null) return { result: Promise.resolve(early) };
-  return server.order.start({ scope, owner, messageIds: part.messageIds }, (turn) => enqueue(send, turn));
+  return server.order.start({ scope, owner, messageIds: part.messageIds }, (place) => enqueue(send, place));
 }
 
 /** Responds to a message that need not wait for those before it in its conversation: a repeat, or one without room behind them. */
@@ -148,14 +148,14 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
  * Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. When the device has to be
  * asked first, or an earlier message is not acknowledged yet, the frame leaves the queue for that long.
  */
-async function enqueue(send: Send, turn: MessageTurn | null): Promise<Dispatch> {
+async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
   let asked: AskedDevice | null = null;
   for (;;) {
     const before = asked;
     const dispatch = await server.queue.run(record.environment.id, async () => {
       const repeat = await runRepeat(send);
-      return repeat ?? dispatchNew(send, turn, before);
+      return repeat ?? dispatchNew(send, place, before);
     });
     if (dispatch.kind === "responded" || dispatch.kind === "pending") return dispatch;
     if (dispatch.kind === "behind_message") {
@@ -237,16 +237,16 @@ async function conflictResponse(
 /** Sends a frame whose ids are new: checks, reserves the ids, writes the frame. */
 async function dispatchNew(
   send: Send,
-  turn: MessageTurn | null,
+  place: MessagePlace | null,
   asked: AskedDevice | null,
 ): Promise<Dispatch | Deferred> {
-  const admitted = await admit(send, turn, asked);
+  const admitted = await admit(send, place, asked);
   if (admitted.kind === "refused") return respond(admitted.response);
   if (admitted.kind !== "admitted") return admitted;
   const { server, record, scope, signal, traceId } = send;
   const { pending, hub, messages } = server;
   const { connection } = admitted;
-  const { opened, payload } = await reserve(send, turn, connection);
+  const { opened, payload } = await reserve(send, place, connection);
   const { delivery } = opened;
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(server, limitsOf(send), scope);
@@ -258,7 +258,7 @@ async function dispatchNew(
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
     return respond(refusedMode ?? unreachableResponse(record));
   }
-  pending.markSent(opened, turn?.waitedMs);
+  pending.markSent(opened, place?.waitedMs);
   messages.sent(delivery);
   server.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
@@ -267,7 +267,7 @@ async function dispatchNew(
 /** Opens a frame for its outcome, and stores its ids. Rejects when that fails, and nothing is open then. */
 async function reserve(
   send: Send,
-  turn: MessageTurn | null,
+  place: MessagePlace | null,
   connection: DeviceConnection,
 ): Promise<{ readonly opened: PendingDelivery; readonly payload: InputPayload }> {
   const { server, scope, part, principal } = send;
@@ -281,7 +281,7 @@ async function reserve(
     fingerprint: part.fingerprint,
   };
   const opened = server.pending.open(delivery, connection.device, payload.kind === "approval_response");
-  if (turn !== null) turn.isPending = true;
+  if (place !== null) place.isPending = true;
   noteDecision(server, part, scope, delivery.id, principal);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
@@ -301,7 +301,7 @@ async function undo({ server, scope }: Send, opened: PendingDelivery): Promise<v
   const { delivery } = opened;
   server.pending.discard(opened);
   server.messages.discard(delivery);
-  server.approvals.undecide(scope.environmentId, delivery.id);
+  server.approvals.noteUnsent(scope.environmentId, delivery.id);
   await server.pending.release(delivery.id);
 }
 

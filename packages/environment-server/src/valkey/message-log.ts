@@ -6,7 +6,7 @@ import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform
 import { messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, MessagePosition, StoredMessage } from "../message-log.ts";
-import { isEnd } from "../messages/status.ts";
+import { isEnd } from "../messages/state-machine.ts";
 import {
   beginningOf,
   createRunScript,

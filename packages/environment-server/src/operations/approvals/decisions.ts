@@ -79,9 +79,9 @@ export function refuseDecision(
   const approval = key === null ? null : approvals.find(key);
   if (approval !== null) return refuseSuggestions(part, approval);
   if (key === null) return null;
-  // Of a device with requests that could not be read or remembered, the device itself decides.
-  const isOfDevice = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
-  if (isOfDevice && !approvals.isWithheld(key)) return null;
+  // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
+  const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
+  if (deviceDecides && !approvals.isWithheld(key)) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
   return problemResponse("approval_not_found", { issues });
 }
@@ -160,7 +160,7 @@ export function noteDecision(
   if (key === null || part.payload.kind !== "approval_response") return;
   const { behavior, message = null } = part.payload.decision;
   const decision: Decision = { behavior, reason: message, decidedBy: keyId, decidedAt: time.wall() };
-  approvals.decide(key, deliveryId, decision);
+  approvals.noteReserved(key, deliveryId, decision);
 }
 
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */

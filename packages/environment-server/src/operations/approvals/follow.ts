@@ -32,7 +32,7 @@ export function followApprovals({
         return "failed";
       }),
     onGone(environmentId, deliveryId, isTurnOver) {
-      // A stop takes no decision.
+      // When the turn is over, the device may have ended it without reading the decision: its acknowledgement says which.
       if (isTurnOver) return;
       const { hub, pending } = server();
       const connection = hub.online(environmentId);

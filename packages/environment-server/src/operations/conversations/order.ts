@@ -12,8 +12,8 @@ import { maxMessageWaitMs } from "../../limits.ts";
 import type { ConversationScope } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
 
-/** The turn of a message in the order of its conversation, until it has left or was refused. */
-export interface MessageTurn {
+/** The place of a message in the order of its conversation, until it has left or was refused. */
+export interface MessagePlace {
   /** The messages of its send. */
   readonly messageIds: readonly string[];
   /** For how long it has waited for earlier messages, in milliseconds; at most {@link maxMessageWaitMs}. */
@@ -31,8 +31,8 @@ export interface Started<Result> {
   readonly result: Promise<Result>;
 }
 
-/** A message whose turn is to be started. */
-interface OrderedMessage extends Pick<MessageTurn, "messageIds"> {
+/** A message that is to get a place. */
+interface OrderedMessage extends Pick<MessagePlace, "messageIds"> {
   readonly scope: ConversationScope;
   /** Sends of other owners have an order of their own. */
   readonly owner: readonly string[];
@@ -41,9 +41,9 @@ interface OrderedMessage extends Pick<MessageTurn, "messageIds"> {
 /** The messages of all conversations that have not left. */
 export interface MessageOrder {
   /** Starts to send a message behind the earlier ones. Resolves when that is done, or when the message has to wait. */
-  start<Result>(message: OrderedMessage, run: (turn: MessageTurn) => Promise<Result>): Promise<Started<Result>>;
+  start<Result>(message: OrderedMessage, run: (place: MessagePlace) => Promise<Result>): Promise<Started<Result>>;
   /** The messages of a conversation that have not left and are not pending, the oldest first. */
-  waiting(scope: ConversationScope): readonly MessageTurn[];
+  waiting(scope: ConversationScope): readonly MessagePlace[];
   /**
    * Ends the wait of the messages of a conversation. Resolves when they have left, but not later than in {@link maxMessageWaitMs}: the device may
    * have to be asked about one of them.
@@ -53,8 +53,8 @@ export interface MessageOrder {
   cancelWaits(scope: ConversationScope, arrived: Promise<unknown>): Promise<void>;
 }
 
-interface StartedTurn {
-  readonly turn: MessageTurn;
+interface StartedMessage {
+  readonly place: MessagePlace;
   readonly cancelWait: () => void;
   readonly ended: Promise<unknown>;
 }
@@ -62,17 +62,17 @@ interface StartedTurn {
 /** Creates a {@link MessageOrder}. */
 export function createMessageOrder(clock: Clock): MessageOrder {
   const queue = createKeyedQueue();
-  const turns = new Map<string, Set<StartedTurn>>();
+  const messages = new Map<string, Set<StartedMessage>>();
   const keyOf = ({ environmentId, agentId, conversationId }: ConversationScope): string =>
     JSON.stringify([environmentId, agentId, conversationId]);
-  const turnsOf = (scope: ConversationScope): readonly StartedTurn[] => [...(turns.get(keyOf(scope)) ?? [])];
+  const messagesOf = (scope: ConversationScope): readonly StartedMessage[] => [...(messages.get(keyOf(scope)) ?? [])];
 
-  function add(key: string, started: StartedTurn): void {
-    const ofConversation = turns.get(key) ?? new Set();
-    turns.set(key, ofConversation.add(started));
+  function add(key: string, started: StartedMessage): void {
+    const ofConversation = messages.get(key) ?? new Set();
+    messages.set(key, ofConversation.add(started));
     void started.ended.then(() => {
       ofConversation.delete(started);
-      if (ofConversation.size === 0) turns.delete(key);
+      if (ofConversation.size === 0) messages.delete(key);
     });
   }
 
@@ -80,29 +80,29 @@ export function createMessageOrder(clock: Clock): MessageOrder {
     async start({ messageIds, scope, owner }, run) {
       const key = keyOf(scope);
       const queueKey = JSON.stringify([key, ...owner]);
-      const isFirst = !queue.isBusy(queueKey);
+      const isAlone = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
       let releaseQueue = (): void => undefined;
-      const waits = new Promise<void>((resolve) => {
+      const queueReleased = new Promise<void>((resolve) => {
         releaseQueue = resolve;
       });
       const wait = new AbortController();
-      const turn = { messageIds, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
+      const place = { messageIds, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
       const result = queue.run(queueKey, () => {
-        turn.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
-        return run(turn);
+        place.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
+        return run(place);
       });
-      add(key, { turn, cancelWait: () => wait.abort(), ended: Promise.allSettled([result]) });
-      if (isFirst) await Promise.race([result, waits]);
+      add(key, { place, cancelWait: () => wait.abort(), ended: Promise.allSettled([result]) });
+      if (isAlone) await Promise.race([result, queueReleased]);
       return { result };
     },
     waiting: (scope) =>
-      turnsOf(scope)
-        .map(({ turn }) => turn)
-        .filter((turn) => !turn.isPending),
+      messagesOf(scope)
+        .map(({ place }) => place)
+        .filter((place) => !place.isPending),
     async cancelWaits(scope, arrived) {
       const allEnded = arrived.then(() => {
-        const started = turnsOf(scope);
+        const started = messagesOf(scope);
         for (const { cancelWait } of started) cancelWait();
         return Promise.all(started.map(({ ended }) => ended));
       });
@@ -118,7 +118,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
 export function findPredecessor(
   { pending }: { readonly pending: Pick<PendingDeliveries, "waiting"> },
   scope: ConversationScope,
-  { waitedMs, waitCancelled }: MessageTurn,
+  { waitedMs, waitCancelled }: MessagePlace,
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
   if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
@@ -130,26 +130,26 @@ export function findPredecessor(
   return pending.waiting(scope.environmentId).find(isBefore) ?? null;
 }
 
-/** Waits until the device has an earlier message or its outcome is known, the wait of the turn is over, or the caller has left. */
+/** Waits until the device has an earlier message or its outcome is known, it has waited for long enough, or the caller has left. */
 export async function awaitPredecessor(
   { clock }: { readonly clock: Clock },
-  { turn, predecessor }: { readonly turn: MessageTurn; readonly predecessor: PendingDelivery },
+  { place, predecessor }: { readonly place: MessagePlace; readonly predecessor: PendingDelivery },
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (signal?.aborted === true || turn.waitCancelled.aborted) return;
+  if (signal?.aborted === true || place.waitCancelled.aborted) return;
   const startedAtMs = clock.monotonic();
-  turn.releaseQueue();
+  place.releaseQueue();
   await new Promise<void>((resolve) => {
     const end = (): void => {
       cancelTimer();
       signal?.removeEventListener("abort", end);
-      turn.waitCancelled.removeEventListener("abort", end);
+      place.waitCancelled.removeEventListener("abort", end);
       resolve();
     };
-    const cancelTimer = clock.setTimer(maxMessageWaitMs - turn.waitedMs, end);
+    const cancelTimer = clock.setTimer(maxMessageWaitMs - place.waitedMs, end);
     signal?.addEventListener("abort", end);
-    turn.waitCancelled.addEventListener("abort", end);
+    place.waitCancelled.addEventListener("abort", end);
     void predecessor.ended.then(end);
   });
-  turn.waitedMs = Math.min(maxMessageWaitMs, turn.waitedMs + clock.monotonic() - startedAtMs);
+  place.waitedMs = Math.min(maxMessageWaitMs, place.waitedMs + clock.monotonic() - startedAtMs);
 }

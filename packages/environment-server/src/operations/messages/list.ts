@@ -16,7 +16,7 @@ import {
 import { maxListedLength, maxListedMessages } from "../../limits.ts";
 import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
 import { comparePositions, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
-import { isEnd } from "../../messages/status.ts";
+import { isEnd } from "../../messages/state-machine.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";

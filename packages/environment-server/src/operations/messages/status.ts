@@ -16,7 +16,7 @@ import {
 } from "@letta-environments/schema";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
 import type { StoredMessage } from "../../message-log.ts";
-import { advance, isEnd } from "../../messages/status.ts";
+import { advance, isEnd } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";

@@ -1,13 +1,14 @@
 /**
- * Decisions on requests for permission, from the reservation of their sends until they have an outcome, or until it turns out that nothing was sent.
+ * Notes on decisions that are sent to devices, from the reservation of a send until it has an outcome, or until it turns out that nothing was sent. Which
+ * decisions are permitted is checked in `operations/approvals/decisions.ts`.
  */
 import type { ApprovalKey, Decision } from "../approval-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updateCause } from "./causes.ts";
 import { type ApprovalState, emitDecided, remove, report, withdraw } from "./state.ts";
 
-/** A decision is about to be sent. */
-export function decide(
+/** A decision is about to be sent: its request is not pending any more. */
+export function noteReserved(
   { pending, writer }: ApprovalState,
   key: ApprovalKey,
   deliveryId: string,
@@ -20,7 +21,7 @@ export function decide(
 }
 
 /** Nothing of a decision was sent. Its request is pending again, unless the device has stopped asking meanwhile. */
-export function undecide(state: ApprovalState, environmentId: string, deliveryId: string): void {
+export function noteUnsent(state: ApprovalState, environmentId: string, deliveryId: string): void {
   const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
@@ -34,8 +35,8 @@ export function undecide(state: ApprovalState, environmentId: string, deliveryId
   enforcement.apply(entry);
 }
 
-/** Takes the outcome of a send. */
-export function settle(
+/** The send of a decision has an outcome. No effect for any other send. */
+export function noteOutcome(
   state: ApprovalState,
   environmentId: string,
   deliveryId: string,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { MessageState, MessageStatus } from "../message-log.ts";
-import { advance, type Evidence, isEnd, receivedStatus, unknownReason } from "./status.ts";
+import { advance, type Evidence, isEnd, receivedStatus, unknownReason } from "./state-machine.ts";
 
 const ended = (stopReason: string): Evidence & { readonly kind: "ended" } => ({
   kind: "ended",
