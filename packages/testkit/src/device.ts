@@ -1,4 +1,5 @@
 /** The real Letta Code device program, for tests and for people who try things out. */
+import { readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -49,9 +50,23 @@ const programs: Readonly<Record<DeviceVersion, { readonly folder: string; readon
   "0.32.18": { folder: "@letta-ai/letta-code", nameOption: "--computer-name" },
 };
 
-/** The package exports no path to its program; its bin is there in every version seen. */
 function programOf(version: DeviceVersion): string {
-  return resolve(import.meta.dirname, "../node_modules", programs[version].folder, "letta.js");
+  return findProgram(resolve(import.meta.dirname, "../node_modules", programs[version].folder), version);
+}
+
+/**
+ * Returns the path of the program in the folder of its package, which exports none; its bin is there in every version seen. Throws if the folder has
+ * another version: that of `@letta-ai/letta-code` is chosen in the catalog of the workspace, and a test that names a version must not run another one.
+ */
+export function findProgram(folder: string, version: string): string {
+  const manifest: unknown = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const { version: installed }: { readonly version?: unknown } = Object(manifest);
+  if (installed !== version) {
+    const rule =
+      "'programs' in packages/testkit/src/device.ts must have the versions of the catalog in pnpm-workspace.yaml";
+    throw new Error(`${folder} has Letta Code ${String(installed)}, not ${version}: ${rule}`);
+  }
+  return join(folder, "letta.js");
 }
 
 /** Text that the program prints, with `--debug`, when its socket is open. */
