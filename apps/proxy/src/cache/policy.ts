@@ -25,9 +25,12 @@ export type TtlsByStatus = ReadonlyMap<number, CacheTtls>;
  * - Sends, registrations and sockets are never cached.
  */
 export const cacheTtls: Readonly<Partial<Record<Operation, TtlsByStatus>>> = {
+  // 0-2 s fresh, 2-5 s stale while refetched, up to 62 s in place of an error.
   listEnvironments: new Map([[200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }]]),
   retrieveEnvironment: new Map([
+    // As above.
     [200, { freshForMs: 2_000, staleWhileRevalidateMs: 3_000, staleIfErrorMs: 60_000 }],
+    // 0-1 s fresh, never stale.
     [404, { freshForMs: 1_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }],
   ]),
 };

@@ -11,7 +11,7 @@ import { createWorker, type Worker } from "./cloudflare/worker.ts";
 /** The log of changes of keys. */
 export { AuditObject } from "../adapters/cloudflare/audit-object.ts";
 /** Coordinates concurrent misses of the cache. */
-export { FlightObject } from "../adapters/cloudflare/coordinator-object.ts";
+export { FlightObject } from "../adapters/cloudflare/flight-object.ts";
 /** The keys, with the sessions of the console. */
 export { KeyObject } from "../adapters/cloudflare/key-object.ts";
 /** Limits that are not those of a tenant. */

@@ -1,11 +1,11 @@
 import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
 import type { RandomId } from "@letta-environments/platform";
-import type { CoordinatorStub } from "./coordinator-object.ts";
+import type { FlightObjectStub } from "./flight-object.ts";
 
 /** The dependencies of the coalescer. */
 export interface DurableCoalescerOptions {
   /** The object that coordinates the requests of a key. */
-  readonly coordinatorOf: (key: string) => CoordinatorStub;
+  readonly coordinatorOf: (key: string) => FlightObjectStub;
   readonly randomId: RandomId;
   /** Keeps work alive after the response was sent. */
   readonly background: (work: Promise<unknown>) => void;

@@ -5,7 +5,10 @@
 import { migrateSqlite, type SqliteDatabase } from "@letta-environments/platform";
 import { sendTables } from "./idempotency-tables.ts";
 
-/** The tables of audit records. */
+/**
+ * The tables of audit records. Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in
+ * {@link migrateAuditFile}, and its own check in the objects, as `audit_dropped` has one in `adapters/cloudflare/audit-retention.ts`.
+ */
 export const auditTables = `
   CREATE TABLE IF NOT EXISTS audit_records (
     writer TEXT NOT NULL,

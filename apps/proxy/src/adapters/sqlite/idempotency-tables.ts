@@ -26,6 +26,9 @@ const rowsPerFullPrune = 1_024;
 /**
  * The tables. A text `key` stands for an id in its scope, see {@link keyOf}. A row of `send_attempts` is one send, with its result.
  * Results and connections are JSON. Triggers count the rows, because counting a million of them takes long.
+ *
+ * Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in `migrateAuditFile`, and its
+ * own check in `adapters/cloudflare/tenant-object.ts`, as `audit_dropped` has one in `audit-retention.ts` there.
  */
 export const sendTables = `
   CREATE TABLE IF NOT EXISTS send_attempts (

@@ -1,5 +1,5 @@
 import type { AuditObjectStub } from "../../adapters/cloudflare/audit-log.ts";
-import type { CoordinatorStub } from "../../adapters/cloudflare/coordinator-object.ts";
+import type { FlightObjectStub } from "../../adapters/cloudflare/flight-object.ts";
 import type { KeyObjectStub } from "../../adapters/cloudflare/key-object.ts";
 import type { RateLimitObjectStub } from "../../adapters/cloudflare/rate-limit-store.ts";
 import type { TenantObjectStub } from "../../adapters/cloudflare/tenant-calls.ts";
@@ -139,7 +139,7 @@ export interface WorkerBindings {
   readonly KEYS: ObjectNamespace<KeyObjectStub>;
   readonly LIMITS: ObjectNamespace<RateLimitObjectStub>;
   /** The coordinators of concurrent cache misses. */
-  readonly FLIGHTS: ObjectNamespace<CoordinatorStub>;
+  readonly FLIGHTS: ObjectNamespace<FlightObjectStub>;
   readonly AUDIT: ObjectNamespace<AuditObjectStub>;
   /** Sends, their audit log and rate limits, an object for each tenant. */
   readonly TENANTS: ObjectNamespace<TenantObjectStub>;

@@ -9,7 +9,7 @@ import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
 
 /** The remote methods of {@link FlightObject}. */
-export interface CoordinatorStub {
+export interface FlightObjectStub {
   enter(key: string, requestId: string): Promise<CoordinatedRole>;
   actionOf(requestId: string): Promise<CoordinatedAction>;
   settle(requestId: string, outcome: FetchOutcome): Promise<void>;
