@@ -2,6 +2,7 @@
  * JSON Schema of shapes: in a document of its own for each type, and as components of the OpenAPI document. The keywords mean the same in the
  * drafts 7 and 2020-12, so the documents name no draft and every validator reads them as its own.
  */
+import { maxReferenceLength } from "../src/base/rules.ts";
 import { descriptions } from "./read-descriptions.ts";
 import { objectsOf, type Rule, type Shape, type TextRule } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
@@ -27,7 +28,7 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
     "isIdentifier",
     { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "approvals", "runtimes"] } },
   ],
-  ["isReference", { minLength: 1, maxLength: 256 }],
+  ["isReference", { minLength: 1, maxLength: maxReferenceLength }],
   ["isWaitSeconds", { pattern: "^[0-9]{1,9}$" }],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
   ["isMessageCursor", { pattern: "^[0-9]{1,15}\\.[A-Za-z0-9_-]{4,4096}$" }],

@@ -24,7 +24,7 @@ async function bundledModules(code: string): Promise<string[]> {
 test.each([
   ["isOnline", ["presence"]],
   ["isIdentifier", ["identifier"]],
-  ["buildPath", ["identifier", "routing"]],
+  ["buildPath", ["identifier", "routing", "rules"]],
   ["problemCodes", ["problem-definitions"]],
   ["problemResponse", ["problem", "problem-definitions"]],
   ["isApprovalMessage", ["message"]],

@@ -5,6 +5,7 @@ import {
   eventStreamMediaType,
   maxBodyBytes,
   maxListLimit,
+  maxReferenceLength,
   messageDeduplicationHeader,
 } from "../../src/index.ts";
 import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
@@ -114,7 +115,7 @@ export const identifierSchema: JsonSchema = jsonSchemaOf(
   schemaPrefix,
 );
 
-const referenceSchema: JsonSchema = { type: "string", minLength: 1, maxLength: 256 };
+const referenceSchema: JsonSchema = { type: "string", minLength: 1, maxLength: maxReferenceLength };
 
 function pathParameterOf(name: string, isReference: boolean): JsonSchema {
   const schema = isReference ? referenceSchema : identifierSchema;

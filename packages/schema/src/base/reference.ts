@@ -1,12 +1,13 @@
-/** References in bodies and queries: ids of messages, agents, conversations, tool calls and runs, which are never part of a path. */
+/**
+ * References in bodies and queries: ids of messages, agents, conversations, tool calls and runs. These schemas accept `.` and `..`, because what they check is
+ * no part of a path. In a path, `isReference` of `rules.ts` refuses both, and an id that its sender may put into a path later must be
+ * `isNoDotSegment`, too.
+ */
 import * as v from "valibot";
-import { isWellFormed } from "./rules.ts";
+import { isWellFormed, maxReferenceLength } from "./rules.ts";
 
 /** The conversation of an agent that needs no id. */
 export const defaultConversationId = "default";
-
-/** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
-export const maxReferenceLength = 256;
 
 const wellFormed = (): v.CheckAction<string, string> =>
   v.check(isWellFormed, "must be well-formed Unicode, without unpaired surrogates");

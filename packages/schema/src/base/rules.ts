@@ -9,6 +9,9 @@ export const defaultListLimit = 50;
 /** Largest number of rows in a page. */
 export const maxListLimit = 100;
 
+/** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
+export const maxReferenceLength = 256;
+
 /** Returns whether a text is a number of seconds. */
 export function isWaitSeconds(text: string): boolean {
   return /^[0-9]{1,9}$/.test(text);
@@ -39,6 +42,20 @@ export function isWellFormed(text: string): boolean {
 /** Returns whether a text is neither `.` nor `..`, which URL parsers resolve into another path, also when they are encoded. */
 export function isNoDotSegment(text: string): boolean {
   return !/^\.\.?$/.test(text);
+}
+
+/**
+ * Returns whether a value may be used as a reference that can be in a path, percent-encoded: an id that its sender chose, such as that of a message.
+ * `.` and `..` are excluded because URL parsers resolve them even when they are encoded. References that are never in a path may be these, see
+ * `reference.ts`.
+ */
+export function isReference(value: unknown): boolean {
+  return (
+    typeof value === "string" &&
+    value.length > 0 &&
+    value.length <= maxReferenceLength &&
+    !/^\.\.?$|\p{Surrogate}/u.test(value)
+  );
 }
 
 /** Returns whether a text can be shown as a name: no control characters, no unpaired surrogates. */

@@ -13,8 +13,8 @@ import type { RegisterRequest, RegisterResponse } from "../schemas/register.ts";
 import type { SendMessageBody, SendMessageResponse } from "../schemas/message.ts";
 import type { StreamEventsQuery } from "../schemas/event-stream.ts";
 import { findMismatch } from "./find-mismatch.ts";
-import { isDirectory, isDisplayable, isListLimit, isMessageCursor, isNoDotSegment, isRecord, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
-import { isIdentifier, isReference } from "../base/identifier.ts";
+import { isDirectory, isDisplayable, isListLimit, isMessageCursor, isNoDotSegment, isRecord, isReference, isTag, isWaitSeconds, isWellFormed, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
+import { isIdentifier } from "../base/identifier.ts";
 
 export { isRecord };
 /** Returns whether a value is a string. */
