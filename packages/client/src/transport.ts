@@ -75,12 +75,13 @@ async function sendWithRetries<Value>(
   const options = readRequestOptions(connection.settings, callOptions);
   const { timeoutMs, signal: callerSignal } = options;
   const { operation, body, safety, method = body ? "POST" : "GET" } = request;
-  const { path, headers: ownHeaders } = { ...request, ...request.within?.(timeoutMs) };
-  const call: Call = { operation, method, url: baseUrl + path };
+  // A read that the server may delay chooses its path by the time limit.
+  const timed = { ...request, ...request.within?.(timeoutMs) };
+  const call: Call = { operation, method, url: baseUrl + timed.path };
   const headers = {
     ...options.headers,
     accept: "application/json",
-    ...ownHeaders,
+    ...timed.headers,
     authorization: `Bearer ${connection.settings.apiKey}`,
   };
   const endsAtMs = monotonic() + timeoutMs;
@@ -194,7 +195,7 @@ async function exchange<Value>(
     last.requestId = response.headers.get("x-request-id");
     connection.deduplicates ||= showsDeduplication(response.headers);
     const { status, ok, headers } = response;
-    const { known } = request;
+    const { known: cachedData } = request;
     if (!ok && status >= 400) {
       const problem = await readProblem(response, apiKey, maxResponseBytes, signal);
       const retryAfterMs = readRetryAfterMs(headers, serverTimeMs(response));
@@ -204,7 +205,7 @@ async function exchange<Value>(
       // An unread body would hold the connection.
       response.body?.cancel().catch(() => undefined);
       // A redirect also has status 0: browsers hide which one it is.
-      if (status === 304 && known) return { data: known, response };
+      if (status === 304 && cachedData) return { data: cachedData, response };
       return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
     }
     if (response.bodyUsed || response.body?.locked)
