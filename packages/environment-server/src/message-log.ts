@@ -16,7 +16,7 @@ export interface ConversationScope {
 /**
  * `received`: stored, not written to the device yet. `sent`: written. `accepted`: by the device, which started a turn or queued the
  * message. `finished`: its turn ended by itself, well or with an error. `cancelled`: its turn was stopped, or it was taken out of the
- * queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it. `unknown`: it can no longer be found out.
+ * queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it, or nothing was written to it. `unknown`: it can no longer be found out.
  */
 export type MessageState =
   | "received"

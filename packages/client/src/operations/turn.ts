@@ -17,7 +17,7 @@ import { environmentPath } from "./retrieve.ts";
 
 /**
  * How the turn of a message ended. `finished`: without a reported error. `failed`: with an error, before its end, or the device
- * rejected the message. `cancelled`: it was stopped, or taken out of the queue. `evicted`: the device dropped it from a full queue.
+ * rejected the message, or nothing was sent to it. `cancelled`: it was stopped, or taken out of the queue. `evicted`: the device dropped it from a full queue.
  * `unfinished`: it had not ended when the time was over. `unknown`: it is not known, such as when the device went offline.
  */
 export type TurnOutcome = "finished" | "failed" | "cancelled" | "evicted" | "unfinished" | "unknown";

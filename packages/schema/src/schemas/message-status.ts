@@ -66,7 +66,7 @@ export interface MessageStatus {
   /**
    * `received`: stored. `sent`: written to the device. `accepted`: by the device. `running`: in a turn. `waiting_for_approval`: the
    * turn needs a permission. `finished`: the turn has ended, well or with an error. `cancelled`: the turn was stopped, or the message
-   * taken out of the queue. `evicted`: the device dropped it from a full queue. `failed`: the device rejected it. `unknown`: the
+   * taken out of the queue. `evicted`: the device dropped it from a full queue. `failed`: the device rejected it, or nothing was written to it. `unknown`: the
    * device cannot be asked now.
    */
   state: MessageState;
