@@ -116,6 +116,24 @@ test("a HEAD response updates the stored GET response that it agrees with", asyn
   ]);
 });
 
+test.each([
+  ["ETag", { etag: '"a"' }],
+  ["Last-Modified", { "last-modified": "Fri, 01 Jan 2027 00:00:00 GMT" }],
+  ["any validator", {}],
+])("a HEAD response without validator does not refresh a stored response with %s", async (_name, stored) => {
+  for (const head of [minute, { ...minute, "content-length": "5" }]) {
+    const { clock, replies, send, requests } = createHarness();
+    replies.push(reply({ ...minute, ...stored }, "one 1"), reply(head, ""), reply(minute, "two 2"));
+    await send();
+    await clock.advance(59_000);
+    await send({ method: "HEAD", headers: { "cache-control": "no-cache" } });
+    // The origin has not said that the stored response is outdated.
+    expect(textOf(await send())).toBe("one 1");
+    await clock.advance(2_000);
+    expect([textOf(await send()), requests.length]).toEqual(["two 2", 3]);
+  }
+});
+
 test("a HEAD response that disagrees invalidates the stored GET response; an error does not", async () => {
   for (const [head, count] of [
     [reply({ ...minute, etag: '"b"' }, ""), 0],

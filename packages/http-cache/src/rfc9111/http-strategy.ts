@@ -243,7 +243,7 @@ function mergedCandidate(
   return { describesResource: true, recency, entry: toEntry(stored.body), refusal };
 }
 
-/** A HEAD response updates the stored GET response, or invalidates it if they disagree (RFC 9111, 4.3.5). An error does neither. */
+/** A HEAD response updates the stored GET response, or invalidates it if they disagree (RFC 9111, 4.3.5). An error, or one without a validator, does neither. */
 function headCandidate(
   request: CacheRequest,
   stored: CacheEntry | null,
@@ -255,8 +255,9 @@ function headCandidate(
   if (stored === null || isRedirected === true || !describesResource(status))
     return refuse(request, response, times, "method");
   const merged = mergedCandidate({ ...request, method: "GET" }, stored, response, times, policy);
-  if (merged.refusal !== null || headAgrees(stored, status, response.headers)) return merged;
-  return { ...merged, refusal: "method" };
+  const agrees = headAgrees(stored, status, response.headers);
+  if (merged.refusal !== null || agrees === true) return merged;
+  return { ...merged, describesResource: agrees === false, refusal: "method" };
 }
 
 const hitReports: Readonly<Record<StoredUse["reason"], CacheReport>> = {

@@ -61,12 +61,15 @@ function receivedFields(received: HeaderRecord): HeaderRecord {
   return withoutFields(withoutConnectionFields(received), unmergedFields);
 }
 
-/** True if a HEAD response confirms the stored GET response (RFC 9111, 4.3.5). */
-export function headAgrees(stored: CacheEntry, status: number, received: HeaderRecord): boolean {
+/**
+ * True if a HEAD response confirms the stored GET response, false if it disagrees (RFC 9111, 4.3.5); `null` if it has no validator. Then it says nothing:
+ * another body may have the same length.
+ */
+export function headAgrees(stored: CacheEntry, status: number, received: HeaderRecord): boolean | null {
+  const { etag, "last-modified": modified, "content-length": length } = received;
   if (status !== stored.status || !validatorsAgree(stored.headers, received)) return false;
-  const length = received["content-length"];
-  if (length === undefined) return true;
-  return length === (stored.headers["content-length"] ?? String(stored.body.length));
+  if (length !== undefined && length !== (stored.headers["content-length"] ?? String(stored.body.length))) return false;
+  return etag !== undefined || modified !== undefined || null;
 }
 
 /**
