@@ -86,6 +86,24 @@ test("a leader whose client goes away hands over without waiting for the origin"
   expect(harness.requests).toHaveLength(2);
 });
 
+test("a fetch that hangs blocks its resource only for a time, also in the background", async () => {
+  for (const isStale of [false, true]) {
+    const harness = createHarness();
+    if (isStale) {
+      harness.replies.push(reply({ "cache-control": "max-age=1, stale-while-revalidate=1" }));
+      await harness.send();
+      await harness.clock.advance(1_500);
+      harness.replies.length = 0;
+    }
+    harness.replies.push(() => new Promise<never>(() => undefined), reply(minute, "new"));
+    void harness.send();
+    await harness.clock.advance(9_000);
+    const waiting = harness.send();
+    await harness.clock.advance(1_000);
+    expect([textOf(await harness.send()), textOf(await waiting)]).toEqual(["new", "new"]);
+  }
+});
+
 test("a follower whose client goes away rejects at once, and the others are served", async () => {
   const harness = createHarness();
   const open = gate(harness, reply(minute));

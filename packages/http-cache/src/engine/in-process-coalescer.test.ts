@@ -69,6 +69,52 @@ test("after a leader is abandoned, the next follower that is still waiting leads
   expect(coalescer.enter("k").role).toBe("leader");
 });
 
+test("a leader that takes too long hands over to the first that waits, or to the next request", async () => {
+  const clock = createVirtualClock();
+  const coalescer = createInProcessCoalescer({ clock, leadMs: 1_000 });
+  lead(coalescer);
+  const [first, second] = [follow(coalescer), follow(coalescer)];
+  lead(coalescer, "other");
+  await clock.advance(999);
+  follow(coalescer);
+  await clock.advance(1);
+  // A request for another key is enough.
+  lead(coalescer, "third");
+  leading(await first.action).settle("stored");
+  expect(await second.action).toBe("look-up");
+  lead(coalescer, "other");
+});
+
+test("a leader that was replaced because it took too long frees those that wait if it stores its response, and not if it fails", async () => {
+  const clock = createVirtualClock();
+  const coalescer = createInProcessCoalescer({ clock, leadMs: 1_000 });
+  for (const outcome of ["stored", "unshared", "failed", "abandoned"] as const) {
+    const slow = lead(coalescer, outcome);
+    await clock.advance(1_000);
+    const next = lead(coalescer, outcome);
+    const waiting = follow(coalescer, outcome);
+    slow.settle(outcome);
+    if (outcome === "failed" || outcome === "abandoned") next.settle("stored");
+    expect(await waiting.action).toBe(outcome === "unshared" ? "fetch-alone" : "look-up");
+    // It has no effect on those that came later.
+    if (outcome !== "unshared") {
+      const later = lead(coalescer, outcome);
+      next.settle("failed");
+      slow.settle("stored");
+      follow(coalescer, outcome);
+      later.settle("stored");
+    }
+  }
+});
+
+test("a clock that is set back does not lengthen the time of a leader", () => {
+  let nowMs = 1_000_000;
+  const coalescer = createInProcessCoalescer({ clock: { now: () => nowMs }, leadMs: 1_000 });
+  lead(coalescer);
+  nowMs -= 1_000;
+  expect(coalescer.enter("k").role).toBe("leader");
+});
+
 test("the number of remembered solo keys is limited", () => {
   const coalescer = createInProcessCoalescer({ clock: createVirtualClock(), maxSoloKeys: 2 });
   for (const key of ["a", "b", "c"]) lead(coalescer, key).settle("unshared");

@@ -3,6 +3,8 @@ import type { Clock, Coalescer, FetchOutcome, Follower, FollowerAction, Leader, 
 /** The options of an in-process coalescer. */
 export interface InProcessCoalescerOptions {
   readonly clock: Clock;
+  /** How long the others wait for one fetch. Then it counts as abandoned, and the next request leads. Default: 10 s. */
+  readonly leadMs?: number;
   /** How long requests for a key do not wait after a response could not be shared. Default: 10 s. */
   readonly soloForMs?: number;
   /** The number of keys for which this is remembered. Default: 10,000. */
@@ -25,15 +27,22 @@ interface Waiting {
 interface Group {
   readonly followers: Set<Waiting>;
   hasFailed: boolean;
+  leader: Leader | null;
+  /** When the leader got its role. */
+  sinceMs: number;
 }
 
 /**
  * Coalesces the requests of one process. When the leader has stored its response, its followers read the store. When it fails or its client
  * goes away, one follower becomes the leader; when a second leader fails, the others fetch by themselves. When the response cannot
  * be shared, they fetch by themselves at once, and so do later requests for that key for `soloForMs`.
+ *
+ * A leader that takes longer than `leadMs` hands over too, since a fetch may hang for ever, and one in the background has no client to abort it. This is
+ * checked when a request of any key enters, so that it needs no timers. If the leader still finishes, what it has stored serves those that wait.
  */
 export function createInProcessCoalescer(options: InProcessCoalescerOptions): InProcessCoalescer {
-  const { clock, soloForMs = 10_000, maxSoloKeys = 10_000 } = options;
+  const { clock, leadMs = 10_000, soloForMs = 10_000, maxSoloKeys = 10_000 } = options;
+  /** In the order in which their leaders began. */
   const groups = new Map<string, Group>();
   const soloUntilMs = new Map<string, number>();
 
@@ -58,14 +67,30 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): In
 
   function lead(key: string, group: Group): Leader {
     let isSettled = false;
-    return {
+    const leader: Leader = {
       role: "leader",
       settle(outcome) {
         if (isSettled) return;
         isSettled = true;
-        end(key, group, outcome);
+        const current = groups.get(key);
+        // After another request has taken over, a failure no longer matters.
+        const matters = current?.leader === leader || outcome === "stored" || outcome === "unshared";
+        if (current !== undefined && matters) end(key, current, outcome);
       },
     };
+    group.leader = leader;
+    group.sinceMs = clock.now();
+    groups.delete(key);
+    groups.set(key, group);
+    return leader;
+  }
+
+  function endOverdue(): void {
+    for (const [key, group] of groups) {
+      // Also if the clock was set back: otherwise that time would be added.
+      if (Math.abs(clock.now() - group.sinceMs) < leadMs) return;
+      end(key, group, "abandoned");
+    }
   }
 
   function end(key: string, group: Group, outcome: FetchOutcome): void {
@@ -84,12 +109,11 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): In
 
   return {
     enter(key) {
+      endOverdue();
       if (isSolo(key)) return { role: "solo" };
       const group = groups.get(key);
       if (group !== undefined) return follow(group);
-      const started: Group = { followers: new Set(), hasFailed: false };
-      groups.set(key, started);
-      return lead(key, started);
+      return lead(key, { followers: new Set(), hasFailed: false, leader: null, sinceMs: 0 });
     },
   };
 }
