@@ -25,6 +25,11 @@ export function splitElements(value: string): string[] {
   return elements;
 }
 
+/** True for a token, such as the name of a field (RFC 9110, 5.6.2). */
+export function isToken(text: string): boolean {
+  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/i.test(text);
+}
+
 const quote = 0x22;
 const comma = 0x2c;
 const backslash = 0x5c;

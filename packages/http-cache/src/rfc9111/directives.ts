@@ -1,6 +1,6 @@
 import { type CacheDirective, maximumSeconds, parseCacheControl, parseDeltaSeconds } from "../fields/cache-control.ts";
 import type { HeaderRecord } from "../fields/header-record.ts";
-import { splitList } from "../fields/list.ts";
+import { isToken, splitList } from "../fields/list.ts";
 import { parseDictionary, type StructuredItem } from "../fields/structured-field.ts";
 import type { CachePolicy } from "./policy.ts";
 
@@ -126,7 +126,7 @@ function readArgument(name: string, directive: CacheDirective): Argument {
 /** A list of field names. An empty or malformed list applies the directive to the whole response. */
 function readFieldNames(value: string): Argument {
   const names = splitList(value.toLowerCase());
-  return names.length > 0 && names.every((name) => /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name)) ? names : true;
+  return names.length > 0 && names.every(isToken) ? names : true;
 }
 
 function collect(read: ReadonlyMap<string, Argument>, isTargeted: boolean, { mode }: CachePolicy): ResponseDirectives {

@@ -93,6 +93,13 @@ test("an asterisk anywhere in Vary prevents storing", () => {
   for (const vary of ["*", "*, *", ", *", "Foo, *"]) expect(refusal({ ...fresh, vary })).toBe("vary-star");
 });
 
+test.each(["Accept-Encoding Cookie", "Accept-Encoding; Cookie", '"Cookie"', "cookie:", "*;q=1", "Accept, =Cookie"])(
+  "the malformed Vary %j prevents storing, since nobody knows by which fields the response varies",
+  (vary) => {
+    expect(refusal({ ...fresh, vary })).toBe("vary-star");
+  },
+);
+
 test("without explicit freshness only heuristically cacheable statuses and public responses are stored", () => {
   const headers = { "last-modified": "Thu, 14 Jan 2027 00:00:00 GMT" };
   for (const status of [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])

@@ -1,5 +1,5 @@
 import { fieldOf, type HeaderRecord } from "../fields/header-record.ts";
-import { remember, splitElements, splitList } from "../fields/list.ts";
+import { isToken, remember, splitElements, splitList } from "../fields/list.ts";
 
 /**
  * Variants: the request fields that a response depends on, and their normalised values (RFC 9111, 4.1). Two requests with the same variant get the
@@ -8,12 +8,12 @@ import { remember, splitElements, splitList } from "../fields/list.ts";
 
 const noNames: readonly string[] = [];
 
-/** The lower-case request fields in `Vary`; `null` for `Vary: *`, which no cache can match. */
+/** The lower-case request fields in `Vary`; `null` for `Vary: *`, which no cache can match, and for what names no field. */
 export function readVary(headers: HeaderRecord): readonly string[] | null {
   const value = headers["vary"];
   if (value === undefined) return noNames;
   const names = splitList(value.toLowerCase());
-  if (names.includes("*")) return null;
+  if (names.includes("*") || !names.every(isToken)) return null;
   return names.length === 0 ? noNames : [...new Set(names)].toSorted();
 }
 
