@@ -84,6 +84,8 @@ type Argument = true | readonly string[] | number;
 
 const timeNames: ReadonlySet<string> = new Set(["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"]);
 const fieldListNames: ReadonlySet<string> = new Set(["private", "no-cache"]);
+const permissions: ReadonlySet<string> = new Set(["public", "must-understand", "immutable"]);
+const noFields: readonly string[] = [];
 
 /** Reads the first valid targeted field of the policy, else `Cache-Control`. */
 export function readResponseDirectives(headers: HeaderRecord, policy: CachePolicy): ResponseDirectives {
@@ -120,6 +122,8 @@ function readItem(name: string, item: StructuredItem): Argument | null {
 function readArgument(name: string, directive: CacheDirective): Argument {
   if (timeNames.has(name)) return secondsOf(directive) ?? 0;
   const { argument, isQuoted, isValid } = directive;
+  // Names no field and sets no flag, so it permits nothing.
+  if (!isValid && permissions.has(name)) return noFields;
   return fieldListNames.has(name) && isValid && isQuoted && argument !== null ? readFieldNames(argument) : true;
 }
 

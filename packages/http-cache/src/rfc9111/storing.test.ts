@@ -67,6 +67,19 @@ test("must-understand overrides no-store for an understood status and prevents s
   expect(refusal(headers, {}, 599)).toBe("status");
 });
 
+test("a directive that permits something does so only if it can be read", () => {
+  for (const [name, others, reason] of [
+    ["public", "max-age=60", "authorization"],
+    ["public", 'max-age=60, public="', "authorization"],
+    ["must-understand", "max-age=60, no-store", "no-store"],
+  ] as const) {
+    const headers = { "cache-control": `${others}, ${name}=@` };
+    expect([headers, refusal(headers, authorised)]).toEqual([headers, reason]);
+  }
+  const { flags } = readResponseDirectives({ "cache-control": "immutable=, immutable" }, createPolicy());
+  expect(flags).toEqual(new Set());
+});
+
 test("private prevents storing in a shared cache but not in a private one", () => {
   const headers = { "cache-control": "private, max-age=60" };
   expect(refusal(headers)).toBe("private");
