@@ -93,6 +93,14 @@ test("a body that is shorter or longer than announced, or too large, is passed o
     [{ ...minute, "content-length": "4" }, "incomplete"],
     [{ ...minute, "content-length": "6", "content-encoding": "gzip" }, "incomplete"],
     [{ ...minute, "content-length": "5", "content-encoding": "gzip" }, null],
+    // Several lines of a field are joined. Equal lengths are one (RFC 9110, 8.6).
+    [{ ...minute, "content-length": "5, 5" }, null],
+    [{ ...minute, "content-length": " 5 " }, null],
+    [{ ...minute, "content-length": "6, 6" }, "incomplete"],
+    [{ ...minute, "content-length": "5, 6" }, "incomplete"],
+    [{ ...minute, "content-length": " 6" }, "incomplete"],
+    [{ ...minute, "content-length": "+5" }, "incomplete"],
+    [{ ...minute, "content-length": "" }, "incomplete"],
     [{ ...minute, "content-length": "99999999" }, "too-large"],
   ] as const) {
     const { replies, send } = createHarness();

@@ -1,6 +1,7 @@
 import type { StoreRefusal } from "../engine/strategy.ts";
 import { withoutConnectionFields } from "../fields/header-record.ts";
 import { formatHttpDate } from "../fields/http-date.ts";
+import { splitList } from "../fields/list.ts";
 import type { CacheEntry } from "../ports.ts";
 import { readResponseDirectives, readRequestDirectives, type ResponseDirectives } from "./directives.ts";
 import { type Freshness, freshnessOf, heuristicStatuses, initialAgeMs } from "./freshness.ts";
@@ -149,8 +150,10 @@ export function isIncomplete(head: ResponseHead, body: Uint8Array): boolean {
   return length !== null && length !== body.length && head.isDecoded !== true;
 }
 
-/** The `Content-Length` of a response; `null` if it has none. */
+/** The `Content-Length` of a response; `null` if it has none, `NaN` if it cannot be read. A list of equal lengths is one length (RFC 9110, 8.6). */
 export function announcedLength({ headers }: Pick<ResponseHead, "headers">): number | null {
-  const length = headers["content-length"];
-  return length !== undefined && /^[0-9]+$/.test(length) ? Number(length) : null;
+  const value = headers["content-length"];
+  if (value === undefined) return null;
+  const [length = "", ...others] = new Set(splitList(value));
+  return others.length === 0 && /^[0-9]+$/.test(length) ? Number(length) : Number.NaN;
 }
