@@ -98,6 +98,28 @@ test("a body that fetch has decoded is stored, although its length differs from 
   }
 });
 
+test("no range is cut from a body that fetch has decoded: its ETag and its length are about the coded bytes", async () => {
+  const zipped = gzipSync("a".repeat(1_000));
+  const headers = { ...minute, "content-encoding": "gzip", etag: '"1"' };
+  const origin = await listen(({ url: path }, response) => {
+    const length = path === "/chunked" ? {} : { "content-length": zipped.length };
+    response.writeHead(200, { ...headers, ...length }).end(zipped);
+  });
+  for (const path of ["/", "/chunked"]) {
+    const cached = createCacheMiddleware();
+    await cached(new Request(origin + path), fetch);
+    for (const range of ["bytes=0-9", "bytes=1000-"]) {
+      const response = await cached(new Request(origin + path, { headers: { range, "if-range": '"1"' } }), fetch);
+      expect(response.headers.get("cache-status")).toContain("hit");
+      expect([response.status, response.headers.get("content-range"), await response.text()]).toEqual([
+        200,
+        null,
+        "a".repeat(1_000),
+      ]);
+    }
+  }
+});
+
 test("a body whose coding fetch cannot decode is stored only if it is complete", async () => {
   const headers = { ...minute, "content-encoding": "aes128gcm", "content-length": "5" };
   for (const [body, reason] of [

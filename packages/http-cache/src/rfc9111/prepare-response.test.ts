@@ -92,6 +92,17 @@ test("a range applies only if If-Range strongly matches the stored response", ()
   expect(prepare({ range, "if-range": at(0) }, justNow).status).toBe(200);
 });
 
+test("a range of a coded body is served only if its length shows that it was not decoded", () => {
+  for (const [length, status] of [
+    ["10", 206],
+    ["5", 200],
+    [undefined, 200],
+  ] as const) {
+    const headers = { "content-encoding": "gzip", ...(length === undefined ? {} : { "content-length": length }) };
+    expect([length, prepare({ range: "bytes=0-0" }, { headers }).status]).toEqual([length, status]);
+  }
+});
+
 test("ranges apply to GET and 200 only, and a matching condition takes precedence", () => {
   expect(prepare({ range: "bytes=0-0" }, {}, "HEAD").status).toBe(200);
   expect(prepare({ range: "bytes=0-0" }, { status: 404 }).status).toBe(404);

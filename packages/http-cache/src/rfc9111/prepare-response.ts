@@ -2,6 +2,7 @@ import { appendCacheStatus } from "../engine/cache-status.ts";
 import { type HeaderRecord, withoutFields } from "../fields/header-record.ts";
 import type { CacheEntry } from "../ports.ts";
 import type { CacheRequest } from "./messages.ts";
+import { announcedLength } from "./storing.ts";
 import { ifRangeHolds, isNotModified } from "./validation.ts";
 
 /** The response that a request gets from a stored one: all of it, no body for HEAD, 304, 416 or one byte range (RFC 9110, 13 and 14). */
@@ -53,6 +54,14 @@ function isConditional(headers: HeaderRecord): boolean {
   return headers["if-none-match"] !== undefined || headers["if-modified-since"] !== undefined;
 }
 
+/**
+ * False if the body may have been decoded by `fetch`, which leaves coding and length in the fields. Bytes of such a body are not those that a range, and a
+ * strong `ETag`, are about.
+ */
+function hasItsCoding({ headers, body }: CacheEntry): boolean {
+  return headers["content-encoding"] === undefined || announcedLength({ headers }) === body.length;
+}
+
 function prepareRange(
   headers: HeaderRecord,
   stored: CacheEntry,
@@ -60,7 +69,7 @@ function prepareRange(
   fields: Record<string, string>,
 ): PreparedResponse {
   const { status, body } = stored;
-  const applies = status === 200 && ifRangeHolds(headers["if-range"], stored, nowMs);
+  const applies = status === 200 && hasItsCoding(stored) && ifRangeHolds(headers["if-range"], stored, nowMs);
   const range = applies ? parseRange(headers["range"] ?? "", body.length) : null;
   if (range === null) return { status, headers: fields, body };
   if (range === "unsatisfiable") {
