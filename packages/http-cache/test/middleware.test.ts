@@ -1,9 +1,8 @@
-import { createServer, type RequestListener } from "node:http";
-import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { createVirtualClock } from "@letta-environments/testkit";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
+import { listen } from "./listen.ts";
 
 const url = "https://example.test/a";
 const minute = { "cache-control": "max-age=60" };
@@ -288,14 +287,6 @@ test("the body of an error is cancelled when a stale response is served instead"
   const response = await cached(new Request(url), () => new Response(body, { status: 503 }));
   expect([await response.text(), isCancelled]).toEqual(["good", true]);
 });
-
-/** Starts an HTTP server, and returns its address. It ends with the test. */
-async function listen(answer: RequestListener): Promise<string> {
-  const server = createServer(answer);
-  onTestFinished(() => void server.close());
-  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
 
 test("a response that was fetched for the client keeps url, redirected and statusText; one from the cache has none", async () => {
   const origin = await listen(({ url: path, headers }, response) => {

@@ -141,27 +141,31 @@ const modeDirectives: ReadonlyMap<RequestCache | undefined, string> = new Map([
   ["no-cache", "no-cache"],
 ]);
 
-/** The fields of a request, with its cache mode as a directive. Requests that a server receives have the mode `default`, in Workers none. */
-function withCacheMode({ headers, cache }: Request): HeaderRecord {
+/**
+ * The fields of a request, with its cache mode as a directive. Requests that a server receives have the mode `default`, in Workers none. One with
+ * `integrity` passes the cache too, because only `fetch` can check the body.
+ */
+function withCacheMode({ headers, cache, integrity }: Request): HeaderRecord {
   const fields = toHeaderRecord(headers);
-  const directive = modeDirectives.get(cache);
+  const directive = integrity ? "no-store" : modeDirectives.get(cache);
   if (directive === undefined) return fields;
   const stated = fields["cache-control"];
   return { ...fields, "cache-control": stated === undefined ? directive : `${stated}, ${directive}` };
 }
 
-/** Returns the request itself, which may have a body, if nothing was changed. */
+/** Returns the request itself, which may have a body, if nothing was changed. A validation has no body. */
 function toWebRequest(request: Request, plain: CacheRequest, { method, headers, signal }: ForwardedRequest): Request {
   if (headers === plain.headers && method === request.method && signal !== undefined) return request;
-  const { credentials, redirect } = request;
-  return new Request(request.url, {
-    method,
-    headers: toHeaders(headers),
-    redirect,
-    // Workers have no credentials mode.
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(signal === undefined ? {} : { signal }),
-  });
+  const { redirect, referrer, referrerPolicy } = request;
+  // The constructor resets the referrer.
+  const init = { method, headers: toHeaders(headers), signal: signal ?? null, referrer, referrerPolicy };
+  try {
+    // Keeps what has no member, such as `dispatcher` of Node.js and `cf` of Workers.
+    return new Request(request, init);
+  } catch {
+    // A request that this constructor did not make, such as one of a polyfill.
+    return new Request(request.url, { ...init, redirect });
+  }
 }
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

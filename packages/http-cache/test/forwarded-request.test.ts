@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto";
+import { createVirtualClock } from "@letta-environments/testkit";
+import { expect, test } from "vitest";
+import { createCacheMiddleware } from "../src/rfc9111.ts";
+import { listen } from "./listen.ts";
+
+const url = "https://example.test/a";
+const minute = { "cache-control": "max-age=60" };
+
+test("a request with integrity goes to fetch, which checks the body, and neither uses nor stores a response", async () => {
+  let body = "good";
+  const origin = await listen((_request, response) => response.writeHead(200, { ...minute, etag: '"1"' }).end(body));
+  const cached = createCacheMiddleware();
+  const integrity = `sha256-${createHash("sha256").update(body).digest("base64")}`;
+  const read = async (init: RequestInit): Promise<string> =>
+    (await cached(new Request(origin, init), (request) => fetch(request))).text();
+  expect([await read({ integrity }), await read({})]).toEqual(["good", "good"]);
+  body = "evil";
+  expect(await read({})).toBe("good");
+  await expect(read({ integrity })).rejects.toThrow("fetch failed");
+  // An unsafe request still invalidates what is stored.
+  await read({ method: "POST", integrity: "" });
+  expect(await read({})).toBe("evil");
+});
+
+test("a validation keeps the parts of the request that are no fields, also in the background", async () => {
+  for (const directives of ["max-age=1", "max-age=1, stale-while-revalidate=60"]) {
+    const clock = createVirtualClock();
+    const cached = createCacheMiddleware({ clock });
+    const seen: unknown[] = [];
+    const next = (request: Request): Response => {
+      const { credentials, keepalive, mode, redirect, referrer, referrerPolicy } = request;
+      seen.push({ credentials, keepalive, mode, redirect, referrer, referrerPolicy });
+      return new Response("text", { headers: { "cache-control": directives, etag: '"1"' } });
+    };
+    const parts = { keepalive: true, mode: "same-origin", redirect: "error", credentials: "omit" } as const;
+    const init = { ...parts, referrer: "", referrerPolicy: "no-referrer" } as const;
+    const work: Promise<unknown>[] = [];
+    const read = () => cached(new Request(url, init), next, (promise) => void work.push(promise));
+    await read();
+    await clock.advance(2_000);
+    await read();
+    await Promise.all(work);
+    expect(seen).toEqual([init, init]);
+  }
+});
+
+test("a validation goes through the dispatcher that the request was made with", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const origin = await listen((_request, response) =>
+    response.writeHead(200, { "cache-control": "max-age=1", etag: '"1"' }).end("text"),
+  );
+  const paths: unknown[] = [];
+  const dispatcher = {
+    dispatch(options: { readonly path: unknown }): never {
+      paths.push(options.path);
+      throw new Error("not sent");
+    },
+  };
+  const read = (init: object): Promise<Response> =>
+    cached(new Request(`${origin}/a`, init), (request) => fetch(request));
+  await read({});
+  await clock.advance(2_000);
+  await expect(read({ dispatcher })).rejects.toThrow("fetch failed");
+  expect(paths).toEqual(["/a"]);
+});
+
+test("a validation of a request that the platform did not make is sent without its own parts", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const { signal } = new AbortController();
+  const foreign = { method: "GET", url, headers: new Headers({ "x-a": "1" }), redirect: "manual", signal };
+  const seen: unknown[] = [];
+  const next = ({ headers, redirect }: Request): Response => {
+    seen.push([headers.get("x-a"), headers.get("if-none-match"), redirect]);
+    return new Response("text", { headers: { "cache-control": "max-age=1", etag: '"1"' } });
+  };
+  for (let count = 0; count < 2; count++) {
+    await cached(foreign as Request, next);
+    await clock.advance(2_000);
+  }
+  expect(seen).toEqual([
+    ["1", null, "manual"],
+    ["1", '"1"', "manual"],
+  ]);
+});
