@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createCacheMiddleware } from "../src/rfc9111.ts";
+import { deferred } from "./harness.ts";
 import { listen } from "./listen.ts";
 
 const url = "https://example.test/a";
@@ -84,4 +85,34 @@ test("a validation of a request that the platform did not make is sent without i
     ["1", null, "manual"],
     ["1", '"1"', "manual"],
   ]);
+});
+
+/** A response whose body never ends, and a promise that resolves when it is cancelled. */
+function createEndless(): { readonly response: Response; readonly cancelled: Promise<void> } {
+  const { promise: cancelled, resolve } = deferred<void>();
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new Uint8Array(1)),
+    cancel: () => resolve(),
+  });
+  return { response: new Response(body, { headers: minute }), cancelled };
+}
+
+test("a body is no longer read when its client goes away, and nothing of it is stored", async () => {
+  const cached = createCacheMiddleware();
+  for (const isEarly of [true, false]) {
+    const { response, cancelled } = createEndless();
+    const client = new AbortController();
+    const request = new Request(url, { signal: client.signal });
+    const sent = cached(request, () => {
+      if (isEarly) client.abort(new Error("gone"));
+      else setImmediate(() => client.abort(new Error("gone")));
+      return response;
+    });
+    await expect(sent).rejects.toThrow("gone");
+    await cancelled;
+    // Uses the request once more, because the signal of one that is garbage never aborts.
+    expect(request.signal.aborted).toBe(true);
+  }
+  const next = await cached(new Request(url), () => new Response("whole", { headers: minute }));
+  expect([await next.text(), next.headers.get("cache-status")]).toEqual(["whole", expect.stringContaining("uri-miss")]);
 });

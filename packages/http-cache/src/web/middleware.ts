@@ -51,7 +51,7 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     const forward = async (forwarded: ForwardedRequest): Promise<UpstreamResponse<WebBody>> => {
       const response = await next(toWebRequest(request, plain, forwarded));
       received.push(response);
-      return toPlainResponse(response);
+      return toPlainResponse(response, forwarded.signal);
     };
     const response = await cache.handle<WebBody>(plain, forward, { signal: request.signal, background });
     if (options.followsRedirects === true && request.redirect !== "manual" && isStoredRedirect(response)) {
@@ -195,7 +195,7 @@ function withOrigin(response: Response, { url, redirected, status, statusText }:
   return response.status === status ? Object.defineProperty(response, "statusText", { value: statusText }) : response;
 }
 
-function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
+function toPlainResponse(response: Response, signal: AbortSignal | undefined): UpstreamResponse<WebBody> {
   const { status, headers, body, redirected } = response;
   return {
     status,
@@ -203,7 +203,7 @@ function toPlainResponse(response: Response): UpstreamResponse<WebBody> {
     // A `Response` does not tell whether it is from `fetch`, or was made from one that is.
     isDecoded: isDecodable(headers),
     headers: toHeaderRecord(headers),
-    body: body === null ? new Uint8Array() : createWebBody(body),
+    body: body === null ? new Uint8Array() : createWebBody(body, signal),
   };
 }
 

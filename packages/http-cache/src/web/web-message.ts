@@ -22,26 +22,35 @@ export interface WebBody extends UnreadBody {
   stream(): ReadableStream<Uint8Array>;
 }
 
-/** Wraps a stream, which must not be used elsewhere afterwards. */
-export function createWebBody(source: ReadableStream<Uint8Array>): WebBody {
+/** Wraps a stream, which must not be used elsewhere afterwards. If the signal aborts, reading cancels it and rejects. */
+export function createWebBody(source: ReadableStream<Uint8Array>, signal: AbortSignal | undefined): WebBody {
   const chunks: Uint8Array[] = [];
   let reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  const discard = (): void => {
+    // A failure to cancel does not matter: nobody reads this body.
+    void (reader ?? source).cancel().catch(() => undefined);
+  };
   return {
     async read(maxBytes) {
       reader = source.getReader();
-      let length = 0;
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) return concatenate(chunks, length);
-        chunks.push(value);
-        length += value.length;
-        if (length > maxBytes) return null;
+      if (signal?.aborted === true) discard();
+      signal?.addEventListener("abort", discard, { once: true });
+      try {
+        let length = 0;
+        for (;;) {
+          const { done, value } = await reader.read();
+          // A body that was cancelled ends as a whole one does.
+          signal?.throwIfAborted();
+          if (done) return concatenate(chunks, length);
+          chunks.push(value);
+          length += value.length;
+          if (length > maxBytes) return null;
+        }
+      } finally {
+        signal?.removeEventListener("abort", discard);
       }
     },
-    discard() {
-      // A failure to cancel does not matter: nobody reads this body.
-      void (reader ?? source).cancel().catch(() => undefined);
-    },
+    discard,
     stream: () => (reader === null ? source : resume(chunks, reader)),
   };
 }
