@@ -53,7 +53,10 @@ export interface CacheEntry {
 export interface CacheStore {
   /** Returns all entries under a key; an empty list if there are none. */
   get(key: string): MaybePromise<readonly CacheEntry[]>;
-  /** Stores an entry and replaces the entry of the same variant (`isSameVariant`). The caller must not write to the body afterwards, unless the store copies it. */
+  /**
+   * Stores an entry and replaces the entry of the same variant (`isSameVariant`). A store copies the body before `put` ends, because the client that it was
+   * fetched for gets the same bytes and may write to them.
+   */
   put(key: string, entry: CacheEntry): MaybePromise<void>;
   /** Deletes all variants of a resource. */
   delete(key: string): MaybePromise<void>;

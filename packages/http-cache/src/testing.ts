@@ -80,6 +80,16 @@ function testStorage(
     equal((await get(store, "key"))[0]?.body, new Uint8Array());
   });
 
+  test("put copies the body, which its caller may write to afterwards", async () => {
+    const store = await createStore();
+    const [first, second] = [entry("first"), entry("second")];
+    await store.put("key", first);
+    const stored = await (await store.begin?.("other", []))?.(second);
+    for (const { body } of [first, second]) body.fill(0);
+    equal(await get(store, "key"), [entry("first")]);
+    if (stored === true) equal(await get(store, "other"), [entry("second")]);
+  });
+
   test("put replaces the entry of the same variant", async () => {
     const store = await createStore();
     await store.put("key", entry("old"));

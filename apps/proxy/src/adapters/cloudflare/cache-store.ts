@@ -60,7 +60,7 @@ export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
 
   function keepCopy(key: string, { entry, stamps }: StampedEntry): void {
     if (entry.body.byteLength > maxCopyBytes) copies.delete(key);
-    else copies.set(key, { entry, stamps, stampUrls: stampUrlsOf(entry) });
+    else copies.set(key, { entry: { ...entry, body: entry.body.slice() }, stamps, stampUrls: stampUrlsOf(entry) });
   }
 
   /** Stores an entry with the stamps that were read before it was fetched, and reads the others now. */
