@@ -72,7 +72,7 @@ export interface CacheStore {
 /**
  * Stores a response as `put` does, unless its key or one of its groups was deleted since it was requested, by any process. Then `get` does not return
  * it. It should not replace a response of the same variant that another process requested later, if the store can tell. Returns false if it was not
- * stored, as far as the store knows.
+ * stored, as far as the store knows. After the deletion of its key, a store must know; the contract has an option for one that notices groups alone.
  */
 export type PutFetched = (entry: CacheEntry) => MaybePromise<boolean>;
 

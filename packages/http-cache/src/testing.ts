@@ -6,6 +6,14 @@ export interface ContractTest {
   readonly equal: (actual: unknown, expected: unknown) => void;
 }
 
+/** Abilities that some stores lack. */
+export interface ContractOptions {
+  /** False if the store keeps only the last variant of a resource. Default: true. */
+  readonly keepsVariants?: boolean;
+  /** False if the functions of `begin` notice that a group was deleted, and not that a key was. Default: true. */
+  readonly noticesDeletedKeys?: boolean;
+}
+
 const nowMs = 1_800_000_000_000;
 
 /** An entry that no clock of a store considers expired. */
@@ -34,16 +42,16 @@ function entry(text: string, changes: Partial<CacheEntry> = {}): CacheEntry {
  * The contract of every {@link CacheStore}. Its entries are small, so a store must not evict them for space.
  *
  * @param createStore returns an empty store for each test
- * @param keepsVariants false if the store keeps only the last variant of a resource
  */
 export function storeContract(
   library: ContractTest,
   createStore: () => MaybePromise<CacheStore>,
-  keepsVariants = true,
+  { keepsVariants = true, noticesDeletedKeys = true }: ContractOptions = {},
 ): void {
   testStorage(library, createStore, keepsVariants);
   testDeletion(library, createStore);
-  testFetches(library, createStore);
+  testDeletedGroups(library, createStore);
+  if (noticesDeletedKeys) testDeletedKeys(library, createStore);
 }
 
 function testStorage(
@@ -161,7 +169,7 @@ function testDeletion({ test, equal }: ContractTest, createStore: () => MaybePro
 }
 
 /** A store without `begin` belongs to one process, and has nothing to notice. */
-function testFetches({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
+function testDeletedGroups({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
   test("a response that was requested before one of its groups was deleted is not returned", async () => {
     const store = await createStore();
     const [before, other] = [await store.begin?.("key", ["g", "h"]), await store.begin?.("other", ["h"])];
@@ -173,6 +181,20 @@ function testFetches({ test, equal }: ContractTest, createStore: () => MaybeProm
     equal(await get(store, "key"), []);
     equal(await get(store, "other"), other === undefined ? [] : [entry("other", { groups: ["h"] })]);
     equal(await get(store, "after"), after === undefined ? [] : [entry("after", { groups: ["g", "h"] })]);
+  });
+}
+
+function testDeletedKeys({ test, equal }: ContractTest, createStore: () => MaybePromise<CacheStore>): void {
+  test("a response that was requested before its key was deleted is not stored", async () => {
+    const store = await createStore();
+    const [before, other] = [await store.begin?.("key", []), await store.begin?.("other", [])];
+    await store.delete("key");
+    const after = await store.begin?.("key", []);
+    if (before === undefined || other === undefined || after === undefined) return;
+    equal(await before(entry("before")), false);
+    equal(await get(store, "key"), []);
+    equal([await other(entry("other")), await after(entry("after"))], [true, true]);
+    equal([await get(store, "other"), await get(store, "key")], [[entry("other")], [entry("after")]]);
   });
 }
 

@@ -103,7 +103,7 @@ async function runCacheContract(): Promise<ContractResults> {
         wholeOf: (group) => group,
       });
     },
-    false,
+    { keepsVariants: false, noticesDeletedKeys: false },
   );
   const results: Record<string, string | null> = {};
   for (const [title, run] of tests) {
