@@ -51,6 +51,17 @@ describe("scopes", () => {
     expect(principalOf({ scope }, {}, { scopeMap })?.scopes).toEqual(new Set(["list", "send", "connect"]));
   });
 
+  test("a token that is limited to agents or modes has none of the scopes that reach everything on a device", () => {
+    const scopeMap = new Map([["ops", ["send", "view", "control", "files", "terminal", "manage"] as const]]);
+    const scopesOf = (claims: object, mapped: Partial<ClaimSettings>) =>
+      principalOf({ scope: "ops", ...claims }, mapped, { scopeMap })?.scopes;
+    const limited = new Set(["send", "view", "control"]);
+    expect(scopesOf({ agents: ["agent-1"] }, { agentIds: "agents" })).toEqual(limited);
+    expect(scopesOf({ mode: "unrestricted" }, { maxMode: "mode" })).toEqual(limited);
+    expect(scopesOf({}, { agentIds: "agents" })).toEqual(limited);
+    expect(scopesOf({ devices: ["d1"] }, { deviceIds: "devices" })).toEqual(new Set(scopeMap.get("ops")));
+  });
+
   test("a token without scopes grants none", () => {
     expect(principalOf({})?.scopes).toEqual(new Set());
   });

@@ -62,6 +62,23 @@ describe("scopes", () => {
     }
   });
 
+  test("members of runtime_start that manage a device are refused to a key that is limited to agents or modes", () => {
+    const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+    const known = { type: "runtime_start", agent_id: "agent-1", conversation_id: "default" };
+    const frames = [
+      { type: "runtime_start", create_agent: { body: { system: "x" } } },
+      { ...known, execution_settings: { permission_mode: "unrestricted" } },
+      { ...known, skill_sources: ["/x"] },
+      { ...known, workspace_sandbox: { enabled: false } },
+      { type: "runtime_start", agent_id: "agent-1", create_conversation: { body: { model: "m" } } },
+    ];
+    for (const limit of limits) {
+      const results = frames.map((frame) => refusalCode(check(frame, withScopes(everyScope, limit))));
+      expect(results).toEqual(frames.map(() => "insufficient_scope manage"));
+    }
+    expect(frames.map((frame) => check(frame).kind)).toEqual(frames.map(() => "command"));
+  });
+
   test("a decision needs approve and not send, and a message the other way round", () => {
     const decision = { kind: "approval_response", request_id: "perm-1", decision: { behavior: "allow" } };
     const message = { kind: "create_message", messages: [] };

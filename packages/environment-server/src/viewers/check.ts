@@ -2,11 +2,11 @@
  * Decides how a viewer's frame is handled: a pure function of the frame and the permissions of the key. Nothing reaches a device
  * unless this function allows it. Whether the key may use the device at all is decided where its row is read.
  */
-import { isLimitedToAgentsOrModes, type Principal, unlimitedScopes } from "@letta-environments/schema";
+import type { Principal } from "@letta-environments/schema";
 import { readLine, type Members } from "../dialects/values.ts";
 import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
-import { type FrameRefusal, invalidFrame, refusal, type ViewerFrame } from "./frame.ts";
+import { type FrameRefusal, invalidFrame, refusal, scopeRefusal, type ViewerFrame } from "./frame.ts";
 import { checkRuntimeStart } from "./runtime-start.ts";
 import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
 import { readTarget } from "./target.ts";
@@ -52,7 +52,7 @@ export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () =
   const listed = scopeOfFrame(type);
   if (listed === null) return refuse(refusal("unknown_frame_type", "No key may send frames of this type."));
   const scope = type === "input" && isDecision(frame) ? "approve" : listed;
-  const denied = scopeRefusal(scope, principal);
+  const denied = scopeRefusal(scope, principal, "this frame");
   if (denied !== null) return refuse(denied);
   if (translatedTypes.has(type)) {
     const translated = translateFrame(frame, principal, newId);
@@ -64,17 +64,6 @@ export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () =
 function readAcknowledgement({ seq }: Members): FrameDecision {
   if (typeof seq === "number" && Number.isSafeInteger(seq) && seq >= 0) return { kind: "received", seq };
   return refuse(invalidFrame("seq must be the number of a frame"));
-}
-
-/** Files, terminals and management reach everything on a device, so a key that is limited to less may not use them. */
-function scopeRefusal(scope: ViewerScope, principal: Principal): FrameRefusal | null {
-  if (!principal.scopes.has(scope)) {
-    const message = `The gateway key lacks the scope '${scope}', which this frame needs.`;
-    return { code: "insufficient_scope", message, scope };
-  }
-  if (!unlimitedScopes.includes(scope) || !isLimitedToAgentsOrModes(principal)) return null;
-  const message = `A key that is limited to agents or modes may not use the scope '${scope}'.`;
-  return { code: "insufficient_scope", message, scope };
 }
 
 function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal: Principal): FrameDecision {

@@ -1,4 +1,5 @@
 /** Parsing of what a viewer sends. Nothing in it is trusted: a frame is a JSON object with a type, bounded in size and depth. */
+import { allowsScope, type Principal } from "@letta-environments/schema";
 import { isMembers, isNestedDeeply, type Members } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
 import type { ViewerScope } from "./scopes.ts";
@@ -75,4 +76,13 @@ export function refusal(code: string, message: string): FrameRefusal {
 /** Returns the refusal of a frame whose members break a rule. */
 export function invalidFrame(rule: string): FrameRefusal {
   return refusal("invalid_frame", rule);
+}
+
+/** Files, terminals and management reach everything on a device, so a key that is limited to less may not use them. */
+export function scopeRefusal(scope: ViewerScope, principal: Principal, subject: string): FrameRefusal | null {
+  if (allowsScope(principal, scope)) return null;
+  const message = principal.scopes.has(scope)
+    ? `A key that is limited to agents or modes may not use the scope '${scope}'.`
+    : `The gateway key lacks the scope '${scope}', which ${subject} needs.`;
+  return { code: "insufficient_scope", message, scope };
 }

@@ -59,6 +59,15 @@ test("notices about files and management need their scope", () => {
   ]);
 });
 
+test("a key that is limited to agents or modes gets no notices about files and management, whatever its scopes", () => {
+  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+  const notices = [{ kind: "scope", scope: "files" } as const, { kind: "scope", scope: "manage" } as const];
+  for (const limit of limits) {
+    const viewer = { principal: { ...everything.principal, ...limit }, ...unfiltered };
+    expect(notices.map((notice) => maySee(viewer, notice))).toEqual([false, false]);
+  }
+});
+
 test("a key that is limited to agents does not see the directories of other conversations", () => {
   const status = { current_permission_mode: "standard", cwd_map: { "agent:agent-2": "/secret" } };
   const frame = { type: "update_device_status", runtime, device_status: status };

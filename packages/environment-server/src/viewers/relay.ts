@@ -2,7 +2,7 @@
  * Which viewers receive a frame of a device. Only listed types are shown. A frame of a conversation goes to the viewers whose key
  * may use its agent, a response only to the viewer that asked, the output of a terminal to the viewer that started it.
  */
-import { allowsAgent, type Principal } from "@letta-environments/schema";
+import { allowsAgent, allowsScope, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, readRuntime } from "../dialects/values.ts";
 
@@ -15,7 +15,7 @@ export type Audience =
 
 /** The view of a viewer: the agents of its key, and the conversation that it chose when it connected. */
 export interface ViewerSight {
-  readonly principal: Pick<Principal, "agentIds" | "scopes">;
+  readonly principal: Pick<Principal, "agentIds" | "maxMode" | "setMode" | "scopes">;
   /** `null`: every agent that the key may use. */
   readonly agentId: string | null;
   /** `null`: every conversation. */
@@ -85,7 +85,7 @@ export function maySee(
   { principal, agentId, conversationId }: ViewerSight,
   audience: Extract<Audience, { readonly kind: "conversation" | "scope" }>,
 ): boolean {
-  if (audience.kind === "scope") return principal.scopes.has(audience.scope);
+  if (audience.kind === "scope") return allowsScope(principal, audience.scope);
   const { runtime } = audience;
   if (!allowsAgent(principal, runtime.agentId || undefined)) return false;
   if (agentId !== null && agentId !== runtime.agentId) return false;

@@ -6,7 +6,7 @@
 import { allowsAgent, allowsMode, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
-import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
+import { type FrameRefusal, invalidFrame, refusal, scopeRefusal } from "./frame.ts";
 import type { ViewerScope } from "./scopes.ts";
 import { agentNotAllowed, isId } from "./target.ts";
 
@@ -49,15 +49,9 @@ export function checkRuntimeStart(members: Members, principal: Principal): Check
   const present = Object.keys(members).filter((name) => members[name] !== undefined);
   const unknown = present.find((name) => !memberScopes.has(name));
   if (unknown !== undefined) return refuse(invalidFrame(`${unknown.slice(0, 64)} is not offered by this server`));
-  const missing = present
-    .flatMap((name) => scopesOfMember(name, members[name]))
-    .find((scope) => !principal.scopes.has(scope));
-  if (missing !== undefined) {
-    return refuse({
-      code: "insufficient_scope",
-      message: `The gateway key lacks the scope '${missing}', which a member of this frame needs.`,
-      scope: missing,
-    });
+  for (const scope of present.flatMap((name) => scopesOfMember(name, members[name]))) {
+    const denied = scopeRefusal(scope, principal, "a member of this frame");
+    if (denied !== null) return refuse(denied);
   }
   const rule = brokenRule(members) ?? null;
   if (rule !== null) return refuse(invalidFrame(rule));

@@ -169,3 +169,11 @@ export function isLimitedToAgentsOrModes({
 }: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">>): boolean {
   return agentIds !== null || maxMode !== null || setMode !== null;
 }
+
+/** Returns whether a principal may use a scope on a device. A key that was stored before a rule existed can have {@link unlimitedScopes} and a limit. */
+export function allowsScope(
+  principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">> & Pick<Principal, "scopes">,
+  scope: Scope,
+): boolean {
+  return principal.scopes.has(scope) && !(unlimitedScopes.includes(scope) && isLimitedToAgentsOrModes(principal));
+}
