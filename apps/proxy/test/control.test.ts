@@ -43,14 +43,16 @@ describe("in front of the embedded server", () => {
     const { control, entries, frames, issueKey, connectionId } = await createDeviceWorld();
     const without = await issueKey({ scopes: ["read", "send", "approve", "details"] });
     const ceiling = await issueKey({ ...controlKey, maxMode: "standard", agentIds: ["agent-1"] });
+    const setting = await issueKey({ ...controlKey, setMode: "standard" });
     const code = async (...given: Parameters<typeof control>) => problemOf(await control(...given)).errorCode;
     expect(await code(without.key, `${connectionId}/stop`)).toBe("insufficient_scope");
     expect(await code(ceiling.key, `${connectionId}/stop`, { agentId: "agent-2" })).toBe("agent_not_allowed");
     expect(await code(ceiling.key, `${connectionId}/queue/q-1?agentId=agent-2`, null)).toBe("agent_not_allowed");
     const mode = { agentId: "agent-1", mode: "unrestricted" };
     expect(await code(ceiling.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
+    expect(await code(setting.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
     expect(frames).toEqual([]);
-    expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 4 }, () => "control_refused"));
+    expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 5 }, () => "control_refused"));
     expect(entries.at(-1)).toMatchObject({ code: "mode_not_allowed", value: "unrestricted", deviceId: "device-1" });
   });
 

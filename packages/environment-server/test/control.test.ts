@@ -139,6 +139,30 @@ describe("a change of the mode", () => {
   });
 });
 
+describe("a change of the mode by a key that sets one", () => {
+  test.each([
+    [{ maxMode: null, setMode: "standard" }, ["default", "standard"]],
+    [{ maxMode: null, setMode: "acceptEdits" }, ["default", "standard", "acceptEdits"]],
+    [{ maxMode: "acceptEdits", setMode: "standard" }, ["default", "standard", "acceptEdits"]],
+  ] as const)(
+    "of the limits %j is made to %j alone, so that the key does not undo its own mode",
+    async (own, allowed) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await harness.connect("device-1");
+      for (const mode of ["default", "standard", "acceptEdits", "bypassPermissions", "unrestricted"] as const) {
+        const sent = socket.frames.length;
+        const { answer } = await begin(harness, connectionId, "mode", { ...agent, mode }, { ...controller, ...own });
+        const isAllowed = (allowed as readonly string[]).includes(mode);
+        expect([mode, socket.frames.length > sent]).toEqual([mode, isAllowed]);
+        if (isAllowed) reportStatus(socket, { current_permission_mode: mode });
+        expect(await answer).toMatchObject(
+          isAllowed ? { status: 200 } : { status: 403, body: { errorCode: "mode_not_allowed" } },
+        );
+      }
+    },
+  );
+});
+
 describe("a change of the directory", () => {
   const status = (directory: string, revision: number) => ({
     current_working_directory: directory,

@@ -52,6 +52,10 @@ describe("grantIssues", () => {
     [{ setMode: "standard" }, {}, ["setMode"]],
     [{ setMode: "standard" }, { setMode: "unrestricted" }, ["setMode"]],
     [{ setMode: "standard" }, { setMode: "standard" }, []],
+    [{ setMode: "standard" }, { setMode: "standard", maxMode: "standard" }, []],
+    [{ setMode: "standard" }, { setMode: "standard", maxMode: "unrestricted" }, ["maxMode"]],
+    [{ setMode: "standard", maxMode: "acceptEdits" }, { setMode: "standard", maxMode: "acceptEdits" }, []],
+    [{ setMode: "standard", maxMode: "acceptEdits" }, { setMode: "standard" }, ["maxMode"]],
     [{}, { deniedTools: ["Bash"], approvalDeadlineMs: 1_000, setMode: "standard" }, []],
   ])("a key of %j lifts its own policy for no key: granting %j exceeds %j", (own, grants, members) => {
     expect(membersBeyond(own, grants)).toEqual(members);

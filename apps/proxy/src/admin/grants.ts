@@ -6,7 +6,13 @@
  * The configuration can lift restrictions (shadow mode) and add policies for approvals. So keys are compared twice: as they are stored, which
  * lasts, and as the configuration makes them, which is what a holder has now.
  */
-import { allowsMode, type DeviceAllowlist, matchesNamePattern, type ProblemIssue } from "@letta-environments/schema";
+import {
+  allowsMode,
+  type DeviceAllowlist,
+  matchesNamePattern,
+  modeCeiling,
+  type ProblemIssue,
+} from "@letta-environments/schema";
 import { isWithinRateLimits } from "../keys/key-rate-limit.ts";
 import { approvalPolicyOfKey, type KeyRecord } from "../keys/key-record.ts";
 import type { ConfigurePermissions } from "../keys/socket-key-watch.ts";
@@ -101,8 +107,10 @@ function restrictionIssues(own: KeyGrants, granted: KeyGrants): readonly Problem
   if (!isWithin(own.agentIds, granted.agentIds)) {
     issues.push({ member: "agentIds", rule: "must allow no agent beyond those of the administering key" });
   }
-  if (!allowsMode(own, granted.maxMode ?? undefined)) {
-    issues.push({ member: "maxMode", rule: "must be no freer than that of the administering key" });
+  // A key that sets a mode may change modes up to its maximum, so a maximum of its own must not reach further.
+  const maxMode = granted.maxMode === null ? own.maxMode : modeCeiling(own);
+  if (!allowsMode({ maxMode }, granted.maxMode ?? undefined)) {
+    issues.push({ member: "maxMode", rule: "must be no freer than the mode that the administering key may set" });
   }
   return [...issues, ...policyIssues(own, granted)];
 }

@@ -7,6 +7,7 @@ import {
   type DecodedRequest,
   type Endpoint,
   isApprovalMessage,
+  modeCeiling,
   type PlainResponse,
   type Principal,
   problemResponse,
@@ -31,7 +32,7 @@ export function authoriseEndpoint(
 
 /**
  * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that
- * grants a lasting permission with a limited key, or that sets a mode beyond the key's maximum; `null` when the key may send it. To which
+ * grants a lasting permission with a limited key, or that sets a mode beyond the one that the key may choose; `null` when the key may send it. To which
  * agent a named conversation belongs, only the device knows: the embedded server asks it.
  */
 export function authoriseInput(principal: Principal, request: DecodedRequest): PlainResponse | null {
@@ -46,8 +47,9 @@ export function authoriseInput(principal: Principal, request: DecodedRequest): P
   if (!allowsAgent(principal, target.agentId)) {
     return problemResponse("agent_not_allowed", { detail: "The gateway key may not control this agent." });
   }
-  if (request.operation !== "changeMode" || allowsMode(principal, request.body.mode)) return null;
-  const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
+  const maxMode = modeCeiling(principal);
+  if (request.operation !== "changeMode" || allowsMode({ maxMode }, request.body.mode)) return null;
+  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was changed.`;
   return problemResponse("mode_not_allowed", { detail });
 }
 

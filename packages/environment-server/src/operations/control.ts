@@ -10,6 +10,7 @@ import {
   defaultConversationId,
   isUnrepeatableCommand,
   jsonResponse,
+  modeCeiling,
   type PlainResponse,
   type Principal,
   problemResponse,
@@ -71,8 +72,9 @@ function checkRequest(request: ControlRequest, principal: Principal): PlainRespo
   }
   const unaddressed = refuseWithoutAgent(conversation);
   if (unaddressed !== null) return unaddressed;
-  if (request.operation !== "changeMode" || allowsMode(principal, request.body.mode)) return null;
-  const detail = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'. Nothing was changed.`;
+  const maxMode = modeCeiling(principal);
+  if (request.operation !== "changeMode" || allowsMode({ maxMode }, request.body.mode)) return null;
+  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was changed.`;
   return problemResponse("mode_not_allowed", { detail });
 }
 

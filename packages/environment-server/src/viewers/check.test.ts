@@ -218,6 +218,11 @@ describe("runtime_start", () => {
     );
     // A mode whose place among the others is not known is not within a ceiling.
     expect(modes).toEqual(["command", "command", "mode_not_allowed -", "mode_not_allowed -"]);
+    const setting = withScopes(["send", "control"], { setMode: "standard" });
+    const freer = ["standard", "acceptEdits", "unrestricted"].map((mode) =>
+      refusalCode(start({ agent_id: "agent-1", mode }, setting)),
+    );
+    expect(freer).toEqual(["command", "mode_not_allowed -", "mode_not_allowed -"]);
     expect(refusalCode(start({ agent_id: "agent-2" }, limited))).toBe("agent_not_allowed -");
     expect(refusalCode(start({ conversation_id: "c" }, limited))).toBe("agent_not_allowed -");
     expect(refusalCode(start({ agent_id: "agent-1", create_agent: {} }, limited))).toBe("insufficient_scope manage");

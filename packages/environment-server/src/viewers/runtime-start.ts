@@ -3,7 +3,7 @@
  * the scope `send` for some members, and is rebuilt from those that are known: a member of a newer device could loosen what the
  * key is limited to.
  */
-import { allowsAgent, allowsMode, type Principal } from "@letta-environments/schema";
+import { allowsAgent, allowsMode, modeCeiling, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
 import { type FrameRefusal, invalidFrame, refusal, scopeRefusal } from "./frame.ts";
@@ -60,8 +60,9 @@ export function checkRuntimeStart(members: Members, principal: Principal): Check
   if (members["create_agent"] === undefined && !allowsAgent(principal, isId(agentId) ? agentId : undefined)) {
     return refuse(agentNotAllowed);
   }
-  if (mode !== undefined && !allowsMode(principal, typeof mode === "string" ? mode : undefined)) {
-    const message = `The gateway key may not set a mode beyond its maximum mode '${principal.maxMode}'.`;
+  const maxMode = modeCeiling(principal);
+  if (mode !== undefined && !allowsMode({ maxMode }, typeof mode === "string" ? mode : undefined)) {
+    const message = `The gateway key may not set a mode beyond '${maxMode}'.`;
     return refuse(refusal("mode_not_allowed", message));
   }
   return {
