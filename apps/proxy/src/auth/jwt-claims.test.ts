@@ -77,13 +77,29 @@ describe("allowlists", () => {
   };
 
   test("allowlists come from the mapped claims", () => {
-    const claims = { devices: ["d1", "d2"], names: "lab-* box", tags: "ci gpu", agents: ["a1"], mode: "acceptEdits" };
+    const claims = {
+      devices: ["d1", "d2"],
+      names: ["lab-*", "box"],
+      tags: ["ci", "gpu"],
+      agents: ["a1"],
+      mode: "acceptEdits",
+    };
     expect(principalOf(claims, mapped)).toMatchObject({
       deviceIds: ["d1", "d2"],
       connectionNames: ["lab-*", "box"],
       deviceTags: ["ci", "gpu"],
       agentIds: ["a1"],
       maxMode: "acceptEdits",
+    });
+  });
+
+  test("a text is one entry of an allowlist, also with spaces, so that it permits no more than it says", () => {
+    const claims = { devices: "d1", names: "Alice *", tags: "two words", agents: "" };
+    expect(principalOf(claims, mapped)).toMatchObject({
+      deviceIds: ["d1"],
+      connectionNames: ["Alice *"],
+      deviceTags: ["two words"],
+      agentIds: [],
     });
   });
 

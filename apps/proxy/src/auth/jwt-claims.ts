@@ -43,7 +43,7 @@ export function principalOfClaims(
   if (tenant === null || !isTenantName(tenant)) return { invalidClaim: "tenant" };
   if (owner === null) return { invalidClaim: "owner" };
 
-  const granted = readNames(readClaim(claims, settings.claims.scopes));
+  const granted = readScopes(readClaim(claims, settings.claims.scopes));
   const deviceIds = readAllowlist(claims, settings.claims.deviceIds);
   const connectionNames = readAllowlist(claims, settings.claims.connectionNames);
   const deviceTags = readAllowlist(claims, settings.claims.deviceTags);
@@ -107,10 +107,15 @@ function readText(value: unknown): string | null {
   return value;
 }
 
-/** Reads a text of names separated by spaces (RFC 8693 section 4.2) or a list of texts. A missing claim is an empty list. */
+/** Scopes can be a text in which spaces separate them (RFC 8693 section 4.2). */
+function readScopes(value: unknown): readonly string[] | null {
+  return typeof value === "string" ? value.split(" ").filter((name) => name !== "") : readNames(value);
+}
+
+/** Reads one text or a list of texts. A name can contain spaces, so a text is not divided. A missing claim and an empty text are an empty list. */
 function readNames(value: unknown): readonly string[] | null {
-  if (value === undefined) return [];
-  if (typeof value === "string") return value.split(" ").filter((name) => name !== "");
+  if (value === undefined || value === "") return [];
+  if (typeof value === "string") return [value];
   if (!Array.isArray(value)) return null;
   const names: readonly unknown[] = value;
   return names.every((name) => typeof name === "string") ? names : null;
