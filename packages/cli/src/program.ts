@@ -42,7 +42,7 @@ const source: OptionDefinition = {
   text: "only local or only remote devices",
   choices: ["local", "remote"],
 };
-const user: OptionDefinition = { name: "user", value: "ID", text: "only devices of this user" };
+const user: OptionDefinition = { name: "user", value: "ID", text: "only devices of this user (needs scope details)" };
 const tag: OptionDefinition = {
   name: "tag",
   value: "TAG",
