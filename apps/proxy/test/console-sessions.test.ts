@@ -1,66 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { type ConsoleConfig } from "../src/console/session-request.ts";
-import { createConsoleSessions } from "../src/console/sessions.ts";
-import { createLink, linkMs, maxSessions, sessionMs } from "../src/keys/sign-in.ts";
-import { mintSecret, rotateKey } from "../src/keys/key-lifecycle.ts";
-import type { KeyRecord } from "../src/keys/key-record.ts";
-import { fakeRequest } from "./support/fake-request.ts";
-import { bodyOf, createTestProxy, issueTestKey, testDigests, testMint, testPepper } from "./support/test-proxy.ts";
-import { createVirtualClock } from "@letta-environments/testkit";
-import { createMemoryRateLimitStore } from "../src/adapters/memory/rate-limit-store.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
-import type { RateLimitSettings } from "../src/limits/settings.ts";
-import { createRateLimiter } from "../src/rate-limit/limiter.ts";
-import { createSqliteKeyStore } from "../src/adapters/sqlite/key-store.ts";
-import { openSqlite } from "@letta-environments/platform/node";
-
-const config: ConsoleConfig = {
-  publicUrl: null,
-  version: "1.0.0",
-  servesDevices: true,
-  servesExtensions: true,
-  isAdministered: true,
-  deviceVersion: "0.32.18",
-};
-
-/** The headers of the console's own page on loopback. */
-const own = { host: "127.0.0.1:8787", origin: "http://127.0.0.1:8787", "sec-fetch-site": "same-origin" };
-const json = { "content-type": "application/json" };
-
-function setUp(overrides: Partial<ConsoleConfig> = {}, rateLimits: RateLimitSettings | null = null) {
-  const clock = createVirtualClock();
-  const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
-  const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, randomBytes, keyStoreFor: () => keyStore };
-  const consoleSessions = createConsoleSessions(ports, { ...config, ...overrides });
-  const store = createMemoryRateLimitStore(clock);
-  const rateLimiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
-  const world = createTestProxy(undefined, {
-    ports: { clock, keyStore, consoleSessions, rateLimiter },
-    ...(rateLimits !== null && { config: { rateLimits } }),
-  });
-
-  async function call(method: string, path: string, headers: Readonly<Record<string, string>>, body?: unknown) {
-    const request = fakeRequest({ method, path, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
-    return world.proxy.handle(request);
-  }
-
-  async function signIn(credential: object, headers: Readonly<Record<string, string>> = own) {
-    const response = await call("POST", "/console/session", { ...headers, ...json }, credential);
-    return { response, cookie: /^[^;]*/.exec(response.headers["set-cookie"] ?? "")?.[0] ?? "" };
-  }
-
-  async function createSignInLink(scopes: KeyRecord["scopes"] = ["list", "admin"]): Promise<string> {
-    const minted = createLink({ name: "console", tenant: "default", scopes }, clock.now(), testMint);
-    await keyStore.create(minted.record);
-    return minted.key;
-  }
-
-  const issueKey = (request: Parameters<typeof issueTestKey>[2] = {}) => issueTestKey(keyStore, clock, request);
-  const list = async (cookie: string, headers: Readonly<Record<string, string>> = own): Promise<number> =>
-    (await call("GET", "/v1/environments", { ...headers, cookie })).status;
-  return { ...world, clock, keyStore, call, signIn, createSignInLink, issueKey, list };
-}
+import { mintSecret, rotateKey } from "../src/keys/key-lifecycle.ts";
+import { linkMs, maxSessions, sessionMs } from "../src/keys/sign-in.ts";
+import { config, json, own, setUp } from "./support/console-world.ts";
+import { bodyOf, testMint } from "./support/test-proxy.ts";
 
 test("a key signs in: the session has its rights, is stored as a digest, and its cookie is not readable by pages", async () => {
   const { signIn, issueKey, list, call, keyStore } = setUp();

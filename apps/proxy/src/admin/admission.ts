@@ -134,7 +134,7 @@ function withOperator(ports: GuardPorts, keyGuard: AdminGuard, operatorToken: st
   return {
     refuse: keyGuard.refuse,
     async admit(request) {
-      const credentials = readBearerToken(request.header("authorization"));
+      const credentials = readBearerToken(request.isFromCookie === true ? null : request.header("authorization"));
       if (credentials.kind !== "token" || !isOperator(credentials.token)) return keyGuard.admit(request);
       return {
         kind: "admitted",

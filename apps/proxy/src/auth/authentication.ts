@@ -18,6 +18,8 @@ export interface GatewayPrincipal extends Principal {
   readonly invite?: KeyInvite;
   /** When the key, or the secret of it that authenticated, expires, in epoch milliseconds; absent for one that does not, and for tokens. */
   readonly keyExpiresAt?: number;
+  /** Set for a session of the console. */
+  readonly isSession?: true;
 }
 
 /** The principal of a request, or the response that refuses it. */

@@ -156,19 +156,19 @@ export function verifySecret(record: KeyRecord, secret: KeySecret): KeyVerificat
   const expiresAt = earlier(endOf(record), secret.expiresAt);
   return {
     kind: "valid",
-    principal: principalOf(record, credentialIdOf(secret), expiresAt),
+    principal: principalOf(record, secret, expiresAt),
     expiresAt,
     isReplaced: secret !== record.secrets[0] || secret.use === "session",
     isSession: secret.use === "session",
   };
 }
 
-function principalOf(record: KeyRecord, credentialId: string, expiresAt: number | null): GatewayPrincipal {
+function principalOf(record: KeyRecord, secret: KeySecret, expiresAt: number | null): GatewayPrincipal {
   const approvalPolicy = approvalPolicyOfKey(record);
   return {
     tenant: record.tenant,
     keyId: record.id,
-    credentialId,
+    credentialId: credentialIdOf(secret),
     owner: record.owner,
     scopes: scopesOf(record.scopes),
     deviceIds: record.deviceIds,
@@ -182,6 +182,7 @@ function principalOf(record: KeyRecord, credentialId: string, expiresAt: number 
     ...(record.invite !== null && { invite: record.invite }),
     ...(record.rateLimits !== null && { rateLimits: record.rateLimits }),
     ...(expiresAt !== null && { keyExpiresAt: expiresAt }),
+    ...(secret.use === "session" && { isSession: true }),
   };
 }
 

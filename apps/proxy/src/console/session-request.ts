@@ -90,6 +90,11 @@ export function principalOf({ record, credentialId }: OpenedSession): GatewayPri
   return { tenant, keyId: id, credentialId, owner, scopes, deviceIds, connectionNames, agentIds, maxMode, shared };
 }
 
+/** The request of a page with the secret of its cookie, which counts only if it is a session. */
+export function withCookie(request: GatewayRequest, secret: string): GatewayRequest {
+  return Object.assign(withSecret(request, secret), { isFromCookie: true } as const);
+}
+
 /** The description of a session for the page: the key, what it may do, and until when. */
 export function showSession(
   record: KeyRecord | null,

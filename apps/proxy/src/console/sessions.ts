@@ -7,6 +7,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import { AuditUnavailableError } from "../audit/store.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import type { KeyRecord } from "../keys/key-record.ts";
 import { endSession } from "../keys/sign-in.ts";
 import { recordRefusal } from "../limits/response.ts";
 import { readSessionCookie, sessionCookie, sessionCookieName } from "./cookie.ts";
@@ -18,7 +19,7 @@ import {
   type SessionRequest,
   limitSession,
   showSession,
-  withSecret,
+  withCookie,
 } from "./session-request.ts";
 import { createSignIn } from "./sign-in.ts";
 
@@ -46,13 +47,17 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   function accept(request: GatewayRequest): GatewayRequest {
     if (request.header("authorization") !== null || request.header("cookie") === null) return request;
     const secret = credentialOf(request);
-    return secret === null ? request : withSecret(request, secret);
+    return secret === null ? request : withCookie(request, secret);
   }
 
   async function signOut(principal: GatewayPrincipal): Promise<void> {
     const { keyId, tenant, credentialId } = principal;
+    const end = (record: KeyRecord): KeyRecord | null => endSession(record, credentialId ?? "", ports.clock.now());
+    const present = await ports.keyStore.find(keyId);
+    // A session that has ended meanwhile is no change, and is not recorded as one.
+    if (present === null || end(present) === null) return;
     const store = ports.keyStoreFor({ kind: "key", keyId, tenant });
-    await store.update(keyId, (record) => endSession(record, credentialId ?? "", ports.clock.now()));
+    await store.update(keyId, (record) => end(record) ?? record);
   }
 
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
@@ -66,7 +71,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     const secret = readSessionCookie(request, cookieName);
     // Not an error: a page asks before anybody has signed in.
     if (secret === null) return signedOut(cookieName);
-    const authentication = await features.authenticateKey(withSecret(request, secret));
+    const authentication = await features.authenticateKey(withCookie(request, secret));
     if (authentication.kind === "refused") {
       // The session has ended. A key that cannot be looked up now may still be valid.
       return authentication.response.status === 401

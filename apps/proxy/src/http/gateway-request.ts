@@ -21,6 +21,8 @@ export interface GatewayRequest {
   readonly authority: string | null;
   /** Address of the peer, for limits and logs; `null` when unknown. */
   readonly clientAddress: string | null;
+  /** Whether `Authorization` is from the cookie of the console's page, which counts only if it is a session. Hosts never set it. */
+  readonly isFromCookie?: true;
 }
 
 /** The path and the query as they were on the wire. */
@@ -63,6 +65,7 @@ export function withHeader(
     },
     authority: request.authority,
     clientAddress: request.clientAddress,
+    ...(request.isFromCookie === true && { isFromCookie: true }),
   };
 }
 

@@ -40,11 +40,12 @@ export function addSession(
   return { ...record, secrets: [...others, session, ...sessions.slice(0, maxSessions - 1)] };
 }
 
-/** Ends the session of a key that has this credential id. The key of a link is revoked with its only session. */
-export function endSession(record: KeyRecord, credentialId: string, nowMs: number): KeyRecord {
+/** Ends the session of a key that has this credential id. The key of a link is revoked with its only session. `null`: the key has no such session. */
+export function endSession(record: KeyRecord, credentialId: string, nowMs: number): KeyRecord | null {
   const secrets = record.secrets.filter(
     (secret) => secret.use !== "session" || credentialIdOf(secret) !== credentialId,
   );
+  if (secrets.length === record.secrets.length) return null;
   if (secrets.length > 0) return { ...record, secrets };
   return { ...record, revokedAt: record.revokedAt ?? nowMs };
 }

@@ -7,7 +7,7 @@
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { CallerAuthenticator, CallerAuthentication } from "../auth/caller.ts";
-import { invalidKey, readBearerToken } from "../auth/authentication.ts";
+import { invalidKey, missingKey, readBearerToken } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -98,25 +98,41 @@ export type RequestAuthentication = CallerAuthentication & { readonly rateLimit?
 /** Authenticates the caller of a request. */
 export type AuthenticateRequest = (request: GatewayRequest) => MaybePromise<RequestAuthentication>;
 
+type Authenticate = CallerAuthenticator["authenticate"];
+
+/** A secret that is no session could be planted in the cookie, and would not end with a session. It counts as no credential. */
+function sessionsOnly(authenticate: Authenticate): Authenticate {
+  return (authorization, cachedOnly) =>
+    mapMaybe(authenticate(authorization, cachedOnly), (authentication) =>
+      authentication.kind === "refused" || authentication.principal.isSession === true
+        ? authentication
+        : { kind: "refused", response: missingKey },
+    );
+}
+
 /** Creates an {@link AuthenticateRequest} that counts failures by address, and refuses blocked addresses. */
 export function createAuthenticateRequest(
-  callers: Pick<CallerAuthenticator, "authenticate">,
+  { authenticate }: Pick<CallerAuthenticator, "authenticate">,
   limits: FailureLimits | null,
 ): AuthenticateRequest {
-  if (limits === null) return (request) => callers.authenticate(request.header("authorization"));
+  const fromCookie = sessionsOnly(authenticate);
+  const authenticatorOf = (request: GatewayRequest): Authenticate =>
+    request.isFromCookie === true ? fromCookie : authenticate;
+  if (limits === null) return (request) => authenticatorOf(request)(request.header("authorization"));
   const { addressOf, blockOf, countFailure, exemptions } = limits;
 
   function authenticateBlocked(
-    authorization: string | null,
+    request: GatewayRequest,
     address: string | null,
     block: RateLimitResult,
   ): MaybePromise<RequestAuthentication> {
-    const known = callers.authenticate(authorization, true);
+    const authorization = request.header("authorization");
+    const known = authenticatorOf(request)(authorization, true);
     if (!(known instanceof Promise) && known.kind === "authenticated") return known;
     const credentials = readBearerToken(authorization);
     const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
     if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuse(block, invalidKey, "address_blocked");
-    return mapMaybe(callers.authenticate(authorization), (authentication) => {
+    return mapMaybe(authenticatorOf(request)(authorization), (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       exemptions.countWrongSecret(address, keyId);
       return refuse(block, invalidKey, authentication.reason);
@@ -124,11 +140,11 @@ export function createAuthenticateRequest(
   }
 
   return (request) => {
-    const authorization = request.header("authorization");
     const address = addressOf(request);
     const block = blockOf(address);
-    if (block !== null) return authenticateBlocked(authorization, address, block);
-    return mapMaybe(callers.authenticate(authorization), (authentication): MaybePromise<RequestAuthentication> => {
+    if (block !== null) return authenticateBlocked(request, address, block);
+    const authenticating = authenticatorOf(request)(request.header("authorization"));
+    return mapMaybe(authenticating, (authentication): MaybePromise<RequestAuthentication> => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       const { response, reason, isUncounted = false } = authentication;
       if (isUncounted && exemptions.allowsUncounted(address)) return authentication;
