@@ -183,6 +183,22 @@ test("the socket of a device outside the allowlist of its JWT stays open in shad
   expect(device.closes).toEqual([1008]);
 });
 
+test("the socket of a device is closed when its approval policy changes, and has the new one when it connects again", async () => {
+  const { clock, keyStore, connect, reload } = await setUp({ approvals: denies("Bash") });
+  const { key, record } = await issueTestKey(keyStore, clock, { scopes: ["connect"] });
+  const device = await connect(key);
+  await reload({ sendsPerMinute: 2 });
+  expect(device.closes).toEqual([]);
+  await keyStore.update(record.id, (old) => ({ ...old, deniedTools: ["Web*"] }));
+  await clock.advance(100);
+  expect(device.closes).toEqual([1008]);
+  const again = await connect(key);
+  await clock.advance(100);
+  expect(again.closes).toEqual([]);
+  await reload({ approvals: denies("Bash", "Write") });
+  expect(again.closes).toEqual([1008]);
+});
+
 test("messages of an open viewer have the limits and the audit records of the present configuration", async () => {
   const { clock, entries, keyStore, watch, reload } = await setUp();
   const viewer = await watch((await issueTestKey(keyStore, clock, { scopes: ["view", "send"] })).key);

@@ -8,7 +8,7 @@ import { toShadowSettings } from "../auth/shadow-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { createKey, disableKey, type KeyRequest, mintSecret, revokeKey, rotateKey } from "./key-lifecycle.ts";
-import { credentialIdOf, type KeyRecord } from "./key-record.ts";
+import { approvalPolicyOfKey, credentialIdOf, type KeyRecord } from "./key-record.ts";
 import { watchSocketKeys } from "./socket-key-watch.ts";
 import { createHasExpired } from "./credential-expiry.ts";
 
@@ -45,10 +45,13 @@ async function setUp(
   const credentialId = secret === undefined ? null : credentialIdOf(secret);
   const device = { tenant: "default", keyId: record.id, credentialId, deviceId: "device-1", connectionName: "one" };
   let settings: PermissionSettings = { approvals: null, shadow: null, ...configured(record) };
-  const own: Principal = { ...record, ...device, scopes: new Set(record.scopes) };
+  const policy = approvalPolicyOfKey(record);
+  const own: Principal = { ...record, ...device, scopes: new Set(record.scopes), approvalPolicy: policy };
   const rules = createPermissionRules(() => settings);
   const principal = rules.configure()(own);
-  const sockets = isViewer ? fakeSockets([], [{ ...device, principal }]) : fakeSockets([device]);
+  const sockets = isViewer
+    ? fakeSockets([], [{ ...device, principal }])
+    : fakeSockets([{ ...device, approvalPolicy: principal.approvalPolicy ?? null }]);
   let tenants: ReadonlyMap<string, DeviceAllowlist> = new Map();
   await sockets.open(
     watchSocketKeys(sockets, {
@@ -130,6 +133,18 @@ test("the socket of a viewer whose restrictions are in shadow mode stays open, u
   expect(isOpen()).toBe(false);
 });
 
+test("the socket of a device stays open under the approval policy that it was opened with, and closes when that changes", async () => {
+  const approvals = everybody(["Write"]);
+  const request = { deniedTools: ["Bash"], approvalDeadlineMs: 60_000 };
+  const { clock, change, configureApprovals, isOpen } = await setUp(request, false, false, () => ({ approvals }));
+  await change((record) => ({ ...record, description: "the same policy" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  configureApprovals(everybody(["Write", "Web*"]));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
 test("the socket of a device outside the allowlist of its key stays open in shadow mode, is reported once, and closes when shadow mode ends", async () => {
   const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
   const { clock, change, isOpen, shadowed, endShadow } = await setUp({ deviceIds: ["device-2"] }, false, false, shadow);
@@ -168,6 +183,8 @@ test.each<[string, (record: KeyRecord) => KeyRecord]>([
   ["is revoked", (record) => revokeKey(record, 1)],
   ["is disabled", (record) => disableKey(record, 1)],
   ["requires a feature that this version does not support", (record) => ({ ...record, requires: ["new"] })],
+  ["denies tools", (record) => ({ ...record, deniedTools: ["Bash"] })],
+  ["gets an approval deadline", (record) => ({ ...record, approvalDeadlineMs: 60_000 })],
   ["may no longer connect", (record) => ({ ...record, scopes: ["list"] })],
   ["is restricted to other devices", (record) => ({ ...record, deviceIds: ["device-2"] })],
 ])("a socket is closed within 100 ms after its key %s", async (_what, edit) => {

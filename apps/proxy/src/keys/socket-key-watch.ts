@@ -63,6 +63,8 @@ export interface SocketRules extends Partial<PermissionRules> {
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
  *
+ * It is also closed when the approval policy for its device changes: requests for permission are decided by the policy that it was opened with.
+ *
  * The socket of a viewer is closed, in addition, when any permission or rate limit of its key changes, also by the configuration: it
  * holds those that it was opened with.
  *
@@ -235,7 +237,10 @@ function expiryOf(
 function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
   // A device in shadow mode would otherwise connect, be closed, and connect again at once.
   const configured = configure(own);
-  if (isViewer(device) && !isSameValue(comparable(configured), comparable(device.principal))) return false;
+  const isSame = isViewer(device)
+    ? isSameValue(comparable(configured), comparable(device.principal))
+    : isSameValue(configured.approvalPolicy ?? null, device.approvalPolicy ?? null);
+  if (!isSame) return false;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
 }

@@ -1,6 +1,6 @@
 /** The state that this server keeps for each open socket of a device. */
 import type { Clock } from "@letta-environments/platform";
-import { onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
+import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
 import { createLoopActivities, type LoopActivities } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
@@ -18,6 +18,8 @@ export interface ConnectedDevice {
   readonly credentialId: string | null;
   readonly deviceId: string;
   readonly connectionName: string;
+  /** `approvalPolicy` of that principal, which applies while the socket is open. Absent for the socket of a viewer. */
+  readonly approvalPolicy?: ApprovalPolicy | null;
 }
 
 /** The principal that opens a socket. */
@@ -122,12 +124,12 @@ export function presenceOf(connection: DeviceConnection | null, now: Moment, pod
 /** Creates the state of a socket that has just opened. A registration's first socket starts without the stored status. */
 export function createDeviceConnection({
   record,
-  credentialId,
+  opener: { credentialId = null, approvalPolicy = null },
   openedAt,
   ...parts
 }: Pick<DeviceConnection, "socket" | "traffic"> & {
   readonly record: ConnectionRecord;
-  readonly credentialId: string | null;
+  readonly opener: SocketOpener;
   readonly openedAt: Moment;
 }): DeviceConnection {
   const { environment, connectionId, generation, opened, keyId } = record;
@@ -137,7 +139,7 @@ export function createDeviceConnection({
     ...parts,
     queues: null,
     device: { tenant, environmentId: environment.id, deviceId, connectionId },
-    identity: { tenant, keyId, credentialId, deviceId, connectionName },
+    identity: { tenant, keyId, credentialId, deviceId, connectionName, approvalPolicy },
     listenerInstanceId: environment.listenerInstanceId,
     acknowledging,
     loops: acknowledging === "no" ? createLoopActivities() : null,

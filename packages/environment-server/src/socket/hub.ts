@@ -153,7 +153,7 @@ function attach(
     return ignoredSocket;
   }
   if (previous !== undefined) close(hub, previous, "replaced", replacedClose);
-  const connection = createConnection(hub, record, opener.credentialId ?? null, socket);
+  const connection = createConnection(hub, record, opener, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);
   for (const follower of hub.followers) follower.connected?.(connection, opener);
@@ -170,12 +170,12 @@ function attach(
 function createConnection(
   hub: HubState,
   record: ConnectionRecord,
-  credentialId: string | null,
+  opener: SocketOpener,
   socket: PlainSocket,
 ): DeviceConnection {
   const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
   const traffic = hub.traffic.open(owner, (limit) => refuse(hub, connection, limit));
-  const connection = createDeviceConnection({ record, credentialId, socket, traffic, openedAt: momentOf(hub.clock) });
+  const connection = createDeviceConnection({ record, opener, socket, traffic, openedAt: momentOf(hub.clock) });
   connection.queues = hub.ledgers.take(holderOf(hub, connection));
   return connection;
 }
