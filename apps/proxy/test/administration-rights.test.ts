@@ -1,8 +1,10 @@
 /** No key gets more rights than its creator, and no response reveals anything of another tenant. */
+import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import { resolveRateLimits } from "../src/config/resolve-rate-limits.ts";
 import type { KeyRequest } from "../src/keys/key-lifecycle.ts";
+import type { KeyStoreFor } from "../src/ports.ts";
 import { administer, type AdminAnswer, type AdminCall } from "./support/administer.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, emptyUpstream, type TestProxy } from "./support/test-proxy.ts";
@@ -40,6 +42,24 @@ describe("a key of another tenant", () => {
     expect(await testProxy.keyStore.list()).toEqual(before);
     await testProxy.keyStore.update(theirs.record.id, (record) => ({ ...record, revokedAt: 1 }));
     expect((await ask({ ...call, path: `/${theirs.record.id}${path}` })).text).toBe(unknown.text);
+  });
+
+  test("a change of it, or of an unknown key, reaches no store and no audit log, so that nobody can fill the log with them", async () => {
+    const actors: unknown[] = [];
+    const keyStoreFor: KeyStoreFor = (actor) => {
+      actors.push(actor);
+      return testProxy.keyStore;
+    };
+    const testProxy = createTestProxy(undefined, { ports: { admin: { randomBytes, keyStoreFor } } });
+    const { id, ask } = await administrator(testProxy, { tenant: "t1" });
+    const theirs = await testProxy.issueKey({ tenant: "t2" });
+    for (const keyId of [theirs.record.id, "abcdefghijkl"]) {
+      for (const path of [`/${keyId}/rotate`, `/${keyId}/revoke`]) await ask({ method: "POST", path });
+      expect((await ask({ method: "PATCH", path: `/${keyId}`, body: { name: "mine" } })).status).toBe(404);
+    }
+    expect(actors).toEqual([]);
+    await ask({ method: "PATCH", path: `/${id}`, body: { name: "own" } });
+    expect(actors).toEqual([{ kind: "key", keyId: id, tenant: "t1" }]);
   });
 
   test("a key of another tenant is not listed, and cannot be the cursor of a page", async () => {

@@ -161,6 +161,16 @@ export function describeKeyStore(
       expect(store.generation()).toBe(store.generation());
     });
 
+    test("a change of an unknown key, or one that is refused, does not change the generation, so that nobody can make every key be read again", async () => {
+      const { store } = await setUp();
+      const record = newRecord();
+      await store.create(record);
+      const before = store.generation();
+      expect(await store.update("unknown", (current) => current)).toBeNull();
+      await expect(store.update(record.id, () => expect.unreachable("no"))).rejects.toThrow("no");
+      expect(store.generation()).toBe(before);
+    });
+
     test(`shows changes of another process, and changes the generation within ${generationBoundMs} ms`, async () => {
       const { store, other, waitForGeneration } = await setUp();
       const before = store.generation();

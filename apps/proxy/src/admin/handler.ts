@@ -178,7 +178,7 @@ interface KeyWriter {
 }
 
 function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
-  const { clock, digests, findCredentialConflicts, keyStore, keyStoreFor, pepper, randomBytes } = ports;
+  const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
   const { rateLimitPolicies: policies, configure } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
@@ -189,6 +189,11 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
     decide: (record: KeyRecord) => KeyDecision,
     more?: object,
   ): Promise<PlainResponse> {
+    if (authority.kind === "key") {
+      // Nothing is recorded for a key that it cannot know: it could fill the audit log with ids that it made up.
+      const known = await keyStore.find(id);
+      if (known === null || !mayKnowKey(authority, known)) return keyNotFound();
+    }
     try {
       const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
         const decision = decide(present);
@@ -202,18 +207,6 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
     }
   }
 
-  /**
-   * Refuses a key with which tenants would share an upstream credential: the next start would fail. Only the operator learns which
-   * tenants they are.
-   */
-  async function conflictRefusal(authority: AdminAuthority, record: KeyRecord): Promise<PlainResponse | null> {
-    const problems = (await findCredentialConflicts?.(record)) ?? [];
-    if (problems.length === 0) return null;
-    if (authority.kind === "key") return problemResponse("tenant_not_configured");
-    const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));
-    return problemResponse("tenant_not_configured", { issues });
-  }
-
   return {
     async create(authority, requested) {
       const unknownPolicy = policyRefusal(requested.rateLimits, policies);
@@ -223,7 +216,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       const decision = decideCreate(authority, minted.record, { nowMs, policies, configure });
       if (decision.kind === "refused") return decision.response;
       const { record } = decision;
-      const refusal = await conflictRefusal(authority, record);
+      const refusal = await conflictRefusal(ports, authority, record);
       if (refusal !== null) return refusal;
       await keyStoreFor(actorOf(authority)).create(record);
       return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
@@ -233,7 +226,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       if (unknownPolicy !== null) return unknownPolicy;
       const present = patch.scopes === undefined ? null : await keyStore.find(id);
       if (present !== null && mayKnowKey(authority, present)) {
-        const refusal = await conflictRefusal(authority, patchKey(present, patch, clock.now()));
+        const refusal = await conflictRefusal(ports, authority, patchKey(present, patch, clock.now()));
         if (refusal !== null) return refusal;
       }
       return change(authority, id, (record) =>
@@ -255,6 +248,22 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       return change(authority, id, (record) => decideRevoke(authority, record, condition, clock.now()));
     },
   };
+}
+
+/**
+ * Refuses a key with which tenants would share an upstream credential: the next start would fail. Only the operator learns which
+ * tenants they are.
+ */
+async function conflictRefusal(
+  { findCredentialConflicts }: Pick<AdministerPorts, "findCredentialConflicts">,
+  authority: AdminAuthority,
+  record: KeyRecord,
+): Promise<PlainResponse | null> {
+  const problems = (await findCredentialConflicts?.(record)) ?? [];
+  if (problems.length === 0) return null;
+  if (authority.kind === "key") return problemResponse("tenant_not_configured");
+  const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));
+  return problemResponse("tenant_not_configured", { issues });
 }
 
 /** Aborts a change inside the store's atomic step, so that nothing is written. */

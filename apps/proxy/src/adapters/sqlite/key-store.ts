@@ -79,7 +79,7 @@ export function createSqliteKeyStore(
         replace.run(JSON.stringify(next), id);
         return next;
       });
-      generation.increase();
+      if (changed !== null) generation.increase();
       return changed;
     },
     async recordUse(uses) {
