@@ -252,6 +252,23 @@ test("explain shows each rule with its reason, and what remains of the limits", 
   ]);
 });
 
+test("an administering key that is limited to devices does not learn from explain which others there are", async () => {
+  const { issue, ask, connections } = await createWorld();
+  const [, foreign = "", absent = ""] = connections;
+  const limits = { tenant: "one", deviceIds: ["d1"] };
+  const limited = await issue({ ...limits, scopes: ["admin"] });
+  const { record } = await issue({ ...limits, scopes: ["control"] });
+  const explain = async (connectionId: string, admin?: string) => {
+    const path = `/v1/environments/${connectionId}/stop`;
+    const { body } = await ask("one", { keyId: record.id, method: "POST", path, body: { agentId: "a" } }, admin);
+    expect(body.verdict).toEqual({ status: 404, errorCode: "connection_not_found" });
+    return body.rules;
+  };
+  expect(await explain(foreign, limited.key)).toEqual(await explain(absent, limited.key));
+  // One that sees every device of the tenant learns the reason.
+  expect(await explain(foreign)).not.toEqual(await explain(absent));
+});
+
 test("explain needs the scope admin, knows only keys of the tenant, and names what is wrong with its input", async () => {
   const { issue, ask, proxy } = await createWorld();
   const { record, key } = await issue({ scopes: ["list"], tenant: "one" });

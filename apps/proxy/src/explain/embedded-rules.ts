@@ -23,11 +23,19 @@ export interface UpstreamExplanation {
   readonly verdict: Explanation["verdict"];
 }
 
+/** The facts that an explanation may contain. */
+export interface ExplainAudience {
+  /** Whether devices are connected to this process. A command only has what is stored. */
+  readonly isRunning: boolean;
+  /** Whether the reader may know which devices the tenant has; otherwise one that it may not see looks as if it did not exist. */
+  readonly seesEveryDevice: boolean;
+}
+
 /** Explains what the embedded server does with a request that the gateway forwards. */
 export async function explainEmbedded(
   server: EmbeddedServer,
   { endpoint, principal, input, request }: DryRunExchange,
-  isRunning: boolean,
+  { isRunning, seesEveryDevice }: ExplainAudience,
 ): Promise<UpstreamExplanation> {
   if (endpoint === undefined || principal === undefined || input === undefined) return undecided;
   const context = { authority: request.authority, signal: request.signal };
@@ -45,7 +53,7 @@ export async function explainEmbedded(
       return undecided;
     default:
       if (connectionId === null) return undecided;
-      return explainConnection(server, { decoded, principal, connectionId, isRunning }, context);
+      return explainConnection(server, { decoded, principal, connectionId, isRunning, seesEveryDevice }, context);
   }
 }
 
@@ -69,25 +77,26 @@ function ofRead(response: PlainResponse): UpstreamExplanation {
 
 const passedRule = { detail: null, errorCode: null } as const;
 
-interface ConnectionRequest {
+interface ConnectionRequest extends ExplainAudience {
   readonly decoded: DecodedRequest;
   readonly principal: Principal;
   readonly connectionId: string;
-  readonly isRunning: boolean;
 }
 
 async function explainConnection(
   server: EmbeddedServer,
-  { decoded, principal, connectionId, isRunning }: ConnectionRequest,
+  { decoded, principal, connectionId, isRunning, seesEveryDevice }: ConnectionRequest,
   context: { readonly authority: string | null },
 ): Promise<UpstreamExplanation> {
   const record = await server.findConnection(principal.tenant, connectionId);
   // Another tenant's device and one outside the allowlist look as if they did not exist.
   if (record === null || !allowsDevice(principal, record.environment)) {
-    const detail =
-      record === null
-        ? "the tenant has no such connection"
-        : "the device is outside the allowlist of the key or its tenant";
+    const [absent, excluded] = [
+      "the tenant has no such connection",
+      "the device is outside the allowlist of the key or its tenant",
+    ];
+    const known = record === null ? absent : excluded;
+    const detail = seesEveryDevice ? known : `${absent}, or ${excluded}`;
     return refuse([], "find the device", "connection_not_found", 404, detail);
   }
   const found: ExplainedRule = {

@@ -61,7 +61,12 @@ export const explainEndpoint: OptionalAdminRoute & { readonly operation: "explai
 };
 
 /** Explains how the request of a caller is decided. */
-export type Explain = (caller: ExplainedCaller, wanted: ExplainRequest) => Promise<Explanation>;
+export type Explain = (
+  caller: ExplainedCaller,
+  wanted: ExplainRequest,
+  /** Absent: the reader may know every device of the tenant. */
+  seesEveryDevice?: boolean,
+) => Promise<Explanation>;
 
 /**
  * Creates an {@link Explain} over the parts of a pipeline.
@@ -73,7 +78,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
   const { upstream } = services;
   const run = createDryRun(parts);
 
-  async function explain(caller: ExplainedCaller, wanted: ExplainRequest): Promise<Explanation> {
+  const explain: Explain = async (caller, wanted, seesEveryDevice = true) => {
     const request = toGatewayRequest(wanted);
     const authentication = await features.admit(caller.authentication, caller.kind);
     const dryRun = await run(request, authentication);
@@ -81,7 +86,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
     const [gatewayRules, limits] = isRunning
       ? [dryRun.rules, limitsOf(exchange)]
       : withoutStateOfLimits(dryRun.rules, limitsOf(exchange));
-    const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange);
+    const upstreamRules = dryRun.refusal !== null ? null : await explainUpstream(exchange, seesEveryDevice);
     return {
       keyId: caller.keyId,
       operation: exchange.trace.operation,
@@ -89,12 +94,12 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
       rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped("forward the request")])],
       limits,
     };
-  }
+  };
 
-  async function explainUpstream(exchange: DryRunExchange): Promise<UpstreamExplanation> {
+  async function explainUpstream(exchange: DryRunExchange, seesEveryDevice: boolean): Promise<UpstreamExplanation> {
     const cache = cacheRule(exchange, services.environmentCache !== null);
     if (upstream.kind === "embedded") {
-      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, isRunning);
+      const { rules, verdict } = await explainEmbedded(upstream.server, exchange, { isRunning, seesEveryDevice });
       return { rules: [...cache, ...rules], verdict };
     }
     const detail = "the upstream is remote; what it decides, and which devices it has, is not asked";
@@ -112,7 +117,8 @@ export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoi
   const explain = createExplain(parts, true);
   return {
     endpoint: explainEndpoint,
-    async respond({ body }, authority) {
+    async respond({ body, tenantDevices }, authority) {
+      const seesEveryDevice = authority.kind === "operator" || (tenantDevices === null && seesAll(authority.record));
       // The endpoint's own schema has decoded it.
       const wanted = body as ExplainRequest;
       const { services, features, jwt } = parts;
@@ -123,14 +129,20 @@ export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoi
           authentication.kind === "refused"
             ? null
             : refuseBeyond(authority, grantsOf(authentication.principal), features);
-        return refusal ?? jsonResponse(200, await explain(caller, wanted));
+        return refusal ?? jsonResponse(200, await explain(caller, wanted, seesEveryDevice));
       }
       const record = await services.keyStore.find(wanted.keyId ?? "");
       if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
       const caller = callerOfKey(record, services.hasExpired);
-      return refuseBeyond(authority, record, features) ?? jsonResponse(200, await explain(caller, wanted));
+      const refusal = refuseBeyond(authority, record, features);
+      return refusal ?? jsonResponse(200, await explain(caller, wanted, seesEveryDevice));
     },
   };
+}
+
+/** Whether nothing restricts a key to some devices of its tenant. */
+function seesAll({ deviceIds, connectionNames, deviceTags }: KeyGrants): boolean {
+  return deviceIds === null && connectionNames === null && deviceTags === null;
 }
 
 /**
