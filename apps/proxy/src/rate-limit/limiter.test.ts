@@ -14,6 +14,7 @@ interface Subject {
   readonly events: RateLimitStoreEvent[];
   /** The behaviour of the store in the next calls. */
   behaviour: "succeed" | "hang" | "reject" | "throw";
+  failReleases: boolean;
   readonly calls: { takes: number; releases: string[] };
   /** Completes the calls that hang. */
   completeLate(): void;
@@ -35,7 +36,7 @@ function setUp(instances = 1): Subject {
     },
     release(leaseId, checks) {
       calls.releases.push(leaseId);
-      if (subject.behaviour !== "succeed") return Promise.reject(new Error("gone"));
+      if (subject.failReleases || subject.behaviour !== "succeed") return Promise.reject(new Error("gone"));
       return shared.release(leaseId, checks);
     },
   };
@@ -45,6 +46,7 @@ function setUp(instances = 1): Subject {
     limiter: createRateLimiter({ store, localStore, clock, instances, onDegraded: (event) => events.push(event) }),
     events,
     behaviour: "succeed",
+    failReleases: false,
     calls,
     completeLate: () => late.splice(0).forEach((complete) => complete()),
   };
@@ -193,13 +195,95 @@ describe("a rate limiter", () => {
 
   test("does not release leases in a store that was not called for them", async () => {
     const subject = setUp();
-    const lease = testCheck({ unit: "concurrent-requests" });
+    const lease = testCheck({ unit: "concurrent-requests", windowMs: 60_000 });
     subject.behaviour = "reject";
     for (const leaseId of ["asked", "not-asked", "not-asked-either"]) {
       const { degraded } = await subject.limiter.take([lease], { probe: false, leaseId });
       subject.limiter.release(leaseId, [lease], degraded);
     }
+    subject.behaviour = "succeed";
+    await subject.clock.advance(1_000);
+    await take(subject, testCheck());
     expect(subject.calls.releases).toEqual(["asked"]);
+  });
+
+  test.each(["error", "timeout"] as const)(
+    "releases the leases of requests that ended during an outage (%s) once, when the store is back",
+    async (kind) => {
+      const subject = setUp();
+      const lease = testCheck({ unit: "concurrent-requests", limit: 250, windowMs: 120_000 });
+      const leaseIds = Array.from({ length: 250 }, (_, index) => `lease-${index}`);
+      for (const leaseId of leaseIds) await subject.limiter.take([lease], { probe: false, leaseId });
+      subject.behaviour = kind === "error" ? "throw" : "hang";
+      const lost = take(subject, testCheck());
+      await subject.clock.advance(100);
+      expect(await lost).toMatchObject({ degraded: kind });
+      for (const leaseId of leaseIds) subject.limiter.release(leaseId, [lease], null);
+      // No call to the store while it is known to fail.
+      expect(subject.calls.releases).toEqual([]);
+      subject.behaviour = "succeed";
+      await subject.clock.advance(1_000);
+      expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
+      await subject.clock.advance(10);
+      expect(await take(subject, lease)).toMatchObject({ decisions: [{ remaining: 249 }] });
+      expect(subject.calls.releases).toEqual(leaseIds);
+    },
+  );
+
+  test("a release that fails opens the circuit breaker, and is repeated when the store is back", async () => {
+    const subject = setUp();
+    const lease = testCheck({ unit: "concurrent-requests", limit: 2, windowMs: 60_000 });
+    for (const leaseId of ["a", "b"]) await subject.limiter.take([lease], { probe: false, leaseId });
+    subject.behaviour = "reject";
+    subject.limiter.release("a", [lease], null);
+    await subject.clock.advance(0);
+    expect(subject.events).toMatchObject([{ state: "degraded", reason: "error" }]);
+    subject.limiter.release("b", [lease], null);
+    subject.behaviour = "succeed";
+    await subject.clock.advance(999);
+    await take(subject, lease);
+    expect(subject.calls.releases).toEqual(["a"]);
+    await subject.clock.advance(1);
+    await take(subject, testCheck());
+    await subject.clock.advance(0);
+    expect(subject.calls.releases.toSorted()).toEqual(["a", "a", "b"]);
+    expect(await take(subject, lease)).toMatchObject({ decisions: [{ remaining: 1 }] });
+  });
+
+  test("a store that fails again during the releases after an outage keeps the rest for its next return", async () => {
+    const subject = setUp();
+    const lease = testCheck({ unit: "concurrent-requests", limit: 150, windowMs: 120_000 });
+    const leaseIds = Array.from({ length: 150 }, (_, index) => `lease-${index}`);
+    for (const leaseId of leaseIds) await subject.limiter.take([lease], { probe: false, leaseId });
+    subject.behaviour = "reject";
+    await take(subject, testCheck());
+    for (const leaseId of leaseIds) subject.limiter.release(leaseId, [lease], null);
+    await subject.clock.advance(1_000);
+    subject.failReleases = true;
+    subject.behaviour = "succeed";
+    await take(subject, testCheck());
+    await subject.clock.advance(0);
+    expect(subject.calls.releases).toHaveLength(32);
+    subject.failReleases = false;
+    await subject.clock.advance(1_000);
+    await take(subject, testCheck());
+    await subject.clock.advance(10);
+    expect(await take(subject, lease)).toMatchObject({ decisions: [{ remaining: 149 }] });
+    expect(new Set(subject.calls.releases)).toEqual(new Set(leaseIds));
+  });
+
+  test("forgets pending releases whose leases have expired in the store", async () => {
+    const subject = setUp();
+    const lease = testCheck({ unit: "concurrent-requests", windowMs: 5_000 });
+    await subject.limiter.take([lease], { probe: false, leaseId: "expired" });
+    subject.behaviour = "reject";
+    await take(subject, testCheck());
+    subject.limiter.release("expired", [lease], null);
+    subject.behaviour = "succeed";
+    await subject.clock.advance(5_000);
+    expect(await take(subject, testCheck())).toMatchObject({ degraded: null });
+    await subject.clock.advance(0);
+    expect(subject.calls.releases).toEqual([]);
   });
 
   test("failed releases do not prolong the cool-down", async () => {

@@ -12,11 +12,13 @@
  *
  * Failures: a request waits for the store until a deadline. After a failure a circuit breaker (`lib/circuit-breaker.ts`) sends one
  * request after each cool-down to the store, and all others continue without it: `fallback.ts` decides them by the failure mode of
- * each policy. The outcome says so, and the loss and the return of the store are reported once each. Durations are monotonic, so
- * changes of the wall clock neither block nor free anyone.
+ * each policy. The outcome says so, and the loss and the return of the store are reported once each. Leases that could not be
+ * released are released when the store is back (`pending-releases.ts`). Durations are monotonic, so changes of the wall clock
+ * neither block nor free anyone.
  */
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { decideWithoutStore } from "./fallback.ts";
+import { createPendingReleases, type LeaseRelease, type PendingReleases } from "./pending-releases.ts";
 import type { RateLimitCheck } from "./policy.ts";
 import type {
   LocalRateLimitStore,
@@ -71,6 +73,7 @@ export interface RateLimiterOptions {
 /** A rate limiter's options and state. */
 interface Limiter extends Required<RateLimiterOptions> {
   readonly breaker: CircuitBreaker;
+  readonly pendingReleases: PendingReleases;
   /** Monotonic milliseconds. */
   degradedSinceMs: number;
   degradedDecisions: number;
@@ -81,15 +84,16 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { clock, deadlineMs = 100, cooldownMs = 1_000, instances = 1 } = options;
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const defaults = { deadlineMs, cooldownMs, instances };
-  const limiter: Limiter = { ...options, ...defaults, breaker, degradedSinceMs: 0, degradedDecisions: 0 };
+  const state = { breaker, pendingReleases: createPendingReleases(), degradedSinceMs: 0, degradedDecisions: 0 };
+  const limiter: Limiter = { ...options, ...defaults, ...state };
   return {
     take: (checks, takeOptions) => take(limiter, checks, takeOptions),
     release(leaseId, checks, degraded) {
       const leases = checks.filter(isLease);
       if (leases.length === 0) return;
       limiter.localStore.release(leaseId, leases);
-      // A store that was not called holds no lease; calls to a store that hangs would pile up.
-      if (degraded !== "unavailable") releaseInStore(limiter, leaseId, leases);
+      // A call that failed or was late releases what it may have taken, and a store that was not called holds no lease.
+      if (degraded === null) releaseInStore(limiter, leaseId, leases);
     },
   };
 }
@@ -123,6 +127,11 @@ function withinDeadline(
   options: RateLimitTakeOptions,
 ): Promise<RateLimitOutcome> {
   const { clock, deadlineMs } = limiter;
+  // The request is decided without this call, so its end does not release what the call may have taken.
+  const releaseTaken = (releaseAdmission?: Admission): void => {
+    if (options.leaseId === null || options.probe) return;
+    releaseInStore(limiter, options.leaseId, checks.filter(isLease), releaseAdmission);
+  };
   return new Promise((resolve) => {
     let isLate = false;
     const cancel = clock.setTimer(deadlineMs, () => {
@@ -133,19 +142,18 @@ function withinDeadline(
     pending.then(
       (outcome) => {
         cancel();
-        if (!isLate) {
-          noteSuccess(limiter, admission);
-          resolve(outcome);
-        } else if (options.leaseId !== null && !options.probe) {
-          // The request was decided without this outcome, so its end would not release these leases.
-          releaseInStore(limiter, options.leaseId, checks.filter(isLease));
-        }
+        // The store has just responded, so it may be called although the circuit breaker is open.
+        if (isLate) return releaseTaken(admission);
+        noteSuccess(limiter, admission);
+        resolve(outcome);
       },
       (cause: unknown) => {
         cancel();
-        if (isLate) return;
-        noteFailure(limiter, admission, "error", cause);
-        resolve(fallBack(limiter, checks, options, "error"));
+        if (!isLate) {
+          noteFailure(limiter, admission, "error", cause);
+          resolve(fallBack(limiter, checks, options, "error"));
+        }
+        releaseTaken();
       },
     );
   });
@@ -162,12 +170,7 @@ function fallBack(
   return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
 }
 
-function noteFailure(
-  limiter: Limiter,
-  admission: Admission | null,
-  reason: RateLimitDegradation,
-  cause: unknown,
-): void {
+function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDegradation, cause: unknown): void {
   if (!limiter.breaker.failed(admission)) return;
   limiter.degradedSinceMs = limiter.clock.monotonic();
   limiter.degradedDecisions = 0;
@@ -178,16 +181,48 @@ function noteSuccess(limiter: Limiter, admission: Admission): void {
   if (!limiter.breaker.succeeded(admission)) return;
   const durationMs = Math.round(limiter.clock.monotonic() - limiter.degradedSinceMs);
   limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
+  void releasePending(limiter);
 }
 
-/** Releases leases in the background. A lease that cannot be released expires. */
-function releaseInStore(limiter: Limiter, leaseId: string, leases: readonly RateLimitCheck[]): void {
-  const fail = (cause: unknown): void => noteFailure(limiter, null, "error", cause);
+/** Releases leases in the background, at the latest when the store is back. */
+function releaseInStore(
+  limiter: Limiter,
+  leaseId: string,
+  leases: readonly RateLimitCheck[],
+  admission = admitRelease(limiter),
+): void {
+  if (leases.length === 0) return;
+  const longestMs = Math.max(...leases.map(({ policy }) => policy.windowMs));
+  void releaseLeases(limiter, { leaseId, leases, expiresAtMs: limiter.clock.monotonic() + longestMs }, admission);
+}
+
+/** Calls to a store that hangs would pile up, and a locked SQLite file would block the process with each of them. */
+function admitRelease({ breaker }: Limiter): Admission | null {
+  return breaker.retryAfterMs() === null ? breaker.admit() : null;
+}
+
+/** Never rejects. */
+async function releaseLeases(limiter: Limiter, release: LeaseRelease, admission: Admission | null): Promise<void> {
+  const { breaker, pendingReleases, store } = limiter;
+  if (admission === null) return pendingReleases.add(release);
   try {
-    void Promise.resolve(limiter.store.release(leaseId, leases)).catch(fail);
+    await store.release(release.leaseId, release.leases);
   } catch (cause) {
-    fail(cause);
+    noteFailure(limiter, admission, "error", cause);
+    pendingReleases.add(release);
+    // The store was lost and came back during this call, so nothing else would release these leases.
+    if (breaker.retryAfterMs() === null) void releasePending(limiter);
   }
+}
+
+/** Releases the leases that could not be released, a batch in each round of the event loop, until the store fails again. */
+async function releasePending(limiter: Limiter): Promise<void> {
+  const { breaker, clock, pendingReleases } = limiter;
+  if (breaker.retryAfterMs() !== null) return;
+  const batch = pendingReleases.takeBatch(clock.monotonic());
+  if (batch.length === 0) return;
+  await Promise.all(batch.map((release) => releaseLeases(limiter, release, admitRelease(limiter))));
+  clock.setTimer(0, () => void releasePending(limiter));
 }
 
 function isLease({ policy }: RateLimitCheck): boolean {
