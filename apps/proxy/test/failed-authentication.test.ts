@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { createHostGuard } from "../src/admin/admission.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import { generateKey } from "../src/keys/key-format.ts";
+import { createMetricTable } from "../src/metrics/table.ts";
 import type { JwksFetch, UpstreamFetch } from "../src/ports.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createLimitedProxy } from "./support/limited-proxy.ts";
@@ -97,6 +98,20 @@ describe("failed authentication", () => {
     const byAdmin = await testProxy.proxy.handle(fakeRequest({ key: await guess(), path: "/admin/v1/keys" }));
     expect(byAdmin.headers["retry-after"]).toBe("5");
     expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["failures"] });
+  });
+
+  test("each refusal of a blocked address is counted as a decision of the policy, and a credential that is accepted there is not", async () => {
+    const metrics = createMetricTable();
+    const testProxy = createLimitedProxy(file, { metrics });
+    const { key, record } = await testProxy.issueKey();
+    for (let count = 0; count < 10; count++) await testProxy.proxy.handle(fakeRequest({ key: "lek_short" }));
+    await testProxy.proxy.handle(fakeRequest({ key: generateKey(record.id, randomBytes) }));
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
+    const [decisions] = metrics.read();
+    expect(decisions?.series.map(({ labels, value }) => [...labels, value])).toEqual([
+      ["failures", "allowed", 3],
+      ["failures", "refused", 8],
+    ]);
   });
 
   test("failed authentication stays 401 under a shadow policy, which is logged", async () => {

@@ -27,6 +27,8 @@ export interface FailureLimits {
   addressOf(request: GatewayRequest): string | null;
   /** Returns the refusal for a blocked address, or `null` if the address is not blocked. */
   blockOf(address: string | null): RateLimitResult | null;
+  /** Counts a request that this block refused in the metrics. It is not charged. */
+  noteBlocked(block: RateLimitResult): void;
   /** Counts a failure. A refusal replaces the 401. */
   countFailure(address: string | null): MaybePromise<RateLimitResult>;
   /** Exceptions to this limit. */
@@ -63,6 +65,7 @@ export function createFailureLimits(
       blocks.delete(address ?? "");
       return null;
     },
+    noteBlocked: ({ outcome }) => limiter.noteRepeated?.(outcome),
     countFailure(address) {
       const checks = checksOf({ address, route, key: null, tenant: null, device: null });
       return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), (outcome) => {
@@ -119,23 +122,27 @@ export function createAuthenticateRequest(
   const authenticatorOf = (request: GatewayRequest): Authenticate =>
     request.isFromCookie === true ? fromCookie : authenticate;
   if (limits === null) return (request) => authenticatorOf(request)(request.header("authorization"));
-  const { addressOf, blockOf, countFailure, exemptions } = limits;
+  const { addressOf, blockOf, countFailure, exemptions, noteBlocked } = limits;
 
   function authenticateBlocked(
     request: GatewayRequest,
     address: string | null,
     block: RateLimitResult,
   ): MaybePromise<RequestAuthentication> {
+    const refuseBlocked = (reason: string | undefined): RequestAuthentication => {
+      noteBlocked(block);
+      return refuse(block, invalidKey, reason);
+    };
     const authorization = request.header("authorization");
     const known = authenticatorOf(request)(authorization, true);
     if (!(known instanceof Promise) && known.kind === "authenticated") return known;
     const credentials = readBearerToken(authorization);
     const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
-    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuse(block, invalidKey, "address_blocked");
+    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuseBlocked("address_blocked");
     return mapMaybe(authenticatorOf(request)(authorization), (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
       exemptions.countWrongSecret(address, keyId);
-      return refuse(block, invalidKey, authentication.reason);
+      return refuseBlocked(authentication.reason);
     });
   }
 

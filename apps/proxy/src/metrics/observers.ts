@@ -35,6 +35,7 @@ export function observeLimiter(table: MetricTable, limiter: RateLimiter): RateLi
       const outcome = limiter.take(checks, options);
       return options.probe ? outcome : mapMaybe(outcome, count);
     },
+    noteRepeated: count,
     release: (leaseId, checks, degraded) => limiter.release(leaseId, checks, degraded),
   };
 }

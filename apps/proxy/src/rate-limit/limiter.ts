@@ -34,6 +34,8 @@ export interface RateLimiter {
   take(checks: readonly RateLimitCheck[], options: RateLimitTakeOptions): RateLimitOutcome | Promise<RateLimitOutcome>;
   /** Releases the leases of a request in the background; `degraded` is that of the outcome of `take`. */
   release(leaseId: string, checks: readonly RateLimitCheck[], degraded: RateLimitDegradation | null): void;
+  /** Receives each outcome that is used for another request without a further check, so that metrics count that request too. */
+  readonly noteRepeated?: (outcome: RateLimitOutcome) => void;
 }
 
 /** Reports that the store was lost or is back, once for each change. */

@@ -6,11 +6,11 @@ import { join, resolve } from "node:path";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { LogEvent } from "../../src/adapters/log-event.ts";
-import { gauges } from "../../src/metrics/definitions.ts";
+import { gauges, metrics } from "../../src/metrics/definitions.ts";
 import { formatMetrics } from "../../src/metrics/exposition.ts";
 import { createOpenCircuits } from "../../src/metrics/open-circuits.ts";
 import { createRecorder } from "../../src/metrics/recorder.ts";
-import { createMetricTable } from "../../src/metrics/table.ts";
+import { createMetricTable, type MetricTable } from "../../src/metrics/table.ts";
 import { parseSamples } from "../support/prometheus-text.ts";
 
 const rules = resolve(import.meta.dirname, "../../../../docs/monitoring/alerts.yaml");
@@ -19,7 +19,11 @@ const rules = resolve(import.meta.dirname, "../../../../docs/monitoring/alerts.y
 type EventsOf = (minute: number) => readonly LogEvent[];
 
 /** Scrapes a gateway with a remote upstream once a minute. The values are those of each series, `_` before it exists. */
-async function scrape(minutes: number, eventsOf: EventsOf): Promise<ReadonlyMap<string, readonly string[]>> {
+async function scrape(
+  minutes: number,
+  eventsOf: EventsOf,
+  countLimits: (table: MetricTable) => void,
+): Promise<ReadonlyMap<string, readonly string[]>> {
   const clock = createVirtualClock();
   const table = createMetricTable();
   const circuits = createOpenCircuits(clock);
@@ -30,6 +34,7 @@ async function scrape(minutes: number, eventsOf: EventsOf): Promise<ReadonlyMap<
       circuits.record(event);
       record(event);
     }
+    countLimits(table);
     const open = { definition: gauges.openCircuits, series: [{ labels: [], value: circuits.count() }] };
     for (const { name, labels, value } of parseSamples(formatMetrics([...table.read(), open], "prometheus"))) {
       const series = `${name}{${[...(labels === "" ? [] : [labels]), 'instance="a"'].join()}}`;
@@ -42,8 +47,12 @@ async function scrape(minutes: number, eventsOf: EventsOf): Promise<ReadonlyMap<
 }
 
 /** Lets promtool evaluate the rules. Returns its result: `SUCCESS` if these alerts, and no others, fire at these minutes. */
-async function evaluate(expected: Readonly<Record<number, readonly string[]>>, eventsOf: EventsOf): Promise<string> {
-  const series = await scrape(Math.max(...Object.keys(expected).map(Number)), eventsOf);
+async function evaluate(
+  expected: Readonly<Record<number, readonly string[]>>,
+  eventsOf: EventsOf,
+  countLimits: (table: MetricTable) => void = () => undefined,
+): Promise<string> {
+  const series = await scrape(Math.max(...Object.keys(expected).map(Number)), eventsOf, countLimits);
   const input = {
     rule_files: [rules],
     evaluation_interval: "1m",
@@ -124,4 +133,35 @@ test("probes do not hide the failures of a few callers, and are not such failure
   const failing = request(500, 0.01, { errorCode: "internal_error" });
   const events = [...probes, request(200, 0.01), failing];
   expect(await evaluate({ 20: ["GatewayFailingRequests"] }, () => events)).toBe("SUCCESS");
+});
+
+test("one address that guesses keys fires the alert about wrong keys, and an address that reaches its limit once does not", async () => {
+  /** Each minute 60 failures pass the limit of the address, and these do not. */
+  const guess = (refused: (minute: number) => number): ((table: MetricTable) => void) => {
+    let minute = 0;
+    return (table) => {
+      minute += 1;
+      for (const [decision, count] of [
+        ["allowed", 60],
+        ["refused", refused(minute)],
+      ] as const) {
+        table.add(table.series(metrics.rateLimitDecisions, ["gateway-failed-authentication", decision]), count);
+      }
+    };
+  };
+  const none: EventsOf = () => [];
+  expect(
+    await evaluate(
+      { 2: [], 20: ["GatewayWrongKeys"] },
+      none,
+      guess(() => 30),
+    ),
+  ).toBe("SUCCESS");
+  expect(
+    await evaluate(
+      { 6: [], 12: [] },
+      none,
+      guess((minute) => (minute === 3 ? 20 : 0)),
+    ),
+  ).toBe("SUCCESS");
 });

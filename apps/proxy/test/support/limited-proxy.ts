@@ -3,6 +3,8 @@ import { createMemoryRateLimitStore } from "../../src/adapters/memory/rate-limit
 import type { AuditLog } from "../../src/audit/log.ts";
 import type { RateLimitsFile } from "../../src/config/file.ts";
 import { resolveRateLimits } from "../../src/config/resolve-rate-limits.ts";
+import { observeLimiter } from "../../src/metrics/observers.ts";
+import type { MetricTable } from "../../src/metrics/table.ts";
 import type { JwksFetch, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../src/rate-limit/store.ts";
@@ -19,13 +21,15 @@ export interface LimitedProxyOptions {
   readonly store?: RateLimitStore;
   readonly audit?: AuditLog;
   readonly fetchJwks?: JwksFetch;
+  /** Counts the decisions of the limits. */
+  readonly metrics?: MetricTable;
   readonly config?: Partial<GatewayConfig>;
 }
 
 /** Creates a proxy with these limits. */
 export function createLimitedProxy(
   file: RateLimitsFile,
-  { upstream, server, store, audit, fetchJwks, config }: LimitedProxyOptions = {},
+  { upstream, server, store, audit, fetchJwks, metrics, config }: LimitedProxyOptions = {},
 ): TestProxy {
   // The test proxy creates its own virtual clock, which the limits use too.
   const clock = {
@@ -51,7 +55,7 @@ export function createLimitedProxy(
   }
   const testProxy = createTestProxy(upstream ?? knownConnections(emptyUpstream), {
     ports: {
-      rateLimiter,
+      rateLimiter: metrics === undefined ? rateLimiter : observeLimiter(metrics, rateLimiter),
       ...(audit && { audit }),
       ...(server && { upstream: server }),
       ...(fetchJwks && { fetchJwks }),
