@@ -83,6 +83,11 @@ describe("start", () => {
         stderr: `letta-proxy: ${file} is not valid JSON: line 3, column 3: expected a comma or }, found '"'\n`,
       });
     }
+    await writeFile(file, '{\n  "rateLimits": { "enabled": true },\n  "rateLimits": { "enabled": false }\n}');
+    expect(await run(["config", "check", "--config", file])).toMatchObject({
+      code: 1,
+      stderr: `letta-proxy: ${file} is not valid JSON: line 3, column 3: "rateLimits" is in this object twice\n`,
+    });
     expect(await runLettaProxy(["start", "--data-dir", file]).catch((error: unknown) => error)).toMatchObject({
       code: 1,
       stderr: `letta-proxy: --data-dir ${file}: this is a file; pass a directory\n`,

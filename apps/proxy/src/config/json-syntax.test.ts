@@ -20,7 +20,16 @@ test.each([
   expect(findJsonSyntaxError(json)).toEqual({ line, column, reason });
 });
 
-test.each(['{"a":[1,-2.5e3,true,null,{"b":"\\u00e9\\n"}]}', " [ ] ", "{ }", '"x"', "0"])(
+test.each([
+  ['{\n  "port": 1,\n  "port": 2\n}', 3, 3, '"port" is in this object twice'],
+  ['{"a": [{"b": {}}, {"b": 1, "\\u0062": {}}]}', 1, 28, '"\\u0062" is in this object twice'],
+  ['{"__proto__": 1, "__proto__": 2}', 1, 18, '"__proto__" is in this object twice'],
+])("a name that an object has twice is an error, although JSON.parse accepts it: %j", (json, line, column, reason) => {
+  expect(JSON.parse(json)).toBeDefined();
+  expect(findJsonSyntaxError(json)).toEqual({ line, column, reason });
+});
+
+test.each(['{"a":[1,-2.5e3,true,null,{"b":"\\u00e9\\n"}],"b":{"a":1}}', " [ ] ", "{ }", '"x"', "0"])(
   "%s has no syntax error",
   (json) => {
     expect(JSON.parse(json)).toBeDefined();

@@ -1,4 +1,7 @@
-/** Finds the first syntax error of a JSON text (RFC 8259). The runtimes name it in different words, and not all of them say where it is. */
+/**
+ * Finds the first syntax error of a JSON text (RFC 8259). The runtimes name it in different words, and not all of them say where it is. A name
+ * that an object has twice is an error too: RFC 8259 section 4 leaves open which of the two counts, and `JSON.parse` drops the first silently.
+ */
 
 /** A syntax error, with its place counted from 1. */
 export interface JsonSyntaxError {
@@ -46,7 +49,8 @@ class Scanner {
   value(): void {
     this.#take(space);
     const character = this.#json[this.#offset];
-    if (character === "{") this.#list("}", () => this.#member());
+    const names = new Set<string>();
+    if (character === "{") this.#list("}", () => this.#member(names));
     else if (character === "[") this.#list("]", () => this.value());
     else if (character === '"') this.#text();
     else if (!this.#take(scalar)) this.#fail("a value");
@@ -69,10 +73,16 @@ class Scanner {
     }
   }
 
-  #member(): void {
+  #member(names: Set<string>): void {
     this.#take(space);
-    if (this.#json[this.#offset] !== '"') this.#fail("a name in double quotes");
+    const start = this.#offset;
+    if (this.#json[start] !== '"') this.#fail("a name in double quotes");
     this.#text();
+    const written = this.#json.slice(start, this.#offset);
+    // Two names can be the same although they are written differently, with an escape.
+    const name = String(JSON.parse(written));
+    if (names.has(name)) throw new Stop(start, `${written} is in this object twice`);
+    names.add(name);
     if (!this.#takeCharacter(":")) this.#fail("a colon");
     this.value();
   }

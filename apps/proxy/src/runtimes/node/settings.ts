@@ -94,13 +94,11 @@ function readConfigFile(file: ConfigFilePath): unknown {
     if (problem === null) return undefined;
     throw new CommandError(problem, 1, { cause });
   }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const error = findJsonSyntaxError(text);
-    const reason = error === null ? "" : `: line ${error.line}, column ${error.column}: ${error.reason}`;
-    throw new CommandError(`${path} is not valid JSON${reason}`, 1, { cause });
+  const error = findJsonSyntaxError(text);
+  if (error !== null) {
+    throw new CommandError(`${path} is not valid JSON: line ${error.line}, column ${error.column}: ${error.reason}`);
   }
+  return JSON.parse(text);
 }
 
 /** A watch on the configuration file. */
