@@ -79,7 +79,13 @@ test.each<[string, Partial<RateLimitPolicyFile>, string]>([
   ["costs of another route", { routes: ["listEnvironments"], costs: { sendMessage: 2 } }, "does not apply"],
   ["costs that never pass", { burst: 5, costs: { sendMessage: 6 } }, "costs.sendMessage must be at most the burst (5)"],
   ["running requests with a burst", { unit: "concurrent-requests", burst: 2 }, "no burst"],
-  ["running sockets", { unit: "concurrent-requests", routes: ["openDeviceSocket"] }, "cannot hold openDeviceSocket"],
+  [
+    "running sockets",
+    { unit: "concurrent-requests", routes: ["openDeviceSocket"] },
+    "cannot be of route openDeviceSocket",
+  ],
+  ["running streams", { unit: "concurrent-requests", routes: ["sendMessage", "streamEvents"] }, "route streamEvents"],
+  ["running commands", { unit: "concurrent-requests", routes: ["commandDevice"] }, "route commandDevice"],
   ["more than a unit a microsecond", { limit: 2_000, windowMs: 1 }, "one unit a microsecond"],
 ])("%s are refused", (_name, policy, rule) => {
   expect(problemsOf(withPolicy(policy))).toEqual([expect.stringContaining(rule)]);

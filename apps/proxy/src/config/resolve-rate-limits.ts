@@ -68,7 +68,7 @@ function resolveLimit(name: string, file: RateLimitPolicyFile, exempt: RateLimit
       costs: costsOf(costs),
       exempt,
     },
-    routes: new Set(routes ?? (policy.unit === concurrent ? usual.filter(isEndingRequest) : usual)),
+    routes: new Set(routes ?? (policy.unit === concurrent ? usual.filter(holdsLease) : usual)),
   };
 }
 
@@ -105,9 +105,17 @@ const deviceRoutes: readonly LimitedRoute[] = [
 
 const keyDimensions: ReadonlySet<string> = new Set(["key", "tenant", "device"]);
 
-/** A socket and a failed authentication never release a lease. */
-function isEndingRequest(route: LimitedRoute): boolean {
-  return route !== "openDeviceSocket" && !countsFailures(route);
+/**
+ * Routes that hold no lease: the request of a socket or a stream ends when that begins, a command when it is passed on, and a failed
+ * authentication at once. So a limit on concurrent requests would limit nothing.
+ */
+const leaselessRoutes: readonly LimitedRoute[] = [
+  ...(["openDeviceSocket", "streamEvents", "commandDevice"] as const),
+  ...limitedRoutes.filter(countsFailures),
+];
+
+function holdsLease(route: LimitedRoute): boolean {
+  return !leaselessRoutes.includes(route);
 }
 
 /** Validates that a policy suits its routes: a failed authentication has no key, and a list or a registration names no device. */
@@ -128,9 +136,9 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
   }
   if (policy.unit !== concurrent) return null;
   if (file.burst !== undefined || file.costs !== undefined) return `of ${concurrent} has no burst and no costs`;
-  return [...routes].every(isEndingRequest)
-    ? null
-    : `of ${concurrent} cannot hold openDeviceSocket, failedAuthentication or failedSignIn`;
+  const leaseless = [...routes].find((route) => !holdsLease(route));
+  if (leaseless === undefined) return null;
+  return `of ${concurrent} cannot be of route ${leaseless}: it would limit nothing, because sockets, streams and commands are not requests in progress`;
 }
 
 /**
