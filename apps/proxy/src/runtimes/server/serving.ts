@@ -142,6 +142,9 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
   };
 }
 
+/** How long requests whose connection was dropped may take to be recorded, in milliseconds. */
+const recordMs = 1_000;
+
 /** Closes everything once no request is in flight. */
 async function closeAll(
   resources: Resources,
@@ -151,6 +154,8 @@ async function closeAll(
   await resources.closeDevices();
   await metrics?.end();
   await Promise.all(servers.map((server) => server.close()));
+  // A send whose body never arrived ends with its connection, and its refusal belongs in the audit log.
+  await resources.finishBackground(recordMs);
   await resources.close();
 }
 
