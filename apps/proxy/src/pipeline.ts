@@ -27,7 +27,7 @@ import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
-import { limitRequest } from "./limits/request-limits.ts";
+import { limitQuery, limitRequest } from "./limits/request-limits.ts";
 import { routeOf } from "./limits/settings.ts";
 import { finishRateLimit, recordRefusal } from "./limits/response.ts";
 import { beginTrace, endTrace, type Received, type WrapApiStep } from "./request-trace.ts";
@@ -340,6 +340,7 @@ function createRateLimitSteps({ authenticate, limits }: Features) {
         return { principal: authentication.principal };
       });
     })
+    .check("limit the queries", ({ trace, principal }) => limitQuery(limits, trace, principal))
     .end("read the limits", ({ request, principal }) => retrieveRateLimit(request, principal, limits));
 }
 

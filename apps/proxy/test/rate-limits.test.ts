@@ -298,7 +298,7 @@ describe("GET /v1/ratelimit", () => {
   const ask = ({ proxy }: TestProxy, key: string, query = "", method = "GET"): Promise<PlainResponse> =>
     proxy.handle(fakeRequest({ key, path: "/v1/ratelimit", query, method }));
 
-  test("GET /v1/ratelimit reports the remaining quota of an operation, and charges nothing", async () => {
+  test("GET /v1/ratelimit reports the remaining quota of an operation, and charges none of its policies", async () => {
     const testProxy = createLimitedProxy(perKey(2));
     const { key } = await testProxy.issueKey({ scopes: ["connect"] });
     for (let count = 0; count < 5; count++) {
@@ -323,6 +323,28 @@ describe("GET /v1/ratelimit", () => {
         ],
       });
     }
+  });
+
+  test("GET /v1/ratelimit has a limit of its own for each key, whatever policies are configured", async () => {
+    const testProxy = createLimitedProxy(perKey(2));
+    const [{ key }, other] = [await testProxy.issueKey(), await testProxy.issueKey()];
+    for (let count = 0; count < 100; count++) expect((await ask(testProxy, key)).status).toBe(200);
+    const refused = await ask(testProxy, key);
+    expect([refused.status, refused.headers["retry-after"]]).toEqual([429, "1"]);
+    expect(problemOf(refused)).toMatchObject({ "violated-policies": ["gateway-limit-queries"] });
+    expect(testProxy.events.at(-1)).toMatchObject({ status: 429, limitedBy: ["gateway-limit-queries"] });
+    expect((await ask(testProxy, other.key)).status).toBe(200);
+    expect((await testProxy.proxy.handle(fakeRequest({ key }))).headers["ratelimit"]).toMatch(/^"mine";r=1;/);
+    await testProxy.clock.advance(1_000);
+    expect((await ask(testProxy, key)).status).toBe(200);
+  });
+
+  test("GET /v1/ratelimit reports the limits of reads that wait", async () => {
+    const testProxy = createLimitedProxy({});
+    const response = await ask(testProxy, (await testProxy.issueKey()).key, "operation=awaitMessage");
+    expect(bodyOf(response)).toMatchObject({
+      policies: [{ name: "gateway-requests" }, { name: "gateway-waiting-reads", limit: 100, remaining: 100 }],
+    });
   });
 
   test("GET /v1/ratelimit requires a key, a valid query, and the method GET or HEAD", async () => {

@@ -93,7 +93,8 @@ const rateLimitProblems: readonly ProblemCode[] = [
 export const rateLimitOperation: JsonSchema = {
   operationId: "retrieveRateLimit",
   summary: "What remains of the caller's rate limits.",
-  description: "Every key may call this, whatever its scopes. It charges nothing.",
+  description:
+    "Every key may call this, whatever its scopes. It charges none of the reported policies, and has a limit of its own.",
   tags: ["rate limits"],
   parameters: [
     {

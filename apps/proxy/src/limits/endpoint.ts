@@ -23,6 +23,7 @@ export const limitedOperations = [
   "listEnvironments",
   "retrieveEnvironment",
   "sendMessage",
+  "awaitMessage",
   "registerEnvironment",
   "openDeviceSocket",
   "controlDevice",
@@ -43,7 +44,7 @@ export function checkRateLimitMethod(method: string): PlainResponse | null {
   return problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 }
 
-/** Returns the policies that apply to an operation and what remains of them. It charges nothing. */
+/** Returns the policies that apply to an operation and what remains of them. It charges none of them. */
 export async function retrieveRateLimit(
   request: GatewayRequest,
   principal: GatewayPrincipal,

@@ -35,9 +35,22 @@ export interface RequestLimits extends FailureLimits {
   take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
   /** Sign-ins have separate limits on failures, in addition to those of every authentication. */
   readonly signIns: FailureLimits;
+  /** Takes a query of the limits from a limit of its own: it must not use up what it reports, nor be free. */
+  takeQuery(principal: GatewayPrincipal): MaybePromise<RateLimitResult>;
   /** Returns what `take` would decide, and charges nothing. */
   probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;
 }
+
+/** The limit on queries of the limits, per key. */
+const queryPolicy: RateLimitPolicy = {
+  name: "gateway-limit-queries",
+  unit: "requests",
+  limit: 600,
+  windowMs: 60_000,
+  burst: 100,
+  mode: "enforce",
+  onStoreError: "local",
+};
 
 /** Creates {@link RequestLimits}. */
 export function createRequestLimits(
@@ -94,6 +107,14 @@ export function createRequestLimits(
       });
       return mapMaybe(limiter.take(checks, { probe: false, leaseId }), toResult);
     },
+    takeQuery({ keyId, tenant }) {
+      const checks = [{ policy: queryPolicy, key: keyId, cost: 1, shard: tenant }];
+      return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), (outcome) => ({
+        outcome,
+        refusal: rateLimitResponse(outcome),
+        release: () => undefined,
+      }));
+    },
     probe: (principal, route, context) =>
       limiter.take(checksOf(principal, route, context), { probe: true, leaseId: null }),
   };
@@ -115,6 +136,19 @@ export function limitRequest(
   const context = { address: limits.addressOf(request), device };
   return mapMaybe(limits.take(principal, route, context), (result) => {
     trace.rateLimit = result;
+    return result.refusal;
+  });
+}
+
+/** As {@link limitRequest}, for a query of the limits. Its response shows those that it asks for, so only a refusal is recorded. */
+export function limitQuery(
+  limits: RequestLimits | null,
+  trace: RateLimitTrace,
+  principal: GatewayPrincipal,
+): MaybePromise<PlainResponse | null> {
+  if (limits === null) return null;
+  return mapMaybe(limits.takeQuery(principal), (result) => {
+    if (result.refusal !== null) trace.rateLimit = result;
     return result.refusal;
   });
 }
