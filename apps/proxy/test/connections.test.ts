@@ -1,4 +1,5 @@
 /** Connections of callers at Node's HTTP server: closed on one side, and too many of them. */
+import { once } from "node:events";
 import type { Socket } from "node:net";
 import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
@@ -58,5 +59,23 @@ test("connections over the limit get 503 and are closed, without a request soon,
   kept[0].write(requestHead("GET", "/v1/environments/c/ws", headers));
   expect(parseResponse(await readToEnd(kept[0]))).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
   kept[1].destroy();
+  await connections.close();
+});
+
+test("health checks are served although silent connections use all of the limit, and those that wait for a response", async () => {
+  const { url, connections, server } = await startNodeServer(undefined, { maxConnections: 1 });
+  const silent: Socket[] = [];
+  for (let count = 0; count < 17; count++) {
+    const accepted = once(server, "connection");
+    silent.push(await openSocket(url));
+    await accepted;
+  }
+  const probe = await openSocket(url);
+  probe.write(requestHead("GET", "/livez"));
+  expect(parseResponse(await readToEnd(probe))).toMatchObject({ status: 200 });
+  // The connection within the limit is not closed for it.
+  expect(silent[0]?.destroyed).toBe(false);
+  silent[0]?.write(requestHead("GET", "/livez"));
+  expect(parseResponse(await readToEnd(silent[0] ?? probe))).toMatchObject({ status: 200 });
   await connections.close();
 });

@@ -77,8 +77,8 @@ export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<
 /** Admits connections and requests of one process. */
 export interface Admission {
   /**
-   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon. At most 16 connections wait for this
-   * response. Any further one is closed at once: each is an open file.
+   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon, or what it asked for if that is always
+   * served. At most 16 connections wait for this response, because each is an open file; the next one takes the place of one that has sent nothing.
    */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */

@@ -9,7 +9,10 @@ const headMs = 1_000;
 
 /** Connections over the limit, which are kept only for the response to their first request. */
 export interface RefusedConnections {
-  /** Keeps a connection until its first request, or for a second. It is closed at once if others wait already, because each is an open file. */
+  /**
+   * Keeps a connection until its first request, or for a second. If others wait already, the oldest that has sent nothing is closed, because each is an
+   * open file; if all of them have, this one is.
+   */
   add(socket: Socket): void;
   /** Whether the connection of a request is refused. The wait for its request ends with this call. */
   has(socket: Socket | undefined): boolean;
@@ -20,7 +23,13 @@ export function createRefusedConnections({ setTimer }: Pick<Clock, "setTimer">):
   const endWaits = new Map<Socket, () => void>();
   return {
     add(socket) {
-      if (endWaits.size >= maxRefused) return void socket.destroy();
+      if (endWaits.size >= maxRefused) {
+        const silent = [...endWaits.keys()].find(({ bytesRead }) => bytesRead === 0);
+        if (silent === undefined) return void socket.destroy();
+        endWaits.get(silent)?.();
+        endWaits.delete(silent);
+        silent.destroy();
+      }
       const endWait = setTimer(headMs, () => socket.destroy());
       endWaits.set(socket, endWait);
       socket.once("close", () => {
