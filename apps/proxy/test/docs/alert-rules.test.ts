@@ -97,6 +97,11 @@ test.each<readonly [string, LogEvent, string]>([
   ["a defect", { type: "internal_error", requestId: "req-1", cause: null }, "GatewayDefect"],
   ["a refused configuration", { type: "configuration_refused", problems: [] }, "GatewayConfigurationRefused"],
   ["a failed audit log", { type: "audit_failed", requestId: "req-1", cause: null }, "GatewayStoreFailing"],
+  [
+    "a body without memory for it",
+    request(503, 0.01, { method: "POST", errorCode: "overloaded" }),
+    "GatewayOverloaded",
+  ],
   ["an overload", { type: "overloaded", refusedRequests: 1, closedConnections: 0, inFlight: 1 }, "GatewayOverloaded"],
 ])("%s fires its alert, also the first one of a process", async (_what, event, alert) => {
   expect(await evaluate({ 2: [], 4: [alert] }, (minute) => (minute === 3 ? [event] : []))).toBe("SUCCESS");
