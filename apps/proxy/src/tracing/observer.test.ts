@@ -81,7 +81,11 @@ test("the spans of a sampled request continue the caller's trace, and the upstre
   await ask(["list"], sampled);
   const [server, ...steps] = spans;
   expect(server).toMatchObject({ traceId, parentId, kind: "server", name: "GET listEnvironments", isError: false });
-  expect(server?.attributes).toMatchObject({ "http.response.status_code": 200, "letta.operation": "listEnvironments" });
+  expect(server?.attributes).toMatchObject({
+    "http.route": "/v1/environments",
+    "http.response.status_code": 200,
+    "letta.operation": "listEnvironments",
+  });
   expect(steps.map(({ name, kind }) => `${name} ${kind}`)).toContain("upstream client");
   expect(new Set(steps.map((step) => `${step.traceId} ${step.parentId}`))).toEqual(
     new Set([`${traceId} ${server?.spanId}`]),

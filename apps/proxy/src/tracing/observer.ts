@@ -4,7 +4,7 @@
  *
  * Only authenticated callers decide whether their spans are exported, so that nobody without a key can fill the receiver.
  */
-import type { PlainResponse, Principal } from "@letta-environments/schema";
+import { endpoints, type PlainResponse, type Principal } from "@letta-environments/schema";
 import type { Clock } from "@letta-environments/platform";
 import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
@@ -166,6 +166,10 @@ function toMicroseconds(ms: number): number {
   return Math.round(ms * 1_000) / 1_000;
 }
 
+const routes: ReadonlyMap<string, string> = new Map(
+  Object.values(endpoints).map(({ operation, path }) => [operation, path]),
+);
+
 function toSpans(
   { clock, randomHex }: ObserverPorts,
   { trace, request, traceId, spanId, parentId }: Observed,
@@ -177,6 +181,7 @@ function toSpans(
   // Steps are measured in monotonic time, and spans need wall time.
   const offsetMs = clock.now() - endedAt;
   const isError = status >= 500;
+  const route = routes.get(trace.operation ?? "");
   const server: Span = {
     traceId,
     spanId,
@@ -187,6 +192,7 @@ function toSpans(
     endedAt: endedAt + offsetMs,
     attributes: {
       "http.request.method": request.method,
+      ...(route !== undefined && { "http.route": route }),
       "http.response.status_code": status,
       "letta.operation": trace.operation ?? "unknown",
       "letta.request_id": trace.requestId,
