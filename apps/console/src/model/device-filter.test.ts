@@ -30,7 +30,9 @@ const all = [
   device("a9", { lastSeenAt: 5, tags: ["ci", "gpu"], currentMode: "bypassPermissions", displayName: "Build server" }),
 ];
 const names = (filter: Readonly<Record<string, string>>): readonly string[] =>
-  selectDevices(all, filter).map(({ connectionName }) => connectionName);
+  selectDevices(all, filter, ({ pendingApprovals = 0 }) => pendingApprovals).map(
+    ({ connectionName }) => connectionName,
+  );
 
 test("devices are ordered by name as people count, and by each column in both directions", () => {
   expect(names({})).toEqual(["a10", "b", "a9"]);

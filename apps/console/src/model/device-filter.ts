@@ -5,8 +5,12 @@ import { runsEveryTool } from "./mode.ts";
 /** The parameters of the list, as the address has them. */
 export type DeviceFilter = Readonly<Record<string, string>>;
 
-/** Returns the devices that a filter selects, in its order. */
-export function selectDevices(all: readonly Environment[], filter: DeviceFilter): readonly Environment[] {
+/** Returns the devices that a filter selects, in its order. @param pendingOf how many requests for permission of a device wait */
+export function selectDevices(
+  all: readonly Environment[],
+  filter: DeviceFilter,
+  pendingOf: (device: Environment) => number,
+): readonly Environment[] {
   const words = (filter["q"] ?? "")
     .toLowerCase()
     .split(/\s+/)
@@ -14,13 +18,13 @@ export function selectDevices(all: readonly Environment[], filter: DeviceFilter)
   const selected = all.filter((device) => {
     if (filter["status"] === "online" && device.connectionId === null) return false;
     if (filter["status"] === "offline" && device.connectionId !== null) return false;
-    if (filter["status"] === "waiting" && (device.pendingApprovals ?? 0) === 0) return false;
+    if (filter["status"] === "waiting" && pendingOf(device) === 0) return false;
     if (filter["tag"] !== undefined && !(device.tags ?? []).includes(filter["tag"])) return false;
     if (filter["mode"] === "unrestricted" && !runsEveryTool(device.currentMode)) return false;
     const text = searchText(device);
     return words.every((word) => text.includes(word));
   });
-  return selected.toSorted(comparison(filter["sort"] ?? "name"));
+  return selected.toSorted(comparison(filter["sort"] ?? "name", pendingOf));
 }
 
 /** Returns the ids to draw next: those that are selected and drawn, and some that are missing. The same list if it is complete. */
@@ -48,9 +52,14 @@ function searchText(device: Environment): string {
   return [...texts, ...tags].join("\n").toLowerCase();
 }
 
-function comparison(sort: string): (left: Environment, right: Environment) => number {
+function comparison(
+  sort: string,
+  pendingOf: (device: Environment) => number,
+): (left: Environment, right: Environment) => number {
   const isDescending = sort.startsWith("-");
-  const read = readers[sort.replace(/^-/, "")] ?? nameOf;
+  const column = sort.replace(/^-/, "");
+  const read =
+    column === "approvals" ? (device: Environment): number => -pendingOf(device) : (readers[column] ?? nameOf);
   return (left, right) => {
     const order =
       compare(read(left), read(right)) || compare(nameOf(left), nameOf(right)) || compare(left.id, right.id);
@@ -63,7 +72,6 @@ const readers: Readonly<Record<string, (device: Environment) => string | number>
   mode: ({ currentMode }) => currentMode ?? "",
   version: ({ metadata }) => (metadata?.lettaCodeVersion ?? "").replace(/\d+/g, (digits) => digits.padStart(6, "0")),
   seen: ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY),
-  approvals: ({ pendingApprovals = 0 }) => -pendingApprovals,
 };
 
 /** Compares names as people count: 9 before 10. Creating a collator costs more than thousands of comparisons. */

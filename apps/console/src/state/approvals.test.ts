@@ -21,18 +21,19 @@ const approvalOf = (id: string): typeof approval => ({ ...approval, id });
 let stream: PageStream | null = null;
 /** The ids of the requests in the gateway's list. */
 let listed: readonly string[] = [];
+/** The devices in the gateway's list. */
+let rows: readonly object[] = [];
 /** The notifications that the browser has shown. */
 let shown: object[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [stream, listed, shown] = [null, [], []];
+  [stream, listed, rows, shown] = [null, [], [rowOf("1")], []];
   stubPage((sent) => {
     if (sent.path === "/console/session") return json(200, sessionOf("a", ["list", "read", "approve"]));
     if (sent.path.startsWith("/v1/environments/approvals"))
       return json(200, { approvals: listed.map(approvalOf), hasNextPage: false });
-    if (!sent.path.startsWith("/v1/environments/events"))
-      return json(200, { connections: [rowOf("1")], hasNextPage: false });
+    if (!sent.path.startsWith("/v1/environments/events")) return json(200, { connections: rows, hasNextPage: false });
     stream = openStream(sent);
     return stream.response;
   });
@@ -123,4 +124,25 @@ test("the page also alerts for requests that it finds in the list when it opens,
   await settled(() => approvalCount.value, 3);
   await vi.advanceTimersByTimeAsync(2_000);
   expect(shown).toHaveLength(3);
+});
+
+test("the requests of a device are counted, filtered and sorted as events come, whatever its row said when the list was read", async () => {
+  rows = [rowOf("1"), rowOf("2", { deviceId: "d" }), rowOf("3", { pendingApprovals: 2 })];
+  const [{ approvalCount, pendingOf }, { devices }, list, { route }] = await Promise.all([
+    open(),
+    import("./environments.ts"),
+    import("./device-list.ts"),
+    import("./route.ts"),
+  ]);
+  await settled(() => devices.value.length, 3);
+  route.value = { ...route.value, parameters: { sort: "approvals" } };
+  expect(list.selectedIds.value).toEqual(["1", "2", "3"]);
+  for (const id of ["call-1", "call-2"]) tell(id, "requested");
+  await settled(() => approvalCount.value, 2);
+  expect(devices.value.map(pendingOf)).toEqual([0, 2, 0]);
+  expect(list.selectedIds.value).toEqual(["2", "1", "3"]);
+  route.value = { ...route.value, parameters: { status: "waiting" } };
+  expect(list.selectedIds.value).toEqual(["2"]);
+  for (const id of ["call-1", "call-2"]) tell(id, "decided");
+  await settled(() => list.selectedIds.value, []);
 });

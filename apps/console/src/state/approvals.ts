@@ -1,5 +1,5 @@
 /** Requests for permission of all devices. */
-import type { Approval, StreamedEvent } from "@letta-environments/client";
+import type { Approval, Environment, StreamedEvent } from "@letta-environments/client";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { store, stored } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
@@ -13,6 +13,20 @@ export const approvalsFailure = signal<string | null>(null);
 
 /** The number of requests that wait. */
 export const approvalCount: ReadonlySignal<number> = computed(() => approvals.value.length);
+
+/**
+ * Returns how many requests of a device wait. Its row tells that only for the moment in which the list was read, since no event repeats it,
+ * so the row counts only where the page does not follow the requests.
+ */
+export function pendingOf({ deviceId, pendingApprovals = 0 }: Environment): number {
+  return mayApprove() && approvalsFailure.value === null ? (countsByDevice.value.get(deviceId) ?? 0) : pendingApprovals;
+}
+
+const countsByDevice: ReadonlySignal<ReadonlyMap<string, number>> = computed(() => {
+  const counts = new Map<string, number>();
+  for (const { deviceId } of approvals.value) counts.set(deviceId, (counts.get(deviceId) ?? 0) + 1);
+  return counts;
+});
 
 /** Whether a sound is played, and a notification shown, for a new request. */
 export const alerts = signal<{ readonly sound: boolean; readonly notification: boolean }>({

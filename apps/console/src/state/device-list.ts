@@ -1,12 +1,13 @@
 /** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { selectDevices, tagsOf } from "../model/device-filter.ts";
+import { pendingOf } from "./approvals.ts";
 import { devices } from "./environments.ts";
 import { route } from "./route.ts";
 
 /** The ids of the rows that match the filters, in their order. */
 export const selectedIds: ReadonlySignal<readonly string[]> = stable(() =>
-  selectDevices(devices.value, route.value.parameters).map(({ id }) => id),
+  selectDevices(devices.value, route.value.parameters, pendingOf).map(({ id }) => id),
 );
 
 /** Every tag, in ascending order. */

@@ -1,6 +1,6 @@
 /** The list of devices. Filters and sorting are part of the address. */
 import type { Environment } from "@letta-environments/client";
-import type { Signal } from "@preact/signals";
+import { type Signal, useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
@@ -11,6 +11,7 @@ import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
 import { allTags, deviceCount, onlineCount, selectedIds } from "../state/device-list.ts";
 import { connection } from "../state/api.ts";
+import { pendingOf } from "../state/approvals.ts";
 import { loading, queued, reconnect, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
 import { info, mayAdminister } from "../state/session.ts";
@@ -123,8 +124,10 @@ const rowsPerFrame = 100;
 
 function Row({ row }: { row: Signal<Environment> }): JSX.Element {
   const device = row.value;
-  const { connectionId, deviceId, metadata, tags = [], pendingApprovals = 0, lastSeenAt, currentMode } = device;
+  const { connectionId, deviceId, metadata, tags = [], lastSeenAt, currentMode } = device;
   const isOnline = connectionId !== null;
+  // A computed value, so that a request of one device does not draw the others.
+  const pendingApprovals = useComputed(() => pendingOf(row.value)).value;
   const waiting = queued.value.get(deviceId)?.size ?? 0;
   const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
   return (
