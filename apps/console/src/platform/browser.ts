@@ -67,8 +67,9 @@ export function pushFragment(fragment: string): void {
   location.hash = fragment;
 }
 
-/** Calls a function when the browser has a network again. */
-export function onOnline(run: () => void): void {
+/** Calls a function when the browser loses its network, and when it has one again. */
+export function onNetworkChange(run: () => void): void {
+  addEventListener("offline", run);
   addEventListener("online", run);
 }
 

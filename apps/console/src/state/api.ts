@@ -88,10 +88,15 @@ interface FollowedStream {
   readonly lastEventId?: string | undefined;
   readonly signal: AbortSignal;
   readonly onOpen: () => void;
+  /** Called when a stream that was open has ended, also because nothing has arrived for 45 s: the gateway sends something every 15 s. */
+  readonly onClose?: () => void;
   readonly onEvent: (event: StreamedEvent) => void;
   /** Called with the reason when the gateway refuses the stream, which is opened again after a while. */
   readonly onFailure: (text: string) => void;
 }
+
+/** Time within which a stream opens, in milliseconds: the page says "Connecting" meanwhile. */
+const openMs = 10_000;
 
 /** Time between a stream that was refused and the next one, in milliseconds. */
 const refusedMs = 30_000;
@@ -101,7 +106,7 @@ export async function followEvents({ onEvent, onFailure, ...options }: FollowedS
   let { lastEventId } = options;
   while (!options.signal.aborted) {
     try {
-      for await (const event of streamEvents(transport, { ...options, lastEventId })) {
+      for await (const event of streamEvents(transport, { ...options, timeoutMs: openMs, lastEventId })) {
         lastEventId = event.id || lastEventId;
         onEvent(event);
       }

@@ -309,25 +309,6 @@ test.each([
   },
 );
 
-test("a stream that is refused is shown with its reason, tried again, and is live when that works", async () => {
-  let tries = 0;
-  events = () => {
-    tries += 1;
-    return problem(403, "insufficient_scope", "The key lacks the scope read.");
-  };
-  const { api, environments } = await open("a");
-  await settled(() => api.connection.value, "lost");
-  expect(api.connectionFailure.value).toBe("The key lacks the scope read.");
-  await settled(() => environments.rows.value.size, 1);
-  await vi.advanceTimersByTimeAsync(300_000);
-  expect(tries).toBeGreaterThan(3);
-  expect(tries).toBeLessThan(40);
-  events = openEvents;
-  await vi.advanceTimersByTimeAsync(60_000);
-  await settled(() => api.connection.value, "live");
-  expect(api.connectionFailure.value).toBe(null);
-});
-
 test("after a lost connection the page connects at once when asked to, keeps what it shows, and misses no event", async () => {
   const { api, environments } = await open("a");
   await settled(() => environments.rows.value.size, 1);

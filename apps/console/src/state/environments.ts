@@ -4,7 +4,7 @@
  */
 import { type Environment, listAllEnvironments, type StreamedEvent } from "@letta-environments/client";
 import { batch, computed, effect, type ReadonlySignal, signal, type Signal, untracked } from "@preact/signals";
-import { now, onOnline, pause } from "../platform/browser.ts";
+import { now, onNetworkChange, pause } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
 import { connection, connectionFailure, failureText, followEvents, transport } from "./api.ts";
 import { noteEvent } from "./checkpoints.ts";
@@ -76,7 +76,8 @@ export function reconnect(): void {
 
 /** Follows the devices of each session. What one session has read ends with it, because the next one may see less. */
 export function followSessions(): void {
-  onOnline(reconnect);
+  // Without a network too: a gateway on this machine still responds, and another one is lost before its stream was silent for long.
+  onNetworkChange(reconnect);
   effect(() => (session.value.kind === "signed_in" ? forget : undefined));
   effect(() => {
     void attempt.value;
@@ -151,6 +152,10 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
         connection.value = "live";
         connectionFailure.value = null;
         void requestRead();
+      },
+      onClose() {
+        // A stream that was closed by a later one says nothing about it.
+        if (!signalOfEnd.aborted) connection.value = "connecting";
       },
       onEvent(event) {
         noteEvent(event.id);

@@ -18,10 +18,18 @@ export type Respond = (request: PageRequest) => Response | Promise<Response>;
 export function stubPage(respond: Respond): void {
   vi.resetModules();
   vi.stubGlobal("location", { hash: "", href: "http://127.0.0.1:8787/console/" });
-  vi.stubGlobal("addEventListener", () => undefined);
+  listeners = [];
+  vi.stubGlobal("addEventListener", (type: string, run: () => void) => listeners.push([type, run]));
   stubStorage("localStorage");
   stubStorage("sessionStorage");
   respondWith(respond);
+}
+
+let listeners: (readonly [type: string, run: () => void])[] = [];
+
+/** The browser reports something to the page, such as `offline`. */
+export function report(type: string): void {
+  for (const [listened, run] of listeners) if (listened === type) run();
 }
 
 /** Replaces the gateway. */
