@@ -105,7 +105,7 @@ describe("the turn of a message on a fake device", () => {
     server.say("d-1", { message_type: "assistant_message", content: "po" });
     server.report("m-1", { state: "finished" });
     server.ask("d-1", { id: "call-1" });
-    const all = await read(6, "fake.0");
+    const all = await read(6, "oldest");
     expect(all.map(({ type }) => type)).toEqual([
       ...["environment", "environment", "message", "output", "message", "approval"],
     ]);

@@ -36,7 +36,10 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   readonly include?: "output" | undefined;
   /** Only events of this device. */
   readonly deviceId?: string | undefined;
-  /** The `id` of the last event that you have; the stream begins behind it. Default: what happens from now on. */
+  /**
+   * The `id` of the last event that you have; the stream begins behind it. `oldest`: it begins with the oldest event that is kept. Default:
+   * what happens from now on.
+   */
   readonly lastEventId?: string | undefined;
   /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */
   readonly onOpen?: (() => void) | undefined;

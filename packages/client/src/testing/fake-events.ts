@@ -8,7 +8,7 @@ export type FakeEventType = "environment" | "message" | "approval" | "output";
 export interface FakeEvents {
   /** Adds an event about a device, and passes it to the open streams. */
   emit(type: FakeEventType, deviceId: string, data: object): void;
-  /** Opens a stream behind the event with this id; `null`: what happens from now on. */
+  /** Opens a stream behind the event with this id; `oldest`: with every event; `null`: with what happens from now on. */
   open(query: URLSearchParams, lastEventId: string | null, signal: AbortSignal | null | undefined): Response;
 }
 
@@ -28,6 +28,7 @@ export function createFakeEvents(): FakeEvents {
   /** How many events a reader has; `null` for an id of another server. */
   function positionOf(lastEventId: string | null): number | null {
     if (!lastEventId) return events.length;
+    if (lastEventId === "oldest") return 0;
     const position = lastEventId.startsWith(prefix) ? Number(lastEventId.slice(prefix.length)) : Number.NaN;
     return Number.isInteger(position) && position <= events.length ? position : null;
   }

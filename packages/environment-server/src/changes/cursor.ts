@@ -11,6 +11,9 @@ export interface Cursor {
   readonly atMs: number;
 }
 
+/** Where a reader begins: behind its last event, at the oldest event that is kept, or (`null`) with what happens from now on. */
+export type StartingPoint = Cursor | "oldest" | null;
+
 const pattern = /^([0-9a-f]{16})\.([0-9a-z]{1,10})\.([0-9a-z]{1,10})$/;
 
 /** Writes a cursor as the id of an event. */

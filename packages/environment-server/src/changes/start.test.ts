@@ -11,6 +11,10 @@ test("a reader without a last event receives what happens from now on", () => {
   expect(decideStart(null, state, now, 0)).toEqual({ after: 100, gap: null });
 });
 
+test("a reader that asks for the oldest event receives everything that is kept, and no gap", () => {
+  expect(decideStart("oldest", state, now, now)).toEqual({ after: 10, gap: null });
+});
+
 test("a reader continues behind its last event while everything is kept", () => {
   expect(decideStart(cursor, state, now, 0)).toEqual({ after: 60, gap: null });
   expect(decideStart({ ...cursor, position: 10 }, state, now, null)).toEqual({ after: 10, gap: null });

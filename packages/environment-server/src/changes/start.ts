@@ -1,7 +1,7 @@
-/** Decides where a reader starts: live, or behind the last event that it has received. */
+/** Decides where a reader starts: live, at the oldest event that is kept, or behind the last event that it has received. */
 import type { ChangeLogState, ChangeRecording, RemovedChanges } from "../change-log.ts";
 import { changeLimits } from "../limits.ts";
-import type { Cursor } from "./cursor.ts";
+import type { StartingPoint } from "./cursor.ts";
 
 /**
  * Why events are missing between the last event of a reader and the next one. `expired`: they are no longer kept. `output_expired`:
@@ -20,18 +20,19 @@ export interface Start {
 /**
  * Decides where a reader starts.
  *
- * @param cursor the last event that it has received; `null` for a reader of events from now on
+ * @param from what it has asked for; for a reader at the oldest event nothing is missing, since it has not received any
  * @param outputSinceMs since when output is stored without a break; `null` for a reader without output
  */
 export function decideStart(
-  cursor: Cursor | null,
+  from: StartingPoint,
   state: ChangeLogState,
   nowMs: number,
   outputSinceMs: ChangeRecording["outputSinceMs"] | null,
 ): Start {
   const live = { after: state.lastPosition, gap: null };
-  if (cursor === null) return live;
-  const { epoch, position, atMs } = cursor;
+  if (from === null) return live;
+  if (from === "oldest") return { after: state.removedThrough, gap: null };
+  const { epoch, position, atMs } = from;
   if (epoch !== state.epoch || position > state.lastPosition) return { ...live, gap: "unknown" };
   const { events, output } = changeLimits;
   if (position < state.removedThrough || atMs <= nowMs - events.durationMs) return { ...live, gap: "expired" };

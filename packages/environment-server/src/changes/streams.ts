@@ -1,7 +1,7 @@
 /** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
 import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
-import type { ChangeLog, RemovedChanges } from "../change-log.ts";
+import type { ChangeLog, RemovedChanges, StoredChange } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import {
   changeLimits,
@@ -14,7 +14,7 @@ import {
 import { createMemoryBudget, type MemoryBudget } from "../memory-budget.ts";
 import { ownerOf } from "../socket/connection.ts";
 import { type ChangeView, devicesOf, receives } from "./audience.ts";
-import { type Cursor, formatCursor } from "./cursor.ts";
+import { formatCursor, type StartingPoint } from "./cursor.ts";
 import { openingText } from "./event-text.ts";
 import { createTexts, type FanOut, gapText } from "./fan-out.ts";
 import { createEventReader, type EventReader, type StreamEnd } from "./reader.ts";
@@ -27,10 +27,9 @@ export type EventStream = Pick<EventReader, "stream" | "ended" | "end">;
 /** The open streams of events of a server. */
 export interface EventStreams {
   /**
-   * Opens a stream behind the last event of a reader; `null` for a reader of events from now on. Resolves with
-   * `too_many` when the key, its tenant, or all tenants together, have too many. Rejects when the store fails.
+   * Opens a stream. Resolves with `too_many` when the key, its tenant, or all tenants together, have too many. Rejects when the store fails.
    */
-  open(view: ChangeView, cursor: Cursor | null): Promise<EventStream | "too_many">;
+  open(view: ChangeView, from: StartingPoint): Promise<EventStream | "too_many">;
   /** Ends every stream. */
   end(reason: StreamEnd): void;
 }
@@ -52,12 +51,12 @@ export function createEventStreams(options: EventStreamsOptions): EventStreams {
   const reserve = createPlaces();
   const heartbeat = createHeartbeat(options);
   return {
-    async open(view, cursor) {
+    async open(view, from) {
       const owner = ownerOf(view.principal);
       const release = reserve(view.principal);
       if (release === null) return "too_many";
       try {
-        const reader = await openReader(options, budget, { view, cursor, owner });
+        const reader = await openReader(options, budget, { view, from, owner });
         const leave = fanOut.add(reader, view);
         const stopBeat = heartbeat.add(view);
         void reader.ended.then(() => {
@@ -155,7 +154,7 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
 async function openReader(
   { clock, log, recorder, nowMs }: EventStreamsOptions,
   budget: MemoryBudget,
-  { view, cursor, owner }: { readonly view: ChangeView; readonly cursor: Cursor | null; readonly owner: string },
+  { view, from, owner }: { readonly view: ChangeView; readonly from: StartingPoint; readonly owner: string },
 ): Promise<EventReader> {
   const { principal, includesOutput } = view;
   const { tenant } = principal;
@@ -163,13 +162,14 @@ async function openReader(
   const state = await recorder.readState();
   const { epoch } = state;
   const atMs = nowMs();
-  const { after, gap } = decideStart(cursor, state, atMs, includesOutput ? outputSinceMs : null);
+  const { after, gap } = decideStart(from, state, atMs, includesOutput ? outputSinceMs : null);
   // A reader that continues keeps its own id, which says how old its last event is.
-  const id = formatCursor(cursor !== null && gap === null ? cursor : { epoch, position: after, atMs });
+  const id = formatCursor(from !== null && from !== "oldest" && gap === null ? from : { epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
   let announced: RemovedChanges = state;
-  // Output behind a gap may be stored for a moment after its time. What is missing without a gap is younger.
-  const outputAfterMs = atMs - changeLimits.output.durationMs;
+  // Behind a gap, and at the oldest event, some may be stored for a moment after their time. What else is missing is younger.
+  const isExpired = ({ kind, storedAt }: StoredChange): boolean =>
+    storedAt <= atMs - changeLimits[kind === "output" ? "output" : "events"].durationMs;
   return createEventReader({
     clock,
     budget,
@@ -185,9 +185,7 @@ async function openReader(
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
     // The log may have begun another series since the reader was opened.
-    textOf(change, current) {
-      const isExpired = change.kind === "output" && change.storedAt <= outputAfterMs;
-      return receives(view, change) && !isExpired ? createTexts(current, change)(view) : null;
-    },
+    textOf: (change, current) =>
+      receives(view, change) && !isExpired(change) ? createTexts(current, change)(view) : null,
   });
 }

@@ -132,7 +132,9 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
   LastEventId: {
     name: "Last-Event-ID",
     in: "header",
-    description: "The id of the last event that the client has received. The stream continues behind it.",
+    description:
+      "The id of the last event that the client has received. The stream continues behind it. `oldest`: it begins with the oldest event " +
+      "that is kept.",
     schema: text,
     example: "5be1c3f0a7d2e964.2g.mkq0x1da",
   },

@@ -5,7 +5,7 @@ import {
   problemResponse,
   type StreamEventsQuery,
 } from "@letta-environments/schema";
-import { parseCursor } from "../../changes/cursor.ts";
+import { parseCursor, type StartingPoint } from "../../changes/cursor.ts";
 import type { EventStream } from "../../changes/streams.ts";
 import { maxStreams, maxStreamsPerKey } from "../../limits.ts";
 import type { ServerContext } from "../context.ts";
@@ -13,7 +13,7 @@ import type { ServerContext } from "../context.ts";
 /** The request of a reader. */
 export interface EventsRequest {
   readonly query: StreamEventsQuery;
-  /** `Last-Event-ID` of the request; `null` when it has none. */
+  /** `Last-Event-ID` of the request, which may be `oldest`; `null` when it has none. */
   readonly lastEventId: string | null;
 }
 
@@ -30,12 +30,17 @@ export async function openEvents(
 ): Promise<EventsDecision> {
   const includesOutput = query.include === "output";
   if (includesOutput && !principal.scopes.has("view")) return refuse(withoutView);
-  // An empty id is what a client has before the first event (WHATWG HTML, section 9.2.4).
-  const cursor = lastEventId === null || lastEventId === "" ? null : parseCursor(lastEventId);
-  if (cursor === null && lastEventId !== null && lastEventId !== "") return refuse(malformedId);
+  const from = readStart(lastEventId);
+  if (from === "malformed") return refuse(malformedId);
   if (isClosing()) return refuse(problemResponse("shutting_down"));
-  const stream = await changes.streams.open({ principal, includesOutput, deviceId: query.deviceId ?? null }, cursor);
+  const stream = await changes.streams.open({ principal, includesOutput, deviceId: query.deviceId ?? null }, from);
   return stream === "too_many" ? refuse(tooMany) : { kind: "opened", stream };
+}
+
+function readStart(lastEventId: string | null): StartingPoint | "malformed" {
+  // An empty id is what a client has before the first event (WHATWG HTML, section 9.2.4).
+  if (lastEventId === null || lastEventId === "") return null;
+  return lastEventId === "oldest" ? "oldest" : (parseCursor(lastEventId) ?? "malformed");
 }
 
 function refuse(response: PlainResponse): EventsDecision {
@@ -47,7 +52,7 @@ const withoutView = problemResponse("insufficient_scope", {
 });
 
 const malformedId = problemResponse("invalid_request", {
-  issues: [{ member: "last-event-id", rule: "must be the id of an event, or absent" }],
+  issues: [{ member: "last-event-id", rule: "must be the id of an event, 'oldest', or absent" }],
 });
 
 const tooMany = problemResponse("rate_limited", {

@@ -1,0 +1,54 @@
+/** Readers that begin at the oldest event. */
+import type { Principal } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import type { EventSink } from "@letta-environments/testkit";
+import { deltaFrame, listen, settleEvents } from "./support/event-streams.ts";
+import { anyone, createHarness, type Harness } from "./support/harness.ts";
+
+const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"] as const) };
+const fromOldest = { principal: viewer, include: "output", lastEventId: "oldest" } as const;
+
+const typesOf = (sink: EventSink): readonly string[] => sink.events.map(({ type }) => type);
+
+/** A device connects and says something. */
+async function speak(harness: Harness, deviceId: string): Promise<void> {
+  const { socket } = await harness.connect(deviceId);
+  socket.say(deltaFrame(1));
+  await settleEvents(harness);
+}
+
+test("a reader that begins at the oldest event receives what an earlier one has received, and then what happens", async () => {
+  const harness = createHarness();
+  const early = await listen(harness, { principal: viewer, include: "output" });
+  await speak(harness, "device-a");
+  const late = await listen(harness, fromOldest);
+  expect(typesOf(early)).toContain("output");
+  expect(late.events).toEqual(early.events);
+  await speak(harness, "device-b");
+  expect(late.events).toEqual(early.events);
+  const count = early.events.length;
+  const again = await listen(harness, { ...fromOldest, lastEventId: late.events[0]?.id ?? "" });
+  expect(again.events).toEqual(early.events.slice(1, count));
+});
+
+test("it receives only what it may see of the device that it asks for", async () => {
+  const harness = createHarness();
+  const early = await listen(harness, { principal: viewer, include: "output" });
+  for (const deviceId of ["device-a", "device-b"]) await speak(harness, deviceId);
+  const own = early.events.filter(({ data }) => data["deviceId"] === "device-b");
+  expect((await listen(harness, { ...fromOldest, deviceId: "device-b" })).events).toEqual(own);
+  const withoutView = await listen(harness, { lastEventId: "oldest", deviceId: "device-b" });
+  expect(typesOf(withoutView)).toEqual(own.map(({ type }) => type).filter((type) => type !== "output"));
+  expect((await listen(harness, { ...fromOldest, principal: { ...viewer, tenant: "other" } })).events).toEqual([]);
+});
+
+test("it receives no output that is older than an hour, no event that is older than a day, and no gap", async () => {
+  const harness = createHarness();
+  const early = await listen(harness, { principal: viewer, include: "output" });
+  await speak(harness, "device-a");
+  await harness.clock.advance(3_600_000);
+  const late = await listen(harness, fromOldest);
+  expect(late.events).toEqual(early.events.filter(({ type }) => type !== "output"));
+  await harness.clock.advance(24 * 3_600_000);
+  expect((await listen(harness, fromOldest)).events).toEqual([]);
+});
