@@ -257,6 +257,8 @@ describe.each(browsers)("in %s", () => {
   test("an agent that is being typed is not replaced while the device reports something", async () => {
     const { page, faults } = await open("/device/desk");
     const agent = page.getByLabel("Agent", { exact: true });
+    // A message of before may have filled it in.
+    await agent.fill("");
     await agent.pressSequentially("agent-ot");
     const delta = { message_type: "assistant_message", id: "said-1", content: [{ type: "text", text: "I work" }] };
     const frame = { type: "stream_delta", event_seq: 1, idempotency_key: "said-1", emitted_at: "1970-01-01T00:00:00Z" };

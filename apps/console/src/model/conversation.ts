@@ -16,9 +16,17 @@ export interface ToolCall {
   readonly state: "called" | "running" | "done" | "failed";
 }
 
+/** A message of a conversation. `null`: it is being sent to the gateway. */
+export interface SentEntry {
+  readonly kind: "sent";
+  readonly key: string;
+  readonly text: string;
+  readonly status: MessageStatus | null;
+}
+
 /** An entry of a conversation. */
 export type Entry =
-  | { readonly kind: "sent"; readonly key: string; readonly text: string; readonly status: MessageStatus | null }
+  | SentEntry
   | { readonly kind: "text" | "reasoning"; readonly key: string; readonly text: string }
   | ToolCall
   | { readonly kind: "error" | "notice" | "gap"; readonly key: string; readonly text: string };
@@ -91,10 +99,28 @@ export function addStatus(
   sentText: TextOf = () => "",
 ): readonly Entry[] {
   const key = `sent ${status.clientMessageId}`;
-  if (!entries.some((entry) => entry.key === key)) {
-    return limited([...entries, { kind: "sent", key, text: sentText(status.clientMessageId), status }]);
-  }
+  if (!entries.some((entry) => entry.key === key))
+    return insertSent(entries, { kind: "sent", key, text: sentText(status.clientMessageId), status });
   return entries.map((entry) => (entry.kind === "sent" && entry.key === key ? { ...entry, status } : entry));
+}
+
+/**
+ * Inserts a message before those that were sent later. One whose turn has begun stands before the output of the conversation if that has no
+ * message yet, because it is what the output belongs to.
+ */
+export function insertSent(entries: readonly Entry[], message: SentEntry): readonly Entry[] {
+  const isLater = (entry: Entry): boolean => entry.kind === "sent" && sentAtOf(entry) > sentAtOf(message);
+  const later = entries.findIndex(isLater);
+  const index = later === -1 ? entries.length : later;
+  const { state = "sent" } = message.status ?? {};
+  const hasBegun = !isOpenState(state) && state !== "accepted";
+  const isFirst = !entries.slice(0, index).some(({ kind }) => kind === "sent");
+  return limited(entries.toSpliced(hasBegun && isFirst ? 0 : index, 0, message));
+}
+
+/** When a message was sent, in epoch milliseconds. One without a status is being sent. */
+function sentAtOf({ status }: SentEntry): number {
+  return status === null ? Number.MAX_SAFE_INTEGER : (status.sentAt ?? Number.MAX_SAFE_INTEGER);
 }
 
 function addDelta(

@@ -1,24 +1,17 @@
 /** The messages of a device with outcome and duration, the latest first. */
 import type { JSX } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { describeState } from "../model/message-state.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { printable } from "../model/tool-input.ts";
 import { time } from "../state/clock.ts";
 import type { DeviceConversations } from "../state/conversations.ts";
-import { openHistory } from "../state/history.ts";
 import { mergeHistory } from "../state/merged-history.ts";
 import { Badge } from "./badge.tsx";
 
 /** The list. */
-export function History({
-  deviceId,
-  conversations,
-}: {
-  deviceId: string;
-  conversations: DeviceConversations;
-}): JSX.Element {
-  const history = useMemo(() => openHistory(deviceId), [deviceId]);
+export function History({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+  const { history } = conversations;
   const { messages, cursor, failure, isReading } = history.state.value;
   const gaps = conversations.gaps.value;
   useEffect(() => void history.read("latest"), [history, gaps]);

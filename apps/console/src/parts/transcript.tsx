@@ -6,7 +6,7 @@ import { isObject } from "../model/merge-patch.ts";
 import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
 import { time } from "../state/clock.ts";
-import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
+import type { DeviceConversations } from "../state/conversations.ts";
 import { isRepeatable, openSends, repeat } from "../state/sends.ts";
 import { Badge } from "./badge.tsx";
 import { Markdown } from "./markdown.tsx";
@@ -17,8 +17,7 @@ const nearEnd = 80;
 
 /** The conversation that is selected. */
 export function Transcript({ conversations }: { conversations: DeviceConversations }): JSX.Element {
-  const { all, target } = conversations;
-  const entries = all.value.get(conversationKey(target.value))?.entries ?? [];
+  const entries = conversations.entries.value;
   const log = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
   useEffect(() => {

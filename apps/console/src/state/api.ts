@@ -8,7 +8,6 @@ import {
 } from "@letta-environments/client";
 import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
-import { noteEvent } from "./checkpoints.ts";
 import { passSignOut, sessionEnded } from "./session.ts";
 
 /** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
@@ -25,8 +24,7 @@ export const transport: Transport = createTransport({
   middleware: async (request, next) => {
     await passSignOut();
     const { authorization: _unused, ...headers } = request.headers;
-    const response = await next({ ...request, headers });
-    return request.call.operation === "streamEvents" ? noteStart(response) : response;
+    return next({ ...request, headers });
   },
   onEvent(event) {
     if (event.type !== "end") return;
@@ -85,6 +83,7 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
 interface FollowedStream {
   readonly deviceId?: string;
   readonly include?: "output" | undefined;
+  /** Behind which event it begins. `oldest`: with everything that the gateway has kept. Absent: what happens from now on. */
   readonly lastEventId?: string | undefined;
   readonly signal: AbortSignal;
   readonly onOpen: () => void;
@@ -124,20 +123,4 @@ export async function followEvents({ onEvent, onFailure, ...options }: FollowedS
 interface Issue {
   readonly member: string;
   readonly rule: string;
-}
-
-/** Notes the id with which a stream of events begins: what happens from then on can be read again behind it. */
-function noteStart(response: Response): Response {
-  const { body, status, headers } = response;
-  if (body === null || !response.ok) return response;
-  let isFirst = true;
-  const noting = new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
-    transform(chunk, controller) {
-      const id = isFirst ? /^id: (\S+)$/m.exec(new TextDecoder().decode(chunk))?.[1] : undefined;
-      isFirst = false;
-      noteEvent(id ?? "");
-      controller.enqueue(chunk);
-    },
-  });
-  return new Response(body.pipeThrough(noting), { status, headers });
 }

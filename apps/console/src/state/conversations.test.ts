@@ -4,12 +4,19 @@ import type { DeviceConversations } from "./conversations.ts";
 
 let stream: PageStream | null = null;
 let opened: DeviceConversations | null = null;
+/** The messages that the gateway lists. */
+let listed: readonly object[] = [];
+/** Behind which event each stream begins. */
+let from: (string | null)[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers();
+  [listed, from] = [[], []];
   stubPage((request) => {
     if (request.path === "/console/session") return json(200, sessionOf("a", ["read", "send"]));
     if (request.method === "POST") return json(200, { success: true });
+    if (request.path.includes("/messages")) return json(200, { messages: listed, hasNextPage: false, cursor: null });
+    from.push(new Headers(request.headers).get("last-event-id"));
     stream = openStream(request);
     return stream.response;
   });
@@ -91,4 +98,24 @@ test("a conversation to which a message was sent is not changed by events, now a
   await happen(again, "agent-other");
   for (const { target } of [conversations, again])
     expect(target.value).toEqual({ agentId: "", conversationId: "conversation-1" });
+});
+
+test("a browser that is new reads what is kept, and shows the latest conversation of the list with its messages before the events", async () => {
+  const message = { deviceId: "device-1", conversationId: "default", state: "finished", sentAt: 1, updatedAt: 1 };
+  listed = [
+    { ...message, agentId: "agent-1", clientMessageId: "m-9", state: "running", sentAt: 9 },
+    { ...message, agentId: "agent-2", clientMessageId: "m-2", sentAt: 2 },
+    { ...message, agentId: "agent-1", clientMessageId: "m-1", text: "pong" },
+  ];
+  const conversations = await open();
+  expect(from).toEqual(["oldest"]);
+  await conversations.history.read("latest");
+  expect(conversations.target.value).toEqual({ agentId: "agent-1", conversationId: "default" });
+  const keys = (): readonly string[] => conversations.entries.value.map(({ key }) => key);
+  expect(keys()).toEqual(["notice listed", "sent m-1", "last sent m-1", "sent m-9"]);
+  await happen(conversations, "agent-1");
+  expect(keys()).toEqual(["notice listed", "sent m-1", "last sent m-1", "sent m-9", "sent m"]);
+  await vi.advanceTimersByTimeAsync(5_000);
+  await happen(conversations, "agent-2");
+  expect(conversations.target.value.agentId).toBe("agent-1");
 });

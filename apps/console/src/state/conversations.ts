@@ -1,11 +1,12 @@
 /** The conversations of one device while its view is open: what its events say, and what this page sends. */
 import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
-import { signal, type Signal } from "@preact/signals";
+import { computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
 import { now, randomId, store, stored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import { addEvent, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
 import { failureText, followEvents, transport } from "./api.ts";
-import { forgetEvents, oldestEvent } from "./checkpoints.ts";
+import { type DeviceHistory, openHistory } from "./history.ts";
+import { withListed } from "./merged-history.ts";
 import { deliver, onSend, openSends, type Send, settle } from "./sends.ts";
 import { hasExtensions, may } from "./session.ts";
 import { toast } from "./toasts.ts";
@@ -27,6 +28,10 @@ export interface DeviceConversations {
   readonly all: Signal<ReadonlyMap<string, Conversation>>;
   /** The conversation that is shown, and receives messages. */
   readonly target: Signal<ConversationTarget>;
+  /** The entries of that conversation: what events say, and what the list of messages says of the time before. */
+  readonly entries: ReadonlySignal<readonly Entry[]>;
+  /** The list of the device's messages. */
+  readonly history: DeviceHistory;
   /** How often events were missing. */
   readonly gaps: Signal<number>;
   /** Why no events arrive; `null`: they do. */
@@ -40,9 +45,6 @@ export interface DeviceConversations {
   setMode(mode: string): Promise<void>;
   close(): void;
 }
-
-/** How far back the events of a device are read again, in milliseconds: output is kept for an hour, and everything else for a day. */
-const withinMs = 23 * 3_600_000;
 
 /** The events of the past arrive when the stream opens, each within this time of the one before, in milliseconds. */
 const pastMs = 1_000;
@@ -97,6 +99,13 @@ function createShown(deviceId: string): Shown {
   };
 }
 
+/** The conversation of a message or an event. */
+function targetOf(of: { readonly agentId: string | null; readonly conversationId: string }): ConversationTarget {
+  return { agentId: of.agentId ?? "", conversationId: of.conversationId };
+}
+
+const sentText = (id: string): string => recallText("sent", id);
+
 /** Opens the conversations of a device. */
 export function openConversations(deviceId: string): DeviceConversations {
   const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
@@ -117,14 +126,12 @@ export function openConversations(deviceId: string): DeviceConversations {
   function receive(event: StreamedEvent): void {
     if (event.type === "gap") {
       gaps.value += 1;
-      if (event.reason === "unknown" || event.reason === "expired") forgetEvents();
       for (const conversation of all.value.values()) change(conversation, (entries) => addEvent(entries, event));
       return;
     }
     if (event.type !== "message" && event.type !== "output") return;
-    const { agentId, conversationId } = event.type === "message" ? event.message : event;
-    const to = { agentId: agentId ?? "", conversationId };
-    change(to, (entries) => addEvent(entries, event, (id) => recallText("sent", id)));
+    const to = targetOf(event.type === "message" ? event.message : event);
+    change(to, (entries) => addEvent(entries, event, sentText));
     if (event.type === "message") settle(event.message);
     shown.propose(to);
   }
@@ -134,7 +141,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     const isMissing = await followEvents({
       deviceId,
       include: may("view") ? "output" : undefined,
-      lastEventId: oldestEvent(withinMs) ?? undefined,
+      lastEventId: "oldest",
       signal: ended.signal,
       onOpen() {
         failure.value = null;
@@ -153,8 +160,10 @@ export function openConversations(deviceId: string): DeviceConversations {
   for (const send of openSends.peek().values()) show(send, send.isBusy ? "sending" : "unknown");
   const forget = onSend(show);
   void follow();
+  const listed = openListed(deviceId, all, shown);
   return {
     ...{ all, target, gaps, failure, keep },
+    ...{ history: listed.history, entries: listed.entries },
     select(to) {
       keep();
       target.value = to;
@@ -172,8 +181,30 @@ export function openConversations(deviceId: string): DeviceConversations {
     ...createControls(deviceId, target, keep),
     close() {
       ended.abort();
+      listed.close();
       forget();
     },
+  };
+}
+
+/** Opens the list of messages: it names the conversation that is shown if nothing else does, and completes its entries. */
+function openListed(
+  deviceId: string,
+  all: DeviceConversations["all"],
+  { target, propose }: Shown,
+): Pick<DeviceConversations, "history" | "entries" | "close"> {
+  const history = openHistory(deviceId);
+  return {
+    history,
+    entries: computed(() => {
+      const key = conversationKey(target.value);
+      const listed = history.state.value.messages.filter((message) => conversationKey(targetOf(message)) === key);
+      return withListed(all.value.get(key)?.entries ?? [], listed, sentText);
+    }),
+    close: effect(() => {
+      const [latest] = history.state.value.messages;
+      if (latest !== undefined && isNameless(target.peek())) propose(targetOf(latest));
+    }),
   };
 }
 

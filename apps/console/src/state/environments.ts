@@ -7,7 +7,6 @@ import { batch, computed, effect, type ReadonlySignal, signal, type Signal, untr
 import { now, onNetworkChange, pause } from "../platform/browser.ts";
 import { mergePatch } from "../model/merge-patch.ts";
 import { connection, connectionFailure, failureText, followEvents, transport } from "./api.ts";
-import { noteEvent } from "./checkpoints.ts";
 import { hasExtensions, session } from "./session.ts";
 
 /** The devices by the id of their row. Each has its own signal, so that a change draws one row. */
@@ -158,7 +157,6 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
         if (!signalOfEnd.aborted) connection.value = "connecting";
       },
       onEvent(event) {
-        noteEvent(event.id);
         if (event.type === "gap") void requestRead();
         waiting.push(event);
         if (!isScheduled) setTimeout(apply, applyMs);

@@ -1,6 +1,9 @@
-/** The history of a device: the messages that the gateway lists, and what events have said since, each message once. */
+/**
+ * The messages that the gateway lists, and what events have said since, each message once: as the history of a device, and in a conversation
+ * with the last texts of turns whose output is not kept.
+ */
 import type { MessageStatus } from "@letta-environments/client";
-import { type Entry, messageIdOf } from "../model/conversation.ts";
+import { type Entry, insertSent, messageIdOf, type TextOf } from "../model/conversation.ts";
 
 /** A message of the history. */
 export interface HistoryItem {
@@ -55,4 +58,35 @@ function sentAt(status: MessageStatus | null): number {
 
 function keyOf(...ids: readonly string[]): string {
   return JSON.stringify(ids);
+}
+
+/** Returns the entries of a conversation with its listed messages. */
+export function withListed(
+  entries: readonly Entry[],
+  listed: readonly MessageStatus[],
+  sentText: TextOf,
+): readonly Entry[] {
+  const known = new Set(entries.map(({ key }) => key));
+  const messages = listed
+    .toSorted((left, right) => (left.sentAt ?? 0) - (right.sentAt ?? 0))
+    .map((status) => ({
+      ...{ kind: "sent" as const, key: `sent ${status.clientMessageId}`, status },
+      text: sentText(status.clientMessageId),
+    }))
+    .filter(({ key }) => !known.has(key))
+    .reduce(insertSent, entries);
+  const all = messages.flatMap((entry, index) => [entry, ...lastText(entry, messages[index + 1], entries)]);
+  const isShortened = all.length > messages.length;
+  const text = "Of earlier turns, only the last text is kept.";
+  return isShortened ? [{ kind: "notice", key: "notice listed", text }, ...all] : all;
+}
+
+/** The last text of a turn that nothing follows. */
+function lastText(entry: Entry, next: Entry | undefined, entries: readonly Entry[]): readonly Entry[] {
+  if (entry.kind !== "sent" || (next !== undefined && next.kind !== "sent")) return [];
+  const { text = "", updatedAt = 0 } = entry.status ?? {};
+  // A message that was sent before the turn ended stands before the output of the turn.
+  const isBehindNext = next !== undefined && sentAt(next.status) <= updatedAt;
+  const isShown = isBehindNext && entries.some((other) => other.kind === "text" && other.text.includes(text));
+  return text === "" || isShown ? [] : [{ kind: "text", key: `last ${entry.key}`, text }];
 }

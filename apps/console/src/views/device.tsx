@@ -68,7 +68,7 @@ export function Device(): JSX.Element {
         </section>
         <aside aria-label="About the device">
           <Facts device={device} />
-          <History deviceId={deviceId} conversations={conversations} />
+          <History conversations={conversations} />
         </aside>
       </div>
     </>
