@@ -22,6 +22,8 @@ export interface SentEntry {
   readonly key: string;
   readonly text: string;
   readonly status: MessageStatus | null;
+  /** The tab has kept it from before the events of this view, and no event has told of it since. */
+  readonly isKept?: true;
 }
 
 /** An entry of a conversation. */
@@ -77,6 +79,14 @@ export function addLocalState(
     : addStatus(next, { clientMessageId, deviceId, agentId, conversationId, sentAt, state });
 }
 
+/** Adds a message that the tab has kept from before. Events of the past come after it, and stand before it. */
+export function addKept(...[entries, message, state]: Parameters<typeof addLocalState>): readonly Entry[] {
+  const key = `sent ${message.id}`;
+  return addLocalState(entries, message, state).map((entry) =>
+    entry.kind === "sent" && entry.key === key ? { ...entry, isKept: true } : entry,
+  );
+}
+
 /** Returns the text of a message by its id; empty if it is not known. */
 export type TextOf = (messageId: string) => string;
 
@@ -87,7 +97,7 @@ export function addEvent(
   sentText: TextOf = () => "",
 ): readonly Entry[] {
   if (event.type === "message") return addStatus(entries, event.message, sentText);
-  if (event.type === "gap") return limited([...entries, { kind: "gap", key: event.id, text: gapText(event.reason) }]);
+  if (event.type === "gap") return append(entries, { kind: "gap", key: event.id, text: gapText(event.reason) });
   if (event.type !== "output" || event.subagentId !== undefined) return entries;
   return addDelta(entries, event.delta, event.id);
 }
@@ -101,7 +111,10 @@ export function addStatus(
   const key = `sent ${status.clientMessageId}`;
   if (!entries.some((entry) => entry.key === key))
     return insertSent(entries, { kind: "sent", key, text: sentText(status.clientMessageId), status });
-  return entries.map((entry) => (entry.kind === "sent" && entry.key === key ? { ...entry, status } : entry));
+  return entries.map((entry) => {
+    if (entry.kind !== "sent" || entry.key !== key) return entry;
+    return { kind: "sent", key, text: entry.text, status };
+  });
 }
 
 /**
@@ -179,14 +192,15 @@ function addDelta(
         state: delta["status"] === "error" ? "failed" : "done",
       }));
     case "loop_error":
-      return limited([
-        ...entries,
-        { kind: "error", key: `error ${eventId}`, text: textOf(delta["message"]) || "The turn failed." },
-      ]);
+      return append(entries, {
+        kind: "error",
+        key: `error ${eventId}`,
+        text: textOf(delta["message"]) || "The turn failed.",
+      });
     case "status":
     case "retry": {
       const text = textOf(delta["message"]);
-      return text === "" ? entries : limited([...entries, { kind: "notice", key: `notice ${eventId}`, text }]);
+      return text === "" ? entries : append(entries, { kind: "notice", key: `notice ${eventId}`, text });
     }
     default:
       return entries;
@@ -196,7 +210,7 @@ function addDelta(
 function addText(entries: readonly Entry[], kind: "text" | "reasoning", key: string, text: string): readonly Entry[] {
   if (text === "") return entries;
   const last = entries.findLastIndex((entry) => entry.key === key);
-  if (last === -1) return limited([...entries, { kind, key, text }]);
+  if (last === -1) return append(entries, { kind, key, text });
   return entries.map((entry, index) =>
     index === last && entry.kind === kind ? { ...entry, text: (entry.text + text).slice(0, maxText) } : entry,
   );
@@ -207,9 +221,15 @@ function changeTool(entries: readonly Entry[], id: string, change: (present: Too
   const key = `tool ${id}`;
   const isKnown = entries.some((entry) => entry.key === key);
   if (!isKnown) {
-    return limited([...entries, change({ kind: "tool", key, tool: "", input: "", result: "", state: "called" })]);
+    return append(entries, change({ kind: "tool", key, tool: "", input: "", result: "", state: "called" }));
   }
   return entries.map((entry) => (entry.kind === "tool" && entry.key === key ? change(entry) : entry));
+}
+
+/** Adds what was said, before messages at the end that were kept from before. */
+function append(entries: readonly Entry[], entry: Entry): readonly Entry[] {
+  const last = entries.findLastIndex((each) => each.kind !== "sent" || each.isKept !== true);
+  return limited(entries.toSpliced(last + 1, 0, entry));
 }
 
 function limited(entries: readonly Entry[]): readonly Entry[] {

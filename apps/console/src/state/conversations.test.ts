@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { json, openStream, type PageStream, sessionOf, stubPage } from "../../test/support/page.ts";
+import { json, openStream, type PageStream, problem, sessionOf, stubPage } from "../../test/support/page.ts";
 import type { DeviceConversations } from "./conversations.ts";
 
 let stream: PageStream | null = null;
 let opened: DeviceConversations | null = null;
+let respondToSend: () => Response;
 /** The messages that the gateway lists. */
 let listed: readonly object[] = [];
 /** Behind which event each stream begins. */
@@ -12,9 +13,10 @@ let from: (string | null)[] = [];
 beforeEach(() => {
   vi.useFakeTimers();
   [listed, from] = [[], []];
+  respondToSend = () => json(200, { success: true });
   stubPage((request) => {
     if (request.path === "/console/session") return json(200, sessionOf("a", ["read", "send"]));
-    if (request.method === "POST") return json(200, { success: true });
+    if (request.method === "POST") return respondToSend();
     if (request.path.includes("/messages")) return json(200, { messages: listed, hasNextPage: false, cursor: null });
     from.push(new Headers(request.headers).get("last-event-id"));
     stream = openStream(request);
@@ -118,4 +120,31 @@ test("a browser that is new reads what is kept, and shows the latest conversatio
   await vi.advanceTimersByTimeAsync(5_000);
   await happen(conversations, "agent-2");
   expect(conversations.target.value.agentId).toBe("agent-1");
+});
+
+test("a message whose outcome is unknown keeps its place when the view opens again", async () => {
+  const first = await open();
+  const tell = async (id: string, sentAt: number): Promise<void> => {
+    const scope = { deviceId: "device-1", agentId: "agent-1", conversationId: "default" };
+    const output = { ...scope, delta: { message_type: "assistant_message", id: `to ${id}`, content: id } };
+    stream?.write({ type: "message", id: "e-1", message: { ...scope, clientMessageId: id, state: "running", sentAt } });
+    stream?.write({ type: "output", id: "e-2", ...output });
+    await settled(() => keys().at(-1) !== undefined && keys().includes(`text to ${id}`), true);
+  };
+  const keys = (): readonly string[] => (opened ?? first).entries.value.map(({ key }) => key);
+  first.select({ agentId: "agent-1", conversationId: "default" });
+  await tell("m-1", Date.now() - 1_000);
+  const before = keys();
+  respondToSend = () => problem(504, "delivery_unknown");
+  await first.send("c", "deploy");
+  const sent = keys().slice(before.length);
+  await tell("m-3", Date.now() + 1_000);
+  const all = [...before, ...sent, "sent m-3", "text to m-3"];
+  expect(keys()).toEqual(all);
+  await open();
+  expect(keys()).toEqual(sent);
+  await tell("m-1", Date.now() - 1_000);
+  expect(keys()).toEqual([...before, ...sent]);
+  await tell("m-3", Date.now() + 1_000);
+  expect(keys()).toEqual(all);
 });

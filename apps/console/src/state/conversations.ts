@@ -3,7 +3,7 @@ import { type ConversationInput, setMode, stop, type StreamedEvent } from "@lett
 import { computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
 import { now, randomId, store, stored } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
-import { addEvent, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
+import { addEvent, addKept, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
 import { failureText, followEvents, transport } from "./api.ts";
 import { type DeviceHistory, openHistory } from "./history.ts";
 import { withListed } from "./merged-history.ts";
@@ -153,12 +153,12 @@ export function openConversations(deviceId: string): DeviceConversations {
     if (isMissing) failure.value = noEvents;
   }
 
-  function show(send: Send, state: LocalState): void {
-    if (send.deviceId === deviceId) change(send, (entries) => addLocalState(entries, send, state));
+  function show(send: Send, state: LocalState, add = addLocalState): void {
+    if (send.deviceId === deviceId) change(send, (entries) => add(entries, send, state));
   }
 
-  for (const send of openSends.peek().values()) show(send, send.isBusy ? "sending" : "unknown");
-  const forget = onSend(show);
+  for (const send of openSends.peek().values()) show(send, send.isBusy ? "sending" : "unknown", addKept);
+  const forget = onSend((send, state) => show(send, state));
   void follow();
   const listed = openListed(deviceId, all, shown);
   return {
