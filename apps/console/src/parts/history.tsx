@@ -7,6 +7,7 @@ import { printable } from "../model/tool-input.ts";
 import { time } from "../state/clock.ts";
 import type { DeviceConversations } from "../state/conversations.ts";
 import { mergeHistory } from "../state/merged-history.ts";
+import { may } from "../state/session.ts";
 import { Badge } from "./badge.tsx";
 
 /** The list. */
@@ -19,7 +20,10 @@ export function History({ conversations }: { conversations: DeviceConversations 
   return (
     <section class="card">
       <h2>Messages</h2>
-      {items.length === 0 && <p class="hint">{isReading ? "Loading …" : "No messages."}</p>}
+      {!may("read") && (
+        <p class="hint">The key of this session lacks the scope “read”, so it does not list messages.</p>
+      )}
+      {items.length === 0 && may("read") && <p class="hint">{isReading ? "Loading …" : "No messages."}</p>}
       <ol class="history">
         {items.map(({ key, text, status }) => {
           const state = describeState(status);

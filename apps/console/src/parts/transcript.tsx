@@ -8,6 +8,7 @@ import { describeState } from "../model/message-state.ts";
 import { time } from "../state/clock.ts";
 import type { DeviceConversations } from "../state/conversations.ts";
 import { isRepeatable, openSends, repeat } from "../state/sends.ts";
+import { may } from "../state/session.ts";
 import { Badge } from "./badge.tsx";
 import { Markdown } from "./markdown.tsx";
 import { ToolInput } from "./tool-input.tsx";
@@ -34,14 +35,18 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
         isFollowing.current = scrollHeight - scrollTop - clientHeight < nearEnd;
       }}
     >
-      {entries.length === 0 && (
-        <p class="hint">Nothing was said since this browser follows the device. Send a message to begin.</p>
-      )}
+      {entries.length === 0 && <p class="hint">{emptyText()}</p>}
       {entries.map((entry) => (
         <Line key={entry.key} entry={entry} />
       ))}
     </div>
   );
+}
+
+function emptyText(): string {
+  if (!may("read") && !may("view"))
+    return "The key of this session lacks the scope “read”, so it does not see messages.";
+  return `Nothing was said in this conversation yet.${may("send") ? " Send a message to begin." : ""}`;
 }
 
 function Line({ entry }: { entry: Entry }): JSX.Element {

@@ -10,8 +10,11 @@ import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
 import { passSignOut, sessionEnded } from "./session.ts";
 
-/** Whether events arrive. `polling`: this gateway has none, so the list is read again and again. */
-export const connection = signal<"connecting" | "live" | "polling" | "lost">("connecting");
+/**
+ * Whether events arrive. `polling`: this gateway has none, so the list is read again and again. `refused`: the key may not read any, so there
+ * is nothing to wait for.
+ */
+export const connection = signal<"connecting" | "live" | "polling" | "lost" | "refused">("connecting");
 
 /** Why the gateway refused the events; `null`: it did not, or does not respond at all. */
 export const connectionFailure = signal<string | null>(null);
@@ -91,7 +94,7 @@ interface FollowedStream {
   readonly onClose?: () => void;
   readonly onEvent: (event: StreamedEvent) => void;
   /** Called with the reason when the gateway refuses the stream, which is opened again after a while. */
-  readonly onFailure: (text: string) => void;
+  readonly onFailure: (text: string, isMissingScope: boolean) => void;
 }
 
 /** Time within which a stream opens, in milliseconds: the page says "Connecting" meanwhile. */
@@ -110,10 +113,10 @@ export async function followEvents({ onEvent, onFailure, ...options }: FollowedS
         onEvent(event);
       }
     } catch (error) {
-      const status = isLettaEnvironmentsError(error) ? error.status : undefined;
+      const { status, code } = isLettaEnvironmentsError(error) ? error : {};
       if (options.signal.aborted || status === 401) return false;
       if (status === 404 || status === 405) return true;
-      onFailure(failureText(error));
+      onFailure(failureText(error), code === "insufficient_scope");
       await pause(refusedMs, options.signal);
     }
   }

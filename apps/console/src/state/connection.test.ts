@@ -50,24 +50,30 @@ async function open() {
 const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
   vi.waitFor(() => expect(read()).toEqual(expected), { timeout: 10_000 });
 
-test("a stream that is refused is shown with its reason, tried again, and is live when that works", async () => {
-  let tries = 0;
-  events = () => {
-    tries += 1;
-    return problem(403, "insufficient_scope", "The key lacks the scope read.");
-  };
-  const { api, environments } = await open();
-  await settled(() => api.connection.value, "lost");
-  expect(api.connectionFailure.value).toBe("The key lacks the scope read.");
-  await settled(() => environments.rows.value.size, 1);
-  await vi.advanceTimersByTimeAsync(300_000);
-  expect(tries).toBeGreaterThan(3);
-  expect(tries).toBeLessThan(40);
-  events = openEvents;
-  await vi.advanceTimersByTimeAsync(60_000);
-  await settled(() => api.connection.value, "live");
-  expect(api.connectionFailure.value).toBe(null);
-});
+test.each([
+  ["lost", "device_not_allowed"],
+  ["refused", "insufficient_scope"],
+] as const)(
+  "a stream that is %s (%s) is shown with its reason, tried again, and is live when that works",
+  async (state, code) => {
+    let tries = 0;
+    events = () => {
+      tries += 1;
+      return problem(403, code, "Not this key.");
+    };
+    const { api, environments } = await open();
+    await settled(() => api.connection.value, state);
+    expect(api.connectionFailure.value).toBe("Not this key.");
+    await settled(() => environments.rows.value.size, 1);
+    await vi.advanceTimersByTimeAsync(300_000);
+    expect(tries).toBeGreaterThan(3);
+    expect(tries).toBeLessThan(40);
+    events = openEvents;
+    await vi.advanceTimersByTimeAsync(60_000);
+    await settled(() => api.connection.value, "live");
+    expect(api.connectionFailure.value).toBe(null);
+  },
+);
 
 test("a stream is not live when the gateway is silent, and lost when it does not respond", async () => {
   const { api } = await open();

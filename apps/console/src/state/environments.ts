@@ -162,8 +162,8 @@ async function follow(signalOfEnd: AbortSignal): Promise<void> {
         if (!isScheduled) setTimeout(apply, applyMs);
         isScheduled = true;
       },
-      onFailure(text) {
-        connection.value = "lost";
+      onFailure(text, isMissingScope) {
+        connection.value = isMissingScope ? "refused" : "lost";
         connectionFailure.value = text;
         void requestRead();
       },

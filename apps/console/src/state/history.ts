@@ -31,7 +31,7 @@ export function openHistory(deviceId: string): DeviceHistory {
   return {
     state,
     async read(which) {
-      if (state.value.isReading || !hasExtensions()) return;
+      if (state.value.isReading || !hasExtensions() || !may("read")) return;
       const before = state.value;
       state.value = { ...before, isReading: true };
       const after = which === "older" ? (before.cursor ?? undefined) : undefined;

@@ -89,7 +89,13 @@ export async function signIn(credential: { readonly key: string } | { readonly l
   const response = await request("POST", credential);
   if (response === null) return unreachable;
   if (!response.ok) return reasonOf(response);
-  begin((await response.json()) as SessionInfo);
+  const opened = (await response.json()) as SessionInfo;
+  if (opened.scopes.every((scope) => scope === "connect")) {
+    await request("DELETE");
+    session.value = { kind: "signed_out", reason: null };
+    return "This key is for devices. Sign in with a key for clients.";
+  }
+  begin(opened);
   return null;
 }
 

@@ -135,6 +135,7 @@ const connectionTexts = {
   live: "Live",
   polling: "Every 5 s",
   lost: "Connection lost",
+  refused: "Not live",
 } as const;
 
 function ConnectionState(): JSX.Element {

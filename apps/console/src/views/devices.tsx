@@ -14,7 +14,7 @@ import { connection } from "../state/api.ts";
 import { pendingOf } from "../state/approvals.ts";
 import { loading, queued, reconnect, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
-import { info, mayAdminister } from "../state/session.ts";
+import { info, may, mayAdminister } from "../state/session.ts";
 
 const columns = [
   ["name", "Device"],
@@ -240,9 +240,11 @@ function Failed({ text }: { text: string }): JSX.Element {
     <div class="empty" role="alert">
       <h2>The devices could not be read</h2>
       <p>{text}</p>
-      <button type="button" onClick={reconnect}>
-        Try again
-      </button>
+      {may("list") && (
+        <button type="button" onClick={reconnect}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }
