@@ -38,6 +38,31 @@ test("rows appear at most a hundred a frame when a search is cleared, until all 
   expect(names).toEqual(devices.map((_, index) => `device-${String(index).padStart(3, "0")}`));
 }, 60_000);
 
+test("the list is shown again at the place and the link from which a device was opened, and a device is named in the title", async () => {
+  const page = await browser.newPage();
+  await page.goto(await gateway.link());
+  await page.getByText(`${count} devices, ${count} online`).waitFor();
+  await page.waitForFunction(`document.querySelectorAll(".row:not(.head)").length === ${count}`);
+  const link = page.getByRole("link", { name: "device-240" });
+  await link.focus();
+  // Not the distance from the top of the page: rows above that were not drawn yet have no exact height.
+  const offset = "document.activeElement.getBoundingClientRect().top";
+  await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
+  const before = await page.evaluate<number>(offset);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "device-240" }).waitFor();
+  await expect.poll(() => page.evaluate("document.activeElement.tagName")).toBe("H1");
+  await expect.poll(() => page.title()).toBe("device-240 · Letta gateway");
+  expect(await page.evaluate("scrollY")).toBe(0);
+  await page.goBack();
+  await expect.poll(() => page.evaluate("document.activeElement.textContent")).toBe("device-240");
+  await expect.poll(() => page.evaluate(`Math.abs(${offset} - ${before})`)).toBeLessThan(1);
+  expect(await page.evaluate("scrollY")).toBeGreaterThan(1_000);
+  await page.getByRole("link", { name: "Keys" }).click();
+  await expect.poll(() => page.evaluate("document.activeElement.textContent")).toBe("Keys");
+  expect([await page.title(), await page.evaluate("scrollY")]).toEqual(["Keys · Letta gateway", 0]);
+}, 60_000);
+
 /** Clears the search, and resolves with the number of rows that each change of the page added once all are there. */
 function recordRows(total: number): string {
   return `new Promise((resolve) => {

@@ -1,12 +1,27 @@
 /** The address of the page as a signal. */
 import { signal, type Signal } from "@preact/signals";
 import { onFragment, pushFragment, readFragment, replaceFragment } from "../platform/browser.ts";
+import { leavePage } from "../platform/place.ts";
 import { formatRoute, parseRoute, type Route, type ViewName } from "../model/route.ts";
 
 /** The view that is shown. */
 export const route: Signal<Route> = signal(parseRoute(readFragment()));
 
-onFragment(() => (route.value = parseRoute(readFragment())));
+onFragment(() => {
+  const next = parseRoute(readFragment());
+  if (pageOf(next) !== pageOf(route.value)) leavePage(addressOf(route.value));
+  route.value = next;
+});
+
+/** Identifies the page of a route: its parameters change what is on it. */
+export function pageOf({ view, id }: Route): string {
+  return id ?? view;
+}
+
+/** The fragment of a route. */
+export function addressOf({ view, ...target }: Route): string {
+  return formatRoute(view, target);
+}
 
 /** Goes to a view. */
 export function go(view: ViewName, target: Parameters<typeof formatRoute>[1] = {}): void {

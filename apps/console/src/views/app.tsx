@@ -1,12 +1,15 @@
 /** The frame of every view: navigation, the state of the connection, and messages about what was done. */
+import { computed } from "@preact/signals";
 import type { ComponentType, JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { enterPage } from "../platform/place.ts";
 import { lazy } from "../parts/lazy.tsx";
+import { nameOf } from "../model/device-filter.ts";
 import type { ViewName } from "../model/route.ts";
 import { connection, connectionFailure, failureText } from "../state/api.ts";
 import { approvalCount } from "../state/approvals.ts";
-import { reconnect } from "../state/environments.ts";
-import { href, route } from "../state/route.ts";
+import { findDevice, reconnect } from "../state/environments.ts";
+import { addressOf, href, pageOf, route } from "../state/route.ts";
 import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
 import { dismiss, toast, toasts } from "../state/toasts.ts";
 import { Devices } from "./devices.tsx";
@@ -29,15 +32,30 @@ const titles: Readonly<Record<ViewName, string>> = {
   audit: "Audit log",
 };
 
+/** The title of the view: of a device, its name. A computed value, so that a change of the device does not draw the whole page. */
+const title = computed(() => {
+  const { view, id } = route.value;
+  const device = id === null ? null : findDevice(id);
+  return device === null ? titles[view] : nameOf(device);
+});
+
 /** The console. */
 export function App({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
   const { kind } = session.value;
   const { view } = route.value;
   const count = approvalCount.value;
+  const name = kind === "signed_in" ? title.value : "Sign in";
   useEffect(() => {
-    const name = kind === "signed_in" ? titles[view] : "Sign in";
     document.title = `${count > 0 ? `(${count}) ` : ""}${name} · Letta gateway`;
-  }, [kind, view, count]);
+  }, [name, count]);
+  const page = kind === "signed_in" ? pageOf(route.value) : null;
+  const lastPage = useRef<string | null>(null);
+  useLayoutEffect(() => {
+    // Not when the console opens: the focus of a new document begins at its top.
+    const isFirst = lastPage.current === null;
+    lastPage.current = page;
+    return isFirst || page === null ? undefined : enterPage(addressOf(route.peek()));
+  }, [page]);
   if (kind === "unknown")
     return (
       <p class="note" role="status">
@@ -54,7 +72,7 @@ export function App({ linkRefusal }: { linkRefusal: string | null }): JSX.Elemen
       <Header />
       <ConnectionBanner />
       <main id="main" tabIndex={-1}>
-        <View key={route.value.id ?? view} />
+        <View key={page} />
       </main>
       <Toasts />
     </>
