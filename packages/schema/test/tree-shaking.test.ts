@@ -26,7 +26,7 @@ test.each([
   ["isIdentifier", ["identifier"]],
   ["buildPath", ["identifier", "routing", "rules"]],
   ["problemCodes", ["problem-definitions"]],
-  ["problemResponse", ["problem", "problem-definitions"]],
+  ["problemResponse", ["problem", "problem-definitions", "rules"]],
   ["isApprovalMessage", ["message"]],
   ["messageDeduplicationHeader", ["message"]],
   ["declareDeduplication", ["message"]],

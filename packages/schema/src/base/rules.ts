@@ -12,6 +12,9 @@ export const maxListLimit = 100;
 /** Maximum length of the id of a message, an agent or a conversation, in UTF-16 code units. */
 export const maxReferenceLength = 256;
 
+/** Maximum number of issues in one problem. */
+export const maxIssues = 16;
+
 /** Returns whether a text is a number of seconds. */
 export function isWaitSeconds(text: string): boolean {
   return /^[0-9]{1,9}$/.test(text);

@@ -2,7 +2,8 @@
  * Checks a value with a schema and describes what is wrong in words. valibot's own error texts repeat the input, which may be
  * secret. The texts here name the member and the rule and never repeat a value.
  */
-import { type BaseIssue, type GenericSchema, safeParse } from "valibot";
+import type { BaseIssue, Config, GenericSchema } from "valibot";
+import { maxIssues } from "../base/rules.ts";
 import type { ProblemIssue } from "../problems/problem-definitions.ts";
 
 /** The checked value, or the rules that the input breaks. */
@@ -11,7 +12,7 @@ export type CheckedValue<Value> =
   | { readonly ok: false; readonly issues: readonly ProblemIssue[] };
 
 /**
- * Checks a value with a schema.
+ * Checks a value with a schema, up to the sixteenth broken rule: an invalid value costs no more than a valid one.
  * @param root Name of the whole input, such as `body`, for an issue that concerns no single member.
  */
 export function checkValue<Value>(
@@ -20,14 +21,27 @@ export function checkValue<Value>(
   root: string,
   options: { readonly firstIssueOnly?: boolean } = {},
 ): CheckedValue<Value> {
-  const result = safeParse(schema, input, { abortEarly: options.firstIssueOnly ?? false });
-  return result.success
-    ? { ok: true, value: result.output }
+  // `safeParse` would copy the configuration, and thereby fix the getters of this one.
+  const result = schema["~run"]({ value: input }, endAfter(options.firstIssueOnly === true ? 1 : maxIssues));
+  return result.issues === undefined
+    ? { ok: true, value: result.value }
     : { ok: false, issues: describeIssues(result.issues, root) };
 }
 
-/** Maximum number of issues in one problem. */
-const maxIssues = 16;
+/** A configuration that ends a check after some issues. valibot itself can only end at the first one, or build them all. */
+function endAfter(maximum: number): Config<BaseIssue<unknown>> {
+  let built = 0;
+  return {
+    // Every issue names its language, so this is read once for each.
+    get lang() {
+      built += 1;
+      return undefined;
+    },
+    get abortEarly() {
+      return built >= maximum;
+    },
+  };
+}
 
 /**
  * Converts valibot issues to broken rules, at most 16.

@@ -1,6 +1,7 @@
 /** Error responses: RFC 9457 problem details, built from a problem code and the details of one occurrence. */
 import * as v from "valibot";
 import type { PlainHeaders, PlainResponse } from "../base/plain-http.ts";
+import { maxIssues } from "../base/rules.ts";
 import {
   type ProblemCode,
   type ProblemDefinition,
@@ -118,6 +119,8 @@ export function problemResponse(code: ProblemCode, options: ProblemOptions = {})
 function summariseIssues(issues: readonly ProblemIssue[] | undefined): string | undefined {
   const first = issues?.[0];
   if (issues === undefined || first === undefined) return undefined;
-  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
-  return `${first.member} ${first.rule}${more}`;
+  if (issues.length === 1) return `${first.member} ${first.rule}`;
+  // Nothing is checked behind the last issue that fits.
+  const count = issues.length < maxIssues ? "" : "at least ";
+  return `${first.member} ${first.rule} (and ${count}${issues.length - 1} more)`;
 }

@@ -99,9 +99,26 @@ describe("decodeBody", () => {
     expect(refusal(send(nested(250_000)))).toMatch(/^400 (?:invalid_request|malformed_json)/);
   });
 
-  test("a megabyte of invalid members is refused at the first of them", () => {
-    const decoded = send(`{"messages":[${"[],".repeat(300_000)}[]]}`);
-    expect(refusal(decoded)).toBe("400 invalid_request: messages[0] must be an object");
+  test.each([20, 20_000, 300_000])(
+    "%d invalid members are checked up to the sixteenth, in a body of any size",
+    (count) => {
+      let checked = 0;
+      const item = v.custom<string>(() => {
+        checked += 1;
+        return false;
+      }, "must be a name");
+      const schema = v.looseObject({ names: v.array(item) });
+      const decoded = decodeBody(schema, encode(`{"names":[${"1,".repeat(count - 1)}1]}`), undefined);
+      expect(refusal(decoded)).toBe("400 invalid_request: names[0] must be a name (and at least 15 more)");
+      expect(checked).toBe(16);
+    },
+  );
+
+  test("members that lack several members are checked up to the sixteenth broken rule", () => {
+    const decoded = send(`{"messages":[${"{},".repeat(20_000)}{}],"agentId":5}`);
+    const body = JSON.parse(decoded.ok ? "{}" : String(decoded.response.body)) as { errors: { member: string }[] };
+    expect(body.errors).toHaveLength(16);
+    expect(body.errors.at(-1)?.member).toBe("messages[5].client_message_id");
   });
 
   test("__proto__ in a body changes no prototype and is not in the result", () => {

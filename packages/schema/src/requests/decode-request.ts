@@ -17,9 +17,6 @@ export type Decoded<Value> =
 /** Maximum size of a request body, in bytes. An endpoint may have a smaller one. */
 export const maxBodyBytes = 1_048_576;
 
-/** A larger body is checked only up to its first broken rule, so that an invalid body costs no more than a valid one. */
-const maxFullReportBytes = 65_536;
-
 /** Maximum nesting of arrays and objects in a request body. */
 export const maxBodyDepth = 64;
 
@@ -126,7 +123,7 @@ export function decodeBody<Value>(
   if (Array.isArray(value)) return invalid([{ member: "body", rule: "must be an object" }]);
   if (isDeeperThan(value, maxBodyDepth))
     return invalid([{ member: "body", rule: `must have at most ${maxBodyDepth} levels of nesting` }]);
-  return check(checkValue(schema, value, "body", { firstIssueOnly: bytes.byteLength > maxFullReportBytes }));
+  return check(checkValue(schema, value, "body"));
 }
 
 /** The refusal of a body that is larger than the limit of its endpoint. */
