@@ -1,6 +1,6 @@
 import * as v from "valibot";
-import { describe, expect, test } from "vitest";
-import { describeIssues } from "./check-value.ts";
+import { afterEach, describe, expect, test } from "vitest";
+import { checkValue, describeIssues } from "./check-value.ts";
 import { openEnum } from "../base/wire-schema.ts";
 
 function texts(schema: v.GenericSchema, input: unknown): string[] {
@@ -60,5 +60,42 @@ describe("describeIssues has a readable text for every kind of schema", () => {
     expect(texts(v.record(v.string(), v.number()), { ["k".repeat(500)]: "x" })).toEqual([
       `${"k".repeat(64)} must be a number`,
     ]);
+  });
+});
+
+describe("texts and settings of valibot that a program sets for itself do not change a check", () => {
+  afterEach(() => {
+    v.deleteGlobalConfig();
+    v.deleteGlobalMessage();
+    v.deleteSchemaMessage();
+    v.deleteSpecificMessage(v.string);
+    v.deleteSchemaMessage("de");
+  });
+
+  const repeat = (issue: v.BaseIssue<unknown>) => `Ungültig: ${issue.received}`;
+
+  test.each([
+    ["a global text", () => v.setGlobalMessage(repeat)],
+    ["a text for schemas", () => v.setSchemaMessage(repeat)],
+    ["a text for one schema", () => v.setSpecificMessage(v.string, repeat)],
+    [
+      "a language",
+      () => {
+        v.setGlobalConfig({ lang: "de" });
+        v.setSchemaMessage(repeat, "de");
+      },
+    ],
+    ["a check that ends at the first issue", () => v.setGlobalConfig({ abortEarly: true })],
+  ])("%s", (_setting, set) => {
+    set();
+    const schema = v.object({ role: v.literal("user"), id: v.string(), mode: v.picklist(["a"], "must be one of a") });
+    expect(checkValue(schema, { role: "secret", mode: "secret" }, "body")).toEqual({
+      ok: false,
+      issues: [
+        { member: "role", rule: 'must be "user"' },
+        { member: "id", rule: "is required" },
+        { member: "mode", rule: "must be one of a" },
+      ],
+    });
   });
 });

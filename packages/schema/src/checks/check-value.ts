@@ -28,6 +28,9 @@ export function checkValue<Value>(
     : { ok: false, issues: describeIssues(result.issues, root) };
 }
 
+/** Language of the texts of a check. valibot has none of its own in it, and a program that sets texts for itself sets them in another one. */
+const language = "letta-environments";
+
 /** A configuration that ends a check after some issues. valibot itself can only end at the first one, or build them all. */
 function endAfter(maximum: number): Config<BaseIssue<unknown>> {
   let built = 0;
@@ -35,7 +38,7 @@ function endAfter(maximum: number): Config<BaseIssue<unknown>> {
     // Every issue names its language, so this is read once for each.
     get lang() {
       built += 1;
-      return undefined;
+      return language;
     },
     get abortEarly() {
       return built >= maximum;
@@ -44,7 +47,8 @@ function endAfter(maximum: number): Config<BaseIssue<unknown>> {
 }
 
 /**
- * Converts valibot issues to broken rules, at most 16.
+ * Converts valibot issues to broken rules, at most 16. Those of {@link checkValue} have no texts but ours; a text that a program has set
+ * in valibot for its own checks is passed on.
  * @param root Name of the whole input, for an issue without a path.
  */
 export function describeIssues(issues: readonly BaseIssue<unknown>[], root: string): ProblemIssue[] {
