@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Endpoint, endpoints, type Operation } from "../src/index.ts";
+import { type Endpoint, endpoints, MessageStatusSchema, type Operation } from "../src/index.ts";
 import outline from "./api-outline.json" with { type: "json" };
 import { type FieldMap, outlineFields, type OutlineObject, type OutlineType } from "./outline-fields.ts";
 import { type LazyExamples, schemaFields } from "./schema-fields.ts";
@@ -34,6 +34,13 @@ const environmentDifferences: Readonly<Record<string, Difference>> = {
   sendProblem: { api: "absent", ours: 'optional "agents_api_missing" | string', reason: extension },
 };
 
+/** The status of a message, all of which is an extension. */
+const reportedStatus: Readonly<Record<string, Difference>> = Object.fromEntries(
+  [...schemaFields(MessageStatusSchema)]
+    .filter(([path]) => path !== "")
+    .map(([path, ours]) => [`outcome.${path}`, { api: "absent", ours, reason: extension }]),
+);
+
 const approvals = "messages[]<approval>.approvals[]";
 
 /** Every intended difference from the API text, by `operation part` and path. */
@@ -67,6 +74,11 @@ const differences: Readonly<Record<string, Readonly<Record<string, Difference>>>
       reason: extension,
     },
     [`${approvals}<decision>.updated_input`]: { api: "optional map", ours: "optional map | null", reason: sdkNull },
+  },
+  "sendMessage response": {
+    disposition: { api: "absent", ours: 'optional "started" | "queued" | string', reason: extension },
+    ...reportedStatus,
+    outcome: { api: "absent", ours: "optional object", reason: extension },
   },
 };
 
@@ -114,7 +126,7 @@ describe("the schemas have every field of the API text, and differ only where a 
   test("every difference has a reason", () => {
     const all = Object.values(differences).flatMap((listed) => Object.values(listed));
     expect(all.every(({ reason }) => reason.length > 10)).toBe(true);
-    expect(all).toHaveLength(32);
+    expect(all).toHaveLength(57);
   });
 });
 

@@ -81,6 +81,18 @@ test("finds every unknown member, for any combination of present and absent memb
   );
 });
 
+test("what our servers report of a send is known, and what newer ones add to it is not", () => {
+  const outcome = { agentId: null, clientMessageId: "m", conversationId: "c", deviceId: "d", state: "running" };
+  const response = { success: true, message: "m", disposition: "queued", outcome };
+  expect(drift.findSendMessageResponseDrift(response)).toEqual([]);
+  const newer = { ...response, disposition: "merged", outcome: { ...outcome, state: "paused", future: 1 } };
+  expect(drift.findSendMessageResponseDrift(newer).map(({ path }) => path)).toEqual([
+    "disposition",
+    "outcome.future",
+    "outcome.state",
+  ]);
+});
+
 test("reports members with the names of Object.prototype as unknown", () => {
   const body: unknown = JSON.parse('{"message":"m","success":true,"__proto__":1,"constructor":2}');
   expect(drift.findSendMessageResponseDrift(body as { message: string; success: boolean })).toEqual([

@@ -53,7 +53,15 @@ export const guardedTypes: readonly GuardedType[] = [
     schema: schema.SendMessageResponseSchema,
     isValid: guards.isSendMessageResponse,
     findMismatch: guards.findSendMessageResponseMismatch,
-    bodies: [{ message: "Message delivered", success: true }],
+    bodies: [
+      { message: "Message delivered", success: true },
+      {
+        message: "Message accepted by the device (started).",
+        success: true,
+        disposition: "started",
+        outcome: { agentId: null, clientMessageId: "m", conversationId: "c", deviceId: "d", state: "finished" },
+      },
+    ],
   },
   {
     name: "StreamEventsQuery",

@@ -162,7 +162,12 @@ test.each([
   ["SendMessageBody", sendBody, schema.SendMessageBodySchema],
   [
     "SendMessageResponse",
-    { message: "required", success: "required" } satisfies Shape<schema.SendMessageResponse>,
+    {
+      message: "required",
+      success: "required",
+      disposition: "optional",
+      outcome: "optional",
+    } satisfies Shape<schema.SendMessageResponse>,
     schema.SendMessageResponseSchema,
   ],
   ["MessageStatus", messageStatus, schema.MessageStatusSchema],

@@ -51,10 +51,12 @@ expectTypeOf<string>().not.toExtend<keyof EnvironmentMetadata>();
 expectTypeOf<EnvironmentMetadata>().not.toExtend<SdkMetadata>();
 expectTypeOf<{ [Key in keyof EnvironmentMetadata]: EnvironmentMetadata[Key] }>().toExtend<SdkMetadata>();
 
-// The bodies of a send have no difference.
+// The body of a send has no difference. Our servers say more than the SDK's response knows.
 expectTypeOf<SendMessageBody>().toExtend<EnvironmentSendMessageParams>();
 expectTypeOf<EnvironmentSendMessageParams>().toExtend<SendMessageBody>();
-expectTypeOf<SendMessageResponse>().toEqualTypeOf<EnvironmentSendMessageResponse>();
+type Reported = "disposition" | "outcome";
+expectTypeOf<Omit<SendMessageResponse, Reported>>().toEqualTypeOf<EnvironmentSendMessageResponse>();
+expectTypeOf<EnvironmentSendMessageResponse>().toExtend<SendMessageResponse>();
 
 // The list query has none on the wire but `tag`, which this project's servers know; as values, `limit` and `onlineOnly` are a number and a boolean.
 type KnownWireQuery = Omit<ListEnvironmentsWireQuery, "tag">;

@@ -31,7 +31,7 @@ test.each([
   ["messageDeduplicationHeader", ["message"]],
   ["declareDeduplication", ["message"]],
   ["EnvironmentListSchema", ["environment", "rules", "valibot", "wire-schema"]],
-  ["SendMessageResponseSchema", ["message", "rules", "valibot", "wire-schema"]],
+  ["SendMessageResponseSchema", ["message", "message-status", "rules", "valibot", "wire-schema"]],
   ["RegisterResponseSchema", ["register", "rules", "valibot", "wire-schema"]],
   ["TextPartSchema", ["message", "rules", "valibot", "wire-schema"]],
   ["UserMessageSchema", ["message", "reference", "rules", "valibot", "wire-schema"]],

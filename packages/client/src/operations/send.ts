@@ -18,7 +18,7 @@ import { waitSecondsWithin } from "./turn.ts";
 export type SendOutcome = "started" | "queued" | "accepted" | "duplicate" | "refused";
 
 /** The server's response, its meaning, and the ids of the messages. */
-export interface SendMessageResult extends SendMessageResponse {
+export interface SendMessageResult extends Omit<SendMessageResponse, "outcome"> {
   readonly outcome: SendOutcome;
   /** The `client_message_id` of each user message, in order. */
   readonly clientMessageIds: readonly string[];
@@ -74,7 +74,7 @@ export async function postMessages(
   if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
   const headers = { "content-type": "application/json", ...(key && { "idempotency-key": key }) };
   try {
-    const { data, response } = await transport.send<ReportedDelivery>(
+    const { data, response } = await transport.send<SendMessageResponse>(
       {
         operation: "sendMessage",
         path: `${environmentPath("connectionId", connectionId)}/messages`,
@@ -97,21 +97,14 @@ export async function postMessages(
   }
 }
 
-/** A server of ours also reports what the device does with the message. */
-interface ReportedDelivery extends SendMessageResponse {
-  readonly disposition?: unknown;
-  /** The outcome of the last message, if the server waited for it. */
-  readonly outcome?: unknown;
-}
-
 function isMessageStatus(value: unknown): value is MessageStatus {
   return findMessageStatusMismatch(value) === null;
 }
 
-function readOutcome({ success, disposition }: ReportedDelivery, { headers }: Response): SendOutcome {
+function readOutcome({ success, disposition: reported }: SendMessageResponse, { headers }: Response): SendOutcome {
   if (!success) return "refused";
   if (headers.get("idempotency-replayed") === "true") return "duplicate";
-  return disposition === "started" || disposition === "queued" ? disposition : "accepted";
+  return (["started", "queued"] as const).find((known) => known === reported) ?? "accepted";
 }
 
 /**

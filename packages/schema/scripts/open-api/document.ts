@@ -54,34 +54,12 @@ export function describeApi(types: readonly WireType[] = wireTypes): OpenApiPart
       parameters: requestHeaders,
       headers: responseHeaders,
       examples: problemExamples(paths),
-      schemas: Object.fromEntries(objects.map((object) => [object.name, describedObject(object)])),
+      schemas: Object.fromEntries(objects.map((object) => [object.name, objectSchemaOf(object, schemaPrefix)])),
     },
   };
 }
-
-/** The object's schema, with the members that servers add and the schemas do not require. */
-function describedObject(object: Parameters<typeof objectSchemaOf>[0]): JsonSchema {
-  const schema = objectSchemaOf(object, schemaPrefix);
-  if (object.name !== "SendMessageResponse") return schema;
-  const members = schema["properties"];
-  return { ...schema, properties: { ...(typeof members === "object" && members), disposition, outcome } };
-}
-
-/** Our environment server says more than the API requires. */
-const disposition: JsonSchema = {
-  type: "string",
-  examples: ["started", "queued"],
-  description:
-    "What the device did, where the server says it: `started`: the turn began; `queued`: it waits for the turn before it. Other values may follow.",
-};
 
 /** Returns the document as the text of a file. */
 export function emitOpenApi(types: readonly WireType[]): string {
   return `${JSON.stringify(describeApi(types), null, 2)}\n`;
 }
-
-/** The members that the environment server adds if the request had the preference `wait`. */
-const outcome: JsonSchema = {
-  $ref: `${schemaPrefix}MessageStatus`,
-  description: "The status of the message, if the request had the preference `wait` and the server supports it.",
-};

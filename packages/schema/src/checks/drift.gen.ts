@@ -21,11 +21,11 @@ const environmentMembers: readonly string[] = ["id","connectedAt","connectionId"
 
 const environmentListMembers: readonly string[] = ["connections","hasNextPage"];
 
-const sendMessageResponseMembers: readonly string[] = ["success","message"];
-
 const turnUsageMembers: readonly string[] = ["cachedInputTokens","cacheWriteTokens","completionTokens","contextTokens","promptTokens","reasoningTokens","stepCount","totalTokens"];
 
 const messageStatusMembers: readonly string[] = ["agentId","clientMessageId","conversationId","deviceId","state","disposition","durationMs","error","sentAt","stopReason","text","textTruncated","updatedAt","usage","waitSeconds"];
+
+const sendMessageResponseMembers: readonly string[] = ["success","message","disposition","outcome"];
 
 const messageListMembers: readonly string[] = ["messages","hasNextPage","cursor"];
 
@@ -103,7 +103,21 @@ export const findEnvironmentListDrift = (value: EnvironmentList): Drift[] => {
 export const findSendMessageResponseDrift = (value: SendMessageResponse): Drift[] => {
   const report: DriftReport = new Map();
   const place0 = createPlace("", sendMessageResponseMembers, report);
-  findUnknownMembers(place0, value, 2);
+  const place1 = createPlace("disposition", ["started","queued"], report);
+  const place2 = createPlace("outcome.", messageStatusMembers, report);
+  const place3 = createPlace("outcome.state", ["received","sent","accepted","running","waiting_for_approval","finished","cancelled","evicted","failed","unknown"], report);
+  const place4 = createPlace("outcome.disposition", ["started","queued"], report);
+  const place5 = createPlace("outcome.usage.", turnUsageMembers, report);
+  findUnknownMembers(place0, value, 2 + (value.disposition === undefined ? 0 : 1) + (value.outcome === undefined ? 0 : 1));
+  findUnknownValue(place1, value.disposition);
+  if (value.outcome !== undefined) {
+    findUnknownMembers(place2, value.outcome, 5 + (value.outcome.disposition === undefined ? 0 : 1) + (value.outcome.durationMs === undefined ? 0 : 1) + (value.outcome.error === undefined ? 0 : 1) + (value.outcome.sentAt === undefined ? 0 : 1) + (value.outcome.stopReason === undefined ? 0 : 1) + (value.outcome.text === undefined ? 0 : 1) + (value.outcome.textTruncated === undefined ? 0 : 1) + (value.outcome.updatedAt === undefined ? 0 : 1) + (value.outcome.usage === undefined ? 0 : 1) + (value.outcome.waitSeconds === undefined ? 0 : 1));
+    findUnknownValue(place3, value.outcome.state);
+    findUnknownValue(place4, value.outcome.disposition);
+    if (value.outcome.usage !== undefined) {
+      findUnknownMembers(place5, value.outcome.usage, (value.outcome.usage.cachedInputTokens === undefined ? 0 : 1) + (value.outcome.usage.cacheWriteTokens === undefined ? 0 : 1) + (value.outcome.usage.completionTokens === undefined ? 0 : 1) + (value.outcome.usage.contextTokens === undefined ? 0 : 1) + (value.outcome.usage.promptTokens === undefined ? 0 : 1) + (value.outcome.usage.reasoningTokens === undefined ? 0 : 1) + (value.outcome.usage.stepCount === undefined ? 0 : 1) + (value.outcome.usage.totalTokens === undefined ? 0 : 1));
+    }
+  }
   return [...report.values()];
 };
 

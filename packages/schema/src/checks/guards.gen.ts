@@ -157,28 +157,6 @@ export const isSendMessageBody = (value: unknown): value is SendMessageBody =>
 /** Returns the path of the first member that does not match {@link SendMessageBody}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findSendMessageBodyMismatch = (value: unknown): string | null => findMismatch(isSendMessageBody, value);
 
-/** Returns whether a value matches {@link SendMessageResponse}. */
-export const isSendMessageResponse = (value: unknown): value is SendMessageResponse =>
-  isRecord(value) &&
-  isFlag(value["success"]) &&
-  isText(value["message"]);
-
-/** Returns the path of the first member that does not match {@link SendMessageResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
-export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);
-
-/** Returns whether a value matches {@link ListMessagesWireQuery}. */
-export const isListMessagesWireQuery = (value: unknown): value is ListMessagesWireQuery =>
-  isRecord(value) &&
-  (value["after"] === undefined || isTextMessageCursor(value["after"])) &&
-  (value["agentId"] === undefined || isEach(value["agentId"], isTextWellFormedFrom1To256) && value["agentId"].length <= 100) &&
-  (value["conversationId"] === undefined || isTextWellFormedFrom1To256(value["conversationId"])) &&
-  (value["include"] === undefined || (value["include"] === "text")) &&
-  (value["limit"] === undefined || isTextListLimit(value["limit"])) &&
-  (value["state"] === undefined || isEach(value["state"], (item) => (item === "received" || item === "sent" || item === "accepted" || item === "running" || item === "waiting_for_approval" || item === "finished" || item === "cancelled" || item === "evicted" || item === "failed" || item === "unknown")));
-
-/** Returns the path of the first member that does not match {@link ListMessagesWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
-export const findListMessagesWireQueryMismatch = (value: unknown): string | null => findMismatch(isListMessagesWireQuery, value);
-
 const isTurnUsage = (value: unknown): boolean =>
   isRecord(value) &&
   isNumberOrAbsent(value["cachedInputTokens"]) &&
@@ -211,6 +189,30 @@ export const isMessageStatus = (value: unknown): value is MessageStatus =>
 
 /** Returns the path of the first member that does not match {@link MessageStatus}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
 export const findMessageStatusMismatch = (value: unknown): string | null => findMismatch(isMessageStatus, value);
+
+/** Returns whether a value matches {@link SendMessageResponse}. */
+export const isSendMessageResponse = (value: unknown): value is SendMessageResponse =>
+  isRecord(value) &&
+  isFlag(value["success"]) &&
+  isText(value["message"]) &&
+  isTextOrAbsent(value["disposition"]) &&
+  (value["outcome"] === undefined || isMessageStatus(value["outcome"]));
+
+/** Returns the path of the first member that does not match {@link SendMessageResponse}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findSendMessageResponseMismatch = (value: unknown): string | null => findMismatch(isSendMessageResponse, value);
+
+/** Returns whether a value matches {@link ListMessagesWireQuery}. */
+export const isListMessagesWireQuery = (value: unknown): value is ListMessagesWireQuery =>
+  isRecord(value) &&
+  (value["after"] === undefined || isTextMessageCursor(value["after"])) &&
+  (value["agentId"] === undefined || isEach(value["agentId"], isTextWellFormedFrom1To256) && value["agentId"].length <= 100) &&
+  (value["conversationId"] === undefined || isTextWellFormedFrom1To256(value["conversationId"])) &&
+  (value["include"] === undefined || (value["include"] === "text")) &&
+  (value["limit"] === undefined || isTextListLimit(value["limit"])) &&
+  (value["state"] === undefined || isEach(value["state"], (item) => (item === "received" || item === "sent" || item === "accepted" || item === "running" || item === "waiting_for_approval" || item === "finished" || item === "cancelled" || item === "evicted" || item === "failed" || item === "unknown")));
+
+/** Returns the path of the first member that does not match {@link ListMessagesWireQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */
+export const findListMessagesWireQueryMismatch = (value: unknown): string | null => findMismatch(isListMessagesWireQuery, value);
 
 /** Returns whether a value matches {@link MessageList}. */
 export const isMessageList = (value: unknown): value is MessageList =>

@@ -7,7 +7,8 @@ import * as v from "valibot";
 import type { PlainResponse } from "../base/plain-http.ts";
 import { conversationReference, reference } from "../base/reference.ts";
 import { isNoDotSegment, isRecord, looksLikeApproval, looksLikeToolReturn } from "../base/rules.ts";
-import { either, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
+import { either, type OpenEnum, openEnum, wireObject, type WireObjectSchema } from "../base/wire-schema.ts";
+import { type MessageStatus, MessageStatusSchema } from "./message-status.ts";
 
 /**
  * Name of the response header by which a server declares that it deduplicates messages. Its value is the number of seconds
@@ -109,6 +110,10 @@ export interface SendMessageResponse {
   success: boolean;
   /** A description for people. */
   message: string;
+  /** Reaction of the device, where the server says it. `started`: the turn began. `queued`: it waits for the turn before it. */
+  disposition?: OpenEnum<"started" | "queued">;
+  /** The status of the last message, if the request had the preference `wait` and the server supports it. */
+  outcome?: MessageStatus;
 }
 
 /** Returns whether a message is an approval message. */
@@ -194,4 +199,6 @@ export const SendMessageBodySchema: WireObjectSchema<SendMessageBody> = /* @__PU
 export const SendMessageResponseSchema: WireObjectSchema<SendMessageResponse> = /* @__PURE__ */ wireObject(() => ({
   success: v.boolean(),
   message: v.string(),
+  disposition: v.exactOptional(openEnum(["started", "queued"])),
+  outcome: v.exactOptional(MessageStatusSchema),
 }));
