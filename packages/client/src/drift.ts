@@ -1,18 +1,40 @@
 /** Reports members and enum values of responses that are newer than this package. */
 import {
   type Drift,
+  findApprovalListDrift,
+  findChangeDirectoryResponseDrift,
+  findChangeModeResponseDrift,
   findEnvironmentDrift,
   findEnvironmentListDrift,
+  findLastRuntimeDrift,
+  findMessageListDrift,
+  findMessageStatusDrift,
+  findRemoveQueueItemResponseDrift,
+  findResumeQueueResponseDrift,
   findSendMessageResponseDrift,
+  findStopTurnResponseDrift,
 } from "@letta-environments/schema/drift";
-import { isEnvironment, isEnvironmentList, isSendMessageResponse } from "@letta-environments/schema/guards";
+import {
+  isApprovalList,
+  isChangeDirectoryResponse,
+  isChangeModeResponse,
+  isEnvironment,
+  isEnvironmentList,
+  isLastRuntime,
+  isMessageList,
+  isMessageStatus,
+  isRemoveQueueItemResponse,
+  isResumeQueueResponse,
+  isSendMessageResponse,
+  isStopTurnResponse,
+} from "@letta-environments/schema/guards";
 import type { SuccessResponse } from "./options.ts";
 
 export type { Drift } from "@letta-environments/schema/drift";
 
 /**
  * Creates an `onDrift` hook that calls `report` for each unknown member and each unknown enum value of a response. Responses
- * of another shape than documented are left to `onMismatch`.
+ * of another shape than documented are left to `onMismatch`. Events of streams are not checked.
  */
 export function createDriftReporter(
   report: (drift: Drift, success: SuccessResponse) => void,
@@ -23,7 +45,32 @@ export function createDriftReporter(
 }
 
 function findDrift(value: unknown): readonly Drift[] {
-  if (isEnvironmentList(value)) return findEnvironmentListDrift(value);
-  if (isEnvironment(value)) return findEnvironmentDrift(value);
-  return isSendMessageResponse(value) ? findSendMessageResponseDrift(value) : [];
+  for (const find of finders) {
+    const drifts = find(value);
+    if (drifts) return drifts;
+  }
+  return [];
 }
+
+/** The drift of a response; `undefined` for one of another operation. */
+type Finder = (value: unknown) => readonly Drift[] | undefined;
+
+function finder<Value>(isValid: (value: unknown) => value is Value, find: (value: Value) => Drift[]): Finder {
+  return (value) => (isValid(value) ? find(value) : undefined);
+}
+
+/** No response has the required members of another one. Those with many come first, in case that newer servers add such a member. */
+const finders: readonly Finder[] = [
+  finder(isEnvironmentList, findEnvironmentListDrift),
+  finder(isEnvironment, findEnvironmentDrift),
+  finder(isMessageList, findMessageListDrift),
+  finder(isMessageStatus, findMessageStatusDrift),
+  finder(isApprovalList, findApprovalListDrift),
+  finder(isLastRuntime, findLastRuntimeDrift),
+  finder(isSendMessageResponse, findSendMessageResponseDrift),
+  finder(isStopTurnResponse, findStopTurnResponseDrift),
+  finder(isChangeModeResponse, findChangeModeResponseDrift),
+  finder(isChangeDirectoryResponse, findChangeDirectoryResponseDrift),
+  finder(isResumeQueueResponse, findResumeQueueResponseDrift),
+  finder(isRemoveQueueItemResponse, findRemoveQueueItemResponseDrift),
+];
