@@ -17,7 +17,7 @@ export function monotonic(): number {
 const maxTimerMs = 2_000_000_000;
 
 /**
- * Calls `ring` once: after `delayMs` milliseconds (at most 2,000,000,000) or as soon as the signal is aborted, at once if it
+ * Calls `ring` once: after `delayMs` milliseconds (0 to 2,000,000,000) or as soon as the signal is aborted, at once if it
  * already is. Afterwards neither timer nor listener is left.
  *
  * @returns A function that cancels the alarm.
@@ -32,7 +32,7 @@ export function startAlarm(delayMs: number, signal: AbortSignal | null | undefin
     ring();
   };
   signal?.addEventListener("abort", wake);
-  const timer = setTimeout(wake, Math.min(delayMs, maxTimerMs));
+  const timer = setTimeout(wake, Math.min(Math.max(0, delayMs), maxTimerMs));
   if (signal?.aborted) wake();
   return cancel;
 }
