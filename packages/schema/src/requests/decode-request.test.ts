@@ -11,6 +11,7 @@ import {
 } from "./decode-request.ts";
 import { type ControlOperation, controlTargetOf, endpoints, type KnownEndpoint } from "../endpoints/endpoints.ts";
 import { ListEnvironmentsQuerySchema } from "../schemas/list-query.ts";
+import { ListMessagesQuerySchema } from "../schemas/message-list.ts";
 import { matchEndpoint } from "./routing.ts";
 import { SendMessageBodySchema } from "../schemas/message.ts";
 
@@ -185,6 +186,17 @@ describe("decodeQuery", () => {
       value: { limit: 5, future: ["x", "y", "z"] },
     });
     expect(list("__proto__=x&__proto__=y")).toEqual({ ok: true, value: {} });
+  });
+
+  test.each<[string, v.GenericSchema]>([
+    ["partial", v.partial(ListMessagesQuerySchema)],
+    ["required", v.required(v.pick(ListMessagesQuerySchema, ["state"]))],
+    ["nullish", v.looseObject({ state: v.optional(v.nullable(v.array(v.string()))) })],
+    ["piped", v.pipe(ListMessagesQuerySchema, v.readonly())],
+  ])("a list of a schema that is made %s may be given once or several times", (_kind, schema) => {
+    expect(decodeQuery(schema, "state=failed")).toEqual({ ok: true, value: { state: ["failed"] } });
+    const both = { ok: true, value: { state: ["failed", "unknown"] } };
+    expect(decodeQuery(schema, "state=failed&state=unknown")).toEqual(both);
   });
 
   test("a schema that does not name its members takes every parameter once", () => {

@@ -84,12 +84,13 @@ export function decodeQuery<Value>(schema: GenericSchema<unknown, Value>, rawQue
   return check(checkValue(schema, values, "query"));
 }
 
-/** How often a parameter may be given: a member of an object schema that is an array, optional or not, is a list. */
+/** How often a parameter may be given: a member of an object schema that is an array, also an optional or nullable one, is a list. */
 function kindOf(schema: GenericSchema, name: string): "single" | "list" | "unknown" {
   const { entries } = schema as { readonly entries?: Readonly<Record<string, MemberSchema>> };
   if (entries !== undefined && !Object.hasOwn(entries, name)) return "unknown";
-  const member = entries?.[name];
-  return (member?.wrapped ?? member)?.type === "array" ? "list" : "single";
+  let member = entries?.[name];
+  while (member?.wrapped !== undefined) member = member.wrapped;
+  return member?.type === "array" ? "list" : "single";
 }
 
 /** The members of valibot's schemas that {@link kindOf} reads. */
