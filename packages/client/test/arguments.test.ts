@@ -52,8 +52,10 @@ test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, str
   ["a row id in place of { id }", ({ remove }) => remove("d-1", odd("env-1")), "row must be an object"],
   ["no row", ({ remove }) => remove("d-1", odd(null)), "row must be an object"],
   ["a patch that is not JSON", ({ update }) => update("d-1", odd({ tags: 5n })), "patch must be serialisable as JSON"],
-  ["one state", ({ messages }) => messages.list("c-1", { state: odd("failed") }), "state must be a list"],
-  ["no state", ({ messages }) => messages.list("c-1", { state: odd(null) }), "state must be a list"],
+  ["one state", ({ messages }) => messages.list("c-1", { state: odd("failed") }), "state must be a non-empty list"],
+  ["no state", ({ messages }) => messages.list("c-1", { state: odd(null) }), "state must be a non-empty list"],
+  ["none of the states", ({ messages }) => messages.list("c-1", { state: [] }), "state must be a non-empty list"],
+  ["none of the agents", ({ messages }) => messages.list("c-1", { agentId: [] }), "agentId must not be an empty list"],
   ["a query", ({ messages }) => messages.retrieve("c-1", "m-1", odd("agent-1")), "query must be an object"],
   ["a conversation", ({ messages }) => messages.wait("c-1", "m-1", odd("agent-1")), "conversation must be an object"],
   [

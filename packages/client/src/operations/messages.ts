@@ -58,12 +58,14 @@ async function requestPage(
   options?: RequestOptions,
 ): Promise<TransportResponse<MessageList>> {
   checkRecord("query", query);
-  const { after, state = [], ...rest } = query;
-  check("state", Array.isArray(state), "must be a list");
+  const { after, state, ...rest } = query;
+  // Without a parameter, the server would list the messages of all agents and in all states.
+  check("agentId", [rest.agentId].flat().length > 0, "must not be an empty list");
+  check("state", state === undefined || (Array.isArray(state) && state.length > 0), "must be a non-empty list");
   const wire = new URLSearchParams(encodeQuery(rest));
   // A cursor of messages is longer than an id. The server checks it, and the states.
   if (after) wire.append("after", after);
-  for (const each of state) wire.append("state", each);
+  for (const each of state ?? []) wire.append("state", each);
   const page = await sendExtension<MessageList>(
     transport,
     {
