@@ -75,7 +75,19 @@ describe("a command that the device answers", () => {
       socket.say({ ...last(socket), type: "remove_queue_item_response", success });
       expect(await removing.answer).toMatchObject({ status: 200, body: { removed: success } });
     }
-    expect(await (await remove(harness, connectionId, "")).answer).toMatchObject({ status: 400 });
+  });
+
+  test("an item is removed from the queue of a conversation that is named without its agent", async () => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const removing = await remove(harness, connectionId, "conversationId=conv-1");
+    expect(last(socket)).toMatchObject({ runtime: { agent_id: null, conversation_id: "conv-1" }, item_id: "q-1" });
+    socket.say({ ...last(socket), type: "remove_queue_item_response", success: true });
+    expect(await removing.answer).toMatchObject({ status: 200, body: { removed: true } });
+    for (const query of ["", "conversationId=default", "conversationId="]) {
+      const { answer } = await remove(harness, connectionId, query);
+      expect(await answer).toMatchObject({ status: 422, body: { errorCode: "agent_required" } });
+    }
   });
 });
 

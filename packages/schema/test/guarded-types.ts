@@ -230,7 +230,7 @@ export const guardedTypes: readonly GuardedType[] = [
     schema: schema.RemoveQueueItemQuerySchema,
     isValid: guards.isRemoveQueueItemQuery,
     findMismatch: guards.findRemoveQueueItemQueryMismatch,
-    bodies: [{ agentId: "agent-1", conversationId: "conv-1" }],
+    bodies: [{ agentId: "agent-1", conversationId: "conv-1" }, { conversationId: "conv-1" }],
   },
   {
     name: "RemoveQueueItemResponse",

@@ -406,7 +406,7 @@ export const findResumeQueueResponseMismatch = (value: unknown): string | null =
 /** Returns whether a value matches {@link RemoveQueueItemQuery}. */
 export const isRemoveQueueItemQuery = (value: unknown): value is RemoveQueueItemQuery =>
   isRecord(value) &&
-  isTextWellFormedFrom1To256(value["agentId"]) &&
+  (value["agentId"] === undefined || isTextWellFormedFrom1To256(value["agentId"])) &&
   (value["conversationId"] === undefined || isTextWellFormedTo256(value["conversationId"]));
 
 /** Returns the path of the first member that does not match {@link RemoveQueueItemQuery}, such as `messages[0].role`; `""` for the whole value, `null` if it matches. */

@@ -60,9 +60,9 @@ export interface ResumeQueueResponse {
 
 /** The query of `removeQueueItem`. */
 export interface RemoveQueueItemQuery {
-  /** The agent whose queue has the item. */
-  agentId: string;
-  /** The agent's default conversation when absent or `default`. */
+  /** The agent. Required unless `conversationId` names a conversation. */
+  agentId?: string;
+  /** The agent's default conversation when absent, empty or `default`. */
   conversationId?: string;
 }
 
@@ -128,7 +128,7 @@ export const ResumeQueueResponseSchema: WireObjectSchema<ResumeQueueResponse> = 
 
 /** Schema of {@link RemoveQueueItemQuery}. */
 export const RemoveQueueItemQuerySchema: WireObjectSchema<RemoveQueueItemQuery> = /* @__PURE__ */ wireObject(() => ({
-  agentId: reference(),
+  agentId: v.exactOptional(reference()),
   conversationId: v.exactOptional(conversationReference()),
 }));
 
