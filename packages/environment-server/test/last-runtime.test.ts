@@ -63,6 +63,23 @@ test("an unknown conversation, and agents and devices out of reach, are the same
   expect(await last(harness)).toEqual(unknown);
 });
 
+test.each([
+  ["agent 1/ü", "events"],
+  ["register", "a?b#c%2F"],
+  ["x".repeat(256), "漢字"],
+])("the agent %s and the conversation %s of a send can be read, percent-encoded", async (agentId, conversationId) => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("d-1");
+  const message = { client_message_id: "m-1", role: "user", content: "x" } as const;
+  const sending = harness.send(connectionId, { agentId, conversationId, messages: [message] });
+  await harness.settle();
+  socket.acknowledge();
+  expect((await sending).status).toBe(200);
+  const [agent = "", conversation = ""] = [agentId, conversationId].map(encodeURIComponent);
+  const found = await last(harness, {}, `/v1/environments/runtimes/${agent}/${conversation}/last`);
+  expect(found.body).toMatchObject({ deviceId: "d-1" });
+});
+
 test("the scope read is needed, and the install path is hidden without the scope details", async () => {
   const harness = await setUp();
   expect((await last(harness, { scopes: new Set(["list", "send"]) })).status).toBe(403);

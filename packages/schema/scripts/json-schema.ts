@@ -28,7 +28,7 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
     "isIdentifier",
     { pattern: "^[A-Za-z0-9._~:-]{1,128}$", not: { enum: [".", "..", "register", "events", "approvals", "runtimes"] } },
   ],
-  ["isReference", { minLength: 1, maxLength: maxReferenceLength }],
+  ["isReference", { minLength: 1, maxLength: maxReferenceLength, not: { enum: [".", ".."] } }],
   ["isWaitSeconds", { pattern: "^[0-9]{1,9}$" }],
   ["isListLimit", { pattern: "^0{0,8}([1-9][0-9]?|100)$" }],
   ["isMessageCursor", { pattern: "^[0-9]{1,15}\\.[A-Za-z0-9_-]{4,4096}$" }],

@@ -5,7 +5,6 @@ import {
   eventStreamMediaType,
   maxBodyBytes,
   maxListLimit,
-  maxReferenceLength,
   messageDeduplicationHeader,
 } from "../../src/index.ts";
 import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
@@ -110,12 +109,14 @@ function isCachedRead({ method, audience, extension }: Endpoint): boolean {
 }
 
 /** The JSON Schema of an id in a path. */
-export const identifierSchema: JsonSchema = jsonSchemaOf(
-  { kind: "text", known: [], rules: [{ kind: "rule", rule: { name: "isIdentifier", module: null } }] },
-  schemaPrefix,
-);
+export const identifierSchema: JsonSchema = textSchemaOf("isIdentifier");
 
-const referenceSchema: JsonSchema = { type: "string", minLength: 1, maxLength: maxReferenceLength };
+const referenceSchema: JsonSchema = textSchemaOf("isReference");
+
+function textSchemaOf(rule: string): JsonSchema {
+  const rules = [{ kind: "rule", rule: { name: rule, module: null } }] as const;
+  return jsonSchemaOf({ kind: "text", known: [], rules }, schemaPrefix);
+}
 
 function pathParameterOf(name: string, isReference: boolean): JsonSchema {
   const schema = isReference ? referenceSchema : identifierSchema;

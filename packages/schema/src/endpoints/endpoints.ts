@@ -211,6 +211,7 @@ export const endpoints: Endpoints = {
     scope: "read",
     extension: true,
     params: ["agentId", "conversationId"],
+    references: ["agentId", "conversationId"],
     query: null,
     body: null,
     response: LastRuntimeSchema,

@@ -31,7 +31,7 @@ export interface ListMessagesQuery {
   after?: string;
   /** Only messages of this agent, or of one of these. */
   agentId?: string | string[];
-  /** Only messages of this conversation. */
+  /** Only messages of this conversation. An empty one is refused, because it could mean `default` or any. */
   conversationId?: string;
   /** `text`: with the last text of the agent in each turn. Only keys with the scope `view` receive it. */
   include?: "text";

@@ -96,7 +96,7 @@ export interface MessageStatus {
 export interface RetrieveMessageQuery {
   /** Agent of the conversation, if the id was used in several. */
   agentId?: string;
-  /** Conversation of the message, if the id was used in several. */
+  /** Conversation of the message, if the id was used in several. An empty one is refused, because it could mean `default` or any. */
   conversationId?: string;
   /** `finished`: waits until the message has ended, or until the time is over. */
   wait?: "finished";
