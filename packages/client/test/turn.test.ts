@@ -54,6 +54,23 @@ test("messages.retrieve percent-encodes the id, and passes the conversation", as
   expect(script.seen).toHaveLength(1);
 });
 
+test.each([
+  [{ waitSeconds: 60 }, {}, "40"],
+  [{ waitSeconds: 60 }, { timeoutMs: 90_000 }, "60"],
+  [{ waitSeconds: 10 }, {}, "10"],
+  [{}, {}, "30"],
+  [{}, { timeoutMs: 9_000 }, "6"],
+  [{ waitSeconds: 5 }, { timeoutMs: 1_000 }, "0"],
+])(
+  "messages.retrieve with %j and the options %j waits for %s seconds, within its time limit",
+  async (wait, options, seconds) => {
+    const { environments, script } = setUp(respondWithJson(200, status({})));
+    await environments.messages.retrieve("c-1", "m 1", { wait: "finished", ...wait }, options);
+    const { searchParams } = new URL(script.seen[0]?.url ?? "");
+    expect([searchParams.get("wait"), searchParams.get("waitSeconds")]).toEqual(["finished", seconds]);
+  },
+);
+
 test("sendToDevice waits for the end of the turn: the send prefers to wait, and then the status is awaited", async () => {
   const ended = status({ state: "finished", stopReason: "end_turn", text: "pong", waitSeconds: 20 });
   const { clock, environments, script } = setUp(

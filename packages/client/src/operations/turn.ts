@@ -41,8 +41,8 @@ export interface WaitForTurnOptions extends RequestOptions {
 export type RetrieveMessageInput = InputOf<RetrieveMessageQuery>;
 
 /**
- * Retrieves the status of a message that was sent to a device. The connection may be an earlier one of the device. Rejects with a
- * `LettaEnvironmentsError`.
+ * Retrieves the status of a message that was sent to a device. The connection may be an earlier one of the device. With `wait`, the
+ * server delays the response for at most two thirds of the time limit of the call. Rejects with a `LettaEnvironmentsError`.
  */
 export function retrieveMessage(
   transport: Transport,
@@ -172,16 +172,18 @@ async function requestStatus(
   check("clientMessageId", isReference(clientMessageId), `must be ${referenceRule}`);
   const id = encodeURIComponent(clientMessageId);
   const base = `${environmentPath("connectionId", connectionId)}/messages/${id}` as const;
-  const wire = { ...query, waitSeconds: query?.waitSeconds?.toString() };
+  const pathOf = (waitSeconds = query?.waitSeconds, wait = query?.wait): `/${string}` =>
+    `${base}${encodeQuery({ ...query, wait, waitSeconds: waitSeconds?.toString() })}`;
   return sendExtension(
     transport,
     {
       operation: "retrieveMessage",
-      path: `${base}${encodeQuery(wire)}`,
+      path: pathOf(),
       within(timeoutMs) {
         const waitSeconds = waitSecondsWithin(timeoutMs, leftMs);
-        if (waitSeconds <= 0) return {};
-        return { path: `${base}${encodeQuery({ ...query, wait: "finished", waitSeconds: `${waitSeconds}` })}` };
+        if (waitSeconds > 0) return { path: pathOf(waitSeconds, "finished") };
+        // Servers wait for 30 seconds by default.
+        return query?.wait ? { path: pathOf(Math.min(query.waitSeconds ?? 30, Math.floor(timeoutMs / 1_500))) } : {};
       },
       safety: "read",
       findMismatch: findMessageStatusMismatch,
