@@ -56,6 +56,17 @@ test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, str
   ["no state", ({ messages }) => messages.list("c-1", { state: odd(null) }), "state must be a non-empty list"],
   ["none of the states", ({ messages }) => messages.list("c-1", { state: [] }), "state must be a non-empty list"],
   ["none of the agents", ({ messages }) => messages.list("c-1", { agentId: [] }), "agentId must not be an empty list"],
+  ["a misspelt run", ({ stop }) => stop("d-1", odd({ agentId: "a", runID: "r" })), "runID is not a known member"],
+  [
+    "a run that a command does not take",
+    ({ resumeQueue }) => resumeQueue("d-1", odd({ agentId: "a", runId: "r" })),
+    "runId is not a known member",
+  ],
+  [
+    "a conversation that is not JSON",
+    ({ stop }) => stop("d-1", odd({ agentId: 5n })),
+    "conversation must be serialisable as JSON",
+  ],
   ["a query", ({ messages }) => messages.retrieve("c-1", "m-1", odd("agent-1")), "query must be an object"],
   ["a conversation", ({ messages }) => messages.wait("c-1", "m-1", odd("agent-1")), "conversation must be an object"],
   [

@@ -12,13 +12,14 @@ import type {
   ResumeQueueResponse,
   StopTurnResponse,
 } from "@letta-environments/schema";
-import { checkIdentifier, checkRecord, checkText } from "../check.ts";
+import { checkIdentifier, checkMembers, checkText } from "../check.ts";
 import type { RequestOptions } from "../options.ts";
 import type { PendingCall } from "../request.ts";
 import { findMissing } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { type DeviceSelector, findDevice } from "./device.ts";
 import { sendExtension } from "./extension.ts";
+import { stringify } from "./message.ts";
 import { environmentPath } from "./retrieve.ts";
 import { pendingSend } from "./send.ts";
 
@@ -123,16 +124,21 @@ function control<Value extends object>(
   options: RequestOptions = {},
 ): PendingCall<Value> {
   return pendingSend(async () => {
-    checkRecord("conversation", conversation);
+    checkMembers("conversation", conversation, [
+      "agentId",
+      "conversationId",
+      ...(operation === "stopTurn" ? ["runId"] : []),
+    ]);
     for (const [member, value] of Object.entries(set)) checkText(member, value);
     if (operation === "removeQueueItem") checkIdentifier("itemId", itemId);
+    const body = stringify("conversation", { ...conversation, ...set });
     const { connectionId } = await findDevice(transport, device, options);
     const base = `${environmentPath("connectionId", connectionId)}/${path}` as const;
     // In a query, null would be the text `null`.
     const query = Object.entries(conversation).filter(([, value]) => value !== undefined && value !== null);
     const request =
       itemId === undefined
-        ? { path: base, body: JSON.stringify({ ...conversation, ...set }), headers: jsonHeaders }
+        ? { path: base, body, headers: jsonHeaders }
         : ({ path: `${base}${itemId}?${new URLSearchParams(query)}`, method: "DELETE" } as const);
     const shape = { findMismatch: (value: unknown) => findMissing(sample, value), needed: sample };
     return sendExtension(transport, { operation, safety: "once", ...shape, ...request }, options);
