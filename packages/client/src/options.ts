@@ -7,8 +7,8 @@ import { check, checkFlag, checkFunction, checkInteger, checkRecord, checkToken 
 import { type EnvironmentsError, invalidArgument } from "./error.ts";
 import type { Call, Fetch, Middleware } from "./request.ts";
 
-/** More request headers. The names are case-insensitive. */
-export type HeadersInput = Headers | Readonly<Record<string, string>>;
+/** More request headers. The names are case-insensitive. One that is `undefined` or `null` counts as absent. */
+export type HeadersInput = Headers | Readonly<Record<string, string | null | undefined>>;
 
 /** How to reach a server. Numbers are integers up to 999,999,999. What hooks (`on...`) throw or reject with is ignored. */
 export interface TransportOptions {
@@ -164,7 +164,10 @@ const baseUrlRule =
 function readHeaders(headers: HeadersInput | undefined): Readonly<Record<string, string>> {
   if (headers === undefined) return {};
   try {
-    return Object.fromEntries(new Headers(headers as HeadersInit));
+    // Of the platform or of a polyfill.
+    const given = Symbol.iterator in headers ? [...headers] : Object.entries(headers);
+    const present = given.filter((header): header is [string, string] => (header[1] ?? null) !== null);
+    return Object.fromEntries(new Headers(present));
   } catch {
     throw invalidArgument("headers", "must be a Headers object or an object of valid header names and values");
   }

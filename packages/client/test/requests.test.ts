@@ -147,3 +147,13 @@ test("a Headers object is accepted for a client and for a call, and the call's h
     "x-trace": "call",
   });
 });
+
+test("a header that is undefined or null is not sent, and leaves that of the client", async () => {
+  const script = scriptFetch(emptyPage);
+  const headers = { "x-trace": "client", "x-note": undefined };
+  const { environments } = createClient({ baseUrl: "http://127.0.0.1:1", apiKey: "k", fetch: script.fetch, headers });
+  await environments.list({}, { headers: { "x-trace": undefined, "x-other": null, "x-kept": "1" } });
+  const sent = new Headers(script.seen[0]?.init.headers);
+  expect([...sent.keys()].filter((name) => name.startsWith("x-"))).toEqual(["x-kept", "x-trace"]);
+  expect(sent.get("x-trace")).toBe("client");
+});
