@@ -38,6 +38,12 @@ test("an id counts from the end of its block on, also of a block without data", 
   expect(parser.lastEventId).toBe("2");
 });
 
+test.each(["漢", "é", "a\tb", "\u007f"])("the id %j, which no header can carry back, is ignored", (id) => {
+  const parser = createEventParser();
+  const events = parser.push(`id: 1\n\nid: ${id}\ndata: x\n\n`);
+  expect([parser.lastEventId, events]).toEqual(["1", [{ id: "1", type: "message", data: "x" }]]);
+});
+
 test("an event that comes in many pieces takes time in proportion to its size", () => {
   const data = "x".repeat(4 * 2 ** 20);
   const body = `id: 1\nevent: output\ndata: ${data}\r\n\r\n`;

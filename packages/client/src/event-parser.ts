@@ -1,6 +1,6 @@
 /**
- * Parses a stream of server-sent events (WHATWG HTML, section 9.2.6). Fields that are not known and comments are ignored. A piece of text
- * may end anywhere, also between the characters of a line end.
+ * Parses a stream of server-sent events (WHATWG HTML, section 9.2.6). Fields that are not known and comments are ignored, and ids that
+ * `fetch` could not send in a header. A piece of text may end anywhere, also between the characters of a line end.
  */
 
 /** An event with its data as text. */
@@ -50,7 +50,7 @@ export function createEventParser(): EventParser {
           type = data = "";
         } else if (name === "data") data += `${value}\n`;
         else if (name === "event") type = value;
-        else if (name === "id" && !value.includes("\0")) id = value;
+        else if (name === "id" && /^[ -~]*$/.test(value)) id = value;
         else if (name === "retry" && /^\d{1,9}$/.test(value)) parser.retryMs = Number(value);
       }
       parser.pendingLength = rest.length + data.length;
