@@ -47,7 +47,7 @@ const wrongUserBodies: readonly Wrong[] = [
   [user, null, "messages[0]", "must be an object"],
   [[...user, "role"], "system", "messages[0].role", 'must be "user"'],
   [[...user, "content"], "", "messages[0].content", "must not be empty"],
-  [[...user, "content"], 5, "messages[0].content", "must be a string"],
+  [[...user, "content"], 5, "messages[0].content", "must be a string or a list of text parts"],
   [[...user, "content"], [], "messages[0].content", "must have at least one part"],
   [[...user, "content", 0, "type"], "image", "messages[0].content[0].type", 'must be "text"'],
   [[...user, "content", 0, "text"], null, "messages[0].content[0].text", "must be a string"],
@@ -74,7 +74,12 @@ const wrongApprovalBodies: readonly Wrong[] = [
   [[...approval, 0, "updated_input"], "ls", "messages[0].approvals[0].updated_input", "must be an object"],
   [[...approval, 2, "status"], "done", "messages[0].approvals[2].status", 'must be "success" or "error"'],
   [[...approval, 2, "stdout"], "a", "messages[0].approvals[2].stdout", "must be an array"],
-  [[...approval, 2, "tool_return"], 4, "messages[0].approvals[2].tool_return", "must be a string"],
+  [
+    [...approval, 2, "tool_return"],
+    4,
+    "messages[0].approvals[2].tool_return",
+    "must be a string or a list of text parts",
+  ],
   [[...approval, 3, "type"], "approval", "messages[0].approvals[3].type", 'must be "tool"'],
 ];
 

@@ -34,6 +34,7 @@ describe("decodeBody", () => {
     "Application/JSON; charset=UTF-8",
     'application/json; charset="utf-8"',
     "application/json;charset=utf8",
+    "application/json; charset = utf-8",
     "application/merge-patch+json",
     "application/json; profile=x",
   ])("accepts the media type %s", (contentType) => {
@@ -48,6 +49,7 @@ describe("decodeBody", () => {
     "application/jsonp",
     "application/x-www-form-urlencoded",
     "application/json; charset=utf-16",
+    "application/json; charset = latin1",
     "application/json; charset=utf-8; charset=latin1",
     "application/json, text/plain",
     "multipart/form-data; boundary=application/json",
@@ -132,6 +134,17 @@ describe("decodeBody", () => {
 
   test("a member that only __proto__ has counts as missing", () => {
     expect(refusal(send('{"__proto__":{"messages":[]}}'))).toBe("400 invalid_request: messages is required");
+  });
+
+  test.each(["5", "null", '{"text":"x"}'])("the content %s is refused with both forms that it may have", (content) => {
+    const body = good.replace('"hi"', content);
+    expect(refusal(send(body))).toBe(
+      "400 invalid_request: messages[0].content must be a string or a list of text parts",
+    );
+    const result = `{"tool_call_id":"t","status":"success","tool_return":${content}}`;
+    expect(refusal(send(`{"messages":[{"type":"approval","approvals":[${result}]}]}`))).toBe(
+      "400 invalid_request: messages[0].approvals[0].tool_return must be a string or a list of text parts",
+    );
   });
 
   test("an unpaired surrogate in the content is kept", () => {

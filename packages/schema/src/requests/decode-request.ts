@@ -145,7 +145,8 @@ export function isJsonMediaType(contentType: string | undefined): boolean {
     .split(";")
     .map((part) => part.trim());
   if (!/^application\/(?:[a-z0-9!#$&^_.+-]+\+)?json$/.test(mediaType)) return false;
-  return parameters.every((parameter) => !parameter.startsWith("charset=") || /^charset="?utf-?8"?$/.test(parameter));
+  // Spaces around the equals sign are not allowed, but no reason to take another charset for UTF-8.
+  return parameters.every((parameter) => !/^charset\s*=(?!\s*"?utf-?8"?$)/.test(parameter));
 }
 
 function check<Value>(checked: CheckedValue<Value>): Decoded<Value> {

@@ -142,6 +142,9 @@ export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireOb
   type: v.literal("text"),
 }));
 
+/** The rule for what is neither. */
+const textOrParts = "must be a string or a list of text parts";
+
 /** Schema of {@link UserMessage}. */
 export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
   // The path of its status could not name such an id.
@@ -149,7 +152,7 @@ export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ 
   content: either(
     Array.isArray,
     v.pipe(v.array(TextPartSchema), v.minLength(1, "must have at least one part")),
-    v.pipe(v.string(), v.minLength(1, "must not be empty")),
+    v.pipe(v.string(textOrParts), v.minLength(1, "must not be empty")),
   ),
   role: v.literal("user"),
   otid: v.exactOptional(reference()),
@@ -159,7 +162,7 @@ export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ 
 export const ToolReturnSchema: WireObjectSchema<ToolReturn> = /* @__PURE__ */ wireObject(() => ({
   status: v.picklist(["success", "error"]),
   tool_call_id: reference(),
-  tool_return: either(Array.isArray, v.array(TextPartSchema), v.string()),
+  tool_return: either(Array.isArray, v.array(TextPartSchema), v.string(textOrParts)),
   stderr: v.exactOptional(v.nullable(v.array(v.string()))),
   stdout: v.exactOptional(v.nullable(v.array(v.string()))),
   type: v.exactOptional(v.literal("tool")),
