@@ -67,7 +67,12 @@ export {
   updateEnvironment,
   type UpdateEnvironmentInput,
 } from "./operations/manage.ts";
-export { assignMessageIds, type SendMessageInput, type UserMessageInput } from "./operations/message.ts";
+export {
+  type ApprovalMessageInput,
+  assignMessageIds,
+  type SendMessageInput,
+  type UserMessageInput,
+} from "./operations/message.ts";
 export { retrieveLastRuntime, type RuntimeSelector } from "./operations/last-runtime.ts";
 export { retrieveEnvironment } from "./operations/retrieve.ts";
 export { sendMessage, type SendMessageResult, type SendOptions, type SendOutcome } from "./operations/send.ts";
@@ -97,6 +102,7 @@ export type {
   Middleware,
   Next,
   PendingCall,
+  ReadonlyLists,
   TransportRequest,
   TransportResponse,
 } from "./request.ts";

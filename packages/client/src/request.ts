@@ -39,6 +39,9 @@ export type Middleware = (request: HttpRequest, next: Next) => Promise<Response>
 /** Members of a query or a patch as callers pass them: each may be `undefined`, which is the same as absent, and lists may be read-only. */
 export type InputOf<Value> = { readonly [Name in keyof Value]?: AsReadonly<Value[Name]> | undefined };
 
+/** The same members; lists may be read-only, as those of a value that is declared `as const`. */
+export type ReadonlyLists<Value> = { readonly [Name in keyof Value]: AsReadonly<Value[Name]> };
+
 type AsReadonly<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
 
 /** One request of an operation. */

@@ -7,10 +7,12 @@ import type {
 import { expectTypeOf } from "vitest";
 import {
   type AmbiguousDeviceError,
+  type Approval,
   type Client,
   type ClientOptions,
   createClient,
   createTransport,
+  type DecidedApproval,
   type Environment,
   type EnvironmentList,
   type EnvironmentsError,
@@ -153,6 +155,26 @@ expectTypeOf<(environment: Environment) => boolean>().toExtend<Selector>();
 expectTypeOf<(environment: Environment) => Promise<boolean>>().not.toExtend<Selector>();
 expectTypeOf<{ name: string }>().toExtend<Selector>();
 
+// A body that is declared `as const` can be sent, also one with approvals; every list takes null as its query.
+const frozen = {
+  agentId: "a",
+  messages: [
+    { role: "user", content: [{ type: "text", text: "x" }] },
+    {
+      type: "approval",
+      approvals: [
+        { approve: true, tool_call_id: "t", selected_permission_suggestion_ids: ["s"] },
+        { status: "success", tool_call_id: "t", tool_return: [{ type: "text", text: "x" }], stdout: ["x"] },
+      ],
+    },
+  ],
+} as const;
+expectTypeOf(frozen).toExtend<SendMessageInput>();
+expectTypeOf<null>().toExtend<Parameters<Methods["list"]>[0]>();
+expectTypeOf<null>().toExtend<Parameters<Methods["messages"]["list"]>[1]>();
+expectTypeOf<null>().toExtend<Parameters<Methods["messages"]["listAll"]>[1]>();
+expectTypeOf<null>().toExtend<Parameters<Methods["approvals"]["list"]>[0]>();
+
 // The type of an event narrows its members.
 export function readEvent(event: StreamedEvent): string {
   switch (event.type) {
@@ -162,6 +184,9 @@ export function readEvent(event: StreamedEvent): string {
       expectTypeOf(event.delta).toEqualTypeOf<Readonly<Record<string, unknown>>>();
       return event.conversationId;
     case "approval":
+      // Only a request has an input.
+      if (event.change === "requested") expectTypeOf(event.approval.input).toEqualTypeOf<Approval["input"]>();
+      if (event.change === "decided") expectTypeOf(event.approval).toEqualTypeOf<DecidedApproval>();
       return event.approval.tool;
     case "environment":
       return event.environment["id"] === undefined ? "" : event.deviceId;

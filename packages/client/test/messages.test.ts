@@ -35,6 +35,14 @@ test("messages.list selects one agent or several", async () => {
   expect(script.seen.map(({ url }) => new URL(url).searchParams.getAll("agentId"))).toEqual([["a"], ["a", "b"]]);
 });
 
+test("null selects everything, as in the other lists", async () => {
+  const page = { messages: [message], hasNextPage: false, cursor: null };
+  const { script, messages } = setUp(respondWithJson(200, page));
+  expect(await messages.list("c-1", null)).toEqual(page);
+  for await (const each of messages.listAll("c-1", null)) expect(each).toEqual(message);
+  expect(script.seen.map(({ url }) => new URL(url).search)).toEqual(["", ""]);
+});
+
 test("messages.listAll goes through all pages, also empty ones, and ends when a server repeats one", async () => {
   const page = (id: string, cursor: string | null, hasNextPage = true) =>
     respondWithJson(200, { messages: id === "" ? [] : [{ ...message, clientMessageId: id }], hasNextPage, cursor });

@@ -9,6 +9,7 @@ import type {
   DecodedRequest,
   Endpoint,
   endpoints,
+  DecodedListMessagesQuery,
   Environment,
   EnvironmentList,
   EnvironmentListSchema,
@@ -18,6 +19,7 @@ import type {
   ListEnvironmentsQuery,
   ListEnvironmentsQuerySchema,
   ListEnvironmentsWireQuery,
+  ListMessagesQuerySchema,
   Operation,
   OperationInput,
   Problem,
@@ -45,6 +47,8 @@ expectTypeOf<InferOutput<typeof EnvironmentListSchema>>().toEqualTypeOf<Environm
 expectTypeOf<InferOutput<typeof EnvironmentMetadataSchema>>().toEqualTypeOf<EnvironmentMetadata>();
 expectTypeOf<InferOutput<typeof EnvironmentSchema>>().toEqualTypeOf<Environment>();
 expectTypeOf<InferOutput<typeof ListEnvironmentsQuerySchema>>().toEqualTypeOf<ListEnvironmentsQuery>();
+expectTypeOf<InferOutput<typeof ListMessagesQuerySchema>>().toEqualTypeOf<DecodedListMessagesQuery>();
+expectTypeOf<InferOutput<typeof ListMessagesQuerySchema>["agentId"]>().toEqualTypeOf<string[] | undefined>();
 expectTypeOf<InferOutput<typeof ProblemSchema>>().toEqualTypeOf<Problem>();
 expectTypeOf<InferOutput<typeof RegisterRequestSchema>>().toEqualTypeOf<RegisterRequest>();
 expectTypeOf<InferOutput<typeof RegisterResponseSchema>>().toEqualTypeOf<RegisterResponse>();

@@ -91,7 +91,7 @@ export function followApprovals(): void {
 
 function applyEvent(present: readonly Approval[], event: StreamedEvent): readonly Approval[] {
   if (event.type !== "approval") return present;
-  if (event.change === "requested") return withRequest(present, { ...(event.approval as Approval), ageMs: 0 });
+  if (event.change === "requested") return withRequest(present, { ...event.approval, ageMs: 0 });
   const key = keyOf(event.approval);
   return present.filter((approval) => keyOf(approval) !== key);
 }

@@ -27,7 +27,7 @@ export interface ListApprovalsInput {
  */
 export function listApprovals(
   transport: Transport,
-  query?: ListApprovalsInput,
+  query?: ListApprovalsInput | null,
   options?: RequestOptions,
 ): PendingCall<ApprovalList> {
   return pendingCall(async () => {

@@ -2,12 +2,20 @@
  * The body of a send: gives user messages their ids, checks the body and encodes it once, so that every attempt sends the same
  * bytes under the same ids. Lengths and less common rules are left to the server, which reports several broken rules at once.
  */
-import type { ApprovalMessage, SendMessageBody, TextPart, UserMessage } from "@letta-environments/schema";
+import type {
+  ApprovalDecision,
+  ApprovalMessage,
+  SendMessageBody,
+  TextPart,
+  ToolReturn,
+  UserMessage,
+} from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
 import { isReference, referenceRule } from "@letta-environments/schema/identifier";
 import { randomId } from "../adapters/platform.ts";
 import { check, checkFlag, checkRecord, checkRecords, checkText } from "../check.ts";
 import { invalidArgument } from "../error.ts";
+import type { ReadonlyLists } from "../request.ts";
 import type { RepeatSafety } from "../retry.ts";
 
 /** A {@link UserMessage} whose ids are optional. */
@@ -20,9 +28,14 @@ export interface UserMessageInput extends Pick<UserMessage, "role"> {
   readonly otid?: string | undefined;
 }
 
+/** An {@link ApprovalMessage} whose lists may be read-only. */
+export interface ApprovalMessageInput extends Pick<ApprovalMessage, "type"> {
+  readonly approvals: readonly (ReadonlyLists<ToolReturn> | ReadonlyLists<ApprovalDecision>)[];
+}
+
 /** A {@link SendMessageBody} whose message ids are optional. */
 export interface SendMessageInput {
-  readonly messages: readonly (UserMessageInput | ApprovalMessage)[];
+  readonly messages: readonly (UserMessageInput | ApprovalMessageInput)[];
   readonly agentId?: string | undefined;
   /** The agent's default conversation if absent, null or `default`. */
   readonly conversationId?: string | null | undefined;

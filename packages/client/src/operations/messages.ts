@@ -22,7 +22,7 @@ export type ListMessagesInput = InputOf<ListMessagesQuery>;
 export function listMessages(
   transport: Transport,
   id: string,
-  query?: ListMessagesInput,
+  query?: ListMessagesInput | null,
   options?: RequestOptions,
 ): PendingCall<MessageList> {
   return pendingCall(async () => requestPage(transport, id, query, options));
@@ -32,14 +32,14 @@ export function listMessages(
 export function listAllMessages(
   transport: Transport,
   id: string,
-  query: ListMessagesInput = {},
+  query?: ListMessagesInput | null,
   options: RequestOptions = {},
 ): AsyncGenerator<MessageStatus, void, undefined> {
   return endEarly(options, async function* (ended) {
     // Checked before it is spread, which would turn a string into members.
-    checkRecord("query", query);
+    checkRecord("query", query ?? {});
     const seen = new Set<string | undefined>();
-    let { after } = query;
+    let after = query?.after;
     for (;;) {
       seen.add(after);
       const { data } = await requestPage(transport, id, { ...query, after }, ended);
@@ -54,11 +54,11 @@ export function listAllMessages(
 async function requestPage(
   transport: Transport,
   id: string,
-  query: ListMessagesInput = {},
+  query: ListMessagesInput | null | undefined,
   options?: RequestOptions,
 ): Promise<TransportResponse<MessageList>> {
-  checkRecord("query", query);
-  const { after, state, ...rest } = query;
+  checkRecord("query", query ?? {});
+  const { after, state, ...rest } = query ?? {};
   // Without a parameter, the server would list the messages of all agents and in all states.
   check("agentId", [rest.agentId].flat().length > 0, "must not be an empty list");
   check("state", state === undefined || (Array.isArray(state) && state.length > 0), "must be a non-empty list");

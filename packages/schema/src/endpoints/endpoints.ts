@@ -39,7 +39,7 @@ import { ListEnvironmentsQuerySchema, type ListEnvironmentsQuery } from "../sche
 import { SendMessageBodySchema, SendMessageResponseSchema } from "../schemas/message.ts";
 import type { SendMessageBody, SendMessageResponse } from "../schemas/message.ts";
 import { listMessages, retrieveMessage } from "./message-endpoints.ts";
-import type { ListMessagesQuery, MessageList } from "../schemas/message-list.ts";
+import type { DecodedListMessagesQuery, MessageList } from "../schemas/message-list.ts";
 import type { MessageStatus, RetrieveMessageQuery } from "../schemas/message-status.ts";
 import { RegisterRequestSchema, RegisterResponseSchema } from "../schemas/register.ts";
 import type { RegisterRequest, RegisterResponse } from "../schemas/register.ts";
@@ -53,7 +53,7 @@ export interface Endpoints {
   readonly listEnvironments: Endpoint<ListEnvironmentsQuery, never, EnvironmentList, never>;
   readonly retrieveEnvironment: Endpoint<never, never, Environment, "deviceId">;
   readonly sendMessage: Endpoint<never, SendMessageBody, SendMessageResponse, "connectionId">;
-  readonly listMessages: Endpoint<ListMessagesQuery, never, MessageList, "connectionId">;
+  readonly listMessages: Endpoint<DecodedListMessagesQuery, never, MessageList, "connectionId">;
   readonly retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatus, "connectionId" | "clientMessageId">;
   readonly updateEnvironment: Endpoint<never, EnvironmentPatch, Environment, "deviceId">;
   readonly removeEnvironment: Endpoint<RemoveEnvironmentQuery, never, never, "deviceId">;

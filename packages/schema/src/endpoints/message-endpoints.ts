@@ -1,7 +1,7 @@
 /** The endpoints for the status of messages, as members of the endpoint table. */
 import type { Endpoint } from "./endpoint.ts";
 import {
-  type ListMessagesQuery,
+  type DecodedListMessagesQuery,
   ListMessagesQuerySchema,
   type MessageList,
   MessageListSchema,
@@ -14,7 +14,7 @@ import {
 } from "../schemas/message-status.ts";
 
 /** Lists the messages of a device. */
-export const listMessages: Endpoint<ListMessagesQuery, never, MessageList, "connectionId"> = {
+export const listMessages: Endpoint<DecodedListMessagesQuery, never, MessageList, "connectionId"> = {
   operation: "listMessages",
   method: "GET",
   path: "/v1/environments/{connectionId}/messages",

@@ -57,10 +57,12 @@ export interface MessageEvent extends DeviceEvent {
  * Data of an event `approval`: a device asks for a permission, somebody or a policy has decided, or the device no longer asks. A request that
  * is `requested` again has the same `id` and replaces what was known of it, such as its message or its expiry.
  */
-export interface ApprovalEvent extends DeviceEvent {
-  readonly change: "requested" | "decided" | "withdrawn";
-  readonly approval: Omit<Approval, "ageMs"> | DecidedApproval;
-}
+export type ApprovalEvent = DeviceEvent &
+  (
+    | { readonly change: "requested"; readonly approval: Omit<Approval, "ageMs"> }
+    | { readonly change: "decided"; readonly approval: DecidedApproval }
+    | { readonly change: "withdrawn"; readonly approval: Omit<Approval, "ageMs"> | DecidedApproval }
+  );
 
 /** Data of an event `output`: the next piece of what a turn says, in the order of the device. */
 export interface OutputEvent extends DeviceEvent {

@@ -41,6 +41,11 @@ export interface ListMessagesQuery {
   state?: ListedMessageState[];
 }
 
+/** The query of `listMessages` as its schema decodes it: one agent is a list, too. */
+export interface DecodedListMessagesQuery extends ListMessagesQuery {
+  agentId?: string[];
+}
+
 /** The query of `listMessages` as it is written in a URL. */
 export interface ListMessagesWireQuery {
   after?: string;
@@ -54,7 +59,7 @@ export interface ListMessagesWireQuery {
 }
 
 /** Decodes the query of `listMessages`. */
-export const ListMessagesQuerySchema: WireObjectSchema<ListMessagesQuery, ListMessagesWireQuery> =
+export const ListMessagesQuerySchema: WireObjectSchema<DecodedListMessagesQuery, ListMessagesWireQuery> =
   /* @__PURE__ */ wireObject(() => ({
     after: v.exactOptional(v.pipe(v.string(), v.check(isMessageCursor, "must be the cursor of an earlier page"))),
     agentId: v.exactOptional(

@@ -8,7 +8,7 @@ import {
   allowsDevice,
   endpoints,
   jsonResponse,
-  type ListMessagesQuery,
+  type DecodedListMessagesQuery,
   maxListedAgents,
   type MessageList,
   type OperationInput,
@@ -40,9 +40,9 @@ export async function listRemoteMessages(
 }
 
 /** Returns the agents whose messages are listed; `null` for a principal that may use every agent, whose query is passed on as it is. */
-function permittedAgents(principal: Principal, { agentId }: ListMessagesQuery): readonly string[] | null {
+function permittedAgents(principal: Principal, { agentId }: DecodedListMessagesQuery): readonly string[] | null {
   if (principal.agentIds === null || agentId === undefined) return principal.agentIds;
-  return [agentId].flat().filter((each) => allowsAgent(principal, each));
+  return agentId.filter((each) => allowsAgent(principal, each));
 }
 
 function selectAgents(request: UpstreamRequest, agentIds: readonly string[] | null): UpstreamRequest {
@@ -73,7 +73,7 @@ async function findDevice(
 /** Returns the response for the caller. Exported for its test. */
 export function presentMessages(
   principal: Principal,
-  { include }: ListMessagesQuery,
+  { include }: DecodedListMessagesQuery,
   response: PlainResponse,
 ): PlainResponse {
   if (response.status !== endpoints.listMessages.successStatus) return response;

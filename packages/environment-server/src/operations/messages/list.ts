@@ -73,8 +73,7 @@ async function listOfRow(
     return problemResponse("invalid_request", { issues });
   }
   const withReplies = query.include === "text" && principal.scopes.has("view");
-  const named = agentId === undefined ? null : [agentId].flat();
-  const agentIds = named === null ? principal.agentIds : named.filter((each) => allowsAgent(principal, each));
+  const agentIds = agentId?.filter((each) => allowsAgent(principal, each)) ?? principal.agentIds;
   const filter = { environmentId: id, agentIds, conversationId, withReplies };
   const isListed = ({ status }: StoredMessage): boolean => states?.some((state) => state === status.state) !== false;
   const page = await readPage(server, { ...filter, after, limit }, isListed);
