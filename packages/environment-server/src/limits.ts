@@ -97,6 +97,9 @@ export const maxThrottleDelayMs: number = 5 * 60 * 1_000;
 /** How long after the end of a refusal violations still count, in milliseconds. */
 export const throttleMemoryMs: number = 10 * 60 * 1_000;
 
+/** How often a device may exceed a rate before it is refused for a time. */
+export const freeRateViolations = 1;
+
 /** Devices of one key that may exceed a limit before every device of the key is refused for a time. */
 export const freeKeyViolations = 3;
 

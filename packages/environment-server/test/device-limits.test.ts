@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { EnvironmentStore } from "../src/index.ts";
 import type { FakeSocket } from "./support/fake-socket.ts";
-import { anyone, createHarness, type Harness, toAnswer, toRequest } from "./support/harness.ts";
+import { anyone, createHarness, type Harness, toAnswer, toRequest, userMessage } from "./support/harness.ts";
 
 function reportQueue(socket: FakeSocket, conversationId: string, length: number): void {
   const queue = Array.from({ length }, (_, index) => ({ client_message_id: `${conversationId}-${index}` }));
@@ -36,6 +36,13 @@ async function connectMany(
     sockets.push(await harness.open(await harness.register(`${keyId}-${name}-${index}`, { principal }), principal));
   }
   return sockets;
+}
+
+/** Sends more frames than a device may, until the socket is closed. Returns how many were read. */
+function flood(socket: FakeSocket): number {
+  let read = 0;
+  while (socket.listener.onOtherFrame(125)) read += 1;
+  return read;
 }
 
 /** Returns status, code and `Retry-After` of the refusal that a registration and an upgrade of device-1 receive. */
@@ -146,14 +153,14 @@ test("the queues of a device are forgotten ten minutes after it disconnected", a
   }
 });
 
-test("a device that sends more than 2,000 frames at once is closed with 1008, and its later frames are ignored", async () => {
+test("a device that sends more than 2,000 frames at once is closed with 1013, and its later frames are ignored", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   for (let frame = 0; frame < 2_000; frame++) socket.say({ type: "stream_delta" });
   expect(socket.closes).toEqual([]);
   socket.say({ type: "stream_delta" });
   const reason = "The device sends more than 500 frames per second";
-  expect(socket.closes).toEqual([{ code: 1008, reason }]);
+  expect(socket.closes).toEqual([{ code: 1013, reason }]);
   const { frames } = socket;
   socket.say({ type: "ping" });
   expect([socket.closes.length, frames.length]).toEqual([1, 0]);
@@ -170,14 +177,14 @@ test("a device may send 500 frames in every second", async () => {
   expect([socket.closes.length, socket.terminated]).toEqual([0, false]);
 });
 
-test("a device that sends more than 24 MiB at once is closed with 1008", async () => {
+test("a device that sends more than 24 MiB at once is closed with 1013", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");
   const frame = JSON.stringify({ type: "stream_delta", text: "x".repeat(11 * 1_048_576) });
   for (let count = 0; count < 2; count++) socket.say(frame);
   expect(socket.closes).toEqual([]);
   socket.say(frame);
-  expect(socket.closes).toEqual([{ code: 1008, reason: "The device sends more than 4 MiB per second" }]);
+  expect(socket.closes).toEqual([{ code: 1013, reason: "The device sends more than 4 MiB per second" }]);
 });
 
 test("a device that ignores its close is dropped a second later; one that closes leaves no timer", async () => {
@@ -219,6 +226,75 @@ test("a device that exceeded a limit is refused with 429 at registration and upg
   expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
 });
 
+test("a device that sends too much for once comes back at once with its connection, its queue and the message of its turn", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const sent = harness.send(connectionId);
+  await harness.settle();
+  socket.acknowledge();
+  expect((await sent).status).toBe(200);
+  reportQueue(socket, "conv-1", 100);
+  flood(socket);
+  socket.listener.onClose(1013);
+  const again = await harness.open(connectionId);
+  expect(again.frames).toMatchObject([{ type: "sync", runtime: { conversation_id: "conv-1" } }]);
+  const full = await harness.send(connectionId, { conversationId: "conv-1", messages: [userMessage("m-2")] });
+  expect([full.status, full.body["errorCode"]]).toEqual([429, "queue_full"]);
+  const loop = { status: "PROCESSING_API_RESPONSE", active_run_ids: ["r-1"] };
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+  const names = { client_message_ids_by_run_id: { "r-1": ["m-1"] } };
+  again.say({ type: "update_loop_status", loop_status: { ...loop, ...names }, runtime });
+  const { body } = await harness.call("GET", `/v1/environments/${connectionId}/messages/m-1`);
+  expect(body["state"]).toBe("running");
+});
+
+test("a device that sends too much again and again is refused, longer each time", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  flood(socket);
+  socket.listener.onClose(1013);
+  for (const seconds of [1, 2, 4]) {
+    const again = await harness.open(connectionId);
+    flood(again);
+    again.listener.onClose(1013);
+    expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", String(seconds)]);
+    await harness.clock.advance(seconds * 1_000);
+  }
+});
+
+test("the other devices of a key are refused when four send too much repeatedly, and not when each did once", async () => {
+  const harness = createHarness();
+  const floodOnce = async (): Promise<void> => {
+    for (let device = 1; device <= 4; device++) {
+      const { socket } = await harness.connect(`flooding-${device}`);
+      flood(socket);
+      socket.listener.onClose(1013);
+    }
+  };
+  await floodOnce();
+  await harness.clock.advance(5_000);
+  const { connectionId } = await harness.connect("device-1");
+  await floodOnce();
+  expect(await refusalOf(harness, connectionId)).toEqual(["429 device_throttled", "1"]);
+});
+
+test("a key whose devices change their names to flood is refused once they have used its share", async () => {
+  const harness = createHarness();
+  let admitted = 0;
+  const refusal = await (async () => {
+    for (let name = 0; name < 100; name++) {
+      const { socket } = await harness.connect(`name-${name}`).catch((cause: Error) => ({ socket: cause }));
+      if (socket instanceof Error) return [name, socket.message];
+      admitted += flood(socket);
+      socket.listener.onClose(1013);
+    }
+    return null;
+  })();
+  expect(refusal).toEqual([expect.any(Number), "refused: device_throttled"]);
+  // The burst of the key, and those of the sockets that were closed for it.
+  expect(admitted).toBeLessThan(30_000);
+});
+
 test("a device that is closed by the host for a limit is refused like one that is closed by the server", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
@@ -240,7 +316,7 @@ test("pings of the WebSocket and binary frames count as frames", async () => {
   const { socket } = await harness.connect("device-1");
   for (let ping = 0; ping < 2_000; ping++) expect(socket.listener.onOtherFrame(125)).toBe(true);
   expect(socket.listener.onOtherFrame(0)).toBe(false);
-  expect(socket.closes).toMatchObject([{ code: 1008, reason: "The device sends more than 500 frames per second" }]);
+  expect(socket.closes).toMatchObject([{ code: 1013, reason: "The device sends more than 500 frames per second" }]);
 });
 
 test("a status that changes all the time is written once a second, and the last one is written on close", async () => {
@@ -287,7 +363,7 @@ test("a victim's send costs the same store calls while another device floods", a
   await harness.settle();
   victim.socket.acknowledge();
   expect((await sent).status).toBe(200);
-  expect(offender.socket.closes).toMatchObject([{ code: 1008 }]);
+  expect(offender.socket.closes).toMatchObject([{ code: 1013 }]);
   // The offender's first status and its last one on close, and the outcome of the victim's send.
   expect(calls.map((count) => count())).toEqual([2, 1]);
 });

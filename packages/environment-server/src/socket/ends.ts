@@ -8,6 +8,7 @@ import { onlineWindowMs } from "@letta-environments/schema";
 import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
 import { type DeviceConnection, isOnline, momentOf } from "./connection.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
+import type { Violation } from "./traffic.ts";
 
 /** The close frame of a socket. */
 export interface CloseFrame {
@@ -19,6 +20,8 @@ export interface CloseFrame {
 export const replacedClose: CloseFrame = { code: 1000, reason: "Replaced by new connection" };
 /** RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there. */
 export const policyViolation = 1008;
+/** IANA's registry of close codes: "Try Again Later". A device keeps its turn and its queue, and opens the same connection again. */
+const tryAgainLater = 1013;
 export const removedClose: CloseFrame = { code: policyViolation, reason: "The device was removed" };
 export const keyEndedClose: CloseFrame = { code: policyViolation, reason: "The gateway key no longer allows this" };
 export const shutdownClose: CloseFrame = { code: 1001, reason: "Server is shutting down" };
@@ -71,24 +74,25 @@ export function send(hub: HubState, connection: DeviceConnection, text: string):
   }
 }
 
-/** Closes the socket of a device that exceeded a limit. A device that does not close in time is dropped. */
-export function refuse(hub: HubState, connection: DeviceConnection, limit: string): void {
+/** Closes the socket of a device that exceeded a limit or a rate. A device that does not close in time is dropped. */
+export function refuse(hub: HubState, connection: DeviceConnection, limit: string, violation: Violation): void {
   if (hub.refused.has(connection)) return;
   const cancel = hub.clock.setTimer(closingTimeoutMs, () => {
     hub.refused.delete(connection);
     connection.socket.terminate();
   });
   hub.refused.set(connection, cancel);
-  punish(hub, connection);
+  punish(hub, connection, violation);
+  const code = violation === "limit" ? policyViolation : tryAgainLater;
   // A device drops its queues when it is closed with 1008.
-  connection.queues?.clear();
-  close(hub, connection, "limit_exceeded", { code: policyViolation, reason: limit }, limit);
+  if (code === policyViolation) connection.queues?.clear();
+  close(hub, connection, "limit_exceeded", { code, reason: limit }, limit);
 }
 
 /** Delays the next registrations and upgrades of a device, once for each socket. */
-export function punish(hub: HubState, connection: DeviceConnection): void {
+export function punish(hub: HubState, connection: DeviceConnection, violation: Violation): void {
   if (!isCurrent(hub, connection)) return;
-  hub.throttle.punish({ ...connection.identity, listenerInstanceId: connection.listenerInstanceId });
+  hub.throttle.punish({ ...connection.identity, listenerInstanceId: connection.listenerInstanceId }, violation);
 }
 
 /** Starts the timer of the sweep, unless it runs or no device is connected. */

@@ -174,7 +174,7 @@ function createConnection(
   socket: PlainSocket,
 ): DeviceConnection {
   const owner = ownerOf({ tenant: record.environment.tenant, keyId: record.keyId });
-  const traffic = hub.traffic.open(owner, (limit) => refuse(hub, connection, limit));
+  const traffic = hub.traffic.open(owner, (limit, violation) => refuse(hub, connection, limit, violation));
   const connection = createDeviceConnection({ record, opener, socket, traffic, openedAt: momentOf(hub.clock) });
   connection.queues = hub.ledgers.take(holderOf(hub, connection));
   return connection;

@@ -38,7 +38,7 @@ export function listen(hub: HubState, connection: DeviceConnection, effects: Fra
       hub.refused.delete(connection);
       hub.traffic.close(connection.traffic);
       if (limit === undefined) return drop(hub, connection, "closed", code);
-      punish(hub, connection);
+      punish(hub, connection, "limit");
       drop(hub, connection, "limit_exceeded", code, limit);
     },
   };
@@ -66,7 +66,7 @@ export function createFrameEffects(hub: HubState): FrameEffects {
       // An empty queue is the usual one.
       if (connection.queues === null && messageIds.length === 0) return;
       const limit = queuesOf(connection).report(runtime, messageIds);
-      if (limit !== null) refuse(hub, connection, limit);
+      if (limit !== null) refuse(hub, connection, limit, "limit");
     },
   };
 }
@@ -75,5 +75,5 @@ export function createFrameEffects(hub: HubState): FrameEffects {
 export function holderOf(hub: HubState, connection: DeviceConnection): QueueHolder {
   const { environmentId, connectionId } = connection.device;
   const owner = ownerOf(connection.identity);
-  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit) };
+  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit, "limit") };
 }

@@ -22,7 +22,7 @@ test("violations are forgotten ten minutes after the refusal has ended", () => {
 
 test("a device that keeps violating is refused by itself; the other devices of its key are not", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  for (let violation = 0; violation < 20; violation++) throttle.punish(device);
+  for (let violation = 0; violation < 20; violation++) throttle.punish(device, "limit");
   expect(throttle.remainingMs(device)).toBe(300_000);
   expect(throttle.remainingMs({ ...device, listenerInstanceId: "second" })).toBe(0);
   expect(throttle.remainingMs({ ...device, deviceId: "device-2" })).toBe(0);
@@ -31,19 +31,40 @@ test("a device that keeps violating is refused by itself; the other devices of i
 
 test("a key whose devices change their names to continue is refused as a whole, and no other key is", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  for (let index = 0; index < 3; index++) throttle.punish({ ...device, deviceId: `device-${index}` });
+  for (let index = 0; index < 3; index++) throttle.punish({ ...device, deviceId: `device-${index}` }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(0);
-  throttle.punish({ ...device, deviceId: "device-3" });
-  throttle.punish({ ...device, deviceId: "device-4" });
+  throttle.punish({ ...device, deviceId: "device-3" }, "limit");
+  throttle.punish({ ...device, deviceId: "device-4" }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(2_000);
   expect(throttle.remainingMs({ ...device, keyId: "key-2", deviceId: "new" })).toBe(0);
+});
+
+test("a rate that a device exceeded once costs neither it nor its key anything; the second time both pay, the key once", () => {
+  const throttle = createDeviceThrottle(createVirtualClock());
+  const flood = (deviceId: string): void => throttle.punish({ ...device, deviceId }, "rate");
+  const delays = (): readonly number[] =>
+    ["device-0", "new"].map((deviceId) => throttle.remainingMs({ ...device, deviceId }));
+  for (let index = 0; index < 10; index++) flood(`device-${index}`);
+  expect(delays()).toEqual([0, 0]);
+  for (let index = 0; index < 3; index++) flood(`device-${index}`);
+  expect(delays()).toEqual([1_000, 0]);
+  flood("device-0");
+  expect(delays()).toEqual([2_000, 0]);
+  flood("device-3");
+  expect(delays()).toEqual([2_000, 1_000]);
+});
+
+test("a key pays for each device that sent the most when the rate of the key was exceeded", () => {
+  const throttle = createDeviceThrottle(createVirtualClock());
+  for (let index = 0; index < 4; index++) throttle.punish({ ...device, deviceId: `device-${index}` }, "key_rate");
+  expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(1_000);
 });
 
 test("at most 10,000 subjects are remembered", async () => {
   const clock = createVirtualClock();
   const throttle = createDeviceThrottle(clock);
   for (let index = 0; index < 10_001; index++) {
-    throttle.punish({ ...device, keyId: `key-${index}`, deviceId: `device-${index}` });
+    throttle.punish({ ...device, keyId: `key-${index}`, deviceId: `device-${index}` }, "limit");
   }
   expect(throttle.remainingMs({ ...device, deviceId: "device-0" })).toBe(0);
   expect(throttle.remainingMs({ ...device, deviceId: "device-10000" })).toBe(1_000);

@@ -1,17 +1,20 @@
 /**
  * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again at once, so
  * closing alone does not end a flood: its next registrations and upgrades are refused for a while. A key pays too when several
- * of its devices exceed limits, because a device can change its name. Good behaviour is rewarded by forgetting.
+ * of its devices exceed limits, because a device can change its name. Good behaviour is rewarded by forgetting. Honest work can
+ * exceed a rate once, so that costs nothing: neither the device, which keeps its turn while it reconnects, nor its key.
  */
 import type { Clock } from "@letta-environments/platform";
 import {
   freeKeyViolations,
+  freeRateViolations,
   maxThrottledSubjects,
   maxThrottleDelayMs,
   minThrottleDelayMs,
   throttleMemoryMs,
 } from "../limits.ts";
 import { ownerOf } from "./connection.ts";
+import type { Violation } from "./traffic.ts";
 
 /** A device, as it names itself at registration. */
 export interface ThrottledDevice {
@@ -45,8 +48,8 @@ export function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
 
 /** Remembers who exceeded limits. */
 export interface DeviceThrottle {
-  /** Notes that a device exceeded a limit. */
-  punish(device: ThrottledDevice): void;
+  /** Notes that a device exceeded a limit or a rate. */
+  punish(device: ThrottledDevice, violation: Violation): void;
   /** For how long a device is refused from now on, in milliseconds; 0 when it is not. */
   remainingMs(device: ThrottledDevice): number;
 }
@@ -55,15 +58,18 @@ export interface DeviceThrottle {
 export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): DeviceThrottle {
   /** By subject, the latest violation last. */
   const penalties = new Map<string, Penalty>();
+  /** Devices for which their key has paid. */
+  const charged = new WeakSet<Penalty>();
 
-  function add(subject: string, freeViolations: number, nowMs: number): void {
+  function add(subject: string, freeViolations: number, nowMs: number): Penalty {
     const penalty = increasePenalty(penalties.get(subject), freeViolations, nowMs);
     penalties.delete(subject);
     penalties.set(subject, penalty);
     for (const [oldest, { untilMs }] of penalties) {
-      if (penalties.size <= maxThrottledSubjects && nowMs - untilMs < throttleMemoryMs) return;
+      if (penalties.size <= maxThrottledSubjects && nowMs - untilMs < throttleMemoryMs) break;
       penalties.delete(oldest);
     }
+    return penalty;
   }
 
   function remaining(subject: string, nowMs: number): number {
@@ -71,12 +77,17 @@ export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): D
   }
 
   return {
-    punish(device) {
+    punish(device, violation) {
       const nowMs = monotonic();
-      const known = penalties.get(deviceSubject(device));
+      const subject = deviceSubject(device);
+      const latest = penalties.get(subject);
+      const known = latest === undefined || isForgotten(latest, nowMs) ? null : latest;
+      const isPardoned = known === null && violation === "rate";
       // One device that does not stop leaves the others of its key alone.
-      if (known === undefined || isForgotten(known, nowMs)) add(ownerOf(device), freeKeyViolations, nowMs);
-      add(deviceSubject(device), 0, nowMs);
+      const hasPaid = known !== null && charged.has(known);
+      if (!isPardoned && !hasPaid) add(ownerOf(device), freeKeyViolations, nowMs);
+      const penalty = add(subject, violation === "limit" ? 0 : freeRateViolations, nowMs);
+      if (!isPardoned) charged.add(penalty);
     },
     remainingMs(device) {
       const nowMs = monotonic();

@@ -29,13 +29,19 @@ export function takeTokens(bucket: Bucket, count: number): Bucket | null {
 /** The count of one socket. There are many, so it has no functions of its own. */
 export interface SocketTraffic extends Meter {
   readonly key: KeyMeter;
-  readonly refuse: (limit: string) => void;
+  readonly refuse: RefuseTraffic;
 }
+
+/** Which kind of limit a device exceeded: one that no honest device reaches, its own rate, or the rate of its key, if it sent the most. */
+export type Violation = "limit" | "rate" | "key_rate";
+
+/** Called with the exceeded rate in words when a socket has to be closed. */
+export type RefuseTraffic = (limit: string, violation: Violation) => void;
 
 /** Counts what all sockets send. */
 export interface Traffic {
-  /** Opens the count of a socket. `refuse` is called with the limit in words when the socket has to be closed. */
-  open(owner: string, refuse: (limit: string) => void): SocketTraffic;
+  /** Opens the count of a socket. */
+  open(owner: string, refuse: RefuseTraffic): SocketTraffic;
   /** Counts a frame of `length` characters or bytes. Returns whether it may be handled. */
   admit(socket: SocketTraffic, length: number): boolean;
   /** Counts text that is about to be parsed, in characters. Returns whether it may be parsed. */
@@ -93,14 +99,14 @@ export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic 
     const own = takeTokens(refillBucket(socket[unit], socketRates[unit], nowMs), count);
     if (own === null) {
       key.sockets.delete(socket);
-      socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`);
+      socket.refuse(`The device sends more than ${units[unit](socketRates[unit])}`, "rate");
       return false;
     }
     socket[unit] = own;
     key[unit] = refillBucket(key[unit], keyRates[unit], nowMs);
     if (key[unit].tokens < count) {
       const busiest = exclude(key, unit, nowMs);
-      busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`);
+      busiest?.refuse(`The devices of one key send more than ${units[unit](keyRates[unit])}`, "key_rate");
       if (busiest === socket) return false;
     }
     key[unit] = { ...key[unit], tokens: Math.max(0, key[unit].tokens - count) };

@@ -36,10 +36,12 @@ const headerAllowanceBytes = 1_024;
 /** How long a device may take to read why it was closed, in milliseconds. */
 const closingTimeoutMs = 1_000;
 
-// RFC 6455 section 7.4.1: a protocol error, a violated policy, and a message that is too big to process.
+// RFC 6455 section 7.4.1: a protocol error, a violated policy, and a message that is too big to process. From IANA's registry: try again later.
 const protocolError = 1002;
 const policyViolation = 1008;
 const messageTooBig = 1009;
+const tryAgainLater = 1013;
+const limitCodes: readonly number[] = [policyViolation, messageTooBig, tryAgainLater];
 
 /** The options of {@link serveWebSockets}. */
 export interface WebSocketOptions {
@@ -154,7 +156,7 @@ function connect(
   /** Starts the closing handshake. What a device sends after it exceeded a limit is not even parsed. */
   function close(code: number, reason: string): void {
     webSocket.close(code, reason);
-    if (code !== policyViolation && code !== messageTooBig) return;
+    if (!limitCodes.includes(code)) return;
     // Reading goes on, so that the device can read the close frame.
     stream.removeAllListeners("data").resume();
     const timer = setTimeout(() => webSocket.terminate(), closingTimeoutMs);

@@ -50,13 +50,13 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     await box.close();
   });
 
-  test("a device that floods frames is closed with 1008, and another device still receives its message", async () => {
+  test("a device that floods frames is closed with 1013, and another device still receives its message", async () => {
     const [flooding, victim] = [
       await connectScriptedDevice(device("flooding")),
       await connectScriptedDevice(device("victim")),
     ];
     for (let frame = 0; frame < 6_000; frame++) flooding.send({ type: "stream_delta", frame });
-    expect(await flooding.closed).toBe(1008);
+    expect(await flooding.closed).toBe(1013);
     const answer = await ask(gateway.url, `/v1/environments/${victim.connectionId}/messages`, {
       key: callerKey,
       body: message("m-1"),
