@@ -30,6 +30,18 @@ export const retentionMs: number = messageRetentionMs;
 /** Messages that may wait in one conversation. Beyond this, a device silently drops its oldest accepted message. */
 export const maxWaitingMessages = 100;
 
+/**
+ * Characters of the messages that may wait in one conversation, in JSON. A device repeats all of them when one joins or leaves, and the report must
+ * stay short enough to be parsed. A message behind which nothing waits may be longer.
+ */
+export const maxWaitingLength: number = 256 * 1_024;
+
+/**
+ * Characters of the reports in which the queues of a device fill. A device reports a queue twice for each message that joins it, which takes the
+ * number of its messages times their characters. The limit is far below the bursts of {@link parsedRate} and {@link textRate}.
+ */
+export const maxQueueReportsLength: number = 8 * 1_048_576;
+
 /** Conversations whose last run on a row is remembered. The one that ran longest ago is forgotten first. */
 export const maxRuntimesPerEnvironment = 1_000;
 

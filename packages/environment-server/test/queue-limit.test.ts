@@ -143,3 +143,81 @@ test("another process of the device starts with an empty queue", async () => {
   expect(socket.frames).toEqual([]);
   expect(await sendNow(harness, connectionId, socket, "m-1", "started")).toBe(200);
 });
+
+/** Queues what is sent, and repeats the whole queue twice for each message, as 0.32.18 does. */
+function queueEverything(socket: FakeSocket): void {
+  const queues = new Map<string, object[]>();
+  socket.onFrame = (frame) => {
+    if (frame["type"] !== "input") return;
+    const { request_id: requestId, runtime, payload } = socket.inputs().at(-1) ?? {};
+    const key = JSON.stringify(runtime);
+    const fresh = (payload?.messages ?? []).map((message, index) => ({
+      id: `q-${index}`,
+      kind: "message",
+      ...message,
+    }));
+    const queue = [...(queues.get(key) ?? []), ...fresh];
+    queues.set(key, queue);
+    for (let repeat = 0; repeat < 2; repeat++) socket.say({ type: "update_queue", queue, removed: [], runtime });
+    socket.acknowledge({ accepted: true, disposition: "queued" }, requestId);
+  };
+}
+
+test.each([
+  [100, 100],
+  [1_000, 80],
+  [12_000, 21],
+  [100_000, 2],
+  [900_000, 1],
+])(
+  "of messages with %i characters that wait, %i are taken, and the device stays far below the limits of its socket while it repeats its queue",
+  async (length, expected) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    queueEverything(socket);
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, index) =>
+        harness.send(connectionId, { messages: [userMessage(`m-${index}`, "x".repeat(length))] }),
+      ),
+    );
+    const taken = answers.filter(({ status }) => status === 200).length;
+    expect(taken).toBeGreaterThanOrEqual(expected);
+    expect(taken).toBeLessThanOrEqual(expected * 1.2);
+    for (const { status, body } of answers) if (status !== 200) expect(body["errorCode"]).toBe("queue_full");
+    expect(socket.closes).toEqual([]);
+  },
+);
+
+test("when one conversation has filled the queues of a device, another one still gets its messages, and can queue only a few", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  queueEverything(socket);
+  const fill = async (conversationId: string): Promise<number> => {
+    for (let taken = 0; taken < 100; taken++) {
+      const messages = [userMessage(`${conversationId}-${taken}`, "x".repeat(2_000))];
+      if ((await harness.send(connectionId, { conversationId, messages })).status !== 200) return taken;
+    }
+    return 100;
+  };
+  const [first, second] = [await fill("conv-1"), await fill("conv-2")];
+  expect(first).toBeGreaterThan(50);
+  expect(second).toBeGreaterThanOrEqual(1);
+  expect(second).toBeLessThan(20);
+  expect(socket.closes).toEqual([]);
+});
+
+test("a message that is too long for the queue is taken again when the device reports that there is room", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const content = "x".repeat(200_000);
+  const item = { id: "q-1", client_message_id: "queued-1", content };
+  socket.say({ type: "update_queue", runtime, queue: [item], removed: [] });
+  const long = { messages: [userMessage("m-1", content)] };
+  const detail = "The messages that wait on the device have too many characters together; nothing was sent.";
+  expect(await harness.send(connectionId, long)).toMatchObject({ ...full, body: { ...full.body, detail } });
+  reportQueue(socket, 0);
+  const sent = harness.send(connectionId, long);
+  await harness.settle();
+  socket.acknowledge();
+  expect((await sent).status).toBe(200);
+});

@@ -15,6 +15,8 @@ export interface PendingDelivery {
   readonly delivery: Delivery;
   /** It decides on a request for permission. A rejected decision had no effect, so its ids are released for another attempt. */
   readonly isDecision: boolean;
+  /** Characters that its messages take in the queue of the device. */
+  readonly length: number;
   /** Resolves when the outcome is known and stored. Never rejects. */
   readonly outcome: Promise<DeliveryOutcome>;
   /** Resolves when the device has reported a send, or its outcome is known, before it is stored. Never rejects. */
@@ -27,6 +29,9 @@ export interface PendingDelivery {
   readonly reported: (DeliveryOutcome & { readonly kind: "accepted" }) | null;
 }
 
+/** Facts about a send that are not stored. */
+export type DeliveryFacts = Pick<PendingDelivery, "isDecision" | "length">;
+
 /** Why the wait for an acknowledgement ended without one. */
 export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
 
@@ -36,7 +41,7 @@ export type GiveUpReason = "timeout" | "disconnected" | "shutdown";
  */
 export interface PendingDeliveries {
   /** Adds a send before its ids are reserved, so that a repeat finds it here or in the store at any time. */
-  open(delivery: Delivery, device: DeviceReference, isDecision: boolean): PendingDelivery;
+  open(delivery: Delivery, device: DeviceReference, facts: DeliveryFacts): PendingDelivery;
   /** Removes a send whose frame was not written. */
   discard(pending: PendingDelivery): void;
   /**
@@ -109,7 +114,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
   };
   const rowEntries = (environmentId: string): Entry[] => [...(state.entries.get(environmentId)?.values() ?? [])];
   return {
-    open: (delivery, device, isDecision) => open(state, delivery, device, isDecision),
+    open: (delivery, device, facts) => open(state, delivery, device, facts),
     discard: (pending) => remove(state, pending),
     markSent({ delivery }, waitedMs = 0) {
       const entry = find(state, delivery.scope.environmentId, delivery.id);
@@ -150,14 +155,14 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
   };
 }
 
-function open(state: State, delivery: Delivery, device: DeviceReference, isDecision: boolean): Entry {
+function open(state: State, delivery: Delivery, device: DeviceReference, facts: DeliveryFacts): Entry {
   const { promise: outcome, resolve } = withResolvers<DeliveryOutcome>();
   const { promise: ended, resolve: end } = withResolvers<void>();
   const cancelDeadline = (): void => undefined;
   const entry: Entry = {
     delivery,
     device,
-    isDecision,
+    ...facts,
     outcome,
     resolve,
     ended,

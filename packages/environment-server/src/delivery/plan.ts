@@ -39,6 +39,8 @@ export interface DeliveryPart {
   readonly members: readonly string[];
   /** The tool call that it decides on; `null` for messages. */
   readonly toolCallId: string | null;
+  /** Characters that its messages take in the queue of a device; 0 for a decision, which does not wait there. */
+  readonly length: number;
   /** Digest of the content. */
   readonly fingerprint: string;
   readonly payload: InputPayload;
@@ -64,6 +66,9 @@ export type PlannedDelivery =
  */
 const decisionIdPrefix = "approval/".padEnd(maxReferenceLength, "/");
 const keyIdPrefix = "idempotency-key/".padEnd(maxReferenceLength, "/");
+
+/** The id, the kind and the time that a device adds to a message in its queue, in characters. */
+const queueItemLength = 100;
 
 const defaultDenial = "The request was denied.";
 
@@ -163,12 +168,14 @@ function toMessagePart(
   sha256: Sha256,
 ): DeliveryPart {
   const messages = users.map(({ message }) => message);
+  const content = canonicalJson(messages);
   return {
     keyIds: null,
     messageIds: messages.map((message) => message.client_message_id),
     members: users.map(({ member }) => member),
     toolCallId: null,
-    fingerprint: sha256(canonicalJson(messages)),
+    length: content.length + queueItemLength * messages.length,
+    fingerprint: sha256(content),
     payload: { kind: "create_message", messages },
   };
 }
@@ -180,6 +187,7 @@ function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha2
     messageIds: [decisionIdPrefix + approval.tool_call_id],
     members: [member],
     toolCallId: approval.tool_call_id,
+    length: 0,
     fingerprint: sha256(canonicalJson(decision)),
     payload: { kind: "approval_response", request_id: `perm-${approval.tool_call_id}`, decision },
   };

@@ -6,10 +6,11 @@ import { type PlainResponse, type Principal, problemResponse } from "@letta-envi
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
-import { maxUnacknowledgedSends, maxWaitingMessages } from "../limits.ts";
+import { maxQueueReportsLength, maxUnacknowledgedSends, maxWaitingLength, maxWaitingMessages } from "../limits.ts";
 import type { ConnectionRecord, ConversationScope } from "../ports.ts";
 import type { DeviceCallProgress } from "../routing/router.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
+import { sizeOfQueue, type WaitingSend } from "../socket/queue-ledger.ts";
 import { refuseDecision, refuseLaterDecisions, refuseWithoutAgentsApi } from "./approvals/decisions.ts";
 import type { ServerContext } from "./context.ts";
 import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
@@ -80,8 +81,11 @@ export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Se
   return { agentIds, maxMode, setMode: part.payload.kind === "create_message" ? (setMode ?? null) : null };
 }
 
+const tooLong = "The messages that wait on the device have too many characters together; nothing was sent.";
+
 /**
- * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error.
+ * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error, or would repeat so
+ * much text in its reports that it exceeds the limits of its socket.
  *
  * @param before messages of the conversation that have not left, and leave before this one
  */
@@ -97,13 +101,17 @@ export function checkQueue(
   }
   // A device does not queue decisions.
   if (part.payload.kind === "approval_response") return null;
-  const unacknowledgedIds = waiting
+  const unacknowledged: WaitingSend[] = waiting
     .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
-    .flatMap(({ delivery }) => delivery.messageIds.filter((id) => !isKeyId(id)))
-    .concat(before.flatMap(({ messageIds }) => messageIds));
-  const waitingCount = connection.queues?.count(scope, unacknowledgedIds) ?? new Set(unacknowledgedIds).size;
-  const count = waitingCount + part.messageIds.length;
-  return count > maxWaitingMessages ? problemResponse("queue_full") : null;
+    .map(({ delivery, length }) => ({ messageIds: delivery.messageIds.filter((id) => !isKeyId(id)), length }));
+  const size = sizeOfQueue(connection.queues, scope, [...unacknowledged, ...before]);
+  const count = size.count + part.messageIds.length;
+  if (count > maxWaitingMessages) return problemResponse("queue_full");
+  // It may start at once, whatever its length.
+  if (size.count === 0) return null;
+  const length = size.length + part.length;
+  const isTooLong = length > maxWaitingLength || count * length + size.elsewhere > maxQueueReportsLength;
+  return isTooLong ? problemResponse("queue_full", { detail: tooLong }) : null;
 }
 
 function refuse(response: PlainResponse): Admission {

@@ -129,7 +129,9 @@ async function start(send: Send): Promise<Started<Dispatch>> {
   const isMessage = part.payload.kind === "create_message";
   const early = isMessage ? await dispatchEarly(send) : await enqueue(send, null);
   if (early !== null) return { result: Promise.resolve(early) };
-  return server.order.start({ scope, owner, messageIds: part.messageIds }, (place) => enqueue(send, place));
+  return server.order.start({ scope, owner, messageIds: part.messageIds, length: part.length }, (place) =>
+    enqueue(send, place),
+  );
 }
 
 /** Responds to a message that need not wait for those before it in its conversation: a repeat, or one without room behind them. */
@@ -280,7 +282,8 @@ async function reserve(
     ...(payload.kind === "create_message" && { userMessageIds: part.messageIds }),
     fingerprint: part.fingerprint,
   };
-  const opened = server.pending.open(delivery, connection.device, payload.kind === "approval_response");
+  const facts = { isDecision: payload.kind === "approval_response", length: part.length };
+  const opened = server.pending.open(delivery, connection.device, facts);
   if (place !== null) place.isPending = true;
   noteDecision(server, part, scope, delivery.id, principal);
   try {

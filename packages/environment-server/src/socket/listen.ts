@@ -62,10 +62,10 @@ export function createFrameEffects(hub: HubState): FrameEffects {
     send: (connection, text) => void send(hub, connection, text),
     changeStatus: hub.writes.changeStatus,
     listMessages: hub.reconciliation.listed,
-    reportQueue(connection, { runtime, messageIds }) {
+    reportQueue(connection, { runtime, messageIds }, length) {
       // An empty queue is the usual one.
       if (connection.queues === null && messageIds.length === 0) return;
-      const limit = queuesOf(connection).report(runtime, messageIds);
+      const limit = queuesOf(connection).report(runtime, messageIds, length);
       if (limit !== null) refuse(hub, connection, limit, "limit");
     },
   };

@@ -1,40 +1,59 @@
 import { expect, test } from "vitest";
-import { createQueueLedger } from "./queue-ledger.ts";
+import type { Conversation } from "../dialects/conversation.ts";
+import { createQueueLedger, type QueueLedger } from "./queue-ledger.ts";
 
 const runtime = { agentId: "agent-1", conversationId: "default" };
 
-test("count() counts a message once, also when it is reported, acknowledged and in flight", () => {
+function count(ledger: QueueLedger, conversation: Conversation, unacknowledgedIds: readonly string[]): number {
+  return ledger.sizeOf(conversation, [{ messageIds: unacknowledgedIds, length: 0 }]).count;
+}
+
+test("a message counts once, also when it is reported, acknowledged and in flight", () => {
   const ledger = createQueueLedger();
-  expect(ledger.count(runtime, ["a", "b"])).toBe(2);
-  ledger.accept(runtime, ["a"]);
-  expect(ledger.count(runtime, ["a", "b"])).toBe(2);
-  ledger.report(runtime, ["a", null]);
-  expect(ledger.count(runtime, ["b"])).toBe(3);
-  ledger.accept(runtime, ["a"]);
-  expect(ledger.count(runtime, ["a", "b"])).toBe(3);
+  expect(count(ledger, runtime, ["a", "b"])).toBe(2);
+  ledger.accept(runtime, ["a"], 10);
+  expect(count(ledger, runtime, ["a", "b"])).toBe(2);
+  ledger.report(runtime, ["a", null], 100);
+  expect(count(ledger, runtime, ["b"])).toBe(3);
+  ledger.accept(runtime, ["a"], 10);
+  expect(count(ledger, runtime, ["a", "b"])).toBe(3);
 });
 
 test("a report replaces everything that was known about the conversation", () => {
   const ledger = createQueueLedger();
-  ledger.accept(runtime, ["a", "b"]);
-  ledger.report(runtime, ["b"]);
-  expect(ledger.count(runtime, [])).toBe(1);
-  ledger.report(runtime, []);
-  expect(ledger.count(runtime, [])).toBe(0);
+  ledger.accept(runtime, ["a", "b"], 10);
+  ledger.report(runtime, ["b"], 100);
+  expect(count(ledger, runtime, [])).toBe(1);
+  ledger.report(runtime, [], 100);
+  expect(count(ledger, runtime, [])).toBe(0);
   expect(ledger.busy()).toEqual([]);
 });
 
 test("ids of agents and conversations with separators are kept apart", () => {
   const ledger = createQueueLedger();
-  ledger.report({ agentId: "a", conversationId: "b,c" }, ["m"]);
-  expect(ledger.count({ agentId: "a,b", conversationId: "c" }, [])).toBe(0);
+  ledger.report({ agentId: "a", conversationId: "b,c" }, ["m"], 100);
+  expect(count(ledger, { agentId: "a,b", conversationId: "c" }, [])).toBe(0);
   expect(ledger.busy()).toEqual([{ agentId: "a", conversationId: "b,c" }]);
 });
 
 test("the latest 1,000 conversations of a device are remembered", () => {
   const ledger = createQueueLedger();
-  for (let index = 0; index <= 1_000; index++) ledger.report({ agentId: "", conversationId: `conv-${index}` }, ["m"]);
+  for (let index = 0; index <= 1_000; index++)
+    ledger.report({ agentId: "", conversationId: `conv-${index}` }, ["m"], 100);
   expect(ledger.busy()).toHaveLength(1_000);
-  expect(ledger.count({ agentId: "", conversationId: "conv-0" }, [])).toBe(0);
-  expect(ledger.count({ agentId: "", conversationId: "conv-1000" }, [])).toBe(1);
+  expect(count(ledger, { agentId: "", conversationId: "conv-0" }, [])).toBe(0);
+  expect(count(ledger, { agentId: "", conversationId: "conv-1000" }, [])).toBe(1);
+});
+
+test("the characters of a queue are those of its last report and of what was taken since, and each message counts once", () => {
+  const ledger = createQueueLedger();
+  ledger.report(runtime, ["a"], 100);
+  ledger.accept(runtime, ["b"], 20);
+  ledger.accept(runtime, ["a"], 10);
+  const sent = ["a", "b", "c"].map((messageId) => ({ messageIds: [messageId], length: 3 }));
+  expect(ledger.sizeOf(runtime, sent)).toEqual({ count: 3, length: 123, elsewhere: 0 });
+  const other = { agentId: "agent-1", conversationId: "other" };
+  expect(ledger.sizeOf(other, sent)).toEqual({ count: 3, length: 9, elsewhere: 240 });
+  ledger.report(runtime, [], 50);
+  expect(ledger.sizeOf(other, [])).toEqual({ count: 0, length: 0, elsewhere: 0 });
 });

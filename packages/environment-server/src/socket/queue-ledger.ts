@@ -1,6 +1,7 @@
 /**
  * How many messages wait in each conversation of a device. A device drops its oldest accepted message when its queue is full,
- * without an error, so the server counts and refuses earlier. What a device may make the server remember is limited, for each
+ * without an error, so the server counts and refuses earlier. It also adds up their characters, because a device repeats the whole
+ * queue in each report. What a device may make the server remember is limited, for each
  * device, for the devices of a key and for all together.
  */
 import type { Clock } from "@letta-environments/platform";
@@ -15,14 +16,35 @@ import {
 import { createMemoryBudget, type MemoryAccount } from "../memory-budget.ts";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 
+/** A send that waits. */
+export interface WaitingSend {
+  readonly messageIds: readonly string[];
+  /** Characters that its messages take in a report. */
+  readonly length: number;
+}
+
+/** How much waits in a conversation. */
+export interface QueueSize {
+  /** Messages. */
+  readonly count: number;
+  /** Their characters in a report. */
+  readonly length: number;
+  /** The cost of the queues of the device's other conversations: the sum of their messages times their characters. */
+  readonly elsewhere: number;
+}
+
 /** The queues of one device. */
 export interface QueueLedger {
-  /** Stores a device's `update_queue`, which lists the whole queue of a conversation. Returns the exceeded limit, or `null`. */
-  report(runtime: Conversation, messageIds: readonly (string | null)[]): string | null;
-  /** Adds messages that the device acknowledged as queued, until its next report lists or drops them. */
-  accept(runtime: Conversation, messageIds: readonly string[]): void;
-  /** Number of waiting messages, including those that were sent and are not acknowledged yet. */
-  count(runtime: Conversation, unacknowledgedIds: readonly string[]): number;
+  /**
+   * Stores a device's `update_queue`, which lists the whole queue of a conversation. Returns the exceeded limit, or `null`.
+   *
+   * @param length of the report, in characters
+   */
+  report(runtime: Conversation, messageIds: readonly (string | null)[], length: number): string | null;
+  /** Adds a send that the device acknowledged as queued, until its next report lists or drops it. */
+  accept(runtime: Conversation, messageIds: readonly string[], length: number): void;
+  /** The size of a queue, including what was sent and is not acknowledged yet. */
+  sizeOf(runtime: Conversation, unacknowledged: readonly WaitingSend[]): QueueSize;
   /** Conversations with a queue. */
   busy(): readonly Conversation[];
   /** Forgets everything. */
@@ -58,7 +80,9 @@ interface Queue {
   readonly runtime: Conversation;
   readonly reportedIds: ReadonlySet<string>;
   readonly reportedCount: number;
+  readonly reportedLength: number;
   readonly acceptedIds: ReadonlySet<string>;
+  readonly acceptedLength: number;
   readonly bytes: number;
 }
 
@@ -140,12 +164,14 @@ export function createQueueLedgers({ monotonic }: Pick<Clock, "monotonic">): Que
 export function createQueueLedger(onResize: (bytes: number) => void = () => undefined): QueueLedger {
   const queues = new Map<string, Queue>();
   let bytes = 0;
+  let cost = 0;
 
   function remove(key: string): void {
     const queue = queues.get(key);
     if (queue === undefined) return;
     queues.delete(key);
     bytes -= queue.bytes;
+    cost -= costOf(queue);
   }
 
   /** Stores a queue as the latest one, and forgets the oldest ones when there is no room. */
@@ -154,6 +180,7 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
     if (queue.reportedCount > 0 || queue.acceptedIds.size > 0) {
       queues.set(key, queue);
       bytes += queue.bytes;
+      cost += costOf(queue);
     }
     for (const oldest of queues.keys()) {
       if (queues.size <= maxConversationsPerDevice && bytes <= maxQueueBytesPerDevice) break;
@@ -163,43 +190,79 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
   }
 
   return {
-    report(runtime, messageIds) {
+    report(runtime, messageIds, length) {
       if (messageIds.length > maxReportedMessages) {
         return `A queue report lists more than ${maxReportedMessages} messages`;
       }
       const key = conversationKey(runtime);
       const reportedIds = new Set(messageIds.filter((messageId) => messageId !== null));
-      const queue = toQueue({ runtime, reportedIds, reportedCount: messageIds.length, acceptedIds: new Set<string>() });
+      const reported = { reportedIds, reportedCount: messageIds.length, reportedLength: length };
+      const queue = toQueue({ ...emptyQueue, runtime, ...reported });
       if (bytes - (queues.get(key)?.bytes ?? 0) + queue.bytes > maxQueueBytesPerDevice) {
         return `The device reports more than ${maxQueueBytesPerDevice / 1_048_576} MiB of queues`;
       }
       put(key, queue);
       return null;
     },
-    accept(runtime, messageIds) {
+    accept(runtime, messageIds, length) {
       const key = conversationKey(runtime);
-      const known = queues.get(key) ?? { runtime, reportedIds: new Set(), reportedCount: 0, acceptedIds: new Set() };
+      const known = queues.get(key) ?? { ...emptyQueue, runtime };
       const fresh = messageIds.filter((messageId) => !known.reportedIds.has(messageId));
-      put(key, toQueue({ ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]) }));
+      const acceptedLength = known.acceptedLength + (fresh.length === 0 ? 0 : length);
+      put(key, toQueue({ ...known, acceptedIds: new Set([...known.acceptedIds, ...fresh]), acceptedLength }));
     },
-    count(runtime, unacknowledgedIds) {
-      const queue = queues.get(conversationKey(runtime));
-      if (queue === undefined) return new Set(unacknowledgedIds).size;
-      const others = [...queue.acceptedIds, ...unacknowledgedIds].filter(
-        (messageId) => !queue.reportedIds.has(messageId),
-      );
-      return queue.reportedCount + new Set(others).size;
-    },
+    sizeOf: (runtime, unacknowledged) =>
+      measure(queues.get(conversationKey(runtime)) ?? emptyQueue, cost, unacknowledged),
     busy: () => [...queues.values()].map((queue) => queue.runtime),
     clear() {
       queues.clear();
       bytes = 0;
+      cost = 0;
       onResize(bytes);
     },
     get bytes() {
       return bytes;
     },
   };
+}
+
+/** The size of a queue on a device; `queues` is `null` for one that has none. */
+export function sizeOfQueue(
+  queues: Pick<QueueLedger, "sizeOf"> | null,
+  runtime: Conversation,
+  unacknowledged: readonly WaitingSend[],
+): QueueSize {
+  return queues?.sizeOf(runtime, unacknowledged) ?? measure(emptyQueue, 0, unacknowledged);
+}
+
+type QueueContents = Omit<Queue, "runtime" | "bytes">;
+
+const emptyQueue: QueueContents = {
+  reportedIds: new Set(),
+  reportedCount: 0,
+  reportedLength: 0,
+  acceptedIds: new Set(),
+  acceptedLength: 0,
+};
+
+function measure(queue: QueueContents, totalCost: number, unacknowledged: readonly WaitingSend[]): QueueSize {
+  const { reportedIds, acceptedIds } = queue;
+  const fresh = new Set<string>();
+  let length = queue.reportedLength + queue.acceptedLength;
+  for (const send of unacknowledged) {
+    const unknown = send.messageIds.filter((messageId) => !reportedIds.has(messageId) && !acceptedIds.has(messageId));
+    for (const messageId of unknown) fresh.add(messageId);
+    if (unknown.length > 0) length += send.length;
+  }
+  return { count: countOf(queue) + fresh.size, length, elsewhere: totalCost - costOf(queue) };
+}
+
+function countOf({ reportedCount, acceptedIds }: QueueContents): number {
+  return reportedCount + acceptedIds.size;
+}
+
+function costOf(queue: QueueContents): number {
+  return countOf(queue) * (queue.reportedLength + queue.acceptedLength);
 }
 
 /** Approximate memory of a queue and of one id without their texts, measured on Node.js. */

@@ -27,7 +27,8 @@ export interface FrameEffects {
   isCurrent(connection: DeviceConnection): boolean;
   send(connection: DeviceConnection, text: string): void;
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
-  reportQueue(connection: DeviceConnection, frame: QueueFrame): void;
+  /** @param length of the frame, in characters: it repeats the messages */
+  reportQueue(connection: DeviceConnection, frame: QueueFrame, length: number): void;
   /** Takes the ids of messages that a device lists for a conversation: it has them. */
   listMessages(connection: DeviceConnection, runtime: Conversation, messageIds: readonly (string | null)[]): void;
 }
@@ -43,10 +44,10 @@ export function receiveText(text: string, connection: DeviceConnection, effects:
   // A device over its limit is closed by this call.
   if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
   if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);
-  receive(skipped ?? parseFrame(text), connection, effects);
+  receive(skipped ?? parseFrame(text), text.length, connection, effects);
 }
 
-function receive(frame: DeviceFrame, connection: DeviceConnection, effects: FrameEffects): void {
+function receive(frame: DeviceFrame, length: number, connection: DeviceConnection, effects: FrameEffects): void {
   if (frame.kind === "invalid") return reportInvalid(frame.rule, connection, effects);
   if (frame.kind === "input_accepted") acknowledge(frame, connection, effects);
   if (!effects.isCurrent(connection)) return;
@@ -65,7 +66,7 @@ function receive(frame: DeviceFrame, connection: DeviceConnection, effects: Fram
       inferAcknowledgements(frame, connection, effects);
       effects.follow(connection, frame);
       effects.listMessages(connection, frame.runtime, frame.messageIds);
-      return effects.reportQueue(connection, frame);
+      return effects.reportQueue(connection, frame, length);
     case "update_loop_status":
       inferAcknowledgements(frame, connection, effects);
       effects.follow(connection, frame);
@@ -131,5 +132,5 @@ function conclude(
 ): void {
   const sent = pending.acknowledge(connection.device, deliveryId, outcome);
   if (sent === undefined || sent.isDecision || outcome.kind !== "accepted" || outcome.disposition !== "queued") return;
-  queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds);
+  queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds, sent.length);
 }

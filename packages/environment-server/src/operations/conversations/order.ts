@@ -16,6 +16,8 @@ import type { DeviceConnection } from "../../socket/connection.ts";
 export interface MessagePlace {
   /** The messages of its send. */
   readonly messageIds: readonly string[];
+  /** Characters that they take in the queue of the device. */
+  readonly length: number;
   /** For how long it has waited for earlier messages, in milliseconds; at most {@link maxMessageWaitMs}. */
   waitedMs: number;
   /** Aborted when it may not wait any longer, such as before a stop. */
@@ -32,7 +34,7 @@ export interface Started<Result> {
 }
 
 /** A message that is to get a place. */
-interface OrderedMessage extends Pick<MessagePlace, "messageIds"> {
+interface OrderedMessage extends Pick<MessagePlace, "messageIds" | "length"> {
   readonly scope: ConversationScope;
   /** Sends of other owners have an order of their own. */
   readonly owner: readonly string[];
@@ -77,7 +79,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
   }
 
   return {
-    async start({ messageIds, scope, owner }, run) {
+    async start({ messageIds, length, scope, owner }, run) {
       const key = keyOf(scope);
       const queueKey = JSON.stringify([key, ...owner]);
       const isAlone = !queue.isBusy(queueKey);
@@ -87,7 +89,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
         releaseQueue = resolve;
       });
       const wait = new AbortController();
-      const place = { messageIds, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
+      const place = { messageIds, length, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
       const result = queue.run(queueKey, () => {
         place.waitedMs = Math.min(maxMessageWaitMs, clock.monotonic() - startedAtMs);
         return run(place);
@@ -124,7 +126,7 @@ export function findPredecessor(
   if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
   // A device with a queue adds what it reads to it, and acknowledges that at once. That a turn runs is not enough, because it can end while two
   // messages are on their way. With a queue, the next turn begins when it ends; that one would have to end as well before they arrive.
-  if (queues !== null && queues.count(scope, []) > 0) return null;
+  if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
   const isBefore = ({ sent, isDecision, reported, delivery }: PendingDelivery): boolean =>
     sent && !isDecision && reported === null && isSameConversation(delivery.scope, scope);
   return pending.waiting(scope.environmentId).find(isBefore) ?? null;
