@@ -281,6 +281,24 @@ describe("an open socket", () => {
     expect(received).toEqual(["other 1000001", "small"]);
   });
 
+  test("of a long text, a listener that wants them gets the first and the last 8,192 bytes", async () => {
+    const listener: PlainSocketListener = {
+      maxFrameBytes,
+      maxTextBytes: 1_000_000,
+      onMessage: () => undefined,
+      onLongText: (byteLength, start, end) => void received.push(`long ${byteLength}`, start, end),
+      onOtherFrame: (byteLength) => received.push(`other ${byteLength}`) > 0,
+      onClose: () => undefined,
+    };
+    decision = { kind: "accepted", owner: "key", attach: () => listener };
+    const socket = await open();
+    const [start, end] = ["a".repeat(8_192), "z".repeat(8_192)];
+    socket.send(`${start}${"x".repeat(1_000_001)}${end}`);
+    socket.send(Buffer.alloc(1_000_001));
+    await untilReceived(4);
+    expect(received).toEqual([`long ${1_000_001 + 2 * 8_192}`, start, end, "other 1000001"]);
+  });
+
   test("a socket offers neither compression nor a subprotocol", async () => {
     const socket = new WebSocket(server.url.replace("http", "ws") + path, ["chat"], {
       headers: { authorization: `Bearer ${key}` },

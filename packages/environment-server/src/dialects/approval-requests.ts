@@ -3,7 +3,7 @@
  * conversation in its status, and sends them again when it reconnects. A device asks for one permission of a turn at a time.
  */
 import type { ApprovalRequest, ApprovalSuggestion } from "../approval-log.ts";
-import { maxApprovalInputLength, maxApprovalsPerDevice, maxParsedLength } from "../limits.ts";
+import { maxApprovalInputLength, maxApprovalsPerDevice } from "../limits.ts";
 import { boundInput } from "./bounded-input.ts";
 import type { DeviceFrame } from "./frame.ts";
 import { isMembers, type Members, membersOf, readId, readLine, readPath, readRuntime } from "./values.ts";
@@ -31,10 +31,11 @@ const longEndLength = 2_048;
 /**
  * Reads a request that is too long to be parsed: its ids and its tool from the start, its conversation from the end. Its input counts as cut. So
  * policies and people can decide about it. `null` for any other text. It never throws.
+ *
+ * @param text its end, at least
  */
-export function readLongRequest(text: string): DeviceFrame | null {
-  if (text.length <= maxParsedLength) return null;
-  const [, requestId, tool] = longStart.exec(text) ?? [];
+export function readLongRequest(start: string, text: string): DeviceFrame | null {
+  const [, requestId, tool] = longStart.exec(start) ?? [];
   const end = text.slice(-longEndLength);
   const from = end.lastIndexOf(',"runtime":{');
   if (requestId === undefined || tool === undefined || from === -1) return null;

@@ -41,17 +41,27 @@ const understoodDelta = /"message_type":"(?:loop_error|assistant_message)"/;
  * would take too much time or memory. Of a long request for permission, the start and the end are read. `null` for any other.
  */
 export function skipFrame(text: string): DeviceFrame | null {
+  if (text.length > maxParsedLength) return readLongFrame(text, text);
+  return skipByStart(text) ?? refuseCost(text);
+}
+
+/** Reads what a text that is too long to be parsed says in its start and in its end. */
+export function readLongFrame(start: string, end: string): DeviceFrame {
+  return skipByStart(start) ?? readLongRequest(start, end) ?? tooLong;
+}
+
+const tooLong: InvalidFrame = { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
+
+function skipByStart(text: string): DeviceFrame | null {
   const type = /^\{"type":"([a-z_]{1,64})"/.exec(text)?.[1];
   if (type !== undefined && !parsers.has(type)) return { kind: "other", type };
-  if (type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength)))
-    return { kind: "other", type };
-  return (type === "control_request" ? readLongRequest(text) : null) ?? refuseCost(text);
+  const isOther = type === "stream_delta" && !understoodDelta.test(text.slice(0, deltaPrefixLength));
+  return isOther ? { kind: "other", type } : null;
 }
 
 /** Refuses a text whose parsing would take too much time or memory; `null` for any other. */
 export function refuseCost(text: string): InvalidFrame | null {
-  if (text.length > maxParsedLength)
-    return { kind: "invalid", rule: `must have at most ${maxParsedLength} characters` };
+  if (text.length > maxParsedLength) return tooLong;
   return isNestedDeeply(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
 }
 

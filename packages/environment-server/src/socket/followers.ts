@@ -39,6 +39,8 @@ export interface OutputReader {
 export interface FrameWatch {
   /** A text frame arrived and is within the limits of its device. */
   received(environmentId: string, text: string): void;
+  /** A text that is too long to be read arrived. */
+  receivedLong(environmentId: string, start: string): void;
   /** A device has connected. */
   connected(environmentId: string, connectionId: string): void;
   /** The socket of a device has ended. */

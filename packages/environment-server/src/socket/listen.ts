@@ -5,7 +5,7 @@ import { type DeviceConnection, ownerOf } from "./connection.ts";
 import { drop, punish, refuse, send } from "./ends.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueHolder, QueueLedger } from "./queue-ledger.ts";
-import { type FrameEffects, receiveText } from "./receive.ts";
+import { type FrameEffects, receiveLongText, receiveText } from "./receive.ts";
 
 /** Listens to a socket that was closed when it opened. */
 export const ignoredSocket: PlainSocketListener = {
@@ -25,12 +25,17 @@ export function listen(hub: HubState, connection: DeviceConnection, effects: Fra
   };
   return {
     maxFrameBytes,
-    // A character has at most three bytes, so a longer text would not be parsed.
+    // A character has at most three bytes, so a longer text is not parsed.
     maxTextBytes: 3 * maxParsedLength,
     onMessage(text) {
       if (!admit(text.length)) return;
       receiveText(text, connection, effects);
       if (isCurrent(hub, connection)) hub.watch.received(connection.device.environmentId, text);
+    },
+    onLongText(byteLength, start, end) {
+      if (!admit(byteLength)) return;
+      receiveLongText(start, end, connection, effects);
+      if (isCurrent(hub, connection)) hub.watch.receivedLong(connection.device.environmentId, start);
     },
     onOtherFrame: admit,
     onClose(code, limit) {

@@ -5,7 +5,7 @@ import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
-import { parseFrame, refuseCost, skipFrame } from "../dialects/parse.ts";
+import { parseFrame, readLongFrame, refuseCost, skipFrame } from "../dialects/parse.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
@@ -45,6 +45,11 @@ export function receiveText(text: string, connection: DeviceConnection, effects:
   if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
   if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);
   receive(skipped ?? parseFrame(text), text.length, connection, effects);
+}
+
+/** Handles a text of which only the start and the end are known, because it is too long to be parsed. It never throws. */
+export function receiveLongText(start: string, end: string, connection: DeviceConnection, effects: FrameEffects): void {
+  receive(readLongFrame(start, end), 0, connection, effects);
 }
 
 function receive(frame: DeviceFrame, length: number, connection: DeviceConnection, effects: FrameEffects): void {

@@ -114,6 +114,17 @@ describe("requests", () => {
     ]);
   });
 
+  test("so is one of which the host has only read the start", async () => {
+    const world = createViewerWorld();
+    const viewer = world.open();
+    viewer.say({ type: "read_file", request_id: "r", path: "/a" });
+    await world.settle();
+    world.sayLong(
+      `{"type":"read_file_response","request_id":"${String(world.device[0]?.["request_id"])}","content":"xx`,
+    );
+    expect(viewer.frames).toMatchObject([{ code: "response_too_large" }, { success: false }]);
+  });
+
   test("terminals of two viewers never meet, and end with their viewer", async () => {
     const world = createViewerWorld();
     const [first, second] = [world.open(), world.open()];

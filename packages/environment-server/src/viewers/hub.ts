@@ -95,6 +95,10 @@ export function createViewerHub(options: {
       const row = hub.rows.get(environmentId);
       if (row !== undefined && mayBeShown(text)) relay(hub, row, text);
     },
+    receivedLong(environmentId, start) {
+      const row = hub.rows.get(environmentId);
+      if (row !== undefined && mayBeShown(start)) reportTooLong(row, start);
+    },
     connected(environmentId, connectionId) {
       const row = hub.rows.get(environmentId);
       row?.cancelGrace?.();

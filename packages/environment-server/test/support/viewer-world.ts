@@ -30,6 +30,8 @@ export interface ViewerWorld {
   open(access?: Partial<ViewerAccess>): FakeSocket;
   /** A frame of the device. */
   say(frame: object | string, environmentId?: string): void;
+  /** The device sends a text of which only the start is read. */
+  sayLong(start: string): void;
   settle(): Promise<void>;
 }
 
@@ -89,6 +91,7 @@ export function createViewerWorld(): ViewerWorld {
     },
     say: (frame, environmentId = "env-1") =>
       hub.received(environmentId, typeof frame === "string" ? frame : JSON.stringify(frame)),
+    sayLong: (start) => hub.receivedLong("env-1", start),
     settle: () => clock.advance(0),
   };
   return world;

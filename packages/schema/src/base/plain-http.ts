@@ -47,10 +47,17 @@ export interface PlainSocket {
 export interface PlainSocketListener {
   /** Largest frame that the runtime may accept now, in bytes. It must close the socket with 1009 for a larger one. */
   readonly maxFrameBytes: number;
-  /** Text frames with more bytes need not be decoded: report them with {@link onOtherFrame}. */
+  /** Text frames with more bytes need not be decoded: report them with {@link onLongText}, or without it with {@link onOtherFrame}. */
   readonly maxTextBytes: number;
   /** A text frame arrived. */
   onMessage(text: string): void;
+  /**
+   * A long text arrived.
+   *
+   * @param start about its first 8,192 bytes, which say what it is
+   * @param end about its last 8,192 bytes
+   */
+  onLongText?(byteLength: number, start: string, end: string): void;
   /**
    * A frame arrived that is not handed over: a ping, a pong, binary data, or a long text. Returns whether the runtime may respond
    * to it.

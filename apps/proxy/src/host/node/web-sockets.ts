@@ -6,6 +6,7 @@ import {
   type PlainResponse,
   problemResponse,
   type PlainSocket,
+  type PlainSocketListener,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import type { WebSocket, WebSocketServer } from "ws";
@@ -29,6 +30,9 @@ const memoryLimits = { maxOwnerBytes: 64 * 1024 * 1024, maxTotalBytes: 256 * 102
 
 /** Bytes that may wait to be sent to a device that does not read. A viewer may have less. */
 const maxDeviceWaitingBytes = 32 * 1024 * 1024;
+
+/** The start and the end of a text that are handed over when the text is not, in bytes each. */
+const textEdgeBytes = 8_192;
 
 /** Room for the headers of one frame. Devices do not fragment their frames. */
 const headerAllowanceBytes = 1_024;
@@ -180,8 +184,8 @@ function connect(
     budget.completed(memory, data.byteLength);
     if (data.byteLength > listener.maxFrameBytes) return isClosed ? undefined : closeTooBig();
     handle(() => {
-      if (isBinary || data.byteLength > listener.maxTextBytes) listener.onOtherFrame(data.byteLength);
-      else listener.onMessage(data.toString("utf8"));
+      if (isBinary) listener.onOtherFrame(data.byteLength);
+      else handOver(listener, data);
     });
   });
   webSocket.on("ping", (data) => {
@@ -200,6 +204,13 @@ function connect(
     if (exceeded === null) onClose(code);
     else onClose(policyViolation, limitTexts[exceeded]);
   });
+}
+
+function handOver(listener: PlainSocketListener, data: Buffer): void {
+  if (data.byteLength <= listener.maxTextBytes) return listener.onMessage(data.toString("utf8"));
+  if (listener.onLongText === undefined) return void listener.onOtherFrame(data.byteLength);
+  const [start, end] = [data.subarray(0, textEdgeBytes), data.subarray(-textEdgeBytes)];
+  listener.onLongText(data.byteLength, start.toString("utf8"), end.toString("utf8"));
 }
 
 const limitTexts: Readonly<Record<MemoryLimit, string>> = {
