@@ -221,3 +221,17 @@ test("a message that is too long for the queue is taken again when the device re
   socket.acknowledge();
   expect((await sent).status).toBe(200);
 });
+
+test("a message whose queue is too long to be parsed waits alone, so the report of its removal is short and ends it", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  queueEverything(socket);
+  const stateOf = async (): Promise<unknown> =>
+    (await harness.call("GET", `/v1/environments/${connectionId}/messages/long`)).body["state"];
+  await harness.send(connectionId, { messages: [userMessage("long", "x".repeat(600_000))] });
+  expect(await harness.send(connectionId, { messages: [userMessage("m-2")] })).toMatchObject(full);
+  expect(await stateOf()).toBe("accepted");
+  const removed = [{ client_message_id: "long", disposition: "cancelled" }];
+  socket.say({ type: "update_queue", runtime, queue: [], removed });
+  expect(await stateOf()).toBe("cancelled");
+});
