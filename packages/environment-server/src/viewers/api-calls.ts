@@ -173,10 +173,11 @@ export function refusalOf(response: PlainResponse): FrameRefusal {
   const { errorCode, detail, title, errors } = problem;
   const [issue] = Array.isArray(errors) ? errors : [];
   const { member, rule } = membersOf(issue);
+  const isRule = typeof member === "string" && typeof rule === "string";
   const text = [detail, title].find((value) => typeof value === "string") ?? "The request failed.";
   return {
     code: typeof errorCode === "string" ? errorCode : "internal_error",
-    message: typeof member === "string" && typeof rule === "string" ? `${text} ${member} ${rule}.` : text,
+    message: isRule && !text.includes(rule) ? `${text} ${member} ${rule}.` : text,
     scope: null,
   };
 }

@@ -1,6 +1,7 @@
-import type { Principal, Scope } from "@letta-environments/schema";
+import { type Principal, problemResponse, type Scope } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { anyone } from "../../test/support/harness.ts";
+import { refusalOf } from "./api-calls.ts";
 import { checkFrame, type FrameDecision } from "./check.ts";
 import { parseViewerFrame } from "./frame.ts";
 import { viewerFrameTypes } from "./scopes.ts";
@@ -178,6 +179,14 @@ describe("calls of the API", () => {
       );
     }
   });
+});
+
+test("the rule that a request broke is said once, also if the text of the problem repeats it", () => {
+  const issues = [{ member: "content", rule: "must not be empty" }];
+  const messages = [{}, { detail: "content must not be empty" }].map(
+    (options) => refusalOf(problemResponse("invalid_request", { issues, ...options })).message,
+  );
+  for (const message of messages) expect(message.split("must not be empty")).toHaveLength(2);
 });
 
 describe("runtime_start", () => {
