@@ -216,8 +216,23 @@ describe("runtime_start", () => {
   });
 
   test("a member that is not known is refused, such as tools of the caller", () => {
-    expect(refusalCode(start({ external_tools: [] }))).toBe("invalid_frame -");
+    expect(refusalCode(start({ external_tools: [{ name: "t" }] }))).toBe("invalid_frame -");
     expect(refusalCode(start({ agent_id: "a", teleport_id: "t" }))).toBe("invalid_frame -");
+  });
+
+  test("an empty list of tools of the caller is no such member, and skills that stay as they are need no further scope", () => {
+    const frame = { agent_id: "agent-1", conversation_id: "c", external_tools: [], preserve_skill_sources: true };
+    const decision = start(frame, withScopes(["send"]));
+    expect(decision.kind === "command" && decision.command.members).toEqual({
+      type: "runtime_start",
+      agent_id: "agent-1",
+      conversation_id: "c",
+      preserve_skill_sources: true,
+      recover_approvals: false,
+    });
+    expect(refusalCode(start({ ...frame, preserve_skill_sources: false }, withScopes(["send"])))).toBe(
+      "insufficient_scope manage",
+    );
   });
 
   test("a ceiling and a list of agents hold", () => {

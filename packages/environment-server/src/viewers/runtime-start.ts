@@ -45,7 +45,8 @@ const deviceModes: ReadonlySet<unknown> = new Set(["standard", "acceptEdits", "u
 const maxPathLength = 4_096;
 
 /** Checks a `runtime_start` frame against a key. */
-export function checkRuntimeStart(members: Members, principal: Principal): CheckedStart {
+export function checkRuntimeStart({ external_tools: tools, ...given }: Members, principal: Principal): CheckedStart {
+  const members = Array.isArray(tools) && tools.length === 0 ? given : { ...given, external_tools: tools };
   const present = Object.keys(members).filter((name) => members[name] !== undefined);
   const unknown = present.find((name) => !memberScopes.has(name));
   if (unknown !== undefined) return refuse(invalidFrame(`${unknown.slice(0, 64)} is not offered by this server`));
@@ -82,6 +83,8 @@ export function checkRuntimeStart(members: Members, principal: Principal): Check
 function scopesOfMember(name: string, value: unknown): readonly ViewerScope[] {
   const scope = memberScopes.get(name) ?? null;
   const hasSettings = name === "create_conversation" && isMembers(value) && Object.keys(value).length > 0;
+  // It leaves the skills of the conversation as they are.
+  if (name === "preserve_skill_sources" && value === true) return [];
   if (hasSettings && Object.keys(isMembers(value["body"]) ? value["body"] : value).length > 0) return ["manage"];
   return scope === null ? [] : [scope];
 }
