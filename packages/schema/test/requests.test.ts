@@ -49,7 +49,7 @@ const wrongUserBodies: readonly Wrong[] = [
   [[...user, "content"], "", "messages[0].content", "must not be empty"],
   [[...user, "content"], 5, "messages[0].content", "must be a string or a list of text parts"],
   [[...user, "content"], [], "messages[0].content", "must have at least one part"],
-  [[...user, "content", 0, "type"], "image", "messages[0].content[0].type", 'must be "text"'],
+  [[...user, "content", 0, "type"], "image", "messages[0].content[0].type", 'must be "text": images are not supported'],
   [[...user, "content", 0, "text"], null, "messages[0].content[0].text", "must be a string"],
   [[...user, "client_message_id"], "", "messages[0].client_message_id", "must not be empty"],
   [[...user, "client_message_id"], ".", "messages[0].client_message_id", "must be neither '.' nor '..'"],

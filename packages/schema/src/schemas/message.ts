@@ -139,7 +139,7 @@ function hasItems(list: readonly string[] | null | undefined): boolean {
 /** Schema of {@link TextPart}. */
 export const TextPartSchema: WireObjectSchema<TextPart> = /* @__PURE__ */ wireObject(() => ({
   text: v.string(),
-  type: v.literal("text"),
+  type: v.literal("text", 'must be "text": images are not supported'),
 }));
 
 /** The rule for what is neither. */
