@@ -191,12 +191,12 @@ test("the socket of a device is closed when its approval policy changes, and has
   expect(device.closes).toEqual([]);
   await keyStore.update(record.id, (old) => ({ ...old, deniedTools: ["Web*"] }));
   await clock.advance(100);
-  expect(device.closes).toEqual([1008]);
+  expect(device.closes).toEqual([1013]);
   const again = await connect(key);
   await clock.advance(100);
   expect(again.closes).toEqual([]);
   await reload({ approvals: denies("Bash", "Write") });
-  expect(again.closes).toEqual([1008]);
+  expect(again.closes).toEqual([1013]);
 });
 
 test("messages of an open viewer have the limits and the audit records of the present configuration", async () => {

@@ -12,6 +12,7 @@ export type DisconnectReason =
   | "replaced"
   | "silent"
   | "key_ended"
+  | "policy_changed"
   | "removed"
   | "limit_exceeded"
   | "shutdown";

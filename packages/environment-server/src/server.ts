@@ -97,6 +97,11 @@ export interface EnvironmentServer {
    * registration: a device registers again at once, and ends when that is refused.
    */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /**
+   * Closes, with 1013, the sockets of the devices for which `isChanged` returns true, because their approval policy changed. Each opens its connection
+   * again, keeps its turn and its queue, and is held to the policy of the new socket.
+   */
+  closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
   /** Refuses new work, closes the sockets, and resolves when everything that is known is stored. */
   close(): Promise<void>;
 }
@@ -164,6 +169,7 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
       hub.closeEnded(isEnded);
       server.viewers.closeEnded(isEnded);
     },
+    closeChanged: hub.closeChanged,
     async close() {
       closing.begin();
       removals.close();

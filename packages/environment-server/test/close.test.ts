@@ -102,6 +102,7 @@ test("closeEnded() closes the named devices with 1008 and takes them offline at 
     credentialId: "secret-1",
     deviceId: "device-1",
     connectionName: name,
+    approvalPolicy: null,
   });
   server.closeEnded((device) => device.connectionName === name);
   expect(ended.socket.closes).toEqual([{ code: 1008, reason: "The gateway key no longer allows this" }]);
@@ -110,5 +111,16 @@ test("closeEnded() closes the named devices with 1008 and takes them offline at 
   expect(await send(ended.connectionId)).toMatchObject({ status: 409, body: { errorCode: "device_offline" } });
   expect(events).toContainEqual(
     expect.objectContaining({ type: "device_disconnected", code: 1008, reason: "key_ended" }),
+  );
+});
+
+test("closeChanged() closes the named devices with 1013, after which they keep their turns, and no others", async () => {
+  const { connect, server, events } = createHarness();
+  const [changed, kept] = [await connect("device-1"), await connect("device-2")];
+  server.closeChanged(({ deviceId }) => deviceId === "device-1");
+  expect(changed.socket.closes).toEqual([{ code: 1013, reason: "The approval policy of the device changed" }]);
+  expect(kept.socket.closes).toEqual([]);
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: "device_disconnected", code: 1013, reason: "policy_changed" }),
   );
 });

@@ -21,6 +21,8 @@ export interface WatchedSockets extends Required<DeviceSockets> {
   /** Each viewer is the same object as long as its socket is open. */
   connectedViewers(): readonly ConnectedViewer[];
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Closes sockets of devices whose policy changed, which connect again and keep their turns. */
+  closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
 }
 
 /** The permissions of a caller that the configuration can change. */
@@ -63,7 +65,8 @@ export interface SocketRules extends Partial<PermissionRules> {
  * when a rotation has ended the secret that opened it, even if another secret of the key is valid. By then the gateway
  * refuses that secret at registration too.
  *
- * It is also closed when the approval policy for its device changes: requests for permission are decided by the policy that it was opened with.
+ * It is closed with 1013 when the approval policy for its device changes, because requests for permission are decided by the policy that it was opened
+ * with. The device connects again and keeps its turn.
  *
  * The socket of a viewer is closed, in addition, when any permission or rate limit of its key changes, also by the configuration: it
  * holds those that it was opened with.
@@ -128,12 +131,14 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     const nowMs = clock.now();
     if (isAll) expiries = new Map();
     const ended = new Set<ConnectedDevice>();
+    const changed = new Set<ConnectedDevice>();
     for (const device of devices) {
       const credential = credentialOf(device);
       const token = tokens.find(device);
       const expiresAt = expiryOf(device, token, records);
       const own = token ?? permissionsOfKey(records.get(device.keyId) ?? null, device, nowMs);
       if (hasExpired(credential, expiresAt) || own === null || !allowsSocket(own, device, state)) ended.add(device);
+      else if (!hasSamePolicy(own, device, state)) changed.add(device);
       else {
         permitted.add(device);
         expiries.set(credential, expiresAt);
@@ -141,6 +146,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
       }
     }
     if (ended.size > 0) sockets.closeEnded((device) => ended.has(device));
+    if (changed.size > 0) sockets.closeChanged((device) => changed.has(device));
     if (isAll) tokens.retain(openSockets(sockets));
     nextExpiryMs = firstAfter(expiries.values(), nowMs);
   }
@@ -237,12 +243,14 @@ function expiryOf(
 function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
   // A device in shadow mode would otherwise connect, be closed, and connect again at once.
   const configured = configure(own);
-  const isSame = isViewer(device)
-    ? isSameValue(comparable(configured), comparable(device.principal))
-    : isSameValue(configured.approvalPolicy ?? null, device.approvalPolicy ?? null);
-  if (!isSame) return false;
+  if (isViewer(device) && !isSameValue(comparable(configured), comparable(device.principal))) return false;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
+}
+
+/** Whether the socket of a device was opened under the approval policy that applies now. That of a viewer is one of its permissions. */
+function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }: CheckedState): boolean {
+  return isViewer(device) || isSameValue(configure(own).approvalPolicy ?? null, device.approvalPolicy ?? null);
 }
 
 /** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */

@@ -188,6 +188,7 @@ const disconnectReasons: ReadonlySet<DisconnectReason> = new Set<DisconnectReaso
   "replaced",
   "silent",
   "key_ended",
+  "policy_changed",
   "removed",
   "limit_exceeded",
   "shutdown",

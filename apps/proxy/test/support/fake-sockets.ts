@@ -35,6 +35,9 @@ export function fakeSockets(
       devices = devices.filter((device) => !isEnded(device));
       viewers = viewers.filter((viewer) => !isEnded(viewer));
     },
+    closeChanged(isChanged) {
+      devices = devices.filter((device) => !isChanged(device));
+    },
     async open(wrapper) {
       const request = { method: "GET", path: "/", query: "", headers: {}, body: null };
       const decision = await wrapper.upgrade(request, {} as Principal);

@@ -24,6 +24,10 @@ export const policyViolation = 1008;
 const tryAgainLater = 1013;
 export const removedClose: CloseFrame = { code: policyViolation, reason: "The device was removed" };
 export const keyEndedClose: CloseFrame = { code: policyViolation, reason: "The gateway key no longer allows this" };
+export const policyChangedClose: CloseFrame = {
+  code: tryAgainLater,
+  reason: "The approval policy of the device changed",
+};
 export const shutdownClose: CloseFrame = { code: 1001, reason: "Server is shutting down" };
 /** RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped. */
 export const droppedCode = 1006;

@@ -21,6 +21,7 @@ import {
   close,
   closeAll,
   keyEndedClose,
+  policyChangedClose,
   refuse,
   removedClose,
   replacedClose,
@@ -63,6 +64,8 @@ export interface DeviceHub {
   throttledMs(device: ThrottledDevice): number;
   /** Closes, with 1008, the sockets of the devices for which `isEnded` returns true. */
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
+  /** Closes, with 1013, the sockets of the devices for which `isChanged` returns true. */
+  closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
   /** Ids of the connections with an open socket. */
   connectionIds(): readonly string[];
   /** Closes, with 1008, the sockets of these connections, whose devices were removed. */
@@ -94,6 +97,8 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     },
     throttledMs: hub.throttle.remainingMs,
     closeEnded: (isEnded) => closeWhere(({ identity }) => isEnded(identity), "key_ended", keyEndedClose),
+    closeChanged: (isChanged) =>
+      closeWhere(({ identity }) => isChanged(identity), "policy_changed", policyChangedClose),
     connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
     closeRemoved: (ids) => closeWhere(({ device }) => ids.has(device.connectionId), "removed", removedClose),
     replace(environmentId, generation) {
@@ -105,7 +110,7 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   };
 }
 
-type CloseReason = [reason: "key_ended" | "removed", frame: typeof keyEndedClose];
+type CloseReason = [reason: "key_ended" | "policy_changed" | "removed", frame: typeof keyEndedClose];
 
 function createState(options: DeviceHubOptions): HubState {
   const { clock, emit } = options;
