@@ -1,0 +1,93 @@
+/** The view of a device in Chromium: what stays visible and reachable, and what a single click does not do. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
+import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const phone = { width: 390, height: 844 };
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let context: BrowserContext;
+  let device: ScriptedDevice;
+  let sequence = 0;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    context = await browser.newContext();
+    context.setDefaultTimeout(20_000);
+    const page = await context.newPage();
+    await page.goto(await gateway.link());
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.close();
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    const named = { deviceId: "desk", connectionName: "a-name-without-a-space-".repeat(5) };
+    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...named });
+  }, 60_000);
+
+  afterAll(async () => {
+    await device?.close();
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  let faults: readonly string[] = [];
+  let opened: Page;
+
+  afterEach(() => opened.close());
+
+  /** Opens a view on a page of a size. */
+  async function open(view: string, size: { readonly width: number; readonly height: number }): Promise<Page> {
+    ({ page: opened, faults } = await openPage(context, gateway.proxy.url));
+    await opened.setViewportSize(size);
+    const id = view.split("/")[2];
+    // What a device says before the page follows it is not shown.
+    const isFollowed = id === undefined ? null : opened.waitForResponse(new RegExp(`/events\\?.*${id}`));
+    await opened.goto(`${gateway.proxy.url}/console/#${view}`);
+    await opened.getByText("Live", { exact: true }).waitFor();
+    await isFollowed;
+    return opened;
+  }
+
+  function send(frame: Readonly<Record<string, unknown>>): void {
+    sequence += 1;
+    const emitted = {
+      event_seq: sequence,
+      idempotency_key: `frame-${sequence}`,
+      emitted_at: new Date(0).toISOString(),
+    };
+    device.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+  }
+
+  function say(delta: Readonly<Record<string, unknown>>): void {
+    send({ type: "stream_delta", delta });
+  }
+
+  test("no long word of an agent, long name or edit makes the log, the list or the page wider or longer", async () => {
+    const page = await open("/device/desk", phone);
+    const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`);
+    const edit = { file_path: "a.ts", old_string: lines.join("\n"), new_string: lines.toReversed().join("\n") };
+    say({ message_type: "client_tool_start", tool_call_id: "t-1", tool_name: "Edit", tool_args: JSON.stringify(edit) });
+    say({ message_type: "assistant_message", id: "a-1", content: `# ${"word".repeat(50)}\n\n${"word".repeat(50)}` });
+    const log = page.getByRole("log");
+    await log.getByText("word").first().waitFor();
+    await log.locator("summary").click();
+    await log.getByLabel("Changes").waitFor();
+    const overflow = await page.evaluate<object>(`(() => {
+      const [log, page, last] = [document.querySelector(".log"), document.documentElement, document.querySelector("main")];
+      return { wider: log.scrollWidth - log.clientWidth, pageWider: page.scrollWidth - innerWidth,
+        longer: Math.abs(Math.round(page.scrollHeight - last.getBoundingClientRect().bottom - scrollY)) };
+    })()`);
+    expect(overflow).toEqual({ wider: 0, pageWider: 0, longer: 0 });
+    await page.evaluate(`location.hash = "/devices"`);
+    await page.getByRole("link", { name: /a-name/ }).waitFor();
+    const name = "[...document.querySelectorAll('.name > *')].at(-1).getBoundingClientRect()";
+    const cell = "document.querySelector('.name').getBoundingClientRect()";
+    expect(await page.evaluate<number>(`Math.max(0, Math.round(${name}.right - ${cell}.right))`)).toBe(0);
+  });
+});
