@@ -4,7 +4,14 @@ import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
-import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  type WatchedPage,
+} from "./support/gateway.ts";
 
 const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -36,22 +43,22 @@ describe.each(browsers)("in %s", () => {
     await gateway?.stop();
   });
 
-  let faults: readonly string[] = [];
-  let opened: Page;
+  let watched: WatchedPage;
 
-  afterEach(() => opened.close());
+  afterEach(() => watched.page.close());
 
   /** Opens a view on a page of a size. */
   async function open(view: string, size: { readonly width: number; readonly height: number }): Promise<Page> {
-    ({ page: opened, faults } = await openPage(context, gateway.proxy.url));
-    await opened.setViewportSize(size);
+    watched = await openPage(context, gateway.proxy.url);
+    const { page } = watched;
+    await page.setViewportSize(size);
     const id = view.split("/")[2];
     // What a device says before the page follows it is not shown.
-    const isFollowed = id === undefined ? null : opened.waitForResponse(new RegExp(`/events\\?.*${id}`));
-    await opened.goto(`${gateway.proxy.url}/console/#${view}`);
-    await opened.getByText("Live", { exact: true }).waitFor();
+    const isFollowed = id === undefined ? null : page.waitForResponse(new RegExp(`/events\\?.*${id}`));
+    await page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await page.getByText("Live", { exact: true }).waitFor();
     await isFollowed;
-    return opened;
+    return page;
   }
 
   function send(frame: Readonly<Record<string, unknown>>): void {
@@ -89,5 +96,46 @@ describe.each(browsers)("in %s", () => {
     const name = "[...document.querySelectorAll('.name > *')].at(-1).getBoundingClientRect()";
     const cell = "document.querySelector('.name').getBoundingClientRect()";
     expect(await page.evaluate<number>(`Math.max(0, Math.round(${name}.right - ${cell}.right))`)).toBe(0);
+    expect(watched.faults).toEqual([]);
   });
+
+  test.each([phone, { width: 1024, height: 640 }])(
+    "a request that arrives while somebody types leaves the message box where it is seen, and its decision too ($width px)",
+    async (size) => {
+      const page = await open("/device/desk", size);
+      for (let index = 0; index < 30; index += 1)
+        say({
+          message_type: "assistant_message",
+          id: `long-${size.width}-${index}`,
+          content: `paragraph ${index} of ${size.width}`,
+        });
+      await page.getByRole("log").getByText(`paragraph 29 of ${size.width}`).waitFor();
+      await page.getByLabel("Message", { exact: true }).pressSequentially("I am typ");
+      const lines = Array.from({ length: 60 }, (_, index) => `line ${index}`).join("\n");
+      const input = { file_path: "a.ts", old_string: lines, new_string: lines.replaceAll("line", "text") };
+      const id = `edit-${size.width}`;
+      const asked = { subtype: "can_use_tool", tool_name: "Edit", input, tool_call_id: id };
+      send({ type: "control_request", request_id: `perm-${id}`, request: asked });
+      const allow = page.getByRole("button", { name: "Allow", exact: true });
+      await allow.waitFor();
+      await page.keyboard.type("ing");
+      // The end of what the agent said is still seen, and nothing covers the middle of what a finger needs.
+      const isReachable = (selector: string): Promise<boolean> =>
+        page.evaluate<boolean>(`(() => {
+          const target = document.querySelector(${JSON.stringify(selector)});
+          const { left, top, width, height } = target.getBoundingClientRect();
+          return target.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+        })()`);
+      expect(await isReachable("#message")).toBe(true);
+      expect(await isReachable(".log > :last-child")).toBe(true);
+      await allow.scrollIntoViewIfNeeded();
+      expect(await isReachable(".approval .primary")).toBe(true);
+      expect(await isReachable("#message")).toBe(true);
+      await allow.click();
+      await allow.waitFor({ state: "detached" });
+      expect(await page.getByLabel("Message", { exact: true }).inputValue()).toBe("I am typing");
+      await page.getByLabel("Message", { exact: true }).fill("");
+      expect(watched.faults).toEqual([]);
+    },
+  );
 });

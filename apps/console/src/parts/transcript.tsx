@@ -21,9 +21,16 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
   const entries = conversations.entries.value;
   const log = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
-  useEffect(() => {
+  const follow = (): void => {
     if (log.current !== null && isFollowing.current) log.current.scrollTop = log.current.scrollHeight;
-  }, [entries]);
+  };
+  useEffect(follow, [entries]);
+  // The log is shorter while a request for permission waits below it.
+  useEffect(() => {
+    const observer = new ResizeObserver(follow);
+    if (log.current !== null) observer.observe(log.current);
+    return () => observer.disconnect();
+  }, []);
   return (
     <div
       ref={log}
