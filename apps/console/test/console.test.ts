@@ -148,6 +148,7 @@ describe.each(browsers)("in %s", () => {
       .getByText(/^stopped/)
       .waitFor();
     await page.getByLabel("Mode").selectOption("acceptEdits");
+    await page.getByRole("button", { name: "Change", exact: true }).click();
     await page.getByText("The mode is now acceptEdits").waitFor();
     await page.getByText("accept edits", { exact: true }).first().waitFor();
     expect(watched.faults).toEqual([]);

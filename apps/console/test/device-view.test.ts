@@ -138,4 +138,29 @@ describe.each(browsers)("in %s", () => {
       expect(watched.faults).toEqual([]);
     },
   );
+
+  test("a mode is changed by a button and not by choosing it, and one that asks for nothing only after a question", async () => {
+    const page = await open("/device/desk", phone);
+    say({ message_type: "status", message: "the agent is known" });
+    await page.getByRole("log").getByText("the agent is known").waitFor();
+    const changes: unknown[] = [];
+    await page.route("**/mode", (route) => {
+      changes.push(route.request().postDataJSON());
+      return route.fulfill({ json: { success: true, mode: "unrestricted" } });
+    });
+    const mode = page.getByLabel("Mode");
+    await mode.focus();
+    for (let press = 0; press < 3; press += 1) await page.keyboard.press("ArrowDown");
+    expect(await mode.inputValue()).toBe("unrestricted");
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("agent-1 · default: from then on the device runs every tool without asking.").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    expect(changes).toEqual([]);
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    await dialog.getByRole("button", { name: "Change" }).click();
+    await page.getByText("The mode is now unrestricted").waitFor();
+    expect(changes).toMatchObject([{ mode: "unrestricted" }]);
+    expect(watched.faults).toEqual([]);
+  });
 });

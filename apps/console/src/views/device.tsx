@@ -4,12 +4,12 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { Composer } from "../parts/composer.tsx";
+import { Mode } from "../parts/controls.tsx";
 import { History } from "../parts/history.tsx";
 import { Labels } from "../parts/labels.tsx";
 import { Transcript } from "../parts/transcript.tsx";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { nameOf } from "../model/device-filter.ts";
-import { modeMeaning, modes, modeText } from "../model/mode.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { approvals, keyOf } from "../state/approvals.ts";
@@ -86,24 +86,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
       <ModeBadge mode={device.currentMode} />
       {may("control") && hasExtensions() && isOnline && (
         <>
-          <label class="check">
-            Mode
-            <select
-              value=""
-              onChange={(event) => {
-                const mode = event.currentTarget.value;
-                event.currentTarget.value = "";
-                void conversations.setMode(mode);
-              }}
-            >
-              <option value="">change …</option>
-              {modes.map((mode) => (
-                <option key={mode} value={mode} title={modeMeaning[mode]}>
-                  {modeText(mode)}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Mode conversations={conversations} />
           <button type="button" class="danger" onClick={() => void conversations.stop()}>
             Stop
           </button>

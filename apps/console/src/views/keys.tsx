@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Badge } from "../parts/badge.tsx";
 import { Copy } from "../parts/copy.tsx";
-import { Dialog } from "../parts/dialog.tsx";
+import { Confirm, Dialog } from "../parts/dialog.tsx";
 import { describeRights, type ShownKey } from "../model/key-rights.ts";
 import type { Tone } from "../model/message-state.ts";
 import { agoText, dateText } from "../model/time.ts";
@@ -117,20 +117,30 @@ export function Keys(): JSX.Element {
           }}
         />
       )}
-      {secret !== null && (
-        <Dialog title="The key, shown once" onClose={() => setSecret(null)}>
-          <p>Copy it now. Only its digest is stored, so nobody can show it again.</p>
-          <Copy text={secret} label="Gateway key" />
-          <div class="actions">
-            <button type="button" class="primary" onClick={() => setSecret(null)}>
-              I have copied it
-            </button>
-          </div>
-        </Dialog>
-      )}
+      {secret !== null && <Secret text={secret} onClose={() => setSecret(null)} />}
       {explained !== null && <Explain shown={explained} onClose={() => setExplained(null)} />}
-      {question !== null && <Confirm question={question} act={act} onClose={() => setQuestion(null)} />}
+      {question !== null && (
+        <Confirm
+          {...question}
+          onConfirm={() => void act(question.change, question.done)}
+          onClose={() => setQuestion(null)}
+        />
+      )}
     </>
+  );
+}
+
+function Secret({ text, onClose }: { text: string; onClose: () => void }): JSX.Element {
+  return (
+    <Dialog title="The key, shown once" onClose={onClose}>
+      <p>Copy it now. Only its digest is stored, so nobody can show it again.</p>
+      <Copy text={text} label="Gateway key" />
+      <div class="actions">
+        <button type="button" class="primary" onClick={onClose}>
+          I have copied it
+        </button>
+      </div>
+    </Dialog>
   );
 }
 
@@ -230,22 +240,6 @@ function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
       return {};
     },
   };
-}
-
-function Confirm({ question, act, onClose }: { question: Question; act: Act; onClose: () => void }): JSX.Element {
-  return (
-    <Dialog title={question.title} onClose={onClose}>
-      <p>{question.text}</p>
-      <div class="actions">
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="button" class="danger" onClick={() => void act(question.change, question.done)}>
-          {question.action}
-        </button>
-      </div>
-    </Dialog>
-  );
 }
 
 /** Shows a session that it may not administer, and why. */
