@@ -22,6 +22,7 @@ describe.each(browsers)("in %s", () => {
   let browser: Browser;
   let context: BrowserContext;
   let device: ScriptedDevice;
+  let idle: ScriptedDevice;
   let sequence = 0;
 
   beforeAll(async () => {
@@ -35,10 +36,12 @@ describe.each(browsers)("in %s", () => {
     const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
     const named = { deviceId: "desk", connectionName: "a-name-without-a-space-".repeat(5) };
     device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...named });
+    idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "idle" });
   }, 60_000);
 
   afterAll(async () => {
     await device?.close();
+    await idle?.close();
     await browser?.close();
     await gateway?.stop();
   });
@@ -161,6 +164,34 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Change" }).click();
     await page.getByText("The mode is now unrestricted").waitFor();
     expect(changes).toMatchObject([{ mode: "unrestricted" }]);
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("Stop says that it runs, is red while something is to be stopped, and needs an agent", async () => {
+    const page = await open("/device/idle", phone);
+    const stop = page.getByRole("button", { name: /^Stop/ });
+    expect(await stop.isDisabled()).toBe(true);
+    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await page.keyboard.press("Tab");
+    let respond: (() => void) | undefined;
+    await page.route("**/stop", async (route) => {
+      await new Promise<void>((resolve) => (respond = resolve));
+      await route.fulfill({ json: { success: true, stopped: false } });
+    });
+    for (let press = 0; press < 2; press += 1) {
+      await stop.click();
+      await page.getByRole("button", { name: "Stopping …", disabled: true }).waitFor();
+      await expect.poll(() => respond).toBeDefined();
+      respond?.();
+      respond = undefined;
+      await page.getByRole("button", { name: "Stop", exact: true, disabled: false }).waitFor();
+    }
+    expect(await page.getByText("Nothing was running").count()).toBe(1);
+    expect(await stop.getAttribute("class")).not.toContain("danger");
+    await page.getByLabel("Message", { exact: true }).fill("Hello");
+    await page.keyboard.press("Enter");
+    await page.getByRole("log").getByText("Hello").waitFor();
+    await expect.poll(() => stop.getAttribute("class")).toContain("danger");
     expect(watched.faults).toEqual([]);
   });
 });

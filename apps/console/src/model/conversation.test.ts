@@ -1,6 +1,6 @@
 import type { StreamedEvent } from "@letta-environments/client";
 import { expect, test } from "vitest";
-import { addEvent, addSent, type Entry } from "./conversation.ts";
+import { addEvent, addSent, type Entry, isBusy } from "./conversation.ts";
 
 let id = 0;
 function output(delta: Readonly<Record<string, unknown>>, members: object = {}): StreamedEvent {
@@ -47,6 +47,14 @@ test("a message moves through its states, and keeps its outcome", () => {
     sent,
   );
   expect(entries).toMatchObject([{ text: "Hello", status: { state: "finished", durationMs: 700 } }]);
+});
+
+test("a conversation is busy while a message is on its way, queued, running or waiting, and only then", () => {
+  expect(isBusy([])).toBe(false);
+  expect(isBusy(addSent([], "m-1", "Hello"))).toBe(true);
+  for (const state of ["accepted", "running", "waiting_for_approval"]) expect(isBusy(after(status(state)))).toBe(true);
+  for (const state of ["finished", "cancelled", "evicted", "failed", "unknown", "newer"])
+    expect(isBusy(after(status(state)))).toBe(false);
 });
 
 test("the text of a message of another client is what the device repeats of it", () => {

@@ -58,6 +58,15 @@ export function isOpenState(state: string): boolean {
   return state === "received" || state === "sent" || state === "unknown";
 }
 
+/** Whether a message is queued, runs, or waits for a permission, so that there is something to stop. */
+export function isBusy(entries: readonly Entry[]): boolean {
+  return entries.some((entry) => {
+    if (entry.kind !== "sent") return false;
+    const state = entry.status?.state ?? "sent";
+    return ["received", "sent", "accepted", "running", "waiting_for_approval"].includes(state);
+  });
+}
+
 /** Notes what this page knows of a message. What an event has said of its outcome counts more. */
 export function addLocalState(
   entries: readonly Entry[],

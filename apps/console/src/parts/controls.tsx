@@ -1,24 +1,47 @@
 /** Stop and Mode: what a session may do to the conversation that is shown, besides sending messages to it. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { isBusy } from "../model/conversation.ts";
 import { modeMeaning, modes, modeText, runsEveryTool } from "../model/mode.ts";
 import { conversationKey, type DeviceConversations, isNameless } from "../state/conversations.ts";
 import { Confirm } from "./dialog.tsx";
 
 const nameless = "Name an agent below first.";
 
+/** The button that stops the turn. It is red while the page knows of one, and works anyway: a turn can also begin on the device itself. */
+export function Stop({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+  const [isStopping, setStopping] = useState(false);
+  const target = conversations.target.value;
+  const stop = async (): Promise<void> => {
+    setStopping(true);
+    await conversations.stop();
+    setStopping(false);
+  };
+  return (
+    <button
+      type="button"
+      class={`stop ${isBusy(conversations.entries.value) ? "danger" : ""}`}
+      disabled={isNameless(target) || isStopping}
+      {...(isNameless(target) && { title: nameless })}
+      onClick={() => void stop()}
+    >
+      {isStopping ? "Stopping …" : "Stop"}
+    </button>
+  );
+}
+
 /** The choice of a mode. Choosing alone changes nothing: an arrow key would. */
 export function Mode({ conversations }: { conversations: DeviceConversations }): JSX.Element {
   const [chosen, setChosen] = useState("");
   const [isAsking, setAsking] = useState(false);
-  const [isBusy, setBusy] = useState(false);
+  const [isChanging, setChanging] = useState(false);
   const target = conversations.target.value;
-  const isDisabled = isNameless(target) || isBusy;
+  const isDisabled = isNameless(target) || isChanging;
   const change = async (): Promise<void> => {
     setAsking(false);
-    setBusy(true);
+    setChanging(true);
     await conversations.setMode(chosen);
-    setBusy(false);
+    setChanging(false);
     setChosen("");
   };
   return (
@@ -40,7 +63,7 @@ export function Mode({ conversations }: { conversations: DeviceConversations }):
           disabled={isDisabled}
           onClick={() => (runsEveryTool(chosen) ? setAsking(true) : void change())}
         >
-          {isBusy ? "Changing …" : "Change"}
+          {isChanging ? "Changing …" : "Change"}
         </button>
       )}
       {isAsking && (

@@ -21,12 +21,13 @@ let last = 0;
 const goodMs = 4_000;
 const badMs = 12_000;
 
-/** Shows a message for some seconds. */
+/** Shows a message for some seconds, in the place of an equal one. */
 export function toast(tone: Toast["tone"], text: string): void {
   if (info.peek() === null) return;
   last += 1;
   const id = last;
-  toasts.value = [...toasts.value, { id, tone, text }].slice(-4);
+  const others = toasts.value.filter((shown) => shown.text !== text || shown.tone !== tone);
+  toasts.value = [...others, { id, tone, text }].slice(-4);
   setTimeout(() => dismiss(id), tone === "good" ? goodMs : badMs);
 }
 

@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { Composer } from "../parts/composer.tsx";
-import { Mode } from "../parts/controls.tsx";
+import { Mode, Stop } from "../parts/controls.tsx";
 import { History } from "../parts/history.tsx";
 import { Labels } from "../parts/labels.tsx";
 import { Transcript } from "../parts/transcript.tsx";
@@ -87,9 +87,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
       {may("control") && hasExtensions() && isOnline && (
         <>
           <Mode conversations={conversations} />
-          <button type="button" class="danger" onClick={() => void conversations.stop()}>
-            Stop
-          </button>
+          <Stop conversations={conversations} />
         </>
       )}
     </div>
