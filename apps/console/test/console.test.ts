@@ -145,7 +145,7 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("button", { name: "Stop" }).click();
     await page
       .getByRole("log")
-      .getByText(/^stopped/)
+      .getByText(/^stopped in/)
       .waitFor();
     await page.getByLabel("Mode").selectOption("acceptEdits");
     await page.getByRole("button", { name: "Change", exact: true }).click();

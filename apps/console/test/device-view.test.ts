@@ -194,4 +194,26 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => stop.getAttribute("class")).toContain("danger");
     expect(watched.faults).toEqual([]);
   });
+
+  test("an agent that works says so until its message ends, and a tool call does not run on after that", async () => {
+    const page = await open("/device/desk", phone);
+    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await page.getByLabel("Message", { exact: true }).fill("Work");
+    await page.keyboard.press("Enter");
+    const input = await device.received.waitFor((frame) => JSON.stringify(frame).includes('"Work"'));
+    const id = /"client_message_id":"([^"]+)"/.exec(JSON.stringify(input))?.[1] ?? "";
+    const loop = { status: "PROCESSING_API_RESPONSE", active_run_ids: ["run-1"], executing_tool_call_ids: [] };
+    const runs = { ...loop, client_message_ids_by_run_id: { "run-1": [id] } };
+    send({ type: "update_loop_status", loop_status: runs });
+    say({ message_type: "client_tool_start", tool_call_id: "t-9", tool_name: "Sleep", tool_args: "{}" });
+    const log = page.getByRole("log");
+    await log.getByText("Working …").waitFor();
+    await page.getByText("working", { exact: true }).waitFor();
+    const tool = log.locator("summary", { hasText: "Sleep" });
+    await tool.getByText("running").waitFor();
+    send({ type: "turn_finished", turn_id: "turn-9", stop_reason: "end_turn", run_id: "run-1" });
+    await log.getByText("Working …").waitFor({ state: "detached" });
+    await tool.getByText("stopped").waitFor();
+    expect(watched.faults).toEqual([]);
+  });
 });

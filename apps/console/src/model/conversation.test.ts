@@ -57,6 +57,18 @@ test("a conversation is busy while a message is on its way, queued, running or w
     expect(isBusy(after(status(state)))).toBe(false);
 });
 
+test("the end of a turn stops the tool calls that have no result, and the end of a queued message does not", () => {
+  const call = output({ message_type: "client_tool_start", tool_call_id: "c-1", tool_name: "Bash" });
+  const stateOf = (entries: readonly Entry[]): unknown => entries.find(({ kind }) => kind === "tool");
+  for (const state of ["finished", "cancelled"])
+    expect(stateOf(after(status("running"), call, status(state)))).toMatchObject({ state: "stopped" });
+  const running = after(status("running"), call, status("accepted", { clientMessageId: "m-2" }));
+  const removed = addEvent(running, status("cancelled", { clientMessageId: "m-2" }));
+  expect(stateOf(removed)).toMatchObject({ state: "running" });
+  const late = output({ message_type: "tool_return_message", tool_call_id: "c-1", tool_return: "a.txt" });
+  expect(stateOf(after(status("running"), call, status("finished"), late))).toMatchObject({ state: "done" });
+});
+
 test("the text of a message of another client is what the device repeats of it", () => {
   const repeated = output({
     message_type: "user_message",

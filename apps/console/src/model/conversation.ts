@@ -13,7 +13,8 @@ export interface ToolCall {
   /** JSON of the arguments, which may still be incomplete. */
   readonly input: string;
   readonly result: string;
-  readonly state: "called" | "running" | "done" | "failed";
+  /** `stopped`: its turn has ended without a result of it. */
+  readonly state: "called" | "running" | "done" | "failed" | "stopped";
 }
 
 /** A message of a conversation. `null`: it is being sent to the gateway. */
@@ -60,11 +61,23 @@ export function isOpenState(state: string): boolean {
 
 /** Whether a message is queued, runs, or waits for a permission, so that there is something to stop. */
 export function isBusy(entries: readonly Entry[]): boolean {
-  return entries.some((entry) => {
-    if (entry.kind !== "sent") return false;
-    const state = entry.status?.state ?? "sent";
-    return ["received", "sent", "accepted", "running", "waiting_for_approval"].includes(state);
-  });
+  return hasMessage(entries, ["received", "sent", "accepted", ...turnStates]);
+}
+
+/** Whether the agent works on a message. */
+export function isRunning(entries: readonly Entry[]): boolean {
+  return hasMessage(entries, ["running"]);
+}
+
+const turnStates = ["running", "waiting_for_approval"];
+
+function hasMessage(entries: readonly Entry[], states: readonly string[], key?: string): boolean {
+  return entries.some(
+    (entry) =>
+      entry.kind === "sent" &&
+      (key === undefined || entry.key === key) &&
+      states.includes(entry.status?.state ?? "sent"),
+  );
 }
 
 /** Notes what this page knows of a message. What an event has said of its outcome counts more. */
@@ -118,12 +131,21 @@ export function addStatus(
   sentText: TextOf = () => "",
 ): readonly Entry[] {
   const key = `sent ${status.clientMessageId}`;
-  if (!entries.some((entry) => entry.key === key))
-    return insertSent(entries, { kind: "sent", key, text: sentText(status.clientMessageId), status });
-  return entries.map((entry) => {
-    if (entry.kind !== "sent" || entry.key !== key) return entry;
-    return { kind: "sent", key, text: entry.text, status };
-  });
+  const isKnown = entries.some((entry) => entry.key === key);
+  const next = isKnown
+    ? entries.map((entry) =>
+        entry.kind === "sent" && entry.key === key ? { kind: "sent" as const, key, text: entry.text, status } : entry,
+      )
+    : insertSent(entries, { kind: "sent", key, text: sentText(status.clientMessageId), status });
+  // A message that is removed from the queue ends no turn.
+  const isEnd = status.state === "finished" || (status.state === "cancelled" && hasMessage(entries, turnStates, key));
+  return isEnd ? next.map(stopped) : next;
+}
+
+/** A tool call whose turn has ended. */
+function stopped(entry: Entry): Entry {
+  const isOpen = entry.kind === "tool" && (entry.state === "called" || entry.state === "running");
+  return isOpen ? { ...entry, state: "stopped" } : entry;
 }
 
 /**

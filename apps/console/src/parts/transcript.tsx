@@ -1,7 +1,7 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type Entry, messageIdOf, type ToolCall } from "../model/conversation.ts";
+import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { isObject } from "../model/merge-patch.ts";
 import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
@@ -46,6 +46,7 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
       {entries.map((entry) => (
         <Line key={entry.key} entry={entry} />
       ))}
+      {isRunning(entries) && <p class="line hint working">Working …</p>}
     </div>
   );
 }
@@ -121,6 +122,7 @@ const toolStates = {
   running: ["busy", "running"],
   done: ["good", "done"],
   failed: ["bad", "failed"],
+  stopped: ["calm", "stopped"],
 } as const;
 
 function Tool({ call }: { call: ToolCall }): JSX.Element {

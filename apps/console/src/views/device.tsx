@@ -9,6 +9,7 @@ import { History } from "../parts/history.tsx";
 import { Labels } from "../parts/labels.tsx";
 import { Transcript } from "../parts/transcript.tsx";
 import { ApprovalCard } from "../parts/approval-card.tsx";
+import { isRunning } from "../model/conversation.ts";
 import { nameOf } from "../model/device-filter.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
@@ -77,12 +78,14 @@ export function Device(): JSX.Element {
 
 function Title({ device, conversations }: { device: Environment; conversations: DeviceConversations }): JSX.Element {
   const isOnline = device.connectionId !== null;
+  const isWorking = [...conversations.all.value.values()].some(({ entries }) => isRunning(entries));
   return (
     <div class="title">
       <h1>
         <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" /> {nameOf(device)}
       </h1>
       <Badge tone={isOnline ? "good" : "calm"}>{isOnline ? "online" : "offline"}</Badge>
+      {isWorking && <Badge tone="busy">working</Badge>}
       <ModeBadge mode={device.currentMode} />
       {may("control") && hasExtensions() && isOnline && (
         <>
