@@ -168,6 +168,23 @@ describe.each(browsers)("in %s", () => {
     expect(watched.faults).toEqual([]);
   });
 
+  test("a key is disabled after a question only, and enabled again", async () => {
+    await gateway.proxy.createKey({ scopes: ["list"], more: ["--description", "paused"] });
+    const page = await open("/keys");
+    const card = page.getByRole("article").filter({ hasText: "paused" });
+    await card.getByRole("button", { name: "Disable" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("The key is refused until it is enabled again.").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await card.getByText("active", { exact: true }).waitFor();
+    await card.getByRole("button", { name: "Disable" }).click();
+    await dialog.getByRole("button", { name: "Disable" }).click();
+    await card.getByText("disabled", { exact: true }).waitFor();
+    await card.getByRole("button", { name: "Enable" }).click();
+    await card.getByText("active", { exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
   test("a key is created, shown once, and described in words", async () => {
     const page = await open("/keys");
     await page.getByRole("button", { name: "Create a key" }).click();

@@ -170,11 +170,6 @@ function KeyCard({
   const expiresAt = invite?.usedAt === null ? invite.expiresAt : shown.expiresAt;
   const isOwn = id === info.value?.keyId;
   const isOpen = state === "active" || state === "disabled";
-  // The response of a change describes the key without its secret.
-  const patch = async (disabled: boolean): Promise<object> => {
-    await administer("PATCH", pathOf(id), { disabled });
-    return {};
-  };
   return (
     <article class="card key">
       <header>
@@ -200,12 +195,15 @@ function KeyCard({
           <button type="button" onClick={() => ask(rotation(shown))}>
             Rotate
           </button>
-          <button
-            type="button"
-            onClick={() => void act(() => patch(state === "active"), state === "active" ? "Disabled" : "Enabled")}
-          >
-            {state === "active" ? "Disable" : "Enable"}
-          </button>
+          {state === "active" ? (
+            <button type="button" onClick={() => ask(disabling(shown, isOwn))}>
+              Disable
+            </button>
+          ) : (
+            <button type="button" onClick={() => void act(() => setDisabled(id, false), "Enabled")}>
+              Enable
+            </button>
+          )}
           <button type="button" class="danger" onClick={() => ask(revocation(shown, isOwn))}>
             Revoke
           </button>
@@ -217,6 +215,22 @@ function KeyCard({
 
 function pathOf(id: string): string {
   return `keys/${encodeURIComponent(id)}`;
+}
+
+/** Resolves with nothing: the response describes the key without its secret. */
+async function setDisabled(id: string, disabled: boolean): Promise<object> {
+  await administer("PATCH", pathOf(id), { disabled });
+  return {};
+}
+
+function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
+  return {
+    title: `Disable ${name}?`,
+    text: `The key is refused until it is enabled again. Its devices are disconnected and do not come back by themselves, and its sessions end${isOwn ? ", this one too" : ""}.`,
+    action: "Disable",
+    done: "Disabled",
+    change: () => setDisabled(id, true),
+  };
 }
 
 function rotation({ id, name }: ShownKey): Question {
