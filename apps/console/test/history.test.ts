@@ -58,10 +58,10 @@ describe.each(browsers)("in %s", () => {
   }
 
   /** Sends a message, as a program does. The device starts its turn. */
-  async function send(id: string): Promise<void> {
+  async function send(id: string, conversationId = "default"): Promise<void> {
     const messages = [{ role: "user", content: "hello", client_message_id: id }];
     const path = `${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`;
-    const body = JSON.stringify({ agentId: "agent-1", messages });
+    const body = JSON.stringify({ agentId: "agent-1", conversationId, messages });
     expect((await fetch(path, { method: "POST", headers, body })).status).toBe(200);
   }
 
@@ -83,19 +83,21 @@ describe.each(browsers)("in %s", () => {
     const page = await open("/device/keeps");
     const history = page.getByRole("complementary").getByRole("listitem");
     await expect.poll(() => history.count(), patiently).toBe(20);
-    expect(await history.first().textContent()).toMatch(/It broke.*failed in/);
+    expect(await history.first().textContent()).toMatch(/failed in.*It broke/);
     await page.getByRole("button", { name: "Older messages" }).click();
     await expect.poll(() => history.count(), patiently).toBe(25);
-    expect(await history.last().textContent()).toMatch(/m-0.*finished in/);
+    expect(await history.last().getAttribute("title")).toBe("m-0");
+    expect(await history.last().textContent()).toMatch(/finished in.*\(no text kept\)/);
     expect(await page.getByRole("button", { name: "Older messages" }).count()).toBe(0);
+    const live = page.getByTitle("m-live");
     await send("m-live");
-    await history.filter({ hasText: "m-live" }).getByText("accepted").waitFor();
+    await live.getByText("accepted").waitFor();
     await finish("m-live", { stop_reason: "end_turn" });
-    await history
-      .filter({ hasText: "m-live" })
-      .getByText(/finished in/)
-      .waitFor();
+    await live.getByText(/finished in/).waitFor();
     await expect.poll(() => history.count(), patiently).toBe(26);
+    await send("m-other", "aside");
+    await page.getByTitle("m-other").getByRole("button").click();
+    await expect.poll(() => page.getByLabel("Known").inputValue(), patiently).toBe("agent-1 aside");
     expect(watched.faults).toEqual([]);
   });
 

@@ -28,17 +28,27 @@ export function History({ conversations }: { conversations: DeviceConversations 
         {items.map(({ key, text, status }) => {
           const state = describeState(status);
           const { sentAt, error, clientMessageId = "", text: reply = "" } = status ?? {};
+          const shown = printable(text || (error ?? reply) || "(no text kept)");
           return (
-            <li key={key}>
+            <li key={key} title={clientMessageId}>
               <span class="hint" title={sentAt === undefined ? "" : dateText(sentAt)}>
                 {sentAt === undefined ? "" : agoText(sentAt, time.value)}
-              </span>
-              <span class="what" title={clientMessageId}>
-                {printable(text || (error ?? reply) || clientMessageId)}
               </span>
               <Badge tone={state.tone} {...(error !== undefined && { title: error })}>
                 {state.text}
               </Badge>
+              <button
+                type="button"
+                class="quiet what"
+                title={`${shown}\n\nShow its conversation`}
+                disabled={status === null}
+                onClick={() => {
+                  if (status !== null)
+                    conversations.select({ agentId: status.agentId ?? "", conversationId: status.conversationId });
+                }}
+              >
+                {shown}
+              </button>
             </li>
           );
         })}
