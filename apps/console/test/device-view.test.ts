@@ -216,4 +216,39 @@ describe.each(browsers)("in %s", () => {
     await tool.getByText("stopped").waitFor();
     expect(watched.faults).toEqual([]);
   });
+
+  test("output that arrives while somebody reads above is offered, and code and results can be copied", async () => {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const page = await open("/device/desk", phone);
+    const log = page.getByRole("log");
+    say({ message_type: "assistant_message", id: "code-1", content: "```ts\nconst a = 1;\n```" });
+    for (let index = 0; index < 40; index += 1)
+      say({ message_type: "assistant_message", id: `read-${index}`, content: `read ${index}.` });
+    await log.getByText("read 39.").waitFor();
+    await log.getByText("const a = 1;").locator("../..").getByRole("button", { name: "Copy" }).click();
+    await log.getByRole("button", { name: "Copied" }).waitFor();
+    expect(await page.evaluate("navigator.clipboard.readText()")).toBe("const a = 1;");
+    say({ message_type: "assistant_message", id: "read-new", content: "the new one" });
+    await page.getByRole("button", { name: "New output ↓" }).click();
+    await page.getByRole("button", { name: "New output ↓" }).waitFor({ state: "detached" });
+    const rest = "(({ scrollHeight, scrollTop, clientHeight }) => scrollHeight - scrollTop - clientHeight)";
+    expect(await page.evaluate<number>(`Math.round(${rest}(document.querySelector(".log")))`)).toBeLessThan(2);
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("on a touch screen Enter begins a new line, and the fields have the size that browsers do not zoom", async () => {
+    const storageState = await context.storageState();
+    const touched = await browser.newContext({ storageState, viewport: phone, hasTouch: true, isMobile: true });
+    watched = await openPage(touched, gateway.proxy.url);
+    const { page } = watched;
+    await page.goto(`${gateway.proxy.url}/console/#/device/desk`);
+    const box = page.getByLabel("Message", { exact: true });
+    await box.fill("one");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("two");
+    expect(await box.inputValue()).toBe("one\ntwo");
+    expect(await page.evaluate("getComputedStyle(document.getElementById('message')).fontSize")).toBe("16px");
+    expect(watched.faults).toEqual([]);
+    await touched.close();
+  });
 });

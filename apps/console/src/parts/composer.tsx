@@ -2,6 +2,7 @@
 import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
+import { isTouched } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import {
   conversationKey,
@@ -60,13 +61,14 @@ export function Composer({
           rememberText("drafts", deviceId, event.currentTarget.value);
         }}
         onKeyDown={(event) => {
-          if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+          // A keyboard on the screen has no Shift+Enter.
+          if (event.key !== "Enter" || event.shiftKey || event.isComposing || isTouched()) return;
           event.preventDefault();
           void send();
         }}
       />
       <div class="actions">
-        <span class="hint">{obstacle ?? "Enter sends, Shift+Enter begins a new line"}</span>
+        <span class="hint">{obstacle ?? (isTouched() ? "" : "Enter sends, Shift+Enter begins a new line")}</span>
         <button type="submit" class="primary" disabled={isBusy || obstacle !== null || text.trim() === ""}>
           {isBusy ? "Sending …" : "Send"}
         </button>

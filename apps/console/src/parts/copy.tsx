@@ -1,13 +1,36 @@
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useState } from "preact/hooks";
 import { toast } from "../state/toasts.ts";
 import { useFocus } from "./focus.ts";
 
 /** A text to copy, such as a command or a key. */
 export function Copy({ text, label }: { text: string; label: string }): JSX.Element {
-  const [isCopied, setCopied] = useState(false);
   // In a dialog it takes the place of the form that had the focus.
   const button = useFocus<HTMLButtonElement>();
+  return (
+    <div class="copy">
+      <code tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
+        {text}
+      </code>
+      <CopyButton text={text} button={button} />
+    </div>
+  );
+}
+
+/** A block of text with a button that copies it. */
+export function CopyBlock({ text, label }: { text: string; label?: string }): JSX.Element {
+  return (
+    <div class="block">
+      <pre tabIndex={0} {...(label !== undefined && { "aria-label": label })}>
+        <code>{text}</code>
+      </pre>
+      <CopyButton text={text} />
+    </div>
+  );
+}
+
+function CopyButton({ text, button }: { text: string; button?: RefObject<HTMLButtonElement | null> }): JSX.Element {
+  const [isCopied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(text);
@@ -17,13 +40,8 @@ export function Copy({ text, label }: { text: string; label: string }): JSX.Elem
     }
   };
   return (
-    <div class="copy">
-      <code tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
-        {text}
-      </code>
-      <button ref={button} type="button" onClick={() => void copy()}>
-        {isCopied ? "Copied" : "Copy"}
-      </button>
-    </div>
+    <button {...(button !== undefined && { ref: button })} type="button" onClick={() => void copy()}>
+      {isCopied ? "Copied" : "Copy"}
+    </button>
   );
 }

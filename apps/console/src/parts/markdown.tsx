@@ -1,6 +1,7 @@
 /** Draws the Markdown of agents as elements. */
 import type { ComponentChildren, JSX } from "preact";
 import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
+import { CopyBlock } from "./copy.tsx";
 
 /** The longest text that is read as Markdown, in characters; a longer one is shown as it is. */
 const maxLength = 100_000;
@@ -23,11 +24,7 @@ function DrawnBlock({ block }: { block: Block }): JSX.Element {
       // The page has its own headings, so those of a text are none.
       return <p class={`heading h${block.level}`}>{draw(block.children)}</p>;
     case "code":
-      return (
-        <pre tabIndex={0}>
-          <code>{block.text}</code>
-        </pre>
-      );
+      return <CopyBlock text={block.text} />;
     case "quote":
       return <blockquote>{drawBlocks(block.blocks)}</blockquote>;
     case "list": {

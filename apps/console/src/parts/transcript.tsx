@@ -1,15 +1,17 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { isObject } from "../model/merge-patch.ts";
 import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
+import { dateText } from "../model/time.ts";
 import { time } from "../state/clock.ts";
-import type { DeviceConversations } from "../state/conversations.ts";
+import { conversationKey, type DeviceConversations } from "../state/conversations.ts";
 import { isRepeatable, openSends, repeat } from "../state/sends.ts";
 import { may } from "../state/session.ts";
 import { Badge } from "./badge.tsx";
+import { CopyBlock } from "./copy.tsx";
 import { Markdown } from "./markdown.tsx";
 import { ToolInput } from "./tool-input.tsx";
 
@@ -21,10 +23,19 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
   const entries = conversations.entries.value;
   const log = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
+  const [isBehind, setBehind] = useState(false);
   const follow = (): void => {
     if (log.current !== null && isFollowing.current) log.current.scrollTop = log.current.scrollHeight;
   };
-  useEffect(follow, [entries]);
+  // Another conversation begins at its end.
+  useEffect(() => {
+    isFollowing.current = true;
+    setBehind(false);
+  }, [conversationKey(conversations.target.value)]);
+  useEffect(() => {
+    if (!isFollowing.current) setBehind(true);
+    follow();
+  }, [entries]);
   // The log is shorter while a request for permission waits below it.
   useEffect(() => {
     const observer = new ResizeObserver(follow);
@@ -40,6 +51,7 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
       tabIndex={0}
       onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
         isFollowing.current = scrollHeight - scrollTop - clientHeight < nearEnd;
+        if (isFollowing.current) setBehind(false);
       }}
     >
       {entries.length === 0 && <p class="hint">{emptyText()}</p>}
@@ -47,6 +59,20 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
         <Line key={entry.key} entry={entry} />
       ))}
       {isRunning(entries) && <p class="line hint working">Working …</p>}
+      {isBehind && (
+        <button
+          type="button"
+          class="latest"
+          onClick={() => {
+            isFollowing.current = true;
+            follow();
+            // The button disappears.
+            log.current?.focus();
+          }}
+        >
+          New output ↓
+        </button>
+      )}
     </div>
   );
 }
@@ -70,7 +96,10 @@ function Line({ entry }: { entry: Entry }): JSX.Element {
               entry.text
             )}
           </div>
-          <Badge tone={state.tone}>{state.text}</Badge>
+          <span class="hint">
+            {entry.status?.sentAt !== undefined && dateText(entry.status.sentAt)}{" "}
+            <Badge tone={state.tone}>{state.text}</Badge>
+          </span>
           {entry.status?.error !== undefined && <p class="problem">{entry.status.error}</p>}
           {entry.status?.state === "unknown" && <Repeat id={messageIdOf(entry)} />}
         </div>
@@ -134,11 +163,7 @@ function Tool({ call }: { call: ToolCall }): JSX.Element {
         <Badge tone={tone}>{text}</Badge>
       </summary>
       <ToolInput input={parse(call.input)} />
-      {call.result !== "" && (
-        <pre tabIndex={0} aria-label="Result">
-          {call.result}
-        </pre>
-      )}
+      {call.result !== "" && <CopyBlock text={call.result} label="Result" />}
     </details>
   );
 }

@@ -47,6 +47,11 @@ export function store(name: string, value: unknown): void {
   }
 }
 
+/** Whether the user points with a finger, and types on a keyboard on the screen. */
+export function isTouched(): boolean {
+  return matchMedia("(pointer: coarse)").matches;
+}
+
 /** The base URL of the gateway: the page is at `/console/` below it. */
 export function gatewayUrl(): string {
   return new URL("..", location.href.split("#")[0]).href.replace(/\/$/, "");
