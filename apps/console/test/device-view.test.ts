@@ -9,6 +9,7 @@ import {
   type ConsoleGateway,
   launchBrowser,
   launchConsoleGateway,
+  nameAgent,
   openPage,
   type WatchedPage,
 } from "./support/gateway.ts";
@@ -23,6 +24,7 @@ describe.each(browsers)("in %s", () => {
   let context: BrowserContext;
   let device: ScriptedDevice;
   let idle: ScriptedDevice;
+  let fresh: ScriptedDevice;
   let sequence = 0;
 
   beforeAll(async () => {
@@ -37,11 +39,13 @@ describe.each(browsers)("in %s", () => {
     const named = { deviceId: "desk", connectionName: "a-name-without-a-space-".repeat(5) };
     device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...named });
     idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "idle" });
+    fresh = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "fresh" });
   }, 60_000);
 
   afterAll(async () => {
     await device?.close();
     await idle?.close();
+    await fresh?.close();
     await browser?.close();
     await gateway?.stop();
   });
@@ -171,7 +175,7 @@ describe.each(browsers)("in %s", () => {
     const page = await open("/device/idle", phone);
     const stop = page.getByRole("button", { name: /^Stop/ });
     expect(await stop.isDisabled()).toBe(true);
-    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await nameAgent(page, "agent-1");
     await page.keyboard.press("Tab");
     let respond: (() => void) | undefined;
     await page.route("**/stop", async (route) => {
@@ -197,7 +201,7 @@ describe.each(browsers)("in %s", () => {
 
   test("an agent that works says so until its message ends, and a tool call does not run on after that", async () => {
     const page = await open("/device/desk", phone);
-    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill("Work");
     await page.keyboard.press("Enter");
     const input = await device.received.waitFor((frame) => JSON.stringify(frame).includes('"Work"'));
@@ -250,5 +254,27 @@ describe.each(browsers)("in %s", () => {
     expect(await page.evaluate("getComputedStyle(document.getElementById('message')).fontSize")).toBe("16px");
     expect(watched.faults).toEqual([]);
     await touched.close();
+  });
+
+  test("Enter without an agent leads to its field, and a known agent is a line that can be changed", async () => {
+    const page = await open("/device/fresh", phone);
+    const box = page.getByLabel("Message", { exact: true });
+    await page.getByText("letta agents list").waitFor();
+    await box.fill("Hello");
+    await page.keyboard.press("Enter");
+    await page.keyboard.type("agent-7");
+    await page.keyboard.press("Tab");
+    // The field of the conversation is still there.
+    await page.keyboard.type("s");
+    await box.click();
+    await page.getByText("agent-7 · s").waitFor();
+    expect(await page.getByLabel("Agent", { exact: true }).count()).toBe(0);
+    await page.keyboard.press("Shift+Tab");
+    expect(await page.getByLabel("Agent", { exact: true }).count()).toBe(0);
+    await page.keyboard.press("Enter");
+    await page.keyboard.press("End");
+    expect(await page.getByLabel("Agent", { exact: true }).inputValue()).toBe("agent-7");
+    expect(await box.inputValue()).toBe("Hello");
+    expect(watched.faults).toEqual([]);
   });
 });

@@ -4,7 +4,14 @@ import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  nameAgent,
+  openPage,
+} from "./support/gateway.ts";
 
 const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -82,7 +89,7 @@ describe.each(browsers)("in %s", () => {
   }
 
   async function write(page: Page, text: string): Promise<void> {
-    await page.getByLabel("Agent", { exact: true }).fill("agent-1");
+    await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill(text);
   }
 
@@ -258,7 +265,7 @@ describe.each(browsers)("in %s", () => {
     const { page, faults } = await open("/device/desk");
     const agent = page.getByLabel("Agent", { exact: true });
     // A message of before may have filled it in.
-    await agent.fill("");
+    await nameAgent(page, "");
     await agent.pressSequentially("agent-ot");
     const delta = { message_type: "assistant_message", id: "said-1", content: [{ type: "text", text: "I work" }] };
     const frame = { type: "stream_delta", event_seq: 1, idempotency_key: "said-1", emitted_at: "1970-01-01T00:00:00Z" };

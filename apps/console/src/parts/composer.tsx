@@ -1,7 +1,7 @@
 /** The message box, and the agent and conversation to which it sends. */
 import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { isTouched } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import {
@@ -23,9 +23,11 @@ export function Composer({
   const { connectionId, deviceId } = device;
   const [text, setText] = useState(() => recallText("drafts", deviceId));
   const [isBusy, setBusy] = useState(false);
+  const [isChoosing, setChoosing] = useState(false);
   const obstacle = obstacleOf(device, conversations.target.value);
   const send = async (): Promise<void> => {
     const message = text.trim();
+    if (connectionId !== null && isNameless(conversations.target.value)) document.getElementById("agent")?.focus();
     if (message === "" || connectionId === null || isBusy || obstacle !== null) return;
     setBusy(true);
     // Not when the response arrives: the page may be gone by then, and must not offer to send it again.
@@ -45,7 +47,7 @@ export function Composer({
         void send();
       }}
     >
-      <Target conversations={conversations} />
+      <Target conversations={conversations} isOpen={isChoosing} onOpen={() => setChoosing(true)} />
       <label class="sr" for="message">
         Message
       </label>
@@ -54,6 +56,8 @@ export function Composer({
         rows={3}
         value={text}
         readOnly={isBusy}
+        // Not when the fields lose the focus: the button that is being clicked would move away.
+        onFocus={() => setChoosing(false)}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
         onInput={(event) => {
           conversations.keep();
@@ -83,17 +87,57 @@ function obstacleOf(device: Environment, target: ConversationTarget): string | n
   return null;
 }
 
-function Target({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+/** The agent and conversation of the box: a line once an agent is known, and fields otherwise or on demand. */
+function Target({
+  conversations,
+  isOpen,
+  onOpen,
+}: {
+  conversations: DeviceConversations;
+  isOpen: boolean;
+  onOpen: () => void;
+}): JSX.Element {
   const { all, target } = conversations;
   const { agentId, conversationId } = target.value;
   const known = [...all.value.values()];
   return (
-    <div class="target">
+    // A field that has the focus does not become a line when its agent is known.
+    <div class="target" onFocusIn={(event) => event.target instanceof HTMLInputElement && onOpen()}>
+      {isOpen || isNameless(target.value) ? (
+        <Fields conversations={conversations} known={known} isOnDemand={isOpen} />
+      ) : (
+        <p class="hint">
+          {agentId === "" ? conversationId : `${agentId} · ${conversationId}`}{" "}
+          <button type="button" class="link" aria-label="change agent or conversation" onClick={onOpen}>
+            change
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Fields({
+  conversations,
+  known,
+  isOnDemand,
+}: {
+  conversations: DeviceConversations;
+  known: readonly ConversationTarget[];
+  isOnDemand: boolean;
+}): JSX.Element {
+  // The button that had the focus is gone.
+  useLayoutEffect(() => {
+    if (isOnDemand) document.getElementById("agent")?.focus();
+  }, []);
+  const { agentId, conversationId } = conversations.target.value;
+  return (
+    <>
       <IdField
         label="Agent"
         value={agentId}
         choose={(id) => conversations.select({ agentId: id, conversationId })}
-        more={{ list: "agents", placeholder: "agent-…" }}
+        more={{ id: "agent", list: "agents", placeholder: "agent-…" }}
       />
       <datalist id="agents">
         {[...new Set(known.map((each) => each.agentId))].map((id) => (
@@ -109,9 +153,9 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
         <label>
           Known
           <select
-            value={conversationKey(target.value)}
+            value={conversationKey(conversations.target.value)}
             onChange={(event) => {
-              const chosen = all.value.get(event.currentTarget.value);
+              const chosen = known.find((each) => conversationKey(each) === event.currentTarget.value);
               if (chosen !== undefined)
                 conversations.select({ agentId: chosen.agentId, conversationId: chosen.conversationId });
             }}
@@ -124,7 +168,13 @@ function Target({ conversations }: { conversations: DeviceConversations }): JSX.
           </select>
         </label>
       )}
-    </div>
+      {isNameless(conversations.target.value) && (
+        <p class="hint">
+          The id of an agent of the device. <code>letta agents list</code> prints them there, with{" "}
+          <code>--backend local</code> if the device has it.
+        </p>
+      )}
+    </>
   );
 }
 
@@ -138,7 +188,7 @@ function IdField({
   label: string;
   value: string;
   choose: (id: string) => void;
-  more?: { readonly list?: string; readonly placeholder?: string };
+  more?: { readonly id?: string; readonly list?: string; readonly placeholder?: string };
 }): JSX.Element {
   const [typed, setTyped] = useState<string | null>(null);
   return (

@@ -88,9 +88,22 @@ export async function openPage(context: BrowserContext, origin: string, expected
   return { page, faults };
 }
 
+/** Names the agent of the message box, whose field is hidden once an agent is known. */
+export async function nameAgent(page: Page, id: string): Promise<void> {
+  const agent = page.getByLabel("Agent", { exact: true });
+  const change = page.getByRole("button", { name: "change agent or conversation" });
+  await agent.or(change).first().waitFor();
+  if (await change.isVisible()) await change.click();
+  // The field disappears if an event names the agent just now.
+  await agent.fill(id, { timeout: 3_000 }).catch(async () => {
+    await change.click();
+    await agent.fill(id);
+  });
+}
+
 /** Sends a message by keyboard to the device whose view is open, once the device is online. */
 export async function say(page: Page, text: string): Promise<void> {
-  await page.getByLabel("Agent", { exact: true }).fill(demoAgentId);
+  await nameAgent(page, demoAgentId);
   await page.getByLabel("Message", { exact: true }).fill(text);
   await page.getByRole("button", { name: "Send", exact: true }).click({ trial: true });
   await page.keyboard.press("Enter");
