@@ -277,4 +277,19 @@ describe.each(browsers)("in %s", () => {
     expect(await box.inputValue()).toBe("Hello");
     expect(watched.faults).toEqual([]);
   });
+
+  test("a click anywhere in the row of a device opens its view, which leads back to the list", async () => {
+    const page = await open("/devices", { width: 1024, height: 640 });
+    const {
+      x = 0,
+      y = 0,
+      width = 0,
+      height = 0,
+    } = (await page.getByRole("row", { name: /^fresh/ }).boundingBox()) ?? {};
+    await page.mouse.click(x + width - 8, y + height - 4);
+    await page.getByRole("heading", { name: "fresh", exact: true }).waitFor();
+    await page.getByRole("link", { name: "‹ Devices" }).click();
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
 });

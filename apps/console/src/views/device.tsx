@@ -81,6 +81,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
   const isWorking = [...conversations.all.value.values()].some(({ entries }) => isRunning(entries));
   return (
     <div class="title">
+      <a href={href("devices")}>‹ Devices</a>
       <h1>
         <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" /> {nameOf(device)}
       </h1>
