@@ -110,6 +110,13 @@ describe.each(browsers)("in %s", () => {
     "a request that arrives while somebody types leaves the message box where it is seen, and its decision too ($width px)",
     async (size) => {
       const page = await open("/device/desk", size);
+      // Nothing covers the middle of what a finger needs.
+      const isReachable = (selector: string): Promise<boolean> =>
+        page.evaluate<boolean>(`(() => {
+          const target = document.querySelector(${JSON.stringify(selector)});
+          const { left, top, width, height } = target.getBoundingClientRect();
+          return target.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+        })()`);
       for (let index = 0; index < 30; index += 1)
         say({
           message_type: "assistant_message",
@@ -126,13 +133,6 @@ describe.each(browsers)("in %s", () => {
       const allow = page.getByRole("button", { name: "Allow", exact: true });
       await allow.waitFor();
       await page.keyboard.type("ing");
-      // The end of what the agent said is still seen, and nothing covers the middle of what a finger needs.
-      const isReachable = (selector: string): Promise<boolean> =>
-        page.evaluate<boolean>(`(() => {
-          const target = document.querySelector(${JSON.stringify(selector)});
-          const { left, top, width, height } = target.getBoundingClientRect();
-          return target.contains(document.elementFromPoint(left + width / 2, top + height / 2));
-        })()`);
       expect(await isReachable("#message")).toBe(true);
       expect(await isReachable(".log > :last-child")).toBe(true);
       await allow.scrollIntoViewIfNeeded();
