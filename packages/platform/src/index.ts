@@ -17,6 +17,7 @@ export {
   isSqliteDiskFailure,
   isSqliteError,
   type SqliteDatabase,
+  type SqliteFile,
   type SqliteRow,
   type SqliteStatement,
   type SqliteValue,

@@ -38,6 +38,17 @@ export interface SqliteDatabase {
   close(): void;
 }
 
+/** A database that a driver has opened by its path. */
+export interface SqliteFile extends SqliteDatabase {
+  /**
+   * Copies what is committed now into `path`, a new or an empty file, while others use the database. Not to be called inside
+   * {@link transaction}.
+   *
+   * @throws Error when the copy cannot be written.
+   */
+  copyTo(path: string): void;
+}
+
 /**
  * Pragmas for every database. A commit is on disk when it returns (`synchronous=FULL`; WAL with a lower setting can lose the
  * last commits in a power cut). Readers do not wait for writers. A writer waits for another process's write. The rate limits choose less, in

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { migrateSqlite, type SqliteDatabase, type SqliteVersionStore } from "../src/index.ts";
+import { migrateSqlite, type SqliteDatabase, type SqliteFile, type SqliteVersionStore } from "../src/index.ts";
 import { openSqlite } from "../src/node/index.ts";
 import { backUpSqlite } from "../src/node/back-up-sqlite.ts";
 
@@ -173,19 +173,12 @@ test("a full disk stops the migration with one line that says so, and leaves the
   insert("a");
   const before = readFileSync(path);
   // As SQLite reports it: the copy fails while it is written.
-  const onFullDisk = (file: string): SqliteDatabase => {
-    const database = openSqlite(file);
-    return {
-      ...database,
-      prepare(sql) {
-        if (!sql.startsWith("VACUUM")) return database.prepare(sql);
-        const fail = (): never => {
-          throw new Error("database or disk is full");
-        };
-        return { run: fail, get: fail, all: fail };
-      },
-    };
-  };
+  const onFullDisk = (file: string): SqliteFile => ({
+    ...openSqlite(file),
+    copyTo() {
+      throw new Error("database or disk is full");
+    },
+  });
   within(path, (database) => {
     const full = { ...database, backUp: (version: number) => backUpSqlite(path, version, onFullDisk) };
     const migrating = (): void => migrateSqlite(full, steps);

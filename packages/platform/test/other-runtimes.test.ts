@@ -1,13 +1,25 @@
 /** The SQLite drivers of Bun and Deno, in the real runtimes. */
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 
 const { resolve } = createRequire(import.meta.url);
 const folder = join(import.meta.dirname, "other-runtimes");
+const scratch = mkdtempSync(join(tmpdir(), "platform-other-runtimes-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+/** As the guide for Deno has them: with permission for some folders only, Deno lets SQLite attach no second file. */
+const scoped = [
+  "run",
+  "--no-prompt",
+  "--allow-env",
+  "--allow-sys",
+  `--allow-read=${scratch}`,
+  `--allow-write=${scratch}`,
+];
 
 /** Path of the runtime itself; `.bin` contains wrappers. */
 function program(name: "bun" | "deno"): string {
@@ -18,7 +30,7 @@ function program(name: "bun" | "deno"): string {
 }
 
 function run(command: string, args: readonly string[]): { readonly status: number | null; readonly output: string } {
-  const env = { PATH: process.env["PATH"] ?? "", DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" };
+  const env = { PATH: process.env["PATH"] ?? "", TMPDIR: scratch, DENO_NO_UPDATE_CHECK: "1", DO_NOT_TRACK: "1" };
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: "utf8", cwd: join(folder, "../.."), env });
   return { status, output: stdout + stderr };
 }
@@ -33,6 +45,7 @@ describe.each([
   ["Node.js", process.execPath, []],
   ["Bun", program("bun"), []],
   ["Deno", program("deno"), ["run", "-A", "--no-lock", "--quiet"]],
+  ["Deno with permission for one folder", program("deno"), [...scoped, "--no-lock", "--quiet"]],
 ] as const)("on %s", (_name, command, words) => {
   test("errors of SQLite are classified, and a file is backed up before a migration", () => {
     const { output } = run(command, [...words, join(folder, "sqlite-failures.ts")]);

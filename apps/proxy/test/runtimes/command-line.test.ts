@@ -1,7 +1,7 @@
 /** The commands of the built gateway, the same on Node, Bun and Deno. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launchProcess } from "@letta-environments/testkit";
@@ -11,6 +11,7 @@ import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 
+const earlierData = join(import.meta.dirname, "../fixtures/data-4d2d085");
 let folder = "";
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "letta-proxy-built-"));
@@ -36,6 +37,25 @@ describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime
     expect(listed.stdout).not.toContain(created.stdout.trim());
     expect(await run("audit", "verify")).toMatchObject({ code: 0, stderr: "" });
     expect((await run("audit", "list")).stdout).toContain(id);
+  });
+
+  test("a backup of a gateway is restored elsewhere, with its keys", async () => {
+    const created = await run("keys", "create", "--name", "ci", "--scope", "list");
+    const id = created.stdout.split("_")[1] ?? "";
+    const made = await run("backup", "all.tar", "--with-pepper");
+    expect(made).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("proxy.sqlite, audit.sqlite") });
+    const restored = await run("restore", "all.tar", "--data-dir", "restored");
+    expect(restored).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("audit log is intact") });
+    expect((await run("keys", "list", "--data-dir", "restored")).stdout).toContain(id);
+  });
+
+  test("the data of an earlier version is backed up beside itself before its tables change", async () => {
+    const data = join(folder, "data");
+    await cp(earlierData, data, { recursive: true });
+    const env = { KEY_PEPPER: "the pepper of the fixtures, 32 characters or more" };
+    const listed = await runBuilt(runtime, ["audit", "list", "--data-dir", "data"], { folder, env });
+    expect(listed).toMatchObject({ code: 0, stderr: "" });
+    expect(await readdir(data)).toContainEqual(expect.stringMatching(/^audit\.sqlite\.before-v\d+\.backup$/));
   });
 
   test("config check reports each error in the configuration", async () => {

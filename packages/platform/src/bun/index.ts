@@ -1,14 +1,14 @@
 /// <reference path="./bun-sqlite.d.ts" />
 import { Database } from "bun:sqlite";
 import { backUpSqlite } from "../node/back-up-sqlite.ts";
-import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
+import { openingPragmas, runInTransaction, type SqliteFile } from "../sqlite.ts";
 
 /**
  * Opens or creates a SQLite database with `bun:sqlite`. The path `:memory:` creates a private database in memory.
  *
  * @throws Error when the file cannot be opened or is not a database.
  */
-export function openSqlite(path: string): SqliteDatabase {
+export function openSqlite(path: string): SqliteFile {
   const database = new Database(path, { create: true, readwrite: true });
   database.run(openingPragmas);
   return {
@@ -23,6 +23,7 @@ export function openSqlite(path: string): SqliteDatabase {
     },
     transaction: (run) => runInTransaction((sql) => database.run(sql), run),
     ...(path !== ":memory:" && { backUp: (version: number) => backUpSqlite(path, version, openSqlite) }),
+    copyTo: (copy) => void database.prepare("VACUUM INTO ?").run(copy),
     close: () => database.close(),
   };
 }

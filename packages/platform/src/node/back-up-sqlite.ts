@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { SqliteDatabase } from "../sqlite.ts";
+import type { SqliteFile } from "../sqlite.ts";
 
 /** Backups of one database that are kept. */
 const keptBackups = 2;
@@ -13,7 +13,7 @@ const keptBackups = 2;
  *
  * @throws Error when the backup cannot be written.
  */
-export function backUpSqlite(path: string, version: number, open: (path: string) => SqliteDatabase): void {
+export function backUpSqlite(path: string, version: number, open: (path: string) => SqliteFile): void {
   const backup = unusedName(path, version);
   const partial = `${path}.backup.partial`;
   try {
@@ -39,11 +39,11 @@ function unusedName(path: string, version: number): string {
   }
 }
 
-function copyDatabase(from: string, to: string, open: (path: string) => SqliteDatabase): void {
-  // A connection of its own: VACUUM cannot run inside the caller's transaction.
+function copyDatabase(from: string, to: string, open: (path: string) => SqliteFile): void {
+  // A connection of its own: the caller's is inside a transaction.
   const database = open(from);
   try {
-    database.prepare("VACUUM INTO ?").run(to);
+    database.copyTo(to);
   } finally {
     database.close();
   }

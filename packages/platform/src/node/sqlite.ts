@@ -1,5 +1,6 @@
 import process from "node:process";
-import { openingPragmas, runInTransaction, type SqliteDatabase } from "../sqlite.ts";
+import type { DatabaseSync } from "node:sqlite";
+import { openingPragmas, runInTransaction, type SqliteFile } from "../sqlite.ts";
 import { backUpSqlite } from "./back-up-sqlite.ts";
 
 /**
@@ -7,7 +8,7 @@ import { backUpSqlite } from "./back-up-sqlite.ts";
  *
  * @throws Error when the file cannot be opened or is not a database.
  */
-export function openSqlite(path: string): SqliteDatabase {
+export function openSqlite(path: string): SqliteFile {
   // Loaded on use: a static import would end a Node.js without it before the program can name the version that it needs.
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
   const database = new DatabaseSync(path);
@@ -24,6 +25,27 @@ export function openSqlite(path: string): SqliteDatabase {
     },
     transaction: (run) => runInTransaction((sql) => database.exec(sql), run),
     ...(path !== ":memory:" && { backUp: (version: number) => backUpSqlite(path, version, openSqlite) }),
+    copyTo: (copy) =>
+      process.versions["deno"] === undefined
+        ? void database.prepare("VACUUM INTO ?").run(copy)
+        : copyOnDeno(database, copy),
     close: () => database.close(),
   };
+}
+
+/**
+ * Deno allows `VACUUM INTO` only to programs that may read and write every file. Its `backup` obeys the permissions, and has done its work
+ * when it returns, but reports a failure only later. An incomplete copy is empty, because SQLite commits it as one transaction.
+ */
+function copyOnDeno(database: DatabaseSync, to: string): void {
+  const { backup, DatabaseSync: Database } = process.getBuiltinModule("node:sqlite");
+  // One step for all pages: between two steps another process could write, and the copy would begin again.
+  backup(database, to, { rate: -1 }).catch(() => undefined);
+  const pagesOf = (file: DatabaseSync): unknown => file.prepare("PRAGMA page_count").get()?.["page_count"];
+  const copy = new Database(to);
+  try {
+    if (pagesOf(copy) !== pagesOf(database)) throw new Error("the copy is incomplete; is the disk full?");
+  } finally {
+    copy.close();
+  }
 }

@@ -3,7 +3,7 @@ import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmdirSync, st
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
+import { isSqliteBusy, type SqliteDatabase, type SqliteFile } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 import { pepperName } from "../../backup/manifest.ts";
 
@@ -25,7 +25,7 @@ const pauseMs = 50;
  *
  * @throws CommandError if the directory or the file cannot be used
  */
-export async function openDatabase(dataDir: string, name: string): Promise<SqliteDatabase> {
+export async function openDatabase(dataDir: string, name: string): Promise<SqliteFile> {
   const path = join(dataDir, name);
   for (let attempt = 1; ; attempt++) {
     makeDataDir(dataDir);

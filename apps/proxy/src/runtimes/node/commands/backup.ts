@@ -79,7 +79,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
 async function copyDatabase(dataDir: string, name: string, folder: string): Promise<void> {
   const database = await openDatabase(dataDir, name);
   try {
-    database.prepare("VACUUM INTO ?").run(join(folder, name));
+    database.copyTo(join(folder, name));
   } catch (cause) {
     throw failed(`${join(dataDir, name)} cannot be copied`, cause);
   } finally {
