@@ -1,5 +1,5 @@
 /** The platform may keep an isolate when only bindings change, so an isolate can serve requests with different bindings. */
-import { beforeAll, expect, test, vi } from "vitest";
+import { beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { workerSecrets } from "../runtimes/workerd-launcher.ts";
 import { type FakeIsolate, startFakeIsolate } from "./fake-isolate.ts";
 
@@ -90,4 +90,22 @@ test("two versions that are deployed at once each have their gateway, which keep
   };
   for (const changed of [{}, { ADMIN_TOKEN: undefined }]) await read(changed);
   for (const changed of [{}, { ADMIN_TOKEN: undefined }]) expect(await read(changed)).not.toHaveProperty("KEYS.find");
+});
+
+test("a Worker whose pepper fits no key is not ready and says why in its log, and one whose pepper fits reads the keys once", async () => {
+  const written = vi.spyOn(console, "log").mockReturnValue();
+  onTestFinished(() => written.mockRestore());
+  const ready = async (changed: Bindings = {}): Promise<readonly unknown[]> => {
+    const response = await isolate.fetch("/readyz?verbose", {}, changed);
+    return [response.status, await response.text()];
+  };
+  await createKey();
+  const log = (): string => written.mock.calls.join("\n");
+  expect(await ready({ KEY_PEPPER: "w".repeat(40) })).toEqual([503, expect.stringContaining("[-]keys failed")]);
+  expect(log()).toContain("KEY_PEPPER is not the pepper of the stored keys");
+  expect(log()).not.toContain("wwww");
+  expect(await ready()).toEqual([200, expect.stringContaining("[+]keys ok")]);
+  await isolate.takeCalls();
+  expect((await ready())[0]).toBe(200);
+  expect(await isolate.takeCalls()).toEqual({});
 });

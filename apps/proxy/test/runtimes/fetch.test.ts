@@ -196,6 +196,31 @@ describe.skipIf(!canLaunchValkey())(
       await again.stop();
     });
 
+    test("a pepper that is not the one of the keys makes the handler unready, with the reason in the log", async () => {
+      const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+      const valkey = await launchValkey();
+      onTestFinished(async () => {
+        written.mockRestore();
+        await valkey.stop();
+      });
+      const env = { VALKEY_URL: valkey.url, KEY_PEPPER: pepper };
+      const created = await runBuilt("node", ["keys", "create", "--name", "f", "--scope", "list"], { folder, env });
+      const headers = { authorization: `Bearer ${created.stdout.trim()}` };
+      const environment = { ...env, UPSTREAM_URL: upstream.url };
+      const other = built.createFetchHandler({ environment: { ...environment, KEY_PEPPER: "o".repeat(32) } });
+      expect((await other(get("/v1/environments", headers))).status).toBe(401);
+      // No probe was needed: it is said when the store is opened.
+      await vi.waitFor(() => {
+        const lines = written.mock.calls.map(([text]) => String(text)).filter((line) => line.includes("KEY_PEPPER"));
+        expect(lines).toEqual([
+          expect.stringMatching(/"readiness_failed".*KEY_PEPPER is not the pepper of the stored/),
+        ]);
+      });
+      const ready = await other(get("/readyz?verbose"));
+      expect([ready.status, await ready.text()]).toEqual([503, expect.stringContaining("[-]keys failed")]);
+      expect((await built.createFetchHandler({ environment })(get("/readyz"))).status).toBe(200);
+    });
+
     test("stores that cannot be opened are 503 with the reason in the log once, and leave no connection open", async () => {
       const written = vi.spyOn(process.stdout, "write").mockReturnValue(true);
       const lines = (): string[] => written.mock.calls.map(([text]) => String(text));

@@ -30,10 +30,12 @@ import type { ConsoleSessions } from "../../console/sessions.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
+import type { ReadReadiness } from "../../host/readiness.ts";
 import type { GatewayPorts, JwksFetch, KeyStoreFor } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
 import { version } from "../../version.ts";
+import { createPepperCheck } from "../pepper-check.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
 /** How many calls of one isolate to the upstream may run at once. The platform has limits of its own for each request. */
@@ -42,7 +44,13 @@ const maxConcurrentCalls = 1_000;
 /** Composes the sessions of the web console over the stores of a Worker. */
 export type ComposeSessions = (ports: Omit<ConsoleSessionPorts, "randomBytes">) => ConsoleSessions;
 
-/** Composes the pipeline of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
+/** The gateway of one isolate. */
+export interface ComposedWorker {
+  readonly pipeline: Pipeline;
+  readonly readReadiness: ReadReadiness;
+}
+
+/** Composes the gateway of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
   settings: WorkerSettings,
   bindings: WorkerBindings,
@@ -50,7 +58,7 @@ export function composeWorker(
   place: string,
   log: (event: LogEvent) => void,
   composeSessions?: ComposeSessions,
-): Pipeline {
+): ComposedWorker {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind !== "http") throw new TypeError("Workers need a remote upstream");
   const clock = systemClock;
@@ -73,7 +81,7 @@ export function composeWorker(
   const pepper = pepperOf(settings.keyPepper, hmacSha256Hex);
   const keyStoreFor: KeyStoreFor = (actor) => auditKeyStore(keyStore, audit, actor, onFailure);
 
-  return createPipeline(
+  const pipeline = createPipeline(
     {
       background: waitUntil,
       clock,
@@ -108,6 +116,21 @@ export function composeWorker(
     },
     { ...settings, userAgent, rateLimits: rateLimits.settings },
   );
+  return { pipeline, readReadiness: composeReadiness(createPepperCheck(keyStore, pepper), log) };
+}
+
+/** Composes the check of `/readyz`. Its result is not shared, because a request cannot await the call of another one. */
+function composeReadiness(checkPepper: () => Promise<void>, log: (event: LogEvent) => void): ReadReadiness {
+  const name = "keys";
+  return async () => {
+    try {
+      await checkPepper();
+      return [{ name, isReady: true }];
+    } catch (cause) {
+      log({ type: "readiness_failed", check: name, cause });
+      return [{ name, isReady: false }];
+    }
+  };
 }
 
 /** Composes the store of keys, which also logs its outages, and what notes their uses there. */

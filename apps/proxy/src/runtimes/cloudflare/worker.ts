@@ -71,7 +71,13 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
       log({ type: "not_configured", problems: resolved.problems });
       return null;
     }
-    const pipeline = composeWorker(resolved.settings, bindings, cf?.colo ?? "here", log, composeSessions);
+    const { pipeline, readReadiness } = composeWorker(
+      resolved.settings,
+      bindings,
+      cf?.colo ?? "here",
+      log,
+      composeSessions,
+    );
     return createGateway<WorkerBindings>(pipeline, {
       routes: createHostRoutes({
         clock: systemClock,
@@ -79,6 +85,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
         telemetry: log,
         addressOf: pipeline.addressOf,
         isDraining: () => false,
+        readReadiness,
         openApi: () => readOpenApi(bindings.ASSETS),
         root: { page: composeSessions === undefined ? "docs" : "console/", handle: pipeline.handle },
       }),

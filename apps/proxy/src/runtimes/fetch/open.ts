@@ -90,9 +90,10 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
   const keys = note(await openKeys(settings, log, onFailure), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
+  const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
   const hasExpired = createHasExpired(systemClock);
   const pipeline = await composePipeline(settings, {
-    keys: { pepper: loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false) },
+    keys: { pepper },
     keyStore,
     keyStoreFor: null,
     hasExpired,
@@ -117,7 +118,10 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     metrics: null,
     log,
   });
-  return { pipeline, readReadiness: composeKeyReadiness(settings, keyStore, log) };
+  const readReadiness = composeKeyReadiness(settings, { keyStore, pepper }, log);
+  // Few functions have a probe, so a pepper that fits no key is in the log from the start. No request waits for this, and it never rejects.
+  void readReadiness();
+  return { pipeline, readReadiness };
 }
 
 async function openKeys(

@@ -16,6 +16,7 @@ import type { KeyMint } from "../../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import type { KeyStore, Pepper } from "../../ports.ts";
+import { fitsKeys } from "../pepper-check.ts";
 
 /** The open store of the keys, with the pepper of their digests. */
 export interface OpenKeys extends OpenKeyStore {
@@ -68,9 +69,7 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
   try {
     if (keyPepper === null) makeDataDir(dataDir);
     const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
-    const fits =
-      records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
-    if (!fits) {
+    if (!fitsKeys(pepper, records)) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
       throw new PepperError(`the pepper is not the one of the keys in ${place}`);
     }

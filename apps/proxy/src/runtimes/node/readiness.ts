@@ -11,7 +11,8 @@ import {
   type ReadinessCheck,
   type ReadReadiness,
 } from "../../host/readiness.ts";
-import type { EmbeddedServer, KeyStore } from "../../ports.ts";
+import type { EmbeddedServer, KeyStore, Pepper } from "../../ports.ts";
+import { createPepperCheck } from "../pepper-check.ts";
 
 /** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
 export function composeReadiness(
@@ -33,13 +34,17 @@ export function composeReadiness(
   return createReadiness(systemClock, checks, logChanges(log));
 }
 
-/** Composes the check of a gateway without a disk: its keys in Valkey are looked up. Without Valkey there is nothing to check. */
+/**
+ * Composes the check of a gateway without a disk: its keys in Valkey are looked up, and compared with its pepper. Without Valkey there is
+ * nothing to check.
+ */
 export function composeKeyReadiness(
   { valkeyUrl }: Pick<Settings, "valkeyUrl">,
-  keyStore: KeyStore,
+  { keyStore, pepper }: { readonly keyStore: KeyStore; readonly pepper: Pepper },
   log: (event: LogEvent) => void,
 ): ReadReadiness {
-  const checks = valkeyUrl === null ? [] : [check("keys", () => keyStore.find(unknownId))];
+  const checks =
+    valkeyUrl === null ? [] : [check("keys", () => keyStore.find(unknownId), createPepperCheck(keyStore, pepper))];
   return createReadiness(systemClock, checks, logChanges(log));
 }
 

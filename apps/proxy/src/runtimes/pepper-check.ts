@@ -1,0 +1,27 @@
+/**
+ * Whether the pepper is the one of the stored keys. With another one every key is refused like an unknown one, so that nobody could tell a
+ * wrong setting from wrong keys.
+ */
+import type { KeyRecord } from "../keys/key-record.ts";
+import type { KeyStore, Pepper } from "../ports.ts";
+
+/** Whether a digest of some key was made with this pepper, or there are no keys yet. */
+export function fitsKeys(pepper: Pepper, records: readonly KeyRecord[]): boolean {
+  return records.length === 0 || records.some(({ secrets }) => secrets.some(({ pepperId }) => pepperId === pepper.id));
+}
+
+/**
+ * Creates a check for `/readyz` of a gateway whose pepper is `KEY_PEPPER`. It rejects while the pepper fits none of the keys, and when they
+ * cannot be read. It reads them until it has found a key that fits, since neither changes later.
+ */
+export function createPepperCheck(keyStore: KeyStore, pepper: Pepper): () => Promise<void> {
+  let isFound = false;
+  return async () => {
+    if (isFound) return;
+    const records = await keyStore.list();
+    if (!fitsKeys(pepper, records)) {
+      throw new Error("KEY_PEPPER is not the pepper of the stored keys; set the one that they were made with");
+    }
+    isFound = records.length > 0;
+  };
+}
