@@ -10,6 +10,7 @@ import process from "node:process";
 import { getRequestListener } from "@hono/node-server";
 import { connectScriptedDevice, launchDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { readRunningGateway } from "../src/adapters/node/data-dir-lock.ts";
 import { type GatewayServer, openGateway, type ServerOptions } from "../src/runtimes/server.ts";
 
 let folder: string;
@@ -60,6 +61,11 @@ async function upgrade(port: number, path: string): Promise<string> {
   const [data] = (await once(socket, "data")) as [Buffer];
   return `${data.toString("latin1").split("\r\n\r\n")[0] ?? ""}\r\n`;
 }
+
+test("commands find a gateway in the server of a program by its public URL, once that serves its sockets", async () => {
+  const { url, port } = await openMounted();
+  expect(readRunningGateway(join(folder, `mounted-${port}`))).toEqual({ url: `${url}/letta`, console: "off" });
+});
 
 test("a real device connects below the path of the program, and takes a message that the program passes on", async () => {
   const { gateway, url } = await openMounted();

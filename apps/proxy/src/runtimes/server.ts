@@ -131,7 +131,11 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
         return toWebResponse(finishResponse(failureResponse(requestId, cause, serving.log), requestId, request.method));
       }
     },
-    serveSockets: mounted.serveSockets,
+    serveSockets(server) {
+      mounted.serveSockets(server);
+      // The address of a server of the program is not known otherwise.
+      if (settings.publicUrl !== null) serving.announce(settings.publicUrl);
+    },
     async listen() {
       if (closing !== null) throw new Error("the gateway is closed");
       // A failure, such as of a port that is taken, may pass.

@@ -1,6 +1,6 @@
 /**
  * The lock on a data directory: a gateway with the embedded environment server holds it while it runs. The file `gateway.url` beside it tells
- * commands where that gateway is reached. A gateway that was killed leaves the file behind, so it counts only while the lock is held.
+ * commands where that gateway is reached, and whether it serves the web console. A gateway that was killed leaves the file behind, so it counts only while the lock is held.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,10 +15,20 @@ const urlFile = "gateway.url";
 /** How long the lock waits for another process that is about to end, in milliseconds. */
 const waitMs = 200;
 
+/** Whether a gateway serves the web console, or would if its files were there. */
+export type ConsoleState = "served" | "not_built" | "off";
+
+/** A running gateway, as it describes itself to commands. */
+export interface RunningGateway {
+  /** Where it is reached. */
+  readonly url: string;
+  readonly console: ConsoleState;
+}
+
 /** The lock on a data directory. The system releases it when the process ends. */
 export interface DataDirLock {
-  /** Tells commands where the gateway is reached, until the lock is released. */
-  announce(url: string): void;
+  /** Describes the gateway to commands, until the lock is released. */
+  announce(gateway: RunningGateway): void;
   release(): void;
 }
 
@@ -45,9 +55,9 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
     );
   }
   return {
-    announce(url) {
+    announce({ url, console }) {
       rmSync(path, { force: true });
-      writeFileSync(path, `${url}\n`, { flag: "wx", mode: 0o600 });
+      writeFileSync(path, `${url}\nconsole: ${console}\n`, { flag: "wx", mode: 0o600 });
     },
     release() {
       try {
@@ -60,11 +70,13 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   };
 }
 
-/** Returns where the running gateway of a data directory is reached; `null` if none is known. Creates nothing. */
-export function readAnnouncedUrl(dataDir: string): string | null {
+/** Returns the running gateway of a data directory; `null` if none is known. Creates nothing. */
+export function readRunningGateway(dataDir: string): RunningGateway | null {
   try {
-    const url = readFileSync(join(dataDir, urlFile), "utf8").trim();
-    return /^https?:/.test(url) && URL.canParse(url) && isLocked(join(dataDir, lockFile)) ? url : null;
+    const [url = "", console = ""] = readFileSync(join(dataDir, urlFile), "utf8").split("\n");
+    if (!/^https?:/.test(url) || !URL.canParse(url) || !isLocked(join(dataDir, lockFile))) return null;
+    const state = (["off", "not_built"] as const).find((name) => console === `console: ${name}`);
+    return { url, console: state ?? "served" };
   } catch {
     // Without the file, and where this user may not look, the settings say more.
     return null;

@@ -13,7 +13,7 @@ import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environmen
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { environmentsFile, openStore } from "../../adapters/node/data-dir.ts";
-import { type DataDirLock, lockDataDir } from "../../adapters/node/data-dir-lock.ts";
+import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
 import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
@@ -49,7 +49,7 @@ export interface Resources extends GatewayResources {
   /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
   finishBackground(graceMs: number): Promise<void>;
   /** Tells commands where the gateway is reached, if it has locked the data directory. */
-  announce(url: string): void;
+  announce(gateway: RunningGateway): void;
   /** Checks the disk and the stores, for `/readyz`. */
   readonly readReadiness: ReadReadiness;
   /** Counts devices, viewers and approvals; `null` if the upstream is remote. */
@@ -165,9 +165,9 @@ function logKeyStore(log: (event: LogEvent) => void): Required<KeyStoreListener>
 
 /** Tells commands where the gateway is reached. If the disk refuses that, they print the address of their own settings. */
 function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => void): Resources["announce"] {
-  return (url) => {
+  return (gateway) => {
     try {
-      lock?.announce(url);
+      lock?.announce(gateway);
     } catch (cause) {
       onFailure(cause);
     }

@@ -6,6 +6,7 @@
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleFiles, findConsoleFolder } from "../../adapters/node/console-files.ts";
+import type { ConsoleState } from "../../adapters/node/data-dir-lock.ts";
 import { createLoadDocs } from "../../adapters/node/docs-pages.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
 import { isShortPepper } from "../../adapters/node/pepper.ts";
@@ -39,7 +40,7 @@ export interface Serving {
   /** Writes an event to the log, and counts it. */
   readonly log: (event: LogEvent) => void;
   /** Whether the web console is served, or would be if its files were there. */
-  readonly console: "served" | "not_built" | "off";
+  readonly console: ConsoleState;
   /** Composes the pipeline of other settings, which then has every new request. */
   replace(settings: Settings): Promise<void>;
   /**
@@ -49,6 +50,8 @@ export interface Serving {
    * @throws CommandError if a port cannot be opened. It can be called again then.
    */
   listen(names?: ListenAddress["setting"]): Promise<Listeners>;
+  /** Tells commands of this machine where the gateway is reached. `listen` does so itself. */
+  announce(url: string): void;
   /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
   drain(): void;
   /**
@@ -99,12 +102,16 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     root: { page: consoleFolder === null ? "docs" : "console/", handle: pipeline.handle },
   });
 
+  const consoleState = settings.console ? (consoleFolder === null ? "not_built" : "served") : "off";
+  const announce = (url: string): void => resources.announce({ url, console: consoleState });
+
   return {
     pipeline,
     routes,
     resources,
     log,
-    console: settings.console ? (consoleFolder === null ? "not_built" : "served") : "off",
+    console: consoleState,
+    announce,
     async replace(next) {
       current = await composePipeline(next, resources);
       settings = next;
@@ -123,7 +130,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
         await admin?.connections.close();
         throw cause;
       });
-      resources.announce(settings.publicUrl ?? main.url);
+      announce(settings.publicUrl ?? main.url);
       if (admin !== null) log({ type: "admin_listening", url: admin.url, host: admin.host });
       log({ type: "listening", url: main.url, host: main.host });
       return { main, admin };

@@ -7,7 +7,7 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { choosePaint, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
-import { readAnnouncedUrl } from "../../../adapters/node/data-dir-lock.ts";
+import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { reachableHost } from "../../../lib/hosts.ts";
 import { loadSettings } from "../settings.ts";
@@ -50,7 +50,7 @@ export function readGatewayUrl(context: CommandContext): string {
   const given = context.option("gateway") ?? context.option("url");
   if (given === undefined) {
     const { publicUrl, host, port, dataDir } = context.settings();
-    return publicUrl ?? readAnnouncedUrl(dataDir) ?? `http://${reachableHost(host)}:${port}`;
+    return publicUrl ?? readRunningGateway(dataDir)?.url ?? `http://${reachableHost(host)}:${port}`;
   }
   const url = URL.parse(given);
   if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");

@@ -3,12 +3,17 @@ import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
 import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
+import { devicesPath } from "../../../admin/endpoints.ts";
 import { assertStoredKeys } from "../keys.ts";
+import { connectToAdministration } from "./admin-client.ts";
 import { type CommandContext, type DeviceCommands, print, readGatewayUrl } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
 import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteDevices } from "./remote-devices.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
+
+/** The longest wait for the response of a gateway that is asked what it serves, in milliseconds. */
+const probeMs = 5_000;
 
 /** `devices list` */
 export async function listDevicesCommand(context: CommandContext): Promise<void> {
@@ -37,12 +42,34 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   const { request, name } = readInvitation(context.parsed.options, systemClock.now());
   const baseUrl = readGatewayUrl(context);
   const isRemote = context.parsed.options.has("url");
+  if (isRemote) await assertTakesDevices(context);
   if (!isRemote && context.settings().upstream.kind !== "embedded") {
     throw new CommandError("the settings name a remote environment server, which has its own way to enrol devices");
   }
   if (!isRemote) assertStoredKeys(context.settings());
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
   print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);
+}
+
+/**
+ * Refuses a gateway that `--url` names and devices cannot use: it has no devices, or devices do not reach it there. Nothing is created then.
+ *
+ * @throws CommandError
+ */
+async function assertTakesDevices(context: CommandContext): Promise<void> {
+  const request = connectToAdministration(context, devicesPath, "letta-proxy devices list");
+  // 404 in front of a remote environment server and on Workers, which no device connects to.
+  await request("GET", "?limit=1");
+  if (context.parsed.options.has("gateway")) return;
+  // A listener for the administration alone has neither the API nor this route.
+  const baseUrl = readGatewayUrl(context);
+  const { status } = await fetch(`${baseUrl}/readyz`, { signal: AbortSignal.timeout(probeMs) }).catch(() => ({
+    status: null,
+  }));
+  if (status !== 404) return;
+  throw new CommandError(
+    `devices do not reach the gateway at ${baseUrl}, which has the administration alone; pass --gateway with the address for devices`,
+  );
 }
 
 function administer(context: CommandContext): DeviceCommands {
