@@ -9,8 +9,8 @@ import {
   type LaunchedProxy,
   runLettaProxy,
 } from "@letta-environments/testkit";
-import { afterEach, expect, test, vi } from "vitest";
-import { useCommandLine } from "./support/use-command-line.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { type CommandResult, useCommandLine } from "./support/use-command-line.ts";
 
 // Every test starts several processes, on a machine that may be busy with others.
 vi.setConfig({ testTimeout: 60_000 });
@@ -39,10 +39,12 @@ async function printed(env: Readonly<Record<string, string>> = {}, ...options: r
   return [browser, device];
 }
 
+/** The file that a running gateway without the console writes. */
+const fileOf = (url: string): string => `${url}\nconsole: off\n`;
 const both = (url: string): string[] => [url, url];
 
 test("both commands print where the running gateway listens, and --gateway and a configured public URL come first", async () => {
-  const { url } = await start();
+  const { url } = await start("--console");
   expect(await printed()).toEqual(both(url));
   expect(await printed({ PORT: "9999", HOST: "0.0.0.0" })).toEqual(both(url));
   expect(await printed({ PUBLIC_URL: "https://gateway.example" })).toEqual(both("https://gateway.example"));
@@ -52,7 +54,7 @@ test("both commands print where the running gateway listens, and --gateway and a
 });
 
 test("the public URL with which the gateway was started is printed in place of its address", async () => {
-  await start("--public-url", "https://gateway.example/");
+  await start("--console", "--public-url", "https://gateway.example/");
   expect(await printed()).toEqual(both("https://gateway.example"));
 });
 
@@ -60,7 +62,7 @@ test.each([
   ["0.0.0.0", "127.0.0.1"],
   ["::", "[::1]"],
 ])("a gateway that listens on %s is printed as %s", async (host, reached) => {
-  const proxy = await start("--host", host);
+  const proxy = await start("--console", "--host", host);
   expect(await printed()).toEqual(both(`http://${reached}:${new URL(proxy.url).port}`));
 });
 
@@ -73,7 +75,7 @@ test("the file of the address is private, names the main listener and not that o
     env: { ADMIN_TOKEN: "t".repeat(40) },
   });
   running.push(proxy);
-  expect(readFileSync(urlFile(), "utf8")).toBe(`${proxy.url}\n`);
+  expect(readFileSync(urlFile(), "utf8")).toBe(fileOf(proxy.url));
   expect(statSync(urlFile()).mode & 0o777).toBe(0o600);
   expect(await proxy.process.stop("SIGTERM")).toEqual({ code: 0, signal: null });
   expect(existsSync(urlFile())).toBe(false);
@@ -83,14 +85,14 @@ test("the file of the address is private, names the main listener and not that o
 test("the address that a killed gateway left behind is not used, and the next one replaces it", async () => {
   const killed = await start();
   await killed.process.stop("SIGKILL");
-  expect(readFileSync(urlFile(), "utf8")).toBe(`${killed.url}\n`);
+  expect(readFileSync(urlFile(), "utf8")).toBe(fileOf(killed.url));
   expect(await printed({ PORT: "9999" })).toEqual(both("http://127.0.0.1:9999"));
-  const next = await start();
+  const next = await start("--console");
   expect(await printed()).toEqual(both(next.url));
 });
 
 test("a gateway that cannot listen announces nothing, and a gateway in front of a remote upstream, which holds no lock, neither", async () => {
-  const { url } = await start();
+  const { url } = await start("--console");
   const other = join(session.dataDir, "other");
   const port = new URL(url).port;
   const taken = runLettaProxy(["start", "--log", "json", "--port", port, "--data-dir", other]);
@@ -106,7 +108,55 @@ test("a gateway that cannot listen announces nothing, and a gateway in front of 
   });
   running.push(remote);
   await remote.waitForOutput(/"event":"listening"/);
-  expect(readFileSync(urlFile(), "utf8")).toBe(`${url}\n`);
+  expect(readFileSync(urlFile(), "utf8")).toContain(`${url}\n`);
   expect(await remote.stop("SIGTERM")).toEqual({ code: 0, signal: null });
   expect(await printed()).toEqual(both(url));
+});
+
+test("while the running gateway does not serve the console, console link says how to serve it, and makes no key", async () => {
+  await start();
+  expect(await run(["console", "link"])).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: "letta-proxy: the web console is off: start the gateway with --console\n",
+  });
+  expect((await run(["keys", "list", "--json"])).stdout).not.toContain("console");
+  expect(await run(["console", "link", "--gateway", "https://other.example"])).toMatchObject({ code: 0 });
+});
+
+describe("devices invite --url", () => {
+  const operator = "t".repeat(40);
+  const invite = async (token: string, ...words: readonly string[]): Promise<CommandResult> => {
+    try {
+      return { code: 0, ...(await runLettaProxy(["devices", "invite", ...words], { ADMIN_TOKEN: token })) };
+    } catch (error) {
+      return error as CommandResult;
+    }
+  };
+
+  test("refuses the listener of the administration, which devices do not reach, unless --gateway names their address", async () => {
+    const config = join(session.dataDir, "gateway.json");
+    writeFileSync(config, JSON.stringify({ admin: { port: 0 } }));
+    const proxy = await launchProxy({
+      dataDir: session.dataDir,
+      args: ["--config", config],
+      env: { ADMIN_TOKEN: operator },
+    });
+    running.push(proxy);
+    const [, admin = ""] = await proxy.process.waitForOutput(/"event":"admin_listening","url":"([^"]+)"/);
+    const stderr = expect.stringContaining("pass --gateway with the address for devices");
+    expect(await invite(operator, "--url", admin)).toMatchObject({ code: 1, stdout: "", stderr });
+    expect((await run(["keys", "list", "--json"])).stdout).not.toContain("invitation");
+    const printedCommand = await invite(operator, "--url", admin, "--gateway", proxy.url);
+    expect(printedCommand.stdout).toContain(`LETTA_BASE_URL=${proxy.url} `);
+  });
+
+  test("refuses a gateway in front of a remote environment server, which no device connects to, and makes no key", async () => {
+    const proxy = await launchProxy({ dataDir: session.dataDir, env: { UPSTREAM_URL: "http://127.0.0.1:9" } });
+    running.push(proxy);
+    const administrator = await proxy.createKey({ scopes: ["admin"] });
+    const stderr = expect.stringContaining("devices of a remote environment server");
+    expect(await invite(administrator, "--url", proxy.url)).toMatchObject({ code: 1, stdout: "", stderr });
+    expect((await run(["keys", "list", "--json"])).stdout).not.toContain("invitation");
+  });
 });

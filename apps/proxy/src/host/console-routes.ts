@@ -53,6 +53,13 @@ export function createConsoleRoutes(
   ];
 }
 
+/** Creates the routes that say what is missing where the console is on and its files are not there. */
+export function createMissingConsoleRoutes(reporting: HostReporting): readonly HostRoute[] {
+  const route = (path: string): HostRoute =>
+    logRoute({ path, operation: "readConsole", respond: () => missing, finish: finishResponse }, reporting);
+  return [route("/console"), route("/console/*")];
+}
+
 async function serveFile(
   request: Pick<GatewayRequest, "method" | "path" | "header">,
   readFile: ReadConsoleFile,
@@ -86,4 +93,7 @@ function finishFile(response: PlainResponse, requestId: string, method: string):
 }
 
 const wrongMethod = problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
+const missing = problemResponse("endpoint_not_found", {
+  detail: "The console is in the folder 'console', which the build writes beside the program. Copy that folder too.",
+});
 const notFound = problemResponse("endpoint_not_found", { detail: "The console has no file with this name." });

@@ -17,7 +17,10 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
       launchProcess({ command: program, args: [...words, "start", "--port", "0", "--data-dir", "data"], cwd: folder });
     try {
       const without = start();
+      const [, bare = ""] = await without.waitForOutput(/Listening on (\S+)/);
       await without.waitForOutput(/The web console is off: the folder 'console' is not beside the program/);
+      const missing = await fetch(`${bare}/console/`);
+      expect([missing.status, await missing.text()]).toEqual([404, expect.stringContaining("Copy that folder too")]);
       await without.stop();
       await rm(join(folder, "data"), { recursive: true });
       cpSync(builtArtefact("console"), join(folder, "console"), { recursive: true });

@@ -13,7 +13,7 @@ import { isShortPepper } from "../../adapters/node/pepper.ts";
 import { loadOpenApi } from "../../adapters/open-api.ts";
 import type { AdminSettings } from "../../admin/settings.ts";
 import type { Settings } from "../../config/settings.ts";
-import { createConsoleRoutes } from "../../host/console-routes.ts";
+import { createConsoleRoutes, createMissingConsoleRoutes } from "../../host/console-routes.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import type { HostReporting } from "../../host/logged-route.ts";
 import type { HostRoute } from "../../host/gateway.ts";
@@ -95,9 +95,7 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     isDraining: () => isDraining,
     readReadiness: resources.readReadiness,
     openApi: loadOpenApi,
-    ...(consoleFolder !== null && {
-      others: createConsoleRoutes({ handle: pipeline.handle, readFile: createConsoleFiles(consoleFolder) }, reported),
-    }),
+    others: consoleRoutes(settings.console, consoleFolder, pipeline, reported),
     pages: createDocsRoutes(createLoadDocs(onFailure)),
     root: { page: consoleFolder === null ? "docs" : "console/", handle: pipeline.handle },
   });
@@ -151,6 +149,17 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
 
 /** How long requests whose connection was dropped may take to be recorded, in milliseconds. */
 const recordMs = 1_000;
+
+function consoleRoutes(
+  isOn: boolean,
+  folder: string | null,
+  { handle }: Pipeline,
+  reporting: HostReporting,
+): readonly HostRoute[] {
+  if (!isOn) return [];
+  if (folder === null) return createMissingConsoleRoutes(reporting);
+  return createConsoleRoutes({ handle, readFile: createConsoleFiles(folder) }, reporting);
+}
 
 /** Closes everything once no request is in flight. */
 async function closeAll(

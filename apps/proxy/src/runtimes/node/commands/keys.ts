@@ -1,7 +1,8 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
-import { misuse, parseDuration } from "@letta-environments/command-line";
+import { CommandError, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { allowsMode } from "@letta-environments/schema";
+import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
 import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
 import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts";
@@ -65,7 +66,19 @@ export async function rotateKeyCommand(context: CommandContext): Promise<void> {
 export async function consoleLinkCommand(context: CommandContext): Promise<void> {
   const request = readConsoleLink(context.parsed.options);
   const baseUrl = readGatewayUrl(context);
+  if (!context.parsed.options.has("gateway")) assertServesConsole(context.settings().dataDir);
   print(`${formatConsoleLink(baseUrl, await createLocalLink(context, request))}\n`);
+}
+
+/** Refuses a link that the running gateway of the data directory would not know. @throws CommandError */
+function assertServesConsole(dataDir: string): void {
+  const state = readRunningGateway(dataDir)?.console ?? "served";
+  if (state === "served") return;
+  throw new CommandError(
+    state === "off"
+      ? "the web console is off: start the gateway with --console"
+      : "the web console is off, because its folder 'console' is not beside the program",
+  );
 }
 
 function administer(context: CommandContext): KeyAdministration {
