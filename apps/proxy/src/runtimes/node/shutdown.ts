@@ -1,11 +1,15 @@
 /** Stops the process gracefully when it receives a signal. The order in which `stop` ends things is in `start.ts`. */
 import process from "node:process";
 import type { LogEvent } from "../../adapters/log-event.ts";
+import { onNpxEnd } from "../../adapters/node/npx.ts";
 
 /** The longest time for requests in flight after the first signal, in milliseconds. */
 const graceMs = 10_000;
 
-/** Calls `stop` on SIGTERM or SIGINT, or when the terminal is closed, and then exits. A second signal exits at once. */
+/**
+ * Calls `stop` on SIGTERM or SIGINT, when the terminal is closed, or when the npx that started the process has ended, and then exits. A second
+ * signal exits at once.
+ */
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number, signal: NodeJS.Signals) => Promise<void>;
@@ -28,6 +32,9 @@ export function stopOnSignal(options: {
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
   if (isInTerminal()) process.on("SIGHUP", onSignal);
+  onNpxEnd(() => {
+    if (!isStopping) onSignal("SIGTERM");
+  });
 }
 
 /** Whether the process was started in a terminal, which sends SIGHUP when it is closed. */
