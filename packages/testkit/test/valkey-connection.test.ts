@@ -196,6 +196,20 @@ test("a peer that accepts connections and never replies causes a timeout in the 
   expect(["timeout", "unreachable"]).toContain((await failureOf(valkey.command(["PING"]))).code);
 });
 
+test.each(["valkey://127.0.0.1", "valkey://user:secret@127.0.0.1"])(
+  "a server that closes the connection of %s before it replies, as a TLS port does, is one reason that names the scheme for TLS",
+  async (url) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => undefined).once("data", () => socket.resetAndDestroy());
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    closeAfterTest(() => new Promise((resolve) => void server.close(() => resolve())));
+    const { valkey, failures } = connect(`${url}:${(server.address() as AddressInfo).port}`, 500);
+    expect(String((await failureOf(valkey.command(["PING"]))).cause)).toContain("a TLS port needs valkeys:");
+    expect(failures.map(String)).toEqual([expect.stringContaining("the server closed the connection; a TLS port")]);
+  },
+);
+
 test("a URL of another scheme is refused with an error that does not contain it", () => {
   const connectTo = (): unknown =>
     connectValkey("http://:hunter2secret@host", { timeoutMs: 100, onFailure: () => undefined });

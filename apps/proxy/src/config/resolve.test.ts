@@ -126,6 +126,12 @@ describe("a broken setting is named by where it was set, without its value", () 
     expect(JSON.stringify(problems)).not.toContain("secret");
   });
 
+  test("a query in the address of Valkey is named, with what takes its place", () => {
+    const problems = problemsOf({ environment: { VALKEY_URL: "valkey://:secret@x?db=1" } });
+    expect(problems).toEqual([{ setting: "VALKEY_URL", rule: expect.stringMatching(/no query: .*database.*path/) }]);
+    expect(JSON.stringify(problems)).not.toContain("secret");
+  });
+
   test("all broken settings are reported at once", () => {
     expect(problemsOf({ flags: { port: "x", log: "x" } })).toHaveLength(2);
   });

@@ -115,6 +115,9 @@ function readPort(text: string): Read<number> {
 
 function readValkeyUrl(text: string): Read<string> {
   if (parseValkeyUrl(text) !== null) return { ok: true, value: text };
+  if ((URL.parse(text)?.search ?? "") !== "") {
+    return { ok: false, rule: "must have no query: the number of the database is its path, and valkeys: is for TLS" };
+  }
   return {
     ok: false,
     rule: "must be a valkey:, valkeys:, redis: or rediss: URL, such as valkey://user:password@host:6379/0",

@@ -42,6 +42,9 @@ export function openClient(
   });
 }
 
+/** The reason where a connection has ended without one. */
+export const closedText = "the connection was closed";
+
 /** Returns true for an error reply of the server. */
 export function isServerError(cause: unknown): cause is Error {
   return cause instanceof Error && cause.name === "ReplyError";
@@ -52,7 +55,10 @@ export function isServerError(cause: unknown): cause is Error {
  * server repeats the arguments of a command that it does not know. The copy contains neither.
  */
 export function redactError(cause: unknown, { password }: Pick<ValkeyAddress, "password">): Error {
-  const text = messageOf(cause).replace(/,? with args beginning with[^]*$/, "");
+  const text = messageOf(cause)
+    .replace(/,? with args beginning with[^]*$/, "")
+    // The client's text about a command whose connection was closed names an option that users do not have.
+    .replace(/^Reached the max retries per request[^]*$/, closedText);
   const clean = new Error(password === null ? text : text.replaceAll(password, "***"));
   if (isServerError(cause)) clean.name = "ReplyError";
   return clean;

@@ -5,10 +5,11 @@
 import type { Command, Redis } from "iovalkey";
 import type { ValkeyAddress, ValkeyOptions } from "../valkey.ts";
 import { createAvailability } from "./availability.ts";
-import { isServerError, openClient, redactError } from "./client.ts";
+import { closedText, isServerError, openClient, redactError } from "./client.ts";
 import { createRoleWatch, findObstacle, isReplicaRefusal, replicaError } from "./server-check.ts";
 
-const closedText = "the connection was closed";
+/** Failures of a connection that ended before the server replied, as on a port for TLS, which takes a command for a broken handshake. */
+const cutOff = /ECONNRESET|EPIPE|^Protocol error/;
 
 /** The way to a server. */
 export interface Link {
@@ -28,14 +29,14 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
   const availability = createAvailability(address);
   let isClosed = false;
   let attempts = 0;
-  const reports = createOutageReports(onFailure);
+  const reports = createOutageReports(address, onFailure);
   const client = openClient(address, { timeoutMs, nextAttempt: () => (attempts += 1) });
   const refusal = watchRefusal(client);
   const roleWatch = createRoleWatch(client, () => leave(replicaError()));
 
   function report(failure: unknown): void {
-    const cause = redactError(failure, address);
     if (isClosed) return;
+    const cause = reports.explain(redactError(failure, address));
     availability.failed(cause);
     reports.note(cause);
   }
@@ -105,6 +106,12 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
   };
 }
 
+/** Names the likely reason where a server has closed the connection before it replied to anything. */
+function suggestTls(cause: Error): Error {
+  if (cause.message !== closedText && !cutOff.test(cause.message)) return cause;
+  return new Error("the server closed the connection; a TLS port needs valkeys:");
+}
+
 /**
  * Returns a function that returns the server's refusal of the login or the database of the present connection; `null`: none. Such a server
  * may respond to commands all the same, in the name of its default user or from another database.
@@ -119,15 +126,20 @@ function watchRefusal(client: Redis): () => Error | null {
 }
 
 /** Reports each distinct reason of an outage once. */
-function createOutageReports(onFailure: (cause: unknown) => void) {
+function createOutageReports({ usesTls }: ValkeyAddress, onFailure: (cause: unknown) => void) {
   let reported: string | null = null;
+  let hasBeenUsable = false;
   return {
+    explain: (cause: Error): Error => (usesTls || hasBeenUsable ? cause : suggestTls(cause)),
     hasBegun: (): boolean => reported !== null,
     note(cause: Error): void {
       if (reported === cause.message) return;
       reported = cause.message;
       onFailure(cause);
     },
-    end: (): void => void (reported = null),
+    end(): void {
+      reported = null;
+      hasBeenUsable = true;
+    },
   };
 }
