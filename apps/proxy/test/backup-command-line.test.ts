@@ -123,7 +123,7 @@ test("a backup of a directory without keys refuses a pepper that has sealed noth
   const backup = ["backup", pathOf("b.tar"), "--data-dir", pathOf("data")];
   expect(await run(backup, other)).toMatchObject({
     code: 1,
-    stderr: expect.stringContaining("the pepper is not the one of the audit log"),
+    stderr: expect.stringContaining("KEY_PEPPER: the pepper is not the one of the records of the audit log"),
   });
   expect(existsSync(pathOf("b.tar"))).toBe(false);
   expect(await run(backup, own)).toMatchObject({ code: 0, stderr: "" });

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
+import { pepperName } from "../../backup/manifest.ts";
 import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
 import { describeAccess } from "./data-dir.ts";
@@ -39,7 +40,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
     }
     return pepperOf(text, hmacSha256Hex);
   }
-  const path = join(dataDir, "pepper");
+  const path = join(dataDir, pepperName);
   const existing = readIfThere(path);
   if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
   if (keysExist) {
@@ -49,6 +50,14 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   }
   createExclusively(path);
   return pepperOf(checkLength(readFileSync(path), path), hmacSha256Hex);
+}
+
+/** Says that the pepper does not belong to what is stored, where it came from, and what to do. It contains no part of the pepper. */
+export function describeWrongPepper(dataDir: string, text: string | null, belonging: string): string {
+  const path = join(dataDir, pepperName);
+  return text === null
+    ? `${path}: the pepper is not the one of ${belonging}; put the file of the gateway that wrote them there, or set its KEY_PEPPER`
+    : `KEY_PEPPER: the pepper is not the one of ${belonging}; set the one with which they were written, or unset it to use ${path}`;
 }
 
 /** Whether the text of a pepper is too short for new keys. Keys that were made with it stay valid. */

@@ -6,7 +6,7 @@ import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
-import { loadPepper, PepperError } from "../../adapters/node/pepper.ts";
+import { describeWrongPepper, loadPepper, PepperError } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
@@ -71,7 +71,7 @@ export function openPepper(settings: Settings, records: readonly KeyRecord[], ha
     const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
     if (!fitsKeys(pepper, records)) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
-      throw new PepperError(`the pepper is not the one of the keys in ${place}`);
+      throw new PepperError(describeWrongPepper(dataDir, keyPepper, `the keys in ${place}`));
     }
     return pepper;
   } catch (cause) {
@@ -166,7 +166,7 @@ export async function openKeyStore(
 
 function unavailable(settings: Pick<Settings, "dataDir" | "valkeyUrl">, cause: KeyStoreUnavailableError): CommandError {
   return new CommandError(
-    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause)}. Check the address, the password and that the server runs.`,
+    `VALKEY_URL: ${describeKeyStore(settings)} cannot be used: ${rootCauseMessage(cause).replace(/\.$/, "")}. Check the address, the password and that the server runs.`,
     1,
     { cause },
   );

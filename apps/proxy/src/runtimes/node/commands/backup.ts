@@ -23,7 +23,7 @@ import {
   limitsFile,
   openDatabase,
 } from "../../../adapters/node/data-dir.ts";
-import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
+import { describeWrongPepper, loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
@@ -108,7 +108,7 @@ function assertPepperFile({ dataDir, keyPepper }: Settings): void {
 /** A restore compares the pepper with the one that the archive names, so a backup must not contain another one. */
 async function assertPepperFits(
   { id }: Pepper,
-  { dataDir, valkeyUrl }: Settings,
+  { dataDir, keyPepper, valkeyUrl }: Settings,
   present: readonly string[],
 ): Promise<void> {
   const read = async (name: string, readIds: (database: SqliteDatabase) => ReadonlySet<string>) => {
@@ -122,13 +122,16 @@ async function assertPepperFits(
       database.close();
     }
   };
+  const refuse = (belonging: string): never => {
+    throw new CommandError(describeWrongPepper(dataDir, keyPepper, belonging));
+  };
   const ofKeys = valkeyUrl === null ? await read(keysFile, readPeppersOfKeys) : new Set<string>();
   if (ofKeys.size > 0) {
-    if (!ofKeys.has(id)) throw new CommandError("the pepper is not the one of the keys in the data directory");
+    if (!ofKeys.has(id)) refuse("the keys in the data directory");
     return;
   }
   const ofSeals = await read(auditFile, readPeppersOfSeals);
-  if (ofSeals.size > 0 && !ofSeals.has(id)) throw new CommandError("the pepper is not the one of the audit log");
+  if (ofSeals.size > 0 && !ofSeals.has(id)) refuse("the records of the audit log");
 }
 
 /** Returns the pepper, if there is one. It is never created here. */
