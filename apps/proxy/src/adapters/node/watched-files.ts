@@ -74,19 +74,24 @@ export function watchCredentialFiles(options: CredentialFileOptions): Credential
     if (credential === null) continue;
     const read =
       credential.kind === "file"
-        ? createFileReader(credential.path, options.clock, (cause) => options.onFailure(tenant, cause))
+        ? createFileReader({ tenant, path: credential.path }, options)
         : () => credential.value;
     readers.set(tenant, read);
   }
   return (tenant) => readers.get(tenant)?.() ?? options.defaultCredential;
 }
 
+/** The credential file of a tenant. */
+interface CredentialFile {
+  readonly tenant: string;
+  readonly path: string;
+}
+
 function createFileReader(
-  path: string,
-  clock: Pick<Clock, "monotonic">,
-  onFailure: (cause: unknown) => void,
+  file: CredentialFile,
+  { clock, onFailure }: Pick<CredentialFileOptions, "clock" | "onFailure">,
 ): () => string {
-  let { value, stamp } = readCredential(path);
+  let { value, stamp } = readCredential(file);
   let checkedAt = clock.monotonic();
   let isFailing = false;
   return () => {
@@ -94,17 +99,18 @@ function createFileReader(
     if (now - checkedAt < checkMs) return value;
     checkedAt = now;
     try {
-      if (stampOf(path) !== stamp) ({ value, stamp } = readCredential(path));
+      if (stampOf(file.path) !== stamp) ({ value, stamp } = readCredential(file));
       isFailing = false;
     } catch (cause) {
-      if (!isFailing) onFailure(cause);
+      if (!isFailing) onFailure(file.tenant, cause);
       isFailing = true;
     }
     return value;
   };
 }
 
-function readCredential(path: string): { readonly value: string; readonly stamp: string } {
+function readCredential({ tenant, path }: CredentialFile): { readonly value: string; readonly stamp: string } {
+  const setting = `tenants.${tenant}.upstream.credentialFile`;
   let stamp: string;
   let text: string;
   try {
@@ -112,11 +118,11 @@ function readCredential(path: string): { readonly value: string; readonly stamp:
     text = readFileSync(path, "utf8");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
-    throw new CredentialFileError(`${path} cannot be read (${code})`);
+    throw new CredentialFileError(`${setting}: ${path} cannot be read (${code})`);
   }
   const value = text.trim();
   if (!/^[\x21-\x7e]{1,4096}$/.test(value)) {
-    throw new CredentialFileError(`${path} must hold one credential of visible ASCII characters`);
+    throw new CredentialFileError(`${setting}: ${path} must hold one credential of visible ASCII characters`);
   }
   return { value, stamp };
 }
