@@ -63,5 +63,5 @@ export function formatDeviceCommand({
 
 /** A word as a POSIX shell reads it. */
 export function quoted(word: string): string {
-  return /^[\w./:@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

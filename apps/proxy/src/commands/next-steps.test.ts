@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { firstStartText, laterStartText, programsIn } from "./next-steps.ts";
+import { denoCommand, firstStartText, laterStartText, programsIn } from "./next-steps.ts";
 
 const secrets = { clientKey: "lek_client", deviceKey: "lek_device", link: "lek_link" };
 const url = "http://127.0.0.1:9000";
@@ -39,6 +39,22 @@ test("a copied bundle is run as it was started, and npx does not look for its na
     "node node.js keys list",
     "node node.js keys create --name NAME --scope list --scope read --scope send",
   ]);
+});
+
+test("on Deno the printed commands have the permissions that they need, also for a data directory elsewhere", () => {
+  const before = "deno run --allow-net --allow-env --allow-sys";
+  for (const [dataDir, folders] of [
+    [".data", "."],
+    ["/var/lib/data", ".,/var/lib/data"],
+    ["../data", ".,../data"],
+  ] as const) {
+    expect(denoCommand("deno.js", dataDir).join(" ")).toBe(
+      `${before} --allow-read=${folders} --allow-write=${folders} deno.js`,
+    );
+  }
+  const programs = programsIn(() => false, denoCommand("deno.js", ".data"));
+  const gateway = { url, dataDir: ".data", console: "off", programs } as const;
+  expect(commandsIn(laterStartText(gateway))[0]).toBe(`${before} --allow-read=. --allow-write=. deno.js keys list`);
 });
 
 test("a later start prints a command whose link leads to the gateway that runs, whatever its port", () => {

@@ -56,6 +56,14 @@ export function programsIn(
   };
 }
 
+/** Returns how Deno runs the program, with the permissions that its commands need in the folder of the start. */
+export function denoCommand(program: string, dataDir: string): readonly string[] {
+  const isBelow = !/^(?:\/|[A-Za-z]:|\.\.(?:[/\\]|$))/.test(dataDir);
+  const folders = isBelow ? "." : `.,${dataDir}`;
+  const permissions = ["net", "env", "sys", `read=${folders}`, `write=${folders}`].map((name) => `--allow-${name}`);
+  return ["deno", "run", ...permissions, program];
+}
+
 /** The agent of the demo device. */
 const demoAgentId = "agent-local-demo";
 

@@ -1,8 +1,10 @@
 /** The web console beside the built gateway, on each runtime that runs it as a process. */
+import { execFileSync } from "node:child_process";
 import { cpSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import process from "node:process";
 import { launchProcess } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { builtArtefact } from "./built-artefact.ts";
@@ -17,6 +19,11 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
       launchProcess({ command: program, args: [...words, "start", "--port", "0", "--data-dir", "data"], cwd: folder });
     try {
       const without = start();
+      // The printed commands run as they are, in the folder of the start.
+      const [, invite = ""] = await without.waitForOutput(/^ {2}(\S.* devices invite .*)$/m);
+      const path = `${dirname(program)}:${process.env["PATH"] ?? ""}`;
+      const options = { cwd: folder, env: { PATH: path, HOME: folder }, encoding: "utf8" } as const;
+      expect(execFileSync("sh", ["-c", invite.replace("NAME", "box")], options)).toContain("LETTA_API_KEY=lek_");
       const [, bare = ""] = await without.waitForOutput(/Listening on (\S+)/);
       await without.waitForOutput(/The web console is off: the folder 'console' is not beside the program/);
       const missing = await fetch(`${bare}/console/`);

@@ -6,6 +6,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
 import { linkRequest } from "../../commands/console-link.ts";
 import {
+  denoCommand,
   firstStartText,
   laterStartText,
   type Programs,
@@ -26,7 +27,7 @@ export async function printNextSteps(
     readonly servesDevices: boolean;
   },
 ): Promise<void> {
-  const gateway = { ...started, programs: findPrograms() };
+  const gateway = { ...started, programs: findPrograms(started.dataDir) };
   if ((await keyStore.list()).length > 0 || damagedIds.size > 0) {
     process.stdout.write(laterStartText(gateway));
     return;
@@ -51,7 +52,7 @@ async function createConsoleLink(keyStoreFor: KeyStoreFor, pepper: Pepper): Prom
 }
 
 /** How this folder runs the programs. Deno throws where the process may not look, so there nothing is installed. */
-function findPrograms(): Programs {
+export function findPrograms(dataDir: string): Programs {
   const [runtime = "node", program = "letta-proxy"] = process.argv;
   const fromHere = relative(process.cwd(), program);
   const exists = (path: string): boolean => {
@@ -61,5 +62,7 @@ function findPrograms(): Programs {
       return false;
     }
   };
-  return programsIn(exists, [basename(runtime), fromHere.startsWith("..") ? program : fromHere]);
+  const path = fromHere.startsWith("..") ? program : fromHere;
+  const isDeno = process.versions["deno"] !== undefined;
+  return programsIn(exists, isDeno ? denoCommand(path, dataDir) : [basename(runtime), path]);
 }
