@@ -56,6 +56,17 @@ function readOptions(): {
   }
 }
 
+/** The variables of this process that say how the gateway is reached: an authority of one's own, and proxies. */
+function networkEnvironment(): Readonly<Record<string, string>> {
+  const isNetwork = (name: string): boolean =>
+    name === "NODE_EXTRA_CA_CERTS" || /^(?:https?|all|no)_proxy$/i.test(name);
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) =>
+      value !== undefined && isNetwork(name) ? [[name, value] as const] : [],
+    ),
+  );
+}
+
 async function runDevice(key: string): Promise<number> {
   const home = resolve(values.home);
   const workingDirectory = join(home, "work");
@@ -72,7 +83,7 @@ async function runDevice(key: string): Promise<number> {
   });
   const device = spawn(command, args, {
     cwd,
-    env: { PATH: process.env["PATH"] ?? "", ...env },
+    env: { PATH: process.env["PATH"] ?? "", ...networkEnvironment(), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let unread = "";
