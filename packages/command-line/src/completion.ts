@@ -14,15 +14,24 @@ import { misuse } from "./error.ts";
 /**
  * Returns the completion script of a program for a shell.
  *
+ * @param called how the program was called, if its name is not on the PATH, such as `npx letta-proxy`
  * @throws CommandError for another shell than bash, zsh and fish
  */
-export function completionScript(program: ProgramDefinition, shell: string): string {
+export function completionScript(program: ProgramDefinition, shell: string, called: string = program.name): string {
   const write = writers.get(shell);
   if (write === undefined) throw misuse("SHELL must be bash, zsh or fish");
-  return `${write(program).join("\n")}\n`;
+  const [first, ...rest] = write(program, called);
+  const hint = called === program.name ? [] : [definitionHint(program, shell, called)];
+  return `${[first, ...hint, ...rest].join("\n")}\n`;
 }
 
-const writers: ReadonlyMap<string, (program: ProgramDefinition) => string[]> = new Map([
+/** Says how a command gets the name that the script completes. A function, because zsh completes the words of an alias. */
+function definitionHint({ name }: ProgramDefinition, shell: string, called: string): string {
+  const definition = shell === "fish" ? `function ${name}; ${called} $argv; end` : `${name}() { ${called} "$@"; }`;
+  return `# It completes the command ${name}. Where that is not on the PATH, define it: ${definition}`;
+}
+
+const writers: ReadonlyMap<string, (program: ProgramDefinition, called: string) => string[]> = new Map([
   ["bash", bashScript],
   ["zsh", zshScript],
   ["fish", fishScript],
@@ -86,12 +95,12 @@ function pathPattern(places: readonly Place[]): string {
   return places.flatMap(({ path }) => (path === "" ? [] : [`"${path}"`])).join("|");
 }
 
-function bashScript(program: ProgramDefinition): string[] {
+function bashScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
   const reply = (list: readonly string[]): string => `COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$current"))`;
   return [
-    `# bash completion for ${program.name}. Load it with: source <(${program.name} completion bash)`,
+    `# bash completion for ${program.name}. Load it with: source <(${called} completion bash)`,
     `${name}() {`,
     `  local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" path="" index`,
     "  COMPREPLY=()",
@@ -116,12 +125,12 @@ function bashScript(program: ProgramDefinition): string[] {
   ];
 }
 
-function zshScript(program: ProgramDefinition): string[] {
+function zshScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
   return [
     `#compdef ${program.name}`,
-    `# zsh completion for ${program.name}. Load it with: source <(${program.name} completion zsh)`,
+    `# zsh completion for ${program.name}. Load it with: source <(${called} completion zsh)`,
     `${name}() {`,
     `  local previous="\${words[CURRENT-1]}" command_path="" index`,
     "  local -a candidates",
@@ -154,12 +163,12 @@ function zshScript(program: ProgramDefinition): string[] {
   ];
 }
 
-function fishScript(program: ProgramDefinition): string[] {
+function fishScript(program: ProgramDefinition, called: string): string[] {
   const places = placesOf(program);
   const name = functionOf(program);
   const rule = (path: string, rest: string): string => `complete -c ${program.name} -n '${name}_at "${path}"' ${rest}`;
   return [
-    `# fish completion for ${program.name}. Load it with: ${program.name} completion fish | source`,
+    `# fish completion for ${program.name}. Load it with: ${called} completion fish | source`,
     `function ${name}_at`,
     "  set -l path",
     "  for word in (commandline -opc)[2..]",

@@ -98,6 +98,19 @@ test("the scripts for zsh and fish name every command and every option of it", (
   }
 });
 
+test("a script of a program that is not on the PATH says how to load it as it was called, and how to define the command", () => {
+  for (const [shell, load, definition] of [
+    ["bash", "source <(npx sample-tool completion bash)", `sample-tool() { npx sample-tool "$@"; }`],
+    ["zsh", "source <(npx sample-tool completion zsh)", `sample-tool() { npx sample-tool "$@"; }`],
+    ["fish", "npx sample-tool completion fish | source", "function sample-tool; npx sample-tool $argv; end"],
+  ] as const) {
+    const script = completionScript(sampleProgram, shell, "npx sample-tool");
+    expect(script).toContain(`Load it with: ${load}\n`);
+    expect(script).toContain(`define it: ${definition}\n`);
+    expect(completionScript(sampleProgram, shell)).not.toContain("define it");
+  }
+});
+
 test("another shell is refused, and the three are named", () => {
   for (const shell of ["powershell", "constructor", "toString", "__proto__"])
     expect(() => completionScript(sampleProgram, shell)).toThrow("SHELL must be bash, zsh or fish");

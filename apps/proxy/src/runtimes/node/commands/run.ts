@@ -1,9 +1,11 @@
+import { basename } from "node:path";
 import process from "node:process";
 import { CommandError, completionScript, parseCommandLine, printable } from "@letta-environments/command-line";
 import { isSqliteError } from "@letta-environments/platform";
 import { type CommandName, type ParsedLine, program } from "../../../commands/program.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../../../keys/key-store-outages.ts";
 import { version } from "../../../version.ts";
+import { findPrograms } from "../first-start.ts";
 import { startCommand } from "../start.ts";
 import { listAuditCommand, pruneAuditCommand, verifyAuditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
@@ -51,8 +53,15 @@ const run: Readonly<Record<CommandName, (context: CommandContext) => void | Prom
   explain: explainCommand,
   backup: backupCommand,
   restore: restoreCommand,
-  completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "")),
+  completion: ({ parsed }) => print(completionScript(program, parsed.operands[0] ?? "", calledAs())),
 };
+
+/** How this program was called: by its name where an installation has put it on the PATH, else as the folder runs it. */
+function calledAs(): string {
+  const path = process.argv[1] ?? "";
+  const isOnPath = basename(path) === program.name && !path.includes("node_modules");
+  return isOnPath ? program.name : findPrograms(".data").proxy;
+}
 
 /** Runs a command line and resolves with the exit code: 0 done, 1 failed, 2 misused. */
 export async function runCommandLine(words: readonly string[]): Promise<number> {
