@@ -45,6 +45,8 @@ function describeGateway(): OpenApiParts {
   const { components } = api;
   return {
     ...api,
+    // Relative, since a gateway may be below a path of another server. Resolved against the document, this is the folder that it is in.
+    servers: [{ url: ".", description: "The server of this document." }],
     tags: [...api.tags, ...tags],
     paths,
     components: {
