@@ -1,6 +1,6 @@
 /** The checks of the data directory for `/readyz`: whether the disk takes data, and whether a database file is still the one that was opened. */
 import { open, rm, stat } from "node:fs/promises";
-import { statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 
 /** Content of the probe file. It is larger than a typical transaction. */
@@ -28,23 +28,33 @@ export function createDiskCheck(dataDir: string): () => Promise<void> {
   };
 }
 
+/** A check of a file that is open. */
+export interface FileCheck {
+  run(): Promise<void>;
+  /** Closes the file. To be called once SQLite has closed it too. */
+  close(): void;
+}
+
 /**
- * Returns a check of a database file that is open: the path still names the same file, and the file starts like a SQLite database. It
- * reads 16 bytes and takes no lock, so it never waits for another process.
+ * Creates a check of a database file that SQLite has open: the path still names the same file, and the file starts like a SQLite database.
+ * It reads 16 bytes and takes no lock, so it never waits for another process.
+ *
+ * The file stays open for all checks. Closing it would release the locks of SQLite in this process (POSIX advisory locks end with any close of
+ * the file). Before version 3.51, another process that closes the database then removes its log, and with it what is written here afterwards.
  */
-export function createDatabaseFileCheck(path: string): () => Promise<void> {
-  const { dev, ino } = statSync(path);
-  return async () => {
-    const now = await stat(path);
-    if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} is not the file that was opened`);
-    const file = await open(path, "r");
-    try {
-      const { buffer, bytesRead } = await file.read(new Uint8Array(fileHeader.length), 0, fileHeader.length, 0);
-      if (new TextDecoder("latin1").decode(buffer.subarray(0, bytesRead)) !== fileHeader) {
+export function createDatabaseFileCheck(path: string): FileCheck {
+  const file = openSync(path, "r");
+  const { dev, ino } = fstatSync(file);
+  return {
+    async run() {
+      const now = await stat(path);
+      if (now.dev !== dev || now.ino !== ino) throw new Error(`${path} is not the file that was opened`);
+      const start = new Uint8Array(fileHeader.length);
+      const length = readSync(file, start, 0, start.length, 0);
+      if (new TextDecoder("latin1").decode(start.subarray(0, length)) !== fileHeader) {
         throw new Error(`${path} is no longer a SQLite database`);
       }
-    } finally {
-      await file.close();
-    }
+    },
+    close: () => closeSync(file),
   };
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { auditFile, environmentsFile, keysFile, limitsFile } from "../../adapters/node/data-dir.ts";
-import { createDatabaseFileCheck, createDiskCheck } from "../../adapters/node/readiness-checks.ts";
+import { createDatabaseFileCheck, createDiskCheck, type FileCheck } from "../../adapters/node/readiness-checks.ts";
 import type { Settings } from "../../config/settings.ts";
 import {
   createReadiness,
@@ -14,13 +14,25 @@ import {
 import type { EmbeddedServer, KeyStore, Pepper } from "../../ports.ts";
 import { createPepperCheck } from "../pepper-check.ts";
 
+/** The checks of a process. */
+export interface ProcessReadiness {
+  readonly read: ReadReadiness;
+  /** Closes the files that are checked. To be called once the databases are closed. */
+  close(): void;
+}
+
 /** Composes the checks over open resources. Keys in Valkey are looked up there; the upstream is never called. */
 export function composeReadiness(
   { dataDir, valkeyUrl, rateLimits }: Pick<Settings, "dataDir" | "valkeyUrl" | "rateLimits">,
   { keyStore, embedded }: { readonly keyStore: KeyStore; readonly embedded: EmbeddedServer | null },
   log: (event: LogEvent) => void,
-): ReadReadiness {
-  const checkFile = (name: string): (() => Promise<void>) => createDatabaseFileCheck(join(dataDir, name));
+): ProcessReadiness {
+  const files: FileCheck[] = [];
+  const checkFile = (name: string): (() => Promise<void>) => {
+    const file = createDatabaseFileCheck(join(dataDir, name));
+    files.push(file);
+    return file.run;
+  };
   const keyFiles = valkeyUrl === null ? [checkFile(keysFile)] : [];
   const checks: ReadinessCheck[] = [
     { name: "disk", run: createDiskCheck(dataDir) },
@@ -31,7 +43,12 @@ export function composeReadiness(
       : [check("devices", checkFile(environmentsFile), () => embedded.findConnection(unknownId, unknownId))]),
     ...(rateLimits.store === "sqlite" ? [check("limits", checkFile(limitsFile))] : []),
   ];
-  return createReadiness(systemClock, checks, logChanges(log));
+  return {
+    read: createReadiness(systemClock, checks, logChanges(log)),
+    close() {
+      for (const file of files.splice(0)) file.close();
+    },
+  };
 }
 
 /**

@@ -102,6 +102,7 @@ async function openAll(
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: keyListener.onFailure });
   const hasExpired = createHasExpired(systemClock);
+  const readiness = composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log);
   return {
     keys,
     keyStore,
@@ -135,7 +136,7 @@ async function openAll(
         onFailure: keyListener.onFailure,
       }),
     extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),
-    readReadiness: composeReadiness(started, { keyStore: keys.keyStore, embedded: embedded?.server ?? null }, log),
+    readReadiness: readiness.read,
     log,
     metrics,
     embeddedCounts: embedded?.counts ?? null,
@@ -146,10 +147,7 @@ async function openAll(
       await audit.endRefusals().then(audit.close).catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
-      valkeySends?.close();
-      rateLimits.close();
-      environmentCache.close();
-      keys.close();
+      for (const open of [valkeySends, rateLimits, environmentCache, keys, readiness]) open?.close();
       lock?.release();
     },
   };

@@ -1,0 +1,32 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { openSqlite } from "@letta-environments/platform/node";
+import { expect, onTestFinished, test } from "vitest";
+import { createDatabaseFileCheck } from "./readiness-checks.ts";
+
+/** How many locks this process has on a file. */
+function locksOn(path: string): number {
+  const file = `:${statSync(path).ino} `;
+  const lines = readFileSync("/proc/locks", "utf8").split("\n");
+  return lines.filter((line) => line.includes(` ${process.pid} `) && line.includes(file)).length;
+}
+
+test.skipIf(process.platform !== "linux")(
+  "a check of a database file leaves SQLite's lock on it, without which another process could remove its log",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "readiness-checks-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "x.sqlite");
+    const database = openSqlite(path);
+    database.exec("CREATE TABLE item (id TEXT)");
+    expect(locksOn(path)).toBe(1);
+    const check = createDatabaseFileCheck(path);
+    await check.run();
+    await check.run();
+    expect(locksOn(path)).toBe(1);
+    database.close();
+    check.close();
+  },
+);
