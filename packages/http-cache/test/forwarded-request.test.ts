@@ -46,6 +46,21 @@ test("a validation keeps the parts of the request that are no fields, also in th
   }
 });
 
+test("a validation of a request with force-cache is not answered by a cache behind fetch", async () => {
+  const clock = createVirtualClock();
+  const cached = createCacheMiddleware({ clock });
+  const modes: string[] = [];
+  const read = () =>
+    cached(new Request(url, { cache: "force-cache" }), (request) => {
+      modes.push(request.cache);
+      return new Response("text", { headers: { "cache-control": "max-age=1", etag: '"1"' } });
+    });
+  await read();
+  await clock.advance(2_000);
+  await read();
+  expect(modes).toEqual(["force-cache", "no-store"]);
+});
+
 test("a validation goes through the dispatcher that the request was made with", async () => {
   const clock = createVirtualClock();
   const cached = createCacheMiddleware({ clock });

@@ -145,6 +145,16 @@ test("the socket of a device stays open under the approval policy that it was op
   expect(isOpen()).toBe(false);
 });
 
+test.each<[string, Partial<KeyRequest>, Partial<KeyRecord>]>([
+  ["its tools are in another order", { deniedTools: ["Bash", "Write"] }, { deniedTools: ["Write", "Bash"] }],
+  ["it denies nothing, as before without a policy", {}, { deniedTools: [] }],
+])("the socket of a device stays open when its policy is written in another way: %s", async (_how, before, after) => {
+  const { clock, change, isOpen } = await setUp(before, false, false);
+  await change((record) => ({ ...record, ...after }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+});
+
 test("the socket of a device outside the allowlist of its key stays open in shadow mode, is reported once, and closes when shadow mode ends", async () => {
   const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
   const { clock, change, isOpen, shadowed, endShadow } = await setUp({ deviceIds: ["device-2"] }, false, false, shadow);

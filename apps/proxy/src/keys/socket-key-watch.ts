@@ -1,7 +1,7 @@
 /** Closes open sockets when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
+import { allowsDevice, type ApprovalPolicy, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
 import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
@@ -250,7 +250,12 @@ function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, conf
 
 /** Whether the socket of a device was opened under the approval policy that applies now. That of a viewer is one of its permissions. */
 function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }: CheckedState): boolean {
-  return isViewer(device) || isSameValue(configure(own).approvalPolicy ?? null, device.approvalPolicy ?? null);
+  return isViewer(device) || isSameValue(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
+}
+
+/** What a policy does, without the order of its tools. A policy that denies nothing does the same as none. */
+function effectOf(policy: ApprovalPolicy | null | undefined): object {
+  return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
 }
 
 /** The permissions of the key of a socket; `null` when the key, or the secret that opened the socket, has ended. */

@@ -158,7 +158,9 @@ function toWebRequest(request: Request, plain: CacheRequest, { method, headers, 
   if (headers === plain.headers && method === request.method && signal !== undefined) return request;
   const { redirect, referrer, referrerPolicy } = request;
   // The constructor resets the referrer.
-  const init = { method, headers: toHeaders(headers), signal: signal ?? null, referrer, referrerPolicy };
+  const init: RequestInit = { method, headers: toHeaders(headers), signal: signal ?? null, referrer, referrerPolicy };
+  // In a browser, its own cache would respond to the validation, however old its response is.
+  if (request.cache === "force-cache") init.cache = "no-store";
   try {
     // Keeps what has no member, such as `dispatcher` of Node.js and `cf` of Workers.
     return new Request(request, init);
