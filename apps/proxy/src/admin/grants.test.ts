@@ -3,16 +3,23 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createTestKeyRecord } from "../../test/support/create-test-key-record.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
+import { liftRestrictions } from "../auth/shadow.ts";
+import { toShadowSettings } from "../auth/shadow-rules.ts";
 import { grantIssues, type GrantRules, type KeyGrants } from "./grants.ts";
 
-function membersBeyond(own: Partial<KeyRecord>, grants: Partial<KeyGrants>, endsAt: number | null = null): string[] {
+function membersBeyond(
+  own: Partial<KeyRecord>,
+  grants: Partial<KeyGrants>,
+  endsAt: number | null = null,
+  rules = enforced,
+): string[] {
   const record = createTestKeyRecord({ scopes: ["admin"], ...own });
   return grantIssues({ kind: "key", record, endsAt, isReplaced: false }, createTestKeyRecord(grants), null, rules).map(
     ({ member }) => member,
   );
 }
 
-const rules: GrantRules = { policies: [], configure: (own) => own };
+const enforced: GrantRules = { policies: [], configure: (own) => own };
 
 describe("grantIssues", () => {
   test("names every member that exceeds the rights of the administering key", () => {
@@ -61,18 +68,41 @@ describe("grantIssues", () => {
     expect(membersBeyond(own, grants)).toEqual(members);
   });
 
+  describe("the maximum mode in shadow mode", () => {
+    const both = { setMode: "standard", maxMode: "acceptEdits" };
+    const beyondIn = (keyId: string, own: Partial<KeyRecord>, grants: Partial<KeyGrants>): string[] =>
+      membersBeyond({ ...own, id: "own" }, { ...grants, id: "granted" }, null, {
+        policies: [],
+        configure: (caller) => liftRestrictions(caller, toShadowSettings([keyId])),
+      });
+
+    test("takes nothing from what an administering key that also sets a mode may grant, and adds nothing", () => {
+      expect(beyondIn("own", both, both)).toEqual([]);
+      expect(beyondIn("own", both, { ...both, maxMode: "standard" })).toEqual([]);
+      expect(beyondIn("own", both, { ...both, maxMode: "unrestricted" })).toEqual(["maxMode"]);
+      expect(beyondIn("own", { setMode: "standard" }, both)).toEqual(["maxMode"]);
+    });
+
+    test("makes a key freer than one that sets a mode, also than one without a maximum", () => {
+      expect(beyondIn("granted", both, both)).toEqual(["maxMode"]);
+      const lowest = { setMode: "standard", maxMode: "standard" };
+      expect(beyondIn("granted", { setMode: "standard" }, lowest)).toEqual(["maxMode"]);
+      expect(beyondIn("granted", { setMode: "standard" }, { setMode: "standard" })).toEqual([]);
+    });
+  });
+
   test("refuses new policy overrides, and accepts those that the key had before", () => {
     const record = createTestKeyRecord({ scopes: ["admin"] });
     const authority = { kind: "key", record, endsAt: null, isReplaced: false } as const;
     const limited = createTestKeyRecord({ rateLimits: { daily: "none" } });
     const membersOf = (before: KeyRecord | null): string[] =>
-      grantIssues(authority, limited, before, rules).map(({ member }) => member);
+      grantIssues(authority, limited, before, enforced).map(({ member }) => member);
     expect([membersOf(null), membersOf(createTestKeyRecord()), membersOf(limited)]).toEqual([
       ["rateLimits"],
       ["rateLimits"],
       [],
     ]);
-    expect(grantIssues({ kind: "operator" }, limited, null, rules)).toEqual([]);
+    expect(grantIssues({ kind: "operator" }, limited, null, enforced)).toEqual([]);
   });
 
   test.each([
@@ -90,7 +120,7 @@ describe("grantIssues", () => {
   ])("a key of the limits %j uses no key of the limits %j without exceeding %j", (own, limits, members) => {
     const record = createTestKeyRecord({ scopes: ["admin"], rateLimits: own });
     const grants = createTestKeyRecord({ rateLimits: limits });
-    const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants, rules);
+    const issues = grantIssues({ kind: "key", record, endsAt: null, isReplaced: false }, grants, grants, enforced);
     expect(issues.map(({ member }) => member)).toEqual(members);
   });
 
@@ -101,7 +131,7 @@ describe("grantIssues", () => {
 
   test("allows the operator everything", () => {
     expect(
-      grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }), null, rules),
+      grantIssues({ kind: "operator" }, createTestKeyRecord({ tenant: "any", scopes: ["admin"] }), null, enforced),
     ).toEqual([]);
   });
 

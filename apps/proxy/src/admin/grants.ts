@@ -11,6 +11,7 @@ import {
   type DeviceAllowlist,
   matchesNamePattern,
   modeCeiling,
+  type Principal,
   type ProblemIssue,
 } from "@letta-environments/schema";
 import { isWithinRateLimits } from "../keys/key-rate-limit.ts";
@@ -82,8 +83,11 @@ export function grantIssues(
   return issues;
 }
 
+/** The rights of a key, and the ceiling on the modes that its holder chooses where the configuration has lifted that. */
+type ConfiguredGrants = KeyGrants & Pick<Principal, "modeCeiling">;
+
 /** Returns a key as the configuration makes it. */
-function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): KeyGrants {
+function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): ConfiguredGrants {
   const { id: keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode } = grants;
   const own = { keyId, tenant, deviceIds, connectionNames, deviceTags, agentIds, maxMode };
   const { approvalPolicy, ...configured } = configure({ ...own, approvalPolicy: approvalPolicyOfKey(grants) });
@@ -95,7 +99,7 @@ function configuredGrants(grants: KeyGrants, configure: ConfigurePermissions): K
 }
 
 /** The restrictions that bind the keys of an administering key too. */
-function restrictionIssues(own: KeyGrants, granted: KeyGrants): readonly ProblemIssue[] {
+function restrictionIssues(own: ConfiguredGrants, granted: ConfiguredGrants): readonly ProblemIssue[] {
   const issues: ProblemIssue[] = [];
   const devices = exceedingDevices(own, granted);
   if (devices !== null) {
@@ -107,8 +111,9 @@ function restrictionIssues(own: KeyGrants, granted: KeyGrants): readonly Problem
   if (!isWithin(own.agentIds, granted.agentIds)) {
     issues.push({ member: "agentIds", rule: "must allow no agent beyond those of the administering key" });
   }
-  // A key that sets a mode may change modes up to its maximum, so a maximum of its own must not reach further.
-  const maxMode = granted.maxMode === null ? own.maxMode : modeCeiling(own);
+  // A key that sets a mode may change modes up to its maximum, so a maximum of its own must not reach further, nor one that is lifted.
+  const hasOwnCeiling = granted.maxMode !== null || granted.modeCeiling !== undefined;
+  const maxMode = hasOwnCeiling ? modeCeiling(own) : own.maxMode;
   if (!allowsMode({ maxMode }, granted.maxMode ?? undefined)) {
     issues.push({ member: "maxMode", rule: "must be no freer than the mode that the administering key may set" });
   }

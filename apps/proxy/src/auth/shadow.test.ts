@@ -1,7 +1,7 @@
 import { createEnvironmentServer } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { openSqlite, randomId, sha256Hex } from "@letta-environments/platform/node";
-import { jsonResponse } from "@letta-environments/schema";
+import { jsonResponse, type Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { fakeRequest } from "../../test/support/fake-request.ts";
@@ -9,7 +9,8 @@ import { knownConnections } from "../../test/support/known-connections.ts";
 import { bodyOf, createTestProxy } from "../../test/support/test-proxy.ts";
 import type { KeyRequest } from "../keys/key-lifecycle.ts";
 import type { WrapApiStep } from "../request-trace.ts";
-import { createShadow } from "./shadow.ts";
+import { authoriseInput } from "./authorise.ts";
+import { createShadow, liftRestrictions } from "./shadow.ts";
 import { type ShadowRule, shadowRules } from "./shadow-rules.ts";
 
 const message = { role: "user", content: "hello", client_message_id: "m-1" };
@@ -72,6 +73,35 @@ test("the allowlist of devices is decided for reads of a device, and not enforce
 test("scopes are never in shadow mode", async () => {
   expect(await ask({ ...agents, scopes: ["read"] }, shadowRules, { agentId: "agent-2" })).toMatchObject({
     status: 403,
+  });
+});
+
+describe("the mode that a key may choose", () => {
+  const free = { deviceIds: null, connectionNames: null, agentIds: null, maxMode: null, shared: false };
+  const caller: Principal = { ...free, tenant: "t", keyId: "k", owner: "o", scopes: new Set(["control"]) };
+
+  /** Returns the modes that a key in shadow mode for a rule may change a conversation to. */
+  function modesOf(limits: Partial<Principal>, rule: ShadowRule): readonly string[] {
+    const lifted = liftRestrictions({ ...caller, ...limits }, { keyIds: new Set(["k"]), rules: new Set([rule]) });
+    return ["standard", "acceptEdits", "unrestricted", "newer"].filter((mode) => {
+      const body = { agentId: "agent-1", conversationId: "default", mode };
+      return (
+        authoriseInput(lifted, { operation: "changeMode", params: { connectionId: "c" }, query: null, body }) === null
+      );
+    });
+  }
+
+  test.each([
+    [{ maxMode: "acceptEdits", setMode: "standard" }, ["standard", "acceptEdits", "unrestricted", "newer"]],
+    [{ maxMode: "acceptEdits" }, ["standard", "acceptEdits", "unrestricted", "newer"]],
+    [{ setMode: "standard" }, ["standard"]],
+  ])("is not limited by a maximum in shadow mode, but by a mode that is set without one: %j", (limits, modes) => {
+    expect(modesOf(limits, "maxMode")).toEqual(modes);
+  });
+
+  test("is limited as ever while another restriction is in shadow mode", () => {
+    expect(modesOf({ maxMode: "acceptEdits", setMode: "standard" }, "agents")).toEqual(["standard", "acceptEdits"]);
+    expect(modesOf({ setMode: "standard" }, "agents")).toEqual(["standard"]);
   });
 });
 

@@ -170,7 +170,7 @@ function allowsRegistration(principal: GatewayPrincipal, { deviceId, connectionN
 /** The members of a caller that shadow mode can lift, and its key. */
 type RestrictedCaller = Pick<
   Principal,
-  "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode"
+  "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "modeCeiling"
 >;
 
 /** Returns a caller without the restrictions that are in shadow mode for its key. */
@@ -186,6 +186,7 @@ export function liftRestrictions<Caller extends RestrictedCaller>(
     ...caller,
     ...(rules.has("devices") && { deviceIds: null, connectionNames: null, deviceTags: null }),
     ...(rules.has("agents") && { agentIds: null }),
-    ...(rules.has("maxMode") && { maxMode: null }),
+    // Without its maximum, a key that also sets a mode would otherwise be held to that mode, which is stricter.
+    ...(rules.has("maxMode") && caller.maxMode !== null && { maxMode: null, modeCeiling: null }),
   };
 }

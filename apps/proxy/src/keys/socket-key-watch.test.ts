@@ -133,6 +133,18 @@ test("the socket of a viewer whose restrictions are in shadow mode stays open, u
   expect(isOpen()).toBe(false);
 });
 
+test("the socket of a viewer in shadow mode closes when its key loses the maximum that shadow mode lifts, because the mode that it sets limits it then", async () => {
+  const modes = { scopes: ["view", "control"], maxMode: "acceptEdits", setMode: "standard" } as const;
+  const shadow: Configured = ({ id }) => ({ shadow: toShadowSettings([id]) });
+  const { clock, change, isOpen } = await setUp(modes, false, true, shadow);
+  await change((record) => ({ ...record, maxMode: "standard" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+  await change((record) => ({ ...record, maxMode: null }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(false);
+});
+
 test("the socket of a device stays open under the approval policy that it was opened with, and closes when that changes", async () => {
   const approvals = everybody(["Write"]);
   const request = { deniedTools: ["Bash"], approvalDeadlineMs: 60_000 };

@@ -1,7 +1,13 @@
 /** Closes open sockets when their keys, tokens or tenants no longer permit them. */
 import type { ConnectedDevice, ConnectedViewer } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
-import { allowsDevice, type ApprovalPolicy, type DeviceAllowlist, type Principal } from "@letta-environments/schema";
+import {
+  allowsDevice,
+  type ApprovalPolicy,
+  type DeviceAllowlist,
+  modeCeiling,
+  type Principal,
+} from "@letta-environments/schema";
 import { isSameValue } from "../lib/same-value.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
@@ -28,7 +34,15 @@ export interface WatchedSockets extends Required<DeviceSockets> {
 /** The permissions of a caller that the configuration can change. */
 export type ConfiguredPermissions = Pick<
   Principal,
-  "tenant" | "keyId" | "deviceIds" | "connectionNames" | "deviceTags" | "agentIds" | "maxMode" | "approvalPolicy"
+  | "tenant"
+  | "keyId"
+  | "deviceIds"
+  | "connectionNames"
+  | "deviceTags"
+  | "agentIds"
+  | "maxMode"
+  | "modeCeiling"
+  | "approvalPolicy"
 >;
 
 /** Returns the permissions that a request has under the configuration, from those that its credential alone gives. */
@@ -284,5 +298,6 @@ interface Permissions extends ConfiguredPermissions, Pick<Principal, "scopes" | 
 function comparable(holder: Permissions): object {
   const { scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode, setMode = null } = holder;
   const { approvalPolicy = null, rateLimits = null } = holder;
-  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, maxMode, setMode, approvalPolicy, rateLimits };
+  const modes = { maxMode, setMode, ceiling: modeCeiling(holder) };
+  return { scopes, deviceIds, connectionNames, deviceTags, agentIds, modes, approvalPolicy, rateLimits };
 }

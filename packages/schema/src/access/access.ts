@@ -81,12 +81,16 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
-/** Returns the most permissive mode that a principal may choose itself: a key that sets a mode and has no maximum must not undo that. */
+/**
+ * Returns the most permissive mode that a principal may choose itself; `null`: any. A key that sets a mode and has no maximum must not undo
+ * that.
+ */
 export function modeCeiling({
   maxMode,
   setMode = null,
-}: Pick<Principal, "maxMode" | "setMode">): EnvironmentMode | null {
-  return maxMode ?? setMode;
+  modeCeiling: ceiling = maxMode ?? setMode,
+}: Pick<Principal, "maxMode" | "setMode" | "modeCeiling">): EnvironmentMode | null {
+  return ceiling;
 }
 
 /** Returns whether two names mean the same mode: `default` is `standard`, and `bypassPermissions` is `unrestricted`. */

@@ -82,6 +82,11 @@ export interface Principal extends DeviceAllowlist {
    */
   readonly setMode?: EnvironmentMode | null;
   /**
+   * The most permissive mode that this principal may choose itself, where that is neither its maximum nor the mode that it sets; `null`: any.
+   * Absent: as `maxMode` and `setMode` say.
+   */
+  readonly modeCeiling?: EnvironmentMode | null;
+  /**
    * The rules that decide on requests for permission when nobody does: in turns that this principal starts, and on devices that connect
    * with its key. Absent or `null`: they wait.
    */
