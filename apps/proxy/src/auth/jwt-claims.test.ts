@@ -1,9 +1,11 @@
-import { type Principal, scopes } from "@letta-environments/schema";
+import { allowsScope, type Principal, scopes } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { testJwtSettings } from "../../test/support/test-issuer.ts";
 import { testDigests } from "../../test/support/test-proxy.ts";
 import type { ClaimSettings, JwtSettings } from "./jwt-settings.ts";
 import { principalOfClaims } from "./jwt-claims.ts";
+import { liftRestrictions } from "./shadow.ts";
+import { toShadowSettings } from "./shadow-rules.ts";
 
 function principalOf(
   claims: Readonly<Record<string, unknown>>,
@@ -51,15 +53,32 @@ describe("scopes", () => {
     expect(principalOf({ scope }, {}, { scopeMap })?.scopes).toEqual(new Set(["list", "send", "connect"]));
   });
 
-  test("a token that is limited to agents or modes has none of the scopes that reach everything on a device", () => {
+  describe("a token that is limited to agents or modes", () => {
     const scopeMap = new Map([["ops", ["send", "view", "control", "files", "terminal", "manage"] as const]]);
-    const scopesOf = (claims: object, mapped: Partial<ClaimSettings>) =>
-      principalOf({ scope: "ops", ...claims }, mapped, { scopeMap })?.scopes;
-    const limited = new Set(["send", "view", "control"]);
-    expect(scopesOf({ agents: ["agent-1"] }, { agentIds: "agents" })).toEqual(limited);
-    expect(scopesOf({ mode: "unrestricted" }, { maxMode: "mode" })).toEqual(limited);
-    expect(scopesOf({}, { agentIds: "agents" })).toEqual(limited);
-    expect(scopesOf({ devices: ["d1"] }, { deviceIds: "devices" })).toEqual(new Set(scopeMap.get("ops")));
+    const limits: readonly (readonly [object, Partial<ClaimSettings>])[] = [
+      [{ agents: ["agent-1"] }, { agentIds: "agents" }],
+      [{ mode: "unrestricted" }, { maxMode: "mode" }],
+      [{}, { agentIds: "agents" }],
+    ];
+    const usable = (principal: Principal | null) =>
+      principal && scopes.filter((scope) => allowsScope(principal, scope));
+
+    test("may use none of the scopes that reach everything on a device", () => {
+      for (const [claims, mapped] of limits) {
+        const limited = principalOf({ scope: "ops", ...claims }, mapped, { scopeMap });
+        expect(usable(limited)).toEqual(["send", "view", "control"]);
+      }
+      const devices = principalOf({ scope: "ops", devices: ["d1"] }, { deviceIds: "devices" }, { scopeMap });
+      expect(usable(devices)).toEqual(scopeMap.get("ops"));
+    });
+
+    test("may use them while its limit is in shadow mode", () => {
+      for (const [claims, mapped] of limits) {
+        const limited = principalOf({ scope: "ops", ...claims }, mapped, { scopeMap });
+        const lifted = limited && liftRestrictions(limited, toShadowSettings([limited.keyId]));
+        expect(usable(lifted)).toEqual(scopeMap.get("ops"));
+      }
+    });
   });
 
   test("a token without scopes grants none", () => {

@@ -1,5 +1,5 @@
 /** Maps the claims of a verified token to a principal, as the configuration says. */
-import { allowsScope, type Principal, type Scope } from "@letta-environments/schema";
+import type { Principal, Scope } from "@letta-environments/schema";
 import type { Digests } from "../ports.ts";
 import type { ClaimPath, JwtSettings } from "./jwt-settings.ts";
 import { isTenantName } from "../lib/setting-rules.ts";
@@ -55,20 +55,18 @@ export function principalOfClaims(
   if (deviceTags === null) return { invalidClaim: "deviceTags" };
   if (agentIds === null) return { invalidClaim: "agentIds" };
   if (maxMode === null) return { invalidClaim: "maxMode" };
-  const scopes = new Set(granted.flatMap((name) => scopesOf(name, settings)));
-  const limits = { scopes, agentIds: agentIds.value, maxMode: maxMode.value };
   return {
     tenant,
     // A subject can be a person's e-mail address; its digest is as stable and may be logged.
     keyId: `jwt:${digests.sha256(JSON.stringify([settings.issuer, subject])).slice(0, 32)}`,
     owner,
-    // A key with such scopes and such a limit is refused when it is created. A token loses the scopes.
-    scopes: new Set([...scopes].filter((scope) => allowsScope(limits, scope))),
+    // Also those that a limit to agents or modes makes useless (`allowsScope`): shadow mode can lift the limit.
+    scopes: new Set(granted.flatMap((name) => scopesOf(name, settings))),
     deviceIds: deviceIds.value,
     connectionNames: connectionNames.value,
     ...(deviceTags.value !== null && { deviceTags: deviceTags.value }),
-    agentIds: limits.agentIds,
-    maxMode: limits.maxMode,
+    agentIds: agentIds.value,
+    maxMode: maxMode.value,
     shared: false,
   };
 }
