@@ -79,6 +79,8 @@ interface Limiter extends Required<RateLimiterOptions> {
   /** Monotonic milliseconds. */
   degradedSinceMs: number;
   degradedDecisions: number;
+  /** From when on a call that succeeds continues the pending releases, in monotonic milliseconds. */
+  resumeReleasesAtMs: number;
 }
 
 /** Creates a {@link RateLimiter}. */
@@ -87,7 +89,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const defaults = { deadlineMs, cooldownMs, instances };
   const state = { breaker, pendingReleases: createPendingReleases(), degradedSinceMs: 0, degradedDecisions: 0 };
-  const limiter: Limiter = { ...options, ...defaults, ...state };
+  const limiter: Limiter = { ...options, ...defaults, ...state, resumeReleasesAtMs: 0 };
   return {
     take: (checks, takeOptions) => take(limiter, checks, takeOptions),
     release(leaseId, checks, degraded) {
@@ -180,7 +182,7 @@ function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDe
 }
 
 function noteSuccess(limiter: Limiter, admission: Admission): void {
-  if (!limiter.breaker.succeeded(admission)) return;
+  if (!limiter.breaker.succeeded(admission)) return resumeReleases(limiter);
   const durationMs = Math.round(limiter.clock.monotonic() - limiter.degradedSinceMs);
   limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
   void releasePending(limiter);
@@ -209,6 +211,7 @@ async function releaseLeases(limiter: Limiter, release: LeaseRelease, admission:
   if (admission === null) return pendingReleases.add(release);
   try {
     await store.release(release.leaseId, release.leases);
+    resumeReleases(limiter);
   } catch (cause) {
     noteFailure(limiter, admission, "error", cause);
     pendingReleases.add(release);
@@ -217,14 +220,33 @@ async function releaseLeases(limiter: Limiter, release: LeaseRelease, admission:
   }
 }
 
-/** Releases the leases that could not be released, a batch in each round of the event loop, until the store fails again. */
+/** Continues where a batch failed, or where the timer of the next one ended with its request, as on Workers. */
+function resumeReleases(limiter: Limiter): void {
+  const { clock, pendingReleases, resumeReleasesAtMs } = limiter;
+  if (!pendingReleases.isEmpty() && clock.monotonic() >= resumeReleasesAtMs) void releasePending(limiter);
+}
+
+/** Releases the leases that could not be released, a batch in each round of the event loop, until one fails. Never rejects. */
 async function releasePending(limiter: Limiter): Promise<void> {
-  const { breaker, clock, pendingReleases } = limiter;
+  const { breaker, clock, cooldownMs, pendingReleases, store } = limiter;
   if (breaker.retryAfterMs() !== null) return;
   const batch = pendingReleases.takeBatch(clock.monotonic());
   if (batch.length === 0) return;
-  await Promise.all(batch.map((release) => releaseLeases(limiter, release, admitRelease(limiter))));
-  clock.setTimer(0, () => void releasePending(limiter));
+  limiter.resumeReleasesAtMs = clock.monotonic() + cooldownMs;
+  let hasFailed = false;
+  await Promise.all(
+    batch.map(async (release) => {
+      // A locked SQLite file would block the process with each of them.
+      if (hasFailed) return pendingReleases.add(release);
+      try {
+        await store.release(release.leaseId, release.leases);
+      } catch {
+        // It may be only this lease that fails, so it must not keep others from the store. It is not tried again, and expires.
+        hasFailed = true;
+      }
+    }),
+  );
+  if (!hasFailed) clock.setTimer(0, () => void releasePending(limiter));
 }
 
 function isLease({ policy }: RateLimitCheck): boolean {

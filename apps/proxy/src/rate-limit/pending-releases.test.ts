@@ -81,3 +81,43 @@ test("more releases than requests that run at the same time drop the oldest", ()
   for (let index = 0; index < 10_001; index++) pending.add({ leaseId: `${index}`, leases: [lease], expiresAtMs: 1 });
   expect(pending.takeBatch(0)[0]).toMatchObject({ leaseId: "1" });
 });
+
+test.each(["take", "release"] as const)(
+  "the %s of a later request continues the releases where a timer ends with its request, as on Workers",
+  async (call) => {
+    const clock = createVirtualClock();
+    const memory = createMemoryRateLimitStore(clock);
+    let isLost = false;
+    const store: RateLimitStore = {
+      take(checks, options) {
+        if (isLost) throw new Error("gone");
+        return memory.take(checks, options);
+      },
+      release: memory.release,
+    };
+    const limiter = createRateLimiter({
+      store,
+      localStore: createMemoryRateLimitStore(clock),
+      clock: { monotonic: clock.monotonic, setTimer: () => () => undefined },
+      onDegraded: () => undefined,
+    });
+    const other = testCheck({ name: "other" });
+    const otherLease = testCheck({ name: "other-lease", unit: "concurrent-requests", windowMs: 3_600_000 });
+    const probe = { probe: true, leaseId: null };
+    const leaseIds = Array.from({ length: 50 }, (_, index) => `lease-${index}`);
+    for (const leaseId of leaseIds) await limiter.take([lease], { probe: false, leaseId });
+    await limiter.take([otherLease], { probe: false, leaseId: "other" });
+    isLost = true;
+    await limiter.take([other], probe);
+    for (const leaseId of leaseIds) limiter.release(leaseId, [lease], null);
+    isLost = false;
+    await clock.advance(1_000);
+    await limiter.take([other], probe);
+    expect(memory.take([lease], probe)).toMatchObject({ decisions: [{ remaining: 982 }] });
+    await clock.advance(1_000);
+    if (call === "take") await limiter.take([other], probe);
+    else limiter.release("other", [otherLease], null);
+    await clock.advance(0);
+    expect(memory.take([lease], probe)).toMatchObject({ decisions: [{ remaining: 1_000 }] });
+  },
+);

@@ -1,6 +1,6 @@
 /**
- * Leases that could not be released because the store failed. They are released once the store is back: until then, or until they
- * expire, they would count against callers whose requests ended long ago.
+ * Leases that could not be released because the store failed. They are released once the store is back, and expire if that fails
+ * too: until then they count against callers whose requests ended long ago.
  */
 import type { RateLimitCheck } from "./policy.ts";
 
@@ -18,6 +18,7 @@ export interface PendingReleases {
   add(release: LeaseRelease): void;
   /** Removes and returns the oldest releases, at most a batch, without those whose leases have expired. */
   takeBatch(nowMs: number): readonly LeaseRelease[];
+  isEmpty(): boolean;
 }
 
 /** More than the requests that run at the same time, so that a store that never comes back fills no memory. */
@@ -46,5 +47,6 @@ export function createPendingReleases(): PendingReleases {
       }
       return batch;
     },
+    isEmpty: () => pending.size === 0,
   };
 }
