@@ -2,6 +2,7 @@
  * Whether the pepper is the one of the stored keys. With another one every key is refused like an unknown one, so that nobody could tell a
  * wrong setting from wrong keys.
  */
+import type { Clock } from "@letta-environments/platform";
 import type { KeyRecord } from "../keys/key-record.ts";
 import type { KeyStore, Pepper } from "../ports.ts";
 
@@ -12,16 +13,23 @@ export function fitsKeys(pepper: Pepper, records: readonly KeyRecord[]): boolean
 
 /**
  * Creates a check for `/readyz` of a gateway whose pepper is `KEY_PEPPER`. It rejects while the pepper fits none of the keys, and when they
- * cannot be read. It reads them until it has found a key that fits, since neither changes later.
+ * cannot be read. It reads them, at most once a second, until it has found a key that fits, since neither changes later.
  */
-export function createPepperCheck(keyStore: KeyStore, pepper: Pepper): () => Promise<void> {
+export function createPepperCheck(keyStore: KeyStore, pepper: Pepper, clock: Pick<Clock, "now">): () => Promise<void> {
   let isFound = false;
+  let last: { readonly atMs: number; readonly fits: boolean } | null = null;
   return async () => {
     if (isFound) return;
-    const records = await keyStore.list();
-    if (!fitsKeys(pepper, records)) {
+    if (last === null || Math.abs(clock.now() - last.atMs) >= repeatMs) {
+      const records = await keyStore.list();
+      last = { atMs: clock.now(), fits: fitsKeys(pepper, records) };
+      isFound = last.fits && records.length > 0;
+    }
+    if (!last.fits) {
       throw new Error("KEY_PEPPER is not the pepper of the stored keys; set the one that they were made with");
     }
-    isFound = records.length > 0;
   };
 }
+
+/** Anybody may ask for `/readyz`, and this reads every key. */
+const repeatMs = 1_000;

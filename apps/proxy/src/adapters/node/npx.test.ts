@@ -14,12 +14,15 @@ const program = `
   onNpxEnd(() => { console.log("npx has ended"); clearInterval(keep); });
   console.log("running");`;
 
-/** Starts the program below a process with a title, and ends that process alone once the program runs. */
-async function endParent(title: string): Promise<string> {
-  const words = JSON.stringify(["--input-type=module", "--eval", program]);
+const words = [process.execPath, "--input-type=module", "--eval", program];
+/** What npx runs: the program, through a shell. */
+const throughShell = ["/bin/sh", "-c", '"$@"; exit', "sh", ...words];
+
+/** Starts a command below a process with a title, and ends that process alone once the program runs. */
+async function endParent(title: string, [file = "", ...args]: readonly string[]): Promise<string> {
   const parent = `
     process.title = ${JSON.stringify(title)};
-    require("node:child_process").spawn(process.execPath, ${words}, { stdio: "inherit" });`;
+    require("node:child_process").spawn(${JSON.stringify(file)}, ${JSON.stringify(args)}, { stdio: "inherit" });`;
   const child = spawn(process.execPath, ["--eval", parent], {
     env: baseEnvironment,
     stdio: ["ignore", "pipe", "inherit"],
@@ -30,10 +33,23 @@ async function endParent(title: string): Promise<string> {
   return output;
 }
 
+test.skipIf(process.platform !== "linux").each([
+  ["itself", words],
+  ["through a shell", throughShell],
+])(
+  "a program that npx has started %s learns that npx alone has been ended",
+  async (_how, command) => {
+    expect(await endParent("npm exec letta-proxy start", command)).toBe("running\nnpx has ended\n");
+  },
+  30_000,
+);
+
 test.skipIf(process.platform !== "linux")(
-  "a program below npx learns that npx alone has been ended",
+  "a program that another program below npx has started does not end with npx",
   async () => {
-    expect(await endParent("npm exec letta-proxy start")).toBe("running\nnpx has ended\n");
+    const launch = 'require("node:child_process").spawn(process.argv[1], process.argv.slice(2), { stdio: "inherit" })';
+    const between = [process.execPath, "--eval", launch, "sh", "-c", 'timeout 3 "$@"; exit 0', "sh", ...words];
+    expect(await endParent("npm exec some-tool", between)).toBe("running\n");
   },
   30_000,
 );

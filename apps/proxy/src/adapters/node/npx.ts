@@ -23,19 +23,29 @@ export function onNpxEnd(onEnd: () => void): void {
   timer.unref();
 }
 
-/** Returns the process id of the closest npx above this process; `null` if there is none. */
+/**
+ * Returns the process id of the npx that has started this process, itself or through its shell; `null` if none has. One further up has started
+ * something else, which may end before this process.
+ */
 function findNpx(): number | null {
-  for (let id = process.ppid; id > 1;) {
-    const ancestor = describe(id);
-    if (ancestor === null) return null;
-    // npm sets the title of its process; before that it is a script of Node.js.
-    if (/^npm exec\b|\bnpx(?:-cli\.js)?\0/.test(ancestor.command)) return id;
-    id = ancestor.parentId;
-  }
-  return null;
+  const parent = describe(process.ppid);
+  if (parent === null || isNpx(parent)) return parent === null ? null : process.ppid;
+  const grandparent = /^(?:\S*\/)?(?:ba|da)?sh\0-c\0/.test(parent.command) ? describe(parent.parentId) : null;
+  return grandparent !== null && isNpx(grandparent) ? parent.parentId : null;
 }
 
-function describe(id: number): { readonly parentId: number; readonly command: string } | null {
+/** npm sets the title of its process; before that it is a script of Node.js. */
+function isNpx({ command }: Ancestor): boolean {
+  return /^npm exec\b|\/npx(?:-cli\.js)?\0/.test(command);
+}
+
+interface Ancestor {
+  readonly parentId: number;
+  /** The words of the command, each with a zero byte behind it. */
+  readonly command: string;
+}
+
+function describe(id: number): Ancestor | null {
   try {
     const stat = readFileSync(`/proc/${id}/stat`, "utf8");
     // The second field is the name of the program in parentheses, and may contain spaces and parentheses itself.
@@ -51,7 +61,8 @@ function isAlive(id: number): boolean {
   try {
     process.kill(id, 0);
     return true;
-  } catch {
-    return false;
+  } catch (cause) {
+    // The process of another user may not be signalled.
+    return cause instanceof Error && "code" in cause && cause.code === "EPERM";
   }
 }

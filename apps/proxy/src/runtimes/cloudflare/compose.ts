@@ -116,7 +116,7 @@ export function composeWorker(
     },
     { ...settings, userAgent, rateLimits: rateLimits.settings },
   );
-  return { pipeline, readReadiness: composeReadiness(createPepperCheck(keyStore, pepper), log) };
+  return { pipeline, readReadiness: composeReadiness(createPepperCheck(keyStore, pepper, systemClock), log) };
 }
 
 /** Composes the check of `/readyz`. Its result is not shared, because a request cannot await the call of another one. */

@@ -61,7 +61,9 @@ export function composeKeyReadiness(
   log: (event: LogEvent) => void,
 ): ReadReadiness {
   const checks =
-    valkeyUrl === null ? [] : [check("keys", () => keyStore.find(unknownId), createPepperCheck(keyStore, pepper))];
+    valkeyUrl === null
+      ? []
+      : [check("keys", () => keyStore.find(unknownId), createPepperCheck(keyStore, pepper, systemClock))];
   return createReadiness(systemClock, checks, logChanges(log));
 }
 

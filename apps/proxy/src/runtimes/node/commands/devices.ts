@@ -61,9 +61,9 @@ async function assertTakesDevices(context: CommandContext): Promise<void> {
   // 404 in front of a remote environment server and on Workers, which no device connects to.
   await request("GET", "?limit=1");
   if (context.parsed.options.has("gateway")) return;
-  // A listener for the administration alone has neither the API nor this route.
+  // A listener for the administration alone does not have the API, which is 401 without a key.
   const baseUrl = readGatewayUrl(context);
-  const { status } = await fetch(`${baseUrl}/readyz`, { signal: AbortSignal.timeout(probeMs) }).catch(() => ({
+  const { status } = await fetch(`${baseUrl}/v1/environments`, { signal: AbortSignal.timeout(probeMs) }).catch(() => ({
     status: null,
   }));
   if (status !== 404) return;
