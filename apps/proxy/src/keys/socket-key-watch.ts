@@ -267,7 +267,7 @@ function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }:
   return isViewer(device) || isSameValue(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
 }
 
-/** What a policy does, without the order of its tools. A policy that denies nothing does the same as none. */
+/** The effect of a policy, without the order of its tools. A policy that denies nothing does the same as none. */
 function effectOf(policy: ApprovalPolicy | null | undefined): object {
   return { deniedTools: new Set(policy?.deniedTools), deadlineMs: policy?.deadlineMs ?? null };
 }
