@@ -99,7 +99,8 @@ export interface EnvironmentServer {
   closeEnded(isEnded: (device: ConnectedDevice) => boolean): void;
   /**
    * Closes, with 1013, the sockets of the devices for which `isChanged` returns true, because their approval policy changed. Each opens its connection
-   * again, keeps its turn and its queue, and is held to the policy of the new socket.
+   * again, keeps its turn and its queue, and is held to the policy of the new socket. That can deny a request that waits earlier than the old one, but
+   * not later.
    */
   closeChanged(isChanged: (device: ConnectedDevice) => boolean): void;
   /** Refuses new work, closes the sockets, and resolves when everything that is known is stored. */

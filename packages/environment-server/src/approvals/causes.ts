@@ -55,14 +55,33 @@ export function noteCause(state: ApprovalState, row: ApprovalDevice, runtime: Co
 /** Adds what is known by now of the turn of a request. Its deadline can only become earlier. */
 export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   if (!isTurnKnown(state, row, keyOf(entry.approval), entry.isAsked)) return;
-  const { enforcement, writer, causeOf } = state;
   const { approval } = entry;
-  const { messageId, policies } = causeOf(row.device.environmentId, approval.scope);
+  const { messageId, policies } = state.causeOf(row.device.environmentId, approval.scope);
   const found = expiryOf([row.policy, ...policies], approval.request.tool, approval.requestedAt);
+  take(state, entry, found, messageId ?? approval.messageId);
+}
+
+/**
+ * The policy of a device may have changed while it was disconnected. A stricter one applies to a request for which it asks again; a looser one does not,
+ * so that what the senders of the turn demand stays, also while they are not known.
+ */
+export function updatePolicy(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
+  const { messageId, request, requestedAt } = entry.approval;
+  if (entry.sent === null) take(state, entry, expiryOf([row.policy], request.tool, requestedAt), messageId);
+}
+
+/** Changes a request if its message is another one, or if it is denied earlier than before. */
+function take(
+  state: ApprovalState,
+  entry: PendingApproval,
+  found: StoredApproval["expiry"],
+  messageId: StoredApproval["messageId"],
+): void {
+  const { enforcement, writer } = state;
+  const { approval } = entry;
   const isEarlier = found !== null && (approval.expiry === null || found.at < approval.expiry.at);
-  if (!isEarlier && (messageId === null || messageId === approval.messageId)) return;
-  const expiry = isEarlier ? found : approval.expiry;
-  entry.approval = { ...approval, messageId: messageId ?? approval.messageId, expiry };
+  if (!isEarlier && messageId === approval.messageId) return;
+  entry.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
   writer.save(entry.approval);
   report(state, "requested", entry.approval);
   if (!isEarlier) return;

@@ -5,7 +5,7 @@
 import type { ApprovalRequest } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
-import { causeOfNew, noteCause, updateCause } from "./causes.ts";
+import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
 import { keyText, type PendingApproval, type SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, report, withdraw } from "./state.ts";
@@ -88,6 +88,7 @@ function request(
   if (known !== undefined) {
     // Its turn runs, or the device asks again in another one.
     noteSent(known, { isTurnOver: false, isGone: false });
+    updatePolicy(state, row, known);
     enforcement.apply(known);
     return isAsked ? noteAsked(state, row, known) : undefined;
   }
