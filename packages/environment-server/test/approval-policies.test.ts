@@ -281,28 +281,32 @@ describe("a policy", () => {
 
   test.each([
     ["denied tools", {}, { deniedTools: ["Bash"] }, 0],
+    ["denied tools, even before its device asks again,", {}, { deniedTools: ["Bash"] }, 0, false],
     ["a deadline that has passed", {}, { deadlineMs: 10_000 }, 0],
     ["a deadline", {}, { deadlineMs: 60_000 }, 40_000],
     ["an earlier deadline", { deadlineMs: 90_000 }, { deadlineMs: 60_000 }, 40_000],
     ["no deadline, and so does the old one,", { deadlineMs: 60_000 }, {}, 40_000],
-  ])("with %s applies to a request that waits when the policy changes", async (_, old, changed, delayMs) => {
-    const harness = createHarness();
-    const { connectionId, socket } = await connectWith(harness, policy(old));
-    socket.ask("call-1");
-    await harness.clock.advance(20_000);
-    harness.server.closeChanged(() => true);
-    const again = await harness.open(connectionId, { ...anyone, approvalPolicy: policy(changed) });
-    const reconnectedAt = harness.clock.now();
-    const deniedAfter: number[] = [];
-    again.onFrame = ({ type, request_id: id }) => {
-      if (type !== "input") return;
-      deniedAfter.push(harness.clock.now() - reconnectedAt);
-      again.acknowledge({ accepted: true }, String(id));
-    };
-    again.ask("call-1");
-    await harness.clock.advance(120_000);
-    expect(deniedAfter).toEqual([delayMs]);
-  });
+  ])(
+    "with %s applies to a request that waits when the policy changes",
+    async (_, old, changed, delayMs, asksAgain = true) => {
+      const harness = createHarness();
+      const { connectionId, socket } = await connectWith(harness, policy(old));
+      socket.ask("call-1");
+      await harness.clock.advance(20_000);
+      harness.server.closeChanged(() => true);
+      const again = await harness.open(connectionId, { ...anyone, approvalPolicy: policy(changed) });
+      const reconnectedAt = harness.clock.now();
+      const deniedAfter: number[] = [];
+      again.onFrame = ({ type, request_id: id }) => {
+        if (type !== "input") return;
+        deniedAfter.push(harness.clock.now() - reconnectedAt);
+        again.acknowledge({ accepted: true }, String(id));
+      };
+      if (asksAgain) again.ask("call-1");
+      await harness.clock.advance(120_000);
+      expect(deniedAfter).toEqual([delayMs]);
+    },
+  );
 
   const denyBash: Principal = { ...anyone, keyId: "key-2", approvalPolicy: policy({ deniedTools: ["Bash"] }) };
   const runtime = { agent_id: "agent-1", conversation_id: "default" };

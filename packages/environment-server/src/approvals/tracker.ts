@@ -11,6 +11,7 @@ import { maxApprovals, maxWaitingDenials } from "../limits.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { createPolicyEnforcement } from "./enforcement.ts";
 import { createPendingApprovals, keyOf, keyText, type PendingApproval } from "./pending.ts";
+import { updatePolicy } from "./causes.ts";
 import { receive } from "./reports.ts";
 import { createRequestSet } from "./request-set.ts";
 import { noteOutcome, noteReserved, noteUnsent } from "./sent-decisions.ts";
@@ -84,6 +85,8 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       devices.set(row.device.environmentId, row);
       incomplete.delete(row.device.environmentId);
       pending.setConnected(row.device.environmentId, true);
+      // Before the device asks again: nobody may allow meanwhile what its new policy denies.
+      for (const entry of pending.ofRow(row.device.environmentId)) updatePolicy(state, row, entry);
     },
     disconnect(environmentId) {
       devices.delete(environmentId);

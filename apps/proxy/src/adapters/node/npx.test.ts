@@ -15,7 +15,7 @@ const program = `
   console.log("running");`;
 
 const words = [process.execPath, "--input-type=module", "--eval", program];
-/** What npx runs: the program, through a shell. */
+/** The program through a shell, as npx runs it. */
 const throughShell = ["/bin/sh", "-c", '"$@"; exit', "sh", ...words];
 
 /** Starts a command below a process with a title, and ends that process alone once the program runs. */
