@@ -25,6 +25,7 @@ describe.each(browsers)("in %s", () => {
   let device: ScriptedDevice;
   let idle: ScriptedDevice;
   let fresh: ScriptedDevice;
+  let modes: ScriptedDevice;
   let sequence = 0;
 
   beforeAll(async () => {
@@ -40,12 +41,14 @@ describe.each(browsers)("in %s", () => {
     device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...named });
     idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "idle" });
     fresh = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "fresh" });
+    modes = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "modes" });
   }, 60_000);
 
   afterAll(async () => {
     await device?.close();
     await idle?.close();
     await fresh?.close();
+    await modes?.close();
     await browser?.close();
     await gateway?.stop();
   });
@@ -68,14 +71,14 @@ describe.each(browsers)("in %s", () => {
     return page;
   }
 
-  function send(frame: Readonly<Record<string, unknown>>): void {
+  function send(frame: Readonly<Record<string, unknown>>, from = device, as = runtime): void {
     sequence += 1;
     const emitted = {
       event_seq: sequence,
       idempotency_key: `frame-${sequence}`,
       emitted_at: new Date(0).toISOString(),
     };
-    device.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+    from.send({ ...frame, runtime: as, ...as, ...emitted } as Frame);
   }
 
   function say(delta: Readonly<Record<string, unknown>>): void {
@@ -168,6 +171,32 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Change" }).click();
     await page.getByText("The mode is now unrestricted").waitFor();
     expect(changes).toMatchObject([{ mode: "unrestricted" }]);
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a mode goes to the conversation where it was chosen, also while the past arrives, and is chosen anew in another", async () => {
+    const page = await open("/device/modes", phone);
+    // The past does not end.
+    await page.clock.setFixedTime(0);
+    const speak = (agentId: string): void => {
+      const delta = { message_type: "status", message: `${agentId} speaks` };
+      send({ type: "stream_delta", delta }, modes, { ...runtime, agent_id: agentId });
+    };
+    speak("agent-1");
+    await page.getByText("agent-1 · default").waitFor();
+    const mode = page.getByLabel("Mode");
+    await mode.selectOption("unrestricted");
+    speak("agent-2");
+    await page.getByRole("button", { name: "change agent or conversation" }).click();
+    const known = page.getByLabel("Known");
+    await known.waitFor();
+    await page.getByRole("button", { name: "Change", exact: true }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("agent-1 · default: from then on").waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await known.selectOption("agent-2 default");
+    await page.getByRole("button", { name: "Change", exact: true }).waitFor({ state: "detached" });
+    expect(await mode.inputValue()).toBe("");
     expect(watched.faults).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 /** Stop and Mode: what a session may do to the conversation that is shown, besides sending messages to it. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { isBusy } from "../model/conversation.ts";
 import { modeMeaning, modes, modeText, runsEveryTool } from "../model/mode.ts";
 import { conversationKey, type DeviceConversations, isNameless } from "../state/conversations.ts";
@@ -37,6 +37,12 @@ export function Mode({ conversations }: { conversations: DeviceConversations }):
   const [isChanging, setChanging] = useState(false);
   const target = conversations.target.value;
   const isDisabled = isNameless(target) || isChanging;
+  const key = conversationKey(target);
+  // A mode that was chosen for one conversation must not go to another, on this device or the next.
+  useLayoutEffect(() => {
+    setChosen("");
+    setAsking(false);
+  }, [conversations, key]);
   const change = async (): Promise<void> => {
     setAsking(false);
     setChanging(true);
@@ -48,7 +54,14 @@ export function Mode({ conversations }: { conversations: DeviceConversations }):
     <>
       <label class="check" {...(isNameless(target) && { title: nameless })}>
         Mode
-        <select value={chosen} disabled={isDisabled} onChange={(event) => setChosen(event.currentTarget.value)}>
+        <select
+          value={chosen}
+          disabled={isDisabled}
+          onChange={(event) => {
+            conversations.keep();
+            setChosen(event.currentTarget.value);
+          }}
+        >
           <option value="">choose …</option>
           {modes.map((mode) => (
             <option key={mode} value={mode} title={modeMeaning[mode]}>
@@ -69,7 +82,7 @@ export function Mode({ conversations }: { conversations: DeviceConversations }):
       {isAsking && (
         <Confirm
           title={`Change the mode to ${modeText(chosen)}?`}
-          text={`${conversationKey(target).replace(" ", " · ")}: from then on the device ${modeMeaning[chosen] ?? ""}.`}
+          text={`${key.replace(" ", " · ")}: from then on the device ${modeMeaning[chosen] ?? ""}.`}
           action="Change"
           onConfirm={() => void change()}
           onClose={() => setAsking(false)}
