@@ -122,6 +122,21 @@ test("a browser that is new reads what is kept, and shows the latest conversatio
   expect(conversations.target.value.agentId).toBe("agent-1");
 });
 
+test("what happens in another conversation leaves the entries that are shown as they are", async () => {
+  listed = [
+    { deviceId: "device-1", agentId: "agent-1", conversationId: "default", clientMessageId: "m-1", state: "finished" },
+  ];
+  const conversations = await open();
+  await conversations.history.read("latest");
+  await happen(conversations, "agent-1");
+  for (const agentId of ["agent-1", "agent-of-no-event"]) {
+    conversations.select({ agentId, conversationId: "default" });
+    const before = conversations.entries.value;
+    await happen(conversations, "agent-other");
+    expect(conversations.entries.value).toBe(before);
+  }
+});
+
 test("a message whose outcome is unknown keeps its place when the view opens again", async () => {
   const first = await open();
   const tell = async (id: string, sentAt: number): Promise<void> => {

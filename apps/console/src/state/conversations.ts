@@ -104,6 +104,9 @@ function targetOf(of: { readonly agentId: string | null; readonly conversationId
   return { agentId: of.agentId ?? "", conversationId: of.conversationId };
 }
 
+/** The entries of a conversation without events: always the same, so that nothing is drawn again. */
+const nothing: readonly Entry[] = [];
+
 const sentText = (id: string): string => recallText("sent", id);
 
 /** Opens the conversations of a device. */
@@ -194,12 +197,15 @@ function openListed(
   { target, propose }: Shown,
 ): Pick<DeviceConversations, "history" | "entries" | "close"> {
   const history = openHistory(deviceId);
+  // Signals of their own: an event of another conversation, or the start of a request for the list, must not look like new output.
+  const said = computed(() => all.value.get(conversationKey(target.value))?.entries ?? nothing);
+  const messages = computed(() => history.state.value.messages);
   return {
     history,
     entries: computed(() => {
       const key = conversationKey(target.value);
-      const listed = history.state.value.messages.filter((message) => conversationKey(targetOf(message)) === key);
-      return withListed(all.value.get(key)?.entries ?? [], listed, sentText);
+      const listed = messages.value.filter((message) => conversationKey(targetOf(message)) === key);
+      return withListed(said.value, listed, sentText);
     }),
     close: effect(() => {
       const [latest] = history.state.value.messages;
