@@ -57,10 +57,10 @@ export function refuseInvalidKey(reason: string): RefusedAuthentication {
 /** 503 for a key that could not be verified because the key store did not respond. A broken connection to it is reopened within a second. */
 export const keyStoreUnavailable: PlainResponse = problemResponse("key_store_unavailable", { retryAfterSeconds: 2 });
 
-/** 403 for a valid key without the scope. `use` names the part of the request that needs it; without one, it is the whole request. */
-export function insufficientScope(scope: Scope, use?: string): PlainResponse {
+/** 403 for a valid key without the scope. */
+export function insufficientScope(scope: Scope): PlainResponse {
   return problemResponse("insufficient_scope", {
-    detail: `The gateway key lacks the scope '${scope}'${use === undefined ? "" : `, which ${use} needs`}.`,
+    detail: `The gateway key lacks the scope '${scope}'.`,
     headers: { "www-authenticate": `${challenge}, error="insufficient_scope", scope="${scope}"` },
   });
 }

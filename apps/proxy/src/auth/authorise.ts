@@ -32,8 +32,7 @@ export function authoriseEndpoint(
 
 /**
  * Returns the refusal of an input that names an agent outside the key's list, that decides an approval without the scope `approve`, that
- * grants a lasting permission with a limited key, that lists the devices of a user without the scope `details`, or that sets a mode beyond
- * the one that the key may choose; `null` when the key may send it. To which
+ * grants a lasting permission with a limited key, or that sets a mode beyond the one that the key may choose; `null` when the key may send it. To which
  * agent a named conversation belongs, only the device knows: the embedded server asks it.
  */
 export function authoriseInput(principal: Principal, request: DecodedRequest): PlainResponse | null {
@@ -42,13 +41,6 @@ export function authoriseInput(principal: Principal, request: DecodedRequest): P
     if (!allowsAgent(principal, agentId)) return problemResponse("agent_not_allowed");
     if (!principal.scopes.has("approve") && messages.some(isApprovalMessage)) return insufficientScope("approve");
     return refuseLastingPermission(principal, request.body);
-  }
-  if (request.operation === "listEnvironments") {
-    // The rows of a filter would tell what their members hide.
-    const { userId } = request.query;
-    return userId === undefined || principal.scopes.has("details")
-      ? null
-      : insufficientScope("details", "the parameter userId");
   }
   const target = controlTargetOf(request);
   if (target === null) return null;

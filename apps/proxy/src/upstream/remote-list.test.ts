@@ -28,31 +28,6 @@ function rowsNamed(count: number): Environment[] {
   return Array.from({ length: count }, (_, index) => environmentRow(String(index).padStart(5, "0")));
 }
 
-describe("what a list is asked for by", () => {
-  const query = "limit=7&podId=pod-1&apiKeyOwner=ada&onlineOnly=true&tag=ci&tag=gpu";
-
-  test("is forwarded as a whole for a key that sees every member", async () => {
-    const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith([]));
-    const { key } = await issueKey({ scopes: ["list", "read", "details"] });
-    await proxy.handle(fakeRequest({ key, query: "userId=ada&podId=pod-1" }));
-    await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1", query: "podId=pod-1" }));
-    expect(upstreamRequests.map((sent) => sent.query)).toEqual(["userId=ada&podId=pod-1", "podId=pod-1"]);
-  });
-
-  test("without the scope details, is no member that is hidden, and no parameter that is not known", async () => {
-    const { proxy, issueKey, upstreamRequests } = createTestProxy(upstreamWith([]));
-    const { key } = await issueKey({ scopes: ["list", "read"] });
-    const refused = await proxy.handle(fakeRequest({ key, query: "userId=ada" }));
-    expect(problemOf(refused)).toMatchObject({ status: 403, errorCode: "insufficient_scope" });
-    expect(problemOf(refused).detail).toContain("the parameter userId needs");
-    expect(refused.headers["www-authenticate"]).toContain('scope="details"');
-    expect(upstreamRequests).toEqual([]);
-    await proxy.handle(fakeRequest({ key, query }));
-    await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1", query: "podId=pod-1" }));
-    expect(upstreamRequests.map((sent) => sent.query)).toEqual(["limit=100&onlineOnly=true&tag=ci&tag=gpu", ""]);
-  });
-});
-
 async function list(upstream: UpstreamFetch, deviceIds: readonly string[], query: string = ""): Promise<PlainResponse> {
   const { proxy, issueKey } = createTestProxy(upstream);
   const { key } = await issueKey({ deviceIds });

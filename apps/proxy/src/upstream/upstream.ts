@@ -11,7 +11,6 @@ import {
   type Endpoint,
   type EnvironmentPatch,
   type KnownEndpoint,
-  ListEnvironmentsQuerySchema,
   type PlainResponse,
   preferHeader,
   type Principal,
@@ -158,35 +157,21 @@ export function createPrepareCall(
     const waitSeconds = waitSecondsOf(input.decoded, request);
     const newDeadline = (): number => clock.monotonic() + timeoutMs + (waitSeconds ?? 0) * 1_000;
     const requestDeadlineMs = newDeadline();
-    const query = queryFor(principal, input);
     return {
       request,
       endpoint,
       params,
-      query,
+      query: input.query,
       principal,
       credential: credential?.value ?? null,
       waitSeconds,
       fetch(signal) {
         const deadline =
           signal === undefined ? { atMs: newDeadline(), signal: neverAborted } : { atMs: requestDeadlineMs, signal };
-        return upstream.forward({ ...authorised, ...input, query, credential, deadline, waitSeconds });
+        return upstream.forward({ ...authorised, ...input, credential, deadline, waitSeconds });
       },
     };
   };
-}
-
-const listParameters: ReadonlySet<string> = new Set(Object.keys(ListEnvironmentsQuerySchema.entries));
-
-/**
- * Returns the query for the upstream. An upstream may know more parameters than this gateway, and select rows by a member that is hidden without
- * the scope `details`. So for such a key, reads of rows have only the parameters that are known here.
- */
-function queryFor({ scopes }: Principal, { query, decoded: { operation } }: ValidRequest): string {
-  const isRead = operation === "listEnvironments" || operation === "retrieveEnvironment";
-  if (query === "" || !isRead || scopes.has("details")) return query;
-  if (operation === "retrieveEnvironment") return "";
-  return new URLSearchParams([...new URLSearchParams(query)].filter(([name]) => listParameters.has(name))).toString();
 }
 
 /**

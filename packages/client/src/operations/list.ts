@@ -17,7 +17,6 @@ export interface ListEnvironmentsInput {
   /** Only devices that can receive messages now. */
   readonly onlineOnly?: boolean | string | undefined;
   readonly source?: EnvironmentSource | undefined;
-  /** Only devices of this user. The key needs the scope `details`. */
   readonly userId?: string | undefined;
   /** Only devices that have this tag, or all of these. Servers that do not know tags ignore it. */
   readonly tag?: string | readonly string[] | undefined;

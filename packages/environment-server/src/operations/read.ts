@@ -19,11 +19,6 @@ import type { ServerContext } from "./context.ts";
 /** Ids that are looked at in one turn of the event loop. */
 const rowsAtATime = 500;
 
-/** The rows of a filter would tell what their members hide. */
-const withoutDetails = problemResponse("insufficient_scope", {
-  detail: "The gateway key lacks the scope 'details', which the parameter userId needs.",
-});
-
 /** Lists the tenant's environments that the principal may see, ordered by id. Every row here is `source=local`. */
 export async function listEnvironments(
   server: ServerContext,
@@ -31,8 +26,10 @@ export async function listEnvironments(
   principal: Principal,
 ): Promise<PlainResponse> {
   const { after, limit = defaultListLimit, onlineOnly = false, source, userId, tag: tags = [] } = query;
-  if (userId !== undefined && !principal.scopes.has("details")) return withoutDetails;
-  if (source === "remote") return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
+  // Rows that are selected by a hidden member would tell it.
+  const isUserHidden = userId !== undefined && !principal.scopes.has("details");
+  if (source === "remote" || isUserHidden)
+    return jsonResponse(200, { connections: [], hasNextPage: false } satisfies EnvironmentList);
   const filter: EnvironmentFilter = {
     tenant: principal.tenant,
     afterId: after ?? null,

@@ -173,7 +173,7 @@ export const queryParameters: Readonly<Record<string, string>> = {
   state: "Only messages in this state; repeat it for messages in one of several.",
   onlineOnly: "`true`: only devices that can receive messages now.",
   source: "Only environments of this kind. A server of your own returns all for `local` and none for `remote`.",
-  userId: "Only environments of this user. The key needs the scope `details`.",
+  userId: "Only environments of this user. Without the scope `details`, rows show no user, and none is listed.",
 };
 
 /** The tags of the operations. */

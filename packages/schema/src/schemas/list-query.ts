@@ -19,7 +19,7 @@ export interface ListEnvironmentsQuery {
   /** Only devices that can receive messages now. */
   onlineOnly?: boolean;
   source?: EnvironmentSource;
-  /** Only devices of this user. It needs the scope `details`, without which rows do not show their users. */
+  /** Only devices of this user. Without the scope `details`, rows show no user, and the embedded server lists none. */
   userId?: string;
   /** Only devices that have all these tags. */
   tag?: string[];
