@@ -40,7 +40,7 @@ export async function openSession({ withGateway }: { readonly withGateway: boole
     symlinkSync(join(repository, name), join(clone, name));
   }
   const programs = writePrograms(folder);
-  const proxy = withGateway ? await launchProxy({ dataDir: join(folder, "data") }) : null;
+  const proxy = withGateway ? await launchProxy({ dataDir: join(folder, "data"), args: ["--console"] }) : null;
   const port = proxy === null ? await findFreePort() : 0;
   const placeholders =
     proxy === null ? new Map([["http://127.0.0.1:8787", `http://127.0.0.1:${port}`]]) : await createPlaceholders(proxy);
