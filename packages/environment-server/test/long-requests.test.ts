@@ -9,7 +9,7 @@ async function list(harness: Harness): Promise<unknown> {
   return (await harness.call("GET", "/v1/environments/approvals", { principal: withApprove })).body["approvals"];
 }
 
-describe("a request of which the host has only read the start and the end, because it has several megabytes", () => {
+describe("a request of several megabytes, whose middle the host does not read", () => {
   const start = (toolCallId: string): string =>
     `{"type":"control_request","request_id":"perm-${toolCallId}","request":{"subtype":"can_use_tool","tool_name":"Write","input":{"content":"xx`;
   const end = `xx"}},"agent_id":"agent-1","conversation_id":"default","runtime":${JSON.stringify(runtime)},"event_seq":3}`;

@@ -34,7 +34,7 @@ const environmentDifferences: Readonly<Record<string, Difference>> = {
   sendProblem: { api: "absent", ours: 'optional "agents_api_missing" | string', reason: extension },
 };
 
-/** The status of a message, all of which is an extension. */
+/** The status of a message, which the vendor does not have. */
 const reportedStatus: Readonly<Record<string, Difference>> = Object.fromEntries(
   [...schemaFields(MessageStatusSchema)]
     .filter(([path]) => path !== "")

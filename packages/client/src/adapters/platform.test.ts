@@ -41,7 +41,7 @@ test("an alarm on an aborted signal rings at once, and leaves no timer or listen
   expect([ring.mock.calls.length, listeners.size, vi.getTimerCount()]).toEqual([1, 0, 0]);
 });
 
-test("an alarm for a time that has passed rings, and asks for no negative delay, of which Node.js warns", () => {
+test("an alarm for a time that has passed rings without a negative delay, about which Node.js would warn", () => {
   const setTimer = vi.spyOn(globalThis, "setTimeout");
   const ring = vi.fn<() => void>();
   startAlarm(-103, undefined, ring);

@@ -38,7 +38,7 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   readonly deviceId?: string | undefined;
   /**
    * The `id` of the last event that you have; the stream begins behind it. `oldest`: it begins with the oldest event that is kept. Default:
-   * what happens from now on.
+   * the stream begins now.
    */
   readonly lastEventId?: string | undefined;
   /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */

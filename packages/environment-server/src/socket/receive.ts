@@ -47,7 +47,7 @@ export function receiveText(text: string, connection: DeviceConnection, effects:
   receive(skipped ?? parseFrame(text), text.length, connection, effects);
 }
 
-/** Handles a text of which only the start and the end are known, because it is too long to be parsed. It never throws. */
+/** Handles a text that is too long to be parsed, from its start and its end. It never throws. */
 export function receiveLongText(start: string, end: string, connection: DeviceConnection, effects: FrameEffects): void {
   receive(readLongFrame(start, end), 0, connection, effects);
 }

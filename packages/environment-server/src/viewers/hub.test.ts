@@ -114,7 +114,7 @@ describe("requests", () => {
     ]);
   });
 
-  test("so is one of which the host has only read the start", async () => {
+  test("so is a response that is so long that the host reads only its start and end", async () => {
     const world = createViewerWorld();
     const viewer = world.open();
     viewer.say({ type: "read_file", request_id: "r", path: "/a" });

@@ -30,7 +30,7 @@ export interface ViewerWorld {
   open(access?: Partial<ViewerAccess>): FakeSocket;
   /** A frame of the device. */
   say(frame: object | string, environmentId?: string): void;
-  /** The device sends a text of which only the start is read. */
+  /** The device sends a text that is too long, so that only its start is read. */
   sayLong(start: string): void;
   settle(): Promise<void>;
 }
