@@ -22,6 +22,18 @@ function gateway(runtime: ServerRuntime): System {
   };
 }
 
+/** The gateway without its cache, as the others run in the rows of misses: the difference is what storing each response costs. */
+function uncachedGateway(runtime: "node" | "bun"): System {
+  return {
+    id: `${runtime}-uncached`,
+    name: `gateway on ${runtimeNames[runtime]}, cache off`,
+    kind: "gateway",
+    loads: ["miss-one", "miss-list"],
+    missing: null,
+    start: (origin) => startGateway(runtime, { origin, data: "memory", config: { cache: { enabled: false } } }),
+  };
+}
+
 /** The same gateway with its data on disk: the difference is what durability costs. */
 function durableGateway(runtime: "node" | "bun"): System {
   return {
@@ -84,8 +96,10 @@ export function listSystems(): readonly System[] {
     nginx(),
     haproxy(),
     gateway("node"),
+    uncachedGateway("node"),
     durableGateway("node"),
     gateway("bun"),
+    uncachedGateway("bun"),
     durableGateway("bun"),
     gateway("deno"),
     {
