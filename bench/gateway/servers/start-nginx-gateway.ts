@@ -8,7 +8,7 @@ const key = "bench";
 
 /**
  * Starts nginx as a gateway: keys in a map, `limit_req` for each key, an access log, and `proxy_cache`. At a second port it passes requests on
- * without a cache, since storing a miss would write a file where the others store it in memory.
+ * without a cache, since storing a miss would write a file.
  */
 export async function startNginxGateway(command: string, origin: string): Promise<RunningSystem> {
   const [cached, passThrough] = [await freePort(), await freePort()];
