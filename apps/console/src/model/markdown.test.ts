@@ -45,6 +45,13 @@ test("lists have items with blocks and lists of their own", () => {
   ]);
 });
 
+test("a list goes on behind several empty lines where an item or a line that is indented follows", () => {
+  expect(parseMarkdown("1. one\n\n\n   more\n\n\n2. two\n\n\nafter")).toEqual([
+    { kind: "list", start: 1, items: [[paragraph(text("one")), paragraph(text("more"))], [paragraph(text("two"))]] },
+    paragraph(text("after")),
+  ]);
+});
+
 test("tables have a head and rows", () => {
   expect(parseMarkdown("| a | b |\n|---|:-:|\n| 1 | `x` |")).toEqual([
     { kind: "table", head: [[text("a")], [text("b")]], rows: [[[text("1")], [{ kind: "code", text: "x" }]]] },
@@ -80,4 +87,7 @@ test("text that is still being written, and hostile text, is read without an err
   expect(parseMarkdown("**unfinished")).toEqual([paragraph(text("**unfinished"))]);
   for (const piece of ["*", "**a", "`", "[", "](", "> ", "- ", "|", "![a](", "~~x", "_a", "1. "])
     expect(parseMarkdown(piece.repeat(20_000 / piece.length)).length).toBeGreaterThan(0);
+  const long = (piece: string): string => piece.repeat(100_000 / piece.length);
+  for (const hostile of [`# a ${long("#")}b`, `# a${long(" ")}b`, `|\n-${long(" ")}b`, `- a${long("\n")}b`])
+    expect(parseMarkdown(hostile).length).toBeGreaterThan(0);
 });

@@ -25,12 +25,14 @@ export type Block =
 
 /** Quotes and lists within each other beyond this depth are paragraphs. */
 const maxDepth = 8;
-const fence = /^ {0,3}(```+|~~~+)/;
-const heading = /^ {0,3}(#{1,6})\s+(.*?)\s*#*$/;
+// Code that begins and ends within a line may begin a paragraph, so a fence has no backtick behind it.
+const fence = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})/;
+const fenceEnd = /^ {0,3}(`{3,}|~{3,})\s*$/;
+const heading = /^ {0,3}(#{1,6})(?=\s|$)/;
 const rule = /^ {0,3}(?:(?:\*\s*){3,}|(?:-\s*){3,}|(?:_\s*){3,})$/;
 const quote = /^ {0,3}> ?/;
-const item = /^( {0,3})([-*+]|\d{1,9}[.)])(\s+|$)/;
-const tableRule = /^ {0,3}\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+const item = /^( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)/;
+const tableRule = /^ {0,3}\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*(?:\|\s*)?$/;
 
 /** Reads a text as blocks. */
 export function parseMarkdown(text: string): readonly Block[] {
@@ -55,8 +57,7 @@ function parseBlock(lines: readonly string[], index: number, depth: number): rea
   const opening = fence.exec(line)?.[1];
   if (opening !== undefined) return parseFence(lines, index, opening);
   const title = heading.exec(line);
-  if (title !== null)
-    return [{ kind: "heading", level: title[1]?.length ?? 1, children: parseInline(title[2] ?? "") }, 1];
+  if (title !== null) return [parseHeading(line.slice(title[0].length), title[1]?.length ?? 1), 1];
   if (rule.test(line)) return [{ kind: "rule" }, 1];
   if (depth < maxDepth && quote.test(line)) return parseQuote(lines, index, depth);
   if (depth < maxDepth && item.test(line)) return parseList(lines, index, depth);
@@ -69,12 +70,20 @@ function parseBlock(lines: readonly string[], index: number, depth: number): rea
   return [{ kind: "paragraph", children: parseInline(text) }, length];
 }
 
+/** Returns whether a line ends a paragraph above it. An item without a text does not. */
 function beginsBlock(line: string): boolean {
-  return fence.test(line) || heading.test(line) || quote.test(line) || item.test(line) || rule.test(line);
+  const hasItem = (item.exec(line)?.[0].length ?? line.length) < line.length;
+  return hasItem || fence.test(line) || heading.test(line) || quote.test(line) || rule.test(line);
+}
+
+/** Hashes that end a heading have a space before them: those of a word, such as `C#`, belong to it. */
+function parseHeading(text: string, level: number): Block {
+  const title = text.trim().replace(/(?:^|\s)#+$/, "");
+  return { kind: "heading", level, children: parseInline(title.trimEnd()) };
 }
 
 function parseFence(lines: readonly string[], index: number, opening: string): readonly [Block, number] {
-  const length = countWhile(lines, index + 1, (line) => !line.trim().startsWith(opening));
+  const length = countWhile(lines, index + 1, (line) => fenceEnd.exec(line)?.[1]?.startsWith(opening) !== true);
   const text = lines.slice(index + 1, index + 1 + length).join("\n");
   // A fence that is still being written has no end yet.
   return [{ kind: "code", text }, length + 2];
@@ -100,9 +109,11 @@ function parseList(lines: readonly string[], index: number, depth: number): read
       indent = Math.min(marker[0].length, (marker[1] ?? "").length + (marker[2] ?? "").length + 1);
       items.push([line.slice(marker[0].length)]);
     } else if (line.trim() === "") {
-      // An empty line ends the list unless an item goes on behind it.
-      const next = lines[end + 1] ?? "";
-      if (!/^\s{2,}\S/.test(next) && item.exec(next) === null) break;
+      // Empty lines end the list unless an item goes on behind them.
+      const last = end + countWhile(lines, end + 1, (each) => each.trim() === "");
+      const next = lines[last + 1] ?? "";
+      if (!/^\s{2,}\S/.test(next) && !item.test(next)) break;
+      for (; end < last; end++) items.at(-1)?.push("");
       items.at(-1)?.push("");
     } else if (/^\s/.test(line))
       items.at(-1)?.push(line.slice(Math.min(indent, line.length - line.trimStart().length)));
