@@ -37,6 +37,7 @@ function lettersOf(text: string): string {
 // These are cases of the examples of CommonMark's specification in which text was lost or changed.
 test.each([
   ["code at the beginning of a line is no fence", "```one```\nand **more**", "one\nand more"],
+  ["code whose marks do not match is no fence", "```one``\nmore", "```one``\nmore"],
   ["a fence with a text behind it ends no code", "```\n``` sh\nls\n```\nmore", "``` sh\nls\nmore"],
   ["a fence that is indented like code ends no code", "```\nlet a;\n    ```", "let a;\n    ```"],
   ["a fence of other characters ends no code", "~~~\n```\n~~~\nmore", "```\nmore"],
@@ -48,8 +49,36 @@ test.each([
   ["code of an item may have several empty lines", "- one\n\n  ```\n  a\n\n\n  b\n  ```", "one\na\n\n\nb"],
   ["an item without a text does not end a paragraph", "one\n*\nmore", "one\n*\nmore"],
   ["a space that does not break makes no item", "*\u00a0one", "*\u00a0one"],
+  ["code binds closer than emphasis", "match *.ts and `*.js`", "match *.ts and *.js"],
+  ["code binds closer than strong emphasis", "match **/*.ts or `**/*.js`", "match **/*.ts or **/*.js"],
+  ["code binds closer than a line through a text", "from ~~a to `~~b`", "from ~~a to ~~b"],
+  ["code ends with as many marks as it begins with", "a ``b` c", "a ``b` c"],
+  ["emphasis ends with the mark that it begins with", "the names _a* and b", "the names _a* and b"],
+  ["marks that are escaped end no emphasis", "*one\\* more", "*one* more"],
+  ["underscores within a word of any script stay", "имя_файла_ и _один", "имя_файла_ и _один"],
+  ["marks without a word between them stay", "stars ***** and ****", "stars ***** and ****"],
 ])("%s", (_name, text, expected) => {
   expect(shown(text)).toBe(expected);
+});
+
+test("strong emphasis may be emphasized, and emphasis may have code with marks in it", () => {
+  expect(parseMarkdown("***one***")).toEqual([
+    {
+      kind: "paragraph",
+      children: [{ kind: "strong", children: [{ kind: "em", children: [{ kind: "text", text: "one" }] }] }],
+    },
+  ]);
+  expect(parseMarkdown("*`a_*b`* 这是*强调*文本")).toEqual([
+    {
+      kind: "paragraph",
+      children: [
+        { kind: "em", children: [{ kind: "code", text: "a_*b" }] },
+        { kind: "text", text: " 这是" },
+        { kind: "em", children: [{ kind: "text", text: "强调" }] },
+        { kind: "text", text: "文本" },
+      ],
+    },
+  ]);
 });
 
 /** The pieces of which texts are made; without addresses, which are not shown where a link has a label. */

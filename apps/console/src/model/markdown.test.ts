@@ -88,6 +88,13 @@ test("text that is still being written, and hostile text, is read without an err
   for (const piece of ["*", "**a", "`", "[", "](", "> ", "- ", "|", "![a](", "~~x", "_a", "1. "])
     expect(parseMarkdown(piece.repeat(20_000 / piece.length)).length).toBeGreaterThan(0);
   const long = (piece: string): string => piece.repeat(100_000 / piece.length);
-  for (const hostile of [`# a ${long("#")}b`, `# a${long(" ")}b`, `|\n-${long(" ")}b`, `- a${long("\n")}b`])
+  for (const hostile of [
+    `# a ${long("#")}b`,
+    `# a${long(" ")}b`,
+    `|\n-${long(" ")}b`,
+    `- a${long("\n")}b`,
+    `${long(" **a")}${long("`b")}`,
+    long(" *a `b` \\"),
+  ])
     expect(parseMarkdown(hostile).length).toBeGreaterThan(0);
 });

@@ -145,16 +145,32 @@ function countWhile(lines: readonly string[], from: number, test: (line: string)
   return index - from;
 }
 
+/** A character within emphasis, or what binds closer than marks: one that is escaped, or code. */
+const unit = /(?:\\.|`[^`\n]{1,1000}`|`(?![^`\n]{1,1000}`)|[^\n\\`])/.source;
+
 /** The earliest of these begins the next piece. Each part is bounded, so that hostile texts take linear time. */
-const piece =
-  /\\([\\`*_{}[\]()#+.!~|>-])|(`{1,4})(?!`)([^\n]{1,2000}?)(?<!`)\2(?!`)|!?\[([^\][\n]{0,500})\]\(([^()\s]{1,2000})(?:\s+"[^"\n]{0,500}")?\)|\*\*(?=\S)([^\n]{1,1000}?)(?<=\S)\*\*|(?<![\w*])[*_](?=[^\s*_])([^\n*_]{1,1000}?)(?<=\S)[*_](?![\w*])|~~(?=\S)([^\n~]{1,1000}?)~~|(https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]])/;
+const piece = new RegExp(
+  [
+    /\\([\\`*_{}[\]()#+.!~|>-])/.source,
+    /(?<!`)(`{1,4})(?!`)([^\n]{1,2000}?)(?<!`)\2(?!`)/.source,
+    /!?\[([^\][\n]{0,500})\]\(([^()\s]{1,2000})(?:\s+"[^"\n]{0,500}")?\)/.source,
+    String.raw`\*\*(?=\*?[^\s*])(${unit}{1,1000}?)(?<=\S)\*\*(?!\*)`,
+    String.raw`(?<![\w*])\*(?=[^\s*])((?:(?!\*)${unit}){1,1000}?)(?<=\S)\*(?![\w*])`,
+    // Underscores are parts of names, in any script.
+    String.raw`(?<![\p{L}\p{N}_])_(?=[^\s_])((?:(?!_)${unit}){1,1000}?)(?<=\S)_(?![\p{L}\p{N}_])`,
+    String.raw`~~(?=\S)((?:(?!~)${unit}){1,1000}?)~~`,
+    /(https?:\/\/[^\s<>"'`]{1,2000}[^\s<>"'`.,;:!?)\]])/.source,
+  ].join("|"),
+  "gu",
+);
 
 function parseInline(text: string): readonly Inline[] {
   const pieces: Inline[] = [];
-  let rest = text;
-  for (let match = piece.exec(rest); match !== null; match = piece.exec(rest)) {
-    if (match.index > 0) pieces.push({ kind: "text", text: rest.slice(0, match.index) });
-    const [all, escaped, , code, label, address, strong, em, del, url] = match;
+  let end = 0;
+  for (const match of text.matchAll(piece)) {
+    if (match.index > end) pieces.push({ kind: "text", text: text.slice(end, match.index) });
+    const [all, escaped, , code, label, address, strong, starred, underscored, del, url] = match;
+    const em = starred ?? underscored;
     if (escaped !== undefined) pieces.push({ kind: "text", text: escaped });
     else if (code !== undefined) pieces.push({ kind: "code", text: code.trim() });
     else if (address !== undefined)
@@ -163,9 +179,9 @@ function parseInline(text: string): readonly Inline[] {
     else if (em !== undefined) pieces.push({ kind: "em", children: parseInline(em) });
     else if (del !== undefined) pieces.push({ kind: "del", children: parseInline(del) });
     else if (url !== undefined) pieces.push(linkOf(url, url, url));
-    rest = rest.slice(match.index + all.length);
+    end = match.index + all.length;
   }
-  if (rest !== "") pieces.push({ kind: "text", text: rest });
+  if (end < text.length) pieces.push({ kind: "text", text: text.slice(end) });
   return pieces;
 }
 
