@@ -185,6 +185,9 @@ export const maxSameMessages = 100;
 /** Stored messages that one request for a list looks at, if it selects by the state. The page may be shorter then. */
 export const maxListedMessages = 1_000;
 
+/** Messages that such a request reads at a time. Other work runs before it reads more. */
+export const listedMessagesPerTurn = 100;
+
 /** The texts of one page of a list, in characters. A longer page ends earlier, with one message at least. */
 export const maxListedLength: number = 1_048_576;
 

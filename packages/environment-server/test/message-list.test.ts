@@ -3,14 +3,16 @@ import { openSqlite } from "@letta-environments/platform/node";
 import type { MessageStatus, Principal } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { maxListedMessages } from "../src/limits.ts";
+import { listedMessagesPerTurn, maxListedMessages } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import type { StoredMessage } from "../src/index.ts";
 import { type Answer, anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 import { runtime, startMessage, viewer } from "./support/message-status.ts";
 
-function list(harness: Harness, id: string, query = "", principal: Principal = anyone): Promise<Answer> {
-  return harness.call("GET", `/v1/environments/${id}/messages`, { query, principal });
+async function list(harness: Harness, id: string, query = "", principal: Principal = anyone): Promise<Answer> {
+  const answering = harness.call("GET", `/v1/environments/${id}/messages`, { query, principal });
+  for (let turn = 0; turn <= maxListedMessages / listedMessagesPerTurn; turn++) await harness.settle();
+  return answering;
 }
 
 function messagesOf({ body }: Answer): readonly MessageStatus[] {
@@ -138,6 +140,25 @@ describe("the messages of a device", () => {
     // Nobody follows the one that was running.
     expect(await readPages(harness, connectionId, "state=unknown&state=failed&limit=2")).toEqual(["m-2", "m-1", "m-0"]);
     expect(await readPages(harness, connectionId, "state=running")).toEqual([]);
+  });
+
+  test("are looked for in a few steps, between which other work runs, however short the page is", async () => {
+    const { harness, connectionId } = await createHistory(maxListedMessages + 50);
+    const looks: number[] = [];
+    const { listMessages } = harness.store;
+    harness.store.listMessages = async (filter) => {
+      const found = await listMessages(filter);
+      // One more is read to see whether there is a next page.
+      looks.push(Math.min(found.length, filter.limit - 1));
+      return found;
+    };
+    for (const limit of [1, 51, 99, 100]) {
+      looks.length = 0;
+      const answer = await list(harness, connectionId, `state=failed&limit=${limit}`);
+      expect(answer.body).toMatchObject({ messages: [], hasNextPage: true });
+      expect(looks.reduce((sum, count) => sum + count, 0)).toBe(maxListedMessages);
+      expect(looks.length).toBeLessThanOrEqual(11);
+    }
   });
 });
 

@@ -13,7 +13,7 @@ import {
   type Principal,
   problemResponse,
 } from "@letta-environments/schema";
-import { maxListedLength, maxListedMessages } from "../../limits.ts";
+import { listedMessagesPerTurn, maxListedLength, maxListedMessages } from "../../limits.ts";
 import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
 import { comparePositions, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
 import { isEnd } from "../../messages/state-machine.ts";
@@ -92,7 +92,7 @@ interface Page {
   readonly end: MessagePosition | null;
 }
 
-/** Reads messages until the page is full, in number or in length, or enough were looked at. */
+/** Reads messages until the page is full, in number or in length, or enough were looked at. Lets other work run in between. */
 async function readPage(
   server: ServerContext,
   filter: MessageFilter,
@@ -101,8 +101,11 @@ async function readPage(
   const messages: StoredMessage[] = [];
   let { after: end } = filter;
   let length = 0;
-  for (let lookedAt = 0; ;) {
-    const part = await readPart(server, { ...filter, after: end });
+  let lookedAt = 0;
+  // Without a state to select, every message counts, and one part is enough.
+  for (let size = filter.limit; ; size = listedMessagesPerTurn) {
+    const limit = Math.min(size, maxListedMessages - lookedAt);
+    const part = await readPart(server, { ...filter, after: end, limit });
     for (const message of part.messages) {
       const isFull = messages.length === filter.limit || (length >= maxListedLength && messages.length > 0);
       if (isFull) return { messages, hasNextPage: true, end };
@@ -115,6 +118,7 @@ async function readPage(
     lookedAt += part.messages.length;
     const isEnough = messages.length === filter.limit || lookedAt >= maxListedMessages;
     if (!part.hasNextPage || isEnough) return { messages, hasNextPage: part.hasNextPage, end };
+    await new Promise<void>((resolve) => void server.clock.setTimer(0, resolve));
   }
 }
 
