@@ -85,6 +85,7 @@ test("a rate limit of an unknown policy is refused with the known ones, unless t
     "--rate-limit names an unknown policy, gateway-send (did you mean gateway-sends?); the policies are gateway-requests, gateway-sends",
   );
   expect(() => patch("--rate-limit", "nope=none")).toThrow("unknown policy, nope;");
+  expect(patch("--rate-limit", "nope=default").rateLimits).toEqual({ nope: null });
   expect(patch("--rate-limit", "gateway-sends=10/1w").rateLimits).toEqual({ "gateway-sends": "10/1w" });
   const words = optionsOf("keys", "create", "--name", "n", "--rate-limit", "nope=none");
   expect(readKeyRequest(words, now, null).rateLimits).toEqual({ nope: "none" });

@@ -133,7 +133,9 @@ function readRateLimits(
     if (policy === undefined || limit === undefined) {
       throw misuse("--rate-limit must be POLICY=LIMIT/WINDOW, such as gateway-sends=10/1m");
     }
-    if (policies !== null && !policies.includes(policy)) throw misuse(unknownPolicy(policy, policies));
+    // The limit of a policy that is gone can still be removed.
+    const isKnown = policies === null || policies.includes(policy) || limit === "default";
+    if (!isKnown) throw misuse(unknownPolicy(policy, policies));
     return [policy, limit] as const;
   });
   return Object.fromEntries(entries);
