@@ -65,13 +65,24 @@ export async function describeFile(folder: string, name: string): Promise<Backed
 }
 
 /**
+ * Makes sure that an archive can have a name, before anything is copied for it.
+ *
+ * @throws CommandError if a file of that name exists
+ */
+export async function assertNameIsFree(path: string): Promise<void> {
+  if ((await lstat(path).catch(() => null)) !== null) throw nameIsTaken(path);
+}
+
+function nameIsTaken(path: string, options?: ErrorOptions): CommandError {
+  return new CommandError(`${path} exists already; choose another name`, 1, options);
+}
+
+/**
  * Writes an archive with the files of a folder. Its mode is 0600, and it appears under its name when it is complete.
  *
  * @throws CommandError if a file of that name exists, or the disk cannot take it
  */
 export async function writeArchive(path: string, folder: string, manifest: BackupManifest): Promise<void> {
-  if ((await lstat(path).catch(() => null)) !== null)
-    throw new CommandError(`${path} exists already; choose another name`);
   const draft = join(folder, randomBytes(8).toString("hex"));
   try {
     const archive = await open(draft, "wx", 0o600);
@@ -95,8 +106,7 @@ export async function writeArchive(path: string, folder: string, manifest: Backu
     // Unlike a rename, a link never replaces a file that appeared meanwhile.
     await link(draft, path);
   } catch (cause) {
-    if (isErrorWithCode(cause, "EEXIST"))
-      throw new CommandError(`${path} exists already; choose another name`, 1, { cause });
+    if (isErrorWithCode(cause, "EEXIST")) throw nameIsTaken(path, { cause });
     throw failed(`${path} cannot be written`, cause);
   }
 }

@@ -7,6 +7,7 @@ import type { SqliteDatabase } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 import {
+  assertNameIsFree,
   describeFile,
   extractArchive,
   failed,
@@ -43,6 +44,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   const { dataDir, valkeyUrl } = settings;
   const path = resolve(context.parsed.operands[0] ?? "");
   assertGatewayData(dataDir);
+  await assertNameIsFree(path);
   const present = databases.filter((name) => existsSync(join(dataDir, name)));
   if (present.length === 0) throw new CommandError(`--data-dir ${dataDir}: there is nothing to back up`);
   const withPepper = context.parsed.options.has("with-pepper");
