@@ -16,7 +16,7 @@ import {
   problemResponse,
   type UpgradeDecision,
 } from "@letta-environments/schema";
-import { maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
+import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
 import type { DevicePath, ViewerRequests } from "../viewers/ports.ts";
 import type { RequestContext, ServerContext } from "./context.ts";
 import { refuseForeignConversation } from "./conversations/agents.ts";
@@ -105,7 +105,9 @@ export async function createViewerTicket(
   if (found.kind === "refused") return found.response;
   const ticket = server.tickets.issue(principal, params.connectionId);
   if (ticket === null) {
-    const detail = "The gateway key has too many tickets that are not used. They expire after 60 seconds.";
+    const detail =
+      `The gateway key has ${maxTicketsPerKey} tickets that are not used, or all keys together have ${maxTickets}. ` +
+      "Tickets expire after 60 seconds.";
     return problemResponse("too_many_viewers", { detail });
   }
   return jsonResponse(200, { ticket, expiresAt: server.clock.now() + ticketLifetimeMs });

@@ -56,6 +56,6 @@ const malformedId = problemResponse("invalid_request", {
 });
 
 const tooMany = problemResponse("rate_limited", {
-  detail: `The gateway key has ${maxStreamsPerKey} streams of events open, or the server has no more of its ${maxStreams} for this tenant.`,
+  detail: `The gateway key has ${maxStreamsPerKey} open streams of events, or the ${maxStreams} of the server are taken, or reserved for tenants with fewer.`,
   headers: { "retry-after": "10" },
 });
