@@ -157,8 +157,8 @@ export const maxFollowedMessages = 20_000;
 export const messageWriteDelayMs = 1_000;
 
 /**
- * How long before the last send of a process the sends began whose status may not be stored, because the server was killed, in milliseconds: the time
- * that a change may wait, and that writing it can take.
+ * After a kill, the statuses of sends that began up to this long before the last send may be missing, in milliseconds. It covers the wait before a
+ * write and the write itself.
  */
 export const maxUnsavedMs: number = 3 * messageWriteDelayMs;
 

@@ -56,6 +56,7 @@ const noStrongTag = problemResponse("precondition_failed", {
 });
 
 const mayExist = problemResponse("precondition_failed", {
-  detail: "If-None-Match: * does not allow to change or remove what exists. Nothing was changed.",
+  detail:
+    "If-None-Match: * means 'only if it does not exist yet', and it exists. Leave the field out to change or remove it. Nothing was changed.",
   issues: [{ member: "if-none-match", rule: "must not be *" }],
 });

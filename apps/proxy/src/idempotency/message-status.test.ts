@@ -75,7 +75,7 @@ describe("a message to a remote server", () => {
       await retrieve(world, "m-1", "", otherDevice),
     ];
     const detail =
-      "No message with this id was sent to this connection without an agentId. The request names no agentId, which a message that was sent with one needs.";
+      "No message with this id was sent to this connection without an agent. If it named an agent, add agentId to the query.";
     for (const { status, body } of responses) expect([status, body]).toEqual([404, responses[0]?.body]);
     expect(bodyOf(responses[0] ?? jsonResponse(200, {}))).toMatchObject({ errorCode: "message_not_found", detail });
   });

@@ -57,7 +57,7 @@ function notFound(agentId: string): PlainResponse {
 
 const withoutAgent = problemResponse("message_not_found", {
   detail:
-    "No message with this id was sent to this connection without an agentId. The request names no agentId, which a message that was sent with one needs.",
+    "No message with this id was sent to this connection without an agent. If it named an agent, add agentId to the query.",
 });
 
 const unavailable = problemResponse("idempotency_unavailable");

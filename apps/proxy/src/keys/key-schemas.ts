@@ -81,7 +81,10 @@ function rateLimits<Override>(
 ): v.GenericSchema<unknown, Readonly<Record<string, Override>>> {
   const name = v.pipe(
     v.string(),
-    v.check((text) => /^[\x20-\x7e]{1,64}$/.test(text), "must be named by a policy"),
+    v.check(
+      (text) => /^[\x20-\x7e]{1,64}$/.test(text),
+      "must have names of policies, of 1 to 64 printable ASCII characters",
+    ),
   );
   return v.pipe(
     v.record(name, override, "must be an object"),
