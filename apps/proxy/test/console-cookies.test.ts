@@ -1,6 +1,9 @@
 /** The credentials that the cookie of the console may hold: sessions alone. */
 import { expect, test } from "vitest";
+import { joinedHeader } from "../src/host/node/request.ts";
+import { webGatewayRequest } from "../src/host/web/request.ts";
 import { own, setUp } from "./support/console-world.ts";
+import { bodyOf } from "./support/test-proxy.ts";
 
 test("a cookie with a secret that is no session is no cookie, and signing out of it changes nothing", async () => {
   const { issueKey, list, call, keyStore, createSignInLink } = setUp();
@@ -40,4 +43,30 @@ test("a session that was signed out of already is not changed again", async () =
     expect((await call("DELETE", "/console/session", { ...own, cookie })).status).toBe(204);
   }
   expect(keyStore.generation()).toBe(generation + 1);
+});
+
+test.each([
+  ["a comma", "a=x, "],
+  ["a comma without a space", "a=x,"],
+  ["a no-break space", "\u00a0"],
+  ["a byte order mark", "a=x; \ufeff"],
+])("a cookie of another name does not plant a session with %s", async (_means, before) => {
+  const { signIn, issueKey, list, call } = setUp({ publicUrl: "https://gateway.example" });
+  const [victim, attacker] = [await issueKey({ name: "victim" }), await issueKey({ name: "attacker" })];
+  const https = { ...own, origin: "https://gateway.example" };
+  const session = await signIn({ key: victim.key }, https);
+  const planted = `${before}${(await signIn({ key: attacker.key }, https)).cookie}`;
+  const { origin: _origin, ...read } = https;
+  for (const headers of [https, read]) expect(await list(planted, headers)).toBe(401);
+  const cookie = `${planted}; ${session.cookie}`;
+  expect(bodyOf(await call("GET", "/console/session", { ...read, cookie }))).toMatchObject({ keyId: victim.record.id });
+});
+
+test("cookies of several lines are joined as one line has them, also by a web Request", () => {
+  const rawHeaders = ["Cookie", "a=1; b=2", "X-List", "1", "cookie", "c=3", "x-list", "2"];
+  expect([joinedHeader(rawHeaders, "cookie"), joinedHeader(rawHeaders, "x-list")]).toEqual(["a=1; b=2; c=3", "1, 2"]);
+  const headers = new Headers();
+  for (const value of ["a=1; b=2", "c=3"]) headers.append("cookie", value);
+  const request = webGatewayRequest(new Request("https://gateway.example/", { headers }), null);
+  expect(request.header("cookie")).toBe("a=1; b=2; c=3");
 });

@@ -26,10 +26,13 @@ export function readSessionCookie(request: Pick<GatewayRequest, "header">, name:
   return value !== undefined && values.length === 1 && /^[A-Za-z0-9_]{1,128}$/.test(value) ? value : null;
 }
 
+/**
+ * Returns the values of all cookies with a name. Only `;` and the white space of HTTP separate cookies (RFC 6265 section 4.2.1): everything
+ * else, such as a comma or a no-break space, belongs to a name or a value, which other hosts of the domain choose for their cookies.
+ */
 function valuesOf(request: Pick<GatewayRequest, "header">, name: string): readonly string[] {
   return (request.header("cookie") ?? "")
-    .split(/[;,]/)
-    .map((pair) => pair.trim())
+    .split(/;[ \t]*/)
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1));
 }

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { launchProcess } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { requestHead, sendRaw } from "../support/raw-http.ts";
 import { builtArtefact } from "./built-artefact.ts";
 import { installGateway, type ServerRuntime } from "./runtime-commands.ts";
 
@@ -62,6 +63,9 @@ test.each<ServerRuntime>(["node", "bun", "deno"])(
       const cookie = /^[^;]+/.exec(signedIn.headers.get("set-cookie") ?? "")?.[0] ?? "";
       expect((await fetch(`${url}/admin/v1/keys`, { headers: { ...own, cookie } })).status).toBe(200);
       expect((await fetch(`${url}/admin/v1/keys`, { headers: { cookie } })).status).toBe(401);
+      // Cookies may be on several lines (RFC 9113 section 8.2.3).
+      const twoLines = { ...own, host: new URL(url).host, cookie: "other=1", Cookie: cookie };
+      expect((await sendRaw(url, requestHead("GET", "/admin/v1/keys", twoLines))).status).toBe(200);
       await gateway.stop();
     } finally {
       await rm(folder, { recursive: true, force: true, maxRetries: 5 });

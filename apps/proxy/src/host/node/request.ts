@@ -56,14 +56,17 @@ export class NodeRequest implements GatewayRequest {
   }
 }
 
-/** Joins all fields of a name. Node's own `headers` keeps only the first of two `Authorization` fields. */
+/**
+ * Joins all fields of a name, with a comma (RFC 9110 section 5.3), but those of `Cookie` with a semicolon (RFC 9113 section 8.2.3). Node's own
+ * `headers` keeps only the first of two `Authorization` fields.
+ */
 export function joinedHeader(rawHeaders: readonly string[], name: string): string | null {
   let joined: string | null = null;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const rawName = rawHeaders[index] ?? "";
     if (rawName.length !== name.length || rawName.toLowerCase() !== name) continue;
     const value = rawHeaders[index + 1] ?? "";
-    joined = joined === null ? value : `${joined}, ${value}`;
+    joined = joined === null ? value : joined + (name === "cookie" ? "; " : ", ") + value;
   }
   return joined;
 }
