@@ -196,7 +196,8 @@ test("a pepper that has sealed nothing is a finding of audit verify, which says 
 test("audit verify reports a log whose seals claim another pepper than that of the keys as tampered with, also against an earlier report", async () => {
   const report = join(dataDir, "report.json");
   for (const name of ["a", "b"]) await run(["keys", "create", "--name", name]);
-  await writeFile(report, (await run(["audit", "verify", "--json"])).stdout);
+  // With a byte order mark, as PowerShell may write it.
+  await writeFile(report, `\ufeff${(await run(["audit", "verify", "--json"])).stdout}`);
   tamper(`
     UPDATE audit_heads SET pepper_id = '0000000000000000'; UPDATE audit_directory SET pepper_id = '0000000000000000';
     UPDATE audit_records SET text = replace(text, '"b"', '"x"')`);

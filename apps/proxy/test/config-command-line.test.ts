@@ -44,6 +44,15 @@ letta-proxy: PORT must be an integer from 0 to 65535
   });
 });
 
+test("a configuration that is not UTF-8 is refused instead of read with other characters", async () => {
+  const file = join(session.dataDir, "latin1.json");
+  await writeFile(file, JSON.stringify({ upstream: { url: "https://api.example/caf\u00e9" } }), "latin1");
+  expect(await run(["config", "check", "--config", file])).toMatchObject({
+    code: 1,
+    stderr: `letta-proxy: ${file} is not UTF-8; save it in that encoding\n`,
+  });
+});
+
 test("config check says which file was read, or that none was, and shows the upstream with its path", async () => {
   const file = join(session.dataDir, "gateway.json");
   // Editors on Windows write a byte order mark, which RFC 8259 section 8.1 allows to ignore.

@@ -79,7 +79,8 @@ test("restrictions in shadow mode are explained as the running gateway decides t
   const limited = (await proxy.createKey({ scopes: ["send"], more: ["--agent", "agent-2"] })).slice(4, 16);
   const [body, config] = [join(folder, "message.json"), join(folder, "shadow.config.json")];
   const messages = [{ role: "user", content: "hello", client_message_id: "m-1" }];
-  await writeFile(body, JSON.stringify({ agentId: "agent-1", messages }));
+  // With a byte order mark, as editors on Windows write it.
+  await writeFile(body, `\ufeff${JSON.stringify({ agentId: "agent-1", messages })}`);
   await writeFile(config, JSON.stringify({ shadow: { keyIds: [limited], rules: ["agents"] } }));
   const words = [limited, "POST", "/v1/environments/c-1/messages", "--body", body, "--data-dir", proxy.dataDir];
   expect((await explain(words)).stdout).toContain("[-] authorise the input: agent_not_allowed");
@@ -89,8 +90,9 @@ test("restrictions in shadow mode are explained as the running gateway decides t
 });
 
 test("a failure is one line that names the argument, the file or its line, and prints nothing else", async () => {
-  const bad = join(folder, "bad.json");
+  const [bad, latin1] = [join(folder, "bad.json"), join(folder, "latin1.json")];
   await writeFile(bad, '{\n  "agentId": \n}');
+  await writeFile(latin1, '{"agentId": "caf\u00e9"}', "latin1");
   const stored = ["--data-dir", proxy.dataDir];
   const cases: readonly (readonly [words: readonly string[], code: number, text: string])[] = [
     [["unknownKeyId", "GET", "/v1/environments"], 1, "there is no key with this id"],
@@ -100,6 +102,7 @@ test("a failure is one line that names the argument, the file or its line, and p
     [[keyId, "FETCH", "/v1/environments"], 2, "METHOD must be one of"],
     [[keyId, "GET", "/admin/v1/keys"], 2, "PATH must be a path of the API"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", bad], 1, "line 3"],
+    [[keyId, "POST", "/v1/environments/c/messages", "--body", latin1], 1, "is not UTF-8"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", join(folder, "none.json")], 1, "cannot be read"],
   ];
   for (const [words, code, text] of cases) {

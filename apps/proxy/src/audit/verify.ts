@@ -138,7 +138,7 @@ export function verifyAudit(
 }
 
 /** Parses the JSON of an earlier report and returns its checkpoints; `null` for any other text. */
-export function readCheckpoints(json: string): AuditCheckpoints | null {
+export function readCheckpoints(json: string | Uint8Array): AuditCheckpoints | null {
   const report = v.safeParse(ReportSchema, parseJson(json));
   if (!report.success) return null;
   return new Map(report.output.chains.map(({ writer, sequence, hash }) => [writer, { sequence, hash }]));

@@ -10,6 +10,7 @@ import { createReloader, type ReloadEvent } from "../../config/reload.ts";
 import { type ResolvedSettings, resolveSettings } from "../../config/resolve.ts";
 import type { Settings } from "../../config/settings.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
+import { readText } from "../../lib/json.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import { describeKeyStore } from "./keys.ts";
 import { isInTerminal } from "./shutdown.ts";
@@ -85,15 +86,17 @@ export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: unkn
 
 function readConfigFile(file: ConfigFilePath): unknown {
   const { path } = file;
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    // Editors on Windows begin a file with a byte order mark, which RFC 8259 section 8.1 allows to ignore.
-    text = readFileSync(path, "utf8").replace(/^\ufeff/, "");
+    bytes = readFileSync(path);
   } catch (cause) {
     const problem = describeUnreadable(file, cause instanceof Error && "code" in cause ? cause.code : null);
     if (problem === null) return undefined;
     throw new CommandError(problem, 1, { cause });
   }
+  // A byte order mark, with which editors on Windows begin a file, is dropped, as RFC 8259 section 8.1 allows.
+  const text = readText(bytes, String);
+  if (text === undefined) throw new CommandError(`${path} is not UTF-8; save it in that encoding`);
   const error = findJsonSyntaxError(text);
   if (error !== null) {
     throw new CommandError(`${path} is not valid JSON: line ${error.line}, column ${error.column}: ${error.reason}`);

@@ -222,13 +222,13 @@ function nameOfPepper(context: CommandContext): string {
 
 function readEarlierReport(path: string | undefined): AuditCheckpoints {
   if (path === undefined) return new Map();
-  let text: string;
+  let report: Uint8Array;
   try {
-    text = readFileSync(path, "utf8");
+    report = readFileSync(path);
   } catch (cause) {
     throw new CommandError(`${path} cannot be read`, 1, { cause });
   }
-  const checkpoints = readCheckpoints(text);
+  const checkpoints = readCheckpoints(report);
   if (checkpoints === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
   return checkpoints;
 }

@@ -27,6 +27,7 @@ import { callerOfClaims, callerOfKey, type ExplainedCaller } from "../../../expl
 import { createExplain, explainEndpoint, ExplainRequestSchema } from "../../../explain/endpoint.ts";
 import type { Explanation, ExplainRequest } from "../../../explain/explanation.ts";
 import { createHasExpired } from "../../../keys/credential-expiry.ts";
+import { readText } from "../../../lib/json.ts";
 import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
 import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
@@ -73,12 +74,14 @@ function readRequest(context: CommandContext): ExplainRequest {
 }
 
 function readJson(option: string, file: string): unknown {
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = readFileSync(file, "utf8");
+    bytes = readFileSync(file);
   } catch (cause) {
     throw new CommandError(`${option} ${file} cannot be read`, 1, { cause });
   }
+  const text = readText(bytes, String);
+  if (text === undefined) throw new CommandError(`${option} ${file} is not UTF-8; save it in that encoding`);
   try {
     return JSON.parse(text);
   } catch (cause) {
