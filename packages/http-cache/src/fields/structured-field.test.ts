@@ -2,17 +2,18 @@ import process from "node:process";
 import { expect, test } from "vitest";
 import { parseDictionary, parseItems } from "./structured-field.ts";
 
-test("parses dictionary members; the last of a name wins and parameters are dropped", () => {
+test("parses dictionary members; the last value of a name wins at the place of the first, and parameters are dropped", () => {
   const members = parseDictionary(
-    'max-age=10;x="y", no-store, private="a, b" ,\tq=0.5, list=(1 "b";p), no-store=?0, bytes=:aGk=:',
+    'max-age=10;x="y", no-store, private="a, b" ,\tq=0.5, list=(1 "b";p), no-store=?0, bytes=:aGk=:, shown=%"f%c3%bc"',
   );
   expect([...(members ?? [])].map(([name, { value }]) => [name, value])).toEqual([
     ["max-age", 10],
+    ["no-store", false],
     ["private", "a, b"],
     ["q", 0.5],
     ["list", ""],
-    ["no-store", false],
-    ["bytes", ":aGk=:"],
+    ["bytes", "aGk=:"],
+    ["shown", `"f\u00fc"`],
   ]);
 });
 
@@ -30,6 +31,11 @@ test.each([
   "a=(1",
   "a=?2",
   "a;=1",
+  "a=:=aGk=:",
+  "a=:a=Gk=:",
+  'a=%"f%C3%BC"',
+  'a=%"%c3("',
+  'a=%"%ed%a0%80"',
 ])("a malformed dictionary is null: %j", (text) => {
   expect(parseDictionary(text)).toBeNull();
 });

@@ -1,4 +1,4 @@
-/** A bare item of a structured field (RFC 9651), without its parameters. Types that no cache field uses are `other`. */
+/** A bare item of a structured field (RFC 9651), without its parameters. Types that no cache field uses are `other`, without their value. */
 export type StructuredItem =
   | { readonly kind: "integer" | "decimal"; readonly value: number }
   | { readonly kind: "string" | "token" | "other"; readonly value: string }
@@ -11,10 +11,10 @@ interface Cursor {
 
 const key = /[a-z*][a-z0-9_\-.*]*/y;
 const number = /-?[0-9]+(?:\.[0-9]+)?/y;
-const string = /"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"/y;
+const string = /"((?:[ !#-[\]-~]|\\["\\])*)"/y;
 const token = /[a-z*][!#$%&'*+\-.^_`|~0-9a-z:/]*/iy;
 const boolean = /\?([01])/y;
-const other = /:[a-z0-9+/=]*:|@-?[0-9]{1,15}|%"(?:[\x20\x21\x23\x24\x26-\x7e]|%[0-9a-f]{2})*"/iy;
+const other = /:[A-Za-z0-9+/]*=*:|@-?[0-9]{1,15}|%"(?:[ !#$&-~]|%[0-9a-f]{2})*"/y;
 
 /** Parses a dictionary; `null` if the field is malformed, in which case the whole field must be ignored. */
 export function parseDictionary(text: string): ReadonlyMap<string, StructuredItem> | null {
@@ -24,7 +24,6 @@ export function parseDictionary(text: string): ReadonlyMap<string, StructuredIte
     if (name === undefined) return false;
     const item = take(cursor, /=/y) === null ? truth : parseMember(cursor);
     if (item === null) return false;
-    members.delete(name);
     members.set(name, item);
     return true;
   });
@@ -82,7 +81,12 @@ function parseItem(cursor: Cursor): StructuredItem | null {
   const bit = take(cursor, boolean)?.[1];
   if (bit !== undefined) return { kind: "boolean", value: bit === "1" };
   const rest = take(cursor, other)?.[0];
-  return rest === undefined ? null : { kind: "other", value: rest };
+  try {
+    // Throws if the escapes of a display string are not UTF-8. No other item has a percent sign behind its first character.
+    return rest === undefined ? null : { kind: "other", value: decodeURIComponent(rest.slice(1)) };
+  } catch {
+    return null;
+  }
 }
 
 function parseNumber(digits: string): StructuredItem | null {
