@@ -15,17 +15,20 @@ export interface TraceParent {
   readonly spanId: string;
   /** Whether the caller records its spans. */
   readonly isSampled: boolean;
+  /** Whether the digits on the right of the trace id are random (level 2 of W3C Trace Context), which samplers rely on. */
+  readonly isRandom: boolean;
 }
 
 /** Parses the header; `null` for a missing or invalid one, as if it were not there. */
 export function parseTraceparent(header: string | null): TraceParent | null {
   const match = header === null ? null : traceparentPattern.exec(header);
   if (match === null) return null;
-  const [, traceId = "", spanId = "", flags = ""] = match;
-  return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & 1) === 1 };
+  const [, traceId = "", spanId = "", digits = ""] = match;
+  const flags = Number.parseInt(digits, 16);
+  return { traceId, spanId, isSampled: (flags & 1) !== 0, isRandom: (flags & 2) !== 0 };
 }
 
 /** Formats the header for a call within a trace. */
-export function formatTraceparent({ traceId, spanId, isSampled }: TraceParent): string {
-  return `00-${traceId}-${spanId}-${isSampled ? "01" : "00"}`;
+export function formatTraceparent({ traceId, spanId, isSampled, isRandom }: TraceParent): string {
+  return `00-${traceId}-${spanId}-0${Number(isSampled) + 2 * Number(isRandom)}`;
 }

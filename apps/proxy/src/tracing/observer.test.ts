@@ -37,9 +37,10 @@ function createWorld(sampleRatio: number | null) {
 
 test.each([
   ["", null],
-  [sampled, { traceId, spanId: parentId, isSampled: true }],
-  [unsampled, { traceId, spanId: parentId, isSampled: false }],
-  [`cc-${traceId}-${parentId}-01-later`, { traceId, spanId: parentId, isSampled: true }],
+  [sampled, { traceId, spanId: parentId, isSampled: true, isRandom: false }],
+  [unsampled, { traceId, spanId: parentId, isSampled: false, isRandom: false }],
+  [`00-${traceId}-${parentId}-02`, { traceId, spanId: parentId, isSampled: false, isRandom: true }],
+  [`cc-${traceId}-${parentId}-ff-later`, { traceId, spanId: parentId, isSampled: true, isRandom: true }],
   [`cc-${traceId}-${parentId}-01.later`, null],
   [`${sampled}-later`, null],
   [`ff-${traceId}-${parentId}-01`, null],
@@ -94,8 +95,15 @@ test("the spans of a sampled request continue the caller's trace, and the upstre
     true,
   );
   const forwarded = parseTraceparent(upstreamRequests[0]?.headers["traceparent"] ?? null);
-  expect(forwarded).toEqual({ traceId, spanId: server?.spanId, isSampled: true });
+  expect(forwarded).toEqual({ traceId, spanId: server?.spanId, isSampled: true, isRandom: false });
   expect(events).toMatchObject([{ type: "request", traceId }]);
+});
+
+test("the upstream learns whether the trace id is random: one that the gateway made is", async () => {
+  const { ask, upstreamRequests } = createWorld(1);
+  await ask(["list"], `00-${traceId}-${parentId}-03`);
+  await ask(["list"]);
+  expect(upstreamRequests.map(({ headers }) => headers["traceparent"]?.slice(-3))).toEqual(["-03", "-03"]);
 });
 
 test("a trace whose caller records no spans is passed on unchanged, and only the log names it", async () => {

@@ -66,7 +66,7 @@ export function createObserver(ports: ObserverPorts): WrapApiStep {
     trace.observation.record("authenticate", trace.startedAt);
     if (traceId === null || spanId === null) return request;
     // The upstream continues the trace from the gateway's own span.
-    const traceparent = formatTraceparent({ traceId, spanId, isSampled });
+    const traceparent = formatTraceparent({ traceId, spanId, isSampled, isRandom: parent?.isRandom ?? true });
     return withHeader(request, (name) => {
       if (name === "traceparent") return traceparent;
       // A caller's `tracestate` belongs to the trace of its `traceparent` (W3C Trace Context, section 3.3.1).
