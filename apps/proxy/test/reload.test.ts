@@ -79,6 +79,11 @@ test("an invalid, malformed or missing configuration file changes nothing and is
   await proxy.process.waitForOutput(
     /"event":"configuration_refused","problems":\["[^"]*is not valid JSON: line 1, column \d+: (?:[^"\\]|\\.)*"\]/,
   );
+  write("[".repeat(100_000));
+  reloadNow();
+  await proxy.process.waitForOutput(
+    /"event":"configuration_refused","problems":\["[^"]*line 1, column 65: this is nested too deeply[^"]*"\]/,
+  );
   rmSync(file);
   reloadNow();
   await proxy.process.waitForOutput(/"event":"configuration_refused","problems":\["[^"]*no longer exists"\]/);

@@ -36,3 +36,22 @@ test.each(['{"a":[1,-2.5e3,true,null,{"b":"\\u00e9\\n"}],"b":{"a":1}}', " [ ] ",
     expect(findJsonSyntaxError(json)).toBeNull();
   },
 );
+
+test.each([
+  ["lists", "[", "]", 65],
+  ["objects", '{"a":', "}", 321],
+  ["both, with a line for each", '[{"a":\n', "}]", 1],
+])("64 %s in each other are accepted, and one more is an error where it begins", (_name, open, close, column) => {
+  const perTurn = open.replaceAll(/[^[{]/g, "").length;
+  const nested = (turns: number) => `${open.repeat(turns)}1${close.repeat(turns)}`;
+  expect(findJsonSyntaxError(nested(64 / perTurn))).toBeNull();
+  const line = perTurn === 1 ? 1 : 33;
+  for (const turns of [64 / perTurn + 1, 100_000]) {
+    const reason = "this is nested too deeply, in 64 objects and lists";
+    expect(findJsonSyntaxError(nested(turns))).toEqual({ line, column, reason });
+  }
+});
+
+test("many lists and objects beside each other are not deep", () => {
+  expect(findJsonSyntaxError(`[${'[{"a":[]}],'.repeat(1_000)}1]`)).toBeNull();
+});

@@ -13,6 +13,8 @@ export interface JsonSyntaxError {
 
 const space = /[ \t\n\r]*/y;
 const text = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/uy;
+/** Objects and lists around a value, at most. No setting is near it, and a much deeper text would overflow the stack. */
+const maxDepth = 64;
 const scalar = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
 
 /** Returns the first syntax error; `null` if the text is JSON. */
@@ -41,6 +43,7 @@ class Stop extends Error {
 class Scanner {
   readonly #json: string;
   #offset = 0;
+  #depth = 0;
 
   constructor(json: string) {
     this.#json = json;
@@ -62,6 +65,14 @@ class Scanner {
   }
 
   #list(close: string, item: () => void): void {
+    if (this.#depth === maxDepth)
+      throw new Stop(this.#offset, `this is nested too deeply, in ${maxDepth} objects and lists`);
+    this.#depth += 1;
+    this.#items(close, item);
+    this.#depth -= 1;
+  }
+
+  #items(close: string, item: () => void): void {
     this.#offset += 1;
     if (this.#takeCharacter(close)) return;
     for (;;) {
