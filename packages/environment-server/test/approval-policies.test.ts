@@ -88,7 +88,7 @@ describe("a policy", () => {
   });
 
   test.each([
-    ["has many brackets", "[".repeat(40)],
+    ["has many brackets", "[".repeat(80)],
     ["is too long to be parsed", "x".repeat(maxParsedLength)],
   ])("denies the tool of a request whose command %s", async (_, command) => {
     const harness = createHarness();

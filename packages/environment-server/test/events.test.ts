@@ -206,8 +206,8 @@ describe("events of messages and output", () => {
     const harness = createHarness();
     const { socket } = await harness.connect("device-a");
     const sink = await listen(harness, { principal: viewer, include: "output" });
-    const nested: unknown = JSON.parse("[".repeat(32) + "]".repeat(32));
-    const shown = ["short", "[".repeat(32)];
+    const nested: unknown = JSON.parse("[".repeat(64) + "]".repeat(64));
+    const shown = ["short", "[".repeat(80)];
     for (const [index, content] of ["x".repeat(maxParsedLength), nested, ...shown].entries())
       socket.say(delta(index, { delta: { message_type: "tool_return_message", content } }));
     await settle(harness);

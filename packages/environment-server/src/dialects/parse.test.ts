@@ -1,3 +1,4 @@
+import process from "node:process";
 import { expect, test } from "vitest";
 import { parseFrame, skipFrame } from "./parse.ts";
 
@@ -42,29 +43,43 @@ test("skipFrame recognises frames that need not be parsed: of another type, too 
   const queue = '{"type":"update_queue","queue":';
   expect(skipFrame(queue.padEnd(512 * 1_024))).toBeNull();
   expect(skipFrame(queue.padEnd(512 * 1_024 + 1))).toMatchObject({ kind: "invalid" });
-  expect(skipFrame(queue + "[".repeat(32))).toMatchObject({ kind: "invalid" });
+  expect(skipFrame(queue + "[".repeat(64))).toMatchObject({ kind: "invalid" });
 });
 
 test("brackets in a text are no nesting, so a command cannot hide its request for permission", () => {
-  const command = `echo "${"[".repeat(40)}" '${"{".repeat(40)}' \\\\`;
+  const command = `echo "${"[".repeat(80)}" '${"{".repeat(80)}' \\\\`;
   const body = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", input: { command } };
   const request = { type: "control_request", request_id: "perm-call-1", request: body, runtime };
   const status = { type: "update_device_status", runtime, device_status: { pending_control_requests: [request] } };
   const queue = { type: "update_queue", runtime, queue: [{ client_message_id: "m-1", content: command }] };
   for (const frame of [request, status, queue]) expect(skipFrame(JSON.stringify(frame))).toBeNull();
   // Nesting behind such a text is found all the same.
-  const nested = `{"type":"update_queue","text":${JSON.stringify(command)},"queue":${"[".repeat(32)}`;
+  const nested = `{"type":"update_queue","text":${JSON.stringify(command)},"queue":${"[".repeat(64)}`;
   expect(skipFrame(nested)).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });
 
-test.each([0, 1, 7, 15, 16, 30, 31, 32])(
-  "32 brackets in a row outside of texts are refused wherever they begin (at %i)",
-  (place) => {
-    const start = '{"type":"update_queue","a":"'.padEnd(40 + place, "x") + '",';
-    expect(skipFrame(start + "[".repeat(31) + " " + "[".repeat(31))).toBeNull();
-    expect(skipFrame(start + "[{".repeat(16))).toMatchObject({ kind: "invalid" });
-  },
-);
+test.each([
+  ["brackets in a row", "["],
+  ["objects", '{"a":'],
+  ["lists whose first item is another", "[0, "],
+  ["objects whose first member is a text with brackets", '{"\\\\":"]}\\"]}","b": '],
+])("64 lists and objects in each other are parsed, and 65 are not: %s", (_name, open) => {
+  const nested = (depth: number) => `{"type":"update_queue","a":"]}","b":${open.repeat(depth - 1)}`;
+  expect(skipFrame(nested(64))).toBeNull();
+  expect(skipFrame(nested(65))).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
+});
+
+test("many lists and objects beside each other are not deep", () => {
+  expect(skipFrame(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
+});
+
+test("the depth of a frame is found in time that is proportional to its length, whatever a device sends", () => {
+  const start = `{"type":"update_queue","queue":[${"[],".repeat(80)}`;
+  const before = process.cpuUsage();
+  for (const hostile of ["[],", '"",', '"\\\\",', "\\", '"', '\\"'])
+    expect(skipFrame(start + hostile.repeat(100_000))).toBeNull();
+  expect(process.cpuUsage(before).user).toBeLessThan(500_000);
+});
 
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
   const accepted = { type: "input_accepted", request_id: "r", accepted: true };

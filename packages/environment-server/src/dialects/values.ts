@@ -24,49 +24,59 @@ export function membersOf(value: unknown): Members {
   return isMembers(value) ? value : {};
 }
 
-/** Opening brackets in a row, at most. More of them take much time and memory to parse, and no device writes them. */
-const longestRun = 31;
+/**
+ * Lists and objects in each other, at most; no device nests as deeply. To parse more takes much time and memory, and to write them again even more:
+ * Bun takes seconds for thousands of levels, and Node fails.
+ */
+const maxDepth = 64;
 const quote = '"'.charCodeAt(0);
 const backslash = "\\".charCodeAt(0);
-const openingBrackets = ["[".charCodeAt(0), "{".charCodeAt(0)] as const;
+const [openingBrace, closingBrace] = ["{".charCodeAt(0), "}".charCodeAt(0)];
+const [openingBracket, closingBracket] = ["[".charCodeAt(0), "]".charCodeAt(0)];
 
 /**
- * Whether a JSON text has 32 opening brackets in a row. Brackets in its strings do not count: any command or file may have them. The time is linear
- * whatever the text is; only one with such a run somewhere, in a string or not, is read character by character.
+ * Whether a JSON text has more than 64 lists and objects in each other. Brackets in its strings do not count: any command or file may have them. The
+ * time is linear whatever the text is; only one with so many brackets, in strings or not, is read character by character.
  */
 export function isNestedDeeply(text: string): boolean {
-  if (!hasLongRun(text)) return false;
-  let isInString = false;
-  let run = 0;
+  if (!hasManyBrackets(text)) return false;
+  let depth = 0;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
-    if (isInString) {
-      if (code === backslash) index += 1;
-      else if (code === quote) isInString = false;
-      continue;
+    if (code === quote) {
+      index = endOfString(text, index);
+    } else if (code === openingBrace || code === openingBracket) {
+      depth += 1;
+      if (depth > maxDepth) return true;
+    } else if (code === closingBrace || code === closingBracket) {
+      depth -= 1;
     }
-    run = isOpeningBracket(code) ? run + 1 : 0;
-    if (run > longestRun) return true;
-    isInString = code === quote;
   }
   return false;
 }
 
-/** A run that is longer has a bracket at one of the places that are looked at. */
-function hasLongRun(text: string): boolean {
-  for (let index = longestRun; index < text.length; index += longestRun + 1) {
-    let start = index;
-    while (isOpeningBracket(text.charCodeAt(start))) start -= 1;
-    if (start === index) continue;
-    let end = index + 1;
-    while (isOpeningBracket(text.charCodeAt(end))) end += 1;
-    if (end - start - 1 > longestRun) return true;
+/** Searching for a character is much faster than reading each one, and most frames have few brackets. */
+function hasManyBrackets(text: string): boolean {
+  let count = 0;
+  for (const bracket of ["{", "["]) {
+    for (let index = text.indexOf(bracket); index !== -1; index = text.indexOf(bracket, index + 1)) {
+      count += 1;
+      if (count > maxDepth) return true;
+    }
   }
   return false;
 }
 
-function isOpeningBracket(code: number): boolean {
-  return code === openingBrackets[0] || code === openingBrackets[1];
+/** Returns where a string ends that begins at a place: at the next quote behind an even number of backslashes. */
+function endOfString(text: string, start: number): number {
+  let end = start;
+  for (;;) {
+    end = text.indexOf('"', end + 1);
+    if (end === -1) return text.length;
+    let first = end;
+    while (text.charCodeAt(first - 1) === backslash) first -= 1;
+    if ((end - first) % 2 === 0) return end;
+  }
 }
 
 /** Reads the conversation of a frame. */

@@ -30,7 +30,8 @@ describe("parseViewerFrame", () => {
     ['{"request_id":"r"}', "must have a type"],
     ['{"type":"Input Frame"}', "must have a type"],
     [`{"type":"sync","request_id":""}`, "must have a request_id of 1 to 256 characters"],
-    ["[".repeat(40), "must not be nested deeply"],
+    ["[".repeat(65), "must not be nested deeply"],
+    ['{"a":'.repeat(65), "must not be nested deeply"],
   ])("refuses %s", (text, rule) => {
     const parsed = parseViewerFrame(text);
     expect(parsed.kind === "malformed" && parsed.refusal.message).toContain(rule);

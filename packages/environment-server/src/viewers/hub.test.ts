@@ -30,14 +30,17 @@ describe("frames of the device", () => {
     const world = createViewerWorld();
     const viewer = world.open();
     const long = JSON.stringify({ type: "stream_delta", runtime, delta: "x".repeat(maxParsedLength) });
-    for (const text of ["nonsense", "[]", `{"type":"stream_delta","a":${"[".repeat(40)}`, long]) world.say(text);
+    // V8 cannot write such an object again.
+    const deep = `${'{"1":'.repeat(20_000)}1${"}".repeat(20_000)}`;
+    const nested = `{"type":"stream_delta","runtime":${JSON.stringify(runtime)},"delta":${deep}}`;
+    for (const text of ["nonsense", "[]", nested, long]) world.say(text);
     expect(viewer.frames).toEqual([]);
   });
 
   test("with brackets in a text are shown like any other", () => {
     const world = createViewerWorld();
     const viewer = world.open();
-    const delta = { text: "[".repeat(40) };
+    const delta = { text: "[".repeat(80) };
     world.say({ type: "stream_delta", runtime, delta });
     expect(viewer.frames).toEqual([{ type: "stream_delta", runtime, delta, seq: 1 }]);
   });
