@@ -251,7 +251,8 @@ function createServerClock(clock: Pick<Clock, "now">): { now(): number; readonly
     async middleware(request, next) {
       const response = await next(request);
       const { headers } = response;
-      const timeMs = Date.parse(headers.get("date") ?? "") + (Number(headers.get("age")) || 0) * 1_000;
+      // A second `GMT` changes nothing, and the format of `asctime` has none (RFC 9110 section 5.6.7).
+      const timeMs = Date.parse(`${headers.get("date")} GMT`) + (Number(headers.get("age")) || 0) * 1_000;
       if (!Number.isNaN(timeMs)) {
         const seenMs = timeMs - clock.now();
         differenceMs = Math.abs(seenMs) < leastDifferenceMs ? 0 : seenMs;

@@ -35,15 +35,23 @@ async function start(
 const posts = (): string[] =>
   (server?.seen ?? []).filter(({ method }) => method === "POST").map(({ target }) => target.split("/")[3] ?? "");
 
-test.each([-1, 1])("a local clock that is %d h away from the server's leaves devices online", async (hours) => {
-  const env = await start(({ method, target }, response) => {
+const usual = (timeMs: number): string => new Date(timeMs).toUTCString();
+const asctime = (timeMs: number): string => usual(timeMs).replace(/,( \d+)( \w+)( \d+)(.*) GMT/, "$2$1$4$3");
+
+test.each([
+  [-1, "the usual format", usual],
+  [1, "the usual format", usual],
+  [0, "that of asctime", asctime],
+])("a local clock that is %d h away from the server's, in %s, leaves devices online", async (hours, _name, format) => {
+  const address = await start(({ method, target }, response) => {
     const nowMs = Date.now() + hours * hourMs;
-    const header = { date: new Date(nowMs).toUTCString() };
+    const header = { date: format(nowMs) };
     const device = row("c1", { lastHeartbeat: nowMs, lastSeenAt: nowMs });
     if (method === "POST") reply(response, 200, { success: true, message: "ok", disposition: "started" }, header);
     else if (target.includes("/d1")) reply(response, 200, device, header);
     else reply(response, 200, { connections: [device], hasNextPage: false }, header);
   });
+  const env = { ...address, TZ: "America/New_York" };
   expect((await runCli(["list"], { env })).stdout).toMatch(/^d1\tlaptop\tonline\t/);
   expect((await runCli(["get", "d1"], { env })).stdout).toContain("\nstatus\tonline\n");
   expect(await runCli(send, { env })).toMatchObject({ code: 0, stdout: "started\tm1\td1\n" });

@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { describeConnectionFailure, readText } from "./response.ts";
+import { describe, expect, test, vi } from "vitest";
+import { describeConnectionFailure, readText, serverTimeMs } from "./response.ts";
 
 const url = "https://gateway.example:8787/letta/v1/environments?after=env-1";
 
@@ -77,3 +77,12 @@ describe("readText", () => {
     await expect(readText(new Response("12345"), 5, AbortSignal.abort())).rejects.toThrow("abort");
   });
 });
+
+test.each(["Tue, 24 Nov 2026 12:00:30 GMT", "Tuesday, 24-Nov-26 12:00:30 GMT", "Tue Nov 24 12:00:30 2026"])(
+  "the time of the server is in GMT, wherever the client is: %s",
+  (date) => {
+    vi.stubEnv("TZ", "America/New_York");
+    expect(serverTimeMs(new Response(null, { headers: { date } }))).toBe(Date.UTC(2026, 10, 24, 12, 0, 30));
+    vi.unstubAllEnvs();
+  },
+);

@@ -101,7 +101,7 @@ function isErrorCode(value: unknown): value is ErrorCode {
  * presence nor the date of a `Retry-After` may depend on the local clock being right.
  */
 export function serverTimeMs({ headers }: Response): number {
-  return Date.parse(headers.get("date") ?? "") || now();
+  return Date.parse(`${headers.get("date")} GMT`) || now();
 }
 
 /** Reasons in words for what platforms report as `code` or `message` of the cause of a failed `fetch`. */

@@ -1,5 +1,5 @@
 import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { isRepeatable, isUndelivered, messageDeduplicationHeader, readRetryAfterMs } from "./retry.ts";
 
 test("the deduplication header has the name that the schema package gives it", () => {
@@ -118,11 +118,19 @@ describe("readRetryAfterMs", () => {
     [{ "retry-after-ms": "1500.5", "retry-after": "9" }, 1_500.5],
     [{ "retry-after-ms": "soon", "retry-after": "9" }, 9_000],
     [{ "retry-after": "Tue, 24 Nov 2026 12:00:30 GMT" }, 30_000],
+    [{ "retry-after": "Tuesday, 24-Nov-26 12:00:30 GMT" }, 30_000],
     [{ "retry-after": "Tue, 24 Nov 2026 11:00:00 GMT" }, undefined],
     [{ "retry-after": "-5" }, undefined],
     [{ "retry-after-ms": "0", "retry-after": "2" }, 2_000],
     [{ "retry-after": "later" }, undefined],
   ])("%j is %s ms", (headers, expected) => {
     expect(readRetryAfterMs(new Headers(headers), nowMs)).toBe(expected);
+  });
+
+  test("a date in the format of asctime is in GMT, wherever the client is", () => {
+    vi.stubEnv("TZ", "America/New_York");
+    expect(new Date(nowMs).getHours()).toBe(7);
+    expect(readRetryAfterMs(new Headers({ "retry-after": "Tue Nov 24 12:00:30 2026" }), nowMs)).toBe(30_000);
+    vi.unstubAllEnvs();
   });
 });

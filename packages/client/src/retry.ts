@@ -89,8 +89,9 @@ export const maxRetryAfterMs = 60_000;
  * @returns Milliseconds, or `undefined` if neither header asks for a delay.
  */
 export function readRetryAfterMs(headers: Headers, nowMs: number): number | undefined {
-  const text = headers.get("retry-after") ?? "";
-  const delayMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(text) - nowMs;
+  const text = headers.get("retry-after");
+  // Each HTTP date is in GMT, but the format of `asctime` does not say so. For the other formats a second `GMT` changes nothing.
+  const delayMs = Number(headers.get("retry-after-ms")) || Number(text) * 1_000 || Date.parse(`${text} GMT`) - nowMs;
   return delayMs > 0 ? delayMs : undefined;
 }
 
