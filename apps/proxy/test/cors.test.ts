@@ -44,7 +44,7 @@ describe("with origins", () => {
       "access-control-allow-origin": page,
       "access-control-allow-methods": "GET, POST, PATCH, DELETE",
       "access-control-allow-headers":
-        "authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, last-event-id, traceparent, tracestate, user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout",
+        "authorization, content-type, idempotency-key, prefer, x-request-id, if-match, if-none-match, cache-control, last-event-id, traceparent, tracestate, user-agent, x-project, x-project-id, x-stainless-arch, x-stainless-lang, x-stainless-os, x-stainless-package-version, x-stainless-retry-count, x-stainless-runtime, x-stainless-runtime-version, x-stainless-timeout",
       vary: "Origin",
     });
     expect(headers).not.toHaveProperty("access-control-allow-credentials");

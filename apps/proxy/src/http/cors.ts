@@ -18,7 +18,7 @@ const sdkHeaders =
 /** Pages with OpenTelemetry add the trace of a request (W3C Trace Context): `traceparent` and `tracestate`. */
 const preflightHeaders: PlainHeaders = {
   "access-control-allow-methods": "GET, POST, PATCH, DELETE",
-  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-none-match, cache-control, last-event-id, traceparent, tracestate, ${sdkHeaders}`,
+  "access-control-allow-headers": `authorization, content-type, idempotency-key, prefer, x-request-id, if-match, if-none-match, cache-control, last-event-id, traceparent, tracestate, ${sdkHeaders}`,
   "access-control-max-age": String(maxAgeSeconds),
 };
 
