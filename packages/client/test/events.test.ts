@@ -153,7 +153,7 @@ test.each(["application/json", "text/event-streams", "x-text/event-stream", ""])
   },
 );
 
-test.each(["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream ; charset=utf-8"])(
+test.each(["Text/Event-Stream", "text/event-stream;charset=utf-8", "text/event-stream \t; charset=utf-8"])(
   "%s is a stream of events",
   async (type) => {
     const body = 'id: 1\nevent: gap\ndata: {"reason":"lost"}\n\n';

@@ -150,7 +150,7 @@ async function openStream(
     options,
     "environment_not_found",
   );
-  if (/^text\/event-stream *(;|$)/i.test(response.headers.get("content-type") ?? "")) return response;
+  if (/^text\/event-stream\s*(;|$)/i.test(response.headers.get("content-type") ?? "")) return response;
   response.body?.cancel().catch(() => undefined);
   throw createError("invalid_response", {
     status: response.status,
