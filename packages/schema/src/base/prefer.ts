@@ -22,8 +22,8 @@ export const preferenceAppliedHeader = "preference-applied";
  * that is not understood is ignored, and of a repeated one the first counts.
  */
 export function readPreferredWait(header: string | null | undefined): number | null {
-  // Longer values are not read: a request has one preference that matters here.
-  for (const preference of (header ?? "").slice(0, 1_024).split(",")) {
+  // Longer values are not read: a request has one preference that matters here. A comma in a quoted string separates nothing.
+  for (const [preference] of (header ?? "").slice(0, 1_024).matchAll(/(?:[^",]|"(?:[^"\\]|\\.)*"?)+/g)) {
     const match = /^[ \t]*wait[ \t]*=[ \t]*("?)(\d{1,9})\1[ \t]*(?:;.*)?$/i.exec(preference);
     if (match !== null) return limitWait(Number(match[2]));
   }
