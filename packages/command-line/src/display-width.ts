@@ -50,7 +50,7 @@ function graphemeWidth(grapheme: string): number {
 
 function characterWidth(character: string): number {
   // Vowels and final consonants of Hangul are drawn into the first letter of the syllable.
-  if (/^[\p{Mn}\p{Me}\u200d\u1160-\u11ff]$/u.test(character)) return 0;
+  if (/^[\p{Mn}\p{Me}\u200d\u1160-\u11ff\ud7b0-\ud7ff]$/u.test(character)) return 0;
   return eastAsianWidth(character.codePointAt(0) ?? 0);
 }
 
