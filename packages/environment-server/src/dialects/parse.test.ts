@@ -1,4 +1,3 @@
-import process from "node:process";
 import { expect, test } from "vitest";
 import { parseFrame, skipFrame } from "./parse.ts";
 
@@ -73,12 +72,10 @@ test("many lists and objects beside each other are not deep", () => {
   expect(skipFrame(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
 });
 
-test("the depth of a frame is found in time that is proportional to its length, whatever a device sends", () => {
+test("the depth of a frame is found in linear time, so that hostile texts do not exceed the time of a test", () => {
   const start = `{"type":"update_queue","queue":[${"[],".repeat(80)}`;
-  const before = process.cpuUsage();
   for (const hostile of ["[],", '"",', '"\\\\",', "\\", '"', '\\"'])
     expect(skipFrame(start + hostile.repeat(100_000))).toBeNull();
-  expect(process.cpuUsage(before).user).toBeLessThan(500_000);
 });
 
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {
