@@ -11,6 +11,7 @@ export { CommandError, misuse } from "./error.ts";
 export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
 export {
   createPrintableStream,
+  escapeSpaces,
   formatColumns,
   formatJson,
   printable,

@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { createPrintableStream, formatColumns, formatJson, printable, printableLines } from "./printable.ts";
+import {
+  createPrintableStream,
+  escapeSpaces,
+  formatColumns,
+  formatJson,
+  printable,
+  printableLines,
+} from "./printable.ts";
 
 test("what moves the cursor, hides text or turns its direction is shown as in a JSON string", () => {
   expect(printable("a\u001b[2Jb\u009b1mc\u202ed\u2028e\u200bf\u{e0001}g\ud800h\r\n")).toBe(
@@ -7,13 +14,40 @@ test("what moves the cursor, hides text or turns its direction is shown as in a 
   );
 });
 
+// Fillers, selectors, blank symbols, and places that Unicode reserves for more of them.
+const invisible = [
+  ...[0xad, 0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180e, 0x2065, 0x2800, 0x3164, 0xfe00, 0xfe0f, 0xffa0],
+  ...[0xfff0, 0x1d159, 0x1d173, 0xe0000, 0xe0001, 0xe0100, 0xe0fff],
+];
+
+test.each(invisible.map((code) => [code.toString(16), String.fromCodePoint(code)]))(
+  "U+%s, which nobody sees, is written out",
+  (code, character) => {
+    for (const print of [printable, printableLines]) {
+      const shown = print(`a${character}b`);
+      expect(shown).toMatch(/^a(?:\\u[\da-f]{4})+b$/);
+      expect(JSON.parse(`"${shown}"`)).toBe(`a${String.fromCodePoint(Number.parseInt(code, 16))}b`);
+    }
+  },
+);
+
+test("spaces of a command or path that are not the common one are written out", () => {
+  expect(escapeSpaces("rm -rf\u00a0a\u2003b\u202fc\u3000d\n\te")).toBe("rm -rf\\u00a0a\\u2003b\\u202fc\\u3000d\n\te");
+});
+
 test("letters of every script and pictures stay as they are", () => {
-  for (const text of ["laptop", "Größe", "日本語", "नमस्ते", "👩‍💻", "👨‍👩‍👧‍👦", "🧑🏽‍🚀", "🏳️‍🌈"]) expect(printable(text)).toBe(text);
+  for (const text of ["laptop", "Größe", "日本語", "नमस्ते", "👩‍💻", "👨‍👩‍👧‍👦", "🧑🏽‍🚀", "🏳️‍🌈", "❤️ ↩︎ 1️⃣ #️⃣"])
+    expect(printable(text)).toBe(text);
 });
 
 test("a joiner that is not inside a picture is shown", () => {
   expect(printable("a\u200db")).toBe("a\\u200db");
   expect(printable("👩\u200d")).toBe("👩\\u200d");
+});
+
+test("a selector that changes no picture is shown", () => {
+  expect(printable("1\ufe0f2")).toBe("1\\ufe0f2");
+  expect(printable("❤️\ufe0f")).toBe("❤️\\ufe0f");
 });
 
 test("columns and JSON stay one line a row and one document, whatever a name holds", () => {
@@ -42,7 +76,8 @@ test("a joiner between letters of other scripts is shown, since it hides there",
 });
 
 test("a text is printed alike, wherever it is cut into pieces", () => {
-  const text = "سلام\u061c\u200dabc a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d";
+  const text =
+    "سلام\u061c\u200dabc a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d1️⃣2\ufe0f❤️\u200d🔥";
   const whole = printableLines(text);
   for (let first = 0; first <= text.length; first += 1)
     for (let second = first; second <= text.length; second += 1) {

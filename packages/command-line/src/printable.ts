@@ -3,9 +3,11 @@
  * direction, or split a line that a script reads.
  */
 
-const picture = String.raw`\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?`;
+const picture = String.raw`\p{Extended_Pictographic}(?:[\ufe0e\ufe0f]|\p{Emoji_Modifier})?`;
+/** What nobody sees, or what acts instead of being seen. Some symbols are blank without the property that says so. */
+const invisible = String.raw`\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}`;
 /** Letters and marks of scripts whose spelling has joiners (Unicode Standard, section 23.2). */
-const joining = `(?!\\p{Cf})[${[
+const joining = `(?![${invisible}])[${[
   "Arab",
   "Syrc",
   "Mong",
@@ -24,17 +26,21 @@ const joining = `(?!\\p{Cf})[${[
   "Tibt",
 ]
   .map((script) => String.raw`\p{Script=${script}}`)
-  .join("")}]\\p{Mn}{0,4}`;
+  .join("")}](?:(?![${invisible}])\\p{Mn}){0,4}`;
 
-// A joiner inside an emoji or after one of these letters is part of the text; elsewhere it is invisible.
-const hidden = new RegExp(
-  String.raw`(?!(?<=${picture})\u200d(?=\p{Extended_Pictographic}))(?!(?<=${joining})[\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]`,
-  "gu",
-);
-/** The end of a text that makes a joiner behind it a part of a picture or a word. */
-const joined = new RegExp(`(?:${picture}|${joining})$`, "u");
+// These are part of the text; elsewhere they are invisible.
+const readable = [
+  String.raw`(?<=${picture})\u200d(?=\p{Extended_Pictographic})`,
+  String.raw`(?<=${joining})[\u200c\u200d]`,
+  String.raw`(?<=\p{Extended_Pictographic})[\ufe0e\ufe0f]`,
+  String.raw`(?<=[\d#*])\ufe0f\u20e3`,
+].join("|");
+// The first condition is the cheapest, and false for most characters.
+const hidden = new RegExp(`(?=[${invisible}])(?!${readable})[^]`, "gu");
+/** The end of a text on which it depends whether what is behind it is readable. */
+const joined = new RegExp(String.raw`(?:${picture}|${joining}|[\d#*])$`, "u");
 
-/** Returns the text with control and format characters, line separators and unpaired surrogates written as in a JSON string. */
+/** Returns the text with invisible and control characters, line separators and unpaired surrogates written as in a JSON string. */
 export function printable(text: string): string {
   return text.replaceAll(hidden, escaped);
 }
@@ -46,6 +52,11 @@ export function printableLines(text: string): string {
     // Elsewhere a carriage return lets a line overwrite itself.
     return character === "\r" && text[offset + 1] === "\n" ? "" : escaped(character);
   });
+}
+
+/** Returns a command or a path with every space but U+0020 written out: they look alike, and mean other things to a shell. */
+export function escapeSpaces(text: string): string {
+  return text.replaceAll(/(?! )\p{Zs}/gu, escaped);
 }
 
 /** A text of several lines that comes in pieces. */
@@ -68,8 +79,8 @@ export function createPrintableStream(): PrintableStream {
   return {
     write(piece) {
       const text = kept + piece;
-      // The first half of a character, a joiner inside an emoji, and a line end.
-      kept = /\r$|\u200d?[\ud800-\udbff]?$/.exec(text)?.[0] ?? "";
+      // The first half of a character, a selector and a joiner inside an emoji, and a line end.
+      kept = /\r$|\ufe0f?\u200d?[\ud800-\udbff]?$/.exec(text)?.[0] ?? "";
       return print(text.slice(0, text.length - kept.length));
     },
     end() {

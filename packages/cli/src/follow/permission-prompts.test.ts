@@ -51,6 +51,19 @@ test("a list that fails for a moment is read again, and the request is found", a
   prompts.cancel();
 });
 
+test("a command is asked for with its unusual spaces written out, and a query as it is", async () => {
+  const command = { ...approval, input: { command: "rm\u00a0-rf /srv" } };
+  const query = { ...approval, id: "call-2", tool: "Search", input: { query: "a\u3000b" } };
+  const { clock, prompts, lines } = start([command, query]);
+  prompts.start();
+  await clock.advance(2_000);
+  prompts.cancel();
+  expect(lines.filter((line) => line.startsWith("waiting"))).toEqual([
+    String.raw`waiting for permission to use Bash: rm\u00a0-rf /srv`,
+    "waiting for permission to use Search: a\u3000b",
+  ]);
+});
+
 test("if the key may not read the list, the command says so once and does not read it again", async () => {
   const { clock, prompts, lines, requests } = start(failure("insufficient_scope", false));
   prompts.start();

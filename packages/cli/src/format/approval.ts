@@ -2,6 +2,7 @@
 import type { Approval, ApprovalSuggestion } from "@letta-environments/client";
 import {
   type Column,
+  escapeSpaces,
   formatAge,
   formatColumns,
   formatTable,
@@ -20,13 +21,17 @@ const columns: readonly Column[] = [
   { title: "WAITS", shrinks: false },
 ];
 
-/** Members of an input that say most about a tool call. */
-const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
+/** Members of an input that say most about a tool call: first those that are commands and paths. */
+const exactMembers = ["command", "cmd", "file_path", "path"] as const;
+const otherMembers = ["url", "query", "pattern"] as const;
 
 /** Formats the input of a tool call as one line: its command or path, otherwise all of it as JSON. */
 export function describeInput(input: Readonly<Record<string, unknown>> | null): string {
-  const main = mainMembers.map((name) => input?.[name]).find((value) => typeof value === "string" && value !== "");
-  if (typeof main === "string") return main;
+  const first = (names: readonly string[]): string =>
+    names.map((name) => input?.[name]).find((value): value is string => typeof value === "string" && value !== "") ??
+    "";
+  const main = escapeSpaces(first(exactMembers)) || first(otherMembers);
+  if (main !== "") return main;
   return input === null || Object.keys(input).length === 0 ? "" : JSON.stringify(input);
 }
 
