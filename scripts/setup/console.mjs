@@ -24,7 +24,7 @@ export function ensureConsoleBuilt(node) {
 function isBuilt() {
   if (!existsSync(page)) return false;
   const builtAt = statSync(page).mtimeMs;
-  const sources = ["apps/console", "packages/client", "packages/schema"].map((name) =>
+  const sources = ["apps/console", "packages/client", "packages/command-line", "packages/schema"].map((name) =>
     join(repositoryRoot, name, "src"),
   );
   return sources.every((source) =>

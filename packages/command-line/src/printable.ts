@@ -4,7 +4,7 @@
  */
 
 const picture = String.raw`\p{Extended_Pictographic}(?:[\ufe0e\ufe0f]|\p{Emoji_Modifier})?`;
-/** What nobody sees, or what acts instead of being seen. Some symbols are blank without the property that says so. */
+/** Characters that nobody sees, or that act instead of being seen. Some symbols are blank without the property that says so. */
 const invisible = String.raw`\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\u{1d159}`;
 /** Letters and marks of scripts whose spelling has joiners (Unicode Standard, section 23.2). */
 const joining = `(?![${invisible}])[${[

@@ -53,6 +53,17 @@ test("a character that hides, or turns the direction of a text, is visible where
   }
 });
 
+test("a filler does not look like nothing, and no other space like the common one in a command or path", () => {
+  const edit = { file_path: "/srv/a\u2003b", old_string: "{ timeout }", new_string: "{ timeout,\u3164}" };
+  expect(describeInput({ ...edit, command: "rm\u00a0-rf\u3000/\u2800" })).toEqual([
+    { kind: "path", text: String.raw`/srv/a\u2003b` },
+    { kind: "command", text: String.raw`rm\u00a0-rf\u3000/\u2800` },
+    { kind: "edit", before: "{ timeout }", after: String.raw`{ timeout,\u3164}` },
+  ]);
+  // A text has such spaces for good reasons.
+  expect(describeInput({ query: "10\u00a0km" })).toEqual([{ kind: "member", name: "query", text: "10\u00a0km" }]);
+});
+
 test.each([
   ["a\nb\nc\nd\n", "a\nc\nx\nd\n", " a,-b, c,+x, d"],
   ["a\nb\n", "", "-a,-b"],

@@ -2,9 +2,10 @@
  * The input of a tool for the person who decides: edits as differences, commands as commands, and everything else as members.
  * The input comes from a model, so every member may be missing or have another type.
  */
+import { escapeSpaces, printable, printableLines } from "@letta-environments/command-line/printable";
 import { isObject } from "./merge-patch.ts";
 
-/** A part of the description. Its texts are {@link printable}. */
+/** A part of the description. Its texts are {@link printableLines}. */
 export type InputPart =
   | { readonly kind: "command"; readonly text: string }
   | { readonly kind: "path"; readonly text: string }
@@ -39,9 +40,10 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   return parts.map(visible);
 }
 
+/** Writes out what hides, or turns the direction of a text. It could otherwise make a command look like another one. */
 function visible(part: InputPart): InputPart {
-  if (part.kind === "edit") return { ...part, before: printable(part.before), after: printable(part.after) };
-  const text = printable(part.text);
+  if (part.kind === "edit") return { ...part, before: printableLines(part.before), after: printableLines(part.after) };
+  const text = printableLines(part.kind === "member" ? part.text : escapeSpaces(part.text));
   return part.kind === "member" ? { ...part, name: printable(part.name), text } : { ...part, text };
 }
 
@@ -79,24 +81,4 @@ function editOf(
     return { edit: { kind: "edit", before, after }, members: [old, next] };
   }
   return null;
-}
-
-// A joiner inside an emoji is part of it; elsewhere it is invisible.
-const hidden =
-  /(?!(?<=\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?)\u200d(?=\p{Extended_Pictographic}))[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-
-/**
- * Returns a text with everything that hides or turns its direction written as in a JSON string. Lines and tabs
- * stay. It could otherwise make a command look like another one. The command line does the same on a terminal.
- */
-export function printable(text: string): string {
-  return text.replaceAll(hidden, (character, offset: number) => {
-    // Elsewhere a carriage return is no end of a line.
-    const isLineEnd = character === "\n" || (character === "\r" && text[offset + 1] === "\n");
-    if (isLineEnd || character === "\t") return character;
-    return Array.from({ length: character.length }, (_, index) => {
-      const unit = character.charCodeAt(index).toString(16).padStart(4, "0");
-      return `\\u${unit}`;
-    }).join("");
-  });
 }

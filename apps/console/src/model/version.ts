@@ -1,5 +1,6 @@
 /** Whether a device should be updated. */
 import type { EnvironmentMetadata } from "@letta-environments/client";
+import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 
 /** Whether a version is older than another one. Versions that are not plain numbers are never older. */
 export function isOlder(version: string, than: string): boolean {
@@ -13,6 +14,7 @@ export function isOlder(version: string, than: string): boolean {
 export function updateHint(metadata: EnvironmentMetadata | undefined, tested: string): string | null {
   const { lettaCodeVersion = "", self_update: update } = metadata ?? {};
   if (!isOlder(lettaCodeVersion, tested)) return null;
-  if (update?.manual_command !== undefined) return `Update to ${tested}: ${update.manual_command}`;
+  if (update?.manual_command !== undefined)
+    return `Update to ${tested}: ${printable(escapeSpaces(update.manual_command))}`;
   return `This gateway is tested with ${tested}. Update Letta Code on the device.`;
 }

@@ -1,9 +1,9 @@
 /** A request for permission with its two decisions. The keys A and D decide on the card that has the focus. */
 import type { Approval } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { nameOf } from "../model/device-filter.ts";
-import { printable } from "../model/tool-input.ts";
 import { agoText, durationText } from "../model/time.ts";
 import { keyOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";

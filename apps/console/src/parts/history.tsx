@@ -1,9 +1,9 @@
 /** The messages of a device with outcome and duration, the latest first. */
+import { printableLines } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { describeState } from "../model/message-state.ts";
 import { agoText, dateText } from "../model/time.ts";
-import { printable } from "../model/tool-input.ts";
 import { time } from "../state/clock.ts";
 import type { DeviceConversations } from "../state/conversations.ts";
 import { mergeHistory } from "../state/merged-history.ts";
@@ -28,7 +28,7 @@ export function History({ conversations }: { conversations: DeviceConversations 
         {items.map(({ key, text, status }) => {
           const state = describeState(status);
           const { sentAt, error, clientMessageId = "", text: reply = "" } = status ?? {};
-          const shown = printable(text || (error ?? reply) || "(no text kept)");
+          const shown = printableLines(text || (error ?? reply) || "(no text kept)");
           return (
             <li key={key} title={clientMessageId}>
               <span class="hint" title={sentAt === undefined ? "" : dateText(sentAt)}>

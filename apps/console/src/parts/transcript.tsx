@@ -1,9 +1,9 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
+import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { isObject } from "../model/merge-patch.ts";
-import { printable } from "../model/tool-input.ts";
 import { describeState } from "../model/message-state.ts";
 import { dateText } from "../model/time.ts";
 import { time } from "../state/clock.ts";

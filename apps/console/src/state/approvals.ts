@@ -1,5 +1,6 @@
 /** Requests for permission of all devices. */
 import type { Approval, Environment, StreamedEvent } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { store, stored } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
@@ -108,6 +109,5 @@ async function alertUser(approval: Approval): Promise<void> {
   const { chime, notify } = await import("../platform/alerts.ts");
   if (sound) chime();
   if (!notification) return;
-  const { printable } = await import("../model/tool-input.ts");
   notify("Approval needed", `${printable(approval.tool)} on a device waits for a decision.`);
 }

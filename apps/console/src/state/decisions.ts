@@ -1,7 +1,7 @@
 /** Decisions on requests for permission. */
 import { type Approval, decideApproval, isLettaEnvironmentsError } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import { signal } from "@preact/signals";
-import { printable } from "../model/tool-input.ts";
 import { failureText, transport } from "./api.ts";
 import { approvals, keyOf } from "./approvals.ts";
 import { toast } from "./toasts.ts";
