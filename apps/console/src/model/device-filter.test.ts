@@ -1,6 +1,6 @@
 import type { Environment } from "@letta-environments/client";
 import { expect, test } from "vitest";
-import { nextRows, selectDevices, tagsOf } from "./device-filter.ts";
+import { lookOf, nameOf, nextRows, selectDevices, sharedLooks, tagsOf } from "./device-filter.ts";
 
 function device(name: string, members: Partial<Environment> = {}): Environment {
   const none = { connectedAt: null, connectionId: null, lastHeartbeat: null, podId: null };
@@ -60,4 +60,24 @@ test("rows are removed and moved at once, and added a few at a time", () => {
   expect(first).toEqual(["a", "b"]);
   expect(nextRows(first, ["d", "c", "b", "e"], 2)).toEqual(["d", "c", "b"]);
   expect(nextRows(first, ["a", "b"], 2)).toBe(first);
+});
+
+function row(deviceId: string, connectionName: string, displayName?: string): Environment {
+  return device(connectionName, { deviceId, ...(displayName !== undefined && { displayName }) });
+}
+
+test("a name hides nothing, whether the device or an administrator wrote it", () => {
+  expect(nameOf(row("1", "build-server\u200b"))).toBe(String.raw`build-server\u200b`);
+  expect(nameOf(row("1", "\u202erevres-dliub"))).toBe(String.raw`\u202erevres-dliub`);
+  expect(nameOf(row("1", "desk", "build\u3164server"))).toBe(String.raw`build\u3164server`);
+  expect(nameOf(row("1", ""))).toBe("1");
+  for (const name of ["Größe", "日本語", "build server 👩‍💻"]) expect(nameOf(row("1", name))).toBe(name);
+});
+
+test("names that look alike are found, also with other spaces, unless they belong to one device", () => {
+  const all = [row("1", "build server"), row("2", "desk"), row("2", "desk"), row("3", "lab\u200b")];
+  expect(sharedLooks(all)).toEqual([]);
+  for (const name of ["build server", " build\u00a0 server", "\uff42uild server"])
+    expect(sharedLooks([...all, row("4", name)])).toEqual([lookOf("build server")]);
+  expect(sharedLooks([...all, row("4", "x", "desk")])).toEqual(["desk"]);
 });

@@ -1,5 +1,6 @@
-/** Which devices the list shows, and in which order, by the parameters of the address. */
+/** Names of devices for people, and which devices the list shows in which order, by the parameters of the address. */
 import type { Environment } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import { runsEveryTool } from "./mode.ts";
 
 /** The parameters of the list, as the address has them. */
@@ -35,9 +36,31 @@ export function nextRows(drawn: readonly string[], selected: readonly string[], 
   return next.length === drawn.length && next.every((id, index) => id === drawn[index]) ? drawn : next;
 }
 
-/** The name of a device for people. */
-export function nameOf({ displayName, connectionName, deviceId }: Environment): string {
+/** The name as an administrator or the device wrote it. */
+function writtenName({ displayName, connectionName, deviceId }: Environment): string {
   return displayName ?? (connectionName || deviceId);
+}
+
+/** The name of a device with everything visible: one that looks like another's would get a permission that is meant for that device. */
+export function nameOf(device: Environment): string {
+  return printable(writtenName(device));
+}
+
+/** A name as it looks on a page, which shows any space, or several, as one. */
+export function lookOf(name: string): string {
+  return name.normalize("NFKC").replaceAll(/\s+/gu, " ").trim();
+}
+
+/** The {@link lookOf} names that several devices have. The rows of one device share a name. */
+export function sharedLooks(all: readonly Environment[]): readonly string[] {
+  const owners = new Map<string, string>();
+  const shared = new Set<string>();
+  for (const device of all) {
+    const look = lookOf(nameOf(device));
+    if ((owners.get(look) ?? device.deviceId) !== device.deviceId) shared.add(look);
+    owners.set(look, device.deviceId);
+  }
+  return [...shared];
 }
 
 /** Every tag of the devices, in ascending order. */
@@ -48,7 +71,14 @@ export function tagsOf(all: readonly Environment[]): readonly string[] {
 function searchText(device: Environment): string {
   const { metadata = {}, tags = [] } = device;
   const { workingDirectory = "", gitBranch = "", lettaCodeVersion = "" } = metadata;
-  const texts = [nameOf(device), device.connectionName, device.deviceId, workingDirectory, gitBranch, lettaCodeVersion];
+  const texts = [
+    writtenName(device),
+    device.connectionName,
+    device.deviceId,
+    workingDirectory,
+    gitBranch,
+    lettaCodeVersion,
+  ];
   return [...texts, ...tags].join("\n").toLowerCase();
 }
 
@@ -59,16 +89,16 @@ function comparison(
   const isDescending = sort.startsWith("-");
   const column = sort.replace(/^-/, "");
   const read =
-    column === "approvals" ? (device: Environment): number => -pendingOf(device) : (readers[column] ?? nameOf);
+    column === "approvals" ? (device: Environment): number => -pendingOf(device) : (readers[column] ?? writtenName);
   return (left, right) => {
     const order =
-      compare(read(left), read(right)) || compare(nameOf(left), nameOf(right)) || compare(left.id, right.id);
+      compare(read(left), read(right)) || compare(writtenName(left), writtenName(right)) || compare(left.id, right.id);
     return isDescending ? -order : order;
   };
 }
 
 const readers: Readonly<Record<string, (device: Environment) => string | number>> = {
-  name: nameOf,
+  name: writtenName,
   mode: ({ currentMode }) => currentMode ?? "",
   version: ({ metadata }) => (metadata?.lettaCodeVersion ?? "").replace(/\d+/g, (digits) => digits.padStart(6, "0")),
   seen: ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY),

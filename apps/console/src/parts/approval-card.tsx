@@ -3,11 +3,11 @@ import type { Approval } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { nameOf } from "../model/device-filter.ts";
 import { agoText, durationText } from "../model/time.ts";
 import { keyOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
+import { shownName } from "../state/device-list.ts";
 import { findDevice } from "../state/environments.ts";
 import { href } from "../state/route.ts";
 import { useFocus } from "./focus.ts";
@@ -108,7 +108,9 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
     <header>
       <h3>{printable(approval.tool)}</h3>
       {showsDevice && (
-        <a href={href("device", { id: approval.deviceId })}>{device === null ? approval.deviceId : nameOf(device)}</a>
+        <a href={href("device", { id: approval.deviceId })}>
+          {device === null ? approval.deviceId : shownName(device)}
+        </a>
       )}
       <span class="hint">{agoText(approval.requestedAt, time.value)}</span>
       {approval.expiresAt !== null && (

@@ -1,5 +1,6 @@
 /** The dialog in which an administrator changes the name and the tags of a device. */
 import { type Environment, updateEnvironment } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { failureText, transport } from "../state/api.ts";
@@ -36,7 +37,7 @@ export function Labels({ device, onClose }: { device: Environment; onClose: () =
         <input
           id="label-name"
           value={name}
-          placeholder={device.connectionName}
+          placeholder={printable(device.connectionName)}
           onInput={(event) => setName(event.currentTarget.value)}
         />
         <label for="label-tags">Tags</label>

@@ -1,6 +1,7 @@
 /** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
+import type { Environment } from "@letta-environments/client";
 import { computed, type ReadonlySignal } from "@preact/signals";
-import { selectDevices, tagsOf } from "../model/device-filter.ts";
+import { lookOf, nameOf, selectDevices, sharedLooks, tagsOf } from "../model/device-filter.ts";
 import { pendingOf } from "./approvals.ts";
 import { devices } from "./environments.ts";
 import { route } from "./route.ts";
@@ -20,6 +21,15 @@ export const onlineCount: ReadonlySignal<number> = computed(
 
 /** The number of devices. */
 export const deviceCount: ReadonlySignal<number> = computed(() => devices.value.length);
+
+/** Names of several devices. */
+const ambiguous: ReadonlySignal<readonly string[]> = stable(() => sharedLooks(devices.value));
+
+/** The name of a device for people, with the id if another device looks the same. */
+export function shownName(device: Environment): string {
+  const name = nameOf(device);
+  return ambiguous.value.includes(lookOf(name)) ? `${name} (${device.deviceId})` : name;
+}
 
 /** A computed list that stays the same object while its items do. */
 function stable(compute: () => readonly string[]): ReadonlySignal<readonly string[]> {

@@ -4,10 +4,10 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { enterPage } from "../platform/place.ts";
 import { lazy } from "../parts/lazy.tsx";
-import { nameOf } from "../model/device-filter.ts";
 import type { ViewName } from "../model/route.ts";
 import { connection, connectionFailure, failureText } from "../state/api.ts";
 import { approvalCount } from "../state/approvals.ts";
+import { shownName } from "../state/device-list.ts";
 import { findDevice, reconnect } from "../state/environments.ts";
 import { addressOf, href, pageOf, route } from "../state/route.ts";
 import { hasExtensions, info, mayAdminister, mayApprove, session, signOut } from "../state/session.ts";
@@ -36,7 +36,7 @@ const titles: Readonly<Record<ViewName, string>> = {
 const title = computed(() => {
   const { view, id } = route.value;
   const device = id === null ? null : findDevice(id);
-  return device === null ? titles[view] : nameOf(device);
+  return device === null ? titles[view] : shownName(device);
 });
 
 /** The console. */

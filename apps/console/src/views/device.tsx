@@ -1,5 +1,6 @@
 /** One device: its live conversation, a message box, and what it reports about itself. */
 import type { Environment } from "@letta-environments/client";
+import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
@@ -10,12 +11,12 @@ import { Labels } from "../parts/labels.tsx";
 import { Transcript } from "../parts/transcript.tsx";
 import { ApprovalCard } from "../parts/approval-card.tsx";
 import { isRunning } from "../model/conversation.ts";
-import { nameOf } from "../model/device-filter.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { approvals, keyOf } from "../state/approvals.ts";
 import { time } from "../state/clock.ts";
 import { type DeviceConversations, openConversations } from "../state/conversations.ts";
+import { shownName } from "../state/device-list.ts";
 import { findDevice, loading } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
 import { hasExtensions, info, may } from "../state/session.ts";
@@ -83,7 +84,7 @@ function Title({ device, conversations }: { device: Environment; conversations: 
     <div class="title">
       <a href={href("devices")}>‹ Devices</a>
       <h1>
-        <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" /> {nameOf(device)}
+        <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" /> {shownName(device)}
       </h1>
       <Badge tone={isOnline ? "good" : "calm"}>{isOnline ? "online" : "offline"}</Badge>
       {isWorking && <Badge tone="busy">working</Badge>}
@@ -103,7 +104,7 @@ function Facts({ device }: { device: Environment }): JSX.Element {
   const [isEditing, setEditing] = useState(false);
   const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
   const facts: readonly (readonly [string, string | undefined])[] = [
-    ["Directory", metadata.workingDirectory],
+    ["Directory", metadata.workingDirectory === undefined ? undefined : escapeSpaces(metadata.workingDirectory)],
     ["Branch", metadata.gitBranch],
     ["Letta Code", metadata.lettaCodeVersion],
     ["System", [metadata.os, metadata.nodeVersion].filter((text) => text !== undefined).join(", ")],
@@ -123,7 +124,7 @@ function Facts({ device }: { device: Environment }): JSX.Element {
           .map(([name, text]) => (
             <div key={name}>
               <dt>{name}</dt>
-              <dd>{text}</dd>
+              <dd>{printable(text ?? "")}</dd>
             </div>
           ))}
       </dl>

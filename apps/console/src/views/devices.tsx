@@ -1,15 +1,16 @@
 /** The list of devices. Filters and sorting are part of the address. */
 import type { Environment } from "@letta-environments/client";
+import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 import { type Signal, useComputed } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Badge, ModeBadge } from "../parts/badge.tsx";
 import { lazy } from "../parts/lazy.tsx";
-import { nameOf, nextRows } from "../model/device-filter.ts";
+import { nextRows } from "../model/device-filter.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
 import { time } from "../state/clock.ts";
-import { allTags, deviceCount, onlineCount, selectedIds } from "../state/device-list.ts";
+import { allTags, deviceCount, onlineCount, selectedIds, shownName } from "../state/device-list.ts";
 import { connection } from "../state/api.ts";
 import { pendingOf } from "../state/approvals.ts";
 import { loading, queued, reconnect, rows } from "../state/environments.ts";
@@ -129,15 +130,16 @@ function Row({ row }: { row: Signal<Environment> }): JSX.Element {
   // A computed value, so that a request of one device does not draw the others.
   const pendingApprovals = useComputed(() => pendingOf(row.value)).value;
   const waiting = queued.value.get(deviceId)?.size ?? 0;
+  const directory = printable(escapeSpaces(metadata?.workingDirectory ?? ""));
   const hint = updateHint(metadata, info.value?.gateway.deviceVersion ?? "");
   return (
     <div role="row" class="row">
       <span role="cell" class="name">
         <span class={`dot ${isOnline ? "good" : "off"}`} aria-hidden="true" />
         <span>
-          <a href={href("device", { id: deviceId })}>{nameOf(device)}</a>
+          <a href={href("device", { id: deviceId })}>{shownName(device)}</a>
           <span class="sr"> {isOnline ? "online" : "offline"}</span>
-          {device.displayName !== undefined && <span class="sub">{device.connectionName}</span>}
+          {device.displayName !== undefined && <span class="sub">{printable(device.connectionName)}</span>}
           {device.sendProblem !== undefined && <Badge tone="warn">cannot take messages</Badge>}
           {tags.length > 0 && (
             <span class="tags">
@@ -160,13 +162,13 @@ function Row({ row }: { row: Signal<Environment> }): JSX.Element {
         <ModeBadge mode={currentMode} />
       </span>
       <span role="cell" class="directory">
-        <span class="mono" title={metadata?.workingDirectory}>
-          {metadata?.workingDirectory ?? ""}
+        <span class="mono" title={directory}>
+          {directory}
         </span>
-        {metadata?.gitBranch !== undefined && <span class="sub mono">⎇ {metadata.gitBranch}</span>}
+        {metadata?.gitBranch !== undefined && <span class="sub mono">⎇ {printable(metadata.gitBranch)}</span>}
       </span>
       <span role="cell">
-        {metadata?.lettaCodeVersion ?? ""}
+        {printable(metadata?.lettaCodeVersion ?? "")}
         {hint !== null && (
           <span class="sub update" title={hint}>
             update available

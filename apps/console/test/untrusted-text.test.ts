@@ -1,0 +1,88 @@
+/** Texts of devices and agents in Chromium: what they hide or pretend is seen. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  type WatchedPage,
+} from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const names = [
+  ["dev-1", "build-server"],
+  ["dev-2", "build-server"],
+  ["dev-3", "build-server\u200b"],
+  ["dev-4", "\u202erevres-dliub"],
+  ["dev-5", "laptop"],
+] as const;
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let context: BrowserContext;
+  let devices: readonly ScriptedDevice[] = [];
+  let watched: WatchedPage;
+  let sequence = 0;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    context = await browser.newContext();
+    context.setDefaultTimeout(20_000);
+    const page = await context.newPage();
+    await page.goto(await gateway.link());
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.close();
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    devices = await Promise.all(
+      names.map(([deviceId, connectionName]) =>
+        connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId, connectionName }),
+      ),
+    );
+  }, 60_000);
+
+  afterAll(async () => {
+    await Promise.all(devices.map((device) => device.close()));
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(() => watched.page.close());
+
+  async function open(view: string): Promise<Page> {
+    watched = await openPage(context, gateway.proxy.url);
+    const { page } = watched;
+    await page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await page.getByText("Live", { exact: true }).waitFor();
+    return page;
+  }
+
+  function send(from: number, frame: Readonly<Record<string, unknown>>): void {
+    sequence += 1;
+    const emitted = { event_seq: sequence, idempotency_key: `text-${sequence}`, emitted_at: new Date(0).toISOString() };
+    devices[from]?.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+  }
+
+  test("devices whose names look alike are told apart wherever a name is", async () => {
+    const page = await open("/devices");
+    const shown = ["build-server (dev-1)", "build-server (dev-2)", String.raw`build-server\u200b`];
+    const expected = [...shown, "laptop", String.raw`\u202erevres-dliub`].toSorted();
+    const links = page.getByRole("cell").locator("a[href*='/device/']");
+    await expect.poll(async () => (await links.allTextContents()).toSorted()).toEqual(expected);
+    await links.filter({ hasText: "dev-2" }).click();
+    await page.getByRole("heading", { name: "build-server (dev-2)", exact: true }).waitFor();
+    await expect.poll(() => page.title()).toBe("build-server (dev-2) · Letta gateway");
+    const asked = { subtype: "can_use_tool", tool_name: "Bash", input: { command: "ls" }, tool_call_id: "call-1" };
+    send(1, { type: "control_request", request_id: "perm-1", request: asked });
+    await page.getByRole("article").waitFor();
+    await page.evaluate(`location.hash = "/approvals"`);
+    await page.getByRole("article").getByRole("link", { name: "build-server (dev-2)", exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+});
