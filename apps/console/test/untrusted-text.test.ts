@@ -1,4 +1,4 @@
-/** Texts of devices and agents in Chromium: what they hide or pretend is seen. */
+/** Texts of devices and agents in Chromium: what they hide or pretend is seen, and what they cost is bounded. */
 import { existsSync } from "node:fs";
 import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -58,6 +58,20 @@ describe.each(browsers)("in %s", () => {
   async function open(view: string): Promise<Page> {
     watched = await openPage(context, gateway.proxy.url);
     const { page } = watched;
+    // Every text in which the page looks for Markdown, or that it reads as JSON.
+    await page.addInitScript(`{
+      globalThis.read = [];
+      const { matchAll } = String.prototype;
+      String.prototype.matchAll = function (...options) {
+        read.push(String(this));
+        return matchAll.apply(this, options);
+      };
+      const { parse } = JSON;
+      JSON.parse = (text, reviver) => {
+        read.push(String(text));
+        return parse(text, reviver);
+      };
+    }`);
     await page.goto(`${gateway.proxy.url}/console/#${view}`);
     await page.getByText("Live", { exact: true }).waitFor();
     return page;
@@ -67,6 +81,10 @@ describe.each(browsers)("in %s", () => {
     sequence += 1;
     const emitted = { event_seq: sequence, idempotency_key: `text-${sequence}`, emitted_at: new Date(0).toISOString() };
     devices[from]?.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+  }
+
+  function say(id: string, content: string): void {
+    send(4, { type: "stream_delta", delta: { message_type: "assistant_message", id, content } });
   }
 
   test("devices whose names look alike are told apart wherever a name is", async () => {
@@ -83,6 +101,29 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("article").waitFor();
     await page.evaluate(`location.hash = "/approvals"`);
     await page.getByRole("article").getByRole("link", { name: "build-server (dev-2)", exact: true }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a message that goes on does not make the page read again what is before it", async () => {
+    const page = await open("/device/dev-5");
+    const log = page.getByRole("log");
+    const tool_args = JSON.stringify({ command: "make earlier" });
+    const call = { message_type: "client_tool_start", tool_call_id: "t-0", tool_name: "Bash", tool_args };
+    send(4, { type: "stream_delta", delta: call });
+    say("said-1", "An *earlier* message");
+    const reads = (text: string): Promise<number> =>
+      page.evaluate<number>(`read.filter((text) => text === ${JSON.stringify(text)}).length`);
+    await log.getByText("earlier", { exact: true }).waitFor();
+    await log.getByText("make earlier").first().waitFor();
+    const before = await reads(tool_args);
+    for (const word of ["one", "two", "three"]) {
+      say("said-2", ` word-${word}`);
+      await log.getByText(`word-${word}`).waitFor();
+    }
+    expect(await reads("word-one word-two word-three")).toBe(1);
+    expect(await reads("An *earlier* message")).toBe(1);
+    expect(before).toBeGreaterThan(0);
+    expect(await reads(tool_args)).toBe(before);
     expect(watched.faults).toEqual([]);
   });
 });

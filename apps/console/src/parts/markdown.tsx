@@ -1,5 +1,6 @@
 /** Draws the Markdown of agents as elements. */
 import type { ComponentChildren, JSX } from "preact";
+import { useMemo } from "preact/hooks";
 import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
 import { CopyBlock } from "./copy.tsx";
 
@@ -8,8 +9,15 @@ const maxLength = 100_000;
 
 /** Draws a text as Markdown. */
 export function Markdown({ text }: { text: string }): JSX.Element {
-  if (text.length > maxLength) return <pre class="plain">{text}</pre>;
-  return <div class="markdown">{drawBlocks(parseMarkdown(text))}</div>;
+  return useMemo(
+    () =>
+      text.length > maxLength ? (
+        <pre class="plain">{text}</pre>
+      ) : (
+        <div class="markdown">{drawBlocks(parseMarkdown(text))}</div>
+      ),
+    [text],
+  );
 }
 
 function drawBlocks(blocks: readonly Block[]): ComponentChildren {

@@ -1,7 +1,7 @@
 /** The entries of a conversation, the latest at the end. It follows new entries unless the reader has scrolled up. */
 import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { type Entry, isRunning, messageIdOf, type ToolCall } from "../model/conversation.ts";
 import { isObject } from "../model/merge-patch.ts";
 import { describeState } from "../model/message-state.ts";
@@ -24,6 +24,7 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
   const log = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
   const [isBehind, setBehind] = useState(false);
+  const lineOf = useLines();
   const follow = (): void => {
     if (log.current !== null && isFollowing.current) log.current.scrollTop = log.current.scrollHeight;
   };
@@ -55,9 +56,7 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
       }}
     >
       {entries.length === 0 && <p class="hint">{emptyText()}</p>}
-      {entries.map((entry) => (
-        <Line key={entry.key} entry={entry} />
-      ))}
+      {entries.map(lineOf)}
       {isRunning(entries) && <p class="line hint working">Working …</p>}
       {isBehind && (
         <button
@@ -75,6 +74,18 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
       )}
     </div>
   );
+}
+
+/** Returns a function that draws an entry. Its line is the same object while the entry is, so that one more word draws one line. */
+function useLines(): (entry: Entry) => JSX.Element {
+  return useMemo(() => {
+    const lines = new WeakMap<Entry, JSX.Element>();
+    return (entry) => {
+      const line = lines.get(entry) ?? <Line key={entry.key} entry={entry} />;
+      lines.set(entry, line);
+      return line;
+    };
+  }, []);
 }
 
 function emptyText(): string {
