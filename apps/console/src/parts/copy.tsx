@@ -1,3 +1,4 @@
+import { printableLines } from "@letta-environments/command-line/printable";
 import type { JSX, RefObject } from "preact";
 import { useState } from "preact/hooks";
 import { toast } from "../state/toasts.ts";
@@ -17,19 +18,31 @@ export function Copy({ text, label }: { text: string; label: string }): JSX.Elem
   );
 }
 
-/** A block of text with a button that copies it. */
+/** Lines of a block that are certainly seen at once. */
+const maxSeenLines = 12;
+
+/** A block of text with a button that copies it as it was written. What hides in it is shown. */
 export function CopyBlock({ text, label }: { text: string; label?: string }): JSX.Element {
+  const lines = text.split("\n").length;
   return (
     <div class="block">
       <pre tabIndex={0} {...(label !== undefined && { "aria-label": label })}>
-        <code>{text}</code>
+        <code>{printableLines(text)}</code>
       </pre>
-      <CopyButton text={text} />
+      <CopyButton text={text} name={lines > maxSeenLines ? `Copy all ${lines} lines` : "Copy"} />
     </div>
   );
 }
 
-function CopyButton({ text, button }: { text: string; button?: RefObject<HTMLButtonElement | null> }): JSX.Element {
+function CopyButton({
+  text,
+  name = "Copy",
+  button,
+}: {
+  text: string;
+  name?: string;
+  button?: RefObject<HTMLButtonElement | null>;
+}): JSX.Element {
   const [isCopied, setCopied] = useState(false);
   const copy = async (): Promise<void> => {
     try {
@@ -41,7 +54,7 @@ function CopyButton({ text, button }: { text: string; button?: RefObject<HTMLBut
   };
   return (
     <button {...(button !== undefined && { ref: button })} type="button" onClick={() => void copy()}>
-      {isCopied ? "Copied" : "Copy"}
+      {isCopied ? "Copied" : name}
     </button>
   );
 }

@@ -1,4 +1,5 @@
 /** Draws the Markdown of agents as elements. */
+import { printableLines } from "@letta-environments/command-line/printable";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { type Block, type Inline, parseMarkdown } from "../model/markdown.ts";
@@ -12,7 +13,7 @@ export function Markdown({ text }: { text: string }): JSX.Element {
   return useMemo(
     () =>
       text.length > maxLength ? (
-        <pre class="plain">{text}</pre>
+        <pre class="plain">{printableLines(text)}</pre>
       ) : (
         <div class="markdown">{drawBlocks(parseMarkdown(text))}</div>
       ),
@@ -86,7 +87,7 @@ function DrawnInline({ piece }: { piece: Inline }): JSX.Element {
     case "text":
       return <>{piece.text}</>;
     case "code":
-      return <code>{piece.text}</code>;
+      return <code>{printableLines(piece.text)}</code>;
     case "strong":
       return <strong>{draw(piece.children)}</strong>;
     case "em":
