@@ -67,6 +67,7 @@ test("markup stays text, and only links to web pages and mail are links", () => 
     "vbscript:x",
     "//evil.example",
     "\u0001javascript:x",
+    "https://github.com@evil.example/",
   ]) {
     expect(safeAddress(address)).toBeNull();
     const links = JSON.stringify(parseMarkdown(`[click](${address}) ![image](${address})`));
@@ -80,6 +81,37 @@ test("markup stays text, and only links to web pages and mail are links", () => 
       text("."),
     ),
   ]);
+});
+
+test.each([
+  ["https://github.com/letta-ai", "https://evil.example/"],
+  ["HTTPS:github.com", "https://evil.example/"],
+  ["see github.com/letta-ai, please", "https://evil.example/"],
+  ["“github.com.”", "https://evil.example/github.com"],
+  ["github.com", "https://github.com.evil.example/"],
+  ["github\u3002com", "https://evil.example/"],
+  ["git\u00adhub.com", "https://evil.example/"],
+  ["http://localhost:8787", "https://evil.example/"],
+  ["help@letta.com", "mailto:help@evil.example"],
+])("a label that names another host than its link, %j, has the address behind it", (label, address) => {
+  const shown = label.replace("\u00ad", String.raw`\u00ad`);
+  const link = { kind: "link", address, children: [text(`${shown} (${address})`)] };
+  expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);
+});
+
+test.each([
+  ["the docs of v1.2, e.g. here", "https://docs.letta.com/"],
+  ["https://docs.letta.com", "https://docs.letta.com/a"],
+  ["docs.letta.com/a?b", "https://docs.letta.com/a?b"],
+  ["help@letta.com", "mailto:help@letta.com"],
+])("a label that names no other host, %j, stays as it is", (label, address) => {
+  const link = { kind: "link", address, children: [text(label)] };
+  expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);
+});
+
+test("a label hides nothing", () => {
+  const [block] = parseMarkdown("[moc.buhtig//:sptth\u202e](https://evil.example/)");
+  expect(JSON.stringify(block)).toContain(String.raw`moc.buhtig//:sptth\\u202e`);
 });
 
 test("text that is still being written, and hostile text, is read without an error or a long wait", () => {

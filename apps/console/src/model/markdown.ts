@@ -2,6 +2,7 @@
  * Markdown of agents as a tree: paragraphs, headings, lists, quotes, code, tables, and emphasis, code and links within them. It is a part
  * of CommonMark that models write, without HTML: markup in the text stays text. Views make elements of the tree, never of strings.
  */
+import { printable } from "@letta-environments/command-line/printable";
 
 /** A piece of a line. */
 export type Inline =
@@ -187,13 +188,30 @@ function parseInline(text: string): readonly Inline[] {
 
 function linkOf(address: string, label: string, raw: string): Inline {
   const safe = safeAddress(address);
-  return safe === null
-    ? { kind: "text", text: raw }
-    : { kind: "link", address: safe, children: [{ kind: "text", text: label }] };
+  if (safe === null) return { kind: "text", text: raw };
+  const shown = printable(label);
+  const text = label !== address && namesOtherHost(label, hostOf(safe)) ? `${shown} (${safe})` : shown;
+  return { kind: "link", address: safe, children: [{ kind: "text", text }] };
 }
 
-/** Returns an address that a page may open; `null` for any other, such as `javascript:`. */
+/** Returns whether a label looks like an address of another host than the one that its link leads to. */
+function namesOtherHost(label: string, host: string): boolean {
+  return label.split(/[\s"'()<>[\]{},;|]+/).some((word) => {
+    const named = hostOf(word);
+    // A word is an address by its beginning, or by the end of its host: `v1.2` and `e.g.` have none.
+    return named !== host && (/^(?:https?|mailto):/i.test(word) || /\.[a-z][a-z\d-]+$/.test(named));
+  });
+}
+
+/** Returns the host of an address with or without a scheme, as browsers read it; empty if there is none. */
+function hostOf(address: string): string {
+  const rest = address.replace(/^(?:https?|mailto):/i, "").replace(/^[^\p{L}\p{N}]+/u, "");
+  return (URL.parse(`https://${rest}`)?.hostname ?? "").replace(/\.$/, "");
+}
+
+/** Returns an address that a page may open; `null` for any other, such as `javascript:`, or with a name that looks like its host. */
 export function safeAddress(text: string): string | null {
   const url = URL.parse(text);
-  return url !== null && ["https:", "http:", "mailto:"].includes(url.protocol) ? url.href : null;
+  if (url === null || url.username !== "") return null;
+  return ["https:", "http:", "mailto:"].includes(url.protocol) ? url.href : null;
 }
