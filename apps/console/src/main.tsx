@@ -18,10 +18,16 @@ function takeLink(): string | null {
   return fragment.slice("link=".length);
 }
 
+const unusedLink =
+  "The link was not used and still works until it is ten minutes old, also from the history of this browser. " +
+  "To end it now, revoke its key: “letta-proxy keys list” shows it as “console”.";
+
 async function redeem(link: string): Promise<void> {
   const signedIn = session.value;
   // An attacker may have sent this link so that you work in their session.
   const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
+  // The browser has noted the address with the secret in its history before the page could change it.
+  if (!isWanted) toast("bad", unusedLink);
   const refusal = isWanted ? await signIn({ link }) : null;
   // An unusable link must not end an existing session.
   const isSignedIn = session.value.kind === "signed_in";
