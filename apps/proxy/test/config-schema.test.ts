@@ -1,7 +1,8 @@
 import { safeParse } from "valibot";
 import { expect, test } from "vitest";
 import { ConfigFileSchema } from "../src/config/process-schema.ts";
-import { configJsonSchema } from "./support/config-json-schema.ts";
+import { configJsonSchema, membersOf } from "./support/config-json-schema.ts";
+import { configTexts } from "./support/config-texts.ts";
 
 type Node = Readonly<Record<string, unknown>>;
 
@@ -23,6 +24,11 @@ test("the JSON schema for editors has the same strict members as the gateway, ea
       expect([path, name, isDescribed]).toEqual([path, name, true]);
     }
   }
+});
+
+test("each description for editors is of a member that exists", () => {
+  const paths = membersOf(JSON.parse(configJsonSchema())).map(([path]) => path);
+  expect(Object.keys(configTexts).filter((path) => !paths.includes(path))).toEqual([]);
 });
 
 test("a member whose name is inherited by every object is refused and not ignored", () => {

@@ -71,11 +71,3 @@ export function number(minimum: number, maximum: number): v.GenericSchema<unknow
   );
   return v.pipe(v.number(), Object.assign(check, { minimum, maximum }));
 }
-
-/** A schema with a description for editors. */
-export function setting<Input, Value>(
-  schema: v.GenericSchema<Input, Value>,
-  description: string,
-): v.GenericSchema<Input, Value> {
-  return v.pipe(schema, v.description(description));
-}

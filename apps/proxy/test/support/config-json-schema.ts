@@ -1,5 +1,15 @@
-import { toJsonSchema } from "@valibot/to-json-schema";
+import { type JsonSchema, toJsonSchema } from "@valibot/to-json-schema";
 import { ConfigFileSchema } from "../../src/config/process-schema.ts";
+import { configTexts } from "./config-texts.ts";
+
+/** The members of an object below `path`, each with its path; `*` stands for the names of a record. */
+export function membersOf(schema: JsonSchema, path = ""): (readonly [string, JsonSchema])[] {
+  const { properties = {}, additionalProperties: named } = schema;
+  const members = { ...properties, ...(typeof named === "object" && { "*": named }) };
+  return Object.entries(members).flatMap(([name, member]) =>
+    typeof member === "boolean" ? [] : [[`${path}${name}`, member] as const, ...membersOf(member, `${path}${name}.`)],
+  );
+}
 
 /** The JSON Schema of `proxy.config.json`, made from the schema that the proxy itself checks with, as text of a file. */
 export function configJsonSchema(): string {
@@ -14,6 +24,10 @@ export function configJsonSchema(): string {
         : jsonSchema;
     },
   });
+  for (const [path, member] of membersOf(schema)) {
+    const text = configTexts[path];
+    if (text !== undefined) member.description = text;
+  }
   const head = { $schema: "http://json-schema.org/draft-07/schema#", title: "Configuration of letta-proxy" };
   return `${JSON.stringify({ ...head, ...schema }, null, 2)}\n`;
 }
