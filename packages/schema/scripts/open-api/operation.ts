@@ -79,12 +79,12 @@ function problemsOf({
 
 /** Returns the operation of an endpoint. */
 export function operationOf(endpoint: Endpoint): JsonSchema {
-  const { description } = operationTexts[endpoint.operation];
+  const { summary, description } = operationTexts[endpoint.operation];
   const isRead = isCachedRead(endpoint);
   return {
     operationId: endpoint.operation,
-    summary: endpoint.summary,
-    description: [description, endpoint.description].filter((part) => part !== undefined).join("\n\n"),
+    summary,
+    description,
     tags: [endpoint.audience === "caller" ? "environments" : "devices"],
     "x-scope": endpoint.scope,
     ...(endpoint.ownerScope !== undefined && { "x-owner-scope": endpoint.ownerScope }),

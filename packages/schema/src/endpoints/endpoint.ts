@@ -30,9 +30,6 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Path template; `{name}` is replaced by one id. */
   readonly path: string;
-  readonly summary: string;
-  /** Rules that the schemas and `scope` do not express, for the published documentation. */
-  readonly description?: string;
   /** `caller`: an endpoint of the public API. `device`: an endpoint that devices use to enrol and to connect. */
   readonly audience: "caller" | "device";
   /** The scope that a gateway key must have. */

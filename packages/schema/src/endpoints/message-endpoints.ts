@@ -18,10 +18,6 @@ export const listMessages: Endpoint<DecodedListMessagesQuery, never, MessageList
   operation: "listMessages",
   method: "GET",
   path: "/v1/environments/{connectionId}/messages",
-  summary: "List the messages of a device, the latest first.",
-  description:
-    "An extension of the vendor's API. A key that is limited to agents sees the messages of these agents. The final texts of the agent " +
-    "require `include=text` and the scope `view`.",
   audience: "caller",
   scope: "read",
   params: ["connectionId"],
@@ -39,10 +35,6 @@ export const retrieveMessage: Endpoint<RetrieveMessageQuery, never, MessageStatu
     operation: "retrieveMessage",
     method: "GET",
     path: "/v1/environments/{connectionId}/messages/{clientMessageId}",
-    summary: "Retrieve the status of a message.",
-    description:
-      "An extension of the vendor's API. The final text of the agent requires the scope `view`. In front of a remote server, " +
-      "the state is what the gateway knows of the send: at most `accepted`.",
     audience: "caller",
     scope: "read",
     params: ["connectionId", "clientMessageId"],

@@ -12,10 +12,6 @@ export const openViewerSocket: Endpoint<OpenViewerSocketQuery, never, never, "co
   operation: "openViewerSocket",
   method: "GET",
   path: "/v1/environments/{connectionId}/status/ws",
-  summary: "Watch and control a device over a WebSocket.",
-  description:
-    "Speaks the protocol of the vendor's clients. Each frame needs a scope of its own. A client that cannot send " +
-    "the `Authorization` header puts its key, or a ticket, into `token`.",
   audience: "caller",
   extension: true,
   scope: "view",
@@ -43,8 +39,6 @@ export const createViewerTicket: Endpoint<never, never, ViewerTicket, "connectio
   operation: "createViewerTicket",
   method: "POST",
   path: "/v1/environments/{connectionId}/status/ws-ticket",
-  summary: "Create a single-use ticket for the socket of a viewer.",
-  description: "For web pages: the ticket opens one socket within 60 seconds, as `token` in its query.",
   audience: "caller",
   extension: true,
   scope: "view",
