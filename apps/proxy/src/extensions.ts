@@ -9,11 +9,13 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
+import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { splitQuery } from "./http/gateway-request.ts";
 import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
+import type { AuditFor } from "./upstream/extensions/devices.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
 import { clientFactsOf, createViewerRequests, type ViewerRequestPorts } from "./viewers/requests.ts";
@@ -35,9 +37,19 @@ export function openExtensions({
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
   const shared: SharedAcrossReloads = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
   return {
-    connectRemote: connectRemoteExtensions,
+    connectRemote: (services) => (tools) => connectRemoteExtensions(tools, auditFor(services)),
     createSteps: (parts) => createSteps(parts, shared),
     end: () => eventStreams?.end(),
+  };
+}
+
+/** Audits changes of devices at a remote upstream. */
+function auditFor({ audit, telemetry }: Pick<ExtensionParts, "audit" | "telemetry">): AuditFor {
+  if (audit === null) return () => (_change, run) => run();
+  return ({ keyId, tenant }, requestId) => {
+    const onFailure = (cause: unknown): void => telemetry({ type: "audit_failed", requestId, cause });
+    const change = createAuditDeviceChange(audit, { kind: "key", keyId, tenant }, onFailure);
+    return (facts, run) => refuseUnaudited(() => change(facts, run))();
   };
 }
 

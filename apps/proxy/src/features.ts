@@ -3,7 +3,7 @@ import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import { createAcceptInvitation } from "./auth/invitations.ts";
-import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
+import { refuseUnaudited } from "./audit/device-changes.ts";
 import type { BeginAction } from "./audit/actions.ts";
 import { createBeginSend } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
@@ -151,22 +151,8 @@ function remoteOptions(
     userAgent,
     sharesSearches,
     declaresDeduplication: server.forgetsSends !== true,
-    auditFor: auditFor(services),
-    connectExtensions: services.apiExtensions?.connectRemote,
+    connectExtensions: services.apiExtensions?.connectRemote(services),
     concurrency: divideCalls(maxConcurrent, maxConcurrentPerTenant, sharesSearches),
-  };
-}
-
-/** Audits changes of devices at a remote upstream. */
-function auditFor({
-  audit,
-  telemetry,
-}: Pick<GatewayServices, "audit" | "telemetry">): RemoteUpstreamOptions["auditFor"] {
-  if (audit === null) return null;
-  return ({ keyId, tenant }, requestId) => {
-    const onFailure = (cause: unknown): void => telemetry({ type: "audit_failed", requestId, cause });
-    const change = createAuditDeviceChange(audit, { kind: "key", keyId, tenant }, onFailure);
-    return (facts, run) => refuseUnaudited(() => change(facts, run))();
   };
 }
 

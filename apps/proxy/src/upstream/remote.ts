@@ -7,7 +7,6 @@ import {
   declareDeduplication,
   type DecodedRequest,
   type PlainResponse,
-  type Principal,
   problemResponse,
 } from "@letta-environments/schema";
 import { createSends, type Sends } from "../idempotency/sends.ts";
@@ -20,7 +19,7 @@ import { type ConnectionLookup, createConnectionLookup } from "./connections.ts"
 import { isLimitedToDevices, listPermitted, presentList, presentRow } from "./environments.ts";
 import { buildRemoteRequest, type CallRemote, createCallRemote, type ReadRemote, readRequest } from "./remote-call.ts";
 import { sendRemote } from "./remote-send.ts";
-import { type AuditDeviceChange, type Upstream, type UpstreamCall } from "./upstream.ts";
+import type { Upstream, UpstreamCall } from "./upstream.ts";
 import { createContinueVia } from "../http/via.ts";
 
 /** Settings of a remote upstream. */
@@ -37,7 +36,6 @@ export interface RemoteUpstreamOptions {
   /** Whether requests may wait for what another one reads. */
   readonly sharesSearches: boolean;
   readonly concurrency: ConcurrencyLimits;
-  readonly auditFor: RemoteTools["auditFor"];
   /** Operations of extensions; absent: they are `endpoint_not_found`. */
   readonly connectExtensions?: ConnectRemoteExtensions | undefined;
 }
@@ -49,8 +47,6 @@ export interface RemoteTools {
   readonly callRemote: CallRemote;
   readonly sends: Sends;
   readonly sha256: Sha256;
-  /** Audits the changes of a principal; `null`: nothing is audited. */
-  readonly auditFor: ((principal: Principal, requestId: string) => AuditDeviceChange) | null;
 }
 
 type CoreOperation =
@@ -86,7 +82,6 @@ export function createRemoteUpstream(
     userAgent,
     sharesSearches,
     concurrency,
-    auditFor,
     connectExtensions,
   }: RemoteUpstreamOptions,
 ): Upstream {
@@ -101,7 +96,7 @@ export function createRemoteUpstream(
     background,
     onFailure: (operation, cause) => telemetry({ type: "idempotency_failed", operation, cause }),
   });
-  const tools: RemoteTools = { clock, connections, callRemote, sends, sha256: digests.sha256, auditFor };
+  const tools: RemoteTools = { clock, connections, callRemote, sends, sha256: digests.sha256 };
   const forwardExtension = connectExtensions?.(tools);
 
   async function forward(call: UpstreamCall): Promise<PlainResponse> {

@@ -23,9 +23,12 @@ type DeviceChange =
   | ({ readonly operation: "updateEnvironment" } & OperationInput<"updateEnvironment">)
   | ({ readonly operation: "removeEnvironment" } & OperationInput<"removeEnvironment">);
 
+/** Returns the function that audits the changes of a request. */
+export type AuditFor = (principal: Principal, requestId: string) => AuditDeviceChange;
+
 /** Changes a device and returns the response for the caller. */
 export async function changeRemoteDevice(
-  { callRemote, auditFor }: RemoteTools,
+  { callRemote, auditFor }: Pick<RemoteTools, "callRemote"> & { readonly auditFor: AuditFor },
   input: DeviceChange,
   { call, request, readUntil }: ExtensionCall,
 ): Promise<PlainResponse> {
@@ -38,9 +41,8 @@ export async function changeRemoteDevice(
   if (found.kind === "refused") return found.response;
   const { rows } = found;
   let response: PlainResponse = problemResponse("environment_not_found");
-  const audit: AuditDeviceChange = auditFor?.(principal, requestId) ?? ((_change, run) => run());
   try {
-    await audit(describe(principal, input), async () => {
+    await auditFor(principal, requestId)(describe(principal, input), async () => {
       const endpoint = endpoints[input.operation];
       const exchange = await callRemote(endpoint, request, { atMs: deadline.atMs, signal: neverAborted });
       const { end } = exchange;

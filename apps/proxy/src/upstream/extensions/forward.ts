@@ -4,12 +4,12 @@ import { retrieveLoggedMessage } from "../../idempotency/message-status.ts";
 import type { ForwardExtension, RemoteTools } from "../remote.ts";
 import { listRemoteApprovals, presentApprovals, reachesAllApprovals } from "./approvals.ts";
 import { controlRemote } from "./control.ts";
-import { changeRemoteDevice } from "./devices.ts";
+import { type AuditFor, changeRemoteDevice } from "./devices.ts";
 import { presentLastRuntime } from "./last-runtime.ts";
 import { listRemoteMessages } from "./messages.ts";
 
 /** Prepares the operations of extensions. */
-export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
+export function connectRemoteExtensions(tools: RemoteTools, auditFor: AuditFor): ForwardExtension {
   const { callRemote, sends, sha256 } = tools;
   return async (extension) => {
     const { call, decoded, request, readUntil } = extension;
@@ -25,7 +25,7 @@ export function connectRemoteExtensions(tools: RemoteTools): ForwardExtension {
         return presentLastRuntime(principal, (await callRemote(own, request, deadline)).response, readUntil(deadline));
       case "updateEnvironment":
       case "removeEnvironment":
-        return changeRemoteDevice(tools, decoded, extension);
+        return changeRemoteDevice({ ...tools, auditFor }, decoded, extension);
       case "stopTurn":
       case "changeMode":
       case "changeDirectory":
