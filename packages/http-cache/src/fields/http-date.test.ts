@@ -31,6 +31,7 @@ test.each([
   "Thu, 18 Aug 2050 2:01:18 GMT",
   "Thu, 18 Aug 2050 02.01.18 GMT",
   "Thu, 31 Jun 2050 02:01:18 GMT",
+  "Thu, 18 Abc 2050 02:01:18 GMT",
   "Thu, 18 Aug 2050 24:01:18 GMT",
   "Thu, 18 Aug 2050 02:60:18 GMT",
   "2050-08-18T02:01:18Z",
