@@ -179,6 +179,10 @@ const fromWebPage: PlainResponse = problemResponse("invalid_request", {
  */
 export function createHostGuard(hostnames: readonly string[]): (request: GatewayRequest) => PlainResponse | null {
   const known: ReadonlySet<string> = new Set(["localhost", ...hostnames.map((name) => name.toLowerCase())]);
+  const misdirected = problemResponse("invalid_request", {
+    status: 421,
+    issues: [{ member: "host", rule: "must be an address, localhost, or a name of the administration listener" }],
+  });
   return (request) => {
     const match = hostPattern.exec(request.header("host") ?? "");
     if (match === null) return misdirected;
@@ -189,8 +193,3 @@ export function createHostGuard(hostnames: readonly string[]): (request: Gateway
 
 const hostPattern = /^(?:([A-Za-z0-9.-]+)|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 const ipv4Pattern = /^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$/;
-
-const misdirected: PlainResponse = problemResponse("invalid_request", {
-  status: 421,
-  issues: [{ member: "host", rule: "must be an address, localhost, or a name of the administration listener" }],
-});
