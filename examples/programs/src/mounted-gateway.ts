@@ -7,12 +7,14 @@
 import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { Hono } from "hono";
+import { basePath } from "hono/route";
 import { createHttpUpstreamFetch } from "../../../apps/proxy/src/adapters/http.ts";
 import { createMemoryIdempotencyStore } from "../../../apps/proxy/src/adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../../apps/proxy/src/adapters/memory/key-store.ts";
 import { resolveGatewaySettings } from "../../../apps/proxy/src/config/resolve-gateway.ts";
 import { createGateway } from "../../../apps/proxy/src/host/gateway.ts";
 import { createHostRoutes } from "../../../apps/proxy/src/host/routes.ts";
+import { webGatewayRequest } from "../../../apps/proxy/src/host/web/request.ts";
 import { createHasExpired } from "../../../apps/proxy/src/keys/credential-expiry.ts";
 import { createKey, pepperOf } from "../../../apps/proxy/src/keys/key-lifecycle.ts";
 import { createPipeline } from "../../../apps/proxy/src/pipeline.ts";
@@ -77,7 +79,10 @@ export async function createApp(upstream: Upstream): Promise<MountedGateway> {
   };
   const { settings } = resolveGatewaySettings({ upstream: { maxConcurrentPerTenant: 32 } }, {}, false);
   const pipeline = createPipeline(services, { ...settings, userAgent: "my-app" });
-  const gateway = createGateway(pipeline, { routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }) });
+  const gateway = createGateway(pipeline, {
+    routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }),
+    toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+  });
   const app = new Hono().get("/hello", (context) => context.text("hello")).route("/letta", gateway);
   return { app, key: minted.key };
 }

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { basePath } from "hono/route";
 import { expect, test } from "vitest";
 import { silentReporting } from "../../test/support/host-reporting.ts";
 import { createTestProxy } from "../../test/support/test-proxy.ts";
@@ -12,7 +13,11 @@ async function setUp(more: readonly HostRoute[] = []) {
   const { proxy, issueKey } = createTestProxy();
   const routes = [...createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi }), ...more];
   const { key } = await issueKey();
-  return { gateway: createGateway(proxy, { routes }), headers: { authorization: `Bearer ${key}` } };
+  const gateway = createGateway(proxy, {
+    routes,
+    toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+  });
+  return { gateway, headers: { authorization: `Bearer ${key}` } };
 }
 
 const requests: readonly (readonly [path: string, status: number])[] = [

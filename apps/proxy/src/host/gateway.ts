@@ -4,12 +4,11 @@
  */
 import type { PlainResponse } from "@letta-environments/schema";
 import { type Context, Hono } from "hono";
-import { basePath } from "hono/route";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { type GatewayResponse, isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { Pipeline } from "../pipeline.ts";
-import { webGatewayRequest, webRequestTarget } from "./web/request.ts";
+import { webRequestTarget } from "./web/request.ts";
 
 /** A route outside the API. It never calls the upstream. */
 export interface HostRoute {
@@ -23,13 +22,8 @@ export interface HostRoute {
 export interface GatewayOptions<Bindings extends object> {
   /** The routes outside the API; see `createHostRoutes`. */
   readonly routes: readonly HostRoute[];
-  /**
-   * Returns the address of the peer from a source that callers cannot forge; `null` when unknown. Not used together with
-   * `toGatewayRequest`. Default: unknown.
-   */
-  readonly clientAddressOf?: (context: Context<{ Bindings: Bindings }>) => string | null;
-  /** Reads a request as it was on the wire, for a host that has more than the web's `Request`. */
-  readonly toGatewayRequest?: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
+  /** Reads a request as it was on the wire. `webGatewayRequest` does, for a host that has only the web's `Request`. */
+  readonly toGatewayRequest: (context: Context<{ Bindings: Bindings }>) => GatewayRequest;
   /** Returns the path as it was on the wire, so that Hono matches the same path as the pipeline. */
   readonly toPath?: (request: Request, options?: { readonly env?: Bindings }) => string;
   /** Sends a response, for a host that has something faster than the web's `Response`. */
@@ -42,24 +36,22 @@ export interface GatewayOptions<Bindings extends object> {
  *
  * @example
  * const pipeline = createPipeline(services, config);
- * const gateway = createGateway(pipeline, { routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }) });
+ * const gateway = createGateway(pipeline, {
+ *   routes: createHostRoutes({ ...services, addressOf: pipeline.addressOf }),
+ *   toGatewayRequest: (context) => webGatewayRequest(context.req.raw, null, basePath(context)),
+ * });
  * const app = new Hono().route("/letta", gateway); // serves /letta/v1/environments
  *
  * `runtimes/` shows how `services` and `config` are composed. Sockets of devices do not pass this app: a host upgrades them itself.
  */
 export function createGateway<Bindings extends object = object>(
   pipeline: Pick<Pipeline, "handle">,
-  { routes, clientAddressOf, toGatewayRequest, toPath = webPath, toResponse = toWebResponse }: GatewayOptions<Bindings>,
+  { routes, toGatewayRequest, toPath = webPath, toResponse = toWebResponse }: GatewayOptions<Bindings>,
 ): Hono<{ Bindings: Bindings }> {
   type AppContext = Context<{ Bindings: Bindings }>;
-  const readRequest =
-    toGatewayRequest ??
-    ((context: AppContext): GatewayRequest =>
-      webGatewayRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)));
-
   function serve(handle: (request: GatewayRequest) => MaybePromise<GatewayResponse>) {
     return (context: AppContext): MaybePromise<Response> => {
-      const response = handle(readRequest(context));
+      const response = handle(toGatewayRequest(context));
       return response instanceof Promise
         ? response.then((late) => toResponse(late, context))
         : toResponse(response, context);

@@ -12,6 +12,7 @@ import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
+import { webGatewayRequest } from "../../host/web/request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { type ComposeSessions, composeWorker } from "./compose.ts";
 import { resolveWorkerSettings, type WorkerBindings } from "./settings.ts";
@@ -90,7 +91,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
         root: { page: composeSessions === undefined ? "docs" : "console/", handle: pipeline.handle },
       }),
       // The platform sets this header itself, whatever a client sends.
-      clientAddressOf: ({ req }) => req.header("cf-connecting-ip") ?? null,
+      toGatewayRequest: ({ req }) => webGatewayRequest(req.raw, req.header("cf-connecting-ip") ?? null),
     });
   }
 

@@ -6,6 +6,7 @@ import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { Context, Hono } from "hono";
+import { basePath } from "hono/route";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createConsoleTelemetry } from "../../adapters/log.ts";
 import { loadDocsOnce, parseDocsPages } from "../../adapters/docs-pages.ts";
@@ -14,6 +15,7 @@ import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
+import { webGatewayRequest } from "../../host/web/request.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
@@ -83,7 +85,8 @@ export function createGateway<Bindings extends object = object>({
     { handle: reportFailures(respond, log) },
     {
       routes,
-      ...(clientAddressOf && { clientAddressOf }),
+      toGatewayRequest: (context) =>
+        webGatewayRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)),
     },
   );
 }
