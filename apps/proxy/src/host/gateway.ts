@@ -3,7 +3,9 @@
  * Hono app with `app.route`.
  */
 import type { PlainResponse } from "@letta-environments/schema";
-import { type Context, Hono } from "hono";
+import type { Context, Hono } from "hono";
+import { HonoBase } from "hono/hono-base";
+import { TrieRouter } from "hono/router/trie-router";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { type GatewayResponse, isStreamed } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
@@ -58,7 +60,8 @@ export function createGateway<Bindings extends object = object>(
     };
   }
 
-  const app = new Hono<{ Bindings: Bindings }>({ getPath: toPath }).onError((cause) => {
+  // The routers of Hono's presets would make the Worker larger. The routes are few, and plain requests on Node do not pass Hono at all.
+  const app = new HonoBase<{ Bindings: Bindings }>({ getPath: toPath, router: new TrieRouter() }).onError((cause) => {
     // The host reports it and responds with a problem. Hono's own handler would respond with plain text.
     throw cause;
   });
