@@ -1,4 +1,5 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
+import type { DeviceOperations } from "./admin/devices.ts";
 import type { AdminListenerConfig } from "./admin/settings.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
@@ -13,7 +14,7 @@ import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
 import type { KeyRecord } from "./keys/key-record.ts";
 import type { SettingProblem } from "./lib/setting-rules.ts";
-import type { DevicesFor, DeviceSockets, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
+import type { DeviceSockets, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 import type { WrapApiStep } from "./request-trace.ts";
 
@@ -55,8 +56,8 @@ export interface GatewayServices extends GatewayPorts {
 export interface AdminServices {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
-  /** The devices of the embedded environment server; absent where the upstream is remote. */
-  readonly devicesFor?: DevicesFor | undefined;
+  /** The devices of the embedded environment server; absent or `null` where the upstream is remote. */
+  readonly devices?: DeviceOperations | null;
   /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
 }

@@ -46,12 +46,8 @@ export interface DeviceOperations {
   remove(actor: DeviceAuthority, target: DeviceTarget): Promise<PlainResponse>;
 }
 
-/** Creates {@link DeviceOperations}. `devicesFor` is `null` where no environment server is embedded: every operation is 404. */
-export function createDeviceOperations(devicesFor: DevicesFor | null, clock: Clock): DeviceOperations {
-  if (devicesFor === null) {
-    const refuse = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
-    return { list: refuse, retrieve: refuse, release: refuse, remove: refuse };
-  }
+/** Creates {@link DeviceOperations} over the embedded environment server. */
+export function createDeviceOperations(devicesFor: DevicesFor, clock: Clock): DeviceOperations {
   const devicesOf = ({ authority }: DeviceAuthority): DeviceAdministration => devicesFor(actorOf(authority));
 
   async function find(actor: DeviceAuthority, { deviceId, tenant = tenantOf(actor.authority) }: DeviceTarget) {
@@ -137,7 +133,4 @@ const notFound: PlainResponse = problemResponse("environment_not_found");
 const removed: PlainResponse = { status: 204, headers: {}, body: null };
 const notAllowed: PlainResponse = problemResponse("grant_not_allowed", {
   issues: [{ member: "connectionNames", rule: "must allow every name that the device has" }],
-});
-const noDevicesHere: PlainResponse = problemResponse("endpoint_not_found", {
-  detail: "The devices of a remote environment server are not administered here.",
 });

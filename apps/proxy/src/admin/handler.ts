@@ -19,9 +19,9 @@ import type { EnvironmentCache } from "../cache/environment-cache.ts";
 import { type Preconditions, refusePrecondition } from "../http/conditions.ts";
 import type { DecodedInput } from "../http/validate-request.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
-import type { DevicesFor, GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
+import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
-import { createDeviceOperations, type ListDevicesQuery } from "./devices.ts";
+import type { DeviceOperations, ListDevicesQuery } from "./devices.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
 import {
   type ChangeCondition,
@@ -54,7 +54,7 @@ export type Administer = (request: AdminRequest, authority: AdminAuthority) => P
 export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
-  readonly devicesFor?: DevicesFor | undefined;
+  readonly devices?: DeviceOperations | null;
   readonly environmentCache: EnvironmentCache | null;
   readonly rateLimitPolicies: ChangeContext["policies"];
   readonly configure: ChangeContext["configure"];
@@ -65,7 +65,7 @@ export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" 
 export function createAdminister(ports: AdministerPorts): Administer {
   const reader = createKeyReader(ports);
   const writer = createKeyWriter(ports, reader);
-  const devices = createDeviceOperations(ports.devicesFor ?? null, ports.clock);
+  const devices = ports.devices ?? noDevices;
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, query, body, preconditions, tenantDevices } = request;
@@ -276,6 +276,12 @@ class RefusedChange extends Error {
     this.response = response;
   }
 }
+
+const noDevicesHere = problemResponse("endpoint_not_found", {
+  detail: "The devices of a remote environment server are not administered here.",
+});
+const refuse = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
+const noDevices: DeviceOperations = { list: refuse, retrieve: refuse, release: refuse, remove: refuse };
 
 /** The store did not respond to the change. */
 const changeUnknown = problemResponse("key_store_unavailable", {

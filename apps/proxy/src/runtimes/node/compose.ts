@@ -12,6 +12,7 @@ import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createHostGuard } from "../../admin/admission.ts";
 import { createAuditSearch } from "../../admin/audit-search.ts";
+import { createDeviceOperations } from "../../admin/devices.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import type { AuditTail } from "../../audit/search.ts";
 import type { JwtSettings } from "../../auth/jwt-settings.ts";
@@ -103,7 +104,12 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       admin:
         keyStoreFor === null
           ? undefined
-          : { randomBytes, keyStoreFor, devicesFor: devicesFor ?? undefined, findCredentialConflicts },
+          : {
+              randomBytes,
+              keyStoreFor,
+              devices: devicesFor && createDeviceOperations(devicesFor, systemClock),
+              findCredentialConflicts,
+            },
     },
     {
       ...settings,
