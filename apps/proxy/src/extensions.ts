@@ -9,7 +9,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
-import { createAuditDeviceChange, refuseUnaudited } from "./audit/device-changes.ts";
+import { createAuditDeviceChange } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
 import { splitQuery } from "./http/gateway-request.ts";
 import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
@@ -48,8 +48,7 @@ function auditFor({ audit, telemetry }: Pick<ExtensionParts, "audit" | "telemetr
   if (audit === null) return () => (_change, run) => run();
   return ({ keyId, tenant }, requestId) => {
     const onFailure = (cause: unknown): void => telemetry({ type: "audit_failed", requestId, cause });
-    const change = createAuditDeviceChange(audit, { kind: "key", keyId, tenant }, onFailure);
-    return (facts, run) => refuseUnaudited(() => change(facts, run))();
+    return createAuditDeviceChange(audit, { kind: "key", keyId, tenant }, onFailure);
   };
 }
 

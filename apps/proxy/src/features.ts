@@ -2,8 +2,6 @@
 import { type AdminGuards, createAdminGuards } from "./admin/admission.ts";
 import { type Administer, createAdminister } from "./admin/handler.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
-import { createAcceptInvitation } from "./auth/invitations.ts";
-import { refuseUnaudited } from "./audit/device-changes.ts";
 import type { BeginAction } from "./audit/actions.ts";
 import { createBeginSend } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
@@ -16,11 +14,9 @@ import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";
 import { createRequestLimits, type RequestLimits } from "./limits/request-limits.ts";
 import type { ConfigurePermissions } from "./keys/socket-key-watch.ts";
-import type { DevicesFor } from "./ports.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
 import { type ChooseCredential, createChooseCredential } from "./upstream/credentials.ts";
-import { createEmbeddedUpstream, type EmbeddedUpstreamOptions } from "./upstream/embedded.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
@@ -71,7 +67,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     services.rateLimiter === null ? null : createRequestLimits(services.rateLimiter, config.rateLimits, services);
   const upstream =
     server.kind === "embedded"
-      ? createEmbeddedUpstream(services, server.server, embeddedOptions(services, server.devicesFor ?? null))
+      ? server.createUpstream(services)
       : createRemoteUpstream(services, remoteOptions(services, server, config));
   const authenticate = createAuthenticateRequest(callers, limits);
   const onAuditFailure = (requestId: string, cause: unknown): void =>
@@ -153,27 +149,6 @@ function remoteOptions(
     declaresDeduplication: server.forgetsSends !== true,
     connectExtensions: services.apiExtensions?.connectRemote(services),
     concurrency: divideCalls(maxConcurrent, maxConcurrentPerTenant, sharesSearches),
-  };
-}
-
-/** Work of the embedded server on behalf of the gateway's keys: changes of devices and acceptances of invitations are audited. */
-function embeddedOptions(services: GatewayServices, devicesFor: DevicesFor | null): EmbeddedUpstreamOptions {
-  const accept = createAcceptInvitation({
-    ...services,
-    keyStoreFor: services.admin?.keyStoreFor,
-    async findRows({ keyId, tenant }, deviceId) {
-      const devices = devicesFor?.({ kind: "key", keyId, tenant });
-      return (await devices?.list({ tenant, deviceId, afterId: null, limit: null })) ?? [];
-    },
-  });
-  return {
-    devicesFor:
-      devicesFor &&
-      ((actor) => {
-        const devices = devicesFor(actor);
-        return { ...devices, remove: refuseUnaudited(devices.remove), label: refuseUnaudited(devices.label) };
-      }),
-    acceptInvitation: refuseUnaudited(accept),
   };
 }
 

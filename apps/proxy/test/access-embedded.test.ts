@@ -10,6 +10,7 @@ import type { KeyRecord } from "../src/keys/key-record.ts";
 import * as model from "./support/access-model.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 interface EmbeddedDevice extends model.ModelDevice {
   /** `null`: of no key. */
@@ -57,7 +58,7 @@ function createWorld() {
     settleMs: 0,
   });
   const testProxy = createTestProxy(undefined, {
-    ports: { clock, deviceSockets: server, upstream: { kind: "embedded", server } },
+    ports: { clock, deviceSockets: server, upstream: embedServer(server) },
   });
   const devices: EmbeddedDevice[] = [];
   const sent: { readonly device: EmbeddedDevice; readonly agentId: string | null }[] = [];

@@ -25,6 +25,7 @@ import { openEnvironmentCache } from "../src/runtimes/node/shared-stores.ts";
 import { type FakeRequest, fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { createTestProxy, issueTestKey, problemOf, type TestProxy } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 const dayMs = 86_400_000;
 
@@ -80,7 +81,7 @@ async function openEmbedded(clock: VirtualClock) {
       clock,
       keyStore,
       hasExpired,
-      upstream: { kind: "embedded", server },
+      upstream: embedServer(server),
       deviceSockets: watchSocketKeys(server, {
         clock,
         hasExpired,

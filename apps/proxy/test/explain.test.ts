@@ -16,6 +16,7 @@ import { createRateLimiter } from "../src/rate-limit/limiter.ts";
 import * as model from "./support/access-model.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 const routes = ["listEnvironments", "retrieveEnvironment", "sendMessage", "controlDevice"] as const;
 const policies = { few: { per: ["key" as const], limit: 6, burst: 6, windowMs: 3_600_000, routes: [...routes] } };
@@ -42,7 +43,7 @@ async function createWorld() {
       keyStore,
       rateLimiter,
       deviceSockets: server,
-      upstream: { kind: "embedded", server },
+      upstream: embedServer(server),
       admin: { randomBytes, keyStoreFor: () => keyStore },
     },
     config: { rateLimits: resolveRateLimits({ policies }, false).settings },

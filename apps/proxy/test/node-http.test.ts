@@ -7,6 +7,7 @@ import type { EmbeddedServer } from "../src/ports.ts";
 import { knownConnections } from "./support/known-connections.ts";
 import { type NodeServerUnderTest, startNodeServer } from "./support/node-server.ts";
 import { openSocket, parseResponse, type RawResponse, readToEnd, requestHead, sendRaw } from "./support/raw-http.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 let server: NodeServerUnderTest;
 let key = "";
@@ -47,7 +48,7 @@ async function authorityOf(target: string, headers: Record<string, string> = {})
     ({ authority } = context);
     return Promise.resolve(jsonResponse(200, { connections: [], hasNextPage: false }));
   };
-  const upstream = { kind: "embedded", server: { operate, findConnection: () => Promise.resolve(null) } } as const;
+  const upstream = embedServer({ operate, findConnection: () => Promise.resolve(null) });
   const embedded = await startNodeServer(undefined, { ports: { upstream } });
   const { key: embeddedKey } = await embedded.issueKey();
   await sendRaw(embedded.url, requestHead("GET", target, { authorization: `Bearer ${embeddedKey}`, ...headers }));

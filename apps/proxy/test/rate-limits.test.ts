@@ -7,7 +7,7 @@ import type { AuditLog } from "../src/audit/log.ts";
 import type { RateLimitsFile } from "../src/config/file.ts";
 import type { UpstreamFetch } from "../src/ports.ts";
 import type { RateLimitStore } from "../src/rate-limit/store.ts";
-import type { UpstreamServer } from "../src/upstream/settings.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createLimitedProxy } from "./support/limited-proxy.ts";
@@ -171,13 +171,10 @@ describe("a limit per device", () => {
   test("is charged to the device of a connection only by keys that can reach it", async () => {
     const environment = { ...row, tenant: "default" } as unknown as ConnectionRecord["environment"];
     const connection = { connectionId: "conn-1", environment } as ConnectionRecord;
-    const server: UpstreamServer = {
-      kind: "embedded",
-      server: {
-        operate: () => Promise.resolve(problemResponse("connection_not_found")),
-        findConnection: () => Promise.resolve(connection),
-      },
-    };
+    const server = embedServer({
+      operate: () => Promise.resolve(problemResponse("connection_not_found")),
+      findConnection: () => Promise.resolve(connection),
+    });
     const testProxy = createLimitedProxy(twice, { server });
     const outsider = await testProxy.issueKey({ connectionNames: ["ci-*"] });
     const insider = await testProxy.issueKey({ connectionNames: ["lap*"] });
@@ -217,10 +214,10 @@ test("two requests with the same request id do not share a lease", async () => {
 });
 
 describe("requests that wait for the end of a turn", () => {
-  const turns: UpstreamServer = {
-    kind: "embedded",
-    server: { operate: () => new Promise(() => undefined), findConnection: () => Promise.resolve(null) },
-  };
+  const turns = embedServer({
+    operate: () => new Promise(() => undefined),
+    findConnection: () => Promise.resolve(null),
+  });
   const messagePath = "/v1/environments/conn-1/messages";
 
   test.each([

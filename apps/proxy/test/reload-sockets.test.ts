@@ -21,6 +21,7 @@ import type { ApprovalPolicies } from "../src/tenants/approval-policies.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 type Frame = Readonly<Record<string, unknown>>;
 
@@ -82,7 +83,7 @@ async function setUp(started: Partial<Configuration> = {}) {
         ...{ clock, keyStore, deviceSockets, rateLimiter, apiExtensions },
         telemetry: (event) => void events.push(event),
         audit: { append: (entry) => Promise.resolve(void entries.push(entry)) },
-        upstream: { kind: "embedded", server },
+        upstream: embedServer(server),
         fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
         wrapStep: shadow === null ? undefined : createShadow(shadow, server.findConnection),
       },

@@ -13,6 +13,7 @@ import type { ProxyEvent } from "../src/telemetry.ts";
 import { disableKey } from "./support/end-keys.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, issueTestKey } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 test("a stream of a key in shadow mode stays open until the key ends or shadow mode is turned off", async () => {
   const clock = createVirtualClock();
@@ -28,7 +29,7 @@ test("a stream of a key in shadow mode stays open until the key ends or shadow m
   const shadow = { keyIds: new Set([record.id, otherRecord.id]), rules: new Set(shadowRules) };
   const { proxy } = createTestProxy(undefined, {
     ports: {
-      ...{ clock, keyStore, upstream: { kind: "embedded", server }, apiExtensions: createExtensions(streams) },
+      ...{ clock, keyStore, upstream: embedServer(server), apiExtensions: createExtensions(streams) },
       wrapStep: createShadow(shadow),
       liftRestrictions: (principal) => liftRestrictions(principal, shadow),
     },

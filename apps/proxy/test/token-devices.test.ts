@@ -12,6 +12,7 @@ import { watchSocketKeys } from "../src/keys/socket-key-watch.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 const jwt: JwtSettings = { ...testJwtSettings, scopeMap: new Map([["devices", ["connect"]]]) };
 /** After the `exp` of a token: the tolerance for clocks, and the documented 100 ms. */
@@ -47,7 +48,7 @@ async function setUp() {
       keyStore,
       deviceSockets,
       fetchJwks: (url, signal) => issuer.fetchJwks(url, signal),
-      upstream: { kind: "embedded", server },
+      upstream: embedServer(server),
     },
     config: { jwt },
   });

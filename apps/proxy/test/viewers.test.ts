@@ -18,6 +18,7 @@ import { disableKey, revokeKey } from "./support/end-keys.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestIssuer, testJwtSettings } from "./support/test-issuer.ts";
 import { bodyOf, createTestProxy, issueTestKey, problemOf, testMint } from "./support/test-proxy.ts";
+import { embedServer } from "../src/upstream/embedded.ts";
 
 type Frame = Readonly<Record<string, unknown>>;
 
@@ -50,7 +51,7 @@ async function setUp({
     },
   };
   const world = createTestProxy(undefined, {
-    ports: { clock, audit, upstream: { kind: "embedded", server }, deviceSockets: server, ...ports },
+    ports: { clock, audit, upstream: embedServer(server), deviceSockets: server, ...ports },
     config: { corsOrigins: [origin], ...config },
   });
   const issueKey: typeof world.issueKey = (request) =>

@@ -106,7 +106,7 @@ export function createAdminister(ports: AdministerPorts): Administer {
   return (request, authority) =>
     administer(request, authority).catch((cause: unknown) => {
       if (cause instanceof KeyRecordDamagedError) return keyDamaged(cause);
-      if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+      if (cause instanceof AuditUnavailableError) return cause.response;
       if (cause instanceof KeyStoreUnavailableError && request.endpoint.method !== "GET") return changeUnknown;
       throw cause;
     });

@@ -1,10 +1,8 @@
 /** Audit entries of device changes. A change is written to the log before it is made, and its result afterwards. */
 import type { DeviceAdministration, DeviceRow } from "@letta-environments/environment-server";
 import type { KeyActor } from "../keys/key-record.ts";
-import { ChangeRefusedError, problemResponse } from "@letta-environments/schema";
 import type { AuditDeviceChange, DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { AuditLog } from "./log.ts";
-import { AuditUnavailableError } from "./store.ts";
 
 /**
  * Creates an {@link AuditDeviceChange} for the changes of an actor. A change that cannot be written to the log is not made. When only its
@@ -69,15 +67,4 @@ export function auditDevices(
       );
     },
   };
-}
-
-/** Wraps audited changes of devices, so that one that cannot be audited rejects with a response for the caller: 503 `audit_unavailable`. */
-export function refuseUnaudited<Values extends readonly unknown[], Result>(
-  change: (...values: Values) => Promise<Result>,
-): (...values: Values) => Promise<Result> {
-  return (...values) =>
-    change(...values).catch((cause: unknown) => {
-      if (!(cause instanceof AuditUnavailableError)) throw cause;
-      throw new ChangeRefusedError(problemResponse("audit_unavailable"), { cause });
-    });
 }

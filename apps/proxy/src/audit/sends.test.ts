@@ -6,7 +6,7 @@ import { environmentRow } from "../../test/support/environment-row.ts";
 import { createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { UpstreamFetch } from "../ports.ts";
-import type { UpstreamServer } from "../upstream/settings.ts";
+import { embedServer } from "../upstream/embedded.ts";
 import type { AuditEntry } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 import type { AuditedAction } from "./actions.ts";
@@ -63,13 +63,10 @@ describe("a request that ends while the start of its send is being stored", () =
   test("has one start and one end in the log when the caller disconnects from an embedded server", async () => {
     const { log, entries, store } = createSlowLog();
     const caller = new AbortController();
-    const upstream: UpstreamServer = {
-      kind: "embedded",
-      server: {
-        operate: () => expect.unreachable("a caller that is gone must not reach the device"),
-        findConnection: () => Promise.resolve(null),
-      },
-    };
+    const upstream = embedServer({
+      operate: () => expect.unreachable("a caller that is gone must not reach the device"),
+      findConnection: () => Promise.resolve(null),
+    });
     const { proxy, issueKey } = createTestProxy(undefined, { ports: { audit: log, upstream } });
     const { key } = await issueKey();
     const handled = proxy.handle(sendRequest(key, caller.signal));

@@ -2,6 +2,8 @@
  * The port of audit storage. Each process (writer) appends to a hash chain of its own; each chain has a sealed head, and a sealed
  * directory counts the chains. Nothing stored is ever changed.
  */
+import { ChangeRefusedError, problemResponse } from "@letta-environments/schema";
+
 /** A stored entry, with the exact text that was hashed. */
 export interface AuditRecord {
   readonly writer: string;
@@ -85,11 +87,12 @@ export interface AuditStore {
   snapshot<Result>(read: (snapshot: AuditSnapshot) => Result): Promise<Result>;
 }
 
-/** An entry could not be stored. */
-export class AuditUnavailableError extends Error {
+/** An entry could not be stored, so what it would have recorded is not done. */
+export class AuditUnavailableError extends ChangeRefusedError {
   override readonly name = "AuditUnavailableError";
+  override readonly message = "the audit log cannot be written";
 
   constructor(cause: unknown) {
-    super("the audit log cannot be written", { cause });
+    super(problemResponse("audit_unavailable"), { cause });
   }
 }

@@ -12,6 +12,7 @@ import type { WrapApiStep } from "../request-trace.ts";
 import { authoriseInput } from "./authorise.ts";
 import { createShadow, liftRestrictions } from "./shadow.ts";
 import { type ShadowRule, shadowRules } from "./shadow-rules.ts";
+import { embedServer } from "../upstream/embedded.ts";
 
 const message = { role: "user", content: "hello", client_message_id: "m-1" };
 
@@ -118,7 +119,7 @@ describe("the device of a connection, with the embedded server", () => {
     const keyIds = new Set<string>();
     const { proxy, issueKey, events } = createTestProxy(undefined, {
       ports: {
-        ...{ clock, upstream: { kind: "embedded", server }, deviceSockets: server },
+        ...{ clock, upstream: embedServer(server), deviceSockets: server },
         wrapStep: createShadow({ keyIds, rules: new Set(shadowRules) }, server.findConnection),
       },
     });

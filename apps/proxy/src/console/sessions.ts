@@ -95,7 +95,7 @@ function signedOut(cookieName: string): PlainResponse {
 }
 
 function auditFailure(cause: unknown): PlainResponse {
-  if (cause instanceof AuditUnavailableError) return problemResponse("audit_unavailable");
+  if (cause instanceof AuditUnavailableError) return cause.response;
   throw cause;
 }
 

@@ -9,6 +9,7 @@ import { patchKey, type KeyRequest } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { EmbeddedServer } from "../ports.ts";
 import type { PresentCheck } from "./credential.ts";
+import { embedServer } from "../upstream/embedded.ts";
 
 const waiter: Partial<KeyRequest> = { scopes: ["read", "send", "view"], expiresAt: null };
 const path = "/v1/environments/conn-1/messages";
@@ -44,7 +45,7 @@ async function setUp(request: Partial<KeyRequest> = {}) {
     ports: {
       clock,
       presentCheck,
-      upstream: { kind: "embedded", server },
+      upstream: embedServer(server),
       // While it is down, no key that was verified is trusted.
       keyStore: {
         ...keyStore,

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
+import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import type { EmbeddedServer } from "../ports.ts";
 import { createEmbeddedUpstream } from "./embedded.ts";
 import type { SendRecord, UpstreamCall } from "./upstream.ts";
@@ -20,9 +21,8 @@ function setUp(
     return result();
   };
   const server = { operate, findConnection: () => Promise.resolve(null) };
-  const upstream = createEmbeddedUpstream({ clock, telemetry: () => undefined }, server, {
-    acceptInvitation: (principal) => Promise.resolve({ kind: "accepted", principal }),
-  });
+  const keyStore = createMemoryKeyStore();
+  const upstream = createEmbeddedUpstream({ clock, keyStore, telemetry: () => undefined }, server);
   const forward = (call: Pick<UpstreamCall, "endpoint" | "decoded">): Promise<PlainResponse> =>
     upstream.forward({
       ...call,

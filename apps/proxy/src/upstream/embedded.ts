@@ -10,32 +10,42 @@ import {
   type PlainRequest,
   type PlainResponse,
   problemResponse,
-  type RegisterRequest,
 } from "@letta-environments/schema";
+import { type Acceptance, createAcceptInvitation } from "../auth/invitations.ts";
 import { callerGone } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
-import type { GatewayPrincipal } from "../auth/authentication.ts";
-import type { Acceptance, AcceptInvitation } from "../auth/invitations.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
-import type { DevicesFor, EmbeddedServer, GatewayPorts, UpstreamProgress } from "../ports.ts";
+import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
+import type { UpstreamServer } from "./settings.ts";
 import { leavesUnknown, recordOf, refuseLate, unknownOutcome, type Upstream, type UpstreamCall } from "./upstream.ts";
 
-/** See {@link createEmbeddedUpstream}. */
+/** The audit of what an embedded server does for the gateway's keys. A change that cannot be audited rejects with a `ChangeRefusedError`. */
 export interface EmbeddedUpstreamOptions {
-  /**
-   * The audited administration of devices; absent or `null`: changes are not audited. It rejects with a `ChangeRefusedError` when a change
-   * cannot be audited.
-   */
-  readonly devicesFor?: DevicesFor | null | undefined;
-  readonly acceptInvitation: AcceptInvitation;
+  /** The audited administration of devices; absent or `null`: changes are not audited. */
+  readonly devicesFor?: DevicesFor | null;
+  /** The audited stores of keys, for invitations; absent or `null`: acceptances are not audited. */
+  readonly keyStoreFor?: KeyStoreFor | null;
+}
+
+/** Makes the embedded server the upstream of a gateway. */
+export function embedServer(server: EmbeddedServer, options?: EmbeddedUpstreamOptions): UpstreamServer {
+  return { kind: "embedded", server, createUpstream: (ports) => createEmbeddedUpstream(ports, server, options) };
 }
 
 /** Creates the {@link Upstream} over the embedded server. */
 export function createEmbeddedUpstream(
-  ports: Pick<GatewayPorts, "clock" | "telemetry">,
+  ports: Pick<GatewayPorts, "clock" | "keyStore" | "telemetry">,
   server: EmbeddedServer,
-  { devicesFor = null, acceptInvitation }: EmbeddedUpstreamOptions,
+  { devicesFor = null, keyStoreFor }: EmbeddedUpstreamOptions = {},
 ): Upstream {
+  const accept = createAcceptInvitation({
+    ...ports,
+    keyStoreFor: keyStoreFor ?? undefined,
+    async findRows({ keyId, tenant }, deviceId) {
+      const devices = devicesFor?.({ kind: "key", keyId, tenant });
+      return (await devices?.list({ tenant, deviceId, afterId: null, limit: null })) ?? [];
+    },
+  });
   return {
     async forward(call) {
       if (call.endpoint.operation === "sendMessage" || call.endpoint.scope === "control") {
@@ -45,7 +55,7 @@ export function createEmbeddedUpstream(
       }
       let { principal } = call;
       if (call.decoded.operation === "registerEnvironment") {
-        const acceptance = await accept(acceptInvitation, principal, call.decoded.body);
+        const acceptance = await accept(principal, call.decoded.body).catch(refuseAcceptance);
         if (acceptance.kind === "refused") return acceptance.response;
         ({ principal } = acceptance);
       }
@@ -93,15 +103,9 @@ async function runCall(
 }
 
 /** An acceptance that cannot be audited ends with its response. */
-function accept(
-  acceptInvitation: AcceptInvitation,
-  principal: GatewayPrincipal,
-  device: RegisterRequest,
-): Promise<Acceptance> {
-  return acceptInvitation(principal, device).catch((cause: unknown) => {
-    if (cause instanceof ChangeRefusedError) return { kind: "refused", response: cause.response };
-    throw cause;
-  });
+function refuseAcceptance(cause: unknown): Acceptance {
+  if (!(cause instanceof ChangeRefusedError)) throw cause;
+  return { kind: "refused", response: cause.response };
 }
 
 function operate(

@@ -2,8 +2,9 @@
 import type { IdempotencyStore } from "../idempotency/store.ts";
 import type { Unreleased } from "../idempotency/unreleased.ts";
 import { isLoopbackHost } from "../lib/hosts.ts";
-import type { DevicesFor, EmbeddedServer, UpstreamFetch } from "../ports.ts";
+import type { EmbeddedServer, GatewayPorts, UpstreamFetch } from "../ports.ts";
 import type { AdmitsTenant, CredentialOf } from "../tenants/settings.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** The upstream as it is configured. */
 export type UpstreamSettings =
@@ -21,8 +22,8 @@ export type UpstreamServer =
   | {
       readonly kind: "embedded";
       readonly server: EmbeddedServer;
-      /** The audited administration of its devices; absent: changes are not audited. */
-      readonly devicesFor?: DevicesFor | null;
+      /** Creates the upstream over it; see `embedServer`. */
+      readonly createUpstream: (ports: GatewayPorts) => Upstream;
     }
   | {
       readonly kind: "remote";

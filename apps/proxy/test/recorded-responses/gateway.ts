@@ -27,6 +27,7 @@ import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import { silentReporting } from "../support/host-reporting.ts";
 import { createTestIssuer, type TestIssuer, testJwtSettings } from "../support/test-issuer.ts";
 import { createTestProxy, testMint } from "../support/test-proxy.ts";
+import { embedServer } from "../../src/upstream/embedded.ts";
 
 /** The composition of a gateway for a topic. Absent members are off. */
 export interface GatewayOptions {
@@ -116,7 +117,7 @@ export async function openGateway(options: GatewayOptions): Promise<RecordedGate
   const testProxy = createTestProxy(options.upstream === "embedded" ? undefined : options.upstream, {
     remote: { idempotencyStore },
     ports: {
-      ...(isEmbedded && { upstream: { kind: "embedded", server } }),
+      ...(isEmbedded && { upstream: embedServer(server) }),
       clock,
       randomId,
       environmentCache: options.cache === true ? cache : null,

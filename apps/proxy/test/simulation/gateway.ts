@@ -46,6 +46,7 @@ import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../src/rate-limit/store.ts";
 import type { GatewayServices } from "../../src/services.ts";
 import { testDigests, testPepper } from "../support/test-proxy.ts";
+import { embedServer } from "../../src/upstream/embedded.ts";
 
 /** The options of a gateway process. */
 export interface GatewayOptions {
@@ -240,7 +241,7 @@ function compose(
     },
     upstream:
       upstream === null || embedded !== null
-        ? { kind: "embedded", server: embedded?.server ?? missing() }
+        ? embedServer(embedded?.server ?? missing())
         : {
             kind: "remote",
             fetch: plant?.upstreamFetch?.(upstream.fetch) ?? upstream.fetch,

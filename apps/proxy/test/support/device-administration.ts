@@ -16,6 +16,7 @@ import type { GatewayConfig } from "../../src/services.ts";
 import { fakeRequest } from "./fake-request.ts";
 import { createTestAudit } from "./test-audit.ts";
 import { bodyOf, createTestProxy, issueTestKey, type TestProxy } from "./test-proxy.ts";
+import { embedServer } from "../../src/upstream/embedded.ts";
 
 /** A device of a test. */
 export interface TestDevice {
@@ -77,7 +78,7 @@ export async function createDeviceAdministrationProxy(
       clock,
       keyStore,
       deviceSockets: server,
-      upstream: { kind: "embedded", server, devicesFor },
+      upstream: embedServer(server, { devicesFor }),
       admin: {
         randomBytes,
         keyStoreFor: () => keyStore,

@@ -11,6 +11,7 @@ import type { EnvironmentCache } from "../../src/cache/environment-cache.ts";
 import type { KeyRequest } from "../../src/keys/key-lifecycle.ts";
 import { type FakeRequest, fakeRequest } from "./fake-request.ts";
 import { bodyOf, createTestProxy, type TestProxy } from "./test-proxy.ts";
+import { embedServer } from "../../src/upstream/embedded.ts";
 
 /** A gateway that records what it audits and invalidates. */
 export interface ObservedProxy extends TestProxy {
@@ -89,7 +90,7 @@ export async function createDeviceWorld(
   const world = observeProxy(
     (ports) =>
       createTestProxy(undefined, {
-        ports: { ...ports, clock, upstream: { kind: "embedded", server }, deviceSockets: server, ...morePorts },
+        ports: { ...ports, clock, upstream: embedServer(server), deviceSockets: server, ...morePorts },
         ...(config !== undefined && { config }),
       }),
     failing,

@@ -24,7 +24,7 @@ export interface PlainResponse {
 
 /** Ends a change of a device with a response, before anything was changed. */
 export class ChangeRefusedError extends Error {
-  override readonly name = "ChangeRefusedError";
+  override readonly name: string = "ChangeRefusedError";
   readonly response: PlainResponse;
 
   constructor(response: PlainResponse, options?: ErrorOptions) {

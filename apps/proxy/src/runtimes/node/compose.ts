@@ -28,7 +28,7 @@ import type { BodyBudget } from "../../http/body-memory.ts";
 import { composeWraps } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
-import type { DeviceSockets, HasExpired, KeyStoreFor } from "../../ports.ts";
+import type { DeviceSockets, HasExpired } from "../../ports.ts";
 import type { WrapApiStep } from "../../request-trace.ts";
 import { deviceVersion, version } from "../../version.ts";
 import type { OpenKeys } from "./keys.ts";
@@ -39,8 +39,6 @@ import { composeUpstream, type UpstreamResources } from "./upstream.ts";
 /** The open resources that a pipeline uses. */
 export interface GatewayResources extends UpstreamResources {
   readonly keys: Pick<OpenKeys, "pepper">;
-  /** `null` if keys are not administered over HTTP. */
-  readonly keyStoreFor: KeyStoreFor | null;
   readonly keyUses: Pick<KeyUses, "note">;
   readonly hasExpired: HasExpired;
   /** `null` if nothing is recorded. */

@@ -11,7 +11,7 @@ import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
-import type { DevicesFor, EmbeddedServer, KeyStore } from "../../ports.ts";
+import type { DevicesFor, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
 import type { AdminServices } from "../../services.ts";
 import {
   createTenantAdmission,
@@ -21,6 +21,7 @@ import {
   tenantCredentials,
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
+import { embedServer } from "../../upstream/embedded.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
 
@@ -34,6 +35,8 @@ export interface ComposedUpstream {
 export interface UpstreamResources {
   /** The store of the keys, which also logs its outages. */
   readonly keyStore: KeyStore;
+  /** `null` if keys are not administered over HTTP. */
+  readonly keyStoreFor: KeyStoreFor | null;
   readonly log: (event: LogEvent) => void;
   /** `null` if the upstream is remote. */
   readonly embedded: EmbeddedServer | null;
@@ -56,10 +59,20 @@ export interface UpstreamResources {
  */
 export async function composeUpstream(
   settings: Settings,
-  { keyStore, log, embedded, devicesFor, idempotencyStore, unreleased, forgetsSends, metrics }: UpstreamResources,
+  {
+    keyStore,
+    keyStoreFor,
+    log,
+    embedded,
+    devicesFor,
+    idempotencyStore,
+    unreleased,
+    forgetsSends,
+    metrics,
+  }: UpstreamResources,
 ): Promise<ComposedUpstream> {
   const { upstream, tenants, jwt } = settings;
-  if (embedded !== null) return { server: { kind: "embedded", server: embedded, devicesFor } };
+  if (embedded !== null) return { server: embedServer(embedded, { devicesFor, keyStoreFor }) };
   if (upstream.kind !== "http" || idempotencyStore === null) {
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }

@@ -32,6 +32,7 @@ import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
 import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
+import { embedServer } from "../../../upstream/embedded.ts";
 import { type OpenKeys, openStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import type { CommandContext } from "./context.ts";
@@ -154,7 +155,7 @@ function composeParts(
     randomId,
     telemetry: () => undefined,
     upstream: isEmbedded
-      ? { kind: "embedded", server }
+      ? embedServer(server)
       : {
           kind: "remote",
           fetch: () => Promise.resolve({ reason: "unreachable", cause: null }),
