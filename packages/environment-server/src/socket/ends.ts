@@ -6,8 +6,9 @@
 import type { DisconnectReason } from "../events.ts";
 import { onlineWindowMs } from "@letta-environments/schema";
 import { closingTimeoutMs, sweepIntervalMs } from "../limits.ts";
-import { type DeviceConnection, isOnline, momentOf } from "./connection.ts";
+import { type DeviceConnection, isOnline, momentOf, ownerOf } from "./connection.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
+import type { QueueHolder } from "./queue-ledger.ts";
 import type { Violation } from "./traffic.ts";
 
 /** The close frame of a socket. */
@@ -91,6 +92,13 @@ export function refuse(hub: HubState, connection: DeviceConnection, limit: strin
   // A device drops its queues when it is closed with 1008.
   if (code === policyViolation) connection.queues?.clear();
   close(hub, connection, "limit_exceeded", { code, reason: limit }, limit);
+}
+
+/** The holder of a connection's queues, which is closed when they have too much. */
+export function holderOf(hub: HubState, connection: DeviceConnection): QueueHolder {
+  const { environmentId, connectionId } = connection.device;
+  const owner = ownerOf(connection.identity);
+  return { environmentId, connectionId, owner, refuse: (limit) => refuse(hub, connection, limit, "limit") };
 }
 
 /** Delays the next registrations and upgrades of a device, once for each socket. */

@@ -20,6 +20,7 @@ import { createDeviceWrites } from "./device-writes.ts";
 import {
   close,
   closeAll,
+  holderOf,
   keyEndedClose,
   policyChangedClose,
   refuse,
@@ -30,11 +31,10 @@ import {
   startSweep,
 } from "./ends.ts";
 import { type DeviceHubOptions, findOnline, type HubState, isCurrent } from "./hub-state.ts";
-import { createFrameEffects, holderOf, ignoredSocket, listen } from "./listen.ts";
+import { ignoredSocket, listen } from "./listen.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { createOnlineIndex } from "./online-index.ts";
 import { createQueueLedgers } from "./queue-ledger.ts";
-import type { FrameEffects } from "./receive.ts";
 import { createReconciliation } from "./reconciliation.ts";
 import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic } from "./traffic.ts";
@@ -79,13 +79,12 @@ export interface DeviceHub {
 /** Creates a {@link DeviceHub}. */
 export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   const hub = createState(options);
-  const effects = createFrameEffects(hub);
   const closeWhere = (isClosed: (connection: DeviceConnection) => boolean, ...end: CloseReason): void => {
     for (const connection of [...hub.connections.values()]) if (isClosed(connection)) close(hub, connection, ...end);
   };
   hub.maintenance.start();
   return {
-    attach: (record, opener, socket) => attach(hub, effects, record, opener, socket),
+    attach: (record, opener, socket) => attach(hub, record, opener, socket),
     online: (environmentId) => findOnline(hub, environmentId),
     open: (environmentId) => hub.connections.get(environmentId) ?? null,
     presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now, hub.podId),
@@ -145,7 +144,6 @@ function createState(options: DeviceHubOptions): HubState {
 
 function attach(
   hub: HubState,
-  effects: FrameEffects,
   record: ConnectionRecord,
   opener: SocketOpener,
   socket: PlainSocket,
@@ -169,7 +167,7 @@ function attach(
   for (const runtime of connection.queues?.busy() ?? [])
     send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
   hub.reconciliation.start(connection);
-  return listen(hub, connection, effects);
+  return listen(hub, connection);
 }
 
 function createConnection(

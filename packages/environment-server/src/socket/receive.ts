@@ -1,81 +1,58 @@
 /** Handles the frames of one device: parses them and updates the state of the connection. */
-import type { Clock } from "@letta-environments/platform";
 import { namedSends, startedSend } from "../delivery/implied.ts";
-import type { PendingDeliveries } from "../delivery/pending.ts";
 import { pongFrame } from "../dialects/build.ts";
-import type { Conversation } from "../dialects/conversation.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { parseFrame, readLongFrame, refuseCost, skipFrame } from "../dialects/parse.ts";
-import type { EmitEvent } from "../events.ts";
-import type { DeliveryOutcome, DeviceStatus } from "../ports.ts";
+import type { DeliveryOutcome } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
-import type { FollowedFrame, OutputReader } from "./followers.ts";
+import { holderOf, refuse, send } from "./ends.ts";
+import type { FollowedFrame } from "./followers.ts";
+import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
-import type { Traffic } from "./traffic.ts";
-
-/** The parts of the server that a frame can affect. */
-export interface FrameEffects {
-  readonly clock: Clock;
-  readonly pending: PendingDeliveries;
-  readonly traffic: Pick<Traffic, "admitParsing">;
-  readonly output: OutputReader;
-  readonly emit: EmitEvent;
-  /** Passes a frame on to the parts that follow devices. */
-  follow(connection: DeviceConnection, frame: FollowedFrame): void;
-  queuesOf(connection: DeviceConnection): QueueLedger;
-  /** Returns true for the present socket of a row. An earlier one may only acknowledge its own sends. */
-  isCurrent(connection: DeviceConnection): boolean;
-  send(connection: DeviceConnection, text: string): void;
-  changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
-  /** @param length of the frame, in characters: it repeats the messages */
-  reportQueue(connection: DeviceConnection, frame: QueueFrame, length: number): void;
-  /** Takes the ids of messages that a device lists for a conversation: it has them. */
-  listMessages(connection: DeviceConnection, runtime: Conversation, messageIds: readonly (string | null)[]): void;
-}
 
 /** Handles a text frame of a connection. It never throws. */
-export function receiveText(text: string, connection: DeviceConnection, effects: FrameEffects): void {
-  const { output } = effects;
+export function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
   const recognised = skipFrame(text);
-  const hasReader = recognised?.kind !== "invalid" && output.readsOutput(connection.device, text);
-  // Output that is parsed only for its readers.
-  const skipped = hasReader && recognised !== null ? (refuseCost(text) ?? recognised) : recognised;
-  const hasOutput = hasReader && skipped?.kind !== "invalid";
+  const isRead = recognised?.kind !== "invalid" && hub.output.readsOutput(connection.device, text);
+  // Output is parsed only for its readers, so its cost has not been checked.
+  const refused = isRead && recognised !== null ? refuseCost(text) : null;
+  if (refused !== null) return receive(hub, connection, refused, text.length);
   // A device over its limit is closed by this call.
-  if ((skipped === null || hasOutput) && !effects.traffic.admitParsing(connection.traffic, text.length)) return;
-  if (hasOutput && effects.isCurrent(connection)) output.output(connection.device, text);
-  receive(skipped ?? parseFrame(text), text.length, connection, effects);
+  if ((isRead || recognised === null) && !hub.traffic.admitParsing(connection.traffic, text.length)) return;
+  if (isRead && isCurrent(hub, connection)) hub.output.output(connection.device, text);
+  receive(hub, connection, recognised ?? parseFrame(text), text.length);
 }
 
 /** Handles a text that is too long to be parsed, from its start and its end. It never throws. */
-export function receiveLongText(start: string, end: string, connection: DeviceConnection, effects: FrameEffects): void {
-  receive(readLongFrame(start, end), 0, connection, effects);
+export function receiveLongText(hub: HubState, connection: DeviceConnection, start: string, end: string): void {
+  receive(hub, connection, readLongFrame(start, end), 0);
 }
 
-function receive(frame: DeviceFrame, length: number, connection: DeviceConnection, effects: FrameEffects): void {
-  if (frame.kind === "invalid") return reportInvalid(frame.rule, connection, effects);
-  if (frame.kind === "input_accepted") acknowledge(frame, connection, effects);
-  if (!effects.isCurrent(connection)) return;
-  const now = momentOf(effects.clock);
+function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame, length: number): void {
+  if (frame.kind === "invalid") return reportInvalid(hub, connection, frame.rule);
+  if (frame.kind === "input_accepted") acknowledge(hub, connection, frame);
+  if (!isCurrent(hub, connection)) return;
+  const now = momentOf(hub.clock);
   connection.lastSeen = now;
   switch (frame.kind) {
     case "ping":
       connection.lastHeartbeat = now;
-      return effects.send(connection, pongFrame);
+      send(hub, connection, pongFrame);
+      return;
     case "update_device_status": {
-      effects.follow(connection, frame);
+      follow(hub, connection, frame);
       const status = changeStatus(connection.status, frame.change);
-      return status === connection.status ? undefined : effects.changeStatus(connection, status);
+      return status === connection.status ? undefined : hub.writes.changeStatus(connection, status);
     }
     case "update_queue":
-      inferAcknowledgements(frame, connection, effects);
-      effects.follow(connection, frame);
-      effects.listMessages(connection, frame.runtime, frame.messageIds);
-      return effects.reportQueue(connection, frame, length);
+      inferAcknowledgements(hub, connection, frame);
+      follow(hub, connection, frame);
+      hub.reconciliation.listed(connection, frame.runtime, frame.messageIds);
+      return reportQueue(hub, connection, frame, length);
     case "update_loop_status":
-      inferAcknowledgements(frame, connection, effects);
-      effects.follow(connection, frame);
-      return effects.listMessages(
+      inferAcknowledgements(hub, connection, frame);
+      follow(hub, connection, frame);
+      return hub.reconciliation.listed(
         connection,
         frame.runtime,
         (frame.runs ?? []).flatMap(({ messageIds }) => messageIds),
@@ -85,57 +62,69 @@ function receive(frame: DeviceFrame, length: number, connection: DeviceConnectio
     case "turn_finished":
     case "assistant_text":
     case "control_request":
-      return effects.follow(connection, frame);
+      return follow(hub, connection, frame);
     case "input_accepted":
     case "other":
   }
 }
 
-function reportInvalid(rule: string, connection: DeviceConnection, { emit }: FrameEffects): void {
+/** Passes a frame on to the parts that follow devices. */
+function follow({ followers }: HubState, connection: DeviceConnection, frame: FollowedFrame): void {
+  for (const follower of followers) follower.received?.(connection, frame);
+}
+
+/** @param length of the frame, in characters: it repeats the messages */
+function reportQueue(
+  hub: HubState,
+  connection: DeviceConnection,
+  { runtime, messageIds }: QueueFrame,
+  length: number,
+): void {
+  // An empty queue is the usual one.
+  if (connection.queues === null && messageIds.length === 0) return;
+  const limit = queuesOf(hub, connection).report(runtime, messageIds, length);
+  if (limit !== null) refuse(hub, connection, limit, "limit");
+}
+
+function queuesOf(hub: HubState, connection: DeviceConnection): QueueLedger {
+  return (connection.queues ??= hub.ledgers.create(holderOf(hub, connection)));
+}
+
+function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: string): void {
   if (connection.brokenRules.has(rule)) return;
   connection.brokenRules = new Set([...connection.brokenRules, rule]);
   emit({ type: "frame_ignored", ...connection.device, rule });
 }
 
 /** Applies what a report says about sends that wait for an acknowledgement; see `delivery/implied.ts`. */
-function inferAcknowledgements(
-  frame: QueueFrame | LoopFrame,
-  connection: DeviceConnection,
-  effects: FrameEffects,
-): void {
+function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
   const isStart = frame.kind === "update_loop_status" && connection.loops?.isStart(frame) === true;
-  const waiting = effects.pending.waiting(environmentId);
+  const waiting = hub.pending.waiting(environmentId);
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);
   if (connection.acknowledging === "yes") {
-    for (const { deliveryId, disposition } of named)
-      effects.pending.noteReported(environmentId, deliveryId, disposition);
+    for (const { deliveryId, disposition } of named) hub.pending.noteReported(environmentId, deliveryId, disposition);
     return;
   }
   const started = isStart && named.length === 0 ? startedSend(frame.runtime, waiting) : null;
   for (const { deliveryId, disposition } of started === null ? named : [started]) {
-    conclude(deliveryId, { kind: "accepted", disposition }, connection, effects);
+    conclude(hub, connection, deliveryId, { kind: "accepted", disposition });
   }
 }
 
 function acknowledge(
-  { requestId, accepted, disposition, error }: AcknowledgementFrame,
+  hub: HubState,
   connection: DeviceConnection,
-  effects: FrameEffects,
+  { requestId, accepted, disposition, error }: AcknowledgementFrame,
 ): void {
   connection.acknowledging = "yes";
   const outcome = accepted ? ({ kind: "accepted", disposition } as const) : ({ kind: "rejected", error } as const);
-  conclude(requestId, outcome, connection, effects);
+  conclude(hub, connection, requestId, outcome);
 }
 
-function conclude(
-  deliveryId: string,
-  outcome: DeliveryOutcome,
-  connection: DeviceConnection,
-  { pending, queuesOf }: FrameEffects,
-): void {
-  const sent = pending.acknowledge(connection.device, deliveryId, outcome);
+function conclude(hub: HubState, connection: DeviceConnection, deliveryId: string, outcome: DeliveryOutcome): void {
+  const sent = hub.pending.acknowledge(connection.device, deliveryId, outcome);
   if (sent === undefined || sent.isDecision || outcome.kind !== "accepted" || outcome.disposition !== "queued") return;
-  queuesOf(connection).accept(sent.delivery.scope, sent.delivery.messageIds, sent.length);
+  queuesOf(hub, connection).accept(sent.delivery.scope, sent.delivery.messageIds, sent.length);
 }
