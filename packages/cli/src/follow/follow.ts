@@ -82,8 +82,8 @@ async function openStream(
   absence: AbsenceTimer,
   signal: AbortSignal,
 ): Promise<EventStream> {
-  const opened = defer<void>();
-  const late = defer<"late">();
+  const opened = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<"late">();
   let isOpen = false;
   let reason = "";
   const events = operations.events({
@@ -331,7 +331,7 @@ function watchInterruption(
   { context: { host }, context, operations, device, printer, isInteractive, agentId, conversationId }: FollowedTurn,
   prompts: PermissionPrompts,
 ): { readonly left: Promise<"left">; cancel(): void } {
-  const left = defer<"left">();
+  const left = Promise.withResolvers<"left">();
   if (!isInteractive) return { left: left.promise, cancel: () => undefined };
   const cancel = host.onInterrupt(() => {
     prompts.cancel();
@@ -353,13 +353,6 @@ function watchInterruption(
   }
 
   return { left: left.promise, cancel };
-}
-
-/** A promise that is resolved from outside. */
-function defer<Value>(): { readonly promise: Promise<Value>; resolve(value: Value): void } {
-  let settle: (value: Value) => void = () => undefined;
-  const promise = new Promise<Value>((resolve) => (settle = resolve));
-  return { promise, resolve: (value) => settle(value) };
 }
 
 function isOfConversation(

@@ -74,8 +74,7 @@ interface Reader extends EventReaderOptions {
 /** Creates an {@link EventReader}. */
 export function createEventReader(options: EventReaderOptions): EventReader {
   const { clock, budget, owner, opening, after } = options;
-  let settle: Reader["settle"] = () => undefined;
-  const ended = new Promise<StreamEnd>((resolve) => (settle = resolve));
+  const { promise: ended, resolve: settle } = Promise.withResolvers<StreamEnd>();
   const reader: Reader = {
     ...options,
     account: budget.open(owner, () => releaseMemory(reader)),

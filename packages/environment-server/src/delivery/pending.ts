@@ -156,8 +156,8 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
 }
 
 function open(state: State, delivery: Delivery, device: DeviceReference, facts: DeliveryFacts): Entry {
-  const { promise: outcome, resolve } = withResolvers<DeliveryOutcome>();
-  const { promise: ended, resolve: end } = withResolvers<void>();
+  const { promise: outcome, resolve } = Promise.withResolvers<DeliveryOutcome>();
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const cancelDeadline = (): void => undefined;
   const entry: Entry = {
     delivery,
@@ -306,13 +306,4 @@ function emitAcknowledged(
   const accepted = outcome.kind === "accepted";
   const disposition = accepted ? outcome.disposition : null;
   emit({ type: "message_acknowledged", ...device, deliveryId, accepted, disposition, late });
-}
-
-/** `Promise.withResolvers`, which ES2023 does not have. */
-function withResolvers<Value>(): { promise: Promise<Value>; resolve: (value: Value) => void } {
-  let resolve: (value: Value) => void = () => undefined;
-  const promise = new Promise<Value>((resolvePromise) => {
-    resolve = resolvePromise;
-  });
-  return { promise, resolve };
 }

@@ -17,12 +17,8 @@ export interface DurableCoalescerOptions {
  */
 export function createDurableCoalescer({ coordinatorOf, randomId, background }: DurableCoalescerOptions): Coalescer {
   function lead(key: string, requestId: string): Leader {
-    let end: () => void = () => undefined;
-    background(
-      new Promise<void>((resolve) => {
-        end = resolve;
-      }),
-    );
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    background(ended);
     let isSettled = false;
     return {
       role: "leader",

@@ -84,10 +84,7 @@ export function createMessageOrder(clock: Clock): MessageOrder {
       const queueKey = JSON.stringify([key, ...owner]);
       const isAlone = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
-      let releaseQueue = (): void => undefined;
-      const queueReleased = new Promise<void>((resolve) => {
-        releaseQueue = resolve;
-      });
+      const { promise: queueReleased, resolve: releaseQueue } = Promise.withResolvers<void>();
       const wait = new AbortController();
       const place = { messageIds, length, waitedMs: 0, waitCancelled: wait.signal, isPending: false, releaseQueue };
       const result = queue.run(queueKey, () => {
