@@ -25,6 +25,7 @@ const evictionStep = 64;
 /** Creates a {@link ChangeLog}. */
 export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitChange, limits: ChangeLimits): ChangeLog {
   const readState = database.prepare("SELECT * FROM environment_change_log");
+  const readLog = (): ChangeLogState => readPositions(readState.get() ?? {});
   const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
     removed_through = last_position, output_removed_through = last_position`);
   const removeAll = database.prepare("DELETE FROM environment_change");
@@ -35,15 +36,14 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
     database.prepare(`INSERT INTO environment_change_recording (tenant, until, output_since, output_until)
     VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
     SET until = excluded.until, output_since = excluded.output_since, output_until = excluded.output_until`);
-  const append = prepareAppend(database, limits);
-  const prune = preparePrune(database, limits);
+  const removals: Removals = { events: prepareRemoval(database, 0), output: prepareRemoval(database, 1) };
+  const append = prepareAppend(database, limits, removals);
+  const prune = preparePrune(database, limits, removals);
 
   return {
     appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isRelaxed: true }),
-    readChanges: preparePages(database),
-    async readChangeLog() {
-      return readPositions(readState.get() ?? {});
-    },
+    readChanges: preparePages(database, readLog),
+    readChangeLog: async () => readLog(),
     restartChangeLog: (epoch) =>
       commit(() => {
         removeAll.run();
@@ -63,7 +63,12 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
 }
 
 /** Removes the oldest changes of one part, events or output, for as long as they match. */
-type RemoveOldest = (mayStay: (row: SqliteRow, removedSize: number) => boolean, limit: number) => number;
+type RemoveOldest = (
+  mayStay: (row: SqliteRow, removedSize: number) => boolean,
+  limit: number,
+) => { readonly count: number; readonly size: number };
+
+type Removals = Readonly<Record<keyof ChangeLimits, RemoveOldest>>;
 
 function prepareRemoval(database: SqliteDatabase, isOutput: 0 | 1): RemoveOldest {
   const part = isOutput === 1 ? "output_" : "";
@@ -73,93 +78,69 @@ function prepareRemoval(database: SqliteDatabase, isOutput: 0 | 1): RemoveOldest
   const note = database.prepare(`UPDATE environment_change_log
     SET ${part === "" ? "events_" : part}size = ${part === "" ? "events_" : part}size - ?, ${part}removed_through = ?`);
   return (mayStay, limit) => {
-    let [removedSize, count, last] = [0, 0, 0];
+    let [size, count, last] = [0, 0, 0];
     for (const row of findOldest.all(limit)) {
-      if (mayStay(row, removedSize)) break;
-      removedSize += readInteger(row, "size");
+      if (mayStay(row, size)) break;
+      size += readInteger(row, "size");
       last = readInteger(row, "position");
       count += 1;
     }
-    if (count === 0) return 0;
-    remove.run(last);
-    note.run(removedSize, last);
-    return count;
+    if (count > 0) {
+      remove.run(last);
+      note.run(size, last);
+    }
+    return { count, size };
   };
 }
 
-function prepareAppend(database: SqliteDatabase, limits: ChangeLimits) {
+function prepareAppend(database: SqliteDatabase, limits: ChangeLimits, removals: Removals) {
   const insert = database.prepare(`INSERT INTO environment_change (${columns}, is_output, size)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const advance = database.prepare(`UPDATE environment_change_log
     SET last_position = last_position + ?, events_size = events_size + ?, output_size = output_size + ?
     RETURNING last_position, events_size, output_size`);
-  const removeEvents = prepareRemoval(database, 0);
-  const removeOutput = prepareRemoval(database, 1);
 
   function limitSize(size: number, maxSize: number, remove: RemoveOldest): void {
     let excess = size - maxSize;
     while (excess > 0) {
-      let removed = 0;
-      const mayStay = (row: SqliteRow, removedSize: number): boolean => {
-        if (removedSize >= excess) return true;
-        removed = removedSize + readInteger(row, "size");
-        return false;
-      };
-      if (remove(mayStay, evictionStep) === 0) return;
-      excess -= removed;
+      const allowed = excess;
+      const removed = remove((_row, removedSize) => removedSize >= allowed, evictionStep);
+      if (removed.count === 0) return;
+      excess -= removed.size;
     }
   }
 
   return (changes: readonly NewChange[], nowMs: number): number => {
     const sizes = changes.map(sizeOfChange);
-    const [events, output] = [0, 1].map((isOutput) =>
-      changes.reduce(
-        (sum, { kind }, index) => sum + (Number(kind === "output") === isOutput ? (sizes[index] ?? 0) : 0),
-        0,
-      ),
-    );
-    const state = advance.get(changes.length, events ?? 0, output ?? 0) ?? {};
+    const sizeOf = (isOutput: boolean): number =>
+      changes.reduce((sum, { kind }, index) => sum + ((kind === "output") === isOutput ? (sizes[index] ?? 0) : 0), 0);
+    const state = advance.get(changes.length, sizeOf(false), sizeOf(true)) ?? {};
     const first = readInteger(state, "last_position") - changes.length + 1;
     for (const [index, change] of changes.entries()) {
       const { kind, tenant, environmentId, deviceId, connectionName, tags, agentId, data } = change;
       insert.run(
-        ...[
-          first + index,
-          kind,
-          tenant,
-          environmentId,
-          deviceId,
-          connectionName,
-          writeTags(tags),
-          agentId,
-          data,
-          nowMs,
-        ],
-        ...[Number(kind === "output"), sizes[index] ?? 0],
+        ...[first + index, kind, tenant, environmentId, deviceId, connectionName, writeTags(tags), agentId],
+        ...[data, nowMs, Number(kind === "output"), sizes[index] ?? 0],
       );
     }
-    limitSize(readInteger(state, "events_size"), limits.events.maxSize, removeEvents);
-    limitSize(readInteger(state, "output_size"), limits.output.maxSize, removeOutput);
+    limitSize(readInteger(state, "events_size"), limits.events.maxSize, removals.events);
+    limitSize(readInteger(state, "output_size"), limits.output.maxSize, removals.output);
     return first;
   };
 }
 
-function preparePrune(database: SqliteDatabase, limits: ChangeLimits): (nowMs: number, limit: number) => boolean {
-  const removals = [
-    [prepareRemoval(database, 0), limits.events],
-    [prepareRemoval(database, 1), limits.output],
-  ] as const;
+function preparePrune(database: SqliteDatabase, limits: ChangeLimits, removals: Removals) {
   const removeRecordings = database.prepare("DELETE FROM environment_change_recording WHERE until <= ?");
-  return (nowMs, limit) => {
+  return (nowMs: number, limit: number): boolean => {
     removeRecordings.run(nowMs);
-    const counts = removals.map(([remove, { durationMs }]) =>
-      remove((row) => readInteger(row, "stored_at") > nowMs - durationMs, limit),
-    );
-    return counts.some((count) => count >= limit);
+    const prune = (part: keyof ChangeLimits): boolean =>
+      removals[part]((row) => readInteger(row, "stored_at") > nowMs - limits[part].durationMs, limit).count >= limit;
+    // Both parts are pruned, whatever the first returns.
+    return [prune("events"), prune("output")].includes(true);
   };
 }
 
-function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
+function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): ChangeLog["readChanges"] {
   const where = `tenant = ? AND position > ? AND is_output <= ?
     AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?)))`;
   const findSizes = database.prepare(
@@ -168,7 +149,6 @@ function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
   const read = database.prepare(
     `SELECT ${columns} FROM environment_change WHERE ${where} AND position <= ? ORDER BY position`,
   );
-  const readState = database.prepare("SELECT * FROM environment_change_log");
 
   return async ({ tenant, after, includesOutput, deviceIds }: ChangeSelection): Promise<ChangePage> => {
     const devices = deviceIds === null ? null : JSON.stringify(deviceIds);
@@ -183,7 +163,7 @@ function preparePages(database: SqliteDatabase): ChangeLog["readChanges"] {
     }
     const hasMore = count < sizes.length;
     const changes = count === 0 ? [] : read.all(...values, through).map(readChange);
-    const { lastPosition, ...rest } = readPositions(readState.get() ?? {});
+    const { lastPosition, ...rest } = readLog();
     return { changes, through: hasMore ? through : Math.max(after, lastPosition), hasMore, ...rest };
   };
 }
