@@ -4,9 +4,9 @@ import {
   ChangeRefusedError,
   checkIdempotencyKey,
   declareDeduplication,
-  decodeRequest,
   type Decoded,
   type DecodedRequest,
+  decodeRequest,
   type Endpoint,
   idempotencyKeyHeader,
   matchEndpoint,
@@ -16,11 +16,12 @@ import {
   type Operation,
   type OperationInputs,
   type PlainRequest,
-  preferHeader,
-  readPreferredWait,
   type PlainResponse,
+  preferHeader,
   type Principal,
   problemResponse,
+  readPreferredWait,
+  refused,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { createClosing, createRunningWork } from "./closing.ts";
@@ -157,9 +158,9 @@ export function createEnvironmentServer(options: EnvironmentServerOptions): Envi
     endEvents: () => changes.streams.end("shutdown"),
     findConnection: (tenant, connectionId) => store.findConnection(tenant, connectionId),
     async upgrade(request, principal, viewerRequests = directRequests(request.path, performAs(principal))) {
-      if (closing.hasBegun) return { kind: "refused", response: problemResponse("shutting_down") };
+      if (closing.hasBegun) return refused(problemResponse("shutting_down"));
       return track(upgrade(server, request, principal, viewerRequests)).catch((cause: unknown) => {
-        return { kind: "refused", response: reportFailure(server, "openDeviceSocket", cause) };
+        return refused(reportFailure(server, "openDeviceSocket", cause));
       });
     },
     redeemTicket: server.tickets.redeem,
@@ -278,12 +279,12 @@ async function upgrade(
   const match = matchEndpoint(request.method, request.path);
   if (match.kind === "refused") return match;
   if (match.endpoint.successStatus !== 101 || request.method !== "GET") {
-    return { kind: "refused", response: problemResponse("endpoint_not_found") };
+    return refused(problemResponse("endpoint_not_found"));
   }
   const denied = checkScope(match.endpoint, principal);
-  if (denied !== null) return { kind: "refused", response: denied };
+  if (denied !== null) return refused(denied);
   const decoded = decodeRequest(match, { query: request.query, body: null, contentType: undefined });
-  if (!decoded.ok) return { kind: "refused", response: decoded.response };
+  if (!decoded.ok) return refused(decoded.response);
   const { value } = decoded;
   if (value.operation === "openViewerSocket") return decideViewerUpgrade(server, value, principal, viewerRequests);
   return decideUpgrade(server, match.params["connectionId"] ?? "", request.query, principal);

@@ -2,7 +2,13 @@
  * The rules for changes of keys: whether an authority may make a change, and the record that results. Each decision runs inside
  * the store's atomic step, on the record that it replaces.
  */
-import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
+import {
+  type PlainResponse,
+  type ProblemIssue,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import { type KeyPatch, keyState, patchKey, revokeKey, rotateKey } from "../keys/key-lifecycle.ts";
 import { listsTag, notModified, type Preconditions } from "../http/conditions.ts";
 import { restrictingRateLimits } from "../keys/key-rate-limit.ts";
@@ -15,9 +21,7 @@ import { type AdminAuthority, mayKnowKey } from "./admission.ts";
 import { grantIssues, type GrantRules } from "./grants.ts";
 
 /** The record to be stored, or the response that refuses the change. */
-export type KeyDecision =
-  | { readonly kind: "changed"; readonly record: KeyRecord }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type KeyDecision = { readonly kind: "changed"; readonly record: KeyRecord } | Refused;
 
 /** The condition of a change: the key must have an entity tag of `If-Match`, and none of `If-None-Match`, where the request has those fields. */
 export interface ChangeCondition extends Preconditions {
@@ -167,8 +171,4 @@ function withinGrants(
 
 function changed(record: KeyRecord): KeyDecision {
   return { kind: "changed", record };
-}
-
-function refused(response: PlainResponse): { readonly kind: "refused"; readonly response: PlainResponse } {
-  return { kind: "refused", response };
 }

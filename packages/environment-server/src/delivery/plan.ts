@@ -13,6 +13,8 @@ import {
   type PlainResponse,
   type ProblemIssue,
   problemResponse,
+  refused,
+  type Refused,
   type SendMessageBody,
   type ToolReturn,
   type UserMessage,
@@ -56,9 +58,7 @@ export interface KeyIds {
 }
 
 /** The plan, or the response that refuses the body. */
-export type PlannedDelivery =
-  | { readonly kind: "planned"; readonly plan: DeliveryPlan }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type PlannedDelivery = { readonly kind: "planned"; readonly plan: DeliveryPlan } | Refused;
 
 /**
  * Keep decisions, keys and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
@@ -86,16 +86,16 @@ export function planDelivery(body: SendMessageBody, idempotencyKey: string | nul
     ...findRepeatedIds(parts),
     ...findDenialsWithSuggestions(body.messages),
   ];
-  if (issues.length > 0) return refuse(problemResponse("invalid_request", { issues }));
+  if (issues.length > 0) return refused(problemResponse("invalid_request", { issues }));
   const toolReturns = findToolReturns(body.messages);
-  if (toolReturns.length > 0) return refuse(problemResponse("approvals_unsupported", { issues: toolReturns }));
+  if (toolReturns.length > 0) return refused(problemResponse("approvals_unsupported", { issues: toolReturns }));
   const agentId = body.agentId ?? "";
   const conversationId = body.conversationId || defaultConversationId;
   const unaddressed = refuseWithoutAgent({ agentId, conversationId });
-  if (unaddressed !== null) return refuse(unaddressed);
+  if (unaddressed !== null) return refused(unaddressed);
   const [first, ...rest] = parts;
   // The schema of the body refuses empty lists.
-  if (first === undefined) return refuse(problemResponse("invalid_request"));
+  if (first === undefined) return refused(problemResponse("invalid_request"));
   const keyIds = idempotencyKey === null ? null : toKeyIds(idempotencyKey, body, sha256);
   return { kind: "planned", plan: { agentId, conversationId, parts: [{ ...first, keyIds }, ...rest] } };
 }
@@ -256,8 +256,4 @@ function findRepeatedIds(parts: readonly DeliveryPart[]): ProblemIssue[] {
       return isRepeated;
     }),
   );
-}
-
-function refuse(response: PlainResponse): PlannedDelivery {
-  return { kind: "refused", response };
 }

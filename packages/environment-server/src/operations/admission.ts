@@ -2,7 +2,7 @@
  * Whether a frame may leave for its device now: the checks that need the device, its queue and what it was asked. They come after those of the key
  * and of repeats, and before anything is stored.
  */
-import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, type Principal, problemResponse, refused, type Refused } from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
@@ -40,20 +40,17 @@ export type Deferred =
   | { readonly kind: "behind_message"; readonly place: MessagePlace; readonly predecessor: PendingDelivery };
 
 /** The result of {@link admit}. */
-export type Admission =
-  | { readonly kind: "admitted"; readonly connection: DeviceConnection }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-  | Deferred;
+export type Admission = { readonly kind: "admitted"; readonly connection: DeviceConnection } | Refused | Deferred;
 
 /** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
 export async function admit(send: Send, place: MessagePlace | null, asked: AskedDevice | null): Promise<Admission> {
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
-  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
+  if (server.isClosing()) return refused(problemResponse("shutting_down"));
   // Later sends wait behind it in the row's queue.
   await waitUntilSettled(server, findOnline(server, record));
   const connection = findOnline(server, record);
-  if (connection === null) return refuse(unreachableResponse(record));
+  if (connection === null) return refused(unreachableResponse(record));
   // Answers from an earlier socket do not count.
   const mustBeAsked = mustAsk(server, limits, scope);
   if (mustBeAsked && asked?.connection !== connection) return { kind: "needs_device_answer" };
@@ -63,7 +60,7 @@ export async function admit(send: Send, place: MessagePlace | null, asked: Asked
     refuseDecision(server, part, scope, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
     (plan ? await refuseLaterDecisions(server, plan.parts, record, scope, connection) : null);
-  if (unwanted !== null) return refuse(unwanted);
+  if (unwanted !== null) return refused(unwanted);
   const predecessor = place === null ? null : findPredecessor(server, scope, place, connection);
   // A message that would be refused anyway does not wait.
   if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
@@ -73,7 +70,7 @@ export async function admit(send: Send, place: MessagePlace | null, asked: Asked
     modeRefusal(server, limits, scope) ??
     // Messages of others may have joined the queue of the device while its mode was switched.
     checkQueue(send, connection);
-  return refusal === null ? { kind: "admitted", connection } : refuse(refusal);
+  return refusal === null ? { kind: "admitted", connection } : refused(refusal);
 }
 
 /** The limits of a key for one frame. A decision belongs to the turn that runs, whose mode stays. */
@@ -112,8 +109,4 @@ export function checkQueue(
   const length = size.length + part.length;
   const isTooLong = length > maxWaitingLength || count * length + size.elsewhere > maxQueueReportsLength;
   return isTooLong ? problemResponse("queue_full", { detail: tooLong }) : null;
-}
-
-function refuse(response: PlainResponse): Admission {
-  return { kind: "refused", response };
 }

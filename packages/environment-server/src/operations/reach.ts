@@ -1,5 +1,12 @@
 /** Finds the device behind the connection that a request names, and its socket. Sends and control commands share it; registrations and upgrades find out whether the device is refused. */
-import { allowsDevice, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
+import {
+  allowsDevice,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import type { ConnectionRecord } from "../ports.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import type { DeviceHub } from "../socket/hub.ts";
@@ -8,9 +15,7 @@ import type { DeviceCallContext } from "../routing/router.ts";
 import type { ServerContext } from "./context.ts";
 
 /** The registration of a permitted device, or the response that refuses the request. */
-export type Reached =
-  | { readonly kind: "found"; readonly record: ConnectionRecord }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type Reached = { readonly kind: "found"; readonly record: ConnectionRecord } | Refused;
 
 /** Finds a connection. Another tenant's and a device outside the key's allowlist are 404, as if they did not exist. */
 export async function findPermitted(
@@ -21,11 +26,11 @@ export async function findPermitted(
 ): Promise<Reached> {
   const record = connection === undefined ? await store.findConnection(principal.tenant, connectionId) : connection;
   if (record === null || !allowsDevice(principal, record.environment)) {
-    return { kind: "refused", response: problemResponse("connection_not_found") };
+    return refused(problemResponse("connection_not_found"));
   }
   signal?.throwIfAborted();
   const response = (await beforeSend?.(record.environment)) ?? null;
-  return response === null ? { kind: "found", record } : { kind: "refused", response };
+  return response === null ? { kind: "found", record } : refused(response);
 }
 
 /** Returns two queue keys: for ordinary sends, and for sends that may first query the device. Sends of one queue keep the order of their arrival. */

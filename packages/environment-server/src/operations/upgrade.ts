@@ -1,9 +1,9 @@
 /** The opening of a device's socket. The socket itself is in `socket/`. */
 import {
   allowsDevice,
-  type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { ownerOf } from "../socket/connection.ts";
@@ -24,19 +24,19 @@ export async function decideUpgrade(
   principal: Principal,
 ): Promise<UpgradeDecision> {
   const record = await server.store.findConnection(principal.tenant, connectionId);
-  if (record === null) return refuse(problemResponse("connection_not_found"));
+  if (record === null) return refused(problemResponse("connection_not_found"));
   const { deviceId, id } = record.environment;
   const claimedId = new URLSearchParams(query).get("deviceId") ?? deviceId;
   if (claimedId !== deviceId || !allowsDevice(principal, record.environment))
-    return refuse(problemResponse("connection_not_found"));
-  if (record.keyId !== principal.keyId) return refuse(problemResponse("device_owned_by_another_key"));
+    return refused(problemResponse("connection_not_found"));
+  if (record.keyId !== principal.keyId) return refused(problemResponse("device_owned_by_another_key"));
   const location = await server.router.locate(id);
   if (record.replaced || (location !== null && location.generation > record.generation)) {
-    return refuse(problemResponse("connection_replaced"));
+    return refused(problemResponse("connection_replaced"));
   }
   const throttled = throttledResponse(server.hub, { ...principal, ...record.environment });
-  if (throttled !== null) return refuse(throttled);
-  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
+  if (throttled !== null) return refused(throttled);
+  if (server.isClosing()) return refused(problemResponse("shutting_down"));
   return {
     kind: "accepted",
     owner: ownerOf({ tenant: record.environment.tenant, keyId: record.keyId }),
@@ -46,8 +46,4 @@ export async function decideUpgrade(
       return listener;
     },
   };
-}
-
-function refuse(response: PlainResponse): UpgradeDecision {
-  return { kind: "refused", response };
 }

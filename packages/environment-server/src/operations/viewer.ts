@@ -14,6 +14,7 @@ import {
   type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
   type UpgradeDecision,
 } from "@letta-environments/schema";
 import { maxTickets, maxTicketsPerKey, maxViewersPerKey, maxViewerWaitingBytes, ticketLifetimeMs } from "../limits.ts";
@@ -39,14 +40,14 @@ export async function decideViewerUpgrade(
 ): Promise<UpgradeDecision> {
   const { agentId = null, conversationId = null } = query;
   if (agentId !== null && !allowsAgent(principal, agentId)) {
-    return refuse(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
+    return refused(problemResponse("agent_not_allowed", { detail: "The gateway key may not watch this agent." }));
   }
   const found = await findPermitted(server, params.connectionId, principal, {});
   if (found.kind === "refused") return found;
   const { connectionId, environment } = found.record;
-  if (findOnline(server, found.record) === null) return refuse(unreachableResponse(found.record));
-  if (server.viewers.isFull(principal.tenant, principal.keyId)) return refuse(tooManyViewers);
-  if (server.isClosing()) return refuse(problemResponse("shutting_down"));
+  if (findOnline(server, found.record) === null) return refused(unreachableResponse(found.record));
+  if (server.viewers.isFull(principal.tenant, principal.keyId)) return refused(tooManyViewers);
+  if (server.isClosing()) return refused(problemResponse("shutting_down"));
   const access = {
     principal,
     environmentId: environment.id,
@@ -119,9 +120,9 @@ async function findDevice(server: ServerContext, connectionId: string, principal
   if (found.kind === "refused") return found;
   const { record } = found;
   await waitUntilSettled(server, findOnline(server, record));
-  if (server.isClosing()) return { kind: "refused", response: problemResponse("shutting_down") };
+  if (server.isClosing()) return refused(problemResponse("shutting_down"));
   const connection = findOnline(server, record);
-  if (connection === null) return { kind: "refused", response: unreachableResponse(record) };
+  if (connection === null) return refused(unreachableResponse(record));
   return {
     kind: "open",
     refuseConversation: (runtime) => refuseForeignConversation(server, principal, runtime, connection, record),
@@ -137,7 +138,3 @@ async function isPermitted(server: ServerContext, connectionId: string, principa
 const tooManyViewers = problemResponse("too_many_viewers", {
   detail: `The gateway key has ${maxViewersPerKey} viewers already.`,
 });
-
-function refuse(response: PlainResponse): UpgradeDecision {
-  return { kind: "refused", response };
-}

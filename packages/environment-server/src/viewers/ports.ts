@@ -1,5 +1,5 @@
 /** Ports of the viewers' sockets. */
-import type { PlainResponse, Principal } from "@letta-environments/schema";
+import type { PlainResponse, Principal, Refused } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ApiCall } from "./api-calls.ts";
 import type { ViewerCommand } from "./check.ts";
@@ -31,7 +31,7 @@ export type DevicePath =
       readonly refuseConversation: (runtime: Conversation) => Promise<PlainResponse | null>;
       readonly write: (text: string) => boolean;
     }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | Refused;
 
 /** The access of a viewer to a device, as its upgrade request was accepted. */
 export interface ViewerAccess {

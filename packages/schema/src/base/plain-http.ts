@@ -71,9 +71,20 @@ export interface PlainSocketListener {
   onClose(code: number, limit?: string): void;
 }
 
+/** A request that is refused, with the response to it. */
+export interface Refused {
+  readonly kind: "refused";
+  readonly response: PlainResponse;
+}
+
+/** Refuses a request with a response. */
+export function refused(response: PlainResponse): Refused {
+  return { kind: "refused", response };
+}
+
 /** Decision on an upgrade request. A refusal is its HTTP response. */
 export type UpgradeDecision =
-  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | Refused
   | {
       readonly kind: "accepted";
       /** Sockets with the same owner share a limit on the memory that the runtime uses for them. */

@@ -5,7 +5,7 @@
  */
 import { type Endpoint, endpoints, type KnownEndpoint } from "../endpoints/endpoints.ts";
 import { identifierRule, isIdentifier, isReference, referenceRule, reservedIdentifiers } from "../base/identifier.ts";
-import type { PlainResponse } from "../base/plain-http.ts";
+import { type PlainResponse, refused, type Refused } from "../base/plain-http.ts";
 import { problemResponse } from "../problems/problem.ts";
 
 /** The members of an endpoint that routing uses. */
@@ -20,7 +20,7 @@ export interface Routable {
 /** The endpoint for a method and a path, or the response that refuses the request. */
 export type RouteMatch<Known extends Routable> =
   | { readonly kind: "matched"; readonly endpoint: Known; readonly params: Readonly<Record<string, string>> }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | Refused;
 
 /** Finds the endpoint for a method and a raw pathname. */
 export type MatchRoute<Known extends Routable> = (
@@ -71,17 +71,17 @@ export function createEndpointMatcher<Known extends Routable>(table: readonly Kn
     const segments = splitPath(path);
     const routes = routesByLength.get(segments.length) ?? [];
     const candidates = routes.filter((route) => isServed(route.endpoint) && matchesSegments(route, segments));
-    if (candidates.length === 0) return refuse(problemResponse("endpoint_not_found"));
+    if (candidates.length === 0) return refused(problemResponse("endpoint_not_found"));
     const requested = method === "HEAD" ? "GET" : method;
     const route = candidates.find((candidate) => candidate.endpoint.method === requested);
-    if (route === undefined) return refuse(methodNotAllowed(candidates));
+    if (route === undefined) return refused(methodNotAllowed(candidates));
     const params: Record<string, string> = {};
     for (const [index, segment] of route.segments.entries()) {
       if (typeof segment === "string") continue;
       const value = decodeSegment(segments[index] ?? "");
       if (value === null || !(segment.isReference ? isReference(value) : isIdentifier(value))) {
         const rule = `must be ${segment.isReference ? referenceRule : identifierRule}`;
-        return refuse(problemResponse("invalid_id", { issues: [{ member: segment.param, rule }] }));
+        return refused(problemResponse("invalid_id", { issues: [{ member: segment.param, rule }] }));
       }
       params[segment.param] = value;
     }
@@ -118,10 +118,6 @@ function methodNotAllowed(candidates: readonly Route<Routable>[]): PlainResponse
   const allow = candidates.flatMap(({ endpoint }) => (endpoint.method === "GET" ? ["GET", "HEAD"] : [endpoint.method]));
   const detail = `Use ${allow.join(" or ")}.`;
   return problemResponse("method_not_allowed", { detail, headers: { allow: allow.join(", ") } });
-}
-
-function refuse(response: PlainResponse): { readonly kind: "refused"; readonly response: PlainResponse } {
-  return { kind: "refused", response };
 }
 
 /**

@@ -1,8 +1,9 @@
 /** Streams of events: which ones a principal may open, and how a stream is resumed. */
 import {
-  type PlainResponse,
   type Principal,
   problemResponse,
+  refused,
+  type Refused,
   type StreamEventsQuery,
 } from "@letta-environments/schema";
 import { parseCursor, type StartingPoint } from "../../changes/cursor.ts";
@@ -18,9 +19,7 @@ export interface EventsRequest {
 }
 
 /** An open stream, or the response that refuses it. */
-export type EventsDecision =
-  | { readonly kind: "opened"; readonly stream: EventStream }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type EventsDecision = { readonly kind: "opened"; readonly stream: EventStream } | Refused;
 
 /** Opens a stream of events. The caller has checked the scope of the endpoint. */
 export async function openEvents(
@@ -29,22 +28,18 @@ export async function openEvents(
   principal: Principal,
 ): Promise<EventsDecision> {
   const includesOutput = query.include === "output";
-  if (includesOutput && !principal.scopes.has("view")) return refuse(withoutView);
+  if (includesOutput && !principal.scopes.has("view")) return refused(withoutView);
   const from = readStart(lastEventId);
-  if (from === "malformed") return refuse(malformedId);
-  if (isClosing()) return refuse(problemResponse("shutting_down"));
+  if (from === "malformed") return refused(malformedId);
+  if (isClosing()) return refused(problemResponse("shutting_down"));
   const stream = await changes.streams.open({ principal, includesOutput, deviceId: query.deviceId ?? null }, from);
-  return stream === "too_many" ? refuse(tooMany) : { kind: "opened", stream };
+  return stream === "too_many" ? refused(tooMany) : { kind: "opened", stream };
 }
 
 function readStart(lastEventId: string | null): StartingPoint | "malformed" {
   // An empty id is what a client has before the first event (WHATWG HTML, section 9.2.4).
   if (lastEventId === null || lastEventId === "") return null;
   return lastEventId === "oldest" ? "oldest" : (parseCursor(lastEventId) ?? "malformed");
-}
-
-function refuse(response: PlainResponse): EventsDecision {
-  return { kind: "refused", response };
 }
 
 const withoutView = problemResponse("insufficient_scope", {
