@@ -2,13 +2,11 @@
  * Requests of devices for permission to use a tool, the decisions on them, and the port that stores both. A request is pending until it
  * is decided here or the device no longer lists it.
  */
+import type { ApprovalSuggestion as ReportedSuggestion } from "@letta-environments/schema";
 import type { ConversationScope } from "./message-log.ts";
 
 /** A rule that a device offers with a request for permission, such as to allow the same command from now on. */
-export interface ApprovalSuggestion {
-  readonly id: string;
-  readonly text: string;
-}
+export type ApprovalSuggestion = Readonly<ReportedSuggestion>;
 
 /** A request for permission to use a tool, as a device reports it. */
 export interface ApprovalRequest {

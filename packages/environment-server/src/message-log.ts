@@ -3,7 +3,7 @@
  * device. A message whose device cannot be asked at present is `unknown`, whatever is stored.
  */
 
-import type { ApprovalPolicy } from "@letta-environments/schema";
+import type { ApprovalPolicy, ListedMessageState, TurnUsage as ReportedUsage } from "@letta-environments/schema";
 
 /** The scope of message ids: a conversation on a device. */
 export interface ConversationScope {
@@ -18,31 +18,13 @@ export interface ConversationScope {
  * message. `finished`: its turn ended by itself, well or with an error. `cancelled`: its turn was stopped, or it was taken out of the
  * queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it, or nothing was written to it. `unknown`: it can no longer be found out.
  */
-export type MessageState =
-  | "received"
-  | "sent"
-  | "accepted"
-  | "running"
-  | "waiting_for_approval"
-  | "finished"
-  | "cancelled"
-  | "evicted"
-  | "failed"
-  | "unknown";
-
-/** A counter of {@link TurnUsage}. */
-export type TurnCounter =
-  | "promptTokens"
-  | "completionTokens"
-  | "totalTokens"
-  | "stepCount"
-  | "cachedInputTokens"
-  | "cacheWriteTokens"
-  | "reasoningTokens"
-  | "contextTokens";
+export type MessageState = ListedMessageState;
 
 /** Counters of a turn. Those that the device does not report are absent. */
-export type TurnUsage = Readonly<Partial<Record<TurnCounter, number>>>;
+export type TurnUsage = Readonly<ReportedUsage>;
+
+/** A counter of {@link TurnUsage}. */
+export type TurnCounter = keyof TurnUsage;
 
 /** The last text of the assistant in a turn. */
 export interface MessageReply {

@@ -11,6 +11,7 @@ import {
   type TurnOutcome,
 } from "@letta-environments/client";
 import { choosePaint, CommandError } from "@letta-environments/command-line";
+import { hasEnded } from "@letta-environments/schema";
 import type { CommandContext } from "../context.ts";
 import { deliver, type Delivery } from "../delivery.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
@@ -176,7 +177,7 @@ async function run(
   const { applyStatus, handleEvent } = createEventHandler(turn, connectionId, absence, prompts);
   try {
     const known = outcome === "duplicate" ? await retrieveStatus(turn, connectionId) : null;
-    if (known !== null && isOver(known)) {
+    if (known !== null && hasEnded(known)) {
       if (known.text !== undefined) await printer.piece({ kind: "text", id: "", text: known.text });
       return await finish(turn, known);
     }
@@ -233,7 +234,7 @@ function createEventHandler(
         const { message } = event;
         if (message.clientMessageId !== turn.messageId || !isOfConversation(turn, message)) return null;
         if (!(await printer.document({ type: "message", message }))) return exitCodes.done;
-        if (isOver(message)) return finish(turn, message);
+        if (hasEnded(message)) return finish(turn, message);
         await applyStatus(message, `${device.environment.connectionName} is away`);
         return null;
       }
@@ -253,7 +254,7 @@ function createEventHandler(
         await printer.document({ type: "gap", reason: event.reason });
         await printer.line("some of the output is missing here", "yellow");
         const message = await retrieveStatus(turn, connectionId);
-        if (isOver(message)) return finish(turn, message);
+        if (hasEnded(message)) return finish(turn, message);
         await applyStatus(message, notReported(turn));
         return null;
       }
@@ -360,10 +361,6 @@ function isOfConversation(
   event: { readonly agentId: string | null; readonly conversationId: string },
 ): boolean {
   return event.conversationId === conversationId && (agentId === null || event.agentId === agentId);
-}
-
-function isOver(status: MessageStatus): boolean {
-  return ["finished", "cancelled", "evicted", "failed"].includes(status.state);
 }
 
 /** Whether output of the conversation belongs to the message. */

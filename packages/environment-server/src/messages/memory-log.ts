@@ -1,9 +1,9 @@
+import { hasEnded } from "@letta-environments/schema";
 import { messageLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
 import { comparePositions, positionOf } from "./position.ts";
-import { isEnd } from "./state-machine.ts";
 
 /** Creates a {@link SeparateMessageLog} that lasts as long as the process. */
 export function createMemoryMessageLog({
@@ -45,7 +45,7 @@ export function createMemoryMessageLog({
     },
     async findOpenMessages(environmentId, limit) {
       return ofRow(environmentId)
-        .filter(({ status }) => !isEnd(status.state))
+        .filter(({ status }) => !hasEnded(status))
         .slice(0, limit);
     },
     async pruneMessages(nowMs, limit) {

@@ -1,6 +1,7 @@
+import { hasEnded } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import type { MessageState, MessageStatus } from "../message-log.ts";
-import { advance, type Evidence, isEnd, receivedStatus, unknownReason } from "./state-machine.ts";
+import { advance, type Evidence, receivedStatus, unknownReason } from "./state-machine.ts";
 
 const ended = (stopReason: string): Evidence & { readonly kind: "ended" } => ({
   kind: "ended",
@@ -93,5 +94,5 @@ test("no state goes back, whatever the order of evidence, unless it is unknown",
   }
   const running = after(started, { kind: "running" });
   expect(advance(running, { kind: "rejected", error: null })).toBe(running);
-  expect(isEnd("unknown")).toBe(false);
+  expect(hasEnded({ state: "unknown" })).toBe(false);
 });

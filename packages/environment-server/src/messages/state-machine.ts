@@ -2,7 +2,7 @@
  * The life of a message as a state machine. `advance` is pure: it takes a status and a piece of evidence, and returns the next status,
  * or the same object when the evidence adds nothing. A state only moves forward, except that `unknown` can become known again.
  */
-import { endStates } from "@letta-environments/schema";
+import { hasEnded } from "@letta-environments/schema";
 import type { MessageReply, MessageState, MessageStatus, TurnUsage } from "../message-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 
@@ -56,11 +56,6 @@ export const receivedStatus: MessageStatus = {
   reply: null,
 };
 
-/** Whether a state is final. */
-export function isEnd(state: MessageState): boolean {
-  return endStates.includes(state);
-}
-
 /** How far a message is. A turn moves between `running` and `waiting_for_approval`. */
 const ranks: Readonly<Record<MessageState, number>> = {
   unknown: 0,
@@ -77,7 +72,7 @@ const ranks: Readonly<Record<MessageState, number>> = {
 
 /** Returns the status after a piece of evidence; see the description of this file. */
 export function advance(status: MessageStatus, evidence: Evidence): MessageStatus {
-  if (isEnd(status.state)) return completeEnd(status, evidence);
+  if (hasEnded(status)) return completeEnd(status, evidence);
   switch (evidence.kind) {
     case "sent":
       return status.state === "received" ? { ...status, state: "sent" } : status;

@@ -4,7 +4,7 @@
  * disconnects its messages are unknown. When it comes back it is asked about them, and its reports continue where they stopped.
  */
 import type { Clock } from "@letta-environments/platform";
-import type { ApprovalPolicy } from "@letta-environments/schema";
+import { type ApprovalPolicy, hasEnded } from "@letta-environments/schema";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
@@ -17,7 +17,7 @@ import { createDetachedPolicies, type DetachedPolicies } from "./detached-polici
 import { createEntry, type Entry, groupByDelivery } from "./entry.ts";
 import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
-import { advance, type Evidence, evidenceOf, isEnd } from "./state-machine.ts";
+import { advance, type Evidence, evidenceOf } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
 
@@ -169,7 +169,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
     },
     policiesOf(environmentId, runtime) {
       const entries = [...(rows.get(environmentId)?.entries.values() ?? [])].filter(
-        ({ scope, status }) => isSameConversation(scope, runtime) && !isEnd(status.state),
+        ({ scope, status }) => isSameConversation(scope, runtime) && !hasEnded(status),
       );
       return [...entries.flatMap(({ policy }) => policy ?? []), ...state.detached.all(environmentId, runtime)];
     },
@@ -228,7 +228,7 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   const isFollowed = findEntry(state, entry.scope.environmentId, entry.deliveryId) === entry;
   if (isFollowed && wasUnknown !== (status.state === "unknown")) state.followed.set(entry);
   state.onChange?.(entry.toStored());
-  if (!isEnd(status.state)) return state.writer.later(entry.deliveryId, entry);
+  if (!hasEnded(status)) return state.writer.later(entry.deliveryId, entry);
   state.detached.end(entry);
   state.ending.set(entry.deliveryId, entry);
   dropOldest(state.ending, maxFollowedMessages);
@@ -243,7 +243,7 @@ function noteOutcome(state: State, environmentId: string, deliveryId: string, ou
   const entry = row?.entries.get(deliveryId);
   if (row === undefined || entry === undefined) return;
   apply(state, entry, evidenceOf(outcome));
-  if (isEnd(entry.status.state)) return forget(state, entry);
+  if (hasEnded(entry.status)) return forget(state, entry);
   const isStarted = outcome.kind === "accepted" && outcome.disposition === "started";
   if (isStarted) turnsOf(state, row, entry.scope).start(entry);
 }
@@ -319,7 +319,7 @@ function stopAsking(state: State, entry: Entry): void {
 /** A message that can no longer be followed is unknown. */
 function markUnknown(state: State, entry: Entry): void {
   // It is not known whether it belongs to the turn that runs, unless it has ended and could only learn the reason.
-  if (!isEnd(entry.status.state)) state.detached.detach(entry);
+  if (!hasEnded(entry.status)) state.detached.detach(entry);
   apply(state, entry, { kind: "lost" });
   forget(state, entry);
 }

@@ -3,10 +3,10 @@
  * limits cost no scan; a hash has each message as JSON, and another one the length of its text.
  */
 import type { ValkeyConnection, ValkeyReply } from "@letta-environments/platform";
+import { hasEnded } from "@letta-environments/schema";
 import { messageLogLimits } from "../limits.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, MessagePosition, StoredMessage } from "../message-log.ts";
-import { isEnd } from "../messages/state-machine.ts";
 import {
   beginningOf,
   createRunScript,
@@ -61,8 +61,15 @@ type Record = Omit<StoredMessage, "scope" | "messageId" | "sentAt" | "approvalPo
 function writeMessage({ scope, messageId, sentAt, ...record }: StoredMessage): readonly (string | number)[] {
   const { environmentId } = scope;
   const entry = entryOf(environmentId, { ...scope, messageId });
-  const { state, reply } = record.status;
-  return [entry, rowText(environmentId), isEnd(state) ? 0 : 1, sentAt, reply?.text.length ?? 0, JSON.stringify(record)];
+  const { status } = record;
+  return [
+    entry,
+    rowText(environmentId),
+    hasEnded(status) ? 0 : 1,
+    sentAt,
+    status.reply?.text.length ?? 0,
+    JSON.stringify(record),
+  ];
 }
 
 function entryOf(

@@ -6,6 +6,7 @@ import {
   allowsAgent,
   allowsDevice,
   defaultListLimit,
+  hasEnded,
   jsonResponse,
   type MessageList,
   type OperationInput,
@@ -16,7 +17,6 @@ import {
 import { listedMessagesPerTurn, maxListedLength, maxListedMessages } from "../../limits.ts";
 import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
 import { comparePositions, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
-import { isEnd } from "../../messages/state-machine.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
@@ -147,7 +147,7 @@ async function readPart({ store, messages }: ServerContext, filter: MessageFilte
     if (other === undefined) return [lost(message)];
     // A later message with the same id replaces the status when it is stored.
     if (other.deliveryId !== message.deliveryId) return [];
-    return [isEnd(message.status.state) ? message : other];
+    return [hasEnded(message.status) ? message : other];
   });
   const all = unsaved.length === 0 ? current : [...current, ...unsaved].toSorted(byPosition);
   return { messages: filter.withReplies ? all : all.map(withoutReply), hasNextPage, end };

@@ -6,6 +6,7 @@ import {
   allowsAgent,
   allowsDevice,
   defaultWaitSeconds,
+  hasEnded,
   jsonResponse,
   type MessageStatus,
   type OperationInput,
@@ -16,7 +17,7 @@ import {
 } from "@letta-environments/schema";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
 import type { StoredMessage } from "../../message-log.ts";
-import { advance, isEnd } from "../../messages/state-machine.ts";
+import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";
@@ -70,7 +71,7 @@ export async function waitForEnd(
   signal: AbortSignal | undefined,
 ): Promise<StoredMessage> {
   const { clock, messages } = server;
-  if (isEnd(message.status.state) || durationMs === 0) return message;
+  if (hasEnded(message.status) || durationMs === 0) return message;
   const { scope, messageId } = message;
   const key = { ...scope, messageId };
   await new Promise<void>((resolve) => {
@@ -84,7 +85,7 @@ export async function waitForEnd(
 
     function check(): void {
       void readMessage(server, key).then((found) => {
-        if (found === null || isEnd(found.status.state)) finish();
+        if (found === null || hasEnded(found.status)) finish();
       }, finish);
     }
     function finish(): void {
@@ -145,7 +146,7 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   for (const message of followed) {
     const other = known.get(keyOf(message));
     // A stored end is as new as a followed message, unless it is of an earlier message with the same id.
-    const isStored = other?.deliveryId === message.deliveryId && isEnd(other.status.state);
+    const isStored = other?.deliveryId === message.deliveryId && hasEnded(other.status);
     if (!isStored) known.set(keyOf(message), message);
   }
   return [...known.values()].filter((message) => isSelected(message, selector));
@@ -170,7 +171,7 @@ export async function readMessage(
 
 /** A message that nobody follows is unknown, unless it has ended. */
 export function lost(message: StoredMessage): StoredMessage {
-  if (isEnd(message.status.state)) return message;
+  if (hasEnded(message.status)) return message;
   return { ...message, status: advance(message.status, { kind: "lost" }) };
 }
 
