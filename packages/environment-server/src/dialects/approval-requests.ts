@@ -6,7 +6,7 @@ import type { ApprovalRequest, ApprovalSuggestion } from "../approval-log.ts";
 import { maxApprovalInputLength, maxApprovalsPerDevice } from "../limits.ts";
 import { boundInput } from "./bounded-input.ts";
 import type { DeviceFrame } from "./frame.ts";
-import { isMembers, type Members, membersOf, readId, readLine, readPath, readRuntime } from "./values.ts";
+import { isMembers, type Members, membersOf, parseMembers, readId, readLine, readPath, readRuntime } from "./values.ts";
 
 /** Suggestions of one request that are read. Devices send at most three. */
 const maxSuggestions = 10;
@@ -43,14 +43,6 @@ export function readLongRequest(start: string, text: string): DeviceFrame | null
   const members = parseMembers(`{${end.slice(from + 1)}`);
   const frame = parseApprovalRequest({ ...members, request_id: requestId, request: { tool_name: tool } });
   return frame.kind === "control_request" ? { ...frame, request: { ...frame.request, isInputCut: true } } : null;
-}
-
-function parseMembers(text: string): Members {
-  try {
-    return membersOf(JSON.parse(text));
-  } catch {
-    return {};
-  }
 }
 
 /** Reads the requests that a status lists; `null` when it does not say. What is not understood is left out. */

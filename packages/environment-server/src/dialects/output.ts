@@ -3,7 +3,7 @@
  * piece itself is passed on as the device wrote it.
  */
 import type { Conversation } from "./conversation.ts";
-import { isMembers, type Members, readId, readRuntime } from "./values.ts";
+import { isMembers, type Members, parseMembers, readId, readRuntime } from "./values.ts";
 
 /** A piece of a conversation. */
 export interface OutputFrame {
@@ -22,13 +22,8 @@ export function isOutput(text: string): boolean {
 
 /** Parses a frame with output; `null` for anything else. It never throws. */
 export function parseOutput(text: string): OutputFrame | null {
-  let frame: unknown;
-  try {
-    frame = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (!isMembers(frame) || frame["type"] !== "stream_delta") return null;
+  const frame = parseMembers(text);
+  if (frame?.["type"] !== "stream_delta") return null;
   const runtime = readRuntime(frame["runtime"]);
   const delta = frame["delta"];
   if ("kind" in runtime || !isMembers(delta)) return null;

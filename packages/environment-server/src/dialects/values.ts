@@ -79,6 +79,16 @@ function endOfString(text: string, start: number): number {
   }
 }
 
+/** Parses the text of a JSON object; `null` for any other text. It never throws. */
+export function parseMembers(text: string): Members | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isMembers(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Reads the conversation of a frame. */
 export function readRuntime(runtime: unknown): Conversation | InvalidFrame {
   const { agent_id: agentId, conversation_id: conversationId } = membersOf(runtime);

@@ -5,7 +5,7 @@
  */
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
-import { isMembers, type Members, membersOf } from "../dialects/values.ts";
+import { isMembers, type Members, membersOf, parseMembers } from "../dialects/values.ts";
 import { type FrameRefusal, invalidFrame, type ViewerFrame } from "./frame.ts";
 import { readTarget } from "./target.ts";
 
@@ -185,11 +185,7 @@ export function refusalOf(response: PlainResponse): FrameRefusal {
 /** The JSON body of a response; empty when it is not an object. */
 export function bodyOf({ body }: PlainResponse): Members {
   if (body === null) return {};
-  try {
-    return membersOf(JSON.parse(typeof body === "string" ? body : new TextDecoder().decode(body)));
-  } catch {
-    return {};
-  }
+  return parseMembers(typeof body === "string" ? body : new TextDecoder().decode(body)) ?? {};
 }
 
 function isPresent(value: unknown): boolean {

@@ -4,7 +4,7 @@
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
-import { isMembers, isNestedDeeply, type Members } from "../dialects/values.ts";
+import { isNestedDeeply, type Members, parseMembers } from "../dialects/values.ts";
 import type { EmitEvent } from "../events.ts";
 import {
   maxParsedLength,
@@ -178,14 +178,10 @@ function reportTooLong({ viewers }: Row, text: string): void {
 
 /** Parses a frame and removes the member in which viewers get its number. */
 function parse(text: string): Members | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (!isMembers(value)) return null;
-    const { seq: _seq, ...frame } = value;
-    return frame;
-  } catch {
-    return null;
-  }
+  const members = parseMembers(text);
+  if (members === null) return null;
+  const { seq: _seq, ...frame } = members;
+  return frame;
 }
 
 function add(hub: Hub, viewer: Viewer): void {
