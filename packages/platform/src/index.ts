@@ -1,4 +1,5 @@
 export type { Clock } from "./clock.ts";
+export { concatenate } from "./concatenate.ts";
 export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {
