@@ -5,12 +5,12 @@ import {
   type SendMessageBody,
   type UserMessage,
 } from "@letta-environments/client";
-import { CommandError, formatAge, misuse } from "@letta-environments/command-line";
+import { CommandError, misuse } from "@letta-environments/command-line";
 import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
 import type { CommandContext } from "./context.ts";
 import { findDevice, type FoundDevice } from "./device.ts";
 import { exitCodes } from "./exit-code.ts";
-import { describeFailure, type SentRequest } from "./failure.ts";
+import { describeFailure, offlineError, type SentRequest } from "./failure.ts";
 import { type DeliveryReport, formatDelivery } from "./format/delivery.ts";
 import type { EnvironmentOperations, SendSettings, Sent } from "./operations.ts";
 import { startProgress } from "./progress.ts";
@@ -38,8 +38,8 @@ export async function deliver(
   { target, message, waitMs, idempotencyKey, report: print = (report) => printReport(context, report) }: Delivery,
   device?: FoundDevice,
 ): Promise<DeliveryReport> {
-  const { host, parsed } = context;
-  const body = readBody(context, message);
+  const { host, option } = context;
+  const body = buildBody(message, option("agent"), option("conversation"), optionOfMember);
   const found = target.kind === "device" ? (device ?? (await findDevice(operations, target.device, "online"))) : null;
   let isSent = false;
   const settings: SendSettings = { idempotencyKey, waitMs: waitMs ?? 0, onSend: () => void (isSent = true) };
@@ -60,7 +60,7 @@ export async function deliver(
     const isUnknown = isSent && isLettaEnvironmentsError(error) && error.outcome !== "refused";
     const connectionId = target.kind === "connection" ? target.connectionId : (found?.environment.connectionId ?? "");
     const report = reportOf(message, connectionId, found);
-    const failure = describeFailure(error, { host, parsed, sent: isUnknown ? sentMessage(report) : undefined });
+    const failure = describeFailure(error, context, isUnknown ? sentMessage(report) : undefined);
     if (failure.exitCode === exitCodes.unknown) await print({ ...report, outcome: "unknown" });
     throw failure;
   }
@@ -94,10 +94,18 @@ const optionOfMember: Readonly<Record<string, string>> = {
   "messages[0].approvals[0].reason": "--reason",
 };
 
-/** The request body, checked against the rules of the API before any request. @throws CommandError naming the option and the rule */
-function readBody({ option }: CommandContext, message: UserMessage | ApprovalMessage): SendMessageBody {
-  const agentId = option("agent");
-  const conversationId = option("conversation");
+/**
+ * The request body, checked against the rules of the API before any request.
+ *
+ * @param names of members, as the user knows them
+ * @throws CommandError naming the member and the rule
+ */
+export function buildBody(
+  message: UserMessage | ApprovalMessage,
+  agentId: string | undefined,
+  conversationId: string | undefined,
+  names: Readonly<Record<string, string>> = {},
+): SendMessageBody {
   const body: SendMessageBody = {
     messages: [message],
     ...(agentId !== undefined && { agentId }),
@@ -105,7 +113,7 @@ function readBody({ option }: CommandContext, message: UserMessage | ApprovalMes
   };
   const checked = checkValue(SendMessageBodySchema, body, "body");
   if (checked.ok) return body;
-  throw misuse(checked.issues.map(({ member, rule }) => `${optionOfMember[member] ?? member} ${rule}`).join("; "));
+  throw misuse(checked.issues.map(({ member, rule }) => `${names[member] ?? member} ${rule}`).join("; "));
 }
 
 /** @param leftMs how much longer to wait for the device; `null` once the message has left */
@@ -117,13 +125,10 @@ function describeWait(name: string, leftMs: number | null): string {
 /** @throws CommandError if the client found the device offline and sent nothing */
 function throwIfOffline(error: unknown, { environment }: FoundDevice, waitMs: number | null, nowMs: number): void {
   if (!isLettaEnvironmentsError(error) || error.code !== "device_offline" || error.status !== undefined) return;
-  const [{ connectionName, lastSeenAt } = environment] = error.environments ?? [];
-  const waited = waitMs === null ? "" : " and did not come back in time";
-  throw new CommandError(
-    `${connectionName} is offline${waited} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`,
-    exitCodes.offline,
-    { details: waitMs === null ? ["--wait-online waits for it."] : [] },
-  );
+  const [latest = environment] = error.environments ?? [];
+  throw waitMs === null
+    ? offlineError(latest, nowMs, { details: ["--wait-online waits for it."] })
+    : offlineError(latest, nowMs, { waited: " and did not come back in time" });
 }
 
 function reportOf(

@@ -41,5 +41,5 @@ test("a failed read is never unknown", () => {
 
 test("the end of a turn that was followed has its own codes, and only a good end is 0", () => {
   const outcomes = ["finished", "failed", "cancelled", "evicted", "unfinished", "unknown"] as const;
-  expect(outcomes.map(exitCodeOfTurn)).toEqual([0, 8, 9, 9, 5, 5]);
+  expect(outcomes.map((outcome) => exitCodeOfTurn[outcome])).toEqual([0, 8, 9, 9, 5, 5]);
 });

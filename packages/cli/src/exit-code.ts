@@ -34,7 +34,8 @@ export function exitCodeOfSignal(name: unknown): number {
   return bySignal[String(name)] ?? exitCodes.interrupted;
 }
 
-const byTurn: Readonly<Record<TurnOutcome, number>> = {
+/** The exit code after a turn that was followed. */
+export const exitCodeOfTurn: Readonly<Record<TurnOutcome, number>> = {
   finished: exitCodes.done,
   failed: exitCodes.turnFailed,
   cancelled: exitCodes.turnStopped,
@@ -42,11 +43,6 @@ const byTurn: Readonly<Record<TurnOutcome, number>> = {
   unfinished: exitCodes.unknown,
   unknown: exitCodes.unknown,
 };
-
-/** The exit code after a turn that was followed. */
-export function exitCodeOfTurn(outcome: TurnOutcome): number {
-  return byTurn[outcome];
-}
 
 /** Codes whose meaning does not depend on the status that they came with. */
 const byCode: Readonly<Record<string, number>> = {

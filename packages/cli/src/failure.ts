@@ -1,19 +1,16 @@
 /** Turns errors of the client into the texts and exit codes of this program. */
-import { isLettaEnvironmentsError, type LettaEnvironmentsError, type ProblemIssue } from "@letta-environments/client";
-import { CommandError } from "@letta-environments/command-line";
-import { optionOf, type ParsedLine } from "./context.ts";
+import {
+  type Environment,
+  isLettaEnvironmentsError,
+  type LettaEnvironmentsError,
+  type ProblemIssue,
+} from "@letta-environments/client";
+import { CommandError, formatAge } from "@letta-environments/command-line";
+import { type CommandContext, optionOf, type ParsedLine } from "./context.ts";
 import { deviceLines } from "./device.ts";
 import { exitCodeOf, exitCodeOfSignal, exitCodes } from "./exit-code.ts";
 import type { Host } from "./host.ts";
 import { addressOf } from "./settings.ts";
-
-/** The command that failed. */
-export interface FailureContext {
-  readonly host: Host;
-  readonly parsed: ParsedLine;
-  /** The request that the device may have received, if there is one. */
-  readonly sent?: SentRequest | undefined;
-}
 
 /** A request that has left. */
 export interface SentRequest {
@@ -28,8 +25,16 @@ export function sentDecision(error: unknown): SentRequest | undefined {
   return { what: "decision", hint: "'letta-env approvals' shows whether the request still waits." };
 }
 
-/** Describes an error. Rethrows anything that is a defect of this program. */
-export function describeFailure(error: unknown, { host, parsed, sent }: FailureContext): CommandError {
+/**
+ * Describes an error. Rethrows anything that is a defect of this program.
+ *
+ * @param sent the request that the device may have received, if there is one
+ */
+export function describeFailure(
+  error: unknown,
+  { host, parsed }: Pick<CommandContext, "host" | "parsed">,
+  sent?: SentRequest,
+): CommandError {
   if (error instanceof CommandError) return error;
   if (host.interrupted.aborted) return interrupted(host, parsed, sent);
   if (!isLettaEnvironmentsError(error)) throw error;
@@ -43,6 +48,16 @@ export function describeFailure(error: unknown, { host, parsed, sent }: FailureC
       ...(parsed.options.has("verbose") ? verboseLines(error) : []),
     ],
   });
+}
+
+/** The error for a device that is offline, so that nothing was sent to it. @param waited what came before, in words */
+export function offlineError(
+  { connectionName, lastSeenAt }: Pick<Environment, "connectionName" | "lastSeenAt">,
+  nowMs: number,
+  { waited = "", ...options }: { waited?: string; details?: readonly string[]; cause?: unknown } = {},
+): CommandError {
+  const text = `${connectionName} is offline${waited} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`;
+  return new CommandError(text, exitCodes.offline, options);
 }
 
 /** How a gateway key gets a scope. Its id is public, and only in the environment: a file is not read again. */

@@ -63,7 +63,7 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
     });
   } catch (error) {
     const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
-    if (decided === null) throw describeFailure(error, { host, parsed, sent: sentDecision(error) });
+    if (decided === null) throw describeFailure(error, context, sentDecision(error));
     throw new CommandError(decided, exitCodes.refused, { cause: error });
   }
   const decision = approve ? "allowed" : "denied";

@@ -1,18 +1,11 @@
 /** `stop` and `mode`: control of a conversation on a device. */
 import { isLettaEnvironmentsError, type StopInput } from "@letta-environments/client";
-import {
-  CommandError,
-  formatAge,
-  formatColumns,
-  formatJson,
-  misuse,
-  printable,
-} from "@letta-environments/command-line";
+import { formatColumns, formatJson, misuse, printable } from "@letta-environments/command-line";
 import { ceilingModes } from "@letta-environments/schema";
 import type { CommandContext } from "../context.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
-import { describeFailure, type SentRequest } from "../failure.ts";
+import { describeFailure, offlineError, type SentRequest } from "../failure.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 
 /** `letta-env stop DEVICE --agent ID`. */
@@ -72,14 +65,8 @@ async function control<Result>(
     return { found, result: await run(operations, found) };
   } catch (error) {
     if (!isLettaEnvironmentsError(error)) throw error;
-    const { host, parsed } = context;
-    if (error.outcome === "unknown") throw describeFailure(error, { host, parsed, sent: sentControl });
-    if (error.code !== "device_offline") throw error;
-    const { connectionName, lastSeenAt } = found.environment;
-    throw new CommandError(
-      `${connectionName} is offline (last seen ${formatAge(lastSeenAt, operations.now())}); nothing was sent`,
-      exitCodes.offline,
-    );
+    if (error.outcome === "unknown") throw describeFailure(error, context, sentControl);
+    throw error.code === "device_offline" ? offlineError(found.environment, operations.now()) : error;
   }
 }
 

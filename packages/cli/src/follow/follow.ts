@@ -302,7 +302,7 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null, unknownR
     unfinished: "the turn has not ended",
     unknown: `it is not known how the turn ended: ${unknownReason}`,
   };
-  throw new CommandError(texts[outcome], exitCodeOfTurn(outcome), {
+  throw new CommandError(texts[outcome], exitCodeOfTurn[outcome], {
     details: outcome === "unknown" ? [followAgain(turn)] : [],
   });
 }

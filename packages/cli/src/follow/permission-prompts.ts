@@ -7,8 +7,8 @@ import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { describeFailure, sentDecision } from "../failure.ts";
 import { describeInput } from "../format/approval.ts";
-import type { Clock } from "../host.ts";
 import type { EnvironmentOperations } from "../operations.ts";
+import { pause } from "../pause.ts";
 import type { TurnPrinter } from "./printer.ts";
 
 /** Finds the requests for permission of one turn, and asks about each of them. */
@@ -48,7 +48,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
         await printer.document({ type: "approval", approval });
         await handle(approval, cancelled);
       }
-      await sleep(host.clock, cancelled);
+      await pause(host.clock, cancelled, searchIntervalMs);
     }
   }
 
@@ -92,9 +92,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
     } catch (error) {
       if (host.interrupted.aborted) return true;
       const decided = isLettaEnvironmentsError(error) ? describeDecision(error) : null;
-      const { parsed } = context;
-      const failure = (): string => describeFailure(error, { host, parsed, sent: sentDecision(error) }).message;
-      await printer.line(decided ?? failure(), "yellow");
+      await printer.line(decided ?? describeFailure(error, context, sentDecision(error)).message, "yellow");
       return decided !== null;
     }
   }
@@ -120,16 +118,3 @@ function ignoreIfPassing(error: unknown): readonly Approval[] {
 
 /** Time between two searches, in milliseconds. */
 const searchIntervalMs = 2_000;
-
-function sleep(clock: Clock, cancelled: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const wake = (): void => {
-      cancel();
-      cancelled.removeEventListener("abort", wake);
-      resolve();
-    };
-    const cancel = clock.setTimer(searchIntervalMs, wake);
-    cancelled.addEventListener("abort", wake);
-    if (cancelled.aborted) wake();
-  });
-}

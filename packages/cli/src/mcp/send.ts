@@ -1,10 +1,10 @@
 /** One send of the tool `send_message`: finds the device, sends at most once, and waits for the end of the turn. */
 import { isLettaEnvironmentsError, type SendMessageBody } from "@letta-environments/client";
-import { CommandError, formatAge } from "@letta-environments/command-line";
-import { checkValue, SendMessageBodySchema } from "@letta-environments/schema";
+import { CommandError } from "@letta-environments/command-line";
+import { buildBody } from "../delivery.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
-import { describeError } from "../failure.ts";
+import { describeError, offlineError } from "../failure.ts";
 import type { Sent } from "../operations.ts";
 import { defaultWaitSeconds } from "./rules.ts";
 import type { ToolCall, ToolOutput } from "./tool.ts";
@@ -49,14 +49,7 @@ function readBody({ message, agentId, conversationId }: SendInput, messageId: st
   if (agentId === undefined && conversationId === undefined) {
     throw new CommandError("agentId is needed: the id of the agent on the device", exitCodes.misused);
   }
-  const body: SendMessageBody = {
-    messages: [{ role: "user", content: message, client_message_id: messageId }],
-    ...(agentId !== undefined && { agentId }),
-    ...(conversationId !== undefined && { conversationId }),
-  };
-  const checked = checkValue(SendMessageBodySchema, body, "body");
-  if (checked.ok) return body;
-  throw new CommandError(checked.issues.map(({ member, rule }) => `${member} ${rule}`).join("; "), exitCodes.misused);
+  return buildBody({ role: "user", content: message, client_message_id: messageId }, agentId, conversationId);
 }
 
 async function send(call: ToolCall, found: FoundDevice, body: SendMessageBody, messageId: string): Promise<Sent> {
@@ -68,10 +61,7 @@ async function send(call: ToolCall, found: FoundDevice, body: SendMessageBody, m
   } catch (error) {
     if (!isLettaEnvironmentsError(error)) throw error;
     if (error.code === "device_offline" && error.status === undefined) {
-      const { connectionName, lastSeenAt } = error.environments?.[0] ?? found.environment;
-      const age = formatAge(lastSeenAt, operations.now());
-      const text = `${connectionName} is offline (last seen ${age}); nothing was sent`;
-      throw new CommandError(text, exitCodes.offline, { cause: error });
+      throw offlineError(error.environments?.[0] ?? found.environment, operations.now(), { cause: error });
     }
     if (!isSent || error.outcome === "refused") throw error;
     throw new CommandError(describeError(error, "the server", "message"), exitCodes.unknown, {

@@ -1,7 +1,7 @@
 /** Waits for the end of a turn, or for its first request for permission, which only somebody else can end. */
 import { type MessageStatus, readTurn, type RetrieveMessageQuery } from "@letta-environments/client";
 import * as v from "valibot";
-import type { Clock, Host } from "../host.ts";
+import { pause } from "../pause.ts";
 import type { ToolCall, ToolOutput } from "./tool.ts";
 
 /** The form in which tools report a turn. */
@@ -64,7 +64,7 @@ export async function awaitTurn(
     const status = await operations.message(connectionId, messageId, { ...conversation, ...wait });
     if (seconds <= 0 || !mayEndByItself(status)) return status;
     await progress(elapsedSeconds, waitSeconds, `the message is ${status.state.replaceAll("_", " ")}`);
-    await pause(host, clock, pauseMs - (clock.monotonic() - askedMs));
+    await pause(clock, host.interrupted, pauseMs - (clock.monotonic() - askedMs));
   }
 }
 
@@ -73,19 +73,6 @@ function mayEndByItself(status: MessageStatus): boolean {
   const { outcome } = readTurn(status);
   const isOpen = outcome === "unfinished" || outcome === "unknown";
   return isOpen && status.waitSeconds !== 0 && status.state !== "waiting_for_approval";
-}
-
-function pause({ interrupted }: Host, clock: Clock, delayMs: number): Promise<void> {
-  if (delayMs <= 0 || interrupted.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const finish = (): void => {
-      cancel();
-      interrupted.removeEventListener("abort", finish);
-      resolve();
-    };
-    const cancel = clock.setTimer(delayMs, finish);
-    interrupted.addEventListener("abort", finish);
-  });
 }
 
 /** A status as tools report it. */
