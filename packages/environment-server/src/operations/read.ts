@@ -44,15 +44,12 @@ export async function listEnvironments(
     (principal.tenantDevices ?? null) !== null ||
     (principal.deviceTags ?? null) !== null;
   const isListed = (name: EnvironmentName): boolean => allowsDevice(principal, name) && hasEveryTag(name, tags);
-  const rows = needsNames
-    ? await readByIds(
-        server,
-        await findIds(server, isListed, filter, { onlineOnly, rowsPerTurn: devicesPerTurn(principal) }),
-        filter,
-      )
-    : onlineOnly
-      ? await readOnline(server, filter)
-      : await server.store.listEnvironments(filter);
+  let rows: readonly EnvironmentRow[];
+  if (needsNames) {
+    const rowsPerTurn = devicesPerTurn(principal);
+    const environmentIds = await findIds(server, isListed, filter, { onlineOnly, rowsPerTurn });
+    rows = await server.store.listEnvironments({ ...filter, environmentIds, deviceIds: null });
+  } else rows = await (onlineOnly ? readOnline(server, filter) : server.store.listEnvironments(filter));
   return server.presentation.page(principal, rows.slice(0, limit), rows.length > limit);
 }
 
@@ -129,12 +126,4 @@ async function readPages<Found>(
     lookedAt = 0;
     await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
   }
-}
-
-async function readByIds(
-  { store }: ServerContext,
-  environmentIds: readonly string[],
-  filter: EnvironmentFilter,
-): Promise<readonly EnvironmentRow[]> {
-  return store.listEnvironments({ ...filter, environmentIds, deviceIds: null });
 }
