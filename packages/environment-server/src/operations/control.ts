@@ -17,6 +17,7 @@ import {
 } from "@letta-environments/schema";
 import type { CommandOutcome, CommandTarget } from "../commands/waiting-commands.ts";
 import { refuseWithoutAgent } from "../delivery/plan.ts";
+import type { QuestionCommand } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { commandTimeoutMs } from "../limits.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
@@ -85,32 +86,23 @@ async function runCommand(
   request: ControlRequest,
 ): Promise<PlainResponse | null> {
   const runtime = runtimeOf(request);
-  const retryable = !isUnrepeatableCommand(request);
+  const respond = async <Effect>(outcome: Promise<CommandOutcome<Effect>>, present: (effect: Effect) => object) =>
+    toResponse(!isUnrepeatableCommand(request), await outcome, present);
+  const ask = (command: QuestionCommand, present: (effect: unknown) => object) =>
+    respond(commands.ask(target, runtime, command), present);
   switch (request.operation) {
     case "stopTurn":
-      return toResponse(
-        retryable,
-        await commands.ask(target, runtime, { kind: "stop", runId: request.body.runId ?? null }),
-        (stopped) => ({ stopped: stopped === true }),
-      );
+      return ask({ kind: "stop", runId: request.body.runId ?? null }, (stopped) => ({ stopped: stopped === true }));
     case "changeMode":
-      return toResponse(retryable, await commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
+      return respond(commands.changeMode(target, runtime, request.body.mode), (mode) => ({ mode }));
     case "changeDirectory":
-      return toResponse(
-        retryable,
-        await commands.changeDirectory(target, runtime, request.body.directory),
-        (directory) => ({ directory }),
-      );
+      return respond(commands.changeDirectory(target, runtime, request.body.directory), (directory) => ({ directory }));
     case "resumeQueue":
-      return toResponse(retryable, await commands.ask(target, runtime, { kind: "resume_queue" }), (resumed) => ({
-        resumed: Number(resumed),
-      }));
+      return ask({ kind: "resume_queue" }, (resumed) => ({ resumed: Number(resumed) }));
     case "removeQueueItem":
-      return toResponse(
-        retryable,
-        await commands.ask(target, runtime, { kind: "remove_queue_item", itemId: request.params.itemId }),
-        (removed) => ({ removed: removed === true }),
-      );
+      return ask({ kind: "remove_queue_item", itemId: request.params.itemId }, (removed) => ({
+        removed: removed === true,
+      }));
   }
 }
 
