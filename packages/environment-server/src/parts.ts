@@ -17,7 +17,7 @@ import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
 import { performHere } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
-import { createChangeSources, noteApprovals, noteDeviceChanges } from "./operations/events/sources.ts";
+import { createChangeSources, noteDeviceChanges } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
@@ -26,7 +26,7 @@ import { createLocalDevices } from "./routing/local-devices.ts";
 import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
 import { ownerOf } from "./socket/connection.ts";
 import type { DeviceFollower } from "./socket/followers.ts";
-import { createDeviceHub, type DeviceHub } from "./socket/hub.ts";
+import { createDeviceHub } from "./socket/hub.ts";
 import { createStoredTime } from "./time/stored-time.ts";
 import { createViewerHub } from "./viewers/hub.ts";
 import { createViewerTickets } from "./viewers/tickets.ts";
@@ -81,15 +81,14 @@ export function createParts(
   const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
-  const approvals = followApprovals({ ...options, store, emit, messages, time, track, server: () => server });
+  const approvals = followApprovals({ ...options, store, emit, messages, time, track, feed, server: () => server });
   const onOutcome: typeof messages.noteOutcome = (...outcome) => {
     messages.noteOutcome(...outcome);
     approvals.noteOutcome(...outcome);
   };
   const pending = createPendingDeliveries({ clock, log: store, emit, onOutcome });
   const viewers = createViewerHub({ clock, randomId, emit });
-  noteApprovals(approvals, feed);
-  const emitAndNote = withEnds(emit, feed, () => removals.socketEnded());
+  const emitAndNote = withFollowers(emit, feed, () => ({ local, router, removals }));
   const hub = createDeviceHub({
     clock,
     randomId,
@@ -98,7 +97,7 @@ export function createParts(
     followers: [...createFollowers({ messages, approvals, commands }), { expired: feed.removed }],
     output: feed,
     watch: viewers,
-    emit: withRoutes(emitAndNote, () => ({ hub, router, podId })),
+    emit: emitAndNote,
     onStatusChange: createEmitter(options.onStatusChange),
     podId,
     time,
@@ -107,7 +106,8 @@ export function createParts(
   // Another process may pass a call on while this one ends.
   const deliver: LocalDevices["deliver"] = async (call) =>
     closing.hasBegun ? problemResponse("shutting_down") : track(performHere(server, call));
-  const router = (options.connectRouter ?? createLocalRouter)(createLocalDevices({ clock, hub, podId, deliver }));
+  const local = createLocalDevices({ clock, hub, podId, deliver });
+  const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = noteDeviceChanges(createDeviceAdministration({ store, router, removals, emit }), feed);
   const presentation = createPresentation({
@@ -141,19 +141,22 @@ export function createParts(
   return server;
 }
 
-/** Notifies the router of sockets that open and end. */
-function withRoutes(
+/** Emits events, and notifies the parts that follow them or the sockets that open and end. */
+function withFollowers(
   emit: EmitEvent,
-  parts: () => { readonly hub: DeviceHub; readonly router: DeviceRouter; readonly podId: string },
+  feed: ChangeFeed,
+  parts: () => Pick<ServerContext, "router" | "removals"> & { readonly local: LocalDevices },
 ): EmitEvent {
   return (event) => {
     emit(event);
+    feed.happened(event);
     if (event.type !== "device_connected" && event.type !== "device_disconnected") return;
-    const { hub, router, podId } = parts();
-    const { environmentId, connectionId } = event;
-    const connection = hub.open(environmentId);
-    if (connection === null) router.ended(environmentId);
-    else router.opened(environmentId, { podId, connectionId, generation: connection.generation });
+    const { local, router, removals } = parts();
+    if (event.type === "device_disconnected") removals.socketEnded();
+    const { environmentId } = event;
+    const location = local.locate(environmentId);
+    if (location === null) router.ended(environmentId);
+    else router.opened(environmentId, location);
   };
 }
 
@@ -197,14 +200,5 @@ function withRemovals(feed: ChangeFeed, messages: Pick<ServerContext["messages"]
       messages.forget(row.id);
       feed.removed(row);
     },
-  };
-}
-
-/** Emits events, and calls a function when a socket has ended. */
-function withEnds(emit: EmitEvent, feed: ChangeFeed, onEnd: () => void): EmitEvent {
-  return (event) => {
-    emit(event);
-    feed.happened(event);
-    if (event.type === "device_disconnected") onEnd();
   };
 }

@@ -7,7 +7,7 @@ import type { ApprovalKey, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { keyOf, type PendingApproval } from "./pending.ts";
 import { expiryOf } from "./policy.ts";
-import { type ApprovalDevice, type ApprovalState, report } from "./state.ts";
+import type { ApprovalDevice, ApprovalState } from "./state.ts";
 
 /** The message of a request, as far as it is known, and when a policy denies it. */
 type Cause = Pick<StoredApproval, "messageId" | "expiry">;
@@ -83,7 +83,7 @@ function take(
   if (!isEarlier && messageId === approval.messageId) return;
   entry.approval = { ...approval, messageId, expiry: isEarlier ? found : approval.expiry };
   writer.save(entry.approval);
-  report(state, "requested", entry.approval);
+  state.onChange("requested", entry.approval);
   if (!isEarlier) return;
   enforcement.cancel(entry);
   enforcement.schedule(entry);

@@ -8,7 +8,7 @@ import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
 import { keyText, type PendingApproval, type SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
-import { add, type ApprovalDevice, type ApprovalState, emitDecided, report, withdraw } from "./state.ts";
+import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
 
 /** Takes a report of a device. */
 export function receive(state: ApprovalState, environmentId: string, frame: TurnFrame | StatusFrame): void {
@@ -110,7 +110,7 @@ function request(
   entry.isAsked = isAsked;
   state.writer.save(approval);
   state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
-  report(state, "requested", approval);
+  state.onChange("requested", approval);
   state.waiters.notify(keyText(key));
   enforcement.apply(entry);
 }

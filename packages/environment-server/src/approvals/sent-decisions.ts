@@ -5,7 +5,7 @@
 import type { ApprovalKey, Decision } from "../approval-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updateCause } from "./causes.ts";
-import { type ApprovalState, emitDecided, remove, report, withdraw } from "./state.ts";
+import { type ApprovalState, emitDecided, remove, withdraw } from "./state.ts";
 
 /** A decision is about to be sent: its request is not pending any more. */
 export function noteReserved(
@@ -51,10 +51,10 @@ export function noteOutcome(
     // The decision had no effect, and the device no longer asks.
     void state.writer.saveNow(approval);
     state.writer.remove(approval);
-    return report(state, "withdrawn", approval);
+    return state.onChange("withdrawn", approval);
   }
   const row = state.devices.get(environmentId);
   const { behavior, decidedBy } = decision;
   if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
-  report(state, "decided", { ...approval, decision });
+  state.onChange("decided", { ...approval, decision });
 }

@@ -15,13 +15,10 @@ import type { RequestWaiters } from "./waiters.ts";
 import type { ApprovalWriter } from "./writer.ts";
 
 /**
- * A change of the requests. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
+ * A change of a request. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
  * and the device no longer asks, or the request was given up because there are too many.
  */
-export interface ApprovalChange {
-  readonly change: "requested" | "decided" | "withdrawn";
-  readonly approval: StoredApproval;
-}
+export type ApprovalChange = "requested" | "decided" | "withdrawn";
 
 /** A connected device. */
 export interface ApprovalDevice {
@@ -49,6 +46,8 @@ export interface ApprovalTrackerOptions {
   ) => { readonly messageId: string | null; readonly policies: readonly ApprovalPolicy[] };
   /** The policies of all senders whose messages have not ended in a conversation. */
   readonly policiesOf: (environmentId: string, runtime: Conversation) => readonly ApprovalPolicy[];
+  /** Called with every change. */
+  readonly onChange: (change: ApprovalChange, approval: StoredApproval) => void;
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   /** A device no longer lists a request whose decision was sent: it has taken it, or the turn is over and ended with it or without. */
@@ -69,7 +68,6 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly withheld: RequestSet;
   /** Requests for which a device has asked, and for which there was no room. */
   readonly askedBeyond: RequestSet;
-  readonly listeners: Set<(change: ApprovalChange) => void>;
 }
 
 /** Adds a request. Returns `null` when a limit is met. */
@@ -92,11 +90,6 @@ export function remove({ pending, enforcement }: ApprovalState, entry: PendingAp
   pending.remove(entry);
 }
 
-/** Reports a change to every listener. */
-export function report({ listeners }: ApprovalState, change: ApprovalChange["change"], approval: StoredApproval): void {
-  for (const listener of listeners) listener({ change, approval });
-}
-
 /** The device no longer asks, and nobody has decided. `device`: `undefined` while it is not connected. */
 export function withdraw(state: ApprovalState, device: DeviceReference | undefined, entry: PendingApproval): void {
   const { approval } = entry;
@@ -104,7 +97,7 @@ export function withdraw(state: ApprovalState, device: DeviceReference | undefin
   state.writer.remove(approval);
   if (device !== undefined)
     state.emit({ type: "approval_withdrawn", ...device, toolCallId: approval.request.toolCallId });
-  report(state, "withdrawn", approval);
+  state.onChange("withdrawn", approval);
 }
 
 /** Emits the event of a decision that was sent. */

@@ -17,7 +17,6 @@ import { createRequestSet } from "./request-set.ts";
 import { noteOutcome, noteReserved, noteUnsent } from "./sent-decisions.ts";
 import {
   add,
-  type ApprovalChange,
   type ApprovalDevice,
   type ApprovalState,
   type ApprovalTrackerOptions,
@@ -56,8 +55,6 @@ export interface ApprovalTracker {
   pendingOf(environmentId: string): readonly StoredApproval[];
   /** Forgets the requests of a row that was removed. */
   forget(environmentId: string): void;
-  /** Calls `listener` with every change. Returns a function that stops it. */
-  onChange(listener: (change: ApprovalChange) => void): () => void;
   /** Resolves when everything is stored. */
   close(): Promise<void>;
 }
@@ -76,9 +73,8 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     incomplete: new Set(),
     withheld: createRequestSet(),
     askedBeyond: createRequestSet(),
-    listeners: new Set(),
   };
-  const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond, listeners } = state;
+  const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond } = state;
   const loaded = load(state);
   return {
     connect(row) {
@@ -125,10 +121,6 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       pending.ofRow(environmentId).flatMap(({ approval, sent }) => (sent === null ? [approval] : [])),
     forget(environmentId) {
       for (const entry of pending.ofRow(environmentId)) remove(state, entry);
-    },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
     },
     async close() {
       enforcement.close();

@@ -1,6 +1,8 @@
 /** Connects the tracker of requests for permission to the server: causes, denials in the name of policies, and older devices. */
 import { type ApprovalTracker, createApprovalTracker } from "../../approvals/tracker.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
 import type { ServerContext } from "../context.ts";
+import { noteApprovals } from "../events/sources.ts";
 import { denyByPolicy } from "../send.ts";
 
 /** Creates the tracker of a server, which is created with it: `server` is called later. */
@@ -12,10 +14,13 @@ export function followApprovals({
   messages,
   time,
   track,
+  feed,
   server,
 }: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "time"> & {
   /** Makes the end of the server wait for work. */
   readonly track: <Result>(work: Promise<Result>) => Promise<Result>;
+  /** Receives the changes of requests. */
+  readonly feed: Pick<ChangeFeed, "approval">;
   readonly server: () => ServerContext;
 }): ApprovalTracker {
   return createApprovalTracker({
@@ -23,6 +28,7 @@ export function followApprovals({
     sha256,
     log: store,
     emit,
+    onChange: noteApprovals(feed),
     wallNow: time.wall,
     causeOf: messages.causeOf,
     policiesOf: messages.policiesOf,

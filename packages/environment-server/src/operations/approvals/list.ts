@@ -106,12 +106,16 @@ async function readConnectionIds(
   return presences.map((presence) => presence?.connectionId ?? null);
 }
 
-function identityOf(row: EnvironmentRow, connectionId: string | null, approval: StoredApproval) {
-  const { scope, request, requestedAt, messageId } = approval;
+/** The members that a request has in responses and events, whether it is decided or not. */
+export function identityOf(
+  { deviceId }: Pick<EnvironmentRow, "deviceId">,
+  connectionId: string | null,
+  { scope, request, requestedAt, messageId }: StoredApproval,
+): Omit<DecidedApproval, "decision" | "decidedBy" | "decidedAt"> {
   return {
     id: request.toolCallId,
     connectionId,
-    deviceId: row.deviceId,
+    deviceId,
     agentId: scope.agentId || null,
     conversationId: scope.conversationId,
     tool: request.tool,

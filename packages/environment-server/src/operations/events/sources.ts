@@ -1,11 +1,12 @@
 /** The sources of changes in devices and messages: the rows as events show them, and who may see them. */
 import type { StoredApproval } from "../../approval-log.ts";
-import type { ApprovalTracker } from "../../approvals/tracker.ts";
+import type { ApprovalTrackerOptions } from "../../approvals/state.ts";
 import type { ChangesOptions } from "../../changes/changes.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { DeviceReference } from "../../events.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../../ports.ts";
 import type { DeviceAdministration } from "../devices.ts";
+import { identityOf } from "../approvals/list.ts";
 import { presentMessage } from "../messages/status.ts";
 import type { Presentation } from "../presentation.ts";
 
@@ -56,27 +57,16 @@ export function noteDeviceChanges(
 }
 
 /** Makes changes of requests for permission events. */
-export function noteApprovals(approvals: Pick<ApprovalTracker, "onChange">, feed: Pick<ChangeFeed, "approval">): void {
-  approvals.onChange(({ change, approval }) =>
-    feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
-  );
+export function noteApprovals(feed: Pick<ChangeFeed, "approval">): ApprovalTrackerOptions["onChange"] {
+  return (change, approval) =>
+    feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) }));
 }
 
-function presentApproval({ deviceId, connectionId }: DeviceReference, approval: StoredApproval): object {
-  const { scope, request, requestedAt, messageId, expiry, decision } = approval;
-  return {
-    id: request.toolCallId,
-    connectionId,
-    deviceId,
-    agentId: scope.agentId || null,
-    conversationId: scope.conversationId,
-    tool: request.tool,
-    reason: decision === null ? request.reason : decision.reason,
-    suggestions: request.suggestions,
-    requestedAt,
-    clientMessageId: messageId,
-    ...(decision === null
-      ? { input: request.input, inputTruncated: request.isInputCut, expiresAt: expiry?.at ?? null }
-      : { decision: decision.behavior, decidedBy: decision.decidedBy, decidedAt: decision.decidedAt }),
-  };
+function presentApproval(device: DeviceReference, approval: StoredApproval): object {
+  const { request, expiry, decision } = approval;
+  const identity = identityOf(device, device.connectionId, approval);
+  if (decision === null)
+    return { ...identity, input: request.input, inputTruncated: request.isInputCut, expiresAt: expiry?.at ?? null };
+  const { behavior, decidedBy, decidedAt, reason } = decision;
+  return { ...identity, reason, decision: behavior, decidedBy, decidedAt };
 }
