@@ -6,7 +6,7 @@
 import type { Operation, PlainResponse, Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, membersOf, parseMembers } from "../dialects/values.ts";
-import { type FrameRefusal, invalidFrame, type ViewerFrame } from "./frame.ts";
+import { type FrameRefusal, invalidFrame, type RefusedFrame, refuseFrame, type ViewerFrame } from "./frame.ts";
 import { readTarget } from "./target.ts";
 
 /** A call of an API operation at the connection of the viewer. */
@@ -29,7 +29,7 @@ export type Translated =
       readonly runtime: Conversation;
       readonly calls: readonly ApiCall[];
     }
-  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+  | RefusedFrame;
 
 /** The types that {@link translateFrame} knows. */
 export const translatedTypes: ReadonlySet<string> = new Set([
@@ -85,10 +85,8 @@ export function isDecision({ members }: ViewerFrame): boolean {
   return membersOf(members["payload"])["kind"] === "approval_response";
 }
 
-type Refused = Extract<Translated, { readonly kind: "refused" }>;
-
 /** Reads the messages of an input, or its decision as the message that the API has for it. */
-function readInput(payload: Members, newId: () => string): { readonly messages: readonly unknown[] } | Refused {
+function readInput(payload: Members, newId: () => string): { readonly messages: readonly unknown[] } | RefusedFrame {
   if (payload["kind"] === "approval_response") return readDecision(payload);
   if (payload["kind"] !== "create_message") return refuse("payload.kind must be create_message or approval_response");
   const other = Object.keys(payload).find((name) => !messageMembers.has(name) && isPresent(payload[name]));
@@ -104,7 +102,7 @@ function readInput(payload: Members, newId: () => string): { readonly messages: 
   };
 }
 
-function readDecision(payload: Members): { readonly messages: readonly unknown[] } | Refused {
+function readDecision(payload: Members): { readonly messages: readonly unknown[] } | RefusedFrame {
   const { request_id: requestId, error } = payload;
   if (typeof requestId !== "string" || !requestId.startsWith(approvalPrefix)) {
     return refuse(`payload.request_id must be that of a control_request: it begins with ${approvalPrefix}`);
@@ -192,6 +190,6 @@ function isPresent(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-function refuse(rule: string): Refused {
-  return { kind: "refused", refusal: invalidFrame(rule) };
+function refuse(rule: string): RefusedFrame {
+  return refuseFrame(invalidFrame(rule));
 }

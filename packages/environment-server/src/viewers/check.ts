@@ -3,10 +3,10 @@
  * unless this function allows it. Whether the key may use the device at all is decided where its row is read.
  */
 import type { Principal } from "@letta-environments/schema";
-import { readLine, type Members } from "../dialects/values.ts";
+import { type Members, membersOf, readLine } from "../dialects/values.ts";
 import { type ApiCall, isDecision, translatedTypes, translateFrame } from "./api-calls.ts";
 import { type Conversation, toWireRuntime } from "../dialects/conversation.ts";
-import { type FrameRefusal, invalidFrame, refusal, scopeRefusal, type ViewerFrame } from "./frame.ts";
+import { invalidFrame, refusal, type RefusedFrame, refuseFrame, scopeRefusal, type ViewerFrame } from "./frame.ts";
 import { checkRuntimeStart } from "./runtime-start.ts";
 import { responseTypeOf, scopeOfFrame, type ViewerScope } from "./scopes.ts";
 import { readTarget } from "./target.ts";
@@ -39,7 +39,7 @@ export type FrameDecision =
       readonly calls: readonly ApiCall[];
     }
   | { readonly kind: "command"; readonly command: ViewerCommand }
-  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+  | RefusedFrame;
 
 const maxTerminalIdLength = 128;
 
@@ -50,10 +50,10 @@ export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () =
   if (type === "pong") return { kind: "received", seq: null };
   if (type === "ack") return readAcknowledgement(members);
   const listed = scopeOfFrame(type);
-  if (listed === null) return refuse(refusal("unknown_frame_type", "No key may send frames of this type."));
+  if (listed === null) return refuseFrame(refusal("unknown_frame_type", "No key may send frames of this type."));
   const scope = type === "input" && isDecision(frame) ? "approve" : listed;
   const denied = scopeRefusal(scope, principal, "this frame");
-  if (denied !== null) return refuse(denied);
+  if (denied !== null) return refuseFrame(denied);
   if (translatedTypes.has(type)) {
     const translated = translateFrame(frame, principal, newId);
     return translated.kind === "refused" ? translated : { ...translated, scope };
@@ -63,7 +63,7 @@ export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () =
 
 function readAcknowledgement({ seq }: Members): FrameDecision {
   if (typeof seq === "number" && Number.isSafeInteger(seq) && seq >= 0) return { kind: "received", seq };
-  return refuse(invalidFrame("seq must be the number of a frame"));
+  return refuseFrame(invalidFrame("seq must be the number of a frame"));
 }
 
 function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal: Principal): FrameDecision {
@@ -94,7 +94,7 @@ function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal
 function toTerminal(type: string, members: Members): FrameDecision {
   const { terminal_id: terminalId } = members;
   if (typeof terminalId !== "string" || terminalId === "" || terminalId.length > maxTerminalIdLength) {
-    return refuse(invalidFrame(`terminal_id must be a text of at most ${maxTerminalIdLength} characters`));
+    return refuseFrame(invalidFrame(`terminal_id must be a text of at most ${maxTerminalIdLength} characters`));
   }
   return allow(type, "terminal", members, { terminalId });
 }
@@ -114,8 +114,9 @@ function allow(
   { terminalId = null, runtime = null }: Partial<Pick<ViewerCommand, "terminalId" | "runtime">> = {},
 ): FrameDecision {
   const { request_id: _requestId, ...rest } = members;
-  const named = [members, typeof members["runtime"] === "object" ? members["runtime"] : null] as (Members | null)[];
-  const find = (name: string): string | null => readLine(named.map((value) => value?.[name]).find(isText));
+  const inner = membersOf(members["runtime"]);
+  const find = (name: string): string | null =>
+    readLine(typeof members[name] === "string" ? members[name] : inner[name]);
   return {
     kind: "command",
     command: {
@@ -129,12 +130,4 @@ function allow(
       terminalId,
     },
   };
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function refuse(reason: FrameRefusal): FrameDecision {
-  return { kind: "refused", refusal: reason };
 }

@@ -22,6 +22,12 @@ export interface FrameRefusal {
   readonly scope: ViewerScope | null;
 }
 
+/** A frame that is refused. */
+export interface RefusedFrame {
+  readonly kind: "refused";
+  readonly refusal: FrameRefusal;
+}
+
 /** A frame, or why the text is none. `type` is what could be read of it. */
 export type ParsedViewerFrame =
   | { readonly kind: "frame"; readonly frame: ViewerFrame }
@@ -66,6 +72,11 @@ export const tooLarge: ParsedViewerFrame & { readonly kind: "malformed" } = {
 
 function malformed(rule: string, type: string | null = null): ParsedViewerFrame {
   return { kind: "malformed", type, refusal: { code: "malformed_frame", message: `The frame ${rule}.`, scope: null } };
+}
+
+/** Refuses a frame. */
+export function refuseFrame(reason: FrameRefusal): RefusedFrame {
+  return { kind: "refused", refusal: reason };
 }
 
 /** Returns a refusal that is not about a scope. */

@@ -333,7 +333,7 @@ describe("the life of a socket", () => {
     expect([first.closes, second.closes]).toMatchObject([[], [{ code: 1001, reason: "The device is offline" }]]);
     world.hub.connected("env-1", "conn-2");
     expect(first.closes).toMatchObject([{ code: 1001 }]);
-    expect(world.hub.isWatched("env-1")).toBe(false);
+    expect(world.hub.connectedViewers()).toEqual([]);
   });
 
   test("a viewer that depends on the labels of its device is closed within a second after they change", async () => {

@@ -25,8 +25,6 @@ import { type ConnectedViewer, openViewer, type Viewer } from "./viewer.ts";
 export interface ViewerHub extends FrameWatch {
   /** Adds an open socket. It is closed again when the key has too many. */
   open(access: ViewerAccess, socket: PlainSocket): PlainSocketListener;
-  /** Whether a row has viewers. */
-  isWatched(environmentId: string): boolean;
   /** Whether a key has as many viewers as it may. */
   isFull(tenant: string, keyId: string): boolean;
   /** Viewers with an open socket. Each is the same object as long as its socket is open. */
@@ -90,7 +88,6 @@ export function createViewerHub(options: {
       return viewer.listener;
     },
     isFull: (tenant, keyId) => (hub.counts.get(ownerOf({ tenant, keyId })) ?? 0) >= maxViewersPerKey,
-    isWatched: (environmentId) => hub.rows.has(environmentId),
     received(environmentId, text) {
       const row = hub.rows.get(environmentId);
       if (row !== undefined && mayBeShown(text)) relay(hub, row, text);

@@ -6,7 +6,7 @@
 import { allowsAgent, allowsMode, modeCeiling, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
-import { type FrameRefusal, invalidFrame, refusal, scopeRefusal } from "./frame.ts";
+import { invalidFrame, refusal, type RefusedFrame, refuseFrame, scopeRefusal } from "./frame.ts";
 import type { ViewerScope } from "./scopes.ts";
 import { agentNotAllowed, isId } from "./target.ts";
 
@@ -18,7 +18,7 @@ export type CheckedStart =
       /** The conversation that it opens; `null` for a new one. */
       readonly runtime: Conversation | null;
     }
-  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+  | RefusedFrame;
 
 /** The scope that each member needs in addition to `send`; `null` for none. Every other member is refused. */
 const memberScopes: ReadonlyMap<string, ViewerScope | null> = new Map<string, ViewerScope | null>([
@@ -49,22 +49,22 @@ export function checkRuntimeStart({ external_tools: tools, ...given }: Members, 
   const members = Array.isArray(tools) && tools.length === 0 ? given : { ...given, external_tools: tools };
   const present = Object.keys(members).filter((name) => members[name] !== undefined);
   const unknown = present.find((name) => !memberScopes.has(name));
-  if (unknown !== undefined) return refuse(invalidFrame(`${unknown.slice(0, 64)} is not offered by this server`));
+  if (unknown !== undefined) return refuseFrame(invalidFrame(`${unknown.slice(0, 64)} is not offered by this server`));
   for (const scope of present.flatMap((name) => scopesOfMember(name, members[name]))) {
     const denied = scopeRefusal(scope, principal, "a member of this frame");
-    if (denied !== null) return refuse(denied);
+    if (denied !== null) return refuseFrame(denied);
   }
   const rule = brokenRule(members) ?? null;
-  if (rule !== null) return refuse(invalidFrame(rule));
+  if (rule !== null) return refuseFrame(invalidFrame(rule));
   const { agent_id: agentId = null, mode, recover_approvals: recover, ...rest } = members;
   const { conversation_id: conversationId } = rest;
   if (members["create_agent"] === undefined && !allowsAgent(principal, isId(agentId) ? agentId : undefined)) {
-    return refuse(agentNotAllowed);
+    return refuseFrame(agentNotAllowed);
   }
   const maxMode = modeCeiling(principal);
   if (mode !== undefined && !allowsMode({ maxMode }, typeof mode === "string" ? mode : undefined)) {
     const message = `The gateway key may not set a mode beyond '${maxMode}'.`;
-    return refuse(refusal("mode_not_allowed", message));
+    return refuseFrame(refusal("mode_not_allowed", message));
   }
   return {
     kind: "allowed",
@@ -105,8 +105,4 @@ function brokenRule(members: Members): string | null {
 
 function isPath(value: unknown): boolean {
   return typeof value === "string" && value !== "" && value.length <= maxPathLength && !/\p{Cc}/u.test(value);
-}
-
-function refuse(reason: FrameRefusal): CheckedStart {
-  return { kind: "refused", refusal: reason };
 }

@@ -2,15 +2,13 @@
 import { allowsAgent, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { membersOf } from "../dialects/values.ts";
-import { type FrameRefusal, invalidFrame, refusal } from "./frame.ts";
+import { type FrameRefusal, invalidFrame, refusal, type RefusedFrame, refuseFrame } from "./frame.ts";
 
 /** Longest id of an agent or a conversation, in characters. */
 const maxIdLength = 256;
 
 /** A conversation, or the refusal of the frame. */
-export type Targeted =
-  | { readonly kind: "target"; readonly runtime: Conversation }
-  | { readonly kind: "refused"; readonly refusal: FrameRefusal };
+export type Targeted = { readonly kind: "target"; readonly runtime: Conversation } | RefusedFrame;
 
 /**
  * Reads `runtime` of a frame and checks its agent against the key's list. Other members of it are dropped, such as
@@ -18,9 +16,9 @@ export type Targeted =
  */
 export function readTarget(runtime: unknown, principal: Pick<Principal, "agentIds">): Targeted {
   const { agent_id: agentId = null, conversation_id: conversationId } = membersOf(runtime);
-  if (!isId(conversationId)) return refuse(invalidFrame("runtime.conversation_id must be a text"));
-  if (agentId !== null && !isId(agentId)) return refuse(invalidFrame("runtime.agent_id must be a text or null"));
-  if (!allowsAgent(principal, agentId ?? undefined)) return refuse(agentNotAllowed);
+  if (!isId(conversationId)) return refuseFrame(invalidFrame("runtime.conversation_id must be a text"));
+  if (agentId !== null && !isId(agentId)) return refuseFrame(invalidFrame("runtime.agent_id must be a text or null"));
+  if (!allowsAgent(principal, agentId ?? undefined)) return refuseFrame(agentNotAllowed);
   return { kind: "target", runtime: { agentId: agentId ?? "", conversationId } };
 }
 
@@ -31,7 +29,3 @@ export function isId(value: unknown): value is string {
 
 /** The refusal of an agent that is not in the key's list. */
 export const agentNotAllowed: FrameRefusal = refusal("agent_not_allowed", "The gateway key may not use this agent.");
-
-function refuse(reason: FrameRefusal): Targeted {
-  return { kind: "refused", refusal: reason };
-}

@@ -37,7 +37,7 @@ export function createViewerTickets(clock: Pick<Clock, "monotonic">, randomId: R
     issue(principal, connectionId) {
       forgetExpired();
       const { tenant, keyId } = principal;
-      const own = [...tickets.values()].filter((ticket) => isOf(ticket.principal, tenant, keyId));
+      const own = [...tickets.values()].filter(({ principal: of }) => of.tenant === tenant && of.keyId === keyId);
       if (own.length >= maxTicketsPerKey || tickets.size >= maxTickets) return null;
       const ticket = randomId(ticketPrefix);
       tickets.set(ticket, { principal, connectionId, expiresAtMs: clock.monotonic() + ticketLifetimeMs });
@@ -51,8 +51,4 @@ export function createViewerTickets(clock: Pick<Clock, "monotonic">, randomId: R
       return found.connectionId === connectionId ? found.principal : null;
     },
   };
-}
-
-function isOf(principal: Principal, tenant: string, keyId: string): boolean {
-  return principal.tenant === tenant && principal.keyId === keyId;
 }
