@@ -33,14 +33,12 @@ export function causeOfNew(
   isAsked: boolean,
 ): Cause | null {
   const { causeOf, policiesOf } = state;
-  if (isTurnKnown(state, row, { scope, toolCallId }, isAsked)) {
-    const { messageId, policies } = causeOf(scope.environmentId, scope);
-    return { messageId, expiry: expiryOf([row.policy, ...policies], tool, requestedAt) };
-  }
-  const expiry = expiryOf([row.policy], tool, requestedAt);
-  if (expiry?.policy === "denied_tool") return { messageId: null, expiry };
+  const isKnown = isTurnKnown(state, row, { scope, toolCallId }, isAsked);
+  const { messageId, policies } = isKnown ? causeOf(scope.environmentId, scope) : { messageId: null, policies: [] };
+  const expiry = expiryOf([row.policy, ...policies], tool, requestedAt);
+  if (isKnown || expiry?.policy === "denied_tool") return { messageId, expiry };
   const possible = expiryOf(policiesOf(scope.environmentId, scope), tool, requestedAt);
-  return possible?.policy === "denied_tool" ? null : { messageId: null, expiry };
+  return possible?.policy === "denied_tool" ? null : { messageId, expiry };
 }
 
 /**

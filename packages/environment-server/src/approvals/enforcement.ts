@@ -41,44 +41,44 @@ export interface PolicyEnforcementOptions {
   readonly onDropped: (environmentId: string) => void;
 }
 
+interface DenialTimer {
+  /** In monotonic time: a clock that is set does not move a deadline. */
+  readonly dueMs: number;
+  cancel: () => void;
+}
+
 /** Creates a {@link PolicyEnforcement}. */
 export function createPolicyEnforcement(options: PolicyEnforcementOptions): PolicyEnforcement {
   const { clock, wallNow, deny, isConnected } = options;
   /** The timer of each request with a policy, also when it has fired. */
-  const timers = new Map<PendingApproval, () => void>();
-  /** When each is due, in monotonic time: a clock that is set does not move a deadline. */
-  const deadlines = new Map<PendingApproval, number>();
+  const timers = new Map<PendingApproval, DenialTimer>();
   const running = new Set<PendingApproval>();
   let isClosed = false;
-
-  const remainingMs = (entry: PendingApproval): number =>
-    (deadlines.get(entry) ?? Number.POSITIVE_INFINITY) - clock.monotonic();
 
   const mayDeny = ({ scope }: StoredApproval): boolean => !isClosed && isConnected(scope.environmentId);
   const untracked = createUntrackedDenials({ ...options, mayDeny });
 
   function apply(entry: PendingApproval): void {
     const { approval, sent } = entry;
-    if (remainingMs(entry) > 0 || !mayDeny(approval) || sent !== null || running.has(entry)) return;
+    const timer = timers.get(entry);
+    if (timer === undefined || timer.dueMs > clock.monotonic() || !mayDeny(approval)) return;
+    if (sent !== null || running.has(entry)) return;
     running.add(entry);
     void deny(approval).finally(() => {
       running.delete(entry);
       // The device may have had too much to acknowledge. One that was disconnected asks again.
-      const isPending = entry.sent === null && timers.has(entry) && !isClosed;
-      if (isPending && isConnected(approval.scope.environmentId)) applyLater(entry, denialRetryMs);
+      const present = timers.get(entry);
+      if (present !== undefined && entry.sent === null && mayDeny(approval)) applyLater(entry, present, denialRetryMs);
     });
   }
 
-  function applyLater(entry: PendingApproval, delayMs: number): void {
-    timers.set(
-      entry,
-      clock.setTimer(delayMs, () => {
-        // Timers can fire a moment before their time.
-        const earlyMs = remainingMs(entry);
-        if (earlyMs > 0) applyLater(entry, earlyMs);
-        else apply(entry);
-      }),
-    );
+  function applyLater(entry: PendingApproval, timer: DenialTimer, delayMs: number): void {
+    timer.cancel = clock.setTimer(delayMs, () => {
+      // Timers can fire a moment before their time.
+      const earlyMs = timer.dueMs - clock.monotonic();
+      if (earlyMs > 0) applyLater(entry, timer, earlyMs);
+      else apply(entry);
+    });
   }
 
   return {
@@ -94,19 +94,18 @@ export function createPolicyEnforcement(options: PolicyEnforcementOptions): Poli
       if (expiry === null || isClosed) return;
       // A clock that was ahead when it was stored does not make it wait longer.
       const delayMs = Math.max(0, expiry.at - Math.max(requestedAt, wallNow()));
-      deadlines.set(entry, clock.monotonic() + delayMs);
-      applyLater(entry, delayMs);
+      const timer: DenialTimer = { dueMs: clock.monotonic() + delayMs, cancel: () => undefined };
+      timers.set(entry, timer);
+      applyLater(entry, timer, delayMs);
     },
     cancel(entry) {
-      timers.get(entry)?.();
+      timers.get(entry)?.cancel();
       timers.delete(entry);
-      deadlines.delete(entry);
     },
     close() {
       isClosed = true;
-      for (const cancel of timers.values()) cancel();
+      for (const { cancel } of timers.values()) cancel();
       timers.clear();
-      deadlines.clear();
       untracked.close();
     },
   };
