@@ -54,27 +54,22 @@ function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, run
   return sent && !isDecision && isSameConversation(scope, runtime);
 }
 
-/** The last reported state of the loop of each conversation of a device. */
-export interface LoopActivities {
-  /** Takes a report. Returns whether it is the start of a loop: devices repeat reports, and a turn has several. */
-  isStart(frame: LoopFrame): boolean;
-}
-
-/** Creates {@link LoopActivities}. The conversation that was reported first is forgotten first. */
-export function createLoopActivities(): LoopActivities {
+/**
+ * Returns a function that takes the reports about the loops of one device, and returns whether one is the start of a loop: devices repeat reports, and
+ * a turn has several. The conversation that was reported first is forgotten first.
+ */
+export function createIsLoopStart(): (frame: LoopFrame) => boolean {
   const busy = new Set<string>();
-  return {
-    isStart({ runtime, activity }) {
-      if (activity === null) return false;
-      const key = conversationKey(runtime);
-      if (activity === "idle") {
-        busy.delete(key);
-        return false;
-      }
-      if (busy.has(key)) return false;
-      busy.add(key);
-      dropOldest(busy, maxConversationsPerDevice);
-      return true;
-    },
+  return ({ runtime, activity }) => {
+    if (activity === null) return false;
+    const key = conversationKey(runtime);
+    if (activity === "idle") {
+      busy.delete(key);
+      return false;
+    }
+    if (busy.has(key)) return false;
+    busy.add(key);
+    dropOldest(busy, maxConversationsPerDevice);
+    return true;
   };
 }

@@ -105,8 +105,9 @@ function parseConversationResponse({ request_id, success, conversation, error }:
 function parseEffectResponse(frame: Members): CommandResponse | null {
   const [command, member] = responses.get(frame["type"]) ?? [];
   if (command === undefined || member === undefined) return null;
-  const { request_id: requestId, success, error, [member]: effect } = frame;
-  if (typeof requestId !== "string" || requestId.length > maxIdLength || typeof success !== "boolean") return null;
+  const { request_id, success, error, [member]: effect } = frame;
+  const requestId = readId(request_id);
+  if (requestId === null || typeof success !== "boolean") return null;
   if (success && typeof effect !== "boolean" && !isCount(effect)) return null;
   return {
     kind: "command_response",
@@ -132,7 +133,6 @@ export function isOlderModeName(mode: string): boolean {
 
 const olderNames: readonly string[] = ["default", "bypassPermissions"];
 const newerNames: readonly string[] = ["standard", "unrestricted"];
-const maxIdLength = 256;
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;

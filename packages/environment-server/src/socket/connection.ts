@@ -2,11 +2,11 @@
 import type { Clock } from "@letta-environments/platform";
 import { type ApprovalPolicy, onlineWindowMs, type PlainSocket, type Principal } from "@letta-environments/schema";
 import type { UnresolvedDeliveries } from "../delivery/unresolved.ts";
-import { createLoopActivities, type LoopActivities } from "../delivery/implied.ts";
+import { createIsLoopStart } from "../delivery/implied.ts";
 import type { DeviceReference } from "../events.ts";
 import type { ConnectionRecord, DeviceStatus } from "../ports.ts";
 import { type Acknowledging, acknowledgingOf } from "../dialects/acknowledging.ts";
-import type { StatusChange } from "../dialects/frame.ts";
+import type { LoopFrame, StatusChange } from "../dialects/frame.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
 import type { SocketTraffic } from "./traffic.ts";
 
@@ -44,8 +44,8 @@ export interface DeviceConnection {
   readonly listenerInstanceId: string;
   /** Whether the device acknowledges inputs: what it registered says so, or an acknowledgement on this socket. */
   acknowledging: Acknowledging;
-  /** The last reported state of each conversation's loop, for a device that does not acknowledge inputs; `null` for others. */
-  loops: LoopActivities | null;
+  /** Whether a report is the start of a loop, for a device that does not acknowledge inputs; `null` for others. */
+  isLoopStart: ((frame: LoopFrame) => boolean) | null;
   readonly generation: number;
   readonly socket: PlainSocket;
   readonly traffic: SocketTraffic;
@@ -142,7 +142,7 @@ export function createDeviceConnection({
     identity: { tenant, keyId, credentialId, deviceId, connectionName, approvalPolicy },
     listenerInstanceId: environment.listenerInstanceId,
     acknowledging,
-    loops: acknowledging === "no" ? createLoopActivities() : null,
+    isLoopStart: acknowledging === "no" ? createIsLoopStart() : null,
     generation,
     connectedAt: openedAt,
     lastHeartbeat: openedAt,

@@ -99,7 +99,7 @@ function reportInvalid({ emit }: HubState, connection: DeviceConnection, rule: s
 /** Applies what a report says about sends that wait for an acknowledgement; see `delivery/implied.ts`. */
 function inferAcknowledgements(hub: HubState, connection: DeviceConnection, frame: QueueFrame | LoopFrame): void {
   const { environmentId } = connection.device;
-  const isStart = frame.kind === "update_loop_status" && connection.loops?.isStart(frame) === true;
+  const isStart = frame.kind === "update_loop_status" && connection.isLoopStart?.(frame) === true;
   const waiting = hub.pending.waiting(environmentId);
   if (waiting.length === 0) return;
   const named = namedSends(frame, waiting);

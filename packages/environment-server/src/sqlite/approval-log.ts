@@ -34,11 +34,10 @@ export function createSqliteApprovalLog(
   const findDecided = database.prepare(`
     SELECT ${withTenant} FROM environment_approval AS approval JOIN environment ON environment.id = environment_id
     WHERE ${key} AND decided_at IS NOT NULL`);
-  const removeDecided = (condition: string) =>
+  const removeOld =
     database.prepare(`DELETE FROM environment_approval WHERE (environment_id, tool_call_id, agent_id, conversation_id) IN (
       SELECT environment_id, tool_call_id, agent_id, conversation_id FROM environment_approval
-      WHERE ${condition} ORDER BY decided_at LIMIT ?)`);
-  const removeOld = removeDecided("decided_at <= ?");
+      WHERE decided_at <= ? ORDER BY decided_at LIMIT ?)`);
   const findFirstExcess = database.prepare(`SELECT decided_at FROM environment_approval
     WHERE decided_at >= 0 ORDER BY decided_at DESC LIMIT 1 OFFSET ?`);
 

@@ -15,6 +15,7 @@ import {
   problemResponse,
   waitApplied,
 } from "@letta-environments/schema";
+import { conversationKey } from "../../dialects/conversation.ts";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
 import type { StoredMessage } from "../../message-log.ts";
 import { advance } from "../../messages/state-machine.ts";
@@ -48,7 +49,8 @@ export async function retrieveMessage(
     conversationId: query.conversationId ?? null,
   };
   const waitSeconds = query.wait === undefined ? null : (query.waitSeconds ?? defaultWaitSeconds);
-  const found = (await readMessages(server, selector)).filter((message) => isAllowed(principal, message));
+  const messages = await readMessages(server, selector);
+  const found = messages.filter(({ scope }) => allowsAgent(principal, scope.agentId || undefined));
   if (found.length > 1) return problemResponse("message_ambiguous");
   const [message] = found;
   if (message === undefined) return problemResponse("message_not_found");
@@ -142,12 +144,12 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   const before = context.messages.find(environment.id, messageId);
   const stored = await context.store.readMessages(environment.id, messageId, maxSameMessages);
   const followed = [...before, ...context.messages.find(environment.id, messageId)];
-  const known = new Map(stored.map((message) => [keyOf(message), lost(message)]));
+  const known = new Map(stored.map((message) => [conversationKey(message.scope), lost(message)]));
   for (const message of followed) {
-    const other = known.get(keyOf(message));
+    const other = known.get(conversationKey(message.scope));
     // A stored end is as new as a followed message, unless it is of an earlier message with the same id.
     const isStored = other?.deliveryId === message.deliveryId && hasEnded(other.status);
-    if (!isStored) known.set(keyOf(message), message);
+    if (!isStored) known.set(conversationKey(message.scope), message);
   }
   return [...known.values()].filter((message) => isSelected(message, selector));
 }
@@ -173,12 +175,4 @@ export async function readMessage(
 export function lost(message: StoredMessage): StoredMessage {
   if (hasEnded(message.status)) return message;
   return { ...message, status: advance(message.status, { kind: "lost" }) };
-}
-
-function isAllowed(principal: Principal, { scope }: StoredMessage): boolean {
-  return allowsAgent(principal, scope.agentId === "" ? undefined : scope.agentId);
-}
-
-function keyOf({ scope }: StoredMessage): string {
-  return JSON.stringify([scope.agentId, scope.conversationId]);
 }
