@@ -9,6 +9,7 @@ import type { DeviceConversations } from "../state/conversations.ts";
 import { mergeHistory } from "../state/merged-history.ts";
 import { may } from "../state/session.ts";
 import { Badge } from "./badge.tsx";
+import { Problem } from "./form.tsx";
 
 /** The list. */
 export function History({ conversations }: { conversations: DeviceConversations }): JSX.Element {
@@ -56,11 +57,7 @@ export function History({ conversations }: { conversations: DeviceConversations 
       {failure === "missing" && (
         <p class="hint">This server does not list messages: only those that the page has seen.</p>
       )}
-      {failure !== null && failure !== "missing" && (
-        <p class="problem" role="alert">
-          {failure}
-        </p>
-      )}
+      <Problem text={failure === "missing" ? null : failure} />
       {(cursor !== null || (failure !== null && failure !== "missing")) && (
         <div class="actions">
           <button

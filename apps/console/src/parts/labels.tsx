@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { failureText, transport } from "../state/api.ts";
 import { toast } from "../state/toasts.ts";
 import { Dialog } from "./dialog.tsx";
+import { Field, Problem } from "./form.tsx";
 
 /** The dialog. */
 export function Labels({ device, onClose }: { device: Environment; onClose: () => void }): JSX.Element {
@@ -33,26 +34,16 @@ export function Labels({ device, onClose }: { device: Environment; onClose: () =
           void save();
         }}
       >
-        <label for="label-name">Name</label>
-        <input
+        <Field
           id="label-name"
+          label="Name"
           value={name}
           placeholder={printable(device.connectionName)}
-          onInput={(event) => setName(event.currentTarget.value)}
+          onChange={setName}
         />
-        <label for="label-tags">Tags</label>
-        <input
-          id="label-tags"
-          value={tags}
-          placeholder="ci, gpu"
-          onInput={(event) => setTags(event.currentTarget.value)}
-        />
+        <Field id="label-tags" label="Tags" value={tags} placeholder="ci, gpu" onChange={setTags} />
         <p class="hint">Keys can be limited to devices with a tag: a tag decides who reaches this device.</p>
-        {problem !== null && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <div class="actions">
           <button type="submit" class="primary">
             Save

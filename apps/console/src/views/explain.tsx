@@ -5,6 +5,7 @@ import { Badge } from "../parts/badge.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import type { ShownKey } from "../model/key-rights.ts";
 import type { Tone } from "../model/message-state.ts";
+import { Problem } from "../parts/form.tsx";
 import { administer, AdminError, failureText } from "../state/api.ts";
 
 interface Explanation {
@@ -54,11 +55,7 @@ export function Explain({ shown, onClose }: { shown: ShownKey; onClose: () => vo
           placeholder="JSON body, if the request has one"
           onInput={(event) => setBody(event.currentTarget.value)}
         />
-        {problem !== null && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <div class="actions">
           <span class="hint">Nothing is sent.</span>
           <button type="submit" class="primary">

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { gatewayUrl, now } from "../platform/browser.ts";
 import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
-import { useSubmit } from "../parts/submit.ts";
+import { Field, Problem, useSubmit } from "../parts/form.tsx";
 import { deviceCommand } from "../model/invitation.ts";
 import { administer, failureText } from "../state/api.ts";
 import { setParameter } from "../state/route.ts";
@@ -38,25 +38,9 @@ export function Invite(): JSX.Element {
     <Dialog title="Invite a device" onClose={onClose}>
       {command === null ? (
         <form onSubmit={onSubmit}>
-          <label for="invite-name">Name</label>
-          <input
-            id="invite-name"
-            value={name}
-            placeholder="host name of the device"
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-          <label for="invite-tags">Tags</label>
-          <input
-            id="invite-tags"
-            value={tags}
-            placeholder="ci, gpu"
-            onInput={(event) => setTags(event.currentTarget.value)}
-          />
-          {problem !== null && (
-            <p class="problem" role="alert">
-              {problem}
-            </p>
-          )}
+          <Field id="invite-name" label="Name" value={name} placeholder="host name of the device" onChange={setName} />
+          <Field id="invite-tags" label="Tags" value={tags} placeholder="ci, gpu" onChange={setTags} />
+          <Problem text={problem} />
           <div class="actions">
             <button type="submit" class="primary" disabled={isBusy}>
               Create the command

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { now } from "../platform/browser.ts";
 import { Dialog } from "../parts/dialog.tsx";
-import { useSubmit } from "../parts/submit.ts";
+import { Field, Problem, useSubmit } from "../parts/form.tsx";
 import { offeredScopes, scopeText } from "../model/key-rights.ts";
 import { modes, modeText } from "../model/mode.ts";
 import { administer, failureText } from "../state/api.ts";
@@ -46,31 +46,27 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
   return (
     <Dialog title="Create a key" onClose={onClose}>
       <form onSubmit={onSubmit}>
-        <label for="key-name">Name</label>
-        <input
+        <Field
           id="key-name"
+          label="Name"
           required
           value={name}
           placeholder="the person or program that uses it"
-          onInput={(event) => setName(event.currentTarget.value)}
+          onChange={setName}
         />
         <Scopes chosen={scopes} choose={setScopes} />
-        <label for="key-devices">Only devices with these names</label>
-        <input
+        <Field
           id="key-devices"
+          label="Only devices with these names"
           value={devices}
           placeholder="every device; ci-* matches several"
-          onInput={(event) => setDevices(event.currentTarget.value)}
+          onChange={setDevices}
         />
         <div class="pair">
           <Choice label="Freest mode" value={maxMode} choose={setMaxMode} options={modeOptions} />
           <Choice label="Ends after" value={days} choose={setDays} options={dayOptions} />
         </div>
-        {problem !== null && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <div class="actions">
           <button type="button" onClick={onClose}>
             Cancel

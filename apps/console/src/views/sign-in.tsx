@@ -2,22 +2,20 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { useFocus } from "../parts/focus.ts";
+import { Problem, useSubmit } from "../parts/form.tsx";
 import { resume, session, signIn } from "../state/session.ts";
 
 /** Why a link was refused; shown above the form. */
 export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
   const [key, setKey] = useState("");
   const [problem, setProblem] = useState<string | null>(null);
-  const [isBusy, setBusy] = useState(false);
   const state = session.value;
   const field = useFocus<HTMLInputElement>();
-  const submit = async (): Promise<void> => {
-    setBusy(true);
+  const [onSubmit, isBusy] = useSubmit(async () => {
     const refusal = await signIn({ key: key.trim() });
-    setBusy(false);
     setKey("");
-    setProblem(refusal === null ? null : refusal);
-  };
+    setProblem(refusal);
+  });
   return (
     <main class="sign-in">
       <h1>Letta gateway console</h1>
@@ -45,12 +43,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
           </button>
         </div>
       )}
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <form onSubmit={onSubmit}>
         <label for="key">Gateway key</label>
         <input
           ref={field}
@@ -65,11 +58,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
           aria-invalid={problem !== null}
           onInput={(event) => setKey(event.currentTarget.value)}
         />
-        {problem !== null && (
-          <p class="problem" role="alert">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         <button type="submit" class="primary" disabled={isBusy}>
           {isBusy ? "Signing in …" : "Sign in"}
         </button>
