@@ -281,11 +281,8 @@ export const maxRowsWithFrameKeys = 2_000;
 
 // Stored data
 
-/**
- * How long calls wait while another process has locked the store's file, and the pause between two attempts, in milliseconds.
- * Later calls do not wait longer than the first one that met the lock.
- */
-export const storeLimits = { maxWaitMs: 2_000, pauseMs: 20 };
+/** How long calls wait while another process has locked the store's file, in milliseconds, counted from the first one that met the lock. */
+export const maxStoreWaitMs = 2_000;
 
 /** Shortest interval between two writes of one device's status, in milliseconds. */
 export const statusWriteIntervalMs = 1_000;

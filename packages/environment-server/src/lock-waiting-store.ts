@@ -6,7 +6,7 @@ import {
   ValkeyError,
 } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { storeLimits } from "./limits.ts";
+import { maxStoreWaitMs } from "./limits.ts";
 import type { EnvironmentStore } from "./ports.ts";
 
 /**
@@ -17,7 +17,7 @@ import type { EnvironmentStore } from "./ports.ts";
 export function waitForLocks(store: EnvironmentStore, clock: Clock): EnvironmentStore {
   const pause = (durationMs: number): Promise<void> =>
     new Promise((resolve) => void clock.setTimer(durationMs, resolve));
-  const retry = createSqliteRetry({ monotonic: clock.monotonic, pause }, storeLimits);
+  const retry = createSqliteRetry({ monotonic: clock.monotonic, pause }, maxStoreWaitMs);
   return new Proxy(store, {
     get(target, name) {
       const method: unknown = Reflect.get(target, name);

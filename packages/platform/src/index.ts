@@ -23,13 +23,7 @@ export {
   type SqliteStatement,
   type SqliteValue,
 } from "./sqlite.ts";
-export {
-  createSqliteRetry,
-  SqliteLockedError,
-  type SqliteRetry,
-  type SqliteRetryLimits,
-  type SqliteRetryTime,
-} from "./sqlite-retry.ts";
+export { createSqliteRetry, SqliteLockedError, type SqliteRetry, type SqliteRetryTime } from "./sqlite-retry.ts";
 export {
   parseValkeyUrl,
   type ValkeyAddress,

@@ -44,7 +44,7 @@ function setUp(): {
   return {
     clock,
     file,
-    retry: createSqliteRetry(clock, { maxWaitMs: 2_000, pauseMs: 20 }),
+    retry: createSqliteRetry(clock, 2_000),
     use: (result) => () => {
       file.attempts += 1;
       if (file.locked) throw Object.assign(new Error("database is locked"), { code: "ERR_SQLITE_ERROR", errcode: 5 });

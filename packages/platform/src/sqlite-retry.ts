@@ -9,14 +9,6 @@ export class SqliteLockedError extends Error {
   override readonly name = "SqliteLockedError";
 }
 
-/** Limits of the waiting, in milliseconds. */
-export interface SqliteRetryLimits {
-  /** How long calls wait for one lock, counted from the first call that met it. Later calls do not wait longer than that. */
-  readonly maxWaitMs: number;
-  /** Pause between two attempts. */
-  readonly pauseMs: number;
-}
-
 /** The time that passes while a call waits. */
 export interface SqliteRetryTime {
   /** Milliseconds that never go back. */
@@ -38,6 +30,8 @@ export interface SqliteRetry {
   read<Result>(run: () => Result | Promise<Result>): Promise<Result>;
 }
 
+/** Pause between two attempts, in milliseconds. */
+const pauseMs = 20;
 /** How long writes that have waited may follow each other without a pause, in milliseconds. */
 const batchMs = 10;
 
@@ -47,11 +41,12 @@ interface Job {
   giveUp(): void;
 }
 
-/** Creates a {@link SqliteRetry} for one database. */
-export function createSqliteRetry(
-  { monotonic, pause }: SqliteRetryTime,
-  { maxWaitMs, pauseMs }: SqliteRetryLimits,
-): SqliteRetry {
+/**
+ * Creates a {@link SqliteRetry} for one database.
+ *
+ * @param maxWaitMs how long calls wait for one lock, counted from the first call that met it. Later calls do not wait longer than that
+ */
+export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWaitMs: number): SqliteRetry {
   let lock: { readonly sinceMs: number; readonly metMs: number } | null = null;
   const waiting: Job[] = [];
   let isRetrying = false;
@@ -78,8 +73,10 @@ export function createSqliteRetry(
       await pause(isLocked ? pauseMs : 0);
       // Writes block the process, so other work runs between batches of them.
       const endMs = monotonic() + batchMs;
-      do isLocked = !(await waiting[0]?.attempt());
-      while (!isLocked && waiting.shift() !== undefined && waiting.length > 0 && monotonic() < endMs);
+      do {
+        isLocked = !(await waiting[0]?.attempt());
+        if (!isLocked) waiting.shift();
+      } while (!isLocked && waiting.length > 0 && monotonic() < endMs);
     }
     isRetrying = false;
   }

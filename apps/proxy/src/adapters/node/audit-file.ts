@@ -2,8 +2,8 @@ import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { createSqliteRetry } from "@letta-environments/platform";
 
-/** How long calls wait while another process holds the file, and the pause between two attempts, in milliseconds. */
-const limits = { maxWaitMs: 5_000, pauseMs: 20 };
+/** How long calls wait while another process holds the file, in milliseconds. */
+const maxWaitMs = 5_000;
 
 /** Runs a function that uses a SQLite file, retrying while another process holds the file. */
 export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise<Result>;
@@ -17,7 +17,7 @@ export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise
  */
 export function createFileGuard(path: string, monotonic: () => number): FileGuard {
   const opened = identityOf(path);
-  const retry = createSqliteRetry({ monotonic, pause: (durationMs) => delay(durationMs) }, limits);
+  const retry = createSqliteRetry({ monotonic, pause: (durationMs) => delay(durationMs) }, maxWaitMs);
   return (run) =>
     retry.write(() => {
       if (identityOf(path) !== opened) throw new Error(`${path} is not the file that was opened`);

@@ -2,15 +2,15 @@ import { createSqliteRetry, SqliteLockedError, type SqliteRetryTime } from "@let
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 
-/** How long a change waits for another process's lock, such as that of a command, and the pause between two attempts. */
-const limits = { maxWaitMs: 5_000, pauseMs: 20 };
+/** How long a change waits for another process's lock, such as that of a command, in milliseconds. */
+const maxWaitMs = 5_000;
 
 /**
  * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
  * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log).
  */
 export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
-  const retry = createSqliteRetry(time, limits);
+  const retry = createSqliteRetry(time, maxWaitMs);
 
   async function write<Result>(run: () => Promise<Result>): Promise<Result> {
     try {
