@@ -47,7 +47,7 @@ function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule
 }
 
 /** Groups names by the module that exports them. */
-function groupNames(exported: readonly Rule[]): (readonly [module: string, names: string])[] {
+export function groupNames(exported: readonly Rule[]): (readonly [module: string, names: string])[] {
   const modules = new Set(exported.map(({ module }) => module).filter((module) => module !== null));
   return [...modules].map((module) => {
     const names = new Set(exported.filter((rule) => rule.module === module).map(({ name }) => name));

@@ -102,9 +102,6 @@ export function waitSecondsWithin(timeoutMs: number, leftMs: number): number {
   return Math.min(20, Math.floor(timeoutMs / 3_000), Math.ceil(Math.max(0, leftMs) / 1_000));
 }
 
-/** A turn, and the response that reported it. */
-export type TurnResponse = TransportResponse<Turn>;
-
 /**
  * Awaits a turn; see {@link waitForTurn}.
  *
@@ -118,8 +115,8 @@ export async function awaitTurn(
   conversation: Pick<RetrieveMessageInput, "agentId" | "conversationId"> | undefined,
   options: RequestOptions,
   endsAtMs: number,
-  latest?: TurnResponse,
-): Promise<TurnResponse> {
+  latest?: TransportResponse<Turn>,
+): Promise<TransportResponse<Turn>> {
   let failures = 0;
   if (latest && !canChange(latest.data)) return latest;
   for (;;) {

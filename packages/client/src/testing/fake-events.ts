@@ -1,5 +1,4 @@
 /** The streams of events of a fake server: every event is kept, so that a stream can begin behind any of them. */
-import { encodeText } from "./responses.ts";
 
 /** The type of an event of a fake server. */
 export type FakeEventType = "environment" | "message" | "approval" | "output";
@@ -18,6 +17,7 @@ interface FakeEvent {
   readonly text: string;
 }
 
+const encoder = new TextEncoder();
 const prefix = "fake.";
 
 /** Creates {@link FakeEvents} without events. */
@@ -52,9 +52,9 @@ export function createFakeEvents(): FakeEvents {
       const body = new ReadableStream<Uint8Array>({
         start(controller) {
           const receive = (event: FakeEvent): void => {
-            if (isWanted(event)) controller.enqueue(encodeText(event.text));
+            if (isWanted(event)) controller.enqueue(encoder.encode(event.text));
           };
-          controller.enqueue(encodeText(start + gap));
+          controller.enqueue(encoder.encode(start + gap));
           for (const event of events.slice(position ?? events.length)) receive(event);
           readers.add(receive);
           close = () => void readers.delete(receive);

@@ -23,13 +23,6 @@ export function respondWithProblem(code: ProblemCode, options?: ProblemOptions):
   return () => problem(code, options);
 }
 
-const encoder = new TextEncoder();
-
-/** A text as bytes. */
-export function encodeText(text: string): Uint8Array {
-  return encoder.encode(text);
-}
-
 /** The row of an offline device, with the members that a test sets. */
 export function exampleEnvironment(members: Partial<Environment> & { readonly deviceId: string }): Environment {
   return {
