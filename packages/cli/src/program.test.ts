@@ -42,21 +42,6 @@ test("the help of a command names its options and the common ones", () => {
   }
 });
 
-test("options stand before, between and behind operands, with a space or an equals sign", () => {
-  const read = ["send", "laptop", "hello", { agent: ["a=b"], verbose: [] }];
-  expect(parse("send laptop hello --agent a=b --verbose")).toEqual(read);
-  expect(parse("send --agent=a=b laptop --verbose hello")).toEqual(read);
-  expect(parse("--verbose send laptop --agent a=b hello")).toEqual(read);
-});
-
-test("-- ends the options, so that a message may start with a dash", () => {
-  expect(parse("send laptop --agent a -- --help")).toEqual(["send", "laptop", "--help", { agent: ["a"] }]);
-});
-
-test("a single dash is an operand", () => {
-  expect(parse("send laptop --agent a -")).toEqual(["send", "laptop", "-", { agent: ["a"] }]);
-});
-
 test("a value that may be left out is taken only when it looks like one", () => {
   expect(parse("send laptop --wait-online hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);
   expect(parse("send laptop --wait-online 5m hello")).toEqual(["send", "laptop", "hello", { "wait-online": ["5m"] }]);

@@ -129,12 +129,6 @@ test("a connection that was found before is not looked up again", async () => {
   expect((await operateSend(harness, "conn-unknown", { connection: null })).status).toBe(404);
 });
 
-test("findConnection finds no connection of another tenant", async () => {
-  const harness = createHarness();
-  const { connectionId } = await harness.connect("device-1");
-  expect(await harness.server.findConnection("other", connectionId)).toBeNull();
-});
-
 test("beforeSend is not called for a caller that disconnects while the connection is looked up", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
