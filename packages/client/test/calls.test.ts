@@ -1,31 +1,22 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
-  type ResponseMismatch,
   createClient,
   createTransport,
   listEnvironments,
+  type ResponseMismatch,
   type TransportEvent,
-  type TransportOptions,
 } from "../src/index.ts";
 import { exampleEnvironment, respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installRandom, installClock } from "./install-clock.ts";
-import { broken, deduplicatingClient, emptyPage, sent } from "./scripted-fetch.ts";
-
-const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
-const page = { connections: [], hasNextPage: false };
-const hello = { messages: [{ role: "user" as const, content: "hello" }] };
+import { base, broken, clientOver, deduplicatingClient, emptyPage, hello, page, sent } from "./scripted-fetch.ts";
 
 beforeEach(() => {
   createHandClock();
   installRandom(1);
 });
-
-function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
-  return createClient({ ...base, fetch: script.fetch, ...more }).environments;
-}
 
 describe("withResponse", () => {
   test("resolves to the value and the response with its status and headers", async () => {

@@ -1,30 +1,16 @@
 /** Middleware: functions around `fetch`, which see every attempt of a call. */
 import { beforeEach, describe, expect, test } from "vitest";
-import {
-  createClient,
-  LettaEnvironmentsError,
-  type Middleware,
-  type TransportEvent,
-  type TransportOptions,
-} from "../src/index.ts";
+import { LettaEnvironmentsError, type Middleware, type TransportEvent } from "../src/index.ts";
 import { respondWithJson, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
-import { broken, deduplicatingClient, emptyPage, sent } from "./scripted-fetch.ts";
-
-const base = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test" };
-const page = { connections: [], hasNextPage: false };
-const hello = { messages: [{ role: "user" as const, content: "hello" }] };
+import { broken, clientOver, deduplicatingClient, emptyPage, hello, page, sent } from "./scripted-fetch.ts";
 
 beforeEach(() => {
   createHandClock();
   installRandom(1);
 });
-
-function clientOver(script: ReturnType<typeof scriptFetch>, more: Partial<TransportOptions> = {}) {
-  return createClient({ ...base, fetch: script.fetch, ...more }).environments;
-}
 
 describe("middleware", () => {
   test("runs around every attempt, the first outermost, and can change the request", async () => {

@@ -1,27 +1,22 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { createClient, type RequestOptions, type SendMessageInput, type TransportOptions } from "../src/index.ts";
+import type { RequestOptions, SendMessageInput } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
 import { createHandClock, type HandClock } from "./hand-clock.ts";
 import { installRandom } from "./install-clock.ts";
 import {
   broken,
+  clientOver,
   deduplicatingClient,
   emptyPage,
+  hello,
   json,
-  type ScriptedFetch,
   scriptFetch,
   sent,
 } from "./scripted-fetch.ts";
 
-const hello: SendMessageInput = { messages: [{ role: "user", content: "hello" }] };
 const approval: SendMessageInput = {
   messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] }],
 };
-
-function clientOver(script: ScriptedFetch, more: Partial<TransportOptions> = {}) {
-  const options = { baseUrl: "http://127.0.0.1:1", apiKey: "lek_test", fetch: script.fetch };
-  return createClient({ ...options, ...more }).environments;
-}
 
 let clock: HandClock;
 beforeEach(() => {

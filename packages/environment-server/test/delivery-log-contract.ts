@@ -1,27 +1,11 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Delivery, Enrolment, EnvironmentStore } from "../src/index.ts";
+import type { Delivery, EnvironmentStore } from "../src/index.ts";
+import { enrolment } from "./enrolment.ts";
 
 const hourMs = 3_600_000;
 
 const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
 const delivery: Delivery = { id: "msg-1", scope, messageIds: ["m-1", "m-2"], fingerprint: "f-1" };
-
-const enrolment: Enrolment = {
-  tenant: "acme",
-  deviceId: "device-1",
-  listenerInstanceId: "default",
-  connectionName: "box",
-  metadata: null,
-  keyId: "key-1",
-  owner: "ada",
-  shared: false,
-  knownNames: null,
-  labels: null,
-  environmentId: "env-1",
-  connectionId: "conn-1",
-  nowMs: 1_000,
-  maxEnvironments: 10,
-};
 
 /** The contract suite of a store's message ids and outcomes. */
 export function describeDeliveryLogContract(name: string, createStore: () => EnvironmentStore): void {

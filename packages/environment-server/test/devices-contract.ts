@@ -1,22 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { DeviceFilter, Enrolment, EnvironmentStore } from "../src/index.ts";
+import { enrolment } from "./enrolment.ts";
 
-const enrolment: Enrolment = {
-  tenant: "acme",
-  deviceId: "device-1",
-  listenerInstanceId: "default",
-  connectionName: "box",
-  metadata: null,
-  keyId: "key-1",
-  owner: "ada",
-  shared: false,
-  knownNames: null,
-  labels: null,
-  environmentId: "env-1",
-  connectionId: "conn-1",
-  nowMs: 1_000,
-  maxEnvironments: 10,
-};
 const everything: DeviceFilter = { tenant: null, deviceId: null, afterId: null, limit: 100 };
 const always = (): boolean => true;
 

@@ -1,24 +1,10 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { Enrolment, EnvironmentFilter, EnvironmentStore } from "../src/index.ts";
+import { enrolment as anyEnrolment } from "./enrolment.ts";
 
 const hourMs = 3_600_000;
 
-const enrolment: Enrolment = {
-  tenant: "acme",
-  deviceId: "device-1",
-  listenerInstanceId: "default",
-  connectionName: "box",
-  metadata: { os: "linux" },
-  keyId: "key-1",
-  owner: "ada",
-  shared: false,
-  knownNames: null,
-  labels: null,
-  environmentId: "env-1",
-  connectionId: "conn-1",
-  nowMs: 1_000,
-  maxEnvironments: 10,
-};
+const enrolment: Enrolment = { ...anyEnrolment, metadata: { os: "linux" } };
 
 const everything: EnvironmentFilter = {
   tenant: "acme",

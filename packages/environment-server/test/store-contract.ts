@@ -3,6 +3,7 @@ import type { EnvironmentStoreLimits } from "../src/sqlite.ts";
 import { describeApprovalLogContract } from "./approval-log-contract.ts";
 import { describeDeliveryLogContract } from "./delivery-log-contract.ts";
 import { describeDevicesContract } from "./devices-contract.ts";
+import { enrolment } from "./enrolment.ts";
 import { describeMessageLogContract } from "./message-log-contract.ts";
 import { describeRowsContract } from "./rows-contract.ts";
 import type { LogUnderTest } from "./support/log-under-test.ts";
@@ -29,19 +30,9 @@ export function describeStoreContract(
 
 function enrolmentOf(environmentId: string): Enrolment {
   return {
-    tenant: "acme",
+    ...enrolment,
     deviceId: `device of ${environmentId}`,
-    listenerInstanceId: "default",
-    connectionName: "box",
-    metadata: null,
-    keyId: "key-1",
-    owner: "ada",
-    shared: false,
-    knownNames: null,
-    labels: null,
     environmentId,
     connectionId: `conn of ${environmentId}`,
-    nowMs: 1_000,
-    maxEnvironments: 10,
   };
 }
