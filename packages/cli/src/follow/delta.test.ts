@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { createDeltaReader } from "./delta.ts";
 
 test("texts of the agent are read from strings and lists of parts; what says nothing to people is left out", () => {
-  const { read } = createDeltaReader();
+  const read = createDeltaReader();
   const message = { message_type: "assistant_message", id: "m-1" };
   expect(read({ ...message, content: [{ type: "text", text: "po" }, { type: "image" }, 7, { text: "ng" }] })).toEqual({
     kind: "text",
@@ -15,7 +15,7 @@ test("texts of the agent are read from strings and lists of parts; what says not
 });
 
 test("a tool call is one line, when it starts, with its command or path", () => {
-  const { read } = createDeltaReader();
+  const read = createDeltaReader();
   const call = { name: "Bash", tool_call_id: "t-1", arguments: '{"command":"npm test","description":"x"}' };
   expect(read({ message_type: "approval_request_message", tool_call: call })).toBeNull();
   const started = {
@@ -34,7 +34,7 @@ test("a tool call is one line, when it starts, with its command or path", () => 
 });
 
 test("a tool that runs beside the model is shown with its result, from arguments that came in parts", () => {
-  const { read } = createDeltaReader();
+  const read = createDeltaReader();
   for (const part of ['{"pa', 'th":"/a"}'])
     read({ message_type: "tool_call_message", tool_calls: [{ name: "memory", tool_call_id: "t-2", arguments: part }] });
   const returned = { message_type: "tool_return_message", tool_call_id: "t-2" };
@@ -44,7 +44,7 @@ test("a tool that runs beside the model is shown with its result, from arguments
 });
 
 test("errors and notices have their text", () => {
-  const { read } = createDeltaReader();
+  const read = createDeltaReader();
   expect(read({ message_type: "loop_error", message: "404 {}" })).toEqual({ kind: "error", text: "404 {}" });
   expect(read({ message_type: "status", message: "Interrupted" })).toEqual({ kind: "notice", text: "Interrupted" });
   expect(read({ message_type: "loop_error", message: 7 })).toEqual({ kind: "error", text: "the turn failed" });

@@ -14,12 +14,6 @@ export type Piece =
   | { readonly kind: "error"; readonly text: string }
   | { readonly kind: "notice"; readonly text: string };
 
-/** Reads the pieces of one turn in their order. */
-export interface DeltaReader {
-  /** The piece of a delta; `null` for one that says nothing to people. */
-  read(delta: Readonly<Record<string, unknown>>): Piece | null;
-}
-
 /** A tool call whose arguments arrive in parts. */
 interface ToolCall {
   tool: string;
@@ -30,8 +24,8 @@ interface ToolCall {
 /** A turn with more tool calls than this forgets the oldest. */
 const maxToolCalls = 1_000;
 
-/** Creates a {@link DeltaReader}. */
-export function createDeltaReader(): DeltaReader {
+/** Returns a function that reads the deltas of one turn in their order: the piece of each, or `null` for one that says nothing to people. */
+export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) => Piece | null {
   const calls = new Map<string, ToolCall>();
 
   function callOf(id: string): ToolCall {
@@ -48,45 +42,43 @@ export function createDeltaReader(): DeltaReader {
     return { kind: "tool", tool: call.tool, input: describeArguments(call.input) };
   }
 
-  return {
-    read(delta) {
-      const toolCallId = textOf(delta["tool_call_id"]);
-      switch (delta["message_type"]) {
-        case "assistant_message": {
-          const text = contentOf(delta["content"]);
-          return text === "" ? null : { kind: "text", id: textOf(delta["id"]), text };
-        }
-        case "approval_request_message":
-        case "tool_call_message":
-          for (const each of [delta["tool_call"], delta["tool_calls"]].flat()) {
-            if (!isRecord(each)) continue;
-            const call = callOf(textOf(each["tool_call_id"]));
-            call.tool ||= textOf(each["name"]);
-            if (call.input.length < 65_536) call.input += textOf(each["arguments"]);
-          }
-          return null;
-        case "client_tool_start": {
-          const call = callOf(toolCallId);
-          call.tool = textOf(delta["tool_name"]) || call.tool;
-          call.input = textOf(delta["tool_args"]) || call.input;
-          return show(call);
-        }
-        case "client_tool_end":
-          return delta["status"] === "error" ? { kind: "tool_failed", tool: callOf(toolCallId).tool || "tool" } : null;
-        case "tool_return_message":
-          // Of a tool that ran beside the model there was no other sign.
-          return show(callOf(toolCallId));
-        case "loop_error":
-          return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };
-        case "status":
-        case "retry": {
-          const text = textOf(delta["message"]);
-          return text === "" ? null : { kind: "notice", text };
-        }
-        default:
-          return null;
+  return (delta) => {
+    const toolCallId = textOf(delta["tool_call_id"]);
+    switch (delta["message_type"]) {
+      case "assistant_message": {
+        const text = contentOf(delta["content"]);
+        return text === "" ? null : { kind: "text", id: textOf(delta["id"]), text };
       }
-    },
+      case "approval_request_message":
+      case "tool_call_message":
+        for (const each of [delta["tool_call"], delta["tool_calls"]].flat()) {
+          if (!isRecord(each)) continue;
+          const call = callOf(textOf(each["tool_call_id"]));
+          call.tool ||= textOf(each["name"]);
+          if (call.input.length < 65_536) call.input += textOf(each["arguments"]);
+        }
+        return null;
+      case "client_tool_start": {
+        const call = callOf(toolCallId);
+        call.tool = textOf(delta["tool_name"]) || call.tool;
+        call.input = textOf(delta["tool_args"]) || call.input;
+        return show(call);
+      }
+      case "client_tool_end":
+        return delta["status"] === "error" ? { kind: "tool_failed", tool: callOf(toolCallId).tool || "tool" } : null;
+      case "tool_return_message":
+        // Of a tool that ran beside the model there was no other sign.
+        return show(callOf(toolCallId));
+      case "loop_error":
+        return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };
+      case "status":
+      case "retry": {
+        const text = textOf(delta["message"]);
+        return text === "" ? null : { kind: "notice", text };
+      }
+      default:
+        return null;
+    }
   };
 }
 

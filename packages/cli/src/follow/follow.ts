@@ -217,7 +217,7 @@ function createEventHandler(
   prompts: PermissionPrompts,
 ): EventHandler {
   const { printer, device } = turn;
-  const reader = createDeltaReader();
+  const readDelta = createDeltaReader();
   let isRunning = false;
 
   async function applyStatus(message: MessageStatus, unknownText: string): Promise<void> {
@@ -244,7 +244,7 @@ function createEventHandler(
         const isOfSubagent = subagentId !== undefined;
         if (!(await printer.document({ type: "output", delta, ...(isOfSubagent && { subagentId }) })))
           return exitCodes.done;
-        const piece = isOfSubagent ? null : reader.read(delta);
+        const piece = isOfSubagent ? null : readDelta(delta);
         return piece === null || (await printer.piece(piece)) ? null : exitCodes.done;
       }
       case "approval":
