@@ -40,22 +40,8 @@ export interface ClaimSettings {
 /** A claim: its name, or the names that lead to it through nested objects. */
 export type ClaimPath = string | string[];
 
-/** A signature algorithm of tokens (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
-export type JwtAlgorithm =
-  | "RS256"
-  | "RS384"
-  | "RS512"
-  | "PS256"
-  | "PS384"
-  | "PS512"
-  | "ES256"
-  | "ES384"
-  | "ES512"
-  | "EdDSA"
-  | "Ed25519";
-
-/** Every {@link JwtAlgorithm}. */
-export const jwtAlgorithms: readonly JwtAlgorithm[] = [
+/** The signature algorithms of tokens (RFC 7518 section 3.1, RFC 9864). None is symmetric. */
+export const jwtAlgorithms = [
   "RS256",
   "RS384",
   "RS512",
@@ -67,4 +53,6 @@ export const jwtAlgorithms: readonly JwtAlgorithm[] = [
   "ES512",
   "EdDSA",
   "Ed25519",
-];
+] as const;
+
+export type JwtAlgorithm = (typeof jwtAlgorithms)[number];

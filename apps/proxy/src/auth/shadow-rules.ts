@@ -1,8 +1,7 @@
 /** The restrictions that can be in shadow mode. */
-export type ShadowRule = "devices" | "agents" | "maxMode";
+export const shadowRules = ["devices", "agents", "maxMode"] as const;
 
-/** Every {@link ShadowRule}. */
-export const shadowRules: readonly ShadowRule[] = ["devices", "agents", "maxMode"];
+export type ShadowRule = (typeof shadowRules)[number];
 
 /** The keys whose restrictions are not enforced. */
 export interface ShadowSettings {

@@ -44,10 +44,9 @@ export interface CacheSettings {
 }
 
 /** The principals that get `Cache-Status`. It reveals whether another caller made this request recently. */
-export type CacheStatusAudience = "everybody" | "details" | "nobody";
+export const cacheStatusAudiences = ["everybody", "details", "nobody"] as const;
 
-/** Every {@link CacheStatusAudience}. */
-export const cacheStatusAudiences: readonly CacheStatusAudience[] = ["everybody", "details", "nobody"];
+export type CacheStatusAudience = (typeof cacheStatusAudiences)[number];
 
 /** The settings of one gateway over the cache. Requests that are in flight keep the settings they started with. */
 export interface EnvironmentCacheScope {

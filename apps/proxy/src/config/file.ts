@@ -83,16 +83,14 @@ export interface AdminFile {
 }
 
 /** Log format: text for people, or one JSON object per line. */
-export type LogFormat = "pretty" | "json";
+export const logFormats = ["pretty", "json"] as const;
 
-/** Levels of events in the log. */
-export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogFormat = (typeof logFormats)[number];
 
-/** Every {@link LogLevel}, the lowest first. */
-export const logLevels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+/** Levels of events in the log, the lowest first. */
+export const logLevels = ["debug", "info", "warn", "error"] as const;
 
-/** Every {@link LogFormat}. */
-export const logFormats: readonly LogFormat[] = ["pretty", "json"];
+export type LogLevel = (typeof logLevels)[number];
 
 /** `auth.jwt` of the file. */
 export interface JwtFile {

@@ -1,12 +1,7 @@
 import * as v from "valibot";
 import { oneOf } from "../lib/strict-schemas.ts";
-import {
-  type LimitedRoute,
-  limitedRoutes,
-  rateLimitDimensions,
-  rateLimitFailureModes,
-  rateLimitStoreNames,
-} from "../limits/settings.ts";
+import { type LimitedRoute, limitedRoutes, rateLimitStoreNames } from "../limits/settings.ts";
+import { rateLimitDimensions, rateLimitFailureModes } from "../rate-limit/policy.ts";
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 import { list, number, object, record, text } from "./schema-helpers.ts";
 

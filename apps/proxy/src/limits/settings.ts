@@ -1,6 +1,6 @@
 /** The settings of rate limits: which routes a rule counts, where counters are stored, and how a sharded store divides them. */
 import type { Operation, RetrieveMessageQuery } from "@letta-environments/schema";
-import type { RateLimitDimension, RateLimitFailureMode, RateLimitRule } from "../rate-limit/policy.ts";
+import type { RateLimitDimension, RateLimitRule } from "../rate-limit/policy.ts";
 import type { TrustedProxies } from "./client-address.ts";
 
 /**
@@ -68,12 +68,6 @@ export function routeOf(operation: Operation, query: string): LimitedRoute {
       return operation;
   }
 }
-
-/** Every {@link RateLimitDimension}. */
-export const rateLimitDimensions: readonly RateLimitDimension[] = ["key", "tenant", "address", "route", "device"];
-
-/** Every {@link RateLimitFailureMode}. */
-export const rateLimitFailureModes: readonly RateLimitFailureMode[] = ["local", "open", "closed"];
 
 /** Where counters can be stored. */
 export const rateLimitStoreNames = ["memory", "sqlite", "valkey"] as const;

@@ -1,8 +1,7 @@
 /** Ids that can be labels of metrics. */
-export type IdentityLabel = "tenant" | "key" | "device";
+export const identityLabels = ["tenant", "key", "device"] as const;
 
-/** Every {@link IdentityLabel}. */
-export const identityLabels: readonly IdentityLabel[] = ["tenant", "key", "device"];
+export type IdentityLabel = (typeof identityLabels)[number];
 
 /** Settings of the metrics. */
 export interface MetricsSettings {

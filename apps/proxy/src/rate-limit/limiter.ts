@@ -57,6 +57,9 @@ export interface RateLimiterClock {
   setTimer(delayMs: number, run: () => void): () => void;
 }
 
+/** How long no request is sent to a store that failed, in milliseconds. */
+const cooldownMs = 1_000;
+
 /** Options of {@link createRateLimiter}. */
 export interface RateLimiterOptions {
   readonly store: RateLimitStore;
@@ -65,8 +68,6 @@ export interface RateLimiterOptions {
   readonly clock: RateLimiterClock;
   /** How long a request waits for the store, in milliseconds. Default: 100. */
   readonly deadlineMs?: number;
-  /** How long no request is sent to a store that failed, in milliseconds. Default: 1,000. */
-  readonly cooldownMs?: number;
   /** Number of processes that share the limits. Default: 1. */
   readonly instances?: number;
   readonly onDegraded: (event: RateLimitStoreEvent) => void;
@@ -85,11 +86,10 @@ interface Limiter extends Required<RateLimiterOptions> {
 
 /** Creates a {@link RateLimiter}. */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
-  const { clock, deadlineMs = 100, cooldownMs = 1_000, instances = 1 } = options;
+  const { clock, deadlineMs = 100, instances = 1 } = options;
   const breaker = createCircuitBreaker(clock, { cooldownMs });
-  const defaults = { deadlineMs, cooldownMs, instances };
   const state = { breaker, pendingReleases: createPendingReleases(), degradedSinceMs: 0, degradedDecisions: 0 };
-  const limiter: Limiter = { ...options, ...defaults, ...state, resumeReleasesAtMs: 0 };
+  const limiter: Limiter = { ...options, deadlineMs, instances, ...state, resumeReleasesAtMs: 0 };
   return {
     take: (checks, takeOptions) => take(limiter, checks, takeOptions),
     release(leaseId, checks, degraded) {
@@ -170,7 +170,7 @@ function fallBack(
   reason: RateLimitDegradation,
 ): RateLimitOutcome {
   limiter.degradedDecisions += 1;
-  const { localStore, instances, cooldownMs } = limiter;
+  const { localStore, instances } = limiter;
   return decideWithoutStore(checks, options, { localStore, instances, closedRetryMs: cooldownMs, reason });
 }
 
@@ -228,7 +228,7 @@ function resumeReleases(limiter: Limiter): void {
 
 /** Releases the leases that could not be released, a batch in each round of the event loop, until one fails. Never rejects. */
 async function releasePending(limiter: Limiter): Promise<void> {
-  const { breaker, clock, cooldownMs, pendingReleases, store } = limiter;
+  const { breaker, clock, pendingReleases, store } = limiter;
   if (breaker.retryAfterMs() !== null) return;
   const batch = pendingReleases.takeBatch(clock.monotonic());
   if (batch.length === 0) return;

@@ -4,13 +4,17 @@
  */
 
 /** The properties by which requests are counted separately. */
-export type RateLimitDimension = "key" | "tenant" | "address" | "route" | "device";
+export const rateLimitDimensions = ["key", "tenant", "address", "route", "device"] as const;
+
+export type RateLimitDimension = (typeof rateLimitDimensions)[number];
 
 /** The value of a request in every dimension. Requests without a value (`null`) share a counter of their own. */
 export type DimensionValues = Readonly<Record<RateLimitDimension, string | null>>;
 
 /** How a policy is decided while the store is unavailable: by this process alone, by allowing everything, or by refusing everything. */
-export type RateLimitFailureMode = "local" | "open" | "closed";
+export const rateLimitFailureModes = ["local", "open", "closed"] as const;
+
+export type RateLimitFailureMode = (typeof rateLimitFailureModes)[number];
 
 /** One limit. */
 export interface RateLimitPolicy {

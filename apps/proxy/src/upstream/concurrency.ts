@@ -54,7 +54,6 @@ export interface ConcurrencyLimit {
 
 interface Waiter {
   readonly tenant: string;
-  readonly priority: Priority;
   /** Ends the wait: true if the call may run. */
   readonly settle: (mayRun: boolean) => void;
 }
@@ -118,7 +117,6 @@ export function createConcurrencyLimit(
         const cancelTimer = clock.setTimer(maxWaitMs, stop);
         const waiter: Waiter = {
           tenant,
-          priority,
           settle(mayRun) {
             cancelTimer();
             signal.removeEventListener("abort", stop);

@@ -21,8 +21,6 @@ import {
 export interface ValkeyIdempotencyStoreOptions {
   /** Separates deployments that share a server. Default: `letta-proxy`. */
   readonly prefix?: string;
-  /** How long the connection waits for a reply, in milliseconds. Default: that of the connection. */
-  readonly timeoutMs?: number;
   /** For tests: replaces the server's clock. */
   readonly clock?: Clock;
 }
@@ -34,9 +32,8 @@ const marginUnderTestClockMs = 3_600_000;
 /** Creates a store on a connection. */
 export function createValkeyIdempotencyStore(
   connection: ValkeyConnection,
-  { prefix = "letta-proxy", timeoutMs, clock }: ValkeyIdempotencyStoreOptions = {},
+  { prefix = "letta-proxy", clock }: ValkeyIdempotencyStoreOptions = {},
 ): IdempotencyStore {
-  const callOptions = timeoutMs === undefined ? undefined : { timeoutMs };
   const margin = clock === undefined ? marginMs : marginUnderTestClockMs;
   const keys = createKeys(prefix);
 
@@ -46,7 +43,7 @@ export function createValkeyIdempotencyStore(
     values: readonly (string | number)[],
   ): Promise<ValkeyReply> {
     const times = [clock === undefined ? "" : Math.floor(clock.now()), retentionMs, margin];
-    return connection.evaluate(script, names, [...times, ...values], callOptions);
+    return connection.evaluate(script, names, [...times, ...values]);
   }
 
   /** Reads the entries that a script returned, and their results. */
@@ -54,7 +51,7 @@ export function createValkeyIdempotencyStore(
     const rows = readRows(reply, ids);
     if (rows.length === 0) return [];
     const names = rows.map(({ sendId }) => keys.result(scope, sendId));
-    const results = await connection.command(["MGET", ...names], callOptions);
+    const results = await connection.command(["MGET", ...names]);
     if (!Array.isArray(results) || results.length !== rows.length) throw unexpectedReply();
     return rows.map(({ isInProgress, ...entry }, index) => {
       const result: ValkeyReply = results[index] ?? null;

@@ -17,8 +17,6 @@ export interface ValkeyRateLimitStoreOptions {
    * script call must be in one slot of a cluster.
    */
   readonly prefix?: string;
-  /** How long the connection waits for a reply, in milliseconds. Default: that of the connection. */
-  readonly timeoutMs?: number;
   /** For tests: replaces the server's clock. */
   readonly clock?: Clock;
 }
@@ -30,9 +28,8 @@ const marginUnderTestClockMs = 3_600_000;
 /** Creates a store on a connection. `take` rejects if the server fails or returns something unexpected. */
 export function createValkeyRateLimitStore(
   connection: ValkeyConnection,
-  { prefix = "letta-proxy", timeoutMs, clock }: ValkeyRateLimitStoreOptions = {},
+  { prefix = "letta-proxy", clock }: ValkeyRateLimitStoreOptions = {},
 ): RateLimitStore {
-  const callOptions = timeoutMs === undefined ? undefined : { timeoutMs };
   const margin = clock === undefined ? marginMs : marginUnderTestClockMs;
   const keyOf = ({ policy, key }: RateLimitCheck): string =>
     `{${prefix}}:limit:${policy.unit === "requests" ? "rate" : "lease"}:${policy.name.length}:${policy.name}${key}`;
@@ -42,12 +39,12 @@ export function createValkeyRateLimitStore(
       const nowUs = clock === undefined ? "" : Math.floor(clock.now() * 1_000);
       const values: (string | number)[] = [nowUs, leaseId ?? "", probe ? 1 : 0, margin];
       for (const check of checks) values.push(...argumentsOf(check));
-      const reply = await connection.evaluate(takeScript, checks.map(keyOf), values, callOptions);
+      const reply = await connection.evaluate(takeScript, checks.map(keyOf), values);
       return readOutcome(reply, checks, probe);
     },
     async release(leaseId, checks) {
       const leases = checks.filter(({ policy }) => policy.unit === "concurrent-requests");
-      if (leases.length > 0) await connection.evaluate(releaseScript, leases.map(keyOf), [leaseId], callOptions);
+      if (leases.length > 0) await connection.evaluate(releaseScript, leases.map(keyOf), [leaseId]);
     },
   };
 }
