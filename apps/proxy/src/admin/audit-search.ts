@@ -17,23 +17,13 @@ import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { AdminAuthority } from "./admission.ts";
 import type { OptionalAdminEndpoint, OptionalAdminRoute } from "./endpoints.ts";
 
-/** The query as the schema decodes it. */
-interface DecodedQuery {
-  readonly limit: number;
-  readonly before?: number;
-  readonly key?: string;
-  readonly device?: string;
-  readonly event?: string;
-  readonly outcome?: string;
-}
-
 const TimeSchema: v.GenericSchema<unknown, number> = v.pipe(
   v.string("must be a time in epoch milliseconds"),
   v.regex(/^[0-9]{1,15}$/, "must be a time in epoch milliseconds"),
   v.transform(Number),
 );
 
-const AuditQuerySchema: v.GenericSchema<unknown, DecodedQuery> = exactObject(
+const AuditQuerySchema: v.GenericSchema<unknown, AuditQuery> = exactObject(
   {
     limit: v.exactOptional(ListLimitSchema, "50"),
     before: v.exactOptional(TimeSchema),
@@ -60,11 +50,9 @@ export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
     endpoint: auditSearchEndpoint,
     respond({ query, tenantDevices }, authority): Promise<PlainResponse> {
       if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKey);
-      // The endpoint's own schema has decoded it.
-      const { limit, before, key, device, event, outcome } = query as DecodedQuery;
-      const wanted: AuditQuery = { limit, before, key, device, event, outcome };
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
-      const { records, cursor } = searchAudit(tail, wanted, tenant);
+      // The endpoint's own schema has decoded the query.
+      const { records, cursor } = searchAudit(tail, query as AuditQuery, tenant);
       const shown = mayReadContent(authority) ? records : records.map(withoutContent);
       return Promise.resolve(jsonResponse(200, { records: shown, cursor: cursor === null ? null : String(cursor) }));
     },

@@ -44,10 +44,8 @@ export interface RetentionEntry {
   readonly chains: number;
 }
 
-/** The sender, the target and the messages of a send. */
-export interface SendFacts {
-  /** Joins the entries of one send. */
-  readonly sendId: string;
+/** Who acts on which conversation, and with which request. */
+interface ActionFacts {
   /** `x-request-id` of the response. Callers may choose it. */
   readonly requestId: string;
   readonly tenant: string;
@@ -58,6 +56,12 @@ export interface SendFacts {
   readonly deviceId: string | null;
   readonly agentId: string | null;
   readonly conversationId: string | null;
+}
+
+/** The sender, the target and the messages of a send. */
+export interface SendFacts extends ActionFacts {
+  /** Joins the entries of one send. */
+  readonly sendId: string;
   /** `client_message_id` of each message. */
   readonly messageIds: readonly string[];
   /** The body decides on approval requests. */
@@ -85,20 +89,10 @@ export type SendEntry =
     };
 
 /** The conversation that is controlled, by which key, and the request. */
-export interface ControlFacts {
+export interface ControlFacts extends ActionFacts {
   /** Joins the entries of one request. */
   readonly controlId: string;
-  /** `x-request-id` of the response. Callers may choose it. */
-  readonly requestId: string;
-  readonly tenant: string;
-  readonly keyId: string;
-  readonly owner: string;
-  readonly connectionId: string;
-  /** `null` where it was not known yet. */
-  readonly deviceId: string | null;
   readonly operation: ControlOperation;
-  readonly agentId: string | null;
-  readonly conversationId: string | null;
   /** The mode, the directory, the run or the item of the queue that the request names; `null` for none. */
   readonly value: string | null;
 }
@@ -200,21 +194,13 @@ export type KeyAct =
 export type KeyEntry =
   | { readonly type: "key_change_started"; readonly actor: KeyActor; readonly keyId: string }
   | {
-      readonly type: "key_changed";
+      /** Unknown: the store did not respond, so the change may have been made or not. */
+      readonly type: "key_changed" | "key_change_unknown";
       readonly actor: KeyActor;
       readonly keyId: string;
       readonly tenant: string;
       readonly act: KeyAct;
       /** The changed members with their new values, without secrets; all members of a new key. */
-      readonly members: Readonly<Record<string, unknown>>;
-    }
-  /** The store did not respond, so it is unknown whether the change was made. */
-  | {
-      readonly type: "key_change_unknown";
-      readonly actor: KeyActor;
-      readonly keyId: string;
-      readonly tenant: string;
-      readonly act: KeyAct;
       readonly members: Readonly<Record<string, unknown>>;
     }
   /** The change was not made: the key does not exist, or a rule forbids the change. */

@@ -2,6 +2,7 @@
  * Which records of the audit log `audit list` shows, and what it shows of them. A `send_finished` or `control_finished` record has no key
  * and no device of its own; it takes them from the record of the start with the same id.
  */
+import { parseJsonObject } from "../lib/json.ts";
 
 /** Values of `--event`: each record type, and the groups `send`, `approval`, `key` and `device`. */
 export const events: readonly string[] = [
@@ -52,15 +53,15 @@ export const actions: readonly string[] = [
 /** How a send, a control or a change ended. */
 export const outcomes: readonly string[] = ["ok", "refused", "failed", "unknown"];
 
-/** Which records to return; an undefined member restricts nothing. Times are epoch milliseconds. */
+/** Which records to return; an absent member restricts nothing. Times are epoch milliseconds. */
 export interface AuditFilter {
-  readonly since: number | undefined;
-  readonly until: number | undefined;
-  readonly keyId: string | undefined;
-  readonly deviceId: string | undefined;
-  readonly events: readonly string[] | undefined;
-  readonly actions: readonly string[] | undefined;
-  readonly outcome: string | undefined;
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  readonly keyId?: string | undefined;
+  readonly deviceId?: string | undefined;
+  readonly events?: readonly string[] | undefined;
+  readonly actions?: readonly string[] | undefined;
+  readonly outcome?: string | undefined;
 }
 
 /** A record, read. Members that it does not have, or that have another type, are `null`. */
@@ -79,7 +80,7 @@ export interface AuditFacts {
 export function createAuditReader(): (text: string) => AuditFacts {
   const started = new Map<string, Pick<AuditFacts, "keyId" | "deviceId">>();
   return (text) => {
-    const record = readObject(text);
+    const record = parseJsonObject(text);
     if (record === null) {
       return { time: 0, type: "unreadable", action: null, outcome: null, keyId: null, deviceId: null, members: {} };
     }
@@ -147,15 +148,7 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
   }
 }
 
-function textOf(value: unknown): string | null {
+/** Returns a text; `null` for a value that is none. */
+export function textOf(value: unknown): string | null {
   return typeof value === "string" ? value : null;
-}
-
-function readObject(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : null;
-  } catch {
-    return null;
-  }
 }

@@ -5,14 +5,7 @@ import { type AuditQuery, type AuditTail, searchAudit } from "./search.ts";
 
 type Entry = Readonly<Record<string, unknown>> & { readonly time: number; readonly type: string };
 
-const everything: AuditQuery = {
-  limit: 50,
-  before: undefined,
-  key: undefined,
-  device: undefined,
-  event: undefined,
-  outcome: undefined,
-};
+const everything: AuditQuery = { limit: 50 };
 
 /** Chains in memory, the newest first. */
 function tailOf(chains: Readonly<Record<string, readonly Entry[]>>): AuditTail {

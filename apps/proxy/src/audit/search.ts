@@ -2,8 +2,8 @@
  * A search of the audit log for people: the latest records first, over the chains of all writers. A send or a control is one record with
  * its outcome, which is written later. Each search reads a bounded number of records and says where the next one continues.
  */
-import { isJsonObject, parseJson } from "../lib/json.ts";
-import { matchesFilter, outcomeOf } from "./filter.ts";
+import { isJsonObject, parseJsonObject } from "../lib/json.ts";
+import { type AuditFacts, matchesFilter, outcomeOf, textOf } from "./filter.ts";
 
 /** A chain with records. */
 export interface AuditChainTail {
@@ -27,30 +27,22 @@ export interface AuditTail {
   ): readonly { readonly sequence: number; readonly text: string }[];
 }
 
-/** Which records to return. An undefined member restricts nothing. */
+/** Which records to return. An absent member restricts nothing. */
 export interface AuditQuery {
   readonly limit: number;
   /** Only records before this time, in epoch milliseconds. */
-  readonly before: number | undefined;
-  readonly key: string | undefined;
-  readonly device: string | undefined;
+  readonly before?: number | undefined;
+  readonly key?: string;
+  readonly device?: string;
   /** A type of record, or a group such as `send`. */
-  readonly event: string | undefined;
-  readonly outcome: string | undefined;
+  readonly event?: string;
+  readonly outcome?: string;
 }
 
 /** A record that was found. */
-export interface FoundRecord {
+export interface FoundRecord extends AuditFacts {
   readonly writer: string;
   readonly sequence: number;
-  readonly time: number;
-  readonly type: string;
-  readonly action: string | null;
-  readonly outcome: string | null;
-  readonly keyId: string | null;
-  readonly deviceId: string | null;
-  /** Everything else that the record says. */
-  readonly members: Readonly<Record<string, unknown>>;
 }
 
 /** A page of a search. */
@@ -105,13 +97,9 @@ function isOfOther({ record }: Line, tenant: string | null): boolean {
 }
 
 function matches(found: FoundRecord, { key, device, event, outcome }: AuditQuery): boolean {
-  const filter = { since: undefined, until: undefined, actions: undefined };
   const events = event === undefined ? undefined : [event];
-  const isOfDevice = device === undefined || found.deviceId === device;
   const isOfKey = key === undefined || found.keyId === key || isBy(found.members["actor"], key);
-  return (
-    isOfDevice && isOfKey && matchesFilter(found, { ...filter, keyId: undefined, deviceId: undefined, events, outcome })
-  );
+  return isOfKey && matchesFilter(found, { deviceId: device, events, outcome });
 }
 
 function isBy(actor: unknown, keyId: string): boolean {
@@ -235,12 +223,7 @@ function lastBefore(tail: AuditTail, { writer, sequence }: AuditChainTail, befor
 }
 
 function readLine(writer: string, { sequence, text }: { readonly sequence: number; readonly text: string }): Line {
-  const value = parseJson(text);
-  const record = isJsonObject(value) ? value : {};
+  const record = parseJsonObject(text) ?? {};
   const { time, type } = record;
   return { writer, sequence, time: typeof time === "number" ? time : 0, type: textOf(type) ?? "unreadable", record };
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
 }
