@@ -3,6 +3,7 @@
  * through the store of their actor, which writes them to the audit log.
  */
 import {
+  ChangeRefusedError,
   type DeviceAllowlist,
   jsonResponse,
   type PlainHeaders,
@@ -197,12 +198,12 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
     try {
       const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
         const decision = decide(present);
-        if (decision.kind === "refused") throw new RefusedChange(decision.response);
+        if (decision.kind === "refused") throw new ChangeRefusedError(decision.response);
         return decision.record;
       });
       return record === null ? keyNotFound() : await show(record, 200, {}, more);
     } catch (error) {
-      if (error instanceof RefusedChange) return error.response;
+      if (error instanceof ChangeRefusedError) return error.response;
       throw error;
     }
   }
@@ -264,17 +265,6 @@ async function conflictRefusal(
   if (authority.kind === "key") return problemResponse("tenant_not_configured");
   const issues = problems.map(({ setting, rule }) => ({ member: "tenant", rule: `${setting} ${rule}` }));
   return problemResponse("tenant_not_configured", { issues });
-}
-
-/** Aborts a change inside the store's atomic step, so that nothing is written. */
-class RefusedChange extends Error {
-  override readonly name = "RefusedChange";
-  readonly response: PlainResponse;
-
-  constructor(response: PlainResponse) {
-    super("the change was refused");
-    this.response = response;
-  }
 }
 
 const noDevicesHere = problemResponse("endpoint_not_found", {

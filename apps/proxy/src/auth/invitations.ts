@@ -3,7 +3,13 @@
  * atomic change of the key, so that two devices that come at the same time, also to different processes, never both get in.
  */
 import type { DeviceRow } from "@letta-environments/environment-server";
-import { allowsDevice, type DeviceIdentity, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import {
+  allowsDevice,
+  ChangeRefusedError,
+  type DeviceIdentity,
+  type PlainResponse,
+  problemResponse,
+} from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
 import { keyState } from "../keys/key-lifecycle.ts";
@@ -49,11 +55,11 @@ export function createAcceptInvitation({
     try {
       await keyStoreFor({ kind: "key", keyId, tenant }).update(keyId, (record) => {
         const final = decide(record);
-        if (final.kind === "refused") throw new RefusedError(final.response);
+        if (final.kind === "refused") throw new ChangeRefusedError(final.response);
         return final.record;
       });
     } catch (cause) {
-      if (cause instanceof RefusedError) return { kind: "refused", response: cause.response };
+      if (cause instanceof ChangeRefusedError) return { kind: "refused", response: cause.response };
       throw cause;
     }
     // The names hold when the device would take over rows, so its id alone must not allow them.
@@ -112,15 +118,4 @@ function decideAcceptance(record: KeyRecord, device: DeviceIdentity, nowMs: numb
   const used = { ...invite, connectionNames, usedAt: nowMs };
   const limited = { ...record, deviceIds: [device.deviceId], connectionNames: null, invite: used };
   return { kind: "accepted", record: withRequirements(limited) };
-}
-
-/** Aborts a change inside the store's atomic step, so that nothing is written. */
-class RefusedError extends Error {
-  override readonly name = "RefusedError";
-  readonly response: PlainResponse;
-
-  constructor(response: PlainResponse) {
-    super("the device was refused");
-    this.response = response;
-  }
 }

@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CommandError } from "@letta-environments/command-line";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { loadPepper, PepperError } from "./pepper.ts";
+import { loadPepper } from "./pepper.ts";
 
 let folder = "";
 
@@ -23,7 +24,7 @@ test("a pepper of 32 bytes is created once in a file that only its owner can rea
 });
 
 test("no new pepper is created while keys exist", () => {
-  expect(() => loadPepper(folder, null, true)).toThrow(PepperError);
+  expect(() => loadPepper(folder, null, true)).toThrow(CommandError);
   expect(readdirSync(folder)).toEqual([]);
 });
 
@@ -37,7 +38,7 @@ test("a pepper file that is damaged or unreadable is not overwritten", () => {
   expect(() => loadPepper(folder, null, false)).toThrow(`the pepper ${path} cannot be read: this is a directory`);
   rmSync(path, { recursive: true });
   chmodSync(folder, 0o700);
-  expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(PepperError);
+  expect(() => loadPepper(join(folder, "missing", "\0"), null, false)).toThrow(CommandError);
 });
 
 test("a pepper that is set as text needs no file and creates none", () => {

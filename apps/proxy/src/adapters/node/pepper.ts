@@ -11,6 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { CommandError } from "@letta-environments/command-line";
 import { hmacSha256Hex } from "@letta-environments/platform/node";
 import { pepperName } from "../../backup/manifest.ts";
 import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
@@ -19,22 +20,17 @@ import { describeAccess } from "./data-dir.ts";
 
 const pepperBytes = 32;
 
-/** The pepper cannot be used. The message is for the operator. */
-export class PepperError extends Error {
-  override readonly name = "PepperError";
-}
-
 /**
  * Loads the pepper from the given text (`KEY_PEPPER`), else from the file `pepper` in the data directory, which is created if it
  * does not exist.
  *
- * @throws PepperError if the file is damaged, or missing although keys exist: a new pepper would invalidate them all; and if the
+ * @throws CommandError if the file is damaged, or missing although keys exist: a new pepper would invalidate them all; and if the
  *   text is too short, unless keys exist that need it
  */
 export function loadPepper(dataDir: string, text: string | null, keysExist: boolean): Pepper {
   if (text !== null) {
     if (isShortPepper(text) && !keysExist) {
-      throw new PepperError(
+      throw new CommandError(
         `KEY_PEPPER must have at least ${minPepperLength} characters; create one with 'openssl rand -hex 32'`,
       );
     }
@@ -44,7 +40,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   const existing = readIfThere(path);
   if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
   if (keysExist) {
-    throw new PepperError(
+    throw new CommandError(
       `The pepper is missing: ${path} does not exist, but keys depend on it. Restore it, or set KEY_PEPPER.`,
     );
   }
@@ -72,13 +68,13 @@ function readIfThere(path: string): Uint8Array | null {
   } catch (cause) {
     if (isErrorWithCode(cause, "ENOENT")) return null;
     const reason = describeAccess(cause);
-    throw new PepperError(`the pepper ${path} cannot be read${reason === null ? "" : `: ${reason}`}`, { cause });
+    throw new CommandError(`the pepper ${path} cannot be read${reason === null ? "" : `: ${reason}`}`, 1, { cause });
   }
 }
 
 function checkLength(secret: Uint8Array, path: string): Uint8Array {
   if (secret.byteLength === pepperBytes) return secret;
-  throw new PepperError(`the pepper is damaged: ${path} must have ${pepperBytes} bytes`);
+  throw new CommandError(`the pepper is damaged: ${path} must have ${pepperBytes} bytes`);
 }
 
 /** Links a complete file to the path, so that two processes that start at once use the same, complete pepper. */

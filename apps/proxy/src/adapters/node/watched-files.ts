@@ -3,6 +3,7 @@
  * events of file systems do not report every replaced link, file or mount.
  */
 import { readFileSync, statSync } from "node:fs";
+import { CommandError } from "@letta-environments/command-line";
 import type { Clock } from "@letta-environments/platform";
 import type { CredentialOf, TenantSettings } from "../../tenants/settings.ts";
 
@@ -47,11 +48,6 @@ function stampIfReadable(path: string): string {
   }
 }
 
-/** A credential file cannot be used. The message names the file and never its content. */
-export class CredentialFileError extends Error {
-  override readonly name = "CredentialFileError";
-}
-
 /** Options of {@link watchCredentialFiles}. */
 export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
@@ -66,7 +62,7 @@ export interface CredentialFileOptions {
  * Reads the upstream credentials of tenants. A changed file is read again within a second, so that a credential can be rotated
  * without a restart.
  *
- * @throws CredentialFileError if a file cannot be used at the start
+ * @throws CommandError if a file cannot be used at the start. The message names the file and never its content.
  */
 export function watchCredentialFiles(options: CredentialFileOptions): CredentialOf {
   const readers = new Map<string, () => string>();
@@ -118,11 +114,11 @@ function readCredential({ tenant, path }: CredentialFile): { readonly value: str
     text = readFileSync(path, "utf8");
   } catch (cause) {
     const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
-    throw new CredentialFileError(`${setting}: ${path} cannot be read (${code})`);
+    throw new CommandError(`${setting}: ${path} cannot be read (${code})`);
   }
   const value = text.trim();
   if (!/^[\x21-\x7e]{1,4096}$/.test(value)) {
-    throw new CredentialFileError(`${setting}: ${path} must hold one credential of visible ASCII characters`);
+    throw new CommandError(`${setting}: ${path} must hold one credential of visible ASCII characters`);
   }
   return { value, stamp };
 }

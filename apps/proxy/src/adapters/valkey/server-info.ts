@@ -1,4 +1,5 @@
 /** Reads what a Valkey or Redis server says about itself (`INFO`), and refuses a node of a cluster. */
+import { CommandError } from "@letta-environments/command-line";
 import { type ValkeyConnection, ValkeyError } from "@letta-environments/platform";
 
 /** Reads one line of `INFO`; `null` if the server does not report it. */
@@ -10,23 +11,17 @@ export async function readInfo(connection: ValkeyConnection, section: string, na
   return line === undefined ? null : line.slice(name.length + 1).trim();
 }
 
-/** The server is a node of a cluster, which has only some of the names. */
-export class ValkeyClusterError extends Error {
-  override readonly name = "ValkeyClusterError";
-
-  constructor() {
-    super("is a node of a cluster, which has only some of the keys: use a server with 'cluster-enabled no'");
-  }
-}
-
 /**
  * Resolves unless the server is a node of a cluster. The names of keys, limits and sends are in several slots, and the connection follows
  * no redirection, so some of them would fail, and only when they are used.
  *
- * @throws ValkeyClusterError when it is. ValkeyError when the server does not respond.
+ * @throws CommandError when it is; the message continues the name of the server. ValkeyError when the server does not respond.
  */
 export async function assertSingleServer(connection: ValkeyConnection): Promise<void> {
-  if ((await readCluster(connection)) === "1") throw new ValkeyClusterError();
+  if ((await readCluster(connection)) !== "1") return;
+  throw new CommandError(
+    "is a node of a cluster, which has only some of the keys: use a server with 'cluster-enabled no'",
+  );
 }
 
 async function readCluster(connection: ValkeyConnection): Promise<string | null> {

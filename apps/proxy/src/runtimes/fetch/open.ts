@@ -22,8 +22,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
 import { openKeyStore, type OpenKeyStore } from "../node/keys.ts";
 import { composeKeyReadiness } from "../node/readiness.ts";
-import { openValkeySends } from "../node/sends.ts";
-import { openEnvironmentCache, openRateLimits } from "../node/shared-stores.ts";
+import { openEnvironmentCache, openRateLimits, openValkeySends } from "../node/shared-stores.ts";
 
 /** The sources of the settings of a gateway without a process of its own. */
 export interface SettingSources {

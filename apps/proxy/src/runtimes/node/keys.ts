@@ -6,11 +6,11 @@ import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
 import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
-import { describeWrongPepper, loadPepper, PepperError } from "../../adapters/node/pepper.ts";
+import { describeWrongPepper, loadPepper } from "../../adapters/node/pepper.ts";
 import { createSqliteKeyStore } from "../../adapters/sqlite/key-store.ts";
 import { createLockWaitingKeyStore } from "../../adapters/sqlite/lock-waiting-key-store.ts";
 import { openValkeyKeyStore } from "../../adapters/valkey/key-store.ts";
-import { assertSingleServer, ValkeyClusterError } from "../../adapters/valkey/server-info.ts";
+import { assertSingleServer } from "../../adapters/valkey/server-info.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { KeyMint } from "../../keys/key-lifecycle.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
@@ -66,16 +66,16 @@ export function assertStoredKeys({ dataDir, keyPepper, valkeyUrl }: Settings): v
  */
 export function openPepper(settings: Settings, records: readonly KeyRecord[], hasDamaged: boolean): Pepper {
   const { dataDir, keyPepper, valkeyUrl } = settings;
+  if (keyPepper === null) makeDataDir(dataDir);
   try {
-    if (keyPepper === null) makeDataDir(dataDir);
     const pepper = loadPepper(dataDir, keyPepper, hasDamaged || records.length > 0);
     if (!fitsKeys(pepper, records)) {
       const place = valkeyUrl === null ? "the data directory" : "Valkey";
-      throw new PepperError(describeWrongPepper(dataDir, keyPepper, `the keys in ${place}`));
+      throw new CommandError(describeWrongPepper(dataDir, keyPepper, `the keys in ${place}`));
     }
     return pepper;
   } catch (cause) {
-    if (!(cause instanceof PepperError)) throw cause;
+    if (!(cause instanceof CommandError)) throw cause;
     const shared =
       "\nkeys in Valkey are shared: every gateway and command that uses them needs the same KEY_PEPPER, or a copy of the pepper file of the first one";
     throw new CommandError(cause.message + (valkeyUrl === null ? "" : shared), 1, { cause });
@@ -156,7 +156,7 @@ export async function openKeyStore(
     };
   } catch (cause) {
     await valkey.close();
-    if (cause instanceof ValkeyClusterError) {
+    if (cause instanceof CommandError) {
       throw new CommandError(`VALKEY_URL: ${describeKeyStore(settings)} ${cause.message}`, 1, { cause });
     }
     const outage = cause instanceof ValkeyError ? new KeyStoreUnavailableError({ cause }) : cause;

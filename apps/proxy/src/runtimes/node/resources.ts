@@ -39,8 +39,7 @@ import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
 import { type KeyStoreListener, openKeys, type OpenKeys } from "./keys.ts";
 import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
-import { openValkeySends } from "./sends.ts";
-import { openEnvironmentCache, openRateLimits } from "./shared-stores.ts";
+import { openEnvironmentCache, openRateLimits, openValkeySends } from "./shared-stores.ts";
 
 /** The open resources of a process. */
 export interface Resources extends GatewayResources {

@@ -1,7 +1,8 @@
 /**
- * Opens the stores that all requests share: the counters of the rate limits, and the cached responses. They are opened once at the
+ * Opens the stores that all requests share: sends in Valkey, the counters of the rate limits, and the cached responses. They are opened once at the
  * start. Each gateway that is composed, also after a reload, gets a limiter and a cache over the same stores.
  */
+import { CommandError } from "@letta-environments/command-line";
 import { type CacheStore, createMemoryCacheStore } from "@letta-environments/http-cache";
 import { type Clock, createSteadyClock } from "@letta-environments/platform";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
@@ -11,17 +12,39 @@ import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-sto
 import { limitsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
 import { createValkeyCacheStore } from "../../adapters/valkey/cache-store.ts";
+import { assertDurableValkey } from "../../adapters/valkey/durability.ts";
+import { createValkeyIdempotencyStore } from "../../adapters/valkey/idempotency-store.ts";
 import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
 import { createEnvironmentCache, type EnvironmentCache } from "../../cache/environment-cache.ts";
 import { cacheScopeOf, type CacheSettings } from "../../cache/policy.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { IdempotencyStore } from "../../idempotency/store.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import type { RateLimitStore } from "../../rate-limit/store.ts";
-import { openValkey } from "./keys.ts";
+import { describeValkey, openValkey } from "./keys.ts";
 
-interface Opened<Store> {
+/** An open store. */
+export interface Opened<Store> {
   readonly store: Store;
   close(): void;
+}
+
+/**
+ * Opens the store that remembers sends to a remote upstream in Valkey. Without Valkey they are in the file of the audit log, see `audit.ts`.
+ *
+ * @throws CommandError if Valkey may forget what it has confirmed, or does not respond
+ */
+export async function openValkeySends(valkeyUrl: string): Promise<Opened<IdempotencyStore>> {
+  const connection = await openValkey(valkeyUrl);
+  const close = (): void => void connection.close();
+  try {
+    await assertDurableValkey(connection);
+  } catch (cause) {
+    close();
+    const reason = cause instanceof CommandError ? cause.message : `${describeValkey(valkeyUrl)} cannot be used`;
+    throw new CommandError(`VALKEY_URL: ${reason}`, 1, { cause });
+  }
+  return { store: createValkeyIdempotencyStore(connection), close };
 }
 
 /** The open store of rate limits. */

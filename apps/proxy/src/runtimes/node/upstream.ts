@@ -4,7 +4,7 @@ import { systemClock } from "@letta-environments/platform/node";
 import { createUpstreamPool } from "#upstream-pool";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { openFileLimit } from "../../adapters/node/open-files.ts";
-import { CredentialFileError, watchCredentialFiles } from "../../adapters/node/watched-files.ts";
+import { watchCredentialFiles } from "../../adapters/node/watched-files.ts";
 import type { Settings } from "../../config/settings.ts";
 import { divideOpenFiles } from "../../host/node/capacity.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
@@ -108,21 +108,12 @@ export function openCredentials(
   records: readonly KeyRecord[],
   onFailure: (tenant: string, cause: unknown) => void,
 ): CredentialOf {
-  const credentialOf = open();
+  const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
+  const credentialOf = watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, onFailure });
   const live = liveTenants(records, systemClock.now());
   const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
   if (problems.length > 0) throw sharedCredentials(problems);
   return credentialOf;
-
-  function open(): CredentialOf {
-    const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
-    try {
-      return watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, onFailure });
-    } catch (cause) {
-      if (cause instanceof CredentialFileError) throw new CommandError(cause.message, 1, { cause });
-      throw cause;
-    }
-  }
 }
 
 /** Whether no request has a credential at the upstream. That is right only where the upstream asks for none. */

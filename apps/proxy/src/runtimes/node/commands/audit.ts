@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
+import { loadPepper } from "../../../adapters/node/pepper.ts";
 import type { AuditSnapshot } from "../../../audit/store.ts";
 import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
@@ -77,7 +77,7 @@ export async function pruneAuditCommand(context: CommandContext): Promise<void> 
   );
   if (!isOurs) throw foreignPepper(context);
   const { dataDir, keyPepper } = context.settings();
-  const audit = await openAudit({ dataDir }, readPepper(dataDir, keyPepper));
+  const audit = await openAudit({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
     const { records, chains, damaged } = await audit.dropBefore(before, commandLineActor());
     print(`Dropped ${records} records of ${chains} writers.\n`);
@@ -186,7 +186,8 @@ async function withAudit<Result>(
 ): Promise<Result> {
   const { dataDir, keyPepper } = context.settings();
   assertAuditFile(dataDir);
-  const audit = await openAuditStore({ dataDir }, readPepper(dataDir, keyPepper));
+  // The log was sealed with a pepper; a new one would only call it forged.
+  const audit = await openAuditStore({ dataDir }, loadPepper(dataDir, keyPepper, true));
   try {
     return await run(audit);
   } finally {
@@ -197,16 +198,6 @@ async function withAudit<Result>(
 function assertAuditFile(dataDir: string): void {
   assertGatewayData(dataDir);
   if (!existsSync(join(dataDir, auditFile))) throw new CommandError(`there is no audit log in ${dataDir}`);
-}
-
-function readPepper(dataDir: string, text: string | null): Pepper {
-  try {
-    // The log was sealed with a pepper; a new one would only call it forged.
-    return loadPepper(dataDir, text, true);
-  } catch (cause) {
-    if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
-    throw cause;
-  }
 }
 
 function foreignPepper(context: CommandContext): CommandError {

@@ -24,7 +24,7 @@ import {
   limitsFile,
   openDatabase,
 } from "../../../adapters/node/data-dir.ts";
-import { describeWrongPepper, loadPepper, PepperError } from "../../../adapters/node/pepper.ts";
+import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
@@ -139,12 +139,7 @@ async function assertPepperFits(
 /** Returns the pepper, if there is one. It is never created here. */
 function peekPepper({ dataDir, keyPepper }: Pick<Settings, "dataDir" | "keyPepper">): Pepper | null {
   if (keyPepper === null && !existsSync(join(dataDir, pepperName))) return null;
-  try {
-    return loadPepper(dataDir, keyPepper, true);
-  } catch (cause) {
-    if (cause instanceof PepperError) throw new CommandError(cause.message, 1, { cause });
-    throw cause;
-  }
+  return loadPepper(dataDir, keyPepper, true);
 }
 
 /** `restore FILE`: checks the whole archive next to the data directory, and then puts the directory into place. */
