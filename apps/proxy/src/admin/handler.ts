@@ -140,7 +140,7 @@ function createKeyReader({ clock, digests, keyStore }: AdministerPorts): KeyRead
     },
     async retrieve(authority, id) {
       const record = await keyStore.find(id);
-      return record === null || !mayKnowKey(authority, record) ? keyNotFound() : show(record);
+      return record === null || !mayKnowKey(authority, record) ? keyNotFound : show(record);
     },
   };
 }
@@ -193,7 +193,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
     if (authority.kind === "key") {
       // Nothing is recorded for a key that it cannot know: it could fill the audit log with ids that it made up.
       const known = await keyStore.find(id);
-      if (known === null || !mayKnowKey(authority, known)) return keyNotFound();
+      if (known === null || !mayKnowKey(authority, known)) return keyNotFound;
     }
     try {
       const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
@@ -201,7 +201,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
         if (decision.kind === "refused") throw new ChangeRefusedError(decision.response);
         return decision.record;
       });
-      return record === null ? keyNotFound() : await show(record, 200, {}, more);
+      return record === null ? keyNotFound : await show(record, 200, {}, more);
     } catch (error) {
       if (error instanceof ChangeRefusedError) return error.response;
       throw error;

@@ -95,14 +95,12 @@ export function decideRevoke(
   condition: ChangeCondition,
   nowMs: number,
 ): KeyDecision {
-  if (!mayKnowKey(authority, record)) return refused(keyNotFound());
+  if (!mayKnowKey(authority, record)) return refused(keyNotFound);
   return conditionRefusal(record, condition) ?? changed(revokeKey(record, nowMs));
 }
 
-/** Returns the 404 for a key that does not exist or belongs to another tenant. Both get the same response. */
-export function keyNotFound(): PlainResponse {
-  return problemResponse("key_not_found");
-}
+/** The 404 for a key that does not exist or belongs to another tenant. Both get the same response. */
+export const keyNotFound: PlainResponse = problemResponse("key_not_found");
 
 /**
  * Returns the entity tag of a key (RFC 9110 section 8.8.3). It changes with every change of the key. Uses and the passing of time
@@ -140,7 +138,7 @@ export function respondUnder({ ifMatch, ifNoneMatch }: Preconditions, response: 
 
 /** Refuses a change of an unknown key, and of one that has ended for good. */
 function endRefusal(authority: AdminAuthority, record: KeyRecord, nowMs: number): KeyDecision | null {
-  if (!mayKnowKey(authority, record)) return refused(keyNotFound());
+  if (!mayKnowKey(authority, record)) return refused(keyNotFound);
   const detail = refuseEnded(keyState(record, nowMs));
   return detail === null ? null : refused(problemResponse("key_revoked", { detail }));
 }

@@ -15,7 +15,7 @@ import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { isRefusal, mapMaybe } from "../lib/steps.ts";
-import { rateLimitResponse } from "../limits/response.ts";
+import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { StepName } from "../ports.ts";
 import { beginTrace, type Received, type WrapApiStep } from "../request-trace.ts";
@@ -103,12 +103,7 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
     extensions: extensions && { ...extensions, authenticate: () => null },
     limits: limits && {
       ...limits,
-      take: (...check) =>
-        mapMaybe(limits.probe(...check), (outcome) => ({
-          outcome,
-          refusal: rateLimitResponse(outcome),
-          release: () => undefined,
-        })),
+      take: (...check) => mapMaybe(limits.probe(...check), unleased),
     },
   };
 }

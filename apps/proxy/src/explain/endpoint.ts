@@ -132,7 +132,7 @@ export function createExplainEndpoint(parts: PipelineParts): OptionalAdminEndpoi
         return refusal ?? jsonResponse(200, await explain(caller, wanted, seesEveryDevice));
       }
       const record = await services.keyStore.find(wanted.keyId ?? "");
-      if (record === null || !mayKnowKey(authority, record)) return keyNotFound();
+      if (record === null || !mayKnowKey(authority, record)) return keyNotFound;
       const caller = callerOfKey(record, services.hasExpired);
       const refusal = refuseBeyond(authority, record, features);
       return refusal ?? jsonResponse(200, await explain(caller, wanted, seesEveryDevice));

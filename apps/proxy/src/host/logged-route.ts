@@ -6,7 +6,7 @@ import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { HostOperation } from "../http/host-operations.ts";
 import { failureResponse, type GatewayResponse } from "../http/response.ts";
-import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
+import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 import { beginTrace, endTrace, type RequestTrace } from "../request-trace.ts";
 import { shieldTelemetry } from "../telemetry.ts";
@@ -46,14 +46,10 @@ export function logRoute(
       const trace = beginTrace(request, ports);
       trace.operation = operation;
       const fail = (cause: unknown): PlainResponse => failureResponse(trace.requestId, cause, ports.telemetry);
-      let responding: MaybePromise<PlainResponse>;
-      try {
-        const given = respond(request);
-        responding = given instanceof Promise ? given.catch(fail) : given;
-      } catch (cause) {
-        responding = fail(cause);
-      }
-      return mapMaybe(responding, (response) => end(trace, request, response));
+      return mapMaybe(
+        catchAll(() => respond(request), fail),
+        (response) => end(trace, request, response),
+      );
     },
   };
 }

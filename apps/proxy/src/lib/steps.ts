@@ -8,6 +8,19 @@ import type { PlainResponse } from "@letta-environments/schema";
 
 export { mapMaybe, type MaybePromise };
 
+/** Runs work; `fail` turns whatever it throws, or rejects with, into a result. */
+export function catchAll<Result>(
+  run: () => MaybePromise<Result>,
+  fail: (cause: unknown) => Result,
+): MaybePromise<Result> {
+  try {
+    const result = run();
+    return result instanceof Promise ? result.catch(fail) : result;
+  } catch (cause) {
+    return fail(cause);
+  }
+}
+
 /** Ends the pipeline: the caller receives this response. */
 export interface Refusal {
   readonly kind: "refused";

@@ -18,7 +18,7 @@ import type { RateLimiter } from "../rate-limit/limiter.ts";
 import type { RateLimitRule } from "../rate-limit/policy.ts";
 import type { RateLimitDecision, RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureExemptions, type FailureExemptions } from "./failure-exemptions.ts";
-import { rateLimitResponse, type RateLimitResult } from "./response.ts";
+import { type RateLimitResult, unleased } from "./response.ts";
 import type { LimitedRoute } from "./settings.ts";
 
 /** The limits on failed authentication. */
@@ -61,7 +61,7 @@ export function createFailureLimits(
       const block = blocks.get(address ?? "");
       if (block === undefined) return null;
       const nowMs = clock.monotonic();
-      if (nowMs < block.untilMs) return toResult(afterWaiting(block.outcome, Math.floor(nowMs - block.sinceMs)));
+      if (nowMs < block.untilMs) return unleased(afterWaiting(block.outcome, Math.floor(nowMs - block.sinceMs)));
       blocks.delete(address ?? "");
       return null;
     },
@@ -74,15 +74,10 @@ export function createFailureLimits(
           const sinceMs = clock.monotonic();
           blocks.set(address ?? "", { outcome, sinceMs, untilMs: sinceMs + retryAfterMs });
         }
-        return toResult(outcome);
+        return unleased(outcome);
       });
     },
   };
-}
-
-/** A failed authentication holds no lease. */
-function toResult(outcome: RateLimitOutcome): RateLimitResult {
-  return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
 }
 
 /** Returns a refusal after part of its wait is over, without another check. */

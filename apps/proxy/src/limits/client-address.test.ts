@@ -3,7 +3,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { clientAddress, groupAddress } from "./client-address.ts";
 
-const none = { peer: null, xForwardedFor: null, forwarded: null };
+/** A request of a peer with these header fields. */
+const requestWith = (fields: Readonly<Record<string, string>>) => ({
+  clientAddress: "192.0.2.7",
+  header: (name: string) => fields[name] ?? null,
+});
 
 describe("the client's address", () => {
   test.each([
@@ -17,8 +21,8 @@ describe("the client's address", () => {
     ["an element has brackets and a port", "[2001:db8::1]:4711", 1, "2001:db8:0:0::/64"],
     ["the element of the client is not an address", "203.0.113.9, unknown", 1, null],
   ])("the client's address comes from X-Forwarded-For when %s", (_, xForwardedFor, trustedHops, expected) => {
-    const sources = { ...none, peer: "192.0.2.7", xForwardedFor, forwarded: "for=198.51.100.99" };
-    expect(clientAddress(sources, { trustedHops, header: "x-forwarded-for" })).toBe(expected);
+    const request = requestWith({ "x-forwarded-for": xForwardedFor, forwarded: "for=198.51.100.99" });
+    expect(clientAddress(request, { trustedHops, header: "x-forwarded-for" })).toBe(expected);
   });
 
   test.each([
@@ -33,8 +37,8 @@ describe("the client's address", () => {
     ["proto=https", 1, null],
     ["", 1, "192.0.2.7"],
   ])("the client's address comes from Forwarded (RFC 7239): %s", (forwarded, trustedHops, expected) => {
-    const sources = { ...none, peer: "192.0.2.7", forwarded, xForwardedFor: "198.51.100.99" };
-    expect(clientAddress(sources, { trustedHops, header: "forwarded" })).toBe(expected);
+    const request = requestWith({ forwarded, "x-forwarded-for": "198.51.100.99" });
+    expect(clientAddress(request, { trustedHops, header: "forwarded" })).toBe(expected);
   });
 
   test("the client's address does not depend on entries that a client adds before those of the proxies", () => {
@@ -46,8 +50,8 @@ describe("the client's address", () => {
           fc.array(fc.ipV4()).map((hops) => hops.join(", ")),
         ),
         (written) => {
-          const sources = { ...none, peer: "192.0.2.7", xForwardedFor: `${written}, ${honest}` };
-          expect(clientAddress(sources, { trustedHops: 2, header: "x-forwarded-for" })).toBe("203.0.113.9");
+          const request = requestWith({ "x-forwarded-for": `${written}, ${honest}` });
+          expect(clientAddress(request, { trustedHops: 2, header: "x-forwarded-for" })).toBe("203.0.113.9");
         },
       ),
     );
@@ -58,8 +62,8 @@ describe("the client's address", () => {
     const unit = fc.constantFrom('"', ",", ";", "=", " ", "\\", "for=", "9.9.9.9", "x");
     for (const left of [...written, ...fc.sample(fc.string({ unit }), 500)]) {
       const forwarded = `${left}, for="[2001:db8::1]:4711";proto=https`;
-      const sources = { ...none, peer: "192.0.2.7", forwarded };
-      const address = clientAddress(sources, { trustedHops: 1, header: "forwarded" });
+      const request = requestWith({ forwarded });
+      const address = clientAddress(request, { trustedHops: 1, header: "forwarded" });
       expect([left, address]).toEqual([left, "2001:db8:0:0::/64"]);
     }
   });
@@ -75,7 +79,7 @@ describe("the client's address", () => {
     for (const left of hostile) {
       for (const forwarded of [left, `${left}, for=1.2.3.4`]) {
         for (const trustedHops of [1, 2]) {
-          clientAddress({ ...none, peer: "192.0.2.7", forwarded }, { trustedHops, header: "forwarded" });
+          clientAddress(requestWith({ forwarded }), { trustedHops, header: "forwarded" });
         }
       }
     }

@@ -7,16 +7,6 @@
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 
-/** The facts in a request about its origin. */
-export interface ClientAddressSources {
-  /** Address of the connection's peer; `null` if unknown. */
-  readonly peer: string | null;
-  /** `X-Forwarded-For` as received (fields joined by commas); `null` if absent. */
-  readonly xForwardedFor: string | null;
-  /** `Forwarded` (RFC 7239) as received; `null` if absent. */
-  readonly forwarded: string | null;
-}
-
 /** The proxies in front of the gateway that are trusted. */
 export interface TrustedProxies {
   /** Number of proxies that append to the header; 0: the peer is the client, and headers are ignored. */
@@ -29,12 +19,16 @@ export interface TrustedProxies {
  * Returns the group of the client's address, see {@link groupAddress}: of the hops `..., client, proxy 1, peer` the one that the
  * outermost trusted proxy saw. `null` if it is not a valid address; all such clients share one counter.
  */
-export function clientAddress(sources: ClientAddressSources, { trustedHops, header }: TrustedProxies): string | null {
-  if (trustedHops === 0) return groupAddress(sources.peer);
-  const elements = header === "forwarded" ? splitElements(sources.forwarded) : splitList(sources.xForwardedFor);
+export function clientAddress(
+  request: Pick<GatewayRequest, "clientAddress" | "header">,
+  { trustedHops, header }: TrustedProxies,
+): string | null {
+  if (trustedHops === 0) return groupAddress(request.clientAddress);
+  const value = request.header(header);
+  const elements = header === "forwarded" ? splitElements(value) : splitList(value);
   // With fewer hops than trusted proxies, all hops come from trusted proxies, and the first one is the farthest that is known.
   const element = elements[Math.max(0, elements.length - trustedHops)];
-  if (element === undefined) return groupAddress(sources.peer);
+  if (element === undefined) return groupAddress(request.clientAddress);
   // Only this one is read further: the others may come from the caller.
   return groupAddress(stripPort(header === "forwarded" ? readForwarded(element) : element));
 }
@@ -140,17 +134,7 @@ const maxRememberedPeers = 10_000;
 /** Returns a function that returns the {@link clientAddress} of a request. */
 export function createAddressOf(trustedProxies: TrustedProxies): (request: GatewayRequest) => string | null {
   const groups = createBoundedMap<string | null>(maxRememberedPeers);
-  if (trustedProxies.trustedHops > 0) {
-    return (request) =>
-      clientAddress(
-        {
-          peer: request.clientAddress,
-          xForwardedFor: request.header("x-forwarded-for"),
-          forwarded: request.header("forwarded"),
-        },
-        trustedProxies,
-      );
-  }
+  if (trustedProxies.trustedHops > 0) return (request) => clientAddress(request, trustedProxies);
   return ({ clientAddress: peer }) => {
     if (peer === null) return null;
     const known = groups.get(peer);

@@ -18,7 +18,7 @@ import type { PolicyOverrides, RateLimitCheck, RateLimitPolicy, RateLimitRule } 
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import { createFailureLimits, type FailureLimits } from "./authentication.ts";
 import { createAddressOf } from "./client-address.ts";
-import { rateLimitResponse, type RateLimitResult, type RateLimitTrace } from "./response.ts";
+import { rateLimitResponse, type RateLimitResult, type RateLimitTrace, unleased } from "./response.ts";
 import { countedRoutes, type LimitedRoute, limitedRoutes, type RateLimitSettings } from "./settings.ts";
 
 /** The values that a request is counted by, besides its principal and its route. */
@@ -109,11 +109,7 @@ export function createRequestLimits(
     },
     takeQuery({ keyId, tenant }) {
       const checks = [{ policy: queryPolicy, key: keyId, cost: 1, shard: tenant }];
-      return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), (outcome) => ({
-        outcome,
-        refusal: rateLimitResponse(outcome),
-        release: () => undefined,
-      }));
+      return mapMaybe(limiter.take(checks, { probe: false, leaseId: null }), unleased);
     },
     probe: (principal, route, context) =>
       limiter.take(checksOf(principal, route, context), { probe: true, leaseId: null }),

@@ -16,6 +16,11 @@ export interface RateLimitResult {
   release(): void;
 }
 
+/** Returns the result of an outcome that holds no lease. */
+export function unleased(outcome: RateLimitOutcome): RateLimitResult {
+  return { outcome, refusal: rateLimitResponse(outcome), release: () => undefined };
+}
+
 /** The part of a request trace that records the result. */
 export interface RateLimitTrace {
   rateLimit: RateLimitResult | null;
