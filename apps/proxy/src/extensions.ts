@@ -1,6 +1,4 @@
 /** Composes the extensions of the API; see `extension-port.ts`. Runtimes that serve them import this file, and nothing else does. */
-import type { EnvironmentServer } from "@letta-environments/environment-server";
-import type { Clock } from "@letta-environments/platform";
 import {
   type ControlOperation,
   endpoints,
@@ -11,27 +9,12 @@ import {
 import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
 import { createAuditDeviceChange } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
-import { splitQuery } from "./http/gateway-request.ts";
-import { createEventStreams, type EventStreams } from "./streams/event-streams.ts";
-import type { Telemetry } from "./telemetry.ts";
+import type { EventStreams } from "./streams/event-streams.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import type { AuditFor } from "./upstream/extensions/devices.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
 import { clientFactsOf, createViewerRequests, type ViewerRequestPorts } from "./viewers/requests.ts";
-
-/** Opens the extensions of a process. `server` is the embedded environment server; `null` in front of a remote one. */
-export function openExtensions({
-  clock,
-  server,
-  telemetry,
-}: {
-  readonly clock: Clock;
-  readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents"> | null;
-  readonly telemetry: Telemetry;
-}): Extensions {
-  return createExtensions(server && createEventStreams({ clock, server, telemetry }));
-}
 
 /** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
 export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
@@ -64,7 +47,6 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
   const { audit, onAuditFailure, upstream, deviceSockets } = parts;
   const actionLog = { log: audit, onFailure: onAuditFailure };
   const { eventStreams, ticketCredentials } = shared;
-  eventStreams?.checkWith(parts.checkCredential);
   const authenticateViewer = createAuthenticateViewer(parts.authenticate, parts.cors, deviceSockets, ticketCredentials);
   const begin = createBeginControl({ ...actionLog, randomId: parts.randomId });
   const viewerPorts = { ...parts, audit: createAuditViewers(actionLog) };
@@ -79,15 +61,17 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
         const lastEventId = request.header(lastEventIdHeader);
         const authorization = request.header("authorization");
         const { query } = decoded;
-        return eventStreams?.open({ principal, requestId, query, lastEventId, authorization }) ?? noStreamsHere;
+        return (
+          eventStreams?.open({ principal, requestId, query, lastEventId, authorization }, parts.checkCredential) ??
+          noStreamsHere
+        );
       }
       if (decoded.operation === "createViewerTicket") keepTicketCredential(ticketCredentials, request, principal);
       return null;
     },
     openSocket(request, { endpoint, params, principal, sockets }) {
       if (endpoint.operation !== "openViewerSocket") return null;
-      // The token was checked already; do not forward it.
-      const upgradeRequest = deviceSocketRequest(endpoint, params, splitQuery(request.query).rest);
+      const upgradeRequest = deviceSocketRequest(endpoint, params, request);
       const { connectionId = "" } = params;
       const client = clientFactsOf(request);
       return upstream.findConnection(principal.tenant, connectionId).then((connection) => {

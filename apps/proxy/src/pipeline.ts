@@ -14,15 +14,16 @@ import { authoriseEndpoint, authoriseInput } from "./auth/authorise.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { JwtSettings } from "./auth/jwt-settings.ts";
 import { sessionPath } from "./console/same-origin.ts";
+import type { HandleAs } from "./extension-port.ts";
 import { createFeatures, type Features } from "./features.ts";
 import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait, forgetBody } from "./held/waiting-call.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
-import { type GatewayRequest, ignoreForwardedHeaders, isSafe, splitQuery } from "./http/gateway-request.ts";
+import { type GatewayRequest, ignoreForwardedHeaders, isSafe } from "./http/gateway-request.ts";
 import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
-import { mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
+import { catchAll, mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
 import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
@@ -63,33 +64,43 @@ export interface PipelineParts {
   createSteps(features: Features, wrap: WrapApiStep): (received: Received) => MaybePromise<PlainResponse>;
 }
 
+/** Creates the parts of a pipeline. `handleAs` runs its steps, once they are composed. */
+export function createPipelineParts(given: GatewayServices, config: GatewayConfig, handleAs: HandleAs): PipelineParts {
+  const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
+  return {
+    services,
+    features: createFeatures(services, config, handleAs),
+    jwt: config.jwt,
+    createSteps: (used, wrap) => createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api,
+  };
+}
+
 /** Creates the pipeline of a gateway. `createAdminEndpoints` adds endpoints to the administration. */
 export function createPipeline(
   given: GatewayServices,
   config: GatewayConfig,
   createAdminEndpoints: (parts: PipelineParts) => readonly OptionalAdminEndpoint[] = () => [],
 ): Pipeline {
-  const services: GatewayServices = { ...given, telemetry: shieldTelemetry(given.telemetry) };
-  const features = createFeatures(services, config, handleAs);
+  const parts = createPipelineParts(given, config, handleAs);
+  const { services, features } = parts;
+  const { consoleSessions } = services;
   const { api, socket } = createApiSteps(services, features, services.wrapStep);
   const rateLimit = createRateLimitSteps(features);
-  const session = createSessionSteps(services, features);
   const { adminGuards, cors, limits } = features;
-  const createSteps: PipelineParts["createSteps"] = (used, wrap) =>
-    createApiSteps(services, used, composeWraps(wrap, services.wrapStep)).api;
-  const optionalEndpoints = createAdminEndpoints({ services, features, jwt: config.jwt, createSteps });
+  const optionalEndpoints = createAdminEndpoints(parts);
   const [admin, adminListener] = [adminGuards.main, adminGuards.listener].map((guard) =>
     createAdminSteps(features, guard, optionalEndpoints),
   );
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(incoming: Received): MaybePromise<PlainResponse> {
-    const received = withSession(services, incoming);
+    // A request of the web console has its session as the credential.
+    const received = consoleSessions ? { ...incoming, request: consoleSessions.accept(incoming.request) } : incoming;
     const { request } = received;
     if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
     const preflight = cors.preflight(request);
     if (preflight !== null) return preflight;
-    if (request.path === sessionPath) return session(incoming);
+    if (request.path === sessionPath) return consoleSessions?.handle(incoming, features) ?? notFound;
     return request.path === rateLimitPath ? rateLimit(received) : api(received);
   }
 
@@ -155,12 +166,7 @@ function run<Outcome>(
   steps: (received: Received) => MaybePromise<Outcome | PlainResponse>,
 ): MaybePromise<Outcome | PlainResponse> {
   const fail = (cause: unknown): PlainResponse => failureResponse(received.trace.requestId, cause, telemetry);
-  try {
-    const outcome = steps(received);
-    return outcome instanceof Promise ? outcome.catch(fail) : outcome;
-  } catch (cause) {
-    return fail(cause);
-  }
+  return catchAll(() => steps(received), fail);
 }
 
 /** The steps of the API. Requests and the sockets of devices share the steps up to the rate limits. */
@@ -289,7 +295,7 @@ function createOpenSocket({ deviceSockets: sockets }: GatewayServices, { extensi
     if (endpoint.successStatus !== 101 || sockets === null) return noSocketHere;
     const own = extensions?.openSocket(request, { endpoint, params, principal, sockets }) ?? null;
     if (own !== null) return own;
-    return sockets.upgrade(deviceSocketRequest(endpoint, params, splitQuery(request.query).rest), principal);
+    return sockets.upgrade(deviceSocketRequest(endpoint, params, request), principal);
   };
 }
 
@@ -316,16 +322,6 @@ function createOpenRecord({ upstream, beginSend, extensions }: Features) {
 function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): ServedEndpoints["extensions"] {
   if (upstream.kind === "remote" && upstream.isolatesRequests === true) return "not_on_workers";
   return apiExtensions !== null;
-}
-
-/** A request of the web console with its session as the credential; any other as it is. */
-function withSession({ consoleSessions }: Pick<GatewayServices, "consoleSessions">, received: Received): Received {
-  return consoleSessions ? { ...received, request: consoleSessions.accept(received.request) } : received;
-}
-
-/** Sign-in, sign-out and the session of the web console, where it is served. */
-function createSessionSteps({ consoleSessions }: Pick<GatewayServices, "consoleSessions">, features: Features) {
-  return (received: Received): MaybePromise<PlainResponse> => consoleSessions?.handle(received, features) ?? notFound;
 }
 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */

@@ -2,6 +2,7 @@
  * The entries of the audit log: the life of each writer, every send, every control of a conversation, and every change of a key or a
  * device. Stored entries are never changed, so neither are the members here.
  */
+import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { ControlOperation, EnvironmentPatch } from "@letta-environments/schema";
 import type { DeviceChangeFacts } from "../upstream/upstream.ts";
 import type { KeyActor } from "../keys/key-record.ts";
@@ -44,7 +45,7 @@ export interface RetentionEntry {
   readonly chains: number;
 }
 
-/** Who acts on which conversation, and with which request. */
+/** The key that acts on a conversation, and its request. */
 interface ActionFacts {
   /** `x-request-id` of the response. Callers may choose it. */
   readonly requestId: string;
@@ -235,3 +236,20 @@ export type DeviceEntry =
   | ({ readonly type: "device_change_unknown" } & DeviceChange)
   /** The change was not made: the device does not exist, or a rule forbids the change. */
   | ({ readonly type: "device_change_abandoned" } & DeviceChange);
+
+const policyPrefix = "policy:";
+
+/**
+ * Returns the entry of what the embedded server has sent to a device for a key or a policy: a decision on a request for permission, or a switch to
+ * the mode that a key sets before its messages. The send that caused it is recorded before it. `null` for any other event.
+ */
+export function entryOf(event: EnvironmentServerEvent): DecisionEntry | ModeSwitchEntry | null {
+  if (event.type === "approval_decided") {
+    const { decidedBy, behavior: decision, agentId, environmentId: _environmentId, ...facts } = event;
+    const policy = decidedBy.startsWith(policyPrefix) ? decidedBy.slice(policyPrefix.length) : null;
+    return { ...facts, agentId: agentId || null, decision, keyId: policy === null ? decidedBy : null, policy };
+  }
+  if (event.type !== "mode_switched") return null;
+  const { agentId, environmentId: _environmentId, ...facts } = event;
+  return { ...facts, agentId: agentId || null };
+}

@@ -42,10 +42,10 @@ async function setUp(authenticated: () => Authentication | Promise<Authenticatio
       },
     },
   });
-  streams.checkWith(createCheckCredential(authenticated, createHasExpired(clock)));
+  const check = createCheckCredential(authenticated, createHasExpired(clock));
   const request = { query: {}, lastEventId: null, requestId: "req-1", principal: opener, authorization: "Bearer x" };
-  const response = await streams.open(request);
-  return { clock, events, streams, request, response, hasBeenEnded: () => hasBeenEnded };
+  const response = await streams.open(request, check);
+  return { clock, events, streams, request, check, response, hasBeenEnded: () => hasBeenEnded };
 }
 
 const reasonsOf = (events: readonly ProxyEvent[]): unknown[] =>
@@ -127,20 +127,23 @@ test("a key that expires later than before keeps its stream, and the later expir
 
 test("while the key store hangs, no stream waits for the check of another one", async () => {
   const hanging: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
-  const { clock, events, streams, request } = await setUp(
+  const { clock, events, streams, request, check } = await setUp(
     () => new Promise((resolve) => clock.setTimer(2_000, () => resolve(hanging))),
     { ...principal, keyExpiresAt: createVirtualClock().now() + 10_000 },
   );
-  await streams.open({ ...request, requestId: "req-2" });
+  await streams.open({ ...request, requestId: "req-2" }, check);
   await clock.advance(13_000);
   expect(reasonsOf(events)).toEqual(["credential_ended", "credential_ended"]);
 });
 
 test("when the process stops, streams end and new ones are refused", async () => {
-  const { clock, events, streams, request, hasBeenEnded } = await setUp(() => ({ kind: "authenticated", principal }));
+  const { clock, events, streams, request, check, hasBeenEnded } = await setUp(() => ({
+    kind: "authenticated",
+    principal,
+  }));
   streams.end();
   await clock.advance(0);
   expect(hasBeenEnded()).toBe(true);
   expect(reasonsOf(events)).toEqual(["shutdown"]);
-  expect((await streams.open(request)).status).toBe(503);
+  expect((await streams.open(request, check)).status).toBe(503);
 });

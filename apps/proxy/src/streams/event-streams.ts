@@ -21,16 +21,19 @@ export interface StreamRequest extends EventsRequest, HeldCredential {
 
 /** The streams of events that are open in this process. */
 export interface EventStreams {
-  /** Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects. */
-  open(request: StreamRequest): Promise<PlainResponse | StreamedResponse>;
-  /** Checks the credentials of open streams with this function from now on: the configuration has changed. */
-  checkWith(check: CheckCredential): void;
+  /**
+   * Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects.
+   *
+   * @param check Checks its credential while it is open, always by the present configuration.
+   */
+  open(request: StreamRequest, check: CheckCredential): Promise<PlainResponse | StreamedResponse>;
   /** Ends every stream and refuses new ones, because the process stops. */
   end(): void;
 }
 
 interface OpenStream {
   readonly request: StreamRequest;
+  readonly check: CheckCredential;
   readonly stream: EventStream;
   /** The principal as of the last check, with the present expiry. */
   principal: StreamRequest["principal"];
@@ -47,7 +50,6 @@ export function createEventStreams({
   readonly telemetry: Telemetry;
 }): EventStreams {
   const streams = new Set<OpenStream>();
-  let check: CheckCredential | null = null;
   let isStopping = false;
   let isChecking = false;
 
@@ -68,8 +70,7 @@ export function createEventStreams({
   }
 
   async function checkOne(open: OpenStream): Promise<void> {
-    if (check === null) return;
-    const { principal, request, stream } = open;
+    const { principal, request, check, stream } = open;
     const state = await check({ principal, authorization: request.authorization });
     if (state.kind === "same") open.principal = state.principal;
     else stream.end("credential_ended");
@@ -95,17 +96,14 @@ export function createEventStreams({
   }
 
   return {
-    async open(request) {
+    async open(request, check) {
       if (isStopping) return problemResponse("shutting_down");
       const decision = await server.openEvents(request, request.principal);
       if (decision.kind === "refused") return decision.response;
       const { stream } = decision;
       if (isStopping) stream.end("shutdown");
-      track({ request, stream, principal: request.principal });
+      track({ request, check, stream, principal: request.principal });
       return { status: 200, headers: streamHeaders, body: null, stream: stream.stream };
-    },
-    checkWith(next) {
-      check = next;
     },
     end() {
       isStopping = true;

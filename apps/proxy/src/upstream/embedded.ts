@@ -12,7 +12,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { type Acceptance, createAcceptInvitation } from "../auth/invitations.ts";
-import { callerGone } from "../http/gateway-request.ts";
+import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
 import { runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
@@ -134,8 +134,9 @@ function operate(
 export function deviceSocketRequest(
   endpoint: Endpoint,
   params: Readonly<Record<string, string>>,
-  rawQuery: string,
+  request: Pick<GatewayRequest, "query">,
 ): PlainRequest {
-  const query = new URLSearchParams(rawQuery).toString();
+  // The token was checked already; do not forward it.
+  const query = new URLSearchParams(splitQuery(request.query).rest).toString();
   return { method: endpoint.method, path: buildPath(endpoint, params), query, headers: {}, body: null };
 }

@@ -39,7 +39,8 @@ import { createHasExpired } from "../../src/keys/credential-expiry.ts";
 import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
-import { openExtensions } from "../../src/extensions.ts";
+import { createExtensions } from "../../src/extensions.ts";
+import { createEventStreams } from "../../src/streams/event-streams.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
@@ -226,7 +227,9 @@ function compose(
   })({ upstream: upstream === null ? "embedded" : "remote", showsStatus: () => true });
   const keyUses = createKeyUses({ clock, keyStore, onFailure: () => undefined });
   const embedded = upstream === null ? openEmbedded(parts, keyStore, environmentCache.invalidate) : null;
-  const extensions = openExtensions({ clock, server: embedded?.server ?? null, telemetry: () => undefined });
+  const extensions = createExtensions(
+    embedded && createEventStreams({ clock, server: embedded.server, telemetry: () => undefined }),
+  );
   const services: GatewayServices = {
     clock,
     digests: testDigests,

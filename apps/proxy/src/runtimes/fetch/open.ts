@@ -4,7 +4,7 @@ import { createMemoryBudget } from "@letta-environments/environment-server";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { openExtensions } from "../../extensions.ts";
+import { createExtensions } from "../../extensions.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
 import { isShortPepper, loadPepper } from "../../adapters/node/pepper.ts";
@@ -113,7 +113,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),
     embedded: null,
     deviceSockets: null,
-    extensions: openExtensions({ clock: systemClock, server: null, telemetry: log }),
+    extensions: createExtensions(),
     metrics: null,
     log,
   });

@@ -14,7 +14,7 @@ import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/n
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { environmentsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
-import { auditDecision, auditModeSwitch } from "../../audit/decisions.ts";
+import { entryOf } from "../../audit/entry.ts";
 import { auditDevices } from "../../audit/device-changes.ts";
 import { auditKeyStore } from "../../audit/key-changes.ts";
 import { boundRefusals } from "../../audit/refusals.ts";
@@ -22,7 +22,8 @@ import { createBodyBudget } from "../../http/held-body.ts";
 import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
-import { openExtensions } from "../../extensions.ts";
+import { createExtensions } from "../../extensions.ts";
+import { createEventStreams } from "../../streams/event-streams.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import { createUnreleased } from "../../idempotency/unreleased.ts";
@@ -134,7 +135,9 @@ async function openAll(
         onShadowed: logShadowed(log),
         onFailure: keyListener.onFailure,
       }),
-    extensions: openExtensions({ clock: systemClock, server: embedded?.server ?? null, telemetry: log }),
+    extensions: createExtensions(
+      embedded && createEventStreams({ clock: systemClock, server: embedded.server, telemetry: log }),
+    ),
     readReadiness: readiness.read,
     log,
     metrics,
@@ -188,8 +191,8 @@ function reportTo(
 ): (event: EnvironmentServerEvent) => void {
   return (event) => {
     log(event);
-    if (event.type === "approval_decided") void auditDecision(audit, event, onFailure);
-    if (event.type === "mode_switched") void auditModeSwitch(audit, event, onFailure);
+    const entry = entryOf(event);
+    if (entry !== null) void audit.append(entry).catch(onFailure);
   };
 }
 

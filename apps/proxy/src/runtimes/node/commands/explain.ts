@@ -16,7 +16,7 @@ import { describeIssues, problemResponse } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
 import { createMemoryIdempotencyStore } from "../../../adapters/memory/idempotency-store.ts";
-import { openExtensions } from "../../../extensions.ts";
+import { createExtensions } from "../../../extensions.ts";
 import { createMemoryRateLimitStore } from "../../../adapters/memory/rate-limit-store.ts";
 import { formatExplanation } from "../../../commands/explain-text.ts";
 import { refuseInvalidKey } from "../../../auth/authentication.ts";
@@ -28,7 +28,7 @@ import { createExplain, explainEndpoint, ExplainRequestSchema } from "../../../e
 import type { Explanation, ExplainRequest } from "../../../explain/explanation.ts";
 import { createHasExpired } from "../../../keys/credential-expiry.ts";
 import { readText } from "../../../lib/json.ts";
-import { createPipeline, type PipelineParts } from "../../../pipeline.ts";
+import { createPipelineParts, type PipelineParts } from "../../../pipeline.ts";
 import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
@@ -179,13 +179,7 @@ function composeParts(
       wrapStep: createShadow(shadow, isEmbedded ? findConnection : undefined),
       liftRestrictions: (principal) => liftRestrictions(principal, shadow),
     }),
-    apiExtensions: openExtensions({ clock: systemClock, server: null, telemetry: () => undefined }),
+    apiExtensions: createExtensions(),
   };
-  let parts: PipelineParts | null = null;
-  createPipeline(services, { ...settings, userAgent: "" }, (created) => {
-    parts = created;
-    return [];
-  });
-  if (parts === null) throw new TypeError("the pipeline was not composed");
-  return parts;
+  return createPipelineParts(services, { ...settings, userAgent: "" }, notHere);
 }
