@@ -25,10 +25,8 @@ export type ResolvedSettings =
   | { readonly ok: true; readonly settings: Settings }
   | { readonly ok: false; readonly problems: readonly SettingProblem[] };
 
-interface Choice {
-  readonly value: string;
-  readonly setting: string;
-}
+/** The name of a setting in one of its sources, and its value there. */
+type Source = readonly [setting: string, value: string | undefined];
 
 /** Resolves the settings of a process: command line, then environment, then file, then defaults. */
 export function resolveSettings({ flags, environment, file }: SettingSources): ResolvedSettings {
@@ -37,31 +35,23 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
   const { config } = parsed;
   const problems: SettingProblem[] = [];
 
-  function choose(
-    flag: string | null,
-    variable: string | null,
-    setting: string,
-    fromFile: string | undefined,
-  ): Choice | null {
-    const fromFlag = flag === null ? undefined : flags[flag];
-    if (fromFlag !== undefined) return { value: fromFlag, setting: `--${flag}` };
-    const fromEnvironment = variable === null ? undefined : environment[variable];
-    // Shells and container files write "not set" as an empty variable.
-    if (variable !== null && fromEnvironment !== undefined && fromEnvironment !== "") {
-      return { value: fromEnvironment, setting: variable };
-    }
-    return fromFile === undefined ? null : { value: fromFile, setting };
-  }
+  const flag = (name: string): Source => [`--${name}`, flags[name]];
+  // Shells and container files write "not set" as an empty variable.
+  const variable = (name: string): Source => [name, environment[name] || undefined];
 
-  function check<Value>(choice: Choice | null, read: (text: string) => Read<Value>, otherwise: Value): Value {
-    if (choice === null) return otherwise;
-    const result = read(choice.value);
-    if (result.ok) return result.value;
-    problems.push({ setting: choice.setting, rule: result.rule });
+  /** Reads a setting from the first source that has it. */
+  function resolve<Value>(sources: readonly Source[], read: (text: string) => Read<Value>, otherwise: Value): Value {
+    for (const [setting, value] of sources) {
+      if (value === undefined) continue;
+      const result = read(value);
+      if (result.ok) return result.value;
+      problems.push({ setting, rule: result.rule });
+      return otherwise;
+    }
     return otherwise;
   }
 
-  const valkeyUrl = check<string | null>(choose(null, "VALKEY_URL", "VALKEY_URL", undefined), readValkeyUrl, null);
+  const valkeyUrl = resolve<string | null>([variable("VALKEY_URL")], readValkeyUrl, null);
   const gateway = resolveGatewaySettings(config, environment, valkeyUrl !== null);
   const admin = config.admin === undefined ? null : resolveAdmin(config.admin, environment["ADMIN_TOKEN"]);
   const [metrics, otlp] = [resolveMetrics(config), resolveOtlp(config, environment)];
@@ -70,19 +60,19 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
 
-  const host = check(choose("host", "HOST", "host", config.host), readText, "127.0.0.1");
-  const log = check(choose("log", null, "log", config.log), readLogFormat, "pretty");
+  const host = resolve([flag("host"), variable("HOST"), ["host", config.host]], readText, "127.0.0.1");
+  const log = resolve([flag("log"), ["log", config.log]], readLogFormat, "pretty");
   const settings: Settings = {
     ...gateway.settings,
     host,
-    port: check(choose("port", "PORT", "port", config.port?.toString()), readPort, 8787),
-    publicUrl: check<string | null>(
-      choose("public-url", "PUBLIC_URL", "publicUrl", config.publicUrl),
+    port: resolve([flag("port"), variable("PORT"), ["port", config.port?.toString()]], readPort, 8787),
+    publicUrl: resolve<string | null>(
+      [flag("public-url"), variable("PUBLIC_URL"), ["publicUrl", config.publicUrl]],
       parsePublicUrl,
       null,
     ),
     maxOpenFiles: config.maxOpenFiles ?? null,
-    dataDir: check(choose("data-dir", "DATA_DIR", "dataDir", config.dataDir), readText, ".data"),
+    dataDir: resolve([flag("data-dir"), variable("DATA_DIR"), ["dataDir", config.dataDir]], readText, ".data"),
     logLevel: config.logLevel ?? "info",
     log,
     console: "console" in flags || (config.console?.enabled ?? (log === "pretty" && isLoopbackHost(urlHost(host)))),
@@ -130,9 +120,7 @@ function readLogFormat(text: string): Read<Settings["log"]> {
 }
 
 /** Parses the public URL of the proxy: an http(s) origin with an optional path. The result has no trailing slash. */
-function parsePublicUrl(
-  text: string,
-): { readonly ok: true; readonly value: string } | { readonly ok: false; readonly rule: string } {
+function parsePublicUrl(text: string): Read<string> {
   if (!URL.canParse(text)) return { ok: false, rule: "must be an absolute URL" };
   const url = new URL(text);
   if (url.protocol !== "https:" && url.protocol !== "http:")
