@@ -94,6 +94,16 @@ export interface IdempotencyStore {
   findConnection(tenant: string, connectionId: string): Promise<KnownConnection | null>;
 }
 
+/** JSON separates the parts whatever they contain, and escapes what SQLite texts cannot hold: NUL and lone surrogates. */
+export function keyOfId({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
+  return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
+}
+
+/** The key of a connection, of the same form. */
+export function keyOfConnection(tenant: string, connectionId: string): string {
+  return JSON.stringify([tenant, connectionId]);
+}
+
 /** The store could not be reached, or did not finish in time. The operation may have been carried out. */
 export class IdempotencyUnavailableError extends Error {
   override readonly name = "IdempotencyUnavailableError";
@@ -101,4 +111,9 @@ export class IdempotencyUnavailableError extends Error {
   constructor(cause: unknown) {
     super("the store of sends cannot be used", { cause });
   }
+}
+
+/** Translates a failure of a store. */
+export function throwUnavailable(cause: unknown): never {
+  throw new IdempotencyUnavailableError(cause);
 }

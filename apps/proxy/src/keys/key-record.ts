@@ -192,9 +192,15 @@ export function byCreation(left: KeyRecord, right: KeyRecord): number {
 }
 
 /** Parses a stored record. Returns `null` when it is damaged: not JSON, not a key record, or the record of another key. */
-export function readKeyRecord(id: string, json: string): KeyRecord | null {
+export function readKeyRecord(
+  id: string,
+  json: string,
+  onDamaged: (id: string) => void = () => undefined,
+): KeyRecord | null {
   const result = v.safeParse(KeyRecordSchema, parseJson(json));
-  return result.success && result.output.id === id ? result.output : null;
+  if (result.success && result.output.id === id) return result.output;
+  onDamaged(id);
+  return null;
 }
 
 /**

@@ -5,7 +5,7 @@
  * admitted.
  */
 import type { Clock } from "@letta-environments/platform";
-import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyStore } from "../../ports.ts";
@@ -68,20 +68,14 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
     }
   }
 
-  function readText(id: string, text: string): KeyRecord | null {
-    const record = readKeyRecord(id, text);
-    if (record === null) onDamaged(id);
-    return record;
-  }
-
   return {
     async find(id) {
       const text = await read((stub) => stub.find(id));
-      return text === null ? null : readText(id, text);
+      return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
     async list() {
       const texts = await read((stub) => stub.list());
-      return texts.flatMap(([id, text]) => readText(id, text) ?? []);
+      return texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []);
     },
     async create(record) {
       const isNew = await write((stub) => stub.insert(record.id, record.createdAt, JSON.stringify(record)));

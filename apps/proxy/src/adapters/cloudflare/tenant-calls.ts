@@ -16,8 +16,10 @@ import {
   type ReserveOutcome,
   type SendResult,
   type SendScope,
+  throwUnavailable,
 } from "../../idempotency/store.ts";
 import { createBoundedMap } from "../../lib/bounded-map.ts";
+import { pause } from "../../lib/deadline.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import type { RateLimitObjectStub } from "./rate-limit-store.ts";
 
@@ -114,13 +116,13 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         const started = entered;
         entered = undefined;
         if (started !== undefined) tenantsOfSends.set(reservation.sendId, tenant);
-        return call(tenant, (stub) => stub.reserve(reservation, started)).catch(failSend);
+        return call(tenant, (stub) => stub.reserve(reservation, started)).catch(throwUnavailable);
       },
-      find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(failSend),
+      find: (scope, ids) => call(scope.tenant, (stub) => stub.find(scope, ids)).catch(throwUnavailable),
       settle: (reservation, result) => ends.store({ reservation, result }),
       release: (reservation) => ends.store({ reservation, result: null }),
       findConnection: (tenant, connectionId) =>
-        call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(failSend),
+        call(tenant, (stub) => stub.findConnection(tenant, connectionId)).catch(throwUnavailable),
     },
     auditLog: (other) => ({
       append(entry) {
@@ -193,12 +195,8 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
     /** Releases a lease with the next end of a send or, once nothing else is ready, alone. One that cannot be released expires. */
     async release(tenant: string, lease: HeldLease): Promise<void> {
       waitingLeases.set(tenant, [...(waitingLeases.get(tenant) ?? []), lease]);
-      await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+      await pause(clock, 0);
       if (waitingLeases.has(tenant)) await conclude(tenant, {}).catch(() => undefined);
     },
   };
-}
-
-function failSend(cause: unknown): never {
-  throw new IdempotencyUnavailableError(cause);
 }

@@ -6,12 +6,13 @@
 import type { Clock } from "@letta-environments/platform";
 import {
   type IdempotencyStore,
+  keyOfConnection,
+  keyOfId,
   type KnownConnection,
   type KnownEntry,
   type Reservation,
   retentionMs,
   type SendResult,
-  type SendScope,
 } from "../../idempotency/store.ts";
 
 /** Limits of the store. */
@@ -70,10 +71,10 @@ export function createMemoryIdempotencyStore(
       const { sendId, scope, entries, connectionId, connection, leaseMs } = reservation;
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
-      const keys = entries.map(({ id }) => keyOf(scope, id));
+      const keys = entries.map(({ id }) => keyOfId(scope, id));
       const used = known(keys, nowMs);
       if (used.length > 0) return { kind: "known", entries: used };
-      const connectionKey = JSON.stringify([scope.tenant, connectionId]);
+      const connectionKey = keyOfConnection(scope.tenant, connectionId);
       const isFull =
         sendIdsByKey.size + keys.length > maxIds ||
         resultLength >= maxResultLength ||
@@ -90,7 +91,7 @@ export function createMemoryIdempotencyStore(
       const nowMs = clock.monotonic();
       removeExpired(nowMs);
       return known(
-        ids.map((id) => keyOf(scope, id)),
+        ids.map((id) => keyOfId(scope, id)),
         nowMs,
       );
     },
@@ -106,7 +107,7 @@ export function createMemoryIdempotencyStore(
     },
     async findConnection(tenant, connectionId) {
       removeExpired(clock.monotonic());
-      return connections.get(JSON.stringify([tenant, connectionId]))?.connection ?? null;
+      return connections.get(keyOfConnection(tenant, connectionId))?.connection ?? null;
     },
   };
 }
@@ -118,8 +119,4 @@ function describeEntry(send: StoredSend, key: string, nowMs: number): KnownEntry
   const { sendId } = reservation;
   if (result !== null) return [{ ...entry, sendId, state: { kind: "finished", result } }];
   return [{ ...entry, sendId, state: { kind: leaseEndsMs > nowMs ? "in_progress" : "unknown" } }];
-}
-
-function keyOf({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
-  return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
 }

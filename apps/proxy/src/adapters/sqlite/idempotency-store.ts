@@ -3,7 +3,7 @@
  * share commits, with each other and with their audit records.
  */
 import type { Clock, GroupCommit, SqliteDatabase } from "@letta-environments/platform";
-import { IdempotencyUnavailableError, type IdempotencyStore } from "../../idempotency/store.ts";
+import { type IdempotencyStore, throwUnavailable } from "../../idempotency/store.ts";
 import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
@@ -36,15 +36,12 @@ export function createSqliteIdempotencyStore(
           },
           { rows: reservation.entries.length + 1 },
         )
-        .catch(fail),
-    find: (scope, ids) => guard(() => tables.find(scope, ids)).catch(fail),
-    settle: (reservation, result) => commit.write(() => tables.settle(reservation, result)).catch(fail),
+        .catch(throwUnavailable),
+    find: (scope, ids) => guard(() => tables.find(scope, ids)).catch(throwUnavailable),
+    settle: (reservation, result) => commit.write(() => tables.settle(reservation, result)).catch(throwUnavailable),
     release: (reservation) =>
-      commit.write(() => tables.release(reservation), { rows: reservation.entries.length }).catch(fail),
-    findConnection: (tenant, connectionId) => guard(() => tables.findConnection(tenant, connectionId)).catch(fail),
+      commit.write(() => tables.release(reservation), { rows: reservation.entries.length }).catch(throwUnavailable),
+    findConnection: (tenant, connectionId) =>
+      guard(() => tables.findConnection(tenant, connectionId)).catch(throwUnavailable),
   };
-}
-
-function fail(cause: unknown): never {
-  throw new IdempotencyUnavailableError(cause);
 }

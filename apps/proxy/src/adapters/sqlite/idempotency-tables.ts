@@ -5,6 +5,8 @@
  */
 import { type Clock, createSteadyNow, type SqliteDatabase, type SqliteRow } from "@letta-environments/platform";
 import {
+  keyOfConnection,
+  keyOfId,
   type KnownConnection,
   type KnownEntry,
   type Reservation,
@@ -24,7 +26,7 @@ const rowsPerPrune = 64;
 const rowsPerFullPrune = 1_024;
 
 /**
- * The tables. A text `key` stands for an id in its scope, see {@link keyOf}. A row of `send_attempts` is one send, with its result.
+ * The tables. A text `key` stands for an id in its scope, see {@link keyOfId}. A row of `send_attempts` is one send, with its result.
  * Results and connections are JSON. Triggers count the rows, because counting a million of them takes long.
  *
  * Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in `migrateAuditFile`, and its
@@ -148,10 +150,10 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
       const current = running();
       const { scope, entries, connectionId } = reservation;
       if (current.hasExpired) prune(statements, current, rowsPerPrune);
-      const keys = entries.map(({ id }) => keyOf(scope, id));
+      const keys = entries.map(({ id }) => keyOfId(scope, id));
       const known = find(statements, entries, keys, current.nowMs);
       if (known.length > 0) return { kind: "known", entries: known };
-      const connectionKey = connectionKeyOf(scope.tenant, connectionId);
+      const connectionKey = keyOfConnection(scope.tenant, connectionId);
       if (!hasRoom(statements, current, capacity, keys.length, connectionKey)) {
         prune(statements, current, rowsPerFullPrune);
         current.counts = null;
@@ -162,7 +164,7 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
     },
     find(scope, ids) {
       const messages = ids.map((id) => ({ id }));
-      const keys = ids.map((id) => keyOf(scope, id));
+      const keys = ids.map((id) => keyOfId(scope, id));
       return find(statements, messages, keys, now());
     },
     settle(reservation, result) {
@@ -176,7 +178,7 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
       running().counts = null;
     },
     findConnection(tenant, connectionId) {
-      const row = statements.selectConnection.get(connectionKeyOf(tenant, connectionId), now() - retentionMs);
+      const row = statements.selectConnection.get(keyOfConnection(tenant, connectionId), now() - retentionMs);
       return row === undefined ? null : (JSON.parse(String(row["connection"])) as KnownConnection);
     },
     prune(rows) {
@@ -257,17 +259,8 @@ function deleteAttempt({ deleteIds, deleteAttempt: deleteRow }: Statements, atte
   deleteRow.run(attempt);
 }
 
-/** JSON separates the parts whatever they contain, and escapes what SQLite texts cannot hold: NUL and lone surrogates. */
-function keyOf({ tenant, environmentId, agentId, conversationId }: SendScope, id: string): string {
-  return JSON.stringify([tenant, environmentId, agentId, conversationId, id]);
-}
-
 function firstKeyOf({ scope, entries }: Reservation): string {
-  return keyOf(scope, entries[0]?.id ?? "");
-}
-
-function connectionKeyOf(tenant: string, connectionId: string): string {
-  return JSON.stringify([tenant, connectionId]);
+  return keyOfId(scope, entries[0]?.id ?? "");
 }
 
 function readEntry(id: string, fingerprint: string, attempt: SqliteRow, nowMs: number): KnownEntry {

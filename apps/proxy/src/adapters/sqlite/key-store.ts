@@ -53,10 +53,7 @@ export function createSqliteKeyStore(
   const generation = watchGeneration(database, clock);
 
   function readRow(row: SqliteRow): KeyRecord | null {
-    const id = String(row["id"]);
-    const record = readKeyRecord(id, String(row["record"]));
-    if (record === null) onDamaged(id);
-    return record;
+    return readKeyRecord(String(row["id"]), String(row["record"]), onDamaged);
   }
 
   return {

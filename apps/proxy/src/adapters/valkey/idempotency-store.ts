@@ -8,13 +8,13 @@
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import {
   type IdempotencyStore,
-  IdempotencyUnavailableError,
   type KnownConnection,
   type KnownEntry,
   type Reservation,
   retentionMs,
   type SendResult,
   type SendScope,
+  throwUnavailable,
 } from "../../idempotency/store.ts";
 
 /** Options of {@link createValkeyIdempotencyStore}. */
@@ -150,12 +150,8 @@ function isOutOfMemory(cause: unknown): boolean {
   return cause.cause instanceof Error && /\bOOM command not allowed/.test(cause.cause.message);
 }
 
-async function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {
-  try {
-    return await run();
-  } catch (cause) {
-    throw new IdempotencyUnavailableError(cause);
-  }
+function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {
+  return run().catch(throwUnavailable);
 }
 
 /**

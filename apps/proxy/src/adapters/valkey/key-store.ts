@@ -7,7 +7,7 @@
  * not look for changes trusts its reads for {@link trustMs} only: the host of a function suspends it between requests, and no timer runs.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
-import { byCreation, changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
+import { byCreation, changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
 import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore, KeyUse } from "../../ports.ts";
 
@@ -92,21 +92,15 @@ export async function openValkeyKeyStore(
     return text === null ? null : String(text);
   }
 
-  function readText(id: string, text: string): KeyRecord | null {
-    const record = readKeyRecord(id, text);
-    if (record === null) onDamaged(id);
-    return record;
-  }
-
   return {
     async find(id) {
       // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: look at the stamp too.
       const [text] = await Promise.all([read(id), generation.refresh()]);
-      return text === null ? null : readText(id, text);
+      return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
     async list() {
       const texts = pairsOf(await translateFailure(valkey.command(["HGETALL", recordsName])));
-      return texts.flatMap(([id, text]) => readText(id, text) ?? []).toSorted(byCreation);
+      return texts.flatMap(([id, text]) => readKeyRecord(id, text, onDamaged) ?? []).toSorted(byCreation);
     },
     async create(record) {
       const isNew = await write(createScript, [record.id, JSON.stringify(record)]);
