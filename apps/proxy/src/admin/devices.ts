@@ -13,6 +13,7 @@ import {
   type PlainResponse,
   problemResponse,
 } from "@letta-environments/schema";
+import { pause } from "../lib/deadline.ts";
 import type { DevicesFor } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 import { showDevice } from "./device-view.ts";
@@ -125,7 +126,7 @@ async function readPage(
     const last = rows.at(-1);
     if (found.length >= limit || last === undefined || rows.length < rowsPerTurn) return found.slice(0, limit);
     afterId = last.id;
-    await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+    await pause(clock, 0);
   }
 }
 

@@ -34,14 +34,16 @@ export interface BackupManifest {
   readonly files: readonly BackedUpFile[];
 }
 
-/** Files that a backup can contain. A name is never a path. */
-const backupNames: readonly string[] = [
+/** The databases in the order in which they are copied. Audit records come last, so that they tell of everything in the others. */
+export const databaseNames: readonly string[] = [
   "environments.sqlite",
   "proxy.sqlite",
   "limits.sqlite",
   "audit.sqlite",
-  pepperName,
 ];
+
+/** The files of a data directory, all of which a backup can contain. A name is never a path. */
+export const dataFiles: readonly string[] = [...databaseNames, pepperName];
 
 const ManifestSchema: v.GenericSchema<unknown, BackupManifest> = v.object({
   format: v.literal(manifestFormat),
@@ -51,7 +53,7 @@ const ManifestSchema: v.GenericSchema<unknown, BackupManifest> = v.object({
   files: v.pipe(
     v.array(
       v.object({
-        name: v.picklist(backupNames),
+        name: v.picklist(dataFiles),
         bytes: v.pipe(v.number(), v.integer(), v.minValue(0)),
         sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
       }),

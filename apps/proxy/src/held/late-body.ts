@@ -8,19 +8,11 @@ import type { MatchedEndpoint } from "@letta-environments/schema";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { authoriseEndpoint } from "../auth/authorise.ts";
 import type { Features } from "../features.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
 import type { MaybePromise, Refusal } from "../lib/steps.ts";
-import type { RequestTrace } from "../request-trace.ts";
+import type { Received } from "../request-trace.ts";
 
 /** A request whose body has arrived. */
-export interface CompleteRequest extends MatchedEndpoint {
-  readonly request: GatewayRequest;
-  readonly trace: RequestTrace;
-  /**
-   * The caller, where it is known without a credential, from the socket that sent the request as a frame. Nothing is decided again for it: a frame
-   * arrives as a whole, so its body is never late, and there is no credential that could be looked at again.
-   */
-  readonly caller?: GatewayPrincipal;
+export interface CompleteRequest extends Received, MatchedEndpoint {
   readonly principal: GatewayPrincipal;
 }
 
@@ -64,6 +56,7 @@ export function createDecideAgain<Complete extends CompleteRequest>(
 
   return (complete: Complete): MaybePromise<Decided | Refusal> => {
     const { endpoint, caller, trace } = complete;
+    // A frame of a socket arrives as a whole, so its body is never late, and it has no credential that could be looked at again.
     if (endpoint.body === null || caller !== undefined) return asBefore;
     return clock.monotonic() - trace.startedAt < decidedForMs ? asBefore : decide(complete);
   };

@@ -11,7 +11,7 @@ import {
 } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { traceparentPattern } from "../http/traceparent.ts";
-import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
+import { type Deadline, pause, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
 import { type AttemptOutcome, createAttempt } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
@@ -72,8 +72,7 @@ export function createCallRemote(
   /** Waits; false if the deadline ended the wait. */
   async function waitFor(delayMs: number, deadline: Deadline): Promise<boolean> {
     if (delayMs === 0) return !deadline.signal.aborted;
-    const wait = new Promise<void>((resolve) => void clock.setTimer(delayMs, resolve));
-    return (await runWithDeadline(clock, deadline, () => wait)).kind === "finished";
+    return (await runWithDeadline(clock, deadline, (signal) => pause(clock, delayMs, signal))).kind === "finished";
   }
 }
 

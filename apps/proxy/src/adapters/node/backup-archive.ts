@@ -14,6 +14,7 @@ import {
   maxManifestBytes,
   parseManifest,
 } from "../../backup/manifest.ts";
+import { errorCode } from "./data-dir.ts";
 import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
 
 const pieceBytes = 1_048_576;
@@ -106,7 +107,7 @@ export async function writeArchive(path: string, folder: string, manifest: Backu
     // Unlike a rename, a link never replaces a file that appeared meanwhile.
     await link(draft, path);
   } catch (cause) {
-    if (isErrorWithCode(cause, "EEXIST")) throw nameIsTaken(path, { cause });
+    if (errorCode(cause) === "EEXIST") throw nameIsTaken(path, { cause });
     throw failed(`${path} cannot be written`, cause);
   }
 }
@@ -219,8 +220,8 @@ async function skip(archive: FileHandle, bytes: number): Promise<void> {
  */
 export async function isEmptyFolder(path: string, setting: string): Promise<boolean> {
   const names = await readdir(path).catch((cause: unknown) => {
-    if (isErrorWithCode(cause, "ENOENT")) return null;
-    if (isErrorWithCode(cause, "ENOTDIR")) throw new CommandError(`${setting} ${path} is a file; name a new directory`);
+    if (errorCode(cause) === "ENOENT") return null;
+    if (errorCode(cause) === "ENOTDIR") throw new CommandError(`${setting} ${path} is a file; name a new directory`);
     throw failed(`${setting} ${path} cannot be read`, cause);
   });
   if (names !== null && names.length > 0)
@@ -248,10 +249,6 @@ function damaged(path: string): CommandError {
   return new CommandError(`${path} is damaged: it is not what 'letta-proxy backup' wrote`);
 }
 
-function isErrorWithCode(cause: unknown, code: string): boolean {
-  return cause instanceof Error && "code" in cause && cause.code === code;
-}
-
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file or directory",
   EEXIST: "a file of that name appeared meanwhile",
@@ -266,7 +263,7 @@ const reasons: Readonly<Record<string, string>> = {
 /** Returns the error of a failed operation; one that is an error for people already stays as it is. */
 export function failed(what: string, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause;
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
+  const code = errorCode(cause) ?? "";
   const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
   return new CommandError(`${what}: ${reason}`, 1, { cause });
 }

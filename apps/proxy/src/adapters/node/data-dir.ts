@@ -5,16 +5,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase, type SqliteFile } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
-import { pepperName } from "../../backup/manifest.ts";
+import { dataFiles } from "../../backup/manifest.ts";
 
 /** The databases in the data directory. */
 export const keysFile = "proxy.sqlite";
 export const environmentsFile = "environments.sqlite";
 export const auditFile = "audit.sqlite";
 export const limitsFile = "limits.sqlite";
-
-/** A directory in which a gateway or a command has stored something has at least one of these files. */
-const dataFiles = [keysFile, environmentsFile, auditFile, limitsFile, pepperName];
 
 /** The most attempts to open a database, and the pause between two of them, in milliseconds. */
 const maxAttempts = 100;
@@ -95,10 +92,14 @@ const accessFailures: Readonly<Record<string, string>> = {
   EISDIR: "this is a directory",
 };
 
+/** Returns the code of an error of the system, such as `ENOENT`; `null` if it has none. */
+export function errorCode(cause: unknown): string | null {
+  return cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : null;
+}
+
 /** Says in words why the system refuses this user a file; `null` for other failures. */
 export function describeAccess(cause: unknown): string | null {
-  const code = cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "";
-  return accessFailures[code] ?? null;
+  return accessFailures[errorCode(cause) ?? ""] ?? null;
 }
 
 /**
@@ -213,6 +214,5 @@ const reasons: Readonly<Record<string, string>> = {
 
 function reasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
-  const code = "code" in cause && typeof cause.code === "string" ? cause.code : "";
-  return reasons[code] ?? cause.message;
+  return reasons[errorCode(cause) ?? ""] ?? cause.message;
 }

@@ -16,7 +16,7 @@ import { hmacSha256Hex } from "@letta-environments/platform/node";
 import { pepperName } from "../../backup/manifest.ts";
 import { minPepperLength, pepperOf } from "../../keys/key-lifecycle.ts";
 import type { Pepper } from "../../ports.ts";
-import { describeAccess } from "./data-dir.ts";
+import { describeAccess, errorCode } from "./data-dir.ts";
 
 const pepperBytes = 32;
 
@@ -66,7 +66,7 @@ function readIfThere(path: string): Uint8Array | null {
     if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
     return readFileSync(path);
   } catch (cause) {
-    if (isErrorWithCode(cause, "ENOENT")) return null;
+    if (errorCode(cause) === "ENOENT") return null;
     const reason = describeAccess(cause);
     throw new CommandError(`the pepper ${path} cannot be read${reason === null ? "" : `: ${reason}`}`, 1, { cause });
   }
@@ -86,13 +86,9 @@ function createExclusively(path: string): void {
     fsyncSync(file);
     linkSync(draft, path);
   } catch (cause) {
-    if (!isErrorWithCode(cause, "EEXIST")) throw cause;
+    if (errorCode(cause) !== "EEXIST") throw cause;
   } finally {
     closeSync(file);
     unlinkSync(draft);
   }
-}
-
-function isErrorWithCode(cause: unknown, code: string): boolean {
-  return cause instanceof Error && "code" in cause && cause.code === code;
 }

@@ -6,6 +6,7 @@ import { readFileSync, statSync } from "node:fs";
 import { CommandError } from "@letta-environments/command-line";
 import type { Clock } from "@letta-environments/platform";
 import type { CredentialOf, TenantSettings } from "../../tenants/settings.ts";
+import { errorCode } from "./data-dir.ts";
 
 /** The interval between two checks of a file, in milliseconds. */
 const checkMs = 1_000;
@@ -113,7 +114,7 @@ function readCredential({ tenant, path }: CredentialFile): { readonly value: str
     stamp = stampOf(path);
     text = readFileSync(path, "utf8");
   } catch (cause) {
-    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unreadable";
+    const code = errorCode(cause) ?? "unreadable";
     throw new CommandError(`${setting}: ${path} cannot be read (${code})`);
   }
   const value = text.trim();

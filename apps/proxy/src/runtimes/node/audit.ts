@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
-import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
+import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
 import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
@@ -21,8 +21,7 @@ import type { IdempotencyStore } from "../../idempotency/store.ts";
 import type { KeyActor } from "../../keys/key-record.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
-
-const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+import { digests } from "./keys.ts";
 
 /** Returns what seals and verifies a log under a pepper. */
 export function sealingOf(pepper: Pepper): Sealing {

@@ -1,13 +1,6 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
-import {
-  constantTimeEqual,
-  hmacSha256Hex,
-  random,
-  randomId,
-  sha256Hex,
-  systemClock,
-} from "@letta-environments/platform/node";
+import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { createHttpJwksFetch } from "../../adapters/http.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createHostGuard } from "../../admin/admission.ts";
@@ -31,7 +24,7 @@ import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, HasExpired } from "../../ports.ts";
 import type { WrapApiStep } from "../../request-trace.ts";
 import { deviceVersion, version } from "../../version.ts";
-import type { OpenKeys } from "./keys.ts";
+import { digests, type OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
 import { composeUpstream, type UpstreamResources } from "./upstream.ts";
@@ -61,7 +54,6 @@ export interface GatewayResources extends UpstreamResources {
   readonly metrics: PipelineMetrics | null;
 }
 
-const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 const userAgent = `letta-environments-proxy/${version}`;
 
 /**

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
 import { parseValkeyUrl, ValkeyError } from "@letta-environments/platform";
-import { hmacSha256Hex, systemClock } from "@letta-environments/platform/node";
+import { constantTimeEqual, hmacSha256Hex, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { ValkeyOptions } from "@letta-environments/platform/valkey";
 import { assertGatewayData, keysFile, makeDataDir, openStore } from "../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../adapters/node/pepper.ts";
@@ -172,7 +172,10 @@ function unavailable(settings: Pick<Settings, "dataDir" | "valkeyUrl">, cause: K
   );
 }
 
+/** Digests of Node. */
+export const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
+
 /** Returns a mint whose keys come from Node's random number generator. */
 export function nodeKeyMint(pepper: Pepper): KeyMint {
-  return { digests: { hmacSha256: hmacSha256Hex }, pepper, randomBytes };
+  return { digests, pepper, randomBytes };
 }

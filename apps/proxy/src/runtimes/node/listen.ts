@@ -3,6 +3,7 @@ import { once } from "node:events";
 import type { Server } from "node:net";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId } from "@letta-environments/platform/node";
+import { errorCode } from "../../adapters/node/data-dir.ts";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
@@ -81,7 +82,7 @@ function describeFailure(
   cause: unknown,
   { host, port, setting = { host: "--host", port: "--port" } }: ListenAddress,
 ): string {
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const code = errorCode(cause);
   if (code === "EADDRINUSE") return `port ${port} of ${host} is taken; choose another one with ${setting.port}`;
   if (code === "EACCES") return `this user may not open port ${port}; choose one above 1023 with ${setting.port}`;
   if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND")

@@ -6,9 +6,9 @@ import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
+import type { DrainingServer } from "../../host/node/drain.ts";
 import { openServing, type Serving } from "../server/serving.ts";
 import { printNextSteps } from "./first-start.ts";
-import type { Listener } from "./listen.ts";
 import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
 
@@ -19,22 +19,19 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const output = openOutput();
   const write = createConsoleTelemetry(settings.log, output.write, systemClock.now);
   const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
-  const listeners: Listener[] = [];
+  const connections: DrainingServer[] = [];
   try {
     const { main, admin } = await serving.listen();
-    listeners.push(main, ...(admin === null ? [] : [admin]));
+    for (const listener of [main, admin]) if (listener !== null) connections.push(listener.connections);
     if (settings.log === "pretty") {
       output.flush();
       await printSteps(serving, settings, main.url);
     }
   } catch (cause) {
-    await serving.close(
-      0,
-      listeners.map(({ connections }) => connections),
-    );
+    await serving.close(0, connections);
     throw cause;
   }
-  serveUntilSignal(serving, settings, changes, listeners);
+  serveUntilSignal(serving, settings, changes, connections);
 }
 
 /** Prints the next steps for people. */
@@ -53,7 +50,7 @@ function serveUntilSignal(
   serving: Serving,
   started: Settings,
   changes: SettingsWatch,
-  listeners: readonly Listener[],
+  connections: readonly DrainingServer[],
 ): void {
   const { log } = serving;
   let settings = started;
@@ -73,10 +70,7 @@ function serveUntilSignal(
       changes.end();
       // A load balancer learns from /readyz that it must stop sending requests here, while they are still accepted.
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
-      await serving.close(
-        graceMs,
-        listeners.map(({ connections }) => connections),
-      );
+      await serving.close(graceMs, connections);
     },
   });
 }

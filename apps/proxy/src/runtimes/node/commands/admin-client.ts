@@ -1,6 +1,7 @@
 /** Requests to the administration of a gateway elsewhere, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`. */
 import process from "node:process";
 import { CommandError, misuse } from "@letta-environments/command-line";
+import { errorCode } from "../../../adapters/node/data-dir.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -83,8 +84,8 @@ export async function readAllPages<Entry extends { readonly id: string }>(
 
 /** The code of the system's error in parentheses, or nothing. */
 function reasonOf(cause: unknown): string {
-  const inner = cause instanceof Error ? cause.cause : undefined;
-  return inner instanceof Error && "code" in inner && typeof inner.code === "string" ? ` (${inner.code})` : "";
+  const code = cause instanceof Error ? errorCode(cause.cause) : null;
+  return code === null ? "" : ` (${code})`;
 }
 
 function describe({ message, errors }: { readonly message?: unknown; readonly errors?: unknown }): string {

@@ -16,27 +16,17 @@ import {
   withPrivateFolder,
   writeArchive,
 } from "../../../adapters/node/backup-archive.ts";
-import {
-  assertGatewayData,
-  auditFile,
-  environmentsFile,
-  keysFile,
-  limitsFile,
-  openDatabase,
-} from "../../../adapters/node/data-dir.ts";
+import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { describeWrongPepper, loadPepper } from "../../../adapters/node/pepper.ts";
 import { createSqliteAuditStore } from "../../../adapters/sqlite/audit-store.ts";
 import { readPeppersOfKeys, readPeppersOfSeals } from "../../../adapters/sqlite/pepper-ids.ts";
 import { verifyAudit } from "../../../audit/verify.ts";
-import { type BackedUpFile, manifestFormat, pepperName } from "../../../backup/manifest.ts";
+import { type BackedUpFile, databaseNames, manifestFormat, pepperName } from "../../../backup/manifest.ts";
 import type { Settings } from "../../../config/settings.ts";
 import type { Pepper } from "../../../ports.ts";
 import { version } from "../../../version.ts";
 import { sealingOf } from "../audit.ts";
 import { type CommandContext, print } from "./context.ts";
-
-/** The databases in the order in which they are copied. Audit records come last, so that they tell of everything in the others. */
-const databases = [environmentsFile, keysFile, limitsFile, auditFile];
 
 /** `backup FILE`: copies every database at one moment each, and puts them into one archive. */
 export async function backupCommand(context: CommandContext): Promise<void> {
@@ -45,7 +35,7 @@ export async function backupCommand(context: CommandContext): Promise<void> {
   const path = resolve(context.parsed.operands[0] ?? "");
   assertGatewayData(dataDir);
   await assertNameIsFree(path);
-  const present = databases.filter((name) => existsSync(join(dataDir, name)));
+  const present = databaseNames.filter((name) => existsSync(join(dataDir, name)));
   if (present.length === 0) throw new CommandError(`--data-dir ${dataDir}: there is nothing to back up`);
   const withPepper = context.parsed.options.has("with-pepper");
   if (withPepper) assertPepperFile(settings);

@@ -57,6 +57,11 @@ export function readGatewayUrl(context: CommandContext): string {
   return given.replace(/\/+$/, "");
 }
 
+/** The id that a command is given as its operand. */
+export function idOf({ parsed }: CommandContext): string {
+  return parsed.operands[0] ?? "";
+}
+
 /** The actor that the audit log records for changes by this process. */
 export function commandLineActor(): KeyActor {
   return { kind: "command-line", user: userName() };

@@ -6,7 +6,7 @@ import { formatDeviceCommand, readInvitation } from "../../../commands/invitatio
 import { devicesPath } from "../../../admin/endpoints.ts";
 import { assertStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
-import { type CommandContext, type DeviceCommands, print, readGatewayUrl } from "./context.ts";
+import { type CommandContext, type DeviceCommands, idOf, print, readGatewayUrl } from "./context.ts";
 import { administerLocalDevices } from "./local-devices.ts";
 import { administerLocalKeys } from "./local-keys.ts";
 import { administerRemoteDevices } from "./remote-devices.ts";
@@ -74,8 +74,4 @@ async function assertTakesDevices(context: CommandContext): Promise<void> {
 
 function administer(context: CommandContext): DeviceCommands {
   return context.parsed.options.has("url") ? administerRemoteDevices(context) : administerLocalDevices(context);
-}
-
-function idOf({ parsed }: CommandContext): string {
-  return parsed.operands[0] ?? "";
 }

@@ -4,14 +4,7 @@ import { join } from "node:path";
 import { CommandError, misuse } from "@letta-environments/command-line";
 import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
-import {
-  constantTimeEqual,
-  hmacSha256Hex,
-  random,
-  randomId,
-  sha256Hex,
-  systemClock,
-} from "@letta-environments/platform/node";
+import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import { describeIssues, problemResponse } from "@letta-environments/schema";
 import { safeParse } from "valibot";
 import { environmentsFile, openStore } from "../../../adapters/node/data-dir.ts";
@@ -33,7 +26,7 @@ import type { KeyStore } from "../../../ports.ts";
 import { createRateLimiter } from "../../../rate-limit/limiter.ts";
 import type { GatewayServices } from "../../../services.ts";
 import { embedServer } from "../../../upstream/embedded.ts";
-import { type OpenKeys, openStoredKeys } from "../keys.ts";
+import { digests, type OpenKeys, openStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import type { CommandContext } from "./context.ts";
 import { unknownKey } from "./local-keys.ts";
@@ -129,8 +122,6 @@ async function findCaller(
   if (record === null) throw unknownKey();
   return callerOfKey(record, createHasExpired(systemClock));
 }
-
-const digests = { sha256: sha256Hex, hmacSha256: hmacSha256Hex, constantTimeEqual };
 
 type FindConnection = (tenant: string, connectionId: string) => Promise<ConnectionRecord | null>;
 

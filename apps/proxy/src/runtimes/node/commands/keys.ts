@@ -9,7 +9,7 @@ import { formatKeyDetails, formatKeyTable } from "../../../commands/key-text.ts"
 import type { KeyRequest } from "../../../keys/key-lifecycle.ts";
 import { defaultOverlapMs } from "../../../keys/key-schemas.ts";
 import { maxDurationMs } from "../../../keys/key-rate-limit.ts";
-import { type CommandContext, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
+import { type CommandContext, idOf, type KeyAdministration, print, readGatewayUrl, warn } from "./context.ts";
 import { administerLocalKeys, createLocalLink } from "./local-keys.ts";
 import { administerRemoteKeys } from "./remote-keys.ts";
 
@@ -83,10 +83,6 @@ function assertServesConsole(dataDir: string): void {
 
 function administer(context: CommandContext): KeyAdministration {
   return context.parsed.options.has("url") ? administerRemoteKeys(context) : administerLocalKeys(context);
-}
-
-function idOf({ parsed }: CommandContext): string {
-  return parsed.operands[0] ?? "";
 }
 
 /** The policies that `--rate-limit` can name; `null` if the command cannot know them. */

@@ -28,10 +28,6 @@ import { type CommandContext, commandLineActor, type KeyAdministration, warn, wa
 /** Returns the operations on the keys that the settings of a command name. */
 export function administerLocalKeys(context: CommandContext): KeyAdministration {
   const settings = context.settings();
-  const change = async (id: string, make: (record: KeyRecord) => KeyRecord): Promise<void> =>
-    withAuditedKeys(settings, async ({ keyStore }) => {
-      if ((await keyStore.update(id, make)) === null) throw unknownKey();
-    });
   return {
     create: (request) =>
       withAuditedKeys(
@@ -69,7 +65,11 @@ export function administerLocalKeys(context: CommandContext): KeyAdministration 
         });
         if (updated === null) throw unknownKey();
       }),
-    revoke: (id) => change(id, (record) => revokeKey(record, systemClock.now())),
+    revoke: (id) =>
+      withAuditedKeys(settings, async ({ keyStore }) => {
+        const revoked = await keyStore.update(id, (record) => revokeKey(record, systemClock.now()));
+        if (revoked === null) throw unknownKey();
+      }),
     rotate: (id, overlapMs) =>
       withAuditedKeys(settings, async ({ keyStore, pepper }) => {
         const now = systemClock.now();

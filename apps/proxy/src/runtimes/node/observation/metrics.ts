@@ -1,5 +1,6 @@
 /** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
 import process from "node:process";
+import { clearInterval, setInterval } from "node:timers";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../../adapters/log-event.ts";
 import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
@@ -53,7 +54,9 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const table = createMetricTable();
   const startedAt = systemClock.now();
   let readCounts: (() => EmbeddedCounts) | null = null;
-  const repeats = createRepeats();
+  const timers: NodeJS.Timeout[] = [];
+  /** Repeats work until the end. Its timers do not keep the process alive. */
+  const repeat = (everyMs: number, run: () => void): void => void timers.push(setInterval(run, everyMs).unref());
   let report = (_event: LogEvent): void => undefined;
   const countDrops = (signal: string, items: number, reason: string): void =>
     table.add(table.series(metrics.otlpDrops, [signal, reason]), items);
@@ -100,13 +103,13 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
     begin(counts, log) {
       readCounts = counts;
       report = log;
-      repeats.add(overviewBucketMs, () => history.add(sample()));
+      repeat(overviewBucketMs, () => history.add(sample()));
       if (otlp === null) return;
-      repeats.add(otlp.intervalMs, push);
-      repeats.add(spanIntervalMs, tracing.flush);
+      repeat(otlp.intervalMs, push);
+      repeat(spanIntervalMs, tracing.flush);
     },
     async end() {
-      repeats.end();
+      timers.forEach(clearInterval);
       push();
       tracing.flush();
       await exporter?.receiver.end();
@@ -122,26 +125,6 @@ function openExporter(
 ) {
   const ports = { fetchUrl: globalThis.fetch, clock: systemClock, random, report, onDropped };
   return { settings, resource: resourceOf(settings.serviceName), receiver: createOtlpPush(settings, ports) };
-}
-
-/** Repeats work until the end. Its timers do not keep the process alive. */
-function createRepeats() {
-  const cancels: (() => void)[] = [];
-  return {
-    add(everyMs: number, run: () => void): void {
-      const index = cancels.length;
-      const schedule = (): void => {
-        cancels[index] = systemClock.setTimer(everyMs, () => {
-          run();
-          schedule();
-        });
-      };
-      schedule();
-    },
-    end(): void {
-      for (const cancel of cancels) cancel();
-    },
-  };
 }
 
 /** Describes this process to a receiver. */
