@@ -24,7 +24,6 @@ describe.each(browsers)("in %s", () => {
   let context: BrowserContext;
   let key: string;
   let headers: Readonly<Record<string, string>>;
-  let requests = 0;
 
   beforeAll(async () => {
     [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
@@ -66,28 +65,6 @@ describe.each(browsers)("in %s", () => {
   const focused = (page: Page): Promise<string> =>
     page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
 
-  /** The device asks for permission to run some commands, one after the other, so that their order is known. */
-  async function ask(page: Page, ...commands: readonly string[]): Promise<void> {
-    for (const command of commands) {
-      requests += 1;
-      const id = `call-${requests}`;
-      const request = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: id };
-      device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
-      await page.getByRole("article").filter({ hasText: command }).waitFor();
-    }
-  }
-
-  /** Another user allows a request. */
-  async function decideElsewhere(id: string): Promise<void> {
-    const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
-    const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {
-      method: "POST",
-      headers,
-      body: JSON.stringify({ agentId: "agent-1", messages }),
-    });
-    expect(response.status).toBe(200);
-  }
-
   async function write(page: Page, text: string): Promise<void> {
     await nameAgent(page, "agent-1");
     await page.getByLabel("Message", { exact: true }).fill(text);
@@ -106,119 +83,6 @@ describe.each(browsers)("in %s", () => {
     // Nobody who types loses the focus.
     await page.keyboard.type(" message");
     expect(await box.inputValue()).toBe("half a message");
-    expect(faults).toEqual([]);
-  });
-
-  test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
-    const { page, faults } = await open("/approvals");
-    await ask(page, "first command", "second command", "third command", "fourth command");
-    await page.getByText("4 waiting").waitFor();
-    await page.keyboard.press("j");
-    expect(await focused(page)).toContain("first command");
-    await page.keyboard.press("A");
-    await page.getByText("3 waiting").waitFor();
-    await expect.poll(() => focused(page)).toContain("second command");
-    await page.getByRole("button", { name: "Allow", exact: true }).first().focus();
-    await page.keyboard.press("Enter");
-    await page.getByText("2 waiting").waitFor();
-    await expect.poll(() => focused(page)).toContain("third command");
-    await page.keyboard.press("d");
-    await page.keyboard.press("Escape");
-    await expect.poll(() => focused(page)).toContain("third command");
-    await page.keyboard.press("d");
-    await page.keyboard.type("no");
-    await page.keyboard.press("Enter");
-    await page.getByText("1 waiting").waitFor();
-    await expect.poll(() => focused(page)).toContain("fourth command");
-    await page.keyboard.press("a");
-    await page.getByText("Nothing waits for you").waitFor();
-    await expect.poll(() => focused(page)).toMatch(/^main /);
-    expect(faults).toEqual([]);
-  });
-
-  test("J and K move on from the card that has the focus, also when one of its buttons has it", async () => {
-    const { page, faults } = await open("/approvals");
-    await ask(page, "upper command", "middle command", "lower command");
-    const allow = page.getByRole("article").getByRole("button", { name: "Allow", exact: true });
-    await allow.nth(1).focus();
-    await page.keyboard.press("j");
-    expect(await focused(page)).toContain("lower command");
-    await allow.nth(1).focus();
-    await page.keyboard.press("k");
-    expect(await focused(page)).toContain("upper command");
-    for (const waiting of ["2 waiting", "1 waiting", "Nothing waits for you"]) {
-      await page.keyboard.press("a");
-      await page.getByText(waiting).waitFor();
-    }
-    expect(faults).toEqual([]);
-  });
-
-  test("neither a key that is held down nor one that comes after somebody else's decision decides on the next card", async () => {
-    const { page, faults } = await open("/approvals");
-    await ask(page, "held command", "next command");
-    await page.getByText("2 waiting").waitFor();
-    await page.keyboard.press("j");
-    await page.keyboard.down("a");
-    await page.getByText("1 waiting").waitFor();
-    await expect.poll(() => focused(page)).toContain("next command");
-    await page.keyboard.down("a");
-    await page.keyboard.up("a");
-    await ask(page, "last command");
-    await page.getByText("2 waiting").waitFor();
-    expect(await focused(page)).toContain("next command");
-    await decideElsewhere(`call-${requests - 1}`);
-    await page.getByText("1 waiting").waitFor();
-    await expect.poll(() => focused(page)).toMatch(/^main /);
-    await page.keyboard.press("a");
-    await page.keyboard.press("j");
-    await page.keyboard.press("a");
-    await page.getByText("Nothing waits for you").waitFor();
-    expect(faults).toEqual([]);
-  });
-
-  test("after a decision that failed, somebody else's decision does not pass the focus to the next card", async () => {
-    const { page } = await open("/approvals", /504/);
-    await ask(page, "disputed command", "untouched command");
-    await page.getByText("2 waiting").waitFor();
-    const sent: string[] = [];
-    await page.route("**/messages", (route) => {
-      sent.push(route.request().postData() ?? "");
-      const json = { status: 504, errorCode: "delivery_unknown", detail: "No acknowledgement." };
-      return route.fulfill({ status: 504, contentType: "application/problem+json", json });
-    });
-    await page.keyboard.press("j");
-    await page.keyboard.press("a");
-    await page.getByText("It is not known whether the device has the decision.").waitFor();
-    await decideElsewhere(`call-${requests - 1}`);
-    await page.getByText("1 waiting").waitFor();
-    await expect.poll(() => focused(page)).toMatch(/^main /);
-    await page.keyboard.press("a");
-    expect(sent).toHaveLength(1);
-    await page.unroute("**/messages");
-    await page.keyboard.press("j");
-    await page.keyboard.press("a");
-    await page.getByText("Nothing waits for you").waitFor();
-  });
-
-  test("the keys of a card decide nothing while its device is offline, like its buttons", async () => {
-    const { page, faults } = await open("/approvals");
-    await ask(page, "stranded command");
-    await page.route("**/v1/environments/approvals*", async (route) => {
-      const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
-      const list = (await response.json()) as { readonly approvals: readonly object[] };
-      const approvals = list.approvals.map((approval) => ({ ...approval, connectionId: null }));
-      await route.fulfill({ json: { ...list, approvals } });
-    });
-    await page.reload();
-    await page.getByText("device offline").waitFor();
-    await page.keyboard.press("j");
-    expect(await focused(page)).toContain("stranded command");
-    await page.keyboard.press("d");
-    await page.keyboard.press("a");
-    expect(await page.getByLabel("Reason for the agent").count()).toBe(0);
-    expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
-    await decideElsewhere(`call-${requests}`);
-    await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);
   });
 
