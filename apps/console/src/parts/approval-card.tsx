@@ -4,7 +4,7 @@ import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { agoText, durationText } from "../model/time.ts";
-import { keyOf } from "../state/approvals.ts";
+import { questionOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
 import { shownName } from "../state/device-list.ts";
@@ -24,7 +24,7 @@ export function ApprovalCard({
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
   const isDecidedHere = useRef(false);
-  const isBusy = deciding.value.has(keyOf(approval));
+  const isBusy = deciding.value.has(questionOf(approval));
   const isDisabled = isBusy || approval.connectionId === null;
   const choose = async (approve: boolean, reason = "", suggestion?: string): Promise<void> => {
     // Before the response: the card may be gone when the response arrives.

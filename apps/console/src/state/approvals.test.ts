@@ -23,16 +23,20 @@ let stream: PageStream | null = null;
 let listed: readonly string[] = [];
 /** The devices in the gateway's list. */
 let rows: readonly object[] = [];
+/** Lets the gateway respond to the decision that it has. */
+let respond: (() => void) | null = null;
 /** The notifications that the browser has shown. */
 let shown: object[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [stream, listed, rows, shown] = [null, [], [rowOf("1")], []];
+  [stream, listed, rows, shown, respond] = [null, [], [rowOf("1")], [], null];
   stubPage((sent) => {
     if (sent.path === "/console/session") return json(200, sessionOf("a", ["list", "read", "approve"]));
     if (sent.path.startsWith("/v1/environments/approvals"))
       return json(200, { approvals: listed.map(approvalOf), hasNextPage: false });
+    if (sent.method === "POST" && sent.path.endsWith("/messages"))
+      return new Promise((resolve) => (respond = () => resolve(json(200, { success: true }))));
     if (!sent.path.startsWith("/v1/environments/events")) return json(200, { connections: rows, hasNextPage: false });
     stream = openStream(sent);
     return stream.response;
@@ -95,6 +99,29 @@ test("a request that is reported again, with its message, keeps its place and is
   const again = { ...approval, clientMessageId: "m-1" };
   expect(known).toEqual([approval, second]);
   expect(withRequest(known, again)).toEqual([again, second]);
+});
+
+test("what is asked anew under the id of a request is another question, whose decision is still open, and is told of", async () => {
+  const { approvals: waiting, questionOf } = await open();
+  const { decide, deciding } = await import("./decisions.ts");
+  tell("call-1", "requested");
+  await settled(() => waiting.value.length, 1);
+  const before = { ...approval, ...waiting.value[0] };
+  expect(questionOf({ ...before, clientMessageId: "m-1", connectionId: null, expiresAt: 9, ageMs: 7 })).toBe(
+    questionOf(before),
+  );
+  const decision = decide(before, true, "");
+  await settled(() => respond !== null, true);
+  const anew = { ...approval, input: { command: "rm -rf /srv" } };
+  tell("call-1", "withdrawn");
+  stream?.write({ type: "approval", id: "anew", change: "requested", approval: anew });
+  await settled(() => waiting.value, [anew]);
+  expect(deciding.value.has(questionOf(anew))).toBe(false);
+  expect(questionOf({ ...before, requestedAt: 2 })).not.toBe(questionOf(before));
+  respond?.();
+  await decision;
+  expect(waiting.value).toEqual([anew]);
+  await settled(() => shown.length, 2);
 });
 
 test("alerts are for requests that still wait, also when events come late, and the second one is noticed too", async () => {

@@ -47,6 +47,22 @@ export function keyOf(approval: Pick<Approval, "deviceId" | "agentId" | "convers
   return JSON.stringify([deviceId, agentId, conversationId, id]);
 }
 
+/**
+ * Identifies what a person decides on: a device can withdraw a request and ask for something else under the same id. What becomes known of a
+ * request later, such as its message, is not a part.
+ */
+export function questionOf(approval: Approval): string {
+  const known = questions.get(approval);
+  if (known !== undefined) return known;
+  const { requestedAt, tool, input, inputTruncated, reason, suggestions } = approval;
+  const question = JSON.stringify([keyOf(approval), requestedAt, tool, input, inputTruncated, reason, suggestions]);
+  questions.set(approval, question);
+  return question;
+}
+
+/** Inputs can be long, and every event compares all requests. */
+const questions = new WeakMap<Approval, string>();
+
 /** The events since the latest read began; `null`: none is read. A read that is not the latest one counts for nothing. */
 let since: StreamedEvent[] | null = null;
 
@@ -68,9 +84,9 @@ async function read(): Promise<void> {
 
 /** Shows the requests that wait now, and alerts the user to new ones. A request that was decided before the page knew of it causes no alert. */
 function show(waiting: readonly Approval[]): void {
-  const known = new Set(approvals.value.map(keyOf));
+  const known = new Set(approvals.value.map(questionOf));
   approvals.value = waiting;
-  const added = waiting.find((approval) => !known.has(keyOf(approval)));
+  const added = waiting.find((approval) => !known.has(questionOf(approval)));
   if (added !== undefined) void alertUser(added);
 }
 

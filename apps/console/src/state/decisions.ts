@@ -3,10 +3,10 @@ import { type Approval, decideApproval, isLettaEnvironmentsError } from "@letta-
 import { printable } from "@letta-environments/command-line/printable";
 import { signal } from "@preact/signals";
 import { failureText, transport } from "./api.ts";
-import { approvals, keyOf } from "./approvals.ts";
+import { approvals, questionOf } from "./approvals.ts";
 import { toast } from "./toasts.ts";
 
-/** Requests whose decision is on its way, by key. */
+/** Requests whose decision is on its way, by {@link questionOf}. */
 export const deciding = signal<ReadonlySet<string>>(new Set());
 
 /**
@@ -20,26 +20,26 @@ export async function decide(
   reason: string,
   suggestion?: string,
 ): Promise<boolean> {
-  const key = keyOf(approval);
-  if (deciding.value.has(key)) return false;
-  deciding.value = new Set([...deciding.value, key]);
+  const question = questionOf(approval);
+  if (deciding.value.has(question)) return false;
+  deciding.value = new Set([...deciding.value, question]);
   try {
     await decideApproval(transport, approval, {
       approve,
       ...(reason !== "" && { reason }),
       ...(suggestion !== undefined && { suggestions: [suggestion] }),
     });
-    approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
+    approvals.value = approvals.value.filter((other) => questionOf(other) !== question);
     toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)}`);
     return true;
   } catch (error) {
     const isOver =
       isLettaEnvironmentsError(error) && (error.code === "approval_decided" || error.code === "approval_not_found");
-    if (isOver) approvals.value = approvals.value.filter((other) => keyOf(other) !== key);
+    if (isOver) approvals.value = approvals.value.filter((other) => questionOf(other) !== question);
     toast("bad", isOver ? "It was decided before, or the device no longer asks." : describe(error));
     return isOver;
   } finally {
-    deciding.value = new Set([...deciding.value].filter((other) => other !== key));
+    deciding.value = new Set([...deciding.value].filter((other) => other !== question));
   }
 }
 

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
-import { alerts, approvals, approvalsFailure, keyOf, setAlert } from "../state/approvals.ts";
+import { alerts, approvals, approvalsFailure, questionOf, setAlert } from "../state/approvals.ts";
 import { may, mayApprove } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 
@@ -69,7 +69,7 @@ export function Approvals(): JSX.Element {
       )}
       <div ref={list} class="cards">
         {all.map((approval) => (
-          <ApprovalCard key={keyOf(approval)} approval={approval} />
+          <ApprovalCard key={questionOf(approval)} approval={approval} />
         ))}
       </div>
       {all.length > 0 && (

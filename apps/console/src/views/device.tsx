@@ -13,7 +13,7 @@ import { ApprovalCard } from "../parts/approval-card.tsx";
 import { isRunning } from "../model/conversation.ts";
 import { agoText, dateText } from "../model/time.ts";
 import { updateHint } from "../model/version.ts";
-import { approvals, keyOf } from "../state/approvals.ts";
+import { approvals, questionOf } from "../state/approvals.ts";
 import { time } from "../state/clock.ts";
 import { type DeviceConversations, openConversations } from "../state/conversations.ts";
 import { shownName } from "../state/device-list.ts";
@@ -64,7 +64,7 @@ export function Device(): JSX.Element {
           )}
           <Transcript conversations={conversations} />
           {own.map((approval) => (
-            <ApprovalCard key={keyOf(approval)} approval={approval} showsDevice={false} />
+            <ApprovalCard key={questionOf(approval)} approval={approval} showsDevice={false} />
           ))}
           <Composer device={device} conversations={conversations} />
         </section>
