@@ -4,7 +4,15 @@ import process from "node:process";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
-import { chromiumPath, type ConsoleGateway, launchBrowser, launchConsoleGateway, openPage } from "./support/gateway.ts";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  holdTime,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  passTime,
+} from "./support/gateway.ts";
 
 const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -40,7 +48,13 @@ describe.each(browsers)("in %s", () => {
   let page: Page;
   let faults: readonly string[];
 
-  afterEach(() => page.close());
+  afterEach(async () => {
+    await page.close();
+    // The requests that a test leaves would wait in the next one too.
+    const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+    const { approvals } = (await response.json()) as { readonly approvals: readonly { readonly id: string }[] };
+    for (const { id } of approvals) await decideElsewhere(id);
+  });
 
   async function open(view: string, expected?: RegExp): Promise<void> {
     ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
@@ -65,6 +79,17 @@ describe.each(browsers)("in %s", () => {
     device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
   }
 
+  /** So much time passes that a press counts for the card that is there. */
+  const settle = (): Promise<void> => passTime(page, 600);
+
+  /** The button of a card. While a decision is on its way, it is disabled. */
+  const allow = (text: string | RegExp) =>
+    page.getByRole("article").filter({ hasText: text }).locator("button").filter({ hasText: "Allow" }).first();
+
+  async function expectUndecided(text: string): Promise<void> {
+    expect(await allow(text).getAttribute("disabled")).toBe(null);
+  }
+
   /** Another user allows a request. */
   async function decideElsewhere(id: string): Promise<void> {
     const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
@@ -82,13 +107,16 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("4 waiting").waitFor();
     await page.keyboard.press("j");
     expect(await focused()).toContain("first command");
+    await settle();
     await page.keyboard.press("A");
     await page.getByText("3 waiting").waitFor();
     await expect.poll(() => focused()).toContain("second command");
     await page.getByRole("button", { name: "Allow", exact: true }).first().focus();
+    await settle();
     await page.keyboard.press("Enter");
     await page.getByText("2 waiting").waitFor();
     await expect.poll(() => focused()).toContain("third command");
+    await settle();
     await page.keyboard.press("d");
     await page.keyboard.press("Escape");
     await expect.poll(() => focused()).toContain("third command");
@@ -97,6 +125,7 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("Enter");
     await page.getByText("1 waiting").waitFor();
     await expect.poll(() => focused()).toContain("fourth command");
+    await settle();
     await page.keyboard.press("a");
     await page.getByText("Nothing waits for you").waitFor();
     await expect.poll(() => focused()).toMatch(/^main /);
@@ -114,6 +143,7 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("k");
     expect(await focused()).toContain("upper command");
     for (const waiting of ["2 waiting", "1 waiting", "Nothing waits for you"]) {
+      await settle();
       await page.keyboard.press("a");
       await page.getByText(waiting).waitFor();
     }
@@ -125,9 +155,11 @@ describe.each(browsers)("in %s", () => {
     await ask("held command", "next command");
     await page.getByText("2 waiting").waitFor();
     await page.keyboard.press("j");
+    await settle();
     await page.keyboard.down("a");
     await page.getByText("1 waiting").waitFor();
     await expect.poll(() => focused()).toContain("next command");
+    await settle();
     await page.keyboard.down("a");
     await page.keyboard.up("a");
     await ask("last command");
@@ -138,6 +170,7 @@ describe.each(browsers)("in %s", () => {
     await expect.poll(() => focused()).toMatch(/^main /);
     await page.keyboard.press("a");
     await page.keyboard.press("j");
+    await settle();
     await page.keyboard.press("a");
     await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);
@@ -154,6 +187,7 @@ describe.each(browsers)("in %s", () => {
       return route.fulfill({ status: 504, contentType: "application/problem+json", json });
     });
     await page.keyboard.press("j");
+    await settle();
     await page.keyboard.press("a");
     await page.getByText("It is not known whether the device has the decision.").waitFor();
     await decideElsewhere(`call-${requests - 1}`);
@@ -163,6 +197,7 @@ describe.each(browsers)("in %s", () => {
     expect(sent).toHaveLength(1);
     await page.unroute("**/messages");
     await page.keyboard.press("j");
+    await settle();
     await page.keyboard.press("a");
     await page.getByText("Nothing waits for you").waitFor();
   });
@@ -180,12 +215,98 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("device offline").waitFor();
     await page.keyboard.press("j");
     expect(await focused()).toContain("stranded command");
+    await settle();
     await page.keyboard.press("d");
     await page.keyboard.press("a");
     expect(await page.getByLabel("Reason for the agent").count()).toBe(0);
     expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
     await decideElsewhere(`call-${requests}`);
     await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a double click on Allow decides on one request, although the next card moves under the pointer", async () => {
+    await open("/approvals");
+    await ask("clicked command", "moved command");
+    await page.getByText("2 waiting").waitFor();
+    await holdTime(page);
+    await settle();
+    const { x = 0, y = 0 } = (await allow("clicked command").boundingBox()) ?? {};
+    await allow("clicked command").click({ trial: true });
+    await page.mouse.click(x + 9, y + 9);
+    await page.getByText("1 waiting").waitFor();
+    const target = `document.elementFromPoint(${x + 9}, ${y + 9}).closest("article").textContent`;
+    expect(await page.evaluate(target)).toContain("moved command");
+    await page.mouse.click(x + 9, y + 9);
+    await expectUndecided("moved command");
+    await settle();
+    await allow("moved command").click({ trial: true });
+    await page.mouse.click(x + 9, y + 9);
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a text that is typed after a decision by mouse decides on nothing, also when it has letters that move the focus", async () => {
+    await open("/approvals");
+    await ask("clicked command", "typed command");
+    await page.getByText("2 waiting").waitFor();
+    await holdTime(page);
+    await settle();
+    await allow("clicked command").click();
+    await page.getByText("1 waiting").waitFor();
+    expect(await focused()).toMatch(/^main /);
+    for (const key of "also ask deploy again") {
+      await passTime(page, 400);
+      await page.keyboard.press(key === " " ? "Space" : key);
+    }
+    await expectUndecided("typed command");
+    expect(await focused()).toContain("typed command");
+    await page.getByRole("article").getByRole("button", { name: "Deny …" }).click();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    expect(await focused()).toMatch(/^main /);
+    expect(faults).toEqual([]);
+  });
+
+  test("a key that is pressed twice decides on one request, although the focus is passed to the next", async () => {
+    await open("/approvals");
+    await ask("first command", "second command");
+    await page.getByText("2 waiting").waitFor();
+    await holdTime(page);
+    await page.keyboard.press("j");
+    await page.keyboard.press("a");
+    await expectUndecided("first command");
+    await settle();
+    await page.keyboard.press("a");
+    await page.getByText("1 waiting").waitFor();
+    await expect.poll(() => focused()).toContain("second command");
+    for (const key of ["a", "d"]) await page.keyboard.press(key);
+    await allow("second command").focus();
+    await page.keyboard.press("Enter");
+    await expectUndecided("second command");
+    await settle();
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a request that is asked anew under its id is a new card, without the focus and its dialogs", async () => {
+    await open("/approvals");
+    await ask("harmless command");
+    await page.keyboard.press("j");
+    expect(await focused()).toContain("harmless command");
+    await settle();
+    await page.keyboard.press("d");
+    await page.getByLabel("Reason for the agent").waitFor();
+    await page.keyboard.press("Escape");
+    await holdTime(page);
+    device.send({ type: "update_device_status", device_status: { pending_control_requests: [] }, ...runtime, runtime });
+    send(`call-${requests}`, { command: "harmful command" });
+    await page.getByRole("article").filter({ hasText: "harmful command" }).waitFor();
+    expect(await focused()).toMatch(/^main /);
+    await page.keyboard.press("j");
+    await page.keyboard.press("a");
+    await allow("harmful command").dispatchEvent("click", { detail: 1 });
+    await expectUndecided("harmful command");
     expect(faults).toEqual([]);
   });
 });

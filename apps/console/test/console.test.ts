@@ -9,6 +9,7 @@ import {
   launchBrowser,
   launchConsoleGateway,
   openPage,
+  passTime,
   say,
   type WatchedPage,
 } from "./support/gateway.ts";
@@ -125,7 +126,9 @@ describe.each(browsers)("in %s", () => {
     await page.getByRole("article").waitFor();
     await show(page, "/approvals", "Approvals");
     await page.getByRole("article").waitFor();
-    for (const key of ["j", "d"]) await page.keyboard.press(key);
+    await page.keyboard.press("j");
+    await passTime(page, 600);
+    await page.keyboard.press("d");
     await page.keyboard.type("not on this machine");
     await page.keyboard.press("Enter");
     await page.getByText("Nothing waits for you").waitFor();

@@ -1,9 +1,14 @@
-/** A request for permission with its two decisions. The keys A and D decide on the card that has the focus. */
+/**
+ * A request for permission with its two decisions. The keys A and D decide on the card that has the focus. One press decides on one request: a
+ * card that has just appeared, moved or received the focus takes no decision yet, because the press may have been meant for what was there before.
+ */
 import type { Approval } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
-import type { JSX } from "preact";
+import type { JSX, RefObject } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { agoText, durationText } from "../model/time.ts";
+import { monotonic } from "../platform/browser.ts";
+import { settleMs, type Watch, watchPlace } from "../platform/steady.ts";
 import { questionOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
@@ -13,7 +18,7 @@ import { href } from "../state/route.ts";
 import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
 
-/** The card of a request. */
+/** The card of a request. Its key must be `questionOf` the request. */
 export function ApprovalCard({
   approval,
   showsDevice = true,
@@ -23,27 +28,30 @@ export function ApprovalCard({
 }): JSX.Element {
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
-  const isDecidedHere = useRef(false);
-  const isBusy = deciding.value.has(questionOf(approval));
-  const isDisabled = isBusy || approval.connectionId === null;
-  const choose = async (approve: boolean, reason = "", suggestion?: string): Promise<void> => {
+  const isPassingFocus = useRef(false);
+  const { isSteady, isMeant, onFocusIn, onOtherKey } = usePresses(card);
+  const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null;
+  /** Whoever decides with the pointer does not look for the focus: a text that is typed next must not decide on anything. */
+  const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
+  const choose = async (approve: boolean, isByKey: boolean, reason = "", suggestion?: string): Promise<void> => {
     // Before the response: the card may be gone when the response arrives.
-    isDecidedHere.current = true;
+    isPassingFocus.current = isByKey;
     // The button that was pressed is disabled now.
-    card.current?.focus();
-    isDecidedHere.current = await decide(approval, approve, reason, suggestion);
+    focusAfter(isByKey);
+    const isOver = await decide(approval, approve, reason, suggestion);
+    isPassingFocus.current = isByKey && isOver;
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.target !== card.current || event.ctrlKey || event.metaKey || event.altKey || isDisabled) return;
-    // A key that is held down decides on one card, and not on those that get the focus after it.
-    if (event.repeat) return;
     const key = event.key.toLowerCase();
-    if (key === "a") void choose(true);
-    else if (key === "d") setDenying(true);
-    else return;
+    if (key !== "a" && key !== "d") return onOtherKey();
     event.preventDefault();
+    // A key that is held down decides on one card, and not on those that get the focus after it.
+    if (event.repeat || !isMeant(true)) return;
+    if (key === "d") setDenying(true);
+    else void choose(true, true);
   };
-  useLayoutEffect(() => () => passFocus(card.current, isDecidedHere.current), []);
+  useLayoutEffect(() => () => passFocus(card.current, isPassingFocus.current), []);
   return (
     <article
       ref={card}
@@ -51,6 +59,7 @@ export function ApprovalCard({
       tabIndex={0}
       aria-label={`${printable(approval.tool)} asks for permission`}
       onKeyDown={onKeyDown}
+      onFocusIn={onFocusIn}
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
       {approval.reason !== null && <p>{printable(approval.reason)}</p>}
@@ -59,47 +68,117 @@ export function ApprovalCard({
       {isDenying ? (
         <DenyForm
           isDisabled={isDisabled}
-          onDeny={(reason) => void choose(false, reason)}
-          onCancel={() => {
+          onDeny={(reason, isByKey) => {
+            if (isByKey || isMeant(false)) void choose(false, isByKey, reason);
+          }}
+          onCancel={(isByKey) => {
             setDenying(false);
-            card.current?.focus();
+            focusAfter(isByKey);
           }}
         />
       ) : (
-        <div class="actions">
-          <button type="button" class="primary" disabled={isDisabled} onClick={() => void choose(true)}>
-            Allow <kbd aria-hidden="true">A</kbd>
-          </button>
-          <button type="button" disabled={isDisabled} onClick={() => setDenying(true)}>
-            Deny … <kbd aria-hidden="true">D</kbd>
-          </button>
-          {approval.suggestions.map(({ id, text }) => (
-            <button
-              type="button"
-              key={id}
-              class="suggestion"
-              disabled={isDisabled}
-              onClick={() => void choose(true, "", id)}
-            >
-              Allow, and from now on: “{printable(text)}”
-            </button>
-          ))}
-        </div>
+        <Actions
+          approval={approval}
+          isDisabled={isDisabled}
+          isSteady={isSteady}
+          isMeant={isMeant}
+          onAllow={(isByKey, suggestion) => void choose(true, isByKey, "", suggestion)}
+          onDeny={() => setDenying(true)}
+        />
       )}
     </article>
   );
 }
 
+/** Whether a click comes from the keyboard. */
+function isKey(event: MouseEvent): boolean {
+  return event.detail === 0;
+}
+
+/** Decides which presses are meant for a card. */
+interface Presses {
+  /** Whether it stands still, for its looks. */
+  readonly isSteady: boolean;
+  isMeant(isByKey: boolean): boolean;
+  readonly onFocusIn: (event: FocusEvent) => void;
+  /** A key that decides nothing: somebody may be typing a text. */
+  readonly onOtherKey: () => void;
+}
+
+function usePresses(card: RefObject<HTMLElement | null>): Presses {
+  const [isSteady, setSteady] = useState(false);
+  const watch = useRef<Watch | null>(null);
+  const keysSince = useRef(0);
+  const restart = (): void => void (keysSince.current = monotonic());
+  useLayoutEffect(() => {
+    if (card.current === null) return;
+    const watched = watchPlace(card.current, setSteady);
+    watch.current = watched;
+    return () => watched.end();
+  }, []);
+  // What this page draws moves the card at once.
+  useLayoutEffect(() => void watch.current?.isSteady());
+  return {
+    isSteady,
+    isMeant: (isByKey) =>
+      watch.current?.isSteady() === true && (!isByKey || monotonic() - keysSince.current >= settleMs),
+    onFocusIn(event) {
+      if (!card.current?.contains(event.relatedTarget as Node | null)) restart();
+    },
+    onOtherKey: restart,
+  };
+}
+
 /**
- * Passes the focus on when a card disappears: to the next card after a decision here. Otherwise somebody else has decided, and a key that was
- * meant for this card must not decide on the next one.
+ * Passes the focus on when a card disappears: to the next card after a decision here by key. Otherwise somebody else has decided, or the reader
+ * has the pointer, and a key that was meant for something else must not decide on the next one.
  */
-function passFocus(card: HTMLElement | null, isDecidedHere: boolean): void {
+function passFocus(card: HTMLElement | null, isPassing: boolean): void {
   if (!card?.contains(document.activeElement)) return;
   const { nextElementSibling: next, previousElementSibling: previous } = card;
   const other = [next, previous].find((element) => element?.classList.contains("approval"));
-  const target = isDecidedHere && other instanceof HTMLElement ? other : document.getElementById("main");
-  target?.focus();
+  if (isPassing && other instanceof HTMLElement) other.focus();
+  else focusMain();
+}
+
+function focusMain(): void {
+  document.getElementById("main")?.focus({ preventScroll: true });
+}
+
+function Actions({
+  approval,
+  isDisabled,
+  isSteady,
+  isMeant,
+  onAllow,
+  onDeny,
+}: Pick<Presses, "isSteady" | "isMeant"> & {
+  approval: Approval;
+  isDisabled: boolean;
+  onAllow: (isByKey: boolean, suggestion?: string) => void;
+  onDeny: () => void;
+}): JSX.Element {
+  const press = (event: MouseEvent, suggestion?: string): void => {
+    if (isDisabled || !isMeant(isKey(event))) return;
+    onAllow(isKey(event), suggestion);
+  };
+  // Not `disabled`, which would take the focus from a button that has it.
+  const state = { type: "button", disabled: isDisabled, "aria-disabled": !isSteady } as const;
+  return (
+    <div class="actions">
+      <button {...state} class="primary" onClick={press}>
+        Allow <kbd aria-hidden="true">A</kbd>
+      </button>
+      <button type="button" disabled={isDisabled} onClick={onDeny}>
+        Deny … <kbd aria-hidden="true">D</kbd>
+      </button>
+      {approval.suggestions.map(({ id, text }) => (
+        <button {...state} key={id} class="suggestion" onClick={(event) => press(event, id)}>
+          Allow, and from now on: “{printable(text)}”
+        </button>
+      ))}
+    </div>
+  );
 }
 
 function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice: boolean }): JSX.Element {
@@ -127,21 +206,23 @@ function DenyForm({
   onCancel,
 }: {
   isDisabled: boolean;
-  onDeny: (reason: string) => void;
-  onCancel: () => void;
+  onDeny: (reason: string, isByKey: boolean) => void;
+  onCancel: (isByKey: boolean) => void;
 }): JSX.Element {
   const [reason, setReason] = useState("");
   const id = useId();
   const field = useFocus<HTMLInputElement>();
+  // Enter in the field clicks the button too, without a pointer.
+  const isByKey = useRef(true);
   return (
     <form
       class="deny"
       onSubmit={(event) => {
         event.preventDefault();
-        onDeny(reason.trim());
+        onDeny(reason.trim(), isByKey.current);
       }}
       onKeyDown={(event) => {
-        if (event.key === "Escape") onCancel();
+        if (event.key === "Escape") onCancel(true);
       }}
     >
       <label class="sr" for={id}>
@@ -154,10 +235,15 @@ function DenyForm({
         ref={field}
         onInput={(event) => setReason(event.currentTarget.value)}
       />
-      <button type="submit" class="danger" disabled={isDisabled}>
+      <button
+        type="submit"
+        class="danger"
+        disabled={isDisabled}
+        onClick={(event) => void (isByKey.current = isKey(event))}
+      >
         Deny
       </button>
-      <button type="button" onClick={onCancel}>
+      <button type="button" onClick={(event) => onCancel(isKey(event))}>
         Cancel
       </button>
     </form>

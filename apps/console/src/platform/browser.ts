@@ -5,6 +5,11 @@ export function now(): number {
   return Date.now();
 }
 
+/** Milliseconds since a moment in the past. For durations: unlike {@link now}, nobody sets it. */
+export function monotonic(): number {
+  return performance.now();
+}
+
 /** A random id for a message. */
 export function randomId(): string {
   return crypto.randomUUID();

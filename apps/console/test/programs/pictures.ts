@@ -77,7 +77,7 @@ try {
 
 async function picture(context: BrowserContext, url: string, view: string, name: string): Promise<void> {
   const page = await open(context, url, view);
-  await page.locator(".row:not(.head), .approval, .line.said, .key").first().waitFor();
+  await page.locator('.row:not(.head), .approval:has([aria-disabled="false"]), .line.said, .key').first().waitFor();
   await save(page, name);
 }
 

@@ -85,7 +85,26 @@ export async function openPage(context: BrowserContext, origin: string, expected
   await page.addInitScript(
     "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.violatedDirective, event.blockedURI))",
   );
+  await page.addInitScript(clockScript);
   return { page, faults };
+}
+
+/** The monotonic clock of a page, which runs by itself until a test holds it. */
+const clockScript = `{
+  const real = performance.now.bind(performance);
+  let [held, passed] = [null, 0];
+  performance.now = () => (held ?? real()) + passed;
+  globalThis.testClock = { hold: () => void (held = real()), pass: (time) => void (passed += time) };
+}`;
+
+/** Holds the monotonic clock of a page: time passes only by {@link passTime}. */
+export function holdTime(page: Page): Promise<void> {
+  return page.evaluate("testClock.hold()");
+}
+
+/** Lets a time pass on the monotonic clock of a page at once. */
+export function passTime(page: Page, milliseconds: number): Promise<void> {
+  return page.evaluate(`testClock.pass(${milliseconds})`);
 }
 
 /** Names the agent of the message box, whose field is hidden once an agent is known. */
