@@ -309,4 +309,48 @@ describe.each(browsers)("in %s", () => {
     await expectUndecided("harmful command");
     expect(faults).toEqual([]);
   });
+
+  test("an input that is not shown completely is said above it, and allowed by no single press", async () => {
+    await open("/approvals");
+    await ask("short command");
+    requests += 1;
+    send(`call-${requests}`, { command: `long command ${"x ".repeat(20_000)}` });
+    const card = page.getByRole("article").filter({ hasText: "long command" });
+    await card.waitFor();
+    const notice = "The input is longer than shown. The device runs all of it.";
+    expect((await card.textContent())?.indexOf(notice)).toBeLessThan((await card.textContent())?.indexOf("long") ?? 0);
+    expect(await page.getByText(notice).count()).toBe(1);
+    await holdTime(page);
+    await settle();
+    for (const key of ["j", "j"]) await page.keyboard.press(key);
+    expect(await focused()).toContain("long command");
+    await settle();
+    await page.keyboard.press("a");
+    await expectUndecided("long command");
+    await card.getByRole("button", { name: "Allow …" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(notice).waitFor();
+    await dialog.getByRole("button", { name: "Allow" }).click();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await expectUndecided("long command");
+    await card.getByRole("button", { name: "Allow …" }).click();
+    await settle();
+    await dialog.getByRole("button", { name: "Allow" }).click();
+    await page.getByText("1 waiting").waitFor();
+    expect(await focused()).toMatch(/^main /);
+    await allow("short command").click();
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("an input that is too long to be shown is not taken for no input", async () => {
+    await open("/approvals");
+    requests += 1;
+    send(`call-${requests}`, { command: "x".repeat(1_200_000) });
+    const card = page.getByRole("article");
+    await card.getByText("The input is longer than shown. The device runs all of it.").waitFor();
+    await card.getByText("The input is too long to be shown.").waitFor();
+    expect(await card.getByText("The tool has no input.").count()).toBe(0);
+    expect(faults).toEqual([]);
+  });
 });

@@ -15,8 +15,11 @@ import { time } from "../state/clock.ts";
 import { shownName } from "../state/device-list.ts";
 import { findDevice } from "../state/environments.ts";
 import { href } from "../state/route.ts";
+import { Confirm } from "./dialog.tsx";
 import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
+
+const cutText = "The input is longer than shown. The device runs all of it.";
 
 /** The card of a request. Its key must be `questionOf` the request. */
 export function ApprovalCard({
@@ -31,6 +34,7 @@ export function ApprovalCard({
   const isPassingFocus = useRef(false);
   const { isSteady, isMeant, onFocusIn, onOtherKey } = usePresses(card);
   const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null;
+  const isCut = approval.inputTruncated;
   /** Whoever decides with the pointer does not look for the focus: a text that is typed next must not decide on anything. */
   const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
   const choose = async (approve: boolean, isByKey: boolean, reason = "", suggestion?: string): Promise<void> => {
@@ -49,7 +53,7 @@ export function ApprovalCard({
     // A key that is held down decides on one card, and not on those that get the focus after it.
     if (event.repeat || !isMeant(true)) return;
     if (key === "d") setDenying(true);
-    else void choose(true, true);
+    else if (!isCut) void choose(true, true);
   };
   useLayoutEffect(() => () => passFocus(card.current, isPassingFocus.current), []);
   return (
@@ -63,8 +67,8 @@ export function ApprovalCard({
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
       {approval.reason !== null && <p>{printable(approval.reason)}</p>}
-      <ToolInput input={approval.input} />
-      {approval.inputTruncated && <p class="hint">Long texts were cut. The device runs the whole input.</p>}
+      {isCut && <p class="notice">{cutText}</p>}
+      <ToolInput input={approval.input} isCut={isCut} />
       {isDenying ? (
         <DenyForm
           isDisabled={isDisabled}
@@ -145,6 +149,7 @@ function focusMain(): void {
   document.getElementById("main")?.focus({ preventScroll: true });
 }
 
+/** The buttons of a card. An input that is not shown completely is not allowed by one press. */
 function Actions({
   approval,
   isDisabled,
@@ -158,16 +163,24 @@ function Actions({
   onAllow: (isByKey: boolean, suggestion?: string) => void;
   onDeny: () => void;
 }): JSX.Element {
+  const [asked, setAsked] = useState<{ readonly suggestion: string | undefined; readonly at: number } | null>(null);
   const press = (event: MouseEvent, suggestion?: string): void => {
     if (isDisabled || !isMeant(isKey(event))) return;
-    onAllow(isKey(event), suggestion);
+    if (approval.inputTruncated) setAsked({ suggestion, at: monotonic() });
+    else onAllow(isKey(event), suggestion);
   };
   // Not `disabled`, which would take the focus from a button that has it.
   const state = { type: "button", disabled: isDisabled, "aria-disabled": !isSteady } as const;
   return (
     <div class="actions">
       <button {...state} class="primary" onClick={press}>
-        Allow <kbd aria-hidden="true">A</kbd>
+        {approval.inputTruncated ? (
+          "Allow …"
+        ) : (
+          <>
+            Allow <kbd aria-hidden="true">A</kbd>
+          </>
+        )}
       </button>
       <button type="button" disabled={isDisabled} onClick={onDeny}>
         Deny … <kbd aria-hidden="true">D</kbd>
@@ -177,6 +190,21 @@ function Actions({
           Allow, and from now on: “{printable(text)}”
         </button>
       ))}
+      {asked !== null && (
+        <Confirm
+          title={`Allow ${printable(approval.tool)}?`}
+          text={cutText}
+          action="Allow"
+          onConfirm={(event) => {
+            // Not the second half of a double click.
+            if (isDisabled || monotonic() - asked.at < settleMs) return;
+            setAsked(null);
+            // After the dialog has returned the focus.
+            queueMicrotask(() => onAllow(isKey(event), asked.suggestion));
+          }}
+          onClose={() => setAsked(null)}
+        />
+      )}
     </div>
   );
 }

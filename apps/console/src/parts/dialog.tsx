@@ -58,7 +58,7 @@ export function Confirm({
   title: string;
   text: string;
   action: string;
-  onConfirm: () => void;
+  onConfirm: (event: MouseEvent) => void;
   onClose: () => void;
 }): JSX.Element {
   return (

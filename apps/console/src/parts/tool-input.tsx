@@ -8,10 +8,17 @@ const words = { added: "added: ", removed: "removed: ", same: "", skipped: "" } 
 /** Longer values have a box of their own. */
 const maxShort = 100;
 
-/** The input of a tool for people: commands, paths, and edits as differences. */
-export function ToolInput({ input }: { input: Readonly<Record<string, unknown>> | null }): JSX.Element {
+/** The input of a tool for people: commands, paths, and edits as differences. @param isCut whether something of it is missing */
+export function ToolInput({
+  input,
+  isCut = false,
+}: {
+  input: Readonly<Record<string, unknown>> | null;
+  isCut?: boolean;
+}): JSX.Element {
   const parts = describeInput(input);
-  if (parts.length === 0) return <p class="hint">The tool has no input.</p>;
+  if (parts.length === 0)
+    return <p class="hint">{isCut ? "The input is too long to be shown." : "The tool has no input."}</p>;
   return (
     <div class="tool-input">
       {parts.map((part, index) => (
