@@ -353,4 +353,14 @@ describe.each(browsers)("in %s", () => {
     expect(await card.getByText("The tool has no input.").count()).toBe(0);
     expect(faults).toEqual([]);
   });
+
+  test("the spaces and the ends of lines of paths and of other short texts are seen", async () => {
+    await open("/approvals");
+    requests += 1;
+    send(`call-${requests}`, { file_path: `/srv/a${" ".repeat(3)}b\n/c`, short: "one  two" });
+    await page.getByText("one  two").waitFor();
+    const shown = await page.locator(".path, .member code").allInnerTexts();
+    expect(shown).toEqual(["/srv/a   b\\n/c", "one  two"]);
+    expect(faults).toEqual([]);
+  });
 });

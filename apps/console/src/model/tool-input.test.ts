@@ -64,6 +64,12 @@ test("a filler does not look like nothing, and no other space like the common on
   expect(describeInput({ query: "10\u00a0km" })).toEqual([{ kind: "member", name: "query", text: "10\u00a0km" }]);
 });
 
+test("a path is one line, with the ends of lines that it has written out", () => {
+  expect(describeInput({ file_path: "/a.txt\n\r\n  /../b" })).toEqual([
+    { kind: "path", text: "/a.txt\\n\\u000d\\n  /../b" },
+  ]);
+});
+
 test.each([
   ["a\nb\nc\nd\n", "a\nc\nx\nd\n", " a,-b, c,+x, d"],
   ["a\nb\n", "", "-a,-b"],

@@ -43,6 +43,8 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
 /** Writes out what hides, or turns the direction of a text. It could otherwise make a command look like another one. */
 function visible(part: InputPart): InputPart {
   if (part.kind === "edit") return { ...part, before: printableLines(part.before), after: printableLines(part.after) };
+  // A path is one line.
+  if (part.kind === "path") return { ...part, text: printable(escapeSpaces(part.text).replaceAll("\n", "\\n")) };
   const text = printableLines(part.kind === "member" ? part.text : escapeSpaces(part.text));
   return part.kind === "member" ? { ...part, name: printable(part.name), text } : { ...part, text };
 }
