@@ -62,19 +62,20 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("Live", { exact: true }).waitFor();
   }
 
-  const focused = (): Promise<string> =>
-    page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
+  const focused = () => page.evaluate<string>("`${document.activeElement.id} ${document.activeElement.textContent}`");
 
   /** The device asks for permission to run some commands, one after the other, so that their order is known. */
   async function ask(...commands: readonly string[]): Promise<void> {
     for (const command of commands) {
-      requests += 1;
-      send(`call-${requests}`, { command });
+      send({ command });
       await page.getByRole("article").filter({ hasText: command }).waitFor();
     }
   }
 
-  function send(id: string, input: Readonly<Record<string, unknown>>): void {
+  /** The device asks for permission. @param isNew whether under a new id */
+  function send(input: Readonly<Record<string, unknown>>, isNew = true): void {
+    if (isNew) requests += 1;
+    const id = `call-${requests}`;
     const request = { subtype: "can_use_tool", tool_name: "Bash", input, tool_call_id: id };
     device.send({ type: "control_request", request_id: `perm-${id}`, request, ...runtime, runtime });
   }
@@ -300,7 +301,7 @@ describe.each(browsers)("in %s", () => {
     await page.keyboard.press("Escape");
     await holdTime(page);
     device.send({ type: "update_device_status", device_status: { pending_control_requests: [] }, ...runtime, runtime });
-    send(`call-${requests}`, { command: "harmful command" });
+    send({ command: "harmful command" }, false);
     await page.getByRole("article").filter({ hasText: "harmful command" }).waitFor();
     expect(await focused()).toMatch(/^main /);
     await page.keyboard.press("j");
@@ -313,8 +314,7 @@ describe.each(browsers)("in %s", () => {
   test("an input that is not shown completely is said above it, and allowed by no single press", async () => {
     await open("/approvals");
     await ask("short command");
-    requests += 1;
-    send(`call-${requests}`, { command: `long command ${"x ".repeat(20_000)}` });
+    send({ command: `long command ${"x ".repeat(20_000)}` });
     const card = page.getByRole("article").filter({ hasText: "long command" });
     await card.waitFor();
     const notice = "The input is longer than shown. The device runs all of it.";
@@ -338,6 +338,7 @@ describe.each(browsers)("in %s", () => {
     await dialog.getByRole("button", { name: "Allow" }).click();
     await page.getByText("1 waiting").waitFor();
     expect(await focused()).toMatch(/^main /);
+    await settle();
     await allow("short command").click();
     await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);
@@ -345,8 +346,7 @@ describe.each(browsers)("in %s", () => {
 
   test("an input that is too long to be shown is not taken for no input", async () => {
     await open("/approvals");
-    requests += 1;
-    send(`call-${requests}`, { command: "x".repeat(1_200_000) });
+    send({ command: "x".repeat(1_200_000) });
     const card = page.getByRole("article");
     await card.getByText("The input is longer than shown. The device runs all of it.").waitFor();
     await card.getByText("The input is too long to be shown.").waitFor();
@@ -356,11 +356,44 @@ describe.each(browsers)("in %s", () => {
 
   test("the spaces and the ends of lines of paths and of other short texts are seen", async () => {
     await open("/approvals");
-    requests += 1;
-    send(`call-${requests}`, { file_path: `/srv/a${" ".repeat(3)}b\n/c`, short: "one  two" });
+    send({ file_path: `/srv/a${" ".repeat(3)}b\n/c`, short: "one  two" });
     await page.getByText("one  two").waitFor();
     const shown = await page.locator(".path, .member code").allInnerTexts();
     expect(shown).toEqual(["/srv/a   b\\n/c", "one  two"]);
     expect(faults).toEqual([]);
   });
+
+  test("the end of a command is not moved out of view by empty lines or spaces", async () => {
+    await open("/approvals");
+    send({ command: `git status${"\n".repeat(60)}first${" ".repeat(2_000)}end of it` });
+    await page.getByLabel("Command").getByText("… 59 empty lines …").waitFor();
+    const isSeen = `(() => {
+      const box = document.querySelector(".command");
+      const range = document.createRange();
+      range.setStart(box.firstElementChild.lastChild, "first".length + 2_000);
+      range.setEndAfter(box.firstElementChild.lastChild);
+      const [text, frame] = [range.getBoundingClientRect(), box.getBoundingClientRect()];
+      return text.width > 0 && text.right <= frame.right && text.bottom <= frame.bottom;
+    })()`;
+    expect(await page.evaluate(isSeen)).toBe(true);
+    expect(faults).toEqual([]);
+  });
+
+  test.each(["/approvals", "/device/desk"])(
+    "a box that does not show all of its lines says how many there are, and fades until the last one is seen (%s)",
+    async (view) => {
+      await open(view);
+      const lines = Array.from({ length: 80 }, (_, index) => `line ${index}`).join("\n");
+      send({ command: lines, old_string: "", new_string: lines, text: lines });
+      for (const label of ["Command", "Changes", "text"]) {
+        const box = page.getByLabel(label, { exact: true });
+        await box.and(page.locator(".more")).waitFor();
+        await box.hover();
+        await page.mouse.wheel(0, 5_000);
+        await box.and(page.locator("pre:not(.more)")).waitFor();
+      }
+      expect(await page.getByText(/^80 lines: scroll to read all of them.$/).count()).toBe(3);
+      expect(faults).toEqual([]);
+    },
+  );
 });

@@ -11,6 +11,40 @@ const contextLines = 3;
 /** Texts with more lines are shown whole: the time for their difference grows with the square. */
 const maxLines = 4_000;
 
+/** A line as it is shown. */
+export interface ShownLine extends DiffLine {
+  /** The number of empty lines that it stands for; 0 for a line with a text. */
+  readonly empty: number;
+}
+
+/** More empty lines than these are shown as their number: they would move what follows them out of view. */
+const maxEmpty = 2;
+
+/** Returns the lines of a text as they are shown. */
+export function linesToShow(text: string): readonly ShownLine[] {
+  return foldEmpty(shown("same", text.split("\n")));
+}
+
+/** Replaces each run of empty lines of one kind by a line. */
+export function foldEmpty(lines: readonly DiffLine[]): readonly ShownLine[] {
+  const folded: ShownLine[] = [];
+  for (let start = 0, end = 0; start < lines.length; start = end) {
+    const { kind } = lines[start] ?? { kind: "same" };
+    while (lines[end]?.kind === kind && isEmpty(lines[end])) end += 1;
+    const empty = end - start;
+    if (empty > maxEmpty) folded.push({ kind, text: "", empty });
+    else {
+      end = Math.max(end, start + 1);
+      folded.push(...lines.slice(start, end).map((line) => ({ ...line, empty: 0 })));
+    }
+  }
+  return folded;
+}
+
+function isEmpty(line: DiffLine | undefined): boolean {
+  return line?.text.trim() === "";
+}
+
 /** Returns the lines of the difference. */
 export function diffText(before: string, after: string): readonly DiffLine[] {
   const [old, next] = [linesOf(before), linesOf(after)];

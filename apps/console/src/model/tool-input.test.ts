@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { diffText } from "./line-diff.ts";
+import { diffText, foldEmpty, linesToShow } from "./line-diff.ts";
 import { describeInput } from "./tool-input.ts";
 
 test("edits are changes, new files are additions, commands and paths have their place", () => {
@@ -67,6 +67,22 @@ test("a filler does not look like nothing, and no other space like the common on
 test("a path is one line, with the ends of lines that it has written out", () => {
   expect(describeInput({ file_path: "/a.txt\n\r\n  /../b" })).toEqual([
     { kind: "path", text: "/a.txt\\n\\u000d\\n  /../b" },
+  ]);
+});
+
+test("many empty lines are shown as their number, with the lines before and after them", () => {
+  const text = `a${"\n".repeat(3)}b${"\n".repeat(5)}  \n\t\nc\n`;
+  expect(linesToShow(text).map(({ text: line, empty }) => (empty > 0 ? empty : line))).toEqual([
+    ...["a", "", "", "b"],
+    6,
+    ...["c", ""],
+  ]);
+  expect(linesToShow("\n\n\n")).toEqual([{ kind: "same", text: "", empty: 4 }]);
+  const change = foldEmpty(diffText("a\n", `a\n${"\n".repeat(60)}b\n`));
+  expect(change.map(({ kind, text: line, empty }) => `${kind} ${empty} ${line}`)).toEqual([
+    "same 0 a",
+    "added 60 ",
+    "added 0 b",
   ]);
 });
 

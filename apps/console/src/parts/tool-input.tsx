@@ -1,6 +1,8 @@
-import type { JSX } from "preact";
-import { diffText } from "../model/line-diff.ts";
+import type { ComponentChildren, JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { diffText, foldEmpty, linesToShow } from "../model/line-diff.ts";
 import { describeInput, type InputPart } from "../model/tool-input.ts";
+import { watchOverflow } from "../platform/overflow.ts";
 
 const marks = { added: "+", removed: "−", same: " ", skipped: "…" } as const;
 const words = { added: "added: ", removed: "removed: ", same: "", skipped: "" } as const;
@@ -31,11 +33,7 @@ export function ToolInput({
 function Part({ part }: { part: InputPart }): JSX.Element {
   switch (part.kind) {
     case "command":
-      return (
-        <pre tabIndex={0} class="command" aria-label="Command">
-          {part.text}
-        </pre>
-      );
+      return <Text kind="command" label="Command" text={part.text} />;
     case "path":
       return <p class="path mono">{part.text}</p>;
     case "edit":
@@ -51,28 +49,69 @@ function Part({ part }: { part: InputPart }): JSX.Element {
       return (
         <div class="member">
           <span>{part.name}</span>
-          <pre tabIndex={0} aria-label={part.name}>
-            {part.text}
-          </pre>
+          <Text label={part.name} text={part.text} />
         </div>
       );
   }
 }
 
-/** The difference of two texts. */
-export function Diff({ before, after }: { before: string; after: string }): JSX.Element {
+function Text({ label, kind = "", text }: { label: string; kind?: string; text: string }): JSX.Element {
   return (
-    <pre class="diff" tabIndex={0} aria-label="Changes">
-      {diffText(before, after).map(({ kind, text }, index) => (
+    <Box label={label} kind={kind}>
+      {linesToShow(text).flatMap((line, index) => [
+        index > 0 && "\n",
+        line.empty > 0 ? (
+          <span key={index} class="folded">
+            {emptyText(line.empty)}
+          </span>
+        ) : (
+          line.text
+        ),
+      ])}
+    </Box>
+  );
+}
+
+function emptyText(count: number): string {
+  return `… ${count} empty lines …`;
+}
+
+/** The difference of two texts. */
+function Diff({ before, after }: { before: string; after: string }): JSX.Element {
+  return (
+    <Box label="Changes" kind="diff">
+      {foldEmpty(diffText(before, after)).map(({ kind, text, empty }, index) => (
         <span key={index} class={kind}>
           <span class="gutter" aria-hidden="true">
             {marks[kind]}
           </span>
           <span class="sr">{words[kind]}</span>
-          {text}
+          {empty > 0 ? <span class="folded">{emptyText(empty)}</span> : text}
           {"\n"}
         </span>
       ))}
-    </pre>
+    </Box>
+  );
+}
+
+/** A box of lines. Where they do not fit, it says how many there are, and fades as long as more of them are below. */
+function Box({ label, kind, children }: { label: string; kind: string; children: ComponentChildren }): JSX.Element {
+  const box = useRef<HTMLPreElement>(null);
+  const [lines, setLines] = useState(0);
+  const [isMoreBelow, setMoreBelow] = useState(false);
+  useEffect(() => {
+    if (box.current === null) return;
+    return watchOverflow(box.current, (count, isMore) => {
+      setLines(count);
+      setMoreBelow(isMore);
+    });
+  }, []);
+  return (
+    <div>
+      <pre ref={box} tabIndex={0} class={isMoreBelow ? `${kind} more` : kind} aria-label={label}>
+        <span class="lines">{children}</span>
+      </pre>
+      {lines > 0 && <p class="hint">{lines} lines: scroll to read all of them.</p>}
+    </div>
   );
 }
