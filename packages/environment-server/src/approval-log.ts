@@ -14,9 +14,9 @@ export interface ApprovalRequest {
   readonly requestId: string;
   readonly toolCallId: string;
   readonly tool: string;
-  /** Arguments of the tool. Long texts and long lists are cut; `null` when the device reports none. */
+  /** Arguments of the tool. Long texts and long lists are cut; `null` when the device reports none, or when they cannot be shown. */
   readonly input: Readonly<Record<string, unknown>> | null;
-  /** The input was longer. */
+  /** The device runs more than the input has. */
   readonly isInputCut: boolean;
   /** Why the device does not run the tool by itself, in words. */
   readonly reason: string | null;

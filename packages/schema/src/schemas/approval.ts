@@ -26,9 +26,12 @@ export interface Approval {
   conversationId: string;
   /** Name of the tool, such as `Bash`. */
   tool: string;
-  /** Arguments of the tool; `null` when the device reports none, or too many to be read: then `inputTruncated` is true. */
+  /**
+   * Arguments of the tool; `null` when the device reports none. With `inputTruncated`, it is not what the device runs: each text that is too long has only
+   * its start and its end, with `…[5000 characters are not shown]…` between them, and `null` means that the arguments are too long to be shown.
+   */
   input: Record<string, unknown> | null;
-  /** Whether long texts and lists of `input` were cut. */
+  /** Whether the arguments are longer than `input`. The device runs all of them. */
   inputTruncated: boolean;
   /** Why the device asks, where it says so. */
   reason: string | null;
