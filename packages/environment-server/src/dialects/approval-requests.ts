@@ -4,13 +4,18 @@
  */
 import type { ApprovalRequest, ApprovalSuggestion } from "../approval-log.ts";
 import { maxApprovalInputLength, maxApprovalsPerDevice } from "../limits.ts";
-import { boundInput } from "./bounded-input.ts";
+import { boundInput, shortenText } from "./bounded-input.ts";
 import type { DeviceFrame } from "./frame.ts";
 import { isMembers, type Members, membersOf, parseMembers, readId, readLine, readPath, readRuntime } from "./values.ts";
 
 /** Suggestions of one request that are read. Devices send at most three. */
 const maxSuggestions = 10;
 const maxToolLength = 128;
+const maxReasonLength = 500;
+/** The path in a reason that has nothing else. */
+const maxBlockedPathLength = 400;
+/** A lasting permission is not offered if its text is longer: a click would grant more than is shown. */
+const maxSuggestionLength = 500;
 
 /** Parses `control_request`. Its conversation is in the frame itself, and since some version also in its envelope. */
 export function parseApprovalRequest(frame: Members): DeviceFrame {
@@ -56,13 +61,13 @@ function readRequest(item: Members): ApprovalRequest | null {
   const body = membersOf(item["request"]);
   const requestId = readId(item["request_id"]);
   const toolCallId = readId(body["tool_call_id"]) ?? withoutPrefix(requestId);
-  const tool = readLine(body["tool_name"]);
+  const tool = readShortLine(body["tool_name"], maxToolLength);
   if (requestId === null || toolCallId === null || toolCallId === "" || tool === null) return null;
   const { input, isCut } = boundInput(body["input"], maxApprovalInputLength);
   return {
     requestId,
     toolCallId,
-    tool: tool.slice(0, maxToolLength),
+    tool,
     input,
     isInputCut: isCut,
     reason: readReason(body),
@@ -74,15 +79,22 @@ function withoutPrefix(requestId: string | null): string | null {
   return requestId?.startsWith("perm-") === true ? requestId.slice("perm-".length) : null;
 }
 
+function readShortLine(value: unknown, maxLength: number): string | null {
+  return typeof value === "string" ? readLine(shortenText(value, maxLength)) : null;
+}
+
 function readReason(body: Members): string | null {
   const path = readPath(body["blocked_path"]);
-  return readLine(body["reason"]) ?? (path === null ? null : readLine(`The path ${path} is not allowed.`));
+  const reason = readShortLine(body["reason"], maxReasonLength);
+  if (reason !== null || path === null) return reason;
+  return readLine(`The path ${shortenText(path, maxBlockedPathLength)} is not allowed.`);
 }
 
 function readSuggestions(suggestions: unknown): ApprovalSuggestion[] {
   if (!Array.isArray(suggestions)) return [];
   return suggestions.slice(0, maxSuggestions).flatMap((item: unknown): ApprovalSuggestion[] => {
     const { id, text } = membersOf(item);
+    if (typeof text !== "string" || text.length > maxSuggestionLength) return [];
     const suggestionId = readId(id);
     const shown = readLine(text);
     return suggestionId === null || shown === null ? [] : [{ id: suggestionId, text: shown }];

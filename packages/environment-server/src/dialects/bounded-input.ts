@@ -49,10 +49,14 @@ function boundValue(value: unknown, length: number, depth: number, cut: Cut): un
   return "[values that are nested deeper are not shown]";
 }
 
-/** The start and the end of a text, with the number of characters between them. */
 function boundText(text: string, length: number, cut: Cut): string {
+  cut.isCut ||= text.length > length;
+  return shortenText(text, length);
+}
+
+/** Returns the start and the end of a text that is too long, with the number of characters between them. */
+export function shortenText(text: string, length: number): string {
   if (text.length <= length) return text;
-  cut.isCut = true;
   const half = Math.max(0, Math.floor((length - describeMissing(text.length).length) / 2));
   const start = text.slice(0, half).replace(/[\ud800-\udbff]$/, "");
   const end = text.slice(text.length - half).replace(/^[\udc00-\udfff]/, "");

@@ -35,7 +35,7 @@ export interface Approval {
   inputTruncated: boolean;
   /** Why the device asks, where it says so. */
   reason: string | null;
-  /** Rules that the device offers. */
+  /** Rules that the device offers. One whose text is too long to be shown is left out. */
   suggestions: ApprovalSuggestion[];
   /** When the server learned of the request. */
   requestedAt: number;
