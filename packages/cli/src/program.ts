@@ -209,7 +209,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     notes: [
       "ACTION is list (the default), allow or deny; ID is that of a request in the list.",
       "In a pipe, each request is a line of columns separated by tabs:",
-      "id, tool, input, deviceId, agent, conversation, time of the request, message id.",
+      "id, tool, input, deviceId, agent, conversation, time of the request, message id,",
+      "and 'truncated' if the input is longer than shown; the device runs all of it.",
       "On a terminal, the lasting permissions that requests suggest follow below the table; --json has them, too.",
     ],
   },

@@ -64,6 +64,21 @@ test("a command is asked for with its unusual spaces written out, and a query as
   ]);
 });
 
+test.each([
+  [
+    { command: "ls …[9000 characters are not shown]… | sh" },
+    "The input is longer than shown; the device runs all of it.",
+  ],
+  [null, "The input is too long to be shown."],
+])("a request whose input is not all shown says so: %j", async (input, text) => {
+  const { clock, prompts, lines } = start([{ ...approval, input, inputTruncated: true }]);
+  prompts.start();
+  await clock.advance(2_000);
+  prompts.cancel();
+  expect(lines[0]).toContain("waiting for permission to use Bash");
+  expect(lines[1]).toBe(text);
+});
+
 test("if the key may not read the list, the command says so once and does not read it again", async () => {
   const { clock, prompts, lines, requests } = start(failure("insufficient_scope", false));
   prompts.start();

@@ -6,7 +6,7 @@ import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { describeFailure, sentDecision } from "../failure.ts";
-import { describeInput } from "../format/approval.ts";
+import { describeCut, describeInput } from "../format/approval.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { pause } from "../pause.ts";
 import type { TurnPrinter } from "./printer.ts";
@@ -61,17 +61,17 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   }
 
   async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
-    const { id, tool, input, reason, suggestions } = approval;
-    const what = `${tool}${input === null ? "" : `: ${describeInput(input)}`}`;
-    const grants = suggestions.map(({ text }) => `also grants, from now on: ${text}`);
+    const { id, reason, suggestions } = approval;
+    const { what, cuts, grants } = describeRequest(approval);
     if (!isInteractive) {
-      await printer.line(`waiting for permission to use ${what}`, "yellow");
+      for (const line of [`waiting for permission to use ${what}`, ...cuts]) await printer.line(line, "yellow");
       await printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
       for (const [index, grant] of grants.entries())
         await printer.line(`'letta-env approvals allow ${id} --suggestion ${suggestions[index]?.id}' ${grant}`);
       return;
     }
     if (reason !== null && reason !== "") await printer.line(reason);
+    for (const cut of cuts) await printer.line(cut, "yellow");
     for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
     const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
     for (let isDecided = false; !isDecided;) {
@@ -107,6 +107,16 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
       running?.abort();
       running = null;
     },
+  };
+}
+
+function describeRequest(approval: Approval) {
+  const { tool, input, suggestions } = approval;
+  const cut = describeCut(approval);
+  return {
+    what: `${tool}${input === null ? "" : `: ${describeInput(input)}`}`,
+    cuts: cut === null ? [] : [cut],
+    grants: suggestions.map(({ text }) => `also grants, from now on: ${text}`),
   };
 }
 

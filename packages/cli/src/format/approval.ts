@@ -35,6 +35,14 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   return input === null || Object.keys(input).length === 0 ? "" : JSON.stringify(input);
 }
 
+/** Says that the device runs more than is shown; `null` if it does not. */
+export function describeCut({ input, inputTruncated }: Pick<Approval, "input" | "inputTruncated">): string | null {
+  if (!inputTruncated) return null;
+  return input === null
+    ? "The input is too long to be shown."
+    : "The input is longer than shown; the device runs all of it.";
+}
+
 /** Requests as a table for people. */
 export function formatApprovalTable(
   approvals: readonly Approval[],
@@ -45,13 +53,17 @@ export function formatApprovalTable(
   const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
     [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => plain(text)),
   );
+  const cuts = approvals.flatMap((approval) => {
+    const cut = describeCut(approval);
+    return cut === null ? [] : `\n${paint(`${printable(approval.id)}: ${cut}`, "yellow")}\n`;
+  });
   const offers = approvals
     .filter(({ suggestions }) => suggestions.length > 0)
     .map(
       ({ id, suggestions }) =>
         `\n'approvals allow ${printable(id)} --suggestion ID' also grants, from now on:\n${listOf(suggestions)}`,
     );
-  return formatTable(columns, rows, width, paint) + offers.join("");
+  return formatTable(columns, rows, width, paint) + [...cuts, ...offers].join("");
 }
 
 /** Lasting permissions that a request suggests, a line each, as they come from the device. */
@@ -68,10 +80,10 @@ function listOf(suggestions: readonly ApprovalSuggestion[]): string {
 /** Requests for programs, a line each. The columns never change their place; `letta-env approvals --help` names them. */
 export function formatApprovalLines(approvals: readonly Approval[]): string {
   return approvals
-    .map(({ id, tool, input, deviceId, agentId, conversationId, requestedAt, clientMessageId }) =>
+    .map(({ id, tool, input, inputTruncated, deviceId, agentId, conversationId, requestedAt, clientMessageId }) =>
       formatColumns([
         ...[id, tool, describeInput(input), deviceId, agentId ?? "", conversationId],
-        ...[formatTime(requestedAt), clientMessageId ?? ""],
+        ...[formatTime(requestedAt), clientMessageId ?? "", inputTruncated ? "truncated" : ""],
       ]),
     )
     .join("");

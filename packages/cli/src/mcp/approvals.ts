@@ -23,8 +23,14 @@ const listOutput = describeSchema(
       v.object({
         id: v.pipe(v.string(), v.description("Pass it to answer_approval.")),
         tool: v.string(),
-        input: v.pipe(v.nullable(v.record(v.string(), v.unknown())), v.description("What the tool would run with.")),
-        inputTruncated: v.boolean(),
+        input: v.pipe(
+          v.nullable(v.record(v.string(), v.unknown())),
+          v.description("What the tool would run with. null with inputTruncated: it is too long to be shown."),
+        ),
+        inputTruncated: v.pipe(
+          v.boolean(),
+          v.description("The input is longer than shown; the device runs all of it. Tell the user before they decide."),
+        ),
         reason: v.nullable(v.string()),
         deviceId: v.string(),
         online: v.boolean(),
