@@ -77,6 +77,7 @@ const decision: Shape<schema.ApprovalDecision> = {
   approve: "required",
   tool_call_id: "required",
   reason: "optional | null",
+  requested_at: "optional | null",
   selected_permission_suggestion_ids: "optional | null",
   type: "optional",
   updated_input: "optional | null",

@@ -81,11 +81,18 @@ export function readSendIds(body: SendMessageBody, idempotencyKey: string | null
 
 /** Absent, null and empty members of a decision mean the same. */
 function normaliseDecision({ type: _type, ...decision }: ApprovalDecision): unknown {
-  const { reason, updated_input: updatedInput, selected_permission_suggestion_ids: selected, ...rest } = decision;
+  const {
+    reason,
+    updated_input: updatedInput,
+    selected_permission_suggestion_ids: selected,
+    requested_at: requestedAt = null,
+    ...rest
+  } = decision;
   return {
     ...rest,
     reason: reason || null,
     updated_input: updatedInput ?? null,
+    ...(requestedAt !== null && { requested_at: requestedAt }),
     ...(selected && selected.length > 0 && { selected_permission_suggestion_ids: selected }),
   };
 }

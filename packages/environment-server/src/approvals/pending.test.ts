@@ -91,7 +91,7 @@ describe("when there are too many requests", () => {
     for (const row of ["env-1", "env-2"]) pending.setConnected(row, true);
     const [first] = ["big:env-1:a", "big:env-1:b", "big:env-1:c"].map(add);
     const decision = { behavior: "allow", reason: null, decidedBy: "key-1", decidedAt: 1 } as const;
-    if (first) first.sent = { deliveryId: "msg-1", decision, isTurnOver: false, isGone: false };
+    if (first) first.sent = { deliveryId: "msg-1", decision, isTurnOver: false, isGone: false, replacement: null };
     expect(add("small:env-2:d")).not.toBeNull();
     expect(givenUp).toEqual(["big:env-1:b"]);
     expect(pending.findSent("env-1", "msg-1")).toBe(first);
@@ -158,6 +158,7 @@ test("pending requests are those without a decision, in the order of their curso
       decision: { behavior: "allow", reason: null, decidedBy: "key-2", decidedAt: 1 },
       isTurnOver: false,
       isGone: false,
+      replacement: null,
     };
   const ids = pending.ofTenant("acme").map(({ approval }) => approval.request.toolCallId);
   expect(ids).toEqual(["call-1", "call-2", "call-3"]);

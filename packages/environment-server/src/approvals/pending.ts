@@ -3,7 +3,7 @@
  * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another that is connected. When the limit of a
  * key is met, its devices that are gone give one up. Tenants share the places: when all are taken, the tenant with the most requests gives one up.
  */
-import type { ApprovalKey, Decision, StoredApproval } from "../approval-log.ts";
+import type { ApprovalKey, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
 import { createTenantShares } from "./shares.ts";
@@ -16,6 +16,15 @@ export interface SentDecision {
   readonly isTurnOver: boolean;
   /** The device no longer asks. */
   readonly isGone: boolean;
+  /** The device has asked since under the same id, for something else. `null`: it has not. */
+  readonly replacement: ReportedRequest | null;
+}
+
+/** A request as it was reported last. */
+export interface ReportedRequest {
+  readonly request: ApprovalRequest;
+  /** In a frame of its own. Otherwise a status lists it. */
+  readonly isAsked: boolean;
 }
 
 /** A request for permission that has no outcome yet. */

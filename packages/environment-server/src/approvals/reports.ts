@@ -2,11 +2,13 @@
  * The reports of a device change its pending requests: it asks, its status lists all that wait in a conversation, and the end of a turn ends
  * those of the turn.
  */
+import { canonicalJson } from "@letta-environments/schema";
 import type { ApprovalRequest } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
+import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
-import { keyText, type PendingApproval, type SentDecision } from "./pending.ts";
+import { keyText, type PendingApproval, type ReportedRequest, type SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
 
@@ -80,19 +82,42 @@ function request(
   asked: ApprovalRequest,
   { isAsked }: { readonly isAsked: boolean },
 ): void {
-  const { pending, enforcement, incomplete, withheld } = state;
+  const scope = { environmentId: row.device.environmentId, ...runtime };
+  const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
+  if (known === undefined) return requestNew(state, row, scope, asked, { isAsked, requestedAt: state.wallNow() });
+  const isSame = canonicalJson(known.approval.request) === canonicalJson(asked);
+  if (!isSame && known.sent === null) return replace(state, row, known, { request: asked, isAsked });
+  // Its turn runs, or the device asks again in another one.
+  noteSent(known, { isTurnOver: false, isGone: false, replacement: isSame ? null : { request: asked, isAsked } });
+  updatePolicy(state, row, known);
+  state.enforcement.apply(known);
+  if (isAsked && isSame) noteAsked(state, row, known);
+}
+
+/** The device asks for something else under an id that is pending: whoever has seen the earlier request has not seen this one. */
+export function replace(
+  state: ApprovalState,
+  row: ApprovalDevice,
+  entry: PendingApproval,
+  { request: asked, isAsked }: ReportedRequest,
+): void {
+  const { scope, requestedAt } = entry.approval;
+  withdraw(state, row.device, entry);
+  // The time tells them apart.
+  requestNew(state, row, scope, asked, { isAsked, requestedAt: Math.max(state.wallNow(), requestedAt + 1) });
+}
+
+function requestNew(
+  state: ApprovalState,
+  row: ApprovalDevice,
+  scope: ConversationScope,
+  asked: ApprovalRequest,
+  { isAsked, requestedAt }: { readonly isAsked: boolean; readonly requestedAt: number },
+): void {
+  const { enforcement, incomplete, withheld } = state;
   const { environmentId, tenant } = row.device;
-  const scope = { environmentId, ...runtime };
   const key = { scope, toolCallId: asked.toolCallId };
-  const known = pending.find(key);
-  if (known !== undefined) {
-    // Its turn runs, or the device asks again in another one.
-    noteSent(known, { isTurnOver: false, isGone: false });
-    updatePolicy(state, row, known);
-    enforcement.apply(known);
-    return isAsked ? noteAsked(state, row, known) : undefined;
-  }
-  const made = { tenant, scope, request: asked, requestedAt: state.wallNow(), decision: null };
+  const made = { tenant, scope, request: asked, requestedAt, decision: null };
   const cause = causeOfNew(state, row, made, isAsked);
   if (cause === null) return withheld.add(key);
   withheld.delete(key);
@@ -130,6 +155,6 @@ function noteGone(state: ApprovalState, { device }: ApprovalDevice, entry: Pendi
   state.onGone(device.environmentId, entry.sent.deliveryId, entry.sent.isTurnOver);
 }
 
-function noteSent(entry: PendingApproval, change: Partial<Pick<SentDecision, "isTurnOver" | "isGone">>): void {
+function noteSent(entry: PendingApproval, change: Partial<Omit<SentDecision, "deliveryId" | "decision">>): void {
   if (entry.sent !== null) entry.sent = { ...entry.sent, ...change };
 }

@@ -5,6 +5,7 @@
 import type { ApprovalKey, Decision } from "../approval-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updateCause } from "./causes.ts";
+import { replace } from "./reports.ts";
 import { type ApprovalState, emitDecided, remove, withdraw } from "./state.ts";
 
 /** A decision is about to be sent: its request is not pending any more. */
@@ -16,7 +17,7 @@ export function noteReserved(
 ): void {
   const entry = pending.find(key);
   if (entry === undefined) return;
-  entry.sent = { deliveryId, decision, isTurnOver: false, isGone: false };
+  entry.sent = { deliveryId, decision, isTurnOver: false, isGone: false, replacement: null };
   void writer.saveNow({ ...entry.approval, decision });
 }
 
@@ -25,11 +26,12 @@ export function noteUnsent(state: ApprovalState, environmentId: string, delivery
   const { pending, devices, writer, enforcement } = state;
   const entry = pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
-  const { isGone } = entry.sent;
+  const { isGone, replacement } = entry.sent;
   const row = devices.get(environmentId);
   entry.sent = null;
   void writer.saveNow(entry.approval);
   if (isGone) return withdraw(state, row?.device, entry);
+  if (replacement !== null && row !== undefined) return replace(state, row, entry, replacement);
   // Policies left the request alone while it was decided.
   if (row !== undefined) updateCause(state, row, entry);
   enforcement.apply(entry);

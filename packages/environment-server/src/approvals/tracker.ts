@@ -43,6 +43,8 @@ export interface ApprovalTracker {
   whenPending(key: ApprovalKey): Promise<void>;
   /** A decision is about to be sent. Call it together with the reservation of its send, so that they are stored together. */
   noteReserved(key: ApprovalKey, deliveryId: string, decision: Decision): void;
+  /** Whether the device has asked for something else, under the same id, since the decision was reserved. */
+  isReplaced(environmentId: string, deliveryId: string): boolean;
   /** Nothing of the decision was sent. */
   noteUnsent(environmentId: string, deliveryId: string): void;
   /** A send has an outcome. */
@@ -104,6 +106,10 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     isWithheld: withheld.has,
     whenPending: (key) => (pending.find(key) === undefined ? waiters.wait(keyText(key)) : Promise.resolve()),
     noteReserved: (key, deliveryId, decision) => noteReserved(state, key, deliveryId, decision),
+    isReplaced(environmentId, deliveryId) {
+      const replacement = pending.findSent(environmentId, deliveryId)?.sent?.replacement ?? null;
+      return replacement !== null;
+    },
     noteUnsent: (environmentId, deliveryId) => noteUnsent(state, environmentId, deliveryId),
     noteOutcome: (environmentId, deliveryId, outcome) => noteOutcome(state, environmentId, deliveryId, outcome),
     async findDecided(key) {

@@ -41,6 +41,8 @@ export interface DeliveryPart {
   readonly members: readonly string[];
   /** The tool call that it decides on; `null` for messages. */
   readonly toolCallId: string | null;
+  /** `requestedAt` of the request that its sender has seen, under the id of the tool call; `null` when that is not known. */
+  readonly requestedAt: number | null;
   /** Characters that its messages take in the queue of a device; 0 for a decision, which does not wait there. */
   readonly length: number;
   /** Digest of the content. */
@@ -174,6 +176,7 @@ function toMessagePart(
     messageIds: messages.map((message) => message.client_message_id),
     members: users.map(({ member }) => member),
     toolCallId: null,
+    requestedAt: null,
     length: content.length + queueItemLength * messages.length,
     fingerprint: sha256(content),
     payload: { kind: "create_message", messages },
@@ -187,6 +190,7 @@ function toDecisionPart(approval: ApprovalDecision, member: string, sha256: Sha2
     messageIds: [decisionIdPrefix + approval.tool_call_id],
     members: [member],
     toolCallId: approval.tool_call_id,
+    requestedAt: approval.requested_at ?? null,
     length: 0,
     fingerprint: sha256(canonicalJson(decision)),
     payload: { kind: "approval_response", request_id: `perm-${approval.tool_call_id}`, decision },

@@ -19,7 +19,7 @@ import type { StoredApproval } from "../approval-log.ts";
 import type { DenialResult } from "../approvals/untracked.ts";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { partialResponse, unsentAfterDisconnect } from "../delivery/partial.ts";
-import { type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
+import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDelivery, storedIds } from "../delivery/plan.ts";
 import { classifyRepeat, outcomeResponse } from "../delivery/repeat.ts";
 import { unavailableResponse } from "../lock-waiting-store.ts";
 import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts";
@@ -35,10 +35,13 @@ import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./
 import {
   addressedPayload,
   awaitRequest,
+  bindToPending,
   decidedResponse,
   findKnown,
   noteDecision,
   policyDenial,
+  refuseReplaced,
+  replacedResponse,
 } from "./approvals/decisions.ts";
 
 /** The result of a frame in the queue of its row: a response, or a send whose outcome is awaited outside of the queue. */
@@ -68,7 +71,6 @@ export async function sendMessage(
   if (refusal !== null) return refusal;
   const planned = planDelivery(body, context.idempotencyKey ?? null, server.sha256);
   if (planned.kind === "refused") return planned.response;
-  const [part, ...rest] = planned.plan.parts;
   const { signal, progress, traceId } = context;
   if (progress !== undefined) progress.isSent = false;
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
@@ -80,13 +82,16 @@ export async function sendMessage(
     if (found.kind === "refused") return found;
     const { record } = found;
     const scope = scopeOf(record, planned.plan);
-    const send: Send = { server, record, scope, part, principal, traceId, asking, signal, progress };
-    return { kind: "begun", send, started: await start({ ...send, plan: planned.plan }) } as const;
+    const [part, ...rest] = planned.plan.parts;
+    const bind = (each: DeliveryPart): DeliveryPart => bindToPending(server, each, scope);
+    const plan: DeliveryPlan = { ...planned.plan, parts: [bind(part), ...rest.map(bind)] };
+    const send: Send = { server, record, scope, part: plan.parts[0], principal, traceId, asking, signal, progress };
+    return { kind: "begun", send, rest: plan.parts.slice(1), started: await start({ ...send, plan }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
   let response = await begun.started.result.then(toResponse);
   let deliveredCount = 0;
-  for (const next of rest) {
+  for (const next of begun.rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
     await awaitRequest(server, next, begun.send.scope);
@@ -245,20 +250,25 @@ async function dispatchNew(
   const admitted = await admit(send, place, asked);
   if (admitted.kind === "refused") return respond(admitted.response);
   if (admitted.kind !== "admitted") return admitted;
-  const { server, record, scope, signal, traceId } = send;
+  const { server, record, scope, part, signal, traceId } = send;
   const { pending, hub, messages } = server;
   const { connection } = admitted;
+  // The checks may have taken a while.
+  const outdated = refuseReplaced(server, part, scope);
+  if (outdated !== null) return respond(outdated);
   const { opened, payload } = await reserve(send, place, connection);
   const { delivery } = opened;
   // The device may have disconnected or changed its mode while the ids were stored.
   const refusedMode = modeRefusal(server, limitsOf(send), scope);
-  const isReady = refusedMode === null && signal?.aborted !== true && findOnline(server, record) === connection;
+  const isReplaced = server.approvals.isReplaced(scope.environmentId, delivery.id);
+  const isReady =
+    refusedMode === null && !isReplaced && signal?.aborted !== true && findOnline(server, record) === connection;
   if (isReady) noteSent(send);
   if (!isReady || !hub.send(connection, buildInputFrame(delivery.id, scope, payload))) {
     await undo(send, opened);
     signal?.throwIfAborted();
     if (server.isClosing()) return respond(problemResponse("shutting_down"));
-    return respond(refusedMode ?? unreachableResponse(record));
+    return respond(refusedMode ?? (isReplaced ? replacedResponse(part) : unreachableResponse(record)));
   }
   pending.markSent(opened, place?.waitedMs);
   messages.sent(delivery);

@@ -131,6 +131,7 @@ const isApprovalDecision = (value: unknown): boolean =>
   isFlag(value["approve"]) &&
   isTextWellFormedFrom1To256(value["tool_call_id"]) &&
   (value["reason"] === undefined || isTextOrNull(value["reason"])) &&
+  (value["requested_at"] === undefined || isNumberOrNull(value["requested_at"])) &&
   (value["selected_permission_suggestion_ids"] == null || isEach(value["selected_permission_suggestion_ids"], isTextWellFormedFrom1To256)) &&
   (value["type"] === undefined || (value["type"] === "approval")) &&
   (value["updated_input"] == null || isRecord(value["updated_input"]));

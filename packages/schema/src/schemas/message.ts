@@ -76,6 +76,11 @@ export interface ApprovalDecision {
   /** Why, for the agent. */
   reason?: string | null;
   /**
+   * `requestedAt` of the request as it was listed. If the device has asked for something else under the same id since, nothing is decided. An extension: a
+   * server may ignore it.
+   */
+  requested_at?: number | null;
+  /**
    * Ids of suggestions of the request, which grant lasting permissions beyond this tool call. Only with `approve: true`. An extension:
    * a server may ignore it.
    */
@@ -173,6 +178,7 @@ export const ApprovalDecisionSchema: WireObjectSchema<ApprovalDecision> = /* @__
   approve: v.boolean(),
   tool_call_id: reference(),
   reason: v.exactOptional(v.nullable(v.string())),
+  requested_at: v.exactOptional(v.nullable(v.number())),
   selected_permission_suggestion_ids: v.exactOptional(v.nullable(v.array(reference()))),
   type: v.exactOptional(v.literal("approval")),
   // valibot's own record schema accepts arrays.

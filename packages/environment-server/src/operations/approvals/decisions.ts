@@ -42,7 +42,9 @@ async function releaseSuperseded(
   known: readonly KnownMessage[],
 ): Promise<readonly KnownMessage[]> {
   const key = decidedKey(part, scope);
-  if (key === null || known.length === 0 || approvals.find(key) === null) return known;
+  const approval = key === null || known.length === 0 ? null : approvals.find(key);
+  // A repeat of a decision on an earlier request, in whose place the device has made another one, still gets its result.
+  if (approval === null || isOfAnother(part, approval)) return known;
   const superseded = new Set(
     known
       .filter(({ messageId }) => part.messageIds.includes(messageId))
@@ -51,6 +53,47 @@ async function releaseSuperseded(
   );
   for (const deliveryId of superseded) await store.forget(deliveryId);
   return known.filter(({ deliveryId }) => !superseded.has(deliveryId));
+}
+
+/** Whether a decision is on another request than the one that is pending under its id now. */
+function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): boolean {
+  return requestedAt !== null && requestedAt !== approval.requestedAt;
+}
+
+/**
+ * Returns a decision for the request that is pending when it arrives, unless it says which one it is for: its sender cannot have seen a later one. Others
+ * as they are.
+ */
+export function bindToPending(
+  { approvals }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+): DeliveryPart {
+  const key = part.requestedAt === null ? decidedKey(part, scope) : null;
+  const approval = key === null ? null : approvals.find(key);
+  return approval === null ? part : { ...part, requestedAt: approval.requestedAt };
+}
+
+/**
+ * Returns 404 `approval_not_found` for a decision on a request in whose place the device has made another one, also if nobody may decide on that one yet;
+ * `null` for any other part.
+ */
+export function refuseReplaced(
+  { approvals }: ServerContext,
+  part: DeliveryPart,
+  scope: ConversationScope,
+): PlainResponse | null {
+  const key = decidedKey(part, scope);
+  if (key === null || part.requestedAt === null) return null;
+  const approval = approvals.find(key);
+  const isReplaced = approval === null ? approvals.isWithheld(key) : isOfAnother(part, approval);
+  return isReplaced ? replacedResponse(part) : null;
+}
+
+/** The response to a decision on a request in whose place the device has made another one. */
+export function replacedResponse(part: DeliveryPart): PlainResponse {
+  const rule = "was requested again since, for something else: list the requests again";
+  return problemResponse("approval_not_found", { issues: messageIdIssues(part, rule, () => true) });
 }
 
 /** Returns 400 `invalid_request` for a decision that selects other suggestions than those of its request. */
@@ -77,7 +120,8 @@ export function refuseDecision(
 ): PlainResponse | null {
   const key = decidedKey(part, scope);
   const approval = key === null ? null : approvals.find(key);
-  if (approval !== null) return refuseSuggestions(part, approval);
+  if (approval !== null)
+    return isOfAnother(part, approval) ? replacedResponse(part) : refuseSuggestions(part, approval);
   if (key === null) return null;
   // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
   const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
