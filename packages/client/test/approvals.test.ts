@@ -37,15 +37,21 @@ test("approvals.decide sends the decision to the conversation that waits", async
     messages: [
       {
         type: "approval",
-        approvals: [{ type: "approval", approve: false, tool_call_id: "call-1", reason: "not here" }],
+        approvals: [{ type: "approval", approve: false, tool_call_id: "call-1", reason: "not here", requested_at: 1 }],
       },
     ],
     agentId: "a",
     conversationId: "conv-1",
   });
   const decision = { type: "approval", approve: true, tool_call_id: "call-1", updated_input: { command: "pwd" } };
+  // Of a request whose time is not known, whatever waits under the id is decided.
+  const { requestedAt: _unknown, ...undated } = approval;
+  await approvals.decide(undated, { approve: true });
+  expect(JSON.parse(script.seen[2]?.body ?? "").messages[0].approvals).toEqual([
+    { type: "approval", approve: true, tool_call_id: "call-1" },
+  ]);
   expect(JSON.parse(allowed?.body ?? "")).toEqual({
-    messages: [{ type: "approval", approvals: [decision] }],
+    messages: [{ type: "approval", approvals: [{ ...decision, requested_at: 1 }] }],
     conversationId: "conv-1",
   });
 });
@@ -56,7 +62,7 @@ test("a decision selects suggestions of the request, which allow more than this 
   await approvals.decide(approval, { approve: true, suggestions: ["save-default"] });
   expect(JSON.parse(script.seen[0]?.body ?? "").messages[0].approvals).toEqual([
     {
-      ...{ type: "approval", approve: true, tool_call_id: "call-1" },
+      ...{ type: "approval", approve: true, tool_call_id: "call-1", requested_at: 1 },
       selected_permission_suggestion_ids: ["save-default"],
     },
   ]);

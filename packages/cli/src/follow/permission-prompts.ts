@@ -41,10 +41,10 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   async function promptUntil(cancelled: AbortSignal): Promise<void> {
     while (!cancelled.aborted) {
       const waiting = await operations.approvals().catch(ignoreIfPassing);
-      const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(approval.id));
+      const found = waiting.filter((approval) => isOfTurn(approval) && !known.has(identityOf(approval)));
       for (const approval of found) {
         if (cancelled.aborted) return;
-        known.add(approval.id);
+        known.add(identityOf(approval));
         await printer.document({ type: "approval", approval });
         await handle(approval, cancelled);
       }
@@ -108,6 +108,11 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
       running = null;
     },
   };
+}
+
+/** A device that asks for something else under the same id makes another request. */
+function identityOf({ id, requestedAt }: Approval): string {
+  return `${requestedAt} ${id}`;
 }
 
 function describeRequest(approval: Approval) {

@@ -50,6 +50,12 @@ const answerInput = describeSchema(
     reason: v.optional(
       v.pipe(v.string(), v.minLength(1), v.maxLength(10_000), v.description("A reason that the agent receives.")),
     ),
+    requestedAt: v.optional(
+      v.pipe(
+        v.string(),
+        v.description("The requestedAt in list_approvals: what the device asks for since then is not decided."),
+      ),
+    ),
     agentId: v.optional(agentIdRule()),
     conversationId: v.optional(conversationIdRule()),
   }),
@@ -108,10 +114,13 @@ async function answer(
     readonly id: string;
     readonly decision: "allow" | "deny";
     readonly reason?: string | undefined;
+    readonly requestedAt?: string | undefined;
   },
 ): Promise<ToolOutput> {
-  const { id, decision, reason } = input;
-  const found = (await select(call, input)).filter((approval) => approval.id === id);
+  const { id, decision, reason, requestedAt } = input;
+  const found = (await select(call, input)).filter(
+    (approval) => approval.id === id && (requestedAt === undefined || formatTime(approval.requestedAt) === requestedAt),
+  );
   const [approval, ...others] = found;
   if (approval === undefined) {
     throw new CommandError(

@@ -67,12 +67,14 @@ export interface ApprovalVerdict extends DecisionDetails {
 }
 
 /**
- * Decides a request for permission that was listed or streamed. The first decision counts: a later one is an error
+ * Decides a request for permission that was listed or streamed, and nothing else that its device has asked for since under the same id: that is an error
+ * `approval_not_found`. The first decision counts: a later one is an error
  * `approval_decided`, with the first in `problem.approval`. Rejects with a `LettaEnvironmentsError`, `device_offline` if the device is.
  */
 export function decideApproval(
   transport: Transport,
-  approval: Pick<Approval, "id" | "connectionId" | "deviceId" | "agentId" | "conversationId">,
+  approval: Pick<Approval, "id" | "connectionId" | "deviceId" | "agentId" | "conversationId"> &
+    Partial<Pick<Approval, "requestedAt">>,
   verdict: ApprovalVerdict,
   options?: RequestOptions,
 ): PendingCall<SendMessageResult> {
@@ -87,7 +89,7 @@ export function decideApproval(
       const message = `device ${deviceId} is offline; nothing was sent`;
       throw createError("device_offline", { message, retryable: true });
     }
-    const messages = [decisionMessage(isApproved, [id], details)];
+    const messages = [decisionMessage(isApproved, [id], details, approval.requestedAt)];
     const body = encodeMessages({ messages, agentId: agentId ?? undefined, conversationId });
     return postMessages(transport, connectionId, body, options);
   });
@@ -137,6 +139,7 @@ function decisionMessage(
   isApproved: boolean,
   toolCallIds: readonly string[],
   { reason, updatedInput, suggestions }: DecisionDetails,
+  requestedAt?: number,
 ): ApprovalMessage {
   const approvals = toolCallIds.map((id) => {
     const decision = {
@@ -144,6 +147,7 @@ function decisionMessage(
       approve: isApproved,
       tool_call_id: id,
       reason,
+      requested_at: requestedAt,
       selected_permission_suggestion_ids: suggestions,
       updated_input: updatedInput,
     };
