@@ -275,6 +275,18 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("a tab whose session another sign-in has replaced says so, and does nothing with the new one", async () => {
+    const { page: first } = await signIn({}, /401/);
+    const second = await context.newPage();
+    await second.goto(await gateway.link("--scope", "list"));
+    await second.getByRole("button", { name: "Use the link" }).click();
+    await second.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await first.getByText("Your session has ended.").waitFor();
+    await second.reload();
+    await second.getByText("Live", { exact: true }).waitFor();
+    expect(await second.getByRole("navigation").getByRole("link").allTextContents()).toEqual(["Devices"]);
+  });
+
   test("a session that ends, and a gateway that is gone, are visible with a way out", async () => {
     const { page } = await signIn({}, /./);
     await show(page, "/keys", "Keys");

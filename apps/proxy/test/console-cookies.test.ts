@@ -45,6 +45,48 @@ test("a session that was signed out of already is not changed again", async () =
   expect(keyStore.generation()).toBe(generation + 1);
 });
 
+test("a sign-in ends the session of the cookie that it replaces, and no other one", async () => {
+  const { signIn, issueKey, list, keyStore } = setUp();
+  const { key } = await issueKey();
+  const other = await issueKey();
+  const [first, elsewhere] = [await signIn({ key }), await signIn({ key })];
+  const second = await signIn({ key: other.key }, { ...own, cookie: first.cookie });
+  expect([await list(first.cookie), await list(elsewhere.cookie), await list(second.cookie)]).toEqual([401, 200, 200]);
+  const third = await signIn({ key: other.key }, { ...own, cookie: second.cookie });
+  expect([await list(second.cookie), await list(third.cookie)]).toEqual([401, 200]);
+  // A cookie that is no session, and a sign-in that fails, end nothing.
+  const record = await keyStore.find(other.record.id);
+  for (const cookie of [`letta-console-8787=${other.key}`, `${third.cookie}x`, third.cookie])
+    expect((await signIn({ key: `${key}x` }, { ...own, cookie })).response.status).toBe(401);
+  expect(await keyStore.find(other.record.id)).toEqual(record);
+  expect((await signIn({ key }, { ...own, cookie: `letta-console-8787=${other.key}` })).response.status).toBe(201);
+  expect(await keyStore.find(other.record.id)).toEqual(record);
+});
+
+test("a page whose key is another one than that of the cookie has no session, and cannot sign it out", async () => {
+  const { signIn, issueKey, call, list, keyStore } = setUp();
+  const [first, second] = [
+    await issueKey({ scopes: ["list", "admin"] }),
+    await issueKey({ scopes: ["list", "admin"] }),
+  ];
+  const { cookie } = await signIn({ key: second.key });
+  const page = (id: string) => ({ ...own, "x-console-key": id });
+  expect([await list(cookie, page(first.record.id)), await list(cookie, page(second.record.id))]).toEqual([401, 200]);
+  for (const [id, status] of [
+    [first.record.id, 401],
+    [second.record.id, 200],
+    ["", 401],
+  ] as const)
+    expect((await call("GET", "/admin/v1/keys", { ...page(id), cookie })).status).toBe(status);
+  const before = await keyStore.find(second.record.id);
+  const ended = await call("DELETE", "/console/session", { ...page(first.record.id), cookie });
+  // The cookie of the other tab stays.
+  expect([ended.status, ended.headers["set-cookie"]]).toEqual([204, undefined]);
+  expect(await keyStore.find(second.record.id)).toEqual(before);
+  expect((await call("DELETE", "/console/session", { ...page(second.record.id), cookie })).status).toBe(204);
+  expect(await list(cookie)).toBe(401);
+});
+
 test.each([
   ["a comma", "a=x, "],
   ["a comma without a space", "a=x,"],

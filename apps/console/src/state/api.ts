@@ -8,7 +8,7 @@ import {
 } from "@letta-environments/client";
 import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
-import { passSignOut, sessionEnded } from "./session.ts";
+import { keyHeader, passSignOut, sessionEnded } from "./session.ts";
 
 /**
  * Whether events arrive. `polling`: this gateway has none, so the list is read again and again. `refused`: the key may not read any, so there
@@ -27,7 +27,7 @@ export const transport: Transport = createTransport({
   middleware: async (request, next) => {
     await passSignOut();
     const { authorization: _unused, ...headers } = request.headers;
-    return next({ ...request, headers });
+    return next({ ...request, headers: { ...headers, ...keyHeader() } });
   },
   onEvent(event) {
     if (event.type !== "end") return;
@@ -65,10 +65,10 @@ export class AdminError extends Error {
 /** Sends a request to the administration. @throws AdminError; Error if the user has signed out meanwhile */
 export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<Body> {
   await passSignOut();
-  const init: RequestInit = { method };
+  const init: RequestInit = { method, headers: keyHeader() };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { "content-type": "application/json" };
+    init.headers = { ...keyHeader(), "content-type": "application/json" };
   }
   const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
   if (response === null) throw new AdminError(0, method === "GET" ? silent : silentChange);

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { json, sessionOf, stubPage } from "../../test/support/page.ts";
+import { json, type PageRequest, problem, respondWith, sessionOf, stubPage } from "../../test/support/page.ts";
 
 let requests: string[] = [];
 let scopes: readonly string[] = [];
@@ -24,4 +24,49 @@ test("a key that can only connect devices does not sign in, and its session is e
   scopes = ["connect"];
   await signIn({ link: "of a device" });
   expect(session.value).toEqual({ kind: "signed_out", reason: null });
+});
+
+test("every request names the key that the page shows, also once the session has ended, and a refusal ends the session here", async () => {
+  const { administer, transport } = await import("./api.ts");
+  const { listEnvironments } = await import("@letta-environments/client");
+  const { resume, session, signIn, signOut } = await import("./session.ts");
+  const named: (readonly [string, string | null])[] = [];
+  const note = ({ method, path, headers }: PageRequest): void =>
+    void named.push([`${method} ${path}`, new Headers(headers).get("x-console-key")]);
+  respondWith((request) => {
+    note(request);
+    return json(
+      200,
+      request.path === "/console/session"
+        ? sessionOf("key-a", ["list"])
+        : { connections: [], hasNextPage: false, nextCursor: null },
+    );
+  });
+  // Whose session it is, the page does not know yet.
+  await resume();
+  await administer("GET", "keys");
+  await listEnvironments(transport);
+  respondWith((request) => {
+    note(request);
+    return problem(401, "missing_key");
+  });
+  // Another tab has signed in with another key.
+  await administer("GET", "keys").catch(() => undefined);
+  expect(session.value.kind).toBe("ended");
+  await listEnvironments(transport).catch(() => undefined);
+  respondWith((request) => {
+    note(request);
+    return json(200, sessionOf("key-b", ["list"]));
+  });
+  await signIn({ key: "b" });
+  await signOut();
+  expect(named).toEqual([
+    ["GET /console/session", null],
+    ["GET /admin/v1/keys", "key-a"],
+    ["GET /v1/environments", "key-a"],
+    ["GET /admin/v1/keys", "key-a"],
+    ["GET /v1/environments", "key-a"],
+    ["POST /console/session", "key-a"],
+    ["DELETE /console/session", "key-b"],
+  ]);
 });

@@ -64,12 +64,21 @@ const unreachable = "The gateway does not respond. Check that it runs and that y
 /** The time limit of a request of the session, in milliseconds: others wait for one that signs out. */
 const timeoutMs = 10_000;
 
-async function request(method: string, body?: object): Promise<Response | null> {
-  const signal = AbortSignal.timeout(timeoutMs);
-  const init: RequestInit = { method, headers: { accept: "application/json" }, signal };
+let shownKey: Readonly<Record<string, string>> = {};
+
+/**
+ * The header by which a request names the key that this page shows, also after its session has ended. Tabs of a browser share the cookie: when another
+ * one has signed in with another key, the gateway refuses what this page does.
+ */
+export function keyHeader(): Readonly<Record<string, string>> {
+  return shownKey;
+}
+
+async function request(method: string, body?: object, headers = keyHeader()): Promise<Response | null> {
+  const init: RequestInit = { method, headers, signal: AbortSignal.timeout(timeoutMs) };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { "content-type": "application/json" };
+    init.headers = { ...headers, "content-type": "application/json" };
   }
   return fetch(`${gatewayUrl()}/console/session`, init).catch(() => null);
 }
@@ -91,7 +100,7 @@ export async function signIn(credential: { readonly key: string } | { readonly l
   if (!response.ok) return reasonOf(response);
   const opened = (await response.json()) as SessionInfo;
   if (opened.scopes.every((scope) => scope === "connect")) {
-    await request("DELETE");
+    await request("DELETE", undefined, headerOf(opened));
     session.value = { kind: "signed_out", reason: null };
     return "This key is for devices. Sign in with a key for clients.";
   }
@@ -99,8 +108,13 @@ export async function signIn(credential: { readonly key: string } | { readonly l
   return null;
 }
 
+function headerOf({ keyId }: SessionInfo): Readonly<Record<string, string>> {
+  return { "x-console-key": keyId };
+}
+
 function begin(opened: SessionInfo): void {
   keepForKey(opened.keyId);
+  shownKey = headerOf(opened);
   session.value = { kind: "signed_in", info: opened };
 }
 

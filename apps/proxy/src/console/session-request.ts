@@ -67,10 +67,10 @@ export interface ConsoleConfig {
   readonly deviceVersion: string;
 }
 
-/** The request with the secret as its key, and without the members that only browsers send. */
-export function withSecret(request: GatewayRequest, secret: string): GatewayRequest {
+/** The request with the secret as its key (`null`: without a key), and without the members that only browsers send. */
+export function withSecret(request: GatewayRequest, secret: string | null): GatewayRequest {
   return withHeader(request, (name) => {
-    if (name === "authorization") return `Bearer ${secret}`;
+    if (name === "authorization") return secret === null ? null : `Bearer ${secret}`;
     return name === "origin" || name === "cookie" ? null : request.header(name);
   });
 }
@@ -90,8 +90,8 @@ export function principalOf({ record, credentialId }: OpenedSession): GatewayPri
   return { tenant, keyId: id, credentialId, owner, scopes, deviceIds, connectionNames, agentIds, maxMode, shared };
 }
 
-/** The request of a page with the secret of its cookie, which counts only if it is a session. */
-export function withCookie(request: GatewayRequest, secret: string): GatewayRequest {
+/** The request of a page with the secret of its cookie, which counts only if it is a session; `null`: the cookie does not count. */
+export function withCookie(request: GatewayRequest, secret: string | null): GatewayRequest {
   return Object.assign(withSecret(request, secret), { isFromCookie: true } as const);
 }
 

@@ -4,9 +4,11 @@
  * the same authentication, authorisation, limits and audit. The cookie counts only for requests of the console's own page.
  */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { verifyKey } from "../auth/gateway-key.ts";
 import { AuditUnavailableError } from "../audit/store.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { parseKeyId } from "../keys/key-format.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { endSession } from "../keys/sign-in.ts";
 import { recordRefusal } from "../limits/response.ts";
@@ -22,6 +24,9 @@ import {
   withCookie,
 } from "./session-request.ts";
 import { createSignIn } from "./sign-in.ts";
+
+/** By this header, the page says which key it shows. */
+const pageKeyHeader = "x-console-key";
 
 /** See the description of this file. */
 export interface ConsoleSessions {
@@ -47,7 +52,9 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   function accept(request: GatewayRequest): GatewayRequest {
     if (request.header("authorization") !== null || request.header("cookie") === null) return request;
     const secret = credentialOf(request);
-    return secret === null ? request : withCookie(request, secret);
+    if (secret === null) return request;
+    // Without a key it is 401 everywhere, as when the session has ended.
+    return withCookie(request, isOfOtherKey(request, secret) ? null : secret);
   }
 
   async function signOut(principal: GatewayPrincipal): Promise<void> {
@@ -60,6 +67,14 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     await store.update(keyId, (record) => end(record) ?? record);
   }
 
+  /** Ends the session of a cookie that was replaced: no browser has it any more. Anything else that was in the cookie stays. */
+  async function endReplaced(secret: string): Promise<void> {
+    const { keyStore, pepper, digests } = ports;
+    const record = await keyStore.find(parseKeyId(secret) ?? "");
+    const verified = record === null ? null : verifyKey(secret, record, pepper, digests);
+    if (verified?.kind === "valid" && verified.isSession) await signOut(verified.principal);
+  }
+
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
     const operation = { POST: "signIn", GET: "retrieveSession", DELETE: "signOut" }[request.method] ?? null;
     trace.operation = operation;
@@ -67,10 +82,16 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
     if (operation === null) return wrongMethod;
     const cookieName = sessionCookieName(request, host);
-    if (operation === "signIn") return signIn({ request, trace }, cookieName, features);
     const secret = readSessionCookie(request, cookieName);
+    if (operation === "signIn") {
+      const response = await signIn({ request, trace }, cookieName, features);
+      if (response.status === 201 && secret !== null) await endReplaced(secret);
+      return response;
+    }
     // Not an error: a page asks before anybody has signed in.
     if (secret === null) return signedOut(cookieName);
+    // The session of this page has ended. That of the cookie belongs to another tab.
+    if (isOfOtherKey(request, secret)) return { status: 204, headers: {}, body: null };
     const authentication = await features.authenticateKey(withCookie(request, secret));
     if (authentication.kind === "refused") {
       // The session has ended. A key that cannot be looked up now may still be valid.
@@ -88,6 +109,15 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   }
 
   return { accept, handle: (received, features) => handle(received, features).catch(auditFailure) };
+}
+
+/**
+ * Whether the page of a request shows another key than that of the cookie. Tabs of one browser share the cookie: after a sign-in in one of them, the others
+ * still show the key of before, and must not act with the rights of the new one.
+ */
+function isOfOtherKey(request: Pick<GatewayRequest, "header">, secret: string): boolean {
+  const keyId = request.header(pageKeyHeader);
+  return keyId !== null && keyId !== parseKeyId(secret);
 }
 
 function signedOut(cookieName: string): PlainResponse {
