@@ -6,7 +6,7 @@ import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { describeFailure, sentDecision } from "../failure.ts";
-import { describeCut, describeInput } from "../format/approval.ts";
+import { describeCut, describeInput, describeOtherMembers } from "../format/approval.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { pause } from "../pause.ts";
 import type { TurnPrinter } from "./printer.ts";
@@ -62,7 +62,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
 
   async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
     const { id, reason, suggestions } = approval;
-    const { what, cuts, grants } = describeRequest(approval);
+    const { what, others, cuts, grants } = describeRequest(approval);
     if (!isInteractive) {
       for (const line of [`waiting for permission to use ${what}`, ...cuts]) await printer.line(line, "yellow");
       await printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
@@ -71,6 +71,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
       return;
     }
     if (reason !== null && reason !== "") await printer.line(reason);
+    for (const line of others) await printer.line(line);
     for (const cut of cuts) await printer.line(cut, "yellow");
     for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
     const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
@@ -120,6 +121,7 @@ function describeRequest(approval: Approval) {
   const cut = describeCut(approval);
   return {
     what: `${tool}${input === null ? "" : `: ${describeInput(input)}`}`,
+    others: describeOtherMembers(input),
     cuts: cut === null ? [] : [cut],
     grants: suggestions.map(({ text }) => `also grants, from now on: ${text}`),
   };

@@ -25,14 +25,32 @@ const columns: readonly Column[] = [
 const exactMembers = ["command", "cmd", "file_path", "path"] as const;
 const otherMembers = ["url", "query", "pattern"] as const;
 
+type Input = Readonly<Record<string, unknown>> | null;
+
+function mainMemberOf(input: Input): string | undefined {
+  return [...exactMembers, ...otherMembers].find((name) => typeof input?.[name] === "string" && input[name] !== "");
+}
+
 /** Formats the input of a tool call as one line: its command or path, otherwise all of it as JSON. */
-export function describeInput(input: Readonly<Record<string, unknown>> | null): string {
-  const first = (names: readonly string[]): string =>
-    names.map((name) => input?.[name]).find((value): value is string => typeof value === "string" && value !== "") ??
-    "";
-  const main = escapeSpaces(first(exactMembers)) || first(otherMembers);
-  if (main !== "") return main;
-  return input === null || Object.keys(input).length === 0 ? "" : JSON.stringify(input);
+export function describeInput(input: Input): string {
+  if (input === null || Object.keys(input).length === 0) return "";
+  const name = mainMemberOf(input);
+  if (name === undefined) return JSON.stringify(input);
+  return describeMember(name, input[name]);
+}
+
+/** The members that {@link describeInput} leaves out, a line each, such as the new text of an edit. */
+export function describeOtherMembers(input: Input): string[] {
+  const main = mainMemberOf(input);
+  if (main === undefined) return [];
+  return Object.entries(input ?? {}).flatMap(([name, value]) =>
+    name === main ? [] : [`${name}: ${describeMember(name, value)}`],
+  );
+}
+
+function describeMember(name: string, value: unknown): string {
+  if (typeof value !== "string") return JSON.stringify(value);
+  return exactMembers.some((exact) => exact === name) ? escapeSpaces(value) : value;
 }
 
 /** Says that the device runs more than is shown; `null` if it does not. */
