@@ -50,14 +50,17 @@ function sendStream({ status, headers, stream }: StreamedResponse, outgoing: Ser
 }
 
 async function pump(reader: ReadableStreamDefaultReader<Uint8Array>, outgoing: ServerResponse): Promise<void> {
+  // One listener for the whole stream: one for each wait would stay until the connection closes, if only its `drain` comes.
+  let resume = (): void => undefined;
+  outgoing.on("drain", () => resume());
+  outgoing.once("close", () => resume());
   for (;;) {
     const { done, value } = await reader.read();
     if (outgoing.destroyed) return;
     if (done) return void outgoing.end();
     if (outgoing.write(value)) continue;
     await new Promise<void>((resolve) => {
-      outgoing.once("drain", resolve);
-      outgoing.once("close", resolve);
+      resume = resolve;
     });
   }
 }
