@@ -220,15 +220,30 @@ describe("malformed requests", () => {
     expect([response.status, response.headers["content-type"]]).toEqual([status, "application/problem+json"]);
   });
 
-  test("the Allow of an unknown method has the methods of the target, and no others", async () => {
-    const allowOf = async (path: string) =>
-      (await sendRaw(server.url, `FOO ${path} HTTP/1.1\r\nhost: x\r\n\r\n`)).headers["allow"];
-    expect([
-      await allowOf("/v1/environments?limit=1"),
-      await allowOf("/v1/environments/c/messages"),
-      await allowOf("/livez"),
-    ]).toEqual(["GET, HEAD", "POST, GET, HEAD", "GET, HEAD"]);
-  });
+  test.each([
+    ["/v1/environments?limit=1", 405, "GET, HEAD"],
+    ["/v1/environments/c/messages", 405, "POST, GET, HEAD"],
+    ["/v1/ratelimit", 405, "GET, HEAD"],
+    ["/admin/v1/keys/x", 405, "GET, HEAD, PATCH"],
+    ["/livez", 405, "GET, HEAD"],
+    ["/openapi.json", 405, "GET, HEAD"],
+    ["/nope", 404, undefined],
+    ["/v1/nope", 404, undefined],
+    ["/admin/v1/nope", 404, undefined],
+  ])(
+    "a method that no server knows is for %s what PUT is: %i, with the methods of the path",
+    async (path, ...expected) => {
+      for (const method of ["PUT", "FOO", "M-X", "get", "constructor"]) {
+        const response = await send(method, path, { "x-request-id": "trace-1" });
+        expect([response.status, response.headers["allow"]]).toEqual(expected);
+        expect([method, codeOf(response)]).toEqual([
+          method,
+          expected[0] === 404 ? "endpoint_not_found" : "method_not_allowed",
+        ]);
+        expect(response.headers["x-request-id"]).toBe("trace-1");
+      }
+    },
+  );
 
   test("a refused request head gets one response with the caller's request id, and nothing behind it is read", async () => {
     const head = "GET /livez HTTP/1.1\r\nhost: x\r\nx-request-id: trace-1\r\ntransfer-encoding: identity\r\n\r\n";

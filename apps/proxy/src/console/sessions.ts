@@ -76,7 +76,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   }
 
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
-    const operation = { POST: "signIn", GET: "retrieveSession", DELETE: "signOut" }[request.method] ?? null;
+    const operation = operations.get(request.method) ?? null;
     trace.operation = operation;
     const host = requestHost(request);
     if (host === null || !isSameOrigin(request, host, config.publicUrl)) return otherOrigin;
@@ -128,6 +128,13 @@ function auditFailure(cause: unknown): PlainResponse {
   if (cause instanceof AuditUnavailableError) return cause.response;
   throw cause;
 }
+
+// No object: a method can have the name of a member that every object inherits.
+const operations: ReadonlyMap<string, "signIn" | "retrieveSession" | "signOut"> = new Map([
+  ["POST", "signIn"],
+  ["GET", "retrieveSession"],
+  ["DELETE", "signOut"],
+]);
 
 const otherOrigin: PlainResponse = problemResponse("origin_not_allowed", {
   detail: "Only the console's own page signs in here: over https:, or over http: on this machine.",

@@ -98,6 +98,11 @@ const lines: readonly HostileRequest[] = [
     bytes: (key) => request("FOO /v1/environments HTTP/1.1", [`Authorization: Bearer ${key}`]),
     answer: problem(405),
   },
+  {
+    name: "method: one that nobody knows, where nothing is",
+    bytes: () => request("FOO /nothing HTTP/1.1"),
+    answer: problem(404),
+  },
   { name: "method: TRACE", bytes: () => request("TRACE /v1/environments HTTP/1.1"), answer: problem(405) },
   {
     name: "method: a tunnel",

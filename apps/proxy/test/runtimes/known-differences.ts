@@ -67,6 +67,7 @@ export const knownDifferences: readonly KnownDifference[] = [
   workerd("an unknown transfer encoding", 400, refusedByHost),
   workerd("method: in lower case", 501, refusedByHost),
   workerd("method: one that nobody knows", 501, refusedByHost),
+  workerd("method: one that nobody knows, where nothing is", 501, refusedByHost),
   workerd("path: an asterisk", 500, refusedByHost),
   workerd("method: a tunnel", 500, refusedByHost),
   workerd("Host twice", 500, refusedByHost),

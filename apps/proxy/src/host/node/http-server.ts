@@ -3,7 +3,6 @@ import {
   createServer,
   type IncomingMessage,
   maxHeaderSize,
-  METHODS,
   type Server,
   type ServerResponse,
   STATUS_CODES,
@@ -12,7 +11,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { RandomId } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
-import { matchEndpoint, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { MaybePromise } from "../../lib/steps.ts";
@@ -31,6 +30,7 @@ import {
 } from "./request-head.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
+import { readUnknownMethod, respondToUnknownMethod } from "./unknown-method.ts";
 import {
   askForBodiesLate,
   closeAfterBody,
@@ -146,7 +146,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   askForBodiesLate(server);
   server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
   refuseTunnels(server, pipeline);
-  respondToClientErrors(server, randomId);
+  respondToClientErrors(server, options);
   return server;
 }
 
@@ -220,7 +220,7 @@ export function closesAfterDue({ socket }: { readonly socket: RespondingSocket }
 }
 
 /** Responds to input that never became a request: bytes that are not HTTP, headers that are too large, slow callers. */
-function respondToClientErrors(server: Server, randomId: RandomId): void {
+function respondToClientErrors(server: Server, options: HttpServerOptions): void {
   for (const event of ["request", "checkExpectation"]) {
     server.on(event, ({ socket }: { readonly socket: RespondingSocket }, outgoing) => {
       const before = socket[latest];
@@ -232,8 +232,7 @@ function respondToClientErrors(server: Server, randomId: RandomId): void {
     "clientError",
     (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: RespondingSocket) => {
       const outgoing = socket[latest];
-      const refuse = (): void =>
-        writeRawResponse(socket, finishResponse(describe(error.code, error.rawPacket), randomId("req"), "GET"));
+      const refuse = (): void => respondToDamage(socket, error, options);
       // The connection closes after a response that is due, and what follows is not read.
       if (isBehindClose({ socket })) return;
       if (outgoing === undefined) return refuse();
@@ -248,20 +247,23 @@ function respondToClientErrors(server: Server, randomId: RandomId): void {
   );
 }
 
-/** Returns the path if the refused bytes are a request with an unknown method. Deno's parser does not report why it refuses them. */
-function pathOfUnknownMethod(code: string | undefined, rawPacket: Uint8Array | undefined): string | null {
-  if (code !== "HPE_INVALID_METHOD" && code !== "HPE_ERROR") return null;
-  const start = new TextDecoder("latin1").decode(rawPacket?.subarray(0, 1_024));
-  const [, method, path] = /^([A-Za-z]+) (\/[^?\s]*)\S* HTTP\/1\.[01]\r\n/.exec(start) ?? [];
-  return method === undefined || path === undefined || METHODS.includes(method) ? null : path;
-}
-
-/** `Allow` has the methods of the target (RFC 9110 section 15.5.6). What is no endpoint of the API can at least be read. */
-function unknownMethod(path: string): PlainResponse {
-  const match = matchEndpoint("", path);
-  const allow = match.kind === "refused" ? match.response.headers["allow"] : undefined;
-  const headers = { allow: allow ?? "GET, HEAD" };
-  return problemResponse("method_not_allowed", { detail: "The method is unknown.", headers });
+/**
+ * Responds to bytes that the parser has refused. A method that it does not know is not damage: such a request has a path. Other responses have no CORS
+ * headers, because the origin of the page that may have asked was not read.
+ */
+function respondToDamage(
+  socket: Socket,
+  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array },
+  options: HttpServerOptions,
+): void {
+  const request = readUnknownMethod(code, rawPacket, socket);
+  if (request === null) {
+    return writeRawResponse(socket, finishResponse(describe(code, rawPacket), options.randomId("req"), "GET"));
+  }
+  void respondToUnknownMethod(request, options).then(
+    (response) => writeRawResponse(socket, response),
+    options.onFailure,
+  );
 }
 
 /** Whether the refused bytes begin with a request line that alone exceeds the limit. A later part of a head does not show its request line. */
@@ -281,8 +283,6 @@ function describe(code: string | undefined, rawPacket: Uint8Array | undefined): 
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") {
     return problemResponse("invalid_request", { status: 408, detail: "The request did not arrive in time." });
   }
-  const path = pathOfUnknownMethod(code, rawPacket);
-  if (path !== null) return unknownMethod(path);
   return problemResponse("invalid_request", { detail: "This is not valid HTTP/1.1." });
 }
 
@@ -295,7 +295,8 @@ export function writeRawResponse(socket: Duplex, response: PlainResponse): void 
   const body = Buffer.from(response.body ?? "");
   const headers = {
     ...response.headers,
-    connection: "close",
+    // `Upgrade` is a field of the connection (RFC 9110 section 7.8).
+    connection: response.headers["upgrade"] === undefined ? "close" : "close, Upgrade",
     "content-length": String(body.byteLength),
     // Node adds it to every response that is not written here (RFC 9110 section 6.6.1).
     date: new Date().toUTCString(),
