@@ -78,6 +78,11 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
     schema: text,
     example: "application/merge-patch+json, application/json",
   },
+  "sec-websocket-version": {
+    description: "The version of the WebSocket protocol to use. Present if the handshake had another one (RFC 6455 section 4.4).",
+    schema: { type: "string", const: "13" },
+    example: "13",
+  },
   upgrade: { description: "The protocol to switch to.", schema: text, example: "websocket" },
   [messageDeduplicationHeader]: {
     description:

@@ -65,7 +65,7 @@ const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [405, ["allow"]],
   // If the body has a content coding, or a type that the method does not take (RFC 9110 section 15.5.16).
   [415, ["accept-encoding", "accept-patch"]],
-  [426, ["upgrade"]],
+  [426, ["upgrade", "sec-websocket-version"]],
 ]);
 
 /** Returns the examples to which the operations of a document refer. */

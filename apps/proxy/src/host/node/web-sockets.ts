@@ -98,6 +98,9 @@ export function serveWebSockets(
     }
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket);
+    const version = request.header("sec-websocket-version");
+    // `ws` also speaks version 8, a draft. A handshake without a version is malformed, which `ws` reports once the caller is known.
+    if (version !== null && version !== "13") return writeRawResponse(socket, proxy.refuse(request, otherVersion));
     const decide = async (): Promise<void> => {
       const webSockets = await (opening ??= openWebSockets());
       const decision = await proxy.upgrade(request);
@@ -241,6 +244,12 @@ function createPlainSocket(
     terminate: () => webSocket.terminate(),
   };
 }
+
+// RFC 6455 section 4.4.
+const otherVersion = problemResponse("upgrade_required", {
+  detail: "The gateway speaks version 13 of the WebSocket protocol (RFC 6455).",
+  headers: { upgrade: "websocket", "sec-websocket-version": "13" },
+});
 
 const badHandshake = problemResponse("invalid_request", {
   detail: "This is not a WebSocket handshake of version 13 (RFC 6455 section 4.1).",

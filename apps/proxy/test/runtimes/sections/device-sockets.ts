@@ -175,6 +175,7 @@ export function describeDeviceSockets(launcher: RuntimeLauncher): void {
     const authorization = `Bearer ${deviceKey}`;
     socket.write(requestHead("GET", target, { ...handshake, "sec-websocket-version": "7", authorization }));
     const answer = parseResponse(await readToEnd(socket));
-    expect([answer.status, answer.headers["content-type"]]).toEqual([400, "application/problem+json"]);
+    expect([answer.status, answer.headers["content-type"]]).toEqual([426, "application/problem+json"]);
+    expect(answer.headers["sec-websocket-version"]).toBe("13");
   });
 }
