@@ -9,12 +9,13 @@ import {
   type PlainHeaders,
   type PlainResponse,
   type ProblemCode,
+  type ProblemIssue,
   problemDefinitions,
   problemResponse,
   problemType,
 } from "@letta-environments/schema";
 import { invalidKey } from "../auth/authentication.ts";
-import { parseJsonObject } from "../lib/json.ts";
+import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
 /** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
@@ -121,6 +122,9 @@ const unpassedStatuses: ReadonlySet<number> = new Set([405, 408, 421, 426]);
 /** Maximum length of an upstream's error text, in characters. */
 const maxDetailLength = 500;
 
+/** Maximum number of an upstream's issues, as in problems of the gateway. */
+const maxIssues = 16;
+
 /**
  * Turns an error response into a problem with the same status, or with 502 for {@link unpassedStatuses}. A problem of another gateway of this
  * project keeps its code; any other error is `upstream_error` with the upstream's text, except for a device that an environment server does not know.
@@ -136,7 +140,9 @@ function translateError(endpoint: KnownEndpoint, response: PlainResponse, creden
   const isMissing = endpoint.operation === "retrieveEnvironment" && response.status === 404 && json !== null;
   if (code === null && isMissing)
     return problemResponse("environment_not_found", { headers: passedFields(response.headers) });
+  const issues = code === null ? [] : publicIssues(body["errors"], credential);
   return problemResponse(code ?? "upstream_error", {
+    ...(issues.length > 0 && { issues }),
     status: isPassed ? response.status : 502,
     detail: publicText(text, credential) ?? `The upstream returned status ${response.status}.`,
     ...readRetryable(endpoint, response),
@@ -181,6 +187,16 @@ function publicText(text: unknown, credential: string | null): string | null {
     .trim()
     .slice(0, maxDetailLength);
   return shown === "" ? null : shown.toWellFormed();
+}
+
+/** Returns the broken rules that a problem of this project names, such as that of a cursor, which only the upstream can check. */
+function publicIssues(errors: unknown, credential: string | null): readonly ProblemIssue[] {
+  if (!Array.isArray(errors)) return [];
+  const named = errors.filter(isJsonObject).slice(0, maxIssues);
+  return named.flatMap((error) => {
+    const [member, rule] = [publicText(error["member"], credential), publicText(error["rule"], credential)];
+    return member === null || rule === null ? [] : [{ member, rule }];
+  });
 }
 
 /** Whether a value is a number of seconds or an HTTP date (RFC 9110 section 10.2.3). */

@@ -1,0 +1,29 @@
+import { endpoints, type Problem, problemBody } from "@letta-environments/schema";
+import { expect, test } from "vitest";
+import { validateResponse } from "./validate-response.ts";
+
+const credential = { value: "upstream-secret" };
+
+function shownFor(body: object): Problem {
+  const headers = { "content-type": "application/problem+json" };
+  const response = { status: 400, headers, body: JSON.stringify(body) };
+  return JSON.parse(String(validateResponse(endpoints.listApprovals, response, credential).body)) as Problem;
+}
+
+test("the broken rules that another gateway names reach the caller, without its credential and control characters", () => {
+  const errors = [
+    { member: "after", rule: `must be the cursor\u0000of an earlier page, not ${credential.value}`, more: 1 },
+    { member: "limit" },
+    "no object",
+    ...Array.from({ length: 20 }, () => ({ member: "x", rule: "must be y" })),
+  ];
+  const shown = shownFor({ ...problemBody("invalid_request"), errors }).errors ?? [];
+  expect(shown[0]).toEqual({ member: "after", rule: "must be the cursor of an earlier page, not [removed]" });
+  expect(shown).toHaveLength(15);
+});
+
+test("errors of a server of another kind, whose members mean something else, are not passed on", () => {
+  const shown = shownFor({ message: "no", errors: [{ member: "after", rule: "must be a cursor" }] });
+  expect(shown).toMatchObject({ errorCode: "upstream_error", detail: "no" });
+  expect(shown.errors).toBeUndefined();
+});
