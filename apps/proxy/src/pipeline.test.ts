@@ -98,13 +98,21 @@ describe("200", () => {
 });
 
 describe("400", () => {
-  test.each(["9007199254740993", "-12345678901234567890", "1e20", "1e400", '[{"x":-1e999}]'])(
-    "the number %s, which would not arrive as it was sent",
-    async (number) => {
+  test.each([
+    ["9007199254740993", "later"],
+    ["-12345678901234567890", "later"],
+    ["1e20", "later"],
+    ["1e400", "later"],
+    ['[1,{"x":-1e999}]', "later[1].x"],
+  ])(
+    "the number %s, which would not arrive as it was sent, is refused with the name of its member",
+    async (number, member) => {
       const testProxy = createTestProxy();
       const response = await send(testProxy, { body: `${sendBody.slice(0, -1)},"later":${number}}` });
       expect(problemOf(response)).toMatchObject({ status: 400, errorCode: "invalid_request" });
-      expect(problemOf(response).errors?.[0]?.rule).toContain("send them as strings");
+      expect(problemOf(response).errors).toMatchObject([
+        { member, rule: expect.stringContaining("send it as a string") },
+      ]);
       expect(testProxy.upstreamRequests).toEqual([]);
     },
   );

@@ -101,8 +101,10 @@ async function validateBody(
   );
   if (!checked.ok) return { kind: "refused", response: withAcceptedTypes(request.method, checked.response) };
   const { value } = checked;
-  if (hasInexactNumber(value)) {
-    return { kind: "refused", response: problemResponse("invalid_request", { issues: [inexactNumber] }) };
+  const inexact = findInexactNumber(value);
+  if (inexact !== null) {
+    const issues = [{ member: inexact.slice(1), rule: inexactRule }];
+    return { kind: "refused", response: problemResponse("invalid_request", { issues }) };
   }
   const { budget, owner } = memory;
   if (budget !== null) {
@@ -137,20 +139,24 @@ function withAcceptedTypes(method: string, response: PlainResponse): PlainRespon
 }
 
 /** I-JSON (RFC 7493 section 2.2): such a number cannot be relied on to arrive as it was sent; in a string it can. */
-const inexactNumber = {
-  member: "body",
-  rule: "must not have integers beyond 9007199254740991 or numbers beyond the range of a double; send them as strings",
-};
+const inexactRule =
+  "must not be an integer beyond 9007199254740991 or a number beyond the range of a double; send it as a string";
 
-/** Whether parsing has changed a number, or may have: JSON has integers of any size, JavaScript has doubles. */
-function hasInexactNumber(value: unknown): boolean {
+/**
+ * Returns the path of a number that parsing has changed, or may have changed, such as `.messages[0].x` in a body; `null` if there is none. JSON has
+ * integers of any size, JavaScript has doubles.
+ */
+function findInexactNumber(value: unknown): string | null {
   if (typeof value === "number") {
-    return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value));
+    return !Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value)) ? "" : null;
   }
-  if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return value.some(hasInexactNumber);
-  for (const name in value) if (hasInexactNumber((value as Record<string, unknown>)[name])) return true;
-  return false;
+  if (typeof value !== "object" || value === null) return null;
+  const isArray = Array.isArray(value);
+  for (const name in value) {
+    const inner = findInexactNumber((value as Record<string, unknown>)[name]);
+    if (inner !== null) return `${isArray ? `[${name}]` : `.${name.slice(0, 64)}`}${inner}`;
+  }
+  return null;
 }
 
 function isIdentityEncoding(contentEncoding: string | null): boolean {
