@@ -51,6 +51,18 @@ test("the metadata of a registration is stored, including unknown members", asyn
   expect(row.body["metadata"]).toEqual({ os: "linux", processInstanceId: "proc-1" });
 });
 
+test("the metadata of a registration is stored as well-formed Unicode, in strings and names of every depth", async () => {
+  const { call } = createHarness();
+  const metadata: unknown = JSON.parse(
+    String.raw`{"gitBranch":"a\ud800b","x\udc00":{"deep":["\udfff","\ud83d\ude00",1,null,true],"__proto__":{"y":"\ud83d"}}}`,
+  );
+  expect((await call("POST", path, { body: { ...body, metadata } })).status).toBe(200);
+  const row = await call("GET", "/v1/environments/device-1");
+  expect(JSON.stringify(row.body["metadata"])).toBe(
+    '{"gitBranch":"a\ufffdb","x\ufffd":{"deep":["\ufffd","\u{1f600}",1,null,true],"__proto__":{"y":"\ufffd"}}}',
+  );
+});
+
 test("a device belongs to the key that enrolled it first; another key is 403 and changes nothing", async () => {
   const { call, register } = createHarness();
   await register("device-1");

@@ -58,7 +58,8 @@ export async function registerEnvironment(
     deviceId,
     listenerInstanceId,
     connectionName,
-    metadata,
+    // Every list repeats it, and parsers that are stricter than ours read no list that contains an unpaired surrogate.
+    metadata: toWellFormed(metadata),
     keyId: principal.keyId,
     owner: principal.owner,
     shared: principal.shared,
@@ -106,4 +107,18 @@ function buildSocketUrl(publicUrl: string | null, authority: string | null, conn
 function parseHttpUrl(text: string | null): URL | null {
   const url = text === null ? null : URL.parse(text);
   return url !== null && (url.protocol === "http:" || url.protocol === "https:") ? url : null;
+}
+
+/** Returns a JSON value whose strings and names have U+FFFD in place of every unpaired surrogate, which JSON can express with an escape. */
+function toWellFormed<Value>(value: Value): Value {
+  return replaceSurrogates(value) as Value;
+}
+
+function replaceSurrogates(value: unknown): unknown {
+  if (typeof value === "string") return value.toWellFormed();
+  if (Array.isArray(value)) return value.map(replaceSurrogates);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]: [string, unknown]) => [name.toWellFormed(), replaceSurrogates(member)]),
+  );
 }
