@@ -281,6 +281,10 @@ test("explain needs the scope admin, knows only keys of the tenant, and names wh
   expect(denied.status).toBe(403);
   for (const [member, value] of [
     ["path", "/admin/v1/keys"],
+    ["path", "/livez"],
+    ["path", "/openapi.json"],
+    ["path", "/docs"],
+    ["path", "/v1/ratelimit?operation=sendMessage"],
     ["path", "https://other.example/"],
     ["method", "TRACE"],
     ["keyId", "not an id"],

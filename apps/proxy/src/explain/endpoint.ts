@@ -1,7 +1,7 @@
 /** `POST /admin/v1/explain`: how a request with a key, or with the claims of a token, is decided, rule by rule, without sending anything. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
-import { type OptionalAdminEndpoint, type OptionalAdminRoute, isAdminPath, NoQuerySchema } from "../admin/endpoints.ts";
+import { type OptionalAdminEndpoint, type OptionalAdminRoute, NoQuerySchema } from "../admin/endpoints.ts";
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
 import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
@@ -22,9 +22,19 @@ const maxPathLength = 8_192;
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] as const;
 
-/** Whether a text can be the path of a request to explain. */
-const isApiPath = (path: string): boolean =>
-  /^\/[\x21-\x7e]*$/.test(path) && !isAdminPath(path) && path.split("?")[0] !== rateLimitPath;
+/**
+ * Whether a text is a path whose steps can run without effects: one of the API for environments, or below it where nothing is. A base URL with a
+ * trailing slash gives two slashes.
+ */
+export const isApiPath = (path: string): boolean =>
+  /^\/{1,2}v1\/[\x21-\x7e]*$/.test(path) && path.split("?")[0] !== rateLimitPath;
+
+const pathRule =
+  "must be a path of the API for environments with its query, such as /v1/environments?limit=2; others, such as /livez and /v1/ratelimit, are not explained";
+
+/** Whether a request names one caller. */
+export const hasOneCaller = ({ keyId, claims }: ExplainRequest): boolean =>
+  (keyId === undefined) !== (claims === undefined);
 
 /** The body of the request. */
 const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObject(
@@ -35,7 +45,7 @@ const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObj
     path: v.pipe(
       v.string(),
       v.maxLength(maxPathLength, `must have at most ${maxPathLength} characters`),
-      v.check(isApiPath, "must be a path of the API with its query, such as /v1/environments?limit=2"),
+      v.check(isApiPath, pathRule),
     ),
     body: v.exactOptional(v.unknown()),
   },
@@ -45,10 +55,7 @@ const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObj
 /** {@link ExplainRequestMembers} with one of `keyId` and `claims`. */
 export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = v.pipe(
   ExplainRequestMembers,
-  v.check<ExplainRequest, string>(
-    ({ keyId, claims }) => (keyId === undefined) !== (claims === undefined),
-    "must have either a keyId or claims",
-  ),
+  v.check<ExplainRequest, string>(hasOneCaller, "must have either a keyId or claims"),
 );
 
 /** The endpoint as data. */
