@@ -12,6 +12,11 @@ export interface CachePurge {
   readonly group?: "everything" | "lists";
 }
 
+/** Whether a purge names no more than one of a device and a group. */
+export function hasOneTarget({ deviceId, group }: CachePurge): boolean {
+  return deviceId === undefined || group === undefined;
+}
+
 /** Validates a {@link CachePurge}, without other members. */
 export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
   exactObject(
@@ -22,10 +27,7 @@ export const CachePurgeSchema: v.GenericSchema<unknown, CachePurge> = v.pipe(
     },
     () => "is not a member of a purge",
   ),
-  v.check(
-    ({ deviceId, group }) => deviceId === undefined || group === undefined,
-    "must have one of deviceId and group",
-  ),
+  v.check<CachePurge, string>(hasOneTarget, "must not have both deviceId and group"),
 );
 
 /** Purges the responses of a tenant: of its own for an administering key, of any for the operator. */

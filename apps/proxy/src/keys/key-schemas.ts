@@ -13,12 +13,13 @@ import {
   TagSchema,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { exactObject, oneOf } from "../lib/strict-schemas.ts";
+import { exactObject, numberIn, oneOf, record } from "../lib/strict-schemas.ts";
 import { isTenantName, tenantRule } from "../lib/setting-rules.ts";
 import type { InviteRequest, KeyPatch, KeyRequest } from "./key-lifecycle.ts";
 import { maxDurationMs, parsePolicyOverride, policyOverrideRule } from "./key-rate-limit.ts";
 
-const maxTextLength = 128;
+/** The longest name, owner, description or pattern of a key, in UTF-16 code units. */
+export const maxTextLength = 128;
 /** The most ids that one key may list. */
 const maxListLength = 1_000;
 /** The most patterns that one key may list. Each name that the key meets is matched with all of them. */
@@ -32,13 +33,16 @@ const defaultScopes: readonly Scope[] = ["list", "read"];
 /** The default for how long the old secret of a rotated key stays valid, in milliseconds. */
 export const defaultOverlapMs = 3_600_000;
 
-// A lone surrogate cannot be encoded in UTF-8: the stored text would differ from the sent one.
-const isPlainText = (text: string): boolean =>
+/**
+ * Whether a text can be a name, an owner, a description or a pattern of a key. A lone surrogate cannot be encoded in UTF-8: the stored text would differ
+ * from the sent one.
+ */
+export const isPlainText = (text: string): boolean =>
   text.length <= maxTextLength && text.trim() !== "" && !/[\p{Cc}\p{Cs}]/u.test(text);
 
 const TextSchema = v.pipe(
   v.string(),
-  v.check(isPlainText, `must be 1 to ${maxTextLength} characters without control characters`),
+  v.check(isPlainText, `must be 1 to ${maxTextLength} characters without control characters, and not blank`),
 );
 
 const TenantSchema = v.pipe(v.string(), v.check(isTenantName, `${tenantRule}: 1 to 128 of A-Z a-z 0-9 . _ ~ : -`));
@@ -51,12 +55,8 @@ const ScopesSchema: v.GenericSchema<unknown, readonly Scope[]> = v.pipe(
 
 const ModeSchema: v.GenericSchema<unknown, EnvironmentMode> = oneOf(ceilingModes);
 
-function whole(rule: string): v.GenericSchema<number, number> {
-  return v.pipe(
-    v.number(),
-    v.check((value) => Number.isSafeInteger(value), rule),
-  );
-}
+/** A time in epoch milliseconds. `key-rules.ts` compares it with the present. */
+const TimeSchema = numberIn(0, Number.MAX_SAFE_INTEGER, "must be whole epoch milliseconds");
 
 function list(
   item: v.GenericSchema<unknown, string>,
@@ -70,31 +70,29 @@ function list(
   );
 }
 
-const PolicyOverrideSchema = v.pipe(
-  v.string(),
-  v.check((text) => parsePolicyOverride(text) !== null, policyOverrideRule),
-);
+/** Whether a text is an override of a policy. */
+export const isPolicyOverride = (text: string): boolean => parsePolicyOverride(text) !== null;
 
-/** Overrides by policy name. The configuration decides which policies exist. */
+const PolicyOverrideSchema = v.pipe(v.string(), v.check(isPolicyOverride, policyOverrideRule));
+
+/** Whether a text can be the name of a policy. The configuration decides which policies exist. */
+export const isPolicyName = (text: string): boolean => /^[\x20-\x7e]{1,64}$/.test(text);
+
+const policyNameRule = "must have names of policies, of 1 to 64 printable ASCII characters";
+
+/** Overrides by policy name. */
 function rateLimits<Override>(
   override: v.GenericSchema<unknown, Override>,
 ): v.GenericSchema<unknown, Readonly<Record<string, Override>>> {
-  const name = v.pipe(
-    v.string(),
-    v.check(
-      (text) => /^[\x20-\x7e]{1,64}$/.test(text),
-      "must have names of policies, of 1 to 64 printable ASCII characters",
-    ),
-  );
   return v.pipe(
-    v.record(name, override, "must be an object"),
-    v.check((limits) => Object.keys(limits).length <= maxOverrides, `must have at most ${maxOverrides} entries`),
+    record(v.pipe(v.string(), v.check(isPolicyName, policyNameRule)), override),
+    v.maxEntries(maxOverrides, `must have at most ${maxOverrides} entries`),
   );
 }
 
 const minDeadlineMs = 1_000;
 const maxDeadlineMs = 604_800_000;
-const deadlineRule = "must be from one second to seven days";
+const deadlineRule = "must be whole milliseconds, from one second to seven days";
 
 const restrictions = {
   deviceIds: v.exactOptional(v.nullable(list(IdentifierSchema))),
@@ -104,21 +102,14 @@ const restrictions = {
   maxMode: v.exactOptional(v.nullable(ModeSchema)),
   setMode: v.exactOptional(v.nullable(ModeSchema)),
   deniedTools: v.exactOptional(v.nullable(list(TextSchema, maxPatterns))),
-  approvalDeadlineMs: v.exactOptional(
-    v.nullable(
-      v.pipe(
-        whole("must be whole milliseconds"),
-        v.check((value) => value >= minDeadlineMs && value <= maxDeadlineMs, deadlineRule),
-      ),
-    ),
-  ),
-  expiresAt: v.exactOptional(v.nullable(whole("must be whole epoch milliseconds"))),
+  approvalDeadlineMs: v.exactOptional(v.nullable(numberIn(minDeadlineMs, maxDeadlineMs, deadlineRule))),
+  expiresAt: v.exactOptional(v.nullable(TimeSchema)),
 };
 
 /** Validates an {@link InviteRequest}. */
 const InviteSchema: v.GenericSchema<unknown, InviteRequest> = exactObject(
   {
-    expiresAt: whole("must be whole epoch milliseconds"),
+    expiresAt: TimeSchema,
     tags: v.exactOptional(
       v.pipe(
         v.array(TagSchema),
@@ -188,11 +179,7 @@ export interface Rotation {
 export const RotationSchema: v.GenericSchema<unknown, Rotation> = exactObject(
   {
     overlapMs: v.exactOptional(
-      v.pipe(
-        whole("must be whole milliseconds"),
-        v.check((value) => value >= 0, "must not be negative"),
-        v.check((value) => value <= maxDurationMs, "must be at most a hundred years"),
-      ),
+      numberIn(0, maxDurationMs, "must be whole milliseconds, at most a hundred years"),
       defaultOverlapMs,
     ),
   },

@@ -29,3 +29,33 @@ export function exactObject<const Entries extends v.ObjectEntries>(
     v.looseObject(entries),
   );
 }
+
+/** Refuses an array, which valibot accepts as an object whose members are all absent. */
+export const isNotArray: v.CheckAction<unknown, string> = v.check(
+  (value: unknown) => !Array.isArray(value),
+  "must be an object",
+);
+
+/** Names that valibot silently leaves out of a record. */
+export const impossibleNames: readonly string[] = ["__proto__", "prototype", "constructor"];
+
+/** Refuses an object with a member that a record would leave out. */
+export const isNameable: v.CheckAction<unknown, string> = v.check(
+  (value: unknown) =>
+    typeof value !== "object" || value === null || impossibleNames.every((name) => !Object.hasOwn(value, name)),
+  `must have no member of the name ${impossibleNames.join(", ")}`,
+);
+
+/** An object with freely chosen member names. */
+export function record<Key extends string, Value>(
+  key: v.GenericSchema<string, Key>,
+  value: v.GenericSchema<unknown, Value>,
+): v.GenericSchema<unknown, Record<string, Value>> {
+  return v.pipe(v.unknown(), isNotArray, isNameable, v.record(key, value, "must be an object"));
+}
+
+/** An integer within bounds. The check carries the bounds as members for JSON Schemas. */
+export function numberIn(minimum: number, maximum: number, rule: string): v.GenericSchema<unknown, number> {
+  const check = v.check((value: number) => Number.isInteger(value) && value >= minimum && value <= maximum, rule);
+  return v.pipe(v.number(), Object.assign(check, { minimum, maximum }));
+}
