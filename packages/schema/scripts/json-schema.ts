@@ -4,7 +4,8 @@
  */
 import { maxReferenceLength } from "../src/base/rules.ts";
 import { descriptions } from "./read-descriptions.ts";
-import { objectsOf, type Rule, type Shape, type TextRule } from "./shape.ts";
+import { ruleNameOf } from "./read-shape.ts";
+import { objectsOf, type Shape, type TextRule } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -40,11 +41,17 @@ const ruleSchemas: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
   ["isDisplayable", { pattern: "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" }],
 ]);
 
+/** Rules of whole objects, by the names of their types. */
+const objectRules: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>([
+  // `refuseEmptyPatch`
+  ["EnvironmentPatch", { anyOf: [{ required: ["displayName"] }, { required: ["tags"] }] }],
+]);
+
 /** Returns the JSON Schema of a shape. It refers to objects by `prefix` and their name. */
 export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
   switch (shape.kind) {
     case "text": {
-      const rules = shape.rules.reduce((schema, rule) => ({ ...schema, ...ruleSchema(rule) }), {});
+      const rules = shape.rules.reduce((schema, rule) => ({ ...schema, ...textRuleSchema(rule) }), {});
       const text = { type: "string", ...rules };
       return shape.known.length === 0 ? text : { anyOf: [{ type: "string", enum: shape.known }, text] };
     }
@@ -77,7 +84,7 @@ export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object
   const about = descriptions.get(name);
   const properties = members.map((member) => {
     const description = about?.members.get(member.name);
-    return [member.name, { ...jsonSchemaOf(member.shape, prefix), ...(description !== undefined && { description }) }];
+    return [member.name, described(jsonSchemaOf(member.shape, prefix), description)];
   });
   return {
     title: name,
@@ -85,16 +92,28 @@ export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object
     type: "object",
     required: members.filter(({ optional }) => !optional).map((member) => member.name),
     properties: Object.fromEntries(properties),
+    ...objectRules.get(name),
   };
 }
 
-function ruleSchema(rule: TextRule): JsonSchema {
-  if (rule.kind !== "rule") return { [rule.kind]: rule.length };
-  return known(rule.rule);
+function textRuleSchema(rule: TextRule): JsonSchema {
+  return rule.kind === "rule" ? ruleSchema(rule.rule.name) : { [rule.kind]: rule.length };
 }
 
-function known(rule: Rule): JsonSchema {
-  const schema = ruleSchemas.get(rule.name);
-  if (schema === undefined) throw new Error(`${rule.name} has no JSON Schema in json-schema.ts`);
+function ruleSchema(name: string): JsonSchema {
+  const schema = ruleSchemas.get(name);
+  if (schema === undefined) throw new Error(`${name} has no JSON Schema in json-schema.ts`);
   return schema;
+}
+
+/** Returns the JSON Schema of a rule by its function; `undefined` for any other function. */
+export function checkSchema(check: unknown): JsonSchema | undefined {
+  return ruleSchemas.get(ruleNameOf(check) ?? "");
+}
+
+/** Returns a schema with a description. It names the unit of lengths, because JSON Schema counts code points, and the rules UTF-16 code units. */
+export function described(schema: JsonSchema, description: string | undefined): JsonSchema {
+  if (description === undefined) return schema;
+  const needsUnit = !description.includes("UTF-16") && JSON.stringify(schema).includes('"maxLength"');
+  return { ...schema, description: needsUnit ? `${description} Lengths are in UTF-16 code units.` : description };
 }

@@ -32,6 +32,11 @@ const rules: ReadonlyMap<unknown, Rule> = new Map<unknown, Rule>([
   ...rulesOf(wireRules, "../base/rules.ts"),
 ]);
 
+/** Returns the name of a rule by its function; `undefined` for any other function. */
+export function ruleNameOf(check: unknown): string | undefined {
+  return rules.get(check)?.name;
+}
+
 function rulesOf(exported: object, module: string): [unknown, Rule][] {
   return Object.entries(exported).map(([name, value]) => [value, { name, module }]);
 }

@@ -112,6 +112,54 @@ describe("the OpenAPI document", () => {
     expect(document.components.schemas["SendMessageResponse"]?.properties).toHaveProperty("disposition");
   });
 
+  test("declares a header where a response has it, and not where none can have it", () => {
+    const having = (name: string, path: string, method: string): string[] =>
+      Object.entries(document.paths[path]?.[method]?.responses ?? {})
+        .filter(([, { headers }]) => Object.hasOwn(headers ?? {}, name))
+        .map(([status]) => status);
+    const send = endpoints.sendMessage.path;
+    expect(having("idempotency-replayed", send, "post")).toEqual(["200", "409", "504"]);
+    for (const read of [endpoints.listEnvironments, endpoints.retrieveEnvironment]) {
+      expect(having(messageDeduplicationHeader, read.path, "get")).toContain("304");
+    }
+    expect(having(messageDeduplicationHeader, send, "post")).not.toEqual(
+      expect.arrayContaining([expect.stringMatching(/^(?:412|413|415)$/)]),
+    );
+    expect(having(messageDeduplicationHeader, endpoints.createViewerTicket.path, "post")).toEqual([]);
+    expect(having(messageDeduplicationHeader, endpoints.streamEvents.path, "get")).toEqual([]);
+    expect(having("x-accel-buffering", endpoints.streamEvents.path, "get")).toEqual(["200"]);
+  });
+
+  test("declares what a change of a device takes: its media types, its preconditions, and at least one member", () => {
+    const { path } = endpoints.updateEnvironment;
+    const change = document.paths[path]?.["patch"];
+    expect(Object.keys((change as { requestBody?: { content: object } }).requestBody?.content ?? {})).toEqual([
+      "application/merge-patch+json",
+      "application/json",
+    ]);
+    for (const operation of [change, document.paths[path]?.["delete"], document.paths[path]?.["get"]]) {
+      for (const name of ["IfMatch", "IfNoneMatch"]) {
+        expect(operation?.parameters).toContainEqual({ $ref: `#/components/parameters/${name}` });
+      }
+    }
+    expect(document.components.schemas["EnvironmentPatch"]).toMatchObject({
+      anyOf: [{ required: ["displayName"] }, { required: ["tags"] }],
+    });
+  });
+
+  test("names the unit of every maximum length, and the size of the metadata of a device", () => {
+    for (const { properties } of Object.values(document.components.schemas)) {
+      for (const member of Object.values(properties)) {
+        if (JSON.stringify(member).includes("maxLength"))
+          expect(member).toMatchObject({ description: expect.stringContaining("UTF-16") });
+      }
+    }
+    const { RegisterRequest } = document.components.schemas;
+    expect(RegisterRequest?.properties["metadata"]).toMatchObject({
+      description: expect.stringContaining("16,384 characters"),
+    });
+  });
+
   test("has realistic examples: each body is valid and has no member that the schemas do not know", () => {
     for (const { name, schema } of guardedTypes) {
       const example = examples.get(name);

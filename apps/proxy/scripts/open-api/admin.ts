@@ -1,5 +1,4 @@
 /** The endpoints of the administration as operations of the API description, from their table and `admin-texts.ts`. */
-import { toJsonSchema } from "@valibot/to-json-schema";
 import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
 import { headerReferences, parameterReferences } from "../../../../packages/schema/scripts/open-api/headers.ts";
 import {
@@ -13,6 +12,7 @@ import type { ProblemCode } from "@letta-environments/schema";
 import { type AdminEndpoint, adminEndpoints } from "../../src/admin/endpoints.ts";
 import { optionalRoutes } from "./observation.ts";
 import { adminPathParameters, adminQueryParameters, adminTexts } from "./admin-texts.ts";
+import { inputSchema } from "./rules.ts";
 import { requestSchema } from "./schemas.ts";
 
 type DescribedEndpoint = AdminEndpoint | (typeof optionalRoutes)[number];
@@ -51,7 +51,7 @@ export function adminOperation(endpoint: DescribedEndpoint): JsonSchema {
     parameters: [
       ...pathParametersOf(endpoint.path),
       ...queryParametersOf(endpoint),
-      ...parameterReferences(["RequestId", ...(isConditional ? ["IfMatch", "IfNoneMatch"] : [])]),
+      ...parameterReferences(["RequestId", ...(isConditional ? ["KeyIfMatch", "IfNoneMatch"] : [])]),
     ],
     ...(content !== undefined && {
       requestBody: {
@@ -99,8 +99,7 @@ function pathParametersOf(path: string): readonly JsonSchema[] {
 
 function queryParametersOf({ query }: DescribedEndpoint): readonly JsonSchema[] {
   if (query === null) return [];
-  const { properties = {} } = toJsonSchema(query, { typeMode: "output", errorMode: "ignore" });
-  return Object.entries(properties).map(([name, schema]) => ({
+  return Object.entries(inputSchema(query)["properties"] ?? {}).map(([name, schema]) => ({
     name,
     in: "query",
     required: false,

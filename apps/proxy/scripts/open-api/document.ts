@@ -25,7 +25,7 @@ const headers: JsonSchema = {
   },
 };
 
-const ifMatch: JsonSchema = {
+const keyIfMatch: JsonSchema = {
   name: "If-Match",
   in: "header",
   description:
@@ -33,6 +33,12 @@ const ifMatch: JsonSchema = {
   schema: { type: "string" },
   example: '"3f1c0a"',
 };
+
+/** Responses to requests that are refused before any operation is known, which would be the same at every one of them. */
+const earlyRefusals: string =
+  "Every operation can also be refused with `invalid_request` before it is known which one it is: 400 and 431 for a request head that is damaged or too " +
+  "large, 408 for one that does not arrive in time, 414 for a path that is too long, 417 for an `Expect` other than `100-continue`. A path that " +
+  "exists responds with 405 `method_not_allowed` to methods that it does not have.";
 
 /** Returns the OpenAPI document of the gateway. */
 function describeGateway(): OpenApiParts {
@@ -45,6 +51,7 @@ function describeGateway(): OpenApiParts {
   const { components } = api;
   return {
     ...api,
+    info: { ...api.info, description: `${String(api.info["description"])}\n\n${earlyRefusals}` },
     // Relative, since a gateway may be below a path of another server. Resolved against the document, this is the folder that it is in.
     servers: [{ url: ".", description: "The server of this document." }],
     tags: [...api.tags, ...tags],
@@ -59,7 +66,7 @@ function describeGateway(): OpenApiParts {
             "The operator's token (`ADMIN_TOKEN`), on the administration listener, and on Cloudflare Workers.",
         },
       },
-      parameters: { ...components.parameters, IfMatch: ifMatch },
+      parameters: { ...components.parameters, KeyIfMatch: keyIfMatch },
       headers: { ...components.headers, ...headers },
       examples: problemExamples(paths),
       schemas: { ...components.schemas, ...responseSchemas, ...adminBodies() },

@@ -1,8 +1,8 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
-import { toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
 import { auditSchema, explanationSchema, overviewSchema } from "./observation.ts";
-import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { described, type JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { inputSchema } from "./rules.ts";
 
 const memberTexts: Readonly<Record<string, string>> = {
   id: "The id of the key, which a rotation does not change.",
@@ -50,16 +50,12 @@ const memberTexts: Readonly<Record<string, string>> = {
 
 /** Returns the JSON Schema of a request body, from the schema that decodes it. Its members have their texts. */
 export function requestSchema(title: string, schema: GenericSchema): JsonSchema {
-  const { $schema: _draft, ...converted } = toJsonSchema(schema, {
-    typeMode: "output",
-    errorMode: "ignore",
-    target: "draft-2020-12",
-  });
-  const properties = Object.entries(converted.properties ?? {}).map(([name, member]) => [
+  const converted = inputSchema(schema);
+  const properties = Object.entries(converted["properties"] ?? {}).map(([name, member]: [string, JsonSchema]) => [
     name,
-    { ...(typeof member === "object" && member), description: textOf(name) },
+    described(member, textOf(name)),
   ]);
-  return { title, ...converted, properties: Object.fromEntries(properties), additionalProperties: false };
+  return { title, ...converted, properties: Object.fromEntries(properties) };
 }
 
 /** A new member without a text fails the generation. */
@@ -121,8 +117,6 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
 const describedKey: Readonly<Record<string, JsonSchema>> = Object.fromEntries(
   Object.entries(keyMembers).map(([name, schema]) => [name, { ...schema, description: textOf(name) }]),
 );
-
-const described = (schema: JsonSchema, description: string): JsonSchema => ({ ...schema, description });
 
 /** A row of a device as it is shown: `ShownDevice`. */
 const device: JsonSchema = object("DeviceRow", {

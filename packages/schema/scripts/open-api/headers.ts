@@ -79,7 +79,8 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
     example: "application/merge-patch+json, application/json",
   },
   "sec-websocket-version": {
-    description: "The version of the WebSocket protocol to use. Present if the handshake had another one (RFC 6455 section 4.4).",
+    description:
+      "The version of the WebSocket protocol to use. Present if the handshake had another one (RFC 6455 section 4.4).",
     schema: { type: "string", const: "13" },
     example: "13",
   },
@@ -101,6 +102,11 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
     schema: { type: "string", const: "true" },
     example: "true",
   },
+  "x-accel-buffering": {
+    description: "Asks nginx, and proxies that read its header, to pass the stream on at once.",
+    schema: { type: "string", const: "no" },
+    example: "no",
+  },
   "preference-applied": {
     description:
       "Which preference of `Prefer` the server has used (RFC 7240), with the seconds that it was ready to wait.",
@@ -117,6 +123,14 @@ export const requestHeaders: Readonly<Record<string, JsonSchema>> = {
     description: "An id for the log and the response. Another value than 1 to 128 of `A-Z a-z 0-9 . _ -` is replaced.",
     schema: { type: "string", pattern: "^[A-Za-z0-9._-]{1,128}$" },
     example: "trace-7f3a",
+  },
+  IfMatch: {
+    name: "If-Match",
+    in: "header",
+    description:
+      "`*`: only if it exists. Nothing in this API but a gateway key has a strong entity tag, so with any other value the response is 412.",
+    schema: text,
+    example: "*",
   },
   IfNoneMatch: {
     name: "If-None-Match",

@@ -1,5 +1,5 @@
 /** One endpoint of the table as an operation of the OpenAPI document. */
-import type { Endpoint, ProblemCode } from "../../src/index.ts";
+import type { Endpoint, Operation, ProblemCode } from "../../src/index.ts";
 import {
   defaultListLimit,
   eventStreamMediaType,
@@ -7,7 +7,7 @@ import {
   maxListLimit,
   messageDeduplicationHeader,
 } from "../../src/index.ts";
-import { type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
+import { described, type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
 import { examples } from "./examples.ts";
@@ -93,12 +93,12 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
       ...queryParametersOf(endpoint),
       ...parameterReferences([
         "RequestId",
-        ...(isRead ? ["IfNoneMatch"] : []),
+        ...(isRead || isChange(endpoint) ? ["IfMatch", "IfNoneMatch"] : []),
         ...(endpoint.operation === "sendMessage" ? ["IdempotencyKey", "Prefer"] : []),
         ...(endpoint.mediaType === eventStreamMediaType ? ["LastEventId"] : []),
       ]),
     ],
-    ...(endpoint.body !== null && { requestBody: requestBodyOf(endpoint.body, endpoint.maxBodyBytes) }),
+    ...(endpoint.body !== null && { requestBody: requestBodyOf(endpoint, endpoint.body) }),
     responses: responsesOf(endpoint),
   };
 }
@@ -106,6 +106,11 @@ export function operationOf(endpoint: Endpoint): JsonSchema {
 /** Whether an endpoint is a read that gateways cache. */
 function isCachedRead({ method, audience, extension }: Endpoint): boolean {
   return method === "GET" && audience === "caller" && extension !== true;
+}
+
+/** Whether an endpoint changes something that has a URL, so that `If-None-Match: *` says that it must not exist. */
+function isChange({ method }: Endpoint): boolean {
+  return method === "PATCH" || method === "DELETE";
 }
 
 /** The JSON Schema of an id in a path. */
@@ -120,7 +125,14 @@ function textSchemaOf(rule: string): JsonSchema {
 
 function pathParameterOf(name: string, isReference: boolean): JsonSchema {
   const schema = isReference ? referenceSchema : identifierSchema;
-  return { name, in: "path", required: true, ...textOf(pathParameters, name), schema };
+  const { description, ...rest } = textOf(pathParameters, name);
+  return { name, in: "path", required: true, ...rest, ...parameterOf(schema, description) };
+}
+
+/** The schema of a parameter, and its description beside it. */
+function parameterOf(schema: JsonSchema, text: string): JsonSchema {
+  const { description } = described(schema, text);
+  return { description, schema };
 }
 
 /** The JSON Schema of the size of a page, as a number; the schemas decode it from a string. */
@@ -131,7 +143,8 @@ export const listLimitSchema: JsonSchema = {
   default: defaultListLimit,
 };
 
-const waitSecondsSchema: JsonSchema = { type: "integer", minimum: 0, default: 30 };
+/** More is 60, see `maxWaitSeconds`. The maximum is that of `isWaitSeconds`. */
+const waitSecondsSchema: JsonSchema = { type: "integer", minimum: 0, maximum: 999_999_999, default: 30 };
 
 /** Query parameters that the schemas decode from strings to numbers. */
 const numericParameters: Readonly<Record<string, JsonSchema>> = {
@@ -147,8 +160,7 @@ function queryParametersOf({ query }: Endpoint): JsonSchema[] {
     name,
     in: "query",
     required: !optional,
-    description: textOf(queryParameters, name),
-    schema: numericParameters[name] ?? jsonSchemaOf(member, schemaPrefix),
+    ...parameterOf(numericParameters[name] ?? jsonSchemaOf(member, schemaPrefix), textOf(queryParameters, name)),
   }));
 }
 
@@ -159,9 +171,12 @@ function textOf<Text>(texts: Readonly<Record<string, Text>>, name: string): Text
   return found;
 }
 
-function requestBodyOf(schema: unknown, limitBytes: number = maxBodyBytes): JsonSchema {
+function requestBodyOf({ method, maxBodyBytes: limitBytes = maxBodyBytes }: Endpoint, schema: unknown): JsonSchema {
   const description = `At most ${limitBytes.toLocaleString("en")} bytes.`;
-  return { description, required: true, content: contentOf(schema) };
+  const content = contentOf(schema);
+  // The patches are JSON merge patches (RFC 7396).
+  const patch = method === "PATCH" ? { "application/merge-patch+json": content["application/json"] } : {};
+  return { description, required: true, content: { ...patch, ...content } };
 }
 
 function contentOf(schema: unknown): JsonSchema {
@@ -182,14 +197,16 @@ const eventStreamContent: JsonSchema = {
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const isRead = isCachedRead(endpoint);
   const cacheHeaders = isRead ? ["etag", "age", "cache-status"] : [];
-  const declared = endpoint.audience === "caller" ? [messageDeduplicationHeader] : [];
+  const declared = declaresDeduplication(endpoint) ? [messageDeduplicationHeader] : [];
+  const replayed = endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : [];
   const names = [
     ...commonHeaders,
     "ratelimit-degraded",
     timingHeader,
     ...cacheHeaders,
     ...declared,
-    ...(endpoint.operation === "sendMessage" ? ["idempotency-replayed"] : []),
+    ...replayed,
+    ...(endpoint.mediaType === eventStreamMediaType ? ["x-accel-buffering"] : []),
     ...(endpoint.operation === "sendMessage" || endpoint.operation === "retrieveMessage" ? ["preference-applied"] : []),
   ];
   const success = {
@@ -200,7 +217,7 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
   };
   const unchanged = {
     description: "The response has not changed since the one with this entity tag.",
-    headers: headerReferences([...commonHeaders, timingHeader, ...cacheHeaders]),
+    headers: headerReferences([...commonHeaders, timingHeader, ...cacheHeaders, ...declared]),
   };
   return {
     [endpoint.successStatus]: success,
@@ -209,7 +226,16 @@ function responsesOf(endpoint: Endpoint): JsonSchema {
       ...limitHeaders,
       ...(isRead ? ["age", "cache-status"] : []),
       ...declared,
+      ...replayed,
       timingHeader,
     ]),
   };
 }
+
+/** Whether the responses of an endpoint say that the server deduplicates messages. */
+function declaresDeduplication({ audience, operation }: Endpoint): boolean {
+  return audience === "caller" && !undeclaredOperations.includes(operation);
+}
+
+/** As in the environment server. */
+const undeclaredOperations: readonly Operation[] = ["createViewerTicket", "openViewerSocket", "streamEvents"];

@@ -1,5 +1,11 @@
 /** The error responses of an operation in the OpenAPI document: one response per status, with an example for each problem code. */
-import { problemBody, type ProblemCode, problemCodes, problemDefinitions } from "../../src/index.ts";
+import {
+  messageDeduplicationHeader,
+  problemBody,
+  type ProblemCode,
+  problemCodes,
+  problemDefinitions,
+} from "../../src/index.ts";
 import type { JsonSchema } from "../json-schema.ts";
 import { headerReferences, timingHeader } from "./headers.ts";
 
@@ -55,8 +61,14 @@ export const limitHeaders: readonly string[] = ["ratelimit", "ratelimit-policy",
 function canHave(name: string, status: number): boolean {
   if (limitHeaders.includes(name)) return status !== 405;
   if (name === timingHeader || name === "cache-status") return status !== 401 && status !== 405;
+  // Refused before the upstream receives the request.
+  if (name === messageDeduplicationHeader) return !gatewayStatuses.has(status);
+  // The outcomes of a send.
+  if (name === "idempotency-replayed") return status === 409 || status === 504;
   return name !== "age" || status === 404;
 }
+
+const gatewayStatuses: ReadonlySet<number> = new Set([405, 412, 413, 415]);
 
 const statusHeaders: ReadonlyMap<number, readonly string[]> = new Map([
   [401, ["www-authenticate"]],

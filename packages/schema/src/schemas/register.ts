@@ -12,7 +12,7 @@ export interface RegisterRequest {
   connectionName: string;
   /** Distinguishes several listeners on one device; the same after a restart. */
   listenerInstanceId?: string;
-  /** Details that the device reports about itself. */
+  /** Details that the device reports about itself, at most 16,384 characters as JSON. */
   metadata?: EnvironmentMetadata;
 }
 
