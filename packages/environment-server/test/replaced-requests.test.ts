@@ -56,6 +56,23 @@ test.each(["asks", "lists in its status"])(
   },
 );
 
+test("a request that a status lists without its input, or with other words around it, stays the same one", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-1");
+  socket.ask("call-1", { ...harmless, permission_suggestions: [{ id: "rule", text: "Allow npm test" }] });
+  const before = await list(harness);
+  for (const more of [{}, { ...harmless, reason: "npm is not allowed" }]) {
+    const request = { subtype: "can_use_tool", tool_name: "Bash", tool_call_id: "call-1", ...more };
+    socket.say({
+      type: "update_device_status",
+      runtime: { agent_id: "agent-1", conversation_id: "default" },
+      device_status: { pending_control_requests: [{ request_id: "perm-call-1", request }] },
+    });
+  }
+  expect(await list(harness)).toEqual(before);
+  expect(harness.events.filter(({ type }) => type === "approval_withdrawn")).toEqual([]);
+});
+
 test("a request that is repeated as it was stays the same one", async () => {
   const harness = createHarness();
   const { socket } = await harness.connect("device-1");

@@ -85,13 +85,19 @@ function request(
   const scope = { environmentId: row.device.environmentId, ...runtime };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined) return requestNew(state, row, scope, asked, { isAsked, requestedAt: state.wallNow() });
-  const isSame = canonicalJson(known.approval.request) === canonicalJson(asked);
+  const isSame = runsTheSame(known.approval.request, asked);
   if (!isSame && known.sent === null) return replace(state, row, known, { request: asked, isAsked });
   // Its turn runs, or the device asks again in another one.
   noteSent(known, { isTurnOver: false, isGone: false, replacement: isSame ? null : { request: asked, isAsked } });
   updatePolicy(state, row, known);
   state.enforcement.apply(known);
   if (isAsked && isSame) noteAsked(state, row, known);
+}
+
+/** Whether two reports ask for the same. One without an input says nothing about it, and what is said around it may differ between two frames. */
+function runsTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean {
+  const hasSameInput = asked.input === null || canonicalJson(known.input) === canonicalJson(asked.input);
+  return known.tool === asked.tool && hasSameInput;
 }
 
 /** The device asks for something else under an id that is pending: whoever has seen the earlier request has not seen this one. */
