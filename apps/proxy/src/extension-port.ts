@@ -20,7 +20,7 @@ import type { Upstream } from "./upstream/upstream.ts";
 
 /** The extensions of a process. A pipeline that is replaced after a reload has the same ones. */
 export interface Extensions {
-  /** Prepares the operations of extensions at a remote upstream. */
+  /** Returns the function that prepares the operations of extensions at a remote upstream. `services` audit changes of devices. */
   connectRemote(services: Pick<ExtensionParts, "audit" | "telemetry">): ConnectRemoteExtensions;
   /** Creates the calls of the pipeline's steps. What is open already uses the parts of the last pipeline from now on. */
   createSteps(parts: ExtensionParts): ExtensionSteps;

@@ -9,15 +9,16 @@ import {
 import { createAuditViewers, createBeginControl } from "./audit/commands.ts";
 import { createAuditDeviceChange } from "./audit/device-changes.ts";
 import type { ExtensionParts, Extensions, ExtensionSteps } from "./extension-port.ts";
-import type { EventStreams } from "./streams/event-streams.ts";
+import { createEventStreams, type EventStreams, type EventStreamsOptions } from "./streams/event-streams.ts";
 import { deviceSocketRequest } from "./upstream/embedded.ts";
 import type { AuditFor } from "./upstream/extensions/devices.ts";
 import { connectRemoteExtensions } from "./upstream/extensions/forward.ts";
 import { createAuthenticateViewer, keepTicketCredential, type TicketCredentials } from "./viewers/credential.ts";
 import { clientFactsOf, createViewerRequests, type ViewerRequestPorts } from "./viewers/requests.ts";
 
-/** Creates the extensions. `eventStreams` is `null` in front of a remote environment server. */
-export function createExtensions(eventStreams: EventStreams | null = null): Extensions {
+/** Creates the extensions. `streams` is `null` in front of a remote environment server. */
+export function createExtensions(streams: EventStreamsOptions | null = null): Extensions {
+  const eventStreams = streams && createEventStreams(streams);
   const shared: SharedAcrossReloads = { eventStreams, ticketCredentials: new WeakMap(), viewerPorts: null };
   return {
     connectRemote: (services) => (tools) => connectRemoteExtensions(tools, auditFor(services)),

@@ -25,7 +25,7 @@ export interface GatewayServices extends GatewayPorts {
   readonly audit: AuditLog | null;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
-  /** Holds the check of the present configuration, for all pipelines of a process; absent: the configuration does not change. */
+  /** Holds the check of the present configuration, for all pipelines of a process, and what they opened; absent: the configuration does not change. */
   readonly presentCheck?: PresentCheck | undefined;
   /** Counts the memory of bodies, of all pipelines of a process; absent: nothing is counted. */
   readonly bodyMemory?: BodyBudget;

@@ -8,7 +8,6 @@ import { createMemoryKeyStore } from "../src/adapters/memory/key-store.ts";
 import { createShadow, liftRestrictions } from "../src/auth/shadow.ts";
 import { shadowRules } from "../src/auth/shadow-rules.ts";
 import { createExtensions } from "../src/extensions.ts";
-import { createEventStreams } from "../src/streams/event-streams.ts";
 import type { ProxyEvent } from "../src/telemetry.ts";
 import { disableKey } from "./support/end-keys.ts";
 import { fakeRequest } from "./support/fake-request.ts";
@@ -22,7 +21,7 @@ test("a stream of a key in shadow mode stays open until the key ends or shadow m
   const ports = { store, clock, sha256: sha256Hex, randomId, podId: "pod", publicUrl: null, settleMs: 0 };
   const server = createEnvironmentServer(ports);
   const events: ProxyEvent[] = [];
-  const streams = createEventStreams({ clock, server, telemetry: (event) => void events.push(event) });
+  const streams = { clock, server, telemetry: (event: ProxyEvent) => void events.push(event) };
   const restrictions = { scopes: ["list", "read"] as const, deviceIds: ["device-1"], agentIds: ["agent-1"] };
   const { key, record } = await issueTestKey(keyStore, clock, { ...restrictions, maxMode: "standard" });
   const { key: other, record: otherRecord } = await issueTestKey(keyStore, clock, restrictions);

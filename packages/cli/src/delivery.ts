@@ -128,7 +128,7 @@ function throwIfOffline(error: unknown, { environment }: FoundDevice, waitMs: nu
   const [latest = environment] = error.environments ?? [];
   throw waitMs === null
     ? offlineError(latest, nowMs, { details: ["--wait-online waits for it."] })
-    : offlineError(latest, nowMs, { waited: " and did not come back in time" });
+    : offlineError(latest, nowMs, { waited: true });
 }
 
 function reportOf(

@@ -50,13 +50,14 @@ export function describeFailure(
   });
 }
 
-/** The error for a device that is offline, so that nothing was sent to it. @param waited what came before, in words */
+/** The error for a device that is offline, so that nothing was sent to it. */
 export function offlineError(
   { connectionName, lastSeenAt }: Pick<Environment, "connectionName" | "lastSeenAt">,
   nowMs: number,
-  { waited = "", ...options }: { waited?: string; details?: readonly string[]; cause?: unknown } = {},
+  { waited = false, ...options }: { waited?: boolean; details?: readonly string[]; cause?: unknown } = {},
 ): CommandError {
-  const text = `${connectionName} is offline${waited} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`;
+  const state = waited ? "offline and did not come back in time" : "offline";
+  const text = `${connectionName} is ${state} (last seen ${formatAge(lastSeenAt, nowMs)}); nothing was sent`;
   return new CommandError(text, exitCodes.offline, options);
 }
 

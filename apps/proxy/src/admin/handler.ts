@@ -270,8 +270,13 @@ async function conflictRefusal(
 const noDevicesHere = problemResponse("endpoint_not_found", {
   detail: "The devices of a remote environment server are not administered here.",
 });
-const refuse = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
-const noDevices: DeviceOperations = { list: refuse, retrieve: refuse, release: refuse, remove: refuse };
+const respondNone = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
+const noDevices: DeviceOperations = {
+  list: respondNone,
+  retrieve: respondNone,
+  release: respondNone,
+  remove: respondNone,
+};
 
 /** The store did not respond to the change. */
 const changeUnknown = problemResponse("key_store_unavailable", {

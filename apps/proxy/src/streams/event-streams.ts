@@ -24,7 +24,7 @@ export interface EventStreams {
   /**
    * Opens a stream. The response is its head, with the stream as the body, or the refusal. Never rejects.
    *
-   * @param check Checks its credential while it is open, always by the present configuration.
+   * @param check Checks its credential while it is open. It must follow reloads of the configuration itself, as `replaceCheck` does.
    */
   open(request: StreamRequest, check: CheckCredential): Promise<PlainResponse | StreamedResponse>;
   /** Ends every stream and refuses new ones, because the process stops. */
@@ -39,16 +39,15 @@ interface OpenStream {
   principal: StreamRequest["principal"];
 }
 
-/** Creates {@link EventStreams} over the embedded server. */
-export function createEventStreams({
-  clock,
-  server,
-  telemetry,
-}: {
+/** The dependencies of {@link EventStreams}. */
+export interface EventStreamsOptions {
   readonly clock: Clock;
   readonly server: Pick<EnvironmentServer, "openEvents" | "endEvents">;
   readonly telemetry: Telemetry;
-}): EventStreams {
+}
+
+/** Creates {@link EventStreams} over the embedded server. */
+export function createEventStreams({ clock, server, telemetry }: EventStreamsOptions): EventStreams {
   const streams = new Set<OpenStream>();
   let isStopping = false;
   let isChecking = false;

@@ -18,7 +18,7 @@ const extensions = [
 registerHooks({
   load(url, context, nextLoad) {
     if (url === source + composer) {
-      const text = "export const openExtensions = () => null;";
+      const text = "export const createExtensions = () => null;";
       return { format: "module", shortCircuit: true, source: text };
     }
     if (extensions.some((path) => url.startsWith(source + path))) throw new Error(`${url} is part of an extension`);

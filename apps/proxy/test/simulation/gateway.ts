@@ -40,7 +40,6 @@ import { KeyStoreUnavailableError } from "../../src/keys/key-store-outages.ts";
 import { createKeyUses } from "../../src/keys/key-uses.ts";
 import { watchSocketKeys } from "../../src/keys/socket-key-watch.ts";
 import { createExtensions } from "../../src/extensions.ts";
-import { createEventStreams } from "../../src/streams/event-streams.ts";
 import { createPipeline, type Pipeline } from "../../src/pipeline.ts";
 import type { KeyStore, UpstreamFetch } from "../../src/ports.ts";
 import { createRateLimiter } from "../../src/rate-limit/limiter.ts";
@@ -227,9 +226,7 @@ function compose(
   })({ upstream: upstream === null ? "embedded" : "remote", showsStatus: () => true });
   const keyUses = createKeyUses({ clock, keyStore, onFailure: () => undefined });
   const embedded = upstream === null ? openEmbedded(parts, keyStore, environmentCache.invalidate) : null;
-  const extensions = createExtensions(
-    embedded && createEventStreams({ clock, server: embedded.server, telemetry: () => undefined }),
-  );
+  const extensions = createExtensions(embedded && { clock, server: embedded.server, telemetry: () => undefined });
   const services: GatewayServices = {
     clock,
     digests: testDigests,

@@ -135,8 +135,8 @@ function preparePrune(database: SqliteDatabase, limits: ChangeLimits, removals: 
     removeRecordings.run(nowMs);
     const prune = (part: keyof ChangeLimits): boolean =>
       removals[part]((row) => readInteger(row, "stored_at") > nowMs - limits[part].durationMs, limit).count >= limit;
-    // Both parts are pruned, whatever the first returns.
-    return [prune("events"), prune("output")].includes(true);
+    const [hasMoreEvents, hasMoreOutput] = [prune("events"), prune("output")];
+    return hasMoreEvents || hasMoreOutput;
   };
 }
 

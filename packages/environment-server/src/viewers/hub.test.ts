@@ -334,6 +334,8 @@ describe("the life of a socket", () => {
     world.hub.connected("env-1", "conn-2");
     expect(first.closes).toMatchObject([{ code: 1001 }]);
     expect(world.hub.connectedViewers()).toEqual([]);
+    // Nothing is kept for devices without viewers.
+    expect(world.clock.timerCount).toBe(0);
   });
 
   test("a viewer that depends on the labels of its device is closed within a second after they change", async () => {

@@ -37,7 +37,9 @@ export function createViewerTickets(clock: Pick<Clock, "monotonic">, randomId: R
     issue(principal, connectionId) {
       forgetExpired();
       const { tenant, keyId } = principal;
-      const own = [...tickets.values()].filter(({ principal: of }) => of.tenant === tenant && of.keyId === keyId);
+      const own = [...tickets.values()].filter(
+        ({ principal: owner }) => owner.tenant === tenant && owner.keyId === keyId,
+      );
       if (own.length >= maxTicketsPerKey || tickets.size >= maxTickets) return null;
       const ticket = randomId(ticketPrefix);
       tickets.set(ticket, { principal, connectionId, expiresAtMs: clock.monotonic() + ticketLifetimeMs });

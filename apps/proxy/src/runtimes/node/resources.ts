@@ -23,7 +23,6 @@ import { createPermissionRules } from "../../auth/tenant-guard.ts";
 import type { EnvironmentCache } from "../../cache/environment-cache.ts";
 import type { Settings } from "../../config/settings.ts";
 import { createExtensions } from "../../extensions.ts";
-import { createEventStreams } from "../../streams/event-streams.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import { createUnreleased } from "../../idempotency/unreleased.ts";
@@ -135,9 +134,7 @@ async function openAll(
         onShadowed: logShadowed(log),
         onFailure: keyListener.onFailure,
       }),
-    extensions: createExtensions(
-      embedded && createEventStreams({ clock: systemClock, server: embedded.server, telemetry: log }),
-    ),
+    extensions: createExtensions(embedded && { clock: systemClock, server: embedded.server, telemetry: log }),
     readReadiness: readiness.read,
     log,
     metrics,
