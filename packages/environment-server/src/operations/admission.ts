@@ -11,7 +11,7 @@ import type { ConnectionRecord, ConversationScope } from "../ports.ts";
 import type { DeviceCallProgress } from "../routing/router.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
 import { sizeOfQueue, type WaitingSend } from "../socket/queue-ledger.ts";
-import { refuseDecision, refuseLaterDecisions, refuseWithoutAgentsApi } from "./approvals/decisions.ts";
+import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
 import type { ServerContext } from "./context.ts";
 import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
@@ -109,4 +109,10 @@ export function checkQueue(
   const length = size.length + part.length;
   const isTooLong = length > maxWaitingLength || count * length + size.elsewhere > maxQueueReportsLength;
   return isTooLong ? problemResponse("queue_full", { detail: tooLong }) : null;
+}
+
+/** Returns 409 `agents_api_missing` for messages to a device whose turns would fail; `null` for any other part. */
+function refuseWithoutAgentsApi(part: DeliveryPart, connection: DeviceConnection): PlainResponse | null {
+  const isRefused = part.payload.kind === "create_message" && connection.isAgentsApiMissing;
+  return isRefused ? problemResponse("agents_api_missing") : null;
 }

@@ -157,12 +157,6 @@ export async function refuseLaterDecisions(
   return null;
 }
 
-/** Returns 409 `agents_api_missing` for messages to a device whose turns would fail; `null` for any other part. */
-export function refuseWithoutAgentsApi(part: DeliveryPart, connection: DeviceConnection): PlainResponse | null {
-  const isRefused = part.payload.kind === "create_message" && connection.isAgentsApiMissing;
-  return isRefused ? problemResponse("agents_api_missing") : null;
-}
-
 /**
  * Waits for the request that a later part of a body decides on, because a device requests the permissions of a turn one after the other.
  * Other parts do not wait.
