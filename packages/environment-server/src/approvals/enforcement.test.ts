@@ -22,7 +22,14 @@ function entry(at: number): PendingApproval {
     expiry: { at, policy: "deadline" },
     decision: null,
   };
-  return { approval, owner: "key-1", cursor: { requestedAt: at - 1_000, digest: "0" }, sent: null, isAsked: false };
+  return {
+    approval,
+    owner: "key-1",
+    cursor: { requestedAt: at - 1_000, digest: "0" },
+    sent: null,
+    isAsked: false,
+    replacedAt: 0,
+  };
 }
 
 test("a request is denied at its deadline also when its timer fires a moment too early", async () => {

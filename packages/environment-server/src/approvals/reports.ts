@@ -3,12 +3,12 @@
  * those of the turn.
  */
 import { canonicalJson } from "@letta-environments/schema";
-import type { ApprovalRequest } from "../approval-log.ts";
+import type { ApprovalRequest, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { ConversationScope } from "../message-log.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import { causeOfNew, noteCause, updateCause, updatePolicy } from "./causes.ts";
-import { keyText, type PendingApproval, type ReportedRequest, type SentDecision } from "./pending.ts";
+import { keyOf, keyText, type PendingApproval, type ReportedRequest, type SentDecision } from "./pending.ts";
 import { policyActor } from "./policy.ts";
 import { add, type ApprovalDevice, type ApprovalState, emitDecided, withdraw } from "./state.ts";
 
@@ -85,7 +85,7 @@ function request(
   const scope = { environmentId: row.device.environmentId, ...runtime };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined) return requestNew(state, row, scope, asked, { isAsked, requestedAt: state.wallNow() });
-  const isSame = runsTheSame(known.approval.request, asked);
+  const isSame = asksForTheSame(known.approval.request, asked);
   if (!isSame && known.sent === null) return replace(state, row, known, { request: asked, isAsked });
   // Its turn runs, or the device asks again in another one.
   noteSent(known, { isTurnOver: false, isGone: false, replacement: isSame ? null : { request: asked, isAsked } });
@@ -94,26 +94,60 @@ function request(
   if (isAsked && isSame) noteAsked(state, row, known);
 }
 
-/** Whether two reports ask for the same. One without an input says nothing about it, and what is said around it may differ between two frames. */
-function runsTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean {
-  const hasSameInput = asked.input === null || canonicalJson(known.input) === canonicalJson(asked.input);
-  return known.tool === asked.tool && hasSameInput;
+/**
+ * Whether two reports ask for the same. One without an input or without lasting permissions says nothing about them, and the reason may be put in other
+ * words.
+ */
+function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean {
+  const shown = ({ tool, input, isInputCut, suggestions }: ApprovalRequest): string =>
+    canonicalJson({
+      tool,
+      ...((asked.input !== null || asked.isInputCut) && { input, isInputCut }),
+      ...(asked.suggestions.length > 0 && { suggestions }),
+    });
+  return shown(known) === shown(asked);
 }
 
-/** The device asks for something else under an id that is pending: whoever has seen the earlier request has not seen this one. */
+/**
+ * The device asks for something else under an id that is pending. It is the same place in its turn, so what the policies of the turn demand stays. Its
+ * later time tells it apart: whoever has seen the earlier request has not seen this one.
+ */
 export function replace(
   state: ApprovalState,
   row: ApprovalDevice,
   entry: PendingApproval,
   { request: asked, isAsked }: ReportedRequest,
 ): void {
-  const { scope, requestedAt } = entry.approval;
-  withdraw(state, row.device, entry);
-  // The time tells them apart.
-  requestNew(state, row, scope, asked, { isAsked, requestedAt: Math.max(state.wallNow(), requestedAt + 1) });
+  const { approval } = entry;
+  const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
+  const made = { ...approval, request: asked, requestedAt };
+  entry.isAsked ||= isAsked;
+  const cause = causeOfNew(state, row, made, entry.isAsked);
+  if (cause === null) {
+    withdraw(state, row.device, entry);
+    return state.withheld.add(keyOf(approval));
+  }
+  const messageId = cause.messageId ?? approval.messageId;
+  entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, cause.expiry) };
+  entry.replacedAt = ++state.replacements.count;
+  state.writer.save(entry.approval);
+  state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
+  state.onChange("requested", entry.approval);
+  if (entry.approval.expiry !== approval.expiry) {
+    state.enforcement.cancel(entry);
+    state.enforcement.schedule(entry);
+  }
+  state.enforcement.apply(entry);
 }
 
-function requestNew(
+/** A deadline does not begin again. That an earlier tool was denied says nothing about another one. */
+function earlierExpiry(before: StoredApproval["expiry"], now: StoredApproval["expiry"]): StoredApproval["expiry"] {
+  if (before?.policy !== "deadline") return now;
+  return now === null || before.at <= now.at ? before : now;
+}
+
+/** Adds a request that is not pending. */
+export function requestNew(
   state: ApprovalState,
   row: ApprovalDevice,
   scope: ConversationScope,

@@ -5,7 +5,7 @@
 import type { ApprovalKey, Decision } from "../approval-log.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { updateCause } from "./causes.ts";
-import { replace } from "./reports.ts";
+import { replace, requestNew } from "./reports.ts";
 import { type ApprovalState, emitDecided, remove, withdraw } from "./state.ts";
 
 /** A decision is about to be sent: its request is not pending any more. */
@@ -47,16 +47,20 @@ export function noteOutcome(
   const entry = state.pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
   const { approval, sent } = entry;
-  const { decision } = sent;
+  const { decision, replacement } = sent;
   remove(state, entry);
+  const row = state.devices.get(environmentId);
   if (outcome.kind === "rejected") {
     // The decision had no effect, and the device no longer asks.
     void state.writer.saveNow(approval);
     state.writer.remove(approval);
-    return state.onChange("withdrawn", approval);
+    state.onChange("withdrawn", approval);
+  } else {
+    const { behavior, decidedBy } = decision;
+    if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
+    state.onChange("decided", { ...approval, decision });
   }
-  const row = state.devices.get(environmentId);
-  const { behavior, decidedBy } = decision;
-  if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
-  state.onChange("decided", { ...approval, decision });
+  if (replacement === null || row === undefined) return;
+  const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
+  requestNew(state, row, approval.scope, replacement.request, { isAsked: replacement.isAsked, requestedAt });
 }

@@ -68,6 +68,8 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly withheld: RequestSet;
   /** Requests for which a device has asked, and for which there was no room. */
   readonly askedBeyond: RequestSet;
+  /** How often devices have asked for something else under the id of a pending request. */
+  readonly replacements: { count: number };
 }
 
 /** Adds a request. Returns `null` when a limit is met. */

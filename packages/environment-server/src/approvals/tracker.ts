@@ -35,6 +35,13 @@ export interface ApprovalTracker {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** A pending request; `null` when it is decided or not known. */
   find(key: ApprovalKey): StoredApproval | null;
+  /** The present, for {@link requestedAt}. */
+  now(): number;
+  /**
+   * `requestedAt` of what a device asked for under a key at an earlier time, as {@link now} returned it; of its first request if it had not asked by then.
+   * `null` if nothing is pending.
+   */
+  requestedAt(key: ApprovalKey, time: number): number | null;
   /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */
   isComplete(environmentId: string): boolean;
   /** Whether nobody may decide on a request before its device asks. */
@@ -75,6 +82,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     incomplete: new Set(),
     withheld: createRequestSet(),
     askedBeyond: createRequestSet(),
+    replacements: { count: 0 },
   };
   const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond } = state;
   const loaded = load(state);
@@ -101,6 +109,12 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     find(key) {
       const entry = pending.find(key);
       return entry === undefined || entry.sent !== null ? null : entry.approval;
+    },
+    now: () => state.replacements.count,
+    requestedAt(key, time) {
+      const entry = pending.find(key);
+      if (entry === undefined) return null;
+      return entry.replacedAt > time ? entry.cursor.requestedAt : entry.approval.requestedAt;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,

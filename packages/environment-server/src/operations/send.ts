@@ -35,7 +35,7 @@ import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./
 import {
   addressedPayload,
   awaitRequest,
-  bindToPending,
+  bindToArrival,
   decidedResponse,
   findKnown,
   noteDecision,
@@ -73,6 +73,7 @@ export async function sendMessage(
   if (planned.kind === "refused") return planned.response;
   const { signal, progress, traceId } = context;
   if (progress !== undefined) progress.isSent = false;
+  const arrivedAt = server.approvals.now();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
   const asking = mayAsk(principal, planned.plan) ? [principal.keyId] : [];
   const [plainQueue, askingQueue] = sendQueuesOf(principal, params.connectionId);
@@ -83,7 +84,7 @@ export async function sendMessage(
     const { record } = found;
     const scope = scopeOf(record, planned.plan);
     const [part, ...rest] = planned.plan.parts;
-    const bind = (each: DeliveryPart): DeliveryPart => bindToPending(server, each, scope);
+    const bind = (each: DeliveryPart): DeliveryPart => bindToArrival(server, each, scope, arrivedAt);
     const plan: DeliveryPlan = { ...planned.plan, parts: [bind(part), ...rest.map(bind)] };
     const send: Send = { server, record, scope, part: plan.parts[0], principal, traceId, asking, signal, progress };
     return { kind: "begun", send, rest: plan.parts.slice(1), started: await start({ ...send, plan }) } as const;

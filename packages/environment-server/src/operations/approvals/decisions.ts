@@ -61,17 +61,17 @@ function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): b
 }
 
 /**
- * Returns a decision for the request that is pending when it arrives, unless it says which one it is for: its sender cannot have seen a later one. Others
- * as they are.
+ * Returns a decision for what its device asked for when it arrived, unless it says which request it is for: its sender cannot have seen a later one.
+ * Others as they are.
  */
-export function bindToPending(
+export function bindToArrival(
   { approvals }: ServerContext,
   part: DeliveryPart,
   scope: ConversationScope,
+  arrivedAt: number,
 ): DeliveryPart {
   const key = part.requestedAt === null ? decidedKey(part, scope) : null;
-  const approval = key === null ? null : approvals.find(key);
-  return approval === null ? part : { ...part, requestedAt: approval.requestedAt };
+  return key === null ? part : { ...part, requestedAt: approvals.requestedAt(key, arrivedAt) };
 }
 
 /**
