@@ -67,7 +67,7 @@ async function bytesOf(method: string, target: string, fields: Fields, host: str
   return (await readToEnd(socket))
     .replaceAll(/^(date|age|ratelimit|retry-after): .*$/gim, "$1: masked")
     .replaceAll(/ttl=-?\d+/g, "ttl=masked")
-    .replaceAll(/"resetMs":\d+/g, '"resetMs":0');
+    .replaceAll(/"(resetMs|remaining)":\d+/g, '"$1":0');
 }
 
 const reader = (): Fields => ({ Authorization: `Bearer ${keys["reader"]}` });
