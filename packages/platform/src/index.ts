@@ -1,5 +1,4 @@
 export type { Clock } from "./clock.ts";
-export { concatenate } from "./concatenate.ts";
 export { createSteadyClock, createSteadyNow } from "./steady-clock.ts";
 export type { HmacSha256, Sha256 } from "./digests.ts";
 export {

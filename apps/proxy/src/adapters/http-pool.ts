@@ -6,9 +6,9 @@
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip } from "node:zlib";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
-import { concatenate } from "@letta-environments/platform";
 import { atTurnEnd } from "@letta-environments/platform/node";
 import type { Dispatcher, Pool } from "undici";
+import { concatenate } from "../lib/read-stream.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
@@ -119,7 +119,7 @@ function dispatch(
       },
       onResponseEnd() {
         if (isSettled) return;
-        const response = { status, headers: responseHeaders, body: concatenate(chunks) };
+        const response = { status, headers: responseHeaders, body: concatenate(chunks, length) };
         settle(isEncoded(response) ? decode(response, maxResponseBytes) : response);
       },
       onResponseError: (_controller, cause) => fail(cause),

@@ -1,5 +1,3 @@
-import { concatenate } from "@letta-environments/platform";
-
 /**
  * Reads a stream up to a limit, because a `Content-Length` can be wrong and a compressed body grows. Returns `null` and cancels the
  * stream if it is longer. Rejects if the stream fails.
@@ -29,5 +27,18 @@ export async function readAll(
     chunks.push(next.value);
     onChunk?.(byteLength);
   }
-  return concatenate(chunks);
+  return concatenate(chunks, length);
+}
+
+/** Concatenates chunks; a single one is not copied. `length` is the sum of their lengths, in bytes. */
+export function concatenate(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  const [only] = chunks;
+  if (only !== undefined && chunks.length === 1) return only;
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return whole;
 }

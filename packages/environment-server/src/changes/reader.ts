@@ -3,7 +3,7 @@
  * one; then it receives changes as they are stored. When more waits than may be in memory, it is behind again. A reader that reads nothing
  * for a while is disconnected, and can resume.
  */
-import { type Clock, concatenate } from "@letta-environments/platform";
+import type { Clock } from "@letta-environments/platform";
 import type { ChangePage, StoredChange } from "../change-log.ts";
 import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
 import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
@@ -168,7 +168,7 @@ async function pull(reader: Reader, controller: ReadableStreamDefaultController<
 }
 
 function takeChunks(reader: Reader): Uint8Array {
-  const bytes = concatenate([...reader.kept, ...reader.chunks]);
+  const bytes = joinChunks([...reader.kept, ...reader.chunks]);
   reader.kept = [];
   forgetChunks(reader);
   return bytes;
@@ -207,4 +207,16 @@ function end(reader: Reader, reason: StreamEnd): void {
   reader.chunks = [];
   reader.wake?.();
   reader.settle(reason);
+}
+
+function joinChunks(chunks: readonly Uint8Array[]): Uint8Array {
+  const [first] = chunks;
+  if (first !== undefined && chunks.length === 1) return first;
+  const joined = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let offset = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return joined;
 }
