@@ -51,7 +51,7 @@ test("a list that fails for a moment is read again, and the request is found", a
   prompts.cancel();
 });
 
-test("a command is asked for with its unusual spaces written out, and a query as it is", async () => {
+test("an input is asked for with its unusual spaces written out", async () => {
   const command = { ...approval, input: { command: "rm\u00a0-rf /srv" } };
   const query = { ...approval, id: "call-2", tool: "Search", input: { query: "a\u3000b" } };
   const { clock, prompts, lines } = start([command, query]);
@@ -60,7 +60,7 @@ test("a command is asked for with its unusual spaces written out, and a query as
   prompts.cancel();
   expect(lines.filter((line) => line.startsWith("waiting"))).toEqual([
     String.raw`waiting for permission to use Bash: rm\u00a0-rf /srv`,
-    "waiting for permission to use Search: a\u3000b",
+    String.raw`waiting for permission to use Search: a\u3000b`,
   ]);
 });
 

@@ -21,6 +21,19 @@ test("an input is its command or path, and its other members are beside it, so t
   expect(describeInput({ a: 1 })).toBe('{"a":1}');
 });
 
+test("every space but U+0020 is written out in what may decide what runs, also in lists, objects and names", () => {
+  const space = "\u00a0";
+  expect(describeInput({ query: `a${space}b` })).toBe(String.raw`a\u00a0b`);
+  expect(describeInput({ command: ["bash", `x${space}y`] })).toBe(String.raw`{"command":["bash","x\u00a0y"]}`);
+  const others = { args: [`a${space}b`], env: { [`A${space}`]: "1" }, script: `c${space}d`, cwd: `/e${space}f` };
+  expect(describeOtherMembers({ command: "ls", ...others, [`g${space}h`]: 1 }).join("\n")).not.toContain(space);
+});
+
+test("texts that people wrote keep their spaces", () => {
+  const texts = { old_string: "10\u00a0km", new_string: "20\u00a0km", content: "\u3000a", description: "10\u00a0km" };
+  expect(describeOtherMembers({ path: "/a", ...texts }).join("\n")).not.toContain("\\u");
+});
+
 test("a table says below which inputs are longer than shown, or not shown at all", () => {
   const table = formatApprovalTable([approval, cut, endless], 1_000, 80, (text) => text);
   expect(table).not.toContain("call-1:");

@@ -21,21 +21,23 @@ const columns: readonly Column[] = [
   { title: "WAITS", shrinks: false },
 ];
 
-/** Members of an input that say most about a tool call: first those that are commands and paths. */
-const exactMembers = ["command", "cmd", "file_path", "path"] as const;
-const otherMembers = ["url", "query", "pattern"] as const;
+/** Members of an input that say most about a tool call, the first ones most. */
+const mainMembers = ["command", "cmd", "file_path", "path", "url", "query", "pattern"] as const;
+/** Texts that no shell reads, and in which unusual spaces are common. */
+const proseMembers = new Set(["old_string", "new_string", "old_str", "new_str", "edits", "content", "description"]);
 
 type Input = Readonly<Record<string, unknown>> | null;
 
 function mainMemberOf(input: Input): string | undefined {
-  return [...exactMembers, ...otherMembers].find((name) => typeof input?.[name] === "string" && input[name] !== "");
+  return mainMembers.find((name) => typeof input?.[name] === "string" && input[name] !== "");
 }
 
 /** Formats the input of a tool call as one line: its command or path, otherwise all of it as JSON. */
 export function describeInput(input: Input): string {
   if (input === null || Object.keys(input).length === 0) return "";
   const name = mainMemberOf(input);
-  if (name === undefined) return JSON.stringify(input);
+  // An escape in JSON keeps it the same value.
+  if (name === undefined) return escapeSpaces(JSON.stringify(input));
   return describeMember(name, input[name]);
 }
 
@@ -44,13 +46,13 @@ export function describeOtherMembers(input: Input): string[] {
   const main = mainMemberOf(input);
   if (main === undefined) return [];
   return Object.entries(input ?? {}).flatMap(([name, value]) =>
-    name === main ? [] : [`${name}: ${describeMember(name, value)}`],
+    name === main ? [] : [`${escapeSpaces(name)}: ${describeMember(name, value)}`],
   );
 }
 
 function describeMember(name: string, value: unknown): string {
-  if (typeof value !== "string") return JSON.stringify(value);
-  return exactMembers.some((exact) => exact === name) ? escapeSpaces(value) : value;
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return proseMembers.has(name) ? text : escapeSpaces(text);
 }
 
 /** Says that the device runs more than is shown; `null` if it does not. */
