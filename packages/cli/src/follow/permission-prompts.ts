@@ -70,7 +70,8 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
         await printer.line(`'letta-env approvals allow ${id} --suggestion ${suggestions[index]?.id}' ${grant}`);
       return;
     }
-    if (reason !== null && reason !== "") await printer.line(reason);
+    // The device writes the reason, so that it may not look like another line.
+    if (reason !== null && reason !== "") await printer.line(`reason: ${reason}`);
     for (const line of others) await printer.line(line);
     for (const cut of cuts) await printer.line(cut, "yellow");
     for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);

@@ -41,12 +41,15 @@ export function describeInput(input: Input): string {
   return describeMember(name, input[name]);
 }
 
-/** The members that {@link describeInput} leaves out, a line each, such as the new text of an edit. */
+/**
+ * The members that {@link describeInput} leaves out, a line each, such as the new text of an edit. They are indented, with names in quotation
+ * marks, because models choose names and texts: none of them may look like a line of this program.
+ */
 export function describeOtherMembers(input: Input): string[] {
   const main = mainMemberOf(input);
   if (main === undefined) return [];
   return Object.entries(input ?? {}).flatMap(([name, value]) =>
-    name === main ? [] : [`${escapeSpaces(name)}: ${describeMember(name, value)}`],
+    name === main ? [] : [`  ${escapeSpaces(JSON.stringify(name))}: ${describeMember(name, value)}`],
   );
 }
 
