@@ -197,6 +197,11 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     options: [
       { name: "reason", value: "TEXT", text: "a reason that the agent receives" },
       {
+        name: "requested-at",
+        value: "TIME",
+        text: "with allow or deny: only on the request of this time, as the list prints it",
+      },
+      {
         name: "suggestion",
         value: "ID",
         text: "with allow: also grant this lasting permission, which the request suggests",
@@ -207,7 +212,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       json,
     ],
     notes: [
-      "ACTION is list (the default), allow or deny; ID is that of a request in the list.",
+      "ACTION is list (the default), allow or deny; ID is that of a request in the list. A device can ask for",
+      "something else under the same ID: with --requested-at, nothing but the request that you have seen is decided.",
       "In a pipe, each request is a line of columns separated by tabs:",
       "id, tool, input, deviceId, agent, conversation, time of the request, message id,",
       "and 'truncated' if the input is longer than shown; the device runs all of it.",

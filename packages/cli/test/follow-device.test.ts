@@ -60,12 +60,15 @@ describe.runIf(canOpenTerminal())("with a real device", () => {
       },
       { timeout: 30_000 },
     );
-    const [id = "", tool, , deviceId, agentId] = listed?.split("\t") ?? [];
+    const [id = "", tool, , deviceId, agentId, , time = ""] = listed?.split("\t") ?? [];
     expect([tool, deviceId, agentId]).toEqual(["Bash", "device-follow", demoAgentId]);
-    const denied = await runCli(["approvals", "deny", id, "--reason", "Not now."], { env });
+    const denied = await runCli(["approvals", "deny", id, "--requested-at", time, "--reason", "Not now."], { env });
     expect(denied).toEqual({ code: 0, stdout: `denied\t${id}\tdevice-follow\n`, stderr: "" });
     const { code, stderr } = await cli;
-    expect(stderr).toContain(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
+    const request = `${id} --requested-at ${time}`;
+    expect(stderr).toContain(
+      `'letta-env approvals allow ${request}' or 'letta-env approvals deny ${request}' decides.`,
+    );
     expect(code).toBe(0);
     expect((await runCli(["approvals", "allow", id], { env })).code).toBe(6);
   });

@@ -72,8 +72,8 @@ test("in a pipe, the lines about a request name each lasting permission and the 
   finish("pipe");
   const { code, stderr } = await cli.result;
   expect(code).toBe(0);
-  expect(stderr).toContain(
-    "'letta-env approvals allow call-pipe --suggestion save-default' also grants, from now on: Yes, and do not ask again for npm test\n",
+  expect(stderr).toMatch(
+    /'letta-env approvals allow call-pipe --requested-at \S+Z --suggestion save-default' also grants, from now on: Yes, and do not ask again for npm test\n/,
   );
 });
 

@@ -170,10 +170,15 @@ test("in front of a server without events, nothing is sent, and the message says
 test("--follow with --connection, and wrong words of approvals, are refused before any request", async () => {
   const words = ["send", "--connection", "c1", "--agent", "a1", "--follow", "hello"];
   const local = { LETTA_BASE_URL: "http://127.0.0.1:9", LETTA_API_KEY: "k" };
+  const noTime =
+    "--requested-at must be the time of a request as 'letta-env approvals' prints it, such as 2027-01-31T18:00:00.000Z";
   for (const [line, text] of [
     [words, "--follow needs DEVICE instead of --connection"],
     [["approvals", "allow"], "'approvals allow' needs ID"],
     [["approvals", "list", "x"], "'approvals list' takes no ID"],
+    [["approvals", "--requested-at", "1"], "--requested-at needs 'approvals allow' or 'approvals deny'"],
+    [["approvals", "deny", "x", "--requested-at", "12s"], noTime],
+    [["approvals", "deny", "x", "--requested-at", "2026-11-24"], noTime],
     [["approvals", "refuse"], "ACTION must be list, allow or deny"],
   ] as const)
     expect(await runCli(line, { env: local })).toEqual({ code: 2, stdout: "", stderr: `letta-env: ${text}\n` });

@@ -53,6 +53,30 @@ test("a decision that left and has no response is unknown, and the command that 
   expect(posts().length).toBe(1);
 });
 
+test.each([
+  ["1970-01-01T00:00:00.001Z", "as the list prints it"],
+  ["1", "as --json prints it"],
+])("approvals allow --requested-at %s, %s, decides on the request of that time", async (time) => {
+  const env = await start((_request, response) => reply(response, 200, { success: true, message: "ok" }));
+  const decided = await runCli(["approvals", "allow", "t1", "--requested-at", time], { env });
+  expect(decided).toEqual({ code: 0, stdout: "allowed\tt1\td1\n", stderr: "" });
+  expect(posts().map(({ body }) => body)).toEqual([expect.stringContaining('"requested_at":1')]);
+});
+
+test.each(["allow", "deny"])(
+  "approvals %s --requested-at refuses what the device asks for since then under the id",
+  async (action) => {
+    const env = await start(hangUp);
+    const words = ["approvals", action, "t1", "--requested-at", "1970-01-01T00:00:00.002Z"];
+    expect(await runCli(words, { env })).toEqual({
+      ...{ code: 6, stdout: "" },
+      stderr:
+        "letta-env: another request waits under this id now, and nothing was decided; 'letta-env approvals' lists it\n",
+    });
+    expect(posts()).toEqual([]);
+  },
+);
+
 test("a decision that the server refused was not made", async () => {
   const env = await start((_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "no" }));
   expect(await runCli(["approvals", "deny", "t1"], { env })).toMatchObject({ code: 4, stdout: "" });

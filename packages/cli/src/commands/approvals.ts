@@ -1,6 +1,14 @@
 /** `approvals`: lists the tool calls that wait for permission, and decides on one by its id alone. */
 import { type Approval, isLettaEnvironmentsError } from "@letta-environments/client";
-import { CommandError, formatColumns, formatJson, misuse, printable } from "@letta-environments/command-line";
+import {
+  CommandError,
+  formatColumns,
+  formatJson,
+  formatTime,
+  misuse,
+  parseTime,
+  printable,
+} from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
@@ -13,6 +21,8 @@ export async function approvalsCommand(context: CommandContext): Promise<number>
   switch (action) {
     case "list":
       if (context.parsed.options.has("suggestion")) throw misuse("--suggestion needs 'approvals allow'");
+      if (context.parsed.options.has("requested-at"))
+        throw misuse("--requested-at needs 'approvals allow' or 'approvals deny'");
       if (id !== undefined) throw misuse("'approvals list' takes no ID");
       return list(context);
     case "allow":
@@ -45,15 +55,10 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
   const { host, option, parsed, isJson } = context;
   const suggestions = parsed.options.get("suggestion") ?? [];
   const reason = option("reason");
+  const requestedAt = readRequestedAt(option("requested-at"));
   const operations = await context.connect();
-  const found = select(context, await operations.approvals()).filter((approval) => approval.id === id);
-  const [approval, ...others] = found;
-  if (approval === undefined) throw new CommandError("no such request waits for permission", exitCodes.notFound);
-  if (others.length > 0)
-    throw misuse(
-      `${found.length} requests have this id; select one with --agent or --conversation:`,
-      found.map(({ deviceId, agentId, conversationId }) => `  ${deviceId}  ${agentId ?? ""}  ${conversationId}`),
-    );
+  const waiting = select(context, await operations.approvals()).filter((approval) => approval.id === id);
+  const approval = findRequest(waiting, requestedAt);
   const granted = readSuggestions(approval, suggestions);
   try {
     await operations.decide(approval, {
@@ -75,6 +80,38 @@ async function decide(context: CommandContext, id: string, approve: boolean): Pr
       : formatColumns([decision, id, deviceId]);
   await host.stdout.write(text);
   return exitCodes.done;
+}
+
+/** The time of the request that somebody saw, in one of the forms of the lists: RFC 3339, or the epoch milliseconds of `--json`. */
+function readRequestedAt(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  // A duration or a date is a time of this command line, but of no request.
+  const timeMs = /^\d{1,16}$/.test(text) ? Number(text) : text.includes(":") ? parseTime(text, 0, 1) : null;
+  if (timeMs !== null) return timeMs;
+  throw misuse(
+    "--requested-at must be the time of a request as 'letta-env approvals' prints it, such as 2027-01-31T18:00:00.000Z",
+  );
+}
+
+/** The only request of `waiting`, which have one id. @throws CommandError if there is none of that time, or several */
+function findRequest(waiting: readonly Approval[], requestedAt: number | undefined): Approval {
+  const found = waiting.filter((approval) => requestedAt === undefined || approval.requestedAt === requestedAt);
+  const [approval, ...others] = found;
+  if (approval === undefined)
+    throw new CommandError(
+      waiting.length === 0
+        ? "no such request waits for permission"
+        : "another request waits under this id now, and nothing was decided; 'letta-env approvals' lists it",
+      exitCodes.notFound,
+    );
+  if (others.length > 0)
+    throw misuse(
+      `${found.length} requests have this id; select one with --agent, --conversation or --requested-at:`,
+      found.map((each) =>
+        ["", each.deviceId, each.agentId ?? "", each.conversationId, formatTime(each.requestedAt)].join("  "),
+      ),
+    );
+  return approval;
 }
 
 /** The lasting permissions that are granted, for people. @throws CommandError for one that the request does not suggest */

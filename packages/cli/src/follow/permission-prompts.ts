@@ -6,7 +6,13 @@ import { type Approval, type ApprovalVerdict, isLettaEnvironmentsError } from "@
 import type { CommandContext } from "../context.ts";
 import { describeDecision } from "../decision.ts";
 import { describeFailure, sentDecision } from "../failure.ts";
-import { describeCut, describeInput, describeOtherMembers } from "../format/approval.ts";
+import {
+  decisionCommand,
+  describeCommands,
+  describeCut,
+  describeInput,
+  describeOtherMembers,
+} from "../format/approval.ts";
 import type { EnvironmentOperations } from "../operations.ts";
 import { pause } from "../pause.ts";
 import type { TurnPrinter } from "./printer.ts";
@@ -61,13 +67,13 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   }
 
   async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
-    const { id, reason, suggestions } = approval;
+    const { reason, suggestions } = approval;
     const { what, others, cuts, grants } = describeRequest(approval);
     if (!isInteractive) {
       for (const line of [`waiting for permission to use ${what}`, ...cuts]) await printer.line(line, "yellow");
-      await printer.line(`'letta-env approvals allow ${id}' or 'letta-env approvals deny ${id}' decides.`);
+      await printer.line(describeCommands(approval));
       for (const [index, grant] of grants.entries())
-        await printer.line(`'letta-env approvals allow ${id} --suggestion ${suggestions[index]?.id}' ${grant}`);
+        await printer.line(`'${decisionCommand("allow", approval)} --suggestion ${suggestions[index]?.id}' ${grant}`);
       return;
     }
     // The device writes the reason, so that it may not look like another line.

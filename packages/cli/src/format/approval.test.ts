@@ -52,6 +52,20 @@ test("a table says below which inputs are longer than shown, or not shown at all
   expect(table).toContain("call-3: The input is too long to be shown.\n");
 });
 
+test("every command below a table decides on the request that it shows, and on no later one under its id", () => {
+  const suggestions = [{ id: "save-default", text: "npm test" }];
+  const table = formatApprovalTable([approval, { ...approval, id: "call-4", suggestions }], 1_000, 80, (text) => text);
+  const time = "--requested-at 1970-01-01T00:00:00.000Z";
+  for (const id of ["call-1", "call-4"])
+    expect(table).toContain(
+      `'letta-env approvals allow ${id} ${time}' or 'letta-env approvals deny ${id} ${time}' decides.\n`,
+    );
+  expect(table).toContain(
+    `'letta-env approvals allow call-4 ${time} --suggestion ID' also grants, from now on:\n  save-default  npm test\n`,
+  );
+  expect(table.match(/approvals (?:allow|deny) \S+ --requested-at/g)).toHaveLength(5);
+});
+
 test("in a pipe, the last column marks inputs that are longer than shown", () => {
   const lines = formatApprovalLines([approval, cut, endless]).split("\n");
   expect(lines.map((line) => line.split("\t").at(-1))).toEqual(["", "truncated", "truncated", ""]);

@@ -80,13 +80,23 @@ export function formatApprovalTable(
     const cut = describeCut(approval);
     return cut === null ? [] : `\n${paint(`${printable(approval.id)}: ${cut}`, "yellow")}\n`;
   });
-  const offers = approvals
-    .filter(({ suggestions }) => suggestions.length > 0)
-    .map(
-      ({ id, suggestions }) =>
-        `\n'approvals allow ${printable(id)} --suggestion ID' also grants, from now on:\n${listOf(suggestions)}`,
-    );
-  return formatTable(columns, rows, width, paint) + [...cuts, ...offers].join("");
+  const commands = approvals.map((approval) => {
+    const { suggestions } = approval;
+    const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
+    const lines = [describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])];
+    return `\n${lines.map((line) => `${printable(line)}\n`).join("")}${listOf(suggestions)}`;
+  });
+  return formatTable(columns, rows, width, paint) + [...cuts, ...commands].join("");
+}
+
+/** The command that decides on the request that was shown, and on nothing that the device asks for later under its id. */
+export function decisionCommand(action: "allow" | "deny", { id, requestedAt }: Approval): string {
+  return `letta-env approvals ${action} ${id} --requested-at ${formatTime(requestedAt)}`;
+}
+
+/** Says how to decide on a request. */
+export function describeCommands(approval: Approval): string {
+  return `'${decisionCommand("allow", approval)}' or '${decisionCommand("deny", approval)}' decides.`;
 }
 
 /** Lasting permissions that a request suggests, a line each, as they come from the device. */
