@@ -217,7 +217,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "In a pipe, each request is a line of columns separated by tabs:",
       "id, tool, input, deviceId, agent, conversation, time of the request, message id,",
       "and 'truncated' if the input is longer than shown; the device runs all of it.",
-      "On a terminal, the lasting permissions that requests suggest follow below the table; --json has them, too.",
+      "The input is its command or path if it has nothing else, otherwise all of it as JSON.",
+      "On a terminal, the whole input, the commands that decide and the lasting permissions that a request suggests",
+      "follow below the table; --json has all of it, too.",
     ],
   },
   {

@@ -9,8 +9,8 @@ import { describeFailure, sentDecision } from "../failure.ts";
 import {
   decisionCommand,
   describeCommands,
+  describeCall,
   describeCut,
-  describeInput,
   describeOtherMembers,
 } from "../format/approval.ts";
 import type { EnvironmentOperations } from "../operations.ts";
@@ -67,19 +67,17 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   }
 
   async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
-    const { reason, suggestions } = approval;
-    const { what, others, cuts, grants } = describeRequest(approval);
+    const { suggestions } = approval;
+    const { what, details, cuts, grants } = describeRequest(approval);
+    if (!isInteractive) await printer.line(`waiting for permission to use ${what}`, "yellow");
+    for (const line of details) await printer.line(line);
+    for (const cut of cuts) await printer.line(cut, "yellow");
     if (!isInteractive) {
-      for (const line of [`waiting for permission to use ${what}`, ...cuts]) await printer.line(line, "yellow");
       await printer.line(describeCommands(approval));
       for (const [index, grant] of grants.entries())
         await printer.line(`'${decisionCommand("allow", approval)} --suggestion ${suggestions[index]?.id}' ${grant}`);
       return;
     }
-    // The device writes the reason, so that it may not look like another line.
-    if (reason !== null && reason !== "") await printer.line(`reason: ${reason}`);
-    for (const line of others) await printer.line(line);
-    for (const cut of cuts) await printer.line(cut, "yellow");
     for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
     const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
     for (let isDecided = false; !isDecided;) {
@@ -124,11 +122,12 @@ function identityOf({ id, requestedAt }: Approval): string {
 }
 
 function describeRequest(approval: Approval) {
-  const { tool, input, suggestions } = approval;
+  const { reason, input, suggestions } = approval;
   const cut = describeCut(approval);
   return {
-    what: `${tool}${input === null ? "" : `: ${describeInput(input)}`}`,
-    others: describeOtherMembers(input),
+    what: describeCall(approval),
+    // The device writes the reason, so that it may not look like another line.
+    details: [...(reason === null || reason === "" ? [] : [`reason: ${reason}`]), ...describeOtherMembers(input)],
     cuts: cut === null ? [] : [cut],
     grants: suggestions.map(({ text }) => `also grants, from now on: ${text}`),
   };

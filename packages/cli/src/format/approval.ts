@@ -58,6 +58,17 @@ function describeMember(name: string, value: unknown): string {
   return proseMembers.has(name) ? text : escapeSpaces(text);
 }
 
+/** A tool call as one line: the tool, and what {@link describeInput} shows. */
+export function describeCall({ tool, input }: Pick<Approval, "tool" | "input">): string {
+  const text = describeInput(input);
+  return text === "" ? tool : `${tool}: ${text}`;
+}
+
+/** An input for programs: its command or path if that is all, otherwise JSON, so that no member is left out. */
+function wholeInput(input: Input): string {
+  return describeOtherMembers(input).length === 0 ? describeInput(input) : escapeSpaces(JSON.stringify(input));
+}
+
 /** Says that the device runs more than is shown; `null` if it does not. */
 export function describeCut({ input, inputTruncated }: Pick<Approval, "input" | "inputTruncated">): string | null {
   if (!inputTruncated) return null;
@@ -76,17 +87,22 @@ export function formatApprovalTable(
   const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
     [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => plain(text)),
   );
-  const cuts = approvals.flatMap((approval) => {
-    const cut = describeCut(approval);
-    return cut === null ? [] : `\n${paint(`${printable(approval.id)}: ${cut}`, "yellow")}\n`;
-  });
-  const commands = approvals.map((approval) => {
-    const { suggestions } = approval;
-    const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
-    const lines = [describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])];
-    return `\n${lines.map((line) => `${printable(line)}\n`).join("")}${listOf(suggestions)}`;
-  });
-  return formatTable(columns, rows, width, paint) + [...cuts, ...commands].join("");
+  return formatTable(columns, rows, width, paint) + approvals.map((each) => formatRequest(each, paint)).join("");
+}
+
+/** The lines of a request below the table: all of its input, for which a row has no room, and how to decide. */
+function formatRequest(approval: Approval, paint: Paint): string {
+  const { id, input, suggestions } = approval;
+  const cut = describeCut(approval);
+  const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
+  const lines = [
+    paint(printable(`${id}  ${describeCall(approval)}`), "bold"),
+    ...describeOtherMembers(input).map(printable),
+    ...(cut === null ? [] : [paint(cut, "yellow")]),
+    ...[describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])].map(printable),
+    ...formatSuggestions(suggestions).map(printable),
+  ];
+  return `\n${lines.map((line) => `${line}\n`).join("")}`;
 }
 
 /** The command that decides on the request that was shown, and on nothing that the device asks for later under its id. */
@@ -104,18 +120,12 @@ export function formatSuggestions(suggestions: readonly ApprovalSuggestion[]): s
   return suggestions.map(({ id, text }) => `  ${id}  ${text}`);
 }
 
-function listOf(suggestions: readonly ApprovalSuggestion[]): string {
-  return formatSuggestions(suggestions)
-    .map((line) => `${printable(line)}\n`)
-    .join("");
-}
-
 /** Requests for programs, a line each. The columns never change their place; `letta-env approvals --help` names them. */
 export function formatApprovalLines(approvals: readonly Approval[]): string {
   return approvals
     .map(({ id, tool, input, inputTruncated, deviceId, agentId, conversationId, requestedAt, clientMessageId }) =>
       formatColumns([
-        ...[id, tool, describeInput(input), deviceId, agentId ?? "", conversationId],
+        ...[id, tool, wholeInput(input), deviceId, agentId ?? "", conversationId],
         ...[formatTime(requestedAt), clientMessageId ?? "", inputTruncated ? "truncated" : ""],
       ]),
     )
