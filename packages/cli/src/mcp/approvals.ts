@@ -21,7 +21,7 @@ const listOutput = describeSchema(
   v.object({
     approvals: v.array(
       v.object({
-        id: v.pipe(v.string(), v.description("Pass it to answer_approval.")),
+        id: v.pipe(v.string(), v.description("Pass it to answer_approval, with requestedAt.")),
         tool: v.string(),
         input: v.pipe(
           v.nullable(v.record(v.string(), v.unknown())),
@@ -50,10 +50,10 @@ const answerInput = describeSchema(
     reason: v.optional(
       v.pipe(v.string(), v.minLength(1), v.maxLength(10_000), v.description("A reason that the agent receives.")),
     ),
-    requestedAt: v.optional(
-      v.pipe(
-        v.string(),
-        v.description("The requestedAt in list_approvals: what the device asks for since then is not decided."),
+    requestedAt: v.pipe(
+      v.string(),
+      v.description(
+        "The requestedAt of the request that the user saw, from list_approvals: what the device asks for later under the id is not decided.",
       ),
     ),
     agentId: v.optional(agentIdRule()),
@@ -114,17 +114,18 @@ async function answer(
     readonly id: string;
     readonly decision: "allow" | "deny";
     readonly reason?: string | undefined;
-    readonly requestedAt?: string | undefined;
+    readonly requestedAt: string;
   },
 ): Promise<ToolOutput> {
   const { id, decision, reason, requestedAt } = input;
-  const found = (await select(call, input)).filter(
-    (approval) => approval.id === id && (requestedAt === undefined || formatTime(approval.requestedAt) === requestedAt),
-  );
+  const waiting = (await select(call, input)).filter((approval) => approval.id === id);
+  const found = waiting.filter((approval) => formatTime(approval.requestedAt) === requestedAt);
   const [approval, ...others] = found;
   if (approval === undefined) {
     throw new CommandError(
-      "no such request waits for permission; list_approvals has those that do",
+      waiting.length === 0
+        ? "no such request waits for permission; list_approvals has those that do"
+        : "another request waits under this id now, and nothing was decided; list_approvals has it: show it to the user",
       exitCodes.notFound,
     );
   }

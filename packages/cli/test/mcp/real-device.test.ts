@@ -35,19 +35,21 @@ test("send_message returns the reply of the agent", async () => {
   });
 });
 
-test("send_message ends early when the turn waits for permission, and answer_approval lets it go on", async () => {
+test("send_message ends early when the turn waits for permission, and answer_approval for that request lets it go on", async () => {
   const sent = (await send("run $TRANSCRIPT_PATH")).output;
   expect(sent).toMatchObject({ turn: { outcome: "unfinished", state: "waiting_for_approval" } });
   const { approvals } = (await mcp.call("list_approvals", { deviceId: "device-mcp" })).output;
   expect(approvals).toEqual([
     expect.objectContaining({ tool: "Bash", online: true, agentId: demoAgentId, messageId: sent["messageId"] }),
   ]);
-  const [{ id }] = approvals as [{ id: string }];
-  const answered = await mcp.call("answer_approval", { id, decision: "allow" });
+  const [{ id, requestedAt }] = approvals as [{ id: string; requestedAt: string }];
+  const other = await mcp.call("answer_approval", { id, decision: "allow", requestedAt: "1970-01-01T00:00:00.001Z" });
+  expect(other).toMatchObject({ isError: true, text: expect.stringContaining("another request waits under this id") });
+  const answered = await mcp.call("answer_approval", { id, decision: "allow", requestedAt });
   expect(answered.output).toEqual({ decision: "allow", id, tool: "Bash", deviceId: "device-mcp" });
   const { connectionId, messageId } = sent;
   const ended = await mcp.call("message_status", { connectionId, messageId, waitSeconds: 60 });
   expect(ended.output).toMatchObject({ outcome: "finished", reply: expect.stringContaining("inspected") });
-  const late = await mcp.call("answer_approval", { id, decision: "deny" });
+  const late = await mcp.call("answer_approval", { id, decision: "deny", requestedAt });
   expect(late).toMatchObject({ isError: true, text: expect.stringContaining("no such request waits") });
 });

@@ -105,6 +105,7 @@ test("list_messages returns what became of the messages of a device, the latest 
 
 describe("a failure is a tool error with the text of the command line", () => {
   const message = { agentId: "agent-1", message: "ping", waitSeconds: 0 };
+  const requestedAt = "1970-01-01T00:00:00.001Z";
 
   test.each([
     ["an unknown device", "send_message", { ...message, device: "laptob" }, "did you mean laptop?"],
@@ -115,7 +116,8 @@ describe("a failure is a tool error with the text of the command line", () => {
     ["an unknown argument", "send_message", { ...message, device: "laptop", mode: "x" }, /mode/],
     ["a bad number", "list_devices", { limit: 0 }, /limit/],
     ["an unknown message", "message_status", { connectionId: "env-conn-x", messageId: "x" }, /^message_not_found/],
-    ["an unknown request", "answer_approval", { id: "x", decision: "allow" }, "no such request waits"],
+    ["an unknown request", "answer_approval", { id: "x", decision: "allow", requestedAt }, "no such request waits"],
+    ["a decision without the time of the request", "answer_approval", { id: "x", decision: "allow" }, /requestedAt/],
   ])("%s", async (_, tool, input, text) => {
     const result = await mcp.call(tool, input);
     expect({ isError: result.isError, output: result.output }).toEqual({ isError: true, output: {} });
