@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { displayWidth, truncate } from "./display-width.ts";
+import { displayWidth, indent, truncate } from "./display-width.ts";
 
 test.each([
   ["", 0],
@@ -30,4 +30,19 @@ test("a text is cut between characters and never takes more cells than it may", 
   expect(truncate("👨‍👩‍👧‍👦 family", 4)).toBe("👨‍👩‍👧‍👦 …");
   expect(truncate("laptop", 1)).toBe("…");
   expect(truncate("laptop", 0)).toBe("");
+});
+
+test("a text that is broken into lines is complete, and no line after the first begins where other lines do", () => {
+  expect(indent("key: one two three", 14)).toBe("key: one two t\n    hree");
+  for (const text of ["a".repeat(50), "日本語".repeat(9), `x${" ".repeat(19)}1 also grants`, "👩‍👩‍👧".repeat(20), ""]) {
+    const [first = "", ...others] = indent(text, 20).split("\n");
+    for (const line of [first, ...others]) expect(displayWidth(line)).toBeLessThanOrEqual(20);
+    for (const line of others) expect(line.startsWith("    ")).toBe(true);
+    expect(first + others.map((line) => line.slice(4)).join("")).toBe(text);
+  }
+});
+
+test("without a width a text is one line, and a very narrow terminal gets lines all the same", () => {
+  expect(indent("a".repeat(500), null)).toBe("a".repeat(500));
+  expect(indent("abcdefghijklmn", 3)).toBe("abcdefghijkl\n    mn");
 });

@@ -35,6 +35,30 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
+/**
+ * Breaks a printable text where a terminal of `width` cells would, and indents every line but the first: what a device writes could otherwise
+ * fill a line so that its rest looks like a line of the program. `null`: no limit
+ */
+export function indent(text: string, width: number | null): string {
+  const limit = Math.max(leastWidth, width ?? Number.POSITIVE_INFINITY);
+  const lines = [""];
+  let used = 0;
+  for (const grapheme of graphemes(text)) {
+    const cells = graphemeWidth(grapheme);
+    if (used + cells > limit) {
+      lines.push(indentation);
+      used = indentation.length;
+    }
+    lines[lines.length - 1] += grapheme;
+    used += cells;
+  }
+  return lines.join("\n");
+}
+
+const indentation = "    ";
+/** A narrower terminal breaks the lines once more. */
+const leastWidth = 12;
+
 /** The characters of a text as people see them (grapheme clusters, UAX 29). */
 function graphemes(text: string): string[] {
   if (isAscii(text)) return text.split("");

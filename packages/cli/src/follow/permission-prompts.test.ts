@@ -50,6 +50,7 @@ function startPrompts(answers: Answers, isInteractive: boolean) {
       document: async () => true,
       piece: async () => true,
       line: async (text) => void lines.push(text),
+      detail: async (text) => void lines.push(text),
       question: async (text) => void lines.push(text),
       end: async () => undefined,
     },

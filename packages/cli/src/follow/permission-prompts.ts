@@ -69,8 +69,8 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
   async function handle(approval: Approval, cancelled: AbortSignal): Promise<void> {
     const { suggestions } = approval;
     const { what, details, cuts, grants } = describeRequest(approval);
-    if (!isInteractive) await printer.line(`waiting for permission to use ${what}`, "yellow");
-    for (const line of details) await printer.line(line);
+    if (!isInteractive) await printer.detail(`waiting for permission to use ${what}`, "yellow");
+    for (const line of details) await printer.detail(line);
     for (const cut of cuts) await printer.line(cut, "yellow");
     if (!isInteractive) {
       await printer.line(describeCommands(approval));
@@ -78,7 +78,7 @@ export function createPermissionPrompts(options: PermissionPromptsOptions): Perm
         await printer.line(`'${decisionCommand("allow", approval)} --suggestion ${suggestions[index]?.id}' ${grant}`);
       return;
     }
-    for (const [index, grant] of grants.entries()) await printer.line(`${index + 1} ${grant}`);
+    for (const [index, grant] of grants.entries()) await printer.detail(`${index + 1} ${grant}`);
     const answers = ["y", "n", ...grants.map((_, index) => index + 1)].join("/");
     for (let isDecided = false; !isDecided;) {
       const answer = await host.stdin.readLine(() => void printer.question(`Allow ${what}? [${answers}]`), cancelled);

@@ -2,7 +2,14 @@
  * Prints a turn while it runs: texts of the agent on standard output, everything else as lines on standard error, or everything as JSON, a
  * document a line.
  */
-import { createPrintableStream, formatJson, printable, type Style, truncate } from "@letta-environments/command-line";
+import {
+  createPrintableStream,
+  formatJson,
+  indent,
+  printable,
+  type Style,
+  truncate,
+} from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
 import type { Piece } from "./delta.ts";
 
@@ -14,7 +21,9 @@ export interface TurnPrinter {
   piece(piece: Piece): Promise<boolean>;
   /** Prints a line about the turn for people. */
   line(text: string, style?: Style): Promise<void>;
-  /** Begins a line on a terminal for a question. */
+  /** Prints a line that has texts of a device, so that on a terminal no part of it looks like another line. */
+  detail(text: string, style?: Style): Promise<void>;
+  /** Begins a line on a terminal for a question, which may have texts of a device, too. */
   question(text: string): Promise<void>;
   /** Ends the text of the agent. */
   end(): Promise<void>;
@@ -41,16 +50,20 @@ export function createTurnPrinter(
     isLineOpen = false;
   }
 
+  /** @param text as it is printed */
   async function writeLine(text: string, style: Style | null): Promise<boolean> {
     // On a terminal both outputs are one.
     if (stdout.isTerminal && stderr.isTerminal) await endLine();
-    await stderr.write(`${paint(printable(text), style)}\n`);
+    await stderr.write(`${paint(text, style)}\n`);
     return true;
   }
 
+  /** Breaks a text to the width of the terminal. */
+  const indented = (text: string): string => indent(printable(text), stderr.isTerminal ? stderr.columns() : null);
+
   /** Cuts a text to the width of the terminal. */
   function oneLine(text: string): string {
-    return stderr.isTerminal ? truncate(printable(text), stderr.columns() ?? 80) : text;
+    return stderr.isTerminal ? truncate(printable(text), stderr.columns() ?? 80) : printable(text);
   }
 
   return {
@@ -66,19 +79,22 @@ export function createTurnPrinter(
         case "tool":
           return writeLine(oneLine(`> ${piece.tool}${piece.input === "" ? "" : `: ${piece.input}`}`), "dim");
         case "tool_failed":
-          return writeLine(`> ${piece.tool} failed`, "yellow");
+          return writeLine(printable(`> ${piece.tool} failed`), "yellow");
         case "error":
-          return writeLine(`error: ${piece.text}`, "red");
+          return writeLine(printable(`error: ${piece.text}`), "red");
         case "notice":
-          return writeLine(piece.text, "yellow");
+          return writeLine(printable(piece.text), "yellow");
       }
     },
     async line(text, style) {
-      if (!isJson) await writeLine(text, style ?? null);
+      if (!isJson) await writeLine(printable(text), style ?? null);
+    },
+    async detail(text, style) {
+      if (!isJson) await writeLine(indented(text), style ?? null);
     },
     async question(text) {
       if (stdout.isTerminal) await endLine();
-      await stderr.write(`${paint(printable(text), "bold")} `);
+      await stderr.write(`${paint(indented(text), "bold")} `);
     },
     async end() {
       if (!isJson) await endLine();

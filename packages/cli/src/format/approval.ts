@@ -7,6 +7,7 @@ import {
   formatColumns,
   formatTable,
   formatTime,
+  indent,
   type Paint,
   plain,
   printable,
@@ -87,20 +88,20 @@ export function formatApprovalTable(
   const rows = approvals.map(({ id, tool, input, deviceId, agentId, requestedAt }) =>
     [id, tool, describeInput(input), deviceId, agentId ?? "", formatAge(requestedAt, nowMs)].map((text) => plain(text)),
   );
-  return formatTable(columns, rows, width, paint) + approvals.map((each) => formatRequest(each, paint)).join("");
+  return formatTable(columns, rows, width, paint) + approvals.map((each) => formatRequest(each, width, paint)).join("");
 }
 
 /** The lines of a request below the table: all of its input, for which a row has no room, and how to decide. */
-function formatRequest(approval: Approval, paint: Paint): string {
+function formatRequest(approval: Approval, width: number | null, paint: Paint): string {
   const { id, input, suggestions } = approval;
   const cut = describeCut(approval);
   const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
   const lines = [
-    paint(printable(`${id}  ${describeCall(approval)}`), "bold"),
-    ...describeOtherMembers(input).map(printable),
+    paint(indent(printable(`${id}  ${describeCall(approval)}`), width), "bold"),
+    ...describeOtherMembers(input).map((line) => indent(printable(line), width)),
     ...(cut === null ? [] : [paint(cut, "yellow")]),
     ...[describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])].map(printable),
-    ...formatSuggestions(suggestions).map(printable),
+    ...formatSuggestions(suggestions).map((line) => indent(printable(line), width)),
   ];
   return `\n${lines.map((line) => `${line}\n`).join("")}`;
 }
