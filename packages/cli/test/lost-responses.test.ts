@@ -25,15 +25,16 @@ function reply(response: ServerResponse, status: number, body: unknown, header: 
   response.writeHead(status, { "content-type": "application/json", ...header }).end(JSON.stringify(body));
 }
 
-/** Starts a server that knows a device and a request for permission; `answer` responds to everything else. */
+/** Starts a server that knows a device and requests for permission, by default one; `answer` responds to everything else. */
 async function start(
   answer: (request: SeenRequest, response: ServerResponse) => void,
+  approvals: readonly object[] = [approval],
 ): Promise<Record<string, string>> {
   server = await createFakeUpstream((request, response) => {
     const isRead = request.method === "GET";
     if (isRead && request.target.endsWith("/d1")) reply(response, 200, row);
     else if (isRead && request.target.includes("/approvals"))
-      reply(response, 200, { approvals: [approval], hasNextPage: false, cursor: null });
+      reply(response, 200, { approvals, hasNextPage: false, cursor: null });
     else answer(request, response);
   });
   return { LETTA_BASE_URL: server.url, LETTA_API_KEY: "key-1" };
@@ -76,6 +77,22 @@ test.each(["allow", "deny"])(
     expect(posts()).toEqual([]);
   },
 );
+
+test("requests of two devices with one id are listed with their times, and the time of one selects it", async () => {
+  const other = { ...approval, deviceId: "d2", connectionId: "c2", requestedAt: 2 };
+  const env = await start(
+    (_request, response) => reply(response, 200, { success: true, message: "ok" }),
+    [approval, other],
+  );
+  expect(await runCli(["approvals", "allow", "t1"], { env })).toEqual({
+    ...{ code: 2, stdout: "" },
+    stderr:
+      "letta-env: 2 requests have this id; select one with --agent, --conversation or --requested-at:\n" +
+      "  d1  a1  default  1970-01-01T00:00:00.001Z\n  d2  a1  default  1970-01-01T00:00:00.002Z\n",
+  });
+  const decided = await runCli(["approvals", "deny", "t1", "--requested-at", "2"], { env });
+  expect(decided).toMatchObject({ code: 0, stdout: "denied\tt1\td2\n" });
+});
 
 test("a decision that the server refused was not made", async () => {
   const env = await start((_request, response) => reply(response, 401, { errorCode: "invalid_key", message: "no" }));
