@@ -73,6 +73,7 @@ export function createPolicyEnforcement(options: PolicyEnforcementOptions): Poli
   }
 
   function applyLater(entry: PendingApproval, timer: DenialTimer, delayMs: number): void {
+    timer.cancel();
     timer.cancel = clock.setTimer(delayMs, () => {
       // Timers can fire a moment before their time.
       const earlyMs = timer.dueMs - clock.monotonic();

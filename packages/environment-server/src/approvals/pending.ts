@@ -33,14 +33,14 @@ export interface PendingApproval {
   approval: StoredApproval;
   /** Whose limit it counts for, such as the key of the device. */
   readonly owner: string;
-  /** Its place in lists: when its id was requested first, then by its ids. */
-  readonly cursor: ApprovalCursor;
+  /** Its place in lists: when it was requested, then by its ids. */
+  cursor: ApprovalCursor;
   /** `null` while it is undecided. */
   sent: SentDecision | null;
   /** Its device has asked in a frame that comes behind the ends of earlier turns. A status that lists it can be early. */
   isAsked: boolean;
-  /** When its device has asked for something else under its id, as the number of all such requests by then; 0: never. */
-  replacedAt: number;
+  /** When its device has asked for what it asks for now, as the number of all requests by then. */
+  madeAt: number;
 }
 
 /** A place in the list of all requests. */
@@ -121,7 +121,7 @@ export function createPendingApprovals({
         cursor: { requestedAt, digest },
         sent: null,
         isAsked: false,
-        replacedAt: 0,
+        madeAt: 0,
       };
       const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), entry));

@@ -22,7 +22,8 @@ export function denialText(
   { request, requestedAt, expiry }: Pick<StoredApproval, "request" | "requestedAt" | "expiry">,
 ): string {
   if (policy === "denied_tool") return `A rule of the environment server does not allow the tool ${request.tool}.`;
-  const seconds = Math.round(((expiry?.at ?? requestedAt) - requestedAt) / 1_000);
+  // A deadline does not begin again when the device asks for something else.
+  const seconds = Math.max(0, Math.round(((expiry?.at ?? requestedAt) - requestedAt) / 1_000));
   return `Nobody decided on this request within ${seconds} seconds, so the environment server denied it.`;
 }
 

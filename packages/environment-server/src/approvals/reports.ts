@@ -85,13 +85,13 @@ function request(
   const scope = { environmentId: row.device.environmentId, ...runtime };
   const known = state.pending.find({ scope, toolCallId: asked.toolCallId });
   if (known === undefined) return requestNew(state, row, scope, asked, { isAsked, requestedAt: state.wallNow() });
-  const isSame = asksForTheSame(known.approval.request, asked);
-  if (!isSame && known.sent === null) return replace(state, row, known, { request: asked, isAsked });
+  const report: ReportedRequest = { request: asked, isAsked: isAsked || known.isAsked };
+  if (known.sent === null && !asksForTheSame(known.approval.request, asked)) return replace(state, row, known, report);
   // Its turn runs, or the device asks again in another one.
-  noteSent(known, { isTurnOver: false, isGone: false, replacement: isSame ? null : { request: asked, isAsked } });
+  noteSent(known, { isTurnOver: false, isGone: false, replacement: replacementBy(known, report) });
   updatePolicy(state, row, known);
   state.enforcement.apply(known);
-  if (isAsked && isSame) noteAsked(state, row, known);
+  if (isAsked && (known.sent?.replacement ?? null) === null) noteAsked(state, row, known);
 }
 
 /**
@@ -106,6 +106,14 @@ function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean
       ...(asked.suggestions.length > 0 && { suggestions }),
     });
   return shown(known) === shown(asked);
+}
+
+/** What the device asks for in the place of a request whose decision is on its way; `null` for nothing else. */
+function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequest): ReportedRequest | null {
+  const replacement = sent?.replacement ?? null;
+  if (replacement !== null && asksForTheSame(replacement.request, report.request))
+    return { ...replacement, isAsked: replacement.isAsked || report.isAsked };
+  return asksForTheSame(approval.request, report.request) ? null : report;
 }
 
 /**
@@ -129,7 +137,8 @@ export function replace(
   }
   const messageId = cause.messageId ?? approval.messageId;
   entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, cause.expiry) };
-  entry.replacedAt = ++state.replacements.count;
+  entry.cursor = { ...entry.cursor, requestedAt };
+  entry.madeAt = ++state.requests.count;
   state.writer.save(entry.approval);
   state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", entry.approval);

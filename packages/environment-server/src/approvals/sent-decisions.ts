@@ -47,7 +47,7 @@ export function noteOutcome(
   const entry = state.pending.findSent(environmentId, deliveryId);
   if (entry === undefined || entry.sent === null) return;
   const { approval, sent } = entry;
-  const { decision, replacement } = sent;
+  const { decision, replacement, isGone } = sent;
   remove(state, entry);
   const row = state.devices.get(environmentId);
   if (outcome.kind === "rejected") {
@@ -60,7 +60,7 @@ export function noteOutcome(
     if (row !== undefined) emitDecided(state, row, approval, { behavior, decidedBy, outcome: outcome.kind });
     state.onChange("decided", { ...approval, decision });
   }
-  if (replacement === null || row === undefined) return;
+  if (replacement === null || isGone || row === undefined) return;
   const requestedAt = Math.max(state.wallNow(), approval.requestedAt + 1);
   requestNew(state, row, approval.scope, replacement.request, { isAsked: replacement.isAsked, requestedAt });
 }

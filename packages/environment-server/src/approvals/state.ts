@@ -68,18 +68,20 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   readonly withheld: RequestSet;
   /** Requests for which a device has asked, and for which there was no room. */
   readonly askedBeyond: RequestSet;
-  /** How often devices have asked for something else under the id of a pending request. */
-  readonly replacements: { count: number };
+  /** How many requests there were. A device that asks for something else under a known id makes another one. */
+  readonly requests: { count: number };
 }
 
 /** Adds a request. Returns `null` when a limit is met. */
 export function add(
-  { pending, enforcement, sha256 }: ApprovalState,
+  { pending, enforcement, requests, sha256 }: ApprovalState,
   approval: StoredApproval,
   owner: string,
 ): PendingApproval | null {
   const entry = pending.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
-  if (entry !== null) enforcement.schedule(entry);
+  if (entry === null) return null;
+  entry.madeAt = ++requests.count;
+  enforcement.schedule(entry);
   return entry;
 }
 

@@ -38,8 +38,8 @@ export interface ApprovalTracker {
   /** The present, for {@link requestedAt}. */
   now(): number;
   /**
-   * `requestedAt` of what a device asked for under a key at an earlier time, as {@link now} returned it; of its first request if it had not asked by then.
-   * `null` if nothing is pending.
+   * `requestedAt` of what is pending under a key, if its device has asked for it by an earlier time, as {@link now} returned it; otherwise that of no
+   * request. `null` if nothing is pending.
    */
   requestedAt(key: ApprovalKey, time: number): number | null;
   /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */
@@ -68,6 +68,9 @@ export interface ApprovalTracker {
   close(): Promise<void>;
 }
 
+/** No request has this time. */
+const ofNoRequest = -1;
+
 /** Creates an {@link ApprovalTracker}. */
 export function createApprovalTracker(options: ApprovalTrackerOptions): ApprovalTracker {
   const devices = new Map<string, ApprovalDevice>();
@@ -82,7 +85,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     incomplete: new Set(),
     withheld: createRequestSet(),
     askedBeyond: createRequestSet(),
-    replacements: { count: 0 },
+    requests: { count: 0 },
   };
   const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond } = state;
   const loaded = load(state);
@@ -110,11 +113,11 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       const entry = pending.find(key);
       return entry === undefined || entry.sent !== null ? null : entry.approval;
     },
-    now: () => state.replacements.count,
+    now: () => state.requests.count,
     requestedAt(key, time) {
       const entry = pending.find(key);
       if (entry === undefined) return null;
-      return entry.replacedAt > time ? entry.cursor.requestedAt : entry.approval.requestedAt;
+      return entry.madeAt > time ? ofNoRequest : entry.approval.requestedAt;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,

@@ -125,7 +125,7 @@ export function refuseDecision(
   if (key === null) return null;
   // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
   const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
-  if (deviceDecides && !approvals.isWithheld(key)) return null;
+  if (deviceDecides && part.requestedAt === null && !approvals.isWithheld(key)) return null;
   const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
   return problemResponse("approval_not_found", { issues });
 }
@@ -216,13 +216,16 @@ export async function decidedResponse(
   return problemResponse("approval_decided", { issues, members });
 }
 
-/** The denial by the policy in the `expiry` of a request; `null` when no policy denies it. */
+/** The denial by the policy in the `expiry` of a request; `null` when no policy denies it. It denies nothing that its device asks for instead. */
 export function policyDenial(
-  { sha256 }: Pick<ServerContext, "sha256">,
+  { approvals, sha256 }: Pick<ServerContext, "approvals" | "sha256">,
   approval: StoredApproval,
 ): { readonly part: DeliveryPart; readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode"> } | null {
-  const { expiry, request } = approval;
+  const { expiry, request, scope, requestedAt } = approval;
   if (expiry === null) return null;
-  const part = planDenial(request.toolCallId, denialText(expiry.policy, approval), sha256);
+  const planned = planDenial(request.toolCallId, denialText(expiry.policy, approval), sha256);
+  // There may have been no room to remember it.
+  const isPending = approvals.find({ scope, toolCallId: request.toolCallId }) !== null;
+  const part = isPending ? { ...planned, requestedAt } : planned;
   return { part, principal: { keyId: policyActor(expiry.policy), agentIds: null, maxMode: null } };
 }
