@@ -316,6 +316,23 @@ test("the denial of a tool by a policy is not for another tool that is asked for
   expect(await list(harness)).toMatchObject([{ tool: "Read", expiresAt: null }]);
 });
 
+test("a retry with the same Idempotency-Key receives the result of its first decision, whatever is asked for by then", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const options = { principal: withApprove, idempotencyKey: "key-1" };
+  socket.ask("call-1", harmless);
+  const sent = decide(harness, connectionId, [allow], options);
+  await harness.settle();
+  socket.ask("call-1", other);
+  socket.acknowledge({ accepted: true });
+  expect((await sent).status).toBe(200);
+  expect(await decide(harness, connectionId, [allow], options)).toMatchObject({
+    status: 200,
+    headers: { "idempotency-replayed": "true" },
+  });
+  expect(payloads(socket)).toHaveLength(1);
+});
+
 test("a policy that denies the tool that it asks for then denies it", async () => {
   const harness = createHarness();
   const approvalPolicy = { deniedTools: ["Write"], deadlineMs: null };

@@ -45,6 +45,8 @@ async function releaseSuperseded(
   const approval = key === null || known.length === 0 ? null : approvals.find(key);
   // A repeat of a decision on an earlier request, in whose place the device has made another one, still gets its result.
   if (approval === null || isOfAnother(part, approval)) return known;
+  // So does a retry with the same Idempotency-Key.
+  if (known.some(({ messageId }) => messageId === part.keyIds?.keyAndBody)) return known;
   const superseded = new Set(
     known
       .filter(({ messageId }) => part.messageIds.includes(messageId))
