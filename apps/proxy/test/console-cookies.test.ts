@@ -1,5 +1,8 @@
 /** The credentials that the cookie of the console may hold: sessions alone. */
 import { expect, test } from "vitest";
+import { AuditUnavailableError } from "../src/audit/store.ts";
+import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
+import type { KeyStore } from "../src/ports.ts";
 import { joinedHeader } from "../src/host/node/request.ts";
 import { webGatewayRequest } from "../src/host/web/request.ts";
 import { own, setUp } from "./support/console-world.ts";
@@ -62,6 +65,33 @@ test("a sign-in ends the session of the cookie that it replaces, and no other on
   expect((await signIn({ key }, { ...own, cookie: `letta-console-8787=${other.key}` })).response.status).toBe(201);
   expect(await keyStore.find(other.record.id)).toEqual(record);
 });
+
+test.each([
+  ["update", new AuditUnavailableError("disk full"), { type: "audit_failed" }],
+  ["find", new KeyStoreUnavailableError({ cause: new Error("gone") }), { type: "key_store_failed", reason: "gone" }],
+  ["find", new TypeError("defect"), { type: "internal_error" }],
+] as const)(
+  "a sign-in whose replaced session cannot be ended still responds with its cookie, and the failure is reported (%s, %s)",
+  async (call, failure, event) => {
+    const { signIn, issueKey, createSignInLink, list, keyStore, events } = setUp();
+    const earlier = await issueKey();
+    const { cookie } = await signIn({ key: earlier.key });
+    const link = await createSignInLink();
+    const { find, update } = keyStore;
+    const fail = (id: string): void => {
+      if (id === earlier.record.id) throw failure;
+    };
+    const broken: Partial<KeyStore> = {
+      find: async (id) => (call === "find" && fail(id), find(id)),
+      update: async (id, change) => (call === "update" && fail(id), update(id, change)),
+    };
+    Object.assign(keyStore, broken);
+    const signedIn = await signIn({ link }, { ...own, cookie });
+    expect([signedIn.response.status, await list(signedIn.cookie)]).toEqual([201, 200]);
+    const requestId = signedIn.response.headers["x-request-id"];
+    expect(events).toContainEqual(expect.objectContaining({ ...event, requestId }));
+  },
+);
 
 test("a page whose key is another one than that of the cookie has no session, and cannot sign it out", async () => {
   const { signIn, issueKey, call, list, keyStore } = setUp();

@@ -28,7 +28,7 @@ beforeEach(async () => {
   const keyStore = createMemoryKeyStore();
   const ports = { clock: systemClock, digests: testDigests, keyStore, pepper: testPepper, randomBytes };
   const consoleSessions = createConsoleSessions(
-    { ...ports, keyStoreFor: () => keyStore },
+    { ...ports, keyStoreFor: () => keyStore, telemetry: () => undefined },
     {
       ...{ publicUrl: null, version: "1.0.0", servesDevices: false, servesExtensions: true, isAdministered: true },
       deviceVersion: "0.32.18",

@@ -12,6 +12,7 @@ import { credentialIdOf, type KeyRecord } from "../keys/key-record.ts";
 
 /** The facts that a request records for the log and the limits. */
 export interface SessionTrace extends RateLimitTrace {
+  readonly requestId: string;
   operation: string | null;
   principal: Principal | null;
 }
@@ -45,7 +46,10 @@ export function limitSession(
 }
 
 /** The ports of {@link createConsoleSessions}. */
-export interface ConsoleSessionPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+export interface ConsoleSessionPorts extends Pick<
+  GatewayPorts,
+  "clock" | "digests" | "keyStore" | "pepper" | "telemetry"
+> {
   readonly keyStoreFor: KeyStoreFor;
   readonly randomBytes: RandomBytes;
 }

@@ -8,6 +8,7 @@ import { verifyKey } from "../auth/gateway-key.ts";
 import { AuditUnavailableError } from "../audit/store.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { failureResponse } from "../http/response.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import type { KeyRecord } from "../keys/key-record.ts";
 import { endSession } from "../keys/sign-in.ts";
@@ -75,6 +76,12 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     if (verified?.kind === "valid" && verified.isSession) await signOut(verified.principal);
   }
 
+  /** Reports a failure that changes nothing for the caller. */
+  function reportFailure(requestId: string, cause: unknown): void {
+    if (cause instanceof AuditUnavailableError) ports.telemetry({ type: "audit_failed", requestId, cause });
+    else failureResponse(requestId, cause, ports.telemetry);
+  }
+
   async function handle({ request, trace }: SessionRequest, features: SessionFeatures): Promise<PlainResponse> {
     const operation = operations.get(request.method) ?? null;
     trace.operation = operation;
@@ -85,7 +92,9 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
     const secret = readSessionCookie(request, cookieName);
     if (operation === "signIn") {
       const response = await signIn({ request, trace }, cookieName, features);
-      if (response.status === 201 && secret !== null) await endReplaced(secret);
+      // The new session exists, and its link is spent: without this response, no browser would have it.
+      if (response.status === 201 && secret !== null)
+        await endReplaced(secret).catch((cause: unknown) => reportFailure(trace.requestId, cause));
       return response;
     }
     // Not an error: a page asks before anybody has signed in.

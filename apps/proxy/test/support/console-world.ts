@@ -33,8 +33,13 @@ export function setUp(
 ) {
   const clock = createVirtualClock();
   const keyStore = createSqliteKeyStore(openSqlite(":memory:"), clock);
-  const ports = { clock, digests: testDigests, keyStore, pepper: testPepper, randomBytes, keyStoreFor: () => keyStore };
-  const consoleSessions = createConsoleSessions(ports, { ...config, ...overrides });
+  const consoleSessions = createConsoleSessions(
+    {
+      ...{ clock, digests: testDigests, keyStore, pepper: testPepper, randomBytes, keyStoreFor: () => keyStore },
+      telemetry: (event) => void world.events.push(event),
+    },
+    { ...config, ...overrides },
+  );
   const store = createMemoryRateLimitStore(clock);
   const rateLimiter = createRateLimiter({ store, localStore: store, clock, onDegraded: () => undefined });
   const world = createTestProxy(undefined, {

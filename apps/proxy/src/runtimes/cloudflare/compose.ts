@@ -105,7 +105,7 @@ export function composeWorker(
       environmentCache: composeCache(settings, bindings.FLIGHTS, place, log),
       rateLimiter: rateLimits.limiter,
       deviceSockets: null,
-      consoleSessions: composeSessions?.({ clock, digests, keyStore, keyStoreFor, pepper }) ?? null,
+      consoleSessions: composeSessions?.({ clock, digests, keyStore, keyStoreFor, pepper, telemetry: log }) ?? null,
       fetchJwks: keepAlive(createHttpJwksFetch(webFetch, userAgent)),
       admin: {
         randomBytes,

@@ -124,10 +124,10 @@ function wrapSteps({ shadow }: Settings, { metrics, embedded }: GatewayResources
 
 /** The sessions of the web console; `null` where it is not served. */
 function composeSessions(settings: Settings, resources: GatewayResources): ConsoleSessions | null {
-  const { keyStore, keyStoreFor, deviceSockets } = resources;
+  const { keyStore, keyStoreFor, deviceSockets, log } = resources;
   if (!settings.console || keyStoreFor === null) return null;
   return createConsoleSessions(
-    { clock: systemClock, digests, keyStore, keyStoreFor, pepper: resources.keys.pepper, randomBytes },
+    { clock: systemClock, digests, keyStore, keyStoreFor, pepper: resources.keys.pepper, randomBytes, telemetry: log },
     {
       publicUrl: settings.publicUrl,
       version,
