@@ -21,6 +21,7 @@ const names = [
   ["dev-3", "build-server\u200b"],
   ["dev-4", "\u202erevres-dliub"],
   ["dev-5", "laptop"],
+  ["dev-6", "build-server (dev-2)"],
 ] as const;
 
 describe.each(browsers)("in %s", () => {
@@ -91,10 +92,10 @@ describe.each(browsers)("in %s", () => {
   test("devices whose names look alike are told apart wherever a name is", async () => {
     const page = await open("/devices");
     const shown = ["build-server (dev-1)", "build-server (dev-2)", String.raw`build-server\u200b`];
-    const expected = [...shown, "laptop", String.raw`\u202erevres-dliub`].toSorted();
+    const expected = [...shown, "build-server (dev-2) (dev-6)", "laptop", String.raw`\u202erevres-dliub`].toSorted();
     const links = page.getByRole("cell").locator("a[href*='/device/']");
     await expect.poll(async () => (await links.allTextContents()).toSorted()).toEqual(expected);
-    await links.filter({ hasText: "dev-2" }).click();
+    await links.getByText("build-server (dev-2)", { exact: true }).click();
     await page.getByRole("heading", { name: "build-server (dev-2)", exact: true }).waitFor();
     await expect.poll(() => page.title()).toBe("build-server (dev-2) · Letta gateway");
     const asked = { subtype: "can_use_tool", tool_name: "Bash", input: { command: "ls" }, tool_call_id: "call-1" };

@@ -1,6 +1,6 @@
 import type { Environment } from "@letta-environments/client";
 import { expect, test } from "vitest";
-import { lookOf, nameOf, nextRows, selectDevices, sharedLooks, tagsOf } from "./device-filter.ts";
+import { lookOf, nameOf, nextRows, selectDevices, ambiguousLooks, tagsOf } from "./device-filter.ts";
 
 function device(name: string, members: Partial<Environment> = {}): Environment {
   const none = { connectedAt: null, connectionId: null, lastHeartbeat: null, podId: null };
@@ -76,8 +76,15 @@ test("a name hides nothing, whether the device or an administrator wrote it", ()
 
 test("names that look alike are found, also with other spaces, unless they belong to one device", () => {
   const all = [row("1", "build server"), row("2", "desk"), row("2", "desk"), row("3", "lab\u200b")];
-  expect(sharedLooks(all)).toEqual([]);
+  expect(ambiguousLooks(all)).toEqual([]);
   for (const name of ["build server", " build\u00a0 server", "\uff42uild server"])
-    expect(sharedLooks([...all, row("4", name)])).toEqual([lookOf("build server")]);
-  expect(sharedLooks([...all, row("4", "x", "desk")])).toEqual(["desk"]);
+    expect(ambiguousLooks([...all, row("4", name)])).toEqual([lookOf("build server")]);
+  expect(ambiguousLooks([...all, row("4", "x", "desk")])).toEqual(["desk"]);
+});
+
+test("a name that ends as a name with the id of another device would is found, and one with the own id is not", () => {
+  const all = [row("1", "desk"), row("2", "desk"), row("3", "lab (3)"), row("4", "lab (5)"), row("6", "lab (1) x")];
+  expect(ambiguousLooks(all)).toEqual(["desk"]);
+  for (const name of ["desk (1)", "other (1)", "desk \uff081\uff09", "desk\u00a0( 1 ) "])
+    expect(ambiguousLooks([...all, row("7", name)])).toEqual(["desk", lookOf(name)]);
 });

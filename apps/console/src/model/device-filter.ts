@@ -51,16 +51,22 @@ export function lookOf(name: string): string {
   return name.normalize("NFKC").replaceAll(/\s+/gu, " ").trim();
 }
 
-/** The {@link lookOf} names that several devices have. The rows of one device share a name. */
-export function sharedLooks(all: readonly Environment[]): readonly string[] {
+/**
+ * The {@link lookOf} names that do not tell devices apart without an id: those that several devices have, and those that end with the id of another
+ * device in parentheses, as that device's name does where it has its id. The rows of one device share a name.
+ */
+export function ambiguousLooks(all: readonly Environment[]): readonly string[] {
+  const ids = new Set(all.map(({ deviceId }) => deviceId));
   const owners = new Map<string, string>();
-  const shared = new Set<string>();
+  const ambiguous = new Set<string>();
   for (const device of all) {
     const look = lookOf(nameOf(device));
-    if ((owners.get(look) ?? device.deviceId) !== device.deviceId) shared.add(look);
+    const owner = owners.get(look) ?? device.deviceId;
+    const named = /\(([^()]*)\)$/.exec(look)?.[1]?.trim() ?? "";
+    if (owner !== device.deviceId || (named !== device.deviceId && ids.has(named))) ambiguous.add(look);
     owners.set(look, device.deviceId);
   }
-  return [...shared];
+  return [...ambiguous];
 }
 
 /** Every tag of the devices, in ascending order. */

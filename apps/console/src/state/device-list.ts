@@ -1,7 +1,7 @@
 /** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
 import type { Environment } from "@letta-environments/client";
 import { computed, type ReadonlySignal } from "@preact/signals";
-import { lookOf, nameOf, selectDevices, sharedLooks, tagsOf } from "../model/device-filter.ts";
+import { lookOf, nameOf, selectDevices, ambiguousLooks, tagsOf } from "../model/device-filter.ts";
 import { pendingOf } from "./approvals.ts";
 import { devices } from "./environments.ts";
 import { route } from "./route.ts";
@@ -22,10 +22,9 @@ export const onlineCount: ReadonlySignal<number> = computed(
 /** The number of devices. */
 export const deviceCount: ReadonlySignal<number> = computed(() => devices.value.length);
 
-/** Names of several devices. */
-const ambiguous: ReadonlySignal<readonly string[]> = stable(() => sharedLooks(devices.value));
+const ambiguous: ReadonlySignal<readonly string[]> = stable(() => ambiguousLooks(devices.value));
 
-/** The name of a device for people, with the id if another device looks the same. */
+/** The name of a device for people, with the id where the name could be taken for that of another device. */
 export function shownName(device: Environment): string {
   const name = nameOf(device);
   return ambiguous.value.includes(lookOf(name)) ? `${name} (${device.deviceId})` : name;
