@@ -68,6 +68,8 @@ test("markup stays text, and only links to web pages and mail are links", () => 
     "//evil.example",
     "\u0001javascript:x",
     "https://github.com@evil.example/",
+    "https://:github.com@evil.example/x",
+    "https://:@evil.example:x/",
   ]) {
     expect(safeAddress(address)).toBeNull();
     const links = JSON.stringify(parseMarkdown(`[click](${address}) ![image](${address})`));
@@ -93,6 +95,18 @@ test.each([
   ["git\u00adhub.com", "https://evil.example/"],
   ["http://localhost:8787", "https://evil.example/"],
   ["help@letta.com", "mailto:help@evil.example"],
+  ["192.168.0.1/login", "https://evil.example/"],
+  ["at 10.0.0.1:8080.", "https://evil.example/"],
+  ["192\u3002168\u30020\u30021", "https://evil.example/"],
+  ["localhost:8787", "https://evil.example/"],
+  ["see localhost.", "https://evil.example/"],
+  ["see:github.com", "https://evil.example/"],
+  ["see\uff1agithub.com\uff0fletta", "https://evil.example/"],
+  ["https://evil.example:github.com", "https://evil.example/"],
+  ["https://github.com:x@evil.example", "https://evil.example/"],
+  ["github.com!", "https://evil.example/"],
+  ["git://github.com", "https://evil.example/"],
+  ["“https://intranet/”", "https://evil.example/"],
 ])("a label that names another host than its link, %j, has the address behind it", (label, address) => {
   const shown = label.replace("\u00ad", String.raw`\u00ad`);
   const link = { kind: "link", address, children: [text(`${shown} (${address})`)] };
@@ -104,6 +118,11 @@ test.each([
   ["https://docs.letta.com", "https://docs.letta.com/a"],
   ["docs.letta.com/a?b", "https://docs.letta.com/a?b"],
   ["help@letta.com", "mailto:help@letta.com"],
+  ["mailto:help@letta.com", "mailto:help@letta.com?subject=x"],
+  ["https://docs.letta.com:8443/a:b", "https://docs.letta.com:8443/a:b?c"],
+  ["192.168.0.1", "https://192.168.0.1/login"],
+  ["localhost:8787", "http://localhost:8787/"],
+  ["note: 8787, 3.14, 0.32.18, vitest@5.1.1, 10:30:15, std::string, 80%", "https://docs.letta.com/"],
 ])("a label that names no other host, %j, stays as it is", (label, address) => {
   const link = { kind: "link", address, children: [text(label)] };
   expect(parseMarkdown(`[${label}](${address})`)).toEqual([paragraph(link)]);

@@ -196,22 +196,25 @@ function linkOf(address: string, label: string, raw: string): Inline {
 
 /** Returns whether a label looks like an address of another host than the one that its link leads to. */
 function namesOtherHost(label: string, host: string): boolean {
-  return label.split(/[\s"'()<>[\]{},;|]+/).some((word) => {
+  // Browsers read a wide colon, slash or dot as the common one.
+  const common = label.normalize("NFKC").replaceAll("\u3002", ".");
+  return common.split(/[\s"'()<>[\]{},;|]+|(?<!https?):|:(?!\/\/)/i).some((word) => {
     const named = hostOf(word);
-    // A word is an address by its beginning, or by the end of its host: `v1.2` and `e.g.` have none.
-    return named !== host && (/^(?:https?|mailto):/i.test(word) || /\.[a-z][a-z\d-]+$/.test(named));
+    // A word is an address by its scheme, or by its host: `v1.2` and `e.g.` have none, and `3.14` is one only to browsers.
+    const isHost = /^localhost$|\.[a-z][a-z\d-]+$/.test(named) || (/^[\d.]+$/.test(named) && /(?:\.\w+){3}/.test(word));
+    return named !== host && (/https?:/i.test(word) || isHost);
   });
 }
 
 /** Returns the host of an address with or without a scheme, as browsers read it; empty if there is none. */
 function hostOf(address: string): string {
-  const rest = address.replace(/^(?:https?|mailto):/i, "").replace(/^[^\p{L}\p{N}]+/u, "");
-  return (URL.parse(`https://${rest}`)?.hostname ?? "").replace(/\.$/, "");
+  const rest = address.replace(/^[^\p{L}\p{N}]*(?:(?:https?|mailto):[^\p{L}\p{N}]*)?/iu, "");
+  return (URL.parse(`https://${rest}`)?.hostname ?? "").replace(/[^\p{L}\p{N}]+$/u, "");
 }
 
-/** Returns an address that a page may open; `null` for any other, such as `javascript:`, or with a name that looks like its host. */
+/** Returns an address that a page may open; `null` for any other, such as `javascript:`, or with a name or a password, which looks like its host. */
 export function safeAddress(text: string): string | null {
   const url = URL.parse(text);
-  if (url === null || url.username !== "") return null;
+  if (url === null || url.username + url.password !== "") return null;
   return ["https:", "http:", "mailto:"].includes(url.protocol) ? url.href : null;
 }
