@@ -60,8 +60,27 @@ test("a filler does not look like nothing, and no other space like the common on
     { kind: "command", text: String.raw`rm\u00a0-rf\u3000/\u2800` },
     { kind: "edit", before: "{ timeout }", after: String.raw`{ timeout,\u3164}` },
   ]);
-  // A text has such spaces for good reasons.
-  expect(describeInput({ query: "10\u00a0km" })).toEqual([{ kind: "member", name: "query", text: "10\u00a0km" }]);
+});
+
+test("no other space looks like the common one in any member, name or list, but in texts, which have them for good reasons", () => {
+  const shown = String.raw`x\u00a0y\u3000z`;
+  const spaced = "x\u00a0y\u3000z";
+  expect(describeInput({ command: ["bash", "-c", spaced], args: [spaced], env: { [spaced]: spaced } })).toEqual([
+    { kind: "member", name: "command", text: `[\n  "bash",\n  "-c",\n  "${shown}"\n]` },
+    { kind: "member", name: "args", text: `[\n  "${shown}"\n]` },
+    { kind: "member", name: "env", text: `{\n  "${shown}": "${shown}"\n}` },
+  ]);
+  expect(describeInput({ script: spaced, cwd: spaced, content: [spaced], [`a\u00a0b`]: 1 })).toEqual([
+    { kind: "member", name: "script", text: shown },
+    { kind: "member", name: "cwd", text: shown },
+    { kind: "member", name: "content", text: `[\n  "${shown}"\n]` },
+    { kind: "member", name: String.raw`a\u00a0b`, text: "1" },
+  ]);
+  expect(describeInput({ file_path: "/a", old_string: spaced, new_string: spaced })[1]).toEqual({
+    ...{ kind: "edit", before: spaced, after: spaced },
+  });
+  for (const name of ["description", "content"])
+    expect(describeInput({ [name]: spaced })).toEqual([{ kind: "member", name, text: spaced }]);
 });
 
 test("a path is one line, with the ends of lines that it has written out", () => {

@@ -15,6 +15,13 @@ export type InputPart =
 
 const commandMembers = ["command", "cmd"] as const;
 const pathMembers = ["file_path", "path", "notebook_path"] as const;
+const editMembers = [
+  ["old_string", "new_string"],
+  ["old_str", "new_str"],
+] as const;
+/** Texts that have other spaces than the common one for good reasons. A program may run any other text. */
+const proseMembers: readonly string[] = ["description", "content", ...editMembers.flat()];
+
 /** Describes the input of a tool. */
 export function describeInput(input: Readonly<Record<string, unknown>> | null): readonly InputPart[] {
   if (input === null) return [];
@@ -35,7 +42,9 @@ export function describeInput(input: Readonly<Record<string, unknown>> | null): 
   for (const name of members) used.add(name);
   for (const [name, value] of Object.entries(input)) {
     if (used.has(name) || value === undefined) continue;
-    parts.push({ kind: "member", name, text: typeof value === "string" ? value : JSON.stringify(value, null, 2) });
+    const text = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+    const isProse = text === value && proseMembers.includes(name);
+    parts.push({ kind: "member", name: escapeSpaces(name), text: isProse ? text : escapeSpaces(text) });
   }
   return parts.map(visible);
 }
@@ -45,8 +54,8 @@ function visible(part: InputPart): InputPart {
   if (part.kind === "edit") return { ...part, before: printableLines(part.before), after: printableLines(part.after) };
   // A path is one line.
   if (part.kind === "path") return { ...part, text: printable(escapeSpaces(part.text).replaceAll("\n", "\\n")) };
-  const text = printableLines(part.kind === "member" ? part.text : escapeSpaces(part.text));
-  return part.kind === "member" ? { ...part, name: printable(part.name), text } : { ...part, text };
+  if (part.kind === "command") return { ...part, text: printableLines(escapeSpaces(part.text)) };
+  return { ...part, name: printable(part.name), text: printableLines(part.text) };
 }
 
 /** Changes of a text, and the members that they show completely. Every other member is shown as it is, so that nothing is hidden. */
@@ -74,10 +83,7 @@ const none: Edits = { edits: [], members: [] };
 function editOf(
   value: Readonly<Record<string, unknown>>,
 ): { readonly edit: InputPart; readonly members: readonly string[] } | null {
-  for (const [old, next] of [
-    ["old_string", "new_string"],
-    ["old_str", "new_str"],
-  ] as const) {
+  for (const [old, next] of editMembers) {
     const [before, after] = [value[old], value[next]];
     if (typeof before !== "string" || typeof after !== "string") continue;
     return { edit: { kind: "edit", before, after }, members: [old, next] };
