@@ -5,6 +5,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import {
+  allowRequest,
   chromiumPath,
   type ConsoleGateway,
   holdTime,
@@ -87,20 +88,12 @@ describe.each(browsers)("in %s", () => {
   const allow = (text: string | RegExp) =>
     page.getByRole("article").filter({ hasText: text }).locator("button").filter({ hasText: "Allow" }).first();
 
-  async function expectUndecided(text: string): Promise<void> {
+  const expectUndecided = async (text: string): Promise<void> =>
     expect(await allow(text).getAttribute("disabled")).toBe(null);
-  }
 
   /** Another user allows a request. */
-  async function decideElsewhere(id: string): Promise<void> {
-    const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
-    const response = await fetch(`${gateway.proxy.url}/v1/environments/${device.connectionId}/messages`, {
-      method: "POST",
-      headers,
-      body: JSON.stringify({ agentId: "agent-1", messages }),
-    });
-    expect(response.status).toBe(200);
-  }
+  const decideElsewhere = async (id: string): Promise<void> =>
+    expect(await allowRequest(gateway.proxy.url, headers, device.connectionId, id)).toBe(200);
 
   test("requests are decided one after the other by keyboard: each decision passes the focus to the next card", async () => {
     await open("/approvals");
@@ -161,8 +154,7 @@ describe.each(browsers)("in %s", () => {
     await page.getByText("1 waiting").waitFor();
     await expect.poll(() => focused()).toContain("next command");
     await settle();
-    await page.keyboard.down("a");
-    await page.keyboard.up("a");
+    for (const part of ["down", "up"] as const) await page.keyboard[part]("a");
     await ask("last command");
     await page.getByText("2 waiting").waitFor();
     expect(await focused()).toContain("next command");
@@ -286,6 +278,15 @@ describe.each(browsers)("in %s", () => {
     await expectUndecided("second command");
     await settle();
     await page.keyboard.press("Enter");
+    await page.getByText("Nothing waits for you").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a button that is clicked as soon as it has the focus, as by assistive technology, decides if its card stood still", async () => {
+    await open("/approvals");
+    await ask("spoken command");
+    await settle();
+    await page.evaluate(`for (const act of ["focus", "click"]) document.querySelector(".primary")[act]()`);
     await page.getByText("Nothing waits for you").waitFor();
     expect(faults).toEqual([]);
   });

@@ -1,6 +1,7 @@
 /**
  * A request for permission with its two decisions. The keys A and D decide on the card that has the focus. One press decides on one request: a
- * card that has just appeared, moved or received the focus takes no decision yet, because the press may have been meant for what was there before.
+ * card that has just appeared or moved takes no decision yet, because the press may have been meant for what was there before. The letters do not
+ * decide either while the focus has just come: they may belong to a text. A click says itself which button it is for, also from the keyboard.
  */
 import type { Approval } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
@@ -32,7 +33,7 @@ export function ApprovalCard({
   const [isDenying, setDenying] = useState(false);
   const card = useRef<HTMLElement>(null);
   const isPassingFocus = useRef(false);
-  const { isSteady, isMeant, onFocusIn, onOtherKey } = usePresses(card);
+  const { isSteady, isMeant, isLetterMeant, onFocusIn, onOtherKey } = usePresses(card);
   const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null;
   const isCut = approval.inputTruncated;
   /** Whoever decides with the pointer does not look for the focus: a text that is typed next must not decide on anything. */
@@ -51,7 +52,7 @@ export function ApprovalCard({
     if (key !== "a" && key !== "d") return onOtherKey();
     event.preventDefault();
     // A key that is held down decides on one card, and not on those that get the focus after it.
-    if (event.repeat || !isMeant(true)) return;
+    if (event.repeat || !isLetterMeant()) return;
     if (key === "d") setDenying(true);
     else if (!isCut) void choose(true, true);
   };
@@ -73,7 +74,7 @@ export function ApprovalCard({
         <DenyForm
           isDisabled={isDisabled}
           onDeny={(reason, isByKey) => {
-            if (isByKey || isMeant(false)) void choose(false, isByKey, reason);
+            if (isByKey || isMeant()) void choose(false, isByKey, reason);
           }}
           onCancel={(isByKey) => {
             setDenying(false);
@@ -103,7 +104,10 @@ function isKey(event: MouseEvent): boolean {
 interface Presses {
   /** Whether it stands still, for its looks. */
   readonly isSteady: boolean;
-  isMeant(isByKey: boolean): boolean;
+  /** Whether a click counts. Assistive technology moves the focus and clicks at once. */
+  isMeant(): boolean;
+  /** Whether the letters A and D count. */
+  isLetterMeant(): boolean;
   readonly onFocusIn: (event: FocusEvent) => void;
   /** A key that decides nothing: somebody may be typing a text. */
   readonly onOtherKey: () => void;
@@ -112,8 +116,9 @@ interface Presses {
 function usePresses(card: RefObject<HTMLElement | null>): Presses {
   const [isSteady, setSteady] = useState(false);
   const watch = useRef<Watch | null>(null);
-  const keysSince = useRef(0);
-  const restart = (): void => void (keysSince.current = monotonic());
+  const lettersSince = useRef(0);
+  const restart = (): void => void (lettersSince.current = monotonic());
+  const isMeant = (): boolean => watch.current?.isSteady() === true;
   useLayoutEffect(() => {
     if (card.current === null) return;
     const watched = watchPlace(card.current, setSteady);
@@ -124,8 +129,8 @@ function usePresses(card: RefObject<HTMLElement | null>): Presses {
   useLayoutEffect(() => void watch.current?.isSteady());
   return {
     isSteady,
-    isMeant: (isByKey) =>
-      watch.current?.isSteady() === true && (!isByKey || monotonic() - keysSince.current >= settleMs),
+    isMeant,
+    isLetterMeant: () => isMeant() && monotonic() - lettersSince.current >= settleMs,
     onFocusIn(event) {
       if (!card.current?.contains(event.relatedTarget as Node | null)) restart();
     },
@@ -165,7 +170,7 @@ function Actions({
 }): JSX.Element {
   const [asked, setAsked] = useState<{ readonly suggestion: string | undefined; readonly at: number } | null>(null);
   const press = (event: MouseEvent, suggestion?: string): void => {
-    if (isDisabled || !isMeant(isKey(event))) return;
+    if (isDisabled || !isMeant()) return;
     if (approval.inputTruncated) setAsked({ suggestion, at: monotonic() });
     else onAllow(isKey(event), suggestion);
   };

@@ -65,6 +65,18 @@ export async function launchConsoleGateway(config: object = {}): Promise<Console
   };
 }
 
+/** Allows a request for permission over the API, as another user may do. Returns the status of the response. */
+export async function allowRequest(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  connectionId: string,
+  id: string,
+): Promise<number> {
+  const messages = [{ type: "approval", approvals: [{ type: "approval", tool_call_id: id, approve: true }] }];
+  const body = JSON.stringify({ agentId: "agent-1", messages });
+  return (await fetch(`${url}/v1/environments/${connectionId}/messages`, { method: "POST", headers, body })).status;
+}
+
 /** A page that records what must not happen: errors in the console, violations of the policy, requests to other hosts. */
 export interface WatchedPage {
   readonly page: Page;
