@@ -108,7 +108,7 @@ function asksForTheSame(known: ApprovalRequest, asked: ApprovalRequest): boolean
   return shown(known) === shown(asked);
 }
 
-/** What the device asks for in the place of a request whose decision is on its way; `null` for nothing else. */
+/** Returns what the device asks for in the place of a request whose decision is on its way; `null` for nothing else. */
 function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequest): ReportedRequest | null {
   const replacement = sent?.replacement ?? null;
   if (replacement !== null && asksForTheSame(replacement.request, report.request))
