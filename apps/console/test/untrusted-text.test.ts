@@ -89,7 +89,7 @@ describe.each(browsers)("in %s", () => {
     send(4, { type: "stream_delta", delta: { message_type: "assistant_message", id, content } });
   }
 
-  test("devices whose names look alike are told apart wherever a name is", async () => {
+  test("devices whose names look alike are shown with their ids, wherever names are shown", async () => {
     const page = await open("/devices");
     const shown = ["build-server (dev-1)", "build-server (dev-2)", String.raw`build-server\u200b`];
     const expected = [...shown, "build-server (dev-2) (dev-6)", "laptop", String.raw`\u202erevres-dliub`].toSorted();

@@ -174,24 +174,28 @@ test.each([
   expect(decided).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
 });
 
-test("a decision that waits behind another one is for what the device asked for when it arrived", async () => {
-  const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
-  socket.ask("call-1", harmless);
-  socket.ask("call-2", harmless);
-  const release = holdReservation(harness);
-  const ahead = decide(harness, connectionId, [{ approve: true, tool_call_id: "call-2" }]);
-  await harness.settle();
-  const behind = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.ask("call-1", other);
-  release();
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  expect((await ahead).status).toBe(200);
-  expect(await behind).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
-  expect(payloads(socket)).toHaveLength(1);
-});
+test.each(["at once", "after a withdrawal"])(
+  "a decision that waits behind another one is not for what the device asks for later, %s",
+  async (way) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    socket.ask("call-1", harmless);
+    socket.ask("call-2", harmless);
+    const release = holdReservation(harness);
+    const ahead = decide(harness, connectionId, [{ approve: true, tool_call_id: "call-2" }]);
+    await harness.settle();
+    const behind = decide(harness, connectionId, [allow]);
+    await harness.settle();
+    if (way === "after a withdrawal") socket.say(listing(null));
+    socket.ask("call-1", other);
+    release();
+    await harness.settle();
+    socket.acknowledge({ accepted: true });
+    expect((await ahead).status).toBe(200);
+    expect(await behind).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
+    expect(payloads(socket)).toHaveLength(1);
+  },
+);
 
 test.each(["asks", "lists in its status"])("a deadline does not begin again for what a device %s then", async (way) => {
   const harness = createHarness();
@@ -283,26 +287,6 @@ test("what a device no longer asks for when the decision before it arrives is no
   expect((await sent).status).toBe(200);
   await harness.settle();
   expect(await list(harness)).toEqual([]);
-});
-
-test("a decision that waits behind another one is not for what its device asked for after a withdrawal", async () => {
-  const harness = createHarness();
-  const { connectionId, socket } = await harness.connect("device-1");
-  socket.ask("call-1", harmless);
-  socket.ask("call-2", harmless);
-  const release = holdReservation(harness);
-  const ahead = decide(harness, connectionId, [{ approve: true, tool_call_id: "call-2" }]);
-  await harness.settle();
-  const behind = decide(harness, connectionId, [allow]);
-  await harness.settle();
-  socket.say(listing(null));
-  socket.ask("call-1", other);
-  release();
-  await harness.settle();
-  socket.acknowledge({ accepted: true });
-  await ahead;
-  expect(await behind).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
-  expect(payloads(socket)).toHaveLength(1);
 });
 
 test("the denial of a tool by a policy is not for another tool that is asked for then", async () => {

@@ -81,7 +81,7 @@ test("strong emphasis may be emphasized, and emphasis may have code with marks i
   ]);
 });
 
-/** The pieces of which texts are made; without addresses, which are not shown where a link has a label. */
+/** Pieces of generated texts. There are no addresses, because a link with a label does not show its address. */
 const mark = fc.constantFrom(
   ..."*_~`#>-+|=\\!()[]:.1 \t\n".split(""),
   ..."** ~~ ``` ~~~ ```` # ### 2. - \n\n\n\n\n> | \n--- |---|".split(" "),

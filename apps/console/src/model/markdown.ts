@@ -206,7 +206,7 @@ function namesOtherHost(label: string, host: string): boolean {
   });
 }
 
-/** Returns the host of an address with or without a scheme, as browsers read it; empty if there is none. */
+/** Returns the host of an address as browsers read it, with or without a scheme; an empty text if it has no host. */
 function hostOf(address: string): string {
   const rest = address.replace(/^[^\p{L}\p{N}]*(?:(?:https?|mailto):[^\p{L}\p{N}]*)?/iu, "");
   return (URL.parse(`https://${rest}`)?.hostname ?? "").replace(/[^\p{L}\p{N}]+$/u, "");

@@ -36,7 +36,7 @@ export function ApprovalCard({
   const { isSteady, isMeant, isLetterMeant, onFocusIn, onOtherKey } = usePresses(card);
   const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null;
   const isCut = approval.inputTruncated;
-  /** Whoever decides with the pointer does not look for the focus: a text that is typed next must not decide on anything. */
+  /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
   const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
   const choose = async (approve: boolean, isByKey: boolean, reason = "", suggestion?: string): Promise<void> => {
     // Before the response: the card may be gone when the response arrives.

@@ -101,7 +101,7 @@ test("a request that is reported again, with its message, keeps its place and is
   expect(withRequest(known, again)).toEqual([again, second]);
 });
 
-test("what is asked anew under the id of a request is another question, whose decision is still open, and is told of", async () => {
+test("another request under a known id is announced, and waits for a decision of its own", async () => {
   const { approvals: waiting, questionOf } = await open();
   const { decide, deciding } = await import("./decisions.ts");
   tell("call-1", "requested");

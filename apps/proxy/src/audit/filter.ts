@@ -148,7 +148,7 @@ export function outcomeOf(type: string, { status, code, outcome }: Readonly<Reco
   }
 }
 
-/** Returns a text; `null` for a value that is none. */
+/** Returns a value that is a string; `null` for any other. */
 export function textOf(value: unknown): string | null {
   return typeof value === "string" ? value : null;
 }

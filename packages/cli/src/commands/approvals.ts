@@ -93,7 +93,7 @@ function readRequestedAt(text: string | undefined): number | undefined {
   );
 }
 
-/** The only request of `waiting`, which have one id. @throws CommandError if there is none of that time, or several */
+/** Returns the one request of `waiting`, which share an id. @throws CommandError if none has that time, or several match */
 function findRequest(waiting: readonly Approval[], requestedAt: number | undefined): Approval {
   const found = waiting.filter((approval) => requestedAt === undefined || approval.requestedAt === requestedAt);
   const [approval, ...others] = found;
