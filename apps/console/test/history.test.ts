@@ -10,6 +10,7 @@ import {
   launchBrowser,
   launchConsoleGateway,
   openPage,
+  passTime,
   type WatchedPage,
 } from "./support/gateway.ts";
 
@@ -166,5 +167,31 @@ describe.each(browsers)("in %s", () => {
     const input = await device.received.waitFor((frame) => JSON.stringify(frame).includes("perm-call-1"));
     expect(JSON.stringify(input)).toContain('"selected_permission_suggestion_ids":["save-default"]');
     expect(watched.faults).toEqual([]);
+  });
+
+  test("a session that may list requests but send nothing is offered no decision, and its keys decide nothing", async () => {
+    const asked = {
+      subtype: "can_use_tool",
+      tool_name: "Bash",
+      input: { command: "npm test" },
+      tool_call_id: "call-2",
+    };
+    device.send({ type: "control_request", request_id: "perm-call-2", request: asked, ...runtime, runtime });
+    const other = await browser.newContext();
+    watched = await openPage(other, gateway.proxy.url);
+    const { page } = watched;
+    await page.goto(await gateway.link("--scope", "list", "--scope", "approve"));
+    await page.getByRole("link", { name: /^Approvals/ }).click();
+    const card = page.getByRole("article");
+    await card.getByText("The key of this session lacks the scope “send”, so it cannot decide.").waitFor();
+    expect(await card.getByRole("button").count()).toBe(0);
+    await page.keyboard.press("j");
+    await passTime(page, 600);
+    await page.keyboard.press("d");
+    await page.keyboard.press("a");
+    expect(await page.getByLabel("Reason for the agent").count()).toBe(0);
+    expect(await page.getByRole("region", { name: "Messages" }).textContent()).toBe("");
+    expect(watched.faults).toEqual([]);
+    await other.close();
   });
 });

@@ -16,6 +16,7 @@ import { time } from "../state/clock.ts";
 import { shownName } from "../state/device-list.ts";
 import { findDevice } from "../state/environments.ts";
 import { href } from "../state/route.ts";
+import { may } from "../state/session.ts";
 import { Confirm } from "./dialog.tsx";
 import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
@@ -34,7 +35,7 @@ export function ApprovalCard({
   const card = useRef<HTMLElement>(null);
   const isPassingFocus = useRef(false);
   const { isSteady, isMeant, isLetterMeant, onFocusIn, onOtherKey } = usePresses(card);
-  const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null;
+  const isDisabled = deciding.value.has(questionOf(approval)) || approval.connectionId === null || !may("send");
   const isCut = approval.inputTruncated;
   /** People who decide with the pointer do not watch the focus, so text that they type next must not decide anything. */
   const focusAfter = (isByKey: boolean): void => (isByKey ? card.current?.focus() : focusMain());
@@ -176,6 +177,8 @@ function Actions({
   };
   // Not `disabled`, which would take the focus from a button that has it.
   const state = { type: "button", disabled: isDisabled, "aria-disabled": !isSteady } as const;
+  // A decision is a message.
+  if (!may("send")) return <p class="hint">The key of this session lacks the scope “send”, so it cannot decide.</p>;
   return (
     <div class="actions">
       <button {...state} class="primary" onClick={press}>

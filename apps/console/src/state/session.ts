@@ -49,7 +49,7 @@ export function hasExtensions(): boolean {
   return info.value?.gateway.servesExtensions === true;
 }
 
-/** Whether the session decides on requests for permission: the key may, and the gateway has them. */
+/** Whether the session sees requests for permission: the key may, and the gateway has them. To decide on one, it also needs the scope `send`. */
 export function mayApprove(): boolean {
   return may("approve") && hasExtensions();
 }

@@ -74,7 +74,12 @@ export function Approvals(): JSX.Element {
       </div>
       {all.length > 0 && (
         <p class="hint keys">
-          <kbd>J</kbd> next, <kbd>K</kbd> previous, <kbd>A</kbd> allow, <kbd>D</kbd> deny with a reason
+          <kbd>J</kbd> next, <kbd>K</kbd> previous
+          {may("send") && (
+            <>
+              , <kbd>A</kbd> allow, <kbd>D</kbd> deny with a reason
+            </>
+          )}
         </p>
       )}
     </>
