@@ -1,4 +1,4 @@
-/** Checks every Markdown file: links, anchors, conflict markers and line length. */
+/** Checks every Markdown file: links, anchors, swallowed list items, conflict markers and line length. */
 import process from "node:process";
 import { findMarkdownProblems } from "../lib/markdown.mjs";
 import { readText, repositoryFiles, repositoryRoot } from "../lib/repository.mjs";

@@ -1,4 +1,4 @@
-/** Checks Markdown with markdownlint: line length, relative links, anchors and leftover merge-conflict markers. Nothing else is linted. */
+/** Checks Markdown with markdownlint: line length, relative links, anchors, swallowed list items and leftover merge-conflict markers. Nothing else is linted. */
 import { lint } from "markdownlint/promise";
 import relativeLinks, { markdownIt } from "markdownlint-rule-relative-links";
 
@@ -18,6 +18,26 @@ const noConflictMarkers = {
 };
 
 /**
+ * CommonMark lets a numbered item interrupt a paragraph only if its number is 1; others become text of it. More than two digits end a sentence.
+ *
+ * @type {import("markdownlint").Rule}
+ */
+const noSwallowedItems = {
+  names: ["no-swallowed-items"],
+  description: "An empty line separates a numbered item from a paragraph before it",
+  tags: ["ol"],
+  parser: "markdownit",
+  function: ({ parsers }, onError) => {
+    for (const { type, content, lineNumber } of parsers.markdownit.tokens) {
+      if (type !== "inline") continue;
+      for (const [index, line] of content.split("\n").entries()) {
+        if (index > 0 && /^\s*\d{1,2}[.)] /.test(line)) onError({ lineNumber: lineNumber + index, context: line });
+      }
+    }
+  },
+};
+
+/**
  * Returns a line for each problem by file: `path:line: what is wrong`. Tables, code blocks and lines with a URL may be longer.
  *
  * @param {Readonly<Record<string, string>>} texts by path; links are resolved relative to that path in the working directory
@@ -32,8 +52,9 @@ export async function findMarkdownProblems(texts) {
       "link-fragments": true,
       "relative-links": true,
       "no-conflict-markers": true,
+      "no-swallowed-items": true,
     },
-    customRules: [relativeLinks, noConflictMarkers],
+    customRules: [relativeLinks, noConflictMarkers, noSwallowedItems],
     markdownItFactory: () => markdownIt,
   });
   /** @type {Map<string, string[]>} */

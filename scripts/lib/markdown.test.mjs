@@ -23,12 +23,24 @@ test.each([
   ["a missing image", "![picture](docs/nothing.png)", "should exist"],
   ["the start of a merge conflict", "a\n\n<<<<<<< HEAD\nb", "Merge conflicts are resolved"],
   ["the end of a merge conflict", "a\n\n>>>>>>> 5c1349e (subject)\nb", "Merge conflicts are resolved"],
+  [
+    "a numbered item that is drawn as text of the paragraph before it",
+    "3. a\n\nwords\n4. b",
+    "An empty line separates",
+  ],
+  ["one in an item of another list", "- words\n  2) b", "An empty line separates"],
   ["a line of 164 characters", long, "Expected: 160; Actual: 164"],
 ])("%s is reported with its line", async (_name, text, reason) => {
   const [found, ...others] = await problems(text);
   expect(others).toEqual([]);
   expect(found).toMatch(/^sample\.md:\d+: /);
   expect(found).toContain(reason);
+});
+
+test("numbered items after an item, after an empty line or in code pass, and so do 1 and a status", async () => {
+  expect(
+    await problems("words\n1. a\n2. b\n   more\n\nwords\n\n3. c\n\n```\nwords\n4. d\n```\n\nIt was\n503. Then"),
+  ).toEqual([]);
 });
 
 test("tables, code blocks and lines with a URL may be longer than 160 characters", async () => {
