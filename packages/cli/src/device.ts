@@ -53,7 +53,7 @@ export async function findDevice(
   const found = newestRows(connections.filter(fits));
   const online = preference === "online" ? found.filter((row) => isOnline(row, nowMs)) : found;
   const [environment = found[0], ...others] = online;
-  if (environment === undefined) throw notFound(text, connections);
+  if (environment === undefined) throw notFound(text, connections, nowMs);
   if (others.length > 0) throw ambiguous(online, preference, nowMs);
   if (found.length > 1 && online.length === 0) return { environment, selector: fits };
   const { deviceId } = environment;
@@ -92,7 +92,12 @@ function isForbidden(error: unknown): boolean {
   return isLettaEnvironmentsError(error) && error.status === 403;
 }
 
-function notFound(text: string, environments: readonly Environment[]): CommandError {
+function notFound(text: string, environments: readonly Environment[], nowMs: number): CommandError {
+  const named = newestRows(environments.filter(({ displayName }) => displayName === text));
+  if (named.length > 0) {
+    const message = "a display name selects no device; use the deviceId instead:";
+    return new CommandError(message, exitCodes.notFound, { details: deviceLines(named, nowMs) });
+  }
   const names = environments.flatMap(({ connectionName, deviceId }) => [connectionName, deviceId]);
   const suggestion = suggestWord(text, names);
   const hint = suggestion === null ? "" : `; did you mean ${suggestion}?`;

@@ -22,6 +22,18 @@ afterAll(() => fleet.stop());
 const run = (args: readonly string[], input?: string | Uint8Array) =>
   runCli(args, { env: fleet.gateway.env, ...(input !== undefined && { input }) });
 
+/** Sets labels of a device as an administrator. */
+async function label(deviceId: string, labels: object): Promise<void> {
+  const { url, createKey } = fleet.gateway.proxy;
+  const key = await createKey({ scopes: ["admin"] });
+  const { status } = await fetch(`${url}/v1/environments/${deviceId}`, {
+    method: "PATCH",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify(labels),
+  });
+  expect(status).toBe(200);
+}
+
 describe("list", () => {
   test("in a pipe is a line a device in columns separated by tabs, without colours", async () => {
     const { code, stdout, stderr } = await run(["list"]);
@@ -58,14 +70,7 @@ describe("list", () => {
   });
 
   test("--tag selects the devices that have all tags, which the JSON shows with the display name", async () => {
-    const { url, createKey } = fleet.gateway.proxy;
-    const key = await createKey({ scopes: ["admin"] });
-    const patched = await fetch(`${url}/v1/environments/device-1`, {
-      method: "PATCH",
-      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-      body: JSON.stringify({ displayName: "Büro", tags: ["ci", "gpu"] }),
-    });
-    expect(patched.status).toBe(200);
+    await label("device-1", { displayName: "Büro", tags: ["ci", "gpu"] });
     const { stdout } = await run(["list", "--tag", "ci", "--tag", "gpu", "--json"]);
     const { connections } = JSON.parse(stdout) as EnvironmentList;
     expect(connections).toMatchObject([{ deviceId: "device-1", displayName: "Büro", tags: ["ci", "gpu"] }]);
@@ -144,6 +149,15 @@ describe("get", () => {
     expect((await run(["get", "a/../b"])).code).toBe(6);
   });
 
+  test("the name that an administrator gave selects no device, and the answer says whose it is", async () => {
+    for (const deviceId of ["twin-1", "twin-2"]) await label(deviceId, { displayName: "Build machine" });
+    const { code, stdout, stderr } = await run(["get", "Build machine"]);
+    expect({ code, stdout }).toEqual({ code: 6, stdout: "" });
+    expect(stderr).toMatch(
+      /^letta-env: a display name selects no device; use the deviceId instead:\n {2}twin-1 {2}offline, seen .*\n {2}twin-2 {2}offline, seen .*\n$/,
+    );
+  });
+
   test("a key that may read and not list finds devices by id; one that may list and not read finds them too", async () => {
     for (const [scope, device, code] of [
       ["read", "device-1", 0],
@@ -181,10 +195,10 @@ describe("refused before any request", () => {
       ["send", "laptop", "--agent", "a", "--message-id", "m".repeat(300), "hi"],
       "--message-id must have at most 256 characters",
     ],
-    [
-      ["send", "laptop", "--agent", "a", "--idempotency-key", "ä", "hi"],
-      "--idempotency-key must be 1 to 255 visible ASCII characters",
-    ],
+    ...["ä", "a b", "a,b", 'a"b', String.raw`a\b`, "k".repeat(257)].map((key): [string[], string] => [
+      ["send", "laptop", "--agent", "a", "--idempotency-key", key, "hi"],
+      "--idempotency-key must be 1 to 256 visible ASCII characters without commas, double quotes and backslashes",
+    ]),
     [
       ["send", "laptop", "--agent", "a", "--wait-online=long", "hi"],
       "--wait-online must be a duration from 1ms to 24d, such as 30s, 5m or 2h",

@@ -95,7 +95,7 @@ function comparison(
   const isDescending = sort.startsWith("-");
   const column = sort.replace(/^-/, "");
   const read =
-    column === "approvals" ? (device: Environment): number => -pendingOf(device) : (readers[column] ?? writtenName);
+    column === "approvals" ? (device: Environment): number => -pendingOf(device) : (readers.get(column) ?? writtenName);
   return (left, right) => {
     const order =
       compare(read(left), read(right)) || compare(writtenName(left), writtenName(right)) || compare(left.id, right.id);
@@ -103,12 +103,14 @@ function comparison(
   };
 }
 
-const readers: Readonly<Record<string, (device: Environment) => string | number>> = {
-  name: writtenName,
-  mode: ({ currentMode }) => currentMode ?? "",
-  version: ({ metadata }) => (metadata?.lettaCodeVersion ?? "").replace(/\d+/g, (digits) => digits.padStart(6, "0")),
-  seen: ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY),
-};
+const readers = new Map<string, (device: Environment) => string | number>([
+  ["mode", ({ currentMode }) => currentMode ?? ""],
+  [
+    "version",
+    ({ metadata }) => (metadata?.lettaCodeVersion ?? "").replace(/\d+/g, (digits) => digits.padStart(6, "0")),
+  ],
+  ["seen", ({ connectionId, lastSeenAt }) => (connectionId === null ? -lastSeenAt : Number.NEGATIVE_INFINITY)],
+]);
 
 /** Compares names as people count: 9 before 10. Creating a collator costs more than thousands of comparisons. */
 const collator = new Intl.Collator("en", { numeric: true });

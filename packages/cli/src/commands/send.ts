@@ -19,8 +19,11 @@ export async function sendCommand(context: CommandContext): Promise<number> {
     throw misuse("--wait-online needs DEVICE: a connection that has ended never comes back");
   }
   const idempotencyKey = option("idempotency-key");
-  if (idempotencyKey !== undefined && !/^[\x21-\x7e]{1,255}$/.test(idempotencyKey)) {
-    throw misuse("--idempotency-key must be 1 to 255 visible ASCII characters");
+  // What both the client and the gateway accept.
+  if (idempotencyKey !== undefined && !/^[!#-+\--[\]-~]{1,256}$/.test(idempotencyKey)) {
+    throw misuse(
+      "--idempotency-key must be 1 to 256 visible ASCII characters without commas, double quotes and backslashes",
+    );
   }
   const messageId = option("message-id") ?? host.newId();
   const isFollowed = option("follow") !== undefined;
