@@ -24,6 +24,7 @@ export interface OpenApiParts {
 /** Returns the OpenAPI document of the endpoint table. */
 export function describeApi(types: readonly WireType[] = wireTypes): OpenApiParts {
   const objects = types.filter(({ name }) => !name.endsWith("Query")).flatMap(({ shape }) => objectsOf(shape));
+  // The copy is a record for TypeScript; an interface is none.
   const table = Object.values<Endpoint>({ ...endpoints });
   const paths: Record<string, JsonSchema> = {};
   for (const endpoint of table) {
@@ -35,7 +36,7 @@ export function describeApi(types: readonly WireType[] = wireTypes): OpenApiPart
       title: "Letta Code Environments API",
       version: "1.0.0",
       description:
-        "Lists the devices on which Letta Code runs, retrieves one, and sends messages to one. Servers may add members to any object at any time.",
+        "Lists the devices on which Letta Code runs, sends messages to them, reports their turns, and controls them. Servers may add members to any object at any time.",
       contact: { name: "Letta environments" },
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
