@@ -6,6 +6,7 @@ export {
   type OptionDefinition,
   type ProgramDefinition,
 } from "./definition.ts";
+export { formatDeviceCommand, quoted } from "./device-command.ts";
 export { displayWidth, indent, truncate } from "./display-width.ts";
 export { CommandError, misuse } from "./error.ts";
 export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";

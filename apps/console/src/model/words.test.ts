@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { auditText } from "./audit-text.ts";
-import { deviceCommand } from "./invitation.ts";
 import { describeRights, type ShownKey } from "./key-rights.ts";
 import { mergePatch } from "./merge-patch.ts";
 import { describeState } from "./message-state.ts";
@@ -96,13 +95,6 @@ test("merge patches change, merge and remove members, and keep those that are nu
   expect(mergePatch(row, patch)).toEqual({ id: "1", connectionId: null, metadata: { os: "linux", gitBranch: "next" } });
   const hostile = mergePatch({}, JSON.parse('{"__proto__":{"polluted":true}}') as Record<string, unknown>);
   expect("polluted" in hostile).toBe(false);
-});
-
-test("the command of an invitation is safe to paste into a shell", () => {
-  expect(deviceCommand("https://gw.example", "lek_1", "it's $(rm)", "1.0.0")).toContain(
-    `--computer-name 'it'\\''s $(rm)'`,
-  );
-  expect(deviceCommand("https://gw.example", "lek_1", "", "1.0.0")).toContain('--computer-name "$(hostname)"');
 });
 
 test("times and durations are short", () => {

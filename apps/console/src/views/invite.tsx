@@ -1,11 +1,11 @@
 /** The dialog that invites a device: it creates a key for one device, and shows the command that uses it. */
+import { formatDeviceCommand } from "@letta-environments/command-line/device-command";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { gatewayUrl, now } from "../platform/browser.ts";
 import { Copy } from "../parts/copy.tsx";
 import { Dialog } from "../parts/dialog.tsx";
 import { Field, Problem, useSubmit } from "../parts/form.tsx";
-import { deviceCommand } from "../model/invitation.ts";
 import { administer, failureText } from "../state/api.ts";
 import { setParameter } from "../state/route.ts";
 import { info } from "../state/session.ts";
@@ -28,8 +28,8 @@ export function Invite(): JSX.Element {
         scopes: ["connect"],
         invite,
       });
-      const { publicUrl = null, deviceVersion = "latest" } = info.value?.gateway ?? {};
-      setCommand(deviceCommand(publicUrl ?? gatewayUrl(), key, name, deviceVersion));
+      const { publicUrl, deviceVersion: version = "latest" } = info.value?.gateway ?? {};
+      setCommand(formatDeviceCommand({ baseUrl: publicUrl ?? gatewayUrl(), key, name: name || null, version }));
     } catch (error) {
       setProblem(failureText(error));
     }

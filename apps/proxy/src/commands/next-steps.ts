@@ -2,8 +2,8 @@
  * The text that `letta-proxy start` prints for people once the gateway listens: at the first start two new keys, the commands to run with
  * them and a link to the console, later how to list and create keys. Each command can be pasted into a shell in the folder of the start.
  */
+import { quoted } from "@letta-environments/command-line";
 import { formatConsoleLink } from "./console-link.ts";
-import { quoted } from "./invitation.ts";
 
 /** A gateway that has just started. */
 export interface StartedGateway {

@@ -1,9 +1,10 @@
 /** The commands for devices. They do the same to the devices of this machine's gateway and, with `--url`, to those of a gateway elsewhere. */
-import { CommandError } from "@letta-environments/command-line";
+import { CommandError, formatDeviceCommand } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import { formatDeviceDetails, formatDeviceTable } from "../../../commands/device-text.ts";
-import { formatDeviceCommand, readInvitation } from "../../../commands/invitation.ts";
+import { readInvitation } from "../../../commands/invitation.ts";
 import { devicesPath } from "../../../admin/endpoints.ts";
+import { deviceVersion } from "../../../version.ts";
 import { assertStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
 import { type CommandContext, type DeviceCommands, idOf, print, readGatewayUrl } from "./context.ts";
@@ -48,7 +49,7 @@ export async function inviteDeviceCommand(context: CommandContext): Promise<void
   }
   if (!isRemote) assertStoredKeys(context.settings());
   const keys = isRemote ? administerRemoteKeys(context) : administerLocalKeys(context);
-  print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name })}\n`);
+  print(`${formatDeviceCommand({ baseUrl, key: await keys.create(request), name, version: deviceVersion })}\n`);
 }
 
 /**

@@ -1,0 +1,31 @@
+/** The command that enrols an invited device, as `letta-proxy devices invite` and the console show it. */
+
+/** The command that starts a device with Letta Code as its vendor publishes it, for a POSIX shell, in one line. */
+export function formatDeviceCommand({
+  baseUrl,
+  key,
+  name,
+  version,
+}: {
+  /** Where devices reach the gateway. */
+  readonly baseUrl: string;
+  readonly key: string;
+  /** `null`: the host name of the device. */
+  readonly name: string | null;
+  /** Of Letta Code. */
+  readonly version: string;
+}): string {
+  return [
+    `LETTA_BASE_URL=${quoted(baseUrl)}`,
+    `LETTA_API_KEY=${quoted(key)}`,
+    // Letta Code requires it for every server that is not the vendor's.
+    "IGNORE_SELF_HOSTED_LISTENER_ERROR=1",
+    `npx -y @letta-ai/letta-code@${version} server --backend local`,
+    `--computer-name ${name === null ? '"$(hostname)"' : quoted(name)}`,
+  ].join(" ");
+}
+
+/** A word as a POSIX shell reads it. */
+export function quoted(word: string): string {
+  return /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
