@@ -11,7 +11,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import * as v from "valibot";
-import { events, outcomes } from "../audit/filter.ts";
+import { eventNames, outcomeNames } from "../audit/filter.ts";
 import { type AuditQuery, type AuditTail, type FoundRecord, searchAudit } from "../audit/search.ts";
 import { exactObject, oneOf } from "../lib/strict-schemas.ts";
 import type { AdminAuthority } from "./admission.ts";
@@ -29,8 +29,8 @@ const AuditQuerySchema: v.GenericSchema<unknown, AuditQuery> = exactObject(
     before: v.exactOptional(TimeSchema),
     key: v.exactOptional(IdentifierSchema),
     device: v.exactOptional(IdentifierSchema),
-    event: v.exactOptional(oneOf(events)),
-    outcome: v.exactOptional(oneOf(outcomes)),
+    event: v.exactOptional(oneOf(eventNames)),
+    outcome: v.exactOptional(oneOf(outcomeNames)),
   },
   () => "is not a parameter of the search",
 );
@@ -49,7 +49,7 @@ export function createAuditSearch(tail: AuditTail): OptionalAdminEndpoint {
   return {
     endpoint: auditSearchEndpoint,
     respond({ query, tenantDevices }, authority): Promise<PlainResponse> {
-      if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKey);
+      if (isLimited(authority, tenantDevices)) return Promise.resolve(limitedKeyRefusal);
       const tenant = authority.kind === "operator" ? null : authority.record.tenant;
       // The endpoint's own schema has decoded the query.
       const { records, cursor } = searchAudit(tail, query as AuditQuery, tenant);
@@ -65,9 +65,9 @@ function isLimited(authority: AdminAuthority, tenantDevices: DeviceAllowlist | n
   return [deviceIds, connectionNames, deviceTags, agentIds, tenantDevices].some((limit) => limit !== null);
 }
 
-const limitedKey: PlainResponse = problemResponse("insufficient_scope", {
+const limitedKeyRefusal: PlainResponse = problemResponse("insufficient_scope", {
   detail:
-    "A key that is limited to devices or agents, itself or by its tenant, may not search the audit log: its records name the others.",
+    "A key that is limited to devices or agents, itself or by its tenant, may not search the audit log: its records name other devices and agents too.",
 });
 
 /** Whether an authority may read messages, which records contain where the configuration says so. */

@@ -3,7 +3,8 @@
  * its outcome, which is written later. Each search reads a bounded number of records and says where the next one continues.
  */
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
-import { type AuditFacts, matchesFilter, outcomeOf, textOf } from "./filter.ts";
+import { matchesFilter } from "./filter.ts";
+import { type AuditFacts, outcomeOf, textOf } from "./reader.ts";
 
 /** A chain with records. */
 export interface AuditChainTail {

@@ -1,7 +1,7 @@
 /** The texts of `audit list` and `audit verify` for people. */
 import { type Column, formatTable, formatTime, type Paint, printable } from "@letta-environments/command-line";
 import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
-import type { AuditFacts } from "../audit/filter.ts";
+import type { AuditFacts } from "../audit/reader.ts";
 import { unrestricted } from "../keys/key-record.ts";
 import { isJsonObject } from "../lib/json.ts";
 import { isSameValue } from "../lib/same-value.ts";

@@ -8,7 +8,7 @@ import {
   timeForms,
 } from "@letta-environments/command-line";
 import { ceilingModes, scopes } from "@letta-environments/schema";
-import { actions, events, outcomes } from "../audit/filter.ts";
+import { actionNames, eventNames, outcomeNames } from "../audit/filter.ts";
 import { linkScopes } from "./console-link.ts";
 import { clearableOptions } from "./key-options.ts";
 
@@ -243,7 +243,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
         value: "URL",
         text: "where the device reaches the gateway (default: the public URL, else the address of the running gateway)",
       },
-      { ...deviceTenant, text: "the tenant of the device (default 'default')" },
+      deviceTenant,
       ...deviceStorage,
     ],
     notes: [
@@ -269,12 +269,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "It ends after twelve hours. The link is a key of its own, which 'letta-proxy keys revoke ID' ends.",
     ],
   },
-  {
-    name: "config check",
-    summary: "Check the configuration without starting.",
-    operands: [],
-    options: storage,
-  },
+  { name: "config check", summary: "Check the configuration without starting.", operands: [], options: storage },
   {
     name: "audit list",
     summary: "Show the latest records of the audit log.",
@@ -291,18 +286,23 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "event",
         value: "EVENT",
-        text: `only these events: ${events.join(", ")}`,
+        text: `only these events: ${eventNames.join(", ")}`,
         isRepeatable: true,
-        choices: events,
+        choices: eventNames,
       },
       {
         name: "action",
         value: "ACTION",
-        text: `only these changes of keys and devices: ${actions.join(", ")}`,
+        text: `only these changes of keys and devices: ${actionNames.join(", ")}`,
         isRepeatable: true,
-        choices: actions,
+        choices: actionNames,
       },
-      { name: "outcome", value: "OUTCOME", text: `only this outcome: ${outcomes.join(", ")}`, choices: outcomes },
+      {
+        name: "outcome",
+        value: "OUTCOME",
+        text: `only this outcome: ${outcomeNames.join(", ")}`,
+        choices: outcomeNames,
+      },
       { name: "limit", value: "NUMBER", text: "the largest number of records (default 50)" },
       { ...json, text: "print the records as they are stored, one per line" },
       ...storage,

@@ -6,15 +6,8 @@ import { loadPepper } from "../../../adapters/node/pepper.ts";
 import type { AuditSnapshot } from "../../../audit/store.ts";
 import { hasSealOf, isNewestSealOf } from "../../../audit/chain.ts";
 import { type AuditCheckpoints, type AuditReport, readCheckpoints, verifyAudit } from "../../../audit/verify.ts";
-import {
-  actions,
-  type AuditFacts,
-  type AuditFilter,
-  createAuditReader,
-  events,
-  matchesFilter,
-  outcomes,
-} from "../../../audit/filter.ts";
+import { actionNames, type AuditFilter, eventNames, matchesFilter, outcomeNames } from "../../../audit/filter.ts";
+import { type AuditFacts, createAuditReader } from "../../../audit/reader.ts";
 import { formatAuditReport, formatAuditTable } from "../../../commands/audit-text.ts";
 import { pepperName } from "../../../backup/manifest.ts";
 import type { Pepper } from "../../../ports.ts";
@@ -144,9 +137,9 @@ function readFilter({ parsed, option }: CommandContext): AuditFilter {
     until: time("until"),
     keyId: option("key"),
     deviceId: option("device"),
-    events: words("event", events),
-    actions: words("action", actions),
-    outcome: words("outcome", outcomes)?.at(-1),
+    events: words("event", eventNames),
+    actions: words("action", actionNames),
+    outcome: words("outcome", outcomeNames)?.at(-1),
   };
 }
 
