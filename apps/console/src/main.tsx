@@ -3,7 +3,7 @@ import { render } from "preact";
 import { onFragment, readFragment, replaceFragment } from "./platform/browser.ts";
 import { followApprovals } from "./state/approvals.ts";
 import { followSessions } from "./state/environments.ts";
-import { resume, session, signIn } from "./state/session.ts";
+import { readSession, session, signIn } from "./state/session.ts";
 import { toast } from "./state/toasts.ts";
 import { App } from "./views/app.tsx";
 import { confirmLink } from "./views/confirm-link.tsx";
@@ -39,7 +39,7 @@ async function redeem(link: string): Promise<void> {
 async function start(): Promise<void> {
   const link = takeLink();
   render(<App linkRefusal={null} />, root);
-  await resume(link !== null);
+  await readSession(link !== null);
   if (link !== null) await redeem(link);
   // A link that is pasted into the address of an open page changes the fragment alone.
   onFragment(() => {

@@ -64,7 +64,7 @@ export interface AdminServices {
 
 /** How the pipeline is configured. It has every setting of a gateway, except those that the services are built from. */
 export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache"> {
-  /** The gateway's own `User-Agent` towards the upstream. */
+  /** The gateway's own `User-Agent` towards the upstream, see `version.ts`. */
   readonly userAgent: string;
   /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
   readonly adminListener?: AdminListenerConfig | null;

@@ -3,6 +3,9 @@ import manifest from "../package.json" with { type: "json" };
 /** Version of the proxy. */
 export const version: string = manifest.version;
 
+/** The `User-Agent` of the requests that the gateway makes. */
+export const userAgent: string = `letta-environments-proxy/${version}`;
+
 /**
  * The version of Letta Code that an invited device runs: the one that this gateway is tested with. It is here, and not next to the command that
  * prints it, because a bundle of a module that is mostly unused is not the same in every build.

@@ -1,4 +1,4 @@
-import { groupNames } from "./emit-guards.ts";
+import { namesByModule } from "./imports.ts";
 import { objectsOf, type Shape } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
@@ -8,7 +8,7 @@ type ObjectShape = Extract<Shape, { kind: "object" }>;
 export function emitDrift(types: readonly WireType[]): string {
   const responses = types.filter(({ isResponse }) => isResponse);
   const objects = new Map(responses.flatMap(({ shape }) => objectsOf(shape)).map((object) => [object.name, object]));
-  const imports = groupNames(responses).map(([module, names]) => `import type { ${names} } from "${module}";`);
+  const imports = namesByModule(responses).map(([module, names]) => `import type { ${names} } from "${module}";`);
   const helpers =
     'import { createPlace, type Drift, type DriftReport, findUnknownMembers, findUnknownValue } from "./drift.ts";';
   return [

@@ -1,4 +1,5 @@
 import { guardExpression, type GuardContext, optionalExpression } from "./guard-expression.ts";
+import { namesByModule } from "./imports.ts";
 import { objectsOf, type Rule, type Shape } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
@@ -36,23 +37,14 @@ export function emitGuards(types: readonly WireType[]): string {
 }
 
 function emitImports(types: readonly WireType[], rules: ReadonlyMap<string, Rule>): string[] {
-  const interfaces = groupNames(types).map(([module, names]) => `import type { ${names} } from "${module}";`);
+  const interfaces = namesByModule(types).map(([module, names]) => `import type { ${names} } from "${module}";`);
   const functionsUsed = [
     { name: "findMismatch", module: "./find-mismatch.ts" },
     { name: "isRecord", module: "../base/rules.ts" },
     ...rules.values(),
   ];
-  const functions = groupNames(functionsUsed).map(([module, names]) => `import { ${names} } from "${module}";`);
+  const functions = namesByModule(functionsUsed).map(([module, names]) => `import { ${names} } from "${module}";`);
   return [...interfaces, ...functions].sort();
-}
-
-/** Groups names by the module that exports them. */
-export function groupNames(exported: readonly Rule[]): (readonly [module: string, names: string])[] {
-  const modules = new Set(exported.map(({ module }) => module).filter((module) => module !== null));
-  return [...modules].map((module) => {
-    const names = new Set(exported.filter((rule) => rule.module === module).map(({ name }) => name));
-    return [module, [...names].sort().join(", ")];
-  });
 }
 
 function emitPredicate({ name, members }: ObjectShape, isExported: boolean, context: GuardContext): string {

@@ -45,50 +45,50 @@ function rulesOf(exported: object, module: string): [unknown, Rule][] {
  * Reads a valibot schema. It ignores transformations, because it describes the JSON before decoding.
  * @throws Error naming the position of a construct that the generators do not support.
  */
-export function readShape(given: unknown, nameOf: NameOf, path = ""): Shape {
-  return read(given as RuntimeSchema, path);
+export function readShape(schema: unknown, nameOf: NameOf, path = ""): Shape {
+  return read(schema as RuntimeSchema, path);
 
-  function read(schema: RuntimeSchema, at: string): Shape {
-    if (schema.first !== undefined && schema.second !== undefined) {
+  function read(part: RuntimeSchema, at: string): Shape {
+    if (part.first !== undefined && part.second !== undefined) {
       return {
         kind: "either",
-        isFirst: ruleOf(schema.isFirst, at),
-        first: read(schema.first, at),
-        second: read(schema.second, at),
+        isFirst: ruleOf(part.isFirst, at),
+        first: read(part.first, at),
+        second: read(part.second, at),
       };
     }
-    if (schema.pipe !== undefined) return readPipe(schema.pipe, at);
-    switch (schema.type) {
+    if (part.pipe !== undefined) return readPipe(part.pipe, at);
+    switch (part.type) {
       case "string":
-        return { kind: "text", rules: [], known: schema.known ?? [] };
+        return { kind: "text", rules: [], known: part.known ?? [] };
       case "number":
       case "boolean":
-        return { kind: schema.type };
+        return { kind: part.type };
       case "literal":
-        return { kind: "values", values: [schema.literal ?? ""] };
+        return { kind: "values", values: [part.literal ?? ""] };
       case "picklist":
-        return { kind: "values", values: schema.options ?? [] };
+        return { kind: "values", values: part.options ?? [] };
       case "loose_object":
-        return { kind: "object", name: nameOf(schema, at), members: membersOf(present(schema.entries, at), at) };
+        return { kind: "object", name: nameOf(part, at), members: membersOf(requirePresent(part.entries, at), at) };
       case "nullable":
-        return { kind: "nullable", inner: read(present(schema.wrapped, at), at) };
+        return { kind: "nullable", inner: read(requirePresent(part.wrapped, at), at) };
       case "array":
-        return { kind: "array", item: read(present(schema.item, at), `${at}[]`), minLength: 0, maxLength: null };
+        return { kind: "array", item: read(requirePresent(part.item, at), `${at}[]`), minLength: 0, maxLength: null };
       case "custom":
-        if (schema.check === wireRules.isRecord) return { kind: "record" };
+        if (part.check === wireRules.isRecord) return { kind: "record" };
     }
-    throw new Error(`the generators do not support ${schema.type} at "${at}"`);
+    throw new Error(`the generators do not support ${part.type} at "${at}"`);
   }
 
   function readPipe([head, ...rest]: readonly RuntimeSchema[], at: string): Shape {
-    return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(present(head, at), at));
+    return rest.reduce<Shape>((shape, action) => withAction(shape, action, at), read(requirePresent(head, at), at));
   }
 
   function membersOf(entries: Readonly<Record<string, RuntimeSchema>>, at: string) {
     return Object.entries(entries).map(([name, entry]) => {
       const optional = entry.type === "exact_optional";
       const inner = `${at}${at === "" ? "" : "."}${name}`;
-      return { name, optional, shape: read(optional ? present(entry.wrapped, inner) : entry, inner) };
+      return { name, optional, shape: read(optional ? requirePresent(entry.wrapped, inner) : entry, inner) };
     });
   }
 }
@@ -117,7 +117,7 @@ function ruleOf(check: unknown, at: string): Rule {
   return rule;
 }
 
-function present<Value>(value: Value | undefined, at: string): Value {
+function requirePresent<Value>(value: Value | undefined, at: string): Value {
   if (value === undefined) throw new Error(`the schema at "${at}" is incomplete`);
   return value;
 }

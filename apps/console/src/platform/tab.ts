@@ -3,15 +3,15 @@
  * that were typed and not sent, and the messages whose outcome is not known. They end with the tab, when the user signs out, and when another key signs in.
  */
 
-type Kept = "sent" | "open" | "drafts" | "key";
+type TabValue = "sent" | "open" | "drafts" | "key";
 
 const prefix = "letta-console:";
-/** Texts that are kept, and the characters of each that was sent. One that was typed is kept whole, since it is still to be sent. */
+/** How many texts are kept, and how many characters of one that was sent. One that was typed is kept whole, since it is still to be sent. */
 const maxTexts = 100;
 const maxLength = 4_000;
 
 /** Reads a value that {@link keepInTab} wrote. Returns `null` if it is missing or the browser forbids storage. */
-export function keptInTab(name: Kept): unknown {
+export function keptInTab(name: TabValue): unknown {
   try {
     return JSON.parse(sessionStorage.getItem(prefix + name) ?? "null");
   } catch {
@@ -20,7 +20,7 @@ export function keptInTab(name: Kept): unknown {
 }
 
 /** Keeps a value until the tab ends. */
-export function keepInTab(name: Kept, value: unknown): void {
+export function keepInTab(name: TabValue, value: unknown): void {
   try {
     sessionStorage.setItem(prefix + name, JSON.stringify(value));
   } catch {
@@ -46,8 +46,8 @@ export function recallText(name: "sent" | "drafts", id: string): string {
   return typeof text === "string" ? text : "";
 }
 
-/** Forgets what was kept for another key than this one. `null`: for every key. */
-export function keepForKey(keyId: string | null): void {
+/** Forgets everything unless it was kept for this key. `null`: forgets everything. */
+export function forgetOtherKeys(keyId: string | null): void {
   if (keyId !== null && keptInTab("key") === keyId) return;
   for (const name of ["sent", "open", "drafts"] as const) keepInTab(name, null);
   keepInTab("key", keyId);

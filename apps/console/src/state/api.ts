@@ -8,7 +8,7 @@ import {
 } from "@letta-environments/client";
 import { signal } from "@preact/signals";
 import { gatewayUrl, pause } from "../platform/browser.ts";
-import { keyHeader, passSignOut, sessionEnded } from "./session.ts";
+import { keyHeader, awaitSignOut, noteSessionEnd } from "./session.ts";
 
 /**
  * Whether events arrive. `polling`: this gateway has none, so the list is read again and again. `refused`: the key may not read any, so there
@@ -25,14 +25,14 @@ export const transport: Transport = createTransport({
   apiKey: "session",
   allowInsecure: true,
   middleware: async (request, next) => {
-    await passSignOut();
+    await awaitSignOut();
     const { authorization: _unused, ...headers } = request.headers;
     return next({ ...request, headers: { ...headers, ...keyHeader() } });
   },
   onEvent(event) {
     if (event.type !== "end") return;
     const { error, call } = event;
-    if (error?.status === 401) sessionEnded();
+    if (error?.status === 401) noteSessionEnd();
     // The stream of one device may fail while the events of the page arrive.
     else if (call.url.endsWith("/events") && error !== undefined && error.code !== "aborted" && error.retryable)
       connection.value = "lost";
@@ -64,7 +64,7 @@ export class AdminError extends Error {
 
 /** Sends a request to the administration. @throws AdminError; Error if the user has signed out meanwhile */
 export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: string, body?: object): Promise<Body> {
-  await passSignOut();
+  await awaitSignOut();
   const init: RequestInit = { method, headers: keyHeader() };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
@@ -72,7 +72,7 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
   }
   const response = await fetch(`${gatewayUrl()}/admin/v1/${path}`, init).catch(() => null);
   if (response === null) throw new AdminError(0, method === "GET" ? silent : silentChange);
-  if (response.status === 401) sessionEnded();
+  if (response.status === 401) noteSessionEnd();
   const result = (await response.json().catch(() => ({}))) as Body & {
     readonly detail?: string;
     readonly errors?: readonly Issue[];

@@ -166,12 +166,12 @@ test("what an event says of a message counts more than a response that does not 
 test("messages of a session end with it, unless the same key signs in again", async () => {
   const first = await open();
   await first.send("connection-1", "deploy");
-  const { sessionEnded, signIn, signOut } = await import("./session.ts");
+  const { noteSessionEnd, signIn, signOut } = await import("./session.ts");
   const { openSends } = await import("./sends.ts");
-  sessionEnded();
+  noteSessionEnd();
   await signIn({ key: "a" });
   expect(openSends.value.size).toBe(1);
-  sessionEnded();
+  noteSessionEnd();
   await signIn({ key: "b" });
   expect(openSends.value.size).toBe(0);
   await (await open()).send("connection-1", "deploy");

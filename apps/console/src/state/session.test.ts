@@ -29,7 +29,7 @@ test("a key that can only connect devices does not sign in, and its session is e
 test("every request names the key that the page shows, also once the session has ended, and a refusal ends the session here", async () => {
   const { administer, transport } = await import("./api.ts");
   const { listEnvironments } = await import("@letta-environments/client");
-  const { resume, session, signIn, signOut } = await import("./session.ts");
+  const { readSession, session, signIn, signOut } = await import("./session.ts");
   const named: (readonly [string, string | null])[] = [];
   const note = ({ method, path, headers }: PageRequest): void =>
     void named.push([`${method} ${path}`, new Headers(headers).get("x-console-key")]);
@@ -43,7 +43,7 @@ test("every request names the key that the page shows, also once the session has
     );
   });
   // Whose session it is, the page does not know yet.
-  await resume();
+  await readSession();
   await administer("GET", "keys");
   await listEnvironments(transport);
   respondWith((request) => {

@@ -1,7 +1,7 @@
 /** The session of the page: signing in and out, and what its key may do. */
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { gatewayUrl } from "../platform/browser.ts";
-import { keepForKey } from "../platform/tab.ts";
+import { forgetOtherKeys } from "../platform/tab.ts";
 
 /** The session, as `/console/session` describes it. */
 export interface SessionInfo {
@@ -44,7 +44,7 @@ export function may(scope: string): boolean {
   return info.value?.scopes.includes(scope) ?? false;
 }
 
-/** Whether the gateway may have events and what builds on them. One that has them by its kind may still be in front of a server without. */
+/** Whether gateways of this kind have the extensions (events, approvals, control). The server behind it may still lack them. */
 export function hasExtensions(): boolean {
   return info.value?.gateway.servesExtensions === true;
 }
@@ -64,14 +64,14 @@ const unreachable = "The gateway does not respond. Check that it runs and that y
 /** The time limit of a request of the session, in milliseconds: others wait for one that signs out. */
 const timeoutMs = 10_000;
 
-let shownKey: Readonly<Record<string, string>> = {};
+let shownKeyHeader: Readonly<Record<string, string>> = {};
 
 /**
  * The header by which a request names the key that this page shows, also after its session has ended. Tabs of a browser share the cookie: when another
  * one has signed in with another key, the gateway refuses what this page does.
  */
 export function keyHeader(): Readonly<Record<string, string>> {
-  return shownKey;
+  return shownKeyHeader;
 }
 
 async function request(method: string, body?: object, headers = keyHeader()): Promise<Response | null> {
@@ -84,7 +84,7 @@ async function request(method: string, body?: object, headers = keyHeader()): Pr
 }
 
 /** Reads the session of the cookie, at the start of the page. @param hasLink without a session, a link signs in next */
-export async function resume(hasLink = false): Promise<void> {
+export async function readSession(hasLink = false): Promise<void> {
   const response = await request("GET");
   if (response === null) session.value = { kind: "failed", reason: unreachable };
   else if (response.status === 204)
@@ -113,8 +113,8 @@ function headerOf({ keyId }: SessionInfo): Readonly<Record<string, string>> {
 }
 
 function begin(opened: SessionInfo): void {
-  keepForKey(opened.keyId);
-  shownKey = headerOf(opened);
+  forgetOtherKeys(opened.keyId);
+  shownKeyHeader = headerOf(opened);
   session.value = { kind: "signed_in", info: opened };
 }
 
@@ -129,19 +129,19 @@ export async function signOut(): Promise<void> {
 async function endSession(): Promise<void> {
   const response = await request("DELETE");
   if (response === null || !response.ok) throw new Error(response === null ? unreachable : await reasonOf(response));
-  keepForKey(null);
+  forgetOtherKeys(null);
   session.value = { kind: "signed_out", reason: "You are signed out." };
 }
 
-/** Waits while the user signs out: the gateway refuses a request that follows. @throws Error if the session has ended since */
-export async function passSignOut(): Promise<void> {
+/** Waits for a sign-out that is under way: the gateway refuses requests that follow it. @throws Error if the session has ended since */
+export async function awaitSignOut(): Promise<void> {
   if (signingOut === null) return;
   await signingOut.catch(() => undefined);
   if (session.value.kind !== "signed_in") throw new Error("You are signed out.");
 }
 
 /** Notes that the gateway no longer accepts the session. */
-export function sessionEnded(): void {
+export function noteSessionEnd(): void {
   if (session.value.kind === "signed_in") session.value = { kind: "ended" };
 }
 

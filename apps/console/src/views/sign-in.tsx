@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { useFocus } from "../parts/focus.ts";
 import { Problem, useSubmit } from "../parts/form.tsx";
-import { resume, session, signIn } from "../state/session.ts";
+import { readSession, session, signIn } from "../state/session.ts";
 
 /** Why a link was refused; shown above the form. */
 export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Element {
@@ -38,7 +38,7 @@ export function SignIn({ linkRefusal }: { linkRefusal: string | null }): JSX.Ele
       {state.kind === "failed" && (
         <div class="notice bad" role="alert">
           <p>{state.reason}</p>
-          <button type="button" onClick={() => void resume()}>
+          <button type="button" onClick={() => void readSession()}>
             Try again
           </button>
         </div>

@@ -25,19 +25,25 @@ const verboseContent: JsonSchema = {
   example: "[+]disk ok\n[+]keys ok\n[+]audit ok\n[+]devices ok\n[+]shutdown ok\nreadyz check passed\n",
 };
 
-function health(operationId: string, summary: string, description: string, status: string): JsonSchema {
-  const isReadiness = status === "ready";
+interface HealthCheck {
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description: string;
+  readonly status: string;
+  /** Whether it can be 503, and lists its checks. */
+  readonly isReadiness: boolean;
+}
+
+function health({ status, isReadiness, ...texts }: HealthCheck): JsonSchema {
   const content = { schema: { $ref: "#/components/schemas/Health" }, example: { status } };
   return {
-    operationId,
-    summary,
-    description,
+    ...texts,
     tags: ["service"],
     security: [],
     parameters: [...(isReadiness ? [verbose] : []), ...parameterReferences(["RequestId"])],
     responses: {
       200: {
-        description: summary,
+        description: texts.summary,
         headers: publicHeaders,
         content: { "application/json": content, ...(isReadiness && { "text/plain": verboseContent }) },
       },
@@ -48,19 +54,22 @@ function health(operationId: string, summary: string, description: string, statu
 
 /** The routes of `host/routes.ts` by their paths. */
 export const serviceOperations: Readonly<Record<string, JsonSchema>> = {
-  "/livez": health(
-    "checkLiveness",
-    "Whether the process responds.",
-    "Needs no key and calls nothing else. A platform restarts a process that does not respond.",
-    "alive",
-  ),
-  "/readyz": health(
-    "checkReadiness",
-    "Whether the process can serve requests.",
-    "Needs no key. 503 while the process stops, and while its disk or one of its stores cannot be used, so that a load balancer " +
+  "/livez": health({
+    operationId: "checkLiveness",
+    summary: "Whether the process responds.",
+    description: "Needs no key and calls nothing else. A platform restarts a process that does not respond.",
+    status: "alive",
+    isReadiness: false,
+  }),
+  "/readyz": health({
+    operationId: "checkReadiness",
+    summary: "Whether the process can serve requests.",
+    description:
+      "Needs no key. 503 while the process stops, and while its disk or one of its stores cannot be used, so that a load balancer " +
       "sends new requests elsewhere. The upstream is never called.",
-    "ready",
-  ),
+    status: "ready",
+    isReadiness: true,
+  }),
   "/openapi.json": {
     operationId: "describeApi",
     summary: "This document.",

@@ -15,11 +15,11 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 const maxGuesses = 5;
 const periodMs = 60_000;
 
-/** Failures of one address that are not counted in each such period. */
+/** How many failures of one address stay uncounted in such a period. */
 const maxUncounted = 100;
 
-/** Pairs of address and key id that are remembered. */
-const maxPairs = 10_000;
+/** Entries that are remembered: pairs of address and key id, and addresses. */
+const maxTallies = 10_000;
 
 /** Exceptions to the limit on failed authentication. */
 export interface FailureExemptions {
@@ -39,22 +39,22 @@ interface Tally {
 
 /** Creates {@link FailureExemptions}. */
 export function createFailureExemptions(clock: Pick<Clock, "monotonic">): FailureExemptions {
-  const pairs = createBoundedMap<Tally>(maxPairs);
-  const find = (pair: string): Tally => {
-    const tally = pairs.get(pair);
+  const tallies = createBoundedMap<Tally>(maxTallies);
+  const find = (key: string): Tally => {
+    const tally = tallies.get(key);
     return tally === undefined || clock.monotonic() >= tally.untilMs
       ? { count: 0, untilMs: clock.monotonic() + periodMs }
       : tally;
   };
-  const add = (pair: string): number => {
-    const { count, untilMs } = find(pair);
-    pairs.set(pair, { count: count + 1, untilMs });
+  const add = (key: string): number => {
+    const { count, untilMs } = find(key);
+    tallies.set(key, { count: count + 1, untilMs });
     return count;
   };
   return {
     mayVerify: (address, keyId) => find(`${address} ${keyId}`).count < maxGuesses,
     countWrongSecret: (address, keyId) => void add(`${address} ${keyId}`),
-    // No address has a space.
+    // An address alone equals no pair, because no address has a space.
     allowsUncounted: (address) => add(`${address}`) < maxUncounted,
   };
 }

@@ -1,3 +1,4 @@
+/** Lines about an event of a device: for people, and for programs. */
 import type { EnvironmentEvent } from "@letta-environments/client";
 import {
   displayWidth,
@@ -29,6 +30,9 @@ export function formatEventForPrograms(
   return formatColumns([time, type, environment.deviceId, environment.connectionName]);
 }
 
+/** The longest is "appeared, offline". */
+const stateWidth = 17;
+
 /** An event as a line for people, never wider than the terminal. */
 export function formatEventForPeople(
   { type, environment, online }: EnvironmentEvent,
@@ -37,8 +41,8 @@ export function formatEventForPeople(
   paint: Paint,
 ): string {
   const start = `${formatTime(nowMs).slice(11, 19)}  `;
-  const what = type === "appeared" || type === "changed" ? `${type}, ${online ? "online" : "offline"}` : type;
-  const left = (width ?? Number.POSITIVE_INFINITY) - displayWidth(start) - 19;
+  const state = type === "appeared" || type === "changed" ? `${type}, ${online ? "online" : "offline"}` : type;
+  const left = (width ?? Number.POSITIVE_INFINITY) - displayWidth(start) - stateWidth - 2;
   const device = `${printable(environment.connectionName)} (${printable(environment.deviceId)})`;
-  return `${paint(start, "dim")}${paint(what.padEnd(17), styles[type])}  ${truncate(device, left)}\n`;
+  return `${paint(start, "dim")}${paint(state.padEnd(stateWidth), styles[type])}  ${truncate(device, left)}\n`;
 }

@@ -27,10 +27,10 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
     state = { ...state, ...(part === "output" ? { outputRemovedThrough: position } : { removedThrough: position }) };
   }
 
-  function removeWhile(part: Part, isOld: (change: StoredChange) => boolean, limit: number): number {
+  function removeWhile(part: Part, mustGo: (change: StoredChange) => boolean, limit: number): number {
     let count = 0;
     for (const change of logs[part].values()) {
-      if (count >= limit || !isOld(change)) break;
+      if (count >= limit || !mustGo(change)) break;
       remove(part, change);
       count += 1;
     }
@@ -82,7 +82,7 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
   };
 }
 
-/** The first changes of those that match. */
+/** Returns the first page of the changes that match: as many as `changePageLimits` permits. */
 function toPage(all: readonly StoredChange[], after: number, { lastPosition, ...rest }: ChangeLogState): ChangePage {
   const changes: StoredChange[] = [];
   let size = 0;

@@ -13,7 +13,7 @@ import type { DeviceConnection } from "../socket/connection.ts";
 import { sizeOfQueue, type WaitingSend } from "../socket/queue-ledger.ts";
 import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
 import type { ServerContext } from "./context.ts";
-import { type AskedDevice, type AskedLimits, mustAsk } from "./conversations/ask.ts";
+import { type AskResult, type AskedLimits, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
@@ -43,7 +43,7 @@ export type Deferred =
 export type Admission = { readonly kind: "admitted"; readonly connection: DeviceConnection } | Refused | Deferred;
 
 /** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
-export async function admit(send: Send, place: MessagePlace | null, asked: AskedDevice | null): Promise<Admission> {
+export async function admit(send: Send, place: MessagePlace | null, asked: AskResult | null): Promise<Admission> {
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
   if (server.isClosing()) return refused(problemResponse("shutting_down"));

@@ -28,7 +28,7 @@ import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
 import { admit, checkQueue, type Deferred, limitsOf, type Send } from "./admission.ts";
 import type { ServerContext } from "./context.ts";
-import { askDevice, type AskedDevice, mayAsk } from "./conversations/ask.ts";
+import { askDevice, type AskResult, mightAsk } from "./conversations/ask.ts";
 import { modeRefusal } from "./conversations/modes.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
 import { findOnline, findPermitted, sendQueuesOf, unreachableResponse } from "./reach.ts";
@@ -75,7 +75,7 @@ export async function sendMessage(
   if (progress !== undefined) progress.isSent = false;
   const arrivedAt = server.approvals.now();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
-  const asking = mayAsk(principal, planned.plan) ? [principal.keyId] : [];
+  const asking = mightAsk(principal, planned.plan) ? [principal.keyId] : [];
   const [plainQueue, askingQueue] = sendQueuesOf(principal, params.connectionId);
   const queueKey = asking.length === 0 ? plainQueue : askingQueue;
   const begun = await server.queue.run(queueKey, async () => {
@@ -158,7 +158,7 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
  */
 async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
-  let asked: AskedDevice | null = null;
+  let asked: AskResult | null = null;
   for (;;) {
     const before = asked;
     const dispatch = await server.queue.run(record.environment.id, async () => {
@@ -246,7 +246,7 @@ async function conflictResponse(
 async function dispatchNew(
   send: Send,
   place: MessagePlace | null,
-  asked: AskedDevice | null,
+  asked: AskResult | null,
 ): Promise<Dispatch | Deferred> {
   const admitted = await admit(send, place, asked);
   if (admitted.kind === "refused") return respond(admitted.response);

@@ -48,7 +48,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly query: GenericSchema<unknown, Query> | null;
   /** Decodes the JSON body; `null` if the endpoint takes none. */
   readonly body: GenericSchema<unknown, Body> | null;
-  /** Largest body in bytes, where every one with only known members is smaller than the limit of all endpoints. */
+  /** Largest body in bytes, for an endpoint whose bodies are always small. Absent: the limit of all endpoints, `maxBodyBytes`. */
   readonly maxBodyBytes?: number;
   /** The body of a success; `null` if it has none. */
   readonly response: GenericSchema<unknown, Response> | null;
@@ -60,7 +60,7 @@ export interface Endpoint<Query = unknown, Body = unknown, Response = unknown, P
   readonly problems: readonly ProblemCode[];
 }
 
-/** Returns whether a principal has a scope with which it may use an endpoint. */
+/** Returns whether a principal has a scope with which it may use an endpoint. With `ownerScope`, the operation checks whether it owns the device. */
 export function allowsEndpoint(
   { scopes }: Pick<Principal, "scopes">,
   { scope, ownerScope, otherScopes = [] }: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,

@@ -1,8 +1,8 @@
-/** The rows of the file of the audit log, read. */
+/** Reads rows of `audit.sqlite`. */
 import type { SqliteRow } from "@letta-environments/platform";
 import type { AuditHead, AuditRecord, DroppedRecords } from "../../audit/store.ts";
 
-/** Reads a row with a sealed end. */
+/** Reads the sealed end of a chain from a row of `audit_heads` or `audit_dropped`. */
 export function readHead(row: SqliteRow): AuditHead {
   return {
     writer: String(row["writer"]),

@@ -156,7 +156,7 @@ function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {
 
 /**
  * Begins every script. ARGV: the time in milliseconds (empty: the server's), how long ids are remembered, and how long a key outlives
- * that. `see` returns the time of a hash if it is still remembered, which is now if it lies in the future.
+ * that. `storedAt` returns when an id or a connection was stored; nothing if that is too long ago. It replaces a time in the future by now.
  */
 const prelude = `
 local now, retention, margin = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -166,7 +166,7 @@ if not now then
 end
 local function whole(number) return string.format('%.0f', number) end
 local function keep(key) redis.call('PEXPIRE', key, whole(retention + margin)) end
-local function see(key)
+local function storedAt(key)
   local at = tonumber(redis.call('HGET', key, 'at') or nil)
   if at and at > now then
     at = now
@@ -178,7 +178,7 @@ end
 local function known(count)
   local rows = {}
   for i = 1, count do
-    local at = see(KEYS[i])
+    local at = storedAt(KEYS[i])
     if at then
       local values = redis.call('HMGET', KEYS[i], 'send', 'fingerprint', 'lease')
       local running = 0
@@ -191,7 +191,7 @@ end
 `;
 
 /**
- * KEYS: each id, then the connection. ARGV: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
+ * KEYS: each id, then the connection. ARGV from 4 on: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
  * Returns the ids that are known: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
  */
 const reserveScript = `${prelude}
@@ -212,16 +212,16 @@ const findScript = `${prelude}
 return known(#KEYS)
 `;
 
-/** Begins the scripts that end a send. KEYS: each id, then the result. ARGV: send id. */
-const ownIds = `${prelude}
+/** Begins the scripts that end a send. KEYS: each id, then the result. ARGV from 4 on: send id. */
+const endPrelude = `${prelude}
 local result, own = KEYS[#KEYS], {}
 for i = 1, #KEYS - 1 do
   if redis.call('HGET', KEYS[i], 'send') == ARGV[4] then own[#own + 1] = KEYS[i] end
 end
 `;
 
-/** Also ARGV: the result as JSON. Stores it unless there is one, or none of the ids belongs to the send any longer. */
-const settleScript = `${ownIds}
+/** ARGV from 5 on: the result as JSON. Stores it unless there is one, or none of the ids belongs to the send any longer. */
+const settleScript = `${endPrelude}
 for _, key in ipairs(own) do
   if now < tonumber(redis.call('HGET', key, 'at')) + retention then
     redis.call('SET', result, ARGV[5], 'PX', whole(retention + margin), 'NX')
@@ -231,12 +231,12 @@ end
 `;
 
 /** Deletes the ids of a send that has no result. */
-export const releaseScript = `${ownIds}
+export const releaseScript = `${endPrelude}
 if redis.call('EXISTS', result) == 1 then return end
 for _, key in ipairs(own) do redis.call('DEL', key) end
 `;
 
 /** KEYS: a connection. Returns it as JSON. */
 const connectionScript = `${prelude}
-if see(KEYS[1]) then return redis.call('HGET', KEYS[1], 'connection') end
+if storedAt(KEYS[1]) then return redis.call('HGET', KEYS[1], 'connection') end
 `;

@@ -34,7 +34,7 @@ import type { ReadReadiness } from "../../host/readiness.ts";
 import type { GatewayPorts, JwksFetch, KeyStoreFor } from "../../ports.ts";
 import { createRateLimiter, type RateLimiter } from "../../rate-limit/limiter.ts";
 import { createTenantAdmission, credentialsFromSettings, findCredentialConflicts } from "../../tenants/credentials.ts";
-import { version } from "../../version.ts";
+import { userAgent } from "../../version.ts";
 import { createPepperCheck } from "../pepper-check.ts";
 import type { WorkerBindings, WorkerSettings } from "./settings.ts";
 
@@ -73,7 +73,6 @@ export function composeWorker(
     background: waitUntil,
   });
   const rateLimits = composeRateLimits(settings.rateLimits, tenantCalls, bindings.LIMITS, log);
-  const userAgent = `letta-environments-proxy/${version}`;
   // The runtime's `fetch` must not be called as a method of another object.
   const webFetch: typeof fetch = (input, init) => fetch(input, init);
 

@@ -23,7 +23,7 @@ import { createPipeline, type Pipeline } from "../../pipeline.ts";
 import type { KeyUses } from "../../keys/key-uses.ts";
 import type { DeviceSockets, HasExpired } from "../../ports.ts";
 import type { WrapApiStep } from "../../request-trace.ts";
-import { deviceVersion, version } from "../../version.ts";
+import { deviceVersion, userAgent, version } from "../../version.ts";
 import { digests, type OpenKeys } from "./keys.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
 import type { OpenEnvironmentCache, OpenRateLimits } from "./shared-stores.ts";
@@ -53,8 +53,6 @@ export interface GatewayResources extends UpstreamResources {
   /** `null` if nothing is counted. */
   readonly metrics: PipelineMetrics | null;
 }
-
-const userAgent = `letta-environments-proxy/${version}`;
 
 /**
  * Composes the pipeline of the settings over open resources. It opens nothing, so a pipeline that is replaced needs no end: it

@@ -14,14 +14,14 @@ import { learnMode } from "./modes.ts";
 export type AskedLimits = Pick<Principal, "agentIds" | "maxMode" | "setMode">;
 
 /** The result of the questions on one socket of a device. */
-export interface AskedDevice {
+export interface AskResult {
   readonly connection: DeviceConnection;
   /** `null`: the agent is confirmed, and the mode is known or will not be. */
   readonly refusal: PlainResponse | null;
 }
 
 /** Whether a device may have to be asked before a frame of a key leaves. It depends on the key and the conversation alone. */
-export function mayAsk(
+export function mightAsk(
   { agentIds, maxMode }: Pick<AskedLimits, "agentIds" | "maxMode">,
   { conversationId }: Pick<ConversationScope, "conversationId">,
 ): boolean {
@@ -35,24 +35,25 @@ export function mustAsk(
   { environmentId, ...runtime }: ConversationScope,
 ): boolean {
   const { agentIds, maxMode, setMode = null } = limits;
-  const isAgentOpen =
+  const isAgentUnconfirmed =
     agentIds !== null &&
     runtime.conversationId !== defaultConversationId &&
     commands.agentOf(environmentId, runtime.conversationId) !== runtime.agentId;
-  // A mode that is set is reported before it counts.
-  const isModeOpen =
+  // A key that sets the mode needs no question: the device reports the new mode before the message leaves.
+  const isModeUnknown =
     maxMode !== null && setMode === null && commands.modes.modeOf(environmentId, runtime) === undefined;
-  return isAgentOpen || isModeOpen;
+  return isAgentUnconfirmed || isModeUnknown;
 }
 
-/** Asks a device what {@link mustAsk} found open. `null`: it is offline. */
+/** Asks a device for what {@link mustAsk} misses. Resolves with `null` if it is offline. */
 export async function askDevice(
   server: ServerContext,
   limits: AskedLimits,
   scope: ConversationScope,
   record: ConnectionRecord,
-): Promise<AskedDevice | null> {
+): Promise<AskResult | null> {
   await waitUntilSettled(server, findOnline(server, record));
+  // Again: it may have reconnected during the wait.
   const connection = findOnline(server, record);
   if (connection === null) return null;
   const asksMode = (limits.setMode ?? null) === null;

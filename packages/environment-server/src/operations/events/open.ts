@@ -8,7 +8,7 @@ import {
 } from "@letta-environments/schema";
 import { parseCursor, type StartingPoint } from "../../changes/cursor.ts";
 import type { EventStream } from "../../changes/streams.ts";
-import { maxStreams, maxStreamsPerKey } from "../../limits.ts";
+import { maxStreamsPerKey } from "../../limits.ts";
 import type { ServerContext } from "../context.ts";
 
 /** The request of a reader. */
@@ -51,6 +51,6 @@ const malformedId = problemResponse("invalid_request", {
 });
 
 const tooMany = problemResponse("rate_limited", {
-  detail: `The gateway key has ${maxStreamsPerKey} open streams of events, or the ${maxStreams} of the server are taken, or reserved for tenants with fewer.`,
+  detail: `The gateway key has ${maxStreamsPerKey} open streams of events, or the server has no room for another stream of this tenant.`,
   headers: { "retry-after": "10" },
 });
