@@ -12,7 +12,7 @@ import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
 import { createFindUnsaved } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
-import { followApprovals } from "./operations/approvals/follow.ts";
+import { connectTracker } from "./operations/approvals/connect-tracker.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
 import { performHere } from "./operations/device-calls.ts";
@@ -81,7 +81,7 @@ export function createParts(
   const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
-  const approvals = followApprovals({ ...options, store, emit, messages, time, track, feed, server: () => server });
+  const approvals = connectTracker({ ...options, store, emit, messages, time, track, feed, server: () => server });
   const onOutcome: typeof messages.noteOutcome = (...outcome) => {
     messages.noteOutcome(...outcome);
     approvals.noteOutcome(...outcome);

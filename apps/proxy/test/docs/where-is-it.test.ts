@@ -19,6 +19,9 @@ const folders: Readonly<Record<string, string>> = {
   server: "packages/environment-server/src",
   schema: "packages/schema/src",
   client: "packages/client/src",
+  cli: "packages/cli/src",
+  console: "apps/console/src",
+  "http-cache": "packages/http-cache/src",
 };
 
 /** The texts in backticks of a table cell. */
@@ -35,8 +38,10 @@ function resolvePath(path: string): string {
 test.each(pages)(
   "$path explains the abbreviations of its paths, and is short enough for tools that cut long files",
   ({ text }) => {
-    for (const [name, folder] of Object.entries(folders)) {
-      expect(text).toMatch(new RegExp(`\`${name}\`(?: stands)? for \`${folder}\``));
+    const used = Object.entries(folders).filter(([name]) => text.includes(`\`${name}/`));
+    expect(used.length).toBeGreaterThan(0);
+    for (const [name, folder] of used) {
+      expect(text).toMatch(new RegExp(`\`${name}\`(?: stands)?\\s+for \`${folder}\``));
     }
     expect(text.length).toBeLessThan(30_000);
   },

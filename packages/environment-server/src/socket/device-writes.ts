@@ -16,7 +16,7 @@ export interface DeviceWrites {
   firstOpened(connection: DeviceConnection): void;
   /** Changes the status of a connection. Stores it and emits `device_changed`, now or when the interval is over. */
   changeStatus(connection: DeviceConnection, status: DeviceStatus): void;
-  /** Stores the last sign of life of each connection that has a new one. */
+  /** Stores the last sign of life of each connection that has a new one. A crash loses what came after the last sweep (30 s). */
   saveLastSeen(connections: readonly DeviceConnection[]): void;
   /** Stores what is known of a connection that has ended. */
   ended(connection: DeviceConnection): void;

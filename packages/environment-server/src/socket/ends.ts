@@ -1,7 +1,7 @@
 /**
  * How the sockets of devices end: closed by the device, replaced, refused for a limit, closed because the key or the device is gone, dropped
- * because they are silent or a write failed, or closed with the server. Each ends once. Silent ones are found by a sweep, whose timer runs
- * only while devices are connected.
+ * because they are silent or a write failed, or closed with the server. Each ends once. Devices send the pings, the server sends none: silent
+ * devices are found by a sweep, whose timer runs only while devices are connected.
  */
 import type { DisconnectReason } from "../events.ts";
 import { onlineWindowMs } from "@letta-environments/schema";

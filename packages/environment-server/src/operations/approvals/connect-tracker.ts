@@ -6,7 +6,7 @@ import { noteApprovals } from "../events/sources.ts";
 import { denyByPolicy } from "../send.ts";
 
 /** Creates the tracker of a server, which is created with it: `server` is called later. */
-export function followApprovals({
+export function connectTracker({
   clock,
   sha256,
   store,
