@@ -25,16 +25,9 @@ const verboseContent: JsonSchema = {
   example: "[+]disk ok\n[+]keys ok\n[+]audit ok\n[+]devices ok\n[+]shutdown ok\nreadyz check passed\n",
 };
 
-interface HealthCheck {
-  readonly operationId: string;
-  readonly summary: string;
-  readonly description: string;
-  readonly status: string;
-  /** Whether it can be 503, and lists its checks. */
-  readonly isReadiness: boolean;
-}
+type HealthTexts = Readonly<Record<"operationId" | "summary" | "description" | "status", string>>;
 
-function health({ status, isReadiness, ...texts }: HealthCheck): JsonSchema {
+function health({ status, isReadiness, ...texts }: HealthTexts & { readonly isReadiness: boolean }): JsonSchema {
   const content = { schema: { $ref: "#/components/schemas/Health" }, example: { status } };
   return {
     ...texts,

@@ -77,12 +77,7 @@ const grants: readonly OptionDefinition[] = [
     text: "restrict the key to devices with these names; * matches any characters",
     isRepeatable: true,
   },
-  {
-    name: "tag",
-    value: "TAG",
-    text: "restrict the key to devices that have one of these tags",
-    isRepeatable: true,
-  },
+  { name: "tag", value: "TAG", text: "restrict the key to devices that have one of these tags", isRepeatable: true },
   { name: "agent", value: "ID", text: "restrict sends to these agents", isRepeatable: true },
   {
     name: "max-mode",
@@ -102,11 +97,7 @@ const grants: readonly OptionDefinition[] = [
     text: "deny requests for permission to use this tool, in turns of the key's messages and on its devices; * matches any characters",
     isRepeatable: true,
   },
-  {
-    name: "approval-deadline",
-    value: "DURATION",
-    text: "deny such a request when nobody has decided after this time",
-  },
+  { name: "approval-deadline", value: "DURATION", text: "deny such a request when nobody has decided after this time" },
   {
     name: "rate-limit",
     value: "POLICY=LIMIT/WINDOW",
