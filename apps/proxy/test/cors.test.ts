@@ -91,7 +91,7 @@ describe("with origins", () => {
       expect(answer.headers).toMatchObject({
         "access-control-allow-origin": page,
         "access-control-expose-headers":
-          "x-request-id, retry-after, x-should-retry, idempotency-replayed, preference-applied, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded",
+          "x-request-id, retry-after, x-should-retry, idempotency-replayed, preference-applied, x-message-deduplication, etag, date, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded",
         vary: "Origin",
       });
       expect(answer.headers).not.toHaveProperty("access-control-allow-credentials");

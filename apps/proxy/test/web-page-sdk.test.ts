@@ -28,6 +28,7 @@ globalThis.useSdk = async ({ baseURL, apiKey }) => {
   return {
     devices: data.connections.map(({ deviceId }) => deviceId),
     requestId: response.headers.get("x-request-id") !== null,
+    hasTime: Date.parse(response.headers.get("date")) > 0,
     sent: sent.success,
     refused: { status: refused.status, retry: refused.headers?.get("x-should-retry") },
   };
@@ -86,11 +87,12 @@ describe.each(browsers)("in %s", () => {
     return result;
   }
 
-  test("the unmodified SDK lists, sends, and reads why a request was refused and whether to repeat it", async () => {
+  test("the unmodified SDK lists, sends, and reads the time of the server, why a request was refused and whether to repeat it", async () => {
     const setting = JSON.stringify({ baseURL: gateway.url, apiKey: key });
     expect(await inPage(listed, `useSdk(${setting})`)).toEqual({
       devices: ["device-laptop"],
       requestId: true,
+      hasTime: true,
       sent: true,
       refused: { status: 404, retry: "false" },
     });

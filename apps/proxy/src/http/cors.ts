@@ -8,7 +8,7 @@ const apiPrefix = "/v1/";
 const maxAgeSeconds = 600;
 
 const exposedHeaders =
-  "x-request-id, retry-after, x-should-retry, idempotency-replayed, preference-applied, x-message-deduplication, etag, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
+  "x-request-id, retry-after, x-should-retry, idempotency-replayed, preference-applied, x-message-deduplication, etag, date, age, cache-status, ratelimit, ratelimit-policy, ratelimit-degraded";
 
 /** Headers that the official SDK adds to each request, in the versions 1.7 to 1.12. Some browsers let it set User-Agent. */
 const sdkHeaders =
