@@ -206,14 +206,14 @@ test("events that are refused for a while are reported, and the turn is followed
   const message = { agentId: "a1", clientMessageId: "m1", conversationId: "default", deviceId: "d1" };
   let refusals = 0;
   const env = await accept(
-    (stream) => stream.end(),
+    (stream) => stream.end("id: 1\n\n"),
     (_request, response) => {
       if ((refusals += 1) === 1)
         return reply(response, 503, { errorCode: "overloaded", message: "Busy." }, { "retry-after-ms": "10" });
       const data = JSON.stringify({ message: { ...message, state: "finished", stopReason: "end_turn" } });
       response
         .writeHead(200, { "content-type": "text/event-stream" })
-        .write(`id: 1\nevent: message\ndata: ${data}\n\n`);
+        .write(`id: 2\nevent: message\ndata: ${data}\n\n`);
     },
   );
   expect(await runCli(followed, { env })).toEqual({

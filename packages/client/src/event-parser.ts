@@ -3,6 +3,9 @@
  * `fetch` could not send in a header. A piece of text may end anywhere, also between the characters of a line end.
  */
 
+/** Ids that `fetch` can send in a header. */
+export const eventIdPattern: RegExp = /^[ -~]*$/;
+
 /** An event with its data as text. */
 export interface ParsedEvent {
   readonly id: string;
@@ -50,7 +53,7 @@ export function createEventParser(): EventParser {
           type = data = "";
         } else if (name === "data") data += `${value}\n`;
         else if (name === "event") type = value;
-        else if (name === "id" && /^[ -~]*$/.test(value)) id = value;
+        else if (name === "id" && eventIdPattern.test(value)) id = value;
         else if (name === "retry" && /^\d{1,9}$/.test(value)) parser.retryMs = Number(value);
       }
       parser.pendingLength = rest.length + data.length;

@@ -101,7 +101,8 @@ test("Retry-After is honoured, and a failure that does not pass is thrown", asyn
     respondWithProblem("insufficient_scope"),
   );
   const failure = catchError(events.next());
-  await clock.advance(29_999);
+  // Half a second of jitter follows, so that not all readers come back at once.
+  await clock.advance(30_499);
   expect(script.seen).toHaveLength(1);
   await clock.advance(1);
   expect(await failure).toMatchObject({ code: "insufficient_scope", status: 403 });
@@ -298,6 +299,51 @@ test("after the caller aborts, no event that has arrived already is yielded, and
   await clock.advance(0);
   await ended;
   expect([ids, stream.isCancelled, closed]).toEqual([["1"], true, 1]);
+});
+
+test("the caller's abort closes the stream at once, also while the last event is still being used", async () => {
+  const stream = createWrittenStream();
+  const controller = new AbortController();
+  const { clock, events } = setUp({ signal: controller.signal }, stream.response);
+  const first = events.next();
+  await clock.advance(0);
+  stream.event("1", "gap", { reason: "expired" });
+  expect((await first).done).toBe(false);
+  controller.abort();
+  expect([stream.isCancelled, clock.timerCount]).toEqual([true, 0]);
+});
+
+test("a stream that broke before its first id is followed by a gap, because what happened meanwhile is not known", async () => {
+  const [first, second, third] = [createWrittenStream(), createWrittenStream(), createWrittenStream()];
+  const { clock, events, headers } = setUp({}, first.response, second.response, third.response);
+  const { seen } = follow(events);
+  await clock.advance(0);
+  first.end();
+  await clock.advance(500);
+  second.write("id: 1\n\n");
+  await clock.advance(0);
+  second.end();
+  await clock.advance(1_000);
+  third.event("2", "gap", { reason: "lost" });
+  await clock.advance(0);
+  expect(headers()).toEqual([null, null, "1"]);
+  expect(seen).toEqual([
+    { type: "gap", id: "", reason: "unknown" },
+    { type: "gap", id: "2", reason: "lost" },
+  ]);
+  await events.return();
+});
+
+test.each(["a b", 'a"b', "a\\b"])("the id %j of a server continues a stream, also as an option", async (id) => {
+  const [first, second] = [createWrittenStream(), createWrittenStream()];
+  const { clock, events, headers } = setUp({ lastEventId: id }, first.response, second.response);
+  const { seen } = follow(events);
+  await clock.advance(0);
+  first.event(`${id}2`, "gap", { reason: "lost" });
+  first.end();
+  await clock.advance(1_000);
+  expect([headers(), seen.map((event) => event.id)]).toEqual([[id, `${id}2`], [`${id}2`]]);
+  await events.return();
 });
 
 test("exceptions of onOpen and onClose are ignored, also those of a promise", async () => {

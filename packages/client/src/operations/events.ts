@@ -10,10 +10,10 @@ import type {
   OutputEvent,
 } from "@letta-environments/schema";
 import { isRecord } from "@letta-environments/schema/guards";
-import { monotonic, random, sleep, startAlarm } from "../adapters/platform.ts";
-import { checkFunction, checkIdentifier, checkToken } from "../check.ts";
+import { monotonic, onAbort, random, sleep, startAlarm } from "../adapters/platform.ts";
+import { check, checkFunction, checkIdentifier, checkText } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
-import { createEventParser, type EventParser, type ParsedEvent } from "../event-parser.ts";
+import { createEventParser, eventIdPattern, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { endEarly } from "../end-early.ts";
 import { notify, type RequestOptions } from "../options.ts";
 import { parseJson } from "../response.ts";
@@ -27,7 +27,7 @@ export type StreamedEvent =
   | ({ readonly type: "message"; readonly id: string } & MessageChange)
   | ({ readonly type: "approval"; readonly id: string } & ApprovalEvent)
   | ({ readonly type: "output"; readonly id: string } & OutputEvent)
-  /** Events are missing before the next one: read what you need with ordinary requests. */
+  /** Events are missing before the next one: read what you need with ordinary requests. `id` is empty if no stream has had an id yet. */
   | ({ readonly type: "gap"; readonly id: string } & GapEvent);
 
 /** Options of {@link streamEvents}. `timeoutMs` applies to the start of each stream. */
@@ -82,6 +82,7 @@ async function* followStreams(
   const { signal, onOpen, onClose } = options;
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
+  let wasOpen = false;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let pauseMs = 0;
     let openedAtMs: number | null = null;
@@ -90,8 +91,12 @@ async function* followStreams(
       openedAtMs = monotonic();
       const parser = createEventParser();
       const reader = createStreamReader(response, parser, signal);
+      const unfollow = onAbort(signal, reader.end);
       try {
         void notify(onOpen, undefined);
+        // No stream so far has had an id, so this one begins now.
+        if (wasOpen && !lastEventId) yield { type: "gap", id: "", reason: "unknown" };
+        wasOpen = true;
         for (let parsed = await reader.read(); parsed; parsed = await reader.read()) {
           for (const each of parsed) {
             lastEventId = each.id || lastEventId;
@@ -103,6 +108,7 @@ async function* followStreams(
           retryMs = parser.retryMs || retryMs;
         }
       } finally {
+        unfollow();
         reader.end();
         void notify(onClose, undefined);
       }
@@ -112,7 +118,7 @@ async function* followStreams(
       pauseMs = error.retryAfterMs ?? 0;
     }
     if (openedAtMs !== null && monotonic() - openedAtMs >= stableMs) attempt = 0;
-    await sleep(Math.max(pauseMs, random() * Math.min(maxPauseMs, retryMs * 2 ** attempt)), signal);
+    await sleep(pauseMs + random() * Math.min(maxPauseMs, retryMs * 2 ** attempt), signal);
   }
 }
 
@@ -125,7 +131,10 @@ interface ReadOptions {
 function readOptions(options: StreamEventsOptions): ReadOptions {
   const { include, deviceId, lastEventId, onOpen, onClose, ...requestOptions } = options;
   if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
-  if (lastEventId !== undefined) checkToken("lastEventId", lastEventId);
+  if (lastEventId !== undefined) {
+    checkText("lastEventId", lastEventId);
+    check("lastEventId", eventIdPattern.test(lastEventId), "must be the id of an event");
+  }
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
   if (onClose !== undefined) checkFunction("onClose", onClose);
   return { wire: encodeQuery({ include, deviceId }), requestOptions };
@@ -172,7 +181,7 @@ function createStreamReader(response: Response, parser: EventParser, signal: Abo
   return {
     end,
     async read() {
-      const cancelAlarm = startAlarm(silenceMs, signal, end);
+      const cancelAlarm = startAlarm(silenceMs, null, end);
       // A broken connection is an end: the next stream continues.
       const chunk = await reader?.read().catch(() => undefined);
       cancelAlarm();
