@@ -91,7 +91,7 @@ test("a request that waits for its rate limit says so, also in a pipe", async ()
   const env = await start((_request, response) => {
     if (!isLimited) return reply(response, 200, { connections: [], hasNextPage: false });
     isLimited = false;
-    response.setHeader("retry-after-ms", "900");
+    response.setHeader("retry-after-ms", "400");
     reply(response, 429, { errorCode: "rate_limited", message: "too many requests" });
   });
   expect(await runCli(["list"], { env })).toEqual({

@@ -68,12 +68,12 @@ export async function readProblem(
   signal: AbortSignal,
 ): Promise<Partial<ErrorDetails>> {
   const text = await readText(response, maxBytes, signal).catch(() => null);
-  // A key that is a word, as in tests, may be a part of other words in names and codes, where it reveals nothing.
+  // A key that is a word, as in tests, may be a part of other words in names and in what the client compares, where it reveals nothing.
   const isWord = /^[a-z_]{1,16}$/i.test(apiKey);
   const redact = (part: string, isName: boolean): string =>
     isName && isWord && part !== apiKey ? part : part.replaceAll(apiKey, "***");
   const redacted = parseJson(text ?? "", (name, value) => {
-    if (isText(value)) return redact(value, name === "errorCode");
+    if (isText(value)) return redact(value, ["errorCode", "delivery", "type"].includes(name));
     if (!isRecord(value)) return value;
     return Object.fromEntries(Object.entries(value).map(([member, each]) => [redact(member, true), each]));
   });

@@ -1,6 +1,12 @@
 import { messageDeduplicationHeader as headerOfSchema } from "@letta-environments/schema";
 import { describe, expect, test, vi } from "vitest";
-import { isRepeatable, isUndelivered, messageDeduplicationHeader, readRetryAfterMs } from "./retry.ts";
+import {
+  isRepeatable,
+  isUndelivered,
+  messageDeduplicationHeader,
+  readDeduplicationMs,
+  readRetryAfterMs,
+} from "./retry.ts";
 
 test("the deduplication header has the name that the schema package gives it", () => {
   expect(messageDeduplicationHeader).toBe(headerOfSchema);
@@ -54,6 +60,20 @@ describe("isRepeatable", () => {
     expect(isUndelivered({ ...attempt, deduplicates: true })).toBe(false);
   });
 
+  test("a problem which says that the message may have been delivered is repeated only if x-should-retry asks a server that deduplicates for it", () => {
+    for (const [code, status] of [
+      ["upstream_timeout", 504],
+      ["rate_limited", 429],
+      ["send_in_progress", 409],
+    ] as const) {
+      const attempt = { safety: "deduplicated", code, status, delivery: "unknown" } as const;
+      expect(isRepeatable({ ...attempt, deduplicates: false, shouldRetry: "true" })).toBe(false);
+      expect(isRepeatable({ ...attempt, deduplicates: true })).toBe(false);
+      expect(isRepeatable({ ...attempt, deduplicates: true, shouldRetry: "true" })).toBe(true);
+      expect(isRepeatable({ ...attempt, deduplicates: true, shouldRetry: "true", safety: "once" })).toBe(false);
+    }
+  });
+
   test("a problem whose code says that nothing was sent may be repeated, unless x-should-retry forbids it", () => {
     for (const safety of ["deduplicated", "once"] as const)
       for (const deduplicates of [true, false]) {
@@ -69,8 +89,18 @@ describe("isUndelivered", () => {
   test.each([
     [undefined, null, false, false],
     [200, null, false, false],
-    [302, null, true, true],
+    [301, null, false, false],
+    [302, null, false, false],
+    [303, null, false, false],
+    [307, null, true, true],
+    [308, null, true, true],
     [403, null, true, true],
+    [404, "true", true, true],
+    [408, null, false, false],
+    [408, "true", false, false],
+    [409, null, false, false],
+    [409, "true", false, false],
+    [499, null, false, false],
     [429, null, true, false],
     [500, null, false, false],
     [503, "true", true, false],
@@ -84,11 +114,29 @@ describe("isUndelivered", () => {
     },
   );
 
+  test("409 says so with the type of a problem, with a code that no device was there, or with the words by which clients of the hosted API recognise a device that is offline", () => {
+    const attempt = { safety: "deduplicated", status: 409, deduplicates: false } as const;
+    const code = "approval_decided";
+    expect(isUndelivered({ ...attempt, code, type: "urn:letta-environments:problem:approval_decided" })).toBe(true);
+    expect(isUndelivered({ ...attempt, code, type: "about:blank" })).toBe(false);
+    expect(isUndelivered({ ...attempt, code: "connection_replaced" })).toBe(true);
+    expect(isUndelivered({ ...attempt, code: "http_error", message: "Remote environment is offline." })).toBe(true);
+    expect(isUndelivered({ ...attempt, code: "http_error", message: "a request with this id is in progress" })).toBe(
+      false,
+    );
+  });
+
+  test("a redirect that a browser hides may be one that follows upon the request", () => {
+    for (const deduplicates of [true, false])
+      expect(isUndelivered({ safety: "once", status: 0, code: "redirected", deduplicates })).toBe(false);
+  });
+
   test("a message that may have been delivered, as its problem says, is not undelivered whatever its status", () => {
     for (const status of [400, 409, 429, 503]) {
       const attempt = { safety: "deduplicated", code: "upstream_error", status, shouldRetry: "false" } as const;
       expect(isUndelivered({ ...attempt, deduplicates: true, delivery: "unknown" })).toBe(false);
-      expect(isUndelivered({ ...attempt, deduplicates: true, delivery: "none" })).toBe(status < 500);
+      const type = "urn:letta-environments:problem:upstream_error";
+      expect(isUndelivered({ ...attempt, deduplicates: true, delivery: "none", type })).toBe(status < 500);
     }
   });
 
@@ -133,4 +181,16 @@ describe("readRetryAfterMs", () => {
     expect(readRetryAfterMs(new Headers({ "retry-after": "Tue Nov 24 12:00:30 2026" }), nowMs)).toBe(30_000);
     vi.unstubAllEnvs();
   });
+});
+
+test.each([
+  ["86400", 86_400_000],
+  ["1", 1_000],
+  ["0", 0],
+  ["", 0],
+  ["-1", 0],
+  ["1e3", 0],
+  ["86400, 86400", 0],
+])("x-message-deduplication: %j is %i ms", (value, expected) => {
+  expect(readDeduplicationMs(new Headers({ [messageDeduplicationHeader]: value }))).toBe(expected);
 });

@@ -21,7 +21,11 @@ export interface FailedAttempt {
   readonly shouldRetry?: string | null | undefined;
   /** Member `delivery` of the problem: whether the message may have been delivered, where the server knows. */
   readonly delivery?: string | undefined;
-  /** Whether the server has shown that it deduplicates messages. */
+  /** Member `type` of the problem. */
+  readonly type?: string | undefined;
+  /** Text of the error. */
+  readonly message?: string | undefined;
+  /** Whether the server has shown that it recognises the ids of this send until the end of the call. */
   readonly deduplicates: boolean;
 }
 
@@ -29,26 +33,40 @@ export interface FailedAttempt {
  * Returns whether a failed attempt may be repeated without running anything twice. Without a complete response there is no `status`. The section
  * "Retries" in this package's README lists every case.
  */
-export function isRepeatable({ safety, status, code, shouldRetry, deduplicates }: FailedAttempt): boolean {
+export function isRepeatable({ safety, status, code, shouldRetry, delivery, deduplicates }: FailedAttempt): boolean {
   if (code === "aborted" || (shouldRetry && shouldRetry !== "true")) return false;
-  if (safety !== "read" && undeliveredCodes.includes(code)) return true;
+  const mayBeDelivered = delivery === "unknown";
+  if (safety !== "read" && !mayBeDelivered && undeliveredCodes.includes(code)) return true;
   // Any server may send `x-should-retry: true`; only one that deduplicates is trusted with it, and only for what it deduplicates.
   if (safety !== "read" && !deduplicates) return false;
-  if (status === 429) return true;
+  if (status === 429 && !mayBeDelivered) return true;
   if (safety === "once") return false;
   if (shouldRetry || status === undefined) return true;
   return safety === "read" && (status === 408 || status >= 500);
 }
 
-/** Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. */
+/**
+ * Whether a failed send reached no device, as far as its response shows. Without a complete response it may have. The gateway decides
+ * this about its upstream in `send-outcome.ts`.
+ */
 export function isUndelivered(attempt: FailedAttempt): boolean {
-  const { status = 0, code, deduplicates, delivery } = attempt;
-  // In a browser a redirect has no status.
-  if ((status < 300 && code !== "redirected") || delivery === "unknown") return false;
+  const { status = 0, code, deduplicates, delivery, type, message } = attempt;
+  if (delivery === "unknown") return false;
+  // RFC 9110 sections 15.4.8 and 15.4.9. Other redirects may follow upon the request, and a browser hides which one it is.
+  if (status < 400) return status === 307 || status === 308;
+  // Another server may give up a request that it has passed on, and its 409 may be about an earlier one.
+  const isClear = absenceCodes.includes(code) || clearRefusal.test(`${type} ${message}`);
+  if ([408, 409, 499].includes(status) && !isClear) return false;
   // A 429 or 5xx may come from another server that the message passed through after its delivery.
   const isRefusal = status < 500 && (status !== 429 || deduplicates);
   return isRefusal || code === "queue_full" || undeliveredCodes.includes(code) || isRepeatable(attempt);
 }
+
+/** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
+export const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
+
+/** Begins like the type of a problem of this project, or has the words of the hosted API by which its clients recognise a device that is offline. */
+const clearRefusal = /^urn:letta-environments:problem:|Remote environment is offline/;
 
 /**
  * Problem codes that say: no device received anything, and a later try may succeed. The gateway's `undeliveredServerErrors` answers only the first
@@ -74,10 +92,10 @@ const undeliveredCodes: readonly ErrorCode[] = [
  */
 export const messageDeduplicationHeader = "x-message-deduplication";
 
-/** Whether response headers show that the server deduplicates messages. */
-export function showsDeduplication(headers: Headers): boolean {
+/** For how long the server remembers message ids, as response headers show, in milliseconds; 0 if they do not show it. */
+export function readDeduplicationMs(headers: Headers): number {
   const seconds = headers.get(messageDeduplicationHeader) ?? "";
-  return /^\d+$/.test(seconds) && Number(seconds) > 0;
+  return /^\d+$/.test(seconds) ? Number(seconds) * 1_000 : 0;
 }
 
 /** Longest delay requested by a server that the client waits for, in milliseconds. A server that asks for a longer delay gets no repeat: its error is thrown at once. */
@@ -95,7 +113,10 @@ export function readRetryAfterMs(headers: Headers, nowMs: number): number | unde
   return delayMs > 0 ? delayMs : undefined;
 }
 
-/** Exponential back-off with full jitter, up to 8 seconds, but never shorter than the server asked for. In milliseconds. */
-export function backOffMs(attempt: number, retryAfterMs: number | undefined, random: number): number {
-  return Math.max(random * Math.min(8_000, 250 * 2 ** attempt), retryAfterMs ?? 0);
+/**
+ * Exponential back-off with full jitter, up to 8 seconds, in milliseconds. It comes on top of the delay that the server asked for, which is
+ * the same for all clients.
+ */
+export function backOffMs(attempt: number, random: number): number {
+  return random * Math.min(8_000, 250 * 2 ** attempt);
 }

@@ -19,8 +19,8 @@ import {
   isRepeatable,
   isUndelivered,
   maxRetryAfterMs,
+  readDeduplicationMs,
   readRetryAfterMs,
-  showsDeduplication,
 } from "./retry.ts";
 
 /** Carries requests to a server. Operations are functions over it, so that it can be wrapped or replaced. */
@@ -38,7 +38,7 @@ export function createTransport(options: TransportOptions): Transport {
   const settings = readTransportOptions(options);
   const connection: Connection = {
     settings,
-    deduplicates: false,
+    deduplicationMs: 0,
     retryTokens: maxRetryTokens,
   };
   return { send: async (request, callOptions) => sendWithRetries(connection, request, callOptions) };
@@ -53,10 +53,15 @@ const maxRetryTokens = 100;
 /** A transport's settings and what it has learned from its calls. */
 interface Connection {
   readonly settings: TransportSettings;
-  /** Whether a response has shown that the server deduplicates messages. */
-  deduplicates: boolean;
+  /** For how long the server remembers message ids, as a response has shown; 0 before that. */
+  deduplicationMs: number;
   /** Reserve of repeats of all calls together. */
   retryTokens: number;
+}
+
+/** A request with the time limit of its call. */
+interface TimedRequest<Value> extends TransportRequest<Value> {
+  readonly timeoutMs: number;
 }
 
 /** A failed attempt or call. */
@@ -76,7 +81,7 @@ async function sendWithRetries<Value>(
   const { timeoutMs, signal: callerSignal } = options;
   const { operation, body, safety, method = body ? "POST" : "GET" } = request;
   // A read that the server may delay chooses its path by the time limit.
-  const timed = { ...request, ...request.within?.(timeoutMs) };
+  const timed = { ...request, ...request.within?.(timeoutMs), timeoutMs };
   const call: Call = { operation, method, url: baseUrl + timed.path };
   const headers = {
     ...options.headers,
@@ -91,7 +96,7 @@ async function sendWithRetries<Value>(
       code === "timeout"
         ? `no complete response from ${new URL(call.url).origin} within ${timeoutMs} ms`
         : "aborted by the caller";
-    return fail(connection, request, code, { message, cause: callerSignal?.reason, requestId: last.requestId });
+    return fail(connection, timed, code, { message, cause: callerSignal?.reason, requestId: last.requestId });
   });
   let outcome: "refused" | "unknown" = "refused";
   let attempt = 0;
@@ -107,7 +112,7 @@ async function sendWithRetries<Value>(
         attempt += 1;
         result = await Promise.race([
           end.failure,
-          exchange(connection, request, { ...call, call, attempt, ...init }, last),
+          exchange(connection, timed, { ...call, call, attempt, ...init }, last),
         ]);
         if ("error" in result && !result.isUndelivered) outcome = "unknown";
       }
@@ -118,14 +123,15 @@ async function sendWithRetries<Value>(
       }
       ({ error } = result);
       if (safety !== "read") Object.assign(error, { outcome });
-      const delayMs = backOffMs(attempt, error.retryAfterMs, random());
+      const { retryAfterMs = 0 } = error;
+      const delayMs = retryAfterMs + backOffMs(attempt, random());
       const mayRepeat =
         error.retryable &&
         !end.signal.aborted &&
         attempt <= options.maxRetries &&
         connection.retryTokens >= tokensPerRetry;
       // A wait beyond the deadline would only replace the server's error by a timeout.
-      if (!mayRepeat || delayMs > maxRetryAfterMs || delayMs >= endsAtMs - monotonic()) throw error;
+      if (!mayRepeat || retryAfterMs > maxRetryAfterMs || delayMs >= endsAtMs - monotonic()) throw error;
       connection.retryTokens -= tokensPerRetry;
       void notify(onEvent, { type: "retry", call, attempt, delayMs, error });
       await sleep(delayMs, end.signal);
@@ -170,7 +176,7 @@ interface LastResponse {
 /** Makes one attempt: sends the request, reads the response and checks it. Never rejects. */
 async function exchange<Value>(
   connection: Connection,
-  request: TransportRequest<Value>,
+  request: TimedRequest<Value>,
   attempt: HttpRequest,
   last: LastResponse,
 ): Promise<TransportResponse<Value> | Failure> {
@@ -192,8 +198,8 @@ async function exchange<Value>(
       },
     );
     response = await next(attempt);
-    last.requestId = response.headers.get("x-request-id");
-    connection.deduplicates ||= showsDeduplication(response.headers);
+    last.requestId = response.headers.get("x-request-id")?.replaceAll(apiKey, "***") ?? null;
+    connection.deduplicationMs = readDeduplicationMs(response.headers) || connection.deduplicationMs;
     const { status, ok, headers } = response;
     const { known: cachedData } = request;
     if (!ok && status >= 400) {
@@ -237,16 +243,17 @@ async function exchange<Value>(
 
 /** Describes a failure of a request. A problem code among the details replaces `code`. */
 function fail(
-  { deduplicates }: Connection,
-  { safety }: Pick<TransportRequest<unknown>, "safety">,
+  { deduplicationMs }: Connection,
+  { safety, timeoutMs }: Pick<TimedRequest<unknown>, "safety" | "timeoutMs">,
   code: ClientErrorCode,
   details: NewErrorDetails,
   response?: Response,
 ): Failure {
   const { status, headers } = response ?? {};
   const shouldRetry = headers?.get("x-should-retry");
-  const { code: problemCode = code, problem } = details;
-  const attempt = { safety, status, code: problemCode, shouldRetry, delivery: problem?.delivery, deduplicates };
+  // The end of the call is the latest time of a repeat.
+  const deduplicates = deduplicationMs > timeoutMs;
+  const attempt = { ...details.problem, code, ...details, safety, status, shouldRetry, deduplicates };
   return {
     error: createError(code, {
       retryable: isRepeatable(attempt),

@@ -45,6 +45,16 @@ test("an interval of 0 between polls is refused, because it would request withou
 test.each<[string, (environments: EnvironmentsResource) => Promise<unknown>, string]>([
   ["no verdict", ({ approvals }) => approvals.decide(approval, ...nothing), "verdict must be an object"],
   [
+    "an idempotency key of messages without a user message",
+    ({ sendMessage }) =>
+      sendMessage(
+        "c-1",
+        { messages: [{ type: "approval", approvals: [{ approve: true, tool_call_id: "t-1" }] }] },
+        { idempotencyKey: true },
+      ),
+    "idempotencyKey needs a user message",
+  ],
+  [
     "a verdict without approve",
     ({ approvals }) => approvals.decide(approval, odd({})),
     "approve must be true or false",

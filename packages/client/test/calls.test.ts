@@ -67,6 +67,7 @@ describe("the outcome of a send", () => {
     ["500", respondWithJson(500, {}), "unknown"],
     ["a success that cannot be read", respondWithJson(200, { ok: 1 }), "unknown"],
     ["409", respondWithJson(409, { errorCode: "device_offline" }), "refused"],
+    ["409 with a code of another vendor", respondWithJson(409, { title: "x", type: 5, errorCode: "x" }), "unknown"],
     ["429", respondWithJson(429, {}), "refused"],
     ["a 503 that says that nothing was done", respondWithJson(503, {}, { "x-should-retry": "true" }), "refused"],
   ])("of an error says whether the message may be running: %s", async (_case, respond, outcome) => {

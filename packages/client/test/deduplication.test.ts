@@ -47,6 +47,15 @@ describe("a server that has not shown that it deduplicates receives a send once"
     ],
     ["500", respondWithJson(500, {})],
     ["504 without an acknowledgement", respondWithProblem("delivery_unknown")],
+    ["303, the response to a POST that was performed", respondWithJson(303, {})],
+    ["a foreign 408 that asks for a retry", respondWithJson(408, {}, mayRetry)],
+    ["a foreign 409 that asks for a retry", respondWithJson(409, {}, mayRetry)],
+    ["a foreign 409", respondWithJson(409, { message: "a request with this id is in progress" })],
+    ["a foreign 499", respondWithJson(499, {})],
+    [
+      "a problem that nothing was sent, which says otherwise in its delivery",
+      respondWithProblem("upstream_timeout", { members: { delivery: "unknown" } }),
+    ],
   ])("the outcome is unknown when the attempt ended with %s", async (_case, failure) => {
     for (const body of [hello, approval]) {
       const { environments, posts } = clientOver(failure, sent);
@@ -56,11 +65,8 @@ describe("a server that has not shown that it deduplicates receives a send once"
     }
   });
 
-  test.each<[string, Respond]>([
-    ["409", respondWithJson(409, {}, mayRetry)],
-    ["408", respondWithJson(408, {}, mayRetry)],
-  ])("a foreign %s that asks for a retry stays a refusal", async (_case, failure) => {
-    const { environments, posts } = clientOver(failure, sent);
+  test.each([400, 404, 410, 422, 307, 308])("a foreign %i is a refusal", async (status) => {
+    const { environments, posts } = clientOver(respondWithJson(status, {}, mayRetry), sent);
     const error = await catchError(environments.sendMessage("c-1", hello));
     expect(error).toMatchObject({ retryable: false, outcome: "refused" });
     expect(posts()).toBe(1);
@@ -142,6 +148,22 @@ describe("a send is repeated after a broken connection once an earlier response 
     await expect(environments.sendMessage("c-1", hello)).resolves.toMatchObject({ success: true });
     expect(posts()).toBe(3);
   });
+
+  test.each([
+    [60_000, "unknown", 1],
+    [29_000, "accepted", 2],
+  ])(
+    "not if the server may have forgotten the id before the end of the call: 30 s with a limit of %i ms",
+    async (timeoutMs, outcome, expected) => {
+      createHandClock(timeoutMs);
+      const list = respondWithJson(200, page, { "x-message-deduplication": "30" });
+      const { environments, posts } = clientOver(list, broken, sent);
+      await environments.list({}, { timeoutMs });
+      const result = await environments.sendMessage("c-1", hello, { timeoutMs }).catch((error: unknown) => error);
+      expect(result).toMatchObject({ outcome });
+      expect(posts()).toBe(expected);
+    },
+  );
 
   test("a send with approvals is not repeated, because approvals have no ids", async () => {
     const { environments, posts } = clientOver(respondWithJson(200, page, deduplicates), broken, sent);

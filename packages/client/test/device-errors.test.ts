@@ -5,6 +5,7 @@ import {
   listEnvironments,
   type SendToDeviceOptions,
   sendToDevice,
+  stop,
   type Transport,
   type TransportRequest,
 } from "../src/index.ts";
@@ -187,4 +188,30 @@ test("presence of a device found by name is decided by the server's clock", asyn
   await clock.advance(600_000);
   server.interrupt(respondWithJson(200, page, { date }));
   await expect(sendToDevice(transport, { name: "box" }, hello)).resolves.toMatchObject({ outcome: "started" });
+});
+
+test.each([
+  ["with the words of the hosted API: the same message goes to the new connection", "Remote environment is offline", 2],
+  ["may be about a message that is on its way: nothing is sent again", "a request with this id is in progress", 1],
+])("a foreign 409 %s", async (_case, message, expected) => {
+  const { server, transport, posts, row: present } = setUp();
+  server.interrupt(present, () => {
+    server.connect("d-1");
+    return respondWithJson(409, { message })();
+  });
+  const result = await sendToDevice(transport, "d-1", hello).catch((error: unknown) => error);
+  expect(result).toMatchObject({ outcome: expected === 2 ? "started" : "unknown" });
+  expect(posts()).toBe(expected);
+});
+
+test("a row whose connectionId cannot be used is a mistake of the server, and nothing is sent", async () => {
+  const { server, transport, posts } = setUp();
+  server.put({ deviceId: "d-1", connectionId: "../admin" });
+  for (const call of [sendToDevice(transport, "d-1", hello), stop(transport, "d-1", { agentId: "a" })])
+    expect(await catchError(call)).toMatchObject({
+      code: "invalid_response",
+      message: "invalid response: connectionId",
+      outcome: "refused",
+    });
+  expect(posts()).toBe(0);
 });

@@ -2,6 +2,7 @@ import { problemResponse } from "@letta-environments/schema";
 import { describe, expect, test } from "vitest";
 import { createClient, type SendMessageInput, type TransportOptions } from "../src/index.ts";
 import { catchError } from "./catch-error.ts";
+import { respondWithProblem } from "../src/testing/index.ts";
 import { json, scriptFetch } from "./scripted-fetch.ts";
 
 const key = "lek_s3cr3t-marker";
@@ -182,7 +183,7 @@ describe("a success response that differs from the documented shape is a typed e
     expect(error).toMatchObject({ code: "redirected", status: 304, message: "HTTP 304 from http://127.0.0.1:1" });
   });
 
-  test("a redirect that a browser hides behind status 0 is not repeated, and as a response to a send it is a refusal", async () => {
+  test("a redirect that a browser hides behind status 0 is not repeated, and as a response to a send it says nothing about delivery", async () => {
     let requests = 0;
     const members = { status: { value: 0 }, ok: { value: false } };
     const fetch = async (): Promise<Response> => {
@@ -198,7 +199,7 @@ describe("a success response that differs from the documented shape is a typed e
     });
     const body = { agentId: "a", messages: [{ role: "user" as const, content: "hi" }] };
     const error = await catchError(environments.sendMessage("c-1", body));
-    expect(error).toMatchObject({ code: "redirected", status: 0, outcome: "refused" });
+    expect(error).toMatchObject({ code: "redirected", status: 0, outcome: "unknown" });
     expect(requests).toBe(2);
   });
 
@@ -238,6 +239,8 @@ describe("no error contains the API key", () => {
     ["a broken connection", () => new TypeError("fetch failed")],
     ["a wrong shape", json(200, { connections: key })],
     ["malformed JSON", text(200, key, "application/json")],
+    ["a request id that repeats it", json(401, {}, { "x-request-id": `Bearer ${key}` })],
+    ["a request id of a success that repeats it", json(200, 5, { "x-request-id": key })],
   ])("%s", async (_case, respond) => {
     const error = await catchError(clientOver(respond).list());
     const everything = [
@@ -285,6 +288,16 @@ test.each(["key", "error", "rate", "e", "503"])(
     expect(error).toMatchObject({ code, outcome: "refused", retryable: true });
     expect(error.message).not.toContain(apiKey);
     expect(error.problem?.detail).not.toContain(apiKey);
+  },
+);
+
+test.each(["k", "no", "now"])(
+  "the API key %j, a part of a word, does not change whether a message may have been delivered",
+  async (apiKey) => {
+    const respond = respondWithProblem("send_in_progress", { members: { delivery: "unknown" }, retryable: false });
+    const { environments } = createClient({ baseUrl: "https://a.example", apiKey, fetch: scriptFetch(respond).fetch });
+    const error = await catchError(environments.sendMessage("c-1", hello));
+    expect([error.outcome, error.problem?.delivery]).toEqual(["unknown", "unknown"]);
   },
 );
 

@@ -89,6 +89,15 @@ test.each(["listAll", "listPages", "messages.listAll"] as const)(
   },
 );
 
+test("a page whose last id cannot request the next one is the mistake of the server", async () => {
+  const page = { connections: [exampleEnvironment({ id: "a/b", deviceId: "d-1" })], hasNextPage: true };
+  const { fetch, seen } = scriptFetch(respondWithJson(200, page));
+  const { environments } = createClient({ ...options, fetch });
+  const error = await catchError(environments.listAll().next());
+  expect(error).toMatchObject({ code: "invalid_response", message: "invalid response: connections", status: 200 });
+  expect(seen).toHaveLength(1);
+});
+
 test("a failure ends the iteration with a typed error", async () => {
   const { server, environments } = serverWith(3);
   const pages = environments.listPages({ limit: 2 });

@@ -132,12 +132,12 @@ describe("a send to a server that deduplicates is repeated", () => {
 
 describe("a delay requested by the server", () => {
   test.each([
-    [{ "retry-after": "7" }, 7_000],
-    [{ "retry-after-ms": "1250", "retry-after": "9" }, 1_250],
-    [{ "retry-after": "60" }, 60_000],
+    [{ "retry-after": "7" }, 7_500],
+    [{ "retry-after-ms": "1250", "retry-after": "9" }, 1_750],
+    [{ "retry-after": "60" }, 60_500],
     [{ "retry-after": "Thu, 01 Jan 1970 00:00:00 GMT" }, 500],
     [{ "retry-after": "0" }, 500],
-  ])("%j is waited for: %i ms", async (headers, delayMs) => {
+  ])("%j is waited for, and then half a second of jitter: %i ms", async (headers, delayMs) => {
     clock = createHandClock(120_000);
     const script = scriptFetch(json(429, {}, headers), emptyPage);
     await clientOver(script, { timeoutMs: 120_000 }).list();
@@ -157,7 +157,7 @@ describe("a delay requested by the server", () => {
     const date = (afterMs: number): string => new Date(clock.now() + 3_600_000 + afterMs).toUTCString();
     const headers = { date: date(0), "retry-after": date(4_000) };
     await clientOver(scriptFetch(json(429, {}, headers), emptyPage)).list();
-    expect(clock.waits).toEqual([4_000]);
+    expect(clock.waits).toEqual([4_500]);
   });
 
   test("that exceeds the deadline ends the call at once with the server's error", async () => {
@@ -173,7 +173,7 @@ describe("a delay requested by the server", () => {
     const script = scriptFetch(json(503, {}, { "retry-after": "4" }));
     const error = await catchError(clientOver(script, { timeoutMs: 10_000, maxRetries: 9 }).list());
     expect(error.status).toBe(503);
-    expect(clock.waits).toEqual([4_000, 4_000]);
+    expect(clock.waits).toEqual([4_500, 5_000]);
   });
 });
 
@@ -182,6 +182,18 @@ test("back-off doubles up to eight seconds and is shortened at random", async ()
   installRandom(0.5);
   await catchError(clientOver(scriptFetch(broken), { maxRetries: 7, timeoutMs: 900_000 }).list());
   expect(clock.waits).toEqual([250, 500, 1_000, 2_000, 4_000, 4_000, 4_000]);
+});
+
+test("a delay requested by the server has jitter on top, so that not all clients come back at once", async () => {
+  for (const [random, delayMs] of [
+    [0, 1_000],
+    [0.5, 1_250],
+  ] as const) {
+    clock = createHandClock();
+    installRandom(random);
+    await clientOver(scriptFetch(json(503, {}, { "retry-after": "1" }), emptyPage)).list();
+    expect(clock.waits).toEqual([delayMs]);
+  }
 });
 
 describe("a wait for a retry ends", () => {
@@ -214,6 +226,7 @@ test("the fake timers of a test runner drive a call", async () => {
   vi.unstubAllGlobals();
   vi.restoreAllMocks();
   vi.useFakeTimers();
+  installRandom(0);
   try {
     const script = scriptFetch(json(429, {}, { "retry-after": "30" }), emptyPage);
     const call = clientOver(script).list();

@@ -283,6 +283,7 @@ test("a Retry-After beyond the end of a wait ends it at once, with the last know
 });
 
 test("Retry-After counts from the response that has it", async () => {
+  installRandom(0);
   const clock = createVirtualClock();
   installClock(clock);
   const startedAtMs = clock.now();

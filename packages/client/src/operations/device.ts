@@ -1,13 +1,15 @@
 /** Sends messages to a device by its id or name instead of its present connection: looks the device up, and waits for it if asked to. */
 import type { Environment, MessageStatus } from "@letta-environments/schema";
 import { isText } from "@letta-environments/schema/guards";
+import { isIdentifier } from "@letta-environments/schema/identifier";
 import { isOnline } from "@letta-environments/schema/presence";
 import { monotonic, sleep } from "../adapters/platform.ts";
 import { check, checkFlag, checkInteger, checkRecord, checkText } from "../check.ts";
-import { createError, type EnvironmentsError, type ErrorCode, isLettaEnvironmentsError } from "../error.ts";
+import { createError, type EnvironmentsError, isLettaEnvironmentsError } from "../error.ts";
 import { checkSignal, type RequestOptions } from "../options.ts";
 import type { PendingCall, TransportResponse } from "../request.ts";
 import { serverTimeMs } from "../response.ts";
+import { absenceCodes } from "../retry.ts";
 import type { Transport } from "../transport.ts";
 import { readPages } from "./list.ts";
 import { type EncodedMessages, encodeMessages, type SendMessageInput } from "./message.ts";
@@ -192,9 +194,6 @@ async function findAndSend(
   }
 }
 
-/** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
-const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
-
 /** A device that is online. */
 export interface FoundDevice extends Environment {
   readonly connectionId: string;
@@ -229,6 +228,9 @@ export async function findDevice(
     const message = `several online devices ${describeSelector(device)}; select one by its deviceId`;
     throw createError("ambiguous_device", { message, environments: online });
   }
+  // A row comes from a success. As an argument of a request, the id would be a mistake of the caller.
+  if (!isIdentifier(found.connectionId))
+    throw createError("invalid_response", { message: "invalid response: connectionId", status: 200 });
   return found;
 }
 

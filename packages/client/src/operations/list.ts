@@ -1,6 +1,7 @@
 /** Lists environments: one page, page by page, or row by row over all pages. */
 import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-environments/schema";
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
+import { isIdentifier } from "@letta-environments/schema/identifier";
 import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
 import { endEarly } from "../end-early.ts";
 import { createError } from "../error.ts";
@@ -88,7 +89,7 @@ export async function* readPages(
     const etag = response.headers.get("etag");
     if (etag) found?.set(after, { known: data, headers: { "if-none-match": etag } });
     const last = data.connections.at(-1)?.id;
-    checkNext(data.hasNextPage, "connections", last, response);
+    checkNext(data.hasNextPage, "connections", isIdentifier(last), response);
     yield page;
     // A server whose pages lead back to an earlier one would keep the iteration running forever.
     if (!data.hasNextPage || seen.has(last)) return;

@@ -1,7 +1,7 @@
 /** Sends messages to the device behind a connection. */
 import type { MessageStatus, SendMessageResponse } from "@letta-environments/schema";
 import { findMessageStatusMismatch, findSendMessageResponseMismatch } from "@letta-environments/schema/guards";
-import { checkRecord, checkToken } from "../check.ts";
+import { check, checkRecord, checkToken } from "../check.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
@@ -28,7 +28,7 @@ export interface SendMessageResult extends Omit<SendMessageResponse, "outcome"> 
 
 /** Options of a single send. */
 export interface SendOptions extends RequestOptions {
-  /** Sent as `Idempotency-Key` with every attempt; `true` means the id of the first message. */
+  /** Sent as `Idempotency-Key` with every attempt; `true` means the id of the first user message, which must exist then. */
   readonly idempotencyKey?: string | boolean | undefined;
 }
 
@@ -70,6 +70,7 @@ export async function postMessages(
   const { text, safety, clientMessageIds, otids } = messages;
   checkRecord("options", options);
   const { idempotencyKey, ...requestOptions } = options;
+  check("idempotencyKey", idempotencyKey !== true || clientMessageIds.length > 0, "needs a user message");
   const key = idempotencyKey === true ? clientMessageIds[0] : idempotencyKey;
   if (key !== undefined && key !== false) checkToken("idempotencyKey", key);
   const headers = { "content-type": "application/json", ...(key && { "idempotency-key": key }) };

@@ -146,7 +146,7 @@ export async function awaitTurn(
         throw error;
       }
       failures += 1;
-      nextAtMs = failedAtMs + Math.max(retryAfterMs, random() * Math.min(30_000, 1_000 * 2 ** failures));
+      nextAtMs = failedAtMs + retryAfterMs + random() * Math.min(30_000, 1_000 * 2 ** failures);
     }
     await sleep(Math.min(endsAtMs, nextAtMs) - monotonic(), options.signal);
   }
