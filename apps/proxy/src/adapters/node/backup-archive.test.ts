@@ -1,8 +1,28 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { moveFiles } from "./backup-archive.ts";
+import { expect, onTestFinished, test } from "vitest";
+import { shortenWrites } from "../../../test/support/short-writes.ts";
+import { databaseNames, manifestFormat } from "../../backup/manifest.ts";
+import { describeFile, extractArchive, moveFiles, writeArchive } from "./backup-archive.ts";
+
+async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "backup-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+test("a backup and what is restored from it are complete also if the system takes only a part of each write", async () => {
+  const [source, target] = [await temporaryFolder(), await temporaryFolder()];
+  const contents = databaseNames.map((name, index) => [name, Buffer.alloc(5_000 + index, index + 1)] as const);
+  for (const [name, bytes] of contents) await writeFile(join(source, name), bytes);
+  const files = await Promise.all(contents.map(([name]) => describeFile(source, name)));
+  await shortenWrites((bytes) => Math.ceil(bytes / 2));
+  const path = join(source, "b.tar");
+  await writeArchive(path, source, { format: manifestFormat, version: "1", createdAt: 0, pepperId: null, files });
+  expect(await extractArchive(path, target)).toMatchObject({ files });
+  for (const [name, bytes] of contents) expect((await readFile(join(target, name))).equals(bytes)).toBe(true);
+});
 
 test("a restore replaces no file that appeared meanwhile, and takes its own files back", async () => {
   const target = await mkdtemp(join(tmpdir(), "restore-"));

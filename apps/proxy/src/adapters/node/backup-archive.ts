@@ -16,6 +16,7 @@ import {
 } from "../../backup/manifest.ts";
 import { errorCode } from "./data-dir.ts";
 import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
+import { writeAll } from "./write-all.ts";
 
 const pieceBytes = 1_048_576;
 
@@ -99,7 +100,7 @@ export async function writeArchive(path: string, folder: string, manifest: Backu
           await source.close();
         }
       }
-      await archive.write(new Uint8Array(2 * blockBytes));
+      await writeAll(archive, new Uint8Array(2 * blockBytes));
       await archive.sync();
     } finally {
       await archive.close();
@@ -118,14 +119,14 @@ async function writeEntry(
   modifiedAt: number,
   content: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
-  await archive.write(tarHeader(entry, modifiedAt));
+  await writeAll(archive, tarHeader(entry, modifiedAt));
   let written = 0;
   for await (const piece of content) {
-    await archive.write(piece);
+    await writeAll(archive, piece);
     written += piece.byteLength;
   }
   if (written !== entry.bytes) throw new Error(`${entry.name} changed while it was copied`);
-  await archive.write(new Uint8Array(paddingOf(entry.bytes)));
+  await writeAll(archive, new Uint8Array(paddingOf(entry.bytes)));
 }
 
 /**
@@ -181,7 +182,7 @@ async function extractFile(
   try {
     for await (const piece of pieces(archive, bytes)) {
       hash.update(piece);
-      await target.write(piece).catch(cannotWrite);
+      await writeAll(target, piece).catch(cannotWrite);
     }
     await target.sync().catch(cannotWrite);
   } finally {

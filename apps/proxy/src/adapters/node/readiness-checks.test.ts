@@ -1,10 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { openSqlite } from "@letta-environments/platform/node";
 import { expect, onTestFinished, test } from "vitest";
-import { createDatabaseFileCheck } from "./readiness-checks.ts";
+import { shortenWrites } from "../../../test/support/short-writes.ts";
+import { createDatabaseFileCheck, createDiskCheck } from "./readiness-checks.ts";
 
 /** How many locks this process has on a file. */
 function locksOn(path: string): number {
@@ -12,6 +13,22 @@ function locksOn(path: string): number {
   const lines = readFileSync("/proc/locks", "utf8").split("\n");
   return lines.filter((line) => line.includes(` ${process.pid} `) && line.includes(file)).length;
 }
+
+test("a disk that takes only a part of the probe is full", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "readiness-checks-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const check = createDiskCheck(folder);
+  let free = 100_000;
+  await shortenWrites((bytes) => {
+    if (free === 0) throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    const taken = Math.min(bytes, free);
+    free -= taken;
+    return taken;
+  });
+  await check();
+  await expect(check()).rejects.toThrow("ENOSPC");
+  expect(readdirSync(folder)).toEqual([]);
+});
 
 test.skipIf(process.platform !== "linux")(
   "a check of a database file leaves SQLite's lock on it, without which another process could remove its log",

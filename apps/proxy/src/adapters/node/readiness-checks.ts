@@ -2,6 +2,7 @@
 import { open, rm, stat } from "node:fs/promises";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { writeAll } from "./write-all.ts";
 
 /** Content of the probe file. It is larger than a typical transaction. */
 const probe: Uint8Array = new Uint8Array(65_536);
@@ -17,7 +18,7 @@ export function createDiskCheck(dataDir: string): () => Promise<void> {
     try {
       const file = await open(path, "w", 0o600);
       try {
-        await file.write(probe);
+        await writeAll(file, probe);
         await file.datasync();
       } finally {
         await file.close();
