@@ -51,6 +51,9 @@ export const maxUnacknowledgedSends = 64;
 /** Sends without an acknowledgement, over all devices, for which a late one is still accepted. The oldest are dropped first. */
 export const maxLateAcknowledgements = 10_000;
 
+/** Pause before an outcome that could not be stored is stored again, in milliseconds. Until then it is kept in memory, within the same limit. */
+export const outcomeRetryMs = 1_000;
+
 // Commands to devices
 
 /** How long a command waits for the device's answer, in milliseconds. After that its result is 504 `control_unknown`. */

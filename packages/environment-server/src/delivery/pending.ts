@@ -1,13 +1,14 @@
 /**
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
- * stored before the caller receives it. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
+ * stored before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
  * this process runs and the send is among the {@link maxLateAcknowledgements} newest. A decision that the device rejects had no
  * effect, early or late, so its ids are released, also if a report of the device had made it count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { dropOldest } from "../drop-oldest.ts";
-import { acknowledgementTimeoutMs, maxLateAcknowledgements } from "../limits.ts";
+import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
+import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome } from "../ports.ts";
 
 /** A send without an outcome, or with one that is being stored. */
@@ -17,7 +18,7 @@ export interface PendingDelivery {
   readonly isDecision: boolean;
   /** Characters that its messages take in the queue of the device. */
   readonly length: number;
-  /** Resolves when the outcome is known and stored. Never rejects. */
+  /** Resolves when the outcome is known and stored, or could not be stored. Never rejects. */
   readonly outcome: Promise<DeliveryOutcome>;
   /** Resolves when the device has reported a send, or its outcome is known, before it is stored. Never rejects. */
   readonly ended: Promise<void>;
@@ -51,6 +52,8 @@ export interface PendingDeliveries {
    */
   markSent(pending: PendingDelivery, waitedMs?: number): void;
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
+  /** The outcome of a send that could not be stored yet. It counts, whatever is stored. */
+  unsaved(deliveryId: string): DeliveryOutcome | undefined;
   /** Sends to a row without an outcome. */
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
@@ -71,7 +74,7 @@ export interface PendingDeliveries {
   releaseAgain(deliveryIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Ends the wait for everything that was sent to a row: accepted where the device has reported the messages, otherwise unknown. */
   giveUp(environmentId: string, reason: GiveUpReason): void;
-  /** Ends every wait. Resolves when every outcome is stored. */
+  /** Ends every wait. Resolves when every outcome is stored, or could not be stored once more. */
   close(): Promise<void>;
 }
 
@@ -93,6 +96,14 @@ interface Entry extends PendingDelivery {
   cancelDeadline: () => void;
 }
 
+/** An outcome that is to be stored. */
+interface Settlement {
+  readonly deliveryId: string;
+  readonly environmentId: string;
+  readonly outcome: DeliveryOutcome;
+  readonly onStored: () => void;
+}
+
 interface State extends Dependencies {
   /** By environment id, then by delivery id. */
   readonly entries: Map<string, Map<string, Entry>>;
@@ -101,6 +112,8 @@ interface State extends Dependencies {
   readonly lateWrites: Set<Promise<void>>;
   /** Sends without effect whose ids could not be released, the oldest first. */
   readonly unreleased: Set<string>;
+  /** Stores outcomes, by delivery. */
+  readonly writer: DeferredWriter<string, Settlement>;
 }
 
 /** Creates {@link PendingDeliveries}. */
@@ -111,6 +124,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     unacknowledged: new Map(),
     lateWrites: new Set(),
     unreleased: new Set(),
+    writer: createSettlementWriter(dependencies),
   };
   const rowEntries = (environmentId: string): Entry[] => [...(state.entries.get(environmentId)?.values() ?? [])];
   return {
@@ -124,6 +138,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       entry.cancelDeadline = state.clock.setTimer(timeoutMs, () => giveUp(state, entry, "timeout"));
     },
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
+    unsaved: (deliveryId) => state.writer.unsaved(deliveryId)?.outcome,
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     noteReported(environmentId, deliveryId, disposition) {
@@ -151,6 +166,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
       const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.sent);
       for (const entry of sent) giveUp(state, entry, "shutdown");
       await Promise.all([...sent.map((entry) => entry.outcome), ...state.lateWrites]);
+      await state.writer.close();
     },
   };
 }
@@ -217,9 +233,8 @@ function storeLate(
 ): void {
   const { environmentId } = device;
   state.onOutcome?.(environmentId, deliveryId, outcome);
-  const write = store(state, deliveryId, { environmentId, isDecision }, outcome).then((stored) => {
-    if (stored) emitAcknowledged(state, device, deliveryId, outcome, true);
-  });
+  const onStored = (): void => emitAcknowledged(state, device, deliveryId, outcome, true);
+  const write = store(state, { deliveryId, environmentId, outcome, onStored }, isDecision);
   state.lateWrites.add(write);
   void write.finally(() => state.lateWrites.delete(write));
 }
@@ -249,39 +264,43 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
   const { id, scope } = entry.delivery;
   const { environmentId } = scope;
   state.onOutcome?.(environmentId, id, outcome);
-  void store(state, id, { environmentId, isDecision: entry.isDecision }, outcome).then(() => {
+  const settlement = { deliveryId: id, environmentId, outcome, onStored: () => undefined };
+  void store(state, settlement, entry.isDecision).then(() => {
     remove(state, entry);
     entry.resolve(outcome);
   });
 }
 
-/** Stores an outcome, or releases the ids of a decision without effect, also if it counted as taken. Returns whether something was stored. */
-async function store(
-  state: State,
-  deliveryId: string,
-  { environmentId, isDecision }: { readonly environmentId: string; readonly isDecision: boolean },
-  outcome: DeliveryOutcome,
-): Promise<boolean> {
-  if (!isDecision || outcome.kind !== "rejected") return settle(state, deliveryId, environmentId, outcome);
+/**
+ * Stores an outcome, or releases the ids of a decision without effect, also if it counted as taken. Resolves after the first attempt; an outcome
+ * that could not be stored is stored later.
+ */
+async function store(state: State, settlement: Settlement, isDecision: boolean): Promise<void> {
+  const { deliveryId, outcome, onStored } = settlement;
+  if (!isDecision || outcome.kind !== "rejected") {
+    const unsaved = state.writer.unsaved(deliveryId)?.outcome;
+    // As in the store, only an unknown outcome is replaced.
+    if (unsaved === undefined || unsaved.kind === "unknown") await state.writer.now(deliveryId, settlement);
+    return;
+  }
   await release(state, deliveryId, "forget").catch((cause: unknown) =>
     state.emit({ type: "store_failed", operation: "release", cause }),
   );
-  return true;
+  onStored();
 }
 
-async function settle(
-  { log, emit }: State,
-  deliveryId: string,
-  environmentId: string,
-  outcome: DeliveryOutcome,
-): Promise<boolean> {
-  try {
-    return await log.settle(deliveryId, environmentId, outcome);
-  } catch (cause) {
-    // The caller still receives the outcome. The reservation is stored, so a repeat does not run the message again.
-    emit({ type: "store_failed", operation: "settle", cause });
-    return false;
-  }
+function createSettlementWriter({ clock, log, emit }: Dependencies): State["writer"] {
+  const settle = async ({ deliveryId, environmentId, outcome, onStored }: Settlement): Promise<void> => {
+    if (await log.settle(deliveryId, environmentId, outcome)) onStored();
+  };
+  return createDeferredWriter({
+    clock,
+    delayMs: outcomeRetryMs,
+    maxWaiting: maxLateAcknowledgements,
+    write: async (settlements) => void (await Promise.all(settlements.map(settle))),
+    // The caller still receives the outcome.
+    onFailure: (cause) => emit({ type: "store_failed", operation: "settle", cause }),
+  });
 }
 
 async function release(

@@ -223,7 +223,8 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
       const { id: environmentId } = record.environment;
       const found = pending.find(environmentId, repeat.deliveryId);
       if (found !== undefined) return { kind: "pending", pending: found, replayed: true };
-      if (repeat.outcome !== null) return respond(outcomeResponse(repeat.outcome, true));
+      const outcome = pending.unsaved(repeat.deliveryId) ?? repeat.outcome;
+      if (outcome !== null) return respond(outcomeResponse(outcome, true));
       // A process that ended before it knew the outcome has reserved the ids: the message may have been sent.
       const isUnknown = await store.settle(repeat.deliveryId, environmentId, { kind: "unknown" });
       // Otherwise the outcome was stored after the ids were looked up.
