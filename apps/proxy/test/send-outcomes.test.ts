@@ -167,14 +167,27 @@ describe("a store of sends that fails", () => {
     expect(world.delivered()).toHaveLength(1);
   });
 
-  test("until the lease has ended leaves the outcome unknown: the message is never sent again", async () => {
+  test("until the lease has ended leaves the outcome unknown until the store recovers, and the message is never sent again", async () => {
     const { world, clock, failing } = await setUp();
     failing.add("settle");
     expect(summarise(await world.send())).toBe("200");
     await clock.advance(60_000);
-    failing.clear();
     const repeat = await world.send();
     expect([summarise(repeat), problemOf(repeat).delivery]).toEqual(["504 delivery_unknown replayed", "unknown"]);
+    failing.clear();
+    await clock.advance(30_000);
+    expect(summarise(await world.send())).toBe("200 replayed");
+    expect(world.delivered()).toHaveLength(1);
+  });
+
+  test("for longer than ten minutes leaves the outcome unknown", async () => {
+    const { world, clock, failing } = await setUp();
+    failing.add("settle");
+    expect(summarise(await world.send())).toBe("200");
+    await clock.advance(700_000);
+    failing.clear();
+    await clock.advance(60_000);
+    expect(summarise(await world.send())).toBe("504 delivery_unknown replayed");
     expect(world.delivered()).toHaveLength(1);
   });
 

@@ -83,6 +83,12 @@ export interface SendsPorts {
 /** The time after a send's deadline in which its result must be stored, in milliseconds. */
 const storingMs = 10_000;
 
+/**
+ * How long a result that could not be stored is stored again, in milliseconds. Repeats get `delivery_unknown` from the end of the lease until that
+ * succeeds. The pauses leave a store alone that fails for longer.
+ */
+const resultRetry = { durationMs: 600_000, longestPauseMs: 5_000 };
+
 /** The first and the longest pause between two reads of a send in progress, in milliseconds. Each is twice the one before. */
 const firstPauseMs = 25;
 const longestPauseMs = 1_000;
@@ -169,7 +175,7 @@ export function createSends(ports: SendsPorts): Sends {
   };
 }
 
-/** Creates the function that stores the end of a send. After a failure it is tried again in the background: a result until the lease has ended. */
+/** Creates the function that stores the end of a send. After a failure it is tried again in the background. */
 function createConclude(
   { store, clock, background }: SendsPorts,
   attempt: Attempt,
@@ -184,7 +190,7 @@ function createConclude(
     const result = keptResult(response);
     const settle = (): Promise<void> => store.settle(reservation, result);
     if ((await attempt("settle", settle)) !== null) return;
-    background(repeatUntilDone(clock, settle, { durationMs: reservation.leaseMs, longestPauseMs }));
+    background(repeatUntilDone(clock, settle, resultRetry));
   };
 }
 
