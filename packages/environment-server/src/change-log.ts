@@ -42,10 +42,8 @@ export interface ChangeSelection {
   readonly deviceIds: readonly string[] | null;
 }
 
-/** A page of changes, and up to where changes had been removed when it was read. */
-export interface ChangePage extends RemovedChanges {
-  /** The series that the positions belong to. */
-  readonly epoch: string;
+/** A page of changes, and the series and removed changes when it was read. */
+export interface ChangePage extends RemovedChanges, ChangeSeries {
   readonly changes: readonly StoredChange[];
   /** The page has every stored change that matches, up to this position. */
   readonly through: number;
@@ -61,12 +59,38 @@ export interface RemovedChanges {
   readonly outputRemovedThrough: number;
 }
 
-/** Positions of a log. */
-export interface ChangeLogState extends RemovedChanges {
-  /** Names this series of positions. Positions of another series mean nothing here. */
+/** A series of positions that another one continues. */
+export interface FormerSeries {
   readonly epoch: string;
+  /** Its last position here. It may have had later ones in data of which this is an earlier copy. */
+  readonly lastPosition: number;
+}
+
+/** The series of positions of a log. */
+export interface ChangeSeries {
+  /** Names the present one. Positions of another series mean nothing here, except those of the former ones. */
+  readonly epoch: string;
+  /** The series that it continues, the latest first. */
+  readonly former: readonly FormerSeries[];
+}
+
+/** Positions of a log. */
+export interface ChangeLogState extends RemovedChanges, ChangeSeries {
   /** Position of the last change; 0 before the first. */
   readonly lastPosition: number;
+}
+
+/** Former series that a log remembers. */
+export const maxFormerSeries = 100;
+
+/** The name of the series to which a position was added, so that a change always has the same id. */
+export function seriesOf({ epoch, former }: ChangeSeries, position: number): string {
+  return former.findLast(({ lastPosition }) => position <= lastPosition)?.epoch ?? epoch;
+}
+
+/** The former series of the one that continues a log. */
+export function formerOfNext({ epoch, lastPosition, former }: ChangeLogState): readonly FormerSeries[] {
+  return [{ epoch, lastPosition }, ...former].slice(0, maxFormerSeries);
 }
 
 /** When changes of a tenant are stored, in epoch milliseconds: while a reader is connected, and as long as it may come back. */
@@ -117,6 +141,11 @@ export interface ChangeLog {
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */
   readChanges(selection: ChangeSelection): Promise<ChangePage>;
   readChangeLog(): Promise<ChangeLogState>;
+  /**
+   * Begins another series of positions that continues the present one, because a server begins to write: its predecessor may have written
+   * more, to data of which this is an earlier copy.
+   */
+  continueChangeLog(epoch: string): Promise<void>;
   /** Begins another series of positions, because changes were lost: no earlier position can be resumed. */
   restartChangeLog(epoch: string): Promise<void>;
   listRecordings(): Promise<readonly ChangeRecording[]>;

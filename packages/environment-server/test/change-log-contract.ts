@@ -47,6 +47,7 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
         hasMore: false,
         removedThrough: 0,
         outputRemovedThrough: 0,
+        former: [],
       });
     });
 
@@ -132,9 +133,42 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
         lastPosition: 2,
         removedThrough: 2,
         outputRemovedThrough: 2,
+        former: [],
       });
       expect(await log.readChanges(everything)).toMatchObject({ epoch: "00000000000000ff", changes: [] });
       expect(await log.appendChanges([change], 20)).toBe(3);
+    });
+
+    test("a continued log keeps its changes under another epoch, and knows where the former series have ended", async () => {
+      const { epoch } = await log.readChangeLog();
+      await log.appendChanges([change, change], 10);
+      await log.continueChangeLog("00000000000000aa");
+      expect(await log.appendChanges([change], 20)).toBe(3);
+      expect(await log.readChangeLog()).toEqual({
+        epoch: "00000000000000aa",
+        lastPosition: 3,
+        removedThrough: 0,
+        outputRemovedThrough: 0,
+        former: [{ epoch, lastPosition: 2 }],
+      });
+      const page = await log.readChanges(everything);
+      expect(page.changes.map(({ position }) => position)).toEqual([1, 2, 3]);
+      expect(page).toMatchObject({ epoch: "00000000000000aa", former: [{ epoch, lastPosition: 2 }] });
+      await log.continueChangeLog("00000000000000bb");
+      expect((await log.readChangeLog()).former).toEqual([
+        { epoch: "00000000000000aa", lastPosition: 3 },
+        { epoch, lastPosition: 2 },
+      ]);
+      expect(await log.appendChanges([change], 30)).toBe(4);
+      await log.restartChangeLog("00000000000000cc");
+      expect((await log.readChangeLog()).former).toEqual([]);
+    });
+
+    test("a log remembers its latest 100 former series", async () => {
+      const name = (index: number): string => index.toString(16).padStart(16, "0");
+      for (let index = 0; index <= 101; index += 1) await log.continueChangeLog(name(index));
+      const { former } = await log.readChangeLog();
+      expect(former.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 100 }, (_, index) => name(100 - index)));
     });
 
     test("a change among many of others is found, and nothing is left over behind it", async () => {

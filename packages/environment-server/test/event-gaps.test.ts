@@ -1,7 +1,10 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import type { Principal } from "@letta-environments/schema";
 import { readEvents } from "@letta-environments/testkit";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { type ChangeLimits, ChangesLostError } from "../src/index.ts";
 import { changeRetryMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
@@ -185,4 +188,39 @@ test("a page that was read before a loss is not sent behind the gap", async () =
     { reason: "lost" },
     "text 2",
   ]);
+});
+
+test("a server that starts on an earlier copy of the data gives a gap to readers of what came after the copy, and to no others", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "event-gaps-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const database = openSqlite(join(directory, "server.sqlite"));
+  const first = createHarness({ store: createSqliteEnvironmentStore(database) });
+  const device = await first.connect("device-a");
+  const options = { principal: viewer, include: "output" } as const;
+  const before = await listen(first, options);
+  device.socket.say(delta(1));
+  await settle(first);
+  const ofBoth = before.lastEventId;
+  database.copyTo(join(directory, "copy.sqlite"));
+  for (const index of [2, 3, 4]) device.socket.say(delta(index));
+  await settle(first);
+  const ofFirst = before.lastEventId;
+  database.close();
+
+  const copy = openSqlite(join(directory, "copy.sqlite"));
+  onTestFinished(() => copy.close());
+  const second = createHarness({ store: createSqliteEnvironmentStore(copy), clock: first.clock });
+  const socket = await second.open(device.connectionId);
+  await listen(second, options);
+  // So many that the positions of the other history exist again.
+  for (let index = 11; index <= 20; index += 1) socket.say(delta(index));
+  await settle(second);
+  const continued = await listen(second, { ...options, lastEventId: ofBoth });
+  const output = continued.events.filter(({ type }) => type === "output");
+  expect(output.map(({ data }) => textOf(data))).toEqual(
+    Array.from({ length: 10 }, (_, index) => `text ${index + 11}`),
+  );
+  expect(continued.events.map(({ type }) => type)).not.toContain("gap");
+  const lost = await listen(second, { ...options, lastEventId: ofFirst });
+  expect(lost.events).toMatchObject([{ type: "gap", data: { reason: "unknown" } }]);
 });

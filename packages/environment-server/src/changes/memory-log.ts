@@ -5,6 +5,7 @@ import {
   type ChangePage,
   type ChangeRecording,
   type ChangeSelection,
+  formerOfNext,
   sizeOfChange,
   type StoredChange,
 } from "../change-log.ts";
@@ -12,7 +13,7 @@ import { changeLimits, changePageLimits } from "../limits.ts";
 
 /** Creates a {@link ChangeLog} that lasts as long as the process. `epoch` has 16 lower-case hexadecimal digits. */
 export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = changeLimits): ChangeLog {
-  let state = { epoch, lastPosition: 0, removedThrough: 0, outputRemovedThrough: 0 };
+  let state: ChangeLogState = { epoch, lastPosition: 0, removedThrough: 0, outputRemovedThrough: 0, former: [] };
   const recordings = new Map<string, ChangeRecording>();
   const logs = { events: new Map<number, StoredChange>(), output: new Map<number, StoredChange>() };
   const sizes = { events: 0, output: 0 };
@@ -59,12 +60,22 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
       return toPage(all, after, state);
     },
     readChangeLog: () => Promise.resolve(state),
+    async continueChangeLog(next) {
+      state = { ...state, epoch: next, former: formerOfNext(state) };
+    },
     async restartChangeLog(next) {
       for (const part of ["events", "output"] as const) {
         logs[part].clear();
         sizes[part] = 0;
       }
-      state = { ...state, epoch: next, removedThrough: state.lastPosition, outputRemovedThrough: state.lastPosition };
+      const { lastPosition } = state;
+      state = {
+        epoch: next,
+        lastPosition,
+        removedThrough: lastPosition,
+        outputRemovedThrough: lastPosition,
+        former: [],
+      };
     },
     async listRecordings() {
       return [...recordings.values()];

@@ -41,8 +41,8 @@ export interface EventReaderOptions {
   readonly readPage: (after: number) => Promise<ChangePage>;
   /** Returns the text that says what the reader misses; `null` if the page has every change after the position. */
   readonly gapOf: (page: ChangePage, after: number) => Uint8Array | null;
-  /** Returns the text of a change in a series of positions, or `null` if the reader may not see it. */
-  readonly textOf: (change: StoredChange, epoch: ChangePage["epoch"]) => Uint8Array | null;
+  /** Returns the text of a change in a page, or `null` if the reader may not see it. */
+  readonly textOf: (change: StoredChange, page: ChangePage) => Uint8Array | null;
 }
 
 interface Reader extends EventReaderOptions {
@@ -180,12 +180,12 @@ async function catchUp(reader: Reader): Promise<void> {
   const page = await reader.readPage(reader.position);
   // A page that was read before the reader was moved has changes of the earlier series, and ends at one of its positions.
   if (reader.reason !== null || reader.skips !== skips) return;
-  const { changes, through, hasMore, epoch } = page;
+  const { changes, through, hasMore } = page;
   const gap = reader.gapOf(page, reader.position);
   // The gap is reported once, so it stays queued even if the changes after it are read again.
   if (gap !== null) reader.kept.push(gap);
   for (const change of changes) {
-    const text = reader.textOf(change, epoch);
+    const text = reader.textOf(change, page);
     if (text !== null) reader.chunks.push(text);
   }
   reader.position = through;

@@ -140,17 +140,23 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   };
 }
 
-/** The series of positions. Another one begins after a loss. */
+/** The series of positions. Another one begins with the process, which may have started on an earlier copy of the data, and after a loss. */
 function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log" | "onLost" | "randomId" | "sha256">) {
   let known: string | null = null;
   let hasLost = false;
-  let restarting: Promise<void> | null = null;
+  let beginning: Promise<string> | null = null;
 
-  async function restart(): Promise<void> {
+  async function begin(): Promise<string> {
+    if (!hasLost) {
+      const epoch = newEpoch(ids);
+      await log.continueChangeLog(epoch);
+      return (known = epoch);
+    }
     await log.restartChangeLog(newEpoch(ids));
     const state = await log.readChangeLog();
     [hasLost, known] = [false, state.epoch];
     onLost(state);
+    return known;
   }
 
   return {
@@ -158,11 +164,10 @@ function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log"
     lose: () => void (hasLost = true),
     /** Resolves with its name, when a loss is announced. */
     async epoch(): Promise<string> {
-      // Readers ask, too: each loss is announced once.
-      if (hasLost) restarting ??= restart().finally(() => (restarting = null));
-      await restarting;
-      known ??= (await log.readChangeLog()).epoch;
-      return known;
+      if (known !== null && !hasLost) return known;
+      // Readers ask, too: each series begins, and each loss is announced, once.
+      beginning ??= begin().finally(() => (beginning = null));
+      return beginning;
     },
   };
 }

@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { changeLimits } from "../limits.ts";
 import { decideGap, decideStart } from "./start.ts";
 
-const state = { epoch: "0123456789abcdef", lastPosition: 100, removedThrough: 10, outputRemovedThrough: 50 };
+const former = [{ epoch: "00000000000000aa", lastPosition: 70 }];
+const state = { epoch: "0123456789abcdef", lastPosition: 100, removedThrough: 10, outputRemovedThrough: 50, former };
 const now = 1_770_000_000_000;
 const cursor = { epoch: state.epoch, position: 60, atMs: now - 1_000 };
 const { events, output } = changeLimits;
@@ -19,11 +20,16 @@ test("a reader continues behind its last event while everything is kept", () => 
   expect(decideStart(cursor, state, now, 0)).toEqual({ after: 60, gap: null });
   expect(decideStart({ ...cursor, position: 10 }, state, now, null)).toEqual({ after: 10, gap: null });
   expect(decideStart({ ...cursor, position: 100 }, state, now, 0)).toEqual({ after: 100, gap: null });
+  expect(decideStart({ ...cursor, epoch: "00000000000000aa", position: 70 }, state, now, 0)).toEqual({
+    after: 70,
+    gap: null,
+  });
 });
 
 test.each([
   ["another epoch", { epoch: "fedcba9876543210" }, "unknown"],
   ["a position that does not exist yet", { position: 101 }, "unknown"],
+  ["a position that its series had only in other data", { epoch: "00000000000000aa", position: 71 }, "unknown"],
   ["removed events", { position: 9 }, "expired"],
   ["the time for which events are kept", { atMs: now - events.durationMs }, "expired"],
 ] as const)(

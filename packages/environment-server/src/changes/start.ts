@@ -33,7 +33,8 @@ export function decideStart(
   if (from === null) return live;
   if (from === "oldest") return { after: state.removedThrough, gap: null };
   const { epoch, position, atMs } = from;
-  if (epoch !== state.epoch || position > state.lastPosition) return { ...live, gap: "unknown" };
+  const series = [state, ...state.former].find((known) => known.epoch === epoch);
+  if (series === undefined || position > series.lastPosition) return { ...live, gap: "unknown" };
   const { events, output } = changeLimits;
   if (position < state.removedThrough || atMs <= nowMs - events.durationMs) return { ...live, gap: "expired" };
   if (outputSinceMs === null) return { after: position, gap: null };

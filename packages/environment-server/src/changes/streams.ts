@@ -1,7 +1,7 @@
 /** The open streams of events: how many there may be, where each one starts, and what keeps them open. */
 import type { Clock } from "@letta-environments/platform";
 import type { Principal } from "@letta-environments/schema";
-import type { ChangeLog, RemovedChanges, StoredChange } from "../change-log.ts";
+import { type ChangeLog, type RemovedChanges, seriesOf, type StoredChange } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
 import {
   changeLimits,
@@ -184,8 +184,7 @@ async function openReader(
       return gapText(formatCursor({ epoch: page.epoch, position: before, atMs: nowMs() }), reason);
     },
     readPage: (position) => log.readChanges({ ...selection, after: position }),
-    // The log may have begun another series since the reader was opened.
-    textOf: (change, current) =>
-      receives(view, change) && !isExpired(change) ? createTexts(current, change)(view) : null,
+    textOf: (change, page) =>
+      receives(view, change) && !isExpired(change) ? createTexts(seriesOf(page, change.position), change)(view) : null,
   });
 }

@@ -108,7 +108,8 @@ function pickApprovals(log: ApprovalLog): ApprovalLog {
 }
 
 function pickChanges(log: ChangeLog): ChangeLog {
-  const { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges } =
-    log;
-  return { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges };
+  const { appendChanges, readChanges, readChangeLog, continueChangeLog, restartChangeLog } = log;
+  const { listRecordings, saveRecording, pruneChanges } = log;
+  const series = { readChangeLog, continueChangeLog, restartChangeLog };
+  return { appendChanges, readChanges, ...series, listRecordings, saveRecording, pruneChanges };
 }

@@ -10,6 +10,8 @@ import {
   type ChangeLogState,
   type ChangePage,
   type ChangeSelection,
+  type FormerSeries,
+  formerOfNext,
   type NewChange,
   sizeOfChange,
   type StoredChange,
@@ -27,7 +29,8 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
   const readState = database.prepare("SELECT * FROM environment_change_log");
   const readLog = (): ChangeLogState => readPositions(readState.get() ?? {});
   const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
-    removed_through = last_position, output_removed_through = last_position`);
+    removed_through = last_position, output_removed_through = last_position, former = '[]'`);
+  const continueSeries = database.prepare("UPDATE environment_change_log SET epoch = ?, former = ?");
   const removeAll = database.prepare("DELETE FROM environment_change");
   const listRecordings = database.prepare(
     "SELECT tenant, until, output_since, output_until FROM environment_change_recording",
@@ -44,6 +47,7 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
     appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isRelaxed: true }),
     readChanges: preparePages(database, readLog),
     readChangeLog: async () => readLog(),
+    continueChangeLog: (epoch) => commit(() => void continueSeries.run(epoch, JSON.stringify(formerOfNext(readLog())))),
     restartChangeLog: (epoch) =>
       commit(() => {
         removeAll.run();
@@ -168,12 +172,14 @@ function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): 
   };
 }
 
+/** Only this file writes former series. */
 function readPositions(row: SqliteRow): ChangeLogState {
   return {
     epoch: readText(row, "epoch"),
     lastPosition: readInteger(row, "last_position"),
     removedThrough: readInteger(row, "removed_through"),
     outputRemovedThrough: readInteger(row, "output_removed_through"),
+    former: JSON.parse(readText(row, "former")) as FormerSeries[],
   };
 }
 

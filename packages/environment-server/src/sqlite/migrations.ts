@@ -209,6 +209,9 @@ const migrations: readonly string[] = [
     (SELECT max(reserved_at) FROM environment_delivery), (SELECT max(last_seen_at) FROM environment)) AS at)
     WHERE at IS NOT NULL;
   `,
+  `
+  ALTER TABLE environment_change_log ADD COLUMN former TEXT NOT NULL DEFAULT '[]';
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

@@ -16,6 +16,7 @@ import {
   type ChangeRecording,
   type ChangeSelection,
   ChangesLostError,
+  type FormerSeries,
   type NewChange,
   sizeOfChange,
   type StoredChange,
@@ -24,6 +25,7 @@ import { changeLimits, changePageLimits } from "../limits.ts";
 import {
   appendScript,
   claimScript,
+  continueScript,
   pruneScript,
   readPageScript,
   readStateScript,
@@ -67,6 +69,12 @@ export function createValkeyChangeLog(
     },
     readChanges: (selection) => readChanges(run, selection, () => [writer, confirmed ?? ""]),
     readChangeLog: readState,
+    async continueChangeLog(epoch) {
+      appends += 1;
+      const reply = await run(continueScript, [epoch, writer, appends]);
+      if (reply === "taken") throw takenError();
+      confirmed = Number(reply);
+    },
     async restartChangeLog(epoch) {
       appends += 1;
       const reply = await run(restartScript, [epoch, writer, appends, confirmed ?? ""]);
@@ -105,11 +113,12 @@ async function readChanges(
   const devices = [deviceIds === null ? 1 : 0, ...(deviceIds ?? [])];
   for (let start = after; ;) {
     const reply = await run(readPageScript, [start, tenant, ...limits, ...readWriter(), ...devices]);
-    const [epoch, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
+    const [epoch, former, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
     const changes = readRows(entries, 4).map((entry) => readChange(entry, tenant));
     start = Number(through);
     const removed = { removedThrough: Number(events), outputRemovedThrough: Number(output) };
-    const page = { epoch: String(epoch), changes, through: start, hasMore: hasMore === 1, ...removed };
+    const series = { epoch: String(epoch), former: readFormer(String(former)) };
+    const page = { ...series, changes, through: start, hasMore: hasMore === 1, ...removed };
     if (changes.length > 0 || !page.hasMore) return page;
   }
 }
@@ -138,15 +147,20 @@ function readChange([position, storedAt, deviceId = "", text = ""]: readonly str
 }
 
 function toState(reply: ValkeyReply): ChangeLogState {
-  const [state] = readRows(reply, 4);
+  const [state] = readRows(reply, 5);
   if (state === undefined) throw unexpectedReply();
-  const [epoch = "", lastPosition, removedThrough, outputRemovedThrough] = state;
+  const [epoch = "", lastPosition, removedThrough, outputRemovedThrough, former = ""] = state;
   return {
     epoch,
     lastPosition: Number(lastPosition),
     removedThrough: Number(removedThrough),
     outputRemovedThrough: Number(outputRemovedThrough),
+    former: readFormer(former),
   };
+}
+
+function readFormer(text: string): readonly FormerSeries[] {
+  return [...text.matchAll(/(\S+) (\d+)/g)].map(([, epoch = "", last]) => ({ epoch, lastPosition: Number(last) }));
 }
 
 function readRecording([tenant = "", text = ""]: readonly string[]): ChangeRecording {

@@ -1,5 +1,7 @@
+import { maxFormerSeries } from "../change-log.ts";
+
 /**
- * The scripts of the log of changes. `state` has `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where
+ * The scripts of the log of changes. `former` has the name and the last position of each former series, the latest first. `state` has `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where
  * changes were removed (`events-removed`, `output-removed`), and who writes (`writer`, `append`).
  */
 
@@ -8,7 +10,7 @@ const chunk = 16;
 
 const prelude = `
 local base = KEYS[1]
-local state, recordings = base .. ':state', base .. ':recordings'
+local state, former, recordings = base .. ':state', base .. ':former', base .. ':recordings'
 local parts = {'events', 'output'}
 local function streamOf(part) return base .. ':' .. part end
 local function whole(number) return string.format('%.0f', number) end
@@ -24,6 +26,7 @@ local function readableThrough(writer, confirmed)
   if confirmed == '' or redis.call('HGET', state, 'writer') ~= writer then return last end
   return math.min(last, tonumber(confirmed))
 end
+local function formerSeries() return table.concat(redis.call('LRANGE', former, 0, -1), ' ') end
 local function timeOf(entry) return tonumber(entry[2][2]) end
 local function sizeOf(entry) return tonumber(entry[2][4]) end
 local function readFrom(part, position, count)
@@ -49,18 +52,32 @@ end
 
 /**
  * ARGV: the name of a new series of positions, used if there is no series yet; the writer; the last position that was confirmed to the writer
- * (empty: none). Returns the name of the series, the last position, and the positions up to which changes and output were removed.
+ * (empty: none). Returns the name of the series, the last position, the positions up to which changes and output were removed, and the former series.
  */
 export const readStateScript: string = `${prelude}
 begin(ARGV[1])
 local through = readableThrough(ARGV[2], ARGV[3])
-return {redis.call('HGET', state, 'epoch'), whole(through), whole(get('events-removed')), whole(get('output-removed'))}
+return {redis.call('HGET', state, 'epoch'), whole(through), whole(get('events-removed')), whole(get('output-removed')),
+  formerSeries()}
 `;
 
 /** ARGV: the writer; the name of a new series of positions, used if there is no series yet. Registers the writer. Returns the last position. */
 export const claimScript: string = `${prelude}
 begin(ARGV[2])
 redis.call('HSET', state, 'writer', ARGV[1], 'append', '0')
+return get('last')
+`;
+
+/** ARGV: name of the new series, writer, number of its append. Registers the writer. Returns the last position, or `taken`. */
+export const continueScript: string = `${prelude}
+local epoch, append = redis.call('HGET', state, 'epoch'), tonumber(ARGV[3])
+-- It was delayed, and a later one of the same writer has run.
+if redis.call('HGET', state, 'writer') == ARGV[2] and append <= get('append') then return 'taken' end
+if epoch then
+  redis.call('LPUSH', former, epoch .. ' ' .. whole(get('last')))
+  redis.call('LTRIM', former, 0, ${maxFormerSeries - 1})
+end
+redis.call('HSET', state, 'epoch', ARGV[1], 'writer', ARGV[2], 'append', ARGV[3])
 return get('last')
 `;
 
@@ -113,14 +130,15 @@ for _, part in ipairs(parts) do
   set(part, 0)
   set(part .. '-removed', last)
 end
+redis.call('DEL', former)
 redis.call('HSET', state, 'epoch', ARGV[1], 'writer', ARGV[2], 'append', ARGV[3])
 return whole(last)
 `;
 
 /**
  * ARGV: position after which changes are read, tenant, 1 with output, the most changes, their largest size, the most entries to look at, writer, the
- * last position that was confirmed to it (empty: none), 1 for all devices, else the devices. Returns the name of the series, up to where everything was
- * looked at, 1 when there is more, up to where events and output were removed, and position, time, device and text of each change.
+ * last position that was confirmed to it (empty: none), 1 for all devices, else the devices. Returns the name of the series and the former ones, up to
+ * where everything was looked at, 1 when there is more, up to where events and output were removed, and position, time, device and text of each change.
  */
 export const readPageScript: string = `${prelude}
 local after, tenant = tonumber(ARGV[1]), ARGV[2]
@@ -141,7 +159,8 @@ end
 local reply, count, size = {}, 0, 0
 local function page(through, hasMore)
   local epoch = redis.call('HGET', state, 'epoch') or ''
-  return {epoch, whole(through), hasMore, whole(get('events-removed')), whole(get('output-removed')), reply}
+  local removed = {whole(get('events-removed')), whole(get('output-removed'))}
+  return {epoch, formerSeries(), whole(through), hasMore, removed[1], removed[2], reply}
 end
 while true do
   local first, from
