@@ -1,7 +1,12 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import fs, { statSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import process from "node:process";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { shortenWrites } from "../../../test/support/short-writes.ts";
 import { databaseNames, manifestFormat } from "../../backup/manifest.ts";
 import { describeFile, extractArchive, moveFiles, writeArchive } from "./backup-archive.ts";
@@ -24,24 +29,69 @@ test("a backup and what is restored from it are complete also if the system take
   for (const [name, bytes] of contents) expect((await readFile(join(target, name))).equals(bytes)).toBe(true);
 });
 
-test("a restore replaces no file that appeared meanwhile, and takes its own files back", async () => {
-  const target = await mkdtemp(join(tmpdir(), "restore-"));
-  try {
+/** Makes hard links impossible, as on FAT, until the test ends. */
+function forbidLinks(): void {
+  const { linkSync } = fs;
+  fs.linkSync = () => {
+    throw Object.assign(new Error("EPERM: operation not permitted, link"), { code: "EPERM" });
+  };
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    fs.linkSync = linkSync;
+    syncBuiltinESMExports();
+  });
+}
+
+describe.each([
+  ["with hard links", () => undefined],
+  ["without hard links", forbidLinks],
+])("on a file system %s", (_name, prepare) => {
+  test("a backup gets its name when it is complete, and replaces no file that appeared meanwhile", async () => {
+    prepare();
+    const folder = await temporaryFolder();
+    const manifest = { format: manifestFormat, version: "1", createdAt: 0, pepperId: null, files: [] } as const;
+    await writeArchive(join(folder, "b.tar"), folder, manifest);
+    expect(statSync(join(folder, "b.tar")).mode & 0o777).toBe(0o600);
+    expect(await extractArchive(join(folder, "b.tar"), folder)).toEqual(manifest);
+    await writeFile(join(folder, "taken"), "x");
+    await expect(writeArchive(join(folder, "taken"), folder, manifest)).rejects.toThrow("taken exists already");
+    expect(await readFile(join(folder, "taken"), "utf8")).toBe("x");
+  });
+
+  test("a restore replaces no file that appeared meanwhile, and takes its own files back", async () => {
+    prepare();
+    const target = await temporaryFolder();
     const folder = join(target, ".restored");
-    await mkdir(folder);
-    for (const name of ["audit.sqlite", "pepper"]) await writeFile(join(folder, name), "restored");
+    const fill = async (names: readonly string[]): Promise<void> => {
+      await mkdir(folder);
+      for (const name of names) await writeFile(join(folder, name), "restored");
+    };
+    await fill(["audit.sqlite", "pepper"]);
     await writeFile(join(target, "pepper"), "of a gateway that started meanwhile");
-    await expect(moveFiles(folder, ["audit.sqlite", "pepper"], target)).rejects.toThrow("EEXIST");
+    expect(() => moveFiles(folder, ["audit.sqlite", "pepper"], target)).toThrow("EEXIST");
     expect(await readFile(join(target, "pepper"), "utf8")).toBe("of a gateway that started meanwhile");
     expect((await readdir(target)).toSorted()).toEqual([".restored", "pepper"]);
 
     await rm(join(target, "pepper"));
     await rm(folder, { recursive: true });
-    await mkdir(folder);
-    await writeFile(join(folder, "pepper"), "restored");
-    await moveFiles(folder, ["pepper"], target);
+    await fill(["pepper"]);
+    moveFiles(folder, ["pepper"], target);
     expect([await readFile(join(target, "pepper"), "utf8"), await readdir(folder)]).toEqual(["restored", []]);
-  } finally {
-    await rm(target, { recursive: true });
-  }
+  });
+});
+
+test.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+] as const)("a backup or restore that %s ends leaves nothing behind", async (signal, code) => {
+  const folder = await temporaryFolder();
+  const script = join(import.meta.dirname, "../../../test/support/wait-in-private-folder.ts");
+  const child = spawn(process.execPath, [script, folder], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  await once(child.stdout, "data");
+  expect(await readdir(folder)).toHaveLength(1);
+  child.kill(signal);
+  expect(await exited).toEqual([code, null]);
+  expect(await readdir(folder)).toEqual([]);
 });

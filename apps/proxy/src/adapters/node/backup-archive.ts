@@ -3,8 +3,11 @@
  * in pieces.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { type FileHandle, link, lstat, mkdtemp, open, readdir, rm, unlink } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { type FileHandle, lstat, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import {
   type BackedUpFile,
@@ -16,12 +19,16 @@ import {
 } from "../../backup/manifest.ts";
 import { errorCode } from "./data-dir.ts";
 import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
-import { writeAll } from "./write-all.ts";
+import { moveFile, writeAll } from "./whole-files.ts";
 
 const pieceBytes = 1_048_576;
 
+/** Signals that end a command. */
+const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /**
- * Runs work with a private directory in `place`, and removes the directory afterwards.
+ * Runs work with a private directory in `place`, and removes the directory afterwards. A signal that ends the process meanwhile removes it too, since
+ * nobody looks for copies of the databases there, or of the pepper.
  *
  * @throws CommandError if it cannot be created
  */
@@ -33,10 +40,17 @@ export async function withPrivateFolder<Result>(
   const folder = await mkdtemp(join(place, ".letta-proxy-")).catch((cause: unknown) => {
     throw failed(`${setting}: cannot write in ${place}`, cause);
   });
+  const stop = (signal: (typeof endSignals)[number]): void => {
+    // A write in progress may add one more file.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    process.exit(128 + constants.signals[signal]);
+  };
+  for (const signal of endSignals) process.once(signal, stop);
   try {
     return await run(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
+    for (const signal of endSignals) process.off(signal, stop);
   }
 }
 
@@ -105,8 +119,7 @@ export async function writeArchive(path: string, folder: string, manifest: Backu
     } finally {
       await archive.close();
     }
-    // Unlike a rename, a link never replaces a file that appeared meanwhile.
-    await link(draft, path);
+    moveFile(draft, path);
   } catch (cause) {
     if (errorCode(cause) === "EEXIST") throw nameIsTaken(path, { cause });
     throw failed(`${path} cannot be written`, cause);
@@ -230,18 +243,19 @@ export async function isEmptyFolder(path: string, setting: string): Promise<bool
   return names !== null;
 }
 
-/** Moves files from a folder in a directory into that directory, and removes them again if one cannot be moved. */
-export async function moveFiles(folder: string, names: readonly string[], target: string): Promise<void> {
+/**
+ * Moves files from a folder in a directory into that directory, and removes them again if one cannot be moved. It is synchronous, so that no signal is
+ * handled in between.
+ */
+export function moveFiles(folder: string, names: readonly string[], target: string): void {
   const moved: string[] = [];
   try {
     for (const name of names) {
-      // Unlike a rename, a link never replaces a file that appeared meanwhile.
-      await link(join(folder, name), join(target, name));
+      moveFile(join(folder, name), join(target, name));
       moved.push(name);
-      await unlink(join(folder, name));
     }
   } catch (cause) {
-    for (const name of moved) await rm(join(target, name), { force: true });
+    for (const name of moved) rmSync(join(target, name), { force: true });
     throw cause;
   }
 }

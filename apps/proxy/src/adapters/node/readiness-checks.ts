@@ -2,7 +2,7 @@
 import { open, rm, stat } from "node:fs/promises";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { writeAll } from "./write-all.ts";
+import { writeAll } from "./whole-files.ts";
 
 /** Content of the probe file. It is larger than a typical transaction. */
 const probe: Uint8Array = new Uint8Array(65_536);

@@ -151,10 +151,12 @@ export async function restoreCommand(context: CommandContext): Promise<void> {
     }
     const state = pepper === null || !names.includes(auditFile) ? null : await describeAudit(folder, pepper);
     const isPepperMissing = pepper === null && extracted.pepperId !== null;
-    const moving = isThere ? moveFiles(folder, names, target) : rename(folder, target);
-    await moving.catch((cause: unknown) => {
+    try {
+      if (isThere) moveFiles(folder, names, target);
+      else await rename(folder, target);
+    } catch (cause) {
       throw failed(`--data-dir ${dataDir} cannot be filled`, cause);
-    });
+    }
     return {
       manifest: extracted,
       notes: [

@@ -1,0 +1,43 @@
+/** Files that are there as a whole or not at all: bytes that are all written, and a name that is given once the file is complete. */
+import { closeSync, linkSync, openSync, renameSync, rmSync, unlinkSync } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
+import { errorCode } from "./data-dir.ts";
+
+/**
+ * Writes bytes at the present position of a file. On a disk that is nearly full, a write may take fewer bytes than it was given, without an error.
+ *
+ * @throws what the system says when the rest cannot be written, such as `ENOSPC`
+ */
+export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let offset = 0; offset < bytes.byteLength;) {
+    const { bytesWritten } = await file.write(bytes, offset);
+    if (bytesWritten === 0) throw new Error("the system writes nothing more");
+    offset += bytesWritten;
+  }
+}
+
+/**
+ * Moves a file within its file system. Unlike a rename, it never replaces a file that appeared meanwhile.
+ *
+ * @throws with the code `EEXIST` if there is one
+ */
+export function moveFile(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (cause) {
+    if (errorCode(cause) === "EEXIST") throw cause;
+    // Some file systems have no hard links. There an empty file takes the name first.
+    return replaceEmptyFile(from, to);
+  }
+  unlinkSync(from);
+}
+
+function replaceEmptyFile(from: string, to: string): void {
+  closeSync(openSync(to, "wx", 0o600));
+  try {
+    renameSync(from, to);
+  } catch (cause) {
+    rmSync(to, { force: true });
+    throw cause;
+  }
+}
