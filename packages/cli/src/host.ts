@@ -1,4 +1,4 @@
-import type { McpServerFactory } from "@modelcontextprotocol/server";
+import type { McpServer } from "@modelcontextprotocol/server";
 
 /** Everything that the program uses of the machine it runs on, so that the rest of it is plain code. */
 export interface Host {
@@ -16,8 +16,11 @@ export interface Host {
   readonly interrupted: AbortSignal;
   /** Calls `handle` for the next Ctrl-C instead of ending the program. Returns a function that gives that up. */
   onInterrupt(handle: () => void): () => void;
-  /** Serves an MCP client on standard input and output. Resolves when the client closes its end, or when the user ends the program. */
-  serveMcp(createServer: McpServerFactory): Promise<void>;
+  /**
+   * Serves an MCP client on standard input and output. Resolves when the client closes its end, or when the user ends the program. `warn` receives
+   * what the client sent in vain. Rejects with a `CommandError` if a stream breaks.
+   */
+  serveMcp(createServer: () => McpServer, warn: (text: string) => void): Promise<void>;
 }
 
 /** Where a command writes. */

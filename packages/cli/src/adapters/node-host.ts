@@ -28,10 +28,10 @@ export function createNodeHost(): Host {
     newId: () => randomUUID(),
     interrupted,
     onInterrupt,
-    async serveMcp(createServer) {
+    async serveMcp(createServer, warn) {
       // The SDK is loaded by this command alone.
       const { serveMcpOnStdio } = await import("./mcp-stdio.ts");
-      await serveMcpOnStdio(createServer, interrupted);
+      await serveMcpOnStdio(createServer, interrupted, warn);
     },
   };
 }

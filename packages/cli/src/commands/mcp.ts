@@ -1,5 +1,5 @@
 /** `mcp`: offers the operations of this program as tools to an MCP client, which starts it and talks to it over standard input and output. */
-import { misuse } from "@letta-environments/command-line";
+import { misuse, printable } from "@letta-environments/command-line";
 import type { CommandContext } from "../context.ts";
 import { exitCodeOfSignal, exitCodes } from "../exit-code.ts";
 import { readSettings } from "../settings.ts";
@@ -17,6 +17,9 @@ export async function mcpCommand({ host, option }: CommandContext): Promise<numb
   }
   const { createMcpServer } = await import("../mcp/server.ts");
   const { default: manifest } = await import("../../package.json", { with: { type: "json" } });
-  await host.serveMcp(() => createMcpServer({ host, settings }, manifest.version));
+  await host.serveMcp(
+    () => createMcpServer({ host, settings }, manifest.version),
+    (text) => void host.stderr.write(`letta-env: ${printable(text)}\n`).catch(() => undefined),
+  );
   return host.interrupted.aborted ? exitCodeOfSignal(host.interrupted.reason) : exitCodes.done;
 }
