@@ -6,14 +6,32 @@ import * as v from "valibot";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeError } from "../failure.ts";
-import { agentIdRule, conversationIdRule } from "./rules.ts";
+import { agentIdRule, conversationFilter, conversationIdRule } from "./rules.ts";
+import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
+
+const defaultLimit = 20;
+/** The largest number of characters of an input in a list, as JSON. */
+const maxListedLength = 2_000;
 
 const listInput = describeSchema(
   v.strictObject({
+    id: v.optional(
+      v.pipe(v.string(), v.description("Only the request with this id, with as much of its input as the server has.")),
+    ),
     deviceId: v.optional(v.pipe(v.string(), v.description("Only requests of this device."))),
-    agentId: v.optional(agentIdRule()),
-    conversationId: v.optional(conversationIdRule()),
+    ...conversationFilter(),
+    limit: v.optional(
+      v.pipe(
+        v.number(),
+        v.integer(),
+        v.minValue(1),
+        v.maxValue(100),
+        v.description(
+          `The largest number of requests. Default ${defaultLimit}. With hasMore, a higher limit or deviceId reaches others.`,
+        ),
+      ),
+    ),
   }),
 );
 
@@ -29,7 +47,15 @@ const listOutput = describeSchema(
         ),
         inputTruncated: v.pipe(
           v.boolean(),
-          v.description("The input is longer than shown; the device runs all of it. Tell the user before they decide."),
+          v.description(
+            "The input is longer than shown; the device runs all of it. list_approvals with the id shows more. Tell the user before they decide.",
+          ),
+        ),
+        inputHasHiddenCharacters: v.pipe(
+          v.boolean(),
+          v.description(
+            "The input has characters that nobody sees, or that turn the direction of text; they are written as escapes here. Tell the user before they decide.",
+          ),
         ),
         reason: v.nullable(v.string()),
         deviceId: v.string(),
@@ -40,6 +66,7 @@ const listOutput = describeSchema(
         requestedAt: v.string(),
       }),
     ),
+    hasMore: v.boolean(),
   }),
 );
 
@@ -56,8 +83,9 @@ const answerInput = describeSchema(
         "The requestedAt of the request that the user saw, from list_approvals: what the device asks for later under the id is not decided.",
       ),
     ),
-    agentId: v.optional(agentIdRule()),
-    conversationId: v.optional(conversationIdRule()),
+    deviceId: v.optional(v.pipe(v.string(), v.description("Needed if requests of several devices have the id."))),
+    agentId: v.optional(agentIdRule("Needed if several requests of a device have the id.")),
+    conversationId: v.optional(conversationIdRule("Needed if several requests of an agent have the id.")),
   }),
 );
 
@@ -66,6 +94,7 @@ const answerOutput = describeSchema(
 );
 
 interface Selection {
+  readonly id?: string | undefined;
   readonly deviceId?: string | undefined;
   readonly agentId?: string | undefined;
   readonly conversationId?: string | undefined;
@@ -78,13 +107,18 @@ export function registerApprovalTools(server: McpServer, session: ToolSession): 
     {
       title: "List requests for permission",
       description:
-        "Lists the tool calls that wait for a person's permission, on every device that the key can reach, the oldest first. Needs the scope approve.",
+        "Lists the tool calls that wait for a person's permission, on every device that the key can reach, the oldest first. Long inputs are shortened, unless id names the request. Needs the scope approve.",
       inputSchema: listInput,
       outputSchema: listOutput,
       annotations: { readOnlyHint: true, openWorldHint: true },
     },
     (input, context) =>
-      runTool(session, context, async (call) => ({ approvals: (await select(call, input)).map(describeApproval) })),
+      runTool(session, context, async (call) => {
+        const { id, limit = defaultLimit } = input;
+        const found = await select(call, input);
+        const approvals = found.slice(0, limit).map((approval) => describeApproval(approval, id === undefined));
+        return { approvals, hasMore: found.length > limit };
+      }),
   );
   server.registerTool(
     "answer_approval",
@@ -101,10 +135,15 @@ export function registerApprovalTools(server: McpServer, session: ToolSession): 
 }
 
 async function select({ operations }: ToolCall, wanted: Selection): Promise<readonly Approval[]> {
-  const fits = (value: string | null, other: string | undefined): boolean => other === undefined || value === other;
+  // Results have the ids with escapes.
+  const fits = (value: string | null, other: string | undefined): boolean =>
+    other === undefined || value === other || (value !== null && escapeHidden(value) === other);
   return (await operations.approvals()).filter(
-    ({ deviceId, agentId, conversationId }) =>
-      fits(deviceId, wanted.deviceId) && fits(agentId, wanted.agentId) && fits(conversationId, wanted.conversationId),
+    ({ id, deviceId, agentId, conversationId }) =>
+      fits(id, wanted.id) &&
+      fits(deviceId, wanted.deviceId) &&
+      fits(agentId, wanted.agentId) &&
+      fits(conversationId, wanted.conversationId),
   );
 }
 
@@ -118,7 +157,7 @@ async function answer(
   },
 ): Promise<ToolOutput> {
   const { id, decision, reason, requestedAt } = input;
-  const waiting = (await select(call, input)).filter((approval) => approval.id === id);
+  const waiting = await select(call, input);
   const found = waiting.filter((approval) => formatTime(approval.requestedAt) === requestedAt);
   const [approval, ...others] = found;
   if (approval === undefined) {
@@ -131,7 +170,7 @@ async function answer(
   }
   if (others.length > 0) {
     throw new CommandError(
-      `${found.length} requests have this id; select one with agentId and conversationId:`,
+      `${found.length} requests have this id; select one with deviceId, agentId and conversationId:`,
       exitCodes.misused,
       {
         details: found.map(
@@ -161,13 +200,15 @@ async function answer(
   return { decision, id, tool: approval.tool, deviceId: approval.deviceId };
 }
 
-function describeApproval(approval: Approval): ToolOutput {
+function describeApproval(approval: Approval, isShort: boolean): ToolOutput {
   const { id, tool, input, inputTruncated, reason, deviceId, connectionId, agentId, conversationId } = approval;
+  const shown = isShort && input !== null ? shortenInput(input, maxListedLength) : input;
   return {
     id,
     tool,
-    input,
-    inputTruncated,
+    input: shown,
+    inputTruncated: inputTruncated || shown !== input,
+    inputHasHiddenCharacters: input !== null && hasHiddenCharacters(input),
     reason,
     deviceId,
     online: connectionId !== null,

@@ -22,7 +22,7 @@ const inputRules = describeSchema(
         v.integer(),
         v.minValue(1),
         v.maxValue(500),
-        v.description("The largest number of devices. Default 50."),
+        v.description("The largest number of devices. Default 50. With hasMore, a higher limit or tags reach others."),
       ),
     ),
   }),

@@ -9,6 +9,7 @@ import { collectMessages } from "../operations.ts";
 import {
   agentIdRule,
   connectionIdRule,
+  conversationFilter,
   conversationIdRule,
   defaultWaitSeconds,
   deviceRule,
@@ -24,8 +25,10 @@ const sendInput = describeSchema(
   v.strictObject({
     device: deviceRule(),
     agentId: v.optional(agentIdRule()),
-    conversationId: v.optional(conversationIdRule()),
-    message: v.pipe(v.string(), v.minLength(1), v.maxLength(500_000), v.description("The text for the agent.")),
+    conversationId: v.optional(
+      conversationIdRule('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
+    ),
+    message: v.pipe(v.string(), v.minLength(1), v.maxLength(500_000), v.description("The text for the agent, at most 1 MiB in UTF-8.")),
     messageId: v.optional(
       messageIdRule(
         "An id of your choice, to repeat a send safely: a message that is sent twice with one id runs once.",
@@ -57,8 +60,8 @@ const statusInput = describeSchema(
   v.strictObject({
     connectionId: connectionIdRule("The connectionId that send_message returned."),
     messageId: messageIdRule("The messageId that send_message returned."),
-    agentId: v.optional(agentIdRule()),
-    conversationId: v.optional(conversationIdRule()),
+    agentId: v.optional(agentIdRule("Needed if the messageId was used with several agents.")),
+    conversationId: v.optional(conversationIdRule("Needed if the messageId was used in several conversations.")),
     waitSeconds: v.optional(
       waitSecondsRule(`For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
     ),
@@ -68,8 +71,7 @@ const statusInput = describeSchema(
 const listInput = describeSchema(
   v.strictObject({
     device: deviceRule(),
-    agentId: v.optional(agentIdRule()),
-    conversationId: v.optional(conversationIdRule()),
+    ...conversationFilter(),
     state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
     replies: v.optional(v.pipe(v.boolean(), v.description("With the agent's last text in each turn. Default false."))),
     limit: v.optional(

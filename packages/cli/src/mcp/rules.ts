@@ -14,11 +14,19 @@ export const deviceRule = (): v.GenericSchema<string> =>
   text(256, "The device: its deviceId, or a name that only one online device has.");
 
 /** The agent on the device. */
-export const agentIdRule = (): v.GenericSchema<string> => text(256, "Id of the agent on the device.");
+export const agentIdRule = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
+  text(256, description);
 
-/** A conversation of the agent. */
-export const conversationIdRule = (): v.GenericSchema<string> =>
-  text(256, 'Id of a conversation of the agent. Default: "default", the agent\'s own conversation.');
+/** A conversation of the agent. What its absence means is not the same for every tool. */
+export const conversationIdRule = (description: string): v.GenericSchema<string> => text(256, description);
+
+type OptionalText = v.OptionalSchema<v.GenericSchema<string>, undefined>;
+
+/** The agent and the conversation that a list is limited to. */
+export const conversationFilter = (): Record<"agentId" | "conversationId", OptionalText> => ({
+  agentId: v.optional(agentIdRule("Only of this agent; without it, of all.")),
+  conversationId: v.optional(conversationIdRule("Only of this conversation; without it, of all.")),
+});
 
 /** The id of a message. */
 export const messageIdRule = (description: string): v.GenericSchema<string> => text(256, description);

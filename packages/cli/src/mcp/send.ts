@@ -1,6 +1,7 @@
 /** One send of the tool `send_message`: finds the device, sends at most once, and waits for the end of the turn. */
 import { isLettaEnvironmentsError, type SendMessageBody } from "@letta-environments/client";
 import { CommandError } from "@letta-environments/command-line";
+import { maxBodyBytes } from "@letta-environments/schema";
 import { buildBody } from "../delivery.ts";
 import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
@@ -49,7 +50,11 @@ function readBody({ message, agentId, conversationId }: SendInput, messageId: st
   if (agentId === undefined && conversationId === undefined) {
     throw new CommandError("agentId is needed: the id of the agent on the device", exitCodes.misused);
   }
-  return buildBody({ role: "user", content: message, client_message_id: messageId }, agentId, conversationId);
+  const body = buildBody({ role: "user", content: message, client_message_id: messageId }, agentId, conversationId);
+  if (new TextEncoder().encode(JSON.stringify(body)).length > maxBodyBytes) {
+    throw new CommandError("message must have at most 1 MiB in UTF-8, with its JSON escapes", exitCodes.misused);
+  }
+  return body;
 }
 
 async function send(call: ToolCall, found: FoundDevice, body: SendMessageBody, messageId: string): Promise<Sent> {

@@ -3,7 +3,7 @@
  * is a tool error with the text that the command line would print, so that the model can read it and act on it.
  */
 import { isLettaEnvironmentsError } from "@letta-environments/client";
-import { CommandError } from "@letta-environments/command-line";
+import { CommandError, printableLines } from "@letta-environments/command-line";
 import type { CallToolResult, ServerContext, StandardSchemaWithJSON } from "@modelcontextprotocol/server";
 import { toStandardJsonSchema } from "@valibot/to-json-schema";
 import type * as v from "valibot";
@@ -11,6 +11,7 @@ import { describeError } from "../failure.ts";
 import type { Host } from "../host.ts";
 import { createEnvironmentOperations, type EnvironmentOperations } from "../operations.ts";
 import type { Settings } from "../settings.ts";
+import { escapeMembers } from "./texts.ts";
 
 /** The machine and the settings that all tools of a server share. */
 export interface ToolSession {
@@ -56,10 +57,11 @@ export async function runTool(
         await notify({ method: "notifications/progress", params });
       },
     });
+    const structuredContent = escapeMembers(output);
     // Clients without structured output read the text.
-    return { content: [{ type: "text", text: JSON.stringify(output) }], structuredContent: output };
+    return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
   } catch (error) {
-    return { content: [{ type: "text", text: describeToolFailure(error, settings) }], isError: true };
+    return { content: [{ type: "text", text: printableLines(describeToolFailure(error, settings)) }], isError: true };
   }
 }
 

@@ -1,0 +1,58 @@
+/**
+ * Texts of devices and agents as tools report them. Characters that nobody sees could tell a model something else than the user, who decides,
+ * and endless inputs of one device could fill a result so that no other request is in it.
+ */
+import { printableLines } from "@letta-environments/command-line";
+
+/** A value of JSON with each of its texts changed, names of members included. */
+function mapTexts(value: unknown, change: (text: string) => string): unknown {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return value.map((item) => mapTexts(item, change));
+  if (typeof value !== "object" || value === null) return value;
+  return mapMembers({ ...value }, change);
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+function mapMembers(members: Members, change: (text: string) => string): Members {
+  return Object.fromEntries(
+    Object.entries(members).map(([name, value]) => [change(name), mapTexts(value, change)] as const),
+  );
+}
+
+/** Returns a text with what nobody sees, and what turns its direction, written as in a JSON string. Lines and tabs stay. */
+export function escapeHidden(text: string): string {
+  return text.split("\r\n").map(printableLines).join("\r\n");
+}
+
+/** Returns members with each text in the form of {@link escapeHidden}. */
+export function escapeMembers(members: Members): Members {
+  return mapMembers(members, escapeHidden);
+}
+
+/** Whether {@link escapeMembers} changes anything. */
+export function hasHiddenCharacters(members: Members): boolean {
+  return JSON.stringify(escapeMembers(members)) !== JSON.stringify(members);
+}
+
+const cutMark = "…[list_approvals with this id shows more]…";
+
+/**
+ * Returns the arguments of a tool with the start and the end of each long text, so that their JSON has at most `maxLength` characters; `null` if
+ * too much is left even so.
+ */
+export function shortenInput(input: Members, maxLength: number): Members | null {
+  if (JSON.stringify(input).length <= maxLength) return input;
+  for (const textLength of [1_000, 250, 50]) {
+    const shown = mapMembers(input, (text) => shortenText(text, textLength));
+    if (JSON.stringify(shown).length <= maxLength) return shown;
+  }
+  return null;
+}
+
+function shortenText(text: string, length: number): string {
+  if (text.length <= length + cutMark.length) return text;
+  const start = text.slice(0, length / 2).replace(/[\ud800-\udbff]$/, "");
+  const end = text.slice(-length / 2).replace(/^[\udc00-\udfff]/, "");
+  return `${start}${cutMark}${end}`;
+}
