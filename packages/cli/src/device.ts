@@ -44,9 +44,11 @@ export async function findDevice(
     }
   }
   const { connections } = await collectEnvironments(operations, {}, null).catch((error: unknown) => {
+    if (!isForbidden(error) || refusal === null) throw error;
+    if (isForbidden(refusal)) throw refusal;
     // A key that can read but not list finds devices by their ids alone.
-    if (isForbidden(error)) throw refusal ?? error;
-    throw error;
+    const text = "there is no device with this id; to find one by its name, the key needs the scope list";
+    throw new CommandError(text, exitCodes.notFound, { cause: error });
   });
   const nowMs = operations.now();
   const fits = (row: Environment): boolean => row.deviceId === text || row.connectionName === text;

@@ -8,7 +8,7 @@ export interface Host {
   readonly stdin: Input;
   readonly stdout: Output;
   readonly stderr: Output;
-  /** The text of a file of at most `maxBytes`. Rejects with the system's error, whose `code` is the reason. */
+  /** The text of a file. Rejects with an error whose `code` is the reason: the system's, or `EFBIG` if it is longer than `maxBytes`. */
   readFile(path: string, maxBytes: number): Promise<string>;
   readonly clock: Clock;
   newId(): string;

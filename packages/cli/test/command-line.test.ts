@@ -1,5 +1,5 @@
 /** `letta-env` as a user runs it: a process of its own, a real gateway, scripted devices. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -166,7 +166,9 @@ describe("get", () => {
       ["list", "laptop", 0],
     ] as const) {
       const key = await fleet.gateway.proxy.createKey({ scopes: [scope] });
-      expect((await runCli(["get", device], { env: { ...fleet.gateway.env, LETTA_API_KEY: key } })).code).toBe(code);
+      const result = await runCli(["get", device], { env: { ...fleet.gateway.env, LETTA_API_KEY: key } });
+      expect(result.code).toBe(code);
+      if (code !== 0) expect(result.stderr).toMatch(/^letta-env: there is no device with this id; .*scope list\n$/);
     }
   });
 });
@@ -292,6 +294,21 @@ describe("failures", () => {
     expect(stderr).toBe(
       "letta-env: the file of --api-key-file must contain one key: visible ASCII characters, without spaces\n",
     );
+    await writeFile(file, `${fleet.gateway.callerKey}\n${"\n".repeat(16_384)}`);
+    expect(await runCli(["list", "--api-key-file", file], { env })).toMatchObject({
+      code: 2,
+      stderr: "letta-env: the file of --api-key-file cannot be read (EFBIG)\n",
+    });
+  });
+
+  test("a key that comes through a pipe in pieces is read to its end", async () => {
+    const pipe = join(fleet.folder, "pipe");
+    spawnSync("mkfifo", [pipe]);
+    const listed = runCli(["list", "--api-key-file", pipe], { env: { LETTA_BASE_URL: fleet.gateway.proxy.url } });
+    const writer = await open(pipe, "w");
+    for (const character of `${fleet.gateway.callerKey}\n`) await writer.write(character);
+    await writer.close();
+    expect(await listed).toMatchObject({ code: 0, stderr: "" });
   });
 });
 

@@ -70,8 +70,15 @@ Exit codes:
     }
   });
 
+  test("of the program is also shown behind a common option, and for help itself", () => {
+    for (const line of ["--config x help", "--config=x help", "--verbose help", "help help", "help --config help"])
+      expect(help(line)).toBe(help("--help"));
+    expect(help("--config x help send")).toBe(help("send --help"));
+    expect(help("help send --config x")).toBe(help("send --help"));
+  });
+
   test("of a group lists its commands", () => {
-    for (const line of ["keys --help", "keys -h", "help keys", "keys help"]) {
+    for (const line of ["keys --help", "keys -h", "help keys", "keys help", "keys --config x help"]) {
       expect(help(line)).toContain("Usage: sample-tool keys COMMAND [options]\n");
       expect(help(line)).toContain("  keys list    List the keys.\n");
     }
@@ -107,6 +114,8 @@ describe("a command line that cannot be run says why", () => {
     ["keys", "'keys' needs a command: create, list"],
     ["sned", "unknown command 'sned'; did you mean send?"],
     ["help sned", "unknown command 'sned'; did you mean send?"],
+    ["--config x help sned", "unknown command 'sned'; did you mean send?"],
+    ["--confg x help", "unknown option --confg; did you mean --config?"],
     ["keys craete", "unknown command 'keys craete'; did you mean create?"],
     ["create", "unknown command 'create'; did you mean keys create?"],
     ["key list", "unknown command 'key'; did you mean keys?"],

@@ -206,14 +206,26 @@ class ProgramParser<Name extends string> {
   }
 }
 
-/** Turns `help` in the place of a command into `--help` at the end: `help keys create` and `keys help create` into `keys create --help`. */
+/**
+ * Turns `help` in the place of a command into `--help` at the end: `help keys create` and `keys help create` into `keys create --help`. Common
+ * options around it say nothing more.
+ */
 function withHelpOption(program: ProgramDefinition, words: readonly string[]): readonly string[] {
-  const place = words.indexOf("help");
-  const path = words.filter((_, index) => index !== place);
-  const before = path.slice(0, place);
+  const operands = withoutCommonOptions(program, words);
+  const place = operands.indexOf("help");
+  const before = operands.slice(0, place);
   if (place === -1 || !isKnown(program, before) || childrenOf(program, before).length === 0) return words;
+  const path = operands.filter((word) => word !== "help");
   // An unknown command stays an error.
   return isKnown(program, path) ? [...path, "--help"] : path;
+}
+
+function withoutCommonOptions({ commonOptions }: ProgramDefinition, words: readonly string[]): readonly string[] {
+  const valueOf = new Map(commonOptions.map(({ name, value }) => [`--${name}`, value]));
+  return words.filter((word, index) => {
+    const isValue = (valueOf.get(words[index - 1] ?? "") ?? null) !== null;
+    return !isValue && !valueOf.has(word.replace(/=[^]*$/, ""));
+  });
 }
 
 function isKnown(program: ProgramDefinition, path: readonly string[]): boolean {

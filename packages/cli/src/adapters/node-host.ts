@@ -1,7 +1,8 @@
 /** The host on Node.js, Bun and Deno. */
 import { randomUUID } from "node:crypto";
-import { open } from "node:fs/promises";
+import { createReadStream } from "node:fs";
 import process from "node:process";
+import { buffer } from "node:stream/consumers";
 import { CommandError } from "@letta-environments/command-line";
 import type { Host, Input, Output } from "../host.ts";
 
@@ -81,13 +82,10 @@ const standardInput: Input = {
 };
 
 async function readFile(path: string, maxBytes: number): Promise<string> {
-  const file = await open(path);
-  try {
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(maxBytes), 0, maxBytes, null);
-    return buffer.subarray(0, bytesRead).toString("utf8");
-  } finally {
-    await file.close();
-  }
+  // A pipe can have the text in pieces. `end` is the last byte that is read: one more than may be there.
+  const bytes = await buffer(createReadStream(path, { end: maxBytes }));
+  if (bytes.length > maxBytes) throw Object.assign(new Error("the file is too long"), { code: "EFBIG" });
+  return bytes.toString("utf8");
 }
 
 /** A reader that goes away, as `head` does, is not a failure. */
