@@ -120,7 +120,9 @@ test("the audit log contains sends and changes by the command line, and is intac
   ]);
   expect(await filtered("--key", keyId, "--action", "revoked")).toEqual([expect.stringMatching(/key revoked +ok/)]);
   expect(await filtered("--device", "device-1", "--event", "send_finished")).toHaveLength(2);
-  expect((await run(["audit", "list", "--until", "1h"])).stdout).toBe("There are no such records.\n");
+  const none = ["audit", "list", "--until", "1h"];
+  expect(await run(none)).toEqual({ code: 0, stdout: "", stderr: "There are no such records.\n" });
+  expect(await run([...none, "--json"])).toEqual({ code: 0, stdout: "", stderr: "" });
   expect(await run(["audit", "list", "--event", "sned"])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining("did you mean send?"),
@@ -148,6 +150,11 @@ test("audit verify finds edits, a cut tail and a contradicted report, and exits 
 
   await writeFile(report, "{}");
   expect(await run(["audit", "verify", "--against", report])).toMatchObject({ code: 1, stdout: "" });
+  await rm(report);
+  expect(await run(["audit", "verify", "--against", report])).toMatchObject({
+    code: 1,
+    stderr: `letta-proxy: --against ${report} cannot be read: there is no such file\n`,
+  });
 });
 
 test("audit verify reports a log that was emptied or replaced", async () => {

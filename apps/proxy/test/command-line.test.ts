@@ -36,7 +36,7 @@ describe("start", () => {
       .split("\n")
       .map((line) => JSON.parse(line) as { event: string });
     expect(lines.map(({ event }) => event)).toEqual(["listening", "stopping", "audit_end", "stopped"]);
-    expect((await run(["keys", "list"])).stdout).toBe("There are no keys.\n");
+    expect(await run(["keys", "list"])).toEqual({ code: 0, stdout: "", stderr: "There are no keys.\n" });
   });
 
   test("the first start prints two keys and commands that can be pasted, and later starts print no key", async () => {

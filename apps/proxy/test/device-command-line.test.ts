@@ -75,7 +75,8 @@ test("after devices release another key of a running gateway can enrol the devic
 
 test("the commands work without a running gateway, and create no file of devices", async () => {
   await run(["keys", "create", "--name", "n"]);
-  expect(await run(["devices", "list"])).toEqual({ code: 0, stdout: "There are no devices.\n", stderr: "" });
+  expect(await run(["devices", "list"])).toEqual({ code: 0, stdout: "", stderr: "There are no devices.\n" });
+  expect(await run(["devices", "list", "--json"])).toEqual({ code: 0, stdout: "[]\n", stderr: "" });
   expect((await run(["devices", "remove", deviceId])).code).toBe(1);
   expect(await readdir(session.dataDir)).not.toContain("environments.sqlite");
   const proxy = await start();

@@ -103,7 +103,8 @@ test("a failure is one line that names the argument, the file or its line, and p
     [[keyId, "GET", "/admin/v1/keys"], 2, "PATH must be a path of the API"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", bad], 1, "line 3"],
     [[keyId, "POST", "/v1/environments/c/messages", "--body", latin1], 1, "is not UTF-8"],
-    [[keyId, "POST", "/v1/environments/c/messages", "--body", join(folder, "none.json")], 1, "cannot be read"],
+    [[keyId, "POST", "/v1/environments/c/messages", "--body", join(folder, "none.json")], 1, "there is no such file"],
+    [[keyId, "POST", "/v1/environments/c/messages", "--body", folder], 1, "this is a directory"],
   ];
   for (const [words, code, text] of cases) {
     const failed = await explain([...words, ...stored]);
@@ -111,4 +112,13 @@ test("a failure is one line that names the argument, the file or its line, and p
     expect(failed.stderr).toContain(text);
     expect(failed.stderr.trimEnd().split("\n").length).toBeLessThanOrEqual(2);
   }
+});
+
+test("- stands for standard input in --body and in --token-claims", async () => {
+  const words = [keyId, "GET", "/v1/environments/d-1", "--body", "-", "--data-dir", proxy.dataDir];
+  const run = runLettaProxy(["explain", ...words], {}, "{oops");
+  await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("--body - is not valid JSON") });
+  const stored = ["--token-claims", "-", "GET", "/v1/environments", "--data-dir", proxy.dataDir];
+  const { stdout } = await runLettaProxy(["explain", ...stored], {}, '{"sub": "alice"}');
+  expect(stdout).toContain("token_not_accepted");
 });

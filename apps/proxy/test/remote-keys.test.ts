@@ -55,7 +55,9 @@ test("a refusal of a remote gateway names the rule, and contains no token and no
   await expect(failed).rejects.toMatchObject({
     code: 1,
     stdout: "",
-    stderr: expect.stringContaining("responded with 401"),
+    stderr: expect.stringMatching(
+      /^letta-proxy: the gateway responded with 401: it does not accept ADMIN_TOKEN: [^[{]* \(authorization must [^[{]*\)\n$/,
+    ),
   });
   await expect(failed).rejects.not.toMatchObject({ stderr: expect.stringContaining(wrong) });
   await expect(keys("show", "unknown")).rejects.toMatchObject({

@@ -71,12 +71,16 @@ export async function launchProxy(options: LaunchProxyOptions = {}): Promise<Lau
   };
 }
 
-/** Runs a `letta-proxy` command and resolves with its output. Rejects when it fails. */
+/** Runs a `letta-proxy` command with a text on its standard input and resolves with its output. Rejects when it fails. */
 export async function runLettaProxy(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  input = "",
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
-  return promisify(execFile)(process.execPath, [entry, ...args], { env: { ...baseEnvironment, ...env } });
+  const run = promisify(execFile)(process.execPath, [entry, ...args], { env: { ...baseEnvironment, ...env } });
+  // A command that does not read has closed its end.
+  run.child.stdin?.on("error", () => undefined).end(input);
+  return run;
 }
 
 async function createKey(dataDir: string, { scopes, tenant, deviceIds = [], more = [] }: NewKey): Promise<string> {

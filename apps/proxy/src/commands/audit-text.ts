@@ -17,7 +17,6 @@ const columns: readonly Column[] = [
 
 /** Records as a table. The details are shortened to fit the window; `--json` has all of them. */
 export function formatAuditTable(records: readonly AuditFacts[], width: number | null, paint: Paint): string {
-  if (records.length === 0) return "There are no such records.\n";
   const rows = records.map(({ time, type, action, outcome, keyId, deviceId, members }) => {
     const isChange = type === "key_changed" || type === "device_changed";
     const event = isChange && action !== null ? `${type.replace("_changed", "")} ${action}` : type.replaceAll("_", " ");

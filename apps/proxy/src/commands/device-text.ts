@@ -22,7 +22,6 @@ const onlineColumn: Column = { title: "ONLINE", shrinks: false };
 
 /** The devices as a table, one line for each listener. @param width columns of the terminal; `null`: no limit */
 export function formatDeviceTable(devices: readonly ShownDevice[], width: number | null, paint: Paint): string {
-  if (devices.length === 0) return "There are no devices.\n";
   const knowsPresence = devices.some(({ online }) => online !== null);
   const hasTags = devices.some((device) => tagsOf(device) !== "");
   const rows = devices.map((device) => [

@@ -29,7 +29,6 @@ const columns: readonly Column[] = [
 
 /** The keys as a table, or as a list where a table does not fit. @param width columns of the terminal; `null`: no limit */
 export function formatKeyTable(keys: readonly ShownKey[], width: number | null, paint: Paint): string {
-  if (keys.length === 0) return "There are no keys.\n";
   const rows = keys.map((key) => [
     plain(key.id),
     plain(key.name),

@@ -304,7 +304,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Check that no record of the audit log was edited, added or removed.",
     operands: [],
     options: [
-      { name: "against", value: "FILE", text: "an earlier report (--json) that must still be true" },
+      { name: "against", value: "FILE", text: "an earlier --json report that must hold (- for standard input)" },
       { ...json, text: "print JSON, with the end of each chain" },
       ...storage,
     ],
@@ -331,9 +331,9 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "token-claims",
         value: "FILE",
-        text: "the claims of a token as JSON, in place of KEY-ID; they are not a credential",
+        text: "the claims of a token as JSON, in place of KEY-ID; they are not a credential (- for standard input)",
       },
-      { name: "body", value: "FILE", text: "the body of the request, as JSON" },
+      { name: "body", value: "FILE", text: "the body of the request, as JSON (- for standard input)" },
       json,
       { name: "url", value: "URL", text: "ask this running gateway, with ADMIN_TOKEN from the environment" },
       ...storage,

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { CommandError, misuse } from "@letta-environments/command-line";
 import { errorCode } from "../../../adapters/node/data-dir.ts";
+import { isJsonObject } from "../../../lib/json.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -58,7 +59,8 @@ export function connectToAdministration(
       readonly errors?: unknown;
     };
     if (response.ok) return result as never;
-    throw new CommandError(`the gateway responded with ${response.status}: ${describe(result)}`);
+    const refused = response.status === 401 ? "it does not accept ADMIN_TOKEN: " : "";
+    throw new CommandError(`the gateway responded with ${response.status}: ${refused}${describe(result)}`);
   };
 }
 
@@ -89,6 +91,9 @@ function reasonOf(cause: unknown): string {
 }
 
 function describe({ message, errors }: { readonly message?: unknown; readonly errors?: unknown }): string {
-  const text = typeof message === "string" ? message : "without an explanation";
-  return Array.isArray(errors) ? `${text} ${JSON.stringify(errors)}` : text;
+  const text = typeof message === "string" ? message.replace(/\.$/, "") : "without an explanation";
+  const rules = (Array.isArray(errors) ? errors : [])
+    .filter(isJsonObject)
+    .map(({ member, rule }) => `${String(member)} ${String(rule)}`);
+  return rules.length === 0 ? text : `${text} (${rules.join("; ")})`;
 }

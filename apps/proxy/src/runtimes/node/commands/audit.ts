@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse, parseTime, printable, suggestWord, timeForms } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
@@ -14,11 +14,11 @@ import type { Pepper } from "../../../ports.ts";
 import { assertGatewayData, auditFile, keysFile, openDatabase } from "../../../adapters/node/data-dir.ts";
 import { readPeppersOfKeys } from "../../../adapters/sqlite/pepper-ids.ts";
 import { openAudit, type OpenAuditStore, openAuditStore } from "../audit.ts";
-import { type CommandContext, commandLineActor, print } from "./context.ts";
+import { type CommandContext, commandLineActor, print, readNamedFile } from "./context.ts";
 
 /** `audit verify`: exit code 1 if anything is wrong. */
 export async function verifyAuditCommand(context: CommandContext): Promise<void> {
-  const earlier = readEarlierReport(context.option("against"));
+  const earlier = await readEarlierReport(context.option("against"));
   const { report, hasSeal, pepper } = await withAudit(context, async ({ store, sealing }) => {
     const verified = await store
       .snapshot((snapshot) => ({
@@ -104,15 +104,9 @@ export async function listAuditCommand(context: CommandContext): Promise<void> {
   );
   // A program gets each record byte for byte, as it was hashed.
   const shown = context.width === null ? (text: string) => text : printable;
-  if (context.parsed.options.has("json")) print(records.map(({ text }) => `${shown(text)}\n`).join(""));
-  else
-    print(
-      formatAuditTable(
-        records.map(({ facts }) => facts),
-        context.width,
-        context.paint,
-      ),
-    );
+  if (context.parsed.options.has("json")) return print(records.map(({ text }) => `${shown(text)}\n`).join(""));
+  const facts = records.map((record) => record.facts);
+  context.showList(facts, formatAuditTable, "There are no such records.");
 }
 
 function readFilter({ parsed, option }: CommandContext): AuditFilter {
@@ -204,15 +198,9 @@ function nameOfPepper(context: CommandContext): string {
   return keyPepper === null ? join(dataDir, pepperName) : "KEY_PEPPER";
 }
 
-function readEarlierReport(path: string | undefined): AuditCheckpoints {
+async function readEarlierReport(path: string | undefined): Promise<AuditCheckpoints> {
   if (path === undefined) return new Map();
-  let report: Uint8Array;
-  try {
-    report = readFileSync(path);
-  } catch (cause) {
-    throw new CommandError(`${path} cannot be read`, 1, { cause });
-  }
-  const checkpoints = readCheckpoints(report);
+  const checkpoints = readCheckpoints(await readNamedFile("--against", path));
   if (checkpoints === null) throw new CommandError(`${path} is not a report of 'audit verify --json'`);
   return checkpoints;
 }

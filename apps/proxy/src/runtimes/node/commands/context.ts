@@ -3,14 +3,17 @@ import type { ShownDevice } from "../../../admin/device-view.ts";
 import type { KeyPatch, KeyRequest } from "../../../keys/key-lifecycle.ts";
 import type { KeyActor } from "../../../keys/key-record.ts";
 import type { ShownKey } from "../../../keys/key-view.ts";
+import { readFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import process from "node:process";
-import { choosePaint, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
+import { buffer } from "node:stream/consumers";
+import { choosePaint, CommandError, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
+import { errorCode } from "../../../adapters/node/data-dir.ts";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { reachableHost } from "../../../lib/hosts.ts";
-import { loadSettings } from "../settings.ts";
+import { describeUnreadable, loadSettings } from "../settings.ts";
 
 /** The tools of one command. */
 export interface CommandContext {
@@ -23,8 +26,12 @@ export interface CommandContext {
   readonly width: number | null;
   readonly paint: Paint;
   /** Prints a result: as JSON with `--json`, and otherwise as `format` writes it for people. */
-  show<Value>(value: Value, format: (value: Value, width: number | null, paint: Paint) => string): void;
+  show<Value>(value: Value, format: Format<Value>): void;
+  /** Prints a list as {@link show} does. Of an empty one `none` says so on standard error: on standard output it would look like an entry. */
+  showList<Entry>(entries: readonly Entry[], format: Format<readonly Entry[]>, none: string): void;
 }
+
+type Format<Value> = (value: Value, width: number | null, paint: Paint) => string;
 
 /** The context of a command line. */
 export function createContext(parsed: ParsedLine): CommandContext {
@@ -32,13 +39,19 @@ export function createContext(parsed: ParsedLine): CommandContext {
   const isTerminal = process.stdout.isTTY === true;
   const width = isTerminal ? process.stdout.columns : null;
   const paint = choosePaint(isTerminal, (name) => process.env[name]);
+  const show = <Value>(value: Value, format: Format<Value>): void =>
+    print(parsed.options.has("json") ? formatJson(value) : format(value, width, paint));
   return {
     parsed,
     option: (name) => parsed.options.get(name)?.at(-1),
     settings: () => (settings ??= loadSettings(parsed)),
     width,
     paint,
-    show: (value, format) => print(parsed.options.has("json") ? formatJson(value) : format(value, width, paint)),
+    show,
+    showList(entries, format, none) {
+      if (entries.length > 0 || parsed.options.has("json")) show(entries, format);
+      else process.stderr.write(`${none}\n`);
+    },
   };
 }
 
@@ -55,6 +68,16 @@ export function readGatewayUrl(context: CommandContext): string {
   const url = URL.parse(given);
   if (url === null || !/^https?:$/.test(url.protocol)) throw misuse("--gateway must be an http: or https: URL");
   return given.replace(/\/+$/, "");
+}
+
+/** Reads the file that an option names; `-` is standard input. @throws CommandError that says why it cannot be read */
+export async function readNamedFile(option: string, path: string): Promise<Uint8Array> {
+  try {
+    return path === "-" ? await buffer(process.stdin) : await readFile(path);
+  } catch (cause) {
+    const named = { path: `${option} ${path}`, isNamed: true };
+    throw new CommandError(describeUnreadable(named, errorCode(cause)) ?? named.path, 1, { cause });
+  }
 }
 
 /** The id that a command is given as its operand. */

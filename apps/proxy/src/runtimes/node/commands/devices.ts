@@ -18,7 +18,7 @@ const probeMs = 5_000;
 
 /** `devices list` */
 export async function listDevicesCommand(context: CommandContext): Promise<void> {
-  context.show(await administer(context).list(), formatDeviceTable);
+  context.showList(await administer(context).list(), formatDeviceTable, "There are no devices.");
 }
 
 /** `devices show ID` */

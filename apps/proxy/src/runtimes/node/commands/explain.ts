@@ -1,5 +1,5 @@
 /** The command `explain`: asks the gateway that `--url` names, or decides with what is stored in the data directory. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandError, misuse } from "@letta-environments/command-line";
 import type { ConnectionRecord } from "@letta-environments/environment-server";
@@ -28,12 +28,12 @@ import type { GatewayServices } from "../../../services.ts";
 import { embedServer } from "../../../upstream/embedded.ts";
 import { digests, type OpenKeys, openStoredKeys } from "../keys.ts";
 import { connectToAdministration } from "./admin-client.ts";
-import type { CommandContext } from "./context.ts";
+import { type CommandContext, readNamedFile } from "./context.ts";
 import { unknownKey } from "./local-keys.ts";
 
 /** `explain KEY-ID METHOD PATH`, or `explain --token-claims FILE METHOD PATH`. */
 export async function explainCommand(context: CommandContext): Promise<void> {
-  const request = readRequest(context);
+  const request = await readRequest(context);
   const explanation =
     context.option("url") === undefined
       ? await explainLocally(context.settings(), request)
@@ -41,7 +41,7 @@ export async function explainCommand(context: CommandContext): Promise<void> {
   context.show(explanation, formatExplanation);
 }
 
-function readRequest(context: CommandContext): ExplainRequest {
+async function readRequest(context: CommandContext): Promise<ExplainRequest> {
   const claims = context.option("token-claims");
   const [keyId, method = "", path, ...others] =
     claims === undefined ? context.parsed.operands : [undefined, ...context.parsed.operands];
@@ -50,10 +50,10 @@ function readRequest(context: CommandContext): ExplainRequest {
   const file = context.option("body");
   const request = {
     ...(keyId !== undefined && { keyId }),
-    ...(claims !== undefined && { claims: readJson("--token-claims", claims) }),
+    ...(claims !== undefined && { claims: await readJson("--token-claims", claims) }),
     method: method.toUpperCase(),
     path,
-    ...(file !== undefined && { body: readJson("--body", file) }),
+    ...(file !== undefined && { body: await readJson("--body", file) }),
   };
   const parsed = safeParse(ExplainRequestSchema, request);
   if (parsed.success) return parsed.output;
@@ -67,14 +67,8 @@ function readRequest(context: CommandContext): ExplainRequest {
   throw misuse(`${names[issue?.member ?? ""] ?? "the request"} ${issue?.rule ?? "is not valid"}`);
 }
 
-function readJson(option: string, file: string): unknown {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(file);
-  } catch (cause) {
-    throw new CommandError(`${option} ${file} cannot be read`, 1, { cause });
-  }
-  const text = readText(bytes, String);
+async function readJson(option: string, file: string): Promise<unknown> {
+  const text = readText(await readNamedFile(option, file), String);
   if (text === undefined) throw new CommandError(`${option} ${file} is not UTF-8; save it in that encoding`);
   try {
     return JSON.parse(text);

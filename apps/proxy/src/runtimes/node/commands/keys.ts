@@ -24,7 +24,7 @@ export async function createKeyCommand(context: CommandContext): Promise<void> {
 
 /** `keys list` */
 export async function listKeysCommand(context: CommandContext): Promise<void> {
-  context.show(await administer(context).list(), formatKeyTable);
+  context.showList(await administer(context).list(), formatKeyTable, "There are no keys.");
 }
 
 /** `keys show ID` */
