@@ -34,9 +34,7 @@ export async function* readMessages(
 }
 
 /** Yields the lines of a stream, and `null` for one that is too long. */
-async function* splitLines(
-  chunks: AsyncIterable<Uint8Array | string>,
-): AsyncGenerator<string | null, void, undefined> {
+async function* splitLines(chunks: AsyncIterable<Uint8Array | string>): AsyncGenerator<string | null, void, undefined> {
   let parts: Buffer[] = [];
   let length = 0;
   for await (const chunk of chunks) {

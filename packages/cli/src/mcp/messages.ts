@@ -28,7 +28,12 @@ const sendInput = describeSchema(
     conversationId: v.optional(
       conversationIdRule('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
     ),
-    message: v.pipe(v.string(), v.minLength(1), v.maxLength(500_000), v.description("The text for the agent, at most 1 MiB in UTF-8.")),
+    message: v.pipe(
+      v.string(),
+      v.minLength(1),
+      v.maxLength(500_000),
+      v.description("The text for the agent, at most 1 MiB in UTF-8."),
+    ),
     messageId: v.optional(
       messageIdRule(
         "An id of your choice, to repeat a send safely: a message that is sent twice with one id runs once.",

@@ -47,7 +47,10 @@ async function start(waiting: readonly Waiting[], connectionName = "laptop"): Pr
 
 type Listed = Readonly<Record<string, unknown>>;
 
-async function list(client: McpClient, input: object = {}): Promise<{ approvals: readonly Listed[]; hasMore: unknown }> {
+async function list(
+  client: McpClient,
+  input: object = {},
+): Promise<{ approvals: readonly Listed[]; hasMore: unknown }> {
   const { output } = await client.call("list_approvals", { ...input });
   return { approvals: output["approvals"] as readonly Listed[], hasMore: output["hasMore"] };
 }
@@ -66,7 +69,11 @@ test("list_approvals returns the 20 oldest requests or as many as limit says, an
 });
 
 test("20 requests whose inputs are as long as the server returns them fit into a result of 60,000 characters", async () => {
-  const input = { file_path: "/etc/x", content: "z".repeat(8_000), edits: Array.from({ length: 9 }, () => "y".repeat(900)) };
+  const input = {
+    file_path: "/etc/x",
+    content: "z".repeat(8_000),
+    edits: Array.from({ length: 9 }, () => "y".repeat(900)),
+  };
   const client = await start(Array.from({ length: 30 }, (_, index) => ({ id: `call-${index}`, input })));
   const { text, output } = await client.call("list_approvals");
   expect(text.length).toBeLessThan(60_000);

@@ -112,7 +112,15 @@ test("a message that is too long is refused, and the calls beside it are answere
 
 test("what is no JSON and no message is answered with an error, and named in a line on standard error", async () => {
   const client = await connect("2025-11-25");
-  client.send("{oops secret", { jsonrpc: "2.0", id: 79, method: 5 }, [], "", " \r", { result: 1, id: 80 }, ping("last"));
+  client.send(
+    "{oops secret",
+    { jsonrpc: "2.0", id: 79, method: 5 },
+    [],
+    "",
+    " \r",
+    { result: 1, id: 80 },
+    ping("last"),
+  );
   await client.response(({ id }) => id === "last");
   expect(client.responses().map(errorOf)).toEqual([
     ["init", undefined],
