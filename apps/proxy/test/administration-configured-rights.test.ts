@@ -108,6 +108,8 @@ test("a policy that the configuration gives the other key, the whole tenant or e
   const admin = await issueAdmin(world);
   const other = await world.issueKey();
   expect((await admin.ask({ body: { name: "n", scopes: ["send"] } })).status).toBe(201);
+  const undoing = { name: "n", scopes: ["send"], setMode: "unrestricted" };
+  expect(outcomeOf(await admin.ask({ body: undoing }))).toEqual([403, "grant_not_allowed", ["setMode"]]);
   world.policies.set(admin.id, { deniedTools: ["Write"], deadlineMs: 90_000 });
   const rotate = () => admin.ask({ method: "POST", path: `/${other.record.id}/rotate` });
   expect(outcomeOf(await rotate())).toEqual([403, "grant_not_allowed", ["deniedTools"]]);

@@ -44,6 +44,7 @@ describe("in front of the embedded server", () => {
     const without = await issueKey({ scopes: ["read", "send", "approve", "details"] });
     const ceiling = await issueKey({ ...controlKey, maxMode: "standard", agentIds: ["agent-1"] });
     const setting = await issueKey({ ...controlKey, setMode: "standard" });
+    const denying = await issueKey({ ...controlKey, deniedTools: ["Bash"] });
     const code = async (...given: Parameters<typeof control>) => problemOf(await control(...given)).errorCode;
     expect(await code(without.key, `${connectionId}/stop`)).toBe("insufficient_scope");
     expect(await code(ceiling.key, `${connectionId}/stop`, { agentId: "agent-2" })).toBe("agent_not_allowed");
@@ -51,8 +52,9 @@ describe("in front of the embedded server", () => {
     const mode = { agentId: "agent-1", mode: "unrestricted" };
     expect(await code(ceiling.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
     expect(await code(setting.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
+    expect(await code(denying.key, `${connectionId}/mode`, mode)).toBe("mode_not_allowed");
     expect(frames).toEqual([]);
-    expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 5 }, () => "control_refused"));
+    expect(entries.map(({ type }) => type)).toEqual(Array.from({ length: 6 }, () => "control_refused"));
     expect(entries.at(-1)).toMatchObject({ code: "mode_not_allowed", value: "unrestricted", deviceId: "device-1" });
   });
 

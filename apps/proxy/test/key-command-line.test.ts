@@ -111,7 +111,7 @@ describe("keys", () => {
     );
   });
 
-  test("keys create warns of a maximum mode that a new device exceeds, unless the key also sets its mode or sends nothing", async () => {
+  test("keys create warns of a maximum mode that a new device exceeds, and of denied tools about which it does not ask, unless the key also sets its mode or sends nothing", async () => {
     await run(["keys", "create", "--name", "first"]);
     const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
     const limited = ["--scope", "send", "--max-mode", "acceptEdits"];
@@ -119,6 +119,10 @@ describe("keys", () => {
     expect(await create(...limited, "--set-mode", "acceptEdits")).toBe("");
     expect(await create("--scope", "list", "--max-mode", "acceptEdits")).toBe("");
     expect(await create("--scope", "send", "--max-mode", "unrestricted")).toBe("");
+    const denying = ["--scope", "send", "--deny-tool", "Bash"];
+    expect(await create(...denying)).toMatch(/^letta-proxy: --deny-tool without --set-mode: .*\n$/);
+    expect(await create(...denying, "--set-mode", "standard")).toBe("");
+    expect(await create("--scope", "connect", "--deny-tool", "Bash")).toBe("");
   });
 
   test("keys revoke and rotate report an unknown id and a revoked key", async () => {

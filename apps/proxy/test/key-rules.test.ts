@@ -51,6 +51,21 @@ const bad: readonly (readonly [member: string, words: readonly string[], body: R
     ["--max-mode", "standard", "--set-mode", "unrestricted"],
     { maxMode: "standard", setMode: "unrestricted" },
   ],
+  [
+    "setMode",
+    ["--deny-tool", "Bash", "--set-mode", "unrestricted"],
+    { deniedTools: ["Bash"], setMode: "unrestricted" },
+  ],
+  [
+    "setMode",
+    ["--deny-tool", "Write", "--set-mode", "acceptEdits"],
+    { deniedTools: ["Write"], setMode: "acceptEdits" },
+  ],
+  [
+    "scopes",
+    ["--deny-tool", "Bash", "--scope", "view", "--scope", "terminal"],
+    { deniedTools: ["Bash"], scopes: ["view", "terminal"] },
+  ],
   ["deniedTools", ["--deny-tool", " "], { deniedTools: [" "] }],
   ["deniedTools", listed(51).flatMap((tool) => ["--deny-tool", tool]), { deniedTools: listed(51) }],
   ["approvalDeadlineMs", ["--approval-deadline", "500ms"], { approvalDeadlineMs: 500 }],
@@ -157,6 +172,7 @@ const broken: readonly (readonly [
   ["setMode", { maxMode: "standard" }, "--set-mode unrestricted", { setMode: "unrestricted" }],
   ["scopes", { scopes: ["files"] }, "--agent agent-1", { agentIds: ["agent-1"] }],
   ["scopes", { agentIds: ["agent-1"] }, "--scope manage", { scopes: ["manage"] }],
+  ["scopes", { scopes: ["files"] }, "--deny-tool Bash", { deniedTools: ["Bash"] }],
 ];
 /** Invitations that no device has used, and changes that would make them break a rule. */
 const brokenInvitations: readonly (readonly [
@@ -177,9 +193,14 @@ const changes: typeof broken = [
   }),
 ];
 
-test("a key that is limited to agents or modes cannot hold scopes that reach everything on a device", () => {
+test("a key that is limited to agents or modes, or that denies tools, cannot hold scopes that reach everything on a device", () => {
   const unlimited = ["files", "terminal", "manage"] as const;
-  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+  const limits = [
+    { agentIds: ["agent-1"] },
+    { maxMode: "standard" },
+    { setMode: "standard" },
+    { deniedTools: ["Bash"] },
+  ] as const;
   const issue = { member: "scopes", rule: expect.stringContaining("must not contain") };
   for (const scope of unlimited) {
     expect(keyIssues({ scopes: ["view", scope], agentIds: null, maxMode: null, setMode: null }, 0)).toEqual([]);

@@ -7,6 +7,7 @@ import { type Answer, anyone, createHarness, type Harness } from "./support/harn
 const controller: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const agent = { agentId: "agent-1" };
+const denying = (tool: string) => ({ deniedTools: [tool], deadlineMs: null });
 
 /** Starts a request of a control operation, and returns once its frame is written or it is refused. */
 async function begin(
@@ -151,13 +152,15 @@ describe("a change of the mode", () => {
   });
 });
 
-describe("a change of the mode by a key that sets one", () => {
+describe("a change of the mode by a key that sets one, or denies tools,", () => {
   test.each([
     [{ maxMode: null, setMode: "standard" }, ["default", "standard"]],
     [{ maxMode: null, setMode: "acceptEdits" }, ["default", "standard", "acceptEdits"]],
     [{ maxMode: "acceptEdits", setMode: "standard" }, ["default", "standard", "acceptEdits"]],
+    [{ maxMode: null, approvalPolicy: denying("Bash") }, ["default", "standard", "acceptEdits"]],
+    [{ maxMode: "unrestricted", approvalPolicy: denying("Write") }, ["default", "standard"]],
   ] as const)(
-    "of the limits %j is made to %j alone, so that the key does not undo its own mode",
+    "of the limits %j is made to %j alone, so that the key does not undo its own mode or denial",
     async (own, allowed) => {
       const harness = createHarness();
       const { connectionId, socket } = await harness.connect("device-1");
@@ -325,10 +328,13 @@ describe("a key that sets a mode", () => {
     expect(await again).toMatchObject({ status: 200 });
   });
 
-  test("never has a device switched beyond its own maximum mode", async () => {
+  test.each([
+    ["its own maximum mode", { setMode: "unrestricted" }],
+    ["a mode in which it asks", { maxMode: null, setMode: "unrestricted", approvalPolicy: denying("Bash") }],
+  ])("never has a device switched beyond %s", async (_what, own) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
-    const refused = await harness.send(connectionId, {}, { principal: { ...setting, setMode: "unrestricted" } });
+    const refused = await harness.send(connectionId, {}, { principal: { ...setting, ...own } });
     expect(refused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
     expect(socket.frames).toEqual([]);
   });

@@ -9,6 +9,7 @@
 import {
   allowsMode,
   type DeviceAllowlist,
+  isSameMode,
   matchesNamePattern,
   modeCeiling,
   type Principal,
@@ -121,10 +122,13 @@ function restrictionIssues(own: ConfiguredGrants, granted: ConfiguredGrants): re
 }
 
 /** The approval policy and the mode that an administering key sets bind the keys that it grants too; else it could lift them. */
-function policyIssues(own: KeyGrants, granted: KeyGrants): readonly ProblemIssue[] {
+function policyIssues(own: ConfiguredGrants, { setMode, ...granted }: KeyGrants): readonly ProblemIssue[] {
   const issues: ProblemIssue[] = [];
-  if (own.setMode !== null && granted.setMode !== own.setMode) {
+  const maxMode = modeCeiling({ ...own, approvalPolicy: approvalPolicyOfKey(own) });
+  if (own.setMode !== null && (setMode === null || !isSameMode(setMode, own.setMode))) {
     issues.push({ member: "setMode", rule: "must be that of the administering key" });
+  } else if (own.setMode === null && setMode !== null && !allowsMode({ maxMode }, setMode)) {
+    issues.push({ member: "setMode", rule: "must be no freer than the mode that the administering key may set" });
   }
   if (!isWithin(granted.deniedTools ?? [], own.deniedTools ?? [])) {
     issues.push({ member: "deniedTools", rule: "must contain every tool that the administering key denies" });

@@ -96,9 +96,13 @@ describe("the mode that a key may choose", () => {
     [{ maxMode: "acceptEdits", setMode: "standard" }, ["standard", "acceptEdits", "unrestricted", "newer"]],
     [{ maxMode: "acceptEdits" }, ["standard", "acceptEdits", "unrestricted", "newer"]],
     [{ setMode: "standard" }, ["standard"]],
-  ])("is not limited by a maximum in shadow mode, but by a mode that is set without one: %j", (limits, modes) => {
-    expect(modesOf(limits, "maxMode")).toEqual(modes);
-  });
+    [{ maxMode: "standard", approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } }, ["standard", "acceptEdits"]],
+  ])(
+    "is not limited by a maximum in shadow mode, but by a mode that is set without one and by denied tools: %j",
+    (limits, modes) => {
+      expect(modesOf(limits, "maxMode")).toEqual(modes);
+    },
+  );
 
   test("is limited as ever while another restriction is in shadow mode", () => {
     expect(modesOf({ maxMode: "acceptEdits", setMode: "standard" }, "agents")).toEqual(["standard", "acceptEdits"]);

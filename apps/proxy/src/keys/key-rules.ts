@@ -2,14 +2,23 @@
  * The rules for a whole key. `key-schemas.ts` checks the form of each member. HTTP, the command line and programs that contain the gateway apply these
  * rules to new keys and to the results of changes, and only format the issues.
  */
-import { allowsMode, isLimitedToAgentsOrModes, type ProblemIssue, unlimitedScopes } from "@letta-environments/schema";
+import {
+  allowsMode,
+  isLimitedOnDevices,
+  modeCeiling,
+  type ProblemIssue,
+  unlimitedScopes,
+} from "@letta-environments/schema";
 import { type KeyPatch, type KeyState, patchKey } from "./key-lifecycle.ts";
 import { maxDurationMs } from "./key-rate-limit.ts";
-import type { KeyInvite, KeyRecord } from "./key-record.ts";
+import { approvalPolicyOfKey, type KeyInvite, type KeyRecord } from "./key-record.ts";
 
 /** The members of a key that rules concern. An absent member restricts nothing, so a request or a patch can be checked on its own too. */
 export type RuledKey = Partial<
-  Pick<KeyRecord, "scopes" | "deviceIds" | "deviceTags" | "agentIds" | "maxMode" | "setMode" | "shared" | "expiresAt">
+  Pick<
+    KeyRecord,
+    "scopes" | "deviceIds" | "deviceTags" | "agentIds" | "maxMode" | "setMode" | "deniedTools" | "shared" | "expiresAt"
+  >
 > & { readonly invite?: (Pick<KeyInvite, "expiresAt"> & Partial<KeyInvite>) | null };
 
 /** Returns every rule that a key breaks at a time, in epoch milliseconds, with the member that breaks it. */
@@ -79,9 +88,16 @@ function inviteIssues(
   ];
 }
 
-function setModeRule({ setMode = null, maxMode = null }: RuledKey): string | null {
-  if (setMode === null || allowsMode({ maxMode }, setMode)) return null;
-  return `must not be beyond the maximum mode of the key, ${maxMode}`;
+function setModeRule({ setMode = null, maxMode = null, deniedTools = null }: RuledKey): string | null {
+  if (setMode === null) return null;
+  if (!allowsMode({ maxMode }, setMode)) return `must not be beyond the maximum mode of the key, ${maxMode}`;
+  const ceiling = modeCeiling({
+    maxMode,
+    setMode,
+    approvalPolicy: approvalPolicyOfKey({ deniedTools, approvalDeadlineMs: null }),
+  });
+  if (allowsMode({ maxMode: ceiling }, setMode)) return null;
+  return `must not be beyond ${ceiling}, in which a device still asks about the tools that the key denies`;
 }
 
 function sharedRule({ shared = false, invite = null }: RuledKey): string | null {
@@ -89,7 +105,11 @@ function sharedRule({ shared = false, invite = null }: RuledKey): string | null 
 }
 
 /** Unlimited scopes would undo the limits of the key. */
-function scopesRule({ scopes = [], ...limits }: RuledKey): string | null {
-  if (!isLimitedToAgentsOrModes(limits) || !scopes.some((scope) => unlimitedScopes.includes(scope))) return null;
-  return `must not contain ${unlimitedScopes.join(", ")} for a key that is limited to agents or modes`;
+function scopesRule({ scopes = [], deniedTools = null, ...limits }: RuledKey): string | null {
+  const isLimited = isLimitedOnDevices({
+    ...limits,
+    approvalPolicy: approvalPolicyOfKey({ deniedTools, approvalDeadlineMs: null }),
+  });
+  if (!isLimited || !scopes.some((scope) => unlimitedScopes.includes(scope))) return null;
+  return `must not contain ${unlimitedScopes.join(", ")} for a key that is limited to agents or modes, or that denies tools`;
 }

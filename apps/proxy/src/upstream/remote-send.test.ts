@@ -194,6 +194,16 @@ describe("a key with a ceiling on the mode", () => {
     expect(asked().includes(post)).toBe(expected === 200);
   });
 
+  test.each([
+    ["beyond its maximum", { maxMode: "standard" }],
+    ["in which the device does not ask about the tools that it denies", { deniedTools: ["Bash"] }],
+  ])("a key that was stored with a mode to set %s sends nothing", async (_what, limit) => {
+    const { issueKey, send, asked } = createWorld(row({ currentMode: "standard" }));
+    const { key } = await issueKey({ setMode: "unrestricted", ...limit });
+    expect(await send(key)).toBe("mode_not_allowed");
+    expect(asked()).not.toContain(post);
+  });
+
   test("a key with a maximum mode reads the device's mode again for each send", async () => {
     const { issueKey, send, asked, rows } = createWorld(row({ currentMode: "standard" }));
     const { key } = await issueKey({ maxMode: "standard" });

@@ -11,6 +11,7 @@ import {
   isApprovalMessage,
   isSameMode,
   maxTags,
+  modeCeiling,
   type OperationInput,
   type PlainResponse,
   problemResponse,
@@ -117,7 +118,8 @@ async function findConnection(
   }
   const connection = toKnownConnection(row);
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
-  return allowsMode(principal, setMode ?? currentMode)
+  const maxMode = setMode === null ? principal.maxMode : modeCeiling(principal);
+  return allowsMode({ maxMode }, setMode ?? currentMode)
     ? { kind: "permitted", connection }
     : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
 }

@@ -2,7 +2,14 @@
  * Whether a frame may leave for its device now: the checks that need the device, its queue and what it was asked. They come after those of the key
  * and of repeats, and before anything is stored.
  */
-import { type PlainResponse, type Principal, problemResponse, refused, type Refused } from "@letta-environments/schema";
+import {
+  modeCeiling,
+  type PlainResponse,
+  type Principal,
+  problemResponse,
+  refused,
+  type Refused,
+} from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
 import { type DeliveryPart, type DeliveryPlan, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
@@ -26,7 +33,7 @@ export interface Send {
   readonly part: DeliveryPart;
   /** With the first part: the whole body, whose decisions are checked before the part leaves. */
   readonly plan?: DeliveryPlan;
-  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "approvalPolicy">;
+  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
   /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
   readonly asking?: readonly string[];
   readonly signal?: AbortSignal | undefined;
@@ -66,7 +73,12 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
   if (place !== null && predecessor !== null && checkQueue(send, connection) === null)
     return { kind: "behind_message", place, predecessor };
   const refusal =
-    (await switchMode(server, { keyId: principal.keyId, ...limits }, scope, connection)) ??
+    (await switchMode(
+      server,
+      { ...limits, keyId: principal.keyId, maxMode: modeCeiling(principal) },
+      scope,
+      connection,
+    )) ??
     modeRefusal(server, limits, scope) ??
     // Messages of others may have joined the queue of the device while its mode was switched.
     checkQueue(send, connection);

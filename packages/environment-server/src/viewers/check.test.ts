@@ -38,6 +38,9 @@ describe("parseViewerFrame", () => {
   });
 });
 
+const policy = (...deniedTools: readonly string[]) => ({ approvalPolicy: { deniedTools, deadlineMs: null } });
+const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }, policy("Bash")] as const;
+
 describe("scopes", () => {
   const every = Object.entries(viewerFrameTypes).flatMap(([scope, types]) => types.map((type) => ({ scope, type })));
 
@@ -53,8 +56,7 @@ describe("scopes", () => {
     for (const type of refused) expect(refusalCode(check({ type, runtime }))).toBe("unknown_frame_type -");
   });
 
-  test("files, terminals and management are refused to a key that is limited to agents or modes", () => {
-    const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+  test("files, terminals and management are refused to a key that is limited to agents or modes, or that denies tools", () => {
     for (const { scope, type } of every) {
       if (!["files", "terminal", "manage"].includes(scope)) continue;
       for (const limit of limits) {
@@ -64,8 +66,7 @@ describe("scopes", () => {
     }
   });
 
-  test("members of runtime_start that manage a device are refused to a key that is limited to agents or modes", () => {
-    const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+  test("members of runtime_start that manage a device are refused to a key that is limited to agents or modes, or that denies tools", () => {
     const known = { type: "runtime_start", agent_id: "agent-1", conversation_id: "default" };
     const frames = [
       { type: "runtime_start", create_agent: { body: { system: "x" } } },
@@ -236,7 +237,7 @@ describe("runtime_start", () => {
     );
   });
 
-  test("a ceiling and a list of agents hold", () => {
+  test("a ceiling, a denial of tools and a list of agents hold", () => {
     const limited = withScopes(["send", "control"], { maxMode: "acceptEdits", agentIds: ["agent-1"] });
     const modes = ["standard", "acceptEdits", "unrestricted", "strict"].map((mode) =>
       refusalCode(start({ agent_id: "agent-1", mode }, limited)),
@@ -248,6 +249,11 @@ describe("runtime_start", () => {
       refusalCode(start({ agent_id: "agent-1", mode }, setting)),
     );
     expect(freer).toEqual(["command", "mode_not_allowed -", "mode_not_allowed -"]);
+    const denying = withScopes(["send", "control"], policy("Bash"));
+    const undoing = ["standard", "acceptEdits", "unrestricted"].map((mode) =>
+      refusalCode(start({ agent_id: "agent-1", mode }, denying)),
+    );
+    expect(undoing).toEqual(["command", "command", "mode_not_allowed -"]);
     expect(refusalCode(start({ agent_id: "agent-2" }, limited))).toBe("agent_not_allowed -");
     expect(refusalCode(start({ conversation_id: "c" }, limited))).toBe("agent_not_allowed -");
     expect(refusalCode(start({ agent_id: "agent-1", create_agent: {} }, limited))).toBe("insufficient_scope manage");

@@ -93,7 +93,7 @@ export function invalidFrame(rule: string): FrameRefusal {
 export function scopeRefusal(scope: ViewerScope, principal: Principal, subject: string): FrameRefusal | null {
   if (allowsScope(principal, scope)) return null;
   const message = principal.scopes.has(scope)
-    ? `A key that is limited to agents or modes may not use the scope '${scope}'.`
+    ? `A key that is limited to agents or modes, or that denies tools, may not use the scope '${scope}'.`
     : `The gateway key lacks the scope '${scope}', which ${subject} needs.`;
   return { code: "insufficient_scope", message, scope };
 }

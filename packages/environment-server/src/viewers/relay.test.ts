@@ -59,8 +59,9 @@ test("notices about files and management need their scope", () => {
   ]);
 });
 
-test("a key that is limited to agents or modes gets no notices about files and management, whatever its scopes", () => {
-  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }] as const;
+test("a key that is limited to agents or modes, or that denies tools, gets no notices about files and management, whatever its scopes", () => {
+  const denying = { approvalPolicy: { deniedTools: ["Bash"], deadlineMs: null } };
+  const limits = [{ agentIds: ["agent-1"] }, { maxMode: "standard" }, { setMode: "standard" }, denying] as const;
   const notices = [{ kind: "scope", scope: "files" } as const, { kind: "scope", scope: "manage" } as const];
   for (const limit of limits) {
     const viewer = { principal: { ...everything.principal, ...limit }, ...unfiltered };

@@ -5,13 +5,16 @@ import {
   allowsAgent,
   allowsDevice,
   allowsMode,
+  allowsScope,
   ceilingModes,
   hasEveryTag,
   matchesNamePattern,
+  modeCeiling,
   presentEnvironment,
+  unlimitedScopes,
 } from "./access.ts";
 import type { Environment } from "../schemas/environment.ts";
-import { scopes } from "./principal.ts";
+import { type Principal, scopes } from "./principal.ts";
 
 const fewLetters = fc.string({ unit: fc.constantFrom("a", "b", "*", ".", "[", "\\"), maxLength: 12 });
 
@@ -162,6 +165,36 @@ describe("allowsMode", () => {
 
   test("allows any mode without a maximum", () => {
     expect([undefined, "newer", "unrestricted"].every((mode) => allowsMode({ maxMode: null }, mode))).toBe(true);
+  });
+});
+
+describe("a principal that denies tools", () => {
+  const denying = (...deniedTools: readonly string[]) => ({ approvalPolicy: { deniedTools, deadlineMs: null } });
+
+  test.each([
+    [["Bash"], "acceptEdits"],
+    [["Bash", "Web*"], "acceptEdits"],
+    [["Edit"], "standard"],
+    [["Bash", "write_*"], "standard"],
+    [["memory*"], "standard"],
+    [["*"], "standard"],
+    [[], null],
+  ])("of %j may choose no mode beyond %s, in which a device still asks about them", (tools, ceiling) => {
+    const policy = denying(...tools);
+    expect(modeCeiling({ maxMode: null, ...policy })).toBe(ceiling);
+    expect(modeCeiling({ maxMode: null, setMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
+    expect(modeCeiling({ maxMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
+    // Its maximum is in shadow mode, and the denial is not.
+    expect(modeCeiling({ maxMode: null, modeCeiling: null, ...policy })).toBe(ceiling);
+    expect(modeCeiling({ maxMode: "standard", ...policy })).toBe("standard");
+    expect(modeCeiling({ maxMode: "newer", ...policy })).toBe("newer");
+  });
+
+  test("may use none of the scopes that reach everything on a device, and one with a deadline alone may", () => {
+    const usable = (policy: Partial<Principal>) =>
+      scopes.filter((scope) => allowsScope({ scopes: new Set(scopes), ...policy }, scope));
+    expect(usable(denying("Bash"))).toEqual(scopes.filter((scope) => !unlimitedScopes.includes(scope)));
+    expect(usable({ approvalPolicy: { deniedTools: [], deadlineMs: 60_000 } })).toEqual(scopes);
   });
 });
 

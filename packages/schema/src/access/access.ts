@@ -81,16 +81,27 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
+/** Tools that a device runs without asking in the mode `acceptEdits`, by the names that they have in any version of Letta Code that tests run. */
+const editTools: readonly string[] = [
+  ...["Write", "Edit", "MultiEdit", "NotebookEdit", "memory", "apply_patch", "ApplyPatch", "memory_apply_patch"],
+  ...["replace", "Replace", "write_file", "WriteFile", "write_file_gemini", "WriteFileGemini"],
+];
+
 /**
- * Returns the most permissive mode that a principal may choose itself; `null`: any. A key that sets a mode and has no maximum must not undo
- * that.
+ * Returns the most permissive mode that a principal may choose itself, or set before its messages; `null`: any. A key that sets a mode and
+ * has no maximum must not undo that. One that denies tools must not choose a mode in which a device runs them without asking.
  */
 export function modeCeiling({
   maxMode,
   setMode = null,
   modeCeiling: ceiling = maxMode ?? setMode,
-}: Pick<Principal, "maxMode" | "setMode" | "modeCeiling">): EnvironmentMode | null {
-  return ceiling;
+  approvalPolicy = null,
+}: Pick<Principal, "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">): EnvironmentMode | null {
+  const deniedTools = approvalPolicy?.deniedTools ?? [];
+  if (deniedTools.length === 0) return ceiling;
+  const deniesEdits = deniedTools.some((pattern) => editTools.some((tool) => matchesNamePattern(pattern, tool)));
+  const asking: EnvironmentMode = deniesEdits ? "standard" : "acceptEdits";
+  return ceiling === null || allowsMode({ maxMode: ceiling }, asking) ? asking : ceiling;
 }
 
 /** Returns whether two names mean the same mode: `default` is `standard`, and `bypassPermissions` is `unrestricted`. */
@@ -169,23 +180,25 @@ export function matchesNamePattern(pattern: string, name: string): boolean {
 
 /**
  * Scopes that reach everything on a device: its files, a terminal, and the management of agents, schedules and secrets. A limit
- * to some agents or modes cannot hold there.
+ * to some agents or modes, or a denial of tools, cannot hold there.
  */
 export const unlimitedScopes: readonly Scope[] = ["files", "terminal", "manage"];
 
-/** Returns whether a principal is limited to some agents or modes, so that it may not use {@link unlimitedScopes}. */
-export function isLimitedToAgentsOrModes({
+/** The members of a principal that limit what it does on a device that it may use. */
+export type DeviceLimits = Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>;
+
+/** Returns whether a principal is limited to some agents or modes, or denies tools, so that it may not use {@link unlimitedScopes}. */
+export function isLimitedOnDevices({
   agentIds = null,
   maxMode = null,
   setMode = null,
-}: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">>): boolean {
-  return agentIds !== null || maxMode !== null || setMode !== null;
+  approvalPolicy = null,
+}: DeviceLimits): boolean {
+  const deniesTools = (approvalPolicy?.deniedTools ?? []).length > 0;
+  return deniesTools || agentIds !== null || maxMode !== null || setMode !== null;
 }
 
 /** Returns whether a principal may use a scope on a device. A key that was stored before a rule existed can have {@link unlimitedScopes} and a limit. */
-export function allowsScope(
-  principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode">> & Pick<Principal, "scopes">,
-  scope: Scope,
-): boolean {
-  return principal.scopes.has(scope) && !(unlimitedScopes.includes(scope) && isLimitedToAgentsOrModes(principal));
+export function allowsScope(principal: DeviceLimits & Pick<Principal, "scopes">, scope: Scope): boolean {
+  return principal.scopes.has(scope) && !(unlimitedScopes.includes(scope) && isLimitedOnDevices(principal));
 }

@@ -1,20 +1,15 @@
 /** Lasting permissions: suggestions that a decision on a tool call selects, and which allow a device more than this call. */
-import { isLimitedToAgentsOrModes } from "./access.ts";
+import { type DeviceLimits, isLimitedOnDevices } from "./access.ts";
 import { grantsLastingPermission, type SendMessageBody } from "../schemas/message.ts";
 import type { PlainResponse } from "../base/plain-http.ts";
-import type { Principal } from "./principal.ts";
 import { problemResponse } from "../problems/problem.ts";
 
 /**
  * Returns 403 `insufficient_scope` if a principal that is limited to agents or modes, or whose approval policy denies tools, grants a lasting
  * permission: it would also hold for others, and no policy would be applied to the calls that it allows. `null` for any other body.
  */
-export function refuseLastingPermission(
-  principal: Partial<Pick<Principal, "agentIds" | "maxMode" | "setMode" | "approvalPolicy">>,
-  body: SendMessageBody,
-): PlainResponse | null {
-  const isLimited = isLimitedToAgentsOrModes(principal) || (principal.approvalPolicy?.deniedTools.length ?? 0) > 0;
-  if (!isLimited || !grantsLastingPermission(body)) return null;
+export function refuseLastingPermission(principal: DeviceLimits, body: SendMessageBody): PlainResponse | null {
+  if (!isLimitedOnDevices(principal) || !grantsLastingPermission(body)) return null;
   return problemResponse("insufficient_scope", {
     detail:
       "A key that is limited to agents or modes, or that denies tools, may not select suggestions: they grant lasting permissions.",

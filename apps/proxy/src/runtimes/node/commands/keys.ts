@@ -104,9 +104,15 @@ function warnOfNames({ parsed }: CommandContext): void {
   }
 }
 
-/** A device runs in the mode `unrestricted` until somebody changes that, so such a key cannot send to a new one. */
-function warnOfMode({ scopes, maxMode = null, setMode = null }: KeyRequest): void {
-  if (setMode !== null || !scopes.includes("send") || allowsMode({ maxMode }, "unrestricted")) return;
+/** A device runs in the mode `unrestricted` until somebody changes that. A key with a maximum cannot send to a new one, and nothing is denied there. */
+function warnOfMode({ scopes, maxMode = null, setMode = null, deniedTools = null }: KeyRequest): void {
+  if (setMode !== null || !scopes.includes("send")) return;
+  if (allowsMode({ maxMode }, "unrestricted")) {
+    if (deniedTools === null) return;
+    return warn(
+      "--deny-tool without --set-mode: a device asks about no tool in the mode unrestricted, in which a new conversation is; '--set-mode standard' sets a mode before each message",
+    );
+  }
   warn(
     `--max-mode ${maxMode} without --set-mode: messages are refused (mode_not_allowed) while a conversation is in a more permissive mode, as a new one is; '--set-mode ${maxMode}' sets it before each message`,
   );
