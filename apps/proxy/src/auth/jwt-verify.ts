@@ -2,6 +2,7 @@
  * Verifies signature, `iss`, `aud`, `exp` and `nbf` of tokens with `jose`. No other module imports `jose`, so it is loaded with the first token
  * only. The caller is `jwt.ts`, which caches valid tokens until they expire.
  */
+import type { JWTVerifyOptions, JWTVerifyResult } from "jose";
 import { decode } from "jose/base64url";
 import {
   JOSEAlgNotAllowed,
@@ -25,13 +26,16 @@ export type TokenVerification =
       /** Epoch milliseconds, clock tolerance included. */
       readonly expiresAt: number;
     }
-  /** No key of the set has the key id and algorithm of the token, which names the configured issuer. */
-  | { readonly kind: "unknown_key" }
+  /**
+   * No key of the set has the key id and algorithm of the token, or none that has them verifies its signature. The token names the configured issuer,
+   * which may have another key by now.
+   */
+  | { readonly kind: "unknown_key"; readonly reason: "token_key_unknown" | "token_signature" }
   /** The signature is valid. `expiresAt` as above. */
   | { readonly kind: "expired"; readonly expiresAt: number }
   | {
       readonly kind: "invalid";
-      /** For the log only, such as `token_signature`. */
+      /** For the log only, such as `token_type`. */
       readonly reason: string;
     };
 
@@ -41,9 +45,14 @@ export type TokenVerification =
  */
 export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Promise<TokenVerification>;
 
+/** Keys that are tried for a token that does not say which one it is of. */
+const maxCandidates = 4;
+
+type FindKey = ReturnType<typeof createLocalJWKSet>;
+
 /** Creates a {@link VerifyToken}. Keys are imported once for each version of the key set. */
 export function createVerifyToken(settings: JwtSettings): VerifyToken {
-  let prepared: { readonly version: number; readonly find: ReturnType<typeof createLocalJWKSet> } | null = null;
+  let prepared: { readonly version: number; readonly find: FindKey } | null = null;
   const options = {
     algorithms: [...settings.algorithms],
     issuer: settings.issuer,
@@ -60,15 +69,18 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
     }
     try {
-      const { payload: claims } = await jwtVerify(token, prepared.find, { ...options, currentDate: new Date(nowMs) });
+      const present = { ...options, currentDate: new Date(nowMs) };
+      const { payload: claims } = await verifyWithAny(token, prepared.find, present);
       const { exp } = claims;
       // JSON can contain a time that is larger than any number; jose would take it as "never".
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
       return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
-      if (cause instanceof JWKSNoMatchingKey) {
-        return unverifiedIssuer(token) === settings.issuer ? { kind: "unknown_key" } : invalid("token_issuer");
-      }
+      const isOfIssuer = (): boolean => unverifiedIssuer(token) === settings.issuer;
+      if (cause instanceof JWKSNoMatchingKey)
+        return isOfIssuer() ? { kind: "unknown_key", reason: "token_key_unknown" } : invalid("token_issuer");
+      if (cause instanceof JWSSignatureVerificationFailed && isOfIssuer())
+        return { kind: "unknown_key", reason: "token_signature" };
       if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
@@ -76,6 +88,26 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       throw cause;
     }
   };
+}
+
+/** Verifies a token. One without a key id, or with one that several keys have, is tried with each key that fits it (RFC 7515 section 6). */
+async function verifyWithAny(token: string, find: FindKey, options: JWTVerifyOptions): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(token, find, options);
+  } catch (cause) {
+    if (!(cause instanceof JWKSMultipleMatchingKeys)) throw cause;
+    let tried = 0;
+    for await (const key of cause) {
+      if (tried === maxCandidates) throw cause;
+      tried += 1;
+      try {
+        return await jwtVerify(token, key, options);
+      } catch (failure) {
+        if (!(failure instanceof JWSSignatureVerificationFailed)) throw failure;
+      }
+    }
+    throw new JWSSignatureVerificationFailed();
+  }
 }
 
 function invalid(reason: string): TokenVerification {

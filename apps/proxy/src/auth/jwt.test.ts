@@ -10,9 +10,9 @@ import type { ProxyEvent } from "../telemetry.ts";
 import { createTokenAuthenticator } from "./jwt.ts";
 import { createHasExpired } from "../keys/credential-expiry.ts";
 
-async function setUp(settings: Partial<JwtSettings> = {}) {
+async function setUp(settings: Partial<JwtSettings> = {}, keyId?: Parameters<typeof createTestIssuer>[0]) {
   const clock = createVirtualClock();
-  const issuer = await createTestIssuer();
+  const issuer = await createTestIssuer(keyId);
   const events: ProxyEvent[] = [];
   const authenticate = createTokenAuthenticator(
     {
@@ -224,6 +224,59 @@ describe("the issuer's keys", () => {
     expect(third).toMatchObject(counted);
     expect(third).not.toHaveProperty("isUncounted");
     expect(issuer.fetchCount).toBe(2);
+  });
+
+  test.each([
+    ["names its keys by no id", () => null],
+    ["gives a new key the id of the old one", () => "key"],
+  ])("after a rotation by an issuer that %s, and the cooldown, its tokens are accepted", async (_what, keyId) => {
+    const { authenticate, sign, issuer, clock } = await setUp({}, keyId);
+    const old = await sign();
+    expect(codeOf(await authenticate(old))).toBe("authenticated");
+    await issuer.rotate();
+    const fresh = await sign();
+    const early = await authenticate(fresh);
+    expect(early).toMatchObject({ response: { status: 401 }, reason: "token_signature", isUncounted: true });
+    await clock.advance(30_000);
+    expect(codeOf(await authenticate(fresh))).toBe("authenticated");
+    expect(issuer.fetchCount).toBe(2);
+    const refused = await authenticate(old);
+    expect(refused).toMatchObject({ response: { status: 401 }, reason: "token_signature", isUncounted: true });
+    await clock.advance(30_000);
+    expect(await authenticate(old)).not.toHaveProperty("isUncounted");
+    expect(issuer.fetchCount).toBe(3);
+    issuer.isDown = true;
+    await clock.advance(30_000);
+    expect(await authenticate(old)).toMatchObject({ response: { status: 401 }, isUncounted: true });
+  });
+
+  test("a token without a key id is verified with each key that fits it, of at most four", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp({}, () => null);
+    const tokens = [await sign()];
+    for (let count = 1; count < 4; count++) {
+      issuer.extraKeys.unshift(issuer.publicKey());
+      await issuer.rotate();
+      tokens.push(await sign());
+    }
+    for (const token of tokens) expect(codeOf(await authenticate(token))).toBe("authenticated");
+    issuer.extraKeys.unshift(issuer.publicKey());
+    await issuer.rotate();
+    await clock.advance(30_000);
+    expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
+    const [oldest = ""] = tokens;
+    expect(await authenticate(oldest)).toMatchObject({ response: { status: 401 }, reason: "token_key_ambiguous" });
+  });
+
+  test("a wrong signature of a token of another issuer causes no read of the keys", async () => {
+    const { authenticate, sign, issuer, clock } = await setUp();
+    await authenticate(await sign());
+    await clock.advance(30_000);
+    const [head = "", payload = ""] = (await sign({ claims: { iss: "https://elsewhere.example" } })).split(".");
+    const [, , signature = ""] = (await sign()).split(".");
+    const refused = await authenticate(`${head}.${payload}.${signature}`);
+    expect(refused).toMatchObject({ response: { status: 401 }, reason: "token_signature" });
+    expect(refused).not.toHaveProperty("isUncounted");
+    expect(issuer.fetchCount).toBe(1);
   });
 
   test("a token of another issuer is 401 and causes no read of the keys, also while the issuer is unavailable", async () => {

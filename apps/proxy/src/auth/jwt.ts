@@ -2,7 +2,8 @@
  * Authenticates JWTs (RFC 7519) of the configured issuer.
  *
  * A token that was verified before is found in a bounded map by its SHA-256, synchronously, until it expires or the issuer's
- * keys change. A key id that is not in the JWKS triggers a reload of the JWKS, at most once per cooldown.
+ * keys change. A key id that is not in the JWKS, or a signature that its keys do not verify, triggers a reload of the JWKS, at most once per
+ * cooldown.
  */
 import { type Principal, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -72,7 +73,7 @@ export function createTokenAuthenticator(
         result = await verifyToken(token, keySet, clock.now());
       }
     }
-    if (result.kind === "unknown_key") return refuseUnknownKey(freshness, keySets.retryAfterMs());
+    if (result.kind === "unknown_key") return refuseUnknownKey(result.reason, freshness, keySets.retryAfterMs());
     if (result.kind === "invalid") return refuseInvalidKey(result.reason);
     const { expiresAt } = result;
     // A token that was seen expired stays expired, so an expired one is remembered too.
@@ -116,13 +117,13 @@ export function reuseTokenAuthenticator(
 }
 
 /**
- * Refuses a token whose key is not in the key set. The key may be new: if the issuer was unavailable, the token was not checked. In the cooldown
- * after a reload, the refusal need not be held against the address.
+ * Refuses a token whose key is not in the key set, or that no key of it verifies. The key may be new: if the issuer was unavailable, a token with an
+ * unknown key id was not checked. Unless the keys were just read, the refusal need not be held against the address.
  */
-function refuseUnknownKey(freshness: Freshness | null, retryAfterMs: number): Authentication {
-  if (freshness === "failed") return issuerUnavailable(retryAfterMs);
-  const refused = refuseInvalidKey("token_key_unknown");
-  return freshness === "recent" ? { ...refused, isUncounted: true } : refused;
+function refuseUnknownKey(reason: string, freshness: Freshness | null, retryAfterMs: number): Authentication {
+  if (freshness === "failed" && reason === "token_key_unknown") return issuerUnavailable(retryAfterMs);
+  const refused = refuseInvalidKey(reason);
+  return freshness === "read" ? refused : { ...refused, isUncounted: true };
 }
 
 function issuerUnavailable(retryAfterMs: number): Authentication {

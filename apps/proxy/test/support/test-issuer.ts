@@ -49,11 +49,13 @@ export interface TestIssuer {
   sign(nowMs: number, overrides?: TokenOverrides): Promise<string>;
 }
 
-/** Creates a {@link TestIssuer}. */
-export async function createTestIssuer(): Promise<TestIssuer> {
+/** Creates a {@link TestIssuer}. `keyId` names the keys, in their order; `null`: by no id. */
+export async function createTestIssuer(
+  keyId: (generation: number) => string | null = (generation) => `key-${generation}`,
+): Promise<TestIssuer> {
   let generation = 0;
   let fetchCount = 0;
-  let current = await makeKey(generation);
+  let current = await makeKey(keyId(generation));
   const issuer: TestIssuer = {
     get fetchCount() {
       return fetchCount;
@@ -66,7 +68,7 @@ export async function createTestIssuer(): Promise<TestIssuer> {
       return JSON.stringify({ keys: [current.jwk, ...issuer.extraKeys] });
     },
     async rotate() {
-      current = await makeKey((generation += 1));
+      current = await makeKey(keyId((generation += 1)));
     },
     publicKey: () => current.jwk,
     sign(nowMs, { claims = {}, header = {} } = {}) {
@@ -82,14 +84,19 @@ export async function createTestIssuer(): Promise<TestIssuer> {
         ...claims,
       };
       return new SignJWT(payload)
-        .setProtectedHeader({ alg: "ES256", kid: current.jwk.kid ?? "", typ: "at+jwt", ...header })
+        .setProtectedHeader({ alg: "ES256", typ: "at+jwt", ...namedBy(current.jwk.kid), ...header })
         .sign(current.privateKey);
     },
   };
   return issuer;
 }
 
-async function makeKey(generation: number): Promise<{ jwk: JWK; privateKey: CryptoKey }> {
+async function makeKey(kid: string | null): Promise<{ jwk: JWK; privateKey: CryptoKey }> {
   const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
-  return { jwk: { ...(await exportJWK(publicKey)), kid: `key-${generation}`, alg: "ES256", use: "sig" }, privateKey };
+  const jwk = { ...(await exportJWK(publicKey)), ...namedBy(kid), alg: "ES256", use: "sig" };
+  return { jwk, privateKey };
+}
+
+function namedBy(kid: string | null | undefined): { readonly kid?: string } {
+  return kid === null || kid === undefined ? {} : { kid };
 }
