@@ -81,6 +81,31 @@ describe("failed authentication", () => {
     expect((await testProxy.proxy.handle(fakeRequest({ key }))).status).toBe(200);
   });
 
+  test("a token that nobody has used before is accepted from a blocked address, without a read of the issuer's keys, until 100 wrong ones come in a minute", async () => {
+    const issuer = await createTestIssuer();
+    const other = await createTestIssuer();
+    const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
+    const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings, passThrough: true } });
+    const ask = async (key: string): Promise<number> => (await testProxy.proxy.handle(fakeRequest({ key }))).status;
+    const sign = (sub: string, by = issuer): Promise<string> => by.sign(testProxy.clock.now(), { claims: { sub } });
+    const block = async (): Promise<void> => {
+      for (let count = 0; count < 4; count++) await ask("lek_short");
+    };
+    await block();
+    // No keys are known yet, and a blocked address causes no read of them.
+    expect([await ask(await sign("early")), issuer.fetchCount]).toEqual([429, 0]);
+    await testProxy.clock.advance(60_000);
+    expect(await ask(await sign("first"))).toBe(200);
+    await block();
+    const second = await sign("second");
+    expect(await ask(second)).toBe(200);
+    for (let count = 0; count < 100; count++) expect(await ask(await sign(`forged-${count}`, other))).toBe(429);
+    expect(await ask(await sign("third"))).toBe(429);
+    expect([await ask(second), issuer.fetchCount]).toEqual([200, 1]);
+    await testProxy.clock.advance(60_000);
+    expect(await ask(await sign("third"))).toBe(200);
+  });
+
   test("failed authentication reports the remaining quota and the wait, and logs the policy that refused", async () => {
     const testProxy = createLimitedProxy(file);
     const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));

@@ -24,6 +24,8 @@ export interface CallerAuthenticator {
   authenticate(authorization: string | null, cachedOnly?: boolean): MaybePromise<CallerAuthentication>;
   /** Accepts gateway keys only. */
   authenticateKey(authorization: string | null, cachedOnly?: boolean): MaybePromise<Authentication>;
+  /** Verifies a JWT with the keys of the issuer that are known already; `null` for any other credential. */
+  authenticateToken(authorization: string | null): MaybePromise<Authentication> | null;
   /** Applies the configuration of its tenant to a caller that was verified elsewhere. */
   admit(authentication: Authentication, kind: CredentialKind): MaybePromise<Authentication>;
   /** Whether the upstream has accepted a caller's own key and not refused it since. */
@@ -78,7 +80,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
       const { token } = credentials;
       if (authenticateToken !== null && startsLikeToken(token)) {
         return looksLikeJwt(token)
-          ? guard.admit(authenticateToken(token, cachedOnly), "token")
+          ? guard.admit(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
           : refuseInvalidKey("token_malformed");
       }
       return authenticateOwnKey === null
@@ -86,6 +88,11 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
         : authenticateOwnKey(token, cachedOnly);
     },
     authenticateKey: byKey,
+    authenticateToken(authorization) {
+      const credentials = readBearerToken(authorization);
+      if (authenticateToken === null || credentials.kind !== "token" || !looksLikeJwt(credentials.token)) return null;
+      return guard.admit(authenticateToken(credentials.token, "known_keys"), "token");
+    },
     admit: guard.admit,
     knows: (key) => passThrough?.knows(key) === true,
     forget: (key) => passThrough?.forget(key),

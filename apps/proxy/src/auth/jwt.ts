@@ -25,8 +25,14 @@ interface VerifiedToken {
   readonly version: number;
 }
 
-/** Authenticates a token. With `cachedOnly` nothing is verified: only a token that was verified before is accepted. */
-export type TokenAuthenticator = (token: string, cachedOnly?: boolean) => MaybePromise<Authentication>;
+/**
+ * Where a token may be looked up: at the issuer, whose keys are read if they are not known; among its known keys alone; or, without being
+ * verified, among the tokens that were verified before.
+ */
+export type TokenSource = "issuer" | "known_keys" | "verified_tokens";
+
+/** Authenticates a token. */
+export type TokenAuthenticator = (token: string, source?: TokenSource) => MaybePromise<Authentication>;
 
 const jwtPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
@@ -58,14 +64,19 @@ export function createTokenAuthenticator(
     return verifier;
   }
 
-  async function verify(token: string, digest: string, known: KeySet | null): Promise<Authentication> {
+  async function verify(
+    token: string,
+    digest: string,
+    known: KeySet | null,
+    mayReadKeys: boolean,
+  ): Promise<Authentication> {
     const reloaded = known === null ? await keySets.refreshed() : { keySet: known, freshness: null };
     let { freshness } = reloaded;
     let keySet: KeySet | null = reloaded.keySet;
     if (keySet === null) return issuerUnavailable(keySets.retryAfterMs());
     const verifyToken = await loadVerifier();
     let result = await verifyToken(token, keySet, clock.now());
-    if (result.kind === "unknown_key" && freshness === null) {
+    if (result.kind === "unknown_key" && freshness === null && mayReadKeys) {
       const newer = await keySets.refreshed();
       ({ freshness } = newer);
       if (newer.keySet !== null && newer.keySet.version !== keySet.version) {
@@ -86,7 +97,7 @@ export function createTokenAuthenticator(
     return { kind: "authenticated", principal };
   }
 
-  return (token, cachedOnly = false) => {
+  return (token, source = "issuer") => {
     if (token.length > settings.maxTokenBytes) return refuseInvalidKey("token_too_long");
     const digest = digests.sha256(token);
     const keySet = keySets.current();
@@ -96,7 +107,9 @@ export function createTokenAuthenticator(
       verified.delete(digest);
       return refuseInvalidKey("token_expired");
     }
-    return cachedOnly ? refuseInvalidKey("not_verified") : verify(token, digest, keySet);
+    if (source === "verified_tokens" || (source === "known_keys" && keySet === null))
+      return refuseInvalidKey("not_verified");
+    return verify(token, digest, keySet, source === "issuer");
   };
 }
 

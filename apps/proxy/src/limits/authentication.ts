@@ -1,8 +1,8 @@
 /**
  * Counts failed authentication by client address, so that credentials cannot be guessed at speed. An address that exceeds its limit is
  * blocked until the limit allows one more attempt: callers get 429 in place of 401. Credentials that this process has already verified
- * are still accepted, and well-formed gateway keys are still verified (`failure-exemptions.ts`). No JWT is verified for the address, and no
- * other credential is forwarded.
+ * are still accepted, and well-formed gateway keys and JWTs are still verified (`failure-exemptions.ts`). No key of an issuer is read for the
+ * address, and no other credential is forwarded.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
@@ -108,9 +108,12 @@ function sessionsOnly(authenticate: Authenticate): Authenticate {
     );
 }
 
+type AuthenticatedCallers = Pick<CallerAuthenticator, "authenticate"> &
+  Partial<Pick<CallerAuthenticator, "authenticateToken">>;
+
 /** Creates an {@link AuthenticateRequest} that counts failures by address, and refuses blocked addresses. */
 export function createAuthenticateRequest(
-  { authenticate }: Pick<CallerAuthenticator, "authenticate">,
+  { authenticate, authenticateToken = () => null }: AuthenticatedCallers,
   limits: FailureLimits | null,
 ): AuthenticateRequest {
   const fromCookie = sessionsOnly(authenticate);
@@ -133,10 +136,14 @@ export function createAuthenticateRequest(
     if (!(known instanceof Promise) && known.kind === "authenticated") return known;
     const credentials = readBearerToken(authorization);
     const keyId = credentials.kind === "token" ? parseKeyId(credentials.token) : null;
-    if (keyId === null || !exemptions.mayVerify(address, keyId)) return refuseBlocked("address_blocked");
-    return mapMaybe(authenticatorOf(request)(authorization), (authentication) => {
+    if (!exemptions.mayVerify(address, keyId)) return refuseBlocked("address_blocked");
+    const tokenOf = (): ReturnType<typeof authenticateToken> =>
+      request.isFromCookie === true ? null : authenticateToken(authorization);
+    const verifying = keyId === null ? tokenOf() : authenticatorOf(request)(authorization);
+    if (verifying === null) return refuseBlocked("address_blocked");
+    return mapMaybe(verifying, (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-      exemptions.countWrongSecret(address, keyId);
+      exemptions.countWrong(address, keyId);
       return refuseBlocked(authentication.reason);
     });
   }

@@ -3,7 +3,8 @@
  *
  * First, well-formed gateway keys are still verified for a blocked address: many callers can share an address, and one that sends wrong
  * keys must not lock out the others. This ends when a few wrong secrets for the same key id have come from that address. A secret has 256
- * random bits, so these attempts do not help to guess one.
+ * random bits, so these attempts do not help to guess one. Tokens are verified too, with the keys of the issuer that are known already,
+ * until many wrong ones have come: a signature cannot be guessed either, and this bounds the work.
  *
  * Second, a token is refused but not counted if the issuer may have just added its key. Only so many such failures of an address are
  * exempt.
@@ -15,7 +16,8 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 const maxGuesses = 5;
 const periodMs = 60_000;
 
-/** How many failures of one address stay uncounted in such a period. */
+/** How many wrong tokens of a blocked address are verified, and how many failures of one address stay uncounted, in such a period. */
+const maxWrongTokens = 100;
 const maxUncounted = 100;
 
 /** Entries that are remembered: pairs of address and key id, and addresses. */
@@ -23,10 +25,10 @@ const maxTallies = 10_000;
 
 /** Exceptions to the limit on failed authentication. */
 export interface FailureExemptions {
-  /** Whether a key with this id may be verified for a blocked address. */
-  mayVerify(address: string | null, keyId: string): boolean;
-  /** Counts a wrong secret for a key id that came from a blocked address. */
-  countWrongSecret(address: string | null, keyId: string): void;
+  /** Whether a key with this id, or (`null`) a token, may be verified for a blocked address. */
+  mayVerify(address: string | null, keyId: string | null): boolean;
+  /** Counts a wrong secret for a key id, or a wrong token, that came from a blocked address. */
+  countWrong(address: string | null, keyId: string | null): void;
   /** Whether a failure with credentials that may be valid goes uncounted for an address. Each call uses up one. */
   allowsUncounted(address: string | null): boolean;
 }
@@ -52,8 +54,8 @@ export function createFailureExemptions(clock: Pick<Clock, "monotonic">): Failur
     return count;
   };
   return {
-    mayVerify: (address, keyId) => find(`${address} ${keyId}`).count < maxGuesses,
-    countWrongSecret: (address, keyId) => void add(`${address} ${keyId}`),
+    mayVerify: (address, keyId) => find(`${address} ${keyId}`).count < (keyId === null ? maxWrongTokens : maxGuesses),
+    countWrong: (address, keyId) => void add(`${address} ${keyId}`),
     // An address alone equals no pair, because no address has a space.
     allowsUncounted: (address) => add(`${address}`) < maxUncounted,
   };
