@@ -57,6 +57,11 @@ export function refuseInvalidKey(reason: string): RefusedAuthentication {
 /** 503 for a key that could not be verified because the key store did not respond. A broken connection to it is reopened within a second. */
 export const keyStoreUnavailable: PlainResponse = problemResponse("key_store_unavailable", { retryAfterSeconds: 2 });
 
+/** The challenge of a 403 `insufficient_scope` (RFC 6750 section 3), where no scope that is missing is named. */
+export const insufficientScopeChallenge: PlainHeaders = {
+  "www-authenticate": `${challenge}, error="insufficient_scope"`,
+};
+
 /** 403 for a valid key without the scope. */
 export function insufficientScope(scope: Scope): PlainResponse {
   return problemResponse("insufficient_scope", {

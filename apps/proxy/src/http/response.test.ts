@@ -1,4 +1,6 @@
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
+import { insufficientScope } from "../auth/authentication.ts";
 import { finishResponse } from "./response.ts";
 
 function stream() {
@@ -24,4 +26,12 @@ test("every response has a request id and must not be stored by shared caches", 
     "x-content-type-options": "nosniff",
     "x-request-id": "req_1",
   });
+});
+
+test("a 403 insufficient_scope of any step or service has a challenge, and one that names the scope keeps its own", () => {
+  const challengeOf = (response: PlainResponse) => finishResponse(response, "req_1", "GET").headers["www-authenticate"];
+  const plain = 'Bearer realm="letta-environments", error="insufficient_scope"';
+  expect(challengeOf(problemResponse("insufficient_scope"))).toBe(plain);
+  expect(challengeOf(insufficientScope("send"))).toBe(`${plain}, scope="send"`);
+  expect(challengeOf(problemResponse("agent_not_allowed"))).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 /** Responses of the gateway: the header fields that all of them have, streams, and failures that no step has handled. */
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { keyStoreUnavailable } from "../auth/authentication.ts";
+import { insufficientScopeChallenge, keyStoreUnavailable } from "../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -43,7 +43,7 @@ export const revalidated = "private, no-cache";
 
 /**
  * Adds the headers that every response has: the request id, no storage by shared caches (a response depends on the key), and no
- * media type sniffing. Headers of the cache, of rate limits and of CORS are added in `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
+ * media type sniffing. A 403 `insufficient_scope` also has a challenge. Headers of the cache, of rate limits and of CORS are added in `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
  */
 export function finishResponse<Body extends GatewayResponse["body"]>(
   response: ResponseWith<Body>,
@@ -58,6 +58,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     ...(stream !== null && method !== "HEAD" && { stream }),
     status: response.status,
     headers: {
+      ...(response.status === 403 && isScopeRefusal(response.body) && insufficientScopeChallenge),
       ...response.headers,
       "cache-control": response.headers["cache-control"] === revalidated ? revalidated : "private, no-store",
       "x-content-type-options": "nosniff",
@@ -65,6 +66,11 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     },
     body: method === "HEAD" ? null : response.body,
   };
+}
+
+/** Whether an error is about the scopes of a key. A service that refuses a request knows of no challenge. */
+function isScopeRefusal(body: GatewayResponse["body"]): boolean {
+  return !(body instanceof ReadableStream) && errorCodeOf({ status: 403, body }) === "insufficient_scope";
 }
 
 /**
