@@ -125,8 +125,6 @@ describe("authentication", () => {
     expect(await refusal({})).toBe("missing_key");
     expect(await refusal({ query: "token=wrong" })).toBe("invalid_key");
     expect(await refusal({ query: `token=${key}&token=${key}` })).toBe("invalid_key");
-    // A wrong header is not replaced by a right token.
-    expect(await refusal({ key: "wrong", query: `token=${key}` })).toBe("invalid_key");
     expect(await refusal({ path: path.replace("status/ws", "socket"), query: `token=${key}` })).toBe("missing_key");
     const plain = fakeRequest({
       path: `/v1/environments/${connectionId}/status/ws-ticket`,
@@ -134,6 +132,18 @@ describe("authentication", () => {
       query: `token=${key}`,
     });
     expect(problemOf(await proxy.handle(plain)).errorCode).toBe("missing_key");
+  });
+
+  test("with one credential in the header and another one in the query has none, also if both are valid", async () => {
+    const { issueKey, issueTicket, refusal } = await setUp();
+    const { key } = await issueKey({ scopes: ["view"] });
+    const { key: other } = await issueKey({ scopes: ["view"] });
+    expect(await refusal({ key, query: `token=${key}` })).toBe("accepted");
+    for (const token of [other, "junk", "", await issueTicket(key)])
+      expect(await refusal({ key, query: `token=${token}` })).toBe("invalid_key");
+    expect(await refusal({ key: "wrong", query: `token=${key}` })).toBe("invalid_key");
+    const basic = { headers: { authorization: "Basic dTpw" } };
+    expect(await refusal({ ...basic, query: `token=${key}` })).toBe("invalid_key");
   });
 
   test("of a web page needs an allowed origin and a ticket, which opens one socket", async () => {

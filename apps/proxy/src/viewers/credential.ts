@@ -5,7 +5,7 @@
  * again when the ticket is redeemed, so a ticket outlives neither its key, token or session nor their permissions.
  */
 import { type Principal, problemResponse, ticketPrefix } from "@letta-environments/schema";
-import { invalidKey } from "../auth/authentication.ts";
+import { invalidKey, readBearerToken } from "../auth/authentication.ts";
 import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
 import { type GatewayRequest, splitQuery, withHeader } from "../http/gateway-request.ts";
@@ -51,12 +51,19 @@ export function createAuthenticateViewer(
     const origin = request.header("origin");
     if (origin !== null && !cors.allowsOrigin(origin)) return originNotAllowed;
     const { token } = splitQuery(request.query);
-    // A client that can send the header is not read twice.
-    if (token === null || request.header("authorization") !== null) return authenticate(request);
+    const authorization = request.header("authorization");
+    if (token === null || request.isFromCookie === true || isToken(authorization, token)) return authenticate(request);
+    // Two credentials in one request are none: two readers could pick different ones.
+    if (authorization !== null) return authenticate(withAuthorization(request, `Bearer ${token}, ${authorization}`));
     const redeemed = token.startsWith(`${ticketPrefix}-`) ? redeem(token, connectionId) : null;
     if (redeemed !== null) return authenticate(withAuthorization(request, redeemed));
     return origin === null ? authenticate(withAuthorization(request, `Bearer ${token}`)) : ticketRequired;
   };
+}
+
+function isToken(authorization: string | null, token: string): boolean {
+  const credentials = readBearerToken(authorization);
+  return credentials.kind === "token" && credentials.token === token;
 }
 
 function withAuthorization(request: GatewayRequest, authorization: string): GatewayRequest {
