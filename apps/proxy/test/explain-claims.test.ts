@@ -56,6 +56,7 @@ test.each<readonly [what: string, changes: object, method: string, path: string]
   ["that has expired", { exp: nowSeconds - 5 }, "GET", "/v1/environments"],
   ["within the tolerance", { exp: nowSeconds - 4 }, "GET", "/v1/environments"],
   ["that is not valid yet", { nbf: nowSeconds + 6 }, "GET", "/v1/environments"],
+  ["with a time of issue that is no number", { iat: "x" }, "GET", "/v1/environments"],
   ["without a tenant", { org: undefined }, "GET", "/v1/environments"],
   ["with scopes of a wrong type", { scope: 7 }, "GET", "/v1/environments"],
 ])(

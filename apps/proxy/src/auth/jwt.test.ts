@@ -7,7 +7,7 @@ import { createTestIssuer, testJwtSettings, type TokenOverrides } from "../../te
 import { problemOf, testDigests } from "../../test/support/test-proxy.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import { createTokenAuthenticator } from "./jwt.ts";
+import { createTokenAuthenticator, looksLikeJwt } from "./jwt.ts";
 import { createHasExpired } from "../keys/credential-expiry.ts";
 
 async function setUp(settings: Partial<JwtSettings> = {}, keyId?: Parameters<typeof createTestIssuer>[0]) {
@@ -132,6 +132,17 @@ describe("a bad token is 401 invalid_key:", () => {
     const { authenticate, sign } = await setUp({ algorithms: ["RS256"] });
     expect(codeOf(await authenticate(await sign()))).toBe("invalid_key");
   });
+});
+
+test.each([
+  ['{"alg":"ES256"}', true],
+  ['{ "alg":"ES256"}', true],
+  ['{\n  "alg": "ES256"\n}', true],
+  ["{\t}", true],
+  ["[1]", false],
+  ['"text"', false],
+])("a credential with the header %j has the shape of a JWT: %j, whatever space is in it", (header, isToken) => {
+  expect(looksLikeJwt(`${Buffer.from(header).toString("base64url")}.e30.c2ln`)).toBe(isToken);
 });
 
 describe("the issuer's keys", () => {

@@ -34,7 +34,7 @@ export type TokenSource = "issuer" | "known_keys" | "verified_tokens";
 /** Authenticates a token. */
 export type TokenAuthenticator = (token: string, source?: TokenSource) => MaybePromise<Authentication>;
 
-const jwtPattern = /^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+const jwtPattern = /^e[w-z0-9_-][A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
 /** Whether a credential has the shape of a JWT (RFC 7515 section 7.1): a JSON header and two more parts. */
 export function looksLikeJwt(credential: string): boolean {

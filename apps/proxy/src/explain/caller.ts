@@ -74,11 +74,12 @@ export function callerOfClaims(
  * A claim that is missing is taken for granted, but for the subject.
  */
 function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): string | null {
-  const { iss, aud, exp, nbf } = claims;
+  const { iss, aud, exp, iat, nbf } = claims;
   const { issuer, audience, clockToleranceMs } = settings;
   if (iss !== undefined && iss !== issuer) return "token_issuer";
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud];
   if (aud !== undefined && !audiences.some((name) => audience.some((own) => own === name))) return "token_audience";
+  if (iat !== undefined && typeof iat !== "number") return "token_claim_invalid";
   if (nbf !== undefined && typeof nbf !== "number") return "token_claim_invalid";
   if (nbf !== undefined && nbf * 1_000 > nowMs + clockToleranceMs) return "token_not_yet_valid";
   if (exp !== undefined && (typeof exp !== "number" || !Number.isFinite(exp))) return "token_expiry_invalid";
