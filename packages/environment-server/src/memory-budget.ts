@@ -1,7 +1,7 @@
 /**
- * Divides memory among owners, such as the keys of devices. Each account belongs to one owner. When an owner or all owners together
- * have too many bytes, accounts are released until the rest fits: the largest of one owner, and those that nobody would miss
- * first. Another owner's accounts are only touched when the memory of all is exhausted by owners with more than their share.
+ * Divides memory among owners, such as the keys of devices. Each account belongs to one owner. When an owner, or all owners together, exceed a limit,
+ * accounts are released until the rest fits: expendable ones first, then the largest. For the common limit, the owner that has just grown gives them up
+ * if it has more than an equal share; otherwise the owner with the most memory does.
  */
 
 /** Limits in bytes, for one owner and for all owners together. */

@@ -14,9 +14,10 @@ export interface ConversationScope {
 }
 
 /**
- * `received`: stored, not written to the device yet. `sent`: written. `accepted`: by the device, which started a turn or queued the
- * message. `finished`: its turn ended by itself, well or with an error. `cancelled`: its turn was stopped, or it was taken out of the
- * queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it, or nothing was written to it. `unknown`: it can no longer be found out.
+ * `received`: stored, not written to the device yet. `sent`: written. `accepted`: the device queued it or started a turn with it. `running`,
+ * `waiting_for_approval`: its turn runs, or waits for a permission. `finished`: its turn ended by itself, successfully or with an error. `cancelled`: its
+ * turn was stopped, or it was removed from the queue. `evicted`: the device dropped it because its queue was full. `failed`: the device rejected it, or
+ * it was never written. `unknown`: its state can no longer be determined.
  */
 export type MessageState = ListedMessageState;
 

@@ -1,7 +1,7 @@
 /**
- * The messages whose turn makes a request for permission, and with them the policies that apply to it. A device asks in a frame that comes behind the
- * ends of earlier turns, so its turn is known then. A status that lists the request can be early, and says nothing about its turn. Until the device
- * asks, only the policy of its own key applies.
+ * Finds the message whose turn makes a request for permission, and the policies that apply to the request. A frame in which a device asks comes after
+ * the ends of earlier turns, so it identifies the turn. A status that lists the request can be early, and does not. Until the device asks in a frame,
+ * only the policy of the device's own key applies.
  */
 import type { ApprovalKey, StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
@@ -23,8 +23,8 @@ function isTurnKnown(
 }
 
 /**
- * Returns the cause of a new request; `null` when its turn is not known and may be one whose policy denies its tool. Nobody may allow such a request, so
- * it is not pending before its device asks.
+ * Returns the cause of a new request. Returns `null` if its turn is not known and may be one whose policy denies the tool: nobody may allow such a
+ * request, so it is not pending before its device asks in a frame.
  */
 export function causeOfNew(
   state: ApprovalState,
@@ -60,8 +60,8 @@ export function updateCause(state: ApprovalState, row: ApprovalDevice, entry: Pe
 }
 
 /**
- * The policy of a device may have changed while it was disconnected. A stricter one applies to a request for which it asks again; a looser one does not,
- * so that what the senders of the turn demand stays, also while they are not known.
+ * Applies the present policy of a device's key to a pending request, because it may have changed while the device was disconnected. Only a stricter
+ * policy takes effect: the policies of the turn's senders still apply, even while the senders are not known.
  */
 export function updatePolicy(state: ApprovalState, row: ApprovalDevice, entry: PendingApproval): void {
   const { messageId, request, requestedAt } = entry.approval;

@@ -1,7 +1,7 @@
 /**
- * The requests for permission that are pending, of every device, in memory: what is listed, counted and decided. It has no clock and no
- * store. Requests beyond a limit are not remembered, so that no device can push out the requests of another that is connected. When the limit of a
- * key is met, its devices that are gone give one up. Tenants share the places: when all are taken, the tenant with the most requests gives one up.
+ * The pending requests for permission of all devices, in memory, without a clock or a store. Requests beyond a limit are not remembered, so that no
+ * device can displace the requests of another connected device. When a key reaches its limit, a request of a connected device displaces the oldest one
+ * of its disconnected devices. When all places are taken, the tenant with the most requests loses one.
  */
 import type { ApprovalKey, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
@@ -39,7 +39,7 @@ export interface PendingApproval {
   sent: SentDecision | null;
   /** Its device has asked in a frame that comes behind the ends of earlier turns. A status that lists it can be early. */
   isAsked: boolean;
-  /** When its device has asked for what it asks for now, as the number of all requests by then. */
+  /** Sequence number of the request that is pending now, counted over all devices. A count, not a time. */
   madeAt: number;
 }
 

@@ -117,8 +117,8 @@ function replacementBy({ approval, sent }: PendingApproval, report: ReportedRequ
 }
 
 /**
- * The device asks for something else under an id that is pending. It is the same place in its turn, so what the policies of the turn demand stays. Its
- * later time tells it apart: whoever has seen the earlier request has not seen this one.
+ * The device asks for something else under a pending id. The turn is the same, so its policies still apply. The new request gets a later
+ * `requestedAt`, so that a decision on the earlier request does not apply to it.
  */
 export function replace(
   state: ApprovalState,

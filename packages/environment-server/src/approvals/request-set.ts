@@ -1,6 +1,6 @@
 /**
- * A set of requests for permission of connected devices that are not pending. It is bounded: where a conversation has more of them than a device may have
- * pending, all its requests count as members, until its device lists none.
+ * A bounded set of requests for permission of connected devices that are known but not pending. Once a device has as many members as it may have pending
+ * requests, every request of the conversation of a further one counts as a member, until the device lists none there.
  */
 import type { ApprovalKey } from "../approval-log.ts";
 import { type Conversation, conversationKey, isSameConversation } from "../dialects/conversation.ts";

@@ -16,7 +16,7 @@ export interface TenantShares<Request extends SharedRequest> {
   add(request: Request): void;
   delete(request: Request): void;
   ofTenant(tenant: string): readonly Request[];
-  /** Takes whether the device of a row, with these requests, is connected. At first none is. */
+  /** Records whether the device of these requests is connected. At first, no device is. */
   setConnected(environmentId: string, isConnected: boolean, requests: readonly Request[]): void;
   isConnected(environmentId: string): boolean;
   /** The oldest pending request of a device that is not connected; `null` without one. */

@@ -50,7 +50,7 @@ export interface ApprovalTrackerOptions {
   readonly onChange: (change: ApprovalChange, approval: StoredApproval) => void;
   /** Denies a request that a policy denies now. Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
-  /** A device no longer lists a request whose decision was sent: it has taken it, or the turn is over and ended with it or without. */
+  /** A device no longer lists a request whose decision was sent: it has read the decision, or the turn has ended, with or without reading it. */
   readonly onGone: (environmentId: string, deliveryId: string, isTurnOver: boolean) => void;
 }
 

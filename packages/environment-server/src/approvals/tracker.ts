@@ -35,11 +35,11 @@ export interface ApprovalTracker {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** A pending request; `null` when it is decided or not known. */
   find(key: ApprovalKey): StoredApproval | null;
-  /** The present, for {@link requestedAt}. */
+  /** The sequence number of the latest request, for {@link requestedAt}. A count, not a time. */
   now(): number;
   /**
-   * `requestedAt` of what is pending under a key, if its device has asked for it by an earlier time, as {@link now} returned it; otherwise that of no
-   * request. `null` if nothing is pending.
+   * Returns `requestedAt` of the request that is pending under a key. If that request was made after the sequence number `time`, returns a value that
+   * no request has. Returns `null` if nothing is pending.
    */
   requestedAt(key: ApprovalKey, time: number): number | null;
   /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */

@@ -102,7 +102,10 @@ export function createDeviceCommands({
           before ??= now;
           if (decision === null) return null;
           if (decision.kind === "changed") return { kind: "done", effect: decision.directory };
-          return { kind: "rejected", error: "The device did not change the directory. Does it exist there?" };
+          return {
+            kind: "rejected",
+            error: "The device did not change the directory. Check that it exists on the device.",
+          };
         },
       });
     },

@@ -18,7 +18,11 @@ export type DirectoryDecision =
   | { readonly kind: "refused" }
   | null;
 
-/** @param before the first report after the command was requested; `null` when this report is that one */
+/**
+ * Decides from one report whether the directory has changed.
+ *
+ * @param before the first report after the command was requested; `null` when `now` is that report
+ */
 export function decideDirectoryChange(
   requested: string,
   before: ReportedDirectory | null,

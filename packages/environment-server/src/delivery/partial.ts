@@ -1,6 +1,6 @@
 /**
- * The response to a body whose first parts were delivered and whose next part was not. The codes of refusals say that nothing was sent, and callers
- * send it again for that reason. So the code is one that does not say so, and the member `parts` has the code of the part that failed.
+ * The response to a body of which only the first parts were delivered. The codes of ordinary refusals say that nothing was sent, and clients retry for
+ * that reason. This response therefore has a code that does not promise it, and the member `parts` has the code of the part that failed.
  */
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 

@@ -63,8 +63,8 @@ export interface KeyIds {
 export type PlannedDelivery = { readonly kind: "planned"; readonly plan: DeliveryPlan } | Refused;
 
 /**
- * Keep decisions, keys and messages apart. As long as the longest id of a message, so that no caller can take the id of a decision
- * that it may not make.
+ * Prefixes that separate the ids of decisions and keys from message ids. Each is as long as the longest message id, so that no caller can use the id of
+ * a decision that it may not make.
  */
 const decisionIdPrefix = "approval/".padEnd(maxReferenceLength, "/");
 const keyIdPrefix = "idempotency-key/".padEnd(maxReferenceLength, "/");
@@ -217,8 +217,8 @@ function isDecision(approval: ToolReturn | ApprovalDecision): approval is Approv
 }
 
 /**
- * A device never has room for such a frame, so 429 `queue_full` would let the caller wait for nothing. A decision separates frames, so
- * messages before and after one are counted separately.
+ * Finds frames with more messages than any device can queue: 429 `queue_full` would make the caller retry in vain. A decision separates frames, so the
+ * messages before and after it are counted separately.
  */
 function findTooManyMessages(parts: readonly DeliveryPart[]): ProblemIssue[] {
   if (parts.every(({ messageIds }) => messageIds.length <= maxWaitingMessages)) return [];

@@ -136,8 +136,8 @@ function maxChildren(length: number): number {
 }
 
 /**
- * Returns the room of the value of each child that is shown. Without room for all, as many are shown, by their rank, as have a little of it in half of the
- * length; the rest of the length goes to those that come first, then to the others, to short texts before long ones.
+ * Returns how many characters the value of each shown child may use. If all fit, each has its full size. Otherwise as many are shown, by their rank, as
+ * fit into half of the length with a minimum each. The rest goes to children with `isFirst`, then to the others, to short texts before long ones.
  *
  * @param count how many children there are, with those that are not looked at
  */

@@ -25,8 +25,8 @@ export function membersOf(value: unknown): Members {
 }
 
 /**
- * Lists and objects in each other, at most; no device nests as deeply. To parse more takes much time and memory, and to write them again even more:
- * Bun takes seconds for thousands of levels, and Node fails.
+ * The deepest nesting of arrays and objects that is parsed. No device nests this deeply. Parsing deeper texts takes much time and memory, and
+ * serialising them takes more: Bun takes seconds for thousands of levels, and Node fails.
  */
 const maxDepth = 64;
 const quote = '"'.charCodeAt(0);

@@ -1,7 +1,7 @@
 /**
- * The approval policies of messages whose turn is not known: their device has disconnected or has just come back, or there are too many
- * messages to follow them all. Such a message may belong to the turn that runs in its conversation, so its policy counts for that turn, until
- * reports of the device show that the message waits, or that its turn is over.
+ * Approval policies of messages whose turn is not known: their device has disconnected or just reconnected, or too many messages are followed. Such a
+ * message may belong to the running turn of its conversation, so its policy applies to that turn until the device reports that the message is queued
+ * or that its turn has ended.
  */
 import type { ApprovalPolicy } from "@letta-environments/schema";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
@@ -37,8 +37,8 @@ export interface DetachedPolicies {
 }
 
 /**
- * Where a message is that has not ended for certain. `idle`: no turn runs, so it waits or is over. `waiting`: in the queue of the device.
- * `begun`: it does not wait, so it belongs to the turn that runs, or is over.
+ * The last known place of a message that may not have ended. `idle`: no turn runs, so it is queued or has ended. `waiting`: in the device's queue.
+ * `begun`: not queued, so it belongs to the running turn or has ended. `anywhere`: nothing is known.
  */
 type Place = "anywhere" | "idle" | "waiting" | "begun";
 

@@ -1,6 +1,6 @@
 /**
- * Sends that are remembered, of all rows: how many there may be, and which one is given up when there are more. A tenant with many sends
- * does not push out those of another, and a send of unknown state goes before one that the device has reported.
+ * Limits how many sends of all rows are followed. When there are too many, the tenant with the most loses one, so that no tenant can displace the sends
+ * of another. Sends of unknown state are dropped before sends that the device has reported.
  */
 import { maxFollowedMessages } from "../limits.ts";
 import type { MessageStatus } from "../message-log.ts";

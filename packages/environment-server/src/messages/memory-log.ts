@@ -1,3 +1,4 @@
+/** {@link SeparateMessageLog} in memory, for programs that need no statuses after a restart. Every method looks at all messages. */
 import { hasEnded } from "@letta-environments/schema";
 import { messageLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";

@@ -1,6 +1,6 @@
 /**
- * The order of the messages of a row, in which they are listed: the latest first, and those of the same time by their ids, also in descending order. A cursor names a
- * place in it.
+ * The order in which the messages of a row are listed: the latest first, and messages of the same time by their ids, in descending order. A cursor names
+ * a position in this order.
  */
 import type { MessagePosition, StoredMessage } from "../message-log.ts";
 

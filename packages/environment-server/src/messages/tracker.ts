@@ -24,8 +24,10 @@ import type { FindUnsaved } from "./unsaved.ts";
 /** The messages that were sent to connected devices and have not ended. */
 export interface MessageTracker {
   /**
-   * Follows a send whose ids have just been stored. `policy`: the sender's policy for requests for permission in its turn. With one, returns a
-   * promise that resolves when it is stored, or cannot be at present; it does not reject.
+   * Follows a send whose ids have just been stored.
+   *
+   * @param policy the sender's approval policy for the turn. With one, returns a promise that resolves when the policy is stored, or when storing it
+   *   has failed for now. It never rejects.
    */
   open(delivery: Delivery, policy?: ApprovalPolicy | null): void | Promise<void>;
   /** Its frame was written. */
@@ -270,7 +272,7 @@ async function resume(state: State, environmentId: string): Promise<readonly Con
     // From now on it is listed, also if the device does not know it.
     if (unsavedIds.has(entry.deliveryId)) state.writer.later(entry.deliveryId, entry);
   }
-  // All of them, because a caller that failed after an earlier call has asked the device about none.
+  // Including those of an earlier call: if its caller failed afterwards, the device was not asked about them.
   return open.map(({ scope }) => scope);
 }
 

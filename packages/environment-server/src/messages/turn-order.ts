@@ -1,10 +1,9 @@
 /**
- * Which messages of a conversation the end of a turn ends. A device takes messages in the order in which they were sent, and also runs turns
- * without a message of ours, whose runs no report lists.
+ * Decides which messages of a conversation end when a turn ends. A device runs messages in the order in which they were sent. It also runs turns without
+ * a message from this server, and no report lists the runs of those.
  *
- * Reports do not all arrive in the order in which they were made. While the link is slow, a device puts its latest loop status in the place of one
- * that still waits to be sent: a status can be early, never late. An acknowledgement passes everything that waits. Ends of turns, pieces of text and
- * removals from the queue keep their order among themselves.
+ * Reports can arrive out of order. On a slow link, a device replaces a loop status that waits to be sent with its latest one, so a status can be early,
+ * but never late. An acknowledgement overtakes all waiting reports. Ends of turns, pieces of text and queue removals keep their order among themselves.
  */
 import type { LoopFrame } from "../dialects/frame.ts";
 
@@ -14,7 +13,7 @@ export type Runs = NonNullable<LoopFrame["runs"]>;
 /** The place of a send in its conversation, as far as it is known. */
 export interface Place {
   readonly messageIds: readonly string[];
-  /** `listed`: only a run says that its turn has begun, so ends of earlier turns may follow. `begun`: no end of an earlier turn follows, or `isDirect`. */
+  /** `listed`: only a run lists it, so ends of earlier turns may still arrive. `begun`: none can arrive, except with `isDirect`. */
   step: "sent" | "queued" | "listed" | "begun";
   /** The reports of this connection say when its turn begins and how it ends. */
   isReported: boolean;
@@ -48,7 +47,10 @@ export function openTurns<Send extends Place>(places: Iterable<Send>): readonly 
   return turns;
 }
 
-/** The sends that an end concerns: of its turn, and of earlier turns whose ends were lost. It has neither if it is that of a turn of other messages. */
+/**
+ * Returns the sends that a turn end concerns: those of its turn, and those of earlier turns whose ends were lost. Both lists are empty if the turn ran
+ * other messages.
+ */
 export function splitAtEnd<Send extends Place>(
   places: Iterable<Send>,
   runs: Runs,
@@ -74,8 +76,8 @@ export function splitAtEnd<Send extends Place>(
 }
 
 /**
- * Whether an end can be that of a send. That of a turn without a run, or of another run, says nothing about one that some run lists: its turn can have
- * failed after its last run, but so can the next turn before its first one.
+ * Whether a turn end can be the end of a send. If runs list the send, only the end of one of these runs counts. Any other end would be ambiguous: this
+ * turn may have failed after its last run, or the next turn before its first one. A send that no run lists can end with any end.
  */
 export function mayBeOfRun(runs: Runs, place: Place, runId: string | null): boolean {
   const own = runs.filter((run) => lists(run, place));

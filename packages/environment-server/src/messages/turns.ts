@@ -36,9 +36,9 @@ export interface ConversationTurns<Member extends TurnMember> {
   add(member: Member): readonly Member[];
   /** The device has started a turn with a send. */
   start(member: Member): void;
-  /** The device was away: what the turn that runs has said may be missing, and the device is asked for its state. */
+  /** The device was disconnected: text of the running turn may be missing, and the device will report its state again. */
   noteDisconnect(): void;
-  /** Whether the device has reported since then that no turn runs, and its queue. What it did not name then is unknown to it. */
+  /** Whether the device has reported an idle loop and its queue since then. It does not know the messages that neither report names. */
   reportedIdleAndQueue(): boolean;
   /** Forgets a send. */
   remove(member: Member): void;
@@ -81,7 +81,7 @@ interface State<Member extends TurnMember> extends TurnsOptions<Member> {
   startedAtMs: number | null;
   /** The last error of the present turn. */
   error: string | null;
-  /** Since the device was away. */
+  /** Since the device was disconnected. */
   hasReportedIdle: boolean;
   hasReportedQueue: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Whether a frame may leave for its device now: the checks that need the device, its queue and what it was asked. They come after those of the key
- * and of repeats, and before anything is stored.
+ * Decides whether a frame may be sent to its device now. These checks need the device, its queue and its reports, so they run after the checks of the
+ * key and of repeats, and before anything is stored.
  */
 import {
   modeCeiling,
@@ -31,17 +31,17 @@ export interface Send {
   readonly record: ConnectionRecord;
   readonly scope: ConversationScope;
   readonly part: DeliveryPart;
-  /** With the first part: the whole body, whose decisions are checked before the part leaves. */
+  /** The whole body. Set for the first part only: the later decisions are checked before anything is sent. */
   readonly plan?: DeliveryPlan;
   readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
-  /** Names the key if the device may have to be asked about its limits: its sends have an order of their own. */
+  /** Contains the keyId if the limits of the key may need a query to the device. The sends of such a key have their own order. */
   readonly asking?: readonly string[];
   readonly signal?: AbortSignal | undefined;
   readonly progress?: DeviceCallProgress | undefined;
   readonly traceId?: string | null | undefined;
 }
 
-/** Something has to be awaited first, for which the queue of the device is not held: its answers, or the outcome of an earlier message. */
+/** The frame must wait outside the queue of the device: for the device's answer to a query, or for the outcome of an earlier message. */
 export type Deferred =
   | { readonly kind: "needs_device_answer" }
   | { readonly kind: "behind_message"; readonly place: MessagePlace; readonly predecessor: PendingDelivery };
@@ -49,7 +49,7 @@ export type Deferred =
 /** The result of {@link admit}. */
 export type Admission = { readonly kind: "admitted"; readonly connection: DeviceConnection } | Refused | Deferred;
 
-/** Finds the socket for a frame, or what refuses or defers it. For a key that sets a mode, it switches the conversation to it. Nothing is stored. */
+/** Returns the socket for a frame, a refusal, or a reason to wait. Switches the conversation to the mode that the key sets, if any. Stores nothing. */
 export async function admit(send: Send, place: MessagePlace | null, asked: AskResult | null): Promise<Admission> {
   const { server, record, scope, part, plan, principal } = send;
   const limits = limitsOf(send);
@@ -93,10 +93,10 @@ export function limitsOf({ part, principal: { agentIds, maxMode, setMode } }: Se
 const tooLong = "The messages that wait on the device have too many characters together; nothing was sent.";
 
 /**
- * Returns 429 `queue_full` when the device would have to hold too much, because it drops accepted messages without an error, or would repeat so
- * much text in its reports that it exceeds the limits of its socket.
+ * Returns 429 `queue_full` if the device would have to queue too many messages or too much text; otherwise `null`. A device silently drops
+ * accepted messages when its queue is full, and repeats the queued text in its reports, which count against the limits of its socket.
  *
- * @param before messages of the conversation that have not left, and leave before this one
+ * @param before earlier messages of the conversation that are not sent yet and will be sent before this one
  */
 export function checkQueue(
   { server, part, scope }: Send,

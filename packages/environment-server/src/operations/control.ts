@@ -123,7 +123,7 @@ function toResponse<Effect>(
       return problemResponse("control_rejected", outcome.error === null ? {} : { detail: outcome.error });
     case "unknown": {
       const what =
-        outcome.reason === "timeout" ? `did not answer within ${commandTimeoutMs / 1_000} seconds` : "disconnected";
+        outcome.reason === "timeout" ? `did not respond within ${commandTimeoutMs / 1_000} seconds` : "disconnected";
       const detail = `The command was sent, but the device ${what}. It may have had its effect, or may have it later.`;
       return problemResponse("control_unknown", { detail, retryable });
     }

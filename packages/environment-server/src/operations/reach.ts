@@ -1,4 +1,7 @@
-/** Finds the device behind the connection that a request names, and its socket. Sends and control commands share it; registrations and upgrades find out whether the device is refused. */
+/**
+ * Finds the registration and the socket of the connection that a request names, for sends, control commands and viewers. Also refuses throttled
+ * devices, for registrations and upgrades.
+ */
 import {
   allowsDevice,
   type PlainResponse,

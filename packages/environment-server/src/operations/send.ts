@@ -1,10 +1,11 @@
 /**
- * Sending to a device. An id is sent at most once: it is stored before its frame is written, and a repeat receives the first
- * outcome, whether the device is online or not. Frames leave in the order in which the requests of a connection arrived.
- * Two queues keep it: one for each connectionId, for the look-up and `beforeSend`, and one for each environment row, for storing an id and
- * writing its frame. A key about whose limits the device may have to be asked has a first queue of its own, so that only its own sends wait for the
- * answer. A message that waits for an earlier one of its conversation leaves both queues; see `conversations/order.ts`. A body with decisions
- * becomes several frames. Between two of them, frames of other sends may be written.
+ * Sends messages and approval decisions to a device. Each message id is sent at most once: it is stored before its frame is written, and a repeat
+ * receives the first outcome, whether the device is online or not.
+ *
+ * Frames are sent in the order in which the requests of a connection arrived. Two queues keep this order: one per connectionId for the look-up and
+ * `beforeSend`, and one per environment row for storing the ids and writing the frame. A key whose limits may need a query to the device has a first
+ * queue of its own, so that only its own sends wait for the answer. A message that waits for an earlier one of its conversation is in neither queue; see
+ * `conversations/order.ts`. A body with decisions becomes several frames, and frames of other sends may be written between them.
  */
 import {
   allowsAgent,
@@ -123,13 +124,13 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
   const record = connectionId === undefined ? null : await server.store.findConnection(tenant, connectionId);
   if (record === null) return "not_sent";
   const dispatch = await enqueue({ server, record, scope, ...denial }, null);
-  // Only `queue_full` passes by itself. A device that was lost asks again, and otherwise an earlier decision counts.
+  // Only `queue_full` is temporary. A device that was lost repeats its request; after any other refusal, an earlier decision applies.
   if (dispatch.kind === "responded") return dispatch.response.status === 429 ? "not_sent" : "settled";
   const { kind } = await dispatch.pending.outcome;
   return dispatch.replayed || kind === "rejected" ? "settled" : kind;
 }
 
-/** Starts a frame: a message behind the earlier ones of its conversation, a decision at once. Resolves when it has left, or waits for a message. */
+/** Sends a frame: a message after the earlier ones of its conversation, a decision at once. Resolves when it is sent, or waits for a message. */
 async function start(send: Send): Promise<Started<Dispatch>> {
   const { server, scope, part, asking: owner = [] } = send;
   const isMessage = part.payload.kind === "create_message";
@@ -140,7 +141,7 @@ async function start(send: Send): Promise<Started<Dispatch>> {
   );
 }
 
-/** Responds to a message that need not wait for those before it in its conversation: a repeat, or one without room behind them. */
+/** Responds at once if a message is a repeat, or does not fit after the waiting ones of its conversation; otherwise resolves with `null`. */
 async function dispatchEarly(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, asking = [] } = send;
   if (server.order.waiting(scope).length === 0) return null;
@@ -153,8 +154,8 @@ async function dispatchEarly(send: Send): Promise<Dispatch | null> {
 }
 
 /**
- * Runs a frame in its row's queue, which keeps a reservation and its frame together under every connectionId of the row. When the device has to be
- * asked first, or an earlier message is not acknowledged yet, the frame leaves the queue for that long.
+ * Runs a frame in the queue of its row, so that no other frame comes between the reservation of its ids and its writing, under any connectionId of the
+ * row. The frame leaves the queue while the device is queried, or while an earlier message is not acknowledged yet.
  */
 async function enqueue(send: Send, place: MessagePlace | null): Promise<Dispatch> {
   const { server, record, scope, signal } = send;
@@ -278,14 +279,14 @@ async function dispatchNew(
   return { kind: "pending", pending: opened, replayed: false };
 }
 
-/** Opens a frame for its outcome, and stores its ids. Rejects when that fails, and nothing is open then. */
+/** Adds a frame to the pending sends and stores its ids. If that fails, it removes both again and rejects. */
 async function reserve(
   send: Send,
   place: MessagePlace | null,
   connection: DeviceConnection,
 ): Promise<{ readonly opened: PendingDelivery; readonly payload: InputPayload }> {
   const { server, scope, part, principal } = send;
-  // Before the decision is noted, because its request is not pending then.
+  // Built first: once the decision is noted, its request is no longer pending.
   const payload = addressedPayload(server, part, scope);
   const delivery: Delivery = {
     id: server.randomId("msg"),

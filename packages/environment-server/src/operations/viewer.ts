@@ -107,7 +107,7 @@ export async function createViewerTicket(
   const ticket = server.tickets.issue(principal, params.connectionId);
   if (ticket === null) {
     const detail =
-      `The gateway key has ${maxTicketsPerKey} tickets that are not used, or all keys together have ${maxTickets}. ` +
+      `Too many unused tickets: at most ${maxTicketsPerKey} per gateway key and ${maxTickets} in total. ` +
       "Tickets expire after 60 seconds.";
     return problemResponse("too_many_viewers", { detail });
   }

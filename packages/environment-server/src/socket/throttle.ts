@@ -1,8 +1,8 @@
 /**
- * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again at once, so
- * closing alone does not end a flood: its next registrations and upgrades are refused for a while. A key pays too when several
- * of its devices exceed limits, because a device can change its name. Good behaviour is rewarded by forgetting. Honest work can
- * exceed a rate once, so that costs nothing: neither the device, which keeps its turn while it reconnects, nor its key.
+ * Growing delays for devices that exceeded a limit. A device whose socket is closed registers and connects again at once, so closing alone does not stop
+ * a flood: its next registrations and upgrades are refused for a while. When several devices of a key exceed limits, the whole key is delayed, because
+ * a device can change its name. Violations are forgotten after a while. Ordinary work can exceed a rate once, so the first time has no delay, for the
+ * device or its key, and the device keeps its turn while it reconnects.
  */
 import type { Clock } from "@letta-environments/platform";
 import {

@@ -76,7 +76,7 @@ const unitNames: readonly Unit[] = ["frames", "text", "parsed"];
 export function createTraffic({ monotonic }: Pick<Clock, "monotonic">): Traffic {
   const keys = new Map<string, KeyMeter>();
 
-  /** Finds the socket of a key with the fewest tokens, and returns the tokens that it has taken to the key. */
+  /** Excludes the socket of a key that has the fewest tokens left, and gives the tokens that it used back to the key. Returns the socket. */
   function exclude(key: KeyMeter, unit: Unit, nowMs: number): SocketTraffic | null {
     const rate = socketRates[unit];
     let busiest: SocketTraffic | null = null;

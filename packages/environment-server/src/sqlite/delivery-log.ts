@@ -1,3 +1,4 @@
+/** {@link DeliveryLog} in SQLite: a row for each send, and one for each of its ids. An expired id counts as free, also before `prune` removes it. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";

@@ -1,3 +1,4 @@
+/** {@link DeviceRows} in SQLite. A change reads the rows of its device and calls `permits` within one transaction. */
 import type { CommitChange, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
 import { patchLabels } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";

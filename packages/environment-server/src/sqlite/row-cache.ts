@@ -1,7 +1,6 @@
 /**
- * Environments and connections that were read, until they change. Reading and parsing a row takes longer than everything else that a
- * request for it needs. A change of this process forgets what it concerns. After a change of another process, which SQLite counts,
- * everything is read again. A row that is read again is the same object until it changes.
+ * A cache of environments and connections. Reading and parsing a row takes longer than the rest of a request. A change by this process evicts the entries
+ * that it concerns. A change by another process, which SQLite counts, clears the cache. While a row is cached, every read returns the same object.
  */
 import type { SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";

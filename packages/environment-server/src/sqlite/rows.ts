@@ -1,3 +1,4 @@
+/** {@link EnvironmentRows} in SQLite. Most reads are answered by the cache of rows; every change of a row removes it there. */
 import type {
   CommitChange,
   SqliteDatabase,

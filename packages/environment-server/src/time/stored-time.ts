@@ -20,7 +20,7 @@ export interface StoredTime {
   now(): number;
   /** Wall time: when something happened that people see. */
   wall(): number;
-  /** The wall time by which what is kept for `keptMs` and has a wall time expires: never later than the wall clock. */
+  /** Returns the wall time by which records with a wall time that are kept for `keptMs` expire. Never later than the wall clock. */
   pastNow(keptMs: number): number;
   /** Converts an earlier server time to what the wall clock showed then. Never later than now. */
   wallAt(serverTime: number): number;

@@ -44,7 +44,11 @@ export const translatedTypes: ReadonlySet<string> = new Set([
 const messageMembers: ReadonlySet<string> = new Set(["kind", "messages"]);
 const approvalPrefix = "perm-";
 
-/** @param newId returns the id of a message that has none */
+/**
+ * Translates a frame into calls of the API.
+ *
+ * @param newId returns an id for a message that has none
+ */
 export function translateFrame({ type, members }: ViewerFrame, principal: Principal, newId: () => string): Translated {
   const target = readTarget(members["runtime"], principal);
   if (target.kind === "refused") return target;
@@ -74,7 +78,7 @@ export function translateFrame({ type, members }: ViewerFrame, principal: Princi
       return allow(call("resumeQueue", {}));
     default: {
       const { item_id: itemId } = members;
-      if (typeof itemId !== "string" || itemId === "") return refuse("item_id must be a text");
+      if (typeof itemId !== "string" || itemId === "") return refuse("item_id must be a non-empty string");
       return allow({ operation: "removeQueueItem", itemId, query: conversation, body: null });
     }
   }
@@ -92,7 +96,7 @@ function readInput(payload: Members, newId: () => string): { readonly messages: 
   const other = Object.keys(payload).find((name) => !messageMembers.has(name) && isPresent(payload[name]));
   if (other !== undefined) return refuse(`payload.${other.slice(0, 64)} is not offered by this server`);
   const { messages } = payload;
-  if (!Array.isArray(messages)) return refuse("payload.messages must be a list");
+  if (!Array.isArray(messages)) return refuse("payload.messages must be an array");
   return {
     messages: messages.map((message: unknown) =>
       isMembers(message) && message["client_message_id"] === undefined

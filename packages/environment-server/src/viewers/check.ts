@@ -43,7 +43,11 @@ export type FrameDecision =
 
 const maxTerminalIdLength = 128;
 
-/** @param newId returns the id of a message that has none */
+/**
+ * Decides how a frame of a viewer is handled.
+ *
+ * @param newId returns an id for a message that has none
+ */
 export function checkFrame(frame: ViewerFrame, principal: Principal, newId: () => string): FrameDecision {
   const { type, members } = frame;
   if (type === "ping") return { kind: "ping" };
@@ -94,12 +98,12 @@ function toCommand({ type, members }: ViewerFrame, scope: ViewerScope, principal
 function toTerminal(type: string, members: Members): FrameDecision {
   const { terminal_id: terminalId } = members;
   if (typeof terminalId !== "string" || terminalId === "" || terminalId.length > maxTerminalIdLength) {
-    return refuseFrame(invalidFrame(`terminal_id must be a text of at most ${maxTerminalIdLength} characters`));
+    return refuseFrame(invalidFrame(`terminal_id must be a string of 1 to ${maxTerminalIdLength} characters`));
   }
   return allow(type, "terminal", members, { terminalId });
 }
 
-/** Removes who the caller claims to act for. */
+/** Removes `acting_user_id`, by which a caller could claim to act for another user. */
 function withoutClaims(members: Members): Members {
   const { acting_user_id: _claimed, runtime, ...rest } = members;
   if (typeof runtime !== "object" || runtime === null) return runtime === undefined ? rest : { ...rest, runtime };

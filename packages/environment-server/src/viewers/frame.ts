@@ -89,7 +89,10 @@ export function invalidFrame(rule: string): FrameRefusal {
   return refusal("invalid_frame", rule);
 }
 
-/** Files, terminals and management reach everything on a device, so a key that is limited to less may not use them. */
+/**
+ * Returns the refusal of a scope that a key may not use; else `null`. Files, terminals and management give access to the whole device, so a key that is
+ * limited to agents or modes may not use them.
+ */
 export function scopeRefusal(scope: ViewerScope, principal: Principal, subject: string): FrameRefusal | null {
   if (allowsScope(principal, scope)) return null;
   const message = principal.scopes.has(scope)

@@ -8,7 +8,7 @@ import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members } from "../dialects/values.ts";
 import { invalidFrame, refusal, type RefusedFrame, refuseFrame, scopeRefusal } from "./frame.ts";
 import type { ViewerScope } from "./scopes.ts";
-import { agentNotAllowed, isId } from "./target.ts";
+import { agentNotAllowed, idRule, isId } from "./target.ts";
 
 /** The frame as it goes to the device, or why it is refused. */
 export type CheckedStart =
@@ -92,7 +92,7 @@ function scopesOfMember(name: string, value: unknown): readonly ViewerScope[] {
 function brokenRule(members: Members): string | null {
   const { agent_id: agentId, conversation_id: conversationId, mode, cwd } = members;
   for (const [name, value] of Object.entries({ agent_id: agentId, conversation_id: conversationId })) {
-    if (value !== undefined && value !== null && !isId(value)) return `${name} must be a text`;
+    if (value !== undefined && value !== null && !isId(value)) return `${name} ${idRule}`;
   }
   for (const name of ["create_agent", "create_conversation", "client_info"]) {
     if (members[name] !== undefined && !isMembers(members[name])) return `${name} must be an object`;

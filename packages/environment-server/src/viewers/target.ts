@@ -7,6 +7,9 @@ import { type FrameRefusal, invalidFrame, refusal, type RefusedFrame, refuseFram
 /** Longest id of an agent or a conversation, in characters. */
 const maxIdLength = 256;
 
+/** The rule that {@link isId} checks, for a refusal. */
+export const idRule: string = `must be a string of 1 to ${maxIdLength} characters`;
+
 /** A conversation, or the refusal of the frame. */
 export type Targeted = { readonly kind: "target"; readonly runtime: Conversation } | RefusedFrame;
 
@@ -16,8 +19,8 @@ export type Targeted = { readonly kind: "target"; readonly runtime: Conversation
  */
 export function readTarget(runtime: unknown, principal: Pick<Principal, "agentIds">): Targeted {
   const { agent_id: agentId = null, conversation_id: conversationId } = membersOf(runtime);
-  if (!isId(conversationId)) return refuseFrame(invalidFrame("runtime.conversation_id must be a text"));
-  if (agentId !== null && !isId(agentId)) return refuseFrame(invalidFrame("runtime.agent_id must be a text or null"));
+  if (!isId(conversationId)) return refuseFrame(invalidFrame(`runtime.conversation_id ${idRule}`));
+  if (agentId !== null && !isId(agentId)) return refuseFrame(invalidFrame(`runtime.agent_id ${idRule}, or null`));
   if (!allowsAgent(principal, agentId ?? undefined)) return refuseFrame(agentNotAllowed);
   return { kind: "target", runtime: { agentId: agentId ?? "", conversationId } };
 }

@@ -110,7 +110,7 @@ function receive(state: ViewerState, text: string): void {
 /** Longest acknowledgement or pong that does not count, in characters. Those of our clients have about 30. */
 const maxReceiptLength = 128;
 
-/** Whether a frame confirms one that was sent. It does not count as a frame of the viewer then, which has no choice how many it confirms. */
+/** Whether a frame acknowledges a sent frame. Such frames do not count against the rate: the viewer cannot choose how many there are. */
 function takeReceipt(state: ViewerState, parsed: ParsedViewerFrame | null): boolean {
   const type = parsed?.kind === "frame" ? parsed.frame.type : null;
   if ((type !== "ack" && type !== "pong") || state.unconfirmed === 0) return false;

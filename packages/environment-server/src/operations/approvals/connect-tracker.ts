@@ -5,7 +5,7 @@ import type { ServerContext } from "../context.ts";
 import { noteApprovals } from "../events/sources.ts";
 import { denyByPolicy } from "../send.ts";
 
-/** Creates the tracker of a server, which is created with it: `server` is called later. */
+/** Creates the approval tracker. The tracker and the server need each other, so `server` must not be called before both exist. */
 export function connectTracker({
   clock,
   sha256,

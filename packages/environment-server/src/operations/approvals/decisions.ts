@@ -19,8 +19,8 @@ function decidedKey({ toolCallId }: DeliveryPart, scope: ConversationScope): App
 }
 
 /**
- * Returns the uses of the ids of a part that count. Those of sends without effect do not, and their ids are released: sends that could not
- * release them, and earlier decisions on a request that is pending again.
+ * Returns the stored uses of a part's ids. Uses without effect are left out, and their ids are released: those of sends whose earlier release failed, and
+ * of earlier decisions on a request that is pending again.
  */
 export async function findKnown(
   server: ServerContext,
@@ -34,7 +34,7 @@ export async function findKnown(
   return part.toolCallId === null ? unreleased : releaseSuperseded(server, part, scope, unreleased);
 }
 
-/** Returns the given uses without those by earlier decisions on a request that is pending again. Their ids are released. */
+/** Removes the uses by earlier decisions on a request that is pending again, and releases their ids. Returns the remaining uses. */
 async function releaseSuperseded(
   { approvals, pending, store }: ServerContext,
   part: DeliveryPart,
@@ -43,7 +43,7 @@ async function releaseSuperseded(
 ): Promise<readonly KnownMessage[]> {
   const key = decidedKey(part, scope);
   const approval = key === null || known.length === 0 ? null : approvals.find(key);
-  // A repeat of a decision on an earlier request, in whose place the device has made another one, still gets its result.
+  // The device has replaced the request since. A retry of the decision on the earlier one still receives its result.
   if (approval === null || isOfAnother(part, approval)) return known;
   // So does a retry with the same Idempotency-Key.
   if (known.some(({ messageId }) => messageId === part.keyIds?.keyAndBody)) return known;
@@ -63,8 +63,8 @@ function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): b
 }
 
 /**
- * Returns a decision for what its device asked for when it arrived, unless it says which request it is for: its sender cannot have seen a later one.
- * Others as they are.
+ * Binds a decision without `requested_at` to the request that was pending when the decision arrived, because its sender cannot have seen a later one.
+ * Returns other parts unchanged.
  */
 export function bindToArrival(
   { approvals }: ServerContext,
@@ -77,8 +77,8 @@ export function bindToArrival(
 }
 
 /**
- * Returns 404 `approval_not_found` for a decision on a request in whose place the device has made another one, also if nobody may decide on that one yet;
- * `null` for any other part.
+ * Returns 404 `approval_not_found` if the device has replaced the request with another one under the same id, even if nobody may decide on that one
+ * yet. Returns `null` for any other part.
  */
 export function refuseReplaced(
   { approvals }: ServerContext,
@@ -133,10 +133,10 @@ export function refuseDecision(
 }
 
 /**
- * Checks the decisions behind the first part of a body before that part leaves, so that nothing is sent for one that cannot be made: 409
- * `approval_decided` for a decision on a request that was decided otherwise, and what {@link refuseDecision} returns. A device makes some requests
- * only after a decision on an earlier one, so a decision behind another one may be about a request that is not pending yet. No message leads to a
- * request whose id its sender could know.
+ * Checks every decision after the first part before that part is sent, so that nothing is sent if a later decision cannot be made. Returns 409
+ * `approval_decided` for a request that already has another decision, and otherwise the response of {@link refuseDecision}. A device makes some requests
+ * only after a decision on an earlier one, so a decision that follows another decision may name a request that is not pending yet. One that follows
+ * only messages may not: its sender cannot know the id of a request that its own message will cause.
  */
 export async function refuseLaterDecisions(
   server: ServerContext,
@@ -218,7 +218,7 @@ export async function decidedResponse(
   return problemResponse("approval_decided", { issues, members });
 }
 
-/** The denial by the policy in the `expiry` of a request; `null` when no policy denies it. It denies nothing that its device asks for instead. */
+/** Returns the denial that the policy in `expiry` makes; `null` without one. It does not apply to a request that replaces this one. */
 export function policyDenial(
   { approvals, sha256 }: Pick<ServerContext, "approvals" | "sha256">,
   approval: StoredApproval,

@@ -1,7 +1,7 @@
 /**
- * Whose conversation a request names. A device knows a named conversation by its id alone: it runs a turn with the conversation's own agent,
- * whatever agent a frame names. So the agent that a request names proves nothing, and a key that is limited to agents may use a named
- * conversation only after the device has confirmed its agent. The default conversation belongs to the agent that is named with it.
+ * Checks which agent a conversation belongs to. A device finds a named conversation by its id alone and runs the turn with the agent of that
+ * conversation, whatever agent a frame names. A key that is limited to agents may therefore use a named conversation only after the device has
+ * confirmed its agent. The default conversation always belongs to the agent that is named with it.
  */
 import { defaultConversationId, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { Conversation } from "../../dialects/conversation.ts";
@@ -12,10 +12,11 @@ import type { ServerContext } from "../context.ts";
 import { commandTargetOf, refusalOfQuestion, repeatAfter } from "./modes.ts";
 
 /**
- * Asks the device for the agent of a conversation, if the key is limited to agents, and waits for the answer. Returns the refusal of the
- * request when it is not the agent that the request names, or the device does not say; `null` when the key may use the conversation.
+ * Checks that a conversation belongs to the agent that a request names, if the key is limited to agents. Queries the device, unless its answer is known
+ * already. Returns `null` if the key may use the conversation, otherwise the response that refuses the request.
  *
- * Refusals: 403 `agent_not_allowed`, which may be repeated when the device did not or could not say; 409 `device_offline` and `connection_replaced`, and 429 `queue_full`, when the device cannot be asked.
+ * Refusals: 403 `agent_not_allowed`, which is retryable if the device did not respond or failed; 409 `device_offline` and `connection_replaced`; 429
+ * `queue_full` if too many commands wait for the device.
  */
 export async function refuseForeignConversation(
   { commands, hub }: Pick<ServerContext, "commands" | "hub">,
@@ -44,15 +45,15 @@ const notConfirmed =
   "The device does not confirm that the conversation belongs to this agent. A key that is limited to agents may use no other conversation. " +
   "Nothing was sent.";
 const notAnswered =
-  `The device did not say within ${commandTimeoutMs / 1_000} seconds to which agent the conversation belongs. A key that is limited to agents may use ` +
-  "only conversations whose agent the device confirms, and the default conversation of its agents. Nothing was sent.";
+  `The device did not report the agent of the conversation within ${commandTimeoutMs / 1_000} seconds. A key that is limited to agents may use only ` +
+  "conversations whose agent the device confirms, and the default conversation of its agents. Nothing was sent.";
 const notKnown =
-  "The device could not say to which agent the conversation belongs. A key that is limited to agents may use only conversations whose agent the " +
-  "device confirms. Nothing was sent.";
+  "The device could not report the agent of the conversation. A key that is limited to agents may use only conversations whose agent the device " +
+  "confirms. Nothing was sent.";
 
 /**
- * Whether a device that did not find a conversation says that there is none. Any other failure of the device says nothing about the conversation.
- * Devices have no code for it, and their words differ between backends.
+ * Whether an error of a device says that the conversation does not exist. Devices have no code for this, and the text differs between backends. Any
+ * other error says nothing about the conversation.
  */
 function isMissing(error: string | null): boolean {
   return error !== null && /not found|does(?: not|n't) exist|no such|unknown conversation|\b404\b/iu.test(error);

@@ -1,6 +1,6 @@
 /**
- * Questions to a device before a frame of a limited key leaves, about the agent and the mode of its conversation. The answer may take as long as a
- * command, so it is awaited outside of the queue of the device: meanwhile the sends of others pass. In the queue, only what is known is compared.
+ * Queries a device about the agent and the mode of a conversation before a frame of a limited key is sent. The answer can take as long as a command,
+ * so it is awaited outside the queue of the device, where other sends continue. Inside the queue, only known values are compared.
  */
 import { defaultConversationId, type PlainResponse, type Principal } from "@letta-environments/schema";
 import type { ConnectionRecord, ConversationScope } from "../../ports.ts";
@@ -45,7 +45,7 @@ export function mustAsk(
   return isAgentUnconfirmed || isModeUnknown;
 }
 
-/** Asks a device for what {@link mustAsk} misses. Resolves with `null` if it is offline. */
+/** Queries a device for the values that {@link mustAsk} found missing. Resolves with `null` if the device is offline. */
 export async function askDevice(
   server: ServerContext,
   limits: AskedLimits,

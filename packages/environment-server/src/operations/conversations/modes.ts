@@ -20,7 +20,7 @@ const unreportedMode =
 
 /** The response when too many commands wait for a device. */
 export const busyResponse: PlainResponse = problemResponse("queue_full", {
-  detail: `The device has not answered ${maxWaitingCommands} earlier commands; nothing was sent.`,
+  detail: `The device has not responded to ${maxWaitingCommands} earlier commands; nothing was sent.`,
 });
 
 /**

@@ -1,8 +1,7 @@
 /**
- * The order of the messages of a conversation. A device that reads two messages at once while no turn runs starts both: the second one waits
- * behind the whole turn of the first, and so does its acknowledgement, as of 0.32.18. Therefore a message waits, for a short while, until the
- * device has acknowledged or listed the one before it. Only messages of the same conversation wait, in the order of their requests; everything
- * else passes. A stop ends the wait of those before it, so that they leave first.
+ * The order of the messages of a conversation. A device that reads two messages while no turn runs starts both: the second one, and its
+ * acknowledgement, wait for the whole turn of the first (as of 0.32.18). A message therefore waits briefly until the device has acknowledged or listed
+ * the one before it. Only messages of the same conversation wait, in the order of their requests. A stop ends their wait, so that they are sent first.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PendingDeliveries, PendingDelivery } from "../../delivery/pending.ts";
@@ -28,7 +27,7 @@ export interface MessagePlace {
   readonly releaseQueue: () => void;
 }
 
-/** Work that has been started. Its promise is wrapped, so that it can be awaited later. */
+/** Started work. The promise is a member, because an async function that returned it directly would wait for it. */
 export interface Started<Result> {
   readonly result: Promise<Result>;
 }
@@ -121,15 +120,15 @@ export function findPredecessor(
   { queues }: Pick<DeviceConnection, "queues">,
 ): PendingDelivery | null {
   if (waitedMs >= maxMessageWaitMs || waitCancelled.aborted) return null;
-  // A device with a queue adds what it reads to it, and acknowledges that at once. That a turn runs is not enough, because it can end while two
-  // messages are on their way. With a queue, the next turn begins when it ends; that one would have to end as well before they arrive.
+  // If messages are queued, the device adds new ones to its queue and acknowledges them at once. A running turn alone does not guarantee this: it can
+  // end before two messages arrive. With a queue, the next turn starts then, and would have to end as well.
   if (queues !== null && queues.sizeOf(scope, []).count > 0) return null;
   const isBefore = ({ sent, isDecision, reported, delivery }: PendingDelivery): boolean =>
     sent && !isDecision && reported === null && isSameConversation(delivery.scope, scope);
   return pending.waiting(scope.environmentId).find(isBefore) ?? null;
 }
 
-/** Waits until the device has an earlier message or its outcome is known, it has waited for long enough, or the caller has left. */
+/** Waits until the device has reported the earlier message or its outcome is known, the wait is over or cancelled, or the caller has disconnected. */
 export async function awaitPredecessor(
   { clock }: { readonly clock: Clock },
   { place, predecessor }: { readonly place: MessagePlace; readonly predecessor: PendingDelivery },
