@@ -2,6 +2,7 @@ import {
   type Clock,
   createSqliteRetry,
   isSqliteDiskFailure,
+  sleep,
   SqliteLockedError,
   ValkeyError,
 } from "@letta-environments/platform";
@@ -15,8 +16,7 @@ import type { EnvironmentStore } from "./ports.ts";
  * are passed on.
  */
 export function waitForLocks(store: EnvironmentStore, clock: Clock): EnvironmentStore {
-  const pause = (durationMs: number): Promise<void> =>
-    new Promise((resolve) => void clock.setTimer(durationMs, resolve));
+  const pause = (durationMs: number): Promise<void> => sleep(clock, durationMs);
   const retry = createSqliteRetry({ monotonic: clock.monotonic, pause }, maxStoreWaitMs);
   return new Proxy(store, {
     get(target, name) {

@@ -69,15 +69,15 @@ export function createMemoryBudget({ maxOwnerBytes, maxTotalBytes }: MemoryLimit
     account.release(limit);
   }
 
-  /** The owner that resized an account pays if it has more than its share, else the one with the most. */
-  function findPayer(owner: Owner): Owner {
+  /** Returns the owner that resized an account if it has more than an equal share, else the one with the most. */
+  function findOwnerToReduce(owner: Owner): Owner {
     if (owner.bytes > maxTotalBytes / owners.size) return owner;
     return [...owners.values()].reduce((left, right) => (left.bytes >= right.bytes ? left : right), owner);
   }
 
   function enforce(owner: Owner): void {
     while (owner.bytes > maxOwnerBytes) release(owner, "owner");
-    while (totalBytes > maxTotalBytes) release(findPayer(owner), "total");
+    while (totalBytes > maxTotalBytes) release(findOwnerToReduce(owner), "total");
   }
 
   return {

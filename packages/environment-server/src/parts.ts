@@ -15,7 +15,7 @@ import { createMessageOrder } from "./operations/conversations/order.ts";
 import { connectTracker } from "./operations/approvals/connect-tracker.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
-import { performHere } from "./operations/device-calls.ts";
+import { runLocally } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
 import { createChangeSources, noteDeviceChanges } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
@@ -60,7 +60,7 @@ export interface EnvironmentServerOptions {
 }
 
 /** Creates the parts of a server. */
-export function createParts(
+export function createServerContext(
   options: EnvironmentServerOptions,
   closing: Closing,
   track: RunningWork["track"],
@@ -76,7 +76,7 @@ export function createParts(
     log: store,
     emit,
     time,
-    isConnected: (environmentId) => hub.open(environmentId) !== null,
+    isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
   });
   const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
@@ -105,7 +105,7 @@ export function createParts(
   });
   // Another process may pass a call on while this one ends.
   const deliver: LocalDevices["deliver"] = async (call) =>
-    closing.hasBegun ? problemResponse("shutting_down") : track(performHere(server, call));
+    closing.hasBegun ? problemResponse("shutting_down") : track(runLocally(server, call));
   const local = createLocalDevices({ clock, hub, podId, deliver });
   const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });

@@ -37,7 +37,7 @@ import { registerEnvironment } from "./operations/register.ts";
 import { decideUpgrade } from "./operations/upgrade.ts";
 import { createViewerTicket, decideViewerUpgrade, directRequests } from "./operations/viewer.ts";
 import { unavailableResponse } from "./lock-waiting-store.ts";
-import { createParts, type EnvironmentServerOptions } from "./parts.ts";
+import { createServerContext, type EnvironmentServerOptions } from "./parts.ts";
 import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
 import type { ViewerRequests } from "./viewers/ports.ts";
@@ -112,7 +112,7 @@ export interface EnvironmentServer {
 export function createEnvironmentServer(options: EnvironmentServerOptions): EnvironmentServer {
   const closing = createClosing();
   const { track, settled } = createRunningWork();
-  const server = createParts(options, closing, track);
+  const server = createServerContext(options, closing, track);
   const { store, hub, messages, approvals, changes, pending, removals, devices } = server;
 
   async function perform(

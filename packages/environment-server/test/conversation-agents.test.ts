@@ -133,7 +133,7 @@ describe("a message to a named conversation, by a key that is limited to agents"
         );
       const failed = await send("own");
       expect(failed).toMatchObject({ ...refused, headers: { "x-should-retry": "true" } });
-      expect(failed.body["detail"]).toContain("could not say");
+      expect(failed.body["detail"]).toContain("could not report");
     }
     answer(socket, agents);
     expect(await send("missing")).toMatchObject({ ...refused, headers: { "x-should-retry": "false" } });

@@ -12,3 +12,21 @@ export interface Clock {
   /** Runs `run` once, after `delayMs` of monotonic time. The returned function cancels it; late and repeated calls do nothing. */
   setTimer(delayMs: number, run: () => void): () => void;
 }
+
+/** Resolves after `delayMs` of monotonic time. With 0, other work can run before. */
+export function sleep(clock: Pick<Clock, "setTimer">, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(delayMs, resolve));
+}
+
+/** Runs work for items that blocks the process, such as a write to SQLite, in batches. Other work can run between them. */
+export async function inBatches<Item>(
+  clock: Pick<Clock, "setTimer">,
+  items: readonly Item[],
+  size: number,
+  run: (batch: readonly Item[]) => Promise<void>,
+): Promise<void> {
+  for (let start = 0; start < items.length; start += size) {
+    if (start > 0) await sleep(clock, 0);
+    await run(items.slice(start, start + size));
+  }
+}

@@ -14,12 +14,12 @@ type Cause = Pick<StoredApproval, "messageId" | "expiry">;
 
 /** Whether the turn of a request is known: its device has asked in a frame, or never does. */
 function isTurnKnown(
-  { askedBeyond }: Pick<ApprovalState, "askedBeyond">,
+  { askedUntracked }: Pick<ApprovalState, "askedUntracked">,
   { asksInFrames }: ApprovalDevice,
   key: ApprovalKey,
   isAsked: boolean,
 ): boolean {
-  return isAsked || !asksInFrames() || askedBeyond.has(key);
+  return isAsked || !asksInFrames() || askedUntracked.has(key);
 }
 
 /**

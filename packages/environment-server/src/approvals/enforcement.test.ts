@@ -28,7 +28,7 @@ function entry(at: number): PendingApproval {
     cursor: { requestedAt: at - 1_000, digest: "0" },
     sent: null,
     isAsked: false,
-    madeAt: 0,
+    sequence: 0,
   };
 }
 

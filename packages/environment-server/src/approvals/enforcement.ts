@@ -31,7 +31,7 @@ export interface PolicyEnforcement {
 }
 
 /** Dependencies of a {@link PolicyEnforcement}. */
-export interface PolicyEnforcementOptions {
+interface PolicyEnforcementOptions {
   readonly clock: Clock;
   readonly wallNow: () => number;
   /** Never rejects. */

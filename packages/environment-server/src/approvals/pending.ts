@@ -40,7 +40,7 @@ export interface PendingApproval {
   /** Its device has asked in a frame that comes behind the ends of earlier turns. A status that lists it can be early. */
   isAsked: boolean;
   /** Sequence number of the request that is pending now, counted over all devices. A count, not a time. */
-  madeAt: number;
+  sequence: number;
 }
 
 /** A place in the list of all requests. */
@@ -121,7 +121,7 @@ export function createPendingApprovals({
         cursor: { requestedAt, digest },
         sent: null,
         isAsked: false,
-        madeAt: 0,
+        sequence: 0,
       };
       const row = rows.get(scope.environmentId) ?? new Map<string, PendingApproval>();
       rows.set(scope.environmentId, row.set(keyText(keyOf(approval)), entry));

@@ -65,7 +65,7 @@ function receiveList(
   const ids = new Set(listed.map(({ toolCallId }) => toolCallId));
   state.enforcement.keepOnly(environmentId, runtime, ids);
   state.withheld.keepOnly(environmentId, runtime, ids);
-  state.askedBeyond.keepOnly(environmentId, runtime, ids);
+  state.askedUntracked.keepOnly(environmentId, runtime, ids);
   const known = state.pending.ofConversation(environmentId, runtime);
   // The usual status lists nothing, and nothing was pending.
   if (listed.length === 0 && known.length === 0) return;
@@ -138,7 +138,7 @@ export function replace(
   const messageId = cause.messageId ?? approval.messageId;
   entry.approval = { ...made, messageId, expiry: earlierExpiry(approval.expiry, cause.expiry) };
   entry.cursor = { ...entry.cursor, requestedAt };
-  entry.madeAt = ++state.requests.count;
+  entry.sequence = ++state.sequence.last;
   state.writer.save(entry.approval);
   state.emit({ type: "approval_requested", ...row.device, toolCallId: asked.toolCallId, tool: asked.tool });
   state.onChange("requested", entry.approval);
@@ -174,7 +174,7 @@ export function requestNew(
   const entry = add(state, approval, row.owner);
   if (entry === null) {
     incomplete.add(environmentId);
-    if (isAsked) state.askedBeyond.add(key);
+    if (isAsked) state.askedUntracked.add(key);
     return enforcement.applyUntracked(approval, (denied, outcome) => {
       const { expiry } = denied;
       if (expiry !== null)

@@ -5,7 +5,7 @@
 import type { StoredApproval } from "../approval-log.ts";
 
 /** The members of a request that decide its place. */
-export interface SharedRequest {
+interface SharedRequest {
   readonly approval: Pick<StoredApproval, "tenant" | "scope" | "requestedAt">;
   /** Its decision, when it was sent; `null` while it is undecided. */
   readonly sent: object | null;

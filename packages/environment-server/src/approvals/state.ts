@@ -18,7 +18,7 @@ import type { ApprovalWriter } from "./writer.ts";
  * A change of a request. `requested`: a device asks, or the message or the expiry of a pending request has become known. `withdrawn`: nobody decided here,
  * and the device no longer asks, or the request was given up because there are too many.
  */
-export type ApprovalChange = "requested" | "decided" | "withdrawn";
+type ApprovalChange = "requested" | "decided" | "withdrawn";
 
 /** A connected device. */
 export interface ApprovalDevice {
@@ -67,20 +67,20 @@ export interface ApprovalState extends ApprovalTrackerOptions {
   /** Requests that only a status has listed, and that nobody may decide before their device asks: a policy may deny them. */
   readonly withheld: RequestSet;
   /** Requests for which a device has asked, and for which there was no room. */
-  readonly askedBeyond: RequestSet;
-  /** How many requests there were. A device that asks for something else under a known id makes another one. */
-  readonly requests: { count: number };
+  readonly askedUntracked: RequestSet;
+  /** The sequence number of the latest request. A device that asks for something else under a known id makes another one. */
+  readonly sequence: { last: number };
 }
 
 /** Adds a request. Returns `null` when a limit is met. */
 export function add(
-  { pending, enforcement, requests, sha256 }: ApprovalState,
+  { pending, enforcement, sequence, sha256 }: ApprovalState,
   approval: StoredApproval,
   owner: string,
 ): PendingApproval | null {
   const entry = pending.add(approval, owner, sha256(keyText(keyOf(approval))).slice(0, cursorDigestLength));
   if (entry === null) return null;
-  entry.madeAt = ++requests.count;
+  entry.sequence = ++sequence.last;
   enforcement.schedule(entry);
   return entry;
 }

@@ -35,13 +35,13 @@ export interface ApprovalTracker {
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
   /** A pending request; `null` when it is decided or not known. */
   find(key: ApprovalKey): StoredApproval | null;
-  /** The sequence number of the latest request, for {@link requestedAt}. A count, not a time. */
-  now(): number;
+  /** The sequence number of the latest request, for {@link requestedAtFor}. A count, not a time. */
+  latestSequence(): number;
   /**
-   * Returns `requestedAt` of the request that is pending under a key. If that request was made after the sequence number `time`, returns a value that
+   * Returns `requestedAt` of the request that is pending under a key. If that request was made after this sequence number, returns a value that
    * no request has. Returns `null` if nothing is pending.
    */
-  requestedAt(key: ApprovalKey, time: number): number | null;
+  requestedAtFor(key: ApprovalKey, sequence: number): number | null;
   /** Whether every request of a connected row is known. Otherwise its device decides which decisions it takes. */
   isComplete(environmentId: string): boolean;
   /** Whether nobody may decide on a request before its device asks. */
@@ -84,10 +84,10 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
     waiters: createRequestWaiters(options.clock),
     incomplete: new Set(),
     withheld: createRequestSet(),
-    askedBeyond: createRequestSet(),
-    requests: { count: 0 },
+    askedUntracked: createRequestSet(),
+    sequence: { last: 0 },
   };
-  const { pending, writer, enforcement, waiters, incomplete, withheld, askedBeyond } = state;
+  const { pending, writer, enforcement, waiters, incomplete, withheld, askedUntracked } = state;
   const loaded = load(state);
   return {
     connect(row) {
@@ -101,7 +101,7 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       devices.delete(environmentId);
       enforcement.disconnect(environmentId);
       withheld.disconnect(environmentId);
-      askedBeyond.disconnect(environmentId);
+      askedUntracked.disconnect(environmentId);
       pending.setConnected(environmentId, false);
     },
     async resume(environmentId) {
@@ -113,11 +113,11 @@ export function createApprovalTracker(options: ApprovalTrackerOptions): Approval
       const entry = pending.find(key);
       return entry === undefined || entry.sent !== null ? null : entry.approval;
     },
-    now: () => state.requests.count,
-    requestedAt(key, time) {
+    latestSequence: () => state.sequence.last,
+    requestedAtFor(key, sequence) {
       const entry = pending.find(key);
       if (entry === undefined) return null;
-      return entry.madeAt > time ? ofNoRequest : entry.approval.requestedAt;
+      return entry.sequence > sequence ? ofNoRequest : entry.approval.requestedAt;
     },
     isComplete: (environmentId) => !incomplete.has(environmentId),
     isWithheld: withheld.has,

@@ -13,10 +13,7 @@ export interface ReportedDirectory {
 }
 
 /** `null`: the report does not tell yet. */
-export type DirectoryDecision =
-  | { readonly kind: "changed"; readonly directory: string }
-  | { readonly kind: "refused" }
-  | null;
+type DirectoryDecision = { readonly kind: "changed"; readonly directory: string } | { readonly kind: "refused" } | null;
 
 /**
  * Decides from one report whether the directory has changed.

@@ -11,7 +11,7 @@ import { maxKnownAgents, silencePauseMs } from "../limits.ts";
 import type { CommandOutcome, CommandTarget, Expectation, WaitingCommands } from "./waiting-commands.ts";
 
 /** The kinds of questions. */
-export type QuestionKind = "mode" | "agent";
+type QuestionKind = "mode" | "agent";
 
 /** Asks devices about conversations. */
 export interface Questions {

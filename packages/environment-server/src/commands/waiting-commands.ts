@@ -28,7 +28,7 @@ export interface CommandTarget {
 }
 
 /** The state of a conversation in one report of a device. An absent member was not reported. */
-export interface ReportedState extends Partial<ReportedDirectory> {
+interface ReportedState extends Partial<ReportedDirectory> {
   readonly mode?: string | null;
 }
 
@@ -43,7 +43,7 @@ export interface Expectation<Effect> {
 }
 
 /** A command that waits, as the answers of its device reach it. */
-export interface WaitingCommand {
+interface WaitingCommand {
   readonly runtime: Conversation;
   readonly isChange: boolean;
   responded(response: CommandResponse): void;

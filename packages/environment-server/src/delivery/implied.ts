@@ -7,18 +7,10 @@ import { type Conversation, conversationKey, isSameConversation } from "../diale
 import type { LoopFrame, QueueFrame } from "../dialects/frame.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { maxConversationsPerDevice } from "../limits.ts";
-import type { ConversationScope } from "../ports.ts";
-
-/** A send that waits for its acknowledgement. */
-export interface WaitingSend {
-  readonly delivery: { readonly id: string; readonly scope: ConversationScope; readonly messageIds: readonly string[] };
-  readonly isDecision: boolean;
-  /** Its frame was written. */
-  readonly sent: boolean;
-}
+import type { PendingDelivery } from "./pending.ts";
 
 /** An acknowledgement that follows from a report. */
-export interface ImpliedAcknowledgement {
+interface ImpliedAcknowledgement {
   readonly deliveryId: string;
   readonly disposition: "started" | "queued";
 }
@@ -26,7 +18,7 @@ export interface ImpliedAcknowledgement {
 /** Returns the sends that have a message in a report. */
 export function namedSends(
   frame: QueueFrame | LoopFrame,
-  waiting: readonly WaitingSend[],
+  waiting: readonly PendingDelivery[],
 ): readonly ImpliedAcknowledgement[] {
   const candidates = waiting.filter((send) => isCandidate(send, frame.runtime));
   if (candidates.length === 0) return [];
@@ -45,12 +37,12 @@ export function namedSends(
 }
 
 /** Returns the send that started a loop, of a device that does not acknowledge inputs; `null` when none waits. */
-export function startedSend(runtime: Conversation, waiting: readonly WaitingSend[]): ImpliedAcknowledgement | null {
+export function startedSend(runtime: Conversation, waiting: readonly PendingDelivery[]): ImpliedAcknowledgement | null {
   const oldest = waiting.find((send) => isCandidate(send, runtime));
   return oldest === undefined ? null : { deliveryId: oldest.delivery.id, disposition: "started" };
 }
 
-function isCandidate({ isDecision, sent, delivery: { scope } }: WaitingSend, runtime: Conversation): boolean {
+function isCandidate({ isDecision, sent, delivery: { scope } }: PendingDelivery, runtime: Conversation): boolean {
   return sent && !isDecision && isSameConversation(scope, runtime);
 }
 

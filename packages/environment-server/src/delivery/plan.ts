@@ -54,13 +54,13 @@ export interface DeliveryPart {
  * Two ids under which an `Idempotency-Key` is stored. A request with a known key and another body shares the first and not the
  * second.
  */
-export interface KeyIds {
+interface KeyIds {
   readonly key: string;
   readonly keyAndBody: string;
 }
 
 /** The plan, or the response that refuses the body. */
-export type PlannedDelivery = { readonly kind: "planned"; readonly plan: DeliveryPlan } | Refused;
+type PlannedDelivery = { readonly kind: "planned"; readonly plan: DeliveryPlan } | Refused;
 
 /**
  * Prefixes that separate the ids of decisions and keys from message ids. Each is as long as the longest message id, so that no caller can use the id of
@@ -134,11 +134,11 @@ function toKeyIds(idempotencyKey: string, body: SendMessageBody, sha256: Sha256)
   return { key, keyAndBody: `${key}/${sha256(canonicalJson(body))}` };
 }
 
-/** Returns the issues of the ids of a part that pass a test. */
+/** Returns the issues of the ids of a part, or only of those that pass a test. */
 export function messageIdIssues(
   { messageIds, members }: DeliveryPart,
   rule: string,
-  test: (messageId: string) => boolean,
+  test: (messageId: string) => boolean = () => true,
 ): ProblemIssue[] {
   return messageIds.flatMap((messageId, index) => (test(messageId) ? [{ member: members[index] ?? "", rule }] : []));
 }

@@ -7,7 +7,7 @@ import type { DeliveryOutcome, KnownMessage } from "../ports.ts";
 import { type DeliveryPart, isKeyId } from "./plan.ts";
 
 /** Classification of a request by its message ids. */
-export type RepeatClass =
+type RepeatClass =
   | { readonly kind: "new" }
   | { readonly kind: "repeat"; readonly deliveryId: string; readonly outcome: DeliveryOutcome | null }
   /** The `Idempotency-Key` was used for another body. */

@@ -2,7 +2,7 @@ import { readRecording, recordingNames } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { maxApprovalInputLength, maxParsedLength } from "../limits.ts";
 import type { DeviceFrame } from "./frame.ts";
-import { parseFrame, skipFrame } from "./parse.ts";
+import { parseFrame, classifyUnparsed } from "./parse.ts";
 
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
 const conversation = { agentId: "agent-1", conversationId: "default" };
@@ -99,7 +99,7 @@ describe("a request that is too long to be parsed", () => {
   const input = { content: `"},"runtime":{"agent_id":"agent-2",${"x".repeat(maxParsedLength)}` };
   const envelope = { event_seq: 10, emitted_at: "2026-11-26T03:53:01.112Z", idempotency_key: "control_request:10:1" };
   const long = { ...request, request: { ...body, input, diffs: [input] }, ...runtime, runtime, ...envelope };
-  const read = (frame: unknown): unknown => skipFrame(JSON.stringify(frame));
+  const read = (frame: unknown): unknown => classifyUnparsed(JSON.stringify(frame));
 
   test("is known with its tool and its conversation, and without its input", () => {
     // As devices write it: the tool is in front of the input.

@@ -6,7 +6,7 @@
 import { isMembers, type Members } from "./values.ts";
 
 /** The arguments, and whether something of them is missing. */
-export interface BoundedInput {
+interface BoundedInput {
   readonly input: Readonly<Record<string, unknown>> | null;
   readonly isCut: boolean;
 }

@@ -74,14 +74,14 @@ export interface LoopErrorFrame extends Scoped {
 }
 
 /** Text of the assistant, whole or the next piece of it. Pieces of one message have the same id. */
-export interface AssistantTextFrame extends Scoped {
+interface AssistantTextFrame extends Scoped {
   readonly kind: "assistant_text";
   readonly id: string | null;
   readonly text: string;
 }
 
 /** A turn asks for permission to use a tool. */
-export interface ApprovalRequestFrame extends Scoped {
+interface ApprovalRequestFrame extends Scoped {
   readonly kind: "control_request";
   readonly request: ApprovalRequest;
 }

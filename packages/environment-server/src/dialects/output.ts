@@ -6,7 +6,7 @@ import type { Conversation } from "./conversation.ts";
 import { isMembers, type Members, parseMembers, readId, readRuntime } from "./values.ts";
 
 /** A piece of a conversation. */
-export interface OutputFrame {
+interface OutputFrame {
   readonly runtime: Conversation;
   /** The same for a frame that the device sends again; `null` if the device does not say. */
   readonly key: string | null;

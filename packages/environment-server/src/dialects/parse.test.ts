@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseFrame, skipFrame } from "./parse.ts";
+import { parseFrame, classifyUnparsed } from "./parse.ts";
 
 const parse = (frame: unknown): ReturnType<typeof parseFrame> => parseFrame(JSON.stringify(frame));
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -33,16 +33,16 @@ test("parseFrame returns the name of an unknown type when it is a short word", (
   expect(parse({ type: "x".repeat(65) }).kind).toBe("invalid");
 });
 
-test("skipFrame recognises frames that need not be parsed: of another type, too long, or nested deeply", () => {
-  expect(skipFrame('{"type":"stream_delta","text":"')).toEqual({ kind: "other", type: "stream_delta" });
+test("classifyUnparsed recognises frames that need not be parsed: of another type, too long, or nested deeply", () => {
+  expect(classifyUnparsed('{"type":"stream_delta","text":"')).toEqual({ kind: "other", type: "stream_delta" });
   for (const type of ["ping", "input_accepted", "update_queue", "update_loop_status", "update_device_status"]) {
-    expect(skipFrame(JSON.stringify({ type }))).toBeNull();
+    expect(classifyUnparsed(JSON.stringify({ type }))).toBeNull();
   }
-  expect(skipFrame(JSON.stringify({ first: 1, type: "stream_delta" }))).toBeNull();
+  expect(classifyUnparsed(JSON.stringify({ first: 1, type: "stream_delta" }))).toBeNull();
   const queue = '{"type":"update_queue","queue":';
-  expect(skipFrame(queue.padEnd(512 * 1_024))).toBeNull();
-  expect(skipFrame(queue.padEnd(512 * 1_024 + 1))).toMatchObject({ kind: "invalid" });
-  expect(skipFrame(queue + "[".repeat(64))).toMatchObject({ kind: "invalid" });
+  expect(classifyUnparsed(queue.padEnd(512 * 1_024))).toBeNull();
+  expect(classifyUnparsed(queue.padEnd(512 * 1_024 + 1))).toMatchObject({ kind: "invalid" });
+  expect(classifyUnparsed(queue + "[".repeat(64))).toMatchObject({ kind: "invalid" });
 });
 
 test("brackets in a text are no nesting, so a command cannot hide its request for permission", () => {
@@ -51,10 +51,10 @@ test("brackets in a text are no nesting, so a command cannot hide its request fo
   const request = { type: "control_request", request_id: "perm-call-1", request: body, runtime };
   const status = { type: "update_device_status", runtime, device_status: { pending_control_requests: [request] } };
   const queue = { type: "update_queue", runtime, queue: [{ client_message_id: "m-1", content: command }] };
-  for (const frame of [request, status, queue]) expect(skipFrame(JSON.stringify(frame))).toBeNull();
+  for (const frame of [request, status, queue]) expect(classifyUnparsed(JSON.stringify(frame))).toBeNull();
   // Nesting behind such a text is found all the same.
   const nested = `{"type":"update_queue","text":${JSON.stringify(command)},"queue":${"[".repeat(64)}`;
-  expect(skipFrame(nested)).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
+  expect(classifyUnparsed(nested)).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });
 
 test.each([
@@ -64,18 +64,18 @@ test.each([
   ["objects whose first member is a text with brackets", '{"\\\\":"]}\\"]}","b": '],
 ])("64 lists and objects in each other are parsed, and 65 are not: %s", (_name, open) => {
   const nested = (depth: number) => `{"type":"update_queue","a":"]}","b":${open.repeat(depth - 1)}`;
-  expect(skipFrame(nested(64))).toBeNull();
-  expect(skipFrame(nested(65))).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
+  expect(classifyUnparsed(nested(64))).toBeNull();
+  expect(classifyUnparsed(nested(65))).toEqual({ kind: "invalid", rule: "must not be nested deeply" });
 });
 
 test("many lists and objects beside each other are not deep", () => {
-  expect(skipFrame(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
+  expect(classifyUnparsed(`{"type":"update_queue","queue":[${'{"a":[]},'.repeat(1_000)}{}]}`)).toBeNull();
 });
 
 test("the depth of a frame is found in linear time, so that hostile texts do not exceed the time of a test", () => {
   const start = `{"type":"update_queue","queue":[${"[],".repeat(80)}`;
   for (const hostile of ["[],", '"",', '"\\\\",', "\\", '"', '\\"'])
-    expect(skipFrame(start + hostile.repeat(100_000))).toBeNull();
+    expect(classifyUnparsed(start + hostile.repeat(100_000))).toBeNull();
 });
 
 test("parseFrame keeps the disposition of an acknowledgement when it is a word, and its error as one line of plain text", () => {

@@ -37,12 +37,12 @@ const deltaPrefixLength = 1_024;
 const understoodDelta = /"message_type":"(?:loop_error|assistant_message)"/;
 
 /**
- * Recognises a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
+ * Classifies a frame that need not be parsed: one of a type that the server does not use, which devices write first, or one that
  * would take too much time or memory. Of a long request for permission, the start and the end are read. `null` for any other.
  */
-export function skipFrame(text: string): DeviceFrame | null {
+export function classifyUnparsed(text: string): DeviceFrame | null {
   if (text.length > maxParsedLength) return readLongFrame(text, text);
-  return skipByStart(text) ?? refuseCost(text);
+  return skipByStart(text) ?? checkParsingCost(text);
 }
 
 /** Reads what a text that is too long to be parsed says in its start and in its end. */
@@ -59,8 +59,8 @@ function skipByStart(text: string): DeviceFrame | null {
   return isOther ? { kind: "other", type } : null;
 }
 
-/** Refuses a text whose parsing would take too much time or memory; `null` for any other. */
-export function refuseCost(text: string): InvalidFrame | null {
+/** Returns the refusal of a text whose parsing would take too much time or memory; `null` for any other. */
+export function checkParsingCost(text: string): InvalidFrame | null {
   if (text.length > maxParsedLength) return tooLong;
   return isNestedDeeply(text) ? { kind: "invalid", rule: "must not be nested deeply" } : null;
 }

@@ -1,6 +1,6 @@
 import { problemBody } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import { parseFrame, skipFrame } from "./parse.ts";
+import { parseFrame, classifyUnparsed } from "./parse.ts";
 import { saysAgentsApiMissing } from "./turn-frames.ts";
 
 const runtime = { agent_id: "agent-1", conversation_id: "default" };
@@ -125,7 +125,8 @@ test("of the deltas, the assistant's text and errors are read; those of subagent
 });
 
 test("deltas of another kind are not parsed, whatever their text says", () => {
-  const skipped = (delta: unknown): unknown => skipFrame(JSON.stringify({ type: "stream_delta", delta, runtime }));
+  const skipped = (delta: unknown): unknown =>
+    classifyUnparsed(JSON.stringify({ type: "stream_delta", delta, runtime }));
   expect(skipped({ id: "a", message_type: "assistant_message" })).toBeNull();
   expect(skipped({ id: "a", message_type: "loop_error" })).toBeNull();
   expect(skipped({ id: "a", message_type: "tool_return_message" })).toMatchObject({ kind: "other" });

@@ -4,7 +4,7 @@ import { dropOldest } from "../drop-oldest.ts";
 const maxRemovedRows = 10_000;
 
 /** The rows that were removed lately, for a log in memory. Ids of rows are never used again. */
-export interface RemovedRows {
+interface RemovedRows {
   add(environmentIds: readonly string[]): void;
   has(environmentId: string): boolean;
 }

@@ -28,10 +28,10 @@ export interface DetachedPolicies {
   connect(environmentId: string): void;
   /** Takes a report of a device. */
   receive(environmentId: string, frame: TurnFrame | StatusFrame): void;
-  /** The policies that count for the turn of a conversation. */
-  of(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
-  /** The policies of all these messages in a conversation, also of those that wait. */
-  all(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  /** The policies that apply to the running turn of a conversation. */
+  ofRunningTurn(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
+  /** The policies of all these messages in a conversation, also of those that are queued. */
+  ofConversation(environmentId: string, runtime: Conversation): readonly ApprovalPolicy[];
   /** Forgets the policies of a row that was removed. */
   forget(environmentId: string): void;
 }
@@ -64,7 +64,7 @@ export function createDetachedPolicies(): DetachedPolicies {
     if (row.size === 0) rows.delete(detached.environmentId);
   }
 
-  function ofConversation(environmentId: string, runtime: Conversation): readonly Detached[] {
+  function detachedIn(environmentId: string, runtime: Conversation): readonly Detached[] {
     const row = rows.get(environmentId);
     if (row === undefined) return [];
     const conversation = conversationKey(runtime);
@@ -101,9 +101,9 @@ export function createDetachedPolicies(): DetachedPolicies {
         else detached.place = place;
       }
     },
-    of: (environmentId, runtime) =>
-      ofConversation(environmentId, runtime).flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy])),
-    all: (environmentId, runtime) => ofConversation(environmentId, runtime).map(({ policy }) => policy),
+    ofRunningTurn: (environmentId, runtime) =>
+      detachedIn(environmentId, runtime).flatMap(({ place, policy }) => (place === "waiting" ? [] : [policy])),
+    ofConversation: (environmentId, runtime) => detachedIn(environmentId, runtime).map(({ policy }) => policy),
     forget(environmentId) {
       for (const detached of [...(rows.get(environmentId)?.values() ?? [])]) remove(detached);
     },

@@ -4,7 +4,7 @@ import { messageLogLimits } from "../limits.ts";
 import { createRemovedRows } from "../logs/removed-rows.ts";
 import type { SeparateMessageLog } from "../logs/separate.ts";
 import type { MessageLogLimits, StoredMessage } from "../message-log.ts";
-import { comparePositions, positionOf } from "./position.ts";
+import { comparePositions, isSelected, positionOf } from "./position.ts";
 
 /** Creates a {@link SeparateMessageLog} that lasts as long as the process. */
 export function createMemoryMessageLog({
@@ -36,10 +36,9 @@ export function createMemoryMessageLog({
         .filter((message) => message.messageId === messageId)
         .slice(0, limit);
     },
-    async listMessages({ environmentId, after, agentIds, conversationId, withReplies, limit }) {
+    async listMessages({ environmentId, after, withReplies, limit, ...selection }) {
       return ofRow(environmentId)
-        .filter(({ scope }) => agentIds?.includes(scope.agentId) !== false)
-        .filter(({ scope }) => conversationId === null || scope.conversationId === conversationId)
+        .filter((message) => isSelected(message, selection))
         .filter((message) => after === null || comparePositions(positionOf(message), after) > 0)
         .slice(0, limit)
         .map((message) => (withReplies ? message : { ...message, status: { ...message.status, reply: null } }));

@@ -1,8 +1,8 @@
 /**
  * The order in which the messages of a row are listed: the latest first, and messages of the same time by their ids, in descending order. A cursor names
- * a position in this order.
+ * a position in this order, and a filter selects some of the messages.
  */
-import type { MessagePosition, StoredMessage } from "../message-log.ts";
+import type { MessageFilter, MessagePosition, StoredMessage } from "../message-log.ts";
 
 /** Returns the place of a message. */
 export function positionOf({ scope, messageId, sentAt }: StoredMessage): MessagePosition {
@@ -17,6 +17,15 @@ export function comparePositions(left: MessagePosition, right: MessagePosition):
     compareTexts(left.agentId, right.agentId) ||
     compareTexts(left.conversationId, right.conversationId)
   );
+}
+
+/** Whether a message is of the agents and of the conversation that a list selects. */
+export function isSelected(
+  { scope }: StoredMessage,
+  { agentIds, conversationId }: Pick<MessageFilter, "agentIds" | "conversationId">,
+): boolean {
+  const isOfAgent = agentIds === null || agentIds.includes(scope.agentId);
+  return isOfAgent && (conversationId === null || scope.conversationId === conversationId);
 }
 
 /** Writes a place as a cursor: its time, and its ids in base64url. */

@@ -55,7 +55,7 @@ function start(tracker: MessageTracker, id: string, change?: Partial<typeof scop
 
 function accept(tracker: MessageTracker, id: string, change?: Partial<typeof scope>): void {
   const delivery = deliveryOf(id, change);
-  tracker.sent(delivery);
+  tracker.markSent(delivery);
   tracker.noteOutcome(delivery.scope.environmentId, delivery.id, { kind: "accepted", disposition: "started" });
 }
 

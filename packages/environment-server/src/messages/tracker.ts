@@ -31,7 +31,7 @@ export interface MessageTracker {
    */
   open(delivery: Delivery, policy?: ApprovalPolicy | null): void | Promise<void>;
   /** Its frame was written. */
-  sent(delivery: Delivery): void;
+  markSent(delivery: Delivery): void;
   /** Nothing of it was written, and its ids are free again. */
   discard(delivery: Delivery): void;
   /** Takes the outcome of a send, also a late one. */
@@ -63,7 +63,7 @@ export interface MessageTracker {
 }
 
 /** The messages that a turn is about. */
-export interface MessageCause {
+interface MessageCause {
   /** The latest one; `null` when none is known. */
   readonly messageId: string | null;
   /** The policies of all senders, also of those whose message may belong to the turn. */
@@ -78,7 +78,7 @@ interface Row {
 }
 
 /** Dependencies of a tracker. */
-export interface MessageTrackerOptions {
+interface MessageTrackerOptions {
   readonly clock: Clock;
   readonly log: Pick<MessageLog, "saveMessages" | "findOpenMessages">;
   /** See `unsaved.ts`. Default: there are none. */
@@ -131,7 +131,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
   const { rows, writer } = state;
   return {
     open: (delivery, policy = null) => open(state, delivery, policy),
-    sent({ id, scope }) {
+    markSent({ id, scope }) {
       const entry = findEntry(state, scope.environmentId, id);
       if (entry !== undefined) apply(state, entry, { kind: "sent" });
     },
@@ -166,14 +166,17 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       const policies = entries.map(({ policy }) => policy).filter((policy) => policy !== null);
       return {
         messageId: entries.at(-1)?.messageIds.at(-1) ?? null,
-        policies: [...policies, ...state.detached.of(environmentId, runtime)],
+        policies: [...policies, ...state.detached.ofRunningTurn(environmentId, runtime)],
       };
     },
     policiesOf(environmentId, runtime) {
       const entries = [...(rows.get(environmentId)?.entries.values() ?? [])].filter(
         ({ scope, status }) => isSameConversation(scope, runtime) && !hasEnded(status),
       );
-      return [...entries.flatMap(({ policy }) => policy ?? []), ...state.detached.all(environmentId, runtime)];
+      return [
+        ...entries.flatMap(({ policy }) => policy ?? []),
+        ...state.detached.ofConversation(environmentId, runtime),
+      ];
     },
     find: (environmentId, messageId) =>
       followedOf(state, environmentId).filter((message) => message.messageId === messageId),

@@ -50,7 +50,7 @@ export interface ConversationTurns<Member extends TurnMember> {
 }
 
 /** Dependencies of the turns of a conversation. */
-export interface TurnsOptions<Member extends TurnMember> {
+interface TurnsOptions<Member extends TurnMember> {
   readonly monotonic: () => number;
   readonly budget: ReplyBudget;
   /** The device reports the end of each turn with its reason. Otherwise an idle loop is the end. */

@@ -2,44 +2,19 @@
  * Decides whether a frame may be sent to its device now. These checks need the device, its queue and its reports, so they run after the checks of the
  * key and of repeats, and before anything is stored.
  */
-import {
-  modeCeiling,
-  type PlainResponse,
-  type Principal,
-  problemResponse,
-  refused,
-  type Refused,
-} from "@letta-environments/schema";
+import { modeCeiling, type PlainResponse, problemResponse, refused, type Refused } from "@letta-environments/schema";
 import type { PendingDelivery } from "../delivery/pending.ts";
-import { type DeliveryPart, type DeliveryPlan, isKeyId } from "../delivery/plan.ts";
+import { type DeliveryPart, isKeyId } from "../delivery/plan.ts";
 import { isSameConversation } from "../dialects/conversation.ts";
 import { maxQueueReportsLength, maxUnacknowledgedSends, maxWaitingLength, maxWaitingMessages } from "../limits.ts";
-import type { ConnectionRecord, ConversationScope } from "../ports.ts";
-import type { DeviceCallProgress } from "../routing/router.ts";
 import type { DeviceConnection } from "../socket/connection.ts";
-import { sizeOfQueue, type WaitingSend } from "../socket/queue-ledger.ts";
+import { type QueuedSend, sizeOfQueue } from "../socket/queue-ledger.ts";
 import { refuseDecision, refuseLaterDecisions } from "./approvals/decisions.ts";
-import type { ServerContext } from "./context.ts";
+import type { Send } from "./context.ts";
 import { type AskResult, type AskedLimits, mustAsk } from "./conversations/ask.ts";
 import { modeRefusal, switchMode } from "./conversations/modes.ts";
 import { findPredecessor, type MessagePlace } from "./conversations/order.ts";
 import { findOnline, unreachableResponse, waitUntilSettled } from "./reach.ts";
-
-/** One frame of a request to a device. */
-export interface Send {
-  readonly server: ServerContext;
-  readonly record: ConnectionRecord;
-  readonly scope: ConversationScope;
-  readonly part: DeliveryPart;
-  /** The whole body. Set for the first part only: the later decisions are checked before anything is sent. */
-  readonly plan?: DeliveryPlan;
-  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
-  /** Contains the keyId if the limits of the key may need a query to the device. The sends of such a key have their own order. */
-  readonly asking?: readonly string[];
-  readonly signal?: AbortSignal | undefined;
-  readonly progress?: DeviceCallProgress | undefined;
-  readonly traceId?: string | null | undefined;
-}
 
 /** The frame must wait outside the queue of the device: for the device's answer to a query, or for the outcome of an earlier message. */
 export type Deferred =
@@ -64,9 +39,9 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
   const answer = mustBeAsked ? asked?.refusal : undefined;
   const unwanted =
     answer ??
-    refuseDecision(server, part, scope, connection) ??
+    refuseDecision(send, connection) ??
     refuseWithoutAgentsApi(part, connection) ??
-    (plan ? await refuseLaterDecisions(server, plan.parts, record, scope, connection) : null);
+    (plan ? await refuseLaterDecisions(send, plan.parts, connection) : null);
   if (unwanted !== null) return refused(unwanted);
   const predecessor = place === null ? null : findPredecessor(server, scope, place, connection);
   // A message that would be refused anyway does not wait.
@@ -110,7 +85,7 @@ export function checkQueue(
   }
   // A device does not queue decisions.
   if (part.payload.kind === "approval_response") return null;
-  const unacknowledged: WaitingSend[] = waiting
+  const unacknowledged: QueuedSend[] = waiting
     .filter(({ isDecision, delivery }) => !isDecision && isSameConversation(delivery.scope, scope))
     .map(({ delivery, length }) => ({ messageIds: delivery.messageIds.filter((id) => !isKeyId(id)), length }));
   const size = sizeOfQueue(connection.queues, scope, [...unacknowledged, ...before]);

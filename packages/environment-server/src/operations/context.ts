@@ -1,15 +1,16 @@
-/** The arguments that operations have in common: the parts of the server, and facts about the request. */
+/** The arguments that operations have in common: the parts of the server, facts about the request, and one frame of a request to a device. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import type { DeviceLabels } from "@letta-environments/schema";
+import type { DeviceLabels, Principal } from "@letta-environments/schema";
 import type { DeviceCommands } from "../commands/device-commands.ts";
 import type { ApprovalTracker } from "../approvals/tracker.ts";
 import type { Changes } from "../changes/changes.ts";
 import type { PendingDeliveries } from "../delivery/pending.ts";
+import type { DeliveryPart, DeliveryPlan } from "../delivery/plan.ts";
 import type { EmitEvent } from "../events.ts";
 import type { KeyedQueue } from "../keyed-queue.ts";
 import type { MessageTracker } from "../messages/tracker.ts";
-import type { EnvironmentStore } from "../ports.ts";
-import type { DeviceCallContext, DeviceRouter } from "../routing/router.ts";
+import type { ConnectionRecord, ConversationScope, EnvironmentStore } from "../ports.ts";
+import type { DeviceCallContext, DeviceCallProgress, DeviceRouter } from "../routing/router.ts";
 import type { DeviceHub } from "../socket/hub.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import type { ViewerHub } from "../viewers/hub.ts";
@@ -64,4 +65,20 @@ export interface RequestContext extends DeviceCallContext {
    * If it rejects with a {@link ChangeRefusedError}, the caller receives the response of the error.
    */
   readonly devices?: DeviceAdministration;
+}
+
+/** One frame of a request to a device. */
+export interface Send {
+  readonly server: ServerContext;
+  readonly record: ConnectionRecord;
+  readonly scope: ConversationScope;
+  readonly part: DeliveryPart;
+  /** The whole body. Set for the first part only: the later decisions are checked before anything is sent. */
+  readonly plan?: DeliveryPlan;
+  readonly principal: Pick<Principal, "keyId" | "agentIds" | "maxMode" | "setMode" | "modeCeiling" | "approvalPolicy">;
+  /** The keyId if the limits of the key may need a query to the device: the sends of such a key have their own order. Otherwise `null`. */
+  readonly ownOrder: string | null;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: DeviceCallProgress | undefined;
+  readonly traceId?: string | null | undefined;
 }

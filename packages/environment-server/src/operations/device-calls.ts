@@ -8,10 +8,7 @@ import { sendAndWait } from "./messages/send-and-wait.ts";
 import { retrieveMessage } from "./messages/status.ts";
 
 /** Runs an operation on a device whose socket is here, or nowhere. The router passes it to the right process before. */
-export function performHere(
-  server: ServerContext,
-  { request, principal, context }: DeviceCall,
-): Promise<PlainResponse> {
+export function runLocally(server: ServerContext, { request, principal, context }: DeviceCall): Promise<PlainResponse> {
   switch (request.operation) {
     case "sendMessage":
       return sendAndWait(server, request, principal, context);

@@ -2,6 +2,7 @@
  * Finds the registration and the socket of the connection that a request names, for sends, control commands and viewers. Also refuses throttled
  * devices, for registrations and upgrades.
  */
+import { sleep } from "@letta-environments/platform";
 import {
   allowsDevice,
   type PlainResponse,
@@ -49,7 +50,7 @@ export function findOnline(
   { hub }: Pick<ServerContext, "hub">,
   { environment, connectionId }: ConnectionRecord,
 ): DeviceConnection | null {
-  const connection = hub.online(environment.id);
+  const connection = hub.onlineConnectionOf(environment.id);
   return connection?.device.connectionId === connectionId ? connection : null;
 }
 
@@ -59,7 +60,7 @@ export async function waitUntilSettled(
   connection: DeviceConnection | null,
 ): Promise<void> {
   const waitMs = connection === null ? 0 : connection.connectedAt.monotonicMs + settleMs - clock.monotonic();
-  if (waitMs > 0) await new Promise<void>((resolve) => void clock.setTimer(waitMs, resolve));
+  if (waitMs > 0) await sleep(clock, waitMs);
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
  * Listing and retrieving environments: which rows a response has, in which order.
  */
+import { sleep } from "@letta-environments/platform";
 import {
   allowsDevice,
   defaultListLimit,
@@ -124,6 +125,6 @@ async function readPages<Found>(
     lookedAt += page.ids.length;
     if (lookedAt < rowsPerTurn) continue;
     lookedAt = 0;
-    await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
+    await sleep(clock, 0);
   }
 }

@@ -59,7 +59,7 @@ export async function registerEnvironment(
     listenerInstanceId,
     connectionName,
     // Every list repeats it, and parsers that are stricter than ours read no list that contains an unpaired surrogate.
-    metadata: toWellFormed(metadata),
+    metadata: replaceSurrogates(metadata) as typeof metadata,
     keyId: principal.keyId,
     owner: principal.owner,
     shared: principal.shared,
@@ -110,10 +110,6 @@ function parseHttpUrl(text: string | null): URL | null {
 }
 
 /** Returns a JSON value whose strings and names have U+FFFD in place of every unpaired surrogate, which JSON can express with an escape. */
-function toWellFormed<Value>(value: Value): Value {
-  return replaceSurrogates(value) as Value;
-}
-
 function replaceSurrogates(value: unknown): unknown {
   if (typeof value === "string") return value.toWellFormed();
   if (Array.isArray(value)) return value.map(replaceSurrogates);

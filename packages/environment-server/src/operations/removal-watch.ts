@@ -3,7 +3,7 @@
  * running server. While sockets are open, the store's version is read once a second, and after a change of another process the
  * connections of the open sockets are looked up. A new socket is looked up too: its device may be removed during the handshake.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, inBatches } from "@letta-environments/platform";
 import type { DeviceRows } from "../ports.ts";
 import type { EmitEvent } from "../events.ts";
 import { removalCheckIntervalMs } from "../limits.ts";
@@ -42,14 +42,11 @@ export function createRemovalWatch({
   let isClosed = false;
   let cancel: () => void = () => undefined;
 
-  /** Lets other work run between the batches, since a look-up blocks the process. */
-  async function check(connectionIds: readonly string[]): Promise<void> {
-    for (let start = 0; start < connectionIds.length; start += removalBatchSize) {
-      if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
-      const removed = await store.findRemovedConnections(connectionIds.slice(start, start + removalBatchSize));
+  const check = (connectionIds: readonly string[]): Promise<void> =>
+    inBatches(clock, connectionIds, removalBatchSize, async (batch) => {
+      const removed = await store.findRemovedConnections(batch);
       if (removed.length > 0) hub.closeRemoved(new Set(removed));
-    }
-  }
+    });
 
   async function tick(): Promise<void> {
     const fresh = opened;

@@ -27,8 +27,8 @@ import type { ConnectionRecord, ConversationScope, Delivery } from "../ports.ts"
 import type { DeviceConnection } from "../socket/connection.ts";
 import { buildInputFrame, type InputPayload } from "../dialects/build.ts";
 import type { DeviceCallContext } from "../routing/router.ts";
-import { admit, checkQueue, type Deferred, limitsOf, type Send } from "./admission.ts";
-import type { ServerContext } from "./context.ts";
+import { admit, checkQueue, type Deferred, limitsOf } from "./admission.ts";
+import type { Send, ServerContext } from "./context.ts";
 import { askDevice, type AskResult, mightAsk } from "./conversations/ask.ts";
 import { modeRefusal } from "./conversations/modes.ts";
 import { awaitPredecessor, type MessagePlace, type Started } from "./conversations/order.ts";
@@ -74,20 +74,20 @@ export async function sendMessage(
   if (planned.kind === "refused") return planned.response;
   const { signal, progress, traceId } = context;
   if (progress !== undefined) progress.isSent = false;
-  const arrivedAt = server.approvals.now();
+  const arrivalSequence = server.approvals.latestSequence();
   // The queue keeps the order of arrival while the connection is looked up and the device is asked.
-  const asking = mightAsk(principal, planned.plan) ? [principal.keyId] : [];
+  const ownOrder = mightAsk(principal, planned.plan) ? principal.keyId : null;
   const [plainQueue, askingQueue] = sendQueuesOf(principal, params.connectionId);
-  const queueKey = asking.length === 0 ? plainQueue : askingQueue;
+  const queueKey = ownOrder === null ? plainQueue : askingQueue;
   const begun = await server.queue.run(queueKey, async () => {
     const found = await findPermitted(server, params.connectionId, principal, context);
     if (found.kind === "refused") return found;
     const { record } = found;
     const scope = scopeOf(record, planned.plan);
     const [part, ...rest] = planned.plan.parts;
-    const bind = (each: DeliveryPart): DeliveryPart => bindToArrival(server, each, scope, arrivedAt);
+    const bind = (each: DeliveryPart) => bindToArrival({ server, part: each, scope }, arrivalSequence);
     const plan: DeliveryPlan = { ...planned.plan, parts: [bind(part), ...rest.map(bind)] };
-    const send: Send = { server, record, scope, part: plan.parts[0], principal, traceId, asking, signal, progress };
+    const send: Send = { server, record, scope, part: plan.parts[0], principal, traceId, ownOrder, signal, progress };
     return { kind: "begun", send, rest: plan.parts.slice(1), started: await start({ ...send, plan }) } as const;
   });
   if (begun.kind === "refused") return begun.response;
@@ -96,8 +96,9 @@ export async function sendMessage(
   for (const next of begun.rest) {
     if (response.status !== 200) break;
     deliveredCount += 1;
-    await awaitRequest(server, next, begun.send.scope);
-    const dispatched = start({ ...begun.send, part: next }).then(({ result }) => result);
+    const send = { ...begun.send, part: next };
+    await awaitRequest(send);
+    const dispatched = start(send).then(({ result }) => result);
     response = await dispatched.then(toResponse, (cause: unknown) =>
       signal?.aborted === true && cause === signal.reason ? unsentAfterDisconnect : passOnUnlessUnavailable(cause),
     );
@@ -119,11 +120,11 @@ function refuseSend(principal: Principal, body: OperationInput<"sendMessage">["b
 export async function denyByPolicy(server: ServerContext, approval: StoredApproval): Promise<DenialResult> {
   const { scope, tenant } = approval;
   const denial = policyDenial(server, approval);
-  const connectionId = server.hub.online(scope.environmentId)?.device.connectionId;
+  const connectionId = server.hub.onlineConnectionOf(scope.environmentId)?.device.connectionId;
   if (denial === null) return "settled";
   const record = connectionId === undefined ? null : await server.store.findConnection(tenant, connectionId);
   if (record === null) return "not_sent";
-  const dispatch = await enqueue({ server, record, scope, ...denial }, null);
+  const dispatch = await enqueue({ server, record, scope, ...denial, ownOrder: null }, null);
   // Only `queue_full` is temporary. A device that was lost repeats its request; after any other refusal, an earlier decision applies.
   if (dispatch.kind === "responded") return dispatch.response.status === 429 ? "not_sent" : "settled";
   const { kind } = await dispatch.pending.outcome;
@@ -132,23 +133,23 @@ export async function denyByPolicy(server: ServerContext, approval: StoredApprov
 
 /** Sends a frame: a message after the earlier ones of its conversation, a decision at once. Resolves when it is sent, or waits for a message. */
 async function start(send: Send): Promise<Started<Dispatch>> {
-  const { server, scope, part, asking: owner = [] } = send;
+  const { server, scope, part, ownOrder } = send;
   const isMessage = part.payload.kind === "create_message";
   const early = isMessage ? await dispatchEarly(send) : await enqueue(send, null);
   if (early !== null) return { result: Promise.resolve(early) };
-  return server.order.start({ scope, owner, messageIds: part.messageIds, length: part.length }, (place) =>
+  return server.order.start({ scope, ownOrder, messageIds: part.messageIds, length: part.length }, (place) =>
     enqueue(send, place),
   );
 }
 
 /** Responds at once if a message is a repeat, or does not fit after the waiting ones of its conversation; otherwise resolves with `null`. */
 async function dispatchEarly(send: Send): Promise<Dispatch | null> {
-  const { server, record, scope, asking = [] } = send;
+  const { server, record, scope, ownOrder } = send;
   if (server.order.waiting(scope).length === 0) return null;
   const repeat = await server.queue.run(record.environment.id, () => runRepeat(send));
   const connection = findOnline(server, record);
   // A key with limits first learns whether it may use the conversation.
-  if (repeat !== null || connection === null || asking.length > 0) return repeat;
+  if (repeat !== null || connection === null || ownOrder !== null) return repeat;
   const refusal = checkQueue(send, connection, server.order.waiting(scope));
   return refusal === null ? null : respond(refusal);
 }
@@ -235,12 +236,11 @@ async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
 }
 
 /** The response to a part whose known ids, at least one, were used for other content. The only id of a decision is its tool call. */
-async function conflictResponse(
-  { server, part, record, scope }: Send,
-  knownIds: ReadonlySet<string>,
-): Promise<PlainResponse> {
-  if (part.toolCallId !== null) return decidedResponse(server, part, record, scope);
-  const issues = messageIdIssues(part, "was already used for another body", (messageId) => knownIds.has(messageId));
+async function conflictResponse(send: Send, knownIds: ReadonlySet<string>): Promise<PlainResponse> {
+  if (send.part.toolCallId !== null) return decidedResponse(send);
+  const issues = messageIdIssues(send.part, "was already used for another body", (messageId) =>
+    knownIds.has(messageId),
+  );
   return problemResponse("message_id_reused", { issues });
 }
 
@@ -257,7 +257,7 @@ async function dispatchNew(
   const { pending, hub, messages } = server;
   const { connection } = admitted;
   // The checks may have taken a while.
-  const outdated = refuseReplaced(server, part, scope);
+  const outdated = refuseReplaced(send);
   if (outdated !== null) return respond(outdated);
   const { opened, payload } = await reserve(send, place, connection);
   const { delivery } = opened;
@@ -274,7 +274,7 @@ async function dispatchNew(
     return respond(refusedMode ?? (isReplaced ? replacedResponse(part) : unreachableResponse(record)));
   }
   pending.markSent(opened, place?.waitedMs);
-  messages.sent(delivery);
+  messages.markSent(delivery);
   server.emit({ type: "message_sent", ...connection.device, deliveryId: delivery.id, ...(traceId && { traceId }) });
   return { kind: "pending", pending: opened, replayed: false };
 }
@@ -287,7 +287,7 @@ async function reserve(
 ): Promise<{ readonly opened: PendingDelivery; readonly payload: InputPayload }> {
   const { server, scope, part, principal } = send;
   // Built first: once the decision is noted, its request is no longer pending.
-  const payload = addressedPayload(server, part, scope);
+  const payload = addressedPayload(send);
   const delivery: Delivery = {
     id: server.randomId("msg"),
     scope,
@@ -298,7 +298,7 @@ async function reserve(
   const facts = { isDecision: payload.kind === "approval_response", length: part.length };
   const opened = server.pending.open(delivery, connection.device, facts);
   if (place !== null) place.isPending = true;
-  noteDecision(server, part, scope, delivery.id, principal);
+  noteDecision(send, delivery.id);
   try {
     // The ids were free a moment ago and this row's queue is ours, so only another process on the same store can have taken them.
     if (!(await server.store.reserve(delivery, server.time.now())))

@@ -24,7 +24,7 @@ import { refuseForeignConversation } from "./conversations/agents.ts";
 import { findOnline, findPermitted, unreachableResponse, waitUntilSettled } from "./reach.ts";
 
 /** A request to open the socket of a viewer, decoded. */
-export type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSocket" }>;
+type ViewerRequest = Extract<DecodedRequest, { readonly operation: "openViewerSocket" }>;
 
 /**
  * Decides on the upgrade request of a viewer.

@@ -24,13 +24,13 @@ export function createLocalDevices({
       const found: string[] = [];
       for (let after = afterId; ;) {
         const ids = hub.openIds(tenant, after, limit);
-        found.push(...ids.filter((id) => hub.online(id) !== null));
+        found.push(...ids.filter((id) => hub.onlineConnectionOf(id) !== null));
         after = ids.at(-1) ?? after;
         if (found.length >= limit || ids.length < limit) return found.slice(0, limit);
       }
     },
     locate(environmentId) {
-      const connection = hub.open(environmentId);
+      const connection = hub.connectionOf(environmentId);
       if (connection === null) return null;
       return { podId, connectionId: connection.device.connectionId, generation: connection.generation };
     },

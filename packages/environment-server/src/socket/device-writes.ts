@@ -2,7 +2,7 @@
  * Writes about devices to the store: when a socket opened, when the device was last seen, and its latest status. Writes of one
  * row run in order. A device can change its status many times a second; only the latest one is written, once a second.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, inBatches } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
 import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
@@ -73,7 +73,10 @@ export function createDeviceWrites({
       return { environmentId: connection.device.environmentId, lastSeenAt: connection.storedLastSeenMs };
     });
     const key = times.length === 1 ? (times[0]?.environmentId ?? "") : "";
-    if (times.length > 0) write(key, "saveLastSeen", () => saveInBatches(store, clock, times));
+    if (times.length === 0) return;
+    write(key, "saveLastSeen", () =>
+      inBatches(clock, times, maintenanceBatchSize, (batch) => store.saveLastSeen(batch)),
+    );
   }
 
   return {
@@ -100,16 +103,4 @@ export function createDeviceWrites({
       await Promise.all(running);
     },
   };
-}
-
-/** Stores times of devices. Lets other work run between the batches, since a write blocks the process. */
-async function saveInBatches(
-  store: Pick<EnvironmentStore, "saveLastSeen">,
-  clock: Clock,
-  times: Parameters<EnvironmentStore["saveLastSeen"]>[0],
-): Promise<void> {
-  for (let start = 0; start < times.length; start += maintenanceBatchSize) {
-    if (start > 0) await new Promise<void>((resolve) => void clock.setTimer(0, resolve));
-    await store.saveLastSeen(times.slice(start, start + maintenanceBatchSize));
-  }
 }

@@ -11,25 +11,39 @@ import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueHolder } from "./queue-ledger.ts";
 import type { Violation } from "./traffic.ts";
 
-/** The close frame of a socket. */
+/** The close frame of a socket: its code, and the reason in words. */
 export interface CloseFrame {
   readonly code: number;
-  readonly reason: string;
+  readonly text: string;
+}
+
+/** How the server closes the socket of a device. */
+export interface DeviceClose extends CloseFrame {
+  readonly reason: DisconnectReason;
+  /** The limit that the device exceeded, in words. */
+  readonly limit?: string;
 }
 
 /** A device ends its process when it is closed with this text. */
-export const replacedClose: CloseFrame = { code: 1000, reason: "Replaced by new connection" };
+export const replacedClose: DeviceClose = { reason: "replaced", code: 1000, text: "Replaced by new connection" };
 /** RFC 6455 section 7.4.1: the endpoint violates a policy. A device registers again then, and receives the reason there. */
 export const policyViolation = 1008;
+/** RFC 6455 section 7.4.1: the device or the server is going away. */
+export const goingAway = 1001;
 /** IANA's registry of close codes: "Try Again Later". A device keeps its turn and its queue, and opens the same connection again. */
 const tryAgainLater = 1013;
-export const removedClose: CloseFrame = { code: policyViolation, reason: "The device was removed" };
-export const keyEndedClose: CloseFrame = { code: policyViolation, reason: "The gateway key no longer allows this" };
-export const policyChangedClose: CloseFrame = {
-  code: tryAgainLater,
-  reason: "The approval policy of the device changed",
+export const removedClose: DeviceClose = { reason: "removed", code: policyViolation, text: "The device was removed" };
+export const keyEndedClose: DeviceClose = {
+  reason: "key_ended",
+  code: policyViolation,
+  text: "The gateway key no longer allows this",
 };
-export const shutdownClose: CloseFrame = { code: 1001, reason: "Server is shutting down" };
+export const policyChangedClose: DeviceClose = {
+  reason: "policy_changed",
+  code: tryAgainLater,
+  text: "The approval policy of the device changed",
+};
+export const shutdownClose: DeviceClose = { reason: "shutdown", code: goingAway, text: "Server is shutting down" };
 /** RFC 6455 section 7.4.1: runtimes report this code for a connection that was dropped. */
 export const droppedCode = 1006;
 
@@ -37,9 +51,7 @@ export const droppedCode = 1006;
 export function drop(
   hub: HubState,
   connection: DeviceConnection,
-  reason: DisconnectReason,
-  code: number,
-  limit?: string,
+  { reason, code, limit }: Omit<DeviceClose, "text">,
 ): void {
   if (!isCurrent(hub, connection)) return;
   const { environmentId } = connection.device;
@@ -56,15 +68,9 @@ export function drop(
 }
 
 /** Drops a connection and closes its socket. */
-export function close(
-  hub: HubState,
-  connection: DeviceConnection,
-  reason: DisconnectReason,
-  frame: CloseFrame,
-  limit?: string,
-): void {
-  drop(hub, connection, reason, frame.code, limit);
-  connection.socket.close(frame.code, frame.reason);
+export function close(hub: HubState, connection: DeviceConnection, end: DeviceClose): void {
+  drop(hub, connection, end);
+  connection.socket.close(end.code, end.text);
 }
 
 /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
@@ -74,7 +80,7 @@ export function send(hub: HubState, connection: DeviceConnection, text: string):
     return true;
   } catch {
     connection.socket.terminate();
-    drop(hub, connection, "closed", droppedCode);
+    drop(hub, connection, { reason: "closed", code: droppedCode });
     return false;
   }
 }
@@ -87,11 +93,11 @@ export function refuse(hub: HubState, connection: DeviceConnection, limit: strin
     connection.socket.terminate();
   });
   hub.refused.set(connection, cancel);
-  punish(hub, connection, violation);
+  recordViolation(hub, connection, violation);
   const code = violation === "limit" ? policyViolation : tryAgainLater;
   // A device drops its queues when it is closed with 1008.
   if (code === policyViolation) connection.queues?.clear();
-  close(hub, connection, "limit_exceeded", { code, reason: limit }, limit);
+  close(hub, connection, { reason: "limit_exceeded", code, text: limit, limit });
 }
 
 /** The holder of a connection's queues, which is closed when they have too much. */
@@ -102,9 +108,12 @@ export function holderOf(hub: HubState, connection: DeviceConnection): QueueHold
 }
 
 /** Delays the next registrations and upgrades of a device, once for each socket. */
-export function punish(hub: HubState, connection: DeviceConnection, violation: Violation): void {
+export function recordViolation(hub: HubState, connection: DeviceConnection, violation: Violation): void {
   if (!isCurrent(hub, connection)) return;
-  hub.throttle.punish({ ...connection.identity, listenerInstanceId: connection.listenerInstanceId }, violation);
+  hub.throttle.recordViolation(
+    { ...connection.identity, listenerInstanceId: connection.listenerInstanceId },
+    violation,
+  );
 }
 
 /** Starts the timer of the sweep, unless it runs or no device is connected. */
@@ -123,7 +132,7 @@ function sweep(hub: HubState): void {
   for (const connection of [...hub.connections.values()]) {
     if (isOnline(connection, now)) continue;
     connection.socket.terminate();
-    drop(hub, connection, "silent", droppedCode);
+    drop(hub, connection, { reason: "silent", code: droppedCode });
   }
   hub.writes.saveLastSeen([...hub.connections.values()]);
   hub.traffic.prune();
@@ -140,7 +149,7 @@ function stopSweep(hub: HubState): void {
 export async function closeAll(hub: HubState): Promise<void> {
   hub.isClosed = true;
   stopSweep(hub);
-  for (const connection of [...hub.connections.values()]) close(hub, connection, "shutdown", shutdownClose);
+  for (const connection of [...hub.connections.values()]) close(hub, connection, shutdownClose);
   for (const [connection, cancel] of hub.refused) {
     cancel();
     connection.socket.terminate();

@@ -20,6 +20,7 @@ import { createDeviceWrites } from "./device-writes.ts";
 import {
   close,
   closeAll,
+  type DeviceClose,
   holderOf,
   keyEndedClose,
   policyChangedClose,
@@ -48,9 +49,9 @@ export interface DeviceHub {
    */
   attach(record: ConnectionRecord, opener: SocketOpener, socket: PlainSocket): PlainSocketListener;
   /** The row's socket while the device can receive messages, else `null`. */
-  online(environmentId: string): DeviceConnection | null;
+  onlineConnectionOf(environmentId: string): DeviceConnection | null;
   /** The row's socket, online or silent; `null` without one. */
-  open(environmentId: string): DeviceConnection | null;
+  connectionOf(environmentId: string): DeviceConnection | null;
   /** @param now both clocks now, so that a caller with many rows reads them once */
   presence(environmentId: string, now: Moment): Presence | null;
   /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
@@ -79,14 +80,14 @@ export interface DeviceHub {
 /** Creates a {@link DeviceHub}. */
 export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
   const hub = createState(options);
-  const closeWhere = (isClosed: (connection: DeviceConnection) => boolean, ...end: CloseReason): void => {
-    for (const connection of [...hub.connections.values()]) if (isClosed(connection)) close(hub, connection, ...end);
+  const closeWhere = (isClosed: (connection: DeviceConnection) => boolean, end: DeviceClose): void => {
+    for (const connection of [...hub.connections.values()]) if (isClosed(connection)) close(hub, connection, end);
   };
   hub.maintenance.start();
   return {
     attach: (record, opener, socket) => attach(hub, record, opener, socket),
-    online: (environmentId) => findOnline(hub, environmentId),
-    open: (environmentId) => hub.connections.get(environmentId) ?? null,
+    onlineConnectionOf: (environmentId) => findOnline(hub, environmentId),
+    connectionOf: (environmentId) => hub.connections.get(environmentId) ?? null,
     presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now, hub.podId),
     openIds: hub.index.after,
     send: (connection, text) => send(hub, connection, text),
@@ -95,21 +96,17 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
       return hub.connections.size;
     },
     throttledMs: hub.throttle.remainingMs,
-    closeEnded: (isEnded) => closeWhere(({ identity }) => isEnded(identity), "key_ended", keyEndedClose),
-    closeChanged: (isChanged) =>
-      closeWhere(({ identity }) => isChanged(identity), "policy_changed", policyChangedClose),
+    closeEnded: (isEnded) => closeWhere(({ identity }) => isEnded(identity), keyEndedClose),
+    closeChanged: (isChanged) => closeWhere(({ identity }) => isChanged(identity), policyChangedClose),
     connectionIds: () => [...hub.connections.values()].map(({ device }) => device.connectionId),
-    closeRemoved: (ids) => closeWhere(({ device }) => ids.has(device.connectionId), "removed", removedClose),
+    closeRemoved: (ids) => closeWhere(({ device }) => ids.has(device.connectionId), removedClose),
     replace(environmentId, generation) {
       const connection = hub.connections.get(environmentId);
-      if (connection !== undefined && connection.generation < generation)
-        close(hub, connection, "replaced", replacedClose);
+      if (connection !== undefined && connection.generation < generation) close(hub, connection, replacedClose);
     },
     close: () => closeAll(hub),
   };
 }
-
-type CloseReason = [reason: "key_ended" | "policy_changed" | "removed", frame: typeof keyEndedClose];
 
 function createState(options: DeviceHubOptions): HubState {
   const { clock, emit } = options;
@@ -151,11 +148,11 @@ function attach(
   const { environment } = record;
   const previous = hub.connections.get(environment.id);
   if (hub.isClosed || (previous !== undefined && previous.generation > record.generation)) {
-    const { code, reason } = hub.isClosed ? shutdownClose : replacedClose;
-    socket.close(code, reason);
+    const { code, text } = hub.isClosed ? shutdownClose : replacedClose;
+    socket.close(code, text);
     return ignoredSocket;
   }
-  if (previous !== undefined) close(hub, previous, "replaced", replacedClose);
+  if (previous !== undefined) close(hub, previous, replacedClose);
   const connection = createConnection(hub, record, opener, socket);
   hub.connections.set(environment.id, connection);
   hub.index.add(environment.tenant, environment.id);

@@ -2,7 +2,7 @@
 import type { PlainSocketListener } from "@letta-environments/schema";
 import { maxFrameBytes, maxParsedLength } from "../limits.ts";
 import type { DeviceConnection } from "./connection.ts";
-import { drop, punish } from "./ends.ts";
+import { drop, recordViolation } from "./ends.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import { receiveLongText, receiveText } from "./receive.ts";
 
@@ -42,9 +42,9 @@ export function listen(hub: HubState, connection: DeviceConnection): PlainSocket
       hub.refused.get(connection)?.();
       hub.refused.delete(connection);
       hub.traffic.close(connection.traffic);
-      if (limit === undefined) return drop(hub, connection, "closed", code);
-      punish(hub, connection, "limit");
-      drop(hub, connection, "limit_exceeded", code, limit);
+      if (limit === undefined) return drop(hub, connection, { reason: "closed", code });
+      recordViolation(hub, connection, "limit");
+      drop(hub, connection, { reason: "limit_exceeded", code, limit });
     },
   };
 }

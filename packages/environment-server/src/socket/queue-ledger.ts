@@ -17,14 +17,14 @@ import { createMemoryBudget, type MemoryAccount } from "../memory-budget.ts";
 import { type Conversation, conversationKey } from "../dialects/conversation.ts";
 
 /** A send that waits. */
-export interface WaitingSend {
+export interface QueuedSend {
   readonly messageIds: readonly string[];
   /** Characters that its messages take in a report. */
   readonly length: number;
 }
 
 /** How much waits in a conversation. */
-export interface QueueSize {
+interface QueueSize {
   /** Messages. */
   readonly count: number;
   /** Their characters in a report. */
@@ -44,7 +44,7 @@ export interface QueueLedger {
   /** Adds a send that the device acknowledged as queued, until its next report lists or drops it. */
   accept(runtime: Conversation, messageIds: readonly string[], length: number): void;
   /** The size of a queue, including what was sent and is not acknowledged yet. */
-  sizeOf(runtime: Conversation, unacknowledged: readonly WaitingSend[]): QueueSize;
+  sizeOf(runtime: Conversation, unacknowledged: readonly QueuedSend[]): QueueSize;
   /** Conversations with a queue. */
   busy(): readonly Conversation[];
   /** Forgets everything. */
@@ -230,7 +230,7 @@ export function createQueueLedger(onResize: (bytes: number) => void = () => unde
 export function sizeOfQueue(
   queues: Pick<QueueLedger, "sizeOf"> | null,
   runtime: Conversation,
-  unacknowledged: readonly WaitingSend[],
+  unacknowledged: readonly QueuedSend[],
 ): QueueSize {
   return queues?.sizeOf(runtime, unacknowledged) ?? measure(emptyQueue, 0, unacknowledged);
 }
@@ -245,7 +245,7 @@ const emptyQueue: QueueContents = {
   acceptedLength: 0,
 };
 
-function measure(queue: QueueContents, totalCost: number, unacknowledged: readonly WaitingSend[]): QueueSize {
+function measure(queue: QueueContents, totalCost: number, unacknowledged: readonly QueuedSend[]): QueueSize {
   const { reportedIds, acceptedIds } = queue;
   const fresh = new Set<string>();
   let length = queue.reportedLength + queue.acceptedLength;

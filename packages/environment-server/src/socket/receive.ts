@@ -2,7 +2,7 @@
 import { namedSends, startedSend } from "../delivery/implied.ts";
 import { pongFrame } from "../dialects/build.ts";
 import type { AcknowledgementFrame, DeviceFrame, LoopFrame, QueueFrame } from "../dialects/frame.ts";
-import { parseFrame, readLongFrame, refuseCost, skipFrame } from "../dialects/parse.ts";
+import { checkParsingCost, classifyUnparsed, parseFrame, readLongFrame } from "../dialects/parse.ts";
 import type { DeliveryOutcome } from "../ports.ts";
 import { changeStatus, type DeviceConnection, momentOf } from "./connection.ts";
 import { holderOf, refuse, send } from "./ends.ts";
@@ -12,10 +12,10 @@ import type { QueueLedger } from "./queue-ledger.ts";
 
 /** Handles a text frame of a connection. It never throws. */
 export function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
-  const recognised = skipFrame(text);
+  const recognised = classifyUnparsed(text);
   const isRead = recognised?.kind !== "invalid" && hub.output.readsOutput(connection.device, text);
   // Output is parsed only for its readers, so its cost has not been checked.
-  const refused = isRead && recognised !== null ? refuseCost(text) : null;
+  const refused = isRead && recognised !== null ? checkParsingCost(text) : null;
   if (refused !== null) return receive(hub, connection, refused, text.length);
   // A device over its limit is closed by this call.
   if ((isRead || recognised === null) && !hub.traffic.admitParsing(connection.traffic, text.length)) return;

@@ -22,7 +22,7 @@ test("violations are forgotten ten minutes after the refusal has ended", () => {
 
 test("a device that keeps violating is refused by itself; the other devices of its key are not", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  for (let violation = 0; violation < 20; violation++) throttle.punish(device, "limit");
+  for (let violation = 0; violation < 20; violation++) throttle.recordViolation(device, "limit");
   expect(throttle.remainingMs(device)).toBe(300_000);
   expect(throttle.remainingMs({ ...device, listenerInstanceId: "second" })).toBe(0);
   expect(throttle.remainingMs({ ...device, deviceId: "device-2" })).toBe(0);
@@ -31,17 +31,17 @@ test("a device that keeps violating is refused by itself; the other devices of i
 
 test("a key whose devices change their names to continue is refused as a whole, and no other key is", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  for (let index = 0; index < 3; index++) throttle.punish({ ...device, deviceId: `device-${index}` }, "limit");
+  for (let index = 0; index < 3; index++) throttle.recordViolation({ ...device, deviceId: `device-${index}` }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(0);
-  throttle.punish({ ...device, deviceId: "device-3" }, "limit");
-  throttle.punish({ ...device, deviceId: "device-4" }, "limit");
+  throttle.recordViolation({ ...device, deviceId: "device-3" }, "limit");
+  throttle.recordViolation({ ...device, deviceId: "device-4" }, "limit");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(2_000);
   expect(throttle.remainingMs({ ...device, keyId: "key-2", deviceId: "new" })).toBe(0);
 });
 
 test("a rate that a device exceeded once costs neither it nor its key anything; the second time both pay, the key once", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  const flood = (deviceId: string): void => throttle.punish({ ...device, deviceId }, "rate");
+  const flood = (deviceId: string): void => throttle.recordViolation({ ...device, deviceId }, "rate");
   const delays = (): readonly number[] =>
     ["device-0", "new"].map((deviceId) => throttle.remainingMs({ ...device, deviceId }));
   for (let index = 0; index < 10; index++) flood(`device-${index}`);
@@ -56,7 +56,8 @@ test("a rate that a device exceeded once costs neither it nor its key anything; 
 
 test("a key pays for each device that sent the most when the rate of the key was exceeded", () => {
   const throttle = createDeviceThrottle(createVirtualClock());
-  for (let index = 0; index < 4; index++) throttle.punish({ ...device, deviceId: `device-${index}` }, "key_rate");
+  for (let index = 0; index < 4; index++)
+    throttle.recordViolation({ ...device, deviceId: `device-${index}` }, "key_rate");
   expect(throttle.remainingMs({ ...device, deviceId: "new" })).toBe(1_000);
 });
 
@@ -64,7 +65,7 @@ test("at most 10,000 subjects are remembered", async () => {
   const clock = createVirtualClock();
   const throttle = createDeviceThrottle(clock);
   for (let index = 0; index < 10_001; index++) {
-    throttle.punish({ ...device, keyId: `key-${index}`, deviceId: `device-${index}` }, "limit");
+    throttle.recordViolation({ ...device, keyId: `key-${index}`, deviceId: `device-${index}` }, "limit");
   }
   expect(throttle.remainingMs({ ...device, deviceId: "device-0" })).toBe(0);
   expect(throttle.remainingMs({ ...device, deviceId: "device-10000" })).toBe(1_000);

@@ -33,7 +33,7 @@ export interface Penalty {
 /**
  * Returns the penalty after one more violation: 1 s, then twice as long each time, at most 5 min.
  *
- * @param freeViolations how many violations cost nothing
+ * @param freeViolations how many violations have no delay
  */
 export function increasePenalty(previous: Penalty | undefined, freeViolations: number, nowMs: number): Penalty {
   const violations = (previous === undefined || isForgotten(previous, nowMs) ? 0 : previous.violations) + 1;
@@ -49,7 +49,7 @@ export function isForgotten({ untilMs }: Penalty, nowMs: number): boolean {
 /** Remembers who exceeded limits. */
 export interface DeviceThrottle {
   /** Notes that a device exceeded a limit or a rate. */
-  punish(device: ThrottledDevice, violation: Violation): void;
+  recordViolation(device: ThrottledDevice, violation: Violation): void;
   /** For how long a device is refused from now on, in milliseconds; 0 when it is not. */
   remainingMs(device: ThrottledDevice): number;
 }
@@ -58,7 +58,7 @@ export interface DeviceThrottle {
 export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): DeviceThrottle {
   /** By subject, the latest violation last. */
   const penalties = new Map<string, Penalty>();
-  /** Devices for which their key has paid. */
+  /** Penalties of devices that count for their key, too. */
   const charged = new WeakSet<Penalty>();
 
   function add(subject: string, freeViolations: number, nowMs: number): Penalty {
@@ -77,17 +77,17 @@ export function createDeviceThrottle({ monotonic }: Pick<Clock, "monotonic">): D
   }
 
   return {
-    punish(device, violation) {
+    recordViolation(device, violation) {
       const nowMs = monotonic();
       const subject = deviceSubject(device);
       const latest = penalties.get(subject);
       const known = latest === undefined || isForgotten(latest, nowMs) ? null : latest;
-      const isPardoned = known === null && violation === "rate";
+      const isFree = known === null && violation === "rate";
       // One device that does not stop leaves the others of its key alone.
-      const hasPaid = known !== null && charged.has(known);
-      if (!isPardoned && !hasPaid) add(ownerOf(device), freeKeyViolations, nowMs);
+      const isCharged = known !== null && charged.has(known);
+      if (!isFree && !isCharged) add(ownerOf(device), freeKeyViolations, nowMs);
       const penalty = add(subject, violation === "limit" ? 0 : freeRateViolations, nowMs);
-      if (!isPardoned) charged.add(penalty);
+      if (!isFree) charged.add(penalty);
     },
     remainingMs(device) {
       const nowMs = monotonic();

@@ -36,7 +36,7 @@ export interface SocketTraffic extends Meter {
 export type Violation = "limit" | "rate" | "key_rate";
 
 /** Called with the exceeded rate in words when a socket has to be closed. */
-export type RefuseTraffic = (limit: string, violation: Violation) => void;
+type RefuseTraffic = (limit: string, violation: Violation) => void;
 
 /** Counts what all sockets send. */
 export interface Traffic {

@@ -8,7 +8,7 @@ import type {
   Decision,
   StoredApproval,
 } from "../approval-log.ts";
-import { readInteger, readOptionalText, readText } from "./columns.ts";
+import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
 
 const columns =
   "environment_id, tool_call_id, agent_id, conversation_id, request, message_id, requested_at, expiry, decision, decided_at";
@@ -89,11 +89,7 @@ function readApproval(row: SqliteRow): StoredApproval {
   const decision = readOptionalText(row, "decision");
   return {
     tenant: readText(row, "tenant"),
-    scope: {
-      environmentId: readText(row, "environment_id"),
-      agentId: readText(row, "agent_id"),
-      conversationId: readText(row, "conversation_id"),
-    },
+    scope: readScope(row),
     request: { ...detail, toolCallId: readText(row, "tool_call_id") },
     messageId: readOptionalText(row, "message_id"),
     requestedAt: readInteger(row, "requested_at"),

@@ -2,7 +2,7 @@
 import type { SqliteRow } from "@letta-environments/platform";
 import { EnvironmentMetadataSchema, type EnvironmentMetadata } from "@letta-environments/schema";
 import { parse } from "valibot";
-import type { EnvironmentRow } from "../ports.ts";
+import type { ConversationScope, EnvironmentRow } from "../ports.ts";
 
 /** The columns that {@link readEnvironment} needs. */
 export const environmentColumns: string = [
@@ -47,6 +47,15 @@ export function readEnvironment(row: SqliteRow): EnvironmentRow {
     gitBranch: readOptionalText(row, "git_branch"),
     displayName: readOptionalText(row, "display_name"),
     tags: readTags(row),
+  };
+}
+
+/** Reads the conversation of a row. */
+export function readScope(row: SqliteRow): ConversationScope {
+  return {
+    environmentId: readText(row, "environment_id"),
+    agentId: readText(row, "agent_id"),
+    conversationId: readText(row, "conversation_id"),
   };
 }
 

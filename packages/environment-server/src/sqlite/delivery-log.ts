@@ -2,7 +2,7 @@
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import { retentionMs } from "../limits.ts";
 import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, UnresolvedDelivery } from "../ports.ts";
-import { readInteger, readOptionalText, readText } from "./columns.ts";
+import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
 import { createSqliteRuns } from "./runs.ts";
 
 const releaseUnsettled = "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')";
@@ -133,11 +133,7 @@ function prepareFindLastUses(database: SqliteDatabase): DeliveryLog["findLastUse
     const rows = find.all(Math.max(latest - spanMs, nowMs - retentionMs), limit);
     const uses = rows.map((row): MessageUse => ({
       ...readMessage(row),
-      scope: {
-        environmentId: readText(row, "environment_id"),
-        agentId: readText(row, "agent_id"),
-        conversationId: readText(row, "conversation_id"),
-      },
+      scope: readScope(row),
       reservedAt: readInteger(row, "reserved_at"),
     }));
     const last = uses.at(-1);

@@ -3,7 +3,7 @@ import { type DeviceLabels, sortTags } from "@letta-environments/schema";
 import { environmentByDevice, readOptionalText, readTags } from "./columns.ts";
 
 /** Statements for the labels of a device, which each of its rows has. Run them in a transaction. */
-export interface SqliteLabels {
+interface SqliteLabels {
   /** The labels of a device; `null` if it has no rows. */
   read(tenant: string, deviceId: string): DeviceLabels | null;
   save(tenant: string, deviceId: string, labels: DeviceLabels): void;

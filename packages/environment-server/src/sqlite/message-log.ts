@@ -8,7 +8,7 @@ import type {
   MessageStatus,
   StoredMessage,
 } from "../message-log.ts";
-import { readInteger, readOptionalText, readText } from "./columns.ts";
+import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
 
 const columns =
   "environment_id, agent_id, conversation_id, message_id, delivery_id, state, detail, reply, reply_truncated, sent_at, updated_at";
@@ -136,11 +136,7 @@ function readMessage(row: SqliteRow): StoredMessage {
   const { approvalPolicy = null, ...detail }: Detail = JSON.parse(readText(row, "detail"));
   const text = readOptionalText(row, "reply");
   return {
-    scope: {
-      environmentId: readText(row, "environment_id"),
-      agentId: readText(row, "agent_id"),
-      conversationId: readText(row, "conversation_id"),
-    },
+    scope: readScope(row),
     messageId: readText(row, "message_id"),
     deliveryId: readText(row, "delivery_id"),
     approvalPolicy,

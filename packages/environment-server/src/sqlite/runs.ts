@@ -4,7 +4,7 @@ import type { DeliveryLog } from "../ports.ts";
 import { readInteger, readText } from "./columns.ts";
 
 /** On which rows conversations have run, in SQLite. */
-export interface SqliteRuns extends Pick<DeliveryLog, "findRuns"> {
+interface SqliteRuns extends Pick<DeliveryLog, "findRuns"> {
   /** Records that a row has accepted a send. Call it in a transaction. */
   record(deliveryId: string, environmentId: string): void;
 }

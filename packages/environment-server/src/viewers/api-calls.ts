@@ -23,7 +23,7 @@ export interface ApiCall {
 }
 
 /** The calls of a frame, in order: the first that fails ends it. */
-export type Translated =
+type Translation =
   | {
       readonly kind: "calls";
       readonly runtime: Conversation;
@@ -49,7 +49,7 @@ const approvalPrefix = "perm-";
  *
  * @param newId returns an id for a message that has none
  */
-export function translateFrame({ type, members }: ViewerFrame, principal: Principal, newId: () => string): Translated {
+export function translateFrame({ type, members }: ViewerFrame, principal: Principal, newId: () => string): Translation {
   const target = readTarget(members["runtime"], principal);
   if (target.kind === "refused") return target;
   const { runtime } = target;
@@ -60,7 +60,7 @@ export function translateFrame({ type, members }: ViewerFrame, principal: Princi
   const call = (operation: ApiCall["operation"], body: Members): ApiCall => {
     return { operation, itemId: null, query: {}, body: { ...conversation, ...body } };
   };
-  const allow = (...calls: readonly ApiCall[]): Translated => {
+  const allow = (...calls: readonly ApiCall[]): Translation => {
     return { kind: "calls", runtime, calls };
   };
   switch (type) {
@@ -137,8 +137,8 @@ function readChange(
   payload: Members,
   runtime: Conversation,
   call: (operation: ApiCall["operation"], body: Members) => ApiCall,
-  allow: (...calls: readonly ApiCall[]) => Translated,
-): Translated {
+  allow: (...calls: readonly ApiCall[]) => Translation,
+): Translation {
   const { mode, cwd, agent_id: agentId, conversation_id: conversationId } = payload;
   // A device prefers the conversation of the payload to that of the frame.
   const isOther =

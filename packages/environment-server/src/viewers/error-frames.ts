@@ -5,7 +5,7 @@ import type { FrameRefusal } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
 
 /** The parts of the frame that could be read. */
-export interface RefusedFrame {
+export interface FrameParts {
   readonly type: string | null;
   readonly requestId: string | null;
   readonly members: Members;
@@ -21,7 +21,7 @@ export function repeatedMembers({ runtime, process_id: processId }: Members): Me
 }
 
 /** Builds the error frame. It names the type of the frame and the scope that is missing. */
-export function errorFrame({ type, requestId }: RefusedFrame, { code, message, scope }: FrameRefusal): Members {
+export function errorFrame({ type, requestId }: FrameParts, { code, message, scope }: FrameRefusal): Members {
   return {
     type: "error",
     ...(requestId !== null && { request_id: requestId }),
@@ -36,7 +36,7 @@ export function errorFrame({ type, requestId }: RefusedFrame, { code, message, s
  * Builds the response of the device protocol that says the same, because the vendor's client waits for it and does not know the
  * error frame; `null` when the protocol has none.
  */
-export function failureFrame({ type, requestId, members }: RefusedFrame, { message }: FrameRefusal): Members | null {
+export function failureFrame({ type, requestId, members }: FrameParts, { message }: FrameRefusal): Members | null {
   const responseType = type === null ? null : responseTypeOf(type);
   if (responseType === null || requestId === null) return null;
   const frame = { type: responseType, request_id: requestId, error: message };

@@ -15,6 +15,7 @@ import {
   viewerPingIntervalMs,
 } from "../limits.ts";
 import { ownerOf } from "../socket/connection.ts";
+import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/ends.ts";
 import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import type { ViewerAccess } from "./ports.ts";
@@ -53,11 +54,9 @@ interface Hub {
   isClosed: boolean;
 }
 
-// RFC 6455 section 7.4.1: going away, and a violated policy.
-const goingAway = 1001;
-const policyViolation = 1008;
-const offlineReason = "The device is offline";
-const replacedReason = "The device registered again; look up its connectionId";
+const tooManyClose: CloseFrame = { code: policyViolation, text: "The key has too many viewers" };
+const offlineClose: CloseFrame = { code: goingAway, text: "The device is offline" };
+const registeredClose: CloseFrame = { code: goingAway, text: "The device registered again; look up its connectionId" };
 
 /** Creates a {@link ViewerHub}. */
 export function createViewerHub(options: {
@@ -81,8 +80,8 @@ export function createViewerHub(options: {
       });
       add(hub, viewer);
       emit({ type: "viewer_connected", ...referenceOf(access), keyId: access.principal.keyId });
-      if (hub.isClosed) viewer.close(goingAway, shutdownReason);
-      else if (countOf(hub, access) > maxViewersPerKey) viewer.close(policyViolation, "The key has too many viewers");
+      if (hub.isClosed) viewer.close(shutdownClose);
+      else if (countOf(hub, access) > maxViewersPerKey) viewer.close(tooManyClose);
       startPings(hub);
       startChecks(hub);
       return viewer.listener;
@@ -101,7 +100,7 @@ export function createViewerHub(options: {
       row?.cancelGrace?.();
       if (row !== undefined) row.cancelGrace = null;
       for (const viewer of viewersOf(environmentId)) {
-        if (viewer.access.connectionId !== connectionId) viewer.close(goingAway, replacedReason);
+        if (viewer.access.connectionId !== connectionId) viewer.close(registeredClose);
       }
     },
     disconnected(environmentId) {
@@ -109,23 +108,21 @@ export function createViewerHub(options: {
       const row = hub.rows.get(environmentId);
       if (row === undefined || row.cancelGrace !== null) return;
       row.cancelGrace = clock.setTimer(viewerGraceMs, () => {
-        for (const viewer of viewersOf(environmentId)) viewer.close(goingAway, offlineReason);
+        for (const viewer of viewersOf(environmentId)) viewer.close(offlineClose);
       });
     },
     connectedViewers: () => everyViewer(hub).map(({ identity }) => identity),
     closeEnded(isEnded) {
       for (const viewer of everyViewer(hub)) {
-        if (isEnded(viewer.identity)) viewer.close(policyViolation, "The gateway key no longer allows this");
+        if (isEnded(viewer.identity)) viewer.close(keyEndedClose);
       }
     },
     close() {
       hub.isClosed = true;
-      for (const viewer of everyViewer(hub)) viewer.close(goingAway, shutdownReason);
+      for (const viewer of everyViewer(hub)) viewer.close(shutdownClose);
     },
   };
 }
-
-const shutdownReason = "Server is shutting down";
 
 function everyViewer({ rows }: Hub): readonly Viewer[] {
   return [...rows.values()].flatMap(({ viewers }) => [...viewers]);
@@ -233,7 +230,7 @@ function startChecks(hub: Hub): void {
 async function checkPermission({ access, close }: Viewer): Promise<void> {
   // A store that fails ends nothing, and is read again.
   const isPermitted = (await access.isPermitted?.().catch(() => true)) ?? true;
-  if (!isPermitted) close(policyViolation, "The gateway key no longer allows this");
+  if (!isPermitted) close(keyEndedClose);
 }
 
 function stopTimers(hub: Hub): void {

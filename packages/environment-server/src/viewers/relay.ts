@@ -14,7 +14,7 @@ export type Audience =
   | { readonly kind: "terminal"; readonly terminalId: string };
 
 /** The view of a viewer: the agents of its key, and the conversation that it chose when it connected. */
-export interface ViewerSight {
+interface ViewerFilter {
   readonly principal: Pick<Principal, "agentIds" | "maxMode" | "setMode" | "scopes">;
   /** `null`: every agent that the key may use. */
   readonly agentId: string | null;
@@ -82,7 +82,7 @@ export function audienceOf(frame: Members): Audience | null {
 
 /** Whether a viewer may see a frame for everyone who may. */
 export function maySee(
-  { principal, agentId, conversationId }: ViewerSight,
+  { principal, agentId, conversationId }: ViewerFilter,
   audience: Extract<Audience, { readonly kind: "conversation" | "scope" }>,
 ): boolean {
   if (audience.kind === "scope") return allowsScope(principal, audience.scope);

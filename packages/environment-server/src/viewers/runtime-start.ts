@@ -11,7 +11,7 @@ import type { ViewerScope } from "./scopes.ts";
 import { agentNotAllowed, idRule, isId } from "./target.ts";
 
 /** The frame as it goes to the device, or why it is refused. */
-export type CheckedStart =
+type CheckedStart =
   | {
       readonly kind: "allowed";
       readonly members: Members;

@@ -3,8 +3,9 @@ import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainSocket } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { viewerFrameRate, viewerViolationRate } from "../limits.ts";
+import { type CloseFrame, droppedCode, policyViolation } from "../socket/ends.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
-import { errorFrame, failureFrame, type RefusedFrame } from "./error-frames.ts";
+import { errorFrame, failureFrame, type FrameParts } from "./error-frames.ts";
 import type { FrameRefusal } from "./frame.ts";
 import type { ViewerAccess } from "./ports.ts";
 
@@ -48,9 +49,7 @@ export interface ViewerState extends ViewerOptions {
   isEnded: boolean;
 }
 
-// RFC 6455 section 7.4.1.
-const policyViolation = 1008;
-const droppedCode = 1006;
+const tooManyRefusals: CloseFrame = { code: policyViolation, text: "Too many frames were refused" };
 
 /** Creates the state of a socket that has just opened. */
 export function createViewerState(
@@ -96,17 +95,17 @@ export function deliverFrame(state: ViewerState, frame: Members): void {
 }
 
 /** Responds to a frame that had no effect. */
-export function sendRefusal(state: ViewerState, frame: RefusedFrame, reason: FrameRefusal): void {
+export function sendRefusal(state: ViewerState, frame: FrameParts, reason: FrameRefusal): void {
   deliverFrame(state, errorFrame(frame, reason));
   const failure = failureFrame(frame, reason);
   if (failure !== null) deliverFrame(state, failure);
 }
 
 /** Refuses a frame that the viewer should not have sent. Too many of them close the socket. */
-export function refuseFrame(state: ViewerState, frame: RefusedFrame, reason: FrameRefusal): void {
+export function rejectFrame(state: ViewerState, frame: FrameParts, reason: FrameRefusal): void {
   sendRefusal(state, frame, reason);
   const left = takeTokens(refillBucket(state.violations, viewerViolationRate, state.clock.monotonic()), 1);
-  if (left === null) return closeViewer(state, policyViolation, "Too many frames were refused");
+  if (left === null) return closeViewer(state, tooManyRefusals);
   state.violations = left;
 }
 
@@ -118,10 +117,10 @@ export function takeFrame(state: ViewerState): boolean {
 }
 
 /** Starts the closing handshake, once. */
-export function closeViewer(state: ViewerState, code: number, reason: string): void {
+export function closeViewer(state: ViewerState, { code, text }: CloseFrame): void {
   if (state.isEnded) return;
   end(state, code);
-  state.socket.close(code, reason);
+  state.socket.close(code, text);
 }
 
 /** Ends a viewer whose socket is closed or closing, once. */

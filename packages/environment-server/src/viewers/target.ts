@@ -11,7 +11,7 @@ const maxIdLength = 256;
 export const idRule: string = `must be a string of 1 to ${maxIdLength} characters`;
 
 /** A conversation, or the refusal of the frame. */
-export type Targeted = { readonly kind: "target"; readonly runtime: Conversation } | RefusedFrame;
+type Targeted = { readonly kind: "target"; readonly runtime: Conversation } | RefusedFrame;
 
 /**
  * Reads `runtime` of a frame and checks its agent against the key's list. Other members of it are dropped, such as

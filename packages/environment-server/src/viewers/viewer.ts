@@ -3,8 +3,9 @@ import type { PlainSocket, PlainSocketListener } from "@letta-environments/schem
 import type { Members } from "../dialects/values.ts";
 import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";
 import type { ConnectedDevice } from "../socket/connection.ts";
+import type { CloseFrame } from "../socket/ends.ts";
 import { checkFrame } from "./check.ts";
-import type { RefusedFrame } from "./error-frames.ts";
+import type { FrameParts } from "./error-frames.ts";
 import {
   type FrameRefusal,
   invalidFrame,
@@ -23,7 +24,7 @@ import {
   deliverFrame,
   end,
   type OpenRequest,
-  refuseFrame,
+  rejectFrame,
   sendRefusal,
   takeFrame,
   toWireTerminalId,
@@ -48,7 +49,7 @@ export interface Viewer {
   /** The socket of the device has ended: it answers no further request, and has ended its terminals. */
   loseDevice(): void;
   /** Starts the closing handshake, once. */
-  close(code: number, reason: string): void;
+  close(frame: CloseFrame): void;
 }
 
 /** A viewer with an open socket, and the credential that opened it. */
@@ -86,12 +87,12 @@ export function openViewer(
     respondTooLong: (wireId) => respondTooLong(state, wireId),
     deliverTerminal: (wireId, frame) => deliverTerminal(state, wireId, frame),
     loseDevice: () => loseDevice(state),
-    close: (code, reason) => closeViewer(state, code, reason),
+    close: (frame) => closeViewer(state, frame),
   };
   return viewer;
 }
 
-const unknownFrame: RefusedFrame = { type: null, requestId: null, members: {} };
+const unknownFrame: FrameParts = { type: null, requestId: null, members: {} };
 const tooFast = refusal("too_many_frames", "The viewer sends too many frames.");
 const responseTooLarge = refusal("response_too_large", "The response of the device is too large for this server.");
 const deviceLost = refusal("control_unknown", "The device disconnected. Whether the frame had an effect is unknown.");
@@ -101,10 +102,10 @@ function receive(state: ViewerState, text: string): void {
   if (state.isEnded) return;
   // Only a short text is cheap enough to be parsed before it is counted.
   const short = text.length <= maxReceiptLength ? parseViewerFrame(text) : null;
-  if (!takeReceipt(state, short) && !takeFrame(state)) return refuseFrame(state, unknownFrame, tooFast);
+  if (!takeReceipt(state, short) && !takeFrame(state)) return rejectFrame(state, unknownFrame, tooFast);
   const parsed = short ?? parseViewerFrame(text);
   if (parsed.kind === "frame") return handle(state, parsed.frame);
-  refuseFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
+  rejectFrame(state, { ...unknownFrame, type: parsed.type }, parsed.refusal);
 }
 
 /** Longest acknowledgement or pong that does not count, in characters. Those of our clients have about 30. */
@@ -124,7 +125,7 @@ function handle(state: ViewerState, frame: ViewerFrame): void {
     case "ping":
       return deliverFrame(state, { type: "pong" });
     case "received":
-      return decision.seq === null || decision.seq <= state.seq ? undefined : refuseFrame(state, frame, notSent);
+      return decision.seq === null || decision.seq <= state.seq ? undefined : rejectFrame(state, frame, notSent);
     case "calls":
       return startCalls(state, frame, decision);
     case "command":
@@ -132,7 +133,7 @@ function handle(state: ViewerState, frame: ViewerFrame): void {
     case "refused": {
       const facts = { type: frame.type, scope: scopeOfFrame(frame.type), agentId: null, conversationId: null };
       state.access.requests.refused(facts, decision.refusal.code);
-      return refuseFrame(state, frame, decision.refusal);
+      return rejectFrame(state, frame, decision.refusal);
     }
   }
 }
@@ -143,8 +144,8 @@ const maxControlBytes = 125;
 /** Takes binary data, or a text that is too long to be read. Pings and pongs of the WebSocket protocol are small. */
 function receiveOther(state: ViewerState, byteLength: number): boolean {
   if (state.isEnded) return false;
-  if (!takeFrame(state)) refuseFrame(state, unknownFrame, tooFast);
-  else if (byteLength > maxControlBytes) refuseFrame(state, unknownFrame, tooLarge.refusal);
+  if (!takeFrame(state)) rejectFrame(state, unknownFrame, tooFast);
+  else if (byteLength > maxControlBytes) rejectFrame(state, unknownFrame, tooLarge.refusal);
   return !state.isEnded;
 }
 

@@ -11,7 +11,7 @@ import type { FrameDecision, ViewerCommand } from "./check.ts";
 import { repeatedMembers } from "./error-frames.ts";
 import { refusal, type ViewerFrame } from "./frame.ts";
 import { responseTypeOf } from "./scopes.ts";
-import { deliverFrame, refuseFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
+import { deliverFrame, rejectFrame, sendRefusal, toWireTerminalId, type ViewerState } from "./state.ts";
 
 type Calls = Extract<FrameDecision, { readonly kind: "calls" }>;
 
@@ -99,7 +99,7 @@ function refuseConversation(
   const { type, scope, agentId, conversationId } = command;
   state.access.requests.refused({ type, scope, agentId, conversationId }, reason.code);
   if (response.headers["x-should-retry"] === "true") return sendRefusal(state, frame, reason);
-  refuseFrame(state, frame, reason);
+  rejectFrame(state, frame, reason);
 }
 
 /** A frame for the device, whose response or terminal is awaited. */

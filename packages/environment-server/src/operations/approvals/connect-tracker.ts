@@ -41,7 +41,7 @@ export function connectTracker({
       // When the turn is over, the device may have ended it without reading the decision: its acknowledgement says which.
       if (isTurnOver) return;
       const { hub, pending } = server();
-      const connection = hub.online(environmentId);
+      const connection = hub.onlineConnectionOf(environmentId);
       if (connection?.acknowledging === "no")
         return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
       // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over.

@@ -8,14 +8,19 @@ import { denialText, policyActor } from "../../approvals/policy.ts";
 import { type DeliveryPart, type DeliveryPlan, messageIdIssues, planDenial, storedIds } from "../../delivery/plan.ts";
 import { classifyRepeat } from "../../delivery/repeat.ts";
 import type { InputPayload } from "../../dialects/build.ts";
-import type { ConnectionRecord, ConversationScope, KnownMessage } from "../../ports.ts";
+import type { ConversationScope, KnownMessage } from "../../ports.ts";
 import type { DeviceConnection } from "../../socket/connection.ts";
 import { toDecidedApproval } from "./list.ts";
-import type { ServerContext } from "../context.ts";
+import type { Send, ServerContext } from "../context.ts";
 
-/** The request that a part decides on; `null` for messages. */
-function decidedKey({ toolCallId }: DeliveryPart, scope: ConversationScope): ApprovalKey | null {
-  return toolCallId === null ? null : { scope, toolCallId };
+/** A part, and the conversation that receives it. */
+type Part = Pick<Send, "server" | "part" | "scope">;
+
+/** Returns the key of the request that a part decides on, and the request if it is pending; `null` for messages. */
+function findRequest({ server, part: { toolCallId }, scope }: Part) {
+  if (toolCallId === null) return null;
+  const key: ApprovalKey = { scope, toolCallId };
+  return { key, approval: server.approvals.find(key) };
 }
 
 /**
@@ -31,29 +36,24 @@ export async function findKnown(
   const stored = await store.findMessages(scope, storedIds(part), time.now());
   const released = await pending.releaseAgain(stored.map(({ deliveryId }) => deliveryId));
   const unreleased = stored.filter(({ deliveryId }) => !released.has(deliveryId));
-  return part.toolCallId === null ? unreleased : releaseSuperseded(server, part, scope, unreleased);
+  return part.toolCallId === null ? unreleased : releaseSuperseded({ server, part, scope }, unreleased);
 }
 
 /** Removes the uses by earlier decisions on a request that is pending again, and releases their ids. Returns the remaining uses. */
-async function releaseSuperseded(
-  { approvals, pending, store }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-  known: readonly KnownMessage[],
-): Promise<readonly KnownMessage[]> {
-  const key = decidedKey(part, scope);
-  const approval = key === null || known.length === 0 ? null : approvals.find(key);
+async function releaseSuperseded(send: Part, known: readonly KnownMessage[]): Promise<readonly KnownMessage[]> {
+  const { server, part, scope } = send;
+  const approval = findRequest(send)?.approval ?? null;
   // The device has replaced the request since. A retry of the decision on the earlier one still receives its result.
-  if (approval === null || isOfAnother(part, approval)) return known;
+  if (known.length === 0 || approval === null || isOfAnother(part, approval)) return known;
   // So does a retry with the same Idempotency-Key.
   if (known.some(({ messageId }) => messageId === part.keyIds?.keyAndBody)) return known;
   const superseded = new Set(
     known
       .filter(({ messageId }) => part.messageIds.includes(messageId))
       .map(({ deliveryId }) => deliveryId)
-      .filter((deliveryId) => pending.find(scope.environmentId, deliveryId)?.waiting !== true),
+      .filter((deliveryId) => server.pending.find(scope.environmentId, deliveryId)?.waiting !== true),
   );
-  for (const deliveryId of superseded) await store.forget(deliveryId);
+  for (const deliveryId of superseded) await server.store.forget(deliveryId);
   return known.filter(({ deliveryId }) => !superseded.has(deliveryId));
 }
 
@@ -66,36 +66,29 @@ function isOfAnother({ requestedAt }: DeliveryPart, approval: StoredApproval): b
  * Binds a decision without `requested_at` to the request that was pending when the decision arrived, because its sender cannot have seen a later one.
  * Returns other parts unchanged.
  */
-export function bindToArrival(
-  { approvals }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-  arrivedAt: number,
-): DeliveryPart {
-  const key = part.requestedAt === null ? decidedKey(part, scope) : null;
-  return key === null ? part : { ...part, requestedAt: approvals.requestedAt(key, arrivedAt) };
+export function bindToArrival({ server, part, scope }: Part, arrivalSequence: number): DeliveryPart {
+  const { toolCallId, requestedAt } = part;
+  if (toolCallId === null || requestedAt !== null) return part;
+  return { ...part, requestedAt: server.approvals.requestedAtFor({ scope, toolCallId }, arrivalSequence) };
 }
 
 /**
  * Returns 404 `approval_not_found` if the device has replaced the request with another one under the same id, even if nobody may decide on that one
  * yet. Returns `null` for any other part.
  */
-export function refuseReplaced(
-  { approvals }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-): PlainResponse | null {
-  const key = decidedKey(part, scope);
-  if (key === null || part.requestedAt === null) return null;
-  const approval = approvals.find(key);
-  const isReplaced = approval === null ? approvals.isWithheld(key) : isOfAnother(part, approval);
+export function refuseReplaced(send: Part): PlainResponse | null {
+  const { server, part } = send;
+  const request = findRequest(send);
+  if (request === null || part.requestedAt === null) return null;
+  const { key, approval } = request;
+  const isReplaced = approval === null ? server.approvals.isWithheld(key) : isOfAnother(part, approval);
   return isReplaced ? replacedResponse(part) : null;
 }
 
-/** The response to a decision on a request in whose place the device has made another one. */
+/** The response to a decision on a request that its device has replaced with another one. */
 export function replacedResponse(part: DeliveryPart): PlainResponse {
   const rule = "was requested again since, for something else: list the requests again";
-  return problemResponse("approval_not_found", { issues: messageIdIssues(part, rule, () => true) });
+  return problemResponse("approval_not_found", { issues: messageIdIssues(part, rule) });
 }
 
 /** Returns 400 `invalid_request` for a decision that selects other suggestions than those of its request. */
@@ -114,21 +107,18 @@ function refuseSuggestions({ payload, members }: DeliveryPart, { request }: Stor
  * Returns 404 `approval_not_found` for a decision on a request that is not pending, and 400 for one that selects other suggestions than
  * those of the request; `null` for any other part.
  */
-export function refuseDecision(
-  { approvals }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-  connection: DeviceConnection,
-): PlainResponse | null {
-  const key = decidedKey(part, scope);
-  const approval = key === null ? null : approvals.find(key);
+export function refuseDecision(send: Part, connection: DeviceConnection): PlainResponse | null {
+  const { part, scope } = send;
+  const request = findRequest(send);
+  if (request === null) return null;
+  const { key, approval } = request;
   if (approval !== null)
     return isOfAnother(part, approval) ? replacedResponse(part) : refuseSuggestions(part, approval);
-  if (key === null) return null;
+  const { approvals } = send.server;
   // For a device whose requests could not all be read or remembered, an unknown id may be a real one: let the device refuse it.
   const deviceDecides = !approvals.isComplete(scope.environmentId) || connection.brokenRules.size > 0;
   if (deviceDecides && part.requestedAt === null && !approvals.isWithheld(key)) return null;
-  const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation", () => true);
+  const issues = messageIdIssues(part, "must be the id of a request that is pending in this conversation");
   return problemResponse("approval_not_found", { issues });
 }
 
@@ -139,20 +129,20 @@ export function refuseDecision(
  * only messages may not: its sender cannot know the id of a request that its own message will cause.
  */
 export async function refuseLaterDecisions(
-  server: ServerContext,
+  send: Send,
   [first, ...later]: DeliveryPlan["parts"],
-  record: ConnectionRecord,
-  scope: ConversationScope,
   connection: DeviceConnection,
 ): Promise<PlainResponse | null> {
+  const { server, scope } = send;
   let mayBeMadeLater = first.toolCallId !== null;
   for (const part of later) {
     if (part.toolCallId === null) continue;
+    const decision = { ...send, part };
     const known = await findKnown(server, part, scope);
-    if (classifyRepeat(part, known).kind === "conflict") return decidedResponse(server, part, record, scope);
+    if (classifyRepeat(part, known).kind === "conflict") return decidedResponse(decision);
     const isPending = server.approvals.find({ scope, toolCallId: part.toolCallId }) !== null;
     const isChecked = known.length === 0 && (isPending || !mayBeMadeLater);
-    const refusal = isChecked ? refuseDecision(server, part, scope, connection) : null;
+    const refusal = isChecked ? refuseDecision(decision, connection) : null;
     if (refusal !== null) return refusal;
     mayBeMadeLater = true;
   }
@@ -163,26 +153,18 @@ export async function refuseLaterDecisions(
  * Waits for the request that a later part of a body decides on, because a device requests the permissions of a turn one after the other.
  * Other parts do not wait.
  */
-export async function awaitRequest(
-  { approvals, store, time }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-): Promise<void> {
-  const key = decidedKey(part, scope);
-  if (key === null || approvals.find(key) !== null) return;
-  const known = await store.findMessages(scope, part.messageIds, time.now());
-  if (known.length === 0) await approvals.whenPending(key);
+export async function awaitRequest(send: Part): Promise<void> {
+  const { approvals, store, time } = send.server;
+  const request = findRequest(send);
+  if (request === null || request.approval !== null) return;
+  const known = await store.findMessages(send.scope, send.part.messageIds, time.now());
+  if (known.length === 0) await approvals.whenPending(request.key);
 }
 
 /** The payload with the id by which the device recognises its request. */
-export function addressedPayload(
-  { approvals }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
-): InputPayload {
-  const key = decidedKey(part, scope);
-  const approval = key === null ? null : approvals.find(key);
-  const { payload } = part;
+export function addressedPayload(send: Part): InputPayload {
+  const approval = findRequest(send)?.approval ?? null;
+  const { payload } = send.part;
   return approval === null || payload.kind !== "approval_response"
     ? payload
     : { ...payload, request_id: approval.request.requestId };
@@ -190,31 +172,23 @@ export function addressedPayload(
 
 /** Notes a decision that is about to be reserved and sent. */
 export function noteDecision(
-  { approvals, time }: ServerContext,
-  part: DeliveryPart,
-  scope: ConversationScope,
+  { server, part: { toolCallId, payload }, scope, principal }: Send,
   deliveryId: string,
-  { keyId }: Pick<Principal, "keyId">,
 ): void {
-  const key = decidedKey(part, scope);
-  if (key === null || part.payload.kind !== "approval_response") return;
-  const { behavior, message = null } = part.payload.decision;
-  const decision: Decision = { behavior, reason: message, decidedBy: keyId, decidedAt: time.wall() };
-  approvals.noteReserved(key, deliveryId, decision);
+  if (toolCallId === null || payload.kind !== "approval_response") return;
+  const { behavior, message = null } = payload.decision;
+  const decidedAt = server.time.wall();
+  const decision: Decision = { behavior, reason: message, decidedBy: principal.keyId, decidedAt };
+  server.approvals.noteReserved({ scope, toolCallId }, deliveryId, decision);
 }
 
 /** The response to a decision on a request that was decided otherwise: 409 `approval_decided` with the first decision. */
-export async function decidedResponse(
-  server: ServerContext,
-  part: DeliveryPart,
-  { environment }: ConnectionRecord,
-  scope: ConversationScope,
-): Promise<PlainResponse> {
-  const issues = messageIdIssues(part, "was already decided otherwise", () => true);
-  const key = decidedKey(part, scope);
-  const approval = key === null ? null : await server.approvals.findDecided(key);
+export async function decidedResponse({ server, part, record, scope }: Send): Promise<PlainResponse> {
+  const { toolCallId } = part;
+  const issues = messageIdIssues(part, "was already decided otherwise");
+  const approval = toolCallId === null ? null : await server.approvals.findDecided({ scope, toolCallId });
   if (approval === null || approval.decision === null) return problemResponse("approval_decided", { issues });
-  const members = { approval: await toDecidedApproval(server, environment, approval, approval.decision) };
+  const members = { approval: await toDecidedApproval(server, record.environment, approval, approval.decision) };
   return problemResponse("approval_decided", { issues, members });
 }
 

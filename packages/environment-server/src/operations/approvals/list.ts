@@ -1,4 +1,4 @@
-/** Requests for permission as API responses show them: the list of those that are pending, and one that is decided. */
+/** Requests for permission as API responses and events show them: the list of those that are pending, and a single one. */
 import {
   allowsAgent,
   allowsDevice,
@@ -14,6 +14,7 @@ import {
 } from "@letta-environments/schema";
 import type { Decision, StoredApproval } from "../../approval-log.ts";
 import { type ApprovalCursor, compareCursors, type PendingApproval } from "../../approvals/pending.ts";
+import type { DeviceReference } from "../../events.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { ServerContext } from "../context.ts";
 import { modeRefusal } from "../conversations/modes.ts";
@@ -77,8 +78,14 @@ export async function toDecidedApproval(
   decision: Decision,
 ): Promise<DecidedApproval> {
   const [connectionId = null] = await readConnectionIds(server, [row]);
-  const { behavior, decidedBy, decidedAt, reason } = decision;
-  return { ...identityOf(row, connectionId, approval), reason, decision: behavior, decidedBy, decidedAt };
+  return { ...identityOf(row, connectionId, approval), ...decidedMembers(decision) };
+}
+
+/** Shows a request in an event, whether it is decided or not. */
+export function presentApproval(device: DeviceReference, approval: StoredApproval): object {
+  const { decision } = approval;
+  const members = decision === null ? pendingMembers(approval) : decidedMembers(decision);
+  return { ...identityOf(device, device.connectionId, approval), ...members };
 }
 
 function toApproval(
@@ -87,14 +94,16 @@ function toApproval(
   connectionId: string | null,
   approval: StoredApproval,
 ): Approval {
-  const { request, requestedAt, expiry } = approval;
-  return {
-    ...identityOf(row, connectionId, approval),
-    input: request.input,
-    inputTruncated: request.isInputCut,
-    ageMs: Math.max(0, server.time.wall() - requestedAt),
-    expiresAt: expiry?.at ?? null,
-  };
+  const ageMs = Math.max(0, server.time.wall() - approval.requestedAt);
+  return { ...identityOf(row, connectionId, approval), ...pendingMembers(approval), ageMs };
+}
+
+function pendingMembers({ request, expiry }: StoredApproval) {
+  return { input: request.input, inputTruncated: request.isInputCut, expiresAt: expiry?.at ?? null };
+}
+
+function decidedMembers({ behavior, decidedBy, decidedAt, reason }: Decision) {
+  return { reason, decision: behavior, decidedBy, decidedAt };
 }
 
 /** Returns the present connection of each row; `null` for a device that is offline. */
@@ -107,7 +116,7 @@ async function readConnectionIds(
 }
 
 /** The members that a request has in responses and events, whether it is decided or not. */
-export function identityOf(
+function identityOf(
   { deviceId }: Pick<EnvironmentRow, "deviceId">,
   connectionId: string | null,
   { scope, request, requestedAt, messageId }: StoredApproval,

@@ -91,7 +91,8 @@ export async function switchMode(
 export function commandTargetOf(hub: ServerContext["hub"], connection: DeviceConnection): CommandTarget {
   return {
     environmentId: connection.device.environmentId,
-    write: (text) => hub.online(connection.device.environmentId) === connection && hub.send(connection, text),
+    write: (text) =>
+      hub.onlineConnectionOf(connection.device.environmentId) === connection && hub.send(connection, text),
   };
 }
 

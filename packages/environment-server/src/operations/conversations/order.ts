@@ -35,8 +35,8 @@ export interface Started<Result> {
 /** A message that is to get a place. */
 interface OrderedMessage extends Pick<MessagePlace, "messageIds" | "length"> {
   readonly scope: ConversationScope;
-  /** Sends of other owners have an order of their own. */
-  readonly owner: readonly string[];
+  /** Sends with another value have their own order; see `Send`. */
+  readonly ownOrder: string | null;
 }
 
 /** The messages of all conversations that have not left. */
@@ -78,9 +78,9 @@ export function createMessageOrder(clock: Clock): MessageOrder {
   }
 
   return {
-    async start({ messageIds, length, scope, owner }, run) {
+    async start({ messageIds, length, scope, ownOrder }, run) {
       const key = keyOf(scope);
-      const queueKey = JSON.stringify([key, ...owner]);
+      const queueKey = JSON.stringify([key, ownOrder]);
       const isAlone = !queue.isBusy(queueKey);
       const startedAtMs = clock.monotonic();
       const { promise: queueReleased, resolve: releaseQueue } = Promise.withResolvers<void>();

@@ -1,12 +1,10 @@
 /** The sources of changes in devices and messages: the rows as events show them, and who may see them. */
-import type { StoredApproval } from "../../approval-log.ts";
 import type { ApprovalTrackerOptions } from "../../approvals/state.ts";
 import type { ChangesOptions } from "../../changes/changes.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
-import type { DeviceReference } from "../../events.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../../ports.ts";
 import type { DeviceAdministration } from "../devices.ts";
-import { identityOf } from "../approvals/list.ts";
+import { presentApproval } from "../approvals/list.ts";
 import { presentMessage } from "../messages/status.ts";
 import type { Presentation } from "../presentation.ts";
 
@@ -60,13 +58,4 @@ export function noteDeviceChanges(
 export function noteApprovals(feed: Pick<ChangeFeed, "approval">): ApprovalTrackerOptions["onChange"] {
   return (change, approval) =>
     feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) }));
-}
-
-function presentApproval(device: DeviceReference, approval: StoredApproval): object {
-  const { request, expiry, decision } = approval;
-  const identity = identityOf(device, device.connectionId, approval);
-  if (decision === null)
-    return { ...identity, input: request.input, inputTruncated: request.isInputCut, expiresAt: expiry?.at ?? null };
-  const { behavior, decidedBy, decidedAt, reason } = decision;
-  return { ...identity, reason, decision: behavior, decidedBy, decidedAt };
 }

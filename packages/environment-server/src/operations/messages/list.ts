@@ -2,6 +2,7 @@
  * The messages of a device, a page at a time, the latest first. They belong to its row, so they stay when the device registers again. The states
  * are those of `retrieveMessage`: what is followed is newer than what is stored, and a message that nobody follows is unknown until it ends.
  */
+import { sleep } from "@letta-environments/platform";
 import {
   allowsAgent,
   allowsDevice,
@@ -16,7 +17,7 @@ import {
 } from "@letta-environments/schema";
 import { listedMessagesPerTurn, maxListedLength, maxListedMessages } from "../../limits.ts";
 import type { MessageFilter, MessagePosition, StoredMessage } from "../../message-log.ts";
-import { comparePositions, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
+import { comparePositions, isSelected, positionOf, readCursor, writeCursor } from "../../messages/position.ts";
 import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCall, DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
@@ -118,7 +119,7 @@ async function readPage(
     lookedAt += part.messages.length;
     const isEnough = messages.length === filter.limit || lookedAt >= maxListedMessages;
     if (!part.hasNextPage || isEnough) return { messages, hasNextPage: part.hasNextPage, end };
-    await new Promise<void>((resolve) => void server.clock.setTimer(0, resolve));
+    await sleep(server.clock, 0);
   }
 }
 
@@ -155,13 +156,6 @@ async function readPart({ store, messages }: ServerContext, filter: MessageFilte
 
 function byPosition(left: StoredMessage, right: StoredMessage): number {
   return comparePositions(positionOf(left), positionOf(right));
-}
-
-function isSelected({ scope }: StoredMessage, { agentIds, conversationId }: MessageFilter): boolean {
-  return (
-    (agentIds === null || agentIds.includes(scope.agentId)) &&
-    (conversationId === null || scope.conversationId === conversationId)
-  );
 }
 
 function withoutReply(message: StoredMessage): StoredMessage {

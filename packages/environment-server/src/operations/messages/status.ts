@@ -17,7 +17,8 @@ import {
 } from "@letta-environments/schema";
 import { conversationKey } from "../../dialects/conversation.ts";
 import { maxMessageConversations, maxSameMessages } from "../../limits.ts";
-import type { StoredMessage } from "../../message-log.ts";
+import type { MessageFilter, StoredMessage } from "../../message-log.ts";
+import { isSelected } from "../../messages/position.ts";
 import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
 import type { EnvironmentRow } from "../../ports.ts";
@@ -25,12 +26,9 @@ import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
 
 /** A message of a device. */
-export interface MessageSelector {
+interface MessageSelector extends Pick<MessageFilter, "agentIds" | "conversationId"> {
   readonly environment: Pick<EnvironmentRow, "id" | "deviceId">;
   readonly messageId: string;
-  /** `null`: any. */
-  readonly agentId: string | null;
-  readonly conversationId: string | null;
 }
 
 /** Retrieves the status of a message, at once or when the message has ended. Waiting ends early when the server closes. */
@@ -45,7 +43,7 @@ export async function retrieveMessage(
   const selector: MessageSelector = {
     environment: record.environment,
     messageId: params.clientMessageId,
-    agentId: query.agentId ?? null,
+    agentIds: query.agentId === undefined ? null : [query.agentId],
     conversationId: query.conversationId ?? null,
   };
   const waitSeconds = query.wait === undefined ? null : (query.waitSeconds ?? defaultWaitSeconds);
@@ -154,20 +152,13 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
   return [...known.values()].filter((message) => isSelected(message, selector));
 }
 
-function isSelected({ scope }: StoredMessage, { agentId, conversationId }: MessageSelector): boolean {
-  return (
-    (agentId === null || scope.agentId === agentId) &&
-    (conversationId === null || scope.conversationId === conversationId)
-  );
-}
-
 /** Reads one message; `null` when it does not exist. */
 export async function readMessage(
   server: ServerContext,
   { environmentId, agentId, conversationId, messageId }: StoredMessage["scope"] & { readonly messageId: string },
 ): Promise<StoredMessage | null> {
   const environment = { id: environmentId, deviceId: "" };
-  const [message] = await readMessages(server, { environment, messageId, agentId, conversationId });
+  const [message] = await readMessages(server, { environment, messageId, agentIds: [agentId], conversationId });
   return message ?? null;
 }
 
