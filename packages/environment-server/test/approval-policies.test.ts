@@ -166,6 +166,7 @@ describe("a policy", () => {
     }
     const { socket } = await connectWith(harness, policy({ deniedTools: ["Bash"], deadlineMs: 60_000 }));
     socket.ask("call-1", { tool_name: "Read" });
+    await harness.clock.advance(1);
     socket.ask("call-2");
     expect(await list(harness)).toMatchObject([{ id: "call-1" }, { id: "call-2" }]);
     await harness.settle();

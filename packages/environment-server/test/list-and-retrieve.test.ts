@@ -134,22 +134,26 @@ describe("retrieve", () => {
     const { call, register, open, clock } = createHarness();
     const shown = async (): Promise<unknown> =>
       parse(EnvironmentSchema, (await call("GET", "/v1/environments/device-1")).body).id;
+    const rows = async (): Promise<readonly string[]> =>
+      parse(EnvironmentListSchema, (await call("GET", "/v1/environments")).body).connections.map(({ id }) => id);
     const first = await open(await register("device-1", { instance: "one" }));
+    const [firstRow] = await rows();
     await clock.advance(1_000);
-    const secondId = await register("device-1", { instance: "two" });
-    expect(await shown()).toBe("env-000002");
-    const second = await open(secondId);
-    expect(await shown()).toBe("env-000004");
+    const secondConnection = await register("device-1", { instance: "two" });
+    const secondRow = (await rows()).find((id) => id !== firstRow);
+    expect(await shown()).toBe(firstRow);
+    const second = await open(secondConnection);
+    expect(await shown()).toBe(secondRow);
     await clock.advance(1_000);
     first.say({ type: "ping" });
-    expect(await shown()).toBe("env-000002");
+    expect(await shown()).toBe(firstRow);
     first.listener.onClose(1006);
-    expect(await shown()).toBe("env-000004");
+    expect(await shown()).toBe(secondRow);
     await clock.advance(1_000);
     second.say({ type: "ping" });
     second.listener.onClose(1006);
     await clock.advance(0);
-    expect(await shown()).toBe("env-000004");
+    expect(await shown()).toBe(secondRow);
   });
 });
 
