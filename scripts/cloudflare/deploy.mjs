@@ -3,7 +3,7 @@
  * written or uploaded. New secrets are stored before they are used, so that the command can be repeated after any failure.
  */
 import { DeployError, readName, readOptions } from "./options.mjs";
-import { planSecrets } from "./plan.mjs";
+import { planSecrets, readPepperDigest, versionMessage } from "./plan.mjs";
 
 /**
  * The parts of the machine that a deployment uses.
@@ -23,7 +23,7 @@ import { planSecrets } from "./plan.mjs";
  * @property {(delayMs: number) => Promise<void>} pause
  * @property {(line: string) => void} report for people
  *
- * @typedef {{ readonly name: string, readonly upstreamUrl: string, readonly hasConsole: boolean, readonly secrets: Readonly<Record<string, string>>, readonly isDryRun: boolean }} UploadRequest
+ * @typedef {{ readonly name: string, readonly upstreamUrl: string, readonly hasConsole: boolean, readonly secrets: Readonly<Record<string, string>>, readonly message: string, readonly isDryRun: boolean }} UploadRequest
  */
 
 /** A new Worker is reachable after some seconds. */
@@ -44,20 +44,14 @@ export async function deploy(given, host) {
   const before = given.isDryRun ? {} : await host.readState(name);
   const options = readOptions(given, name, host.environment, before);
   await host.prepare();
-  const accountSecrets = options.isDryRun ? null : await readAccount(name, host);
-  const { secrets, state } = planSecrets(
-    options,
-    before,
-    accountSecrets,
-    host.environment["ADMIN_TOKEN"],
-    host.createSecret,
-  );
+  const account = options.isDryRun ? noAccount : await readAccount(name, host);
+  const { secrets, state } = planSecrets(options, before, account, host.environment, host.createSecret);
   if (!given.isBuilt) {
     host.report("Building the Worker ...");
     if ((await host.build()) !== 0) throw new DeployError("the build failed: see above; nothing was uploaded");
   }
   const { upstreamUrl, hasConsole, isDryRun } = options;
-  const request = { name, upstreamUrl, hasConsole, secrets, isDryRun };
+  const request = { name, upstreamUrl, hasConsole, secrets, message: versionMessage(state), isDryRun };
   if (options.isDryRun) return rehearse(request, host);
 
   await host.writeState(name, state);
@@ -68,7 +62,7 @@ export async function deploy(given, host) {
       `wrangler deploy failed: ${lastLine(uploaded.output)}; repeat the command when that is solved`,
     );
   }
-  const url = options.url ?? uploaded.targets[0];
+  const url = options.url ?? state.url ?? uploaded.targets[0];
   if (url === undefined) {
     throw new DeployError(
       "the Worker was uploaded, but has no address: enable workers.dev or add a route, and repeat with --url",
@@ -76,13 +70,14 @@ export async function deploy(given, host) {
   }
   await host.writeState(name, { ...state, url });
   if (hasConsole) await checkConsole(url, host);
-  if (state.firstKeyId !== undefined) {
-    host.report(
-      `Deployed to ${url}. Its first key, ${state.firstKeyId}, was printed before.${consoleText(url, request)}`,
-    );
+  const { adminToken, firstKeyId } = state;
+  const hasOperator = adminToken !== undefined || account.secrets?.includes("ADMIN_TOKEN");
+  if (firstKeyId !== undefined || !hasOperator) {
+    const keyText = firstKeyId === undefined ? "" : ` Its first key, ${firstKeyId}, was printed before.`;
+    const operatorText = hasOperator ? "" : " It has no ADMIN_TOKEN: set one in the environment to make keys with it.";
+    host.report(`Deployed to ${url}.${keyText}${operatorText}${consoleText(url, request)}`);
     return null;
   }
-  const { adminToken } = state;
   if (adminToken === undefined) {
     throw new DeployError(
       "deployed, but the operator's token is only in the account: set ADMIN_TOKEN to it (or to a new one) and repeat the command",
@@ -90,6 +85,7 @@ export async function deploy(given, host) {
   }
   const { key, id } = await firstKey(url, adminToken, host);
   await host.writeState(name, { ...state, url, firstKeyId: id });
+  await checkKey(url, key, host);
   host.report(
     `Deployed to ${url}.${consoleText(url, request)} This is its first key (list, read, send); it is shown once:`,
   );
@@ -118,10 +114,13 @@ async function checkConsole(url, host) {
   }
 }
 
+/** Of a dry run. @type {import("./plan.mjs").Account} */
+const noAccount = { id: undefined, secrets: null, pepper: null };
+
 /**
- * Checks the account, and lists the names of the secrets that the Worker has; `null` if there is no such Worker.
+ * Checks the account, and finds the secrets that the Worker has.
  *
- * @param {string} name @param {Host} host @returns {Promise<readonly string[] | null>}
+ * @param {string} name @param {Host} host @returns {Promise<import("./plan.mjs").Account>}
  */
 async function readAccount(name, { wrangler, environment }) {
   const identity = await wrangler(["whoami", "--json"]);
@@ -139,12 +138,15 @@ async function readAccount(name, { wrangler, environment }) {
     );
   }
   const listed = await wrangler(["secret", "list", "--name", name, "--format", "json"]);
+  const id = environment["CLOUDFLARE_ACCOUNT_ID"] || accounts[0]?.id;
   if (listed.code === 0) {
     const secrets = parseJson(listed.output);
-    return Array.isArray(secrets) ? secrets.map((secret) => String(Object(secret).name)) : [];
+    const names = Array.isArray(secrets) ? secrets.map((secret) => String(Object(secret).name)) : [];
+    const versions = await wrangler(["versions", "list", "--name", name, "--json"]);
+    return { id, secrets: names, pepper: versions.code === 0 ? readPepperDigest(parseJson(versions.output)) : null };
   }
   // The code of Cloudflare's API for a Worker that does not exist.
-  if (/\b10007\b|does not exist/i.test(listed.output)) return null;
+  if (/\b10007\b|does not exist/i.test(listed.output)) return { id, secrets: null, pepper: null };
   throw new DeployError(`the Worker's secrets cannot be listed: ${lastLine(listed.output)}`);
 }
 
@@ -158,7 +160,8 @@ async function rehearse(request, host) {
   if (checked.code !== 0) throw new DeployError(`wrangler deploy --dry-run failed: ${lastLine(checked.output)}`);
   const worker = await host.runLocally(request);
   try {
-    await firstKey(worker.url, request.secrets["ADMIN_TOKEN"] ?? "", host);
+    const { key } = await firstKey(worker.url, request.secrets["ADMIN_TOKEN"] ?? "", host);
+    await checkKey(worker.url, key, host);
     if (request.hasConsole) await checkConsole(worker.url, host);
   } finally {
     await worker.stop();
@@ -170,7 +173,7 @@ async function rehearse(request, host) {
 }
 
 /**
- * Waits for the Worker and makes a key that it accepts.
+ * Waits for the Worker and makes a key.
  *
  * @param {string} url @param {string} adminToken @param {Host} host
  */
@@ -186,11 +189,15 @@ async function firstKey(url, adminToken, host) {
       `${url} returns ${open} instead of 401 without a key: something else is in front of the Worker, or its settings are wrong`,
     );
   }
-  const made = await host.createKey(url, adminToken);
+  return host.createKey(url, adminToken);
+}
+
+/** Checks that the Worker accepts a key. @param {string} url @param {string} key @param {Host} host */
+async function checkKey(url, key, host) {
   // A wrong query is refused after the key and before the upstream.
-  const status = await host.request(url, "/v1/environments?limit=0", made.key);
-  if (status !== 400) throw new DeployError(`${url} returns ${status} to its first key instead of accepting it`);
-  return made;
+  const status = await host.request(url, "/v1/environments?limit=0", key);
+  if (status === 400) return;
+  throw new DeployError(`deployed, but ${url} returns ${status} to its first key instead of accepting it`, key);
 }
 
 /** @param {string} text @returns {any} */

@@ -8,7 +8,7 @@ import { planSecrets, readTargets } from "./plan.mjs";
 
 /** @type {State} */
 let stored;
-/** @type {{ secrets: Record<string, string> | null, keys: string[], uploads: number, hasConsole?: boolean }} */
+/** @type {{ secrets: Record<string, string> | null, keys: string[], uploads: number, hasConsole?: boolean, message?: string | undefined }} */
 let account;
 /** @type {string[]} */
 let reported;
@@ -31,6 +31,10 @@ function createHost(overrides = {}) {
     prepare: () => Promise.resolve(),
     wrangler: async ([command]) => {
       if (command === "whoami") return { code: 0, output: '{"loggedIn":true,"accounts":[{"id":"a"}]}' };
+      if (command === "versions") {
+        const annotated = { annotations: { "workers/message": account.message } };
+        return { code: 0, output: JSON.stringify([annotated, { annotations: { "workers/message": "by hand" } }, {}]) };
+      }
       if (account.secrets === null)
         return { code: 1, output: "A request failed. This Worker does not exist. [code: 10007]" };
       return { code: 0, output: JSON.stringify(Object.keys(account.secrets).map((name) => ({ name }))) };
@@ -38,8 +42,9 @@ function createHost(overrides = {}) {
     build: () => Promise.resolve(0),
     readState: () => Promise.resolve(stored),
     writeState: async (_name, state) => void (stored = state),
-    upload: async ({ secrets, hasConsole }) => {
-      account = { ...account, secrets: { ...account.secrets, ...secrets }, uploads: account.uploads + 1, hasConsole };
+    upload: async ({ secrets, hasConsole, message }) => {
+      const uploads = account.uploads + 1;
+      account = { ...account, secrets: { ...account.secrets, ...secrets }, uploads, hasConsole, message };
       return { code: 0, output: "", targets: ["https://letta-proxy.someone.workers.dev"] };
     },
     runLocally: () => Promise.reject(new Error("not in this test")),
@@ -65,8 +70,8 @@ describe("a deployment", () => {
     const { secrets } = account;
     expect(Object.keys(secrets ?? {}).sort()).toEqual(["ADMIN_TOKEN", "KEY_PEPPER", "LETTA_API_KEY"]);
     expect(await deploy({ isDryRun: false }, createHost({ environment: {} }))).toBeNull();
-    expect(account).toEqual({ secrets, keys: ["lek_first"], uploads: 2, hasConsole: false });
-    expect(reported.join("\n")).not.toMatch(/sk-upstream|0000/);
+    expect(account).toMatchObject({ secrets, keys: ["lek_first"], uploads: 2, hasConsole: false });
+    expect(reported.join("\n") + account.message).not.toMatch(/sk-upstream|0000/);
   });
 
   test("the console is asked for once, stays with every repeat, and goes when that is asked for", async () => {
@@ -118,6 +123,93 @@ describe("a deployment", () => {
     expect(account.secrets["KEY_PEPPER"]).toBe("of the account");
   });
 
+  test("a secret that was changed or deleted in the account stays so, unless the environment gives it", async () => {
+    await deploy(given, createHost());
+    const { KEY_PEPPER } = account.secrets ?? {};
+    account.secrets = { KEY_PEPPER: KEY_PEPPER ?? "", ADMIN_TOKEN: "rotated", LETTA_API_KEY: "rotated" };
+    await deploy({ isDryRun: false }, createHost({ environment: {} }));
+    expect(account.secrets).toEqual({ KEY_PEPPER, ADMIN_TOKEN: "rotated", LETTA_API_KEY: "rotated" });
+    account.secrets = { KEY_PEPPER: KEY_PEPPER ?? "" };
+    await deploy({ isDryRun: false }, createHost({ environment: {} }));
+    expect(account.secrets).toEqual({ KEY_PEPPER });
+    expect(stored).not.toHaveProperty("adminToken");
+    expect(reported.at(-1)).toContain("has no ADMIN_TOKEN");
+    const token = "t".repeat(32);
+    await deploy({ isDryRun: false }, createHost({ environment: { ADMIN_TOKEN: token, LETTA_API_KEY: "new" } }));
+    expect(account.secrets).toEqual({ KEY_PEPPER, ADMIN_TOKEN: token, LETTA_API_KEY: "new" });
+    expect(stored.adminToken).toBe(token);
+  });
+
+  test("without its state file, a deleted operator's token is not made again", async () => {
+    account.secrets = { KEY_PEPPER: "of the account" };
+    expect(await deploy(given, createHost())).toBeNull();
+    expect([account.secrets, account.keys]).toEqual([
+      { KEY_PEPPER: "of the account", LETTA_API_KEY: "sk-upstream" },
+      [],
+    ]);
+    expect(reported.at(-1)).toContain("has no ADMIN_TOKEN");
+  });
+
+  test.each([
+    [
+      "account",
+      async () => void (stored = { ...stored, accountId: "b" }),
+      /letta-proxy\.json is of the account b, .* is a: /,
+    ],
+    [
+      "pepper",
+      async () => {
+        const mine = stored;
+        stored = {};
+        account = { secrets: null, keys: [], uploads: 0 };
+        await deploy(given, createHost());
+        stored = mine;
+      },
+      /of this name has another KEY_PEPPER than .*letta-proxy\.json: /,
+    ],
+  ])(
+    "a Worker with another %s than that of the state file is left alone, and one line says what to do",
+    async (...of) => {
+      await deploy(given, createHost());
+      await of[1]();
+      const before = [structuredClone(account), structuredClone(stored)];
+      const refused = deploy({ isDryRun: false }, createHost({ build: () => Promise.reject(new Error("built")) }));
+      await expect(refused).rejects.toThrow(of[2]);
+      expect([account, stored]).toEqual(before);
+    },
+  );
+
+  test("a state file of before, which does not name its account, is used on, and names it from then on", async () => {
+    await deploy(given, createHost());
+    const { accountId, ...old } = stored;
+    stored = old;
+    account = { ...account, message: undefined };
+    expect(await deploy({ isDryRun: false }, createHost({ environment: {} }))).toBeNull();
+    expect([accountId, stored.accountId, account.uploads]).toEqual(["a", "a", 2]);
+  });
+
+  test("a Worker that was deleted is deployed as a new one, with a first key", async () => {
+    await deploy(given, createHost());
+    stored = { ...stored, url: "https://gone.example" };
+    account = { secrets: null, keys: [], uploads: 0 };
+    expect(await deploy({ isDryRun: false }, createHost({ environment: {} }))).toBe("lek_first");
+    expect([account.keys, stored.url]).toEqual([["lek_first"], "https://letta-proxy.someone.workers.dev"]);
+  });
+
+  test("a first key that is refused is still handed over, because it was made, and no second one is made", async () => {
+    const { request } = createHost();
+    const refusing = createHost({
+      request: async (url, path, key) => (key === undefined ? request(url, path) : 503),
+    });
+    const text = "returns 503 to its first key";
+    await expect(deploy(given, refusing)).rejects.toMatchObject({
+      message: expect.stringContaining(text),
+      key: "lek_first",
+    });
+    expect(await deploy({ isDryRun: false }, createHost())).toBeNull();
+    expect(account.keys).toEqual(["lek_first"]);
+  });
+
   test.each([
     ["no account", { output: '{"loggedIn":false}' }, /^no Cloudflare account: set CLOUDFLARE_API_TOKEN, or run/],
     [
@@ -164,7 +256,8 @@ test.each([
 ])("a Worker of somebody else under the same name, %s, is not overwritten", (_, state, secrets) => {
   const where = { name: "x", upstreamUrl: "https://a.example", credential: "c", url: null };
   const options = { ...where, hasConsole: false, isDryRun: false };
-  expect(() => planSecrets(options, state, secrets, undefined, () => "s")).toThrow(/choose another --name/);
+  const account = { id: "a", secrets, pepper: null };
+  expect(() => planSecrets(options, state, account, {}, () => "s")).toThrow(/choose another --name/);
 });
 
 test("the address is read from the file that wrangler writes", () => {

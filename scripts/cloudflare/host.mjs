@@ -74,6 +74,8 @@ export function createHost() {
           request.name,
           "--var",
           `UPSTREAM_URL:${request.upstreamUrl}`,
+          "--message",
+          request.message,
           "--secrets-file",
           secrets,
         ];

@@ -37,6 +37,7 @@ try {
   if (key !== null) process.stdout.write(`${key}\n`);
 } catch (error) {
   if (!(error instanceof DeployError)) throw error;
+  if (error.key !== null) process.stdout.write(`${error.key}\n`);
   process.stderr.write(`deploy:cloudflare: ${error.message}\n`);
   process.exitCode = 1;
 }

@@ -1,14 +1,20 @@
 /** The settings of a deployment to Cloudflare Workers: from options, then from the environment, then from the last deployment. */
 
 /** A failure that the person at the command line can do something about. One line. */
-export class DeployError extends Error {}
+export class DeployError extends Error {
+  /** @param {string} message @param {string | null} [key] that was made before, and cannot be shown again */
+  constructor(message, key = null) {
+    super(message);
+    this.key = key;
+  }
+}
 
 /**
  * @typedef {object} Options
  * @property {string} name of the Worker
  * @property {string} upstreamUrl
  * @property {string} credential of the upstream
- * @property {string | null} url where the Worker is reached; `null`: where wrangler says
+ * @property {string | null} url where the Worker is reached; `null`: as before, or where wrangler says
  * @property {boolean} hasConsole whether the Worker serves the web console
  * @property {boolean} isDryRun
  */
@@ -17,6 +23,7 @@ export class DeployError extends Error {}
  * The memory from one deployment to the next, in a file that only its owner can read.
  *
  * @typedef {object} State
+ * @property {string} [accountId] absent in files of older versions
  * @property {string} [keyPepper] absent: only the account has it
  * @property {string} [adminToken]
  * @property {string} [upstreamUrl]
@@ -59,12 +66,11 @@ export function readOptions(given, name, environment, state) {
   if (!/^[\x21-\x7e]+$/.test(credential)) {
     throw new DeployError("LETTA_API_KEY must be visible ASCII characters without spaces");
   }
-  const url = given.url ?? state.url;
   return {
     name,
     upstreamUrl,
     credential,
-    url: url === undefined ? null : readUrl(url, "--url", false),
+    url: given.url === undefined ? null : readUrl(given.url, "--url", false),
     hasConsole: given.hasConsole ?? state.hasConsole ?? false,
     isDryRun: given.isDryRun,
   };

@@ -1,43 +1,92 @@
 /**
- * Which secrets a deployment uploads. A pepper is made once: a second one would make every key of the gateway worthless. So it is made only if
- * neither the state file nor the account has one.
+ * Which secrets a deployment uploads. A pepper is made once: a second one would make every key of the gateway worthless. So the stored secrets are only
+ * for a Worker that does not exist yet. Later, what was changed or deleted in the account stays so, and only what the environment gives is uploaded.
  */
+import { createHash } from "node:crypto";
 import { DeployError } from "./options.mjs";
+
+/**
+ * The account, and the Worker in it.
+ *
+ * @typedef {object} Account
+ * @property {string | undefined} id absent: the login does not tell it
+ * @property {readonly string[] | null} secrets names of the secrets that the Worker has already; `null`: there is no such Worker
+ * @property {string | null} pepper digest of the pepper that the Worker got; `null`: unknown
+ */
 
 /**
  * @param {import("./options.mjs").Options} options
  * @param {import("./options.mjs").State} state
- * @param {readonly string[] | null} accountSecrets names of the secrets that the Worker has already; `null`: there is no such Worker
- * @param {string | undefined} adminToken of the operator, where the state has none
+ * @param {Account} account
+ * @param {Readonly<Record<string, string | undefined>>} environment
  * @param {() => string} createSecret
- * @returns {{ readonly secrets: Readonly<Record<string, string>>, readonly state: import("./options.mjs").State }}
+ * @returns {{ readonly secrets: Readonly<Record<string, string>>, readonly state: import("./options.mjs").State }} the state has no token if the Worker has none
  */
-export function planSecrets({ upstreamUrl, credential, hasConsole }, state, accountSecrets, adminToken, createSecret) {
-  const isInAccount = (/** @type {string} */ name) => accountSecrets?.includes(name) === true;
-  if (accountSecrets !== null && !isInAccount("KEY_PEPPER")) {
+export function planSecrets({ name, upstreamUrl, credential, hasConsole }, state, account, environment, createSecret) {
+  refuseOther(name, state, account);
+  const { keyPepper, adminToken, url, firstKeyId, ...rest } = state;
+  const isNew = account.secrets === null;
+  const storedToken = isNew || account.secrets?.includes("ADMIN_TOKEN") ? adminToken : undefined;
+  const token = environment["ADMIN_TOKEN"] ?? storedToken ?? (isNew ? createSecret() : undefined);
+  if (token !== undefined && !/^[\x21-\x7e]{32,}$/.test(token)) {
+    throw new DeployError("ADMIN_TOKEN must be at least 32 visible ASCII characters");
+  }
+  const pepper = keyPepper ?? (isNew ? createSecret() : undefined);
+  const given = (/** @type {string} */ secret) => isNew || environment[secret] !== undefined;
+  return {
+    secrets: {
+      ...(given("LETTA_API_KEY") && { LETTA_API_KEY: credential }),
+      ...(isNew && pepper !== undefined && { KEY_PEPPER: pepper }),
+      ...(given("ADMIN_TOKEN") && token !== undefined && { ADMIN_TOKEN: token }),
+    },
+    state: {
+      ...rest,
+      upstreamUrl,
+      credential,
+      hasConsole,
+      ...(account.id !== undefined && { accountId: account.id }),
+      ...(pepper !== undefined && { keyPepper: pepper }),
+      ...(token !== undefined && { adminToken: token }),
+      ...(!isNew && url !== undefined && { url }),
+      ...(!isNew && firstKeyId !== undefined && { firstKeyId }),
+    },
+  };
+}
+
+/** Refuses a Worker that the state is not about. @param {string} name @param {import("./options.mjs").State} state @param {Account} account */
+function refuseOther(name, { accountId, keyPepper }, { id, secrets, pepper }) {
+  const file = `.data/cloudflare/${name}.json`;
+  if (accountId !== undefined && id !== undefined && accountId !== id) {
+    throw new DeployError(
+      `${file} is of the account ${accountId}, and the one of this login is ${id}: use a login of the first one, or move the file away to deploy without it`,
+    );
+  }
+  if (secrets !== null && !secrets.includes("KEY_PEPPER")) {
     throw new DeployError(
       "the account has a Worker of this name that this command did not deploy: it has no secret KEY_PEPPER; choose another --name",
     );
   }
-  const keyPepper = state.keyPepper ?? (isInAccount("KEY_PEPPER") ? undefined : createSecret());
-  const token = state.adminToken ?? adminToken ?? (isInAccount("ADMIN_TOKEN") ? undefined : createSecret());
-  if (token !== undefined && !/^[\x21-\x7e]{32,}$/.test(token)) {
-    throw new DeployError("ADMIN_TOKEN must be at least 32 visible ASCII characters");
+  if (secrets !== null && pepper !== null && keyPepper !== undefined && pepper !== pepperDigest(keyPepper)) {
+    throw new DeployError(
+      `the Worker of this name has another KEY_PEPPER than ${file}: choose another --name, or move the file away to deploy without it`,
+    );
   }
-  const next = {
-    ...state,
-    upstreamUrl,
-    credential,
-    hasConsole,
-    ...(keyPepper !== undefined && { keyPepper }),
-    ...(token !== undefined && { adminToken: token }),
-  };
-  const secrets = {
-    LETTA_API_KEY: credential,
-    ...(keyPepper !== undefined && { KEY_PEPPER: keyPepper }),
-    ...(token !== undefined && { ADMIN_TOKEN: token }),
-  };
-  return { secrets, state: next };
+}
+
+/** The message of a version, from which another deployment can tell the pepper. @param {import("./options.mjs").State} state */
+export function versionMessage({ keyPepper }) {
+  return keyPepper === undefined ? "deploy:cloudflare" : `deploy:cloudflare, pepper ${pepperDigest(keyPepper)}`;
+}
+
+/** The digest of the pepper in the newest {@link versionMessage}. @param {unknown} versions from the oldest to the newest @returns {string | null} */
+export function readPepperDigest(versions) {
+  const messages = Array.isArray(versions) ? versions.map((version) => version?.annotations?.["workers/message"]) : [];
+  return messages.map((message) => /, pepper ([0-9a-f]{16})$/.exec(message)?.[1]).findLast(Boolean) ?? null;
+}
+
+/** @param {string} pepper */
+function pepperDigest(pepper) {
+  return createHash("sha256").update(pepper).digest("hex").slice(0, 16);
 }
 
 /** The addresses of a deployment, from the file that wrangler writes (a JSON document a line). @param {string} text @returns {string[]} */
