@@ -1,6 +1,8 @@
+import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "../../audit/entry.ts";
 import type { AuditLog } from "../../audit/log.ts";
 import { AuditUnavailableError } from "../../audit/store.ts";
+import { callObject, objectTimeoutMs } from "./object-call.ts";
 
 /** The remote methods of `AuditObject`. */
 export interface AuditObjectStub {
@@ -9,11 +11,11 @@ export interface AuditObjectStub {
 }
 
 /** Creates an audit log in a Durable Object. `audit` returns a stub of it, and is called for each entry. */
-export function createDurableAuditLog(audit: () => AuditObjectStub): AuditLog {
+export function createDurableAuditLog(audit: () => AuditObjectStub, clock: Pick<Clock, "setTimer">): AuditLog {
   return {
     async append(entry) {
       try {
-        await audit().append(entry);
+        await callObject(clock, objectTimeoutMs, () => audit().append(entry));
       } catch (cause) {
         throw new AuditUnavailableError(cause);
       }

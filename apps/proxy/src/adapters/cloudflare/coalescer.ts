@@ -1,11 +1,19 @@
 import type { Coalescer, Follower, FollowerAction, Leader } from "@letta-environments/http-cache";
-import type { RandomId } from "@letta-environments/platform";
+import type { Clock, RandomId } from "@letta-environments/platform";
+import { leadMs } from "../../cache/coordinator.ts";
 import type { FlightObjectStub } from "./flight-object.ts";
+import { callObject, objectTimeoutMs } from "./object-call.ts";
+
+/** How long a request waits for its role, in milliseconds: it is only there to save a fetch. */
+const roleMs = 500;
+/** How long a follower waits, in milliseconds: for a leader that hangs, and for the next one. */
+const actionMs = leadMs + 5_000;
 
 /** The dependencies of the coalescer. */
 export interface DurableCoalescerOptions {
   /** The object that coordinates the requests of a key. */
   readonly coordinatorOf: (key: string) => FlightObjectStub;
+  readonly clock: Pick<Clock, "setTimer">;
   readonly randomId: RandomId;
   /** Keeps work alive after the response was sent. */
   readonly background: (work: Promise<unknown>) => void;
@@ -13,9 +21,21 @@ export interface DurableCoalescerOptions {
 
 /**
  * Coalesces the requests of many isolates through a Durable Object. No promise crosses requests: each request waits for its own call to the object. A
- * leader is kept alive until it settles, even if its client goes away. When the object is unavailable, every request fetches by itself.
+ * leader is kept alive until it settles, even if its client goes away. When the object is unavailable or does not respond, every request fetches by itself.
  */
-export function createDurableCoalescer({ coordinatorOf, randomId, background }: DurableCoalescerOptions): Coalescer {
+export function createDurableCoalescer(options: DurableCoalescerOptions): Coalescer {
+  const { coordinatorOf, clock, randomId, background } = options;
+
+  /** Tells an object what no request waits for. One that is unavailable has lost its state. */
+  function tell(key: string, call: (stub: FlightObjectStub) => Promise<void>): void {
+    background(callObject(clock, objectTimeoutMs, () => call(coordinatorOf(key))).catch(() => undefined));
+  }
+
+  /** The object may have given the request a role after its time. */
+  function leave(key: string, requestId: string): void {
+    tell(key, (stub) => stub.leave(requestId));
+  }
+
   function lead(key: string, requestId: string): Leader {
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     background(ended);
@@ -25,7 +45,7 @@ export function createDurableCoalescer({ coordinatorOf, randomId, background }: 
       settle(outcome) {
         if (isSettled) return;
         isSettled = true;
-        background(ignoreUnavailable(coordinatorOf(key).settle(requestId, outcome)));
+        tell(key, (stub) => stub.settle(requestId, outcome));
         end();
       },
     };
@@ -33,9 +53,10 @@ export function createDurableCoalescer({ coordinatorOf, randomId, background }: 
 
   async function waitForAction(key: string, requestId: string): Promise<FollowerAction> {
     try {
-      const action = await coordinatorOf(key).actionOf(requestId);
+      const action = await callObject(clock, actionMs, () => coordinatorOf(key).actionOf(requestId));
       return action === "lead" ? lead(key, requestId) : action;
     } catch {
+      leave(key, requestId);
       return "fetch-alone";
     }
   }
@@ -44,9 +65,7 @@ export function createDurableCoalescer({ coordinatorOf, randomId, background }: 
     return {
       role: "follower",
       action: waitForAction(key, requestId),
-      leave() {
-        background(ignoreUnavailable(coordinatorOf(key).leave(requestId)));
-      },
+      leave: () => leave(key, requestId),
     };
   }
 
@@ -54,20 +73,13 @@ export function createDurableCoalescer({ coordinatorOf, randomId, background }: 
     async enter(key) {
       const requestId = randomId("read");
       try {
-        const role = await coordinatorOf(key).enter(key, requestId);
+        const role = await callObject(clock, roleMs, () => coordinatorOf(key).enter(key, requestId));
         if (role === "leader") return lead(key, requestId);
         return role === "follower" ? follow(key, requestId) : { role: "solo" };
       } catch {
+        leave(key, requestId);
         return { role: "solo" };
       }
     },
   };
-}
-
-async function ignoreUnavailable(work: Promise<unknown>): Promise<void> {
-  try {
-    await work;
-  } catch {
-    // An unavailable object has lost its state, so no request waits for this message.
-  }
 }

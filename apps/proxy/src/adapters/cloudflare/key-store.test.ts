@@ -1,9 +1,16 @@
 import { createMovableClock } from "../../../test/support/create-movable-clock.ts";
 import { expect, test } from "vitest";
 import { createVirtualClock } from "@letta-environments/testkit";
+import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
 import { useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyUse } from "../../ports.ts";
-import { createDurableKeyGeneration, createDurableKeyUses, refreshAfterMs, trustMs } from "./key-store.ts";
+import {
+  createDurableKeyGeneration,
+  createDurableKeyStore,
+  createDurableKeyUses,
+  refreshAfterMs,
+  trustMs,
+} from "./key-store.ts";
 
 function setUp() {
   const clock = createMovableClock();
@@ -106,4 +113,53 @@ test("the first use is written at once, later ones together after 30 s, and thos
   note("d");
   await Promise.all(work);
   expect(batches[1]?.map(({ id }) => id).toSorted()).toEqual(["b", "c", "d"]);
+});
+
+test("while the object does not respond, a key is unknown after two seconds, and every other call fails after five", async () => {
+  const clock = createVirtualClock();
+  const never = () => new Promise<never>(() => undefined);
+  const stub = {
+    ...{ find: never, list: never, insert: never, replace: never, recordUse: never, lastUses: never, changes: never },
+  };
+  const work: Promise<unknown>[] = [];
+  const store = createDurableKeyStore({ keys: () => stub, clock, background: (promise) => void work.push(promise) });
+  const calls: readonly (readonly [timeoutMs: number, call: () => Promise<unknown>])[] = [
+    [2_000, () => store.find("a")],
+    [2_000, () => store.update("a", (record) => record)],
+    [5_000, () => store.list()],
+    [5_000, () => store.create(createTestKeyRecord())],
+    [5_000, () => store.recordUse([])],
+    [5_000, () => store.lastUses()],
+  ];
+  for (const [timeoutMs, call] of calls) {
+    let failure: unknown = null;
+    void call().catch((cause: unknown) => (failure = cause));
+    await clock.advance(timeoutMs - 1);
+    expect(failure).toBeNull();
+    await clock.advance(1);
+    expect(failure).toMatchObject({ name: "KeyStoreUnavailableError", cause: { message: /in time/ } });
+  }
+  expect(clock.timerCount).toBe(0);
+});
+
+test("a read is made once more when the object was restarted under it, and a change is not", async () => {
+  const clock = createVirtualClock();
+  const calls: string[] = [];
+  const restart = (name: string) => () => {
+    calls.push(name);
+    return Promise.reject(new Error("reset"));
+  };
+  const stub = {
+    ...{ list: restart("list"), insert: restart("insert"), replace: restart("replace"), changes: restart("changes") },
+    ...{ recordUse: restart("recordUse"), lastUses: restart("lastUses") },
+    async find(id: string) {
+      calls.push(`find ${id}`);
+      if (calls.length === 1) throw new Error("reset");
+      return { value: null, changes: 1 };
+    },
+  };
+  const store = createDurableKeyStore({ keys: () => stub, clock, background: () => undefined });
+  expect(await store.find("a")).toBeNull();
+  await expect(store.create(createTestKeyRecord())).rejects.toMatchObject({ name: "KeyStoreUnavailableError" });
+  expect(calls).toEqual(["find a", "find a", "insert"]);
 });

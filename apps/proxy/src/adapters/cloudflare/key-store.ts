@@ -10,6 +10,7 @@ import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import { createUseBatch, useFlushMs } from "../../keys/key-uses.ts";
 import type { KeyStore } from "../../ports.ts";
 import type { KeyResult, KeyObjectStub } from "./key-object.ts";
+import { callObject, objectTimeoutMs } from "./object-call.ts";
 
 /** The most attempts to change a key that others are changing. */
 const maxAttempts = 100;
@@ -17,6 +18,8 @@ const maxAttempts = 100;
 export const refreshAfterMs = 1_000;
 /** How long reads are trusted without a response, in milliseconds. With the time of a request it keeps the promise of five seconds. */
 export const trustMs = 4_000;
+/** How long a request waits for its key, in milliseconds. */
+const findMs = 2_000;
 /** The most keys whose uses wait; beyond that they are written at once. */
 const maxWaitingKeys = 10_000;
 
@@ -24,7 +27,7 @@ const maxWaitingKeys = 10_000;
 export interface DurableKeyStoreOptions {
   /** Returns a stub of the object that has the keys; called for each request to it. */
   readonly keys: () => KeyObjectStub;
-  readonly clock: Pick<Clock, "monotonic">;
+  readonly clock: Pick<Clock, "monotonic" | "setTimer">;
   /** Keeps work alive after the response to the current request. */
   readonly background: (work: Promise<unknown>) => void;
   /** Receives the id of each damaged record, each time it is read. */
@@ -38,26 +41,42 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
     background(refresh());
   });
 
+  async function call<Result>(
+    run: (stub: KeyObjectStub) => Promise<Result>,
+    timeoutMs = objectTimeoutMs,
+    isRead = false,
+  ): Promise<Result> {
+    const toObject = (): Promise<Result> => run(keys());
+    try {
+      return await callObject(clock, timeoutMs, toObject, isRead ? toObject : undefined);
+    } catch (cause) {
+      throw new KeyStoreUnavailableError({ cause });
+    }
+  }
+
   async function refresh(): Promise<void> {
     const requestedAt = clock.monotonic();
     try {
-      generation.noteResponse(await keys().changes(), requestedAt);
+      generation.noteResponse(await call((stub) => stub.changes(), findMs), requestedAt);
     } catch {
       // The next request that needs a key calls the object again, and receives the failure.
     }
   }
 
-  async function read<Value>(call: (stub: KeyObjectStub) => Promise<KeyResult<Value>>): Promise<Value> {
+  async function read<Value>(
+    run: (stub: KeyObjectStub) => Promise<KeyResult<Value>>,
+    timeoutMs?: number,
+  ): Promise<Value> {
     const requestedAt = clock.monotonic();
-    const { value, changes } = await translateFailure(call(keys()));
+    const { value, changes } = await call(run, timeoutMs, true);
     generation.noteResponse(changes, requestedAt);
     return value;
   }
 
-  async function write(call: (stub: KeyObjectStub) => Promise<KeyResult<boolean>>): Promise<boolean> {
+  async function write(run: (stub: KeyObjectStub) => Promise<KeyResult<boolean>>): Promise<boolean> {
     const requestedAt = clock.monotonic();
     try {
-      const { value, changes } = await translateFailure(call(keys()));
+      const { value, changes } = await call(run);
       if (value) generation.noteChange(changes, requestedAt);
       else generation.noteResponse(changes, requestedAt);
       return value;
@@ -70,7 +89,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
 
   return {
     async find(id) {
-      const text = await read((stub) => stub.find(id));
+      const text = await read((stub) => stub.find(id), findMs);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
     async list() {
@@ -83,7 +102,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
     },
     async update(id, change) {
       for (let attempt = 0; attempt < maxAttempts; attempt++) {
-        const before = await read((stub) => stub.find(id));
+        const before = await read((stub) => stub.find(id), findMs);
         if (before === null) return null;
         const next = changeKeyRecord(id, before, change);
         const text = JSON.stringify(next);
@@ -91,18 +110,10 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
       }
       throw new KeyStoreUnavailableError({ cause: new Error("others kept changing the key") });
     },
-    recordUse: (uses) => translateFailure(keys().recordUse(uses)),
-    lastUses: async () => new Map(await translateFailure(keys().lastUses())),
+    recordUse: (uses) => call((stub) => stub.recordUse(uses)),
+    lastUses: async () => new Map(await call((stub) => stub.lastUses())),
     generation: () => generation.current(),
   };
-}
-
-async function translateFailure<Result>(response: Promise<Result>): Promise<Result> {
-  try {
-    return await response;
-  } catch (cause) {
-    throw new KeyStoreUnavailableError({ cause });
-  }
 }
 
 /** The generation of keys in another place, for a process without timers. */

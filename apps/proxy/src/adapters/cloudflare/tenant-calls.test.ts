@@ -28,10 +28,14 @@ function stubOf(respond: () => Promise<never>): TenantObjectStub {
 }
 
 /** Calls to an object that reserves everything, and ends of sends as it received them. */
-function setUp(outcome = { storeFailure: null as string | null, auditFailure: null as string | null }) {
+function setUp(
+  outcome = { storeFailure: null as string | null, auditFailure: null as string | null },
+  failures: readonly unknown[] = [],
+) {
   const clock = createVirtualClock();
   const ends: SendEnd[] = [];
   const started: unknown[] = [];
+  const failing = [...failures];
   const work: Promise<unknown>[] = [];
   const stub: TenantObjectStub = {
     ...stubOf(() => Promise.reject(new Error("unexpected"))),
@@ -41,6 +45,7 @@ function setUp(outcome = { storeFailure: null as string | null, auditFailure: nu
     },
     async conclude(end) {
       ends.push(end);
+      if (failing.length > 0) throw failing.shift();
       return outcome;
     },
   };
@@ -126,6 +131,39 @@ test("a result that could not be stored and an entry that could not be recorded 
       auditFailure === null ? "fulfilled" : "rejected",
     ]);
   }
+});
+
+test("an end whose object was restarted under it is told once more, and says so; one of a busy object is not", async () => {
+  for (const [failures, told, status] of [
+    [[new Error("reset")], [undefined, true], "fulfilled"],
+    [[new Error("reset"), new Error("reset again")], [undefined, true], "rejected"],
+    [[Object.assign(new Error("busy"), { overloaded: true })], [undefined], "rejected"],
+  ] as const) {
+    const { clock, ends, tenant, log } = setUp(undefined, failures);
+    await tenant.sends.reserve(reservation, () => log.enter(start));
+    const end = finishedSend(sendId);
+    const results = await Promise.allSettled([
+      tenant.sends.settle(reservation, testResult("a")),
+      tenant.limitsOf(testScope.tenant).release("lease", []),
+      log.append(end),
+    ]);
+    const same = {
+      entry: end,
+      stored: { reservation, result: testResult("a") },
+      leases: [{ leaseId: "lease", checks: [] }],
+    };
+    expect(ends).toEqual(told.map((isRepeat) => ({ ...same, isRepeat })));
+    expect([results[0]?.status, results[2]?.status]).toEqual([status, status]);
+    await clock.advance(0);
+    expect(clock.timerCount).toBe(0);
+  }
+});
+
+test("an entry without a result is not told again, because it could be in the log already", async () => {
+  const { ends, tenant, log } = setUp(undefined, [new Error("reset")]);
+  await tenant.sends.reserve(reservation, () => log.enter(start));
+  await expect(log.append(finishedSend(sendId))).rejects.toMatchObject({ name: "AuditUnavailableError" });
+  expect(ends).toHaveLength(1);
 });
 
 test("entries of no tenant go to the log of the gateway", async () => {

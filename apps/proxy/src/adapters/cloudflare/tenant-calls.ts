@@ -21,6 +21,7 @@ import {
 import { createBoundedMap } from "../../lib/bounded-map.ts";
 import { pause } from "../../lib/deadline.ts";
 import type { RateLimitCheck } from "../../rate-limit/policy.ts";
+import { callObject, objectTimeoutMs } from "./object-call.ts";
 import type { RateLimitObjectStub } from "./rate-limit-store.ts";
 
 /** The remote methods of `TenantObject`. */
@@ -37,6 +38,8 @@ export interface SendEnd {
   readonly stored?: StoredEnd | undefined;
   readonly entry?: AuditEntry;
   readonly leases: readonly HeldLease[];
+  /** The object was restarted while it was told this end, which may have taken effect. */
+  readonly isRepeat?: true;
 }
 
 interface StoredEnd {
@@ -56,8 +59,6 @@ export interface SendEndOutcome {
   readonly auditFailure: string | null;
 }
 
-/** How long a call waits for an object, in milliseconds. It may be on another continent. */
-const defaultTimeoutMs = 5_000;
 /** Default of `holdMs`. */
 const defaultHoldMs = 50;
 /** Sends of an isolate that are remembered until they end. */
@@ -87,19 +88,15 @@ export interface TenantCalls {
 
 /** Creates {@link TenantCalls}. */
 export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
-  const { objectOf, clock, background, timeoutMs = defaultTimeoutMs, holdMs = defaultHoldMs } = options;
+  const { objectOf, clock, background, timeoutMs = objectTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
   /** The start that a reservation is about to record: `recordStart` calls `enter` below at once, which leaves its entry here. */
   let entered: AuditEntry | undefined;
 
-  function call<Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      const cancel = clock.setTimer(timeoutMs, () => reject(new Error("the object did not respond in time")));
-      // A stub returns a thenable, not a `Promise`, and may throw.
-      const running = (async () => run(objectOf(`tenant ${tenant}`)))();
-      void running.then(resolve, reject).finally(cancel);
-    });
+  function call<Result>(tenant: string, run: Run<Result>, again?: Run<Result>): Promise<Result> {
+    const bind = (to: Run<Result>) => () => to(objectOf(`tenant ${tenant}`));
+    return callObject(clock, timeoutMs, bind(run), again && bind(again));
   }
 
   function tenantOf(entry: AuditEntry): string | null {
@@ -145,7 +142,8 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   };
 }
 
-type Call = <Result>(tenant: string, run: (stub: TenantObjectStub) => Promise<Result>) => Promise<Result>;
+type Run<Result> = (stub: TenantObjectStub) => Promise<Result>;
+type Call = <Result>(tenant: string, run: Run<Result>, again?: Run<Result>) => Promise<Result>;
 
 interface HeldResult {
   readonly stored: StoredEnd;
@@ -158,10 +156,13 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
   const heldResults = new Map<string, HeldResult>();
   const waitingLeases = new Map<string, HeldLease[]>();
 
-  function conclude(tenant: string, end: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
-    const leases = waitingLeases.get(tenant) ?? [];
+  function conclude(tenant: string, parts: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
+    const end: SendEnd = { ...parts, leases: waitingLeases.get(tenant) ?? [] };
     waitingLeases.delete(tenant);
-    return call(tenant, (stub) => stub.conclude({ ...end, leases }));
+    // What the object has of the send tells it whether the record was stored. A result alone is stored again by the caller.
+    const canRepeat = parts.stored !== undefined && parts.entry !== undefined;
+    const again: Run<SendEndOutcome> = (stub) => stub.conclude({ ...end, isRepeat: true });
+    return call(tenant, (stub) => stub.conclude(end), canRepeat ? again : undefined);
   }
 
   return {

@@ -1,6 +1,7 @@
 /** The alarm of a tenant's object through starts of the object; `test/cloudflare/contracts.test.ts` tests the rest in workerd. */
 import { beforeEach, expect, test, vi } from "vitest";
 import { createFakeContext, workersModule } from "../../../test/cloudflare/fake-isolate.ts";
+import { finishedSend } from "../../../test/support/test-audit.ts";
 import { testReservation, testResult, testScope } from "../../../test/support/test-reservation.ts";
 import { retentionMs } from "../../idempotency/store.ts";
 
@@ -58,4 +59,25 @@ test("an object that has only audit records is not woken again, until it is used
   expect(storage.sql.exec("SELECT 1 AS kept FROM audit_heads").toArray()).toEqual([{ kept: 1 }]);
   expect(await start().find(testScope, ["a"])).toEqual([]);
   expect(await storage.getAlarm()).toBe(startMs + retentionMs + 3_600_000);
+});
+
+test("an end that is told again is stored and recorded once, whether or not the first time took effect", async () => {
+  for (const result of [testResult("a"), null]) {
+    const { storage, start } = openStorage();
+    const [first, second] = [testReservation(["a"]), testReservation(["b"])];
+    await start().reserve(first);
+    await start().reserve(second);
+    const endOf = (reservation: typeof first) => ({
+      ...{ stored: { reservation, result }, entry: finishedSend(reservation.sendId), leases: [] },
+    });
+    await start().conclude(endOf(first));
+    const outcome = { storeFailure: null, auditFailure: null };
+    for (const reservation of [first, second])
+      expect(await start().conclude({ ...endOf(reservation), isRepeat: true })).toEqual(outcome);
+    const records = storage.sql.exec("SELECT text FROM audit_records").toArray();
+    const ended = records.flatMap(({ text }) => /"send_finished".*"sendId":"([^"]+)"/.exec(text as string)?.[1] ?? []);
+    expect([ended.length, new Set(ended)]).toEqual([2, new Set([first.sendId, second.sendId])]);
+    const kinds = (await start().find(testScope, ["a", "b"])).map(({ state }) => state.kind);
+    expect(kinds).toEqual(result === null ? [] : ["finished", "finished"]);
+  }
 });

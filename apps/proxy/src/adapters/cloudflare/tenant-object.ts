@@ -85,9 +85,11 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
   }
 
   /** Ends a send: stores its result, records its end and releases its leases. Each part is optional, and one failure does not affect the others. */
-  async conclude({ stored, entry, leases }: SendEnd): Promise<SendEndOutcome> {
+  async conclude({ stored, entry, leases, isRepeat }: SendEnd): Promise<SendEndOutcome> {
     for (const { leaseId, checks } of leases) this.#openLimits().release(leaseId, checks);
     const store = stored === undefined ? null : this.#openSends().store;
+    if (isRepeat && store !== null && stored !== undefined && !(await isOpen(store, stored.reservation)))
+      return noFailure;
     const [storing, recording] = await Promise.allSettled([
       stored?.result === null
         ? store?.release(stored.reservation)
@@ -177,6 +179,17 @@ function openSends(storage: DurableStorage, { clock, capacity }: SendTablesOptio
   database.transaction(() => database.exec(`${sendTables}${auditTables}`));
   const commit = createObjectTransactions(storage);
   return { store: createSqliteIdempotencyStore(database, commit, clock, { capacity }), commit };
+}
+
+const noFailure: SendEndOutcome = { storeFailure: null, auditFailure: null };
+
+/** Whether a send has not ended yet. Its result and the record of its end are stored at once. */
+async function isOpen(store: IdempotencyStore, { scope, entries, sendId }: Reservation): Promise<boolean> {
+  const found = await store.find(
+    scope,
+    entries.slice(0, 1).map(({ id }) => id),
+  );
+  return found.some((entry) => entry.sendId === sendId && entry.state.kind !== "finished");
 }
 
 function failureOf(result: PromiseSettledResult<unknown>): string | null {

@@ -65,7 +65,7 @@ export function composeWorker(
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const keys = composeKeys(bindings.KEYS, log);
   const { keyStore } = keys;
-  const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"));
+  const audit = createDurableAuditLog(() => bindings.AUDIT.getByName("audit"), clock);
   const credentialOf = credentialsFromSettings(tenants, upstream.credential);
   const tenantCalls = createTenantCalls({
     objectOf: (name) => bindings.TENANTS.getByName(name),
@@ -186,6 +186,7 @@ function composeCache(
     coalescer: createDurableCoalescer({
       // The first digit of a digest spreads the keys over sixteen objects for each data centre.
       coordinatorOf: (key) => coordinators.getByName(`${place} ${sha256Hex(key).charAt(0)}`),
+      clock: systemClock,
       randomId,
       background: waitUntil,
     }),

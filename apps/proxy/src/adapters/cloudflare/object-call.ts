@@ -1,0 +1,31 @@
+import type { Clock } from "@letta-environments/platform";
+
+/** How long a call waits for an object, in milliseconds. It may be on another continent. */
+export const objectTimeoutMs = 5_000;
+
+/**
+ * Calls a Durable Object, and rejects when it does not respond in time: the platform lets a call wait for a busy object for as long as it takes.
+ * The object may still carry it out.
+ *
+ * @param again makes the call once more, in the same time, when the object was restarted under it, as each deployment does
+ */
+export function callObject<Result>(
+  clock: Pick<Clock, "setTimer">,
+  timeoutMs: number,
+  call: () => Promise<Result>,
+  again?: () => Promise<Result>,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.setTimer(timeoutMs, () => reject(new Error("the object did not respond in time")));
+    // A stub returns a thenable, not a `Promise`, and may throw.
+    const running = (async () => {
+      try {
+        return await call();
+      } catch (cause) {
+        if (again === undefined || Object(cause).overloaded === true) throw cause;
+        return again();
+      }
+    })();
+    void running.then(resolve, reject).finally(cancel);
+  });
+}
