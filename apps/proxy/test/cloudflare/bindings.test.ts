@@ -109,3 +109,19 @@ test("a Worker whose pepper fits no key is not ready and says why in its log, an
   expect((await ready())[0]).toBe(200);
   expect(await isolate.takeCalls()).toEqual({});
 });
+
+test("behind one proxy, the client is the entry that the proxy appended, whether or not the platform appended the proxy, and no entry of the client's own", async () => {
+  const [own, appended, peer] = ["198.51.100.1", "192.0.2.1", "203.0.113.9"];
+  const authorization = `Bearer ${await createKey()}`;
+  const policies = { address: { per: ["address"], limit: 2, windowMs: 60_000 } };
+  const changed = { PROXY_CONFIG: { rateLimits: { trustedHops: 1, policies } } };
+  const list = async (...hops: readonly string[]): Promise<number> => {
+    const headers = { authorization, "cf-connecting-ip": peer, "x-forwarded-for": hops.join(", ") };
+    return (await isolate.fetch("/v1/environments", { headers }, changed)).status;
+  };
+  expect([await list(appended, peer), await list(own, appended), await list(own, appended, peer)]).toEqual([
+    200, 200, 429,
+  ]);
+  for (const other of ["192.0.2.2", "192.0.2.3", "192.0.2.4"]) expect(await list(other, peer)).toBe(200);
+  expect([await list(peer), await list(peer), await list(peer)]).toEqual([200, 200, 429]);
+});

@@ -13,6 +13,7 @@ import { describeDocument } from "../../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { webGatewayRequest } from "../../host/web/request.ts";
+import { type GatewayRequest, withHeader } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { type ComposeSessions, composeWorker } from "./compose.ts";
 import { resolveWorkerSettings, type WorkerBindings } from "./settings.ts";
@@ -90,8 +91,7 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
         openApi: () => readOpenApi(bindings.ASSETS),
         root: { page: composeSessions === undefined ? "docs" : "console/", handle: pipeline.handle },
       }),
-      // The platform sets this header itself, whatever a client sends.
-      toGatewayRequest: ({ req }) => webGatewayRequest(req.raw, req.header("cf-connecting-ip") ?? null),
+      toGatewayRequest: ({ req }) => platformRequest(req.raw),
     });
   }
 
@@ -106,6 +106,18 @@ export function createWorker(composeSessions?: ComposeSessions): Worker {
       }
     },
   };
+}
+
+/** The platform sets `CF-Connecting-IP` itself, whatever a client sends, and appends it to `X-Forwarded-For`, where it is no entry of a proxy. */
+function platformRequest(raw: Request): GatewayRequest {
+  const peer = raw.headers.get("cf-connecting-ip");
+  const request = webGatewayRequest(raw, peer);
+  return withHeader(request, (name) => {
+    const value = request.header(name);
+    if (name !== "x-forwarded-for" || value === null) return value;
+    const hops = value.split(",");
+    return hops.at(-1)?.trim() === peer ? hops.slice(0, -1).join() : value;
+  });
 }
 
 /** Compares the settings among bindings. Objects of the platform are not compared, because it may create them anew for each request. */
