@@ -53,7 +53,7 @@ test("a key is created, used, rotated with an overlap and revoked, and each chan
   const { url, createKey, process } = await start();
   const admin = await createKey({ scopes: ["admin"] });
   const made = await ask(url, admin, "/admin/v1/keys", "POST", { name: "ci" });
-  expect([made.status, made.headers.get("cache-control")]).toEqual([201, "private, no-store"]);
+  expect([made.status, made.headers.get("cache-control")]).toEqual([201, "private, no-store, no-transform"]);
   const path = made.headers.get("location") ?? "";
   expect(await listStatus(url, made.body.key)).toBe(200);
 

@@ -138,7 +138,7 @@ describe("create", () => {
     });
     expect(made.headers).toMatchObject({
       location: `/admin/v1/keys/${made.body.id}`,
-      "cache-control": "private, no-store",
+      "cache-control": "private, no-store, no-transform",
     });
     expect(made.text.split(made.body.key)).toHaveLength(2);
     expect((await testProxy.proxy.handle(fakeRequest({ key: made.body.key }))).status).toBe(200);

@@ -1,7 +1,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { insufficientScope } from "../auth/authentication.ts";
-import { finishResponse } from "./response.ts";
+import { finishResponse, revalidated } from "./response.ts";
 
 function stream() {
   let isCancelled = false;
@@ -17,6 +17,14 @@ test("the response to HEAD has the headers of GET and no body, and a stream for 
     body: null,
   });
   expect(isCancelled()).toBe(true);
+});
+
+test("no proxy may transform a response with a strong entity tag, which would become a weak one that no change can have", () => {
+  const caching = (headers: Readonly<Record<string, string>>): string | undefined =>
+    finishResponse({ status: 200, headers, body: "" }, "req_1", "GET").headers["cache-control"];
+  expect(caching({ etag: '"1"' })).toBe("private, no-store, no-transform");
+  expect(caching({ etag: 'W/"1"' })).toBe("private, no-store");
+  expect(caching({ etag: '"1"', "cache-control": revalidated })).toBe(revalidated);
 });
 
 test("every response has a request id and must not be stored by shared caches", () => {

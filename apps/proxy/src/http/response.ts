@@ -1,5 +1,5 @@
 /** Responses of the gateway: the header fields that all of them have, streams, and failures that no step has handled. */
-import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { insufficientScopeChallenge, keyStoreUnavailable } from "../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
 import { parseJsonObject } from "../lib/json.ts";
@@ -60,7 +60,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     headers: {
       ...(response.status === 403 && isScopeRefusal(response.body) && insufficientScopeChallenge),
       ...response.headers,
-      "cache-control": response.headers["cache-control"] === revalidated ? revalidated : "private, no-store",
+      "cache-control": cachingOf(response.headers),
       "x-content-type-options": "nosniff",
       "x-request-id": requestId,
     },
@@ -71,6 +71,12 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
 /** Whether an error is about the scopes of a key. A service that refuses a request knows of no challenge. */
 function isScopeRefusal(body: GatewayResponse["body"]): boolean {
   return !(body instanceof ReadableStream) && errorCodeOf({ status: 403, body }) === "insufficient_scope";
+}
+
+/** A proxy that compresses a response makes its strong tag weak, and a change must have a strong one (RFC 9110 section 13.1.1). */
+function cachingOf({ etag, "cache-control": caching }: PlainHeaders): string {
+  if (caching === revalidated) return revalidated;
+  return etag?.startsWith('"') ? "private, no-store, no-transform" : "private, no-store";
 }
 
 /**
