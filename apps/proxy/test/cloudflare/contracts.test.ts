@@ -34,6 +34,7 @@ interface ClockedStub extends RateLimitObjectStub {
 interface ClockedSendStub extends TenantObjectStub {
   moveTo(nowMs: number, capacity: number): Promise<void>;
   ring(): Promise<void>;
+  beginChain(): Promise<number>;
   alarmAt(): Promise<number | null>;
 }
 
@@ -229,4 +230,23 @@ test("a send object drops its old audit records in its alarm, and nothing else c
   expect(await sql.exec("SELECT sequence, closed FROM audit_dropped")).toEqual([{ sequence: 2, closed: 0 }]);
   expect(await stub.reserve(testReservation(["b"]), started)).toMatchObject({ kind: "reserved" });
   expect(await sql.exec("SELECT sequence FROM audit_records")).toEqual([{ sequence: 3 }]);
+});
+
+test("a start of a send object reads as many rows after thousands of starts as after two", async () => {
+  const name = "sends with many starts";
+  const stub = sendObject(name);
+  const sql = await server.getWorker().getDurableObjectStorage("TENANTS", { name });
+  await stub.beginChain();
+  const rowsRead = await stub.beginChain();
+  await sql.exec(
+    `WITH RECURSIVE starts (ordinal) AS (SELECT 3 UNION ALL SELECT ordinal + 1 FROM starts WHERE ordinal < 3000)
+    INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal, noted)
+    SELECT 'writer-' || ordinal, ordinal, 1, '', '', '', 1 FROM starts`,
+  );
+  await stub.beginChain();
+  expect(await stub.beginChain()).toBe(rowsRead);
+  const [last] = await sql.exec(
+    "SELECT text FROM audit_records WHERE writer = (SELECT writer FROM audit_heads WHERE ordinal = 3002)",
+  );
+  expect(JSON.parse(last?.["text"] as string)).toMatchObject({ type: "writer_opened", ends: [{ sequence: 1 }] });
 });

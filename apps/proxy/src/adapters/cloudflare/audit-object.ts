@@ -81,7 +81,7 @@ export function openObjectAuditLog(
   const database = openDurableSqlite(storage);
   database.transaction(() => database.exec(auditTables));
   return openAuditLog({
-    store: createSqliteAuditChains(database),
+    store: createSqliteAuditChains(database, true),
     transactions,
     clock: systemClock,
     writer: randomId("writer"),

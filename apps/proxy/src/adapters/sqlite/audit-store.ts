@@ -91,8 +91,13 @@ export interface SqliteAuditChains extends AuditChains {
   directory(): AuditDirectory | null;
 }
 
-/** Creates the writing side over a database that has the `auditTables`. */
-export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditChains {
+/**
+ * Creates the writing side over a database that has the `auditTables`.
+ *
+ * @param isAlone for a Durable Object: its chains follow each other, so only the last one can be unnoted, and each row that is read counts there. Then
+ * the number of heads is that of their rows, which are never removed
+ */
+export function createSqliteAuditChains(database: SqliteDatabase, isAlone = false): SqliteAuditChains {
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");
   const replaceHead = database.prepare(
     "INSERT INTO audit_heads (writer, ordinal, sequence, hash, pepper_id, seal) VALUES (?, ?, ?, ?, ?, ?) " +
@@ -104,11 +109,10 @@ export function createSqliteAuditChains(database: SqliteDatabase): SqliteAuditCh
   );
   const selectDirectory = database.prepare("SELECT count, pepper_id, seal FROM audit_directory");
   const selectHead = database.prepare("SELECT * FROM audit_heads WHERE writer = ?");
-  const countHeads = database.prepare("SELECT count(*) AS count FROM audit_heads");
+  const countHeads = database.prepare(`SELECT ${isAlone ? "max(rowid)" : "count(*)"} AS count FROM audit_heads`);
+  const heads = isAlone ? "(SELECT * FROM audit_heads ORDER BY rowid DESC LIMIT 1)" : "audit_heads";
   // An attacker who changes `noted` makes the next chain note fewer heads; it does not change the seals and the chains.
-  const selectUnnoted = database.prepare(
-    "SELECT * FROM audit_heads WHERE sequence > noted ORDER BY ordinal LIMIT 1000",
-  );
+  const selectUnnoted = database.prepare(`SELECT * FROM ${heads} WHERE sequence > noted ORDER BY ordinal LIMIT 1000`);
   const markNoted = database.prepare("UPDATE audit_heads SET noted = sequence WHERE writer = ?");
 
   function insert({ writer, sequence, text, hash }: AuditRecord): void {

@@ -2,7 +2,14 @@
 import type { DurableObjectStorage } from "@cloudflare/workers-types";
 import type { DurableObjectContext } from "cloudflare:workers";
 import { storeContract } from "@letta-environments/http-cache/testing";
-import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/cloudflare";
+import {
+  type DurableSqlValue,
+  type DurableStorage,
+  randomId,
+  sha256Hex,
+  systemClock,
+} from "@letta-environments/platform/cloudflare";
+import { createObjectTransactions, openObjectAuditLog } from "../../../src/adapters/cloudflare/audit-object.ts";
 import { createCacheApiStore } from "../../../src/adapters/cloudflare/cache-store.ts";
 import { RateLimitObject } from "../../../src/adapters/cloudflare/rate-limit-object.ts";
 import { TenantObject } from "../../../src/adapters/cloudflare/tenant-object.ts";
@@ -54,7 +61,7 @@ export class ClockedRateLimitObject extends RateLimitObject {
 /** A send object with the clock of its caller, and as much room as the caller says at its first call. */
 export class ClockedSendObject extends TenantObject {
   readonly #options: { nowMs: number; capacity: number };
-  readonly #storage: Pick<DurableObjectStorage, "getAlarm">;
+  readonly #storage: DurableObjectStorage;
 
   constructor(ctx: DurableObjectContext, env: object) {
     const options = { nowMs: 0, capacity: 0, clock: { now: () => options.nowMs, monotonic: () => options.nowMs } };
@@ -71,6 +78,25 @@ export class ClockedSendObject extends TenantObject {
   /** Runs the alarm as the platform does. */
   ring(): Promise<void> {
     return this.alarm();
+  }
+
+  /** Begins a chain, as each start with a send does. Returns the rows that are read for it. */
+  async beginChain(): Promise<number> {
+    let rowsRead = 0;
+    const { sql } = this.#storage;
+    const storage: DurableStorage = {
+      sql: {
+        exec(text, ...values) {
+          const cursor = sql.exec<Record<string, DurableSqlValue>>(text, ...values);
+          const rows = cursor.toArray();
+          rowsRead += cursor.rowsRead;
+          return { toArray: () => rows, rowsWritten: cursor.rowsWritten };
+        },
+      },
+      transactionSync: (run) => this.#storage.transactionSync(run),
+    };
+    await openObjectAuditLog(storage, createObjectTransactions(storage), {});
+    return rowsRead;
   }
 
   alarmAt(): Promise<number | null> {
