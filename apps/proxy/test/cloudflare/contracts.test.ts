@@ -144,10 +144,13 @@ test("an unused rate-limit object removes idle counters and finally all of its s
 function sendObjectAt(name: string, nowMs: () => number, capacity: number): TenantObjectStub {
   const stub = sendObject(name);
   let lastMs: number | null = null;
+  let moving: Promise<void> = Promise.resolve();
   const at =
     <Values extends readonly unknown[], Result>(call: (...values: Values) => Promise<Result>) =>
     async (...values: Values): Promise<Result> => {
-      if (lastMs !== nowMs()) await stub.moveTo((lastMs = nowMs()), capacity);
+      // Every call waits for the time, because one that overtook it would find no room.
+      if (lastMs !== nowMs()) moving = stub.moveTo((lastMs = nowMs()), capacity);
+      await moving;
       return call(...values);
     };
   return {
