@@ -19,11 +19,8 @@ function decide(harness: Harness, connectionId: string, toolCallId: string, appr
 }
 
 describe("a policy", () => {
-  const policy = (change: Partial<ApprovalPolicy>): ApprovalPolicy => ({
-    deniedTools: [],
-    deadlineMs: null,
-    ...change,
-  });
+  const noPolicy: ApprovalPolicy = { deniedTools: [], deadlineMs: null };
+  const policy = (change: Partial<ApprovalPolicy>): ApprovalPolicy => ({ ...noPolicy, ...change });
 
   async function connectWith(harness: Harness, approvalPolicy: ApprovalPolicy) {
     const connectionId = await harness.register("device-1");
