@@ -22,9 +22,9 @@ import type { Upstream } from "./upstream/upstream.ts";
 export interface Extensions {
   /** Returns the function that prepares the operations of extensions at a remote upstream. `services` audit changes of devices. */
   connectRemote(services: Pick<ExtensionParts, "audit" | "telemetry">): ConnectRemoteExtensions;
-  /** Creates the calls of the pipeline's steps. What is open already uses the parts of the last pipeline from now on. */
+  /** Creates the hooks of a pipeline. Sockets that are already open use its parts from now on. */
   createSteps(parts: ExtensionParts): ExtensionSteps;
-  /** Ends what would keep requests in progress, because the process stops. */
+  /** Ends open event streams, which would keep their requests in progress, because the process stops. */
   end(): void;
 }
 
@@ -47,7 +47,7 @@ export interface ExtensionParts extends GatewayPorts {
 /** Runs the steps of the API for a request whose caller is known. */
 export type HandleAs = (request: GatewayRequest, caller: GatewayPrincipal) => Promise<PlainResponse>;
 
-/** The calls of the pipeline's steps. Each returns `null` for a request that is not its own, which is handled as without it. */
+/** Hooks that the pipeline's steps call. A hook returns `null` for a request that it does not handle; the step then continues as without it. */
 export interface ExtensionSteps {
   /** Authenticates a request in another way than by its `Authorization` header. */
   authenticate(request: GatewayRequest, matched: MatchedEndpoint): ReturnType<AuthenticateRequest> | null;

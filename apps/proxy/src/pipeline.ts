@@ -94,7 +94,7 @@ export function createPipeline(
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
 
   function route(incoming: Received): MaybePromise<PlainResponse> {
-    // A request of the web console has its session as the credential.
+    // The session cookie of the web console becomes the credential of the request.
     const received = consoleSessions ? { ...incoming, request: consoleSessions.accept(incoming.request) } : incoming;
     const { request } = received;
     if (isAdminPath(request.path)) return admin?.(received) ?? notFound;
@@ -159,7 +159,7 @@ function receive(services: GatewayServices, request: GatewayRequest): Received {
   return { request, trace: beginTrace(request, services) };
 }
 
-/** Runs steps for a request; whatever fails becomes a response. */
+/** Runs the steps of a request, and turns any error into a response. */
 function run<Outcome>(
   { telemetry }: Pick<GatewayServices, "telemetry">,
   received: Received,
@@ -223,7 +223,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     .check("read through the cache", ({ call, trace }) => {
       const reading = environmentCache?.read(call, trace) ?? null;
       if (!(reading instanceof Promise) || !upstream.hasPassed(call.request)) return reading;
-      // It may be waiting for the very fetch that it is a part of. The next step refuses it.
+      // The request came back through its own upstream, so it may be waiting for the fetch that caused it. The next step refuses it.
       reading.catch(() => undefined);
       return null;
     })
@@ -237,7 +237,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
       if (action?.isStarted === true && action.deviceId !== null) {
         await environmentCache?.invalidate(principal.tenant, { deviceId: action.deviceId });
       }
-      // A removal can be refused and still have been made, by an upstream that did not respond.
+      // An error does not mean that nothing was changed: the upstream may have acted without responding.
       if (call.endpoint.method === "PATCH" || call.endpoint.method === "DELETE") {
         const { deviceId } = call.params;
         if (deviceId !== undefined) await environmentCache?.invalidate(principal.tenant, { deviceId });
@@ -266,7 +266,7 @@ interface Admitted extends Received, MatchedEndpoint {
   readonly ownCredential: string | null;
 }
 
-/** Takes a request of the API from the limits, for its route and device. */
+/** Charges a request of the API to the limits of its route and device. */
 function createTakeFromLimits({ limits }: Features) {
   return ({ request, trace, principal, endpoint, params }: Admitted): MaybePromise<PlainResponse | null> => {
     const environment = trace.action?.connection?.environment;

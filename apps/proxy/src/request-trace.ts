@@ -25,9 +25,9 @@ export interface RequestTrace extends BodyHolder {
   observation: RequestObservation | null;
   /** Codes with which restrictions in shadow mode would have refused the request. */
   shadowRefusedBy: readonly string[];
-  /** For how many seconds the request was ready to wait for the end of a turn; `null`: it was not. */
+  /** The wait for the end of a turn that the caller requested, in seconds; `null`: none. */
   waitSeconds: number | null;
-  /** The outcome of the cache; `null` if it was not asked. */
+  /** The outcome of the cache; `null` if it was not used. */
   cacheOutcome: CacheOutcome | null;
 }
 

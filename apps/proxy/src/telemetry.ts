@@ -4,8 +4,8 @@
  */
 
 /**
- * The outcome of the cache for a read. `hit`: a fresh response was stored. `stale`: an older one was used. `shared`: the request waited for the same read of
- * another one. `miss`: the upstream was called.
+ * The outcome of the cache for a read. `hit`: a fresh stored response was used. `stale`: a stale one was used. `shared`: the request waited for the fetch
+ * of another request. `miss`: this request called the upstream.
  */
 export type CacheOutcome = "hit" | "stale" | "shared" | "miss";
 
@@ -26,7 +26,7 @@ export type ProxyEvent =
       readonly keyId: string | null;
       /** The trace that the caller named in `traceparent`, or that the gateway began; absent without one. */
       readonly traceId?: string;
-      /** For how many seconds the request was ready to wait for the end of a turn; absent if it was not. Such a request takes long on purpose. */
+      /** The wait for the end of a turn that the caller requested, in seconds; absent without one. Such a request takes long on purpose. */
       readonly waitSeconds?: number;
       /** The outcome of the cache; absent for requests that it does not handle. */
       readonly cache?: CacheOutcome;

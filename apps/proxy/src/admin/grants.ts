@@ -1,7 +1,7 @@
 /**
  * The rights that an administering key may grant. It can grant any scope to other keys, but each of its own restrictions binds every key that it
  * creates or changes: devices, agents, the ceiling on the mode, the mode that it sets, its approval policy, its rate limits, and its expiry.
- * It never adds to itself.
+ * It can never widen its own rights.
  *
  * The configuration can lift restrictions (shadow mode) and add policies for approvals. So keys are compared twice: as they are stored, which
  * lasts, and as the configuration makes them, which is what a holder has now.

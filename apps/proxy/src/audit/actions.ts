@@ -34,8 +34,8 @@ export interface AuditedAction extends ActionFacts {
   /** Settles when the result is stored for repeats; `null` where none is. */
   storing: Promise<void> | null;
   /**
-   * Records the response, after the start: a request can end by its deadline or its caller while the start is being stored. Then the response may
-   * leave. It never rejects: `onFailure` receives a failure.
+   * Records the response once the start is stored: a request can reach its deadline or lose its caller before that. The response may be sent when this
+   * resolves. It never rejects: `onFailure` receives a failure.
    */
   finish(response: PlainResponse): Promise<void>;
 }

@@ -143,13 +143,13 @@ export interface ModeSwitchEntry {
   readonly conversationId: string;
   readonly mode: string;
   readonly keyId: string;
-  /** Whether the device has reported the mode, refused it, or not answered. */
+  /** Whether the device confirmed the mode, rejected it, or did not respond. */
   readonly outcome: "done" | "rejected" | "unknown";
 }
 
 /**
- * A frame that a viewer sent over its socket and that no operation of the API stands for. It is on disk before it leaves. What
- * it contains is not recorded.
+ * A frame of a viewer that corresponds to no operation of the API. The entry is on disk before the frame is forwarded, and does not
+ * contain its content.
  */
 export interface ViewerCommandEntry {
   readonly type: "viewer_command";

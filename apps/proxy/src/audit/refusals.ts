@@ -1,5 +1,5 @@
 /**
- * Bounds the records of refusals. A key with any scope can be refused as often as it asks, also beyond its rate limits, and records stay on
+ * Bounds the records of refusals. A key with any scope can be refused with every request, also beyond its rate limits, and records stay on
  * the disk that every tenant needs. So of each minute the first refusals of a key, and of a tenant, are recorded one by one. Further ones
  * are counted, and `refusals_omitted` has their number when the minute ends, or when the log closes.
  */
@@ -27,7 +27,7 @@ export type OmittedRefusals = Pick<OmittedRefusalsEntry, "tenant" | "keyId" | "o
 export interface RefusalCounts {
   /** Counts a refusal. Returns whether it gets a record of its own. */
   add(refused: Refused): boolean;
-  /** Returns how many got none: for a tenant, at most ten of its keys and one number for all others. */
+  /** Returns how many refusals have no record: for each tenant, at most ten keys one by one, and one number for all others. */
   omitted(): readonly OmittedRefusals[];
 }
 

@@ -3,7 +3,7 @@ import { createVirtualClock, type VirtualClock } from "@letta-environments/testk
 import { expect, test } from "vitest";
 import { createSqliteAuditRetention } from "../adapters/sqlite/audit-retention.ts";
 import { createTestAudit, finishedSend, type TestAudit, testSealing } from "../../test/support/test-audit.ts";
-import { dropOldRecords, presentOf, type RetentionResult } from "./retention.ts";
+import { dropOldRecords, retentionNow, type RetentionResult } from "./retention.ts";
 
 interface World {
   readonly clock: VirtualClock;
@@ -125,8 +125,8 @@ test("nothing but retention can delete records by mistake", async () => {
 test("a clock that jumps ahead ages no record: time passes from the newest one, as the process measures it", () => {
   const [year, hour] = [31_536_000_000, 3_600_000];
   const newest = 1_700_000_000_000;
-  expect(presentOf({ nowMs: newest + 10 * year, newestMs: newest, elapsedMs: hour })).toBe(newest + hour);
-  expect(presentOf({ nowMs: newest + hour, newestMs: newest, elapsedMs: hour })).toBe(newest + hour);
+  expect(retentionNow({ nowMs: newest + 10 * year, newestMs: newest, elapsedMs: hour })).toBe(newest + hour);
+  expect(retentionNow({ nowMs: newest + hour, newestMs: newest, elapsedMs: hour })).toBe(newest + hour);
   // Records of a clock that was ahead before.
-  expect(presentOf({ nowMs: newest, newestMs: newest + year, elapsedMs: hour })).toBe(newest);
+  expect(retentionNow({ nowMs: newest, newestMs: newest + year, elapsedMs: hour })).toBe(newest);
 });

@@ -35,12 +35,12 @@ export interface RetentionResult {
 }
 
 /**
- * Returns the present by which records are old. A clock that is far ahead would drop the whole log, so the present is at most as far ahead of the
- * newest record of earlier processes as this process has run. After a long stop old records therefore stay until the next start.
+ * Returns the time from which the age of records is measured. A clock that is far ahead would make the whole log look old, so this is at most the
+ * time of the newest record of earlier processes plus the uptime of this process. After a long downtime, old records stay until the next start.
  *
  * @param newestMs When the newest record of earlier processes was written, in epoch milliseconds; without any, when this process started.
  */
-export function presentOf(times: {
+export function retentionNow(times: {
   readonly nowMs: number;
   readonly newestMs: number;
   readonly elapsedMs: number;

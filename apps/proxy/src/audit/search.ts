@@ -78,7 +78,7 @@ export function searchAudit(tail: AuditTail, query: AuditQuery, tenant: string |
   // A send before the cursor may have ended behind it.
   for (const line of later) if (!isOfOther(line, tenant)) describe(line, ends, settled);
   for (const line of latestFirst(tail, chains)) {
-    // A page ends between two times, since the next one begins with a time.
+    // The cursor is a time, so a page must not split records of the same time.
     if ((records.length >= query.limit || read >= maxRead) && last !== null && line.time < last.time) {
       return { records, cursor: last.time };
     }

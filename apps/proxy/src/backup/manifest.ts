@@ -34,7 +34,7 @@ export interface BackupManifest {
   readonly files: readonly BackedUpFile[];
 }
 
-/** The databases in the order in which they are copied. Audit records come last, so that they tell of everything in the others. */
+/** The databases in the order in which they are copied. Audit records come last, so that they cover everything in the others. */
 export const databaseNames: readonly string[] = [
   "environments.sqlite",
   "proxy.sqlite",

@@ -40,7 +40,7 @@ export interface CachedRead {
   readonly principal: Principal;
   /** The upstream credential, `null` for none. Responses that were fetched with another credential are not used. */
   readonly credential: string | null;
-  /** Fetches from the upstream. Without a signal in the background, after the caller got a stale response. */
+  /** Fetches from the upstream. A background refresh, after the caller received a stale response, has no signal. */
   readonly fetch: (signal: AbortSignal | undefined) => Promise<PlainResponse>;
 }
 

@@ -154,7 +154,8 @@ export const fileEntries: {
 const ignored = v.exactOptional(v.unknown());
 
 /**
- * The file of a runtime that is no process, strict: a misspelt setting is an error. What only a process has is ignored, so that both can share a file.
+ * Validates the file on a runtime without a process of its own. An unknown setting is an error; a setting that only a process has is ignored, so that
+ * both can share a file.
  */
 export const GatewayFileSchema: v.GenericSchema<unknown, ConfigFile> = object({
   ...fileEntries,

@@ -34,7 +34,7 @@ export interface SessionFeatures {
   readonly bodyMemory: BodyBudget | null;
 }
 
-/** Takes a request from the limits of its route. Returns the refusal, or `null` if the request may pass. */
+/** Charges a request to the limits of its route. Returns the refusal, or `null` if the request may pass. */
 export function limitSession(
   { request, trace }: SessionRequest,
   principal: GatewayPrincipal,

@@ -26,10 +26,10 @@ import {
 } from "./session-request.ts";
 import { createSignIn } from "./sign-in.ts";
 
-/** By this header, the page says which key it shows. */
+/** The header in which the page names the key that it shows. */
 const pageKeyHeader = "x-console-key";
 
-/** See the description of this file. */
+/** Signs pages of the console in and out, and turns their cookies into credentials. */
 export interface ConsoleSessions {
   /**
    * Returns a request of the console's page as a program with the session's secret would send it: with `Authorization`, and without

@@ -153,8 +153,8 @@ function seesAll({ deviceIds, connectionNames, deviceTags }: KeyGrants): boolean
 }
 
 /**
- * Refuses to explain a caller with more rights than the administering key, as a rotation is refused: the explanation would tell which devices
- * and agents are beyond them. When the keys end, and how often they are used, tells nothing, and does not count.
+ * Refuses to explain a caller with more rights than the administering key, as a rotation is refused: the explanation would reveal devices and
+ * agents beyond these rights. Expiry and rate limits reveal nothing, so they are not compared.
  */
 function refuseBeyond(
   authority: AdminAuthority,

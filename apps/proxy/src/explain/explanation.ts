@@ -1,4 +1,4 @@
-/** The fate of a request, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. Nothing of it is sent anywhere. */
+/** How a request would be decided, rule by rule, as `POST /admin/v1/explain` and `letta-proxy explain` show it. The request itself is not sent. */
 
 /**
  * The result of a rule. `passed` and `refused` are certain at this moment. `skipped`: a rule before it refused. `unknown`: only the request itself can

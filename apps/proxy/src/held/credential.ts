@@ -34,15 +34,15 @@ export interface PresentCheck {
   check?: CheckCredential;
 }
 
-/** Makes a check the present one, and returns a check that is the present one at each call. */
+/** Installs `check` as the current one, and returns a function that always calls the current one. */
 export function replaceCheck(present: PresentCheck, check: CheckCredential): CheckCredential {
   present.check = check;
   return (held) => (present.check ?? check)(held);
 }
 
 /**
- * Creates a {@link CheckCredential}. A failure to authenticate ends no credential and extends none: one that has expired has ended, as far as its
- * expiry is known.
+ * Creates a {@link CheckCredential}. An error of the authentication (5xx) neither ends a credential nor extends it: it counts as valid until its
+ * known expiry.
  *
  * @param authenticate Authenticates an `Authorization` header.
  */

@@ -1,8 +1,7 @@
 /**
- * The memory of request bodies; here of those that have not arrived completely. One body is limited by its endpoint, and requests in progress by their number, but a
- * caller can begin many requests and withhold the last byte of each. So the bytes that have arrived are counted for each key and for all together;
- * beyond a limit, the largest body of a key with too much is dropped. Callers that nobody has verified count as one key: made-up credentials cost
- * nothing, and with each of them counted for itself, their sender would take the memory of all others.
+ * Limits the memory of request bodies that are still arriving. Each endpoint limits the size of one body, but a caller can start many requests and
+ * never send the last byte of any. So received bytes are counted per key and in total. Over a limit, the largest body of a key that uses too much
+ * is dropped. All unverified callers share one account: with an account for each made-up credential, one sender could use up the memory of everyone.
  */
 import type { MemoryAccount, MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import type { Principal } from "@letta-environments/schema";

@@ -40,9 +40,9 @@ export function readPreconditions(request: Pick<GatewayRequest, "header">): Prec
 }
 
 /**
- * Returns the refusal of a request whose precondition does not hold, also of a read (RFC 9110 sections 13.1.1 and 13.1.2). Only gateway keys have a strong
- * entity tag, and a weak one never matches. So all that a request for anything else can ask for is `If-Match: *`, that it exists: it is 404 if it does not.
- * `If-None-Match: *` asks for a change of a device only if it does not exist. The tags in the `If-None-Match` of a read are those of {@link notModified}.
+ * Refuses a request, also a read, whose precondition fails (RFC 9110 sections 13.1.1 and 13.1.2); else returns `null`. Only gateway keys have a strong
+ * entity tag, and `If-Match` ignores weak ones. So for everything else `If-Match` can only be `*`: the resource must exist, and a missing one is 404
+ * anyway. `If-None-Match: *` on a change means that the device must not exist. {@link notModified} evaluates the `If-None-Match` of reads.
  */
 export function refusePrecondition(method: string, { ifMatch, ifNoneMatch }: Preconditions): PlainResponse | null {
   if (ifMatch !== null && ifMatch.trim() !== "*") return noStrongTag;

@@ -1,7 +1,7 @@
 /**
- * The memory of request bodies that have arrived. The gateway holds one until its request has ended, which takes as long as the device or the
- * upstream does; a send that only waits for the end of its turn no longer holds its body. A large body for which there is no room is refused, rather
- * than one that is held: that request may have had its effect.
+ * Limits the memory of complete request bodies. A body is held until its request ends, which takes as long as the device or the upstream takes. A
+ * send that only waits for the end of its turn has released its body already. When there is no memory left, a new large body is refused and no held
+ * one is dropped: the request of a held body may have had its effect.
  */
 import type { MemoryBudget, MemoryLimits } from "@letta-environments/environment-server";
 import { type BodyBudget, bodyMemoryLimits, type HeldBodies, ownerName } from "./body-memory.ts";

@@ -10,7 +10,7 @@ import type { BodyOwner } from "./body-memory.ts";
 import { type GatewayRequest, targetOf } from "./gateway-request.ts";
 import {
   type BodyHolder,
-  type BodyUse,
+  type BodyHandling,
   matchRequest,
   type ServedEndpoints,
   validateRequest,
@@ -44,7 +44,7 @@ export interface RequestTargets {
 /** Creates {@link RequestTargets}. `budget` counts bodies; `null`: nothing does. */
 export function createRequestTargets(
   serves: ServedEndpoints,
-  { budget, isForwarded }: Pick<BodyUse["memory"], "budget"> & Pick<BodyUse, "isForwarded">,
+  { budget, isForwarded }: Pick<BodyHandling["memory"], "budget"> & Pick<BodyHandling, "isForwarded">,
 ): RequestTargets {
   const known = createBoundedMap<TargetMatch>(maxTargets);
   return {

@@ -27,7 +27,7 @@ export function isStreamed(response: object): response is StreamedResponse {
   return "stream" in response;
 }
 
-/** The response where no WebSocket is. */
+/** The response to an upgrade at a path without a WebSocket. */
 export const noSocketHere: PlainResponse = problemResponse("endpoint_not_found", {
   detail: "No WebSocket is served at this path.",
 });

@@ -15,7 +15,7 @@ export interface TraceParent {
   readonly spanId: string;
   /** Whether the caller records its spans. */
   readonly isSampled: boolean;
-  /** Whether the digits on the right of the trace id are random (level 2 of W3C Trace Context), which samplers rely on. */
+  /** Whether the last 7 bytes of the trace id are random (the flag `random-trace-id` of W3C Trace Context level 2), which samplers rely on. */
   readonly isRandom: boolean;
 }
 

@@ -55,14 +55,14 @@ export type Validation<Decoded = DecodedInput> =
   | { readonly kind: "valid"; readonly input: ValidInput<Decoded> }
   | Refusal;
 
-/** The request whose body is held. */
+/** Remembers, until a request ends, how to release the memory of its body. The trace of the request does this. */
 export interface BodyHolder {
   /** Gives the memory of the body back, once or more often; `null`: none was taken. */
   releaseBody: (() => void) | null;
 }
 
-/** The use of a valid body. */
-export interface BodyUse {
+/** How a valid body is counted, released and forwarded. */
+export interface BodyHandling {
   readonly memory: BodyMemory;
   readonly holder: BodyHolder;
   /** Whether it is forwarded, so that it is serialised again. */
@@ -70,7 +70,11 @@ export interface BodyUse {
 }
 
 /** Validates the query and the body of a request. Synchronous for an endpoint that takes no body. */
-export function validateRequest(request: GatewayRequest, endpoint: InputRules, use: BodyUse): MaybePromise<Validation> {
+export function validateRequest(
+  request: GatewayRequest,
+  endpoint: InputRules,
+  use: BodyHandling,
+): MaybePromise<Validation> {
   const query = request.query === "" ? "" : new URLSearchParams(request.query).toString();
   const checked = endpoint.query === null ? null : decodeQuery(endpoint.query, query);
   if (checked?.ok === false) return { kind: "refused", response: checked.response };
@@ -87,7 +91,7 @@ async function validateBody(
     mayLackBody = false,
     maxBodyBytes: limitBytes = maxBodyBytes,
   }: InputRules & { readonly body: NonNullable<Endpoint["body"]> },
-  { memory, holder, isForwarded }: BodyUse,
+  { memory, holder, isForwarded }: BodyHandling,
 ): Promise<Validation> {
   if (!isIdentityEncoding(request.header("content-encoding"))) {
     return { kind: "refused", response: encodedBody };

@@ -3,23 +3,23 @@ import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-e
 import { parseJsonObject } from "../lib/json.ts";
 import type { KnownEntry, SendResult } from "./store.ts";
 
-/** The longest body that is kept as it is, in UTF-16 code units. */
+/** The longest body that is stored as it is, in UTF-16 code units. */
 const maxBodyLength = 16_384;
 /** The longest text of a reduced body, in UTF-16 code units. */
 const maxTextLength = 4_096;
 
-/** Fields that are true of a repeat as well. Others, such as rate limits, belong to one request. */
-const keptFields = ["content-type", "x-should-retry"] as const;
+/** Header fields that also apply to a repeat. Others, such as rate limits, belong to one request. */
+const storedFields = ["content-type", "x-should-retry"] as const;
 
-/** Returns what is kept of a response. A longer success is reduced to the members of the API. */
-export function keptResult({ status, headers, body }: PlainResponse): SendResult {
-  const kept: Record<string, string> = {};
-  for (const name of keptFields) {
+/** Returns what is stored of a response. A longer success is reduced to the members of the API. */
+export function toStoredResult({ status, headers, body }: PlainResponse): SendResult {
+  const stored: Record<string, string> = {};
+  for (const name of storedFields) {
     const value = headers[name];
-    if (value !== undefined) kept[name] = value;
+    if (value !== undefined) stored[name] = value;
   }
   const text = typeof body === "string" ? body : decoder.decode(body ?? undefined);
-  return { status, headers: kept, body: text.length <= maxBodyLength ? text : reduceBody(text) };
+  return { status, headers: stored, body: text.length <= maxBodyLength ? text : reduceBody(text) };
 }
 
 const decoder = new TextDecoder();

@@ -9,7 +9,7 @@ import { callerGone } from "../http/gateway-request.ts";
 import { type Deadline, pause, repeatUntilDone } from "../lib/deadline.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
 import { messageEntryId, type RequestedEntry, type SendIds } from "./entries.ts";
-import { keptResult, replayResponse } from "./result.ts";
+import { toStoredResult, replayResponse } from "./result.ts";
 import { createUnreleased, type Unreleased } from "./unreleased.ts";
 import type { IdempotencyStore, KnownConnection, KnownEntry, Reservation, ReserveOutcome, SendScope } from "./store.ts";
 
@@ -187,7 +187,7 @@ function createConclude(
       if (!isReleased) unreleased.add(reservation);
       return;
     }
-    const result = keptResult(response);
+    const result = toStoredResult(response);
     const settle = (): Promise<void> => store.settle(reservation, result);
     if ((await attempt("settle", settle)) !== null) return;
     background(repeatUntilDone(clock, settle, resultRetry));

@@ -1,7 +1,6 @@
 /**
- * Sends of this process that delivered nothing, and whose ids could not be released at once. A store that hangs may still carry out a
- * reservation whose caller has given up, even after a release that was made later. So the ids of such a send do not count, however late they
- * are found.
+ * Sends of this process that delivered nothing, but whose ids could not be released yet. A store that hangs may still execute a reservation whose
+ * caller has given up, even after a later release. So the ids of such a send are ignored whenever they turn up.
  */
 import type { Clock } from "@letta-environments/platform";
 import { repeatUntilDone } from "../lib/deadline.ts";

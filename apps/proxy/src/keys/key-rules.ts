@@ -34,7 +34,7 @@ export function keyIssues(key: RuledKey, nowMs: number): readonly ProblemIssue[]
 
 /**
  * Returns the rules that a patch of a key breaks. A stored key may break a rule that is newer than the key: it can still be disabled and get another name,
- * another owner or a shorter life. Any other patch must end that, since each rule concerns several members.
+ * another owner or a shorter life. Any other patch must repair the key, since each rule concerns several members.
  */
 export function patchIssues(stored: KeyRecord, patch: KeyPatch, nowMs: number): readonly ProblemIssue[] {
   const issues = keyIssues(patchKey(stored, patch, nowMs), nowMs);

@@ -27,7 +27,7 @@ export interface FailureLimits {
   addressOf(request: GatewayRequest): string | null;
   /** Returns the refusal for a blocked address, or `null` if the address is not blocked. */
   blockOf(address: string | null): RateLimitResult | null;
-  /** Counts a request that this block refused in the metrics. It is not charged. */
+  /** Counts in the metrics a request that this block refused. It is not charged. */
   noteBlocked(block: RateLimitResult): void;
   /** Counts a failure. A refusal replaces the 401. */
   countFailure(address: string | null): MaybePromise<RateLimitResult>;
@@ -98,7 +98,7 @@ export type AuthenticateRequest = (request: GatewayRequest) => MaybePromise<Requ
 
 type Authenticate = CallerAuthenticator["authenticate"];
 
-/** A secret that is no session could be planted in the cookie, and would not end with a session. It counts as no credential. */
+/** Accepts only the secrets of sessions. An ordinary key could be planted in the cookie, and would outlive every session. */
 function sessionsOnly(authenticate: Authenticate): Authenticate {
   return (authorization, cachedOnly) =>
     mapMaybe(authenticate(authorization, cachedOnly), (authentication) =>

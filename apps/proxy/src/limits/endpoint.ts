@@ -18,7 +18,7 @@ import { addRateLimitHeaders } from "./response.ts";
 /** The path of the endpoint. */
 export const rateLimitPath = "/v1/ratelimit";
 
-/** The operations whose limits can be asked for. */
+/** The operations whose limits can be queried. */
 export const limitedOperations = [
   "listEnvironments",
   "retrieveEnvironment",

@@ -3,8 +3,7 @@
  * which limits there are (`settings.ts`), by which address a client is counted (`client-address.ts`), how failed authentication is
  * counted (`authentication.ts`), what callers see (`response.ts`) and how they query what remains (`endpoint.ts`).
  *
- * The pipeline authenticates and authorises a request before it takes it from the limits, so a request that is refused earlier costs
- * nothing.
+ * The pipeline authenticates and authorises a request before it charges it, so a request that is refused earlier costs nothing.
  */
 import type { Clock, RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
@@ -31,11 +30,11 @@ export interface RateLimitContext {
 
 /** The rate limits of requests and of failed authentication. */
 export interface RequestLimits extends FailureLimits {
-  /** Takes a request from all limits that apply to it. Returns synchronously if the store does. */
+  /** Charges a request to all limits that apply to it. Returns synchronously if the store does. */
   take(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitResult>;
   /** Sign-ins have separate limits on failures, in addition to those of every authentication. */
   readonly signIns: FailureLimits;
-  /** Takes a query of the limits from a limit of its own: it must not use up what it reports, nor be free. */
+  /** Charges a request to `GET /v1/ratelimit` to a limit of its own: it must not use up the limits that it reports, nor be unlimited. */
   takeQuery(principal: GatewayPrincipal): MaybePromise<RateLimitResult>;
   /** Returns what `take` would decide, and charges nothing. */
   probe(principal: GatewayPrincipal, route: LimitedRoute, context: RateLimitContext): MaybePromise<RateLimitOutcome>;
@@ -117,7 +116,7 @@ export function createRequestLimits(
 }
 
 /**
- * Takes a request from its limits and records the result in the trace. Returns the refusal, or `null` if the request may pass.
+ * Charges a request to its limits and records the result in the trace. Returns the refusal, or `null` if the request may pass.
  * Returns synchronously if the store does.
  */
 export function limitRequest(
@@ -136,7 +135,7 @@ export function limitRequest(
   });
 }
 
-/** As {@link limitRequest}, for a query of the limits. Its response shows those that it asks for, so only a refusal is recorded. */
+/** As {@link limitRequest}, for a query of the limits. Its response shows the requested limits, so only a refusal is recorded. */
 export function limitQuery(
   limits: RequestLimits | null,
   trace: RateLimitTrace,

@@ -4,9 +4,9 @@ import type { RateLimitDimension, RateLimitRule } from "../rate-limit/policy.ts"
 import type { TrustedProxies } from "./client-address.ts";
 
 /**
- * The routes that limits can apply to: operations of the API, statuses of messages that wait for the end of a turn, all that control a
- * conversation, all else that viewers send, all of the administration and of sessions of the console, sign-ins at the console, and what
- * failed: any authentication, and sign-ins.
+ * The routes that limits can apply to. Most are operations of the API. `awaitMessage` is `retrieveMessage` with a wait, `controlDevice` every
+ * control operation, `commandDevice` everything else that viewers send, `administerKeys` the administration and the sessions of the console, and
+ * `signIn` a sign-in there. `failedAuthentication` and `failedSignIn` count failures.
  */
 export const limitedRoutes = [
   "listEnvironments",

@@ -1,4 +1,4 @@
-/** Counts what passes a port: decisions of rate limits, and calls to the remote upstream. */
+/** Wraps the rate limiter and the upstream client to count their decisions and calls. */
 import type { Clock } from "@letta-environments/platform";
 import { mapMaybe } from "../lib/steps.ts";
 import type { UpstreamFetch } from "../ports.ts";

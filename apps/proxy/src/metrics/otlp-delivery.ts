@@ -1,6 +1,6 @@
 /**
- * The fate of a push after a response of the receiver, as the OTLP/HTTP specification (1.5, "Failures" and "Throttling") demands: 429, 502, 503 and 504, and
- * a push without a response, are repeated with a delay that grows and is random; `Retry-After` is obeyed; every other error status is final.
+ * Decides whether a push is repeated, as the OTLP/HTTP specification (1.5, "Failures" and "Throttling") requires: after 429, 502, 503 and 504, and
+ * without a response, with exponential backoff and jitter; `Retry-After` is obeyed; every other error status is final.
  */
 import type { PlainHeaders } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";

@@ -54,12 +54,12 @@ export function createAttempt(
     return health;
   }
 
-  function record(health: Health, tenant: string, admission: Admission, signOfLife: SignOfLife): void {
-    if (signOfLife === "unknown") health.breaker.abandoned(admission);
-    else if (signOfLife === "failed" && health.breaker.failed(admission)) {
+  function record(health: Health, tenant: string, admission: Admission, signal: HealthSignal): void {
+    if (signal === "unknown") health.breaker.abandoned(admission);
+    else if (signal === "failed" && health.breaker.failed(admission)) {
       health.downSinceMs = clock.monotonic();
       telemetry({ type: "upstream_down", tenant });
-    } else if (signOfLife === "works" && health.breaker.succeeded(admission)) {
+    } else if (signal === "works" && health.breaker.succeeded(admission)) {
       const durationMs = Math.round(clock.monotonic() - health.downSinceMs);
       telemetry({ type: "upstream_recovered", tenant, durationMs });
     }
@@ -68,7 +68,7 @@ export function createAttempt(
   return async (endpoint, request, deadline) => {
     const { tenant } = request.principal;
     const health = healthFor(tenant);
-    // A probe may fail, and a message should not: a send is the probe only where no read was in time.
+    // A probe may fail, and a send should not: it becomes the probe only if no read came within another `probeIntervalMs`.
     const admission = health.breaker.admit(endpoint.method === "GET" ? 0 : probeIntervalMs);
     if (admission === null) return { kind: "refused", response: downResponse(health.breaker.retryAfterMs() ?? 0) };
     const progress: UpstreamProgress = { isSent: false };
@@ -79,7 +79,7 @@ export function createAttempt(
         const call = (acquired: (() => void) | null): Promise<PlainResponse | UpstreamFailure | null> => {
           if (acquired === null) return notCalled;
           release = acquired;
-          // An adapter that can tell sets it back until it writes.
+          // An adapter that knows better resets it until it writes.
           progress.isSent = true;
           return fetchUpstream(request, signal, progress);
         };
@@ -89,7 +89,7 @@ export function createAttempt(
     } finally {
       // A call that ended early has closed its connection.
       release();
-      record(health, tenant, admission, signOfLifeOf(endpoint, outcome));
+      record(health, tenant, admission, healthSignalOf(endpoint, outcome));
     }
     const failure = failureOf(outcome);
     if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
@@ -148,10 +148,10 @@ const overloaded = problemResponse("overloaded");
 
 const failingStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
-type SignOfLife = "works" | "failed" | "unknown";
+type HealthSignal = "works" | "failed" | "unknown";
 
-/** Returns what an attempt says about the server. One that ended early says nothing, and a send may be slow because of its device. */
-function signOfLifeOf({ method }: Endpoint, outcome: CallOutcome): SignOfLife {
+/** Returns whether an attempt shows that the server works. An attempt that ended early shows nothing, and a send may be slow because of its device. */
+function healthSignalOf({ method }: Endpoint, outcome: CallOutcome): HealthSignal {
   if (outcome.kind !== "finished") return outcome.kind === "timed_out" && method === "GET" ? "failed" : "unknown";
   const { result } = outcome;
   if (result === null) return "unknown";

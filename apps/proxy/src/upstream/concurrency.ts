@@ -132,7 +132,7 @@ export function createConcurrencyLimit(
   };
 }
 
-/** Ends calls that should have ended before a time. They began in about the order of their deadlines, so the first later one is the last to look at. */
+/** Ends calls whose deadline is before `beforeMs`. Calls start in about the order of their deadlines, so the loop stops at the first later one. */
 function endOverdue(calls: ReadonlyMap<() => void, number>, beforeMs: number): void {
   for (const [end, atMs] of calls) {
     if (atMs >= beforeMs) return;

@@ -30,8 +30,8 @@ export interface ConnectionSearch {
 export const unknownForMs = 3_000;
 
 /**
- * The pause for which a search that misses an id counts, in milliseconds: this, or {@link pauseFactor} times its own duration if that is longer. The
- * pauses of {@link freeMisses} searches are not waited for, so that a few wrong ids do not delay right ones.
+ * The penalty for a search that misses an id, in milliseconds: this, or {@link pauseFactor} times the duration of the search if that is longer.
+ * Penalties add up, and a search waits only for what exceeds {@link freeMisses} of them, so that a few wrong ids do not delay valid ones.
  */
 export const missPauseMs = 2_000;
 const pauseFactor = 4;
@@ -47,7 +47,7 @@ const maxKeys = 10_000;
 interface LookUps {
   readonly waiting: Map<string, PromiseWithResolvers<FoundConnection>>;
   isSearching: boolean;
-  /** Until when the pauses of all searches last, in monotonic milliseconds. */
+  /** When the accumulated penalty ends, in monotonic milliseconds. */
   missesUntilMs: number;
 }
 

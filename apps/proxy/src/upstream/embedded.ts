@@ -130,7 +130,7 @@ function operate(
   });
 }
 
-/** The upgrade request of a device, as the embedded server receives it. Of the caller's headers it needs none. */
+/** The upgrade request of a device, as the embedded server receives it: without the caller's headers, which it does not need. */
 export function deviceSocketRequest(
   endpoint: Endpoint,
   params: Readonly<Record<string, string>>,

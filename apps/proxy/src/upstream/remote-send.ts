@@ -1,7 +1,7 @@
 /**
  * Sends to a device behind a remote server, which may not recognise repeats. The connection must be a row of the tenant's list that
- * the principal may use; the ids are reserved before the audit log and the server hear of the send; and once it has left, it runs
- * to its end even if its caller disconnects. A repeat needs neither the device nor its mode, because it sends nothing.
+ * the principal may use; the ids are reserved before the send is audited and forwarded; and once forwarded, it runs to completion even
+ * if its caller disconnects. A repeat needs neither the device nor its mode, because it sends nothing.
  */
 import type { Clock, Sha256 } from "@letta-environments/platform";
 import {
@@ -106,7 +106,7 @@ async function findConnection(
     const isCallerRefused = response.status === 401 || response.status === 403;
     if (isCallerRefused) return { kind: "refused", response };
     const known = await sends.findConnection(principal.tenant, connectionId);
-    // It may be a repeat: then "not found" would be wrong, and the end of its retries.
+    // It may repeat an accepted send. "Not found" would then be wrong, and its client would stop retrying.
     if (known.kind === "unavailable") return { kind: "refused", response: problemResponse("idempotency_unavailable") };
     const { connection } = known;
     const isPermitted = connection !== null && allowsDevice(principal, connection);
@@ -124,7 +124,7 @@ async function findConnection(
     : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
 }
 
-/** A row as it is remembered for repeats. Of its tags, only those that a key can be limited to. */
+/** The members of a row that are stored for repeats, without tags that no key can be limited to. */
 function toKnownConnection({ id: environmentId, deviceId, connectionName, tags }: UpstreamRow): KnownConnection {
   const known = { environmentId, deviceId, connectionName };
   const kept = Array.isArray(tags) ? tags.filter((tag) => v.is(TagSchema, tag)).slice(0, maxTags) : [];

@@ -29,7 +29,7 @@ export interface RemoteUpstreamOptions {
   readonly idempotencyStore: IdempotencyStore;
   /** Undelivered sends that outlive this upstream; absent: there are none. */
   readonly unreleased?: Unreleased | undefined;
-  /** Whether responses say that clients may rely on it. */
+  /** Whether responses declare that repeats are deduplicated (`X-Message-Deduplication`). */
   readonly declaresDeduplication: boolean;
   /** The gateway's own `User-Agent`. */
   readonly userAgent: string;

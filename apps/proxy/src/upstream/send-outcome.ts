@@ -73,8 +73,8 @@ export function sendOutcome(end: CallEnd, isAccepted: boolean, content: SentCont
 }
 
 /**
- * A rejected message stays rejected, and a rejected decision had no effect. Of a mixed body, a part may have been delivered: a server
- * that recognises its ids delivers the rest when it is repeated.
+ * A rejected message stays rejected, and a rejected decision had no effect. A part of a mixed body may have been delivered: a server
+ * that recognises its ids delivers only the rest when the body is repeated.
  */
 function outcomeOfRejection({ hasMessages, hasApprovals }: SentContent, isDeduplicating: boolean): SendOutcome {
   const isReleased = hasApprovals && (!hasMessages || isDeduplicating);

@@ -31,7 +31,7 @@ export type UpstreamServer =
       readonly idempotencyStore: IdempotencyStore;
       /** Shared by every gateway over this store in the process; absent: there is one. */
       readonly unreleased?: Unreleased | undefined;
-      /** Whether that store ends with the process, so that clients must not rely on it. */
+      /** Whether `idempotencyStore` is lost when the process ends, so that clients must not rely on it. */
       readonly forgetsSends?: boolean;
       readonly credentialOf: CredentialOf;
       readonly admitsTenant?: AdmitsTenant;

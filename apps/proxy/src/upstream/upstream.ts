@@ -34,7 +34,7 @@ export interface Upstream {
    * {@link Upstream.forward} finds out.
    */
   findConnection(tenant: string, connectionId: string): Promise<ConnectionRecord | null | undefined>;
-  /** Whether this gateway has forwarded a request before, and its server leads back here. Such a request is refused by {@link Upstream.forward}. */
+  /** Whether this gateway has already forwarded this request, so its server leads back here. {@link Upstream.forward} refuses it. */
   hasPassed(request: Pick<GatewayRequest, "header">): boolean;
   /** Forgets what was read with a principal's credential. */
   forget(principal: Principal): void;
@@ -55,7 +55,7 @@ export interface UpstreamCall extends ValidRequest {
   readonly record: ActionRecord | SendRecord | null;
   /** The `Idempotency-Key` of a send; `null` for none. */
   readonly idempotencyKey: string | null;
-  /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
+  /** The wait for the end of a turn that the caller requested, in seconds; `null`: none. */
   readonly waitSeconds: number | null;
   /** Frees the body of a send that was accepted: only the end of its turn is awaited, and nobody reads the body any more. */
   readonly forgetBody: () => void;
@@ -78,13 +78,13 @@ export interface SendRecord extends ActionRecord {
   enterStart(deviceId: string): void;
   /** Records that the transaction was committed. */
   started(): void;
-  /** Stores that the conversation was told to switch to the mode that the key sets. It never rejects. */
+  /** Records that the mode of the key was requested for the conversation. It never rejects. */
   modeSwitched(mode: string, outcome: ModeSwitchOutcome): Promise<void>;
-  /** Makes the response wait for work that does not reject: the result is being stored. */
+  /** Delays the response until the result is stored. `work` must not reject. */
   respondAfter(work: Promise<void>): void;
 }
 
-/** Whether a device has reported the mode that it was told to switch to, refused it, or not answered. */
+/** Whether the device confirmed the requested mode, rejected it, or did not respond. */
 export type ModeSwitchOutcome = "done" | "rejected" | "unknown";
 
 /** A change of a device, for the audit log. */
@@ -132,7 +132,7 @@ export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpo
   readonly query: string;
   /** The upstream credential; `null` for none. */
   readonly credential: string | null;
-  /** For how many seconds the request is ready to wait for the end of a turn; `null`: it is not. */
+  /** The wait for the end of a turn that the caller requested, in seconds; `null`: none. */
   readonly waitSeconds: number | null;
   /**
    * Calls the upstream. Without a signal the call is a background refresh with a deadline of its own. With one, all calls for the

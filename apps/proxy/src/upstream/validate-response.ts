@@ -18,15 +18,17 @@ import { invalidKey } from "../auth/authentication.ts";
 import { isJsonObject, parseJsonObject } from "../lib/json.ts";
 import type { UpstreamCredential } from "../ports.ts";
 
-/** Returns the response for the caller. Of the upstream's header fields only {@link passedFields}, `Idempotency-Replayed: true` and the
- * `Retry-After` of errors are passed on. */
+/**
+ * Returns the response for the caller. It passes on no header fields of the upstream but {@link passedFields}, `Idempotency-Replayed: true` and the
+ * `Retry-After` of errors.
+ */
 export function validateResponse(
   endpoint: KnownEndpoint,
   response: PlainResponse,
   credential: UpstreamCredential | undefined,
 ): PlainResponse {
   const { status, headers, body } = response;
-  // The gateway sends no conditions, so a 304 responds to nothing that it asked, and leads nowhere.
+  // The gateway sends no conditional requests, so a 304 is invalid here, and it is no redirect.
   if (status >= 300 && status < 400 && status !== 304) return problemResponse("upstream_redirected");
   if (status === 401 || status === 403) return credentialRefused(status, credential);
   if (status === 407) return proxyRefused;

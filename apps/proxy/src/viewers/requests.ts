@@ -1,6 +1,6 @@
 /**
  * Frames of a viewer as requests of the gateway. What the API can do runs through the same steps as a request over HTTP, with
- * the principal of the socket. Other commands are taken from the limits of their own route and written to the audit log.
+ * the principal of the socket. Other commands are charged to the limits of their own route and written to the audit log.
  */
 import type { ApiCall, CommandFacts, ViewerRequests } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";

@@ -142,7 +142,7 @@ export function checkDataDir(dataDir: string): void {
 export function hasGatewayData(dataDir: string): boolean {
   try {
     const path = resolve(dataDir);
-    return isDirectory(path, path) && dataFiles.some((name) => isThere(join(path, name)));
+    return isDirectory(path, path) && dataFiles.some((name) => exists(join(path, name)));
   } catch (cause) {
     throw unusable(dataDir, cause);
   }
@@ -157,14 +157,14 @@ export function hasGatewayData(dataDir: string): boolean {
 export function assertGatewayData(dataDir: string): void {
   if (hasGatewayData(dataDir)) return;
   const path = resolve(dataDir);
-  const problem = isThere(path) ? "this directory has no data of a gateway" : "this directory does not exist";
+  const problem = exists(path) ? "this directory has no data of a gateway" : "this directory does not exist";
   throw new CommandError(
     `--data-dir ${path}: ${problem}; pass that of the gateway (--data-dir or DATA_DIR), or make a new one with 'letta-proxy start'`,
   );
 }
 
-/** Unlike `existsSync`, this does not take what the user may not see for missing. */
-function isThere(path: string): boolean {
+/** Unlike `existsSync`, this throws if the user lacks the permission to look. */
+function exists(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 

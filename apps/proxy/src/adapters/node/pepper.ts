@@ -37,7 +37,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
     return pepperOf(text, hmacSha256Hex);
   }
   const path = join(dataDir, pepperName);
-  const existing = readIfThere(path);
+  const existing = readIfExists(path);
   if (existing !== null) return pepperOf(checkLength(existing, path), hmacSha256Hex);
   if (keysExist) {
     throw new CommandError(
@@ -61,7 +61,7 @@ export function isShortPepper(text: string): boolean {
   return text.length < minPepperLength;
 }
 
-function readIfThere(path: string): Uint8Array | null {
+function readIfExists(path: string): Uint8Array | null {
   try {
     if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
     return readFileSync(path);

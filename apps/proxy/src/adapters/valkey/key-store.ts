@@ -3,8 +3,8 @@
  * random stamp in the same step; each gateway reads the stamp once a second, so that it notices a change within five seconds while
  * Valkey responds within two, and also notices that the server lost its last changes.
  *
- * During an outage, keys that were read before stay valid for {@link outageBoundMs}, and no other key is admitted. A process that does
- * not look for changes trusts its reads for {@link trustMs} only: the host of a function suspends it between requests, and no timer runs.
+ * During an outage, keys that were read before stay valid for {@link outageBoundMs}, and no other key is admitted. A process that does not
+ * poll trusts its reads for {@link trustMs} only: serverless hosts suspend it between requests, and no timer runs.
  */
 import { type Clock, type ValkeyConnection, ValkeyError, type ValkeyReply } from "@letta-environments/platform";
 import { byCreation, changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
@@ -45,20 +45,20 @@ return 0`;
 const maxAttempts = 100;
 /** Uses that one script writes, since other commands wait for a script. */
 const usesPerScript = 500;
-/** How often changes of other processes are looked for, in milliseconds. */
+/** How often a process polls for changes of others, in milliseconds. */
 const pollIntervalMs = 1_000;
-/** How long reads are trusted after a look for changes, in milliseconds. With the time of a request it keeps the promise of five seconds. */
+/** How long reads are trusted after a poll, in milliseconds. With the time of a request it keeps the promise of five seconds. */
 const trustMs = 4_000;
-/** How long reads are trusted after a look has begun, in milliseconds. It has ended by then, since a command takes two seconds at most. */
-const lookMs = 3_000;
-/** How long such looks can extend the trust after the last response, in milliseconds: a slow response, the pause, and a look in vain. */
+/** How long reads are trusted after a poll has begun, in milliseconds. It has ended by then, since a command takes two seconds at most. */
+const pollTimeoutMs = 3_000;
+/** How long polls can extend the trust after the last response, in milliseconds: one slow poll, the pause, and one failed poll. */
 const silenceBoundMs = 5_000;
-/** How long keys that were read before stay valid while a process looks for changes and Valkey does not respond, in milliseconds. */
+/** How long keys that were read before stay valid while a process polls and Valkey does not respond, in milliseconds. */
 const outageBoundMs = 60_000;
 
 /** A key store in Valkey. */
 export interface ValkeyKeyStore extends KeyStore {
-  /** Stops looking for changes. It does not close the connection. */
+  /** Stops polling. It does not close the connection. */
   close(): void;
 }
 
@@ -94,7 +94,7 @@ export async function openValkeyKeyStore(
 
   return {
     async find(id) {
-      // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: look at the stamp too.
+      // A caller that acts on a changed record, such as by closing a socket, must not trust older reads: read the stamp too.
       const [text] = await Promise.all([read(id), generation.refresh()]);
       return text === null ? null : readKeyRecord(id, text, onDamaged);
     },
@@ -151,26 +151,26 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
   let trustedUntil = respondedAt + trustMs;
   /** `undefined` means unknown: any stamp that is read next counts as a change. */
   let stamp: unknown = await valkey.command(["GET", stampName]);
-  /** Whether the last look failed. */
+  /** Whether the last poll failed. */
   let isOutage = false;
   let isStopped = false;
   let cancelTimer = clock.setTimer(pollIntervalMs, () => void refreshAgain());
 
   /**
-   * Extends the trust when a look begins or fails. Once it has ended, only a response restores it: this process was suspended, and nobody
+   * Extends the trust when a poll begins or fails. Once it has ended, only a response restores it: this process was suspended, and nobody
    * knows whether Valkey would have responded.
    */
   function extendTrust(now: number): void {
     if (now > trustedUntil) return;
     const end = isOutage
       ? Math.min(now + trustMs, respondedAt + outageBoundMs)
-      : Math.min(now + lookMs, respondedAt + silenceBoundMs);
+      : Math.min(now + pollTimeoutMs, respondedAt + silenceBoundMs);
     trustedUntil = Math.max(trustedUntil, end);
   }
 
   async function refresh(): Promise<void> {
     const requestedAt = clock.monotonic();
-    // After a slow look, the trust that is left may not last until this one fails.
+    // After a slow poll, the trust that is left may not last until this one fails.
     extendTrust(requestedAt);
     try {
       const current = await valkey.command(["GET", stampName]);

@@ -71,14 +71,14 @@ export interface AdmittedExchange {
   on(event: "close", listener: () => void): unknown;
 }
 
-/** A request that asks for admission, with its connection. */
+/** A request before its admission, with its connection. */
 export type AdmittedRequest = Pick<IncomingMessage, "method" | "url"> & Partial<Pick<IncomingMessage, "socket">>;
 
 /** Admits connections and requests of one process. */
 export interface Admission {
   /**
-   * Counts a connection. If there are too many, it is refused: its first request gets 503, if it comes soon, or what it asked for if that is always
-   * served. At most 16 connections wait for this response, because each is an open file; the next one takes the place of one that has sent nothing.
+   * Counts a connection. Over the limit, it is refused: a first request that arrives soon gets 503, or its normal response if its path is always
+   * served. At most 16 refused connections wait for that, because each is an open file; a further one replaces one that has sent nothing.
    */
   accept(socket: Socket): void;
   /** Counts a request until its end, or returns the response that refuses it. */

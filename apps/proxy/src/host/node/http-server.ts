@@ -31,13 +31,7 @@ import {
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
 import { readUnknownMethod, respondToUnknownMethod } from "./unknown-method.ts";
-import {
-  askForBodiesLate,
-  closeAfterBody,
-  closeAfterResponse,
-  isBehindClose,
-  respondAfterBody,
-} from "./unread-body.ts";
+import { deferContinue, closeAfterBody, closeAfterResponse, isBehindClose, respondAfterBody } from "./unread-body.ts";
 
 /** Timeouts for callers, in milliseconds. */
 export interface ServerTimeouts {
@@ -143,7 +137,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   );
   server.on("connection", admission.accept);
   allowHalfOpen(server);
-  askForBodiesLate(server);
+  deferContinue(server);
   server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
   refuseTunnels(server, pipeline);
   respondToClientErrors(server, options);
@@ -187,11 +181,11 @@ const unknownExpectation = problemResponse("invalid_request", {
 const halfOpenMs = 2_000;
 
 /**
- * Lets callers close their side of a connection after the request (half-close, RFC 9112 section 9.6), such as `printf ... | nc`. The network does
- * not tell them from callers that are gone, so after a short time their requests end like those of callers that disconnected.
+ * Lets callers close their side of a connection after the request (half-close, RFC 9112 section 9.6), such as `printf ... | nc`. At the TCP
+ * level they look like callers that have disconnected, so after a short time their requests are aborted too.
  */
 function allowHalfOpen(server: Server): void {
-  // The property is missing in Node's documentation and types. Node, Bun and Deno read it; `node-http.test.ts` holds them to it.
+  // Node's documentation and types lack this property. Node, Bun and Deno read it, and `node-http.test.ts` checks that.
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on("connection", (socket: Socket) => {
     socket.once("end", () => {
@@ -232,7 +226,7 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
     "clientError",
     (error: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }, socket: RespondingSocket) => {
       const outgoing = socket[latest];
-      const refuse = (): void => respondToDamage(socket, error, options);
+      const refuse = (): void => respondToParseError(socket, error, options);
       // The connection closes after a response that is due, and what follows is not read.
       if (isBehindClose({ socket })) return;
       if (outgoing === undefined) return refuse();
@@ -248,17 +242,20 @@ function respondToClientErrors(server: Server, options: HttpServerOptions): void
 }
 
 /**
- * Responds to bytes that the parser has refused. A method that it does not know is not damage: such a request has a path. Other responses have no CORS
- * headers, because the origin of the page that may have asked was not read.
+ * Responds to bytes that the parser rejected. A request with an unknown method still has a path, and is routed. Other responses have no CORS headers,
+ * because `Origin` was not parsed.
  */
-function respondToDamage(
+function respondToParseError(
   socket: Socket,
   { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array },
   options: HttpServerOptions,
 ): void {
   const request = readUnknownMethod(code, rawPacket, socket);
   if (request === null) {
-    return writeRawResponse(socket, finishResponse(describe(code, rawPacket), options.randomId("req"), "GET"));
+    return writeRawResponse(
+      socket,
+      finishResponse(clientErrorResponse(code, rawPacket), options.randomId("req"), "GET"),
+    );
   }
   void respondToUnknownMethod(request, options).then(
     (response) => writeRawResponse(socket, response),
@@ -272,7 +269,7 @@ function hasLongTarget(rawPacket: Uint8Array | undefined): boolean {
   return start.length === maxHeaderSize && /^[A-Z-]+ [^ \r\n]+$/.test(start);
 }
 
-function describe(code: string | undefined, rawPacket: Uint8Array | undefined): PlainResponse {
+function clientErrorResponse(code: string | undefined, rawPacket: Uint8Array | undefined): PlainResponse {
   if (code === "HPE_HEADER_OVERFLOW") {
     // RFC 9112 section 3.
     if (hasLongTarget(rawPacket)) {

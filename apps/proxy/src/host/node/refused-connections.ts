@@ -10,8 +10,8 @@ const headMs = 1_000;
 /** Connections over the limit, which are kept only for the response to their first request. */
 export interface RefusedConnections {
   /**
-   * Keeps a connection until its first request, or for a second. If others wait already, the oldest that has sent nothing is closed, because each is an
-   * open file; if all of them have, this one is.
+   * Keeps a connection until its first request, or for a second. If 16 others wait already, the oldest of them that has sent nothing is closed,
+   * because each is an open file. If all of them have sent something, this one is closed.
    */
   add(socket: Socket): void;
   /** Whether the connection of a request is refused. The wait for its request ends with this call. */

@@ -45,7 +45,7 @@ export function isServerOptions({ method, url }: Pick<IncomingMessage, "method" 
 }
 
 /**
- * Whether a request asks for another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
+ * Whether a client wants another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
  * request, so it must be the last one of its connection.
  */
 export function asksForUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {

@@ -14,17 +14,17 @@ export class NodeRequest implements GatewayRequest {
   readonly path: string;
   readonly query: string;
   readonly #incoming: IncomingMessage;
-  readonly #answered: ServerResponse | Duplex;
+  readonly #outgoing: ServerResponse | Duplex;
   #signal: AbortSignal | undefined;
 
-  /** @param answered the response, or the socket of an upgrade: the caller has disconnected when it closes too early */
-  constructor(incoming: IncomingMessage, answered: ServerResponse | Duplex) {
+  /** @param outgoing the response, or the socket of an upgrade: the caller has disconnected when it closes too early */
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse | Duplex) {
     const { path, query } = requestTarget(incoming.url ?? "");
     this.method = incoming.method ?? "";
     this.path = path;
     this.query = query;
     this.#incoming = incoming;
-    this.#answered = answered;
+    this.#outgoing = outgoing;
   }
 
   header(name: string): string | null {
@@ -32,18 +32,18 @@ export class NodeRequest implements GatewayRequest {
   }
 
   readBody(limits: BodyLimits): Promise<Uint8Array | null | UnreadBody> {
-    return readIncomingBody(this.#incoming, limits, () => this.#askForBody());
+    return readIncomingBody(this.#incoming, limits, () => this.#sendContinue());
   }
 
-  /** Asks for the body of a client that waits for that (RFC 9110 section 10.1.1). In HTTP/1.0 nothing may be asked for. */
-  #askForBody(): void {
+  /** Sends `100 Continue` to a client that waits for it (RFC 9110 section 10.1.1). HTTP/1.0 has no such response. */
+  #sendContinue(): void {
     const { headers, httpVersionMinor } = this.#incoming;
     if (headers.expect === undefined || httpVersionMinor === 0) return;
-    if ("writeContinue" in this.#answered) this.#answered.writeContinue();
+    if ("writeContinue" in this.#outgoing) this.#outgoing.writeContinue();
   }
 
   get signal(): AbortSignal {
-    return (this.#signal ??= unfinishedSignal(this.#answered));
+    return (this.#signal ??= unfinishedSignal(this.#outgoing));
   }
 
   get authority(): string | null {
@@ -72,13 +72,13 @@ export function joinedHeader(rawHeaders: readonly string[], name: string): strin
 }
 
 /** Aborts when the connection closes before the response is complete. */
-function unfinishedSignal(answered: ServerResponse | Duplex): AbortSignal {
+function unfinishedSignal(outgoing: ServerResponse | Duplex): AbortSignal {
   const controller = new AbortController();
   const abortIfUnfinished = (): void => {
-    if (!answered.writableFinished) controller.abort();
+    if (!outgoing.writableFinished) controller.abort();
   };
-  if (answered.closed || answered.destroyed) abortIfUnfinished();
-  else answered.once("close", abortIfUnfinished);
+  if (outgoing.closed || outgoing.destroyed) abortIfUnfinished();
+  else outgoing.once("close", abortIfUnfinished);
   return controller.signal;
 }
 
@@ -97,17 +97,17 @@ export function requestTarget(target: string): { readonly path: string; readonly
  * Reads a body up to its limits. A body whose `Content-Length` exceeds the limit is not read. The server drains what is left
  * unread.
  *
- * @param ask called before the body is awaited
+ * @param sendContinue called before the body is awaited
  */
 function readIncomingBody(
   incoming: IncomingMessage,
   { maxBytes, memory }: BodyLimits,
-  ask: () => void,
+  sendContinue: () => void,
 ): Promise<Uint8Array | null | UnreadBody> {
   const declaredBytes = Number(incoming.headers["content-length"] ?? 0);
   if (declaredBytes > maxBytes) return Promise.resolve("too_large");
   if (incoming.destroyed && !incoming.readableEnded) return Promise.resolve("aborted");
-  ask();
+  sendContinue();
   return new Promise((resolve) => {
     let chunks: Uint8Array[] = [];
     let length = 0;

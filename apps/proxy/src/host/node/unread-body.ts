@@ -1,8 +1,8 @@
 /**
- * Bodies that have not arrived when their request has its response, such as that of a request with an invalid key. The response waits a moment for the
- * rest: if it arrives, the connection is kept. Otherwise the response says that the connection closes, and what still arrives is dropped for a while: a
- * connection that is closed with bytes that nobody has read is reset, and a client that sends all of its body first would never read the response
- * (RFC 9112 section 9.6).
+ * Handles bodies that are still arriving when the response is ready, such as that of a request with an invalid key. The response waits a moment for
+ * the rest. If it arrives, the connection is kept. Otherwise the response has `Connection: close`, and the gateway reads and discards what follows for
+ * a while (a lingering close, RFC 9112 section 9.6): closing a socket with unread bytes resets the connection, and a client that sends its whole body
+ * first would never see the response.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -10,10 +10,10 @@ import type { Socket } from "node:net";
 /** How long a response waits for the rest of a body, in milliseconds. A small body can come this much later than its head. */
 const awaitedMs = 100;
 
-/** How long the rest of a body is dropped after the response, in milliseconds. */
+/** How long the rest of a body is read and discarded after the response, in milliseconds. */
 const droppedMs = 5_000;
 
-/** How much of a body is dropped at most, in bytes: several times the largest one that the gateway accepts. */
+/** How much of a body is discarded at most, in bytes: several times the largest one that the gateway accepts. */
 const maxDroppedBytes = 4_194_304;
 
 /** Marks a connection whose sending side the gateway has closed. A property costs each request less than a `WeakSet`. */
@@ -25,24 +25,23 @@ const expecting: unique symbol = Symbol("expecting");
 type ExpectedResponse = ServerResponse & { [expecting]?: true };
 
 /**
- * Handles requests that expect `100 Continue` like any other: `NodeRequest` asks for the body when it is read. Node itself would ask before anything is
- * checked.
+ * Handles requests that expect `100 Continue` like any other: `NodeRequest` sends it when the body is read. Node itself would send it before any check.
  */
-export function askForBodiesLate(server: Server): void {
+export function deferContinue(server: Server): void {
   server.on("checkContinue", (incoming, outgoing: ExpectedResponse) => {
     outgoing[expecting] = true;
     server.emit("request", incoming, outgoing);
   });
 }
 
-/** Whether a request came behind one whose response has closed the connection. It must not be performed (RFC 9112 section 9.6). */
+/** Whether a request was pipelined after one whose response closes the connection. It must not be processed (RFC 9112 section 9.6). */
 export function isBehindClose({ socket }: { readonly socket: ClosingSocket }): boolean {
   return socket[closing] === true;
 }
 
 /**
- * Keeps the connection of a complete request that expects `100 Continue` and was not told to continue. Node would close it with the response, although
- * the request behind it may be running already.
+ * Keeps the connection after a complete request that expected `100 Continue` and did not get it. Node would close it with the response, although the
+ * next request on it may already be running.
  */
 export function continueComplete(incoming: IncomingMessage, outgoing: ExpectedResponse): void {
   if (outgoing[expecting] === true && !incoming.readableDidRead) outgoing.writeContinue();

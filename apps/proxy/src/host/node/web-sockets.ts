@@ -128,7 +128,7 @@ function endOnFailure(socket: Duplex, onFailure: (cause: unknown) => void): (cau
 
 type Accepted = Extract<UpgradeDecision, { readonly kind: "accepted" }>;
 
-/** Joins a socket and its listener, which hears of the end of the socket once. */
+/** Connects a socket to its listener, whose `onClose` is called once. */
 function connect(
   webSocket: WebSocket,
   stream: Duplex,

@@ -5,7 +5,7 @@ import type { LogEvent } from "../../adapters/log-event.ts";
 import { keyStoreUnavailable } from "../../auth/authentication.ts";
 import { KeyStoreUnavailableError, rootCauseMessage } from "../../keys/key-store-outages.ts";
 
-/** How long a failure is the response to every request, in milliseconds. Callers without a key must not make each request connect. */
+/** The pause before the stores are opened again after a failure, in milliseconds. Callers without a key must not cause a connection with each request. */
 const pauseMs = 1_000;
 
 /** The open gateway, or the response while it cannot be opened. */

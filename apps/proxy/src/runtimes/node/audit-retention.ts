@@ -1,7 +1,7 @@
 /** Drops old records of the audit log while the gateway runs, if the settings say so: after the start, and then once a day. */
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { presentOf } from "../../audit/retention.ts";
+import { retentionNow } from "../../audit/retention.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { OpenAudit } from "./audit.ts";
 
@@ -25,8 +25,8 @@ export function keepAuditRetention(
     const { auditRetentionDays: days } = settings();
     if (days === null) return;
     const elapsedMs = systemClock.monotonic() - startedAtMs;
-    const present = presentOf({ nowMs: systemClock.now(), newestMs, elapsedMs });
-    audit.dropBefore(present - days * dayMs, null).then(
+    const now = retentionNow({ nowMs: systemClock.now(), newestMs, elapsedMs });
+    audit.dropBefore(now - days * dayMs, null).then(
       ({ records, chains, damaged }) => {
         if (records > 0) log({ type: "audit_records_dropped", records, chains });
         if (damaged !== null) log({ type: "audit_failed", requestId: "-", cause: notIntact });

@@ -47,7 +47,7 @@ export interface Resources extends GatewayResources {
   readonly keyStoreFor: KeyStoreFor;
   /** Resolves when no request goes on without its caller, or after `graceMs` milliseconds. */
   finishBackground(graceMs: number): Promise<void>;
-  /** Tells commands where the gateway is reached, if it has locked the data directory. */
+  /** Publishes the URL of the gateway to commands, if it has locked the data directory. */
   announce(gateway: RunningGateway): void;
   /** Checks the disk and the stores, for `/readyz`. */
   readonly readReadiness: ReadReadiness;
@@ -160,7 +160,7 @@ function logKeyStore(log: (event: LogEvent) => void): Required<KeyStoreListener>
   };
 }
 
-/** Tells commands where the gateway is reached. If the disk refuses that, they print the address of their own settings. */
+/** Publishes the URL of the gateway to commands. If the disk refuses that, they print the address of their own settings. */
 function announceBy(lock: DataDirLock | null, onFailure: (cause: unknown) => void): Resources["announce"] {
   return (gateway) => {
     try {

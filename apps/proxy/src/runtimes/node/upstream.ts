@@ -46,7 +46,7 @@ export interface UpstreamResources {
   readonly idempotencyStore: IdempotencyStore | null;
   /** Undelivered sends whose ids are still in that store. Absent where the settings are never reloaded. */
   readonly unreleased?: Unreleased | undefined;
-  /** Whether that store ends with the process. */
+  /** Whether `idempotencyStore` is lost when the process ends. */
   readonly forgetsSends: boolean;
   /** `null` if nothing is counted. */
   readonly metrics: Pick<PipelineMetrics, "observeUpstream"> | null;

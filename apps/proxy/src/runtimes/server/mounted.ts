@@ -42,8 +42,8 @@ export function createMountedPart(
   let isClosing = false;
   let onIdle = (): void => undefined;
 
-  /** Whether an upgrade is below the path, which is then taken away, as the app that passes requests on does. */
-  function takePath(incoming: IncomingMessage): boolean {
+  /** Returns whether an upgrade is below the path, and strips the path from its URL. */
+  function stripPrefix(incoming: IncomingMessage): boolean {
     if (prefix === "") return true;
     const url = incoming.url ?? "";
     if (!url.startsWith(`${prefix}/`)) return false;
@@ -75,7 +75,7 @@ export function createMountedPart(
         admission: { hasRoomForDevices: () => sockets.size <= maxSockets },
         isOwn(incoming) {
           const { socket } = incoming;
-          if (takePath(incoming)) {
+          if (stripPrefix(incoming)) {
             if (isClosing) return refuse(socket, closedResponse);
             sockets.add(socket);
             socket.once("close", () => sockets.delete(socket));

@@ -50,7 +50,7 @@ export interface Serving {
    * @throws CommandError if a port cannot be opened. It can be called again then.
    */
   listen(names?: ListenAddress["setting"]): Promise<Listeners>;
-  /** Tells commands of this machine where the gateway is reached. `listen` does so itself. */
+  /** Publishes the URL of the gateway to commands on this machine. `listen` does so itself. */
   announce(url: string): void;
   /** Makes `/readyz` fail, so that a load balancer sends no more requests. They are still accepted. */
   drain(): void;

@@ -70,8 +70,8 @@ async function findDevice(
   return device.kind === "refused" ? device : { kind: "read", row: device.row };
 }
 
-/** Returns the response for the caller. Exported for its test. */
-export function presentMessages(
+/** Returns the response for the caller, without the texts that the principal may not see. */
+function presentMessages(
   principal: Principal,
   { include }: DecodedListMessagesQuery,
   response: PlainResponse,
