@@ -40,7 +40,7 @@ function auditFor({ audit, telemetry }: Pick<ExtensionParts, "audit" | "telemetr
 interface SharedAcrossReloads {
   readonly eventStreams: EventStreams | null;
   readonly ticketCredentials: TicketCredentials;
-  /** Those of the present configuration, which the open sockets of viewers use. */
+  /** Those of the current configuration, which the open sockets of viewers use. */
   viewerPorts: ViewerRequestPorts | null;
 }
 
@@ -52,7 +52,7 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
   const begin = createBeginControl({ ...actionLog, randomId: parts.randomId });
   const viewerPorts = { ...parts, audit: createAuditViewers(actionLog) };
   shared.viewerPorts = viewerPorts;
-  const presentPorts = (): ViewerRequestPorts => shared.viewerPorts ?? viewerPorts;
+  const currentPorts = (): ViewerRequestPorts => shared.viewerPorts ?? viewerPorts;
   return {
     authenticate: (request, { endpoint, params }) =>
       endpoint.operation === "openViewerSocket" ? authenticateViewer(request, params["connectionId"] ?? "") : null,
@@ -77,7 +77,7 @@ function createSteps(parts: ExtensionParts, shared: SharedAcrossReloads): Extens
       const client = clientFactsOf(request);
       return upstream.findConnection(principal.tenant, connectionId).then((connection) => {
         const deviceId = connection?.environment.deviceId ?? connectionId;
-        const requests = createViewerRequests(presentPorts, { principal, connectionId, deviceId, client });
+        const requests = createViewerRequests(currentPorts, { principal, connectionId, deviceId, client });
         return sockets.upgrade(upgradeRequest, principal, requests);
       });
     },

@@ -24,7 +24,7 @@ import { mapMaybe } from "./lib/steps.ts";
 /** See {@link createFeatures}. */
 export interface Features {
   readonly authenticate: AuthenticateRequest;
-  /** Authenticates the credential of a request again under the present configuration, which counts as no request. */
+  /** Authenticates the credential of a request again under the current configuration, which counts as no request. */
   readonly checkCredential: CheckCredential;
   readonly admit: CallerAuthenticator["admit"];
   /** Accepts gateway keys alone. */
@@ -77,7 +77,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
     { authenticate: callers.authenticateKey },
     limits?.signIns ?? null,
   );
-  const checkCredential = replaceCheck(services.presentCheck ?? {}, createCredentialCheck(callers, services));
+  const checkCredential = replaceCheck(services.currentCheck ?? {}, createCredentialCheck(callers, services));
   const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
   const chooseCredential: ChooseCredential =
     server.kind === "embedded"

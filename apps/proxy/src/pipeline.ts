@@ -198,7 +198,7 @@ function createApiSteps(services: GatewayServices, features: Features, wrap?: Wr
     .check("authorise the endpoint", ({ principal, endpoint, params }) =>
       authoriseEndpoint(principal, endpoint, params),
     )
-    .check("take from the rate limits", createTakeFromLimits(features));
+    .check("apply the rate limits", createApplyLimits(features));
 
   const api = admission
     .check("refuse a plain request for a socket", ({ endpoint }) =>
@@ -267,7 +267,7 @@ interface Admitted extends Received, MatchedEndpoint {
 }
 
 /** Charges a request of the API to the limits of its route and device. */
-function createTakeFromLimits({ limits }: Features) {
+function createApplyLimits({ limits }: Features) {
   return ({ request, trace, principal, endpoint, params }: Admitted): MaybePromise<PlainResponse | null> => {
     const environment = trace.action?.connection?.environment;
     const route = routeOf(endpoint.operation, request.query);
@@ -362,7 +362,7 @@ function createAdminSteps(
         return { principal: admission.principal, readAuthority: admission.authority };
       }),
     )
-    .check("take from the rate limits", ({ request, trace, principal }) =>
+    .check("apply the rate limits", ({ request, trace, principal }) =>
       principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
     )
     .add("validate query and body", ({ request, trace, endpoint, principal }) => {

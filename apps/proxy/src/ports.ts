@@ -14,7 +14,7 @@ export type StepName =
   | "authenticate"
   | "open the audit record"
   | "authorise the endpoint"
-  | "take from the rate limits"
+  | "apply the rate limits"
   | "open the socket"
   | "refuse a plain request for a socket"
   | "read the idempotency key"

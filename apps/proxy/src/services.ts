@@ -8,7 +8,7 @@ import type { JwtSettings } from "./auth/jwt-settings.ts";
 import type { LiftRestrictions } from "./auth/shadow.ts";
 import type { GatewaySettings } from "./config/settings.ts";
 import type { ConsoleSessions } from "./console/sessions.ts";
-import type { PresentCheck } from "./held/credential.ts";
+import type { CurrentCheck } from "./held/credential.ts";
 import type { BodyBudget } from "./http/body-memory.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
@@ -25,8 +25,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly audit: AuditLog | null;
   /** Caches environments for a few seconds; `null` caches nothing. */
   readonly environmentCache: EnvironmentCache | null;
-  /** Holds the check of the present configuration, for all pipelines of a process, and what they opened; absent: the configuration does not change. */
-  readonly presentCheck?: PresentCheck | undefined;
+  /** Holds the check of the current configuration, for all pipelines of a process, and what they opened; absent: the configuration does not change. */
+  readonly currentCheck?: CurrentCheck | undefined;
   /** Counts the memory of bodies, of all pipelines of a process; absent: nothing is counted. */
   readonly bodyMemory?: BodyBudget;
   /** Decides rate limits; `null` limits nothing. */

@@ -204,7 +204,7 @@ test("an unrestricted administering key grants any scope to others, and none to 
   expect((await ask({ method: "PATCH", path: `/${id}`, body: { scopes: ["admin"], name: "m" } })).status).toBe(200);
 });
 
-test("an administering key can rotate itself with its present secret, but not with the old one during an overlap", async () => {
+test("an administering key can rotate itself with its current secret, but not with the old one during an overlap", async () => {
   const testProxy = createTestProxy();
   const { id, key, ask } = await administrator(testProxy);
   const rotated = await ask({ path: `/${id}/rotate`, method: "POST" });

@@ -42,7 +42,7 @@ test("without --url it decides with what is stored, and says what only the runni
   const handedOn = await explain([keyId, "get", "/v1/environments/d-1", ...stored]);
   expect(handedOn.stdout).toContain("only the running gateway knows; ask it with --url");
   expect(handedOn.stdout).toContain(
-    "[?] take from the rate limits (unknown): what remains of gateway-requests is not known; ask the running gateway with --url",
+    "[?] apply the rate limits (unknown): what remains of gateway-requests is not known; ask the running gateway with --url",
   );
   expect(handedOn.stdout).not.toMatch(/\bleft\b/);
   const json = await explain([keyId, "GET", "/v1/environments/d-1", "--json", ...stored]);

@@ -200,7 +200,7 @@ test("the socket of a device is closed when its approval policy changes, and has
   expect(again.closes).toEqual([1013]);
 });
 
-test("messages of an open viewer have the limits and the audit records of the present configuration", async () => {
+test("messages of an open viewer have the limits and the audit records of the current configuration", async () => {
   const { clock, entries, keyStore, watch, reload } = await setUp();
   const viewer = await watch((await issueTestKey(keyStore, clock, { scopes: ["view", "send"] })).key);
   await viewer.send();

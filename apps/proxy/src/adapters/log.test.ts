@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { filterByLevel } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
-import { bufferLines, createConsoleTelemetry } from "./log.ts";
+import { bufferLines, createLogWriter } from "./log.ts";
 
 const now = Date.UTC(2027, 0, 15, 8, 30, 5);
 const request: LogEvent = {
@@ -18,7 +18,7 @@ const request: LogEvent = {
 
 function linesOf(format: "pretty" | "json", ...events: LogEvent[]): string[] {
   const lines: string[] = [];
-  const log = createConsoleTelemetry(
+  const log = createLogWriter(
     format,
     (line) => void lines.push(line),
     () => now,

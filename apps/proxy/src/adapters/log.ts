@@ -7,13 +7,13 @@ import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
 import { levelOf, outcomeOf } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
 
-/** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonTelemetry}. */
-export function createConsoleTelemetry(
+/** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonLogWriter}. */
+export function createLogWriter(
   format: LogFormat,
   write: (line: string) => void,
   now: () => number,
 ): (event: LogEvent) => void {
-  if (format === "json") return createJsonTelemetry(write, now);
+  if (format === "json") return createJsonLogWriter(write, now);
   return (event) => {
     const line = prettyLine(event);
     if (line !== null) write(`${new Date(now()).toISOString().slice(11, 19)} ${line}\n`);
@@ -21,7 +21,7 @@ export function createConsoleTelemetry(
 }
 
 /** Returns a function that writes each event as one line of JSON, with its type as `event` and the time in ISO 8601 as `time`. */
-export function createJsonTelemetry(write: (line: string) => void, now: () => number): (event: LogEvent) => void {
+export function createJsonLogWriter(write: (line: string) => void, now: () => number): (event: LogEvent) => void {
   const timeOf = createIsoTime();
   return (event) => write(`${jsonLine(event, timeOf(now()))}\n`);
 }

@@ -196,8 +196,8 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       if (known === null || !mayKnowKey(authority, known)) return keyNotFound;
     }
     try {
-      const record = await keyStoreFor(actorOf(authority)).update(id, (present) => {
-        const decision = decide(present);
+      const record = await keyStoreFor(actorOf(authority)).update(id, (current) => {
+        const decision = decide(current);
         if (decision.kind === "refused") throw new ChangeRefusedError(decision.response);
         return decision.record;
       });
@@ -225,9 +225,9 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
     async update(authority, id, patch, condition) {
       const unknownPolicy = policyRefusal(patch.rateLimits, policies);
       if (unknownPolicy !== null) return unknownPolicy;
-      const present = patch.scopes === undefined ? null : await keyStore.find(id);
-      if (present !== null && mayKnowKey(authority, present)) {
-        const refusal = await conflictRefusal(ports, authority, patchKey(present, patch, clock.now()));
+      const current = patch.scopes === undefined ? null : await keyStore.find(id);
+      if (current !== null && mayKnowKey(authority, current)) {
+        const refusal = await conflictRefusal(ports, authority, patchKey(current, patch, clock.now()));
         if (refusal !== null) return refusal;
       }
       return change(authority, id, (record) =>
@@ -242,10 +242,10 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       return change(authority, id, decide, { key });
     },
     async revoke(authority, id, condition) {
-      const present = await keyStore.find(id);
+      const current = await keyStore.find(id);
       // A repeated revocation changes nothing and is not audited. It succeeds whatever its condition (RFC 9110 section 13.1.1),
       // since its own first attempt may have changed the tag.
-      if (present !== null && present.revokedAt !== null) return retrieve(authority, id);
+      if (current !== null && current.revokedAt !== null) return retrieve(authority, id);
       return change(authority, id, (record) => decideRevoke(authority, record, condition, clock.now()));
     },
   };

@@ -87,9 +87,9 @@ function actOf(before: KeyRecord | null, after: KeyRecord, hasNewSecret: boolean
   if (before.revokedAt === null && after.revokedAt !== null) return "revoked";
   if (hasNewSecret && after.secrets[0]?.use !== "session") return "rotated";
   // A sign-in also drops sessions that have ended, and the oldest of too many.
-  const [old, present] = [sessionsOf(before), sessionsOf(after)];
-  if ([...present].some((digest) => !old.has(digest))) return "signed_in";
-  if (present.size < old.size) return "signed_out";
+  const [old, current] = [sessionsOf(before), sessionsOf(after)];
+  if ([...current].some((digest) => !old.has(digest))) return "signed_in";
+  if (current.size < old.size) return "signed_out";
   if (before.disabledAt === null && after.disabledAt !== null) return "disabled";
   if (before.disabledAt !== null && after.disabledAt === null) return "enabled";
   return "updated";

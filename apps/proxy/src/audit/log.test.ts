@@ -83,7 +83,7 @@ test("a closed log accepts no entries", async () => {
   const log = await audit.openWriter("writer-1");
   await log.close();
   await expect(log.append(finishedSend("late"))).rejects.toBeInstanceOf(AuditUnavailableError);
-  expect(() => log.enter(finishedSend("late"))).toThrow(AuditUnavailableError);
+  expect(() => log.appendInTransaction(finishedSend("late"))).toThrow(AuditUnavailableError);
 });
 
 test("each writer has its own chain, and a writer name is accepted once", async () => {

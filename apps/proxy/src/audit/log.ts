@@ -19,8 +19,8 @@ import {
 export interface AuditLog {
   /** Resolves when the entry is durable; rejects with {@link AuditUnavailableError} when it could not be stored. */
   append(entry: AuditEntry): Promise<void>;
-  /** Adds an entry to the running transaction of the log's file, for what is committed with it. Absent where that is impossible. */
-  enter?(entry: AuditEntry): void;
+  /** Appends an entry in the running transaction of the log's file, for what is committed with it. Absent where that is impossible. */
+  appendInTransaction?(entry: AuditEntry): void;
 }
 
 /** An {@link AuditLog} of this process. */
@@ -95,7 +95,7 @@ export async function openAuditLog(options: AuditLogOptions): Promise<OpenAuditL
 
   return {
     append,
-    enter(entry) {
+    appendInTransaction(entry) {
       if (isClosed) throw new AuditUnavailableError("the log is closed");
       link(entry);
     },

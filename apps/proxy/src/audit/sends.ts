@@ -42,12 +42,12 @@ export function createBeginSend({
     send.record = {
       ...send.record,
       sendId,
-      enterStart(deviceId) {
+      appendStartInTransaction(deviceId) {
         send.deviceId = deviceId;
         const entry = startOf(sendId, send);
         if (log === null) return;
-        if (log.enter === undefined) throw new TypeError("the audit log is in another file");
-        log.enter(entry);
+        if (log.appendInTransaction === undefined) throw new TypeError("the audit log is in another file");
+        log.appendInTransaction(entry);
       },
       started() {
         send.isStarted = true;

@@ -122,7 +122,7 @@ export interface VerifiedKey {
   readonly principal: GatewayPrincipal;
   /** Epoch milliseconds; `null`: it does not expire. */
   readonly expiresAt: number | null;
-  /** Whether the presented secret is not the present one of the key: replaced by a rotation, or that of a session. */
+  /** Whether the presented secret is not the current one of the key: replaced by a rotation, or that of a session. */
   readonly isReplaced: boolean;
   /** Whether the presented secret is that of a session, which ends before the key. */
   readonly isSession: boolean;

@@ -44,8 +44,8 @@ export function createAcceptInvitation({
     if (invite.usedAt !== null) return acceptAgain(principal, device);
     const decide = (record: KeyRecord): Decision => decideAcceptance(record, device, clock.now());
     // A refusal is not a change, and is not audited as an attempt of one.
-    const present = await keyStore.find(keyId);
-    const decision: Decision = present === null ? { kind: "refused", response: invalidKey } : decide(present);
+    const current = await keyStore.find(keyId);
+    const decision: Decision = current === null ? { kind: "refused", response: invalidKey } : decide(current);
     if (decision.kind === "refused") return decision;
     // The server would refuse this device, by its tenant or its other names, after the invitation was used up by it.
     const isRefused =

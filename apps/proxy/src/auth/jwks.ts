@@ -24,7 +24,7 @@ export type JwksSettings = Pick<
 >;
 
 /**
- * How far cached keys can be trusted to be the issuer's present ones. `read`: they were read for this call. `recent`: they were read within the
+ * How far cached keys can be trusted to be the issuer's current ones. `read`: they were read for this call. `recent`: they were read within the
  * cooldown, and the issuer may have added one since. `failed`: the last attempt to read them failed.
  */
 export type Freshness = "read" | "recent" | "failed";

@@ -69,8 +69,8 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       prepared = { version: keySet.version, find: createLocalJWKSet(keySet.keys) };
     }
     try {
-      const present = { ...options, currentDate: new Date(nowMs) };
-      const { payload: claims } = await verifyWithAny(token, prepared.find, present);
+      const current = { ...options, currentDate: new Date(nowMs) };
+      const { payload: claims } = await verifyWithAny(token, prepared.find, current);
       const { exp } = claims;
       // JSON can contain a time that is larger than any number; jose would take it as "never".
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");

@@ -7,7 +7,7 @@
  */
 import { type Principal, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import { type Authentication, refuseInvalidKey } from "./authentication.ts";
@@ -122,7 +122,7 @@ export function reuseTokenAuthenticator(
 ): (settings: JwtSettings) => TokenAuthenticator {
   let current: { readonly settings: JwtSettings; readonly authenticator: TokenAuthenticator } | null = null;
   return (settings) => {
-    if (current === null || !isSameValue(current.settings, settings)) {
+    if (current === null || !isDeepEqual(current.settings, settings)) {
       current = { settings, authenticator: open(settings) };
     }
     return current.authenticator;

@@ -78,13 +78,13 @@ export interface PermissionSettings {
   readonly shadow: ShadowSettings | null;
 }
 
-/** Creates the {@link PermissionRules} of the present settings. */
+/** Creates the {@link PermissionRules} of the current settings. */
 export function createPermissionRules(settings: () => PermissionSettings): PermissionRules {
   let known: { readonly settings: PermissionSettings; readonly configure: ConfigurePermissions } | null = null;
   return {
     configure() {
-      const present = settings();
-      if (known?.settings !== present) known = { settings: present, configure: configureWith(present) };
+      const current = settings();
+      if (known?.settings !== current) known = { settings: current, configure: configureWith(current) };
       return known.configure;
     },
     unconfigured(principal) {

@@ -3,7 +3,7 @@ import type { CacheResult, FetchedResponse } from "@letta-environments/http-cach
 import type { Sha256 } from "@letta-environments/platform";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { errorCodeOf, revalidated } from "../http/response.ts";
-import { rememberRecent } from "../lib/recent-texts.ts";
+import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { TtlsByStatus } from "./policy.ts";
 
 /** Adds the entity tag to an upstream response, and decides which parts of it are stored, and for how long. */
@@ -82,7 +82,7 @@ export type EntityTagOf = (body: Uint8Array | string) => string;
 
 /** Creates an {@link EntityTagOf}. */
 export function createEntityTagOf(sha256: Sha256): EntityTagOf {
-  const tagOf = rememberRecent((text) => {
+  const tagOf = memoizeRecent((text) => {
     const rounded = text.replace(heartbeat, (_, member: string, time: string) => {
       const timeMs = Number(time);
       return `${member}${timeMs - (timeMs % heartbeatStepMs)}`;

@@ -4,7 +4,7 @@ import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
 import type { AuditFacts } from "../audit/reader.ts";
 import { unrestricted } from "../keys/key-record.ts";
 import { isJsonObject } from "../lib/json.ts";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 
 const columns: readonly Column[] = [
   { title: "TIME", shrinks: false },
@@ -45,7 +45,7 @@ function detailsOf(action: string | null, { members: changed, ...members }: Memb
 function changesOf(action: string | null, changed: Members): readonly (readonly [name: string, value: unknown])[] {
   const members = Object.entries(changed);
   if (action !== "created") return members;
-  return members.filter(([name, value]) => !toldElsewhere.has(name) && !isSameValue(value, defaults[name] ?? null));
+  return members.filter(([name, value]) => !toldElsewhere.has(name) && !isDeepEqual(value, defaults[name] ?? null));
 }
 
 const defaults: Members = { ...unrestricted };

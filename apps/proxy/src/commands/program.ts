@@ -212,7 +212,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Let the next key of the tenant that enrols a device own it.",
     operands: ["ID"],
     options: [deviceTenant, ...deviceStorage],
-    notes: ["Its socket stays open. If its present key is still valid, that key can enrol it again too."],
+    notes: ["Its socket stays open. If its current key is still valid, that key can enrol it again too."],
   },
   {
     name: "devices remove",

@@ -1,6 +1,6 @@
 /** Applies changed settings while the gateway runs: decides which of them take effect now, and applies them all or none. */
 import type { Clock } from "@letta-environments/platform";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import type { ResolvedSettings } from "./resolve.ts";
 import type { Settings } from "./settings.ts";
@@ -208,6 +208,6 @@ function differences(
   right: Settings,
 ): readonly string[] {
   return Object.entries(members)
-    .filter(([, read]) => !isSameValue(read(left), read(right)))
+    .filter(([, read]) => !isDeepEqual(read(left), read(right)))
     .map(([name]) => name);
 }

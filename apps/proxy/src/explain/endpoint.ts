@@ -210,7 +210,7 @@ function withoutStateOfLimits(
   const open = limits.filter(({ allowed }) => allowed).map(({ policy }) => policy);
   const detail = `what remains of ${open.join(", ")} is not known; ask the running gateway with --url`;
   const known = rules.map((rule): ExplainedRule => {
-    const isOpen = rule.rule === "take from the rate limits" && rule.result === "passed" && open.length > 0;
+    const isOpen = rule.rule === "apply the rate limits" && rule.result === "passed" && open.length > 0;
     return isOpen ? { ...rule, result: "unknown", detail } : rule;
   });
   return [known, limits.filter(({ allowed }) => !allowed)];

@@ -5,7 +5,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type Authentication, type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import { credentialOf } from "../keys/key-record.ts";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { HasExpired } from "../ports.ts";
 
@@ -28,16 +28,16 @@ export type CredentialState =
 /** Authenticates a credential again. Never rejects. */
 export type CheckCredential = (held: HeldCredential) => Promise<CredentialState>;
 
-/** The check of the present configuration, which outlives a reload. Requests that began under an earlier configuration use it, too. */
-export interface PresentCheck {
+/** The check of the current configuration, which outlives a reload. Requests that began under an earlier configuration use it, too. */
+export interface CurrentCheck {
   /** Absent before the first configuration. */
   check?: CheckCredential;
 }
 
 /** Installs `check` as the current one, and returns a function that always calls the current one. */
-export function replaceCheck(present: PresentCheck, check: CheckCredential): CheckCredential {
-  present.check = check;
-  return (held) => (present.check ?? check)(held);
+export function replaceCheck(current: CurrentCheck, check: CheckCredential): CheckCredential {
+  current.check = check;
+  return (held) => (current.check ?? check)(held);
 }
 
 /**
@@ -60,7 +60,7 @@ export function createCheckCredential(
         ? { kind: "ended", response: invalidKey, reason: expiredReason(principal) }
         : { kind: "same", principal };
     }
-    const isSame = isSameValue(permissionsOf(authentication.principal), permissionsOf(principal));
+    const isSame = isDeepEqual(permissionsOf(authentication.principal), permissionsOf(principal));
     return { kind: isSame ? "same" : "changed", principal: authentication.principal };
   };
 }

@@ -5,7 +5,7 @@ import { disableKey, revokeKey } from "../../test/support/end-keys.ts";
 import { fakeRequest } from "../../test/support/fake-request.ts";
 import { bodyOf, createTestProxy, problemOf } from "../../test/support/test-proxy.ts";
 import { createTestIssuer, testJwtSettings } from "../../test/support/test-issuer.ts";
-import type { PresentCheck } from "./credential.ts";
+import type { CurrentCheck } from "./credential.ts";
 import { createShadow, liftRestrictions } from "../auth/shadow.ts";
 import { shadowRules } from "../auth/shadow-rules.ts";
 import { type KeyPatch, type KeyRequest, patchKey } from "../keys/key-lifecycle.ts";
@@ -114,43 +114,43 @@ describe("a request whose body comes late", () => {
   /** Restricts the tenant to another device, as a reload does: a pipeline of other settings is composed over the same stores. */
   const reload = (
     { clock, keyStore }: Pick<Awaited<ReturnType<typeof setUp>>, "clock" | "keyStore">,
-    presentCheck: PresentCheck,
+    currentCheck: CurrentCheck,
     config: Parameters<typeof createTestProxy>[1] & object = {},
-  ) => createTestProxy(undefined, { ...config, ports: { clock, keyStore, presentCheck, ...config.ports } });
+  ) => createTestProxy(undefined, { ...config, ports: { clock, keyStore, currentCheck, ...config.ports } });
 
   test("is held to the devices that a reload has left its tenant by then", async () => {
-    const presentCheck: PresentCheck = {};
-    const world = await setUp({ ports: { presentCheck } });
+    const currentCheck: CurrentCheck = {};
+    const world = await setUp({ ports: { currentCheck } });
     const { key } = await world.issueKey({ scopes });
     const finish = await world.begin(key, "send");
     const tenants = new Map([
       ["default", { deviceIds: ["device-2"], connectionNames: null, credential: null, publicName: null }],
     ]);
-    reload(world, presentCheck, { config: { tenants } });
+    reload(world, currentCheck, { config: { tenants } });
     expect(codeOf(await finish())).toEqual([404, "connection_not_found"]);
     expect(world.frames).toEqual([]);
   });
 
   test("is 401 when a reload has ended its way to authenticate, and held to restrictions when it has ended shadow mode", async () => {
     const issuer = await createTestIssuer();
-    const presentCheck: PresentCheck = {};
+    const currentCheck: CurrentCheck = {};
     const world = await setUp({
-      ports: { fetchJwks: issuer.fetchJwks, presentCheck },
+      ports: { fetchJwks: issuer.fetchJwks, currentCheck },
       config: { jwt: { ...testJwtSettings, tenant: "default" } },
     });
     const exp = Math.floor(world.clock.now() / 1_000) + 300;
     const token = await issuer.sign(world.clock.now(), { claims: { scope: "send", exp } });
     const finish = await world.begin(token, "send");
-    reload(world, presentCheck);
+    reload(world, currentCheck);
     expect(codeOf(await finish())).toEqual([401, "invalid_key"]);
     const shadow = { keyIds: new Set<string>(), rules: new Set(shadowRules) };
     const shadowed = await setUp({
-      ports: { wrapStep: createShadow(shadow), liftRestrictions: (own) => liftRestrictions(own, shadow), presentCheck },
+      ports: { wrapStep: createShadow(shadow), liftRestrictions: (own) => liftRestrictions(own, shadow), currentCheck },
     });
     const { key, record } = await shadowed.issueKey({ scopes, agentIds: ["agent-2"] });
     shadow.keyIds.add(record.id);
     const finishShadowed = await shadowed.begin(key, "send");
-    reload(shadowed, presentCheck);
+    reload(shadowed, currentCheck);
     expect(codeOf(await finishShadowed())).toEqual([403, "agent_not_allowed"]);
     expect([...world.frames, ...shadowed.frames]).toEqual([]);
   });

@@ -8,7 +8,7 @@ import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { patchKey, type KeyRequest } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { EmbeddedServer } from "../ports.ts";
-import type { PresentCheck } from "./credential.ts";
+import type { CurrentCheck } from "./credential.ts";
 import { embedServer } from "../upstream/embedded.ts";
 
 const waiter: Partial<KeyRequest> = { scopes: ["read", "send", "view"], expiresAt: null };
@@ -40,11 +40,11 @@ async function setUp(request: Partial<KeyRequest> = {}) {
   };
   const server: EmbeddedServer = { operate, findConnection: () => Promise.resolve(null) };
   const failing = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError());
-  const presentCheck: PresentCheck = {};
+  const currentCheck: CurrentCheck = {};
   const testProxy = createTestProxy(undefined, {
     ports: {
       clock,
-      presentCheck,
+      currentCheck,
       upstream: embedServer(server),
       // While it is down, no key that was verified is trusted.
       keyStore: {
@@ -73,7 +73,7 @@ async function setUp(request: Partial<KeyRequest> = {}) {
       ),
     endStore: () => void (isDown = true),
     /** Composes another pipeline, as a reload does. It accepts no credential of this one. */
-    reload: () => void createTestProxy(undefined, { ports: { clock, presentCheck } }),
+    reload: () => void createTestProxy(undefined, { ports: { clock, currentCheck } }),
   };
 }
 

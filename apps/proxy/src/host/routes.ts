@@ -82,11 +82,11 @@ function rootRoute(
   // Relative, since a reverse proxy may serve the gateway below a path. Temporary, since a setting decides about the console.
   const headers = { location: page, vary: "Accept" };
   const redirect = route("/", operation, () => ({ status: 307, headers, body: null }));
-  return { ...redirect, respond: (request) => (asksForPage(request) ? redirect.respond(request) : handle(request)) };
+  return { ...redirect, respond: (request) => (prefersHtml(request) ? redirect.respond(request) : handle(request)) };
 }
 
 /** Whether a read names `text/html` and prefers it to JSON, as browsers do. */
-function asksForPage(request: GatewayRequest): boolean {
+function prefersHtml(request: GatewayRequest): boolean {
   if (request.method !== "GET" && request.method !== "HEAD") return false;
   const ranges = (request.header("accept") ?? "").toLowerCase().replaceAll(/\s/g, "").split(",");
   const quality = (type: string): number => {

@@ -99,7 +99,7 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
 }
 
 /**
- * Replaces the present secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
+ * Replaces the current secret with a new one. The old secret stays valid for `overlapMs`, so that clients can be changed one by
  * one. At most two secrets are valid: one from an earlier rotation ends now, and so do sign-in links and sessions. `socket-key-watch.ts`
  * closes the sockets that an ended secret opened.
  */

@@ -55,7 +55,7 @@ const ScopesSchema: v.GenericSchema<unknown, readonly Scope[]> = v.pipe(
 
 const ModeSchema: v.GenericSchema<unknown, EnvironmentMode> = oneOf(ceilingModes);
 
-/** A time in epoch milliseconds. `key-rules.ts` compares it with the present. */
+/** A time in epoch milliseconds. `key-rules.ts` compares it with the current time. */
 const TimeSchema = numberIn(0, Number.MAX_SAFE_INTEGER, "must be whole epoch milliseconds");
 
 function list(

@@ -8,7 +8,7 @@ import {
   modeCeiling,
   type Principal,
 } from "@letta-environments/schema";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import type { DeviceSockets, HasExpired, KeyStore } from "../ports.ts";
 import { keyState } from "./key-lifecycle.ts";
 import type { KeyRateLimits } from "./key-rate-limit.ts";
@@ -50,7 +50,7 @@ export type ConfigurePermissions = <Permissions extends ConfiguredPermissions>(o
 
 /** How the configuration changes permissions. */
 export interface PermissionRules {
-  /** Returns the function that applies the present configuration. A change of the configuration is another function. */
+  /** Returns the function that applies the current configuration. A change of the configuration is another function. */
   readonly configure: () => ConfigurePermissions;
   /** Returns a caller with the permissions that its credential alone gives, whichever configuration was applied to it. */
   readonly unconfigured: (principal: Principal) => Principal;
@@ -257,14 +257,14 @@ function expiryOf(
 function allowsSocket(own: Permissions, device: ConnectedDevice, { tenants, configure }: CheckedState): boolean {
   // A device in shadow mode would otherwise connect, be closed, and connect again at once.
   const configured = configure(own);
-  if (isViewer(device) && !isSameValue(comparable(configured), comparable(device.principal))) return false;
+  if (isViewer(device) && !isDeepEqual(comparable(configured), comparable(device.principal))) return false;
   // Tags are checked where a row is read, at registration, at the upgrade, and for each frame of a viewer.
   return allowsDevice({ ...configured, deviceTags: null, tenantDevices: tenants.get(device.tenant) ?? null }, device);
 }
 
 /** Whether the socket of a device was opened under the approval policy that applies now. That of a viewer is one of its permissions. */
 function hasSamePolicy(own: Permissions, device: ConnectedDevice, { configure }: CheckedState): boolean {
-  return isViewer(device) || isSameValue(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
+  return isViewer(device) || isDeepEqual(effectOf(configure(own).approvalPolicy), effectOf(device.approvalPolicy));
 }
 
 /** The effect of a policy, without the order of its tools. A policy that denies nothing does the same as none. */

@@ -4,7 +4,7 @@
  * devices and viewers connect again under the new settings.
  */
 import type { Principal } from "@letta-environments/schema";
-import { isSameValue } from "../lib/same-value.ts";
+import { isDeepEqual } from "../lib/deep-equal.ts";
 import { credentialOf } from "./key-record.ts";
 
 /** The members of a principal or a connected device that name the credential of a socket. */
@@ -45,14 +45,14 @@ export function createSocketTokens(
       const before = tokenSettings();
       const token = unconfigured(principal);
       return () => {
-        if (isTokenPrincipal(token) && isSameValue(before, tokenSettings())) tokens.set(credentialOf(token), token);
+        if (isTokenPrincipal(token) && isDeepEqual(before, tokenSettings())) tokens.set(credentialOf(token), token);
       };
     },
     find: (device) => tokens.get(credentialOf(device)),
     forgetAfterChange() {
       const current = tokenSettings();
       // A reload of other settings gives an equal value.
-      const isChanged = current !== settings && !isSameValue(current, settings);
+      const isChanged = current !== settings && !isDeepEqual(current, settings);
       settings = current;
       if (isChanged) tokens.clear();
       return isChanged;

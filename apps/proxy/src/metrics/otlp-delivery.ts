@@ -47,8 +47,8 @@ export function decidePush(response: ReceiverResponse, situation: PushSituation)
   const bound = Math.min(maxDelayMs, firstDelayMs * 2 ** Math.min(failures - 1, 10));
   // At least half of the bound, and never before the receiver allows it.
   const jitter = Math.floor((bound / 2) * random);
-  const asked = response === null ? null : parseRetryAfter(response.headers, nowMs);
-  const pauseMs = asked === null ? bound / 2 + jitter : asked + jitter;
+  const retryAfterMs = response === null ? null : parseRetryAfter(response.headers, nowMs);
+  const pauseMs = retryAfterMs === null ? bound / 2 + jitter : retryAfterMs + jitter;
   return ageMs + pauseMs > maxPushAgeMs ? { kind: "dropped", reason: "expired", pauseMs } : { kind: "repeat", pauseMs };
 }
 

@@ -63,8 +63,8 @@ export interface Allowance {
   sinceMs: number;
   remaining: number;
   resetMs: number;
-  /** When the store was last asked for one and has not responded; `-Infinity` if it is not asked. */
-  askedMs: number;
+  /** When the open request to the store was made; `-Infinity` without one. */
+  requestedAtMs: number;
   /** Units spent in this period and in the one before. */
   periodStartMs: number;
   spent: number;
@@ -74,7 +74,7 @@ export interface Allowance {
 /** Creates an {@link Allowance} without units. */
 export function createAllowance(): Allowance {
   const unknown = { left: 0, granted: 0, sinceMs: 0, remaining: 0, resetMs: 0 };
-  return { ...unknown, askedMs: -Infinity, periodStartMs: -Infinity, spent: 0, spentBefore: 0 };
+  return { ...unknown, requestedAtMs: -Infinity, periodStartMs: -Infinity, spent: 0, spentBefore: 0 };
 }
 
 /** Whether all policies of a request can have allowances. */
@@ -116,14 +116,14 @@ function spend(
 }
 
 /** Counts the units of a request. Returns the allowance to request with it for each check; empty if none, or while a request for one is open. */
-export function countAndAsk(
+export function countAndRequest(
   checks: readonly RateLimitCheck[],
   allowances: readonly Allowance[],
   nowMs: number,
 ): readonly number[] {
   const requested = allowances.map((allowance, index) => countSpent(allowance, checks[index]?.cost ?? 0, nowMs));
-  const isAsked = allowances.some(({ askedMs }) => nowMs - askedMs < allowanceMs);
-  return isAsked || requested.some((units) => units < 1) ? [] : requested;
+  const isRequested = allowances.some(({ requestedAtMs }) => nowMs - requestedAtMs < allowanceMs);
+  return isRequested || requested.some((units) => units < 1) ? [] : requested;
 }
 
 /** Counts units. Returns the units that were spent in about a second before them. */
@@ -139,23 +139,29 @@ function countSpent(allowance: Allowance, cost: number, nowMs: number): number {
   return before;
 }
 
-/** Notes that the store is asked for allowances. */
-export function noteAsked(allowances: readonly Allowance[], nowMs: number): void {
-  for (const allowance of allowances) allowance.askedMs = nowMs;
+/** Notes that allowances are requested from the store. */
+export function noteRequested(allowances: readonly Allowance[], nowMs: number): void {
+  for (const allowance of allowances) allowance.requestedAtMs = nowMs;
 }
 
-/** Notes the response of a store that was asked at `askedMs`; `granted` is empty if it granted nothing or failed. */
+/** Notes the response to a request of `requestedAtMs`; `granted` is empty if the store granted nothing or failed. */
 export function noteGranted(
   allowances: readonly Allowance[],
   granted: readonly number[],
   decisions: readonly RateLimitDecision[],
-  askedMs: number,
+  requestedAtMs: number,
 ): void {
   for (const [index, allowance] of allowances.entries()) {
-    allowance.askedMs = -Infinity;
+    allowance.requestedAtMs = -Infinity;
     const [units, decision] = [granted[index], decisions[index]];
     if (units === undefined || decision === undefined) continue;
     const { remaining, resetMs } = decision;
-    Object.assign(allowance, { left: units, granted: units, sinceMs: askedMs, remaining: remaining ?? 0, resetMs });
+    Object.assign(allowance, {
+      left: units,
+      granted: units,
+      sinceMs: requestedAtMs,
+      remaining: remaining ?? 0,
+      resetMs,
+    });
   }
 }

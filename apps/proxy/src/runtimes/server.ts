@@ -7,7 +7,7 @@
 import process from "node:process";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
-import { bufferLines, createConsoleTelemetry } from "../adapters/log.ts";
+import { bufferLines, createLogWriter } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
@@ -94,7 +94,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const settings = resolveServerSettings(sources, mountPath);
   const prefix = mountPath === "/" ? "" : mountPath;
   const output = openOutput(log);
-  const write = createConsoleTelemetry("json", output.write, systemClock.now);
+  const write = createLogWriter("json", output.write, systemClock.now);
   const serving = await openServing(settings, filterByLevel(settings.logLevel, write)).catch((cause: unknown) => {
     output.close();
     throw cause;

@@ -35,7 +35,7 @@ interface OpenStream {
   readonly request: StreamRequest;
   readonly check: CheckCredential;
   readonly stream: EventStream;
-  /** The principal as of the last check, with the present expiry. */
+  /** The principal as of the last check, with the current expiry. */
   principal: StreamRequest["principal"];
 }
 

@@ -16,7 +16,7 @@ import type { Span } from "./spans.ts";
 
 /** Steps that are measured, by the names that metrics, spans and `Server-Timing` show. */
 const measuredSteps: Readonly<Partial<Record<StepName, MeasuredName>>> = {
-  "take from the rate limits": "rate_limit",
+  "apply the rate limits": "rate_limit",
   "validate query and body": "validate",
   "read through the cache": "cache",
 };

@@ -36,7 +36,7 @@ function setUp(
       record: {
         sendId: "send-1",
         start,
-        enterStart: () => undefined,
+        appendStartInTransaction: () => undefined,
         started: () => undefined,
         modeSwitched: () => Promise.resolve(),
         respondAfter: () => undefined,

@@ -19,7 +19,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject, readText } from "../lib/json.ts";
-import { rememberRecent } from "../lib/recent-texts.ts";
+import { memoizeRecent } from "../lib/memoize-text.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 /** An environment of a remote server. */
@@ -52,7 +52,7 @@ function readUpstreamList({ body }: PlainResponse): UpstreamList | null {
   return readText(body ?? "", parseList) ?? null;
 }
 
-const parseList = rememberRecent((text): UpstreamList | null => {
+const parseList = memoizeRecent((text): UpstreamList | null => {
   const list: unknown = JSON.parse(text);
   return isUpstreamList(list) ? list : null;
 });

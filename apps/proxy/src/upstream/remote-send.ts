@@ -66,7 +66,7 @@ export async function sendRemote(ports: SendRemotePorts, send: RemoteSend): Prom
     const turn =
       found.kind === "permitted"
         ? await sends.run(requested, connection, {
-            recordStart: () => record.enterStart(connection.deviceId),
+            recordStart: () => record.appendStartInTransaction(connection.deviceId),
             transmit: (isRecorded) => transmit(ports, send, connection.deviceId, isRecorded),
           })
         : await sends.replay(requested, connection);

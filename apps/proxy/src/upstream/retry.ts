@@ -30,9 +30,9 @@ export interface RetrySituation {
 /** Returns after how many milliseconds a read is repeated; `null`: it is not. */
 export function retryDelayMs({ result, retries, remainingMs, nowMs, random }: RetrySituation): number | null {
   if (retries >= maxRetries || !isTransient(result)) return null;
-  const askedMs = "reason" in result ? null : parseRetryAfter(result.headers, nowMs);
-  if (askedMs !== null && askedMs > maxRetryAfterMs) return null;
-  const delayMs = (askedMs ?? 0) + Math.floor(random * firstBoundMs * 2 ** retries);
+  const retryAfterMs = "reason" in result ? null : parseRetryAfter(result.headers, nowMs);
+  if (retryAfterMs !== null && retryAfterMs > maxRetryAfterMs) return null;
+  const delayMs = (retryAfterMs ?? 0) + Math.floor(random * firstBoundMs * 2 ** retries);
   return delayMs < remainingMs ? delayMs : null;
 }
 

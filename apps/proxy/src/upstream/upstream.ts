@@ -74,8 +74,8 @@ export interface ActionRecord {
 export interface SendRecord extends ActionRecord {
   /** Names the send, here and in the audit log. */
   readonly sendId: string;
-  /** Adds the start to the running transaction of a store that shares the file of the audit log. */
-  enterStart(deviceId: string): void;
+  /** Appends the start in the running transaction of a store that shares the file of the audit log. */
+  appendStartInTransaction(deviceId: string): void;
   /** Records that the transaction was committed. */
   started(): void;
   /** Records that the mode of the key was requested for the conversation. It never rejects. */

@@ -49,7 +49,7 @@ export function clientFactsOf(request: GatewayRequest): ClientFacts {
 /**
  * Creates the requests of one socket.
  *
- * @param ports Returns those of the present configuration, because a socket may stay open for days.
+ * @param ports Returns those of the current configuration, because a socket may stay open for days.
  */
 export function createViewerRequests(ports: () => ViewerRequestPorts, socket: ViewerSocket): ViewerRequests {
   const { principal, connectionId, deviceId, client } = socket;

@@ -14,7 +14,7 @@ import type { Message, Remembered, Truth } from "./truth.ts";
 export interface RemoteDevice {
   readonly tenant: string;
   readonly deviceId: string;
-  /** Every connectionId it ever had, the present one last. */
+  /** Every connectionId it ever had, the current one last. */
   readonly connectionIds: string[];
   isOnline: boolean;
 }

@@ -8,9 +8,9 @@ import { type BoundedMap, createBoundedMap } from "../../lib/bounded-map.ts";
 import {
   type Allowance,
   canHaveAllowances,
-  countAndAsk,
+  countAndRequest,
   createAllowance,
-  noteAsked,
+  noteRequested,
   noteGranted,
   spendAllowances,
 } from "../../rate-limit/allowance.ts";
@@ -64,15 +64,15 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
     allowances: readonly Allowance[] = [],
     requested: readonly number[] = [],
   ): Promise<RateLimitOutcome> {
-    const askedMs = clock.monotonic();
+    const requestedAtMs = clock.monotonic();
     const asking = requested.length === 0 ? [] : allowances;
-    noteAsked(asking, askedMs);
+    noteRequested(asking, requestedAtMs);
     try {
       const { granted = [], ...outcome } = await shardOf(checks).take(checks, takeOptions, requested);
-      noteGranted(asking, granted, outcome.decisions, askedMs);
+      noteGranted(asking, granted, outcome.decisions, requestedAtMs);
       return withOwnPolicies(outcome, checks);
     } catch (cause) {
-      noteGranted(asking, [], [], askedMs);
+      noteGranted(asking, [], [], requestedAtMs);
       throw cause;
     }
   }
@@ -82,7 +82,7 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
       if (takeOptions.probe || !canHaveAllowances(checks)) return takeFromObject(checks, takeOptions);
       const nowMs = clock.monotonic();
       const allowances = checks.map(allowanceOf);
-      const requested = countAndAsk(checks, allowances, nowMs);
+      const requested = countAndRequest(checks, allowances, nowMs);
       return spendAllowances(checks, allowances, nowMs) ?? takeFromObject(checks, takeOptions, allowances, requested);
     },
     async release(leaseId, checks) {

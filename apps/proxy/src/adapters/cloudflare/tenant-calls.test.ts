@@ -91,7 +91,7 @@ test("a failure of the object, or of its name, is a typed error with its cause, 
 
 test("a reservation and the record of its start are one call, and so are the result, the record of the end and the leases", async () => {
   const { ends, started, tenant, log } = setUp();
-  await tenant.sends.reserve(reservation, () => log.enter(start));
+  await tenant.sends.reserve(reservation, () => log.appendInTransaction(start));
   expect(started).toEqual([start]);
   const settled = tenant.sends.settle(reservation, testResult("a"));
   const check = testCheck({ unit: "concurrent-requests" });
@@ -121,7 +121,7 @@ test("a result that could not be stored and an entry that could not be recorded 
     [null, "full"],
   ] as const) {
     const { tenant, log } = setUp({ storeFailure, auditFailure });
-    await tenant.sends.reserve(reservation, () => log.enter(start));
+    await tenant.sends.reserve(reservation, () => log.appendInTransaction(start));
     const results = await Promise.allSettled([
       tenant.sends.settle(reservation, testResult("a")),
       log.append(finishedSend(sendId)),

@@ -91,7 +91,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   const { objectOf, clock, background, timeoutMs = objectTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
-  /** The start that a reservation is about to record: `recordStart` calls `enter` below at once, which leaves its entry here. */
+  /** The start that a reservation is about to record: `recordStart` calls `appendInTransaction` below at once, which leaves its entry here. */
   let entered: AuditEntry | undefined;
 
   function call<Result>(tenant: string, run: Run<Result>, again?: Run<Result>): Promise<Result> {
@@ -129,7 +129,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
         if (entry.type === "send_finished") tenantsOfSends.delete(entry.sendId);
         return ends.record(tenant, entry);
       },
-      enter(entry) {
+      appendInTransaction(entry) {
         entered = entry;
       },
     }),

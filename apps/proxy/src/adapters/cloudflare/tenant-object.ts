@@ -73,7 +73,7 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
     const { store } = this.#openSends();
     if (started === undefined) return store.reserve(reservation);
     const log = await this.#openLog();
-    return store.reserve(reservation, () => log.enter(started));
+    return store.reserve(reservation, () => log.appendInTransaction(started));
   }
 
   find(scope: SendScope, ids: readonly string[]): Promise<readonly KnownEntry[]> {

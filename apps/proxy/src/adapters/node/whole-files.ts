@@ -4,7 +4,7 @@ import type { FileHandle } from "node:fs/promises";
 import { errorCode } from "./data-dir.ts";
 
 /**
- * Writes bytes at the present position of a file. On a disk that is nearly full, a write may take fewer bytes than it was given, without an error.
+ * Writes bytes at the current position of a file. On a disk that is nearly full, a write may take fewer bytes than it was given, without an error.
  *
  * @throws what the system says when the rest cannot be written, such as `ENOSPC`
  */

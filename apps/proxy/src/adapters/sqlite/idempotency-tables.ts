@@ -15,7 +15,7 @@ import {
   type SendResult,
   type SendScope,
 } from "../../idempotency/store.ts";
-import { isSameValue } from "../../lib/same-value.ts";
+import { isDeepEqual } from "../../lib/deep-equal.ts";
 import { createSharedTime } from "./shared-time.ts";
 
 /** Ids, and connections, that are remembered at most. */
@@ -240,7 +240,7 @@ function save(
   }
   // A row that is replaced is counted twice, so these are upper bounds.
   counts.ids += entries.length;
-  if (isSameValue(connections.get(connectionKey), connection)) return;
+  if (isDeepEqual(connections.get(connectionKey), connection)) return;
   statements.saveConnection.run(connectionKey, JSON.stringify(connection), nowMs);
   connections.set(connectionKey, connection);
   counts.connections += 1;

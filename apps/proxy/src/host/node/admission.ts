@@ -10,7 +10,7 @@ import type { Priority } from "../../upstream/concurrency.ts";
 import { createRefusedConnections } from "./refused-connections.ts";
 import { createRequestCount } from "./request-count.ts";
 
-/** The present load of the process. */
+/** The current load of the process. */
 export interface Load {
   /** Number of requests in progress. */
   readonly inFlight: number;

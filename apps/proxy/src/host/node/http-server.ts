@@ -21,7 +21,7 @@ import type { Admission } from "./admission.ts";
 import type { HonoListener } from "./hono-listener.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import {
-  asksForUpgrade,
+  requestsUpgrade,
   isLivenessProbe,
   isPlainRequest,
   isServerOptions,
@@ -69,7 +69,7 @@ export interface HttpServerOptions {
 export function createHttpServer(options: HttpServerOptions): Server {
   const { pipeline, routes, randomId, timeouts, admission, onFailure } = options;
   const liveness = routes.find(({ path }) => path === "/livez");
-  const passToHono = createLateListener(options);
+  const passToHono = createLazyListener(options);
 
   function respond(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const requestId = resolveRequestId(joinedHeader(incoming.rawHeaders, "x-request-id"), randomId);
@@ -129,7 +129,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
       const overload = admission.admit(incoming, outgoing);
       if (overload !== null) return respond(incoming, outgoing, overload);
       if (isServerOptions(incoming)) return conclude(incoming, outgoing, serverOptions);
-      if (asksForUpgrade(incoming)) outgoing.shouldKeepAlive = false;
+      if (requestsUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       if (isPlainRequest(incoming)) return respondBy(pipeline.handle, incoming, outgoing);
       if (liveness !== undefined && isLivenessProbe(incoming)) return respondBy(liveness.respond, incoming, outgoing);
       passToHono(incoming, outgoing).catch(onFailure);
@@ -145,7 +145,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
 }
 
 /** The listener of the Hono app, which is loaded with its first request. */
-function createLateListener(options: HttpServerOptions): HonoListener {
+function createLazyListener(options: HttpServerOptions): HonoListener {
   let opening: Promise<HonoListener> | null = null;
   return async (incoming, outgoing) => {
     opening ??= import("./hono-listener.ts").then(({ createHonoListener }) => createHonoListener(options));
@@ -167,7 +167,7 @@ const noTunnel = problemResponse("method_not_allowed", {
 function refuseTunnels(server: Server, pipeline: Pick<Pipeline, "refuse">): void {
   server.on("connect", (incoming, socket) => {
     socket.on("error", () => socket.destroy());
-    if (closesAfterDue(incoming)) return void socket.resume();
+    if (closeAfterPendingResponse(incoming)) return void socket.resume();
     writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), noTunnel));
   });
 }
@@ -202,10 +202,10 @@ const previous: unique symbol = Symbol("previous response");
 type RespondingSocket = Socket & { [latest]?: ServerResponse; [previous]?: ServerResponse | undefined };
 
 /**
- * Whether a response is due on the socket of an upgrade or a tunnel. Its caller receives it whole, then the connection closes, and what follows is ignored.
- * Node has taken its own listeners off the socket.
+ * Returns whether a response is pending on the socket of an upgrade or a tunnel. Its caller receives it whole, then the connection closes, and what
+ * follows is ignored. Node has taken its own listeners off the socket.
  */
-export function closesAfterDue({ socket }: { readonly socket: RespondingSocket }): boolean {
+export function closeAfterPendingResponse({ socket }: { readonly socket: RespondingSocket }): boolean {
   if (isBehindClose({ socket })) return true;
   const outgoing = socket[latest];
   if (outgoing === undefined || outgoing.writableFinished) return false;

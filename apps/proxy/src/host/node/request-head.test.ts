@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { asksForUpgrade, isServerOptions, refuseHead, type RequestHead } from "./request-head.ts";
+import { requestsUpgrade, isServerOptions, refuseHead, type RequestHead } from "./request-head.ts";
 
 function head(fields: readonly (readonly [string, string])[], version: "1.0" | "1.1" | "2.0" = "1.1"): RequestHead {
   const [major = 0, minor = 0] = version.split(".").map(Number);
@@ -55,7 +55,7 @@ test("only OPTIONS with an asterisk is about the whole server", () => {
 });
 
 test("a request asks for another protocol if it has Upgrade and names it in Connection", () => {
-  expect(asksForUpgrade({ rawHeaders: ["Upgrade", "h2c", "Connection", "keep-alive, Upgrade"] })).toBe(true);
-  expect(asksForUpgrade({ rawHeaders: ["Upgrade", "h2c"] })).toBe(false);
-  expect(asksForUpgrade({ rawHeaders: ["Connection", "upgrade"] })).toBe(false);
+  expect(requestsUpgrade({ rawHeaders: ["Upgrade", "h2c", "Connection", "keep-alive, Upgrade"] })).toBe(true);
+  expect(requestsUpgrade({ rawHeaders: ["Upgrade", "h2c"] })).toBe(false);
+  expect(requestsUpgrade({ rawHeaders: ["Connection", "upgrade"] })).toBe(false);
 });

@@ -48,7 +48,7 @@ export function isServerOptions({ method, url }: Pick<IncomingMessage, "method" 
  * Whether a client wants another protocol. A server may ignore that (RFC 9110 section 7.8), but the parsers stop reading behind such a
  * request, so it must be the last one of its connection.
  */
-export function asksForUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
+export function requestsUpgrade({ rawHeaders }: Pick<IncomingMessage, "rawHeaders">): boolean {
   if (joinedHeader(rawHeaders, "upgrade") === null) return false;
   return /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(joinedHeader(rawHeaders, "connection") ?? "");
 }

@@ -13,7 +13,7 @@ import type { WebSocket, WebSocketServer } from "ws";
 import { resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { closesAfterDue, writeRawResponse } from "./http-server.ts";
+import { closeAfterPendingResponse, writeRawResponse } from "./http-server.ts";
 import { joinedHeader, NodeRequest } from "./request.ts";
 import { refuseHead } from "./request-head.ts";
 import { type Admission, overloaded } from "./admission.ts";
@@ -58,12 +58,12 @@ export interface WebSocketOptions {
 }
 
 /**
- * Serves WebSockets. The proxy decides before the handshake and refuses with an HTTP response, because a device whose socket
+ * Serves WebSockets. The pipeline decides before the handshake and refuses with an HTTP response, because a device whose socket
  * is closed after the handshake reconnects at once, without a pause.
  */
 export function serveWebSockets(
   server: Server,
-  proxy: Pick<Pipeline, "upgrade" | "refuse">,
+  pipeline: Pick<Pipeline, "upgrade" | "refuse">,
   { randomId, admission, onFailure, isOwn = () => true }: WebSocketOptions,
 ): void {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
@@ -91,19 +91,19 @@ export function serveWebSockets(
   server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (!isOwn(incoming)) return;
     const fail = endOnFailure(socket, onFailure);
-    if (closesAfterDue(incoming)) return void socket.resume();
+    if (closeAfterPendingResponse(incoming)) return void socket.resume();
     const refusal = refuseHead(incoming);
     if (refusal !== null) {
-      return writeRawResponse(socket, proxy.refuse(new NodeRequest(incoming, socket), refusal));
+      return writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), refusal));
     }
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
     const request = new NodeRequest(incoming, socket);
     const version = request.header("sec-websocket-version");
     // `ws` also speaks version 8, a draft. A handshake without a version is malformed, which `ws` reports once the caller is known.
-    if (version !== null && version !== "13") return writeRawResponse(socket, proxy.refuse(request, otherVersion));
+    if (version !== null && version !== "13") return writeRawResponse(socket, pipeline.refuse(request, otherVersion));
     const decide = async (): Promise<void> => {
       const webSockets = await (opening ??= openWebSockets());
-      const decision = await proxy.upgrade(request);
+      const decision = await pipeline.upgrade(request);
       if (decision.kind === "refused") return writeRawResponse(socket, decision.response);
       if (socket.destroyed) return;
       webSockets.handleUpgrade(incoming, socket, head, (webSocket) => {

@@ -7,7 +7,7 @@ import { randomId, systemClock } from "@letta-environments/platform/cloudflare";
 import { type OpenApiDocument, openApiPath, problemResponse } from "@letta-environments/schema";
 import type { Hono } from "hono";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { createJsonTelemetry } from "../../adapters/log.ts";
+import { createJsonLogWriter } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import { describeDocument } from "../../adapters/open-api.ts";
 import { createGateway, toWebResponse } from "../../host/gateway.ts";
@@ -28,7 +28,7 @@ export interface Worker {
 
 const log: (event: LogEvent) => void = filterByLevel(
   "info",
-  createJsonTelemetry(
+  createJsonLogWriter(
     // oxlint-disable-next-line no-console -- the platform has no other log
     (line) => console.log(line.trimEnd()),
     systemClock.now,

@@ -17,7 +17,7 @@ import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../..
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { isJsonObject } from "../../lib/json.ts";
-import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
+import { type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
 import { openKeyStore, type OpenKeyStore } from "../node/keys.ts";
@@ -81,13 +81,13 @@ export interface OpenGateway {
 
 /** Opens the stores and composes the pipeline over them. If that cannot be done, it closes the open ones and rejects. */
 export function openPipeline(settings: Settings, log: (event: LogEvent) => void): Promise<OpenGateway> {
-  return openTogether((note) => openStores(settings, log, note));
+  return openInOrder((defer) => openStores(settings, log, defer));
 }
 
-async function openStores(settings: Settings, log: (event: LogEvent) => void, note: NoteOpened): Promise<OpenGateway> {
+async function openStores(settings: Settings, log: (event: LogEvent) => void, defer: Defer): Promise<OpenGateway> {
   const onFailure = (cause: unknown): void =>
     log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  const keys = note(await openKeys(settings, log, onFailure), (open) => open.close());
+  const keys = defer(await openKeys(settings, log, onFailure), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
   const hasExpired = createHasExpired(systemClock);
@@ -100,14 +100,14 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, no
     keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
     audit: null,
     auditTail: null,
-    rateLimits: note(await openRateLimits(settings, log), (open) => open.close()),
+    rateLimits: defer(await openRateLimits(settings, log), (open) => open.close()),
     bodyMemory: createBodyBudget(createMemoryBudget),
-    environmentCache: note(await openEnvironmentCache(settings, log), (open) => open.close()),
+    environmentCache: defer(await openEnvironmentCache(settings, log), (open) => open.close()),
     // Without Valkey, each process remembers its own sends while it runs.
     idempotencyStore:
       settings.valkeyUrl === null
         ? createMemoryIdempotencyStore(systemClock)
-        : note(await openValkeySends(settings.valkeyUrl), (open) => open.close()).store,
+        : defer(await openValkeySends(settings.valkeyUrl), (open) => open.close()).store,
     forgetsSends: settings.valkeyUrl === null,
     background: () => undefined,
     tokenAuthenticatorFor: composeTokenAuthenticator(log, hasExpired),

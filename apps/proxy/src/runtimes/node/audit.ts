@@ -73,7 +73,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
     const log = await openAuditLog({ digests, pepper, store, transactions, clock: systemClock, writer, version });
     return {
       append: log.append,
-      enter: log.enter,
+      appendInTransaction: log.appendInTransaction,
       end: log.end,
       tail: store.tail,
       newestBefore,

@@ -16,7 +16,7 @@ import type { Settings } from "../../config/settings.ts";
 import { createExplainEndpoint } from "../../explain/endpoint.ts";
 import type { Extensions } from "../../extension-port.ts";
 import type { BackgroundWork } from "../../lib/background.ts";
-import type { PresentCheck } from "../../held/credential.ts";
+import type { CurrentCheck } from "../../held/credential.ts";
 import type { BodyBudget } from "../../http/body-memory.ts";
 import { composeWraps } from "../../lib/steps.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -41,7 +41,7 @@ export interface GatewayResources extends UpstreamResources {
   readonly rateLimits: Pick<OpenRateLimits, "limiterFor">;
   readonly environmentCache: Pick<OpenEnvironmentCache, "cacheFor">;
   /** Absent where no reload replaces the configuration. */
-  readonly presentCheck?: PresentCheck;
+  readonly currentCheck?: CurrentCheck;
   /** Counts bodies. */
   readonly bodyMemory: BodyBudget;
   readonly background: BackgroundWork["start"];
@@ -81,7 +81,7 @@ export async function composePipeline(settings: Settings, resources: GatewayReso
       audit: resources.audit,
       environmentCache: resources.environmentCache.cacheFor(settings),
       rateLimiter: limiter && (metrics?.observeLimiter(limiter) ?? limiter),
-      presentCheck: resources.presentCheck,
+      currentCheck: resources.currentCheck,
       bodyMemory: resources.bodyMemory,
       deviceSockets: resources.deviceSockets,
       apiExtensions: resources.extensions,

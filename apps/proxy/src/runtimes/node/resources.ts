@@ -30,7 +30,7 @@ import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { type BackgroundWork, createBackgroundWork } from "../../lib/background.ts";
-import { type NoteOpened, openTogether } from "../../lib/open-together.ts";
+import { type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { type OpenAudit, openAudit } from "./audit.ts";
@@ -70,30 +70,30 @@ export function openResources(
   log: (event: LogEvent) => void,
   metrics: PipelineMetrics | null,
 ): Promise<Resources> {
-  return openTogether((note) => openAll(settings, log, metrics, note));
+  return openInOrder((defer) => openAll(settings, log, metrics, defer));
 }
 
 async function openAll(
   settings: () => Settings,
   log: (event: LogEvent) => void,
   metrics: PipelineMetrics | null,
-  note: NoteOpened,
+  defer: Defer,
 ): Promise<Resources> {
   const started = settings();
   const isEmbedded = started.upstream.kind === "embedded";
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const keyListener = logKeyStore(log);
-  const lock = note(isEmbedded ? await lockDataDir(started.dataDir) : null, (open) => open?.release());
-  const keys = note(await openKeys(started, keyListener), (open) => open.close());
-  const valkeySends = note(
+  const lock = defer(isEmbedded ? await lockDataDir(started.dataDir) : null, (open) => open?.release());
+  const keys = defer(await openKeys(started, keyListener), (open) => open.close());
+  const valkeySends = defer(
     isEmbedded || started.valkeyUrl === null ? null : await openValkeySends(started.valkeyUrl),
     (open) => open?.close(),
   );
-  const opened = note(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
+  const opened = defer(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
   const audit = boundRefusals(opened, { clock: systemClock, onFailure });
-  const rateLimits = note(await openRateLimits(started, log), (open) => open.close());
+  const rateLimits = defer(await openRateLimits(started, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
-  const environmentCache = note(await openEnvironmentCache(started, log), (open) => open.close());
+  const environmentCache = defer(await openEnvironmentCache(started, log), (open) => open.close());
   const embedded = isEmbedded
     ? await openEmbeddedServer(started, environmentCache.cacheFor(started), reportTo(audit, log, onFailure))
     : null;
@@ -113,7 +113,7 @@ async function openAll(
     auditTail: audit.tail,
     rateLimits,
     environmentCache,
-    presentCheck: {},
+    currentCheck: {},
     bodyMemory: createBodyBudget(createMemoryBudget),
     ...shareSends(isEmbedded ? null : (valkeySends?.store ?? audit.createSendStore()), background.start),
     forgetsSends: false,

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
-import { bufferLines, createConsoleTelemetry } from "../../adapters/log.ts";
+import { bufferLines, createLogWriter } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -17,7 +17,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
   const settings = loadSettings(parsed);
   const output = openOutput();
-  const write = createConsoleTelemetry(settings.log, output.write, systemClock.now);
+  const write = createLogWriter(settings.log, output.write, systemClock.now);
   const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
   const connections: DrainingServer[] = [];
   try {

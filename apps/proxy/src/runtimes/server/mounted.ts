@@ -82,7 +82,7 @@ export function createMountedPart(
             return true;
           }
           // Without another listener that responds, the caller would wait.
-          return isLastToPass(server, incoming) && refuse(socket, noSocketHere);
+          return countPass(server, incoming) && refuse(socket, noSocketHere);
         },
       });
       gatewaysOn.set(server, (gatewaysOn.get(server) ?? 0) + 1);
@@ -110,7 +110,7 @@ const gatewaysOn = new WeakMap<Server, number>();
 const passesOf = new WeakMap<IncomingMessage, number>();
 
 /** Counts a gateway that passes on an upgrade, and returns whether nobody else is left who could respond to it. */
-function isLastToPass(server: Server, incoming: IncomingMessage): boolean {
+function countPass(server: Server, incoming: IncomingMessage): boolean {
   const passes = (passesOf.get(incoming) ?? 0) + 1;
   passesOf.set(incoming, passes);
   return passes === gatewaysOn.get(server) && passes === server.listenerCount("upgrade");

@@ -8,7 +8,7 @@ const maxTotalLength = 1_048_576;
  * the same as the one before. Only the last text of each length is kept, so a list in which heartbeats change replaces itself. Results are shared:
  * callers must not change them.
  */
-export function rememberRecent<Value>(compute: (text: string) => Value): (text: string) => Value {
+export function memoizeRecent<Value>(compute: (text: string) => Value): (text: string) => Value {
   const recent = new Map<number, { readonly text: string; readonly value: Value }>();
   let totalLength = 0;
 

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { rememberRecent } from "./recent-texts.ts";
+import { memoizeRecent } from "./memoize-text.ts";
 
 function counted() {
   const computed: string[] = [];
-  const lastOf = rememberRecent((text) => {
+  const lastOf = memoizeRecent((text) => {
     computed.push(text);
     return { last: text.at(-1) };
   });
@@ -36,7 +36,7 @@ test("texts of different lengths are remembered beside each other", () => {
 });
 
 test("a function that throws throws each time", () => {
-  const fail = rememberRecent(() => {
+  const fail = memoizeRecent(() => {
     throw new Error("not a list");
   });
   expect(() => fail(textOf("a"))).toThrow("not a list");
