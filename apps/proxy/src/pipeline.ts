@@ -20,11 +20,11 @@ import { createDecideAgain } from "./held/late-body.ts";
 import { createRespondAfterWait, forgetBody } from "./held/waiting-call.ts";
 import { readPreconditions, refusePrecondition } from "./http/conditions.ts";
 import { type GatewayRequest, ignoreForwardedHeaders, isSafe } from "./http/gateway-request.ts";
-import { failureResponse, finishResponse, noSocketHere } from "./http/response.ts";
+import { failureResponse, finishResponse, noSocketHere, refuseUnlessRead } from "./http/response.ts";
 import { createRequestTargets } from "./http/request-targets.ts";
 import { readIdempotencyKey, type ServedEndpoints, validateRequest } from "./http/validate-request.ts";
 import { catchAll, mapMaybe, type MaybePromise, composeWraps, startSteps } from "./lib/steps.ts";
-import { retrieveRateLimit, rateLimitPath, checkRateLimitMethod } from "./limits/endpoint.ts";
+import { retrieveRateLimit, rateLimitPath } from "./limits/endpoint.ts";
 import { groupAddress } from "./limits/client-address.ts";
 import { countedDevice } from "./limits/counted-device.ts";
 import type { AuthenticateRequest } from "./limits/authentication.ts";
@@ -327,7 +327,7 @@ function servedExtensions({ apiExtensions = null, upstream }: GatewayServices): 
 /** The steps of `GET /v1/ratelimit`, which every key may read, whatever its scopes. */
 function createRateLimitSteps({ authenticate, limits }: Features) {
   return startSteps<Received>()
-    .check("match the method", ({ request }) => checkRateLimitMethod(request.method))
+    .check("match the method", ({ request }) => refuseUnlessRead(request.method))
     .add("authenticate", ({ request, trace }) => {
       trace.operation = "retrieveRateLimit";
       return mapMaybe(authenticate(request), (authentication) => {

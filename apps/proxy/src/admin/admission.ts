@@ -9,6 +9,7 @@ import { parseKeyId } from "../keys/key-format.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { credentialOf, endOf, type KeyActor, type KeyRecord } from "../keys/key-record.ts";
+import type { Refusal } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
 import type { AdminListenerConfig } from "./settings.ts";
 import type { RateLimitResult } from "../limits/response.ts";
@@ -47,9 +48,7 @@ export function actorOf(authority: AdminAuthority): KeyActor {
 }
 
 /** The result of reading an authority. */
-export type AuthorityResult =
-  | { readonly kind: "granted"; readonly authority: AdminAuthority }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type AuthorityResult = { readonly kind: "granted"; readonly authority: AdminAuthority } | Refusal;
 
 /** The result of an {@link AdminGuard}, as far as it is known before the body is read. */
 export type AdminAdmission =

@@ -14,11 +14,10 @@ import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
 import { keyState } from "../keys/key-lifecycle.ts";
 import { isUnused, type KeyRecord, withRequirements } from "../keys/key-record.ts";
+import type { Refusal } from "../lib/steps.ts";
 
 /** The principal of a registration after its invitation was accepted, or the response that refuses the device. */
-export type Acceptance =
-  | { readonly kind: "accepted"; readonly principal: GatewayPrincipal }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type Acceptance = { readonly kind: "accepted"; readonly principal: GatewayPrincipal } | Refusal;
 
 /** Accepts an invitation for a device that is about to register. A principal without an unused one is accepted as it is. */
 export type AcceptInvitation = (principal: GatewayPrincipal, device: DeviceIdentity) => Promise<Acceptance>;
@@ -100,9 +99,7 @@ function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Accep
   return { kind: "accepted", principal: { ...principal, deviceIds: null, connectionNames } };
 }
 
-type Decision =
-  | { readonly kind: "accepted"; readonly record: KeyRecord }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+type Decision = { readonly kind: "accepted"; readonly record: KeyRecord } | Refusal;
 
 /**
  * Decides whether a device may use an invitation, and returns the key as it is afterwards: restricted to that device, and still to the

@@ -151,7 +151,7 @@ const longestWaitMs = 120_000;
  * The default limits. A person with a script never reaches them; an endless loop does within a second. Devices that share one key
  * may all reconnect at once after a restart of the gateway.
  */
-export const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
+const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
   "gateway-requests": {
     per: ["key"],
     limit: 6_000,

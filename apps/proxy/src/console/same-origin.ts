@@ -2,7 +2,7 @@
  * Whether a request comes from the console's own page. Browsers send cookies with requests of other pages too, so a cookie alone proves
  * nothing: `Sec-Fetch-Site` and `Origin`, which pages cannot set, must say that the page has the origin of the gateway.
  */
-import type { GatewayRequest } from "../http/gateway-request.ts";
+import { type GatewayRequest, isRead } from "../http/gateway-request.ts";
 import { isLoopbackHost } from "../lib/hosts.ts";
 
 /** Where the page signs in (POST), reads its session (GET) and signs out (DELETE). */
@@ -39,7 +39,7 @@ export function isSameOrigin(
 ): boolean {
   if (request.header("sec-fetch-site") !== "same-origin") return false;
   const origin = request.header("origin");
-  if (origin === null) return request.method === "GET" || request.method === "HEAD";
+  if (origin === null) return isRead(request.method);
   if (origin === `https://${host}` || (isLoopback && origin === `http://${host}`)) return true;
   return publicUrl !== null && new URL(publicUrl).protocol === "https:" && origin === new URL(publicUrl).origin;
 }

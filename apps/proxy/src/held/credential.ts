@@ -6,7 +6,7 @@ import { type PlainResponse, problemResponse } from "@letta-environments/schema"
 import { type Authentication, type GatewayPrincipal, invalidKey } from "../auth/authentication.ts";
 import { credentialOf } from "../keys/key-record.ts";
 import { isDeepEqual } from "../lib/deep-equal.ts";
-import type { MaybePromise } from "../lib/steps.ts";
+import { catchAll, type MaybePromise } from "../lib/steps.ts";
 import type { HasExpired } from "../ports.ts";
 
 /** The credential of an authorised request. */
@@ -51,7 +51,10 @@ export function createCheckCredential(
   hasExpired: HasExpired,
 ): CheckCredential {
   return async ({ authorization, principal }) => {
-    const authentication = await authenticateSafely(authenticate, authorization);
+    const authentication = await catchAll(
+      () => authenticate(authorization),
+      () => unavailable,
+    );
     if (authentication.kind === "refused") {
       const { response, reason = null } = authentication;
       if (response.status < 500) return { kind: "ended", response, reason };
@@ -65,18 +68,7 @@ export function createCheckCredential(
   };
 }
 
-async function authenticateSafely(
-  authenticate: Parameters<typeof createCheckCredential>[0],
-  authorization: string | null,
-): Promise<Authentication> {
-  try {
-    return await authenticate(authorization);
-  } catch {
-    return { kind: "refused", response: unavailable };
-  }
-}
-
-const unavailable = problemResponse("key_store_unavailable");
+const unavailable: Authentication = { kind: "refused", response: problemResponse("key_store_unavailable") };
 
 function expiryOf({ credentialExpiresAt, keyExpiresAt }: GatewayPrincipal): number | null {
   return credentialExpiresAt ?? keyExpiresAt ?? null;

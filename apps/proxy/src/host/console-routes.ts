@@ -5,7 +5,7 @@
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { notModified } from "../http/conditions.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import { finishResponse, type GatewayResponse } from "../http/response.ts";
+import { finishResponse, type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { ReadConsoleFile } from "../ports.ts";
 import type { HostRoute } from "./gateway.ts";
@@ -18,7 +18,7 @@ export interface ConsoleRouteOptions {
 }
 
 /** The headers of every file of the console. */
-export const consoleHeaders: PlainHeaders = {
+const consoleHeaders: PlainHeaders = {
   "content-security-policy": [
     "default-src 'none'",
     "script-src 'self'",
@@ -65,7 +65,8 @@ async function serveFile(
   readFile: ReadConsoleFile,
 ): Promise<PlainResponse> {
   const { method, path } = request;
-  if (method !== "GET" && method !== "HEAD") return wrongMethod;
+  const refusal = refuseUnlessRead(method);
+  if (refusal !== null) return refusal;
   // Relative, since a reverse proxy may serve the gateway below a path.
   if (path === "/console") return { status: 308, headers: { location: "console/" }, body: null };
   const name = path === "/console/" ? "index.html" : path.slice("/console/".length);
@@ -92,7 +93,6 @@ function finishFile(response: PlainResponse, requestId: string, method: string):
   return { ...finished, headers: { ...finished.headers, "cache-control": caching } };
 }
 
-const wrongMethod = problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 const missing = problemResponse("endpoint_not_found", {
   detail: "The console is in the folder 'console', which the build writes beside the program. Copy that folder too.",
 });

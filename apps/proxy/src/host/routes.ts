@@ -8,12 +8,11 @@ import {
   openApiResponse,
   type OpenApiSource,
   type PlainResponse,
-  problemResponse,
 } from "@letta-environments/schema";
 import { publicCorsHeaders } from "../http/cors.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
+import { type GatewayRequest, isRead } from "../http/gateway-request.ts";
 import type { HostOperation } from "../http/host-operations.ts";
-import { finishResponse, type GatewayResponse } from "../http/response.ts";
+import { finishResponse, type GatewayResponse, refuseUnlessRead } from "../http/response.ts";
 import type { HostRoute } from "./gateway.ts";
 import { type HostReporting, type LoggedRoute, logRoute } from "./logged-route.ts";
 import { readinessResponse, type ReadReadiness } from "./readiness.ts";
@@ -87,7 +86,7 @@ function rootRoute(
 
 /** Whether a read names `text/html` and prefers it to JSON, as browsers do. */
 function prefersHtml(request: GatewayRequest): boolean {
-  if (request.method !== "GET" && request.method !== "HEAD") return false;
+  if (!isRead(request.method)) return false;
   const ranges = (request.header("accept") ?? "").toLowerCase().replaceAll(/\s/g, "").split(",");
   const quality = (type: string): number => {
     const range = ranges.find((each) => each.split(";")[0] === type);
@@ -98,10 +97,7 @@ function prefersHtml(request: GatewayRequest): boolean {
 
 /** Refuses every method but GET and HEAD. */
 function readOnly(respond: LoggedRoute["respond"]): LoggedRoute["respond"] {
-  return (request) =>
-    request.method === "GET" || request.method === "HEAD"
-      ? respond(request)
-      : problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
+  return (request) => refuseUnlessRead(request.method) ?? respond(request);
 }
 
 async function describeApi(method: string, ifNoneMatch: string | null, source: OpenApiSource): Promise<PlainResponse> {

@@ -82,7 +82,12 @@ export function splitQuery(query: string): { readonly token: string | null; read
   return { token: tokens.length === 0 ? null : tokens.join(", "), rest };
 }
 
+/** Whether a method reads a resource. */
+export function isRead(method: string): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 /** Whether a method only reads (RFC 9110 section 9.2.1). */
 export function isSafe(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "OPTIONS";
+  return isRead(method) || method === "OPTIONS";
 }

@@ -20,7 +20,7 @@ export function createBodyBudget(
 }
 
 /** Creates {@link HeldBodies}. The last quarter of the memory is for owners with at most a quarter of their own limit, so that a few cannot take all. */
-export function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
+function createHeldBodies({ maxOwnerBytes, maxTotalBytes }: MemoryLimits): HeldBodies {
   const owners = new Map<string, number>();
   let totalBytes = 0;
 

@@ -7,7 +7,7 @@ import {
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { BodyOwner } from "./body-memory.ts";
-import { type GatewayRequest, targetOf } from "./gateway-request.ts";
+import { type GatewayRequest, isRead, targetOf } from "./gateway-request.ts";
 import {
   type BodyHolder,
   type BodyHandling,
@@ -68,8 +68,4 @@ export function createRequestTargets(
       });
     },
   };
-}
-
-function isRead(method: string): boolean {
-  return method === "GET" || method === "HEAD";
 }

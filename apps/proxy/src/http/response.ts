@@ -4,6 +4,7 @@ import { insufficientScopeChallenge, keyStoreUnavailable } from "../auth/authent
 import { KeyStoreUnavailableError, rootCauseMessage } from "../keys/key-store-outages.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { Telemetry } from "../telemetry.ts";
+import { isRead } from "./gateway-request.ts";
 
 /** A response whose body has a certain type. */
 export interface ResponseWith<Body> extends Omit<PlainResponse, "body"> {
@@ -31,6 +32,13 @@ export function isStreamed(response: object): response is StreamedResponse {
 export const noSocketHere: PlainResponse = problemResponse("endpoint_not_found", {
   detail: "No WebSocket is served at this path.",
 });
+
+/** Returns 405 for methods other than GET and HEAD, and `null` for these. */
+export function refuseUnlessRead(method: string): PlainResponse | null {
+  return isRead(method) ? null : wrongMethod;
+}
+
+const wrongMethod = problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
 
 /** Returns the code of an error response; `null` if it has none. Other servers' codes do not get here: see `upstream/validate-response.ts`. */
 export function errorCodeOf({ status, body }: Pick<PlainResponse, "status" | "body">): string | null {

@@ -15,6 +15,7 @@ import {
   type SendMessageBody,
   type UserMessage,
 } from "@letta-environments/schema";
+import type { Refusal } from "../lib/steps.ts";
 import type { SendEntry, SendScope } from "./store.ts";
 
 /** The most ids in one send. */
@@ -36,9 +37,7 @@ export interface SendIds extends Pick<SendScope, "agentId" | "conversationId"> {
 }
 
 /** The ids of a body, or the response that refuses it. */
-export type ReadIds =
-  | { readonly kind: "read"; readonly ids: SendIds }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+export type ReadIds = { readonly kind: "read"; readonly ids: SendIds } | Refusal;
 
 /** Returns the id under which a user message is stored. */
 export function messageEntryId(clientMessageId: string): string {

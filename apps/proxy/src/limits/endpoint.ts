@@ -1,11 +1,5 @@
 /** `GET /v1/ratelimit`: reports what remains of the caller's limits. An extension of the API that every key may call. */
-import {
-  decodeQuery,
-  IdentifierSchema,
-  jsonResponse,
-  type PlainResponse,
-  problemResponse,
-} from "@letta-environments/schema";
+import { decodeQuery, IdentifierSchema, jsonResponse, type PlainResponse } from "@letta-environments/schema";
 import * as v from "valibot";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -37,12 +31,6 @@ const QuerySchema = exactObject(
   },
   () => "is not a parameter of the rate limits",
 );
-
-/** Returns 405 for methods other than GET and HEAD, and `null` for these. */
-export function checkRateLimitMethod(method: string): PlainResponse | null {
-  if (method === "GET" || method === "HEAD") return null;
-  return problemResponse("method_not_allowed", { headers: { allow: "GET, HEAD" } });
-}
 
 /** Returns the policies that apply to an operation and what remains of them. It charges none of them. */
 export async function retrieveRateLimit(

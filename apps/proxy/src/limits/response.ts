@@ -3,6 +3,7 @@
  * fields of the log. The pipeline keeps the result in the request trace until the response is complete.
  */
 import { type PlainHeaders, type PlainResponse, problemResponse } from "@letta-environments/schema";
+import type { Refusal } from "../lib/steps.ts";
 import { rateLimitHeaders, retryAfterSeconds, serialiseName } from "../rate-limit/headers.ts";
 import type { RateLimitOutcome } from "../rate-limit/store.ts";
 import type { ProxyEvent } from "../telemetry.ts";
@@ -36,7 +37,7 @@ export function recordRefusal(
     rateLimit,
     reason,
   }: { readonly response: PlainResponse; readonly rateLimit?: RateLimitResult; readonly reason?: string },
-): { readonly kind: "refused"; readonly response: PlainResponse } {
+): Refusal {
   trace.rateLimit = rateLimit ?? null;
   trace.refusalReason = reason ?? null;
   return { kind: "refused", response };

@@ -7,6 +7,7 @@ import { callerGone } from "../http/gateway-request.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
+import type { Refusal } from "../lib/steps.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
 import { leavesUnknown, unknownAfter } from "./upstream.ts";
@@ -26,7 +27,7 @@ const maxTenants = 10_000;
  */
 export type AttemptOutcome =
   | { readonly kind: "result"; readonly result: PlainResponse | UpstreamFailure }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
+  | Refusal
   | { readonly kind: "ended"; readonly isSent: boolean; readonly response: PlainResponse };
 
 /** Makes an attempt. */

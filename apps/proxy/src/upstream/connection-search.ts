@@ -5,12 +5,13 @@
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
+import type { Refusal } from "../lib/steps.ts";
 import type { EnvironmentPage, UpstreamRow } from "./environments.ts";
 
 /** The row of a connection, or the response for the caller. */
 export type FoundConnection =
   | { readonly kind: "found"; readonly row: UpstreamRow; /** Monotonic milliseconds. */ readonly readAtMs: number }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | Refusal;
 
 /** Reads all rows in which a search looks, page by page. */
 export type ReadPages = () => AsyncGenerator<EnvironmentPage, void>;

@@ -20,6 +20,7 @@ import {
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject, readText } from "../lib/json.ts";
 import { memoizeRecent } from "../lib/memoize-text.ts";
+import type { Refusal } from "../lib/steps.ts";
 import type { ReadRemote } from "./remote-call.ts";
 
 /** An environment of a remote server. */
@@ -141,14 +142,11 @@ export function onlyDevices({ tenantDevices = null, ...own }: Principal): readon
   return ids === undefined || ids.length > maxDeviceReads ? null : ids;
 }
 
-/** Reads the row of a device; `null` when there is none, or none that can be used. */
-export async function readDevice(
-  deviceId: string,
-  read: ReadRemote,
-): Promise<
-  | { readonly kind: "read"; readonly row: UpstreamRow | null }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-> {
+/** The row of a device; `null` when there is none, or none that can be used. */
+export type DeviceRead = { readonly kind: "read"; readonly row: UpstreamRow | null } | Refusal;
+
+/** Reads the row of a device. */
+export async function readDevice(deviceId: string, read: ReadRemote): Promise<DeviceRead> {
   if (!isIdentifier(deviceId)) return { kind: "read", row: null };
   const response = await read(endpoints.retrieveEnvironment, { deviceId }, "");
   if (response.status === 404) return { kind: "read", row: null };
@@ -239,10 +237,7 @@ async function readRowsAfter(
   lastId: string,
   deviceIds: readonly string[],
   read: ReadRemote,
-): Promise<
-  | { readonly kind: "read"; readonly rows: readonly UpstreamRow[] }
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-> {
+): Promise<{ readonly kind: "read"; readonly rows: readonly UpstreamRow[] } | Refusal> {
   const rows: UpstreamRow[] = [];
   for (const deviceId of deviceIds) {
     const device = await readDevice(deviceId, read);

@@ -23,6 +23,7 @@ import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
 import { parseJsonObject } from "../lib/json.ts";
+import type { Refusal } from "../lib/steps.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from "./connections.ts";
 import type { UpstreamRow } from "./environments.ts";
@@ -88,7 +89,7 @@ type Found =
   | { readonly kind: "permitted"; readonly connection: KnownConnection }
   /** Nothing may be sent, but a repeat receives the earlier result. */
   | { readonly kind: "replayable"; readonly connection: KnownConnection; readonly response: PlainResponse }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | Refusal;
 
 async function findConnection(
   { connections, sends }: SendRemotePorts,

@@ -6,6 +6,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "@letta-environments/platform";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
+import { isRead } from "../../http/gateway-request.ts";
 import type { Priority } from "../../upstream/concurrency.ts";
 import { createRefusedConnections } from "./refused-connections.ts";
 import { createRequestCount } from "./request-count.ts";
@@ -46,7 +47,7 @@ export function isAdmitted(
 export function priorityOfRequest(method: string, target: string): Priority | null {
   // A preflight starts no work, and a page could not see why it was refused.
   if (!target.startsWith("/v1/") || method === "OPTIONS") return null;
-  if (method !== "GET" && method !== "HEAD") return 0;
+  if (!isRead(method)) return 0;
   return /^\/v1\/environments(?:\?|$)/.test(target) ? 2 : 1;
 }
 

@@ -17,6 +17,7 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
+import type { Refusal } from "../../lib/steps.ts";
 import { isInAllowedMode, isLimitedToDevices, maxPages, onlyDevices, readDevice } from "../environments.ts";
 import type { ReadRemote } from "../remote-call.ts";
 
@@ -105,7 +106,7 @@ function createIsReachable(
 
 type ApprovalPage =
   | { readonly kind: "read"; readonly approvals: readonly UpstreamApproval[]; readonly next: string | null }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+  | Refusal;
 
 /** Reads the list of the server page by page. */
 async function* readPages(read: ReadRemote): AsyncGenerator<ApprovalPage, void> {

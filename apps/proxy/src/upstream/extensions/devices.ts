@@ -13,6 +13,7 @@ import {
   refuseEmptyPatch,
 } from "@letta-environments/schema";
 import { insufficientScope } from "../../auth/authentication.ts";
+import type { Refusal } from "../../lib/steps.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
@@ -80,9 +81,7 @@ function toAudited({ connectionName }: UpstreamRow) {
   return { connectionName, ownerKeyId: null };
 }
 
-type FoundRows =
-  | { readonly kind: "found"; readonly rows: readonly UpstreamRow[] }
-  | { readonly kind: "refused"; readonly response: PlainResponse };
+type FoundRows = { readonly kind: "found"; readonly rows: readonly UpstreamRow[] } | Refusal;
 
 /**
  * Finds the rows that a change is about, if the principal may change all of them. A read shows one row of a device; where names decide

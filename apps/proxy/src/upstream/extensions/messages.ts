@@ -19,7 +19,7 @@ import {
 import { isJsonObject, parseJsonObject } from "../../lib/json.ts";
 import type { UpstreamRequest } from "../../ports.ts";
 import { type ConnectionLookup, type LookupReads, maxRowAgeMs } from "../connections.ts";
-import { readDevice, type UpstreamRow } from "../environments.ts";
+import { type DeviceRead, readDevice } from "../environments.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
 
 /** Lists messages and returns the response for the caller. */
@@ -53,21 +53,16 @@ function selectAgents(request: UpstreamRequest, agentIds: readonly string[] | nu
   return { ...request, query: query.toString() };
 }
 
-type FoundDevice =
-  | { readonly kind: "refused"; readonly response: PlainResponse }
-  | { readonly kind: "read"; readonly row: UpstreamRow | null };
-
 async function findDevice(
   connections: ConnectionLookup,
   principal: Principal,
   connectionId: string,
   reads: LookupReads,
-): Promise<FoundDevice> {
+): Promise<DeviceRead> {
   const found = await connections.find(principal, connectionId, reads, maxRowAgeMs);
   if (found.kind === "found") return { kind: "read", row: found.row };
   if (found.response.status !== 404) return found;
-  const device = await readDevice(connectionId, reads.readUntil(reads.deadline));
-  return device.kind === "refused" ? device : { kind: "read", row: device.row };
+  return readDevice(connectionId, reads.readUntil(reads.deadline));
 }
 
 /** Returns the response for the caller, without the texts that the principal may not see. */
