@@ -16,9 +16,9 @@ import { createRequestLimits, type RequestLimits } from "./limits/request-limits
 import type { ConfigurePermissions } from "./keys/socket-key-watch.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
-import { type ChooseCredential, createChooseCredential } from "./upstream/credentials.ts";
+import { createChooseCredential } from "./upstream/credentials.ts";
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
-import { createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
+import { type ChooseCredential, createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
 
 /** See {@link createFeatures}. */

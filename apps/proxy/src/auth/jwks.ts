@@ -1,6 +1,6 @@
 /** The public keys of a token issuer (JWKS, RFC 7517): loaded when needed, and cached while the issuer is unreachable. */
 import type { JSONWebKeySet } from "jose";
-import { runWithDeadline } from "../lib/deadline.ts";
+import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import { isJsonObject, parseJson } from "../lib/json.ts";
 import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
@@ -53,7 +53,7 @@ export function createJwksCache(
   let reading: Promise<Freshness> | null = null;
 
   async function read(): Promise<void> {
-    const deadline = { atMs: clock.monotonic() + settings.jwksTimeoutMs, signal: new AbortController().signal };
+    const deadline = { atMs: clock.monotonic() + settings.jwksTimeoutMs, signal: neverAborted };
     const outcome = await runWithDeadline(clock, deadline, (signal) => fetchJwks(settings.jwksUrl, signal));
     if (outcome.kind !== "finished") throw new Error("the issuer did not send the JWKS in time");
     const keys = readKeySet(outcome.result);

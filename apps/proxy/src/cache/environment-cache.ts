@@ -29,19 +29,15 @@ import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-reque
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
 import { createEntityTagOf, toClientResponse, toFetchedResponse } from "./cached-response.ts";
 import type { CacheOutcome } from "../telemetry.ts";
+import type { PreparedCall } from "../upstream/upstream.ts";
 import { cacheTtls, type EnvironmentCacheScope } from "./policy.ts";
 
-/** A read that the cache may respond to. */
-export interface CachedRead {
-  readonly request: GatewayRequest;
-  readonly endpoint: KnownEndpoint;
-  readonly params: Readonly<Record<string, string>>;
-  readonly query: string;
+/** A read that the cache may respond to. Responses that were fetched with another credential are not used. */
+export interface CachedRead extends Pick<
+  PreparedCall,
+  "request" | "endpoint" | "params" | "query" | "credential" | "fetch"
+> {
   readonly principal: Principal;
-  /** The upstream credential, `null` for none. Responses that were fetched with another credential are not used. */
-  readonly credential: string | null;
-  /** Fetches from the upstream. A background refresh, after the caller received a stale response, has no signal. */
-  readonly fetch: (signal: AbortSignal | undefined) => Promise<PlainResponse>;
 }
 
 /** A short-lived cache of list and device responses. */

@@ -61,9 +61,9 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
   async function signOut(principal: GatewayPrincipal): Promise<void> {
     const { keyId, tenant, credentialId } = principal;
     const end = (record: KeyRecord): KeyRecord | null => endSession(record, credentialId ?? "", ports.clock.now());
-    const present = await ports.keyStore.find(keyId);
+    const current = await ports.keyStore.find(keyId);
     // A session that has ended meanwhile is no change, and is not recorded as one.
-    if (present === null || end(present) === null) return;
+    if (current === null || end(current) === null) return;
     const store = ports.keyStoreFor({ kind: "key", keyId, tenant });
     await store.update(keyId, (record) => end(record) ?? record);
   }

@@ -8,6 +8,7 @@ import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
 import type { Features } from "../features.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
+import { neverAborted } from "../lib/deadline.ts";
 import { isJsonObject } from "../lib/json.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
@@ -37,24 +38,23 @@ export const hasOneCaller = ({ keyId, claims }: ExplainRequest): boolean =>
   (keyId === undefined) !== (claims === undefined);
 
 /** The body of the request. */
-const ExplainRequestMembers: v.GenericSchema<unknown, ExplainRequest> = exactObject(
-  {
-    keyId: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key"))),
-    claims: v.exactOptional(v.pipe(v.unknown(), v.check(isJsonObject, "must be an object with the claims of a token"))),
-    method: v.picklist(methods, `must be one of ${methods.join(", ")}`),
-    path: v.pipe(
-      v.string(),
-      v.maxLength(maxPathLength, `must have at most ${maxPathLength} characters`),
-      v.check(isApiPath, pathRule),
-    ),
-    body: v.exactOptional(v.unknown()),
-  },
-  () => "is not a member of the request",
-) as v.GenericSchema<unknown, ExplainRequest>;
-
-/** {@link ExplainRequestMembers} with one of `keyId` and `claims`. */
 export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = v.pipe(
-  ExplainRequestMembers,
+  exactObject(
+    {
+      keyId: v.exactOptional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the id of a key"))),
+      claims: v.exactOptional(
+        v.pipe(v.unknown(), v.check(isJsonObject, "must be an object with the claims of a token")),
+      ),
+      method: v.picklist(methods, `must be one of ${methods.join(", ")}`),
+      path: v.pipe(
+        v.string(),
+        v.maxLength(maxPathLength, `must have at most ${maxPathLength} characters`),
+        v.check(isApiPath, pathRule),
+      ),
+      body: v.exactOptional(v.unknown()),
+    },
+    () => "is not a member of the request",
+  ) as v.GenericSchema<unknown, ExplainRequest>,
   v.check<ExplainRequest, string>(hasOneCaller, "must have either a keyId or claims"),
 );
 
@@ -226,7 +226,7 @@ function toGatewayRequest({ method, path, body }: ExplainRequest): GatewayReques
     query: query.join("?"),
     header: (name) => (name === "content-type" && bytes !== null ? "application/json" : null),
     readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
-    signal: new AbortController().signal,
+    signal: neverAborted,
     authority: null,
     clientAddress: null,
   };

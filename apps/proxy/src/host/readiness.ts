@@ -5,7 +5,7 @@
  */
 import type { Clock } from "@letta-environments/platform";
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { runWithDeadline } from "../lib/deadline.ts";
+import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 
 /** How long a result is used, and how long a check may take, in milliseconds. */
 const maxAgeMs = 2_000;
@@ -65,7 +65,7 @@ export function createReadiness(
   }
 
   async function failureOf(check: ReadinessCheck): Promise<unknown> {
-    const deadline = { atMs: clock.monotonic() + timeoutMs, signal: new AbortController().signal };
+    const deadline = { atMs: clock.monotonic() + timeoutMs, signal: neverAborted };
     try {
       const outcome = await runWithDeadline(clock, deadline, () => runOnce(check));
       return outcome.kind === "finished" ? null : new Error(`no result within ${timeoutMs} ms`);

@@ -7,6 +7,9 @@ export interface Deadline {
   readonly signal: AbortSignal;
 }
 
+/** A signal for work that does not end with its caller. */
+export const neverAborted: AbortSignal = new AbortController().signal;
+
 /** The result of work under a deadline. */
 export type DeadlineOutcome<Result> =
   | { readonly kind: "finished"; readonly result: Result }

@@ -10,7 +10,7 @@ import { type GatewayRequest, withHeader } from "../http/gateway-request.ts";
 import { formatTraceparent, parseTraceparent } from "../http/traceparent.ts";
 import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { StepName } from "../ports.ts";
-import type { Received, RequestTrace, WrapApiStep } from "../request-trace.ts";
+import type { Received, RequestObservation, RequestTrace, WrapApiStep } from "../request-trace.ts";
 import type { PreparedCall } from "../upstream/upstream.ts";
 import type { Span } from "./spans.ts";
 
@@ -115,7 +115,7 @@ interface Observed {
   readonly showsTiming: boolean;
 }
 
-function createObservation(ports: ObserverPorts, observed: Observed): NonNullable<RequestTrace["observation"]> {
+function createObservation(ports: ObserverPorts, observed: Observed): RequestObservation {
   const { clock } = ports;
   const { trace, traceId, isMeasured, showsTiming } = observed;
   const steps: MeasuredStep[] = [];

@@ -6,11 +6,10 @@ import type { Clock } from "@letta-environments/platform";
 import { type Principal, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";
-import { type Deadline, runWithDeadline } from "../lib/deadline.ts";
+import { type Deadline, neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import { createConnectionSearch, type FoundConnection } from "./connection-search.ts";
 import { type EnvironmentPage, maxPages, onlyDevices, readDevice, readEnvironmentPages } from "./environments.ts";
 import type { ReadRemote } from "./remote-call.ts";
-import { neverAborted } from "./upstream.ts";
 
 /** Maximum age of a row that is used without reading it again, in milliseconds. */
 export const maxRowAgeMs = 5_000;

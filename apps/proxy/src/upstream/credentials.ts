@@ -1,15 +1,8 @@
 import type { Principal } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
-import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
+import type { GatewayPorts } from "../ports.ts";
 import type { CredentialOf } from "../tenants/settings.ts";
-
-/** Chooses the credential with which a request authenticates at the upstream; `undefined` for none. */
-export type ChooseCredential = (
-  request: GatewayRequest,
-  requestId: string,
-  principal: Principal,
-  ownCredential: string | null,
-) => UpstreamCredential | undefined;
+import type { ChooseCredential } from "./upstream.ts";
 
 /**
  * Creates a {@link ChooseCredential} for a remote server: the caller's own key if the caller sent one, otherwise the tenant's credential. When the upstream
@@ -26,7 +19,7 @@ export function createChooseCredential(
     readonly onAccepted: (ownCredential: string) => void;
   },
 ): ChooseCredential {
-  return (request, requestId, principal, ownCredential) => {
+  return ({ request, requestId, principal, ownCredential }) => {
     if (ownCredential === null) {
       const value = credentialOf(principal.tenant);
       return value === null ? undefined : { value };

@@ -14,7 +14,7 @@ import {
 import { type Acceptance, createAcceptInvitation } from "../auth/invitations.ts";
 import { callerGone, type GatewayRequest, splitQuery } from "../http/gateway-request.ts";
 import { parseTraceparent } from "../http/traceparent.ts";
-import { runWithDeadline } from "../lib/deadline.ts";
+import { neverAborted, runWithDeadline } from "../lib/deadline.ts";
 import type { DevicesFor, EmbeddedServer, GatewayPorts, KeyStoreFor, UpstreamProgress } from "../ports.ts";
 import type { UpstreamServer } from "./settings.ts";
 import { leavesUnknown, recordOf, refuseLate, unknownOutcome, type Upstream, type UpstreamCall } from "./upstream.ts";
@@ -86,9 +86,9 @@ async function runCall(
     return (running = run(signal, progress));
   });
   if (outcome.kind === "caller_gone" && leavesUnknown(endpoint) && progress.isSent) {
-    // Of several frames the later ones are not sent, and the result says so. A frame that was not written after all rejects.
+    // A send of several frames stops after the current one, and its result says so. `running` rejects if that frame was not written after all.
     const ended = running.catch(() => callerGone);
-    outcome = await runWithDeadline(clock, { ...deadline, signal: new AbortController().signal }, () => ended);
+    outcome = await runWithDeadline(clock, { ...deadline, signal: neverAborted }, () => ended);
   }
   if (outcome.kind === "finished") return outcome.result;
   if (outcome.kind === "caller_gone") return callerGone;

@@ -22,6 +22,7 @@ import { errorCodeOf } from "../http/response.ts";
 import { readSendIds } from "../idempotency/entries.ts";
 import type { FinishedSend, RequestedSend, Sends } from "../idempotency/sends.ts";
 import type { KnownConnection } from "../idempotency/store.ts";
+import { neverAborted } from "../lib/deadline.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import type { Refusal } from "../lib/steps.ts";
 import type { UpstreamRequest } from "../ports.ts";
@@ -29,7 +30,7 @@ import { alwaysRead, type ConnectionLookup, type LookupReads, maxRowAgeMs } from
 import type { UpstreamRow } from "./environments.ts";
 import { type CallEnd, type CallRemote, readRequest } from "./remote-call.ts";
 import { describeDelivery, sendOutcome, type SentContent } from "./send-outcome.ts";
-import { type ModeSwitchOutcome, neverAborted, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
+import { type ModeSwitchOutcome, sendRecordOf, refuseLate, type UpstreamCall } from "./upstream.ts";
 import { problemCodeOf } from "./validate-response.ts";
 
 /** Dependencies of {@link sendRemote}. */

@@ -21,9 +21,8 @@ import {
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import { callerGone, type GatewayRequest } from "../http/gateway-request.ts";
 import type { ValidRequest } from "../http/validate-request.ts";
-import type { Deadline } from "../lib/deadline.ts";
+import { type Deadline, neverAborted } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamCredential } from "../ports.ts";
-import type { ChooseCredential } from "./credentials.ts";
 
 /** The server behind the gateway. */
 export interface Upstream {
@@ -141,6 +140,11 @@ export interface PreparedCall extends Pick<AuthorisedRequest, "request" | "endpo
   readonly fetch: (signal?: AbortSignal) => Promise<PlainResponse>;
 }
 
+/** Chooses the credential with which a request authenticates at the upstream; `undefined` for none. */
+export type ChooseCredential = (
+  call: Pick<AuthorisedRequest, "request" | "requestId" | "principal" | "ownCredential">,
+) => UpstreamCredential | undefined;
+
 /** Prepares the calls of authorised requests. */
 export type PrepareCall = (request: AuthorisedRequest) => PreparedCall;
 
@@ -152,8 +156,8 @@ export function createPrepareCall(
   timeoutMs: number,
 ): PrepareCall {
   return (authorised) => {
-    const { request, requestId, endpoint, principal, params, input, ownCredential } = authorised;
-    const credential = chooseCredential(request, requestId, principal, ownCredential);
+    const { request, endpoint, principal, params, input } = authorised;
+    const credential = chooseCredential(authorised);
     const waitSeconds = waitSecondsOf(input.decoded, request);
     const newDeadline = (): number => clock.monotonic() + timeoutMs + (waitSeconds ?? 0) * 1_000;
     const requestDeadlineMs = newDeadline();
@@ -184,9 +188,6 @@ function waitSecondsOf(decoded: DecodedRequest, request: Pick<GatewayRequest, "h
   const { wait, waitSeconds = defaultWaitSeconds } = decoded.query;
   return wait === undefined ? null : waitSeconds;
 }
-
-/** A signal for work that does not end with its caller. */
-export const neverAborted: AbortSignal = new AbortController().signal;
 
 /** Returns the audit record of an action on a device. */
 export function recordOf({ record }: Pick<UpstreamCall, "record">): ActionRecord | SendRecord {

@@ -10,14 +10,10 @@ import type { CallerAuthentication } from "../auth/caller.ts";
 import type { Cors } from "../http/cors.ts";
 import { type GatewayRequest, splitQuery, withHeader } from "../http/gateway-request.ts";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
-import type { MaybePromise } from "../lib/steps.ts";
 import type { DeviceSockets } from "../ports.ts";
 
 /** Authenticates the upgrade request of a viewer. */
-export type AuthenticateViewer = (
-  request: GatewayRequest,
-  connectionId: string,
-) => MaybePromise<Awaited<ReturnType<AuthenticateRequest>>>;
+export type AuthenticateViewer = (request: GatewayRequest, connectionId: string) => ReturnType<AuthenticateRequest>;
 
 /**
  * `Authorization` of the callers that created tickets, by the principal that it was authenticated as, which the embedded server keeps with

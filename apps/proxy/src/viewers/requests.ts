@@ -10,6 +10,7 @@ import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { errorCodeOf } from "../http/response.ts";
+import { neverAborted } from "../lib/deadline.ts";
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -97,8 +98,6 @@ function isRecorded({ scope }: CommandFacts): boolean {
   return scope !== "view";
 }
 
-const never = new AbortController().signal;
-
 function toRequest(call: ApiCall | null, connectionId: string, client: ClientFacts): GatewayRequest {
   const endpoint = endpoints[call?.operation ?? "openViewerSocket"];
   const bytes = call?.body ? new TextEncoder().encode(JSON.stringify(call.body)) : null;
@@ -109,7 +108,7 @@ function toRequest(call: ApiCall | null, connectionId: string, client: ClientFac
     header: (name) => (name === "content-type" ? "application/json" : (client.forwarding.get(name) ?? null)),
     readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
     // What a viewer has sent is not taken back when it leaves.
-    signal: never,
+    signal: neverAborted,
     authority: null,
     clientAddress: client.clientAddress,
   };

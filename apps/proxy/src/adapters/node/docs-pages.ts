@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { DocsPages, LoadDocs } from "../../ports.ts";
 import { loadDocsOnce, parseDocsPages } from "../docs-pages.ts";
+import { errorCode } from "./data-dir.ts";
 
 /** The file that the build writes beside the bundles. */
 const fileName = "docs-pages.json";
@@ -14,7 +15,7 @@ export function createLoadDocs(onFailure: (cause: unknown) => void): LoadDocs {
 async function load(): Promise<DocsPages | null> {
   const beside = new URL(fileName, import.meta.url);
   const text = await readFile(beside, "utf8").catch((cause: unknown) => {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return null;
+    if (errorCode(cause) === "ENOENT") return null;
     throw cause;
   });
   if (text !== null) return parseDocsPages(text);

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
+import { errorCode } from "./data-dir.ts";
 
 /** How often npx is looked for, in milliseconds. */
 const pollMs = 1_000;
@@ -63,6 +64,6 @@ function isAlive(id: number): boolean {
     return true;
   } catch (cause) {
     // The process of another user may not be signalled.
-    return cause instanceof Error && "code" in cause && cause.code === "EPERM";
+    return errorCode(cause) === "EPERM";
   }
 }

@@ -6,6 +6,7 @@ import { METHODS } from "node:http";
 import type { Socket } from "node:net";
 import type { PlainResponse } from "@letta-environments/schema";
 import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { neverAborted } from "../../lib/deadline.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../gateway.ts";
 import { joinedHeader, requestTarget } from "./request.ts";
@@ -38,7 +39,7 @@ export function readUnknownMethod(
     header: (name) => joinedHeader(rawHeaders, name),
     // Nothing that is read from a body can matter to a method that no path has.
     readBody: () => Promise.resolve(null),
-    signal: new AbortController().signal,
+    signal: neverAborted,
     authority: null,
     clientAddress: remoteAddress ?? null,
   };

@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
+import { errorCode } from "../../adapters/node/data-dir.ts";
 import { watchFile } from "../../adapters/node/watched-files.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import { findJsonSyntaxError } from "../../config/json-syntax.ts";
@@ -73,7 +74,7 @@ function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | unde
 }
 
 /** Says why a configuration file cannot be read, from the code of the system's error. Returns `null` for a default file that is missing. */
-export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: unknown): string | null {
+export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: string | null): string | null {
   if (code === "ENOENT") return isNamed ? `${path} cannot be read: there is no such file` : null;
   if (code === "EISDIR") return `${path} cannot be read: this is a directory`;
   if (code !== "EACCES") return `${path} cannot be read`;
@@ -90,7 +91,7 @@ function readConfigFile(file: ConfigFilePath): unknown {
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    const problem = describeUnreadable(file, cause instanceof Error && "code" in cause ? cause.code : null);
+    const problem = describeUnreadable(file, errorCode(cause));
     if (problem === null) return undefined;
     throw new CommandError(problem, 1, { cause });
   }

@@ -10,9 +10,10 @@ import {
   problemResponse,
 } from "@letta-environments/schema";
 import { errorCodeOf } from "../../http/response.ts";
+import { neverAborted } from "../../lib/deadline.ts";
 import { maxRowAgeMs } from "../connections.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
-import { neverAborted, recordOf, refuseLate } from "../upstream.ts";
+import { recordOf, refuseLate } from "../upstream.ts";
 
 /** Says that a command must not be repeated, unless a code of ours shows that nothing was sent. */
 function forbidUnsafeRepeat(command: DecodedRequest, response: PlainResponse): PlainResponse {

@@ -13,11 +13,12 @@ import {
   refuseEmptyPatch,
 } from "@letta-environments/schema";
 import { insufficientScope } from "../../auth/authentication.ts";
+import { neverAborted } from "../../lib/deadline.ts";
 import type { Refusal } from "../../lib/steps.ts";
 import { maxPages, presentRow, readDevice, readEnvironmentPages, type UpstreamRow } from "../environments.ts";
 import type { ExtensionCall, RemoteTools } from "../remote.ts";
 import type { ReadRemote } from "../remote-call.ts";
-import { type AuditDeviceChange, neverAborted } from "../upstream.ts";
+import type { AuditDeviceChange } from "../upstream.ts";
 
 /** A change of a device. */
 type DeviceChange =
