@@ -92,6 +92,7 @@ export function createPipeline(
     createAdminSteps(features, guard, optionalEndpoints),
   );
   const addressOf = limits?.addressOf ?? ((request: GatewayRequest) => groupAddress(request.clientAddress));
+  const reporting = { ...services, addressOf };
 
   function route(incoming: Received): MaybePromise<PlainResponse> {
     // The session cookie of the web console becomes the credential of the request.
@@ -108,7 +109,7 @@ export function createPipeline(
   function finish({ request, trace }: Received, response: PlainResponse): PlainResponse {
     const withLimits = finishRateLimit(trace, response);
     trace.releaseBody?.();
-    endTrace(trace, request, response, services, addressOf);
+    endTrace(trace, request, response, reporting);
     const observed = trace.observation?.finish(withLimits) ?? withLimits;
     return finishResponse(observed, trace.requestId, request.method);
   }
@@ -148,7 +149,7 @@ export function createPipeline(
         if (outcome.kind === "refused") return { kind: "refused", response: finish(received, outcome.response) };
         // A socket is not a request in progress.
         received.trace.rateLimit?.release();
-        endTrace(received.trace, request, { status: 101, body: null }, services, addressOf);
+        endTrace(received.trace, request, { status: 101, body: null }, reporting);
         return outcome;
       });
     },
@@ -268,10 +269,10 @@ interface Admitted extends Received, MatchedEndpoint {
 
 /** Charges a request of the API to the limits of its route and device. */
 function createApplyLimits({ limits }: Features) {
-  return ({ request, trace, principal, endpoint, params }: Admitted): MaybePromise<PlainResponse | null> => {
-    const environment = trace.action?.connection?.environment;
-    const route = routeOf(endpoint.operation, request.query);
-    return limitRequest(limits, request, trace, principal, route, countedDevice(principal, params, environment));
+  return (admitted: Admitted): MaybePromise<PlainResponse | null> => {
+    const { request, trace, principal, endpoint, params } = admitted;
+    const device = countedDevice(principal, params, trace.action?.connection?.environment);
+    return limitRequest(limits, admitted, principal, routeOf(endpoint.operation, request.query), device);
   };
 }
 
@@ -362,8 +363,8 @@ function createAdminSteps(
         return { principal: admission.principal, readAuthority: admission.authority };
       }),
     )
-    .check("apply the rate limits", ({ request, trace, principal }) =>
-      principal === null ? null : limitRequest(limits, request, trace, principal, "administerKeys", null),
+    .check("apply the rate limits", (received) =>
+      received.principal === null ? null : limitRequest(limits, received, received.principal, "administerKeys"),
     )
     .add("validate query and body", ({ request, trace, endpoint, principal }) => {
       const memory = { budget: bodyMemory, owner: principal ?? ("operator" as const) };

@@ -78,17 +78,18 @@ const noCodes: readonly string[] = [];
 /** Statuses of refusals whose log lines name the client's address. */
 const refusals: ReadonlySet<number> = new Set([401, 403, 404, 429]);
 
-/**
- * Reports how a request ended.
- *
- * @param addressOf Returns the address by which a client is counted; it is logged for refused requests.
- */
+/** The ports that log requests. */
+export interface ReportingPorts extends Pick<GatewayPorts, "clock" | "telemetry"> {
+  /** Returns the address by which a client is counted; it is logged for refused requests. */
+  readonly addressOf: (request: GatewayRequest) => string | null;
+}
+
+/** Reports how a request ended. */
 export function endTrace(
   trace: RequestTrace,
   request: GatewayRequest,
   { status, body }: Pick<PlainResponse, "status" | "body">,
-  ports: Pick<GatewayPorts, "clock" | "telemetry">,
-  addressOf: (request: GatewayRequest) => string | null,
+  ports: ReportingPorts,
 ): void {
   const errorCode = errorCodeOf({ status, body });
   ports.telemetry({
@@ -101,7 +102,7 @@ export function endTrace(
     tenant: trace.principal?.tenant ?? null,
     keyId: trace.principal?.keyId ?? null,
     ...(errorCode !== null && { errorCode }),
-    ...(refusals.has(status) && { clientAddress: addressOf(request) }),
+    ...(refusals.has(status) && { clientAddress: ports.addressOf(request) }),
     ...(trace.observation !== null && trace.observation.traceId !== null && { traceId: trace.observation.traceId }),
     ...(trace.waitSeconds !== null && { waitSeconds: trace.waitSeconds }),
     ...(trace.cacheOutcome !== null && { cache: trace.cacheOutcome }),

@@ -36,13 +36,13 @@ export interface SessionFeatures {
 
 /** Charges a request to the limits of its route. Returns the refusal, or `null` if the request may pass. */
 export function limitSession(
-  { request, trace }: SessionRequest,
+  received: SessionRequest,
   principal: GatewayPrincipal,
   { limits }: SessionFeatures,
   route: "signIn" | "administerKeys",
 ): MaybePromise<PlainResponse | null> {
-  trace.principal = principal;
-  return limitRequest(limits, request, trace, principal, route, null);
+  received.trace.principal = principal;
+  return limitRequest(limits, received, principal, route);
 }
 
 /** The ports of {@link createConsoleSessions}. */

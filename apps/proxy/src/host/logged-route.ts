@@ -8,15 +8,12 @@ import type { HostOperation } from "../http/host-operations.ts";
 import { failureResponse, type GatewayResponse } from "../http/response.ts";
 import { catchAll, mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts } from "../ports.ts";
-import { beginTrace, endTrace, type RequestTrace } from "../request-trace.ts";
+import { beginTrace, endTrace, type ReportingPorts, type RequestTrace } from "../request-trace.ts";
 import { shieldTelemetry } from "../telemetry.ts";
 import type { HostRoute } from "./gateway.ts";
 
 /** The ports that log the requests of routes. */
-export interface HostReporting extends Pick<GatewayPorts, "clock" | "randomId" | "telemetry"> {
-  /** Returns the address by which a client is counted; it is logged for refused requests. */
-  readonly addressOf: (request: GatewayRequest) => string | null;
-}
+export interface HostReporting extends ReportingPorts, Pick<GatewayPorts, "randomId"> {}
 
 /** A route outside the API, whose requests are logged. */
 export interface LoggedRoute {
@@ -28,14 +25,11 @@ export interface LoggedRoute {
 }
 
 /** Returns the route as a host serves it. A failure is a problem response, and is reported. */
-export function logRoute(
-  { path, operation, respond, finish }: LoggedRoute,
-  { clock, randomId, telemetry, addressOf }: HostReporting,
-): HostRoute {
-  const ports = { clock, randomId, telemetry: shieldTelemetry(telemetry) };
+export function logRoute({ path, operation, respond, finish }: LoggedRoute, reporting: HostReporting): HostRoute {
+  const ports = { ...reporting, telemetry: shieldTelemetry(reporting.telemetry) };
 
   function end(trace: RequestTrace, request: GatewayRequest, response: PlainResponse): GatewayResponse {
-    endTrace(trace, request, response, ports, addressOf);
+    endTrace(trace, request, response, ports);
     return finish(response, trace.requestId, request.method);
   }
 

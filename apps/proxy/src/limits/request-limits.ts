@@ -121,11 +121,10 @@ export function createRequestLimits(
  */
 export function limitRequest(
   limits: RequestLimits | null,
-  request: GatewayRequest,
-  trace: RateLimitTrace,
+  { request, trace }: { readonly request: GatewayRequest; readonly trace: RateLimitTrace },
   principal: GatewayPrincipal,
   route: LimitedRoute,
-  device: string | null,
+  device: string | null = null,
 ): MaybePromise<PlainResponse | null> {
   if (limits === null) return null;
   const context = { address: limits.addressOf(request), device };
