@@ -7,7 +7,7 @@ import type { MatchedEndpoint, Operation, PlainResponse, UpgradeDecision } from 
 import type { BeginAction } from "./audit/actions.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { GatewayPrincipal } from "./auth/authentication.ts";
-import type { CheckCredential } from "./held/credential.ts";
+import type { CheckCredential } from "./reauthentication/check.ts";
 import type { Cors } from "./http/cors.ts";
 import type { GatewayRequest } from "./http/gateway-request.ts";
 import type { ValidRequest } from "./http/validate-request.ts";

@@ -8,7 +8,7 @@ import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/call
 import { withoutRestrictions } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
-import { type CheckCredential, createCheckCredential, replaceCheck } from "./held/credential.ts";
+import { type CheckCredential, createCheckCredential, replaceCheck } from "./reauthentication/check.ts";
 import type { BodyBudget, BodyOwner } from "./http/body-memory.ts";
 import { type Cors, createCors } from "./http/cors.ts";
 import { type AuthenticateRequest, createAuthenticateRequest } from "./limits/authentication.ts";

@@ -7,7 +7,7 @@
 import type { EnvironmentServer, EventStream, EventsRequest, StreamEnd } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { eventStreamMediaType, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import type { CheckCredential, HeldCredential } from "../held/credential.ts";
+import type { CheckCredential, RequestCredential } from "../reauthentication/check.ts";
 import type { StreamedResponse } from "../http/response.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -15,7 +15,7 @@ import type { Telemetry } from "../telemetry.ts";
 const checkIntervalMs = 1_000;
 
 /** A request for a stream that has passed every check. */
-export interface StreamRequest extends EventsRequest, HeldCredential {
+export interface StreamRequest extends EventsRequest, RequestCredential {
   readonly requestId: string;
 }
 

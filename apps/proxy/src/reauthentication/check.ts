@@ -10,7 +10,7 @@ import { catchAll, type MaybePromise } from "../lib/steps.ts";
 import type { HasExpired } from "../ports.ts";
 
 /** The credential of an authorised request. */
-export interface HeldCredential {
+export interface RequestCredential {
   /** `Authorization` of the request. */
   readonly authorization: string | null;
   /** The permissions that it was authorised with. */
@@ -26,7 +26,7 @@ export type CredentialState =
   | { readonly kind: "ended"; readonly response: PlainResponse; readonly reason: string | null };
 
 /** Authenticates a credential again. Never rejects. */
-export type CheckCredential = (held: HeldCredential) => Promise<CredentialState>;
+export type CheckCredential = (credential: RequestCredential) => Promise<CredentialState>;
 
 /** The check of the current configuration, which outlives a reload. Requests that began under an earlier configuration use it, too. */
 export interface CurrentCheck {
@@ -37,7 +37,7 @@ export interface CurrentCheck {
 /** Installs `check` as the current one, and returns a function that always calls the current one. */
 export function replaceCheck(current: CurrentCheck, check: CheckCredential): CheckCredential {
   current.check = check;
-  return (held) => (current.check ?? check)(held);
+  return (credential) => (current.check ?? check)(credential);
 }
 
 /**

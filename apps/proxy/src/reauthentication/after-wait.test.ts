@@ -8,7 +8,7 @@ import { createMemoryKeyStore } from "../adapters/memory/key-store.ts";
 import { patchKey, type KeyRequest } from "../keys/key-lifecycle.ts";
 import { KeyStoreUnavailableError } from "../keys/key-store-outages.ts";
 import type { EmbeddedServer } from "../ports.ts";
-import type { CurrentCheck } from "./credential.ts";
+import type { CurrentCheck } from "./check.ts";
 import { embedServer } from "../upstream/embedded.ts";
 
 const waiter: Partial<KeyRequest> = { scopes: ["read", "send", "view"], expiresAt: null };
