@@ -8,7 +8,7 @@ import { randomBytes } from "node:crypto";
 import { constantTimeEqual, hmacSha256Hex, randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import { Hono } from "hono";
 import { basePath } from "hono/route";
-import { createHttpUpstreamFetch } from "../../../apps/proxy/src/adapters/http.ts";
+import { createHttpUpstreamFetch } from "../../../apps/proxy/src/adapters/fetch-client.ts";
 import { createMemoryIdempotencyStore } from "../../../apps/proxy/src/adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../../apps/proxy/src/adapters/memory/key-store.ts";
 import { resolveGatewaySettings } from "../../../apps/proxy/src/config/resolve-gateway.ts";

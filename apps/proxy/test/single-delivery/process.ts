@@ -1,6 +1,6 @@
 /** Runs {@link sendMessages} as a program of Node.js, Bun or Deno: the origin is its argument, the outcomes are its output. */
 import process from "node:process";
-import { createUpstreamPool } from "../../src/adapters/http-pool.ts";
+import { createUpstreamPool } from "../../src/adapters/undici-client.ts";
 import { sendMessages } from "./send-messages.ts";
 
 const baseUrl = { origin: process.argv[2] ?? "", basePath: "" };

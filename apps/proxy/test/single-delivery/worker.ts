@@ -1,5 +1,5 @@
 /** Runs {@link sendMessages} in workerd: the origin is in the query, the outcomes are the response. */
-import { createHttpUpstreamFetch } from "../../src/adapters/http.ts";
+import { createHttpUpstreamFetch } from "../../src/adapters/fetch-client.ts";
 import { sendMessages } from "./send-messages.ts";
 
 const worker = {

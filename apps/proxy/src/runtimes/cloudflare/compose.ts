@@ -14,7 +14,7 @@ import { createDurableCoalescer } from "../../adapters/cloudflare/coalescer.ts";
 import { createDurableKeyStore, createDurableKeyUses } from "../../adapters/cloudflare/key-store.ts";
 import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limit-store.ts";
 import { createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
-import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/http.ts";
+import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/fetch-client.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";

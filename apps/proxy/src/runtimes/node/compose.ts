@@ -1,7 +1,7 @@
 /** Composes the pipeline of the gateway on Node, Bun and Deno. */
 import { randomBytes } from "node:crypto";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
-import { createHttpJwksFetch } from "../../adapters/http.ts";
+import { createHttpJwksFetch } from "../../adapters/fetch-client.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
 import { createHostGuard } from "../../admin/admission.ts";
 import { createAuditSearch } from "../../admin/audit-search.ts";

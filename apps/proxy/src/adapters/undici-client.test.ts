@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import type { UpstreamRequest } from "../ports.ts";
-import { createUpstreamPool } from "./http-pool.ts";
+import { createUpstreamPool } from "./undici-client.ts";
 
 const servers: Server[] = [];
 

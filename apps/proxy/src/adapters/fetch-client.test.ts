@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import type { UpstreamRequest } from "../ports.ts";
-import { createHttpJwksFetch, createHttpUpstreamFetch } from "./http.ts";
-import { createUpstreamPool } from "./http-pool.ts";
+import { createHttpJwksFetch, createHttpUpstreamFetch } from "./fetch-client.ts";
+import { createUpstreamPool } from "./undici-client.ts";
 
 const clients = {
   "the pool": createUpstreamPool,

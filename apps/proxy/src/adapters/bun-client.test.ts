@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import type { UpstreamFetch, UpstreamRequest } from "../ports.ts";
-import { withReadClient } from "./http-bun.ts";
+import { withReadClient } from "./bun-client.ts";
 
 test("only reads use the client for reads, and only as many at once as are allowed", async () => {
   const used: string[] = [];

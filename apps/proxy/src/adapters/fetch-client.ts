@@ -1,6 +1,6 @@
 /**
  * The requests that the gateway sends with the runtime's `fetch`: to the issuer of tokens for its key set, on Workers to the upstream, and on Bun reads
- * of the upstream. Otherwise `http-pool.ts` calls the upstream.
+ * of the upstream. Otherwise `undici-client.ts` calls the upstream.
  */
 import type { PlainHeaders } from "@letta-environments/schema";
 import { readStream } from "../lib/read-stream.ts";

@@ -1,11 +1,11 @@
 /**
- * The gateway's HTTP client for its upstream on Bun, in the place of `http-pool.ts`: reads use Bun's `fetch`, which needs half as much CPU, and everything
+ * The gateway's HTTP client for its upstream on Bun, in the place of `undici-client.ts`: reads use Bun's `fetch`, which needs half as much CPU, and everything
  * else uses the pool. The errors of `fetch` do not show whether anything was sent, and it may repeat a request, which does not matter for a read.
  */
 import process from "node:process";
 import type { UpstreamFetch } from "../ports.ts";
-import { createHttpUpstreamFetch } from "./http.ts";
-import { createUpstreamPool as createPool, type UpstreamPoolOptions } from "./http-pool.ts";
+import { createHttpUpstreamFetch } from "./fetch-client.ts";
+import { createUpstreamPool as createPool, type UpstreamPoolOptions } from "./undici-client.ts";
 
 /** Bun runs 256 calls of `fetch` at once. The others are for the key sets of issuers. */
 const maxReads = 128;
