@@ -120,7 +120,7 @@ const bucketMembers: Readonly<Record<keyof (typeof overviewExample)["buckets"][n
   refused: count("Responses 4xx."),
   failed: count("Responses 5xx."),
   rateLimited: count("Responses 429."),
-  cacheReads: count("Reads that the cache was asked for."),
+  cacheReads: count("Reads through the cache."),
   cacheHits: count("Reads that did not call the upstream."),
   p50Ms: milliseconds("Median duration"),
   p95Ms: milliseconds("95th percentile of the durations"),

@@ -25,7 +25,7 @@ export interface OtlpBatch {
 export interface OtlpPush {
   /** Queues a batch. Metrics replace older ones that wait: their sums contain them. */
   push(signal: OtlpSignal, batch: OtlpBatch): void;
-  /** Sends the queue one last time, unless the receiver asked for a pause, and stops. Never rejects. */
+  /** Sends the queue one last time, unless the receiver requested a pause, and stops. Never rejects. */
   end(): Promise<void>;
 }
 

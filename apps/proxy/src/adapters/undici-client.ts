@@ -155,7 +155,7 @@ const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
 /** A response whose body may be compressed. */
 type ReceivedResponse = PlainResponse & { readonly body: Uint8Array };
 
-/** The coding of a body, without `identity`, which codes nothing. Several codings in a list are none that the gateway has asked for. */
+/** The coding of a body, without `identity`, which codes nothing. Several codings in a list are none that the gateway has requested. */
 function codingOf({ headers }: ReceivedResponse): string {
   const list = headers["content-encoding"]?.toLowerCase().split(",") ?? [];
   const codings = list.map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity");

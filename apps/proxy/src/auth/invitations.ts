@@ -3,13 +3,7 @@
  * atomic change of the key, so that two devices that come at the same time, also to different processes, never both get in.
  */
 import type { DeviceRow } from "@letta-environments/environment-server";
-import {
-  allowsDevice,
-  ChangeRefusedError,
-  type DeviceIdentity,
-  type PlainResponse,
-  problemResponse,
-} from "@letta-environments/schema";
+import { allowsDevice, ChangeRefusedError, type DeviceIdentity, problemResponse } from "@letta-environments/schema";
 import { type GatewayPrincipal, invalidKey } from "./authentication.ts";
 import type { GatewayPorts, KeyStoreFor } from "../ports.ts";
 import { keyState } from "../keys/key-lifecycle.ts";

@@ -17,13 +17,7 @@ import {
   type ReadOptions,
 } from "@letta-environments/http-cache";
 import type { Clock, Sha256 } from "@letta-environments/platform";
-import {
-  buildPath,
-  type Endpoint,
-  type KnownEndpoint,
-  type PlainResponse,
-  type Principal,
-} from "@letta-environments/schema";
+import { buildPath, type Endpoint, type PlainResponse, type Principal } from "@letta-environments/schema";
 import { notModified } from "../http/conditions.ts";
 import { callerGone, type GatewayRequest, targetOf } from "../http/gateway-request.ts";
 import { type BoundedMap, createBoundedMap } from "../lib/bounded-map.ts";

@@ -97,7 +97,7 @@ export function createConsoleSessions(ports: ConsoleSessionPorts, config: Consol
         await endReplaced(secret).catch((cause: unknown) => reportFailure(trace.requestId, cause));
       return response;
     }
-    // Not an error: a page asks before anybody has signed in.
+    // Not an error: a page reads the session before anybody has signed in.
     if (secret === null) return signedOut(cookieName);
     // The session of this page has ended. That of the cookie belongs to another tab.
     if (isOfOtherKey(request, secret)) return { status: 204, headers: {}, body: null };

@@ -109,7 +109,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
       const { rules, verdict } = await explainEmbedded(upstream.server, exchange, { isRunning, seesEveryDevice });
       return { rules: [...cache, ...rules], verdict };
     }
-    const detail = "the upstream is remote; what it decides, and which devices it has, is not asked";
+    const detail = "the upstream is remote and was not called: what it decides, and which devices it has, is not known";
     return {
       rules: [...cache, { rule: "call the upstream", result: "unknown", detail, errorCode: null }],
       verdict: null,

@@ -9,7 +9,6 @@ import {
   canonicalJson,
   defaultConversationId,
   isApprovalMessage,
-  type PlainResponse,
   type ProblemIssue,
   problemResponse,
   type SendMessageBody,

@@ -4,7 +4,7 @@ import type { RandomBytes } from "../ports.ts";
  * The shape of a gateway key: `lek_` + 12 characters of public id + `_` + 43 of secret + 6 of checksum, all base62.
  *
  * The prefix lets secret scanners find a leaked key, the public id lets people name one without showing it, the secret has
- * 256 bits, and the checksum refuses typing errors and guesses before any store is asked.
+ * 256 bits, and the checksum refuses typing errors and guesses before any store is read.
  */
 
 /** How every gateway key begins. */
@@ -33,7 +33,7 @@ export function hasKeyLength(text: string): boolean {
   return text.length === keyLength;
 }
 
-/** The public id of a well-formed key, or `null` for anything else. Asks no store. */
+/** The public id of a well-formed key, or `null` for anything else. Reads no store. */
 export function parseKeyId(key: string): string | null {
   if (!hasKeyLength(key) || !keyPattern.test(key)) return null;
   if (checksumOf(key.slice(0, -checksumLength)) !== key.slice(-checksumLength)) return null;

@@ -83,7 +83,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "error.type",
   ),
   refusals: counter("refused_requests", "Responses with an error status, by their error code.", "error_code"),
-  cacheReads: counter("cache_reads", "Reads that the cache was asked for, by what it did.", "outcome"),
+  cacheReads: counter("cache_reads", "Reads through the cache, by its outcome.", "outcome"),
   rateLimitDecisions: counter(
     "rate_limit_decisions",
     "Decisions of rate limits, by policy. In shadow mode nothing is refused.",

@@ -2,7 +2,7 @@
  * Counts the events that the log writes, so that the two agree. Ids become labels only if `metrics.labels` says so. Nothing else that a caller
  * has chosen becomes a label.
  */
-import type { EnvironmentServerEvent } from "@letta-environments/environment-server";
+import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { isIdentifier, problemDefinitions } from "@letta-environments/schema";
 import { createBoundedMap } from "../lib/bounded-map.ts";
@@ -71,7 +71,7 @@ export function createRecorder(
     socket_shadowed: ({ errorCode }) => count(metrics.shadowRefusals, errorCodeLabel(errorCode)),
     stream_ended: ({ reason }) => count(metrics.streamEnds, reason),
     device_disconnected(event) {
-      count(metrics.socketCloses, "device", event.reason);
+      count(metrics.socketCloses, "device", Object.hasOwn(disconnectReasons, event.reason) ? event.reason : otherValue);
       identities.device("disconnected", event);
     },
     viewer_disconnected: ({ code }) => count(metrics.socketCloses, "viewer", closeCodeLabel(code)),
@@ -182,6 +182,17 @@ function errorCodeLabel(errorCode: string | undefined): string {
   if (errorCode === undefined) return noErrorCode;
   return Object.hasOwn(problemDefinitions, errorCode) ? errorCode : otherValue;
 }
+
+const disconnectReasons: Readonly<Record<DisconnectReason, true>> = {
+  closed: true,
+  replaced: true,
+  silent: true,
+  key_ended: true,
+  policy_changed: true,
+  removed: true,
+  limit_exceeded: true,
+  shutdown: true,
+};
 
 /** The other side chooses the code (RFC 6455 section 7.4). */
 function closeCodeLabel(code: number): string {

@@ -227,7 +227,7 @@ export async function listPermitted(
   return respond(false);
 }
 
-/** Whether a list is asked for without filters, which only the remote server can apply. */
+/** Whether a list is requested without filters, which only the remote server can apply. */
 function isPlainQuery(query: string): boolean {
   return [...new URLSearchParams(query).keys()].every((name) => name === "limit" || name === "after");
 }

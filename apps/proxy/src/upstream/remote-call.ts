@@ -114,7 +114,7 @@ function unusableResponse(endpoint: KnownEndpoint, detail: string): PlainRespons
 const undecodable = "The upstream sent a response in a content coding that this gateway cannot decode.";
 
 const unexpectedContinue =
-  "The upstream sent 100 Continue without being asked, which the HTTP client of this gateway does not accept.";
+  "The upstream sent 100 Continue without a request for it. The HTTP client of this gateway does not accept that.";
 
 /** The caller's headers that are forwarded, with the values that are accepted. */
 const forwardedHeaders: readonly (readonly [name: string, accepted: RegExp])[] = [

@@ -1,6 +1,6 @@
 /**
  * The files of the web console, which the build writes into `console/` beside the bundles, each also compressed. They are read when a
- * browser asks for them, and kept in memory afterwards.
+ * browser requests them, and kept in memory afterwards.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
