@@ -253,7 +253,7 @@ describe.skipIf(!canLaunchValkey())("keys in a Valkey that fails", () => {
     expect(thawed.generation()).toBe(thawed.generation());
   });
 
-  test("a look for changes that fails after a suspension does not begin the 60 seconds of an outage", async () => {
+  test("a poll that fails after a suspension does not begin the 60 seconds of an outage", async () => {
     const suspended = suspendable(clock);
     const thawed = await open(connection, suspended.clock);
     failing.pause();

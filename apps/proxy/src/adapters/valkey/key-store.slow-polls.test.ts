@@ -1,4 +1,4 @@
-/** The trust in keys that were read before, around looks for changes that are slow, late or in vain. */
+/** The trust in keys that were read before, around polls that are slow, late or fail. */
 import { type Clock, ValkeyError, type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
@@ -49,7 +49,7 @@ async function setUp() {
 }
 
 describe("reads of keys stay valid when an outage of Valkey begins", () => {
-  test.each([0, 800, 1_100, 1_500, 2_000])("after a look for changes that took %i ms", async (replyMs) => {
+  test.each([0, 800, 1_100, 1_500, 2_000])("after a poll that took %i ms", async (replyMs) => {
     const { clock, server, isTrustedFor } = await setUp();
     server.replyMs = replyMs;
     await clock.advance(1_000 + replyMs);
@@ -67,7 +67,7 @@ describe("reads of keys stay valid when an outage of Valkey begins", () => {
   });
 });
 
-describe("a look for changes that has only begun", () => {
+describe("a poll that has only begun", () => {
   test("is no reason to trust reads for more than five seconds after the last response", async () => {
     const { clock, server, store, suspend } = await setUp();
     const before = store.generation();
