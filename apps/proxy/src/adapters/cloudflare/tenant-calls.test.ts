@@ -140,7 +140,7 @@ test("an end whose object was restarted under it is told once more, and says so;
     [[Object.assign(new Error("busy"), { overloaded: true })], [undefined], "rejected"],
   ] as const) {
     const { clock, ends, tenant, log } = setUp(undefined, failures);
-    await tenant.sends.reserve(reservation, () => log.enter(start));
+    await tenant.sends.reserve(reservation, () => log.appendInTransaction(start));
     const end = finishedSend(sendId);
     const results = await Promise.allSettled([
       tenant.sends.settle(reservation, testResult("a")),
@@ -161,7 +161,7 @@ test("an end whose object was restarted under it is told once more, and says so;
 
 test("an entry without a result is not told again, because it could be in the log already", async () => {
   const { ends, tenant, log } = setUp(undefined, [new Error("reset")]);
-  await tenant.sends.reserve(reservation, () => log.enter(start));
+  await tenant.sends.reserve(reservation, () => log.appendInTransaction(start));
   await expect(log.append(finishedSend(sendId))).rejects.toMatchObject({ name: "AuditUnavailableError" });
   expect(ends).toHaveLength(1);
 });
