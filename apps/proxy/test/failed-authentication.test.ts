@@ -106,6 +106,27 @@ describe("failed authentication", () => {
     expect(await ask(await sign("third"))).toBe(200);
   });
 
+  test("tokens that may be valid use up nothing of what a blocked address may try: those of a key that is not known yet, and all while no key is known", async () => {
+    const issuer = await createTestIssuer();
+    const fetchJwks: JwksFetch = (url, signal) => issuer.fetchJwks(url, signal);
+    const testProxy = createLimitedProxy(file, { fetchJwks, config: { jwt: testJwtSettings } });
+    const ask = async (key: string, clientAddress = "192.0.2.1"): Promise<number> =>
+      (await testProxy.proxy.handle({ ...fakeRequest({ key }), clientAddress })).status;
+    const sign = (sub: string): Promise<string> => issuer.sign(testProxy.clock.now(), { claims: { sub } });
+    for (let round = 0; round < 2; round++) {
+      for (let count = 0; count < 4; count++) await ask("lek_short");
+      for (let count = 0; count < 100; count++) expect(await ask(await sign(`${round}-${count}`))).toBe(429);
+      // Nothing was verified in the first round.
+      const reason = round === 0 ? "address_blocked" : "token_key_unknown";
+      expect(testProxy.events.at(-1)).toMatchObject({ reason });
+      // The gateway reads the keys for another address.
+      expect(await ask(await sign("elsewhere"), "192.0.2.2")).toBe(200);
+      expect(await ask(await sign(`${round}-later`))).toBe(200);
+      await testProxy.clock.advance(31_000);
+      await issuer.rotate();
+    }
+  });
+
   test("failed authentication reports the remaining quota and the wait, and logs the policy that refused", async () => {
     const testProxy = createLimitedProxy(file);
     const ask = async (): Promise<PlainResponse> => testProxy.proxy.handle(fakeRequest({ key: await guess() }));

@@ -27,10 +27,10 @@ export type TokenVerification =
       readonly expiresAt: number;
     }
   /**
-   * No key of the set has the key id and algorithm of the token, or none that has them verifies its signature. The token names the configured issuer,
-   * which may have another key by now.
+   * No key of the set has the key id and algorithm of the token, or none that has them verifies its signature, of those that are tried. The token names the
+   * configured issuer, which may have another key by now.
    */
-  | { readonly kind: "unknown_key"; readonly reason: "token_key_unknown" | "token_signature" }
+  | { readonly kind: "unknown_key"; readonly reason: string }
   /** The signature is valid. `expiresAt` as above. */
   | { readonly kind: "expired"; readonly expiresAt: number }
   | {
@@ -47,6 +47,9 @@ export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Prom
 
 /** Keys that are tried for a token that does not say which one it is of. */
 const maxCandidates = 4;
+
+/** Errors that another key could end. */
+const unknownKeyErrors = [JWKSNoMatchingKey, JWKSMultipleMatchingKeys, JWSSignatureVerificationFailed];
 
 type FindKey = ReturnType<typeof createLocalJWKSet>;
 
@@ -76,11 +79,9 @@ export function createVerifyToken(settings: JwtSettings): VerifyToken {
       if (exp === undefined || !Number.isFinite(exp)) return invalid("token_expiry_invalid");
       return { kind: "valid", claims, expiresAt: expiryOf(exp) };
     } catch (cause) {
-      const isOfIssuer = (): boolean => unverifiedIssuer(token) === settings.issuer;
-      if (cause instanceof JWKSNoMatchingKey)
-        return isOfIssuer() ? { kind: "unknown_key", reason: "token_key_unknown" } : invalid("token_issuer");
-      if (cause instanceof JWSSignatureVerificationFailed && isOfIssuer())
-        return { kind: "unknown_key", reason: "token_signature" };
+      if (unknownKeyErrors.some((type) => cause instanceof type) && unverifiedIssuer(token) === settings.issuer)
+        return { kind: "unknown_key", reason: reasonOf(cause) };
+      if (cause instanceof JWKSNoMatchingKey) return invalid("token_issuer");
       if (cause instanceof JWTExpired) return { kind: "expired", expiresAt: expiryOf(cause.payload.exp ?? 0) };
       // A malformed token, or a key of the set that cannot be imported.
       if (cause instanceof JOSEError || cause instanceof TypeError || isCryptoFailure(cause))
@@ -132,6 +133,7 @@ function reasonOf(cause: unknown): string {
     if (cause.claim === "nbf" && cause.reason !== "check_failed") return "token_claim_invalid";
     return claimReasons[cause.claim] ?? "token_claim_invalid";
   }
+  if (cause instanceof JWKSNoMatchingKey) return "token_key_unknown";
   if (cause instanceof JWSSignatureVerificationFailed) return "token_signature";
   if (cause instanceof JOSEAlgNotAllowed) return "token_algorithm";
   if (cause instanceof JWKSMultipleMatchingKeys) return "token_key_ambiguous";

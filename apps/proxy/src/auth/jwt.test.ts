@@ -261,7 +261,7 @@ describe("the issuer's keys", () => {
     expect(await authenticate(old)).toMatchObject({ response: { status: 401 }, isUncounted: true });
   });
 
-  test("a token without a key id is verified with each key that fits it, of at most four", async () => {
+  test("a token without a key id is verified with each key that fits it, of at most four, and with newer keys after the cooldown", async () => {
     const { authenticate, sign, issuer, clock } = await setUp({}, () => null);
     const tokens = [await sign()];
     for (let count = 1; count < 4; count++) {
@@ -275,7 +275,15 @@ describe("the issuer's keys", () => {
     await clock.advance(30_000);
     expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
     const [oldest = ""] = tokens;
-    expect(await authenticate(oldest)).toMatchObject({ response: { status: 401 }, reason: "token_key_ambiguous" });
+    const refused = { response: { status: 401 }, reason: "token_key_ambiguous" };
+    expect(await authenticate(oldest)).toMatchObject(refused);
+    issuer.extraKeys.unshift(issuer.publicKey());
+    await issuer.rotate();
+    expect(await authenticate(await sign())).toMatchObject({ ...refused, isUncounted: true });
+    const foreign = await authenticate(await sign({ claims: { iss: "https://elsewhere.example" } }));
+    expect(foreign).not.toHaveProperty("isUncounted");
+    await clock.advance(30_000);
+    expect(codeOf(await authenticate(await sign()))).toBe("authenticated");
   });
 
   test("a wrong signature of a token of another issuer causes no read of the keys", async () => {

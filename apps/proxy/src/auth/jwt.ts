@@ -107,8 +107,8 @@ export function createTokenAuthenticator(
       verified.delete(digest);
       return refuseInvalidKey("token_expired");
     }
-    if (source === "verified_tokens" || (source === "known_keys" && keySet === null))
-      return refuseInvalidKey("not_verified");
+    if (source === "verified_tokens") return refuseInvalidKey("not_verified");
+    if (source === "known_keys" && keySet === null) return refuseUncounted("address_blocked");
     return verify(token, digest, keySet, source === "issuer");
   };
 }
@@ -131,12 +131,17 @@ export function reuseTokenAuthenticator(
 
 /**
  * Refuses a token whose key is not in the key set, or that no key of it verifies. The key may be new: if the issuer was unavailable, a token with an
- * unknown key id was not checked. Unless the keys were just read, the refusal need not be held against the address.
+ * unknown key id was not checked. Unless the keys were just read, the refusal need not be held against the address. A blocked address, for which no keys
+ * are read (`null`), is charged for each signature that was verified.
  */
 function refuseUnknownKey(reason: string, freshness: Freshness | null, retryAfterMs: number): Authentication {
   if (freshness === "failed" && reason === "token_key_unknown") return issuerUnavailable(retryAfterMs);
-  const refused = refuseInvalidKey(reason);
-  return freshness === "read" ? refused : { ...refused, isUncounted: true };
+  const isCounted = freshness === "read" || (freshness === null && reason !== "token_key_unknown");
+  return isCounted ? refuseInvalidKey(reason) : refuseUncounted(reason);
+}
+
+function refuseUncounted(reason: string): Authentication {
+  return { ...refuseInvalidKey(reason), isUncounted: true };
 }
 
 function issuerUnavailable(retryAfterMs: number): Authentication {

@@ -1,8 +1,8 @@
 /**
  * Counts failed authentication by client address, so that credentials cannot be guessed at speed. An address that exceeds its limit is
  * blocked until the limit allows one more attempt: callers get 429 in place of 401. Credentials that this process has already verified
- * are still accepted, and well-formed gateway keys and JWTs are still verified (`failure-exemptions.ts`). No key of an issuer is read for the
- * address, and no other credential is forwarded.
+ * are still accepted, and well-formed gateway keys and JWTs are still verified (`failure-exemptions.ts`). A token of the address
+ * waits for no read of the issuer's keys, and no other credential is forwarded.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
@@ -143,8 +143,9 @@ export function createAuthenticateRequest(
     if (verifying === null) return refuseBlocked("address_blocked");
     return mapMaybe(verifying, (authentication) => {
       if (authentication.kind === "authenticated" || authentication.response.status !== 401) return authentication;
-      exemptions.countWrong(address, keyId);
-      return refuseBlocked(authentication.reason);
+      const { reason, isUncounted = false } = authentication;
+      if (!isUncounted) exemptions.countWrong(address, keyId);
+      return refuseBlocked(reason);
     });
   }
 

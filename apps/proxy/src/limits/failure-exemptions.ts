@@ -4,7 +4,8 @@
  * First, well-formed gateway keys are still verified for a blocked address: many callers can share an address, and one that sends wrong
  * keys must not lock out the others. This ends when a few wrong secrets for the same key id have come from that address. A secret has 256
  * random bits, so these attempts do not help to guess one. Tokens are verified too, with the keys of the issuer that are known already,
- * until many wrong ones have come: a signature cannot be guessed either, and this bounds the work.
+ * until many wrong ones have come: a signature cannot be guessed either, and this bounds the work. What is verified at the same time is counted
+ * afterwards, so that a valid credential is not refused because many of its requests arrive at once.
  *
  * Second, a token is refused but not counted if the issuer may have just added its key. Only so many such failures of an address are
  * exempt.
