@@ -62,15 +62,18 @@ async function createWorld() {
       fakeRequest({ key: connectKey, path: `/v1/environments/${connectionId}/socket` }),
     );
     if (opened.kind === "refused") throw new Error("the device was refused");
+    let mode = "unrestricted";
     const listener = opened.attach({
       send(text) {
-        const { type, request_id, runtime } = JSON.parse(text) as { type: string; request_id: string; runtime: object };
-        if (type !== "input" && type !== "sync") return;
-        if (type === "input") sent.push(text);
+        const frame = JSON.parse(text) as Readonly<Record<"type" | "request_id", string>> & { runtime: object };
+        const { type, request_id, runtime } = frame;
+        if (type !== "input" && type !== "sync" && type !== "change_device_state") return;
+        if (type !== "sync") sent.push(text);
+        if ("payload" in frame && type === "change_device_state") ({ mode } = frame.payload as { mode: string });
         const answer =
           type === "input"
             ? { type: "input_accepted", request_id, accepted: true, disposition: "started" }
-            : { type: "update_device_status", runtime, device_status: { current_permission_mode: "unrestricted" } };
+            : { type: "update_device_status", runtime, device_status: { current_permission_mode: mode } };
         queueMicrotask(() => listener.onMessage(JSON.stringify(answer)));
       },
       close: () => undefined,
@@ -101,10 +104,17 @@ async function createWorld() {
 }
 
 const scopes = ["list", "read", "send", "approve", "control"] as const;
-const restrictedKey = model.anyKey(["one", "one", "one", "two"], scopes);
+/** A mode to set and tools to deny. An earlier version stored them without the rule that concerns both. */
+const modeToSet = fc.record({
+  setMode: fc.option(fc.constantFrom("standard", "acceptEdits", "unrestricted"), { freq: 2 }),
+  deniedTools: fc.option(fc.constantFrom(["Bash"], ["Edit"]), { freq: 2 }),
+});
+const restrictedKey = fc
+  .tuple(model.anyKey(["one", "one", "one", "two"], scopes), modeToSet)
+  .map(([limits, modes]) => ({ ...limits, ...modes }));
 
 /** Random restrictions leave few requests that are forwarded. */
-const withoutRestrictions = (key: model.AnyKey): model.AnyKey => ({
+const withoutRestrictions = <Key extends model.AnyKey>(key: Key): Key => ({
   ...key,
   ...{ tenant: "one", scopes: [...scopes], deviceIds: null, connectionNames: null },
   ...{ deviceTags: null, agentIds: null, maxMode: null },
@@ -206,6 +216,8 @@ test("the verdict of explain is what the request gets, for random keys and reque
           // What explain forwards, no rule of the gateway refuses.
           if (verdict === null)
             expect(["rate_limited", "insufficient_scope", "agent_not_allowed"]).not.toContain(errorCode);
+          // Without a maximum, the mode of the device plays no part.
+          if (verdict === null && record.maxMode === null) expect(errorCode).not.toBe("mode_not_allowed");
         }
       },
     ),
@@ -251,6 +263,34 @@ test("explain shows each rule with its reason, and what remains of the limits", 
     { rule: "authorise the input", result: "refused", errorCode: "agent_not_allowed" },
     { rule: "forward the request", result: "skipped" },
   ]);
+});
+
+test("explain refuses a message of a key that sets a mode which it may not set, but not a decision, and leaves open what a device or a decision before it could refuse first", async () => {
+  const { issue, ask, connections } = await createWorld();
+  const { record } = await issue({
+    ...{ scopes: ["send", "approve"], tenant: "one", agentIds: ["agent-1"] },
+    ...{ setMode: "unrestricted", deniedTools: ["Bash"] },
+  });
+  const path = `/v1/environments/${connections[0] ?? ""}/messages`;
+  const explain = async (body: object) => (await ask("one", { keyId: record.id, method: "POST", path, body })).body;
+  const message = { role: "user", content: "hello", client_message_id: "m1" };
+  const decision = { type: "approval", approvals: [{ type: "approval", tool_call_id: "call-1", approve: true }] };
+  const rule = { rule: "check the mode", errorCode: "mode_not_allowed" };
+  const detail = expect.stringContaining("the key may not set a mode beyond acceptEdits, and sets unrestricted");
+  const refused = await explain({ agentId: "agent-1", messages: [message] });
+  expect(refused.verdict).toEqual({ status: 403, errorCode: "mode_not_allowed" });
+  expect(refused.rules.at(-1)).toEqual({ ...rule, result: "refused", detail });
+  for (const body of [
+    { agentId: "agent-1", conversationId: "conv-1", messages: [message] },
+    { agentId: "agent-1", messages: [decision, message] },
+  ]) {
+    const open = await explain(body);
+    expect(open.verdict).toBeNull();
+    expect(open.rules.at(-1)).toEqual({ ...rule, result: "unknown", detail });
+  }
+  const deciding = await explain({ agentId: "agent-1", messages: [decision] });
+  expect(deciding.verdict).toBeNull();
+  expect(deciding.rules.map((shown) => shown.rule)).not.toContain("check the mode");
 });
 
 test("an administering key that is limited to devices does not learn from explain which others there are", async () => {

@@ -330,12 +330,18 @@ describe("a key that sets a mode", () => {
 
   test.each([
     ["its own maximum mode", { setMode: "unrestricted" }],
-    ["a mode in which it asks", { maxMode: null, setMode: "unrestricted", approvalPolicy: denying("Bash") }],
+    [
+      "a mode in which it asks about fewer denied tools",
+      { maxMode: null, setMode: "unrestricted", approvalPolicy: denying("Bash") },
+    ],
   ])("never has a device switched beyond %s", async (_what, own) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const refused = await harness.send(connectionId, {}, { principal: { ...setting, ...own } });
-    expect(refused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
+    const detail = expect.stringMatching(
+      /^The gateway key may not set a mode beyond '\w+', and sets 'unrestricted'\. /,
+    );
+    expect(refused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed", detail } });
     expect(socket.frames).toEqual([]);
   });
 

@@ -8,6 +8,8 @@ import {
   controlTargetOf,
   type DecodedRequest,
   defaultConversationId,
+  isApprovalMessage,
+  modeCeiling,
   type PlainResponse,
   type Principal,
   type SendMessageBody,
@@ -130,9 +132,26 @@ async function explainConnection(
   rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
   const { conversationId } = send ?? controlTargetOf(decoded) ?? {};
   const isNamed = Boolean(conversationId) && conversationId !== defaultConversationId;
-  if (isNamed && principal.agentIds !== null) rules.push(agentRule);
-  if (send !== null && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
+  const needsAgent = isNamed && principal.agentIds !== null;
+  if (needsAgent) rules.push(agentRule);
+  const unsettable = send === null ? null : unsettableMode(principal, send);
+  if (unsettable !== null) {
+    const isFirst =
+      isShown && row["sendProblem"] === undefined && !needsAgent && !send?.messages.some(isApprovalMessage);
+    if (isFirst) return refuse(rules, modeRuleName, "mode_not_allowed", 403, unsettable);
+    rules.push({ rule: modeRuleName, result: "unknown", detail: unsettable, errorCode: "mode_not_allowed" });
+  } else if (send !== null && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };
+}
+
+const modeRuleName = "check the mode";
+
+/** Why messages are refused whatever mode the device is in: the key may not set the mode that it sets. `null`: they are not. Decisions set no mode. */
+function unsettableMode(principal: Principal, { messages }: SendMessageBody): string | null {
+  const { setMode = null } = principal;
+  const ceiling = modeCeiling(principal);
+  if (setMode === null || allowsMode({ maxMode: ceiling }, setMode) || messages.every(isApprovalMessage)) return null;
+  return `the key may not set a mode beyond ${ceiling}, and sets ${setMode}`;
 }
 
 const agentRule: ExplainedRule = {
@@ -149,7 +168,7 @@ function modeRule(principal: Principal, currentMode: unknown): ExplainedRule {
   const isAllowed = allowsMode(principal, mode);
   const shown = mode === undefined ? "the device has not reported a mode" : `the device last reported the mode ${mode}`;
   return {
-    rule: "check the mode",
+    rule: modeRuleName,
     result: "unknown",
     detail: `${shown}, which the key's maximum ${isAllowed ? "allows" : "does not allow"}; the conversation's own mode counts`,
     errorCode: isAllowed ? null : "mode_not_allowed",

@@ -196,7 +196,7 @@ describe("a key with a ceiling on the mode", () => {
 
   test.each([
     ["beyond its maximum", { maxMode: "standard" }],
-    ["in which the device does not ask about the tools that it denies", { deniedTools: ["Bash"] }],
+    ["in which a device asks about fewer of the tools that it denies", { deniedTools: ["Bash"] }],
   ])("a key that was stored with a mode to set %s sends nothing", async (_what, limit) => {
     const { issueKey, send, asked } = createWorld(row({ currentMode: "standard" }));
     const { key } = await issueKey({ setMode: "unrestricted", ...limit });

@@ -121,9 +121,10 @@ async function findConnection(
   const connection = toKnownConnection(row);
   const currentMode = typeof row["currentMode"] === "string" ? row["currentMode"] : undefined;
   const maxMode = setMode === null ? principal.maxMode : modeCeiling(principal);
-  return allowsMode({ maxMode }, setMode ?? currentMode)
-    ? { kind: "permitted", connection }
-    : { kind: "replayable", connection, response: problemResponse("mode_not_allowed") };
+  if (allowsMode({ maxMode }, setMode ?? currentMode)) return { kind: "permitted", connection };
+  const detail = `The gateway key may not set a mode beyond '${maxMode}'. Nothing was sent.`;
+  const response = problemResponse("mode_not_allowed", setMode === null ? {} : { detail });
+  return { kind: "replayable", connection, response };
 }
 
 /** The members of a row that are stored for repeats, without tags that no key can be limited to. */

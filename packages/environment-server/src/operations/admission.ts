@@ -50,7 +50,7 @@ export async function admit(send: Send, place: MessagePlace | null, asked: AskRe
   const refusal =
     (await switchMode(
       server,
-      { ...limits, keyId: principal.keyId, maxMode: modeCeiling(principal) },
+      { ...limits, keyId: principal.keyId, maxMode: limits.setMode === null ? null : modeCeiling(principal) },
       scope,
       connection,
     )) ??

@@ -78,7 +78,10 @@ export async function switchMode(
   { environmentId, ...runtime }: ConversationScope,
   connection: DeviceConnection,
 ): Promise<PlainResponse | null> {
-  if (setMode !== null && !allowsMode({ maxMode }, setMode)) return problemResponse("mode_not_allowed");
+  if (setMode !== null && !allowsMode({ maxMode }, setMode)) {
+    const detail = `The gateway key may not set a mode beyond '${maxMode}', and sets '${setMode}'. The message was not sent.`;
+    return problemResponse("mode_not_allowed", { detail });
+  }
   if (setMode === null || isInMode(commands.modes.modeOf(environmentId, runtime), setMode)) return null;
   const outcome = await commands.changeMode(commandTargetOf(hub, connection), runtime, setMode);
   const isSent = outcome.kind === "done" || outcome.kind === "rejected" || outcome.kind === "unknown";
