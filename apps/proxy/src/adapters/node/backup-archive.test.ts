@@ -29,6 +29,25 @@ test("a backup and what is restored from it are complete also if the system take
   for (const [name, bytes] of contents) expect((await readFile(join(target, name))).equals(bytes)).toBe(true);
 });
 
+test("a restore takes all of its files back if one cannot be moved completely", async () => {
+  const target = await temporaryFolder();
+  const folder = join(target, ".restored");
+  await mkdir(folder);
+  for (const name of ["audit.sqlite", "pepper"]) await writeFile(join(folder, name), "restored");
+  const { unlinkSync } = fs;
+  fs.unlinkSync = (path) => {
+    if (path === join(folder, "pepper")) throw Object.assign(new Error("EIO: i/o error, unlink"), { code: "EIO" });
+    unlinkSync(path);
+  };
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    fs.unlinkSync = unlinkSync;
+    syncBuiltinESMExports();
+  });
+  expect(() => moveFiles(folder, ["audit.sqlite", "pepper"], target)).toThrow("EIO");
+  expect(await readdir(target)).toEqual([".restored"]);
+});
+
 /** Makes hard links impossible, as on FAT, until the test ends. */
 function forbidLinks(): void {
   const { linkSync } = fs;

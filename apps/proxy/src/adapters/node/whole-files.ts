@@ -19,7 +19,7 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<voi
 /**
  * Moves a file within its file system. Unlike a rename, it never replaces a file that appeared meanwhile.
  *
- * @throws with the code `EEXIST` if there is one
+ * @throws with the code `EEXIST` if there is one. After any failure, the new name is not there
  */
 export function moveFile(from: string, to: string): void {
   try {
@@ -29,7 +29,12 @@ export function moveFile(from: string, to: string): void {
     // Some file systems have no hard links. There an empty file takes the name first.
     return replaceEmptyFile(from, to);
   }
-  unlinkSync(from);
+  try {
+    unlinkSync(from);
+  } catch (cause) {
+    rmSync(to, { force: true });
+    throw cause;
+  }
 }
 
 function replaceEmptyFile(from: string, to: string): void {
