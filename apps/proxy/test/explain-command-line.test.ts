@@ -121,4 +121,7 @@ test("- stands for standard input in --body and in --token-claims", async () => 
   const stored = ["--token-claims", "-", "GET", "/v1/environments", "--data-dir", proxy.dataDir];
   const { stdout } = await runLettaProxy(["explain", ...stored], {}, '{"sub": "alice"}');
   expect(stdout).toContain("token_not_accepted");
+  const twice = runLettaProxy(["explain", ...stored, "--body", "-"], {}, "{}");
+  const stderr = expect.stringContaining("only one of --token-claims and --body can be -");
+  await expect(twice).rejects.toMatchObject({ code: 2, stderr });
 });

@@ -1,6 +1,6 @@
 /** `letta-proxy keys ... --url`: keys of a gateway elsewhere, by its administration. */
 import { createFakeUpstream, type LaunchedProxy, launchProxy, runLettaProxy } from "@letta-environments/testkit";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 
 // Each test starts several processes, which takes seconds on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -65,6 +65,20 @@ test("a refusal of a remote gateway names the rule, and contains no token and no
   });
   const tenant = keys("create", "--name", "x", "--tenant", "another");
   await expect(tenant).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("administering key") });
+});
+
+test("of the explanations of another server, only texts are printed, each on the line of the failure", async () => {
+  const errors = [{ member: "na\u001b[2Jme", rule: "must\nbe short" }, { member: 5 }, null];
+  const strange = await createFakeUpstream((_request, response) => {
+    response.writeHead(400, { "content-type": "application/problem+json" });
+    response.end(JSON.stringify({ message: "It is wrong\nhere.", errors }));
+  });
+  onTestFinished(() => strange.close());
+  await expect(runLettaProxy(["keys", "list", "--url", strange.url], { ADMIN_TOKEN: adminKey })).rejects.toMatchObject({
+    stderr:
+      String.raw`letta-proxy: the gateway responded with 400: It is wrong\u000ahere (na\u001b[2Jme must\u000abe short)` +
+      "\n",
+  });
 });
 
 test("without a token, with a data directory, or with http: to another host, no request is sent", async () => {

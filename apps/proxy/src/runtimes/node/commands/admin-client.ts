@@ -1,6 +1,6 @@
 /** Requests to the administration of a gateway elsewhere, with the operator's token or a key of scope `admin` in `ADMIN_TOKEN`. */
 import process from "node:process";
-import { CommandError, misuse } from "@letta-environments/command-line";
+import { CommandError, misuse, printable } from "@letta-environments/command-line";
 import { errorCode } from "../../../adapters/node/data-dir.ts";
 import { isJsonObject } from "../../../lib/json.ts";
 import { parseUpstreamBaseUrl } from "../../../upstream/settings.ts";
@@ -94,6 +94,9 @@ function describe({ message, errors }: { readonly message?: unknown; readonly er
   const text = typeof message === "string" ? message.replace(/\.$/, "") : "without an explanation";
   const rules = (Array.isArray(errors) ? errors : [])
     .filter(isJsonObject)
-    .map(({ member, rule }) => `${String(member)} ${String(rule)}`);
-  return rules.length === 0 ? text : `${text} (${rules.join("; ")})`;
+    .flatMap(({ member, rule }) =>
+      typeof member === "string" && typeof rule === "string" ? [`${member} ${rule}`] : [],
+    );
+  // Another server may have written anything.
+  return printable(rules.length === 0 ? text : `${text} (${rules.join("; ")})`);
 }

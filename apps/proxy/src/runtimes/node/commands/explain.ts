@@ -48,6 +48,7 @@ async function readRequest(context: CommandContext): Promise<ExplainRequest> {
   if (path === undefined) throw misuse("PATH is missing");
   if (others.length > 0) throw misuse("--token-claims stands in place of KEY-ID: pass METHOD and PATH alone");
   const file = context.option("body");
+  if (claims === "-" && file === "-") throw misuse("only one of --token-claims and --body can be -");
   const request = {
     ...(keyId !== undefined && { keyId }),
     ...(claims !== undefined && { claims: await readJson("--token-claims", claims) }),
