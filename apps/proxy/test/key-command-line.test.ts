@@ -125,6 +125,18 @@ describe("keys", () => {
     expect(await create("--scope", "connect", "--deny-tool", "Bash")).toBe("");
   });
 
+  test("keys create warns of denied tools about which a device asks in no mode, and names those that a pattern matches", async () => {
+    await run(["keys", "create", "--name", "first"]);
+    const create = async (...words: string[]) => (await run(["keys", "create", "--name", "n", ...words])).stderr;
+    const denying = ["--scope", "send", "--set-mode", "standard", "--deny-tool"];
+    expect(await create(...denying, "memory*")).toMatch(/^letta-proxy: .*: memory, memory_apply_patch\n$/);
+    expect(await create("--scope", "connect", "--deny-tool", "Bash", "--deny-tool", "Read")).toMatch(
+      /^letta-proxy: a device asks about these tools in no mode, .*: Read\n$/,
+    );
+    expect(await create(...denying, "*")).toMatch(/: Read, Glob, .*\n$/);
+    expect(await create(...denying, "Edit")).toBe("");
+  });
+
   test("keys revoke and rotate report an unknown id and a revoked key", async () => {
     const id = (await run(["keys", "create", "--name", "n"])).stdout.slice(4, 16);
     expect(await run(["keys", "revoke", "unknown"])).toMatchObject({

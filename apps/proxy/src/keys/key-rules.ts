@@ -97,7 +97,7 @@ function setModeRule({ setMode = null, maxMode = null, deniedTools = null }: Rul
     approvalPolicy: approvalPolicyOfKey({ deniedTools, approvalDeadlineMs: null }),
   });
   if (allowsMode({ maxMode: ceiling }, setMode)) return null;
-  return `must not be beyond ${ceiling}, in which a device still asks about the tools that the key denies`;
+  return `must not be beyond ${ceiling} for a key that denies these tools`;
 }
 
 function sharedRule({ shared = false, invite = null }: RuledKey): string | null {

@@ -179,16 +179,19 @@ describe("a principal that denies tools", () => {
     [["memory*"], "standard"],
     [["*"], "standard"],
     [[], null],
-  ])("of %j may choose no mode beyond %s, in which a device still asks about them", (tools, ceiling) => {
-    const policy = denying(...tools);
-    expect(modeCeiling({ maxMode: null, ...policy })).toBe(ceiling);
-    expect(modeCeiling({ maxMode: null, setMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
-    expect(modeCeiling({ maxMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
-    // Its maximum is in shadow mode, and the denial is not.
-    expect(modeCeiling({ maxMode: null, modeCeiling: null, ...policy })).toBe(ceiling);
-    expect(modeCeiling({ maxMode: "standard", ...policy })).toBe("standard");
-    expect(modeCeiling({ maxMode: "newer", ...policy })).toBe("newer");
-  });
+  ])(
+    "of %j may choose no mode beyond %s, so none in which a device asks about fewer of them than in standard",
+    (tools, ceiling) => {
+      const policy = denying(...tools);
+      expect(modeCeiling({ maxMode: null, ...policy })).toBe(ceiling);
+      expect(modeCeiling({ maxMode: null, setMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
+      expect(modeCeiling({ maxMode: "unrestricted", ...policy })).toBe(ceiling ?? "unrestricted");
+      // Its maximum is in shadow mode, and the denial is not.
+      expect(modeCeiling({ maxMode: null, modeCeiling: null, ...policy })).toBe(ceiling);
+      expect(modeCeiling({ maxMode: "standard", ...policy })).toBe("standard");
+      expect(modeCeiling({ maxMode: "newer", ...policy })).toBe("newer");
+    },
+  );
 
   test("may use none of the scopes that reach everything on a device, and one with a deadline alone may", () => {
     const usable = (policy: Partial<Principal>) =>

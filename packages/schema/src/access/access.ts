@@ -81,6 +81,18 @@ export function allowsMode({ maxMode }: Pick<Principal, "maxMode">, currentMode:
   return ceiling !== undefined && rank !== undefined && rank <= ceiling;
 }
 
+/**
+ * Tools about which a device asks in no mode that the API can set, so that a denial does not reach them, by the names that they have in any version of Letta
+ * Code that tests run. In every mode it also runs shell commands that only read, or that work in the memory folder of the agent, without asking.
+ */
+export const unaskedTools: readonly string[] = [
+  ...["Read", "Glob", "Grep", "LS", "Skill", "TodoWrite", "UpdatePlan", "TaskOutput", "memory", "memory_apply_patch"],
+  ...["MessageChannel", "write_stdin", "read_file", "list_dir", "grep_files", "update_plan", "ReadFile", "ListDir"],
+  ...["GrepFiles", "read_file_gemini", "list_directory", "glob_gemini", "search_file_content", "write_todos"],
+  ...["read_many_files", "ReadFileGemini", "ListDirectory", "GlobGemini", "SearchFileContent", "WriteTodos"],
+  ...["ReadManyFiles"],
+];
+
 /** Tools that a device runs without asking in the mode `acceptEdits`, by the names that they have in any version of Letta Code that tests run. */
 const editTools: readonly string[] = [
   ...["Write", "Edit", "MultiEdit", "NotebookEdit", "memory", "apply_patch", "ApplyPatch", "memory_apply_patch"],
@@ -89,7 +101,7 @@ const editTools: readonly string[] = [
 
 /**
  * Returns the most permissive mode that a principal may choose itself, or set before its messages; `null`: any. A key that sets a mode and
- * has no maximum must not undo that. One that denies tools must not choose a mode in which a device runs them without asking.
+ * has no maximum must not undo that. One that denies tools must not choose a mode in which a device asks about fewer of them than in `standard`.
  */
 export function modeCeiling({
   maxMode,

@@ -1,7 +1,7 @@
 /** The commands for keys. They do the same to the keys of this machine and, with `--url`, to those of a gateway elsewhere. */
 import { CommandError, misuse, parseDuration } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
-import { allowsMode } from "@letta-environments/schema";
+import { allowsMode, matchesNamePattern, unaskedTools } from "@letta-environments/schema";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
 import { formatConsoleLink, readConsoleLink } from "../../../commands/console-link.ts";
 import { findDoubtfulDeviceIds, readKeyPatch, readKeyRequest } from "../../../commands/key-options.ts";
@@ -19,6 +19,7 @@ export async function createKeyCommand(context: CommandContext): Promise<void> {
   const request = readKeyRequest(options, systemClock.now(), knownPolicies(context));
   warnOfNames(context);
   warnOfMode(request);
+  warnOfUnaskedTools(request);
   print(`${await administer(context).create(request)}\n`);
 }
 
@@ -102,6 +103,13 @@ function warnOfNames({ parsed }: CommandContext): void {
       `--device ${id} does not look like a device id, such as 88fd30f6-6337-4c38-b858-2f1581703994; for a name use --device-name ${id}`,
     );
   }
+}
+
+/** A denial of a tool about which devices never ask has no effect. */
+function warnOfUnaskedTools({ deniedTools = null }: KeyRequest): void {
+  const unasked = unaskedTools.filter((tool) => deniedTools?.some((pattern) => matchesNamePattern(pattern, tool)));
+  if (unasked.length === 0) return;
+  warn(`a device asks about these tools in no mode, so --deny-tool does not reach them: ${unasked.join(", ")}`);
 }
 
 /** A device runs in the mode `unrestricted` until somebody changes that. A key with a maximum cannot send to a new one, and nothing is denied there. */
