@@ -176,7 +176,8 @@ describe.each(browsers)("in %s", () => {
     let refuse: (() => void) | undefined;
     await page.route("**/messages", async (route) => {
       await new Promise<void>((resolve) => (refuse = resolve));
-      const json = { status: 409, errorCode: "input_rejected", detail: "Not now." };
+      const type = "urn:letta-environments:problem:input_rejected";
+      const json = { type, title: "Refused", status: 409, errorCode: "input_rejected", detail: "Not now." };
       await route.fulfill({ status: 409, contentType: "application/problem+json", json });
     });
     await write(page, "the first message");

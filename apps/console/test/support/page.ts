@@ -62,7 +62,8 @@ export function json(status: number, body: object): Response {
 
 /** An error response. */
 export function problem(status: number, errorCode: string, detail = `${errorCode}.`): Response {
-  return json(status, { status, errorCode, detail });
+  const type = `urn:letta-environments:problem:${errorCode}`;
+  return json(status, { type, title: "Refused", status, errorCode, detail });
 }
 
 /** A stream of events to which a test writes. It ends when the request is aborted. */
