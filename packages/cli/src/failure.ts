@@ -61,7 +61,7 @@ export function offlineError(
   return new CommandError(text, exitCodes.offline, options);
 }
 
-/** How a gateway key gets a scope. Its id is public, and only in the environment: a file is not read again. */
+/** Explains how to add a scope to the gateway key. Its id, which is public, is known only for a key in the environment: a file is not read again. */
 function scopeHint({ message }: LettaEnvironmentsError, host: Host, { options }: ParsedLine): string[] {
   if (!message.startsWith("The gateway key lacks")) return [];
   const key = options.has("api-key-file") ? undefined : host.variable("LETTA_API_KEY");

@@ -14,11 +14,11 @@ export interface Host {
   newId(): string;
   /** Aborted when the user ends the program; the reason is the name of the signal. */
   readonly interrupted: AbortSignal;
-  /** Calls `handle` for the next Ctrl-C instead of ending the program. Returns a function that gives that up. */
+  /** Calls `handle` for the next Ctrl-C instead of ending the program. Returns a function that removes the handler. */
   onInterrupt(handle: () => void): () => void;
   /**
-   * Serves an MCP client on standard input and output. Resolves when the client closes its end, or when the user ends the program. `warn` receives
-   * what the client sent in vain. Rejects with a `CommandError` if a stream breaks.
+   * Serves an MCP client on standard input and output. Resolves when the client closes its end, or when the user ends the program. `warn` receives a
+   * text for each message that is refused or ignored. Rejects with a `CommandError` if a stream breaks.
    */
   serveMcp(createServer: () => McpServer, warn: (text: string) => void): Promise<void>;
 }
@@ -38,8 +38,8 @@ export interface Input {
   /** Everything up to the end; `null` if it is longer than `maxBytes`. */
   read(maxBytes: number): Promise<Uint8Array | null>;
   /**
-   * The next line, without what was typed before `ready` was called: an answer to a question must come after it. `null` at the end of the
-   * input, or when the signal is aborted.
+   * Reads the next line. Input that was typed before the call of `ready` is discarded, because it cannot be an answer to the question. Resolves with
+   * `null` at the end of the input, or when the signal is aborted.
    */
   readLine(ready: () => void, cancelled: AbortSignal): Promise<string | null>;
 }

@@ -109,7 +109,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       {
         name: "wait-online",
         value: "DURATION",
-        // A mistyped duration must not become the message, so that it is taken for one, and refused.
+        // A word that starts with a digit counts as the duration, so that a mistyped one is refused instead of sent as the message.
         optionalValue: { pattern: /^\d/, fallback: "5m" },
         text: "do not fail when the device is offline: wait this long for it (5m if no DURATION follows)",
       },
@@ -131,7 +131,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
       "Without MESSAGE, or with -, the message is read from standard input.",
       "Use -- before a MESSAGE that starts with a dash.",
       "With --follow, texts of the agent go to standard output, everything else to standard error. On a",
-      "terminal, requests for permission are asked there. Ctrl-C asks once whether to stop the turn; a second",
+      "terminal, it prompts for each permission. Ctrl-C asks once whether to stop the turn; a second",
       "Ctrl-C, or no, only ends following: the turn goes on. Without a terminal Ctrl-C only ends following.",
       "The key needs the scopes send, read and view, and approve and control to decide and to stop.",
     ],

@@ -59,7 +59,7 @@ function finder<Value>(isValid: (value: unknown) => value is Value, find: (value
   return (value) => (isValid(value) ? find(value) : undefined);
 }
 
-/** No response has the required members of another one. Those with many come first, in case that newer servers add such a member. */
+/** No response has all required members of another type. Types with many come first, in case a newer server adds such a member to another type. */
 const finders: readonly Finder[] = [
   finder(isEnvironmentList, findEnvironmentListDrift),
   finder(isEnvironment, findEnvironmentDrift),

@@ -4,9 +4,9 @@ import { createError } from "./error.ts";
 import { checkSignal, type RequestOptions } from "./options.ts";
 
 /**
- * Creates a generator whose `return` takes effect at once; by itself it would wait for the present request or pause. After an abort
- * nothing more is yielded, also of what has arrived already: `start` sees the error `aborted` at its
- * `yield`, which therefore is no `yield*` of a list.
+ * Creates a generator whose `return` takes effect at once. That of an ordinary generator waits for the current request or pause. After an abort, not
+ * even items that have already arrived are yielded: `start` receives the error `aborted` at its `yield`. Lists must therefore be yielded item by item,
+ * without `yield*`.
  *
  * @param options those of the caller, with a `signal` that ends the iteration too
  * @param start receives the options with a signal that is aborted by `return`, by the caller's signal and at the end

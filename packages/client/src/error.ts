@@ -15,8 +15,8 @@ export type ClientErrorCode =
   /** The caller's signal ended the call. */
   | "aborted"
   /**
-   * The server responded with a redirect, which the client never follows, because the key would go along; or with 304, to an entity
-   * tag among the headers of the caller.
+   * The server responded with a redirect, which the client never follows, because it would send the key along; or with 304 to an `if-none-match` that
+   * the caller set in `headers`.
    */
   | "redirected"
   /** A success status with a body that cannot be used. */

@@ -51,7 +51,7 @@ export interface TransportRequest<Value> {
   readonly path: `/${string}`;
   /** Lower-case names. They override the caller's headers. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Another path and other headers for the time limit of the call, in milliseconds: a server that may wait must respond within it. */
+  /** Returns the path or headers for the time limit of the call, in milliseconds, so that a server that delays its response stays within it. */
   readonly within?: (timeoutMs: number) => Partial<Pick<TransportRequest<Value>, "path" | "headers">>;
   /** JSON text, the same for every attempt. */
   readonly body?: string;
@@ -61,8 +61,8 @@ export interface TransportRequest<Value> {
   /** Returns the path of the first member that differs from what the API documents, `null` if none does. */
   readonly findMismatch: (value: unknown) => string | null;
   /**
-   * A sample of what is needed of a value that differs from what the API documents: the members in it, of the same types, and in a list
-   * those of its item in each item. Without them the response is an error. Default: any object.
+   * The least that a response must have if it differs from what the API documents: the members of this sample, with the same types; in a list, each
+   * item must have those of the sample's item. Any other response is an error. Default: any object.
    */
   readonly needed?: object | undefined;
   /** The value to return if the server responds 304 to an entity tag in `headers`. */

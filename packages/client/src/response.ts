@@ -68,7 +68,7 @@ export async function readProblem(
   signal: AbortSignal,
 ): Promise<Partial<ErrorDetails>> {
   const text = await readText(response, maxBytes, signal).catch(() => null);
-  // A key that is a word, as in tests, may be a part of other words in names and in what the client compares, where it reveals nothing.
+  // A key that is a plain word, as in tests, may be part of names and codes. It reveals nothing there, and the client must be able to compare them.
   const isWord = /^[a-z_]{1,16}$/i.test(apiKey);
   const redact = (part: string, isName: boolean): string =>
     isName && isWord && part !== apiKey ? part : part.replaceAll(apiKey, "***");

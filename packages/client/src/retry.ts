@@ -52,7 +52,7 @@ export function isRepeatable({ safety, status, code, shouldRetry, delivery, dedu
 export function isUndelivered(attempt: FailedAttempt): boolean {
   const { status = 0, code, deduplicates, delivery, type, message } = attempt;
   if (delivery === "unknown") return false;
-  // RFC 9110 sections 15.4.8 and 15.4.9. Other redirects may follow upon the request, and a browser hides which one it is.
+  // RFC 9110 sections 15.4.8 and 15.4.9. Before any other redirect, the request may have been carried out; a browser hides which redirect it is.
   if (status < 400) return status === 307 || status === 308;
   // Another server may give up a request that it has passed on, and its 409 may be about an earlier one.
   const isClear = absenceCodes.includes(code) || clearRefusal.test(`${type} ${message}`);
@@ -65,12 +65,12 @@ export function isUndelivered(attempt: FailedAttempt): boolean {
 /** Problem codes of a send to a connection that the device no longer has, although a list may still show it. */
 export const absenceCodes: readonly ErrorCode[] = ["device_offline", "connection_replaced", "connection_not_found"];
 
-/** Begins like the type of a problem of this project, or has the words of the hosted API by which its clients recognise a device that is offline. */
+/** Matches the `type` of this project's problems, and the text by which clients of the hosted API recognise an offline device. */
 const clearRefusal = /^urn:letta-environments:problem:|Remote environment is offline/;
 
 /**
- * Problem codes that say: no device received anything, and a later try may succeed. The gateway's `undeliveredServerErrors` answers only the first
- * question, so it has codes that a repeat cannot change, and none below 500.
+ * Problem codes that mean that no device received anything, and that a later attempt may succeed. The gateway's `undeliveredServerErrors` means only the
+ * first, so it also has codes that a retry cannot fix, and none below 500.
  */
 const undeliveredCodes: readonly ErrorCode[] = [
   "audit_unavailable",

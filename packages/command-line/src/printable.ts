@@ -37,7 +37,7 @@ const readable = [
 ].join("|");
 // The first condition is the cheapest, and false for most characters.
 const hidden = new RegExp(`(?=[${invisible}])(?!${readable})[^]`, "gu");
-/** The end of a text on which it depends whether what is behind it is readable. */
+/** The end of a text that decides whether a joiner or selector after it is readable. */
 const joined = new RegExp(String.raw`(?:${picture}|${joining}|[\d#*])$`, "u");
 
 /** Returns the text with invisible and control characters, line separators and unpaired surrogates written as in a JSON string. */
@@ -61,7 +61,7 @@ export function escapeSpaces(text: string): string {
 
 /** A text of several lines that comes in pieces. */
 export interface PrintableStream {
-  /** Returns what of a piece can be printed, as {@link printableLines} does. What depends on the next piece is kept until then. */
+  /** Returns the part of a piece that can be printed now, escaped as by {@link printableLines}. A part that depends on the next piece is held back. */
   write(piece: string): string;
   /** Returns what was kept. */
   end(): string;

@@ -63,16 +63,16 @@ export interface CacheStore {
   /** Deletes every entry of a group. */
   deleteGroup(group: string): MaybePromise<void>;
   /**
-   * For stores that several processes share: called before a response is requested, with those of its groups that are known then. The response is
-   * stored with the returned function, and not with `put`. A cache knows by itself what its own process has deleted since.
+   * For stores that several processes share. Called before a response is requested, with the groups that are known by then. The response is stored with
+   * the returned function instead of `put`, so that the store can notice deletions by other processes. The cache tracks those of its own process.
    */
   begin?(key: string, groups: readonly string[]): MaybePromise<PutFetched>;
 }
 
 /**
- * Stores a response as `put` does, unless its key or one of its groups was deleted since it was requested, by any process. Then `get` does not return
- * it. It should not replace a response of the same variant that another process requested later, if the store can tell. Returns false if it was not
- * stored, as far as the store knows. After the deletion of its key, a store must know; the contract has an option for one that notices groups alone.
+ * Stores a response as `put` does. If any process has deleted its key or one of its groups since it was requested, `get` must not return it. If the
+ * store can tell, the response should not replace one of the same variant that another process requested later. Returns false if the store knows that
+ * the response was not stored. After a deletion of the key it must know this, unless the contract runs with `noticesDeletedKeys: false`.
  */
 export type PutFetched = (entry: CacheEntry) => MaybePromise<boolean>;
 

@@ -11,7 +11,7 @@ const maxRows = 256;
 export interface ChangeOptions {
   /** How many rows it adds or removes, about. Default: 1. */
   readonly rows?: number;
-  /** A few milliseconds do not matter: the change waits for `deferRelaxed`, or shares the next commit of a change that does not. Default: false. */
+  /** Whether the change may wait a few milliseconds: for `deferRelaxed`, or for the next commit of a change that is not relaxed. Default: false. */
   readonly isRelaxed?: boolean;
 }
 

@@ -53,7 +53,7 @@ export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWait
 
   function meetLock(): void {
     const nowMs = monotonic();
-    // A lock that nobody waits for and nobody has met for long is another one.
+    // If no call is waiting and the last encounter was long ago, this is a new lock.
     const isSame = lock !== null && (isRetrying || nowMs - lock.metMs <= maxWaitMs);
     lock = { sinceMs: isSame && lock !== null ? lock.sinceMs : nowMs, metMs: nowMs };
   }

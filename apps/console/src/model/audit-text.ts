@@ -17,11 +17,11 @@ export interface AuditRecord {
 
 const words: Readonly<Record<string, string>> = {
   send_started: "A message was sent",
-  send_finished: "The device answered a message",
+  send_finished: "The device responded to a message",
   send_refused: "A message was refused",
-  control_started: "A conversation was controlled",
-  control_finished: "The device answered a control",
-  control_refused: "A control was refused",
+  control_started: "A control command was sent",
+  control_finished: "The device responded to a control command",
+  control_refused: "A control command was refused",
   approval_decided: "A permission was decided",
   viewer_command: "A command over a viewer's socket",
   refusals_omitted: "Further refusals were only counted",

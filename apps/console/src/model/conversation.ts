@@ -17,13 +17,14 @@ export interface ToolCall {
   readonly state: "called" | "running" | "done" | "failed" | "stopped";
 }
 
-/** A message of a conversation. `null`: it is being sent to the gateway. */
+/** A message of a conversation. */
 export interface SentEntry {
   readonly kind: "sent";
   readonly key: string;
   readonly text: string;
+  /** `null`: it is being sent to the gateway. */
   readonly status: MessageStatus | null;
-  /** The tab has kept it from before the events of this view, and no event has told of it since. */
+  /** The tab restored it from before the events of this view, and no event has mentioned it since. */
   readonly isKept?: true;
 }
 

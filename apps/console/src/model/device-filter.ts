@@ -41,7 +41,7 @@ function writtenName({ displayName, connectionName, deviceId }: Environment): st
   return displayName ?? (connectionName || deviceId);
 }
 
-/** The name of a device with everything visible: one that looks like another's would get a permission that is meant for that device. */
+/** Returns the name of a device with hidden characters escaped. Otherwise a look-alike could receive a permission that is meant for another device. */
 export function nameOf(device: Environment): string {
   return printable(writtenName(device));
 }
@@ -52,8 +52,8 @@ export function lookOf(name: string): string {
 }
 
 /**
- * The {@link lookOf} names that do not tell devices apart without an id: those that several devices have, and those that end with the id of another
- * device in parentheses, as that device's name does where it has its id. The rows of one device share a name.
+ * Returns the names, in the form of {@link lookOf}, that do not identify a device without its id: names that several devices have, and names that end
+ * with another device's id in parentheses, because that device may be shown so. Rows of the same device may share a name.
  */
 export function ambiguousLooks(all: readonly Environment[]): readonly string[] {
   const ids = new Set(all.map(({ deviceId }) => deviceId));

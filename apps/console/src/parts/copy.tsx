@@ -49,7 +49,7 @@ function CopyButton({
       await navigator.clipboard.writeText(text);
       setCopied(true);
     } catch {
-      toast("bad", "The browser does not allow to copy. Select the text and copy it yourself.");
+      toast("bad", "The browser does not allow copying. Select the text and copy it yourself.");
     }
   };
   return (

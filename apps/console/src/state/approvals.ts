@@ -16,8 +16,8 @@ export const approvalsFailure = signal<string | null>(null);
 export const approvalCount: ReadonlySignal<number> = computed(() => approvals.value.length);
 
 /**
- * Returns how many requests of a device wait. Its row tells that only for the moment in which the list was read, since no event repeats it,
- * so the row counts only where the page does not follow the requests.
+ * Returns how many requests of a device wait. Its row has that number only as of when the list was read, because no event updates it, so the row
+ * is used only if the page does not follow the requests.
  */
 export function pendingOf({ deviceId, pendingApprovals = 0 }: Environment): number {
   return mayApprove() && approvalsFailure.value === null ? (countsByDevice.value.get(deviceId) ?? 0) : pendingApprovals;

@@ -37,7 +37,7 @@ export interface DeviceConversations {
   /** Why no events arrive; `null`: they do. */
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
-  /** The user begins to act on the conversation that is shown: from now on no event changes it. */
+  /** Pins the conversation that is shown, because the user begins to act on it: from now on, no event selects another one. */
   keep(): void;
   /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;

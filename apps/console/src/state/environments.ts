@@ -75,7 +75,7 @@ export function reconnect(): void {
 
 /** Follows the devices of each session. What one session has read ends with it, because the next one may see less. */
 export function followSessions(): void {
-  // Without a network too: a gateway on this machine still responds, and another one is lost before its stream was silent for long.
+  // Also when the network is lost: a gateway on this machine still responds, and for any other one the loss shows at once, not after a long silence.
   onNetworkChange(reconnect);
   effect(() => (session.value.kind === "signed_in" ? forget : undefined));
   effect(() => {
@@ -227,7 +227,7 @@ function applyEvents(events: readonly StreamedEvent[]): void {
       next.set(id, signal(mergePatch(emptyRow(), event.environment)));
     } else {
       const changed = mergePatch(row.peek(), event.environment);
-      // A device that was offline and still is was not seen: its name was changed, or it is noted once more after a crash.
+      // An event about a device that stays offline does not mean that it was seen: its name was changed, or the server repeated it after a crash.
       const isSeen = (row.peek().connectionId ?? changed.connectionId) !== null;
       row.value = isSeen ? { ...changed, lastSeenAt: now() } : changed;
     }

@@ -15,7 +15,7 @@ export interface ReadHistory {
   readonly isReading: boolean;
 }
 
-/** See the description of this file. */
+/** The history of one device. */
 export interface DeviceHistory {
   readonly state: Signal<ReadHistory>;
   /** Reads the latest messages, or the next older ones. */

@@ -63,7 +63,7 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
           onChange={setDevices}
         />
         <div class="pair">
-          <Choice label="Freest mode" value={maxMode} choose={setMaxMode} options={modeOptions} />
+          <Choice label="Most permissive mode" value={maxMode} choose={setMaxMode} options={modeOptions} />
           <Choice label="Ends after" value={days} choose={setDays} options={dayOptions} />
         </div>
         <Problem text={problem} />

@@ -55,7 +55,7 @@ export function createAcceptInvitation({
       if (cause instanceof ChangeRefusedError) return { kind: "refused", response: cause.response };
       throw cause;
     }
-    // The names hold when the device would take over rows, so its id alone must not allow them.
+    // An id in the allowlist would let the device take over rows whose names are not allowed, so with names no id is added.
     const limits = principal.connectionNames === null ? { deviceIds: [device.deviceId] } : {};
     return { kind: "accepted", principal: { ...principal, ...limits } };
   };
@@ -82,7 +82,7 @@ export function allowsInvitedName(
   return allowsDevice({ deviceIds: null, connectionNames: invitedNames(principal) }, device);
 }
 
-/** Accepts a device for an invitation that was used: by its id and its name, where the server would ask for one of them. */
+/** Accepts a device again for an invitation that was used. Both its id and its name must match; the server would require only one of them. */
 function acceptAgain(principal: GatewayPrincipal, device: DeviceIdentity): Acceptance {
   const connectionNames = invitedNames(principal);
   if (connectionNames === null) return { kind: "accepted", principal };

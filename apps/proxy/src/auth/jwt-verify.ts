@@ -45,7 +45,7 @@ export type TokenVerification =
  */
 export type VerifyToken = (token: string, keySet: KeySet, nowMs: number) => Promise<TokenVerification>;
 
-/** Keys that are tried for a token that does not say which one it is of. */
+/** Maximum number of keys that are tried for a token whose key id is missing or matches several keys. */
 const maxCandidates = 4;
 
 /** Errors that another key could end. */

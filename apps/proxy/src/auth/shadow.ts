@@ -44,7 +44,7 @@ interface ShadowedExchange {
 /** The callers that were lifted, with their restrictions. Their sockets stay open when the pipeline is composed again. */
 const originalPrincipals = new WeakMap<Principal, Principal>();
 
-/** Returns a caller with the restrictions that shadow mode has lifted of it; any other as it is. */
+/** Returns the restricted caller behind one whose restrictions shadow mode has lifted; any other caller unchanged. */
 export function withRestrictions(principal: Principal): Principal {
   return originalPrincipals.get(principal) ?? principal;
 }

@@ -16,7 +16,7 @@ export interface TenantGuard {
   admit(authentication: MaybePromise<Authentication>, via: CredentialKind): MaybePromise<Authentication>;
 }
 
-/** Callers as they were authenticated, by what the configuration has made of them. */
+/** Maps each configured caller to the caller as it was authenticated, before the configuration was applied. */
 const authenticated = new WeakMap<Principal, Principal>();
 
 /**

@@ -41,7 +41,7 @@ function detailsOf(action: string | null, { members: changed, ...members }: Memb
     .join("  ");
 }
 
-/** The members that a change of a key has set. Those of a new key are all there are, so only what differs from the defaults says something. */
+/** Returns the members that a change of a key has set. A new key has all members, so of these only those that differ from the defaults are shown. */
 function changesOf(action: string | null, changed: Members): readonly (readonly [name: string, value: unknown])[] {
   const members = Object.entries(changed);
   if (action !== "created") return members;

@@ -8,7 +8,7 @@ const marks: Readonly<Record<RuleResult, string>> = { passed: "+", refused: "-",
 export function formatExplanation({ verdict, rules, limits, operation }: Explanation): string {
   const lines = [
     ...rules.map(ruleLine),
-    ...(limits.length === 0 ? [] : ["", "Rate limits, from which nothing was taken:"]),
+    ...(limits.length === 0 ? [] : ["", "Rate limits (nothing was charged):"]),
     ...limits.map(({ policy, mode, allowed, remaining, retryAfterMs }) => {
       const left = remaining === null ? "" : `, ${remaining} left`;
       const wait = retryAfterMs === null || allowed ? "" : `, again in ${Math.ceil(retryAfterMs / 1_000)} s`;
@@ -26,7 +26,8 @@ function ruleLine({ rule, result, detail, errorCode }: ExplainedRule): string {
 }
 
 function verdictLine(verdict: Explanation["verdict"], operation: string | null): string {
-  if (verdict === null) return `The gateway would hand it on (${operation ?? "no operation"}). Nothing was sent.`;
+  if (verdict === null)
+    return `The gateway would forward the request (${operation ?? "no operation"}). Nothing was sent.`;
   const code = verdict.errorCode === null ? "" : ` ${verdict.errorCode}`;
   return `The response would be ${verdict.status}${code}. Nothing was sent.`;
 }

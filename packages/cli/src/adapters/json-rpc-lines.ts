@@ -1,10 +1,10 @@
 /**
- * Reads the lines of a client and keeps those that are JSON-RPC messages. The SDK alone would drop the others without an answer, and end the
- * connection, with every call that waits, after one that is too long.
+ * Reads the lines of a client and passes on those that are JSON-RPC messages. The SDK alone would drop the others without an error response, and close
+ * the connection, with all pending calls, after a line that is too long.
  */
 import { parseJSONRPCMessage } from "@modelcontextprotocol/server";
 
-/** A line that is not passed on, as JSON-RPC 2.0 section 5.1 has it. */
+/** The error object for a line that is not passed on (JSON-RPC 2.0 section 5.1). */
 export interface Refusal {
   /** The id of the request, if it has one. */
   readonly id: string | number | null;
@@ -69,7 +69,7 @@ function isMessage(value: unknown): boolean {
   }
 }
 
-/** The id of a request that breaks a rule. A response has that of a request of the server, which means another one to the client. */
+/** Returns the id of an invalid request; `null` for a response, whose id is that of a request of the server: the client could take it for its own. */
 function idOf(value: unknown): string | number | null {
   const { id, result, error }: Partial<Record<string, unknown>> = Object(value);
   const isResponse = result !== undefined || error !== undefined;

@@ -82,7 +82,7 @@ const standardInput: Input = {
 };
 
 async function readFile(path: string, maxBytes: number): Promise<string> {
-  // A pipe can have the text in pieces. `end` is the last byte that is read: one more than may be there.
+  // A pipe may deliver the text in pieces. `end` is inclusive, so one byte more than allowed is read, and shows that the file is too long.
   const bytes = await buffer(createReadStream(path, { end: maxBytes }));
   if (bytes.length > maxBytes) throw Object.assign(new Error("the file is too long"), { code: "EFBIG" });
   return bytes.toString("utf8");
@@ -117,7 +117,7 @@ function codeOf(error: Error): string {
   return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }
 
-/** The first signal lets the command end by itself; a second one ends the process at once. A handler takes one Ctrl-C before. */
+/** The first signal lets the command end by itself; a second one ends the process at once. A handler, if set, receives one Ctrl-C before these. */
 function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> {
   const controller = new AbortController();
   let handler: (() => void) | null = null;

@@ -1,6 +1,6 @@
 /**
- * How long a turn is followed without news of it: while the device is away, or the server opens no stream of events, its end cannot be
- * seen. After a minute it counts as unknown.
+ * Limits how long a turn is followed while its end cannot be observed, because the device does not report it or the event stream is not open.
+ * After a minute, the outcome of the turn counts as unknown.
  */
 import type { Clock } from "../host.ts";
 

@@ -67,7 +67,7 @@ export function createDeltaReader(): (delta: Readonly<Record<string, unknown>>) 
       case "client_tool_end":
         return delta["status"] === "error" ? { kind: "tool_failed", tool: callOf(toolCallId).tool || "tool" } : null;
       case "tool_return_message":
-        // Of a tool that ran beside the model there was no other sign.
+        // A tool that the agent's backend ran is reported by its return alone.
         return show(callOf(toolCallId));
       case "loop_error":
         return { kind: "error", text: textOf(delta["message"]) || "the turn failed" };

@@ -130,7 +130,7 @@ interface FollowedTurn {
   readonly isInteractive: boolean;
 }
 
-/** Events of messages need the scope `read`: without it nothing would ever end. Rejects before anything is sent. */
+/** Checks that the key has the scope `read`: without it, no message events arrive, and following never ends. Rejects before anything is sent. */
 async function checkStatusScope({ operations, device, messageId }: FollowedTurn): Promise<void> {
   const { connectionId } = device.environment;
   if (connectionId === null) return;
@@ -206,7 +206,7 @@ async function run(
 interface EventHandler {
   /** Acts on a status of the message, whose turn has not ended. */
   applyStatus(message: MessageStatus, unknownText: string): Promise<void>;
-  /** Resolves with an exit code if the turn has ended, or nobody reads any more. Rejects with a `CommandError` for an end that is not good. */
+  /** Resolves with an exit code if the turn has finished or the reader has gone away. Rejects with a `CommandError` for any other end of the turn. */
   handleEvent(event: StreamedEvent): Promise<number | null>;
 }
 

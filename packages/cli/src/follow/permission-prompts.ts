@@ -21,7 +21,7 @@ import type { TurnPrinter } from "./printer.ts";
 export interface PermissionPrompts {
   /** Searches for requests of the turn, again and again until {@link PermissionPrompts.cancel}: a device can make several. */
   start(): void;
-  /** The turn waits no longer, or another question comes first: ends the present one, and looks for no more. */
+  /** Ends the current question and the search, because the turn no longer waits or another question has priority. */
   cancel(): void;
 }
 

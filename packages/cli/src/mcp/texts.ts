@@ -1,6 +1,6 @@
 /**
- * Texts of devices and agents as tools report them. Characters that nobody sees could tell a model something else than the user, who decides,
- * and endless inputs of one device could fill a result so that no other request is in it.
+ * Texts of devices and agents as tools report them. Invisible characters could tell the model something that the user, who decides, does not see, and
+ * an endless input of one device could fill a result so that no other request fits.
  */
 import { printableLines } from "@letta-environments/command-line";
 
@@ -20,7 +20,7 @@ function mapMembers(members: Members, change: (text: string) => string): Members
   );
 }
 
-/** Returns a text with what nobody sees, and what turns its direction, written as in a JSON string. Lines and tabs stay. */
+/** Escapes invisible characters, and those that change the direction of text, as in a JSON string. Line ends and tabs are kept. */
 export function escapeHidden(text: string): string {
   return text.split("\r\n").map(printableLines).join("\r\n");
 }

@@ -67,9 +67,9 @@ export interface ApprovalVerdict extends DecisionDetails {
 }
 
 /**
- * Decides a request for permission that was listed or streamed, and nothing else that its device has asked for since under the same id: that is an error
- * `approval_not_found`. The first decision counts: a later one is an error
- * `approval_decided`, with the first in `problem.approval`. Rejects with a `LettaEnvironmentsError`, `device_offline` if the device is.
+ * Decides a request for permission that was listed or streamed. If its device has since asked for something else under the same id, nothing is decided:
+ * `approval_not_found`. The first decision counts: a different later one is `approval_decided`, with the first in `problem.approval`. Rejects with a
+ * `LettaEnvironmentsError`; `device_offline` if the device is offline.
  */
 export function decideApproval(
   transport: Transport,

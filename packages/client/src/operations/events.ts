@@ -1,6 +1,6 @@
 /**
- * Streams of events over `fetch`: what happens to environments, messages and requests for permission, and what turns say. A stream that
- * ends is continued behind its last event.
+ * Streams of events over `fetch`: what happens to environments, messages and requests for permission, and what turns say. When a stream
+ * ends, the next one continues after its last event.
  */
 import type {
   ApprovalEvent,
@@ -21,7 +21,7 @@ import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { encodeQuery } from "./list.ts";
 
-/** An event of a stream. `id` continues the stream behind it. Texts come from devices and models: escape them for a page or terminal. */
+/** An event of a stream. Pass its `id` as `lastEventId` to continue after it. Texts come from devices and models: escape them for a page or terminal. */
 export type StreamedEvent =
   | ({ readonly type: "environment"; readonly id: string } & EnvironmentChange)
   | ({ readonly type: "message"; readonly id: string } & MessageChange)
@@ -37,8 +37,8 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   /** Only events of this device. */
   readonly deviceId?: string | undefined;
   /**
-   * The `id` of the last event that you have; the stream begins behind it. `oldest`: it begins with the oldest event that is kept. Default:
-   * the stream begins now.
+   * The `id` of the last event that you have; the stream begins after it. `oldest`: the stream begins with the oldest event that the server keeps.
+   * Default: the stream begins now.
    */
   readonly lastEventId?: string | undefined;
   /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */

@@ -42,7 +42,7 @@ export function updateEnvironment(
 
 /** The part of a device to remove. */
 export interface RemoveEnvironmentInput {
-  /** `id` of the only row to remove; absent, but not undefined: all of the device. */
+  /** `id` of the only row to remove. Leave it out to remove all rows of the device; `undefined` is refused. */
   readonly id?: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Which content codings `fetch` removes from a body. It leaves them in the fields, and nothing in a `Response` tells whether a body was decoded, so it is
- * known only from the runtime.
+ * Determines whether `fetch` has decoded a body. `fetch` leaves `Content-Encoding` in the fields, and a `Response` does not show whether its body was
+ * decoded, so the result depends on the runtime.
  */
 
 /** The codings that some runtime decodes. */

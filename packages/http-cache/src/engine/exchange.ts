@@ -98,8 +98,8 @@ const generalRefusals: ReadonlySet<StoreRefusal> = new Set([
 ]);
 
 /**
- * True if a response that was not stored shows that older ones are outdated. If no stored one matched the request, they are for other clients: then only
- * a refusal that would apply to those too says something about them.
+ * True if a response that was not stored shows that the stored ones are outdated. If none of those matched the request, they belong to other clients,
+ * and only a refusal that would apply to these clients too counts.
  */
 function showsChange(refusal: StoreRefusal, { kind }: FetchDecision): boolean {
   if (kind === "bypass") return false;

@@ -79,8 +79,7 @@ function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store
 }
 
 /**
- * A response without `Vary` takes the place of a variant for its request that arrived since it was requested. Otherwise that variant would be preferred
- * to it.
+ * Stores a response without `Vary` as the variant that arrived for the same request in the meantime. Otherwise, look-ups would prefer that older variant.
  */
 function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly Settled[]): CacheEntry {
   if (entry.vary.length > 0) return entry;

@@ -2,8 +2,8 @@ import { type CacheEntry, isSameVariant, type Variant } from "../ports.ts";
 import type { Invalidation, Recency } from "./strategy.ts";
 
 /**
- * The requests of one cache that are in flight, and what happened meanwhile that forbids storing their responses. Of two responses whose requests
- * overlapped, one is newer if it was requested later and its `Date` is not earlier. If the order and `Date` disagree, nobody knows.
+ * Tracks the in-flight requests of one cache, and the events that forbid storing their responses: invalidations and newer responses. If two requests
+ * overlap, the newer response is the one that was requested later and whose `Date` is not earlier. If the two disagree, it is unknown which is newer.
  */
 
 /** A request that was sent to the origin and has not finished. */
@@ -11,7 +11,7 @@ export interface InFlightState {
   readonly key: string;
   /** Its place in the order of the requests. */
   readonly place: number;
-  /** A response that was settled before this place does not matter to it. */
+  /** Responses that arrived before this point in the order are ignored. */
   since: number;
   isOutdated: boolean;
   /** `null` for none. */
@@ -35,7 +35,7 @@ export interface Settled {
 export interface InFlightRequests {
   add(key: string): InFlightState;
   remove(state: InFlightState): void;
-  /** Marks the requests whose responses are no longer valid. For `except` the deletions are no reason: its response already reflects the change. */
+  /** Marks the requests whose responses must not be stored, except `except`: its response already reflects the change. */
   invalidate(invalidation: Invalidation, except: InFlightState | null): void;
   /** Remembers a response for the other requests of its key, until all of them have finished. The entry itself is not kept, because of its body. */
   settle(state: InFlightState, recency: Recency, stored: Variant | null): Settled;
@@ -66,7 +66,7 @@ export function createInFlightRequests(): InFlightRequests {
     const [first] = settled;
     if (first === undefined || settled.length <= maxSettled) return;
     settled.shift();
-    // A request from before this one may be older than it.
+    // The forgotten response may be newer than that of any request that was sent before it arrived.
     for (const state of sent) state.isOutdated ||= state.since < first.at;
   }
 

@@ -166,8 +166,8 @@ async function toCandidate(
 }
 
 /**
- * A response without `Vary` takes the place of the variant that was stored for its request. Otherwise that variant would be preferred to it, and if it is
- * stale, every use would go to the origin.
+ * Stores a response without `Vary` as the variant that was stored for its request. Otherwise, look-ups would prefer the old variant, and once that is
+ * stale, every request would go to the origin.
  */
 function asVariant(candidate: Candidate, { headers }: CacheRequest, stored: CacheEntry | undefined): Candidate {
   const { entry } = candidate;

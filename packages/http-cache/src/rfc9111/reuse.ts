@@ -100,7 +100,7 @@ export function selectStored(
   return selected;
 }
 
-/** Of two that match, the newer one is preferred, but never one without `Vary`: some origins forget the field in their default response. */
+/** True if a candidate has `Vary` and the other one does not, since some origins omit it from their default response; otherwise, if it is newer. */
 function isPreferred(candidate: CacheEntry, other: CacheEntry): boolean {
   const varies = candidate.vary.length > 0;
   return varies === other.vary.length > 0 ? generatedAtMs(candidate) > generatedAtMs(other) : varies;

@@ -90,7 +90,7 @@ export class EntryTable {
 
 const firstSlots = 1_024;
 
-/** A free slot is reused only when this many are free. See `IntMap` for why quick reuse is slow in a `Set`. */
+/** Free slots that stay unused, so that no slot is reused soon after its release. `IntMap` explains why quick reuse is slow in a `Set`. */
 const spareSlots = 512;
 const nothing = new ArrayBuffer(0);
 

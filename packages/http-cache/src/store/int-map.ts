@@ -1,7 +1,7 @@
 /**
- * A map from 32-bit integers to non-negative ones, in typed arrays. V8 keeps a deleted key of a `Map` in its bucket until it rebuilds the whole map: among
- * 100,000 keys, one that is deleted and added again and again made every look-up of it walk through thousands of deleted ones. This map keeps
- * no deleted keys: it probes linearly, and a deletion moves the keys behind it up.
+ * A map from 32-bit integers to non-negative ones, in typed arrays. V8 keeps the deleted keys of a `Map` in their buckets until it rebuilds the map: with
+ * 100,000 keys, each look-up of a key that was often deleted and added walked through thousands of deleted ones. This map keeps no deleted keys: it
+ * probes linearly, and a deletion moves the following keys up.
  */
 export class IntMap {
   #keys = new Int32Array(firstCapacity);

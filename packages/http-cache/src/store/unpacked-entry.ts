@@ -1,6 +1,6 @@
 /**
- * A record has the key and the fields of an entry as JSON, and then the body. It is outside the heap of the garbage collector, where the objects and
- * texts of an entry would need a multiple of its own size.
+ * A record holds the key and the fields of an entry as JSON, followed by the body. It lies outside the garbage-collected heap, where the objects and
+ * strings of an entry would take several times as much memory.
  */
 import type { HeaderRecord } from "../fields/header-record.ts";
 import type { CacheEntry } from "../ports.ts";

@@ -31,7 +31,7 @@ export type Next = (request: Request) => MaybePromise<Response>;
 /**
  * Responds from the cache or from `next`, and rejects as `next` does. `next` may be called after the response was sent, to validate a stale
  * response; `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
- * Any other one from `next` is built again, with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
+ * Any other response from `next` is rebuilt with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
  */
 export type CacheMiddleware = (request: Request, next: Next, background?: Background) => Promise<Response>;
 
@@ -100,8 +100,8 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
 }
 
 /**
- * A 304 needs neither coding nor length, and those of the coded body may not be those of the stored one. If the strong `ETag` was sent to the origin as a
- * weak one, the 304 is about a body that was decoded before.
+ * Removes coding and length from a 304, because they describe the coded body and the stored one may be decoded. If the request carried the strong `ETag`
+ * in its weak form, the stored body was decoded, so the 304 gets the weak form, too.
  */
 function confirmingDecoded(response: Response, ifNoneMatch: string | undefined): Response {
   const headers = new Headers(response.headers);
@@ -132,8 +132,8 @@ function toPlainRequest(request: Request, options: CacheMiddlewareOptions): Cach
 }
 
 /**
- * Directives for the cache modes of `fetch` that avoid stored responses. With `no-store` too, a request passes the cache: one that is unsafe
- * invalidates what is stored.
+ * Directives for the cache modes of `fetch` that avoid stored responses. A `no-store` request still goes through the cache, because an unsafe one
+ * invalidates stored responses.
  */
 const modeDirectives: ReadonlyMap<RequestCache | undefined, string> = new Map([
   ["no-store", "no-store"],
@@ -142,8 +142,8 @@ const modeDirectives: ReadonlyMap<RequestCache | undefined, string> = new Map([
 ]);
 
 /**
- * The fields of a request, with its cache mode as a directive. Requests that a server receives have the mode `default`, in Workers none. One with
- * `integrity` passes the cache too, because only `fetch` can check the body.
+ * Returns the fields of a request with its cache mode as a directive. Requests that a server receives have the mode `default`, or none in Workers. A
+ * request with `integrity` gets `no-store`, because only `fetch` can check the body.
  */
 function withCacheMode({ headers, cache, integrity }: Request): HeaderRecord {
   const fields = toHeaderRecord(headers);

@@ -35,7 +35,7 @@ export function openClient(
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // The own check of the client waits for a server that loads, accepts replicas, and writes to standard error.
+    // The client's own check waits for a server that is loading its data, accepts replicas, and writes to standard error.
     enableReadyCheck: false,
     // The client begins to count again with each connection, also to a server that is refused.
     retryStrategy: () => Math.min(50 * nextAttempt(), maxRetryDelayMs),

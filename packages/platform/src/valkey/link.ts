@@ -43,7 +43,7 @@ export function openLink(address: ValkeyAddress, { timeoutMs, onFailure }: Valke
 
   /** Leaves the server and connects again. */
   function leave(failure: unknown): void {
-    // Otherwise the client has left the connection by itself, and may be on its way to the next one.
+    // In any other state, the client has already dropped the connection and may be reconnecting.
     if (isClosed || client.status !== "ready") return;
     report(failure);
     availability.lost();

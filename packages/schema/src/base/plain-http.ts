@@ -22,7 +22,7 @@ export interface PlainResponse {
   readonly body: Uint8Array | string | null;
 }
 
-/** Ends a change of a device with a response, before anything was changed. */
+/** Thrown to refuse a change, of a device or a key, before anything was changed. `response` is the refusal. */
 export class ChangeRefusedError extends Error {
   override readonly name: string = "ChangeRefusedError";
   readonly response: PlainResponse;

@@ -6,7 +6,7 @@ export const maxWaitSeconds = 60;
 /** Seconds that a request waits if it does not say how long. */
 export const defaultWaitSeconds = 30;
 
-/** Returns the seconds that a request may wait of those that it prefers. */
+/** Limits a preferred wait, in seconds, to {@link maxWaitSeconds}. */
 export function limitWait(seconds: number): number {
   return Math.min(seconds, maxWaitSeconds);
 }

@@ -28,7 +28,7 @@ export function checkValue<Value>(
     : { ok: false, issues: describeIssues(result.issues, root) };
 }
 
-/** Language of the texts of a check. valibot has none of its own in it, and a program that sets texts for itself sets them in another one. */
+/** The language that checks request from valibot. It has no global messages, so messages that a program has set for its own checks do not apply. */
 const language = "letta-environments";
 
 /** A configuration that ends a check after some issues. valibot itself can only end at the first one, or build them all. */

@@ -46,8 +46,8 @@ export interface EnvironmentEvent extends DeviceEvent {
 }
 
 /**
- * Data of an event `message`: the state of a message, or a detail of it, has changed. The text of the turn is part of it for readers of
- * output only. A message that was `received` and could not be sent has `failed` as its last event.
+ * Data of an event `message`: the state or a detail of a message has changed. The text of the turn is included only in streams with
+ * `include=output`. The last event of a message that was `received` but could not be sent has the state `failed`.
  */
 export interface MessageEvent extends DeviceEvent {
   readonly message: MessageStatus;

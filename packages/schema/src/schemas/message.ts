@@ -152,7 +152,7 @@ const textOrParts = "must be a string or a list of text parts";
 
 /** Schema of {@link UserMessage}. */
 export const UserMessageSchema: WireObjectSchema<UserMessage> = /* @__PURE__ */ wireObject(() => ({
-  // The path of its status could not name such an id.
+  // URL parsers resolve dot segments, so the path of the message's status could not contain such an id.
   client_message_id: v.pipe(reference(), v.check(isNoDotSegment, "must be neither '.' nor '..'")),
   content: either(
     Array.isArray,

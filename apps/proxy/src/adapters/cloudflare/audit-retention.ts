@@ -1,6 +1,6 @@
 /**
- * Retention of an audit log in a Durable Object (`audit.retentionDays`). Its alarm drops old records: only so many at a time, because the
- * platform limits the time of an alarm. No record notes it, because that would begin another chain, which had to be dropped later.
+ * Retention of an audit log in a Durable Object (`audit.retentionDays`). Its alarm drops old records, a limited number at a time, because the
+ * platform limits the time of an alarm. No record is written about that: it would begin another chain, which would have to be dropped later.
  */
 import {
   constantTimeEqual,

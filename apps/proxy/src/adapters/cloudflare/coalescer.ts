@@ -26,7 +26,7 @@ export interface DurableCoalescerOptions {
 export function createDurableCoalescer(options: DurableCoalescerOptions): Coalescer {
   const { coordinatorOf, clock, randomId, background } = options;
 
-  /** Tells an object what no request waits for. One that is unavailable has lost its state. */
+  /** Notifies an object in the background. Failures are ignored, because an object that is unavailable has lost its state. */
   function tell(key: string, call: (stub: FlightObjectStub) => Promise<void>): void {
     background(callObject(clock, objectTimeoutMs, () => call(coordinatorOf(key))).catch(() => undefined));
   }

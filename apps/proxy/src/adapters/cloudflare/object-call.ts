@@ -7,7 +7,7 @@ export const objectTimeoutMs = 5_000;
  * Calls a Durable Object, and rejects when it does not respond in time: the platform lets a call wait for a busy object for as long as it takes.
  * The object may still carry it out.
  *
- * @param again makes the call once more, in the same time, when the object was restarted under it, as each deployment does
+ * @param again repeats the call, within the same time limit, if the object was restarted during it, as happens with each deployment
  */
 export function callObject<Result>(
   clock: Pick<Clock, "setTimer">,

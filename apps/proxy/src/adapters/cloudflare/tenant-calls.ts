@@ -38,7 +38,7 @@ export interface SendEnd {
   readonly stored?: StoredEnd | undefined;
   readonly entry?: AuditEntry;
   readonly leases: readonly HeldLease[];
-  /** The object was restarted while it was told this end, which may have taken effect. */
+  /** Set if the object was restarted during the first call, which may have taken effect. */
   readonly isRepeat?: true;
 }
 
@@ -159,7 +159,7 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
   function conclude(tenant: string, parts: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
     const end: SendEnd = { ...parts, leases: waitingLeases.get(tenant) ?? [] };
     waitingLeases.delete(tenant);
-    // What the object has of the send tells it whether the record was stored. A result alone is stored again by the caller.
+    // The object can see from its state of the send whether the record was stored. A result without a record is stored again by the caller.
     const canRepeat = parts.stored !== undefined && parts.entry !== undefined;
     const again: Run<SendEndOutcome> = (stub) => stub.conclude({ ...end, isRepeat: true });
     return call(tenant, (stub) => stub.conclude(end), canRepeat ? again : undefined);
