@@ -88,9 +88,15 @@ export function seriesOf({ epoch, former }: ChangeSeries, position: number): str
   return former.findLast(({ lastPosition }) => position <= lastPosition)?.epoch ?? epoch;
 }
 
-/** The former series of the one that continues a log. */
+/** The former series of another one that continues a log. */
 export function formerOfNext({ epoch, lastPosition, former }: ChangeLogState): readonly FormerSeries[] {
   return [{ epoch, lastPosition }, ...former].slice(0, maxFormerSeries);
+}
+
+/** Where changes were stored. */
+export interface AppendedChanges extends Pick<ChangeSeries, "epoch"> {
+  /** Position of the first one; the others follow it. */
+  readonly first: number;
 }
 
 /** When changes of a tenant are stored, in epoch milliseconds: while a reader is connected, and as long as it may come back. */
@@ -133,19 +139,17 @@ export class ChangesLostError extends Error {
 /** Changes. Each method is atomic, and durable when its promise resolves. */
 export interface ChangeLog {
   /**
-   * Stores changes under consecutive positions, and resolves with the first of them. Removes the oldest changes when the size is
-   * exceeded. When it rejects, the changes are not stored; or they are hidden from this log's readers until the next call removes them.
-   * Rejects with {@link ChangesLostError} when earlier changes are lost.
+   * Stores changes under consecutive positions. Removes the oldest changes when the size is exceeded. When it rejects, the changes are
+   * not stored; or they are hidden from this log's readers until the next call removes them. Rejects with {@link ChangesLostError} when
+   * earlier changes are lost.
+   *
+   * @param newEpoch unless it names the present series, it begins with these changes, and continues the present one: a server that begins to
+   *   write does not know whether its predecessor has written more, to data of which this is an earlier copy
    */
-  appendChanges(changes: readonly NewChange[], nowMs: number): Promise<number>;
+  appendChanges(changes: readonly NewChange[], nowMs: number, newEpoch?: string): Promise<AppendedChanges>;
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */
   readChanges(selection: ChangeSelection): Promise<ChangePage>;
   readChangeLog(): Promise<ChangeLogState>;
-  /**
-   * Begins another series of positions that continues the present one, because a server begins to write: its predecessor may have written
-   * more, to data of which this is an earlier copy.
-   */
-  continueChangeLog(epoch: string): Promise<void>;
   /** Begins another series of positions, because changes were lost: no earlier position can be resumed. */
   restartChangeLog(epoch: string): Promise<void>;
   listRecordings(): Promise<readonly ChangeRecording[]>;

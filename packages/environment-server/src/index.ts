@@ -3,6 +3,7 @@ export { createEnvironmentServer, type EnvironmentServer, type EnvironmentServer
 export type {
   ChangeKind,
   ChangeLimits,
+  AppendedChanges,
   ChangeLog,
   ChangeLogState,
   ChangePage,

@@ -31,11 +31,10 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
     });
 
     test("changes are read with everything, in the order and under the positions that appending returned", async () => {
-      expect(await log.appendChanges([change, { ...change, kind: "environment", agentId: null, tags: [] }], 10)).toBe(
-        1,
-      );
-      expect(await log.appendChanges([{ ...change, kind: "output", agentId: "" }], 20)).toBe(3);
       const { epoch } = await log.readChangeLog();
+      const two = [change, { ...change, kind: "environment" as const, agentId: null, tags: [] }];
+      expect(await log.appendChanges(two, 10)).toEqual({ first: 1, epoch });
+      expect(await log.appendChanges([{ ...change, kind: "output", agentId: "" }], 20)).toEqual({ first: 3, epoch });
       expect(await log.readChanges(everything)).toEqual({
         epoch,
         changes: [
@@ -136,16 +135,16 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
         former: [],
       });
       expect(await log.readChanges(everything)).toMatchObject({ epoch: "00000000000000ff", changes: [] });
-      expect(await log.appendChanges([change], 20)).toBe(3);
+      expect(await log.appendChanges([change], 20)).toEqual({ first: 3, epoch: "00000000000000ff" });
     });
 
-    test("a continued log keeps its changes under another epoch, and knows where the former series have ended", async () => {
+    test("changes that begin another series continue the present one, and the log knows where the former ones have ended", async () => {
       const { epoch } = await log.readChangeLog();
-      await log.appendChanges([change, change], 10);
-      await log.continueChangeLog("00000000000000aa");
-      expect(await log.appendChanges([change], 20)).toBe(3);
+      expect(await log.appendChanges([change, change], 10)).toEqual({ first: 1, epoch });
+      const [second, third] = ["00000000000000aa", "00000000000000bb"];
+      expect(await log.appendChanges([change], 20, second)).toEqual({ first: 3, epoch: second });
       expect(await log.readChangeLog()).toEqual({
-        epoch: "00000000000000aa",
+        epoch: second,
         lastPosition: 3,
         removedThrough: 0,
         outputRemovedThrough: 0,
@@ -153,20 +152,22 @@ export function describeChangeLogContract(name: string, createLog: (limits: Chan
       });
       const page = await log.readChanges(everything);
       expect(page.changes.map(({ position }) => position)).toEqual([1, 2, 3]);
-      expect(page).toMatchObject({ epoch: "00000000000000aa", former: [{ epoch, lastPosition: 2 }] });
-      await log.continueChangeLog("00000000000000bb");
+      expect(page).toMatchObject({ epoch: second, former: [{ epoch, lastPosition: 2 }] });
+      // An attempt without a reply is repeated under the same name.
+      expect(await log.appendChanges([change], 20, second)).toEqual({ first: 4, epoch: second });
+      expect(await log.appendChanges([change], 30, third)).toEqual({ first: 5, epoch: third });
       expect((await log.readChangeLog()).former).toEqual([
-        { epoch: "00000000000000aa", lastPosition: 3 },
+        { epoch: second, lastPosition: 4 },
         { epoch, lastPosition: 2 },
       ]);
-      expect(await log.appendChanges([change], 30)).toBe(4);
+      expect(await log.appendChanges([change], 40)).toEqual({ first: 6, epoch: third });
       await log.restartChangeLog("00000000000000cc");
       expect((await log.readChangeLog()).former).toEqual([]);
     });
 
     test("a log remembers its latest 100 former series", async () => {
       const name = (index: number): string => index.toString(16).padStart(16, "0");
-      for (let index = 0; index <= 101; index += 1) await log.continueChangeLog(name(index));
+      for (let index = 0; index <= 101; index += 1) await log.appendChanges([change], 10, name(index));
       const { former } = await log.readChangeLog();
       expect(former.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 100 }, (_, index) => name(100 - index)));
     });

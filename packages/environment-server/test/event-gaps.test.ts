@@ -6,7 +6,8 @@ import type { Principal } from "@letta-environments/schema";
 import { readEvents } from "@letta-environments/testkit";
 import { expect, onTestFinished, test } from "vitest";
 import { type ChangeLimits, ChangesLostError } from "../src/index.ts";
-import { changeRetryMs } from "../src/limits.ts";
+import { maxFormerSeries } from "../src/change-log.ts";
+import { changeRetryMs, eventHeartbeatMs } from "../src/limits.ts";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { deltaFrame as delta, listen, openStream, settleEvents as settle } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness } from "./support/harness.ts";
@@ -124,9 +125,9 @@ function createLosingHarness() {
   const harness = createHarness({
     store: {
       ...inner,
-      async appendChanges(changes, nowMs) {
+      async appendChanges(...values) {
         if (state.isLost) throw new ChangesLostError("the server has lost its data");
-        return inner.appendChanges(changes, nowMs);
+        return inner.appendChanges(...values);
       },
       async restartChangeLog(epoch) {
         await inner.restartChangeLog(epoch);
@@ -223,4 +224,84 @@ test("a server that starts on an earlier copy of the data gives a gap to readers
   expect(continued.events.map(({ type }) => type)).not.toContain("gap");
   const lost = await listen(second, { ...options, lastEventId: ofFirst });
   expect(lost.events).toMatchObject([{ type: "gap", data: { reason: "unknown" } }]);
+});
+
+test("several servers that share a log continue each other's readers, and what each one stores, whichever began last", async () => {
+  const first = createHarness();
+  const second = createHarness({ store: first.store, clock: first.clock, podId: "pod-2" });
+  const options = { principal: viewer, include: "output" } as const;
+  const { socket } = await first.connect("device-a");
+  const before = await listen(first, options);
+  const other = await second.connect("device-b");
+  other.socket.say(delta(1));
+  await settle(second);
+  socket.say(delta(2));
+  await settle(first);
+  await before.cancel();
+  socket.say(delta(3));
+  await settle(first);
+  for (const server of [first, second]) {
+    const after = await listen(server, { ...options, lastEventId: before.lastEventId });
+    expect(after.events.map(({ type, data }) => [type, data["reason"] ?? textOf(data)])).toEqual([
+      ["output", "text 3"],
+    ]);
+  }
+});
+
+test("a start that stores no events takes no place among the starts whose ids are known", async () => {
+  const first = createHarness();
+  const { socket } = await first.connect("device-a");
+  const options = { principal: viewer, include: "output" } as const;
+  const before = await listen(first, options);
+  socket.say(delta(1));
+  await settle(first);
+  let last = first;
+  for (let start = 0; start <= maxFormerSeries; start += 1) {
+    last = createHarness({ store: first.store, clock: first.clock });
+    await listen(last, options);
+  }
+  const after = await listen(last, { ...options, lastEventId: before.lastEventId });
+  expect(after.events).toEqual([]);
+});
+
+test("a heartbeat that was begun before a series of ids has an id that continues behind the first event of the series", async () => {
+  const first = createHarness();
+  const device = await first.connect("device-a");
+  const options = { principal: viewer, include: "output" } as const;
+  await listen(first, options);
+  const { readChangeLog } = first.store;
+  let held = Promise.resolve();
+  const store = {
+    ...first.store,
+    async readChangeLog() {
+      const state = await readChangeLog();
+      await held;
+      return state;
+    },
+  };
+  const second = createHarness({ store, clock: first.clock });
+  const reader = await listen(second, options);
+  let release = (): void => undefined;
+  held = new Promise((resolve) => (release = resolve));
+  await second.clock.advance(eventHeartbeatMs);
+  const socket = await second.open(device.connectionId);
+  socket.say(delta(1));
+  await settle(second);
+  const { lastEventId } = reader;
+  await second.clock.advance(1);
+  release();
+  await settle(second);
+  expect(reader.lastEventId).not.toBe(lastEventId);
+  const after = await listen(second, { ...options, lastEventId: reader.lastEventId });
+  expect(after.events).toEqual([]);
+});
+
+test("a reader that has received nothing but heartbeats continues behind the last one, also before the first event of all", async () => {
+  const harness = createHarness();
+  const reader = await listen(harness);
+  const { lastEventId } = reader;
+  await harness.clock.advance(eventHeartbeatMs);
+  await settle(harness);
+  expect(reader.lastEventId).not.toBe(lastEventId);
+  expect((await listen(harness, { lastEventId: reader.lastEventId })).events).toEqual([]);
 });

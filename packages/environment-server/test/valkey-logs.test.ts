@@ -91,7 +91,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     await log.appendChanges([numbered("1")], 10);
     const { epoch } = await log.readChangeLog();
     await restart();
-    expect(await log.appendChanges([numbered("2")], 20)).toBe(2);
+    expect(await log.appendChanges([numbered("2")], 20)).toMatchObject({ first: 2 });
     expect(await textsOf(log)).toEqual(["1", "2"]);
     expect((await log.readChangeLog()).epoch).toBe(epoch);
   });
@@ -105,7 +105,7 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     await expect(log.appendChanges([numbered("3")], 20)).rejects.toBeInstanceOf(ChangesLostError);
     await expect(log.appendChanges([numbered("3")], 20)).rejects.toBeInstanceOf(ChangesLostError);
     await log.restartChangeLog(newEpoch());
-    expect(await log.appendChanges([numbered("3")], 30)).toBe(1);
+    expect(await log.appendChanges([numbered("3")], 30)).toMatchObject({ first: 1 });
     expect((await log.readChangeLog()).epoch).not.toBe(before.epoch);
   });
 
@@ -114,27 +114,30 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     const log = open();
     await log.appendChanges([numbered("1")], 10);
     pause();
-    await expect(log.appendChanges([numbered("2"), { ...change, kind: "output" }], 20)).rejects.toMatchObject({
-      code: "timeout",
-    });
+    const series = newEpoch();
+    const attempt = log.appendChanges([numbered("2"), { ...change, kind: "output" }], 20, series);
+    await expect(attempt).rejects.toMatchObject({ code: "timeout" });
     resume();
     // A log that has appended nothing is not the writer, and reads everything that is stored.
     const observer = open();
     await expect.poll(() => textsOf(observer).then((texts) => texts.length)).toBe(3);
     expect(await log.readChanges(everything)).toMatchObject({ changes: [{ data: "1" }], through: 1, hasMore: false });
     expect(await log.readChangeLog()).toMatchObject({ lastPosition: 1 });
-    const first = await log.appendChanges([numbered("2"), numbered("3")], 30);
+    const { first } = await log.appendChanges([numbered("2"), numbered("3")], 30, series);
     expect(await textsOf(log)).toEqual(["1", "2", "3"]);
-    expect(await log.readChangeLog()).toMatchObject({ lastPosition: first + 1 });
+    expect(await log.readChangeLog()).toMatchObject({ lastPosition: first + 1, epoch: series });
+    expect((await log.readChangeLog()).former).toHaveLength(1);
   });
 
-  test("a server that opens the log takes it over, and what the earlier one appends is refused", async () => {
+  test("a server that appends takes the log over, one that reads does not, and what the earlier one appends is refused", async () => {
     const prefix = newPrefix();
     const [earlier, later] = [1, 2].map(() => createValkeyChangeLog(shared, { prefix, newEpoch }));
+    await earlier?.appendChanges([numbered("0")], 10, newEpoch());
+    expect(await later?.readChangeLog()).toMatchObject({ lastPosition: 1 });
     await earlier?.appendChanges([numbered("1")], 10);
-    expect(await later?.appendChanges([numbered("2")], 20)).toBe(2);
+    expect(await later?.appendChanges([numbered("2")], 20, newEpoch())).toMatchObject({ first: 3 });
     await expect(earlier?.appendChanges([numbered("3")], 30)).rejects.toThrow("another server writes");
     await expect(earlier?.restartChangeLog(newEpoch())).rejects.toThrow("another server writes");
-    for (const log of [earlier, later]) expect(log && (await textsOf(log))).toEqual(["1", "2"]);
+    for (const log of [earlier, later]) expect(log && (await textsOf(log))).toEqual(["0", "1", "2"]);
   });
 });

@@ -18,7 +18,7 @@ export interface FanOut {
   /** Reports a gap to every reader, and continues behind the last change. */
   publishGap(state: ChangeLogState, reason: GapReason, nowMs: number): void;
   /** Keeps the streams open, and moves their readers forward over what they may not see. */
-  beat(epoch: string, nowMs: number): void;
+  beat(state: ChangeLogState, nowMs: number): void;
   /** Ends every stream. */
   end(reason: StreamEnd): void;
   readonly size: number;
@@ -42,8 +42,8 @@ interface Tenant {
 export function createFanOut(): FanOut {
   const tenants = new Map<string, Tenant>();
   const readers = new Set<EventReader>();
-  /** Position of the last change that was passed on; 0 before the first. */
-  let last = 0;
+  /** The last change that was passed on; position -1 before the first. */
+  let last = { epoch: "", position: -1 };
 
   function publishOne(epoch: string, change: StoredChange): void {
     const tenant = tenants.get(change.tenant);
@@ -70,16 +70,20 @@ export function createFanOut(): FanOut {
     },
     publish(epoch, changes) {
       for (const change of changes) publishOne(epoch, change);
-      last = changes.at(-1)?.position ?? last;
+      last = { epoch, position: changes.at(-1)?.position ?? last.position };
     },
     publishGap({ epoch, lastPosition: position }, reason, nowMs) {
-      last = position;
+      last = { epoch, position };
       const text = gapText(formatCursor({ epoch, position, atMs: nowMs }), reason);
       for (const reader of [...readers]) reader.skipTo(position, text);
     },
-    beat(epoch, atMs) {
-      const textOf = (position: number | null): Uint8Array =>
-        heartbeatText(position === null ? null : formatCursor({ epoch, position: Math.max(position, last), atMs }));
+    beat({ epoch, lastPosition }, atMs) {
+      const textOf = (given: number | null): Uint8Array => {
+        const position = given ?? Number.POSITIVE_INFINITY;
+        if (position <= last.position) return heartbeatText(formatCursor({ ...last, atMs }));
+        // It has read on since the state was read, and another series may have begun.
+        return heartbeatText(position > lastPosition ? null : formatCursor({ epoch, position, atMs }));
+      };
       for (const reader of [...readers]) reader.beat(textOf);
     },
     end(reason) {

@@ -39,7 +39,8 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
   }
 
   return {
-    async appendChanges(changes, nowMs) {
+    async appendChanges(changes, nowMs, newEpoch = state.epoch) {
+      if (newEpoch !== state.epoch) state = { ...state, epoch: newEpoch, former: formerOfNext(state) };
       const first = state.lastPosition + 1;
       for (const [index, change] of changes.entries()) {
         const part = partOf(change);
@@ -50,7 +51,7 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
       state = { ...state, lastPosition: state.lastPosition + changes.length };
       for (const part of ["events", "output"] as const)
         removeWhile(part, () => sizes[part] > limits[part].maxSize, Number.POSITIVE_INFINITY);
-      return first;
+      return { first, epoch: newEpoch };
     },
     async readChanges({ tenant, after, includesOutput, deviceIds }: ChangeSelection): Promise<ChangePage> {
       const all = [...logs.events.values(), ...(includesOutput ? logs.output.values() : [])]
@@ -60,9 +61,6 @@ export function createMemoryChangeLog(epoch: string, limits: ChangeLimits = chan
       return toPage(all, after, state);
     },
     readChangeLog: () => Promise.resolve(state),
-    async continueChangeLog(next) {
-      state = { ...state, epoch: next, former: formerOfNext(state) };
-    },
     async restartChangeLog(next) {
       for (const part of ["events", "output"] as const) {
         logs[part].clear();

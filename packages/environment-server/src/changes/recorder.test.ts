@@ -40,11 +40,11 @@ function setUp({ failsToRecord = false, isSlow = true } = {}) {
       }
       return memory.readChangeLog();
     },
-    async appendChanges(changes, nowMs) {
+    async appendChanges(changes, ...values) {
       if (state.failure !== null) throw state.failure;
       state.batches.push(changes.length);
       if (isSlow) await new Promise<void>((resolve) => void clock.setTimer(10, resolve));
-      return memory.appendChanges(changes, nowMs);
+      return memory.appendChanges(changes, ...values);
     },
   };
   const stored: StoredChange[] = [];

@@ -5,6 +5,7 @@
  */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import {
+  type AppendedChanges,
   type ChangeLog,
   type ChangeLogState,
   type ChangeRecording,
@@ -80,11 +81,11 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
     await recordings.load();
     const kept = batch.filter(({ device, kind }) => recordings.records(device.tenant, kind));
     const changes = await describe(kept, options);
-    // Last, because another series may begin meanwhile.
-    const epoch = await series.epoch();
+    // Last, because changes may be lost meanwhile.
+    await series.announceLoss();
     if (changes.length === 0) return;
     const storedAt = nowMs();
-    const first = await log.appendChanges(changes, storedAt);
+    const { first, epoch } = await series.append(changes, storedAt);
     onStored(
       epoch,
       changes.map((change, index) => ({ ...change, position: first + index, storedAt })),
@@ -130,7 +131,7 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
     },
     keep: recordings.keep,
     async readState() {
-      await series.epoch();
+      await series.announceLoss();
       return log.readChangeLog();
     },
     async close() {
@@ -140,34 +141,38 @@ export function createChangeRecorder(options: ChangeRecorderOptions): ChangeReco
   };
 }
 
-/** The series of positions. Another one begins with the process, which may have started on an earlier copy of the data, and after a loss. */
+/**
+ * The series of positions. Another one begins with the first changes of the process, which may have started on an earlier copy of the data, and
+ * after a loss. A process that only reads begins none.
+ */
 function createSeries({ log, onLost, ...ids }: Pick<ChangeRecorderOptions, "log" | "onLost" | "randomId" | "sha256">) {
-  let known: string | null = null;
+  /** The series that the next changes begin. */
+  let next: string | undefined = newEpoch(ids);
   let hasLost = false;
-  let beginning: Promise<string> | null = null;
+  let restarting: Promise<void> | null = null;
 
-  async function begin(): Promise<string> {
-    if (!hasLost) {
-      const epoch = newEpoch(ids);
-      await log.continueChangeLog(epoch);
-      return (known = epoch);
-    }
-    await log.restartChangeLog(newEpoch(ids));
+  async function restart(): Promise<void> {
+    next = newEpoch(ids);
+    await log.restartChangeLog(next);
     const state = await log.readChangeLog();
-    [hasLost, known] = [false, state.epoch];
+    hasLost = false;
     onLost(state);
-    return known;
   }
 
   return {
     /** Changes are lost. */
     lose: () => void (hasLost = true),
-    /** Resolves with its name, when a loss is announced. */
-    async epoch(): Promise<string> {
-      if (known !== null && !hasLost) return known;
-      // Readers ask, too: each series begins, and each loss is announced, once.
-      beginning ??= begin().finally(() => (beginning = null));
-      return beginning;
+    /** Resolves when a loss is announced. */
+    async announceLoss(): Promise<void> {
+      if (!hasLost) return;
+      // Readers ask, too: each loss is announced once.
+      restarting ??= restart().finally(() => (restarting = null));
+      await restarting;
+    },
+    async append(changes: readonly NewChange[], storedAt: number): Promise<AppendedChanges> {
+      const appended = await log.appendChanges(changes, storedAt, next);
+      next = undefined;
+      return appended;
     },
   };
 }

@@ -128,8 +128,7 @@ function createHeartbeat({ clock, recorder, fanOut, emit, nowMs }: EventStreamsO
   }
 
   async function beat(): Promise<void> {
-    const { epoch } = await recorder.readState();
-    fanOut.beat(epoch, nowMs());
+    fanOut.beat(await recorder.readState(), nowMs());
     const tenants = new Map<string, boolean>();
     for (const { principal, includesOutput } of views)
       tenants.set(principal.tenant, includesOutput || tenants.get(principal.tenant) === true);

@@ -108,8 +108,7 @@ function pickApprovals(log: ApprovalLog): ApprovalLog {
 }
 
 function pickChanges(log: ChangeLog): ChangeLog {
-  const { appendChanges, readChanges, readChangeLog, continueChangeLog, restartChangeLog } = log;
+  const { appendChanges, readChanges, readChangeLog, restartChangeLog } = log;
   const { listRecordings, saveRecording, pruneChanges } = log;
-  const series = { readChangeLog, continueChangeLog, restartChangeLog };
-  return { appendChanges, readChanges, ...series, listRecordings, saveRecording, pruneChanges };
+  return { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges };
 }

@@ -4,6 +4,7 @@
  */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import {
+  type AppendedChanges,
   type ChangeKind,
   type ChangeLimits,
   type ChangeLog,
@@ -30,7 +31,6 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
   const readLog = (): ChangeLogState => readPositions(readState.get() ?? {});
   const restart = database.prepare(`UPDATE environment_change_log SET epoch = ?, events_size = 0, output_size = 0,
     removed_through = last_position, output_removed_through = last_position, former = '[]'`);
-  const continueSeries = database.prepare("UPDATE environment_change_log SET epoch = ?, former = ?");
   const removeAll = database.prepare("DELETE FROM environment_change");
   const listRecordings = database.prepare(
     "SELECT tenant, until, output_since, output_until FROM environment_change_recording",
@@ -40,14 +40,14 @@ export function createSqliteChangeLog(database: SqliteDatabase, commit: CommitCh
     VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE
     SET until = excluded.until, output_since = excluded.output_since, output_until = excluded.output_until`);
   const removals: Removals = { events: prepareRemoval(database, 0), output: prepareRemoval(database, 1) };
-  const append = prepareAppend(database, limits, removals);
+  const append = prepareAppend(database, readLog, limits, removals);
   const prune = preparePrune(database, limits, removals);
 
   return {
-    appendChanges: (changes, nowMs) => commit(() => append(changes, nowMs), { rows: changes.length, isRelaxed: true }),
+    appendChanges: (changes, ...values) =>
+      commit(() => append(changes, ...values), { rows: changes.length, isRelaxed: true }),
     readChanges: preparePages(database, readLog),
     readChangeLog: async () => readLog(),
-    continueChangeLog: (epoch) => commit(() => void continueSeries.run(epoch, JSON.stringify(formerOfNext(readLog())))),
     restartChangeLog: (epoch) =>
       commit(() => {
         removeAll.run();
@@ -97,12 +97,18 @@ function prepareRemoval(database: SqliteDatabase, isOutput: 0 | 1): RemoveOldest
   };
 }
 
-function prepareAppend(database: SqliteDatabase, limits: ChangeLimits, removals: Removals) {
+function prepareAppend(
+  database: SqliteDatabase,
+  readLog: () => ChangeLogState,
+  limits: ChangeLimits,
+  removals: Removals,
+) {
+  const continueSeries = database.prepare("UPDATE environment_change_log SET epoch = ?, former = ?");
   const insert = database.prepare(`INSERT INTO environment_change (${columns}, is_output, size)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
   const advance = database.prepare(`UPDATE environment_change_log
     SET last_position = last_position + ?, events_size = events_size + ?, output_size = output_size + ?
-    RETURNING last_position, events_size, output_size`);
+    RETURNING epoch, last_position, events_size, output_size`);
 
   function limitSize(size: number, maxSize: number, remove: RemoveOldest): void {
     let excess = size - maxSize;
@@ -114,7 +120,13 @@ function prepareAppend(database: SqliteDatabase, limits: ChangeLimits, removals:
     }
   }
 
-  return (changes: readonly NewChange[], nowMs: number): number => {
+  function beginSeries(epoch: string): void {
+    const state = readLog();
+    if (epoch !== state.epoch) continueSeries.run(epoch, JSON.stringify(formerOfNext(state)));
+  }
+
+  return (changes: readonly NewChange[], nowMs: number, newEpoch?: string): AppendedChanges => {
+    if (newEpoch !== undefined) beginSeries(newEpoch);
     const sizes = changes.map(sizeOfChange);
     const sizeOf = (isOutput: boolean): number =>
       changes.reduce((sum, { kind }, index) => sum + ((kind === "output") === isOutput ? (sizes[index] ?? 0) : 0), 0);
@@ -129,7 +141,7 @@ function prepareAppend(database: SqliteDatabase, limits: ChangeLimits, removals:
     }
     limitSize(readInteger(state, "events_size"), limits.events.maxSize, removals.events);
     limitSize(readInteger(state, "output_size"), limits.output.maxSize, removals.output);
-    return first;
+    return { first, epoch: readText(state, "epoch") };
   };
 }
 

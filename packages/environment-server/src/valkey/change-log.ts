@@ -1,10 +1,10 @@
 /**
- * {@link ChangeLog} in Valkey or Redis: a stream of events and a stream of output, whose ids are the positions, and a hash with the last
- * position, the sizes and the name of the series.
+ * {@link ChangeLog} in Valkey or Redis: a stream of events and a stream of output, whose ids are the positions, a hash with the last
+ * position, the sizes and the name of the series, and a list of the former series.
  *
- * One server writes to a log. The last one that was created takes over, and appends of an earlier one are refused: positions are the order in
- * which a server has published its changes. An append without a reply may have run, so the next one removes its entries. Until then the writer does not
- * read them: a reader would receive them twice.
+ * One server writes to a log. The last one that began to append takes over, and appends of an earlier one are refused: positions are the
+ * order in which a server has published its changes. An append without a reply may have run, so the next one removes its entries. Until
+ * then the writer does not read them: a reader would receive them twice.
  */
 import { type ValkeyConnection, type ValkeyReply } from "@letta-environments/platform";
 import {
@@ -25,7 +25,6 @@ import { changeLimits, changePageLimits } from "../limits.ts";
 import {
   appendScript,
   claimScript,
-  continueScript,
   pruneScript,
   readPageScript,
   readStateScript,
@@ -56,25 +55,20 @@ export function createValkeyChangeLog(
     toState(await run(readStateScript, [newEpoch(), writer, confirmed ?? ""]));
 
   return {
-    async appendChanges(changes, nowMs) {
+    async appendChanges(changes, nowMs, nextEpoch = "") {
       confirmed ??= Number(await run(claimScript, [writer, newEpoch()]));
       appends += 1;
-      const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize];
+      const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize, nextEpoch];
       const reply = await run(appendScript, [...values, ...changes.flatMap(writeChange)]);
       if (reply === "lost") throw new ChangesLostError("the server has lost the last changes");
       if (reply === "taken") throw takenError();
-      if (typeof reply !== "number") throw unexpectedReply();
-      confirmed = reply + changes.length - 1;
-      return reply;
+      const [first, epoch] = Array.isArray(reply) ? reply : [];
+      if (typeof first !== "number" || typeof epoch !== "string") throw unexpectedReply();
+      confirmed = first + changes.length - 1;
+      return { first, epoch };
     },
     readChanges: (selection) => readChanges(run, selection, () => [writer, confirmed ?? ""]),
     readChangeLog: readState,
-    async continueChangeLog(epoch) {
-      appends += 1;
-      const reply = await run(continueScript, [epoch, writer, appends]);
-      if (reply === "taken") throw takenError();
-      confirmed = Number(reply);
-    },
     async restartChangeLog(epoch) {
       appends += 1;
       const reply = await run(restartScript, [epoch, writer, appends, confirmed ?? ""]);

@@ -1,8 +1,9 @@
 import { maxFormerSeries } from "../change-log.ts";
 
 /**
- * The scripts of the log of changes. `former` has the name and the last position of each former series, the latest first. `state` has `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where
- * changes were removed (`events-removed`, `output-removed`), and who writes (`writer`, `append`).
+ * The scripts of the log of changes. `former` has the name and the last position of each former series, the latest first. `state` has
+ * `epoch`, `last` (position), for each part its size (`events`, `output`) and up to where changes were removed (`events-removed`,
+ * `output-removed`), and who writes (`writer`, `append`).
  */
 
 /** Entries of a stream that are read at a time. Each can have half a megabyte. */
@@ -68,22 +69,10 @@ redis.call('HSET', state, 'writer', ARGV[1], 'append', '0')
 return get('last')
 `;
 
-/** ARGV: name of the new series, writer, number of its append. Registers the writer. Returns the last position, or `taken`. */
-export const continueScript: string = `${prelude}
-local epoch, append = redis.call('HGET', state, 'epoch'), tonumber(ARGV[3])
--- It was delayed, and a later one of the same writer has run.
-if redis.call('HGET', state, 'writer') == ARGV[2] and append <= get('append') then return 'taken' end
-if epoch then
-  redis.call('LPUSH', former, epoch .. ' ' .. whole(get('last')))
-  redis.call('LTRIM', former, 0, ${maxFormerSeries - 1})
-end
-redis.call('HSET', state, 'epoch', ARGV[1], 'writer', ARGV[2], 'append', ARGV[3])
-return get('last')
-`;
-
 /**
- * ARGV: writer, number of its append, the last position that was confirmed to it, now, the largest sizes, then for each change its part, size,
- * tenant, device, and text. Returns the first position, `lost` or `taken`.
+ * ARGV: writer, number of its append, the last position that was confirmed to it, now, the largest sizes, the name of the series that begins
+ * (empty: none), then for each change its part, size, tenant, device, and text. Returns the first position and the name of its series, or `lost`
+ * or `taken`.
  */
 export const appendScript: string = `${prelude}
 local writer, append, confirmed, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
@@ -99,9 +88,16 @@ for _, part in ipairs(last > confirmed and parts or {}) do
     set(part, get(part) - sizeOf(entry))
   end
 end
-redis.call('HSET', state, 'append', whole(append))
+local epoch, next = redis.call('HGET', state, 'epoch'), ARGV[7]
+-- An attempt whose reply did not arrive may have begun it.
+if next ~= '' and next ~= epoch then
+  redis.call('LPUSH', former, epoch .. ' ' .. whole(last))
+  redis.call('LTRIM', former, 0, ${maxFormerSeries - 1})
+  epoch = next
+end
+redis.call('HSET', state, 'append', whole(append), 'epoch', epoch)
 local position, sizes = last, {events = get('events'), output = get('output')}
-for i = 7, #ARGV, 5 do
+for i = 8, #ARGV, 5 do
   local part, size = ARGV[i], ARGV[i + 1]
   position = position + 1
   redis.call('XADD', streamOf(part), whole(position) .. '-0',
@@ -114,7 +110,7 @@ for number, part in ipairs(parts) do
   set(part, sizes[part])
   if sizes[part] > maxSize then removeOldest(part, math.huge, function(_, left) return left <= maxSize end) end
 end
-return last + 1
+return {last + 1, epoch}
 `;
 
 /**

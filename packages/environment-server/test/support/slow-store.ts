@@ -80,7 +80,6 @@ export function createSlowStore(inner: EnvironmentStore, random: Random, faults:
       appendChanges: (...values) => (dead ? never : inner.appendChanges(...values)),
       readChanges: (...values) => (dead ? never : inner.readChanges(...values)),
       readChangeLog: () => (dead ? never : inner.readChangeLog()),
-      continueChangeLog: (epoch) => (dead ? never : inner.continueChangeLog(epoch)),
       restartChangeLog: (epoch) => (dead ? never : inner.restartChangeLog(epoch)),
       listRecordings: () => (dead ? never : inner.listRecordings()),
       saveRecording: (recording) => (dead ? never : inner.saveRecording(recording)),
