@@ -11,7 +11,7 @@ import type {
 } from "@letta-environments/schema";
 import { isRecord } from "@letta-environments/schema/guards";
 import { monotonic, onAbort, random, sleep, startAlarm } from "../adapters/platform.ts";
-import { check, checkFunction, checkIdentifier, checkText } from "../check.ts";
+import { check, checkFunction, checkIdentifier } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, eventIdPattern, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { endEarly } from "../end-early.ts";
@@ -38,7 +38,7 @@ export interface StreamEventsOptions extends Omit<RequestOptions, "maxRetries"> 
   readonly deviceId?: string | undefined;
   /**
    * The `id` of the last event that you have; the stream begins after it. `oldest`: the stream begins with the oldest event that the server keeps.
-   * Default: the stream begins now.
+   * Default, or an empty text: the stream begins now.
    */
   readonly lastEventId?: string | undefined;
   /** Called whenever a stream is open: what happens afterwards is in it. What hooks throw or reject with is ignored. */
@@ -63,7 +63,7 @@ const types: readonly string[] = ["environment", "message", "approval", "output"
 
 /**
  * Streams events. After the end of a stream, or a failure that may pass, the next one continues behind the last event: nothing is
- * missing and nothing comes twice, or an event `gap` says so. Waits between streams are random and grow up to 30 s, or as long as
+ * missing and nothing comes twice, or an event `gap` says so. Waits between streams are random and grow up to 30 s, on top of what
  * `Retry-After` asks. Other failures are thrown as `LettaEnvironmentsError`. Events of types that are newer than this package are left
  * out. The iteration ends when `signal` is aborted or the loop is left.
  */
@@ -129,12 +129,10 @@ interface ReadOptions {
 
 /** @throws LettaEnvironmentsError `invalid_argument` */
 function readOptions(options: StreamEventsOptions): ReadOptions {
-  const { include, deviceId, lastEventId, onOpen, onClose, ...requestOptions } = options;
+  const { include, deviceId, lastEventId = "", onOpen, onClose, ...requestOptions } = options;
   if (deviceId !== undefined) checkIdentifier("deviceId", deviceId);
-  if (lastEventId !== undefined) {
-    checkText("lastEventId", lastEventId);
-    check("lastEventId", eventIdPattern.test(lastEventId), "must be the id of an event");
-  }
+  const isId = typeof lastEventId === "string" && eventIdPattern.test(lastEventId);
+  check("lastEventId", isId, "must be the id of an event");
   if (onOpen !== undefined) checkFunction("onOpen", onOpen);
   if (onClose !== undefined) checkFunction("onClose", onClose);
   return { wire: encodeQuery({ include, deviceId }), requestOptions };
