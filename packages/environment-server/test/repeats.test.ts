@@ -127,60 +127,6 @@ test("a late acknowledgement replaces the unknown outcome", async () => {
   }
 });
 
-/** Makes outcomes impossible to store, such as on a full disk. The returned function ends that. */
-function failSettling({ store }: Harness): () => void {
-  const { settle } = store;
-  Object.assign(store, { settle: () => Promise.reject(new Error("disk full")) });
-  return () => void Object.assign(store, { settle });
-}
-
-describe("an outcome that could not be stored", () => {
-  const results = [
-    { name: "an acceptance", result: { accepted: true, disposition: "queued" }, status: 200, waitMs: 0 },
-    { name: "a rejection", result: { accepted: false, error: "full" }, status: 409, waitMs: 0 },
-    { name: "a late acceptance", result: { accepted: true, disposition: "queued" }, status: 200, waitMs: 10_000 },
-  ];
-
-  test.each(results)("is told to repeats, and stored as soon as that works: $name", async (given) => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
-    const sent = harness.send(connectionId);
-    await harness.settle();
-    const endFailure = failSettling(harness);
-    await harness.clock.advance(given.waitMs);
-    socket.acknowledge(given.result);
-    const { status } = await sent;
-    expect(status).toBe(given.waitMs === 0 ? given.status : 504);
-    await harness.settle();
-    for (let repeat = 0; repeat < 2; repeat++) {
-      expect(await harness.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-      await harness.clock.advance(5_000);
-    }
-    endFailure();
-    expect(await harness.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-    await harness.clock.advance(1_000);
-    const restarted = createHarness({ store: harness.store, clock: harness.clock });
-    expect(await restarted.send(connectionId)).toMatchObject({ status: given.status, headers: replayed });
-    const acknowledged = harness.events.filter(({ type }) => type === "message_acknowledged");
-    expect(acknowledged).toMatchObject([{ late: given.waitMs > 0 }]);
-    expect(socket.inputs()).toHaveLength(1);
-  });
-
-  test("is stored when the server closes, if that works then", async () => {
-    const harness = createHarness();
-    const { connectionId, socket } = await harness.connect("device-1");
-    const sent = harness.send(connectionId);
-    await harness.settle();
-    const endFailure = failSettling(harness);
-    socket.acknowledge();
-    expect((await sent).status).toBe(200);
-    endFailure();
-    await harness.server.close();
-    const restarted = createHarness({ store: harness.store, clock: harness.clock });
-    expect(await restarted.send(connectionId)).toMatchObject({ status: 200, headers: replayed });
-  });
-});
-
 test("an acknowledgement of another device does not take the place of a late one", async () => {
   const { connect, send, settle, clock } = createHarness();
   const { connectionId, socket } = await connect("device-1");

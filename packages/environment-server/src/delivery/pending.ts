@@ -1,8 +1,9 @@
 /**
  * Sends of this process that wait for the device's acknowledgement. Each has one deadline and one outcome, and the outcome is
- * stored before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives after the deadline replaces the stored `unknown` while
- * this process runs and the send is among the {@link maxLateAcknowledgements} newest. A decision that the device rejects had no
- * effect, early or late, so its ids are released, also if a report of the device had made it count as accepted.
+ * stored before the caller receives it; one that cannot be stored is kept here, and stored later. An acknowledgement that arrives
+ * after the deadline replaces the stored `unknown` while this process runs and the send is among the {@link maxLateAcknowledgements}
+ * newest. A decision that the device rejects had no effect, early or late, so its ids are released, also if a report of the device had
+ * made it count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { DeviceReference, EmitEvent } from "../events.ts";
@@ -54,6 +55,8 @@ export interface PendingDeliveries {
   find(environmentId: string, deliveryId: string): PendingDelivery | undefined;
   /** The outcome of a send that could not be stored yet. It counts, whatever is stored. */
   unsaved(deliveryId: string): DeliveryOutcome | undefined;
+  /** Resolves when the outcome that is being stored is stored, or could not be; `undefined` if none is. */
+  storing(deliveryId: string): Promise<unknown> | undefined;
   /** Sends to a row without an outcome. */
   waiting(environmentId: string): readonly PendingDelivery[];
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
@@ -139,6 +142,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     },
     find: (environmentId, deliveryId) => find(state, environmentId, deliveryId),
     unsaved: (deliveryId) => state.writer.unsaved(deliveryId)?.outcome,
+    storing: (deliveryId) => state.writer.writing(deliveryId),
     waiting: (environmentId) => rowEntries(environmentId).filter((entry) => entry.waiting),
     acknowledge: (device, deliveryId, outcome) => acknowledge(state, device, deliveryId, outcome),
     noteReported(environmentId, deliveryId, disposition) {
@@ -290,17 +294,25 @@ async function store(state: State, settlement: Settlement, isDecision: boolean):
 }
 
 function createSettlementWriter({ clock, log, emit }: Dependencies): State["writer"] {
-  const settle = async ({ deliveryId, environmentId, outcome, onStored }: Settlement): Promise<void> => {
+  const settle = async (settlement: Settlement): Promise<void> => {
+    const { deliveryId, environmentId, outcome, onStored } = settlement;
     if (await log.settle(deliveryId, environmentId, outcome)) onStored();
+    // It is not stored again when another one of its write fails.
+    if (writer.unsaved(deliveryId) === settlement) writer.cancel(deliveryId);
   };
-  return createDeferredWriter({
+  const writer: State["writer"] = createDeferredWriter({
     clock,
     delayMs: outcomeRetryMs,
     maxWaiting: maxLateAcknowledgements,
-    write: async (settlements) => void (await Promise.all(settlements.map(settle))),
+    async write(settlements) {
+      const results = await Promise.allSettled(settlements.map(settle));
+      const failed = results.find(({ status }) => status === "rejected");
+      if (failed?.status === "rejected") throw failed.reason;
+    },
     // The caller still receives the outcome.
     onFailure: (cause) => emit({ type: "store_failed", operation: "settle", cause }),
   });
+  return writer;
 }
 
 async function release(

@@ -17,6 +17,8 @@ export interface DeferredWriter<Key, Change> {
   cancel(key: Key): void;
   /** The last change of a key, while it is not written yet. */
   unsaved(key: Key): Change | undefined;
+  /** Resolves when the last write of a key that has begun has ended; `undefined` if there is none. */
+  writing(key: Key): Promise<unknown> | undefined;
   /** Writes everything. Resolves with whether that succeeded. */
   flush(): Promise<boolean>;
   /** Writes everything once more; nothing is written afterwards. */
@@ -116,6 +118,7 @@ export function createDeferredWriter<Key, Change>({
       if (writes.has(key)) cancelled.add(key);
     },
     unsaved: (key) => waiting.get(key) ?? writes.get(key)?.change,
+    writing: (key) => writes.get(key)?.done,
     flush,
     async close() {
       isClosed = true;
