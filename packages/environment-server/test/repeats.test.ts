@@ -3,7 +3,7 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
 import { maxMessageWaitMs, maxWaitingMessages } from "../src/limits.ts";
-import { type Answer, anyone, createHarness, type Harness, userMessage, withApprove } from "./support/harness.ts";
+import { type Answer, anyone, createHarness, userMessage, withApprove } from "./support/harness.ts";
 
 const hourMs = 3_600_000;
 const replayed = { "idempotency-replayed": "true" };
