@@ -6,10 +6,10 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { shortenWrites } from "../../../test/support/short-writes.ts";
 import { databaseNames, manifestFormat } from "../../backup/manifest.ts";
-import { describeFile, extractArchive, moveFiles, writeArchive } from "./backup-archive.ts";
+import { describeFile, extractArchive, moveFiles, withPrivateFolder, writeArchive } from "./backup-archive.ts";
 
 async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "backup-"));
@@ -113,4 +113,13 @@ test.each([
   child.kill(signal);
   expect(await exited).toEqual([code, null]);
   expect(await readdir(folder)).toEqual([]);
+});
+
+test("a signal behind the end of the work does not end the process as if it had not been done", async () => {
+  const exit = vi.spyOn(process, "exit").mockReturnValue(undefined as never);
+  onTestFinished(() => exit.mockRestore());
+  const place = await temporaryFolder();
+  await withPrivateFolder(place, "--data-dir", async () => void setImmediate(() => process.emit("SIGHUP")));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([exit.mock.calls, await readdir(place)]).toEqual([[], []]);
 });

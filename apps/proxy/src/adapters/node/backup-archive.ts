@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
-import { type FileHandle, lstat, mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { type FileHandle, lstat, mkdtemp, open, readdir } from "node:fs/promises";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -49,7 +49,8 @@ export async function withPrivateFolder<Result>(
   try {
     return await run(folder);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    // Synchronous: a signal that is handled from here on comes after the end.
+    rmSync(folder, { recursive: true, force: true });
     for (const signal of endSignals) process.off(signal, stop);
   }
 }

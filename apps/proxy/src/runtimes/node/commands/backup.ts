@@ -1,6 +1,6 @@
 /** The commands `backup` and `restore`: one file with every database of a data directory, made while the gateway runs. */
-import { existsSync } from "node:fs";
-import { copyFile, mkdir, rename } from "node:fs/promises";
+import { existsSync, renameSync } from "node:fs";
+import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import type { SqliteDatabase } from "@letta-environments/platform";
@@ -152,8 +152,9 @@ export async function restoreCommand(context: CommandContext): Promise<void> {
     const state = pepper === null || !names.includes(auditFile) ? null : await describeAudit(folder, pepper);
     const isPepperMissing = pepper === null && extracted.pepperId !== null;
     try {
+      // Synchronous, so that a signal meanwhile does not remove what is already in place.
       if (isThere) moveFiles(folder, names, target);
-      else await rename(folder, target);
+      else renameSync(folder, target);
     } catch (cause) {
       throw failed(`--data-dir ${dataDir} cannot be filled`, cause);
     }
