@@ -45,14 +45,10 @@ interface Write<Change> {
 }
 
 /** Creates a {@link DeferredWriter}. */
-export function createDeferredWriter<Key, Change>({
-  clock,
-  delayMs,
-  maxWaiting,
-  write,
-  onFailure,
-  onSaved,
-}: DeferredWriterOptions<Key, Change>): DeferredWriter<Key, Change> {
+export function createDeferredWriter<Key, Change>(
+  options: DeferredWriterOptions<Key, Change>,
+): DeferredWriter<Key, Change> {
+  const { clock, delayMs, maxWaiting, write, onFailure, onSaved } = options;
   const waiting = new Map<Key, Change>();
   /** The last write of each key. */
   const writes = new Map<Key, Write<Change>>();
