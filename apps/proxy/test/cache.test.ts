@@ -333,11 +333,12 @@ test("no request header changes the cached response of another caller", async ()
       for (const other of others) await ask(another, { headers: other });
       const answer = await ask(key, { headers: own });
       if (answer.status !== 200) return;
-      const told = JSON.stringify(bodyOf(answer));
+      const [echoed] = (bodyOf(answer) as { readonly connections: readonly Environment[] }).connections;
+      const told = Object.values<string>(JSON.parse(echoed?.connectionName ?? ""));
       for (const other of others) {
         for (const name of ["idempotency-key", "cookie", "x-forwarded-host"]) {
           const value = other[name];
-          if (value !== undefined && value.length > 3) expect(told).not.toContain(JSON.stringify(value).slice(1, -1));
+          if (value !== undefined && value.length > 3) expect(told.filter((text) => text.includes(value))).toEqual([]);
         }
       }
     }),

@@ -23,11 +23,11 @@ function setUp(stub: Partial<FlightObjectStub>) {
   return { clock, coalescer, left };
 }
 
-test("while the object does not respond, a request fetches by itself after half a second, and leads nobody", async () => {
+test("while the object does not respond, a request fetches by itself after a second, and leads nobody", async () => {
   const { clock, coalescer, left } = setUp({});
   let role: unknown = null;
   void Promise.resolve(coalescer.enter("key")).then((entered) => (role = entered));
-  await clock.advance(499);
+  await clock.advance(999);
   expect(role).toBeNull();
   await clock.advance(1);
   expect([role, left]).toEqual([{ role: "solo" }, ["read-1"]]);

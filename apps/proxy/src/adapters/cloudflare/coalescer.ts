@@ -5,7 +5,7 @@ import type { FlightObjectStub } from "./flight-object.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
 
 /** How long a request waits for its role, in milliseconds: it is only there to save a fetch. */
-const roleMs = 500;
+const roleMs = 1_000;
 /** How long a follower waits, in milliseconds: for a leader that hangs, and for the next one. */
 const actionMs = leadMs + 5_000;
 
