@@ -1,6 +1,6 @@
 /**
- * Notes, after a crash, that devices have lost their sockets, because the process that crashed could not. Most devices come back at once, with
- * events of their own. For the others an event is noted when they count as offline anyway. It changes nothing for readers that know it.
+ * Records offline events after a crash, because the process that crashed could not. Most devices reconnect at once and cause events of their own. For
+ * the others, an offline event is recorded when the online window has passed. It changes nothing for readers that have seen it already.
  */
 import type { Clock } from "@letta-environments/platform";
 import { onlineWindowMs } from "@letta-environments/schema";

@@ -9,18 +9,26 @@ const cursor = { epoch: state.epoch, position: 60, atMs: now - 1_000 };
 const { events, output } = changeLimits;
 
 test("a reader without a last event receives what happens from now on", () => {
-  expect(decideStart(null, state, now, 0)).toEqual({ after: 100, gap: null });
+  expect(decideStart(null, { state, nowMs: now, outputSinceMs: 0 })).toEqual({ after: 100, gap: null });
 });
 
 test("a reader that asks for the oldest event receives everything that is kept, and no gap", () => {
-  expect(decideStart("oldest", state, now, now)).toEqual({ after: 10, gap: null });
+  expect(decideStart("oldest", { state, nowMs: now, outputSinceMs: now })).toEqual({ after: 10, gap: null });
 });
 
 test("a reader continues behind its last event while everything is kept", () => {
-  expect(decideStart(cursor, state, now, 0)).toEqual({ after: 60, gap: null });
-  expect(decideStart({ ...cursor, position: 10 }, state, now, null)).toEqual({ after: 10, gap: null });
-  expect(decideStart({ ...cursor, position: 100 }, state, now, 0)).toEqual({ after: 100, gap: null });
-  expect(decideStart({ ...cursor, epoch: "00000000000000aa", position: 70 }, state, now, 0)).toEqual({
+  expect(decideStart(cursor, { state, nowMs: now, outputSinceMs: 0 })).toEqual({ after: 60, gap: null });
+  expect(decideStart({ ...cursor, position: 10 }, { state, nowMs: now, outputSinceMs: null })).toEqual({
+    after: 10,
+    gap: null,
+  });
+  expect(decideStart({ ...cursor, position: 100 }, { state, nowMs: now, outputSinceMs: 0 })).toEqual({
+    after: 100,
+    gap: null,
+  });
+  expect(
+    decideStart({ ...cursor, epoch: "00000000000000aa", position: 70 }, { state, nowMs: now, outputSinceMs: 0 }),
+  ).toEqual({
     after: 70,
     gap: null,
   });
@@ -35,7 +43,10 @@ test.each([
 ] as const)(
   "a reader that has missed events, by %s, receives a gap and then the events from now on",
   (_why, change, gap) => {
-    expect(decideStart({ ...cursor, ...change }, state, now, null)).toEqual({ after: 100, gap });
+    expect(decideStart({ ...cursor, ...change }, { state, nowMs: now, outputSinceMs: null })).toEqual({
+      after: 100,
+      gap,
+    });
   },
 );
 
@@ -47,17 +58,23 @@ test.each([
   "a reader that has missed output only, by %s, receives a gap and continues",
   (_why, change, outputSinceMs) => {
     const given = { ...cursor, ...change };
-    expect(decideStart(given, state, now, outputSinceMs)).toEqual({ after: given.position, gap: "output_expired" });
-    expect(decideStart(given, state, now, null)).toEqual({ after: given.position, gap: null });
+    expect(decideStart(given, { state, nowMs: now, outputSinceMs })).toEqual({
+      after: given.position,
+      gap: "output_expired",
+    });
+    expect(decideStart(given, { state, nowMs: now, outputSinceMs: null })).toEqual({
+      after: given.position,
+      gap: null,
+    });
   },
 );
 
 test("a reader receives one gap for what was removed behind its position, and one for output only if it reads output", () => {
   const before = { removedThrough: 10, outputRemovedThrough: 50 };
   const later = { removedThrough: 70, outputRemovedThrough: 80 };
-  expect(decideGap(60, later, before, false)).toBe("expired");
-  expect(decideGap(60, later, later, true)).toBeNull();
-  expect(decideGap(75, later, before, true)).toBe("output_expired");
-  expect(decideGap(75, later, before, false)).toBeNull();
-  expect(decideGap(80, later, before, true)).toBeNull();
+  expect(decideGap({ after: 60, removed: later, announced: before, includesOutput: false })).toBe("expired");
+  expect(decideGap({ after: 60, removed: later, announced: later, includesOutput: true })).toBeNull();
+  expect(decideGap({ after: 75, removed: later, announced: before, includesOutput: true })).toBe("output_expired");
+  expect(decideGap({ after: 75, removed: later, announced: before, includesOutput: false })).toBeNull();
+  expect(decideGap({ after: 80, removed: later, announced: before, includesOutput: true })).toBeNull();
 });

@@ -17,18 +17,15 @@ export interface Start {
   readonly gap: GapReason | null;
 }
 
-/**
- * Decides where a reader starts.
- *
- * @param from what it has asked for; for a reader at the oldest event nothing is missing, since it has not received any
- * @param outputSinceMs since when output is stored without a break; `null` for a reader without output
- */
-export function decideStart(
-  from: StartingPoint,
-  state: ChangeLogState,
-  nowMs: number,
-  outputSinceMs: ChangeRecording["outputSinceMs"] | null,
-): Start {
+interface StartFacts {
+  readonly state: ChangeLogState;
+  readonly nowMs: number;
+  /** Since when output is stored without a break; `null` for a reader without output. */
+  readonly outputSinceMs: ChangeRecording["outputSinceMs"] | null;
+}
+
+/** Decides where a reader starts. For one at the oldest event nothing is missing, since it has not received any. */
+export function decideStart(from: StartingPoint, { state, nowMs, outputSinceMs }: StartFacts): Start {
   const live = { after: state.lastPosition, gap: null };
   if (from === null) return live;
   if (from === "oldest") return { after: state.removedThrough, gap: null };
@@ -43,19 +40,18 @@ export function decideStart(
   return { after: position, gap: isOutputComplete ? null : "output_expired" };
 }
 
-/**
- * Decides what a reader misses because changes were removed before it had read them.
- *
- * @param after position up to which the reader has everything
- * @param removed up to where changes are removed now
- * @param announced up to where the reader knows that they are
- */
-export function decideGap(
-  after: number,
-  removed: RemovedChanges,
-  announced: RemovedChanges,
-  includesOutput: boolean,
-): GapReason | null {
+interface GapFacts {
+  /** Position up to which the reader has everything. */
+  readonly after: number;
+  /** Up to where changes are removed now. */
+  readonly removed: RemovedChanges;
+  /** Up to where the reader knows that they are. */
+  readonly announced: RemovedChanges;
+  readonly includesOutput: boolean;
+}
+
+/** Decides what a reader misses because changes were removed before it had read them. */
+export function decideGap({ after, removed, announced, includesOutput }: GapFacts): GapReason | null {
   const isNew = (through: number, known: number): boolean => through > after && through > known;
   if (isNew(removed.removedThrough, announced.removedThrough)) return "expired";
   const missesOutput = includesOutput && isNew(removed.outputRemovedThrough, announced.outputRemovedThrough);

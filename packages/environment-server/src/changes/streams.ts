@@ -161,7 +161,11 @@ async function openReader(
   const state = await recorder.readState();
   const { epoch } = state;
   const atMs = nowMs();
-  const { after, gap } = decideStart(from, state, atMs, includesOutput ? outputSinceMs : null);
+  const { after, gap } = decideStart(from, {
+    state,
+    nowMs: atMs,
+    outputSinceMs: includesOutput ? outputSinceMs : null,
+  });
   // A reader that continues keeps its own id, which says how old its last event is.
   const id = formatCursor(from !== null && from !== "oldest" && gap === null ? from : { epoch, position: after, atMs });
   const selection = { tenant, includesOutput, deviceIds: devicesOf(view) };
@@ -176,7 +180,7 @@ async function openReader(
     opening: [openingText(id), ...(gap === null ? [] : [gapText(id, gap)])],
     after,
     gapOf(page, position) {
-      const reason = decideGap(position, page, announced, includesOutput);
+      const reason = decideGap({ after: position, removed: page, announced, includesOutput });
       announced = page;
       const before = (page.changes[0]?.position ?? page.through + 1) - 1;
       if (reason === null) return null;

@@ -62,8 +62,8 @@ export interface PendingDeliveries {
   /** Takes an acknowledgement. Returns the send when it was waiting. Unknown ids have no effect and cost no store access. */
   acknowledge(device: DeviceReference, deliveryId: string, outcome: DeliveryOutcome): PendingDelivery | undefined;
   /**
-   * Takes a device's report that it has what was sent: the messages, or the decision. A device that acknowledges inputs may still reject
-   * them, so this is the outcome only if the wait ends without an acknowledgement.
+   * Records a report that shows that the device has the messages or the decision. A device that acknowledges inputs may still reject them, so this
+   * becomes the outcome only if no acknowledgement arrives.
    */
   noteReported(environmentId: string, deliveryId: string, disposition: string | null): void;
   /** Stores `accepted` for a send that was given up, because its device lists its messages. No effect for a send that waits here. */
@@ -276,7 +276,7 @@ function conclude(state: State, entry: Entry, outcome: DeliveryOutcome): void {
 }
 
 /**
- * Stores an outcome, or releases the ids of a decision without effect, also if it counted as taken. Resolves after the first attempt; an outcome
+ * Stores an outcome, or releases the ids of a rejected decision, even if it had counted as accepted. Resolves after the first attempt; an outcome
  * that could not be stored is stored later.
  */
 async function store(state: State, settlement: Settlement, isDecision: boolean): Promise<void> {

@@ -204,8 +204,8 @@ async function toResponse(dispatch: Dispatch): Promise<PlainResponse> {
 }
 
 /**
- * Responds to a frame whose ids are known, with the outcome of the send that reserved them; `null` when none of them is. Ids that an earlier
- * send without effect could not release are released first, and count as new.
+ * Responds with the outcome of the earlier send if the ids of a frame are known; returns `null` if none is. Ids whose release failed earlier are
+ * released first, and count as new.
  */
 async function dispatchRepeat(send: Send): Promise<Dispatch | null> {
   const { server, record, scope, part } = send;
