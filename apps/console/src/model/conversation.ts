@@ -35,6 +35,17 @@ export type Entry =
   | ToolCall
   | { readonly kind: "error" | "notice" | "gap"; readonly key: string; readonly text: string };
 
+/** A conversation of an agent. */
+export interface ConversationTarget {
+  readonly agentId: string;
+  readonly conversationId: string;
+}
+
+/** A conversation with its entries. */
+export interface Conversation extends ConversationTarget {
+  readonly entries: readonly Entry[];
+}
+
 /** Entries that are kept; the oldest are dropped. */
 const maxEntries = 1_000;
 /** The longest text of an entry, in characters. */

@@ -2,14 +2,10 @@
 import type { Environment } from "@letta-environments/client";
 import type { JSX } from "preact";
 import { useLayoutEffect, useState } from "preact/hooks";
+import type { ConversationTarget } from "../model/conversation.ts";
 import { isTouched } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
-import {
-  conversationKey,
-  type ConversationTarget,
-  type DeviceConversations,
-  isNameless,
-} from "../state/conversations.ts";
+import { conversationKey, type DeviceConversations, isNameless } from "../state/conversations.ts";
 import { may } from "../state/session.ts";
 
 /** The box. */
@@ -60,7 +56,7 @@ export function Composer({
         onFocus={() => setChoosing(false)}
         placeholder={connectionId === null ? "The device is offline" : "Message to the agent"}
         onInput={(event) => {
-          conversations.keep();
+          conversations.pin();
           setText(event.currentTarget.value);
           rememberText("drafts", deviceId, event.currentTarget.value);
         }}

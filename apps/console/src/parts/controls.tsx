@@ -58,7 +58,7 @@ export function Mode({ conversations }: { conversations: DeviceConversations }):
           value={chosen}
           disabled={isDisabled}
           onChange={(event) => {
-            conversations.keep();
+            conversations.pin();
             setChosen(event.currentTarget.value);
           }}
         >

@@ -34,8 +34,8 @@ export function pause(timeMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Reads a value that {@link store} wrote. Returns `null` if it is missing or the browser forbids storage. */
-export function stored(name: string): unknown {
+/** Reads a value that {@link writeLocal} wrote. Returns `null` if it is missing or the browser forbids storage. */
+export function readLocal(name: string): unknown {
   try {
     return JSON.parse(localStorage.getItem(`letta-console:${name}`) ?? "null");
   } catch {
@@ -44,7 +44,7 @@ export function stored(name: string): unknown {
 }
 
 /** Stores a value in this browser. Never a key or a message. */
-export function store(name: string, value: unknown): void {
+export function writeLocal(name: string, value: unknown): void {
   try {
     localStorage.setItem(`letta-console:${name}`, JSON.stringify(value));
   } catch {

@@ -10,8 +10,8 @@ const prefix = "letta-console:";
 const maxTexts = 100;
 const maxLength = 4_000;
 
-/** Reads a value that {@link keepInTab} wrote. Returns `null` if it is missing or the browser forbids storage. */
-export function keptInTab(name: TabValue): unknown {
+/** Reads a value that {@link writeTab} wrote. Returns `null` if it is missing or the browser forbids storage. */
+export function readTab(name: TabValue): unknown {
   try {
     return JSON.parse(sessionStorage.getItem(prefix + name) ?? "null");
   } catch {
@@ -20,7 +20,7 @@ export function keptInTab(name: TabValue): unknown {
 }
 
 /** Keeps a value until the tab ends. */
-export function keepInTab(name: TabValue, value: unknown): void {
+export function writeTab(name: TabValue, value: unknown): void {
   try {
     sessionStorage.setItem(prefix + name, JSON.stringify(value));
   } catch {
@@ -29,7 +29,7 @@ export function keepInTab(name: TabValue, value: unknown): void {
 }
 
 function readTexts(name: "sent" | "drafts"): Readonly<Record<string, unknown>> {
-  const value = keptInTab(name);
+  const value = readTab(name);
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
@@ -37,7 +37,7 @@ function readTexts(name: "sent" | "drafts"): Readonly<Record<string, unknown>> {
 export function rememberText(name: "sent" | "drafts", id: string, text: string): void {
   const length = name === "sent" ? maxLength : text.length;
   const kept = Object.entries({ ...readTexts(name), [id]: text.slice(0, length) }).slice(-maxTexts);
-  keepInTab(name, Object.fromEntries(kept));
+  writeTab(name, Object.fromEntries(kept));
 }
 
 /** Returns a text that this tab has kept; empty if it is not known. */
@@ -48,7 +48,7 @@ export function recallText(name: "sent" | "drafts", id: string): string {
 
 /** Forgets everything unless it was kept for this key. `null`: forgets everything. */
 export function forgetOtherKeys(keyId: string | null): void {
-  if (keyId !== null && keptInTab("key") === keyId) return;
-  for (const name of ["sent", "open", "drafts"] as const) keepInTab(name, null);
-  keepInTab("key", keyId);
+  if (keyId !== null && readTab("key") === keyId) return;
+  for (const name of ["sent", "open", "drafts"] as const) writeTab(name, null);
+  writeTab("key", keyId);
 }

@@ -2,6 +2,7 @@
 import {
   createTransport,
   isLettaEnvironmentsError,
+  type ProblemIssue,
   type StreamedEvent,
   streamEvents,
   type Transport,
@@ -75,7 +76,7 @@ export async function administer<Body>(method: "GET" | "POST" | "PATCH", path: s
   if (response.status === 401) noteSessionEnd();
   const result = (await response.json().catch(() => ({}))) as Body & {
     readonly detail?: string;
-    readonly errors?: readonly Issue[];
+    readonly errors?: readonly ProblemIssue[];
   };
   if (response.ok) return result;
   const issues = (result.errors ?? []).map(({ member, rule }) => `${member} ${rule}`).join("; ");
@@ -121,9 +122,4 @@ export async function followEvents({ onEvent, onFailure, ...options }: FollowedS
     }
   }
   return false;
-}
-
-interface Issue {
-  readonly member: string;
-  readonly rule: string;
 }

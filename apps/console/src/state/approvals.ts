@@ -2,7 +2,7 @@
 import type { Approval, Environment, StreamedEvent } from "@letta-environments/client";
 import { printable } from "@letta-environments/command-line/printable";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { store, stored } from "../platform/browser.ts";
+import { readLocal, writeLocal } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
 import { mayApprove } from "./session.ts";
 
@@ -31,14 +31,14 @@ const countsByDevice: ReadonlySignal<ReadonlyMap<string, number>> = computed(() 
 
 /** Whether a sound is played, and a notification shown, for a new request. */
 export const alerts = signal<{ readonly sound: boolean; readonly notification: boolean }>({
-  sound: stored("sound") === true,
-  notification: stored("notification") === true,
+  sound: readLocal("sound") === true,
+  notification: readLocal("notification") === true,
 });
 
 /** Changes the alerts, also for the next visit. */
 export function setAlert(name: "sound" | "notification", isOn: boolean): void {
   alerts.value = { ...alerts.value, [name]: isOn };
-  store(name, isOn);
+  writeLocal(name, isOn);
 }
 
 /** Identifies a request among all devices. The conversation `default` exists once for each agent. */

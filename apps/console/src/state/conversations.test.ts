@@ -67,7 +67,7 @@ test("a past that takes several seconds ends at its latest conversation, unless 
     await vi.advanceTimersByTimeAsync(500);
   }
   expect(conversations.target.value.agentId).toBe("agent-3");
-  conversations.keep();
+  conversations.pin();
   await happen(conversations, "agent-4");
   expect(conversations.target.value.agentId).toBe("agent-3");
 });

@@ -1,26 +1,23 @@
 /** The conversations of one device while its view is open: what its events say, and what this page sends. */
 import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
 import { computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import { now, randomId, store, stored } from "../platform/browser.ts";
+import { now, randomId, readLocal, writeLocal } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
-import { addEvent, addKept, addLocalState, type Entry, type LocalState } from "../model/conversation.ts";
+import {
+  addEvent,
+  addKept,
+  addLocalState,
+  type Conversation,
+  type ConversationTarget,
+  type Entry,
+  type LocalState,
+} from "../model/conversation.ts";
 import { failureText, followEvents, transport } from "./api.ts";
 import { type DeviceHistory, openHistory } from "./history.ts";
 import { withListed } from "./merged-history.ts";
 import { deliver, onSend, openSends, type Send, settle } from "./sends.ts";
 import { hasExtensions, may } from "./session.ts";
 import { toast } from "./toasts.ts";
-
-/** A conversation of an agent. */
-export interface ConversationTarget {
-  readonly agentId: string;
-  readonly conversationId: string;
-}
-
-/** A conversation with its entries. */
-export interface Conversation extends ConversationTarget {
-  readonly entries: readonly Entry[];
-}
 
 /** The conversations of a device. */
 export interface DeviceConversations {
@@ -38,7 +35,7 @@ export interface DeviceConversations {
   readonly failure: Signal<string | null>;
   select(target: ConversationTarget): void;
   /** Pins the conversation that is shown, because the user begins to act on it: from now on, no event selects another one. */
-  keep(): void;
+  pin(): void;
   /** Sends a message. Resolves with whether the device has it, or may have it. */
   send(connectionId: string, text: string): Promise<boolean>;
   stop(): Promise<void>;
@@ -71,7 +68,7 @@ interface Shown {
   /** Something has happened in a conversation. */
   propose(to: ConversationTarget): void;
   /** The user acts on what is shown. */
-  keep(): void;
+  pin(): void;
 }
 
 /**
@@ -93,7 +90,7 @@ function createShown(deviceId: string): Shown {
       if (isPast) pastUntil = Math.min(now() + pastMs, pastEnd);
       if (isPast || isNameless(target.value)) target.value = to;
     },
-    keep() {
+    pin() {
       isChosen = true;
     },
   };
@@ -113,7 +110,7 @@ const sentText = (id: string): string => recallText("sent", id);
 export function openConversations(deviceId: string): DeviceConversations {
   const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
   const shown = createShown(deviceId);
-  const { target, keep } = shown;
+  const { target, pin } = shown;
   const failure = signal<string | null>(null);
   const gaps = signal(0);
   const ended = new AbortController();
@@ -165,23 +162,23 @@ export function openConversations(deviceId: string): DeviceConversations {
   void follow();
   const listed = openListed(deviceId, all, shown);
   return {
-    ...{ all, target, gaps, failure, keep },
+    ...{ all, target, gaps, failure, pin },
     ...{ history: listed.history, entries: listed.entries },
     select(to) {
-      keep();
+      pin();
       target.value = to;
-      store(`target:${deviceId}`, to);
+      writeLocal(`target:${deviceId}`, to);
     },
     async send(connectionId, text) {
-      keep();
+      pin();
       const to = target.value;
       const id = randomId();
       rememberText("sent", id, text);
       const isTaken = await deliver({ id, deviceId, connectionId, ...to, text, sentAt: now(), isBusy: true });
-      if (isTaken) store(`target:${deviceId}`, to);
+      if (isTaken) writeLocal(`target:${deviceId}`, to);
       return isTaken;
     },
-    ...createControls(deviceId, target, keep),
+    ...createControls(deviceId, target, pin),
     close() {
       ended.abort();
       listed.close();
@@ -218,7 +215,7 @@ function openListed(
 function createControls(
   deviceId: string,
   target: Signal<ConversationTarget>,
-  keep: () => void,
+  pin: () => void,
 ): Pick<DeviceConversations, "stop" | "setMode"> {
   const conversation = (): ConversationInput => {
     const { agentId, conversationId } = target.value;
@@ -226,12 +223,12 @@ function createControls(
   };
   return {
     async stop() {
-      keep();
+      pin();
       const result = await attempt(() => stop(transport, { deviceId }, conversation()));
       if (result !== null) toast("good", result.stopped ? "Stopped" : "Nothing was running");
     },
     async setMode(mode) {
-      keep();
+      pin();
       const result = await attempt(() => setMode(transport, { deviceId }, mode, conversation()));
       if (result !== null) toast("good", `The mode is now ${result.mode}`);
     },
@@ -249,7 +246,7 @@ async function attempt<Result>(run: () => Promise<Result>): Promise<Result | nul
 }
 
 function readTarget(deviceId: string): ConversationTarget {
-  const value = stored(`target:${deviceId}`) as Partial<ConversationTarget> | null;
+  const value = readLocal(`target:${deviceId}`) as Partial<ConversationTarget> | null;
   const { agentId = "", conversationId = "default" } = value ?? {};
   return typeof agentId === "string" && typeof conversationId === "string"
     ? { agentId, conversationId }

@@ -3,7 +3,7 @@
  * with the last texts of turns whose output is not kept.
  */
 import type { MessageStatus } from "@letta-environments/client";
-import { type Entry, insertSent, messageIdOf, type TextOf } from "../model/conversation.ts";
+import { type Conversation, type Entry, insertSent, messageIdOf, type TextOf } from "../model/conversation.ts";
 
 /** A message of the history. */
 export interface HistoryItem {
@@ -14,13 +14,6 @@ export interface HistoryItem {
   readonly status: MessageStatus | null;
 }
 
-/** A conversation that events have told of. */
-interface Followed {
-  readonly agentId: string;
-  readonly conversationId: string;
-  readonly entries: readonly Entry[];
-}
-
 /**
  * Returns the messages, the latest first. Of a message that is listed and followed, the later status counts. While older messages are not
  * loaded, what is older than the last listed one is left out, so that nothing is missing in between.
@@ -28,7 +21,7 @@ interface Followed {
 export function mergeHistory(
   listed: readonly MessageStatus[],
   hasOlder: boolean,
-  conversations: Iterable<Followed>,
+  conversations: Iterable<Conversation>,
 ): readonly HistoryItem[] {
   const items = new Map<string, HistoryItem>();
   for (const status of listed) {

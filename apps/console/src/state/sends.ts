@@ -6,7 +6,7 @@ import { isLettaEnvironmentsError, type MessageStatus, sendMessage } from "@lett
 import { effect, signal, type Signal } from "@preact/signals";
 import { isOpenState, type LocalState } from "../model/conversation.ts";
 import { now } from "../platform/browser.ts";
-import { keepInTab, keptInTab } from "../platform/tab.ts";
+import { readTab, writeTab } from "../platform/tab.ts";
 import { failureText, transport } from "./api.ts";
 import { findDevice } from "./environments.ts";
 import { info } from "./session.ts";
@@ -126,7 +126,7 @@ function remove(id: string): void {
 
 function change(sends: ReadonlyMap<string, Send>): void {
   openSends.value = sends;
-  keepInTab("open", [...sends.values()]);
+  writeTab("open", [...sends.values()]);
 }
 
 function tell(send: Send, state: LocalState): void {
@@ -134,7 +134,7 @@ function tell(send: Send, state: LocalState): void {
 }
 
 function readKept(): ReadonlyMap<string, Send> {
-  const kept = keptInTab("open");
+  const kept = readTab("open");
   const sends = Array.isArray(kept) ? (kept as readonly Send[]) : [];
   // A request that was on its way ended with the page that sent it.
   return new Map(
