@@ -5,7 +5,7 @@ import type { GatewayPrincipal } from "./auth/authentication.ts";
 import type { BeginAction } from "./audit/actions.ts";
 import { createBeginSend } from "./audit/sends.ts";
 import { type CallerAuthenticator, createCallerAuthenticator } from "./auth/caller.ts";
-import { withoutRestrictions } from "./auth/shadow.ts";
+import { liftAndRemember } from "./auth/shadow.ts";
 import { configurePermissions } from "./auth/tenant-guard.ts";
 import type { ExtensionSteps, HandleAs } from "./extension-port.ts";
 import { type CheckCredential, createCheckCredential, replaceCheck } from "./reauthentication/check.ts";
@@ -161,7 +161,7 @@ function createCredentialCheck(
   return createCheckCredential(
     (authorization) =>
       mapMaybe(authenticate(authorization), (result) =>
-        result.kind === "refused" ? result : { ...result, principal: withoutRestrictions(result.principal, lift) },
+        result.kind === "refused" ? result : { ...result, principal: liftAndRemember(result.principal, lift) },
       ),
     hasExpired,
   );

@@ -4,7 +4,7 @@
  */
 import { type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import type { AuthenticateRequest } from "../limits/authentication.ts";
-import { createIsOperatorToken, insufficientScope, invalidKey, readBearerToken } from "../auth/authentication.ts";
+import { createOperatorTokenCheck, insufficientScope, invalidKey, readBearerToken } from "../auth/authentication.ts";
 import { parseKeyId } from "../keys/key-format.ts";
 import { verifyKey } from "../auth/gateway-key.ts";
 import type { GatewayRequest } from "../http/gateway-request.ts";
@@ -129,7 +129,7 @@ function createKeyGuard(ports: GuardPorts, authenticate: AuthenticateRequest): A
 
 /** Accepts the operator's token in addition to the keys that a guard accepts. */
 function withOperator(ports: GuardPorts, keyGuard: AdminGuard, operatorToken: string): AdminGuard {
-  const isOperator = createIsOperatorToken(ports, operatorToken);
+  const isOperator = createOperatorTokenCheck(ports, operatorToken);
   return {
     refuse: keyGuard.refuse,
     async admit(request) {

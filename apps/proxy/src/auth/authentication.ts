@@ -92,7 +92,7 @@ export function readBearerToken(
  * Returns a function that recognises the operator's token. It compares digests of equal length in constant time, so that its
  * duration reveals nothing about the token.
  */
-export function createIsOperatorToken(
+export function createOperatorTokenCheck(
   { digests, pepper }: Pick<GatewayPorts, "digests" | "pepper">,
   operatorToken: string,
 ): (token: string) => boolean {

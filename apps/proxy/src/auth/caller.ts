@@ -8,7 +8,7 @@ import type { MaybePromise } from "../lib/steps.ts";
 import type { GatewayPorts, JwksFetch } from "../ports.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
-import { type Authentication, createIsOperatorToken, readBearerToken, refuseInvalidKey } from "./authentication.ts";
+import { type Authentication, createOperatorTokenCheck, readBearerToken, refuseInvalidKey } from "./authentication.ts";
 import { createKeyAuthenticator } from "./gateway-key.ts";
 import type { JwtSettings } from "./jwt-settings.ts";
 import { createTokenAuthenticator, looksLikeJwt, startsLikeToken, type TokenAuthenticator } from "./jwt.ts";
@@ -62,14 +62,14 @@ export interface CallerConfig {
 
 /** Creates a {@link CallerAuthenticator} for the methods that the configuration opens. */
 export function createCallerAuthenticator(ports: CallerPorts, config: CallerConfig): CallerAuthenticator {
-  const guard = createTenantGuard(config);
+  const admit = createTenantGuard(config);
   const authenticateKey = createKeyAuthenticator(ports);
   const authenticateToken = openTokenAuthenticator(ports, config);
   const passThrough = config.passThrough ? createPassThrough(ports) : null;
   const authenticateOwnKey = passThrough === null ? null : createOwnKeyAuthenticator(ports, passThrough, config);
 
   function byKey(authorization: string | null, cachedOnly = false): MaybePromise<Authentication> {
-    return guard.admit(authenticateKey(authorization, cachedOnly), "key");
+    return admit(authenticateKey(authorization, cachedOnly), "key");
   }
 
   return {
@@ -80,7 +80,7 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
       const { token } = credentials;
       if (authenticateToken !== null && startsLikeToken(token)) {
         return looksLikeJwt(token)
-          ? guard.admit(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
+          ? admit(authenticateToken(token, cachedOnly ? "verified_tokens" : "issuer"), "token")
           : refuseInvalidKey("token_malformed");
       }
       return authenticateOwnKey === null
@@ -91,9 +91,9 @@ export function createCallerAuthenticator(ports: CallerPorts, config: CallerConf
     authenticateToken(authorization) {
       const credentials = readBearerToken(authorization);
       if (authenticateToken === null || credentials.kind !== "token" || !looksLikeJwt(credentials.token)) return null;
-      return guard.admit(authenticateToken(credentials.token, "known_keys"), "token");
+      return admit(authenticateToken(credentials.token, "known_keys"), "token");
     },
-    admit: guard.admit,
+    admit,
     knows: (key) => passThrough?.knows(key) === true,
     forget: (key) => passThrough?.forget(key),
     confirm: (key) => passThrough?.confirm(key),
@@ -111,7 +111,7 @@ function createOwnKeyAuthenticator(
   passThrough: PassThrough,
   { operatorToken }: CallerConfig,
 ): (token: string, cachedOnly: boolean) => CallerAuthentication {
-  const isOperatorToken = operatorToken === null ? () => false : createIsOperatorToken(ports, operatorToken);
+  const isOperatorToken = operatorToken === null ? () => false : createOperatorTokenCheck(ports, operatorToken);
   return (token, cachedOnly) => {
     if (isOperatorToken(token) || (cachedOnly && !passThrough.knows(token))) return refuseInvalidKey("not_verified");
     return { kind: "authenticated", principal: passThrough.principalOf(token), ownCredential: token };

@@ -34,7 +34,7 @@ export interface JwksCache {
   /** Returns the cached keys; `null` when there are none. Old ones are reloaded in the background. */
   current(): KeySet | null;
   /** Resolves with the keys after a reload, if the cooldown allows one; `null` when there are none. */
-  refreshed(): Promise<{ readonly keySet: KeySet | null; readonly freshness: Freshness }>;
+  reload(): Promise<{ readonly keySet: KeySet | null; readonly freshness: Freshness }>;
   /** Milliseconds until the next reload is allowed. */
   retryAfterMs(): number;
 }
@@ -104,7 +104,7 @@ export function createJwksCache(
       if (keySet !== null && clock.monotonic() >= readAt + settings.jwksMaxAgeMs) void refresh();
       return usable();
     },
-    async refreshed() {
+    async reload() {
       const freshness = await refresh();
       return { keySet: usable(), freshness };
     },

@@ -70,14 +70,14 @@ export function createTokenAuthenticator(
     known: KeySet | null,
     mayReadKeys: boolean,
   ): Promise<Authentication> {
-    const reloaded = known === null ? await keySets.refreshed() : { keySet: known, freshness: null };
+    const reloaded = known === null ? await keySets.reload() : { keySet: known, freshness: null };
     let { freshness } = reloaded;
     let keySet: KeySet | null = reloaded.keySet;
     if (keySet === null) return issuerUnavailable(keySets.retryAfterMs());
     const verifyToken = await loadVerifier();
     let result = await verifyToken(token, keySet, clock.now());
     if (result.kind === "unknown_key" && freshness === null && mayReadKeys) {
-      const newer = await keySets.refreshed();
+      const newer = await keySets.reload();
       ({ freshness } = newer);
       if (newer.keySet !== null && newer.keySet.version !== keySet.version) {
         keySet = newer.keySet;

@@ -45,12 +45,12 @@ interface ShadowedExchange {
 const originalPrincipals = new WeakMap<Principal, Principal>();
 
 /** Returns the restricted caller behind one whose restrictions shadow mode has lifted; any other caller unchanged. */
-export function withRestrictions(principal: Principal): Principal {
+export function restrictedPrincipalOf(principal: Principal): Principal {
   return originalPrincipals.get(principal) ?? principal;
 }
 
 /** Lifts restrictions of a caller, whose requests are decided for the restricted one too; see {@link createShadow}. */
-export function withoutRestrictions<Caller extends Principal>(caller: Caller, lift: LiftRestrictions): Caller {
+export function liftAndRemember<Caller extends Principal>(caller: Caller, lift: LiftRestrictions): Caller {
   const free = lift(caller);
   if (free !== caller) originalPrincipals.set(free, caller);
   return free;
@@ -66,7 +66,7 @@ export function createShadow({ keyIds, rules }: ShadowSettings, findConnection?:
   function lift(principal: Principal): Principal {
     const known = lifted.get(principal);
     if (known !== undefined) return known;
-    const free = withoutRestrictions(principal, (caller) => liftRestrictions(caller, { keyIds, rules }));
+    const free = liftAndRemember(principal, (caller) => liftRestrictions(caller, { keyIds, rules }));
     lifted.set(principal, free);
     return free;
   }

@@ -8,13 +8,14 @@ import { mapMaybe, type MaybePromise } from "../lib/steps.ts";
 import { type ApprovalPolicies, approvalPolicyOf } from "../tenants/approval-policies.ts";
 import type { AdmitsTenant, CredentialKind, TenantSettings } from "../tenants/settings.ts";
 import type { Authentication, GatewayPrincipal } from "./authentication.ts";
-import { type LiftRestrictions, liftRestrictions, withRestrictions } from "./shadow.ts";
+import { type LiftRestrictions, liftRestrictions, restrictedPrincipalOf } from "./shadow.ts";
 import type { ShadowSettings } from "./shadow-rules.ts";
 
 /** See {@link createTenantGuard}. */
-export interface TenantGuard {
-  admit(authentication: MaybePromise<Authentication>, via: CredentialKind): MaybePromise<Authentication>;
-}
+export type TenantGuard = (
+  authentication: MaybePromise<Authentication>,
+  via: CredentialKind,
+) => MaybePromise<Authentication>;
 
 /** Maps each configured caller to the caller as it was authenticated, before the configuration was applied. */
 const authenticated = new WeakMap<Principal, Principal>();
@@ -32,8 +33,7 @@ export function createTenantGuard({
   readonly approvals: ApprovalPolicies | null;
   readonly admitsTenant?: AdmitsTenant | undefined;
 }): TenantGuard {
-  if (admitsTenant === undefined && tenants.size === 0 && approvals === null)
-    return { admit: (authentication) => authentication };
+  if (admitsTenant === undefined && tenants.size === 0 && approvals === null) return (authentication) => authentication;
   const admitted = new WeakMap<GatewayPrincipal, Authentication>();
 
   async function decide(principal: GatewayPrincipal, via: CredentialKind): Promise<Authentication> {
@@ -50,13 +50,11 @@ export function createTenantGuard({
     return authentication;
   }
 
-  return {
-    admit: (authentication, via) =>
-      mapMaybe(authentication, (result) => {
-        if (result.kind === "refused") return result;
-        return admitted.get(result.principal) ?? decide(result.principal, via);
-      }),
-  };
+  return (authentication, via) =>
+    mapMaybe(authentication, (result) => {
+      if (result.kind === "refused") return result;
+      return admitted.get(result.principal) ?? decide(result.principal, via);
+    });
 }
 
 const notConfigured: PlainResponse = problemResponse("tenant_not_configured");
@@ -88,7 +86,7 @@ export function createPermissionRules(settings: () => PermissionSettings): Permi
       return known.configure;
     },
     unconfigured(principal) {
-      const restricted = withRestrictions(principal);
+      const restricted = restrictedPrincipalOf(principal);
       return authenticated.get(restricted) ?? restricted;
     },
   };
