@@ -3,7 +3,7 @@ import { approve, decideApproval, deny, listApprovals } from "./operations/appro
 import { removeQueueItem, resumeQueue, setDirectory, setMode, stop } from "./operations/control.ts";
 import {
   type DeviceSelector,
-  type SendAndMayWaitOptions,
+  type SendAndMaybeWaitOptions,
   type SendAndWaitOptions,
   type SendAndWaitResult,
   sendToDevice,
@@ -62,7 +62,7 @@ export interface SendToDevice {
   (
     device: DeviceSelector,
     body: SendMessageInput,
-    options: SendAndMayWaitOptions,
+    options: SendAndMaybeWaitOptions,
   ): PendingCall<SendToDeviceResult | SendAndWaitResult>;
 }
 

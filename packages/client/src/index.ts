@@ -46,7 +46,7 @@ export {
 export {
   type DeviceSelector,
   type FoundDevice,
-  type SendAndMayWaitOptions,
+  type SendAndMaybeWaitOptions,
   type SendAndWaitOptions,
   type SendAndWaitResult,
   sendToDevice,

@@ -28,7 +28,7 @@ import {
   type SendMessageInput,
   sendMessage,
   type SendMessageResult,
-  type SendAndMayWaitOptions,
+  type SendAndMaybeWaitOptions,
   type SendAndWaitResult,
   type sendToDevice,
   type SendToDeviceResult,
@@ -137,7 +137,7 @@ export async function sendEither(send: typeof sendToDevice, transport: Transport
 export function sendStored(
   send: typeof sendToDevice,
   transport: Transport,
-  options: SendAndMayWaitOptions,
+  options: SendAndMaybeWaitOptions,
   wait: "finished" | undefined,
 ): void {
   type Either = PendingCall<SendToDeviceResult | SendAndWaitResult>;

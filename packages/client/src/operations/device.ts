@@ -43,7 +43,7 @@ export interface SendAndWaitOptions extends SendToDeviceOptions, Pick<WaitForTur
 }
 
 /** Options of a send whose wait is decided at run time. */
-export interface SendAndMayWaitOptions extends Omit<SendAndWaitOptions, "wait"> {
+export interface SendAndMaybeWaitOptions extends Omit<SendAndWaitOptions, "wait"> {
   /** As in {@link SendAndWaitOptions}, if it is given. */
   readonly wait?: SendAndWaitOptions["wait"] | undefined;
 }
@@ -84,13 +84,13 @@ export function sendToDevice(
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options: SendAndMayWaitOptions,
+  options: SendAndMaybeWaitOptions,
 ): PendingCall<SendToDeviceResult | SendAndWaitResult>;
 export function sendToDevice(
   transport: Transport,
   device: DeviceSelector,
   body: SendMessageInput,
-  options: SendAndMayWaitOptions = {},
+  options: SendAndMaybeWaitOptions = {},
 ): PendingCall<SendToDeviceResult | SendAndWaitResult> {
   return pendingSend(async () => {
     checkRecord("options", options);

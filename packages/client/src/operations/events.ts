@@ -14,7 +14,7 @@ import { monotonic, onAbort, random, sleep, startAlarm } from "../adapters/platf
 import { check, checkFunction, checkIdentifier } from "../check.ts";
 import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, eventIdPattern, type EventParser, type ParsedEvent } from "../event-parser.ts";
-import { endEarly } from "../end-early.ts";
+import { abortable } from "../abortable.ts";
 import { notify, type RequestOptions } from "../options.ts";
 import { parseJson } from "../response.ts";
 import type { Transport } from "../transport.ts";
@@ -71,7 +71,7 @@ export function streamEvents(
   transport: Transport,
   options: StreamEventsOptions = {},
 ): AsyncGenerator<StreamedEvent, void, undefined> {
-  return endEarly(options, (ended) => followStreams(transport, ended));
+  return abortable(options, (ended) => followStreams(transport, ended));
 }
 
 async function* followStreams(

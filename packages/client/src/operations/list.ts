@@ -3,7 +3,7 @@ import type { Environment, EnvironmentList, EnvironmentSource } from "@letta-env
 import { findEnvironmentListMismatch } from "@letta-environments/schema/guards";
 import { isIdentifier } from "@letta-environments/schema/identifier";
 import { check, checkFlag, checkIdentifier, checkInteger, checkRecord, checkText } from "../check.ts";
-import { endEarly } from "../end-early.ts";
+import { abortable } from "../abortable.ts";
 import { createError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { type PendingCall, pendingCall, type TransportRequest, type TransportResponse } from "../request.ts";
@@ -41,7 +41,7 @@ export function listEnvironmentPages(
   query?: ListEnvironmentsInput | null,
   options: RequestOptions = {},
 ): AsyncGenerator<EnvironmentList, void, undefined> {
-  return endEarly(options, async function* (ended) {
+  return abortable(options, async function* (ended) {
     for await (const { data } of readPages(transport, query, ended)) yield data;
   });
 }
@@ -52,7 +52,7 @@ export function listAllEnvironments(
   query?: ListEnvironmentsInput | null,
   options: RequestOptions = {},
 ): AsyncGenerator<Environment, void, undefined> {
-  return endEarly(options, async function* (ended) {
+  return abortable(options, async function* (ended) {
     for await (const { data } of readPages(transport, query, ended)) for (const row of data.connections) yield row;
   });
 }

@@ -2,7 +2,7 @@
 import type { ListMessagesQuery, MessageList, MessageStatus } from "@letta-environments/schema";
 import { findMessageListMismatch } from "@letta-environments/schema/guards";
 import { check, checkRecord } from "../check.ts";
-import { endEarly } from "../end-early.ts";
+import { abortable } from "../abortable.ts";
 import type { RequestOptions } from "../options.ts";
 import { type InputOf, type PendingCall, pendingCall, type TransportResponse } from "../request.ts";
 import type { Transport } from "../transport.ts";
@@ -35,7 +35,7 @@ export function listAllMessages(
   query?: ListMessagesInput | null,
   options: RequestOptions = {},
 ): AsyncGenerator<MessageStatus, void, undefined> {
-  return endEarly(options, async function* (ended) {
+  return abortable(options, async function* (ended) {
     // Checked before it is spread, which would turn a string into members.
     checkRecord("query", query ?? {});
     const seen = new Set<string | undefined>();

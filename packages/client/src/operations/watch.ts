@@ -7,7 +7,7 @@ import type { Environment } from "@letta-environments/schema";
 import { isOnline } from "@letta-environments/schema/presence";
 import { monotonic, onAbort, random, sleep } from "../adapters/platform.ts";
 import { checkInteger } from "../check.ts";
-import { endEarly } from "../end-early.ts";
+import { abortable } from "../abortable.ts";
 import { isLettaEnvironmentsError } from "../error.ts";
 import type { RequestOptions } from "../options.ts";
 import { serverTimeMs } from "../response.ts";
@@ -46,7 +46,7 @@ export function watchEnvironments(
   query?: ListEnvironmentsInput | null,
   options: WatchOptions = {},
 ): AsyncGenerator<EnvironmentEvent, void, undefined> {
-  return endEarly(options, (ended) => poll(transport, query, ended));
+  return abortable(options, (ended) => poll(transport, query, ended));
 }
 
 /** A row as last seen. */

@@ -11,7 +11,7 @@ import { checkSignal, type RequestOptions } from "./options.ts";
  * @param options those of the caller, with a `signal` that ends the iteration too
  * @param start receives the options with a signal that is aborted by `return`, by the caller's signal and at the end
  */
-export function endEarly<Options extends Pick<RequestOptions, "signal">, Value>(
+export function abortable<Options extends Pick<RequestOptions, "signal">, Value>(
   options: Options,
   start: (options: Options & { readonly signal: AbortSignal }) => AsyncGenerator<Value, void, undefined>,
 ): AsyncGenerator<Value, void, undefined> {
