@@ -1,5 +1,6 @@
 import type { ListEnvironmentsInput } from "@letta-environments/client";
 import { choosePaint, misuse, type Paint, type ParsedCommand } from "@letta-environments/command-line";
+import { isTag, tagRule } from "@letta-environments/schema";
 import type { Host } from "./host.ts";
 import { createEnvironmentOperations, type EnvironmentOperations } from "./operations.ts";
 import type { CommandName } from "./program.ts";
@@ -38,8 +39,6 @@ export function optionOf({ options }: ParsedLine): ReadOption {
   return (name) => (options.has(name) ? (options.get(name)?.[0] ?? "") : undefined);
 }
 
-const tagPattern = /^[A-Za-z0-9][\w.:-]{0,63}$/;
-
 /** The devices that `--online`, `--source`, `--user` and `--tag` select. @throws CommandError naming the option */
 export function readFilter({
   option,
@@ -52,9 +51,7 @@ export function readFilter({
   const userId = option("user");
   if (userId !== undefined && userId.length > 256) throw misuse("--user must have at most 256 characters");
   const tag = parsed.options.get("tag") ?? [];
-  if (!tag.every((each) => tagPattern.test(each))) {
-    throw misuse("--tag must be 1 to 64 of A-Z a-z 0-9 . _ : - and begin with a letter or a digit");
-  }
+  if (!tag.every(isTag)) throw misuse(`--tag ${tagRule}`);
   return {
     ...(tag.length > 0 && { tag }),
     ...(option("online") !== undefined && { onlineOnly: true }),

@@ -1,4 +1,4 @@
-import { CommandError, completionScript, printable } from "@letta-environments/command-line";
+import { CommandError, completionScript, joinLines, printable } from "@letta-environments/command-line";
 import { type CommandContext, createContext, type ParsedLine } from "./context.ts";
 import { approvalsCommand } from "./commands/approvals.ts";
 import { getCommand, listCommand } from "./commands/devices.ts";
@@ -40,7 +40,7 @@ export async function execute(host: Host, parsed: ParsedLine): Promise<number> {
     // Ctrl-C is the usual end of a watch.
     if (name === "watch" && host.interrupted.aborted) return failure.exitCode;
     const [first, ...more] = [failure.message, ...failure.details].map(printable);
-    await host.stderr.write([`letta-env: ${first}\n`, ...more.map((line) => `${line}\n`)].join(""));
+    await host.stderr.write(joinLines([`letta-env: ${first}`, ...more]));
     return failure.exitCode;
   }
 }

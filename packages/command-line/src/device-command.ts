@@ -16,16 +16,16 @@ export function formatDeviceCommand({
   readonly version: string;
 }): string {
   return [
-    `LETTA_BASE_URL=${quoted(baseUrl)}`,
-    `LETTA_API_KEY=${quoted(key)}`,
+    `LETTA_BASE_URL=${quoteForShell(baseUrl)}`,
+    `LETTA_API_KEY=${quoteForShell(key)}`,
     // Letta Code requires it for every server that is not the vendor's.
     "IGNORE_SELF_HOSTED_LISTENER_ERROR=1",
     `npx -y @letta-ai/letta-code@${version} server --backend local`,
-    `--computer-name ${name === null ? '"$(hostname)"' : quoted(name)}`,
+    `--computer-name ${name === null ? '"$(hostname)"' : quoteForShell(name)}`,
   ].join(" ");
 }
 
 /** A word as a POSIX shell reads it. */
-export function quoted(word: string): string {
+export function quoteForShell(word: string): string {
   return /^[\w./:@%+,=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

@@ -6,7 +6,7 @@ export {
   type OptionDefinition,
   type ProgramDefinition,
 } from "./definition.ts";
-export { formatDeviceCommand, quoted } from "./device-command.ts";
+export { formatDeviceCommand, quoteForShell } from "./device-command.ts";
 export { displayWidth, indent, truncate } from "./display-width.ts";
 export { CommandError, misuse } from "./error.ts";
 export { type CommandLine, type ParsedCommand, parseCommandLine } from "./parse.ts";
@@ -15,6 +15,7 @@ export {
   escapeSpaces,
   formatColumns,
   formatJson,
+  joinLines,
   printable,
   printableLines,
   type PrintableStream,

@@ -96,6 +96,11 @@ export function formatColumns(columns: readonly string[]): string {
   return `${columns.map(printable).join("\t")}\n`;
 }
 
+/** Joins lines, each with its line end. */
+export function joinLines(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join("");
+}
+
 /** A value as one JSON document, indented or on one line. Escaping keeps it the same value. */
 export function formatJson(value: unknown, indentation: 0 | 2 = 2): string {
   const lines = JSON.stringify(value, null, indentation).split("\n");

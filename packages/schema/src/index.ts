@@ -27,7 +27,7 @@ export * from "./problems/problem.ts";
 export { defaultConversationId } from "./base/reference.ts";
 export * from "./schemas/register.ts";
 export * from "./requests/routing.ts";
-export { defaultListLimit, maxListLimit, maxReferenceLength } from "./base/rules.ts";
+export { defaultListLimit, isTag, maxListLimit, maxReferenceLength } from "./base/rules.ts";
 export * from "./schemas/viewer.ts";
 export { IdentifierSchema, openEnum } from "./base/wire-schema.ts";
 export type { OpenEnum, WireEntries, WireObjectSchema } from "./base/wire-schema.ts";

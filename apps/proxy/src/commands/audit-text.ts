@@ -1,5 +1,12 @@
 /** The texts of `audit list` and `audit verify` for people. */
-import { type Column, formatTable, formatTime, type Paint, printable } from "@letta-environments/command-line";
+import {
+  type Column,
+  formatTable,
+  formatTime,
+  joinLines,
+  type Paint,
+  printable,
+} from "@letta-environments/command-line";
 import type { AuditFault, AuditFinding, AuditReport } from "../audit/verify.ts";
 import type { AuditFacts } from "../audit/reader.ts";
 import { unrestricted } from "../keys/key-record.ts";
@@ -82,8 +89,8 @@ export function formatAuditReport(report: AuditReport): string {
       ? []
       : [`${count(omittedRefusals, "refusal")} without a record: more than are recorded in a minute.`];
   const notes = [...unfinished, ...omitted];
-  if (intact) return lines([`The audit log is intact: ${counted}.`, ...notes]);
-  return lines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...notes]);
+  if (intact) return joinLines([`The audit log is intact: ${counted}.`, ...notes]);
+  return joinLines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...notes]);
 }
 
 function findingLine({ fault, writer, sequence }: AuditFinding): string {
@@ -96,8 +103,4 @@ function findingLine({ fault, writer, sequence }: AuditFinding): string {
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function lines(texts: readonly string[]): string {
-  return texts.map((text) => `${text}\n`).join("");
 }

@@ -1,12 +1,12 @@
 /** The output of `letta-proxy explain` for people. */
-import { printable } from "@letta-environments/command-line";
+import { joinLines, printable } from "@letta-environments/command-line";
 import type { Explanation, ExplainedRule, RuleResult } from "../explain/explanation.ts";
 
 const marks: Readonly<Record<RuleResult, string>> = { passed: "+", refused: "-", skipped: " ", unknown: "?" };
 
 /** Formats an explanation: a line for each rule and each limit, and the verdict. */
 export function formatExplanation({ verdict, rules, limits, operation }: Explanation): string {
-  const lines = [
+  return joinLines([
     ...rules.map(ruleLine),
     ...(limits.length === 0 ? [] : ["", "Rate limits (nothing was charged):"]),
     ...limits.map(({ policy, mode, allowed, remaining, retryAfterMs }) => {
@@ -16,8 +16,7 @@ export function formatExplanation({ verdict, rules, limits, operation }: Explana
     }),
     "",
     verdictLine(verdict, operation),
-  ];
-  return lines.map((line) => `${line}\n`).join("");
+  ]);
 }
 
 function ruleLine({ rule, result, detail, errorCode }: ExplainedRule): string {

@@ -2,7 +2,7 @@
  * The text that `letta-proxy start` prints for people once the gateway listens: at the first start two new keys, the commands to run with
  * them and a link to the console, later how to list and create keys. Each command can be pasted into a shell in the folder of the start.
  */
-import { quoted } from "@letta-environments/command-line";
+import { joinLines, quoteForShell } from "@letta-environments/command-line";
 import { formatConsoleLink } from "./console-link.ts";
 
 /** A gateway that has just started. */
@@ -50,7 +50,7 @@ export function programsIn(
   // Without the file, npx would run whatever the registry has under the name of the command.
   const installed = (name: string): string | null => (exists(`node_modules/.bin/${name}`) ? `npx ${name}` : null);
   return {
-    proxy: installed("letta-proxy") ?? running.map(quoted).join(" "),
+    proxy: installed("letta-proxy") ?? running.map(quoteForShell).join(" "),
     client: installed("letta-env"),
     demoDevice: null,
   };
@@ -72,7 +72,7 @@ export function firstStartText(gateway: StartedGateway, { clientKey, deviceKey, 
   const { url, programs } = gateway;
   const withKey = (key: string, command: string): string => `  LETTA_BASE_URL=${url} LETTA_API_KEY=${key} ${command}`;
   const { client, demoDevice } = programs;
-  return lines([
+  return joinLines([
     "",
     "These keys are shown once; only their digests are stored.",
     `  for clients  ${clientKey}  (list, read, send)`,
@@ -104,7 +104,7 @@ export function firstStartText(gateway: StartedGateway, { clientKey, deviceKey, 
 export function laterStartText(gateway: StartedGateway): string {
   const { url, programs, console } = gateway;
   const suffix = dataDirOption(gateway);
-  return lines([
+  return joinLines([
     "",
     "Keys were created before and are not shown again. In another terminal, in this folder:",
     "",
@@ -126,7 +126,7 @@ function inviteCommand(gateway: StartedGateway): string {
 }
 
 function dataDirOption({ dataDir }: StartedGateway): string {
-  return dataDir === ".data" ? "" : ` --data-dir ${quoted(dataDir)}`;
+  return dataDir === ".data" ? "" : ` --data-dir ${quoteForShell(dataDir)}`;
 }
 
 /** The sources run without being built, and the console does not. A copied bundle may lack the folder beside it. */
@@ -135,8 +135,4 @@ function consoleHint({ console, programs }: StartedGateway): readonly string[] {
   return programs.demoDevice === null
     ? ["The web console is off: the folder 'console' is not beside the program.", ""]
     : ["Build the web console, and start again:", "  npx -y pnpm@12.21.0 build", ""];
-}
-
-function lines(texts: readonly string[]): string {
-  return texts.map((text) => `${text}\n`).join("");
 }

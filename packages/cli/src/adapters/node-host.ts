@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import process from "node:process";
 import { buffer } from "node:stream/consumers";
 import { CommandError } from "@letta-environments/command-line";
+import { exitCodeOfSignal } from "../exit-code.ts";
 import type { Host, Input, Output } from "../host.ts";
 
 /** Returns the host of this process. */
@@ -121,10 +122,9 @@ function codeOf(error: Error): string {
 function listenForSignals(): Pick<Host, "interrupted" | "onInterrupt"> {
   const controller = new AbortController();
   let handler: (() => void) | null = null;
-  const exitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(exitCodes[signal]);
+      if (controller.signal.aborted) process.exit(exitCodeOfSignal(signal));
       const handle = signal === "SIGINT" ? handler : null;
       handler = null;
       if (handle !== null) return handle();

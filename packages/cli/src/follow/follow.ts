@@ -172,7 +172,7 @@ async function run(
 ): Promise<number> {
   const { context, printer, device } = turn;
   const { host } = context;
-  const prompts = createPrompts(turn);
+  const prompts = createPermissionPrompts({ ...turn, isOfTurn: (approval) => isOfTurn(turn, approval) });
   const interruption = watchInterruption(turn, prompts);
   const { applyStatus, handleEvent } = createEventHandler(turn, connectionId, absence, prompts);
   try {
@@ -304,17 +304,6 @@ async function finish(turn: FollowedTurn, status: MessageStatus | null, unknownR
   };
   throw new CommandError(texts[outcome], exitCodeOfTurn[outcome], {
     details: outcome === "unknown" ? [followAgain(turn)] : [],
-  });
-}
-
-function createPrompts(turn: FollowedTurn): PermissionPrompts {
-  const { context, operations, printer, isInteractive } = turn;
-  return createPermissionPrompts({
-    context,
-    operations,
-    printer,
-    isInteractive,
-    isOfTurn: (approval) => isOfTurn(turn, approval),
   });
 }
 

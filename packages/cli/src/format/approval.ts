@@ -8,6 +8,7 @@ import {
   formatTable,
   formatTime,
   indent,
+  joinLines,
   type Paint,
   plain,
   printable,
@@ -96,14 +97,14 @@ function formatRequest(approval: Approval, width: number | null, paint: Paint): 
   const { id, input, suggestions } = approval;
   const cut = describeCut(approval);
   const offer = `'${decisionCommand("allow", approval)} --suggestion ID' also grants, from now on:`;
-  const lines = [
+  return joinLines([
+    "",
     paint(indent(printable(`${id}  ${describeCall(approval)}`), width), "bold"),
     ...describeOtherMembers(input).map((line) => indent(printable(line), width)),
     ...(cut === null ? [] : [paint(cut, "yellow")]),
     ...[describeCommands(approval), ...(suggestions.length === 0 ? [] : [offer])].map(printable),
     ...formatSuggestions(suggestions).map((line) => indent(printable(line), width)),
-  ];
-  return `\n${lines.map((line) => `${line}\n`).join("")}`;
+  ]);
 }
 
 /** The command that decides on the request that was shown, and on nothing that the device asks for later under its id. */

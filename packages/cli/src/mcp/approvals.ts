@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeError } from "../failure.ts";
-import { agentIdRule, conversationFilter, conversationIdRule } from "./rules.ts";
+import { agentIdSchema, conversationFilter, conversationIdSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
@@ -84,8 +84,8 @@ const answerInput = describeSchema(
       ),
     ),
     deviceId: v.optional(v.pipe(v.string(), v.description("Needed if requests of several devices have the id."))),
-    agentId: v.optional(agentIdRule("Needed if several requests of a device have the id.")),
-    conversationId: v.optional(conversationIdRule("Needed if several requests of an agent have the id.")),
+    agentId: v.optional(agentIdSchema("Needed if several requests of a device have the id.")),
+    conversationId: v.optional(conversationIdSchema("Needed if several requests of an agent have the id.")),
   }),
 );
 

@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { collectEnvironments, refuseIgnoredTags } from "../operations.ts";
 import { describeSchema, runTool, type ToolOutput, type ToolSession } from "./tool.ts";
 
-const inputRules = describeSchema(
+const listInput = describeSchema(
   v.strictObject({
     onlineOnly: v.optional(v.pipe(v.boolean(), v.description("Only devices that can receive a message now."))),
     tags: v.optional(
@@ -28,7 +28,7 @@ const inputRules = describeSchema(
   }),
 );
 
-const outputRules = describeSchema(
+const listOutput = describeSchema(
   v.object({
     devices: v.array(
       v.object({
@@ -56,8 +56,8 @@ export function registerDeviceTools(server: McpServer, session: ToolSession): vo
       title: "List devices",
       description:
         "Lists the devices that the key can reach: deviceId, name, whether each is online, its permission mode (how freely its agents run tools) and its directory. Needs the scope list.",
-      inputSchema: inputRules,
-      outputSchema: outputRules,
+      inputSchema: listInput,
+      outputSchema: listOutput,
       annotations: { readOnlyHint: true, openWorldHint: true },
     },
     (input, context) =>

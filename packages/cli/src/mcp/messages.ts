@@ -7,26 +7,26 @@ import * as v from "valibot";
 import { findDevice } from "../device.ts";
 import { collectMessages } from "../operations.ts";
 import {
-  agentIdRule,
-  connectionIdRule,
+  agentIdSchema,
+  connectionIdSchema,
   conversationFilter,
-  conversationIdRule,
+  conversationIdSchema,
   defaultWaitSeconds,
-  deviceRule,
+  deviceSchema,
   maxWaitSeconds,
-  messageIdRule,
-  waitSecondsRule,
-} from "./rules.ts";
+  messageIdSchema,
+  waitSecondsSchema,
+} from "./schemas.ts";
 import { sendAndWait } from "./send.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
-import { awaitTurn, describeTurn, turnRules } from "./turn.ts";
+import { awaitTurn, describeTurn, TurnSchema } from "./turn.ts";
 
 const sendInput = describeSchema(
   v.strictObject({
-    device: deviceRule(),
-    agentId: v.optional(agentIdRule()),
+    device: deviceSchema(),
+    agentId: v.optional(agentIdSchema()),
     conversationId: v.optional(
-      conversationIdRule('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
+      conversationIdSchema('Id of a conversation of the agent. Default: "default", the agent\'s own conversation.'),
     ),
     message: v.pipe(
       v.string(),
@@ -35,12 +35,12 @@ const sendInput = describeSchema(
       v.description("The text for the agent, at most 1 MiB in UTF-8."),
     ),
     messageId: v.optional(
-      messageIdRule(
+      messageIdSchema(
         "An id of your choice, to repeat a send safely: a message that is sent twice with one id runs once.",
       ),
     ),
     waitSeconds: v.optional(
-      waitSecondsRule(
+      waitSecondsSchema(
         `For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default ${defaultWaitSeconds}; 0 returns when the device has accepted the message.`,
       ),
     ),
@@ -56,26 +56,26 @@ const sendOutput = describeSchema(
     messageId: v.string(),
     connectionId: v.pipe(v.string(), v.description("Pass it to message_status, with messageId.")),
     deviceId: v.string(),
-    turn: v.nullable(turnRules),
+    turn: v.nullable(TurnSchema),
     note: v.optional(v.string()),
   }),
 );
 
 const statusInput = describeSchema(
   v.strictObject({
-    connectionId: connectionIdRule("The connectionId that send_message returned."),
-    messageId: messageIdRule("The messageId that send_message returned."),
-    agentId: v.optional(agentIdRule("Needed if the messageId was used with several agents.")),
-    conversationId: v.optional(conversationIdRule("Needed if the messageId was used in several conversations.")),
+    connectionId: connectionIdSchema("The connectionId that send_message returned."),
+    messageId: messageIdSchema("The messageId that send_message returned."),
+    agentId: v.optional(agentIdSchema("Needed if the messageId was used with several agents.")),
+    conversationId: v.optional(conversationIdSchema("Needed if the messageId was used in several conversations.")),
     waitSeconds: v.optional(
-      waitSecondsRule(`For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
+      waitSecondsSchema(`For how long to wait for the end of the turn, at most ${maxWaitSeconds}. Default 0.`),
     ),
   }),
 );
 
 const listInput = describeSchema(
   v.strictObject({
-    device: deviceRule(),
+    device: deviceSchema(),
     ...conversationFilter(),
     state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
     replies: v.optional(v.pipe(v.boolean(), v.description("With the agent's last text in each turn. Default false."))),
@@ -106,7 +106,7 @@ const listOutput = describeSchema(
           conversationId: v.string(),
           sentAt: v.nullable(v.string()),
         }),
-        turnRules,
+        TurnSchema,
       ]),
     ),
     hasMore: v.boolean(),
@@ -155,7 +155,7 @@ export function registerMessageTools(server: McpServer, session: ToolSession): v
       description:
         "Reports what became of a message: its state, how its turn ended, and the agent's last text. With waitSeconds it waits for the end of the turn. It returns early when the turn waits for a permission. Needs the scope read, and view for the text.",
       inputSchema: statusInput,
-      outputSchema: describeSchema(turnRules),
+      outputSchema: describeSchema(TurnSchema),
       annotations: { readOnlyHint: true, openWorldHint: true },
     },
     (input, context) =>

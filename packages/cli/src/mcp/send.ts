@@ -7,7 +7,7 @@ import { findDevice, type FoundDevice } from "../device.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeError, offlineError } from "../failure.ts";
 import type { Sent } from "../operations.ts";
-import { defaultWaitSeconds } from "./rules.ts";
+import { defaultWaitSeconds } from "./schemas.ts";
 import type { ToolCall, ToolOutput } from "./tool.ts";
 import { awaitTurn, describeTurn } from "./turn.ts";
 

@@ -5,7 +5,7 @@ import { pause } from "../pause.ts";
 import type { ToolCall, ToolOutput } from "./tool.ts";
 
 /** The form in which tools report a turn. */
-export const turnRules: v.GenericSchema<TurnReport> = v.object({
+export const TurnSchema: v.GenericSchema<TurnReport> = v.object({
   outcome: v.pipe(
     v.string(),
     v.description(

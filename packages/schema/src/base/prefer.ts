@@ -14,9 +14,6 @@ export function limitWait(seconds: number): number {
 /** Name of the header. */
 export const preferHeader = "prefer";
 
-/** Name of the response header that says which preference was used (RFC 7240 section 3). */
-export const preferenceAppliedHeader = "preference-applied";
-
 /**
  * Returns the seconds of the preference `wait`, at most {@link maxWaitSeconds}; `null` without it. As the RFC demands, a preference
  * that is not understood is ignored, and of a repeated one the first counts.
@@ -30,7 +27,7 @@ export function readPreferredWait(header: string | null | undefined): number | n
   return null;
 }
 
-/** Returns the header that says that a wait was used. */
+/** Returns the header that says that a wait was used (RFC 7240 section 3). */
 export function waitApplied(seconds: number): Readonly<Record<string, string>> {
-  return { [preferenceAppliedHeader]: `wait=${seconds}` };
+  return { "preference-applied": `wait=${seconds}` };
 }

@@ -73,7 +73,7 @@ export interface RemoveQueueItemResponse {
 }
 
 /** Longest directory, in UTF-16 code units: the longest path of Linux. */
-export const maxDirectoryLength = 4_096;
+const maxDirectoryLength = 4_096;
 
 // The entries are functions so that bundlers can drop the schemas that a program does not use.
 const target = () => ({

@@ -26,7 +26,7 @@ export const messageStates = [
 export type MessageState = OpenEnum<(typeof messageStates)[number]>;
 
 /** States in which a message stays. */
-export const endStates: readonly MessageState[] = ["finished", "cancelled", "evicted", "failed"];
+const endStates: readonly MessageState[] = ["finished", "cancelled", "evicted", "failed"];
 
 /** Returns whether a message has ended, so that its state is final. */
 export function hasEnded({ state }: Pick<MessageStatus, "state">): boolean {
@@ -112,10 +112,8 @@ export interface RetrieveMessageWireQuery {
   waitSeconds?: string;
 }
 
-const reference = (): v.GenericSchema<string> =>
+const pathReference = (): v.GenericSchema<string> =>
   v.pipe(v.string(), v.check<string, string>(isReference, `must be ${referenceRule}`));
-
-const count = (): v.GenericSchema<number> => v.number();
 
 /** Decodes `waitSeconds` from its string to a number, at most `maxWaitSeconds`. */
 export const WaitSecondsSchema: v.GenericSchema<string, number> = /* @__PURE__ */ waitSeconds();
@@ -131,22 +129,22 @@ function waitSeconds(): v.GenericSchema<string, number> {
 /** Decodes the strings of a query to values. */
 export const RetrieveMessageQuerySchema: WireObjectSchema<RetrieveMessageQuery, RetrieveMessageWireQuery> =
   /* @__PURE__ */ wireObject(() => ({
-    agentId: v.exactOptional(reference()),
-    conversationId: v.exactOptional(reference()),
+    agentId: v.exactOptional(pathReference()),
+    conversationId: v.exactOptional(pathReference()),
     wait: v.exactOptional(v.picklist(["finished"], "must be finished")),
     waitSeconds: v.exactOptional(WaitSecondsSchema),
   }));
 
 /** Schema of {@link TurnUsage}. */
 export const TurnUsageSchema: WireObjectSchema<TurnUsage> = /* @__PURE__ */ wireObject(() => ({
-  cachedInputTokens: v.exactOptional(count()),
-  cacheWriteTokens: v.exactOptional(count()),
-  completionTokens: v.exactOptional(count()),
-  contextTokens: v.exactOptional(count()),
-  promptTokens: v.exactOptional(count()),
-  reasoningTokens: v.exactOptional(count()),
-  stepCount: v.exactOptional(count()),
-  totalTokens: v.exactOptional(count()),
+  cachedInputTokens: v.exactOptional(v.number()),
+  cacheWriteTokens: v.exactOptional(v.number()),
+  completionTokens: v.exactOptional(v.number()),
+  contextTokens: v.exactOptional(v.number()),
+  promptTokens: v.exactOptional(v.number()),
+  reasoningTokens: v.exactOptional(v.number()),
+  stepCount: v.exactOptional(v.number()),
+  totalTokens: v.exactOptional(v.number()),
 }));
 
 /** Schema of {@link MessageStatus}. */

@@ -1,4 +1,4 @@
-/** Rules of the members that several tools take. Their descriptions are what a model knows about them; the client checks ids. */
+/** Schemas of the members that several tools take. Their descriptions are what a model knows about them; the client checks ids. */
 import * as v from "valibot";
 
 /** For how long a send waits by default: most clients give up on a tool call after a minute. */
@@ -10,30 +10,30 @@ const text = (maxLength: number, description: string): v.GenericSchema<string> =
   v.pipe(v.string(), v.minLength(1), v.maxLength(maxLength), v.description(description));
 
 /** A device as people name it. */
-export const deviceRule = (): v.GenericSchema<string> =>
+export const deviceSchema = (): v.GenericSchema<string> =>
   text(256, "The device: its deviceId, or a name that only one online device has.");
 
 /** The agent on the device. */
-export const agentIdRule = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
+export const agentIdSchema = (description = "Id of the agent on the device."): v.GenericSchema<string> =>
   text(256, description);
 
 /** A conversation of the agent. What its absence means is not the same for every tool. */
-export const conversationIdRule = (description: string): v.GenericSchema<string> => text(256, description);
+export const conversationIdSchema = (description: string): v.GenericSchema<string> => text(256, description);
 
 type OptionalText = v.OptionalSchema<v.GenericSchema<string>, undefined>;
 
 /** The agent and the conversation that a list is limited to. */
 export const conversationFilter = (): Record<"agentId" | "conversationId", OptionalText> => ({
-  agentId: v.optional(agentIdRule("Only of this agent; without it, of all.")),
-  conversationId: v.optional(conversationIdRule("Only of this conversation; without it, of all.")),
+  agentId: v.optional(agentIdSchema("Only of this agent; without it, of all.")),
+  conversationId: v.optional(conversationIdSchema("Only of this conversation; without it, of all.")),
 });
 
 /** The id of a message. */
-export const messageIdRule = (description: string): v.GenericSchema<string> => text(256, description);
+export const messageIdSchema = (description: string): v.GenericSchema<string> => text(256, description);
 
 /** The connection that took a message. */
-export const connectionIdRule = (description: string): v.GenericSchema<string> => text(128, description);
+export const connectionIdSchema = (description: string): v.GenericSchema<string> => text(128, description);
 
 /** A number of seconds to wait. */
-export const waitSecondsRule = (description: string): v.GenericSchema<number> =>
+export const waitSecondsSchema = (description: string): v.GenericSchema<number> =>
   v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxWaitSeconds), v.description(description));
