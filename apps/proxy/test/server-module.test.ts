@@ -1,7 +1,7 @@
 /** The module for programs that contain the gateway: what it adds to the parts that `letta-proxy start` has too. */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -32,6 +32,7 @@ async function openMounted(): Promise<{
   readonly gateway: GatewayServer;
   readonly url: string;
   readonly port: number;
+  readonly server: Server;
   readonly log: readonly string[];
 }> {
   // The gateway of the next test has the same copy of node-server, which must not find other globals; a bundle has a copy of its own.
@@ -48,7 +49,7 @@ async function openMounted(): Promise<{
     mountPath: "/letta",
   });
   gateway.serveSockets(server);
-  return { gateway, url, port, log };
+  return { gateway, url, port, server, log };
 }
 
 /** Sends an upgrade and resolves with the head of the response. */
@@ -118,6 +119,37 @@ test("an upgrade below the path of a closed gateway is 503 with Retry-After, and
   expect(answer.toLowerCase()).toContain("\r\nretry-after: 1\r\n");
   expect(log.filter((line) => line.includes("internal_error"))).toEqual([]);
   expect(await upgrade(port, "/other")).toMatch(/^HTTP\/1\.1 404 /);
+});
+
+test("a gateway that is closed and opened again serves the sockets of the same server, with the same listener", async () => {
+  const { gateway, url, port, server } = await openMounted();
+  await gateway.close();
+  const environment = { DATA_DIR: join(folder, `mounted-${port}`), PUBLIC_URL: `${url}/letta` };
+  const again = await open({ environment, mountPath: "/letta" });
+  again.gateway.serveSockets(server);
+  expect(await upgrade(port, "/letta/v1/environments/conn-1/socket")).toMatch(/^HTTP\/1\.1 401 /);
+  expect(server.listenerCount("upgrade")).toBe(1);
+});
+
+test("at the root, an upgrade outside /v1/ is left to the other listeners, and one below the path of another gateway to that", async () => {
+  const { port, server } = await openMounted();
+  const { gateway, log } = await open({ environment: { DATA_DIR: join(folder, `root-${port}`) } });
+  gateway.serveSockets(server);
+  expect(await upgrade(port, "/chat")).toMatch(/^HTTP\/1\.1 404 /);
+  server.on("upgrade", ({ url }, socket) => void (url === "/chat" && socket.end("HTTP/1.1 418 Teapot\r\n\r\n")));
+  expect(await upgrade(port, "/chat")).toMatch(/^HTTP\/1\.1 418 /);
+  expect(await upgrade(port, "/letta/v1/environments/conn-1/socket")).toMatch(/^HTTP\/1\.1 401 /);
+  expect(log.filter((line) => line.includes('"event":"request"'))).toEqual([]);
+  expect(await upgrade(port, "/v1/environments/conn-1/socket")).toMatch(/^HTTP\/1\.1 401 /);
+  expect(log.filter((line) => line.includes('"event":"request"'))).toHaveLength(1);
+});
+
+test("listeners behind the gateway see the URL of an upgrade as it was sent", async () => {
+  const { port, server } = await openMounted();
+  const seen: unknown[] = [];
+  server.on("upgrade", ({ url }) => void seen.push(url));
+  await upgrade(port, "/letta/v1/environments/conn-1/socket");
+  expect(seen).toEqual(["/letta/v1/environments/conn-1/socket"]);
 });
 
 test("a port that is taken is an error that names the setting of a program, and the gateway listens once it is free", async () => {

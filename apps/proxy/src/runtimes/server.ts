@@ -57,8 +57,8 @@ export interface GatewayServer {
   /** Responds to a request of the web. It never rejects. After `close` the response is 503. */
   fetch(this: void, request: Request, context?: FetchContext): Promise<Response>;
   /**
-   * Serves the sockets of devices and viewers on the HTTP server that serves the program. Below `mountPath`, upgrades of other paths are
-   * left to other listeners.
+   * Serves the sockets of devices and viewers on the HTTP server that serves the program. Upgrades outside `mountPath`, and at the root those
+   * outside `/v1/`, are left to other listeners. Replaces a closed gateway that did so below the same path.
    */
   serveSockets(server: SocketServer): void;
   /**

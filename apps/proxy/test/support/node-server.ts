@@ -4,7 +4,7 @@ import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createAdmission } from "../../src/host/node/admission.ts";
 import { createHttpServer, defaultServerTimeouts, type ServerTimeouts } from "../../src/host/node/http-server.ts";
 import { type DrainingServer, trackServer } from "../../src/host/node/drain.ts";
-import { serveWebSockets } from "../../src/host/node/web-sockets.ts";
+import { createUpgradeListener } from "../../src/host/node/web-sockets.ts";
 import type { HostRoute } from "../../src/host/gateway.ts";
 import { createHostRoutes } from "../../src/host/routes.ts";
 import type { UpstreamFetch } from "../../src/ports.ts";
@@ -52,7 +52,7 @@ export async function startNodeServer(
     onFailure,
   };
   const server = createHttpServer(serverOptions);
-  serveWebSockets(server, testProxy.proxy, { randomId, admission, onFailure });
+  server.on("upgrade", createUpgradeListener(testProxy.proxy, { randomId, admission, onFailure }));
   const connections = trackServer(server);
   const url = await listen(server, { host: "127.0.0.1", port: 0 });
   const underTest: NodeServerUnderTest = { ...testProxy, url, server, connections, failures, isDraining: false };

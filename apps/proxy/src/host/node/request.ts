@@ -17,11 +17,14 @@ export class NodeRequest implements GatewayRequest {
   readonly #outgoing: ServerResponse | Duplex;
   #signal: AbortSignal | undefined;
 
-  /** @param outgoing the response, or the socket of an upgrade: the caller has disconnected when it closes too early */
-  constructor(incoming: IncomingMessage, outgoing: ServerResponse | Duplex) {
+  /**
+   * @param outgoing the response, or the socket of an upgrade: the caller has disconnected when it closes too early
+   * @param prefix what the path begins with that is not part of the request's path
+   */
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse | Duplex, prefix = "") {
     const { path, query } = requestTarget(incoming.url ?? "");
     this.method = incoming.method ?? "";
-    this.path = path;
+    this.path = path.slice(prefix.length);
     this.query = query;
     this.#incoming = incoming;
     this.#outgoing = outgoing;

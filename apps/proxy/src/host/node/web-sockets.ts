@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { MemoryLimit } from "@letta-environments/environment-server";
 import type { RandomId } from "@letta-environments/platform";
@@ -47,25 +47,27 @@ const messageTooBig = 1009;
 const tryAgainLater = 1013;
 const limitCodes: readonly number[] = [policyViolation, messageTooBig, tryAgainLater];
 
-/** The options of {@link serveWebSockets}. */
+/** The options of {@link createUpgradeListener}. */
 export interface WebSocketOptions {
   readonly randomId: RandomId;
   readonly admission: Pick<Admission, "hasRoomForDevices">;
   /** Receives failures of the code that serves a device. */
   readonly onFailure: (cause: unknown) => void;
-  /** Whether an upgrade is for the gateway, on a server that serves something else too. Default: every upgrade is. */
-  readonly isOwn?: (incoming: IncomingMessage) => boolean;
+  /** The path below which the gateway is, with which every URL begins. Default: none. */
+  readonly prefix?: string;
 }
 
+/** A listener of a server's upgrades. */
+export type UpgradeListener = (incoming: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
 /**
- * Serves WebSockets. The pipeline decides before the handshake and refuses with an HTTP response, because a device whose socket
+ * Creates the listener that serves WebSockets. The pipeline decides before the handshake and refuses with an HTTP response, because a device whose socket
  * is closed after the handshake reconnects at once, without a pause.
  */
-export function serveWebSockets(
-  server: Server,
+export function createUpgradeListener(
   pipeline: Pick<Pipeline, "upgrade" | "refuse">,
-  { randomId, admission, onFailure, isOwn = () => true }: WebSocketOptions,
-): void {
+  { randomId, admission, onFailure, prefix }: WebSocketOptions,
+): UpgradeListener {
   function refuse(socket: Duplex, incoming: IncomingMessage, response: PlainResponse): void {
     const presented = joinedHeader(incoming.rawHeaders, "x-request-id");
     writeRawResponse(socket, finishResponse(response, resolveRequestId(presented, randomId), "GET"));
@@ -88,16 +90,15 @@ export function serveWebSockets(
   }
 
   const budget = createFrameBudget(memoryLimits);
-  server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (!isOwn(incoming)) return;
+  return (incoming, socket, head) => {
     const fail = endOnFailure(socket, onFailure);
     if (closeAfterPendingResponse(incoming)) return void socket.resume();
     const refusal = refuseHead(incoming);
     if (refusal !== null) {
-      return writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket), refusal));
+      return writeRawResponse(socket, pipeline.refuse(new NodeRequest(incoming, socket, prefix), refusal));
     }
     if (!admission.hasRoomForDevices()) return refuse(socket, incoming, overloaded);
-    const request = new NodeRequest(incoming, socket);
+    const request = new NodeRequest(incoming, socket, prefix);
     const version = request.header("sec-websocket-version");
     // `ws` also speaks version 8, a draft. A handshake without a version is malformed, which `ws` reports once the caller is known.
     if (version !== null && version !== "13") return writeRawResponse(socket, pipeline.refuse(request, otherVersion));
@@ -111,7 +112,7 @@ export function serveWebSockets(
       });
     };
     decide().catch(fail);
-  });
+  };
 }
 
 /**

@@ -7,7 +7,7 @@ import { errorCode } from "../../adapters/node/data-dir.ts";
 import type { Admission } from "../../host/node/admission.ts";
 import { type DrainingServer, trackServer } from "../../host/node/drain.ts";
 import { createHttpServer, defaultServerTimeouts } from "../../host/node/http-server.ts";
-import { serveWebSockets } from "../../host/node/web-sockets.ts";
+import { createUpgradeListener } from "../../host/node/web-sockets.ts";
 import type { HostRoute } from "../../host/gateway.ts";
 import { reachableHost } from "../../lib/hosts.ts";
 import type { Pipeline } from "../../pipeline.ts";
@@ -56,7 +56,7 @@ export async function openListener(
     admission,
     onFailure,
   });
-  serveWebSockets(server, pipeline, { randomId, admission, onFailure });
+  server.on("upgrade", createUpgradeListener(pipeline, { randomId, admission, onFailure }));
   const connections = trackServer(server);
   return { url: await listen(server, address), host: address.host, connections };
 }

@@ -1,11 +1,12 @@
 /** The gateway below a path of another program's HTTP server: its requests in progress, and the sockets of devices and viewers. */
-import type { IncomingMessage, Server } from "node:http";
+import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { randomId } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
-import { serveWebSockets } from "../../host/node/web-sockets.ts";
+import { requestTarget } from "../../host/node/request.ts";
+import { createUpgradeListener, type UpgradeListener } from "../../host/node/web-sockets.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
@@ -42,21 +43,12 @@ export function createMountedPart(
   let isClosing = false;
   let onIdle = (): void => undefined;
 
-  /** Returns whether an upgrade is below the path, and strips the path from its URL. */
-  function stripPrefix(incoming: IncomingMessage): boolean {
-    if (prefix === "") return true;
-    const url = incoming.url ?? "";
-    if (!url.startsWith(`${prefix}/`)) return false;
-    incoming.url = url.slice(prefix.length);
-    return true;
-  }
-
-  /** Responds to an upgrade here, before anything of the gateway sees it. */
-  function refuse(socket: Duplex, response: PlainResponse): false {
-    socket.on("error", () => socket.destroy());
-    writeRawResponse(socket, finishResponse(response, randomId("req"), "GET"));
-    return false;
-  }
+  const serve = createUpgradeListener(pipeline, {
+    randomId,
+    onFailure,
+    admission: { hasRoomForDevices: () => sockets.size <= maxSockets },
+    prefix,
+  });
 
   return {
     async count(run) {
@@ -69,23 +61,12 @@ export function createMountedPart(
       }
     },
     serveSockets(server: Server) {
-      serveWebSockets(server, pipeline, {
-        randomId,
-        onFailure,
-        admission: { hasRoomForDevices: () => sockets.size <= maxSockets },
-        isOwn(incoming) {
-          const { socket } = incoming;
-          if (stripPrefix(incoming)) {
-            if (isClosing) return refuse(socket, closedResponse);
-            sockets.add(socket);
-            socket.once("close", () => sockets.delete(socket));
-            return true;
-          }
-          // Without another listener that responds, the caller would wait.
-          return countPass(server, incoming) && refuse(socket, noSocketHere);
-        },
+      listenBelow(prefix, server, (incoming, socket, head) => {
+        if (isClosing) return refuse(socket, closedResponse);
+        sockets.add(socket);
+        socket.once("close", () => sockets.delete(socket));
+        serve(incoming, socket, head);
       });
-      gatewaysOn.set(server, (gatewaysOn.get(server) ?? 0) + 1);
     },
     finishRequests(graceMs) {
       isClosing = true;
@@ -105,15 +86,33 @@ export function createMountedPart(
   };
 }
 
-/** How many gateways of this process serve the sockets of a server, and how many of them have passed on an upgrade. */
-const gatewaysOn = new WeakMap<Server, number>();
-const passesOf = new WeakMap<IncomingMessage, number>();
+/** The listeners of the gateways of this process for the upgrades of a server, by the paths below which they are. */
+const listenersOf = new WeakMap<Server, Map<string, UpgradeListener>>();
 
-/** Counts a gateway that passes on an upgrade, and returns whether nobody else is left who could respond to it. */
-function countPass(server: Server, incoming: IncomingMessage): boolean {
-  const passes = (passesOf.get(incoming) ?? 0) + 1;
-  passesOf.set(incoming, passes);
-  return passes === gatewaysOn.get(server) && passes === server.listenerCount("upgrade");
+/**
+ * Passes the upgrades below a path on to a listener, in place of an earlier one for this path, such as that of a gateway that has been closed. At
+ * the root it gets those of the API. Node shows an upgrade to every listener of a server, so there is only one for all gateways.
+ */
+function listenBelow(prefix: string, server: Server, listener: UpgradeListener): void {
+  const known = listenersOf.get(server);
+  if (known !== undefined) return void known.set(prefix, listener);
+  const listeners = new Map([[prefix, listener]]);
+  listenersOf.set(server, listeners);
+  server.on("upgrade", (incoming, socket, head) => {
+    const { path } = requestTarget(incoming.url ?? "");
+    const [own] = [...listeners]
+      .filter(([start]) => path.startsWith(start === "" ? "/v1/" : `${start}/`))
+      .toSorted(([one], [other]) => other.length - one.length);
+    if (own !== undefined) return own[1](incoming, socket, head);
+    // Without another listener that responds, the caller would wait.
+    if (server.listenerCount("upgrade") === 1) refuse(socket, noSocketHere);
+  });
+}
+
+/** Responds to an upgrade before anything of a gateway sees it. */
+function refuse(socket: Duplex, response: PlainResponse): void {
+  socket.on("error", () => socket.destroy());
+  writeRawResponse(socket, finishResponse(response, randomId("req"), "GET"));
 }
 
 /** The response to everything that reaches a closed gateway. */
