@@ -14,7 +14,8 @@ import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
 import { createGateway, toWebResponse } from "../host/gateway.ts";
 import { divideOpenFiles } from "../host/node/capacity.ts";
-import { webGatewayRequest, webRequestTarget } from "../host/web/request.ts";
+import { passedRequest } from "../host/web/passed-request.ts";
+import { webRequestTarget } from "../host/web/request.ts";
 import { failureResponse, finishResponse } from "../http/response.ts";
 import { createKey } from "../keys/key-lifecycle.ts";
 import { keyIssues } from "../keys/key-rules.ts";
@@ -107,7 +108,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   });
   const app = createGateway<FetchContext>(pipeline, {
     routes: serving.routes,
-    toGatewayRequest: ({ req, env }) => webGatewayRequest(req.raw, env.clientAddress ?? null, prefix),
+    toGatewayRequest: ({ req, env }) => passedRequest(req.raw, env.clientAddress ?? null, prefix),
     toPath: (request) => pathBelow(prefix, webRequestTarget(request.url).path),
   });
   let listening: Promise<Listeners> | null = null;

@@ -15,7 +15,7 @@ import { loadOpenApi } from "../../adapters/open-api.ts";
 import { createDocsRoutes } from "../../host/docs.ts";
 import { createGateway as createPipelineGateway } from "../../host/gateway.ts";
 import { createHostRoutes } from "../../host/routes.ts";
-import { webGatewayRequest } from "../../host/web/request.ts";
+import { passedRequest } from "../../host/web/passed-request.ts";
 import { type GatewayRequest, resolveRequestId } from "../../http/gateway-request.ts";
 import { failureResponse, finishResponse } from "../../http/response.ts";
 import { createAddressOf } from "../../limits/client-address.ts";
@@ -86,7 +86,7 @@ export function createGateway<Bindings extends object = object>({
     {
       routes,
       toGatewayRequest: (context) =>
-        webGatewayRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)),
+        passedRequest(context.req.raw, clientAddressOf?.(context) ?? null, basePath(context)),
     },
   );
 }

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { passedRequest } from "./passed-request.ts";
+
+function readSent(text: string, contentLength: number): Promise<unknown> {
+  const body = new ReadableStream({
+    start(controller) {
+      if (text !== "") controller.enqueue(new TextEncoder().encode(text));
+      controller.close();
+    },
+  });
+  const headers = { "content-length": String(contentLength) };
+  const init = { method: "POST", headers, body, duplex: "half" } as const;
+  return passedRequest(new Request("https://app.example/letta/x", init), null, "/letta").readBody({ maxBytes: 4 });
+}
+
+test("a body with a length of which nothing is left was read before the gateway, as by a parser of Express or Fastify", async () => {
+  await expect(readSent("", 3)).rejects.toThrow("was read before it reached the gateway");
+  expect(await readSent("", 0)).toBeNull();
+});
+
+test("a body that is shorter than its length is incomplete", async () => {
+  expect(await readSent("ab", 3)).toBe("aborted");
+  expect(await readSent("abc", 3)).toEqual(new TextEncoder().encode("abc"));
+  expect(await readSent("abcde", 5)).toBe("too_large");
+});
