@@ -1,7 +1,7 @@
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { insufficientScope } from "../auth/authentication.ts";
-import { finishResponse, revalidated } from "./response.ts";
+import { finishResponse, revalidated, type StreamedResponse } from "./response.ts";
 
 function stream() {
   let isCancelled = false;
@@ -25,6 +25,15 @@ test("no proxy may transform a response with a strong entity tag, which would be
   expect(caching({ etag: '"1"' })).toBe("private, no-store, no-transform");
   expect(caching({ etag: 'W/"1"' })).toBe("private, no-store");
   expect(caching({ etag: '"1"', "cache-control": revalidated })).toBe(revalidated);
+});
+
+test("no proxy may compress a stream, whose events it would hold back", () => {
+  const headersOf = (method: string) => {
+    const response: StreamedResponse = { status: 200, headers: {}, body: null, stream: stream().body };
+    return finishResponse(response, "req_1", method).headers;
+  };
+  expect(headersOf("GET")["cache-control"]).toBe("private, no-store, no-transform");
+  expect(headersOf("HEAD")).toEqual(headersOf("GET"));
 });
 
 test("every response has a request id and must not be stored by shared caches", () => {

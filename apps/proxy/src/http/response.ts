@@ -68,7 +68,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     headers: {
       ...(response.status === 403 && isScopeRefusal(response.body) && insufficientScopeChallenge),
       ...response.headers,
-      "cache-control": cachingOf(response.headers),
+      "cache-control": cachingOf(response.headers, stream),
       "x-content-type-options": "nosniff",
       "x-request-id": requestId,
     },
@@ -81,10 +81,13 @@ function isScopeRefusal(body: GatewayResponse["body"]): boolean {
   return !(body instanceof ReadableStream) && errorCodeOf({ status: 403, body }) === "insufficient_scope";
 }
 
-/** A proxy that compresses a response makes its strong tag weak, and a change must have a strong one (RFC 9110 section 13.1.1). */
-function cachingOf({ etag, "cache-control": caching }: PlainHeaders): string {
+/**
+ * A proxy that compresses a response makes its strong tag weak, and a change must have a strong one (RFC 9110 section 13.1.1). One that compresses
+ * a stream holds events back until its buffer is full.
+ */
+function cachingOf({ etag, "cache-control": caching }: PlainHeaders, stream: object | null): string {
   if (caching === revalidated) return revalidated;
-  return etag?.startsWith('"') ? "private, no-store, no-transform" : "private, no-store";
+  return stream || etag?.startsWith('"') ? "private, no-store, no-transform" : "private, no-store";
 }
 
 /**

@@ -108,7 +108,7 @@ export function describeEvents(launcher: RuntimeLauncher, unread: () => ReturnTy
     const first = await open("?include=output");
     expect(Object.fromEntries(first.response.headers)).toMatchObject({
       "content-type": "text/event-stream",
-      "cache-control": "private, no-store",
+      "cache-control": "private, no-store, no-transform",
       "x-content-type-options": "nosniff",
     });
     expect(first.response.headers.get("content-encoding")).toBe(null);
