@@ -1,4 +1,5 @@
 /** The module for programs that contain the gateway: what it adds to the parts that `letta-proxy start` has too. */
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -7,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
 import { getRequestListener } from "@hono/node-server";
 import { connectScriptedDevice, launchDevice } from "@letta-environments/testkit";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -202,6 +204,22 @@ test("the listener serves requests and devices, and closing it disconnects them 
   );
   expect(await response.text()).toContain('"connectionName":"laptop"');
 });
+
+test("closing ends in a process that has nothing else to do, also with a body that never arrives, which ends as that of a caller that has gone", async () => {
+  const program = `
+    import { openGateway } from ${JSON.stringify(new URL("../src/runtimes/server.ts", import.meta.url))};
+    const environment = { DATA_DIR: ${JSON.stringify(join(folder, "unfinished"))} };
+    const gateway = await openGateway({ environment, log: () => undefined });
+    const authorization = "Bearer " + (await gateway.createKey({ name: "c", scopes: ["send"] }));
+    const body = new ReadableStream({ start: (source) => source.enqueue(new TextEncoder().encode("{")) });
+    const init = { method: "POST", headers: { authorization, "content-type": "application/json" }, body, duplex: "half" };
+    const response = gateway.fetch(new Request("http://gateway.example/v1/environments/conn-1/messages", init));
+    await gateway.close();
+    console.log((await response).status);
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program]);
+  expect(stdout).toBe("499\n");
+}, 60_000);
 
 test("a data directory in use, or one that cannot be opened, is an error that names it, and can be opened later", async () => {
   const environment = { DATA_DIR: join(folder, "in-use") };

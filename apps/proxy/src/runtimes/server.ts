@@ -108,7 +108,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   });
   const app = createGateway<FetchContext>(pipeline, {
     routes: serving.routes,
-    toGatewayRequest: ({ req, env }) => passedRequest(req.raw, env.clientAddress ?? null, prefix),
+    toGatewayRequest: ({ req, env }) => mounted.endBody(passedRequest(req.raw, env.clientAddress ?? null, prefix)),
     toPath: (request) => pathBelow(prefix, webRequestTarget(request.url).path),
   });
   let listening: Promise<Listeners> | null = null;

@@ -7,6 +7,7 @@ import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
 import { requestTarget } from "../../host/node/request.ts";
 import { createUpgradeListener, type UpgradeListener } from "../../host/node/web-sockets.ts";
+import type { GatewayRequest } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
@@ -20,6 +21,8 @@ export interface SocketServer {
 export interface MountedPart extends DrainingServer {
   /** Counts a request until its response is ready. */
   count<Result>(run: () => Promise<Result>): Promise<Result>;
+  /** Ends the body of a request that has not arrived completely when the gateway closes. The connection is the program's, and may stay open. */
+  endBody(request: GatewayRequest): GatewayRequest;
   /** Serves the sockets of devices and viewers on a server. */
   serveSockets(server: SocketServer): void;
 }
@@ -39,6 +42,7 @@ export function createMountedPart(
   { prefix, maxSockets, onFailure }: MountedPartOptions,
 ): MountedPart {
   const sockets = new Set<Duplex>();
+  const bodies = new Set<() => void>();
   let inProgress = 0;
   let isClosing = false;
   let onIdle = (): void => undefined;
@@ -60,6 +64,18 @@ export function createMountedPart(
         if (inProgress === 0) onIdle();
       }
     },
+    endBody(request) {
+      const read = request.readBody;
+      request.readBody = (limits) =>
+        new Promise((resolve, reject) => {
+          const end = (): void => resolve("aborted");
+          bodies.add(end);
+          void read(limits)
+            .then(resolve, reject)
+            .finally(() => bodies.delete(end));
+        });
+      return request;
+    },
     serveSockets(server: Server) {
       listenBelow(prefix, server, (incoming, socket, head) => {
         if (isClosing) return refuse(socket, closedResponse);
@@ -80,6 +96,7 @@ export function createMountedPart(
       });
     },
     close() {
+      for (const end of bodies) end();
       for (const socket of sockets) socket.destroy();
       return Promise.resolve();
     },

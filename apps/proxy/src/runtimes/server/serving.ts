@@ -136,15 +136,26 @@ export async function openServing(started: Settings, report: (event: LogEvent) =
     drain() {
       isDraining = true;
     },
-    async close(graceMs, servers) {
-      isDraining = true;
-      // Streams would keep their requests in progress for the whole time.
-      resources.extensions?.end();
-      const requests = servers.map((server) => server.finishRequests(graceMs));
-      await Promise.all([...requests, resources.finishBackground(graceMs)]);
-      await closeAll(resources, metrics, servers);
-    },
+    close: (graceMs, servers) =>
+      keepAlive(async () => {
+        isDraining = true;
+        // Streams would keep their requests in progress for the whole time.
+        resources.extensions?.end();
+        const requests = servers.map((server) => server.finishRequests(graceMs));
+        await Promise.all([...requests, resources.finishBackground(graceMs)]);
+        await closeAll(resources, metrics, servers);
+      }),
   };
+}
+
+/** Keeps the process alive until a step has ended: timers of the gateway do not, and a program may have nothing else that does. */
+async function keepAlive(step: () => Promise<void>): Promise<void> {
+  const timer = setInterval(() => undefined, 60_000);
+  try {
+    await step();
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** How long requests whose connection was dropped may take to be recorded, in milliseconds. */
