@@ -349,6 +349,15 @@ test("a stored redirect is used only by requests that do not follow redirects", 
   expect((await read("/empty", "follow")).headers.get("cache-status")).toContain("hit");
 });
 
+test("in front of fetch an aborted request rejects with its reason, also if its response is stored", async () => {
+  const cached = createCacheMiddleware({ followsRedirects: true });
+  const read = (init?: RequestInit): Promise<Response> =>
+    cached(new Request(url, init), () => new Response("text", { headers: minute }));
+  await read();
+  expect((await read()).headers.get("cache-status")).toContain("hit");
+  await expect(read({ signal: AbortSignal.abort(new Error("gone")) })).rejects.toThrow("gone");
+});
+
 test("a redirect invalidates the stored response of its URL, and a 304 of its target does not validate it", async () => {
   const clock = createVirtualClock();
   const conditions: (string | undefined)[] = [];

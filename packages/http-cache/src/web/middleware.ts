@@ -45,6 +45,8 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     coalescer: options.coalescer ?? createInProcessCoalescer({ clock }),
   });
   return async (request, next, background) => {
+    // As `fetch` does before it looks at any cache.
+    if (options.followsRedirects === true) request.signal.throwIfAborted();
     const plain = toPlainRequest(request, options);
     if (plain === null) return next(request);
     const received: Response[] = [];
