@@ -179,6 +179,21 @@ test("a gateway whose credential file is missing is not opened, and everything t
   expect(process.listenerCount("exit")).toBe(exitListeners);
 });
 
+test("a gateway below a path does not listen, because its listener would serve the root", async () => {
+  const { gateway } = await openMounted();
+  await expect(gateway.listen()).rejects.toThrow(/^listen\(\) .* without mountPath/);
+});
+
+test("gateways that write their log to standard output share one listener of the end of the process", async () => {
+  const before = process.listenerCount("exit");
+  const environment = (name: string) => ({ DATA_DIR: join(folder, name), LOG_LEVEL: "error" });
+  const gateways = [await openGateway({ environment: environment("first") })];
+  gateways.push(await openGateway({ environment: environment("second") }));
+  expect(process.listenerCount("exit")).toBe(before + 1);
+  await Promise.all(gateways.map((gateway) => gateway.close()));
+  expect(process.listenerCount("exit")).toBe(before);
+});
+
 test("the listener serves requests and devices, and closing it disconnects them and frees the data directory", async () => {
   const environment = { DATA_DIR: join(folder, "listener"), PORT: "0" };
   const { gateway, log } = await open({ environment });
@@ -192,7 +207,9 @@ test("the listener serves requests and devices, and closing it disconnects them 
   await gateway.close();
   expect(await device.closed).toBe(1001);
   expect((await gateway.fetch(new Request(`${url}/livez`))).status).toBe(503);
-  await expect(gateway.listen()).rejects.toThrow("closed");
+  await expect(gateway.listen()).rejects.toThrow("the gateway is closed");
+  await expect(gateway.createKey({ name: "late" })).rejects.toThrow("the gateway is closed");
+  expect(() => gateway.serveSockets(createServer())).toThrow("the gateway is closed");
   await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
   expect(log.map((line) => (JSON.parse(line) as { readonly event: string }).event)).toContain("audit_end");
 
@@ -224,7 +241,10 @@ test("closing ends in a process that has nothing else to do, also with a body th
 test("a data directory in use, or one that cannot be opened, is an error that names it, and can be opened later", async () => {
   const environment = { DATA_DIR: join(folder, "in-use") };
   const { gateway } = await open({ environment });
-  await expect(openGateway({ environment })).rejects.toThrow(/in-use: stop it/);
+  await expect(openGateway({ environment })).rejects.toThrow(/in-use: stop it, .* with DATA_DIR$/);
+  const file = join(folder, "file");
+  await writeFile(file, "");
+  await expect(openGateway({ environment: { DATA_DIR: file } })).rejects.toThrow(`DATA_DIR ${file}: this is a file`);
   await gateway.close();
 
   const pepper = join(folder, "in-use", "pepper");

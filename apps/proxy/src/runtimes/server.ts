@@ -5,6 +5,7 @@
  * come from a server of `node:http`.
  */
 import process from "node:process";
+import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
 import { bufferLines, createLogWriter } from "../adapters/log.ts";
@@ -63,8 +64,8 @@ export interface GatewayServer {
    */
   serveSockets(server: SocketServer): void;
   /**
-   * Opens the port of the settings (`HOST`, `PORT`, default 127.0.0.1:8787) and serves everything there. Rejects with an error whose
-   * message names the setting if the port cannot be opened; call it again when it can.
+   * Opens the port of the settings (`HOST`, `PORT`, default 127.0.0.1:8787) and serves everything there, at the root: it rejects if there is a
+   * `mountPath`. Rejects with an error whose message names the setting if the port cannot be opened; call it again when it can.
    *
    * @returns the URL under which this machine reaches the gateway
    */
@@ -98,7 +99,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const write = createLogWriter("json", output.write, systemClock.now);
   const serving = await openServing(settings, filterByLevel(settings.logLevel, write)).catch((cause: unknown) => {
     output.close();
-    throw cause;
+    throw namingSettings(cause);
   });
   const { pipeline, resources } = serving;
   const mounted = createMountedPart(pipeline, {
@@ -113,6 +114,10 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   });
   let listening: Promise<Listeners> | null = null;
   let closing: Promise<void> | null = null;
+
+  function assertOpen(): void {
+    if (closing !== null) throw new Error("the gateway is closed");
+  }
 
   async function close(): Promise<void> {
     const { main } = (await listening?.catch(() => null)) ?? { main: null };
@@ -133,12 +138,15 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
       }
     },
     serveSockets(server) {
+      assertOpen();
       mounted.serveSockets(server);
       // The address of a server of the program is not known otherwise.
       if (settings.publicUrl !== null) serving.announce(settings.publicUrl);
     },
     async listen() {
-      if (closing !== null) throw new Error("the gateway is closed");
+      assertOpen();
+      if (prefix !== "")
+        throw new Error("listen() serves the root: open the gateway without mountPath, or use fetch()");
       // A failure, such as of a port that is taken, may pass.
       listening ??= serving.listen({ host: "HOST", port: "PORT" }).catch((cause: unknown) => {
         listening = null;
@@ -147,6 +155,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
       return (await listening).main.url;
     },
     async createKey(key) {
+      assertOpen();
       const { keys, keyStoreFor } = resources;
       const { secret, record } = mintKey(key, keys.pepper);
       await keyStoreFor({ kind: "start" }).create(record);
@@ -199,16 +208,30 @@ function mintKey(
   return { secret: minted.key, record: minted.record };
 }
 
+/** Errors about the data directory name the option of the command. */
+function namingSettings(cause: unknown): unknown {
+  if (!(cause instanceof CommandError)) return cause;
+  const message = cause.message.replace(/^--data-dir(?= )|(?<=with )--data-dir$/, "DATA_DIR");
+  return new CommandError(message, cause.exitCode, { cause, details: cause.details });
+}
+
+/** Writes what the open logs hold back. One listener for all, because Node warns of more than ten. */
+const flushes = new Set<() => void>();
+const flushAll = (): void => {
+  for (const flush of flushes) flush();
+};
+
 /** Opens the log. Lines of one turn of the event loop are written to standard output together. */
 function openOutput(log: ((line: string) => void) | undefined): { write(line: string): void; close(): void } {
   if (log !== undefined) return { write: log, close: () => undefined };
   const { write, flush } = bufferLines((text) => void process.stdout.write(text), setImmediate);
-  process.once("exit", flush);
+  if (flushes.size === 0) process.on("exit", flushAll);
+  flushes.add(flush);
   return {
     write,
     close() {
       flush();
-      process.off("exit", flush);
+      if (flushes.delete(flush) && flushes.size === 0) process.off("exit", flushAll);
     },
   };
 }
