@@ -18,7 +18,8 @@ export interface CacheMiddlewareOptions extends Omit<HttpCacheOptions, "store" |
   readonly partition?: (request: Request) => readonly string[] | null;
   /**
    * True if `next` follows redirects as `request.redirect` says, as `fetch` does. Then a stored redirect is used only for requests with the mode
-   * `manual`, and `next` responds to the others (with `only-if-cached`: 504). Default: false, as for a server, which passes redirects on.
+   * `manual`, and `next` responds to the others (with `only-if-cached`: 504). A request that was aborted rejects, also if its
+   * response is stored. Default: false, as for a server, which passes redirects on.
    */
   readonly followsRedirects?: boolean;
   /** Whether the client sent credentials. Default: the request has `Authorization`. */
