@@ -51,7 +51,8 @@ export const revalidated = "private, no-cache";
 
 /**
  * Adds the headers that every response has: the request id, no storage by shared caches (a response depends on the key), and no
- * media type sniffing. A 403 `insufficient_scope` also has a challenge. Headers of the cache, of rate limits and of CORS are added in `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
+ * media type sniffing. A 403 `insufficient_scope` also has a challenge. Headers of the cache, of rate limits and of CORS are added in
+ * `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
  */
 export function finishResponse<Body extends GatewayResponse["body"]>(
   response: ResponseWith<Body>,
@@ -66,8 +67,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     ...(stream !== null && method !== "HEAD" && { stream }),
     status: response.status,
     headers: {
-      ...(response.status === 403 && isScopeRefusal(response.body) && insufficientScopeChallenge),
-      ...response.headers,
+      ...withChallenge(response),
       "cache-control": cachingOf(response.headers, stream),
       "x-content-type-options": "nosniff",
       "x-request-id": requestId,
@@ -76,9 +76,12 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
   };
 }
 
-/** Whether an error is about the scopes of a key. A service that refuses a request knows of no challenge. */
-function isScopeRefusal(body: GatewayResponse["body"]): boolean {
-  return !(body instanceof ReadableStream) && errorCodeOf({ status: 403, body }) === "insufficient_scope";
+/** Returns the header fields with a challenge if the scopes of the key refused the request. A service that refuses a request knows of no challenge. */
+function withChallenge({ status, headers, body }: GatewayResponse): PlainHeaders {
+  if (status !== 403 || body instanceof ReadableStream) return headers;
+  return errorCodeOf({ status, body }) === "insufficient_scope"
+    ? { ...insufficientScopeChallenge, ...headers }
+    : headers;
 }
 
 /**
