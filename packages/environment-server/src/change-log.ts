@@ -62,7 +62,7 @@ export interface RemovedChanges {
 /** A series of positions that another one continues. */
 export interface FormerSeries {
   readonly epoch: string;
-  /** Its last position here. It may have had later ones in data of which this is an earlier copy. */
+  /** Its last position in this log. If this log is an earlier copy of another one, the series may have later positions there. */
   readonly lastPosition: number;
 }
 
@@ -143,8 +143,8 @@ export interface ChangeLog {
    * not stored; or they are hidden from this log's readers until the next call removes them. Rejects with {@link ChangesLostError} when
    * earlier changes are lost.
    *
-   * @param newEpoch unless it names the present series, it begins with these changes, and continues the present one: a server that begins to
-   *   write does not know whether its predecessor has written more, to data of which this is an earlier copy
+   * @param newEpoch unless it names the present series, it begins with these changes, and continues the present one: a server that
+   *   begins to write cannot know whether this log is an earlier copy of one to which its predecessor has written more
    */
   appendChanges(changes: readonly NewChange[], nowMs: number, newEpoch?: string): Promise<AppendedChanges>;
   /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */

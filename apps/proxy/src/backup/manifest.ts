@@ -42,7 +42,7 @@ export const databaseNames: readonly string[] = [
   "audit.sqlite",
 ];
 
-/** The files of a data directory, all of which a backup can contain. A name is never a path. */
+/** The files of a data directory that a backup can contain. Their names are never paths. */
 export const dataFiles: readonly string[] = [...databaseNames, pepperName];
 
 const ManifestSchema: v.GenericSchema<unknown, BackupManifest> = v.object({

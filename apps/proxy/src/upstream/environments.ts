@@ -142,7 +142,7 @@ export function onlyDevices({ tenantDevices = null, ...own }: Principal): readon
   return ids === undefined || ids.length > maxDeviceReads ? null : ids;
 }
 
-/** The row of a device; `null` when there is none, or none that can be used. */
+/** The row of a device; `null` if it has no usable row. */
 export type DeviceRead = { readonly kind: "read"; readonly row: UpstreamRow | null } | Refusal;
 
 /** Reads the row of a device. */

@@ -136,7 +136,7 @@ test("what is no JSON and no message is answered with an error, and named in a l
   expect(stderr).not.toContain("secret");
 });
 
-test("each message of a batch is answered, also beside one that is none", async () => {
+test("each message of a batch is answered, even beside an invalid one", async () => {
   const client = await connect("2025-03-26");
   client.send([ping(1), { jsonrpc: "2.0", id: 2 }, { jsonrpc: "2.0", method: "notifications/x" }, ping(3)]);
   await client.response(({ id }) => id === 3);

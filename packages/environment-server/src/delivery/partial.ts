@@ -1,6 +1,6 @@
 /**
- * The response to a body of which only the first parts were delivered. The codes of ordinary refusals say that nothing was sent, and clients retry for
- * that reason. This response therefore has a code that does not promise it, and the member `parts` has the code of the part that failed.
+ * The response to a body if only its first parts were delivered. The codes of ordinary refusals say that nothing was sent, so clients retry. This
+ * response therefore has a code that does not promise it, and the member `parts` has the code of the part that failed.
  */
 import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
 

@@ -133,7 +133,7 @@ test("a result that could not be stored and an entry that could not be recorded 
   }
 });
 
-test("an end whose object was restarted under it is told once more, and says so; one of a busy object is not", async () => {
+test("a result is sent once more, marked as a repeat, if its object was restarted meanwhile, but not if the object is busy", async () => {
   for (const [failures, told, status] of [
     [[new Error("reset")], [undefined, true], "fulfilled"],
     [[new Error("reset"), new Error("reset again")], [undefined, true], "rejected"],

@@ -61,7 +61,7 @@ test("an object that has only audit records is not woken again, until it is used
   expect(await storage.getAlarm()).toBe(startMs + retentionMs + 3_600_000);
 });
 
-test("an end that is told again is stored and recorded once, whether or not the first time took effect", async () => {
+test("a result that arrives twice is stored and recorded once, whether or not the first call took effect", async () => {
   for (const result of [testResult("a"), null]) {
     const { storage, start } = openStorage();
     const [first, second] = [testReservation(["a"]), testReservation(["b"])];
