@@ -109,6 +109,17 @@ describe.runIf(canLaunchValkey())("with a Valkey server", () => {
     expect((await log.readChangeLog()).epoch).not.toBe(before.epoch);
   });
 
+  test("a server that has only read before its changes were lost does not continue their positions either", async () => {
+    const { open, restart } = await launchChanges();
+    await open().appendChanges([numbered("1"), numbered("2")], 10);
+    const log = open();
+    await log.readChangeLog();
+    await restart();
+    await expect(log.appendChanges([numbered("3")], 20)).rejects.toBeInstanceOf(ChangesLostError);
+    await log.restartChangeLog(newEpoch());
+    expect(await log.appendChanges([numbered("3")], 30)).toMatchObject({ first: 1 });
+  });
+
   test("an append whose reply did not arrive is not read until its changes are appended again, and then once", async () => {
     const { open, pause, resume } = await launchChanges();
     const log = open();

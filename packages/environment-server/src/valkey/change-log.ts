@@ -50,13 +50,18 @@ export function createValkeyChangeLog(
   let appends = 0;
   /** The last position that is confirmed; `null` before this log is the writer. */
   let confirmed: number | null = null;
+  /** The last position that was read before. A shorter log has lost changes since. */
+  let seen = 0;
 
-  const readState = async (): Promise<ChangeLogState> =>
-    toState(await run(readStateScript, [newEpoch(), writer, confirmed ?? ""]));
+  const readState = async (): Promise<ChangeLogState> => {
+    const state = toState(await run(readStateScript, [newEpoch(), writer, confirmed ?? ""]));
+    if (confirmed === null) seen = Math.max(seen, state.lastPosition);
+    return state;
+  };
 
   return {
     async appendChanges(changes, nowMs, nextEpoch = "") {
-      confirmed ??= Number(await run(claimScript, [writer, newEpoch()]));
+      confirmed ??= Math.max(seen, Number(await run(claimScript, [writer, newEpoch()])));
       appends += 1;
       const values = [writer, appends, confirmed, nowMs, limits.events.maxSize, limits.output.maxSize, nextEpoch];
       const reply = await run(appendScript, [...values, ...changes.flatMap(writeChange)]);

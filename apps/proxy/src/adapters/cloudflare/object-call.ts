@@ -16,13 +16,17 @@ export function callObject<Result>(
   again?: () => Promise<Result>,
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const cancel = clock.setTimer(timeoutMs, () => reject(new Error("the object did not respond in time")));
+    let isOver = false;
+    const cancel = clock.setTimer(timeoutMs, () => {
+      isOver = true;
+      reject(new Error("the object did not respond in time"));
+    });
     // A stub returns a thenable, not a `Promise`, and may throw.
     const running = (async () => {
       try {
         return await call();
       } catch (cause) {
-        if (again === undefined || Object(cause).overloaded === true) throw cause;
+        if (isOver || again === undefined || Object(cause).overloaded === true) throw cause;
         return again();
       }
     })();

@@ -18,8 +18,8 @@ test("a body that is empty despite its Content-Length was read before the gatewa
   expect(await readSent("", 0)).toBeNull();
 });
 
-test("a body that is shorter than its length is incomplete", async () => {
-  expect(await readSent("ab", 3)).toBe("aborted");
+test("a body that the program has rewritten is read whole, whatever its Content-Length says", async () => {
+  expect(await readSent("ab", 3)).toEqual(new TextEncoder().encode("ab"));
   expect(await readSent("abc", 3)).toEqual(new TextEncoder().encode("abc"));
   expect(await readSent("abcde", 5)).toBe("too_large");
 });
