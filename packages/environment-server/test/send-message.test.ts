@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { createHarness, userMessage } from "./support/harness.ts";
+import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 describe("the frame that a device receives", () => {
   test("is a v2 input with the messages unchanged, including unknown members", async () => {
@@ -70,7 +70,8 @@ describe("the response to a send", () => {
       message: "Message accepted by the device (queued).",
       disposition: "queued",
     });
-    const scope = { environmentId: "env-000002", agentId: "agent-1", conversationId: "default" };
+    const { environment } = (await store.findConnection(anyone.tenant, connectionId)) ?? {};
+    const scope = { environmentId: environment?.id ?? "", agentId: "agent-1", conversationId: "default" };
     expect(await store.findMessages(scope, ["m-1"], clock.now())).toMatchObject([
       { outcome: { kind: "accepted", disposition: "queued" } },
     ]);
