@@ -19,7 +19,7 @@ describe("an outcome that could not be stored", () => {
     { name: "one behind a stored timeout", result: { accepted: true }, status: 200, before: 10_000, after: 0 },
   ];
 
-  test.each(results)("is told to repeats, and stored as soon as that works: $name", async (given) => {
+  test.each(results)("is returned to repeats, and stored as soon as the store works again: $name", async (given) => {
     const harness = createHarness();
     const { connectionId, socket } = await harness.connect("device-1");
     const sent = harness.send(connectionId);
@@ -61,7 +61,7 @@ describe("an outcome that could not be stored", () => {
   });
 });
 
-test("a repeat is told a late outcome only when it is stored, or cannot be", async () => {
+test("a repeat receives a late outcome only once it is stored, or could not be stored", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");
   const sent = harness.send(connectionId);

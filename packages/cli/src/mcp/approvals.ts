@@ -6,7 +6,7 @@ import * as v from "valibot";
 import { describeDecision } from "../decision.ts";
 import { exitCodes } from "../exit-code.ts";
 import { describeError } from "../failure.ts";
-import { agentIdSchema, conversationFilter, conversationIdSchema } from "./schemas.ts";
+import { agentIdSchema, conversationFilter, conversationIdSchema, limitSchema } from "./schemas.ts";
 import { escapeHidden, hasHiddenCharacters, shortenInput } from "./texts.ts";
 import { describeSchema, runTool, type ToolCall, type ToolOutput, type ToolSession } from "./tool.ts";
 
@@ -22,14 +22,9 @@ const listInput = describeSchema(
     deviceId: v.optional(v.pipe(v.string(), v.description("Only requests of this device."))),
     ...conversationFilter(),
     limit: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(1),
-        v.maxValue(100),
-        v.description(
-          `The largest number of requests. Default ${defaultLimit}. With hasMore, a higher limit or deviceId reaches others.`,
-        ),
+      limitSchema(
+        100,
+        `The largest number of requests. Default ${defaultLimit}. With hasMore, a higher limit or deviceId reaches others.`,
       ),
     ),
   }),

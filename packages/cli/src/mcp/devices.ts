@@ -4,6 +4,7 @@ import { formatTime } from "@letta-environments/command-line";
 import type { McpServer } from "@modelcontextprotocol/server";
 import * as v from "valibot";
 import { collectEnvironments, refuseIgnoredTags } from "../operations.ts";
+import { limitSchema } from "./schemas.ts";
 import { describeSchema, runTool, type ToolOutput, type ToolSession } from "./tool.ts";
 
 const listInput = describeSchema(
@@ -17,13 +18,7 @@ const listInput = describeSchema(
       ),
     ),
     limit: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(1),
-        v.maxValue(500),
-        v.description("The largest number of devices. Default 50. With hasMore, a higher limit or tags reach others."),
-      ),
+      limitSchema(500, "The largest number of devices. Default 50. With hasMore, a higher limit or tags reach others."),
     ),
   }),
 );

@@ -13,6 +13,7 @@ import {
   conversationIdSchema,
   defaultWaitSeconds,
   deviceSchema,
+  limitSchema,
   maxWaitSeconds,
   messageIdSchema,
   waitSecondsSchema,
@@ -79,15 +80,7 @@ const listInput = describeSchema(
     ...conversationFilter(),
     state: v.optional(v.pipe(v.array(v.picklist(messageStates)), v.description("Only messages in these states."))),
     replies: v.optional(v.pipe(v.boolean(), v.description("With the agent's last text in each turn. Default false."))),
-    limit: v.optional(
-      v.pipe(
-        v.number(),
-        v.integer(),
-        v.minValue(1),
-        v.maxValue(100),
-        v.description("The largest number of messages. Default 20."),
-      ),
-    ),
+    limit: v.optional(limitSchema(100, "The largest number of messages. Default 20.")),
   }),
 );
 

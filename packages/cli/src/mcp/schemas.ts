@@ -37,3 +37,7 @@ export const connectionIdSchema = (description: string): v.GenericSchema<string>
 /** A number of seconds to wait. */
 export const waitSecondsSchema = (description: string): v.GenericSchema<number> =>
   v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(maxWaitSeconds), v.description(description));
+
+/** The largest number of rows of a list. */
+export const limitSchema = (maximum: number, description: string): v.GenericSchema<number> =>
+  v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(maximum), v.description(description));

@@ -17,7 +17,7 @@ export interface DeferredWriter<Key, Change> {
   cancel(key: Key): void;
   /** The last change of a key, while it is not written yet. */
   unsaved(key: Key): Change | undefined;
-  /** Resolves when the last write of a key that has begun has ended; `undefined` if there is none. */
+  /** Resolves when the write of a key that is in progress has ended; `undefined` if none is. */
   writing(key: Key): Promise<unknown> | undefined;
   /** Writes everything. Resolves with whether that succeeded. */
   flush(): Promise<boolean>;

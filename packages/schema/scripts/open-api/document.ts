@@ -24,7 +24,7 @@ export interface OpenApiParts {
 /** Returns the OpenAPI document of the endpoint table. */
 export function describeApi(types: readonly WireType[] = wireTypes): OpenApiParts {
   const objects = types.filter(({ name }) => !name.endsWith("Query")).flatMap(({ shape }) => objectsOf(shape));
-  // The copy is a record for TypeScript; an interface is none.
+  // `Object.values` needs a record type, and an interface has no index signature: the copy has one.
   const table = Object.values<Endpoint>({ ...endpoints });
   const paths: Record<string, JsonSchema> = {};
   for (const endpoint of table) {
