@@ -17,7 +17,7 @@ import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
 import { runLocally } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
-import { createChangeSources, noteDeviceChanges } from "./operations/events/sources.ts";
+import { createChangeSources } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
@@ -109,7 +109,7 @@ export function createServerContext(
   const local = createLocalDevices({ clock, hub, podId, deliver });
   const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });
-  const devices = noteDeviceChanges(createDeviceAdministration({ store, router, removals, emit }), feed);
+  const devices = createDeviceAdministration({ store, router, removals, emit, feed });
   const presentation = createPresentation({
     router,
     countApprovals: (principal, environmentId) => countApprovals({ approvals, commands }, principal, environmentId),

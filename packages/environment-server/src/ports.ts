@@ -79,6 +79,9 @@ export type EnrolmentResult =
 /** The members of a row that access rules read. */
 export type EnvironmentName = Pick<EnvironmentRow, "id" | "deviceId" | "connectionName" | "tags">;
 
+/** A row of a device that has not connected for long. */
+export type IdleEnvironment = EnvironmentName & Pick<EnvironmentRow, "tenant">;
+
 /** Filter for the rows of a tenant. `null` means no restriction. */
 export interface EnvironmentFilter {
   readonly tenant: string;
@@ -114,10 +117,7 @@ export interface EnvironmentRows {
   /** Like {@link EnvironmentRows.listEnvironments}, without reading the large members of a row. */
   listNames(filter: EnvironmentFilter): Promise<readonly EnvironmentName[]>;
   /** Finds rows that were seen last at a time or before it, the earliest first. */
-  findIdleEnvironments(
-    seenAtMs: number,
-    limit: number,
-  ): Promise<readonly Pick<EnvironmentRow, "id" | "tenant" | "deviceId" | "connectionName" | "tags">[]>;
+  findIdleEnvironments(seenAtMs: number, limit: number): Promise<readonly IdleEnvironment[]>;
   /** Removes rows and their registrations. A device whose last row is removed no longer has an owner. */
   removeEnvironments(environmentIds: readonly string[]): Promise<void>;
   saveStatus(environmentId: string, status: DeviceStatus): Promise<void>;

@@ -4,15 +4,9 @@ import { isOutput, parseOutput } from "../dialects/output.ts";
 import type { DeviceReference, EnvironmentServerEvent } from "../events.ts";
 import type { ConversationScope, StoredMessage } from "../message-log.ts";
 import type { EnvironmentChanges } from "./environment-changes.ts";
-import type { ChangeRecorder, DeviceIdentity, NotedChange } from "./recorder.ts";
+import type { IdleEnvironment } from "../ports.ts";
+import type { ChangeRecorder, NotedChange } from "./recorder.ts";
 import { createIsRepeat } from "./repeats.ts";
-
-/** A row that was removed. */
-export interface RemovedRow extends DeviceIdentity {
-  readonly id: string;
-  readonly tenant: string;
-  readonly deviceId: string;
-}
 
 /** Receives what happens in the server, and notes it as changes. */
 export interface ChangeFeed {
@@ -20,7 +14,7 @@ export interface ChangeFeed {
   happened(event: EnvironmentServerEvent): void;
   /** A row may have changed. */
   changed(device: NotedChange["device"]): void;
-  removed(row: RemovedRow): void;
+  removed(row: IdleEnvironment): void;
   /** Messages of one connected row have another status. */
   messages(messages: readonly StoredMessage[]): void;
   /** A request for permission of a connected device has changed. `dataOf` returns the members `change` and `approval` of the event. */

@@ -2,8 +2,8 @@
  * The administration of devices: listing all of them with their owners, releasing, removing and labelling one. The caller has decided
  * who may administer devices, and passes what depends on the rows as `permits`.
  */
-import type { EnvironmentPatch } from "@letta-environments/schema";
-import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { DeviceFilter, DeviceRow, DeviceRows } from "../ports.ts";
 import type { EmitEvent } from "../events.ts";
 import type { DeviceRouter } from "../routing/router.ts";
 import type { RemovalWatch } from "./removal-watch.ts";
@@ -22,25 +22,15 @@ export interface DeviceAdministration {
    * Ends the ownership of a device: the next key that enrols it owns it. Its open socket stays. A shared device stays shared.
    * Resolves with its rows before the change; `null` when the tenant has no such device or the change is not permitted.
    */
-  release(tenant: string, deviceId: string, permits: PermitsChange): Promise<readonly DeviceRow[] | null>;
+  readonly release: DeviceRows["releaseDevice"];
   /**
    * Removes a device with all its rows and connectionIds, or only the row `environmentId`, and closes the sockets with 1008. A
    * device whose key is still valid registers again at once, as a new device. Resolves like {@link DeviceAdministration.release},
    * with the rows that were removed, which `permits` receives too.
    */
-  remove(
-    tenant: string,
-    deviceId: string,
-    permits: PermitsChange,
-    environmentId?: string | null,
-  ): Promise<readonly DeviceRow[] | null>;
+  readonly remove: DeviceRows["removeDevice"];
   /** Changes the labels of a device. Resolves like {@link DeviceAdministration.release}. */
-  label(
-    tenant: string,
-    deviceId: string,
-    patch: EnvironmentPatch,
-    permits: PermitsChange,
-  ): Promise<readonly DeviceRow[] | null>;
+  readonly label: DeviceRows["labelDevice"];
 }
 
 /** Creates a {@link DeviceAdministration}. */
@@ -49,11 +39,14 @@ export function createDeviceAdministration({
   router,
   removals,
   emit,
+  feed,
 }: {
   readonly store: DeviceRows;
   readonly router: Pick<DeviceRouter, "presence">;
   readonly removals: Pick<RemovalWatch, "check">;
   readonly emit: EmitEvent;
+  /** Makes the changes events. */
+  readonly feed: Pick<ChangeFeed, "changed" | "removed">;
 }): DeviceAdministration {
   return {
     async list(filter) {
@@ -76,11 +69,14 @@ export function createDeviceAdministration({
       if (environmentId === null) emit({ type: "device_removed", tenant, deviceId });
       else emit({ type: "environment_removed", tenant, environmentId, deviceId });
       await removals.check();
+      for (const row of rows) feed.removed(row);
       return rows;
     },
     async label(tenant, deviceId, patch, permits) {
       const rows = await store.labelDevice(tenant, deviceId, patch, permits);
-      if (rows !== null) emit({ type: "device_labelled", tenant, deviceId });
+      if (rows === null) return null;
+      emit({ type: "device_labelled", tenant, deviceId });
+      for (const { id: environmentId } of rows) feed.changed({ tenant, environmentId, deviceId });
       return rows;
     },
   };

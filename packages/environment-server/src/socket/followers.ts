@@ -6,14 +6,11 @@ import type { CommandResponse } from "../dialects/command-frames.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import type { StatusFrame, TurnFrame } from "../dialects/frame.ts";
 import type { DeviceReference } from "../events.ts";
-import type { EnvironmentRow } from "../ports.ts";
+import type { IdleEnvironment } from "../ports.ts";
 import type { DeviceConnection, SocketOpener } from "./connection.ts";
 
 /** A frame that followers receive: about turns, the state of conversations, or the response to a command. */
 export type FollowedFrame = TurnFrame | StatusFrame | CommandResponse;
-
-/** A row that was removed because its device has not connected for long. */
-export type ExpiredRow = Pick<EnvironmentRow, "id" | "tenant" | "deviceId" | "connectionName" | "tags">;
 
 /** Follows every device. No method throws. */
 export interface DeviceFollower {
@@ -25,7 +22,8 @@ export interface DeviceFollower {
   received?(connection: DeviceConnection, frame: FollowedFrame): void;
   /** The socket of a row has ended, after its sends got their outcomes. */
   disconnected?(environmentId: string): void;
-  expired?(row: ExpiredRow): void;
+  /** A row was removed because its device has not connected for long. */
+  expired?(row: IdleEnvironment): void;
 }
 
 /** Reads the output in frames. Called for every frame, so it must be cheap without readers. */

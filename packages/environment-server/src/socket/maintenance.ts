@@ -12,9 +12,8 @@ import {
   maintenanceIntervalMs,
   messageLogLimits,
 } from "../limits.ts";
-import type { EnvironmentStore } from "../ports.ts";
+import type { EnvironmentStore, IdleEnvironment } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
-import type { ExpiredRow } from "./followers.ts";
 
 /** Removes what has expired from the store. */
 export interface Maintenance {
@@ -46,7 +45,7 @@ export function createMaintenance({
   >;
   readonly emit: EmitEvent;
   /** Called for each row that was removed because its device has not connected for long. */
-  readonly onExpired: (row: ExpiredRow) => void;
+  readonly onExpired: (row: IdleEnvironment) => void;
   readonly time: Pick<StoredTime, "now" | "pastNow" | "keep">;
   readonly isConnected: (environmentId: string) => boolean;
 }): Maintenance {

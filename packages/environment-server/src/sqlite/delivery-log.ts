@@ -5,14 +5,15 @@ import type { Delivery, DeliveryLog, DeliveryOutcome, KnownMessage, MessageUse, 
 import { readInteger, readOptionalText, readScope, readText } from "./columns.ts";
 import { createSqliteRuns } from "./runs.ts";
 
-const releaseUnsettled = "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')";
+/** The columns of a send and of one of its ids that {@link readUse} needs. */
+const useColumns = `message.environment_id, message.agent_id, message.conversation_id, message.message_id,
+  message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition, delivery.error, delivery.reserved_at`;
 
 /** {@link DeliveryLog} in SQLite. */
 export function createSqliteDeliveryLog(database: SqliteDatabase, commit: CommitChange): DeliveryLog {
   // A join with the ids would read every message of the conversation.
   const findMessages = database.prepare(`
-    SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
-      delivery.error
+    SELECT ${useColumns}
     FROM environment_message AS message JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
     WHERE message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
       AND message.message_id IN (SELECT value FROM json_each(?)) AND delivery.reserved_at > ?`);
@@ -26,17 +27,14 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
   const insertMessage = database.prepare(`
     INSERT INTO environment_message (environment_id, agent_id, conversation_id, message_id, delivery_id)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`);
-  const releaseDelivery = database.prepare(releaseUnsettled);
+  const releaseDelivery = database.prepare(
+    "DELETE FROM environment_delivery WHERE id = ? AND (outcome IS NULL OR outcome = 'unknown')",
+  );
+  const forgetDelivery = database.prepare("DELETE FROM environment_delivery WHERE id = ?");
   const settleDelivery = database.prepare(`
     UPDATE environment_delivery SET outcome = ?, disposition = ?, error = ? WHERE id = ? AND environment_id = ?
       AND (outcome IS NULL OR (outcome = 'unknown' AND ? <> 'unknown'))`);
   const runs = createSqliteRuns(database);
-  const findUnresolved = database.prepare(`
-    SELECT delivery.id, message.agent_id, message.conversation_id, message.message_id
-    FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
-    WHERE delivery.environment_id = ? AND delivery.reserved_at > ?
-      AND (delivery.outcome IS NULL OR delivery.outcome = 'unknown')
-    ORDER BY delivery.reserved_at DESC LIMIT ?`);
 
   function find({ scope, messageIds }: Pick<Delivery, "scope" | "messageIds">, nowMs: number): KnownMessage[] {
     const { environmentId, agentId, conversationId } = scope;
@@ -69,7 +67,8 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
     findUses: prepareFindUses(database),
     findLastUses: prepareFindLastUses(database),
     reserve: (delivery, nowMs) => commit(() => reserve(delivery, nowMs), { rows: 1 + delivery.messageIds.length }),
-    ...createReleases(database, commit),
+    release: (deliveryId) => commit(() => void releaseDelivery.run(deliveryId)),
+    forget: (deliveryId) => commit(() => void forgetDelivery.run(deliveryId)),
     settle(deliveryId, environmentId, outcome) {
       const { kind } = outcome;
       const disposition = kind === "accepted" ? outcome.disposition : null;
@@ -80,11 +79,7 @@ export function createSqliteDeliveryLog(database: SqliteDatabase, commit: Commit
         return true;
       });
     },
-    async findUnresolved(environmentId, nowMs, maxMessages) {
-      const rows = findUnresolved.all(environmentId, nowMs - retentionMs, maxMessages);
-      // The limit may have cut the messages of the last one.
-      return groupByDelivery(rows).slice(0, rows.length < maxMessages ? undefined : -1);
-    },
+    findUnresolved: prepareFindUnresolved(database),
   };
 }
 
@@ -97,8 +92,7 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
   const findNext = (environmentId: string, agentId: string, conversationId: string): SqliteRow | undefined =>
     findInAgent.get(environmentId, agentId, conversationId) ?? findInNextAgent.get(environmentId, agentId);
   const findUse = database.prepare(`
-    SELECT message.message_id, message.delivery_id, delivery.fingerprint, delivery.outcome, delivery.disposition,
-      delivery.error, delivery.reserved_at
+    SELECT ${useColumns}
     FROM environment_message AS message JOIN environment_delivery AS delivery ON delivery.id = message.delivery_id
     WHERE message.environment_id = ? AND message.agent_id = ? AND message.conversation_id = ?
       AND message.message_id = ? AND delivery.reserved_at > ?`);
@@ -106,14 +100,9 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
     const uses: MessageUse[] = [];
     let next = findNext(environmentId, "", "");
     for (let count = 0; next !== undefined && count < limit; count += 1) {
-      const scope = {
-        environmentId,
-        agentId: readText(next, "agent_id"),
-        conversationId: readText(next, "conversation_id"),
-      };
-      const { agentId, conversationId } = scope;
+      const [agentId, conversationId] = [readText(next, "agent_id"), readText(next, "conversation_id")];
       const use = findUse.get(environmentId, agentId, conversationId, messageId, nowMs - retentionMs);
-      if (use !== undefined) uses.push({ ...readMessage(use), scope, reservedAt: readInteger(use, "reserved_at") });
+      if (use !== undefined) uses.push(readUse(use));
       next = findNext(environmentId, agentId, conversationId);
     }
     return uses;
@@ -123,30 +112,29 @@ function prepareFindUses(database: SqliteDatabase): DeliveryLog["findUses"] {
 function prepareFindLastUses(database: SqliteDatabase): DeliveryLog["findLastUses"] {
   const findLatest = database.prepare("SELECT coalesce(max(reserved_at), 0) AS latest FROM environment_delivery");
   const find = database.prepare(`
-    SELECT delivery.environment_id, message.agent_id, message.conversation_id, message.message_id, message.delivery_id,
-      delivery.fingerprint, delivery.outcome, delivery.disposition, delivery.error, delivery.reserved_at
+    SELECT ${useColumns}
     FROM environment_delivery AS delivery CROSS JOIN environment_message AS message ON message.delivery_id = delivery.id
     WHERE delivery.reserved_at > ? AND delivery.outcome IS NOT 'rejected'
     ORDER BY delivery.reserved_at DESC, delivery.id DESC LIMIT ?`);
   return async (nowMs, spanMs, limit) => {
     const latest = readInteger(findLatest.get() ?? {}, "latest");
-    const rows = find.all(Math.max(latest - spanMs, nowMs - retentionMs), limit);
-    const uses = rows.map((row): MessageUse => ({
-      ...readMessage(row),
-      scope: readScope(row),
-      reservedAt: readInteger(row, "reserved_at"),
-    }));
+    const uses = find.all(Math.max(latest - spanMs, nowMs - retentionMs), limit).map(readUse);
     const last = uses.at(-1);
     return uses.length < limit ? uses : uses.filter(({ deliveryId }) => deliveryId !== last?.deliveryId);
   };
 }
 
-function createReleases(database: SqliteDatabase, commit: CommitChange): Pick<DeliveryLog, "release" | "forget"> {
-  const release = database.prepare(releaseUnsettled);
-  const forget = database.prepare("DELETE FROM environment_delivery WHERE id = ?");
-  return {
-    release: (deliveryId) => commit(() => void release.run(deliveryId)),
-    forget: (deliveryId) => commit(() => void forget.run(deliveryId)),
+function prepareFindUnresolved(database: SqliteDatabase): DeliveryLog["findUnresolved"] {
+  const find = database.prepare(`
+    SELECT delivery.id, message.agent_id, message.conversation_id, message.message_id
+    FROM environment_delivery AS delivery JOIN environment_message AS message ON message.delivery_id = delivery.id
+    WHERE delivery.environment_id = ? AND delivery.reserved_at > ?
+      AND (delivery.outcome IS NULL OR delivery.outcome = 'unknown')
+    ORDER BY delivery.reserved_at DESC LIMIT ?`);
+  return async (environmentId, nowMs, maxMessages) => {
+    const rows = find.all(environmentId, nowMs - retentionMs, maxMessages);
+    // The limit may have cut the messages of the last one.
+    return groupByDelivery(rows).slice(0, rows.length < maxMessages ? undefined : -1);
   };
 }
 
@@ -164,6 +152,10 @@ function groupByDelivery(rows: readonly SqliteRow[]): UnresolvedDelivery[] {
     deliveries.set(deliveryId, delivery);
   }
   return [...deliveries.values()];
+}
+
+function readUse(row: SqliteRow): MessageUse {
+  return { ...readMessage(row), scope: readScope(row), reservedAt: readInteger(row, "reserved_at") };
 }
 
 function readMessage(row: SqliteRow): KnownMessage {

@@ -6,7 +6,7 @@ import type {
   SqliteStatement,
   SqliteValue,
 } from "@letta-environments/platform";
-import type { EnvironmentFilter, EnvironmentRows } from "../ports.ts";
+import type { EnvironmentFilter, EnvironmentName, EnvironmentRows } from "../ports.ts";
 import { prepareEnrol } from "./enrol.ts";
 import { environmentByDevice, readInteger, readTags, readText } from "./columns.ts";
 import type { RowCache } from "./row-cache.ts";
@@ -89,13 +89,7 @@ function createIdleRows(
   const removeRows = database.prepare("DELETE FROM environment WHERE id IN (SELECT value FROM json_each(?))");
   return {
     async findIdleEnvironments(seenAtMs, limit) {
-      return findIdle.all(seenAtMs, limit).map((row) => ({
-        id: readText(row, "id"),
-        tenant: readText(row, "tenant"),
-        deviceId: readText(row, "device_id"),
-        connectionName: readText(row, "connection_name"),
-        tags: readTags(row),
-      }));
+      return findIdle.all(seenAtMs, limit).map((row) => ({ ...readName(row), tenant: readText(row, "tenant") }));
     },
     removeEnvironments: (environmentIds) =>
       commit(
@@ -141,14 +135,16 @@ function createLists(
         if (rows.length === ids.length) return rows;
       }
     },
-    async listNames(filter) {
-      return list(filter, "id, device_id, connection_name, tags").map((row) => ({
-        id: readText(row, "id"),
-        deviceId: readText(row, "device_id"),
-        connectionName: readText(row, "connection_name"),
-        tags: readTags(row),
-      }));
-    },
+    listNames: async (filter) => list(filter, "id, device_id, connection_name, tags").map(readName),
+  };
+}
+
+function readName(row: SqliteRow): EnvironmentName {
+  return {
+    id: readText(row, "id"),
+    deviceId: readText(row, "device_id"),
+    connectionName: readText(row, "connection_name"),
+    tags: readTags(row),
   };
 }
 

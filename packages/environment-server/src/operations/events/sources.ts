@@ -3,7 +3,6 @@ import type { ApprovalTrackerOptions } from "../../approvals/state.ts";
 import type { ChangesOptions } from "../../changes/changes.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../../ports.ts";
-import type { DeviceAdministration } from "../devices.ts";
 import { presentApproval } from "../approvals/list.ts";
 import { presentMessage } from "../messages/status.ts";
 import type { Presentation } from "../presentation.ts";
@@ -30,27 +29,6 @@ export function createChangeSources(
     listEnvironments: (filter) => store.listEnvironments(filter),
     presentMessage: (message, deviceId, withText) =>
       presentMessage({ scopes: new Set(withText ? ["view"] : []) }, message, deviceId),
-  };
-}
-
-/** Returns an administration whose changes of devices are events. */
-export function noteDeviceChanges(
-  devices: DeviceAdministration,
-  feed: Pick<ChangeFeed, "changed" | "removed">,
-): DeviceAdministration {
-  return {
-    ...devices,
-    async remove(...values) {
-      const rows = await devices.remove(...values);
-      for (const row of rows ?? []) feed.removed(row);
-      return rows;
-    },
-    async label(...values) {
-      const rows = await devices.label(...values);
-      for (const { tenant, id: environmentId, deviceId } of rows ?? [])
-        feed.changed({ tenant, environmentId, deviceId });
-      return rows;
-    },
   };
 }
 
