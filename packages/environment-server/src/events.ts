@@ -42,21 +42,11 @@ export type EnvironmentServerEvent =
   /** The device was removed with all its rows. */
   | { readonly type: "device_removed"; readonly tenant: string; readonly deviceId: string }
   /** One row of the device was removed. */
-  | {
-      readonly type: "environment_removed";
-      readonly tenant: string;
-      readonly environmentId: string;
-      readonly deviceId: string;
-    }
+  | ({ readonly type: "environment_removed" } & Omit<DeviceReference, "connectionId">)
   /** The display name or the tags of the device were changed. */
   | { readonly type: "device_labelled"; readonly tenant: string; readonly deviceId: string }
   /** A row was removed because its device has not connected for a long time. */
-  | {
-      readonly type: "environment_expired";
-      readonly tenant: string;
-      readonly environmentId: string;
-      readonly deviceId: string;
-    }
+  | ({ readonly type: "environment_expired" } & Omit<DeviceReference, "connectionId">)
   /** A frame was not understood. Sent once for each broken rule on a socket. */
   | ({ readonly type: "frame_ignored"; readonly rule: string } & DeviceReference)
   | ({

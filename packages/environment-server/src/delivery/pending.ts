@@ -6,6 +6,7 @@
  * made it count as accepted.
  */
 import type { Clock } from "@letta-environments/platform";
+import { createRunningWork, type RunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { dropOldest } from "../drop-oldest.ts";
 import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
@@ -112,7 +113,7 @@ interface State extends Dependencies {
   readonly entries: Map<string, Map<string, Entry>>;
   /** Sends that ended without an acknowledgement, by delivery id, the oldest first. */
   readonly unacknowledged: Map<string, { readonly environmentId: string; readonly isDecision: boolean }>;
-  readonly lateWrites: Set<Promise<void>>;
+  readonly lateWrites: RunningWork;
   /** Sends without effect whose ids could not be released, the oldest first. */
   readonly unreleased: Set<string>;
   /** Stores outcomes, by delivery. */
@@ -125,7 +126,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     ...dependencies,
     entries: new Map(),
     unacknowledged: new Map(),
-    lateWrites: new Set(),
+    lateWrites: createRunningWork(),
     unreleased: new Set(),
     writer: createSettlementWriter(dependencies),
   };
@@ -169,7 +170,7 @@ export function createPendingDeliveries(dependencies: Dependencies): PendingDeli
     async close() {
       const sent = [...state.entries.keys()].flatMap(rowEntries).filter((entry) => entry.sent);
       for (const entry of sent) giveUp(state, entry, "shutdown");
-      await Promise.all([...sent.map((entry) => entry.outcome), ...state.lateWrites]);
+      await Promise.all([...sent.map((entry) => entry.outcome), state.lateWrites.settled()]);
       await state.writer.close();
     },
   };
@@ -238,9 +239,7 @@ function storeLate(
   const { environmentId } = device;
   state.onOutcome?.(environmentId, deliveryId, outcome);
   const onStored = (): void => emitAcknowledged(state, device, deliveryId, outcome, true);
-  const write = store(state, { deliveryId, environmentId, outcome, onStored }, isDecision);
-  state.lateWrites.add(write);
-  void write.finally(() => state.lateWrites.delete(write));
+  void state.lateWrites.track(store(state, { deliveryId, environmentId, outcome, onStored }, isDecision));
 }
 
 function giveUp(state: State, entry: Entry, reason: GiveUpReason): void {

@@ -3,7 +3,7 @@
  */
 import type { MessageStatus, StoredMessage } from "../message-log.ts";
 import type { SendWithPolicy } from "./detached-policies.ts";
-import { advance, receivedStatus } from "./state-machine.ts";
+import { advance } from "./state-machine.ts";
 import type { TurnMember } from "./turns.ts";
 
 /** A send that is followed. */
@@ -13,46 +13,30 @@ export interface Entry extends TurnMember, SendWithPolicy {
   readonly sentAt: number;
   updatedAt: number;
   status: MessageStatus;
-  toStored(): readonly StoredMessage[];
 }
 
-/** Creates the entry of a send. */
-export function createEntry({
-  status = receivedStatus,
-  ...given
-}: Omit<Entry, "status" | "toStored"> & { readonly status?: MessageStatus }): Entry {
-  const entry: Entry = {
-    ...given,
+/** Returns the messages of a send as they are stored. */
+export function toStored({ scope, messageIds, deliveryId, policy, ...rest }: Entry): readonly StoredMessage[] {
+  const { status, sentAt, updatedAt } = rest;
+  return messageIds.map((messageId) => ({
+    scope,
+    messageId,
+    deliveryId,
+    approvalPolicy: policy,
     status,
-    toStored: () =>
-      entry.messageIds.map((messageId) => ({
-        scope: entry.scope,
-        messageId,
-        deliveryId: entry.deliveryId,
-        approvalPolicy: entry.policy,
-        status: entry.status,
-        sentAt: entry.sentAt,
-        updatedAt: entry.updatedAt,
-      })),
-  };
-  return entry;
+    sentAt,
+    updatedAt,
+  }));
 }
 
 /** Creates the entries of stored messages. Until the device has said something about them, their state is unknown. */
 export function groupByDelivery(stored: readonly StoredMessage[], tenant: string): Entry[] {
-  const groups = new Map<string, StoredMessage[]>();
-  for (const message of stored) {
-    const group = groups.get(message.deliveryId);
-    if (group === undefined) groups.set(message.deliveryId, [message]);
-    else group.push(message);
-  }
-  return [...groups].flatMap(([deliveryId, messages]) => {
+  return [...Map.groupBy(stored, ({ deliveryId }) => deliveryId)].flatMap(([deliveryId, messages]) => {
     const [first] = messages;
     if (first === undefined) return [];
     const { scope, approvalPolicy: policy, sentAt, updatedAt } = first;
     const messageIds = messages.map(({ messageId }) => messageId);
     const status = advance(first.status, { kind: "lost" });
-    const send = { deliveryId, tenant, scope, messageIds, policy, isResumed: true };
-    return [createEntry({ ...send, sentAt, updatedAt, status })];
+    return [{ deliveryId, tenant, scope, messageIds, policy, isResumed: true, sentAt, updatedAt, status }];
   });
 }

@@ -14,10 +14,10 @@ import type { MessageLog, StoredMessage } from "../message-log.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createDeferredWriter, type DeferredWriter } from "../logs/deferred-writer.ts";
 import { createDetachedPolicies, type DetachedPolicies } from "./detached-policies.ts";
-import { createEntry, type Entry, groupByDelivery } from "./entry.ts";
+import { type Entry, groupByDelivery, toStored } from "./entry.ts";
 import { createFollowedSends, type FollowedSends } from "./followed.ts";
 import type { ReplyBudget } from "./reply.ts";
-import { advance, type Evidence, evidenceOf } from "./state-machine.ts";
+import { advance, type Evidence, evidenceOf, receivedStatus } from "./state-machine.ts";
 import { type ConversationTurns, createConversationTurns } from "./turns.ts";
 import type { FindUnsaved } from "./unsaved.ts";
 
@@ -117,7 +117,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
       clock: options.clock,
       delayMs: messageWriteDelayMs,
       maxWaiting: maxFollowedMessages,
-      write: (entries) => options.log.saveMessages(entries.flatMap((entry) => entry.toStored())),
+      write: (entries) => options.log.saveMessages(entries.flatMap(toStored)),
       onFailure: (cause) => options.emit({ type: "store_failed", operation: "saveMessages", cause }),
       onSaved: (deliveryId) => void ending.delete(deliveryId),
     }),
@@ -189,7 +189,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
 function followedOf({ rows, ending }: State, environmentId: string): readonly StoredMessage[] {
   const ended = [...ending.values()].filter(({ scope }) => scope.environmentId === environmentId);
   const entries = [...(rows.get(environmentId)?.entries.values() ?? []), ...ended];
-  return entries.flatMap((entry) => entry.toStored());
+  return entries.flatMap(toStored);
 }
 
 function open(
@@ -200,8 +200,8 @@ function open(
   const tenant = state.rows.get(scope.environmentId)?.tenant;
   if (tenant === undefined || userMessageIds.length === 0) return;
   const now = state.wallNow();
-  const given = { deliveryId: id, tenant, scope, policy, messageIds: userMessageIds, sentAt: now, updatedAt: now };
-  const entry = createEntry({ ...given, isResumed: false });
+  const send = { deliveryId: id, tenant, scope, policy, messageIds: userMessageIds, isResumed: false };
+  const entry: Entry = { ...send, sentAt: now, updatedAt: now, status: receivedStatus };
   if (policy === null) return begin(state, entry);
   // Without it, a process that is killed now would leave a turn without the policy of its sender.
   return state.writer.now(id, entry).then(() => begin(state, entry));
@@ -212,7 +212,7 @@ function begin(state: State, entry: Entry): void {
   // The device has disconnected, so nothing will be written.
   if (row === undefined) return abandon(state, entry);
   follow(state, row, entry);
-  state.onChange?.(entry.toStored());
+  state.onChange?.(toStored(entry));
 }
 
 /** No frame of a send was written. Readers that saw it as received see that it failed. */
@@ -221,7 +221,7 @@ function abandon(state: State, entry: Entry): void {
   entry.status = { ...entry.status, state: "failed", error: notSentError };
   if (entry.policy === null) state.writer.cancel(entry.deliveryId);
   else void state.writer.now(entry.deliveryId, entry);
-  state.onChange?.(entry.toStored());
+  state.onChange?.(toStored(entry));
 }
 
 function apply(state: State, entry: Entry, evidence: Evidence): void {
@@ -232,7 +232,7 @@ function apply(state: State, entry: Entry, evidence: Evidence): void {
   entry.updatedAt = state.wallNow();
   const isFollowed = findEntry(state, entry.scope.environmentId, entry.deliveryId) === entry;
   if (isFollowed && wasUnknown !== (status.state === "unknown")) state.followed.set(entry);
-  state.onChange?.(entry.toStored());
+  state.onChange?.(toStored(entry));
   if (!hasEnded(status)) return state.writer.later(entry.deliveryId, entry);
   state.detached.end(entry);
   state.ending.set(entry.deliveryId, entry);

@@ -3,6 +3,7 @@
  * row run in order. A device can change its status many times a second; only the latest one is written, once a second.
  */
 import { type Clock, inBatches } from "@letta-environments/platform";
+import { createRunningWork } from "../closing.ts";
 import type { DeviceReference, EmitEvent } from "../events.ts";
 import { createKeyedQueue } from "../keyed-queue.ts";
 import { maintenanceBatchSize, statusWriteIntervalMs } from "../limits.ts";
@@ -21,7 +22,7 @@ export interface DeviceWrites {
   /** Stores what is known of a connection that has ended. */
   ended(connection: DeviceConnection): void;
   /** Resolves when every write has finished. */
-  settled(): Promise<void>;
+  settled(): Promise<unknown>;
 }
 
 /** Creates {@link DeviceWrites}. */
@@ -39,16 +40,13 @@ export function createDeviceWrites({
   readonly time: Pick<StoredTime, "now" | "wall">;
 }): DeviceWrites {
   const queue = createKeyedQueue();
-  const running = new Set<Promise<void>>();
+  const { track, settled } = createRunningWork();
   /** Connections whose status was written less than an interval ago. */
   const recent = new Map<DeviceConnection, { isChanged: boolean; readonly cancel: () => void }>();
 
   function write(environmentId: string, operation: string, run: () => Promise<void>): void {
-    const result = queue
-      .run(environmentId, run)
-      .catch((cause: unknown) => emit({ type: "store_failed", operation, cause }))
-      .finally(() => void running.delete(result));
-    running.add(result);
+    const failed = (cause: unknown): void => emit({ type: "store_failed", operation, cause });
+    void track(queue.run(environmentId, run).catch(failed));
   }
 
   function saveStatus({ device, status }: DeviceConnection): void {
@@ -99,8 +97,6 @@ export function createDeviceWrites({
       if (entry?.isChanged === true) saveStatus(connection);
       saveLastSeen([connection]);
     },
-    async settled() {
-      await Promise.all(running);
-    },
+    settled,
   };
 }

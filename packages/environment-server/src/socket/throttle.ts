@@ -5,6 +5,7 @@
  * device or its key, and the device keeps its turn while it reconnects.
  */
 import type { Clock } from "@letta-environments/platform";
+import type { Principal } from "@letta-environments/schema";
 import {
   freeKeyViolations,
   freeRateViolations,
@@ -13,16 +14,13 @@ import {
   minThrottleDelayMs,
   throttleMemoryMs,
 } from "../limits.ts";
+import type { EnvironmentRow } from "../ports.ts";
 import { ownerOf } from "./connection.ts";
 import type { Violation } from "./traffic.ts";
 
 /** A device, as it names itself at registration. */
-export interface ThrottledDevice {
-  readonly tenant: string;
-  readonly keyId: string;
-  readonly deviceId: string;
-  readonly listenerInstanceId: string;
-}
+export type ThrottledDevice = Pick<Principal, "tenant" | "keyId"> &
+  Pick<EnvironmentRow, "deviceId" | "listenerInstanceId">;
 
 /** The violations of a device or a key, and until when it is refused. */
 export interface Penalty {
