@@ -102,5 +102,4 @@ export type { MaybePromise } from "@letta-environments/platform";
 export type { Presence } from "./socket/connection.ts";
 export type { ConnectedDevice } from "./socket/connection.ts";
 export type { ApiCall } from "./viewers/api-calls.ts";
-export type { CommandFacts, ViewerRequests } from "./viewers/ports.ts";
-export type { ConnectedViewer } from "./viewers/viewer.ts";
+export type { CommandFacts, ConnectedViewer, ViewerRequests } from "./viewers/ports.ts";

@@ -40,8 +40,7 @@ import { unavailableResponse } from "./lock-waiting-store.ts";
 import { createServerContext, type EnvironmentServerOptions } from "./parts.ts";
 import type { ConnectionRecord } from "./ports.ts";
 import type { ConnectedDevice } from "./socket/connection.ts";
-import type { ViewerRequests } from "./viewers/ports.ts";
-import type { ConnectedViewer } from "./viewers/viewer.ts";
+import type { ConnectedViewer, ViewerRequests } from "./viewers/ports.ts";
 
 export type { EnvironmentServerOptions } from "./parts.ts";
 

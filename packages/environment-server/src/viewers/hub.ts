@@ -18,9 +18,10 @@ import { ownerOf } from "../socket/connection.ts";
 import { type CloseFrame, goingAway, keyEndedClose, policyViolation, shutdownClose } from "../socket/ends.ts";
 import type { FrameWatch } from "../socket/followers.ts";
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
-import type { ViewerAccess } from "./ports.ts";
+import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 import { audienceOf, maySee, mayBeShown, presentFrame } from "./relay.ts";
-import { type ConnectedViewer, openViewer, type Viewer } from "./viewer.ts";
+import { closeViewer, createViewerState, deliver, type ViewerState } from "./state.ts";
+import { deliverTerminal, listen, loseDevice, respond, respondTooLong } from "./viewer.ts";
 
 /** The open sockets of the viewers of a server. */
 export interface ViewerHub extends FrameWatch {
@@ -38,7 +39,7 @@ export interface ViewerHub extends FrameWatch {
 
 /** The viewers of one environment row. */
 interface Row {
-  readonly viewers: Set<Viewer>;
+  readonly viewers: Set<ViewerState>;
   parsed: Bucket;
   /** Cancels the timer that closes the viewers of a device which stays away; `null` while it is connected. */
   cancelGrace: (() => void) | null;
@@ -66,25 +67,27 @@ export function createViewerHub(options: {
 }): ViewerHub {
   const { clock, randomId, emit } = options;
   const hub: Hub = { clock, rows: new Map(), counts: new Map(), cancelPing: null, cancelCheck: null, isClosed: false };
-  const viewersOf = (environmentId: string): readonly Viewer[] => [...(hub.rows.get(environmentId)?.viewers ?? [])];
+  const viewersOf = (environmentId: string): readonly ViewerState[] => [
+    ...(hub.rows.get(environmentId)?.viewers ?? []),
+  ];
 
   return {
     open(access, socket) {
-      const viewer = openViewer(access, socket, {
+      const viewer = createViewerState(access, socket, {
         clock,
         randomId,
-        onEnd(ended, code) {
-          if (remove(hub, ended)) emit({ type: "viewer_disconnected", ...referenceOf(access), code });
+        onEnd(code) {
+          if (remove(hub, viewer)) emit({ type: "viewer_disconnected", ...referenceOf(access), code });
         },
         onFailure: (cause) => emit({ type: "request_failed", operation: "openViewerSocket", cause }),
       });
       add(hub, viewer);
       emit({ type: "viewer_connected", ...referenceOf(access), keyId: access.principal.keyId });
-      if (hub.isClosed) viewer.close(shutdownClose);
-      else if (countOf(hub, access) > maxViewersPerKey) viewer.close(tooManyClose);
+      if (hub.isClosed) closeViewer(viewer, shutdownClose);
+      else if (countOf(hub, access) > maxViewersPerKey) closeViewer(viewer, tooManyClose);
       startPings(hub);
       startChecks(hub);
-      return viewer.listener;
+      return listen(viewer);
     },
     isFull: (tenant, keyId) => (hub.counts.get(ownerOf({ tenant, keyId })) ?? 0) >= maxViewersPerKey,
     received(environmentId, text) {
@@ -100,31 +103,31 @@ export function createViewerHub(options: {
       row?.cancelGrace?.();
       if (row !== undefined) row.cancelGrace = null;
       for (const viewer of viewersOf(environmentId)) {
-        if (viewer.access.connectionId !== connectionId) viewer.close(registeredClose);
+        if (viewer.access.connectionId !== connectionId) closeViewer(viewer, registeredClose);
       }
     },
     disconnected(environmentId) {
-      for (const viewer of viewersOf(environmentId)) viewer.loseDevice();
+      for (const viewer of viewersOf(environmentId)) loseDevice(viewer);
       const row = hub.rows.get(environmentId);
       if (row === undefined || row.cancelGrace !== null) return;
       row.cancelGrace = clock.setTimer(viewerGraceMs, () => {
-        for (const viewer of viewersOf(environmentId)) viewer.close(offlineClose);
+        for (const viewer of viewersOf(environmentId)) closeViewer(viewer, offlineClose);
       });
     },
     connectedViewers: () => everyViewer(hub).map(({ identity }) => identity),
     closeEnded(isEnded) {
       for (const viewer of everyViewer(hub)) {
-        if (isEnded(viewer.identity)) viewer.close(keyEndedClose);
+        if (isEnded(viewer.identity)) closeViewer(viewer, keyEndedClose);
       }
     },
     close() {
       hub.isClosed = true;
-      for (const viewer of everyViewer(hub)) viewer.close(shutdownClose);
+      for (const viewer of everyViewer(hub)) closeViewer(viewer, shutdownClose);
     },
   };
 }
 
-function everyViewer({ rows }: Hub): readonly Viewer[] {
+function everyViewer({ rows }: Hub): readonly ViewerState[] {
   return [...rows.values()].flatMap(({ viewers }) => [...viewers]);
 }
 
@@ -136,18 +139,18 @@ function relay(hub: Hub, row: Row, text: string): void {
   if (left === null) return;
   row.parsed = left;
   const frame = parse(text);
-  if (frame !== null) deliver(row, frame);
+  if (frame !== null) show(row, frame);
 }
 
-function deliver({ viewers }: Row, frame: Members): void {
+function show({ viewers }: Row, frame: Members): void {
   const audience = audienceOf(frame);
   if (audience === null) return;
   switch (audience.kind) {
     case "asker":
-      for (const viewer of viewers) if (viewer.respond(audience.requestId, frame)) return;
+      for (const viewer of viewers) if (respond(viewer, audience.requestId, frame)) return;
       return;
     case "terminal":
-      for (const viewer of viewers) if (viewer.deliverTerminal(audience.terminalId, frame)) return;
+      for (const viewer of viewers) if (deliverTerminal(viewer, audience.terminalId, frame)) return;
       return;
     default: {
       const texts = new Map<Members, string>();
@@ -156,7 +159,7 @@ function deliver({ viewers }: Row, frame: Members): void {
         const shown = presentFrame(frame, viewer.access.principal);
         const json = texts.get(shown) ?? JSON.stringify(shown);
         texts.set(shown, json);
-        viewer.deliver(json);
+        deliver(viewer, json);
       }
     }
   }
@@ -167,7 +170,7 @@ const idPrefixLength = 1_024;
 
 function reportTooLong({ viewers }: Row, text: string): void {
   const id = /"request_id":"([A-Za-z0-9-]{1,64})"/.exec(text.slice(0, idPrefixLength))?.[1];
-  if (id !== undefined) for (const viewer of viewers) viewer.respondTooLong(id);
+  if (id !== undefined) for (const viewer of viewers) respondTooLong(viewer, id);
 }
 
 /** Parses a frame and removes the member in which viewers get its number. */
@@ -178,16 +181,16 @@ function parse(text: string): Members | null {
   return frame;
 }
 
-function add(hub: Hub, viewer: Viewer): void {
+function add(hub: Hub, viewer: ViewerState): void {
   const { environmentId } = viewer.access;
   const parsed = fillBucket(viewerParsedRate, hub.clock.monotonic());
-  const row = hub.rows.get(environmentId) ?? { viewers: new Set<Viewer>(), parsed, cancelGrace: null };
+  const row = hub.rows.get(environmentId) ?? { viewers: new Set<ViewerState>(), parsed, cancelGrace: null };
   hub.rows.set(environmentId, row);
   row.viewers.add(viewer);
   hub.counts.set(ownerOf(viewer.access.principal), countOf(hub, viewer.access) + 1);
 }
 
-function remove(hub: Hub, viewer: Viewer): boolean {
+function remove(hub: Hub, viewer: ViewerState): boolean {
   const { environmentId } = viewer.access;
   const row = hub.rows.get(environmentId);
   if (row?.viewers.delete(viewer) !== true) return false;
@@ -208,7 +211,7 @@ function startPings(hub: Hub): void {
   hub.cancelPing = hub.clock.setTimer(viewerPingIntervalMs, () => {
     hub.cancelPing = null;
     const ping = JSON.stringify({ type: "ping" });
-    for (const viewer of everyViewer(hub)) viewer.deliver(ping);
+    for (const viewer of everyViewer(hub)) deliver(viewer, ping);
     startPings(hub);
   });
 }
@@ -227,10 +230,10 @@ function startChecks(hub: Hub): void {
   });
 }
 
-async function checkPermission({ access, close }: Viewer): Promise<void> {
+async function checkPermission(viewer: ViewerState): Promise<void> {
   // A store that fails ends nothing, and is read again.
-  const isPermitted = (await access.isPermitted?.().catch(() => true)) ?? true;
-  if (!isPermitted) close(keyEndedClose);
+  const isPermitted = (await viewer.access.isPermitted?.().catch(() => true)) ?? true;
+  if (!isPermitted) closeViewer(viewer, keyEndedClose);
 }
 
 function stopTimers(hub: Hub): void {

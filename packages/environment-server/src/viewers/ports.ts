@@ -1,6 +1,7 @@
 /** Ports of the viewers' sockets. */
 import type { PlainResponse, Principal, Refused } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
+import type { ConnectedDevice } from "../socket/connection.ts";
 import type { ApiCall } from "./api-calls.ts";
 import type { ViewerCommand } from "./check.ts";
 
@@ -32,6 +33,12 @@ export type DevicePath =
       readonly write: (text: string) => boolean;
     }
   | Refused;
+
+/** A viewer with an open socket, and the credential that opened it. */
+export interface ConnectedViewer extends ConnectedDevice {
+  /** The permissions of the credential when the socket opened. */
+  readonly principal: Principal;
+}
 
 /** The access of a viewer to a device, as its upgrade request was accepted. */
 export interface ViewerAccess {

@@ -5,6 +5,7 @@
 import { allowsAgent, allowsScope, type Principal } from "@letta-environments/schema";
 import type { Conversation } from "../dialects/conversation.ts";
 import { isMembers, type Members, readRuntime } from "../dialects/values.ts";
+import type { ViewerAccess } from "./ports.ts";
 
 /** The viewers that a frame is for. */
 export type Audience =
@@ -14,12 +15,8 @@ export type Audience =
   | { readonly kind: "terminal"; readonly terminalId: string };
 
 /** The view of a viewer: the agents of its key, and the conversation that it chose when it connected. */
-interface ViewerFilter {
+interface ViewerFilter extends Pick<ViewerAccess, "agentId" | "conversationId"> {
   readonly principal: Pick<Principal, "agentIds" | "maxMode" | "setMode" | "scopes">;
-  /** `null`: every agent that the key may use. */
-  readonly agentId: string | null;
-  /** `null`: every conversation. */
-  readonly conversationId: string | null;
 }
 
 type Kind = Audience["kind"] | "files" | "manage";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { refusedFrameTypes, responseTypeOf, scopeOfFrame, viewerFrameTypes } from "./scopes.ts";
+import { responseTypeOf, scopeOfFrame, viewerFrameTypes } from "./scopes.ts";
 
 // The package exports no path to its types; they are there in every version seen.
 const types = new URL("../../../testkit/node_modules/@letta-ai/letta-code/dist/types/types/", import.meta.url);
@@ -15,6 +15,14 @@ function typesOf(pattern: RegExp): string[] {
   );
 }
 
+/**
+ * Types of the protocol that no key may send: moving a conversation to another device, tools that run at the caller, and frames
+ * that only a server sends.
+ */
+const refusedFrameTypes: readonly string[] = [
+  ...["external_tool_call_response", "listener_ready", "message", "runtime_external_tools_update"],
+  ...["teleport_failed", "teleport_probe", "teleport_request"],
+];
 const known = [...Object.values(viewerFrameTypes).flat(), ...refusedFrameTypes];
 
 test("every command of the pinned device has a scope or is refused, and none has two", () => {

@@ -108,20 +108,6 @@ export const viewerFrameTypes: Readonly<Record<ViewerScope, readonly string[]>> 
   ],
 };
 
-/**
- * Types of the protocol that no key may send: moving a conversation to another device, tools that run at the caller, and frames
- * that only a server sends.
- */
-export const refusedFrameTypes: readonly string[] = [
-  "external_tool_call_response",
-  "listener_ready",
-  "message",
-  "runtime_external_tools_update",
-  "teleport_failed",
-  "teleport_probe",
-  "teleport_request",
-];
-
 const scopesByType: ReadonlyMap<string, ViewerScope> = new Map(
   Object.entries(viewerFrameTypes).flatMap(([scope, types]) =>
     // The keys of the record are scopes, which its type promises.

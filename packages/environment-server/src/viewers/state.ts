@@ -7,14 +7,16 @@ import { type CloseFrame, droppedCode, policyViolation } from "../socket/ends.ts
 import { type Bucket, fillBucket, refillBucket, takeTokens } from "../socket/traffic.ts";
 import { errorFrame, failureFrame, type FrameParts } from "./error-frames.ts";
 import type { FrameRefusal } from "./frame.ts";
-import type { ViewerAccess } from "./ports.ts";
+import type { ConnectedViewer, ViewerAccess } from "./ports.ts";
 
 /** Dependencies of a viewer. */
-export interface ViewerOptions {
+interface ViewerOptions {
   readonly clock: Pick<Clock, "monotonic">;
   readonly randomId: RandomId;
   /** Receives failures of this server. The viewer has received the error of its frame. */
   readonly onFailure: (cause: unknown) => void;
+  /** Called once when the socket ends. */
+  readonly onEnd: (code: number) => void;
 }
 
 /** A request to which the device has not responded. */
@@ -29,9 +31,9 @@ export interface OpenRequest {
 export interface ViewerState extends ViewerOptions {
   readonly id: string;
   readonly access: ViewerAccess;
+  /** Always the same object, by which other modules recognise the socket. */
+  readonly identity: ConnectedViewer;
   readonly socket: PlainSocket;
-  /** Called once when the socket ends. */
-  readonly onEnd: (code: number) => void;
   /** By the ids under which the device knows them. */
   readonly openRequests: Map<string, OpenRequest>;
   /** The viewer's ids of the terminals that it started. */
@@ -52,16 +54,15 @@ export interface ViewerState extends ViewerOptions {
 const tooManyRefusals: CloseFrame = { code: policyViolation, text: "Too many frames were refused" };
 
 /** Creates the state of a socket that has just opened. */
-export function createViewerState(
-  access: ViewerAccess,
-  socket: PlainSocket,
-  options: ViewerOptions & Pick<ViewerState, "onEnd">,
-): ViewerState {
+export function createViewerState(access: ViewerAccess, socket: PlainSocket, options: ViewerOptions): ViewerState {
+  const { deviceId, connectionName, principal } = access;
+  const { tenant, keyId, credentialId = null } = principal;
   const nowMs = options.clock.monotonic();
   return {
     ...options,
     id: options.randomId("viewer"),
     access,
+    identity: { tenant, keyId, credentialId, deviceId, connectionName, principal },
     socket,
     openRequests: new Map(),
     terminals: new Set(),

@@ -1,9 +1,7 @@
 /** One viewer: reads the frames of its socket, and passes on the responses of the device. */
-import type { PlainSocket, PlainSocketListener } from "@letta-environments/schema";
+import type { PlainSocketListener } from "@letta-environments/schema";
 import type { Members } from "../dialects/values.ts";
 import { maxViewerFrameBytes, maxViewerFrameLength } from "../limits.ts";
-import type { ConnectedDevice } from "../socket/connection.ts";
-import type { CloseFrame } from "../socket/ends.ts";
 import { checkFrame } from "./check.ts";
 import type { FrameParts } from "./error-frames.ts";
 import {
@@ -15,12 +13,8 @@ import {
   tooLarge,
   type ViewerFrame,
 } from "./frame.ts";
-import type { ViewerAccess } from "./ports.ts";
 import { scopeOfFrame } from "./scopes.ts";
 import {
-  closeViewer,
-  createViewerState,
-  deliver,
   deliverFrame,
   end,
   type OpenRequest,
@@ -28,68 +22,20 @@ import {
   sendRefusal,
   takeFrame,
   toWireTerminalId,
-  type ViewerOptions,
   type ViewerState,
 } from "./state.ts";
 import { startCalls, startCommand } from "./work.ts";
 
-/** A viewer as other modules see it. */
-export interface Viewer {
-  readonly access: ViewerAccess;
-  readonly identity: ConnectedViewer;
-  readonly listener: PlainSocketListener;
-  /** Sends a frame, as JSON of an object, under the next number. A viewer that does not read is dropped. */
-  deliver(json: string): void;
-  /** Takes the response to a frame of this viewer; `false` when it is not one. */
-  respond(wireId: string, frame: Members): boolean;
-  /** Sends the viewer an error for a response that was too long to be read. */
-  respondTooLong(wireId: string): void;
-  /** Takes a frame of a terminal; `false` when the terminal belongs to another viewer. */
-  deliverTerminal(wireTerminalId: string, frame: Members): boolean;
-  /** The socket of the device has ended: it answers no further request, and has ended its terminals. */
-  loseDevice(): void;
-  /** Starts the closing handshake, once. */
-  close(frame: CloseFrame): void;
-}
-
-/** A viewer with an open socket, and the credential that opened it. */
-export interface ConnectedViewer extends ConnectedDevice {
-  /** The permissions of the credential when the socket opened. */
-  readonly principal: ViewerAccess["principal"];
-}
-
-/**
- * Starts to serve a viewer.
- *
- * @param onEnd called once when the socket ends
- */
-export function openViewer(
-  access: ViewerAccess,
-  socket: PlainSocket,
-  { onEnd, ...options }: ViewerOptions & { readonly onEnd: (viewer: Viewer, code: number) => void },
-): Viewer {
-  const state = createViewerState(access, socket, { ...options, onEnd: (code) => onEnd(viewer, code) });
-  const { tenant, keyId, credentialId = null } = access.principal;
-  const { deviceId, connectionName } = access;
-  const viewer: Viewer = {
-    access,
-    identity: { tenant, keyId, credentialId, deviceId, connectionName, principal: access.principal },
-    listener: {
-      maxFrameBytes: maxViewerFrameBytes,
-      // A character has at most three bytes, so a longer text is refused unread.
-      maxTextBytes: 3 * maxViewerFrameLength,
-      onMessage: (text) => receive(state, text),
-      onOtherFrame: (byteLength) => receiveOther(state, byteLength),
-      onClose: (code) => end(state, code),
-    },
-    deliver: (json) => deliver(state, json),
-    respond: (wireId, frame) => respond(state, wireId, frame),
-    respondTooLong: (wireId) => respondTooLong(state, wireId),
-    deliverTerminal: (wireId, frame) => deliverTerminal(state, wireId, frame),
-    loseDevice: () => loseDevice(state),
-    close: (frame) => closeViewer(state, frame),
+/** Listens to the socket of a viewer. */
+export function listen(state: ViewerState): PlainSocketListener {
+  return {
+    maxFrameBytes: maxViewerFrameBytes,
+    // A character has at most three bytes, so a longer text is refused unread.
+    maxTextBytes: 3 * maxViewerFrameLength,
+    onMessage: (text) => receive(state, text),
+    onOtherFrame: (byteLength) => receiveOther(state, byteLength),
+    onClose: (code) => end(state, code),
   };
-  return viewer;
 }
 
 const unknownFrame: FrameParts = { type: null, requestId: null, members: {} };
@@ -149,7 +95,8 @@ function receiveOther(state: ViewerState, byteLength: number): boolean {
   return !state.isEnded;
 }
 
-function respond(state: ViewerState, wireId: string, frame: Members): boolean {
+/** Takes the response to a frame of this viewer; `false` when it is not one. */
+export function respond(state: ViewerState, wireId: string, frame: Members): boolean {
   const request = state.openRequests.get(wireId);
   if (request === undefined || frame["type"] !== request.responseType) return false;
   // Some responses come in several frames.
@@ -159,14 +106,16 @@ function respond(state: ViewerState, wireId: string, frame: Members): boolean {
   return true;
 }
 
-function respondTooLong(state: ViewerState, wireId: string): void {
+/** Sends the viewer an error for a response that was too long to be read. */
+export function respondTooLong(state: ViewerState, wireId: string): void {
   const request = state.openRequests.get(wireId);
   if (request === undefined) return;
   state.openRequests.delete(wireId);
   failRequest(state, request, responseTooLarge);
 }
 
-function loseDevice(state: ViewerState): void {
+/** The socket of the device has ended: it answers no further request, and has ended its terminals. */
+export function loseDevice(state: ViewerState): void {
   const requests = [...state.openRequests.values()];
   const terminals = [...state.terminals];
   state.openRequests.clear();
@@ -186,7 +135,8 @@ function failRequest(
   sendRefusal(state, { type, requestId, members }, reason);
 }
 
-function deliverTerminal(state: ViewerState, wireId: string, frame: Members): boolean {
+/** Takes a frame of a terminal; `false` when the terminal belongs to another viewer. */
+export function deliverTerminal(state: ViewerState, wireId: string, frame: Members): boolean {
   const prefix = toWireTerminalId(state, "");
   if (!wireId.startsWith(prefix)) return false;
   const terminalId = wireId.slice(prefix.length);
