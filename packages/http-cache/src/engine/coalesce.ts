@@ -32,46 +32,73 @@ export interface CoalescingSteps<Call extends CacheCall, Result> {
   exchange(pending: PendingFetch<Call>): Promise<Exchanged<Result>>;
 }
 
-/** Fetches once for all calls that need the same response at the same time. */
-export function coalesce<Call extends CacheCall, Result>(
+/** Returns the function that fetches once for all calls that need the same response at the same time. */
+export function createCoalescing<Call extends CacheCall, Result>(
   coalescer: Coalescer,
   steps: CoalescingSteps<Call, Result>,
-  pending: PendingFetch<Call>,
-): Promise<Result> {
-  const key = steps.keyOf(pending);
-  if (key === null) return fetchAlone(steps, pending);
-  const entered = coalescer.enter(key);
-  const play = (role: Leader | Follower | Solo): Promise<Result> => {
-    if (role.role === "solo") return fetchAlone(steps, pending);
-    if (role.role === "follower") return follow(coalescer, steps, pending, { key, follower: role });
-    return entered instanceof Promise ? leadUnlessStored(steps, pending, role) : lead(steps, pending, role);
-  };
-  return entered instanceof Promise ? entered.then(play) : play(entered);
-}
+): (pending: PendingFetch<Call>) => Promise<Result> {
+  type Pending = PendingFetch<Call>;
 
-async function fetchAlone<Call extends CacheCall, Result>(
-  steps: CoalescingSteps<Call, Result>,
-  pending: PendingFetch<Call>,
-): Promise<Result> {
-  return (await steps.exchange(pending)).result;
-}
+  function coalesce(pending: Pending): Promise<Result> {
+    const key = steps.keyOf(pending);
+    if (key === null) return fetchAlone(pending);
+    const entered = coalescer.enter(key);
+    const play = (role: Leader | Follower | Solo): Promise<Result> => {
+      if (role.role === "solo") return fetchAlone(pending);
+      if (role.role === "follower") return follow(pending, key, role);
+      return entered instanceof Promise ? leadUnlessStored(pending, role) : lead(pending, role);
+    };
+    return entered instanceof Promise ? entered.then(play) : play(entered);
+  }
 
-/** Waits for the end of the leader's fetch, and does what the coalescer says. */
-async function follow<Call extends CacheCall, Result>(
-  coalescer: Coalescer,
-  steps: CoalescingSteps<Call, Result>,
-  pending: PendingFetch<Call>,
-  { key, follower }: { readonly key: string; readonly follower: Follower },
-): Promise<Result> {
-  const action = await waitForAction(follower, pending.call.signal);
-  const waited = { ...pending, isCollapsed: false };
-  if (typeof action === "object") return lead(steps, waited, action);
-  if (action === "fetch-alone") return fetchAlone(steps, waited);
-  const found = await steps.lookAgain(waited);
-  if ("result" in found) return found.result;
-  // Wait a second time only if the stored response revealed that this call needs another variant, so that no call waits three times.
-  const needsOtherVariant = pending.isCollapsed === null && steps.keyOf(found.pending) !== key;
-  return needsOtherVariant ? coalesce(coalescer, steps, found.pending) : fetchAlone(steps, found.pending);
+  async function fetchAlone(pending: Pending): Promise<Result> {
+    return (await steps.exchange(pending)).result;
+  }
+
+  /** Waits for the end of the leader's fetch, and does what the coalescer says. */
+  async function follow(pending: Pending, key: string, follower: Follower): Promise<Result> {
+    const action = await waitForAction(follower, pending.call.signal);
+    const waited = { ...pending, isCollapsed: false };
+    if (typeof action === "object") return lead(waited, action);
+    if (action === "fetch-alone") return fetchAlone(waited);
+    const found = await steps.lookAgain(waited);
+    if ("result" in found) return found.result;
+    // Wait a second time only if the stored response revealed that this call needs another variant, so that no call waits three times.
+    const needsOtherVariant = pending.isCollapsed === null && steps.keyOf(found.pending) !== key;
+    return needsOtherVariant ? coalesce(found.pending) : fetchAlone(found.pending);
+  }
+
+  /** The previous leader may have finished while this call waited for its role, so the response may already be stored. */
+  async function leadUnlessStored(pending: Pending, leader: Leader): Promise<Result> {
+    const { signal } = pending.call;
+    if (signal?.aborted === true) {
+      leader.settle("abandoned");
+      throw signal.reason;
+    }
+    const found = await steps.lookAgain(pending);
+    if ("pending" in found) return lead(found.pending, leader);
+    leader.settle("stored");
+    return found.result;
+  }
+
+  async function lead(pending: Pending, leader: Leader): Promise<Result> {
+    const { signal } = pending.call;
+    // Followers do not wait until the origin notices that this client went away.
+    const abandon = (): void => leader.settle("abandoned");
+    signal?.addEventListener("abort", abandon, { once: true });
+    try {
+      const { result, outcome } = await steps.exchange(pending);
+      leader.settle(outcome);
+      return result;
+    } catch (cause) {
+      leader.settle(signal?.aborted === true ? "abandoned" : "failed");
+      throw cause;
+    } finally {
+      signal?.removeEventListener("abort", abandon);
+    }
+  }
+
+  return coalesce;
 }
 
 /**
@@ -102,44 +129,6 @@ export function revalidateOnce(
   const entered = coalescer.enter(key);
   const work = entered instanceof Promise ? entered.then(revalidate) : revalidate(entered);
   if (work !== null) background(work);
-}
-
-/** The previous leader may have finished while this call waited for its role, so the response may already be stored. */
-async function leadUnlessStored<Call extends CacheCall, Result>(
-  steps: CoalescingSteps<Call, Result>,
-  pending: PendingFetch<Call>,
-  leader: Leader,
-): Promise<Result> {
-  const { signal } = pending.call;
-  if (signal?.aborted === true) {
-    leader.settle("abandoned");
-    throw signal.reason;
-  }
-  const found = await steps.lookAgain(pending);
-  if ("pending" in found) return lead(steps, found.pending, leader);
-  leader.settle("stored");
-  return found.result;
-}
-
-async function lead<Call extends CacheCall, Result>(
-  steps: CoalescingSteps<Call, Result>,
-  pending: PendingFetch<Call>,
-  leader: Leader,
-): Promise<Result> {
-  const { signal } = pending.call;
-  // Followers do not wait until the origin notices that this client went away.
-  const abandon = (): void => leader.settle("abandoned");
-  signal?.addEventListener("abort", abandon, { once: true });
-  try {
-    const { result, outcome } = await steps.exchange(pending);
-    leader.settle(outcome);
-    return result;
-  } catch (cause) {
-    leader.settle(signal?.aborted === true ? "abandoned" : "failed");
-    throw cause;
-  } finally {
-    signal?.removeEventListener("abort", abandon);
-  }
 }
 
 /** Rejects with the signal's reason if the client goes away while it waits. */

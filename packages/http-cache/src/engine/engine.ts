@@ -1,6 +1,6 @@
 import type { Background, CacheEntry, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { checkCacheName } from "./cache-status.ts";
-import { coalesce, type CoalescingSteps, revalidateOnce } from "./coalesce.ts";
+import { type CoalescingSteps, createCoalescing, revalidateOnce } from "./coalesce.ts";
 import { createExchange, put, toForwarded } from "./exchange.ts";
 import { type CacheFailure, createGuardedStore } from "./guarded-store.ts";
 import { noCoalescing } from "./in-process-coalescer.ts";
@@ -69,7 +69,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
   }
 
   function proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result> {
-    if (decision.kind !== "hit") return coalesce(coalescer, steps, { call, decision, isCollapsed: null });
+    if (decision.kind !== "hit") return coalesce({ call, decision, isCollapsed: null });
     if (decision.reason === "stale-while-revalidate") revalidateInBackground(call, decision);
     return strategy.fromStored(call, decision, null);
   }
@@ -101,6 +101,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
       return { result: strategy.fromStored(call, decision, toForwarded({ ...pending, isCollapsed: true })) };
     },
   };
+  const coalesce = createCoalescing(coalescer, steps);
 
   return {
     lookUp,

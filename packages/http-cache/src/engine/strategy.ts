@@ -87,12 +87,9 @@ export interface Hit extends StoredUse {
 }
 
 /** A stored response must be validated or replaced. */
-export interface Revalidate {
+export interface Revalidate extends Omit<StoredUse, "reason"> {
   readonly kind: "revalidate";
   readonly reason: RevalidateReason;
-  readonly stored: CacheEntry;
-  readonly ageMs: number;
-  readonly ttlMs: number;
 }
 
 /** Nothing stored can be used. */

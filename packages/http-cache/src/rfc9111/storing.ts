@@ -87,46 +87,34 @@ export function evaluateResponse(
 ): EvaluatedResponse {
   const directives = readResponseDirectives(head.headers, policy);
   const freshness = freshnessOf(head, directives, policy, times.receivedAtMs);
-  return {
-    refusal: refusalToStore(request, head, directives, freshness, policy),
-    toEntry: (body) => toEntry(request, head, body, directives, freshness, times, policy),
-  };
-}
-
-function toEntry(
-  request: CacheRequest,
-  head: ResponseHead,
-  body: Uint8Array,
-  directives: ResponseDirectives,
-  freshness: Freshness,
-  times: ExchangeTimes,
-  policy: CachePolicy,
-): CacheEntry {
-  const { flags, sharedMaxAge, staleIfError, staleWhileRevalidate } = directives;
-  const vary = readVary(head.headers) ?? [];
+  const { flags, sharedMaxAge } = directives;
   const isShared = policy.mode === "shared";
-  const age = initialAgeMs(head.headers, times);
-  const staleWhileRevalidateMs = (staleWhileRevalidate ?? 0) * 1_000;
-  const staleIfErrorMs = (staleIfError ?? 0) * 1_000;
-  const keepStaleMs = Math.max(staleWhileRevalidateMs, staleIfErrorMs, policy.keepStaleMs);
-  return {
-    status: head.status,
-    headers: storedFields(head, directives, times, policy),
-    body,
-    vary,
-    variant: variantOf(vary, request.headers),
-    receivedAtMs: times.receivedAtMs,
-    initialAgeMs: age,
-    freshForMs: freshness.lifetimeMs,
-    staleWhileRevalidateMs,
-    staleIfErrorMs,
-    validatesAlways: flags.has("no-cache"),
-    isNeverStale:
-      flags.has("must-revalidate") || (isShared && (flags.has("proxy-revalidate") || sharedMaxAge !== null)),
-    isImmutable: flags.has("immutable"),
-    keepUntilMs: times.receivedAtMs + Math.max(0, freshness.lifetimeMs - age) + keepStaleMs,
-    groups: groupsOf(head.headers, request),
+  const toEntry = (body: Uint8Array): CacheEntry => {
+    const vary = readVary(head.headers) ?? [];
+    const age = initialAgeMs(head.headers, times);
+    const staleWhileRevalidateMs = (directives.staleWhileRevalidate ?? 0) * 1_000;
+    const staleIfErrorMs = (directives.staleIfError ?? 0) * 1_000;
+    const keepStaleMs = Math.max(staleWhileRevalidateMs, staleIfErrorMs, policy.keepStaleMs);
+    return {
+      status: head.status,
+      headers: storedFields(head, directives, times, policy),
+      body,
+      vary,
+      variant: variantOf(vary, request.headers),
+      receivedAtMs: times.receivedAtMs,
+      initialAgeMs: age,
+      freshForMs: freshness.lifetimeMs,
+      staleWhileRevalidateMs,
+      staleIfErrorMs,
+      validatesAlways: flags.has("no-cache"),
+      isNeverStale:
+        flags.has("must-revalidate") || (isShared && (flags.has("proxy-revalidate") || sharedMaxAge !== null)),
+      isImmutable: flags.has("immutable"),
+      keepUntilMs: times.receivedAtMs + Math.max(0, freshness.lifetimeMs - age) + keepStaleMs,
+      groups: groupsOf(head.headers, request),
+    };
   };
+  return { refusal: refusalToStore(request, head, directives, freshness, policy), toEntry };
 }
 
 /** The stored header fields (RFC 9111, 3.1). A missing `Date` is set to the time of arrival (RFC 9110, 6.6.1). */
