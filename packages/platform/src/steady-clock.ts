@@ -12,9 +12,5 @@ export function createSteadyNow(clock: Pick<Clock, "now" | "monotonic">): () => 
 
 /** Returns a clock whose `now` is steady. Its monotonic time and its timers are those of `clock`. */
 export function createSteadyClock(clock: Clock): Clock {
-  return {
-    now: createSteadyNow(clock),
-    monotonic: () => clock.monotonic(),
-    setTimer: (delayMs, run) => clock.setTimer(delayMs, run),
-  };
+  return { ...clock, now: createSteadyNow(clock) };
 }

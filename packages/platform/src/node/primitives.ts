@@ -1,5 +1,5 @@
 /** Clock, hashes and random ids for Node.js, Deno and Bun. Separate from the SQLite driver, because Bun has no `node:sqlite`. */
-import { hash, randomBytes, randomFillSync } from "node:crypto";
+import { hash, randomFillSync } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Sha256 } from "../digests.ts";
 import { formatUlid, type RandomId, ulidRandomBytes } from "../ids.ts";
@@ -19,11 +19,6 @@ export const systemClock: Clock = {
 
 /** {@link Sha256} with the one-shot `crypto.hash`, which allocates no hash object. */
 export const sha256Hex: Sha256 = (input) => hash("sha256", input, "hex");
-
-/** Returns a secret of `byteLength` random bytes in base64url without padding (RFC 4648 section 5). */
-export function randomToken(byteLength: number = 32): string {
-  return randomBytes(byteLength).toString("base64url");
-}
 
 /** Returns a number from 0 to 1, without 1. For delays, never for secrets. */
 export const random: () => number = Math.random;
