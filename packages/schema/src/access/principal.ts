@@ -5,28 +5,8 @@
 import type { ApprovalPolicy } from "../schemas/approval.ts";
 import type { EnvironmentMode } from "../schemas/environment.ts";
 
-/**
- * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
- * approvals, `view` shows what a turn says, `control` stops turns and changes the mode, the directory and the queue of a
- * conversation, `files`, `terminal` and `manage` are the other commands of a device. `connect` lets a device enrol, `details`
- * shows hidden members, `admin` administers keys and devices.
- */
-export type Scope =
-  | "list"
-  | "read"
-  | "send"
-  | "approve"
-  | "view"
-  | "control"
-  | "files"
-  | "terminal"
-  | "manage"
-  | "connect"
-  | "details"
-  | "admin";
-
 /** Every {@link Scope}, in display order. */
-export const scopes: readonly Scope[] = [
+export const scopes = [
   "list",
   "read",
   "send",
@@ -39,7 +19,15 @@ export const scopes: readonly Scope[] = [
   "connect",
   "details",
   "admin",
-];
+] as const;
+
+/**
+ * A permission of a gateway key. `list`, `read` and `send` are the three operations for callers. `approve` is required to send
+ * approvals, `view` shows what a turn says, `control` stops turns and changes the mode, the directory and the queue of a
+ * conversation, `files`, `terminal` and `manage` are the other commands of a device. `connect` lets a device enrol, `details`
+ * shows hidden members, `admin` administers keys and devices.
+ */
+export type Scope = (typeof scopes)[number];
 
 /**
  * Allowed devices, by id and by patterns of their names (`*` matches any characters). A device is allowed if one of the lists

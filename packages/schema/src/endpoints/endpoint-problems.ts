@@ -1,4 +1,5 @@
 /** The problem codes and limits that several endpoints of `endpoints.ts` have in common. */
+import type { Endpoint } from "./endpoint.ts";
 import type { ProblemCode } from "../problems/problem-definitions.ts";
 
 /** Problems of every operation with a body. */
@@ -32,17 +33,10 @@ export const controlProblems: readonly ProblemCode[] = [
 ];
 
 /** The members that the operations with a body have in common, which control a conversation. */
-export const control: {
-  readonly method: "POST";
-  readonly audience: "caller";
-  readonly extension: true;
-  readonly scope: "control";
-  readonly params: readonly ["connectionId"];
-  readonly query: null;
-  readonly maxBodyBytes: number;
-  readonly successStatus: 200;
-  readonly problems: readonly ProblemCode[];
-} = {
+export const control: Omit<
+  Endpoint<never, never, never, "connectionId">,
+  "operation" | "path" | "body" | "response"
+> = {
   method: "POST",
   audience: "caller",
   extension: true,
