@@ -1,6 +1,7 @@
 /** The options of an environment server, and its parts: each is created here and receives the others that it needs. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
+import { type ApprovalTracker, createApprovalTracker } from "./approvals/tracker.ts";
 import { createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
@@ -12,14 +13,14 @@ import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
 import { createFindUnsaved } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
-import { connectTracker } from "./operations/approvals/connect-tracker.ts";
 import { countApprovals } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
 import { runLocally } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
-import { createChangeSources } from "./operations/events/sources.ts";
+import { createChangeSources, noteApprovals } from "./operations/events/sources.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
+import { denyByPolicy } from "./operations/send.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
 import { createLocalDevices } from "./routing/local-devices.ts";
@@ -81,7 +82,7 @@ export function createServerContext(
   const following = { findUnsaved: createFindUnsaved(store, time), onChange: changes.feed.messages };
   const messages = createMessageTracker({ ...following, clock, log: store, emit, wallNow: time.wall });
   const feed = withRemovals(changes.feed, messages);
-  const approvals = connectTracker({ ...options, store, emit, messages, time, track, feed, server: () => server });
+  const approvals = createApprovals({ ...options, store, emit, messages, time }, { track, feed, server: () => server });
   const onOutcome: typeof messages.noteOutcome = (...outcome) => {
     messages.noteOutcome(...outcome);
     approvals.noteOutcome(...outcome);
@@ -139,6 +140,49 @@ export function createServerContext(
     isClosing: () => closing.hasBegun,
   };
   return server;
+}
+
+/** Creates the tracker of requests for permission. It and the server need each other, so `server` must not be called before both exist. */
+function createApprovals(
+  {
+    clock,
+    sha256,
+    store,
+    emit,
+    messages,
+    time,
+  }: Pick<ServerContext, "clock" | "sha256" | "store" | "emit" | "messages" | "time">,
+  {
+    track,
+    feed,
+    server,
+  }: { readonly track: RunningWork["track"]; readonly feed: ChangeFeed; readonly server: () => ServerContext },
+): ApprovalTracker {
+  return createApprovalTracker({
+    clock,
+    sha256,
+    log: store,
+    emit,
+    onChange: noteApprovals(feed),
+    wallNow: time.wall,
+    causeOf: messages.causeOf,
+    policiesOf: messages.policiesOf,
+    deny: (approval) =>
+      track(denyByPolicy(server(), approval)).catch((cause: unknown) => {
+        emit({ type: "request_failed", operation: "denyByPolicy", cause });
+        return "failed";
+      }),
+    onGone(environmentId, deliveryId, isTurnOver) {
+      // When the turn is over, the device may have ended it without reading the decision: its acknowledgement says which.
+      if (isTurnOver) return;
+      const { hub, pending } = server();
+      const connection = hub.onlineConnectionOf(environmentId);
+      if (connection?.acknowledging === "no")
+        return void pending.acknowledge(connection.device, deliveryId, { kind: "accepted", disposition: null });
+      // Other devices say so themselves, but 0.32.18 may do it when the rest of the turn is over.
+      pending.noteReported(environmentId, deliveryId, null);
+    },
+  });
 }
 
 /** Emits events, and notifies the parts that follow them or the sockets that open and end. */

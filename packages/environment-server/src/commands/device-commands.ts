@@ -66,6 +66,7 @@ export function createDeviceCommands({
   }
 
   return {
+    ...questions,
     modes,
     ask(target, runtime, command) {
       const requestId = randomId("command");
@@ -109,10 +110,6 @@ export function createDeviceCommands({
         },
       });
     },
-    askMode: questions.askMode,
-    askAgent: questions.askAgent,
-    agentOf: questions.agentOf,
-    pauseMs: questions.pauseMs,
     receive: createReceive(modes, waiting),
     giveUp(environmentId) {
       modes.forget(environmentId);
