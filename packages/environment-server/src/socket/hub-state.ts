@@ -10,7 +10,6 @@ import type { DeviceFollower, FrameWatch, OutputReader } from "./followers.ts";
 import type { Maintenance } from "./maintenance.ts";
 import type { OnlineIndex } from "./online-index.ts";
 import type { QueueLedgers } from "./queue-ledger.ts";
-import type { Reconciliation } from "./reconciliation.ts";
 import type { DeviceThrottle } from "./throttle.ts";
 import type { Traffic } from "./traffic.ts";
 
@@ -46,7 +45,6 @@ export interface HubState extends DeviceHubOptions {
   readonly throttle: DeviceThrottle;
   readonly writes: DeviceWrites;
   readonly maintenance: Maintenance;
-  readonly reconciliation: Reconciliation;
   /** Sockets that were closed for a limit, each with the function that cancels the timer which drops it. */
   readonly refused: Map<DeviceConnection, () => void>;
   isClosed: boolean;
@@ -64,6 +62,6 @@ export function findOnline(
 }
 
 /** Returns true for the present socket of a row. */
-export function isCurrent({ connections }: Pick<HubState, "connections">, connection: DeviceConnection): boolean {
+export function isCurrent({ connections }: HubState, connection: DeviceConnection): boolean {
   return connections.get(connection.device.environmentId) === connection;
 }

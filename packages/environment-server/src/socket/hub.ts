@@ -31,12 +31,12 @@ import {
   shutdownClose,
   startSweep,
 } from "./ends.ts";
-import { type DeviceHubOptions, findOnline, type HubState, isCurrent } from "./hub-state.ts";
+import { type DeviceHubOptions, findOnline, type HubState } from "./hub-state.ts";
 import { ignoredSocket, listen } from "./listen.ts";
 import { createMaintenance } from "./maintenance.ts";
 import { createOnlineIndex } from "./online-index.ts";
 import { createQueueLedgers } from "./queue-ledger.ts";
-import { createReconciliation } from "./reconciliation.ts";
+import { reconcile } from "./reconciliation.ts";
 import { createDeviceThrottle, type ThrottledDevice } from "./throttle.ts";
 import { createTraffic } from "./traffic.ts";
 
@@ -127,11 +127,6 @@ function createState(options: DeviceHubOptions): HubState {
         for (const follower of hub.followers) follower.expired?.(row);
       },
     }),
-    reconciliation: createReconciliation({
-      ...options,
-      isCurrent: (connection) => isCurrent({ connections }, connection),
-      send: (connection, text) => void send(hub, connection, text),
-    }),
     refused: new Map(),
     isClosed: false,
     cancelSweep: null,
@@ -163,7 +158,7 @@ function attach(
   startSweep(hub);
   for (const runtime of connection.queues?.busy() ?? [])
     send(hub, connection, buildSyncFrame(hub.randomId("sync"), runtime));
-  hub.reconciliation.start(connection);
+  reconcile(hub, connection);
   return listen(hub, connection);
 }
 

@@ -9,6 +9,7 @@ import { holderOf, refuse, send } from "./ends.ts";
 import type { FollowedFrame } from "./followers.ts";
 import { type HubState, isCurrent } from "./hub-state.ts";
 import type { QueueLedger } from "./queue-ledger.ts";
+import { noteListed } from "./reconciliation.ts";
 
 /** Handles a text frame of a connection. It never throws. */
 export function receiveText(hub: HubState, connection: DeviceConnection, text: string): void {
@@ -47,12 +48,13 @@ function receive(hub: HubState, connection: DeviceConnection, frame: DeviceFrame
     case "update_queue":
       inferAcknowledgements(hub, connection, frame);
       follow(hub, connection, frame);
-      hub.reconciliation.listed(connection, frame.runtime, frame.messageIds);
+      noteListed(hub, connection, frame.runtime, frame.messageIds);
       return reportQueue(hub, connection, frame, length);
     case "update_loop_status":
       inferAcknowledgements(hub, connection, frame);
       follow(hub, connection, frame);
-      return hub.reconciliation.listed(
+      return noteListed(
+        hub,
         connection,
         frame.runtime,
         (frame.runs ?? []).flatMap(({ messageIds }) => messageIds),
