@@ -30,15 +30,16 @@ export interface ProblemIssue {
 /** Registry of the problem types in draft-ietf-httpapi-ratelimit-headers-11 section 5. */
 const registeredTypes = "https://iana.org/assignments/http-problem-types";
 
+/** Defines a problem whose request is not to be repeated as it is. */
 // @__NO_SIDE_EFFECTS__
-function define(
-  status: number,
-  title: string,
-  text: string,
-  retryable: boolean,
-  issue?: ProblemIssue,
-): ProblemDefinition {
-  return { status, title, text, retryable, ...(issue !== undefined && { issue }) };
+function define(status: number, title: string, text: string, issue?: ProblemIssue): ProblemDefinition {
+  return { status, title, text, retryable: false, ...(issue !== undefined && { issue }) };
+}
+
+/** Defines a problem whose request may be repeated. */
+// @__NO_SIDE_EFFECTS__
+function retryable(status: number, title: string, text: string): ProblemDefinition {
+  return { status, title, text, retryable: true };
 }
 
 /** A stable error code. */
@@ -109,154 +110,135 @@ export type ProblemCode =
 
 /** The definition of every problem code. */
 export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>> = {
-  malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", false, {
+  malformed_json: define(400, "Malformed JSON", "The body is not valid JSON in UTF-8.", {
     member: "body",
     rule: "must be one JSON value in UTF-8",
   }),
-  invalid_request: define(400, "Invalid request", "The request breaks a rule of the API.", false),
-  invalid_id: define(400, "Invalid id", "An id in the path is not valid.", false),
-  missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", false, {
+  invalid_request: define(400, "Invalid request", "The request breaks a rule of the API."),
+  invalid_id: define(400, "Invalid id", "An id in the path is not valid."),
+  missing_key: define(401, "Missing key", "Send a gateway key as 'Authorization: Bearer <key>'.", {
     member: "authorization",
     rule: "is required",
   }),
-  invalid_key: define(
-    401,
-    "Invalid key",
-    "The gateway key is not valid: unknown, malformed, expired or revoked.",
-    false,
-    { member: "authorization", rule: "must contain one valid key as a Bearer credential" },
-  ),
-  insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation.", false),
-  device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device.", false),
-  agent_not_allowed: define(403, "Agent not allowed", "The gateway key may not send to this agent.", false),
+  invalid_key: define(401, "Invalid key", "The gateway key is not valid: unknown, malformed, expired or revoked.", {
+    member: "authorization",
+    rule: "must contain one valid key as a Bearer credential",
+  }),
+  insufficient_scope: define(403, "Insufficient scope", "The gateway key lacks the scope for this operation."),
+  device_not_allowed: define(403, "Device not allowed", "The gateway key may not enrol this device."),
+  agent_not_allowed: define(403, "Agent not allowed", "The gateway key may not send to this agent."),
   mode_not_allowed: define(
     403,
     "Mode not allowed",
     "The device is in a more permissive mode than the gateway key allows, or in an unknown mode. Nothing was sent.",
-    false,
   ),
   origin_not_allowed: define(
     403,
     "Origin not allowed",
     "Pages of this origin may not open this socket. Nothing was opened.",
-    false,
   ),
   tenant_not_configured: define(
     403,
     "Tenant not configured",
     "The gateway has no upstream credential for this tenant. Its operator must configure the tenant.",
-    false,
   ),
   upstream_forbidden: define(
     403,
     "Upstream forbidden",
     "The upstream does not allow this request with the caller's key.",
-    false,
   ),
   device_owned_by_another_key: define(
     403,
     "Device owned by another key",
     "The device belongs to another gateway key, with which it was enrolled.",
-    false,
   ),
   grant_not_allowed: define(
     403,
     "Grant not allowed",
     "The key would have more rights than the key that administers it.",
-    false,
   ),
-  endpoint_not_found: define(404, "Endpoint not found", "No endpoint has this path.", false, {
+  endpoint_not_found: define(404, "Endpoint not found", "No endpoint has this path.", {
     member: "path",
     rule: "must be the path of an endpoint",
   }),
-  environment_not_found: define(404, "Environment not found", "No environment has this deviceId.", false, {
+  environment_not_found: define(404, "Environment not found", "No environment has this deviceId.", {
     member: "deviceId",
     rule: "must be the deviceId of an environment",
   }),
-  connection_not_found: define(404, "Connection not found", "No environment has this connectionId.", false, {
+  connection_not_found: define(404, "Connection not found", "No environment has this connectionId.", {
     member: "connectionId",
     rule: "must be the connectionId of an environment",
   }),
-  message_not_found: define(404, "Message not found", "No message with this id was sent to this connection.", false, {
+  message_not_found: define(404, "Message not found", "No message with this id was sent to this connection.", {
     member: "clientMessageId",
     rule: "must be the id of a message that was sent to the device of the connection",
   }),
-  key_not_found: define(404, "Key not found", "No gateway key has this id.", false, {
+  key_not_found: define(404, "Key not found", "No gateway key has this id.", {
     member: "keyId",
     rule: "must be the id of a gateway key",
   }),
-  method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", false, {
+  method_not_allowed: define(405, "Method not allowed", "The endpoint does not support this method.", {
     member: "method",
     rule: "must be one of the methods in Allow",
   }),
   // Official clients repeat a request to a starting device if the text contains "Remote environment is offline".
-  device_offline: define(409, "Device offline", "Remote environment is offline. Nothing was sent.", false),
+  device_offline: define(409, "Device offline", "Remote environment is offline. Nothing was sent."),
   connection_replaced: define(
     409,
     "Connection replaced",
     "The device registered again and has a new connectionId. Nothing was sent. Retrieve the environment first.",
-    false,
   ),
-  input_rejected: define(409, "Input rejected", "The device did not accept the message.", false),
+  input_rejected: define(409, "Input rejected", "The device did not accept the message."),
   approval_decided: define(
     409,
     "Approval decided",
     "Another decision on this tool call was sent before. Nothing was sent.",
-    false,
   ),
   message_ambiguous: define(
     409,
     "Message ambiguous",
     "Messages of several conversations have this id. Add agentId and conversationId to the query.",
-    false,
     { member: "conversationId", rule: "must select one of the conversations in which the id was used" },
   ),
-  control_rejected: define(409, "Control rejected", "The device refused the command. Nothing was changed.", false),
-  mode_not_set: define(
+  control_rejected: define(409, "Control rejected", "The device refused the command. Nothing was changed."),
+  mode_not_set: retryable(
     409,
     "Mode not set",
     "The gateway key sets the mode of the conversation first, and the device did not report that mode. The message was not sent.",
-    true,
   ),
   approval_not_found: define(
     404,
     "Approval not found",
     "No such request for permission is pending in this conversation. Nothing was sent.",
-    false,
   ),
   agents_api_missing: define(
     409,
     "Agents API missing",
     "The turns of this device fail because it uses the API backend, which needs an agents API at the address of this server, " +
       "and there is none. Start the device with --backend local. Nothing was sent.",
-    false,
   ),
-  send_in_progress: define(
+  send_in_progress: retryable(
     409,
     "Send in progress",
     "An earlier request with the same ids is still in progress. Nothing was sent again. Repeat the request to get its result.",
-    true,
   ),
   key_revoked: define(
     409,
     "Key revoked",
     "The gateway key is revoked or expired. Nothing was changed. Create a new key.",
-    false,
   ),
   key_damaged: define(
     409,
     "Key damaged",
     "The stored record of the gateway key is damaged. Nothing was changed. Revoke the key and create a new one.",
-    false,
   ),
   precondition_failed: define(
     412,
     "Precondition failed",
     "If-Match does not match the current entity tag, so nothing was changed. Read it again first.",
-    false,
     { member: "if-match", rule: "must contain the current entity tag" },
   ),
-  body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", false, {
+  body_too_large: define(413, "Body too large", "The body is larger than 1 MiB (1,048,576 bytes).", {
     member: "body",
     rule: "must have at most 1,048,576 bytes",
   }),
@@ -264,136 +246,113 @@ export const problemDefinitions: Readonly<Record<ProblemCode, ProblemDefinition>
     415,
     "Unsupported media type",
     "Send the body as application/json in UTF-8, without a content encoding.",
-    false,
     { member: "content-type", rule: "must be application/json in UTF-8, without a content encoding" },
   ),
-  agent_required: define(
-    422,
-    "Agent required",
-    "agentId is required unless conversationId names a conversation.",
-    false,
-  ),
+  agent_required: define(422, "Agent required", "agentId is required unless conversationId names a conversation."),
   approvals_unsupported: define(
     422,
     "Tool returns unsupported",
     "This server delivers approval decisions but not the results of tools. Nothing was sent.",
-    false,
   ),
   message_id_reused: define(
     422,
     "Message id reused",
     "An id of the request was already used for a different body. Nothing was sent.",
-    false,
   ),
-  upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections.", false),
-  queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent.", false),
-  too_many_viewers: define(
+  upgrade_required: define(426, "Upgrade required", "This endpoint accepts only WebSocket connections."),
+  queue_full: define(429, "Queue full", "The conversation has too many waiting messages. Nothing was sent."),
+  too_many_viewers: retryable(
     429,
     "Too many viewers",
     "The gateway key has too many viewer sockets or unused tickets. Nothing was opened.",
-    true,
   ),
-  device_throttled: define(
+  device_throttled: retryable(
     429,
     "Device throttled",
     "The device exceeded a limit. It may register and connect again later.",
-    true,
   ),
   rate_limited: {
-    ...define(429, "Rate limited", "The request exceeds a rate limit of the gateway. It was not executed.", true),
+    ...retryable(429, "Rate limited", "The request exceeds a rate limit of the gateway. It was not executed."),
     type: `${registeredTypes}#quota-exceeded`,
   },
-  internal_error: define(500, "Internal error", "The service failed. The failure was logged.", false),
+  internal_error: define(500, "Internal error", "The service failed. The failure was logged."),
   upstream_credential_rejected: define(
     502,
     "Upstream credential rejected",
     "The upstream refused the gateway's own credential.",
-    false,
   ),
-  upstream_error: define(502, "Upstream error", "The upstream returned an error.", false),
+  upstream_error: define(502, "Upstream error", "The upstream returned an error."),
   upstream_invalid_response: define(
     502,
     "Invalid upstream response",
     "The upstream returned a response that is not valid.",
-    false,
   ),
   upstream_response_too_large: define(
     502,
     "Upstream response too large",
     "The response of the upstream is larger than the gateway accepts.",
-    false,
   ),
   upstream_redirected: define(
     502,
     "Upstream redirect",
     "The upstream returned a redirect. The gateway does not follow redirects.",
-    false,
   ),
-  upstream_unreachable: define(
+  upstream_unreachable: retryable(
     502,
     "Upstream unreachable",
     "The gateway could not connect to the upstream. Nothing was sent.",
-    true,
   ),
-  issuer_unavailable: define(
+  issuer_unavailable: retryable(
     503,
     "Issuer unavailable",
     "The gateway could not read the keys of the token's issuer, so it could not check the token.",
-    true,
   ),
-  storage_unavailable: define(
+  storage_unavailable: retryable(
     503,
     "Storage unavailable",
     "Another process keeps the database of the environments locked. Nothing was sent and nothing was changed.",
-    true,
   ),
-  audit_unavailable: define(
+  audit_unavailable: retryable(
     503,
     "Audit log unavailable",
     "The audit log cannot be written. Nothing was sent and nothing was changed.",
-    true,
   ),
-  idempotency_unavailable: define(
+  idempotency_unavailable: retryable(
     503,
     "Idempotency unavailable",
     "The gateway cannot record the ids of the message at the moment, so it could not prevent a second delivery. Nothing was sent.",
-    true,
   ),
-  key_store_unavailable: define(
+  key_store_unavailable: retryable(
     503,
     "Key store unavailable",
     "The gateway could not look up the key. The request was not executed.",
-    true,
   ),
   limits_unavailable: {
-    ...define(
+    ...retryable(
       503,
       "Rate limits unavailable",
       "The gateway cannot count its rate limits at the moment. The request was not executed.",
-      true,
     ),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
-  not_ready: define(503, "Not ready", "The service cannot use its disk or one of its stores at the moment.", true),
+  not_ready: retryable(503, "Not ready", "The service cannot use its disk or one of its stores at the moment."),
   overloaded: {
-    ...define(503, "Overloaded", "The service has too much to do at the moment. The request was not executed.", true),
+    ...retryable(503, "Overloaded", "The service has too much to do at the moment. The request was not executed."),
     type: `${registeredTypes}#temporary-reduced-capacity`,
   },
-  shutting_down: define(503, "Shutting down", "The service is shutting down. The request was not executed.", true),
+  shutting_down: retryable(503, "Shutting down", "The service is shutting down. The request was not executed."),
   delivery_unknown: define(
     504,
     "Delivery unknown",
     "The message was sent, but the device did not acknowledge it in time. It may be running. Do not send it again under another id.",
-    false,
   ),
-  control_unknown: define(
+  control_unknown: retryable(
     504,
     "Control unknown",
     "The command was sent, but the device did not report its effect in time. The effect may have happened, or may follow.",
-    true,
   ),
-  upstream_timeout: define(504, "Upstream timeout", "The upstream did not respond in time.", true),
-  loop_detected: define(508, "Loop detected", "The upstream leads back to this gateway. Nothing was sent.", false),
+  upstream_timeout: retryable(504, "Upstream timeout", "The upstream did not respond in time."),
+  loop_detected: define(508, "Loop detected", "The upstream leads back to this gateway. Nothing was sent."),
 };
 
 /** Every {@link ProblemCode}. */
