@@ -92,14 +92,12 @@ export {
   type DeviceCall,
   type DeviceCallContext,
   type DeviceCallProgress,
-  type DeviceLocation,
   type DeviceOperation,
   type DeviceRequest,
   type DeviceRouter,
   type LocalDevices,
 } from "./routing/router.ts";
 export type { MaybePromise } from "@letta-environments/platform";
-export type { Presence } from "./socket/connection.ts";
-export type { ConnectedDevice } from "./socket/connection.ts";
+export type { ConnectedDevice, DeviceLocation, Presence } from "./socket/connection.ts";
 export type { ApiCall } from "./viewers/api-calls.ts";
 export type { CommandFacts, ConnectedViewer, ViewerRequests } from "./viewers/ports.ts";

@@ -2,7 +2,7 @@
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
 import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
 import { type ApprovalTracker, createApprovalTracker } from "./approvals/tracker.ts";
-import { createChanges } from "./changes/changes.ts";
+import { type ChangesOptions, createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
 import type { Closing, RunningWork } from "./closing.ts";
 import { createDeviceCommands } from "./commands/device-commands.ts";
@@ -13,17 +13,16 @@ import { defaultSettleMs } from "./limits.ts";
 import { createMessageTracker } from "./messages/tracker.ts";
 import { createFindUnsaved } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
-import { countApprovals } from "./operations/approvals/list.ts";
+import { countApprovals, presentApproval } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
 import { runLocally } from "./operations/device-calls.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
-import { createChangeSources, noteApprovals } from "./operations/events/sources.ts";
+import { presentMessage } from "./operations/messages/status.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { denyByPolicy } from "./operations/send.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
-import { createLocalDevices } from "./routing/local-devices.ts";
 import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
 import { ownerOf } from "./socket/connection.ts";
 import type { DeviceFollower } from "./socket/followers.ts";
@@ -66,15 +65,16 @@ export function createServerContext(
   closing: Closing,
   track: RunningWork["track"],
 ): ServerContext {
-  const { clock, randomId, podId, settleMs = defaultSettleMs } = options;
+  const { clock, randomId, settleMs = defaultSettleMs } = options;
   const store = waitForLocks(options.store, clock);
   const emit = createEmitter(options.onEvent);
   const time = createStoredTime({ clock, store, emit });
   const commands = createDeviceCommands({ clock, randomId });
   const changes = createChanges({
     ...options,
-    ...createChangeSources(store, () => presentation),
-    log: store,
+    presentEnvironment: (row) => presentation.inEvents(row),
+    presentMessage: presentInEvents,
+    store,
     emit,
     time,
     isConnected: (environmentId) => hub.connectionOf(environmentId) !== null,
@@ -91,8 +91,7 @@ export function createServerContext(
   const viewers = createViewerHub({ clock, randomId, emit });
   const emitAndNote = withFollowers(emit, feed, () => ({ local, router, removals }));
   const hub = createDeviceHub({
-    clock,
-    randomId,
+    ...options,
     store,
     pending,
     followers: [...createFollowers({ messages, approvals, commands }), { expired: feed.removed }],
@@ -100,14 +99,14 @@ export function createServerContext(
     watch: viewers,
     emit: emitAndNote,
     onStatusChange: createEmitter(options.onStatusChange),
-    podId,
     time,
     settleMs,
   });
   // Another process may pass a call on while this one ends.
   const deliver: LocalDevices["deliver"] = async (call) =>
     closing.hasBegun ? problemResponse("shutting_down") : track(runLocally(server, call));
-  const local = createLocalDevices({ clock, hub, podId, deliver });
+  const { presence, onlineIds, locate, replace } = hub;
+  const local: LocalDevices = { presence, onlineIds, locate, replace, deliver };
   const router = (options.connectRouter ?? createLocalRouter)(local);
   const removals = createRemovalWatch({ clock, store, hub, emit });
   const devices = createDeviceAdministration({ store, router, removals, emit, feed });
@@ -142,6 +141,9 @@ export function createServerContext(
   return server;
 }
 
+const presentInEvents: ChangesOptions["presentMessage"] = (message, deviceId, withText) =>
+  presentMessage({ scopes: new Set(withText ? ["view"] : []) }, message, deviceId);
+
 /** Creates the tracker of requests for permission. It and the server need each other, so `server` must not be called before both exist. */
 function createApprovals(
   {
@@ -163,7 +165,8 @@ function createApprovals(
     sha256,
     log: store,
     emit,
-    onChange: noteApprovals(feed),
+    onChange: (change, approval) =>
+      feed.approval(approval.scope, (device) => ({ change, approval: presentApproval(device, approval) })),
     wallNow: time.wall,
     causeOf: messages.causeOf,
     policiesOf: messages.policiesOf,

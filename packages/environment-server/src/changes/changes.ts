@@ -1,13 +1,14 @@
 /** The parts of this folder as one: the feed that the server reports to, and the streams that readers open. */
-import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
+import type { Clock, MaybePromise, RandomId, Sha256 } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
 import type { EmitEvent } from "../events.ts";
+import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { createEnvironmentChanges, type EventEnvironment } from "./environment-changes.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
 import { createOfflineRows, type OfflineRowsOptions } from "./offline-rows.ts";
-import { createChangeRecorder, type DeviceIdentity, type NotedChange } from "./recorder.ts";
+import { createChangeRecorder, type NotedChange } from "./recorder.ts";
 import { createEventStreams, type EventStreams } from "./streams.ts";
 
 /** Changes of a server, and the streams of them. */
@@ -23,33 +24,49 @@ export interface ChangesOptions {
   readonly clock: Clock;
   readonly randomId: RandomId;
   readonly sha256: Sha256;
-  readonly log: ChangeLog;
+  readonly store: ChangeLog & Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">;
   readonly emit: EmitEvent;
   readonly time: Pick<StoredTime, "now" | "pastNow">;
-  /** Returns an environment as events show it; `null` when it does not exist. */
-  readonly readEnvironment: (device: NotedChange["device"]) => Promise<EventEnvironment | null>;
-  /** Returns what decides who may see a device; `null` when it does not exist. */
-  readonly identify: (device: NotedChange["device"]) => Promise<DeviceIdentity | null>;
-  readonly listEnvironments: OfflineRowsOptions["list"];
+  /** Shows an environment in events. */
+  readonly presentEnvironment: (row: EnvironmentRow) => MaybePromise<EventEnvironment>;
   readonly isConnected: OfflineRowsOptions["isConnected"];
   readonly presentMessage: Parameters<typeof createChangeFeed>[0]["present"];
 }
 
 /** Creates {@link Changes}. */
 export function createChanges(options: ChangesOptions): Changes {
-  const { clock, time } = options;
+  const { clock, time, store } = options;
   const { now: nowMs, pastNow } = time;
+  const find = async ({ tenant, deviceId, environmentId }: NotedChange["device"]) =>
+    (await store.findEnvironments(tenant, deviceId)).find(({ id }) => id === environmentId);
   const fanOut = createFanOut();
   const recorder = createChangeRecorder({
     ...options,
+    log: store,
     nowMs,
+    async identify(device) {
+      const row = await find(device);
+      return row === undefined ? null : { connectionName: row.connectionName, tags: row.tags };
+    },
     onContinued: (tenants) => noteOffline(tenants),
     onStored: fanOut.publish,
     onLost: (state) => fanOut.publishGap(state, "lost", nowMs()),
   });
-  const noteOffline = createOfflineRows({ ...options, pastNow, recorder, list: options.listEnvironments });
-  const environments = createEnvironmentChanges({ clock, recorder, read: options.readEnvironment });
-  const streams = createEventStreams({ ...options, nowMs, recorder, fanOut });
+  const noteOffline = createOfflineRows({
+    ...options,
+    pastNow,
+    recorder,
+    list: (filter) => store.listEnvironments(filter),
+  });
+  const environments = createEnvironmentChanges({
+    clock,
+    recorder,
+    async read(device) {
+      const row = await find(device);
+      return row === undefined ? null : options.presentEnvironment(row);
+    },
+  });
+  const streams = createEventStreams({ ...options, log: store, nowMs, recorder, fanOut });
   return {
     feed: createChangeFeed({ recorder, environments, present: options.presentMessage }),
     streams,

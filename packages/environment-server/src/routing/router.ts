@@ -9,16 +9,7 @@
 import type { MaybePromise } from "@letta-environments/platform";
 import type { ControlOperation, DecodedRequest, PlainResponse, Principal } from "@letta-environments/schema";
 import type { ConnectionRecord, EnvironmentRow } from "../ports.ts";
-import type { Presence } from "../socket/connection.ts";
-
-/** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
-export interface DeviceLocation {
-  /** Name of the process. */
-  readonly podId: string;
-  readonly connectionId: string;
-  /** Number of the registration within its row. */
-  readonly generation: number;
-}
+import type { DeviceLocation, Presence } from "../socket/connection.ts";
 
 /** An operation on one device, which runs where its socket is. */
 export type DeviceOperation = "sendMessage" | "listMessages" | "retrieveMessage" | ControlOperation;

@@ -68,6 +68,15 @@ export interface DeviceConnection {
   brokenRules: ReadonlySet<string>;
 }
 
+/** An open socket of a row. Of two sockets, the one with the higher generation is the present one. */
+export interface DeviceLocation {
+  /** Name of the process. */
+  readonly podId: string;
+  readonly connectionId: string;
+  /** Number of the registration within its row. */
+  readonly generation: number;
+}
+
 /** The facts about an online device that API responses show. */
 export interface Presence {
   /** Name of the process that has the socket. */

@@ -9,7 +9,7 @@ import {
   type ConnectedDevice,
   createDeviceConnection,
   type DeviceConnection,
-  type Moment,
+  type DeviceLocation,
   momentOf,
   ownerOf,
   type Presence,
@@ -52,10 +52,12 @@ export interface DeviceHub {
   onlineConnectionOf(environmentId: string): DeviceConnection | null;
   /** The row's socket, online or silent; `null` without one. */
   connectionOf(environmentId: string): DeviceConnection | null;
-  /** @param now both clocks now, so that a caller with many rows reads them once */
-  presence(environmentId: string, now: Moment): Presence | null;
-  /** Up to `limit` ids of a tenant's rows with an open socket, in ascending order, after `afterId`. */
-  openIds(tenant: string, afterId: string | null, limit: number): readonly string[];
+  /** The presence of each row, in the order of the ids; `null` for a device that is offline. */
+  presence(environmentIds: readonly string[]): readonly (Presence | null)[];
+  /** Up to `limit` ids of a tenant's rows that are online, in ascending order, after `afterId`. */
+  onlineIds(tenant: string, afterId: string | null, limit: number): readonly string[];
+  /** Where the row's socket is, online or silent; `null` without one. */
+  locate(environmentId: string): DeviceLocation | null;
   /** Writes a frame and returns whether it was written. A socket that fails is dropped. */
   send(connection: DeviceConnection, text: string): boolean;
   /** Devices with an open socket, online or silent. Each is the same object as long as its socket is open. */
@@ -88,8 +90,16 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     attach: (record, opener, socket) => attach(hub, record, opener, socket),
     onlineConnectionOf: (environmentId) => findOnline(hub, environmentId),
     connectionOf: (environmentId) => hub.connections.get(environmentId) ?? null,
-    presence: (environmentId, now) => presenceOf(findOnline(hub, environmentId, now), now, hub.podId),
-    openIds: hub.index.after,
+    presence(environmentIds) {
+      const now = momentOf(hub.clock);
+      return environmentIds.map((environmentId) => presenceOf(findOnline(hub, environmentId, now), now, hub.podId));
+    },
+    onlineIds: (tenant, afterId, limit) => onlineIds(hub, tenant, afterId, limit),
+    locate(environmentId) {
+      const connection = hub.connections.get(environmentId);
+      if (connection === undefined) return null;
+      return { podId: hub.podId, connectionId: connection.device.connectionId, generation: connection.generation };
+    },
     send: (connection, text) => send(hub, connection, text),
     connectedDevices: () => [...hub.connections.values()].map(({ identity }) => identity),
     get size() {
@@ -106,6 +116,16 @@ export function createDeviceHub(options: DeviceHubOptions): DeviceHub {
     },
     close: () => closeAll(hub),
   };
+}
+
+function onlineIds(hub: HubState, tenant: string, afterId: string | null, limit: number): readonly string[] {
+  const found: string[] = [];
+  for (let after = afterId; ;) {
+    const ids = hub.index.after(tenant, after, limit);
+    found.push(...ids.filter((id) => findOnline(hub, id) !== null));
+    after = ids.at(-1) ?? after;
+    if (found.length >= limit || ids.length < limit) return found.slice(0, limit);
+  }
 }
 
 function createState(options: DeviceHubOptions): HubState {
