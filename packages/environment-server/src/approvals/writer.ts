@@ -39,7 +39,7 @@ export function createApprovalWriter({
   readonly log: Pick<ApprovalLog, "saveApprovals">;
   readonly emit: EmitEvent;
 }): ApprovalWriter {
-  const writer = createDeferredWriter<string, Change>({
+  const writer = createDeferredWriter<Change>({
     clock,
     delayMs: approvalWriteDelayMs,
     maxWaiting: maxUnsavedApprovals,

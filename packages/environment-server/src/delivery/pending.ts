@@ -117,7 +117,7 @@ interface State extends Dependencies {
   /** Sends without effect whose ids could not be released, the oldest first. */
   readonly unreleased: Set<string>;
   /** Stores outcomes, by delivery. */
-  readonly writer: DeferredWriter<string, Settlement>;
+  readonly writer: DeferredWriter<Settlement>;
 }
 
 /** Creates {@link PendingDeliveries}. */

@@ -10,7 +10,7 @@ function createWorld(before: (call: number) => Promise<void> | void = () => unde
   const saved: string[] = [];
   const failures: unknown[] = [];
   let calls = 0;
-  const writer = createDeferredWriter<string, string>({
+  const writer = createDeferredWriter<string>({
     clock,
     delayMs,
     maxWaiting: 3,

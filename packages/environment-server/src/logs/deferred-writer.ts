@@ -8,17 +8,17 @@ import { dropOldest } from "../drop-oldest.ts";
 import { maintenanceBatchSize } from "../limits.ts";
 
 /** See the description of this file. */
-export interface DeferredWriter<Key, Change> {
+export interface DeferredWriter<Change> {
   /** Writes a change within the delay. */
-  later(key: Key, change: Change): void;
+  later(key: string, change: Change): void;
   /** Writes a change now. Resolves with whether that succeeded; never rejects. */
-  now(key: Key, change: Change): Promise<boolean>;
+  now(key: string, change: Change): Promise<boolean>;
   /** Forgets the change of a key that is not written yet. */
-  cancel(key: Key): void;
+  cancel(key: string): void;
   /** The last change of a key, while it is not written yet. */
-  unsaved(key: Key): Change | undefined;
+  unsaved(key: string): Change | undefined;
   /** Resolves when the write of a key that is in progress has ended; `undefined` if none is. */
-  writing(key: Key): Promise<unknown> | undefined;
+  writing(key: string): Promise<unknown> | undefined;
   /** Writes everything. Resolves with whether that succeeded. */
   flush(): Promise<boolean>;
   /** Writes everything once more; nothing is written afterwards. */
@@ -26,7 +26,7 @@ export interface DeferredWriter<Key, Change> {
 }
 
 /** Dependencies of a {@link DeferredWriter}. */
-export interface DeferredWriterOptions<Key, Change> {
+export interface DeferredWriterOptions<Change> {
   readonly clock: Clock;
   /** How long a change may wait, in milliseconds; also the pause before a failed write is repeated. */
   readonly delayMs: number;
@@ -35,7 +35,7 @@ export interface DeferredWriterOptions<Key, Change> {
   readonly write: (changes: readonly Change[]) => Promise<void>;
   readonly onFailure: (cause: unknown) => void;
   /** Receives a key whose last change is written. */
-  readonly onSaved?: (key: Key) => void;
+  readonly onSaved?: (key: string) => void;
 }
 
 /** A write that has begun, or waits for an earlier one of the same key. */
@@ -45,25 +45,23 @@ interface Write<Change> {
 }
 
 /** Creates a {@link DeferredWriter}. */
-export function createDeferredWriter<Key, Change>(
-  options: DeferredWriterOptions<Key, Change>,
-): DeferredWriter<Key, Change> {
+export function createDeferredWriter<Change>(options: DeferredWriterOptions<Change>): DeferredWriter<Change> {
   const { clock, delayMs, maxWaiting, write, onFailure, onSaved } = options;
-  const waiting = new Map<Key, Change>();
+  const waiting = new Map<string, Change>();
   /** The last write of each key. */
-  const writes = new Map<Key, Write<Change>>();
-  const cancelled = new Set<Key>();
+  const writes = new Map<string, Write<Change>>();
+  const cancelled = new Set<string>();
   let cancelTimer: (() => void) | null = null;
   let isClosed = false;
 
-  function later(key: Key, change: Change): void {
+  function later(key: string, change: Change): void {
     waiting.set(key, change);
     dropOldest(waiting, maxWaiting);
     if (!isClosed) cancelTimer ??= clock.setTimer(delayMs, writeWaiting);
   }
 
   /** Begins after the earlier writes of the same keys, which may take longer than this one. */
-  function begin(changes: readonly (readonly [Key, Change])[]): Promise<boolean> {
+  function begin(changes: readonly (readonly [string, Change])[]): Promise<boolean> {
     const earlier = new Set(changes.flatMap(([key]) => writes.get(key)?.done ?? []));
     const run = (): Promise<void> => write(changes.map(([, change]) => change));
     const done: Promise<boolean> = (earlier.size === 0 ? run() : Promise.all(earlier).then(run)).then(
@@ -83,7 +81,7 @@ export function createDeferredWriter<Key, Change>(
   }
 
   /** Forgets a write. Returns its changes that were not cancelled and have no later write. */
-  function end(changes: readonly (readonly [Key, Change])[], done: Promise<boolean>) {
+  function end(changes: readonly (readonly [string, Change])[], done: Promise<boolean>) {
     const last = changes.filter(([key]) => writes.get(key)?.done === done);
     for (const [key] of last) writes.delete(key);
     return last.filter(([key]) => !cancelled.delete(key));

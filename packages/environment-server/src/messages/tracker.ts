@@ -93,7 +93,7 @@ interface MessageTrackerOptions {
 interface State extends MessageTrackerOptions {
   readonly rows: Map<string, Row>;
   /** By delivery. Changes of a turn arrive with every frame and may wait; the end of a message may not, because callers wait for it. */
-  readonly writer: DeferredWriter<string, Entry>;
+  readonly writer: DeferredWriter<Entry>;
   readonly budget: ReplyBudget;
   readonly detached: DetachedPolicies;
   readonly followed: FollowedSends<Entry>;
@@ -113,7 +113,7 @@ export function createMessageTracker(options: MessageTrackerOptions): MessageTra
   const state: State = {
     ...options,
     rows: new Map(),
-    writer: createDeferredWriter<string, Entry>({
+    writer: createDeferredWriter<Entry>({
       clock: options.clock,
       delayMs: messageWriteDelayMs,
       maxWaiting: maxFollowedMessages,

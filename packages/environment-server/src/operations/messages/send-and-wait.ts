@@ -9,6 +9,7 @@ import {
   type OperationInput,
   type PlainResponse,
   type Principal,
+  type UserMessage,
   waitApplied,
 } from "@letta-environments/schema";
 import type { DeviceCallContext } from "../../routing/router.ts";
@@ -43,37 +44,26 @@ export async function sendAndWait(
   }
 }
 
-/** The message of a send whose end is awaited. */
-interface Awaited {
-  readonly connectionId: string;
-  readonly agentId: string;
-  readonly conversationId: string;
-  /** `null` for a body without user messages. */
-  readonly messageId: string | null;
-}
-
-function awaitedOf({ params, body }: OperationInput<"sendMessage">): Awaited {
-  const last = body.messages.findLast((message) => !isApprovalMessage(message));
-  return {
-    connectionId: params.connectionId,
-    agentId: body.agentId ?? "",
-    conversationId: body.conversationId || defaultConversationId,
-    messageId: last === undefined || isApprovalMessage(last) ? null : last.client_message_id,
-  };
+/** The message of a send whose end is awaited, without the rest of the body, which may be long. Its id is `undefined` for a body without user messages. */
+function awaitedOf({ params: { connectionId }, body }: OperationInput<"sendMessage">) {
+  const { agentId = "", conversationId, messages } = body;
+  const last = messages.findLast((message): message is UserMessage => !isApprovalMessage(message));
+  const messageId = last?.client_message_id;
+  return { connectionId, agentId, conversationId: conversationId || defaultConversationId, messageId };
 }
 
 /** Waits for the end of a message and returns its status; `null` if nothing is known of it. */
 async function readOutcome(
   server: ServerContext,
-  { connectionId, agentId, conversationId, messageId }: Awaited,
+  { connectionId, agentId, conversationId, messageId }: ReturnType<typeof awaitedOf>,
   principal: Principal,
   { connection, signal }: DeviceCallContext,
   remainingMs: number,
 ): Promise<MessageStatus | null> {
   const record = connection ?? (await server.store.findConnection(principal.tenant, connectionId));
-  if (messageId === null || record === null) return null;
-  const { id: environmentId } = record.environment;
-  const message = await readMessage(server, { environmentId, agentId, conversationId, messageId });
+  if (messageId === undefined || record === null) return null;
+  const scope = { environmentId: record.environment.id, agentId, conversationId };
+  const message = await readMessage(server, { scope, messageId });
   if (message === null) return null;
   const latest = await waitForEnd(server, message, remainingMs, signal).catch((cause: unknown) => {
     if (signal?.aborted === true) return message;

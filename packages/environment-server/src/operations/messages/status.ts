@@ -21,15 +21,12 @@ import type { MessageFilter, StoredMessage } from "../../message-log.ts";
 import { isSelected } from "../../messages/position.ts";
 import { advance } from "../../messages/state-machine.ts";
 import { messageOfUse } from "../../messages/unsaved.ts";
-import type { EnvironmentRow } from "../../ports.ts";
 import type { DeviceCallContext } from "../../routing/router.ts";
 import type { ServerContext } from "../context.ts";
 
-/** A message of a device. */
-interface MessageSelector extends Pick<MessageFilter, "agentIds" | "conversationId"> {
-  readonly environment: Pick<EnvironmentRow, "id" | "deviceId">;
-  readonly messageId: string;
-}
+/** Selects the messages with an id. */
+type MessageSelector = Pick<MessageFilter, "environmentId" | "agentIds" | "conversationId"> &
+  Pick<StoredMessage, "messageId">;
 
 /** Retrieves the status of a message, at once or when the message has ended. Waiting ends early when the server closes. */
 export async function retrieveMessage(
@@ -41,7 +38,7 @@ export async function retrieveMessage(
   const record = await server.store.findConnection(principal.tenant, params.connectionId);
   if (record === null || !allowsDevice(principal, record.environment)) return problemResponse("message_not_found");
   const selector: MessageSelector = {
-    environment: record.environment,
+    environmentId: record.environment.id,
     messageId: params.clientMessageId,
     agentIds: query.agentId === undefined ? null : [query.agentId],
     conversationId: query.conversationId ?? null,
@@ -73,7 +70,6 @@ export async function waitForEnd(
   const { clock, messages } = server;
   if (hasEnded(message.status) || durationMs === 0) return message;
   const { scope, messageId } = message;
-  const key = { ...scope, messageId };
   await new Promise<void>((resolve) => {
     const cancelTimer = clock.setTimer(durationMs, finish);
     const stop = messages.onEnd(scope.environmentId, messageId, check);
@@ -84,7 +80,7 @@ export async function waitForEnd(
     check();
 
     function check(): void {
-      void readMessage(server, key).then((found) => {
+      void readMessage(server, message).then((found) => {
         if (found === null || hasEnded(found.status)) finish();
       }, finish);
     }
@@ -97,7 +93,7 @@ export async function waitForEnd(
     }
   });
   signal?.throwIfAborted();
-  return (await readMessage(server, key)) ?? message;
+  return (await readMessage(server, message)) ?? message;
 }
 
 /** Shows a message as a principal may see it. */
@@ -131,17 +127,17 @@ export function presentMessage(
 async function readMessages(server: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
   const found = await readFollowed(server, selector);
   if (found.length > 0) return found;
-  const { environment, messageId } = selector;
-  const uses = await server.store.findUses(environment.id, messageId, server.time.now(), maxMessageConversations);
+  const { environmentId, messageId } = selector;
+  const uses = await server.store.findUses(environmentId, messageId, server.time.now(), maxMessageConversations);
   return uses.map((use) => messageOfUse(use, server.time)).filter((message) => isSelected(message, selector));
 }
 
 async function readFollowed(context: ServerContext, selector: MessageSelector): Promise<readonly StoredMessage[]> {
-  const { environment, messageId } = selector;
+  const { environmentId, messageId } = selector;
   // A message that ends while the store is read was followed before.
-  const before = context.messages.find(environment.id, messageId);
-  const stored = await context.store.readMessages(environment.id, messageId, maxSameMessages);
-  const followed = [...before, ...context.messages.find(environment.id, messageId)];
+  const before = context.messages.find(environmentId, messageId);
+  const stored = await context.store.readMessages(environmentId, messageId, maxSameMessages);
+  const followed = [...before, ...context.messages.find(environmentId, messageId)];
   const known = new Map(stored.map((message) => [conversationKey(message.scope), lost(message)]));
   for (const message of followed) {
     const other = known.get(conversationKey(message.scope));
@@ -155,10 +151,9 @@ async function readFollowed(context: ServerContext, selector: MessageSelector): 
 /** Reads one message; `null` when it does not exist. */
 export async function readMessage(
   server: ServerContext,
-  { environmentId, agentId, conversationId, messageId }: StoredMessage["scope"] & { readonly messageId: string },
+  { scope, messageId }: Pick<StoredMessage, "scope" | "messageId">,
 ): Promise<StoredMessage | null> {
-  const environment = { id: environmentId, deviceId: "" };
-  const [message] = await readMessages(server, { environment, messageId, agentIds: [agentId], conversationId });
+  const [message] = await readMessages(server, { ...scope, messageId, agentIds: [scope.agentId] });
   return message ?? null;
 }
 
