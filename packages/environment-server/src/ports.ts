@@ -44,14 +44,11 @@ export interface ConnectionRecord {
 }
 
 /** A request to enrol a device. */
-export interface Enrolment {
-  readonly tenant: string;
-  readonly deviceId: string;
-  readonly listenerInstanceId: string;
-  readonly connectionName: string;
-  readonly metadata: EnvironmentMetadata | null;
+export interface Enrolment extends Pick<
+  EnvironmentRow,
+  "tenant" | "deviceId" | "listenerInstanceId" | "connectionName" | "metadata" | "owner"
+> {
   readonly keyId: string;
-  readonly owner: string;
   /** At its first enrolment, the device does not become the key's own. */
   readonly shared: boolean;
   /**
@@ -211,10 +208,8 @@ export interface MessageUse extends KnownMessage {
 }
 
 /** A send whose outcome is missing or unknown. */
-export interface UnresolvedDelivery {
+export interface UnresolvedDelivery extends Omit<ConversationScope, "environmentId"> {
   readonly deliveryId: string;
-  readonly agentId: string;
-  readonly conversationId: string;
   readonly messageIds: readonly string[];
 }
 

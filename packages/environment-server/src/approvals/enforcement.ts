@@ -2,12 +2,11 @@
  * Denies requests for permission in the name of a policy: at once, or when their deadline passes while their device is connected. A request
  * whose deadline passed before is denied when its device asks again, including after a restart of the gateway.
  */
-import type { Clock } from "@letta-environments/platform";
 import type { StoredApproval } from "../approval-log.ts";
 import type { Conversation } from "../dialects/conversation.ts";
 import { denialRetryMs } from "../limits.ts";
 import type { PendingApproval } from "./pending.ts";
-import { createUntrackedDenials, type DenialResult, type OnDenied } from "./untracked.ts";
+import { createUntrackedDenials, type OnDenied, type UntrackedDenialsOptions } from "./untracked.ts";
 
 /** Denies requests for permission in the name of policies. */
 export interface PolicyEnforcement {
@@ -31,14 +30,9 @@ export interface PolicyEnforcement {
 }
 
 /** Dependencies of a {@link PolicyEnforcement}. */
-interface PolicyEnforcementOptions {
-  readonly clock: Clock;
+interface PolicyEnforcementOptions extends Omit<UntrackedDenialsOptions, "mayDeny"> {
   readonly wallNow: () => number;
-  /** Never rejects. */
-  readonly deny: (approval: StoredApproval) => Promise<DenialResult>;
   readonly isConnected: (environmentId: string) => boolean;
-  /** A device has so many requests that are not remembered that one more denial is not repeated until it asks again. */
-  readonly onDropped: (environmentId: string) => void;
 }
 
 interface DenialTimer {

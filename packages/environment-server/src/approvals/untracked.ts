@@ -48,7 +48,7 @@ interface Denial {
 }
 
 /** Dependencies of {@link UntrackedDenials}. */
-interface UntrackedDenialsOptions {
+export interface UntrackedDenialsOptions {
   readonly clock: Clock;
   /** Never rejects. */
   readonly deny: (approval: StoredApproval) => Promise<DenialResult>;

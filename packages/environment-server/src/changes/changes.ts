@@ -1,14 +1,13 @@
 /** The parts of this folder as one: the feed that the server reports to, and the streams that readers open. */
-import type { Clock, MaybePromise, RandomId, Sha256 } from "@letta-environments/platform";
+import type { MaybePromise } from "@letta-environments/platform";
 import type { ChangeLog } from "../change-log.ts";
-import type { EmitEvent } from "../events.ts";
 import type { EnvironmentRow, EnvironmentRows } from "../ports.ts";
 import type { StoredTime } from "../time/stored-time.ts";
 import { createEnvironmentChanges, type EventEnvironment } from "./environment-changes.ts";
 import { createFanOut } from "./fan-out.ts";
 import { type ChangeFeed, createChangeFeed } from "./feed.ts";
 import { createOfflineRows, type OfflineRowsOptions } from "./offline-rows.ts";
-import { createChangeRecorder, type NotedChange } from "./recorder.ts";
+import { type ChangeRecorderOptions, createChangeRecorder, type NotedChange } from "./recorder.ts";
 import { createEventStreams, type EventStreams } from "./streams.ts";
 
 /** Changes of a server, and the streams of them. */
@@ -20,12 +19,8 @@ export interface Changes {
 }
 
 /** Dependencies of {@link createChanges}. */
-export interface ChangesOptions {
-  readonly clock: Clock;
-  readonly randomId: RandomId;
-  readonly sha256: Sha256;
+export interface ChangesOptions extends Pick<ChangeRecorderOptions, "clock" | "randomId" | "sha256" | "emit"> {
   readonly store: ChangeLog & Pick<EnvironmentRows, "findEnvironments" | "listEnvironments">;
-  readonly emit: EmitEvent;
   readonly time: Pick<StoredTime, "now" | "pastNow">;
   /** Shows an environment in events. */
   readonly presentEnvironment: (row: EnvironmentRow) => MaybePromise<EventEnvironment>;

@@ -13,6 +13,7 @@ import {
   isMembers,
   isNestedDeeply,
   type Members,
+  parseObject,
   readId,
   readLine,
   readPath,
@@ -67,13 +68,8 @@ export function checkParsingCost(text: string): InvalidFrame | null {
 
 /** Parses a text frame. It never throws: a device may be newer than the server. */
 export function parseFrame(text: string): DeviceFrame {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return { kind: "invalid", rule: "must be JSON" };
-  }
-  if (!isMembers(value)) return { kind: "invalid", rule: "must be an object" };
+  const value = parseObject(text);
+  if (typeof value === "string") return { kind: "invalid", rule: value };
   const { type } = value;
   if (typeof type !== "string") return { kind: "invalid", rule: "must have a type" };
   const parse = parsers.get(type);

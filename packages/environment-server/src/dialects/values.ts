@@ -79,14 +79,20 @@ function endOfString(text: string, start: number): number {
   }
 }
 
-/** Parses the text of a JSON object; `null` for any other text. It never throws. */
-export function parseMembers(text: string): Members | null {
+/** Parses the text of a JSON object. Returns the rule that any other text breaks. It never throws. */
+export function parseObject(text: string): Members | "must be JSON" | "must be an object" {
   try {
     const value: unknown = JSON.parse(text);
-    return isMembers(value) ? value : null;
+    return isMembers(value) ? value : "must be an object";
   } catch {
-    return null;
+    return "must be JSON";
   }
+}
+
+/** The same with `null` for any other text. */
+export function parseMembers(text: string): Members | null {
+  const parsed = parseObject(text);
+  return typeof parsed === "string" ? null : parsed;
 }
 
 /** Reads the conversation of a frame. */

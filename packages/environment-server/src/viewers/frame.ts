@@ -1,6 +1,6 @@
 /** Parsing of what a viewer sends. Nothing in it is trusted: a frame is a JSON object with a type, bounded in size and depth. */
 import { allowsScope, type Principal } from "@letta-environments/schema";
-import { isMembers, isNestedDeeply, type Members } from "../dialects/values.ts";
+import { isNestedDeeply, type Members, parseObject } from "../dialects/values.ts";
 import { maxViewerFrameLength } from "../limits.ts";
 import type { ViewerScope } from "./scopes.ts";
 
@@ -41,22 +41,14 @@ const typePattern = /^[a-z_]{1,64}$/;
 export function parseViewerFrame(text: string): ParsedViewerFrame {
   if (text.length > maxViewerFrameLength) return tooLarge;
   if (isNestedDeeply(text)) return malformed("must not be nested deeply");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return malformed("must be JSON");
-  }
-  if (!isMembers(value)) return malformed("must be an object");
-  const { type, request_id: requestId } = value;
+  const members = parseObject(text);
+  if (typeof members === "string") return malformed(members);
+  const { type } = members;
+  const requestId = members["request_id"] ?? null;
   if (typeof type !== "string" || !typePattern.test(type)) return malformed("must have a type");
-  if (requestId === undefined || requestId === null) {
-    return { kind: "frame", frame: { type, requestId: null, members: value } };
-  }
-  if (typeof requestId !== "string" || requestId === "" || requestId.length > maxRequestIdLength) {
-    return malformed(`must have a request_id of 1 to ${maxRequestIdLength} characters, or none`, type);
-  }
-  return { kind: "frame", frame: { type, requestId, members: value } };
+  const isId = typeof requestId === "string" && requestId !== "" && requestId.length <= maxRequestIdLength;
+  if (isId || requestId === null) return { kind: "frame", frame: { type, requestId, members } };
+  return malformed(`must have a request_id of 1 to ${maxRequestIdLength} characters, or none`, type);
 }
 
 /** The response to a frame that is too large to be parsed. */
