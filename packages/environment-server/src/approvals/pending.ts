@@ -6,7 +6,6 @@
 import type { ApprovalKey, ApprovalRequest, Decision, StoredApproval } from "../approval-log.ts";
 import { type Conversation, isSameConversation } from "../dialects/conversation.ts";
 import { maxApprovals, maxApprovalsPerDevice, maxApprovalsPerKey } from "../limits.ts";
-import { createTenantShares } from "./shares.ts";
 
 /** A decision that was sent to the device and has no outcome yet. */
 export interface SentDecision {
@@ -77,7 +76,7 @@ export function createPendingApprovals({
 } = {}): PendingApprovals {
   const rows = new Map<string, Map<string, PendingApproval>>();
   const perOwner = new Map<string, Set<PendingApproval>>();
-  const shares = createTenantShares<PendingApproval>();
+  const shares = createTenantShares();
   let count = 0;
 
   const ofRow = (environmentId: string): PendingApproval[] => [...(rows.get(environmentId)?.values() ?? [])];
@@ -163,4 +162,85 @@ export function keyOf({ scope, request: { toolCallId } }: StoredApproval): Appro
 /** Identifies a request within all rows. */
 export function keyText({ scope: { environmentId, agentId, conversationId }, toolCallId }: ApprovalKey): string {
   return JSON.stringify([environmentId, agentId, conversationId, toolCallId]);
+}
+
+/** The requests of a tenant. */
+interface Share {
+  readonly connected: Set<PendingApproval>;
+  readonly disconnected: Set<PendingApproval>;
+}
+
+/** The requests by tenant: a tenant with many does not push out those of another, and a request of a device that is gone goes before one that can be decided now. */
+function createTenantShares() {
+  const shares = new Map<string, Share>();
+  const connectedRows = new Set<string>();
+
+  function add(request: PendingApproval): void {
+    const { tenant, scope } = request.approval;
+    const share = shares.get(tenant) ?? { connected: new Set(), disconnected: new Set() };
+    shares.set(tenant, share);
+    (connectedRows.has(scope.environmentId) ? share.connected : share.disconnected).add(request);
+  }
+
+  function remove(request: PendingApproval): void {
+    const { tenant } = request.approval;
+    const share = shares.get(tenant);
+    if (share === undefined) return;
+    share.connected.delete(request);
+    share.disconnected.delete(request);
+    if (sizeOf(share) === 0) shares.delete(tenant);
+  }
+
+  return {
+    add,
+    delete: remove,
+    ofTenant(tenant: string): readonly PendingApproval[] {
+      const { connected = [], disconnected = [] } = shares.get(tenant) ?? {};
+      return [...connected, ...disconnected];
+    },
+    isConnected: (environmentId: string): boolean => connectedRows.has(environmentId),
+    /** Records whether the device of these requests is connected. At first, no device is. */
+    setConnected(environmentId: string, isConnected: boolean, requests: readonly PendingApproval[]): void {
+      if (connectedRows.has(environmentId) === isConnected) return;
+      if (isConnected) connectedRows.add(environmentId);
+      else connectedRows.delete(environmentId);
+      for (const request of requests) {
+        remove(request);
+        add(request);
+      }
+    },
+    /** The oldest pending request of a device that is not connected; `null` without one. */
+    oldestGone: (requests: Iterable<PendingApproval>): PendingApproval | null =>
+      oldestPending(requests, ({ approval }) => !connectedRows.has(approval.scope.environmentId)),
+    /**
+     * The request to give up after this one was added, which was one too many. It is one of the tenant with the most: the oldest of a device that is
+     * not connected, else the added one, else the oldest of all. A request whose decision was sent stays.
+     */
+    excess(added: PendingApproval): PendingApproval {
+      let largest: Share | undefined;
+      for (const share of shares.values())
+        if (largest === undefined || sizeOf(share) > sizeOf(largest)) largest = share;
+      if (largest === undefined) return added;
+      const isOwn = largest.connected.has(added) || largest.disconnected.has(added);
+      const gone = oldestPending(largest.disconnected);
+      return gone ?? (isOwn ? added : (oldestPending(largest.connected) ?? added));
+    },
+  };
+}
+
+/** A search of all, which limits bound: the order in a set is that of connections, not that of the requests. */
+function oldestPending(
+  requests: Iterable<PendingApproval>,
+  matches: (request: PendingApproval) => boolean = () => true,
+): PendingApproval | null {
+  let oldest: PendingApproval | null = null;
+  for (const request of requests) {
+    const isOlder = oldest === null || request.approval.requestedAt < oldest.approval.requestedAt;
+    if (isOlder && request.sent === null && matches(request)) oldest = request;
+  }
+  return oldest;
+}
+
+function sizeOf({ connected, disconnected }: Share): number {
+  return connected.size + disconnected.size;
 }
