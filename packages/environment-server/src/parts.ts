@@ -1,6 +1,6 @@
 /** The options of an environment server, and its parts: each is created here and receives the others that it needs. */
 import type { Clock, RandomId, Sha256 } from "@letta-environments/platform";
-import { type OpenApiSource, problemResponse } from "@letta-environments/schema";
+import { type OpenApiSource, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { type ApprovalTracker, createApprovalTracker } from "./approvals/tracker.ts";
 import { type ChangesOptions, createChanges } from "./changes/changes.ts";
 import type { ChangeFeed } from "./changes/feed.ts";
@@ -15,15 +15,17 @@ import { createFindUnsaved } from "./messages/unsaved.ts";
 import { createMessageOrder } from "./operations/conversations/order.ts";
 import { countApprovals, presentApproval } from "./operations/approvals/list.ts";
 import type { ServerContext } from "./operations/context.ts";
-import { runLocally } from "./operations/device-calls.ts";
+import { controlConversation } from "./operations/control.ts";
+import { listMessages } from "./operations/messages/list.ts";
+import { sendAndWait } from "./operations/messages/send-and-wait.ts";
 import { createDeviceAdministration } from "./operations/devices.ts";
-import { presentMessage } from "./operations/messages/status.ts";
+import { presentMessage, retrieveMessage } from "./operations/messages/status.ts";
 import { createPresentation } from "./operations/presentation.ts";
 import { createRemovalWatch } from "./operations/removal-watch.ts";
 import { denyByPolicy } from "./operations/send.ts";
 import { waitForLocks } from "./lock-waiting-store.ts";
 import type { EnvironmentStore } from "./ports.ts";
-import { createLocalRouter, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
+import { createLocalRouter, type DeviceCall, type DeviceRouter, type LocalDevices } from "./routing/router.ts";
 import { ownerOf } from "./socket/connection.ts";
 import type { DeviceFollower } from "./socket/followers.ts";
 import { createDeviceHub } from "./socket/hub.ts";
@@ -139,6 +141,24 @@ export function createServerContext(
     isClosing: () => closing.hasBegun,
   };
   return server;
+}
+
+/** Runs an operation on a device whose socket is here, or nowhere. The router passes it to the right process before. */
+function runLocally(server: ServerContext, { request, principal, context }: DeviceCall): Promise<PlainResponse> {
+  switch (request.operation) {
+    case "sendMessage":
+      return sendAndWait(server, request, principal, context);
+    case "listMessages":
+      return listMessages(server, request, principal, context);
+    case "retrieveMessage":
+      return retrieveMessage(server, request, principal, context);
+    case "stopTurn":
+    case "changeMode":
+    case "changeDirectory":
+    case "resumeQueue":
+    case "removeQueueItem":
+      return controlConversation(server, request, principal, context);
+  }
 }
 
 const presentInEvents: ChangesOptions["presentMessage"] = (message, deviceId, withText) =>

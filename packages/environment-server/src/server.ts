@@ -208,10 +208,7 @@ function decode({ method, path, query, headers, body }: PlainRequest, principal:
 }
 
 /** Returns 403 `insufficient_scope` when the principal lacks the scope of an endpoint, else `null`. */
-function checkScope(
-  endpoint: Pick<Endpoint, "scope" | "ownerScope" | "otherScopes">,
-  principal: Principal,
-): PlainResponse | null {
+function checkScope(endpoint: Endpoint, principal: Principal): PlainResponse | null {
   if (allowsEndpoint(principal, endpoint)) return null;
   const { scope } = endpoint;
   const detail = `The gateway key lacks the scope '${scope}', which this operation needs.`;
