@@ -1,11 +1,15 @@
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { SqliteDatabase } from "../src/index.ts";
 
-/** The contract suite of the SQLite port. `openFile` opens the same file each time. */
+/** The contract suite of the SQLite port. `openFile` opens the same file each time, `open` any file. */
 export function describeSqliteContract(
   name: string,
   openMemory: () => SqliteDatabase,
   openFile: () => SqliteDatabase,
+  open: (path: string) => SqliteDatabase,
 ): void {
   describe(`SQLite driver: ${name}`, () => {
     let database: SqliteDatabase;
@@ -77,6 +81,17 @@ export function describeSqliteContract(
       file.close();
     });
 
+    test("a file that is not a database is refused, is not changed, and does not stay open", () => {
+      const directory = mkdtempSync(join(tmpdir(), "platform-no-database-"));
+      const file = join(directory, "notes.txt");
+      const notes = "these are my notes, which are longer than the header of a database file: ".repeat(4);
+      writeFileSync(file, notes);
+      expect(() => open(file)).toThrow(/not a database/);
+      expect(openFiles()).not.toContain(file);
+      expect(readFileSync(file, "utf8")).toBe(notes);
+      rmSync(directory, { recursive: true });
+    });
+
     test("commits survive closing the file and are visible to a second connection at once", () => {
       const first = openFile();
       first.exec("CREATE TABLE IF NOT EXISTS kept (id TEXT)");
@@ -89,5 +104,19 @@ export function describeSqliteContract(
       expect(reopened.prepare("SELECT id FROM kept").all()).toEqual([{ id: "a" }]);
       reopened.close();
     });
+  });
+}
+
+/** The files that this process has open, where the system tells it. */
+function openFiles(): readonly string[] {
+  const folder = "/proc/self/fd";
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.flatMap((name) => {
+    try {
+      return readlinkSync(join(folder, name));
+    } catch {
+      // The one that has listed the folder.
+      return [];
+    }
   });
 }

@@ -10,7 +10,13 @@ import { openingPragmas, runInTransaction, type SqliteFile } from "../sqlite.ts"
  */
 export function openSqlite(path: string): SqliteFile {
   const database = new Database(path, { create: true, readwrite: true });
-  database.run(openingPragmas);
+  try {
+    // Drivers open a file lazily: the first statement finds out what it is.
+    database.run(openingPragmas);
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
   return {
     exec: (sql) => void database.run(sql),
     prepare(sql) {

@@ -12,7 +12,13 @@ export function openSqlite(path: string): SqliteFile {
   // Loaded on use: a static import would end a Node.js without it before the program can name the version that it needs.
   const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
   const database = new DatabaseSync(path);
-  database.exec(openingPragmas);
+  try {
+    // Drivers open a file lazily: the first statement finds out what it is.
+    database.exec(openingPragmas);
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
   return {
     exec: (sql) => database.exec(sql),
     prepare(sql) {

@@ -11,4 +11,5 @@ describeSqliteContract(
   "bun:sqlite",
   () => openSqlite(":memory:"),
   () => openSqlite(join(directory, "test.sqlite")),
+  openSqlite,
 );
