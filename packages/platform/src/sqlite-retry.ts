@@ -47,15 +47,15 @@ interface Job {
  * @param maxWaitMs how long calls wait for one lock, counted from the first call that met it. Later calls do not wait longer than that
  */
 export function createSqliteRetry({ monotonic, pause }: SqliteRetryTime, maxWaitMs: number): SqliteRetry {
-  let lock: { readonly sinceMs: number; readonly metMs: number } | null = null;
+  let lock: { readonly sinceMs: number; metMs: number } | null = null;
   const waiting: Job[] = [];
   let isRetrying = false;
 
   function meetLock(): void {
     const nowMs = monotonic();
     // If no call is waiting and the last encounter was long ago, this is a new lock.
-    const isSame = lock !== null && (isRetrying || nowMs - lock.metMs <= maxWaitMs);
-    lock = { sinceMs: isSame && lock !== null ? lock.sinceMs : nowMs, metMs: nowMs };
+    if (lock === null || (!isRetrying && nowMs - lock.metMs > maxWaitMs)) lock = { sinceMs: nowMs, metMs: nowMs };
+    else lock.metMs = nowMs;
   }
 
   function isExpired(): boolean {

@@ -75,12 +75,14 @@ type RemoveOldest = (
 type Removals = Readonly<Record<keyof ChangeLimits, RemoveOldest>>;
 
 function prepareRemoval(database: SqliteDatabase, isOutput: 0 | 1): RemoveOldest {
-  const part = isOutput === 1 ? "output_" : "";
+  const [sizeColumn, throughColumn] =
+    isOutput === 1 ? ["output_size", "output_removed_through"] : ["events_size", "removed_through"];
   const findOldest = database.prepare(`SELECT position, size, stored_at FROM environment_change
     WHERE is_output = ${isOutput} ORDER BY position LIMIT ?`);
   const remove = database.prepare(`DELETE FROM environment_change WHERE is_output = ${isOutput} AND position <= ?`);
-  const note = database.prepare(`UPDATE environment_change_log
-    SET ${part === "" ? "events_" : part}size = ${part === "" ? "events_" : part}size - ?, ${part}removed_through = ?`);
+  const note = database.prepare(
+    `UPDATE environment_change_log SET ${sizeColumn} = ${sizeColumn} - ?, ${throughColumn} = ?`,
+  );
   return (mayStay, limit) => {
     let [size, count, last] = [0, 0, 0];
     for (const row of findOldest.all(limit)) {
