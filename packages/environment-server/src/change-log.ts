@@ -47,7 +47,7 @@ export interface ChangePage extends RemovedChanges, ChangeSeries {
   readonly changes: readonly StoredChange[];
   /** The page has every stored change that matches, up to this position. */
   readonly through: number;
-  /** Whether changes after `through` were stored when the page was read. */
+  /** Whether changes after `through` may be stored. */
   readonly hasMore: boolean;
 }
 
@@ -147,7 +147,7 @@ export interface ChangeLog {
    *   begins to write cannot know whether this log is an earlier copy of one to which its predecessor has written more
    */
   appendChanges(changes: readonly NewChange[], nowMs: number, newEpoch?: string): Promise<AppendedChanges>;
-  /** Reads the first changes of a selection. A page is limited in size, but has at least one change if there is one. */
+  /** Reads the first changes of a selection. A page is limited in size, and by how many changes are looked at: it can be empty although there is more. */
   readChanges(selection: ChangeSelection): Promise<ChangePage>;
   readChangeLog(): Promise<ChangeLogState>;
   /** Begins another series of positions, because changes were lost: no earlier position can be resumed. */

@@ -243,8 +243,11 @@ export const changeLimits: ChangeLimits = {
   output: { durationMs: 60 * 60 * 1_000, maxSize: 64 * 1_048_576 },
 };
 
-/** Events of one page that is read for a reader that comes back, and their size in characters. */
-export const changePageLimits = { changes: 200, size: 131_072 };
+/**
+ * Events of one page that is read for a reader that comes back, their size in characters, and how many of all tenants are looked at for it:
+ * other work runs before the next page.
+ */
+export const changePageLimits = { changes: 200, size: 131_072, lookedAt: 1_000 };
 
 /** Events that wait until they are stored, in characters. What is more is lost, and readers receive `gap`. */
 export const maxPendingChanges: number = 16 * 1_048_576;

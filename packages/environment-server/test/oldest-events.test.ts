@@ -1,8 +1,8 @@
 /** Readers that begin at the oldest event. */
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
-import type { EventSink } from "@letta-environments/testkit";
-import { deltaFrame, listen, settleEvents } from "./support/event-streams.ts";
+import { type EventSink, readEvents } from "@letta-environments/testkit";
+import { deltaFrame, listen, openStream, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness } from "./support/harness.ts";
 
 const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"] as const) };
@@ -40,6 +40,30 @@ test("it receives only what it may see of the device that it asks for", async ()
   const withoutView = await listen(harness, { lastEventId: "oldest", deviceId: "device-b" });
   expect(typesOf(withoutView)).toEqual(own.map(({ type }) => type).filter((type) => type !== "output"));
   expect((await listen(harness, { ...fromOldest, principal: { ...viewer, tenant: "other" } })).events).toEqual([]);
+});
+
+test("while it finds none of its events among those of others, other work runs after each page", async () => {
+  const harness = createHarness();
+  const other = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null, data: "{}" };
+  const change = { ...other, tenant: "acme", kind: "message" } as const;
+  await harness.store.appendChanges(Array(450).fill(change), harness.clock.now());
+  await harness.store.appendChanges(Array(1_000).fill({ ...change, tenant: "other" }), harness.clock.now());
+  await harness.store.appendChanges([{ ...change, connectionName: "own" }], harness.clock.now());
+  const { readChanges } = harness.store;
+  let pages = 0;
+  Object.assign(harness.store, {
+    readChanges(...values: Parameters<typeof readChanges>) {
+      pages += 1;
+      return readChanges(...values);
+    },
+  });
+  const principal = { ...anyone, connectionNames: ["own"] };
+  const sink = readEvents((await openStream(harness, { lastEventId: "oldest", principal })).stream);
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  expect(pages).toBe(1);
+  await settleEvents(harness);
+  expect(pages).toBe(4);
+  expect(sink.events).toHaveLength(1);
 });
 
 test("it receives no output that is older than an hour, no event that is older than a day, and no gap", async () => {

@@ -50,6 +50,26 @@ test("prune removes expired records from the file", async () => {
   expect([count("environment_delivery"), count("environment_message")]).toEqual([0, 0]);
 });
 
+test("a page of changes looks at 1,000 changes of all tenants, and says that there are more", async () => {
+  const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const subject = { environmentId: "env-1", deviceId: "d", connectionName: "d", tags: [], agentId: null };
+  const append = (tenant: string, count: number): Promise<unknown> =>
+    store.appendChanges(Array(count).fill({ ...subject, tenant, kind: "message", data: "{}" }), 1);
+  await append("other", 2_000);
+  await append("t", 1);
+  const pages: unknown[] = [];
+  for (let [after, hasMore] = [0, true]; hasMore;) {
+    const page = await store.readChanges({ tenant: "t", after, includesOutput: true, deviceIds: null });
+    ({ through: after, hasMore } = page);
+    pages.push([page.changes.length, after, hasMore]);
+  }
+  expect(pages).toEqual([
+    [0, 1_000, true],
+    [0, 2_000, true],
+    [1, 2_001, false],
+  ]);
+});
+
 test("the server time after a crash is not before the latest send, change or recording", async () => {
   const store = createSqliteEnvironmentStore(openSqlite(":memory:"));
   await store.saveTime({ now: 1_000, changes: [] });

@@ -3,7 +3,7 @@
  * one; then it receives changes as they are stored. When more waits than may be in memory, it is behind again. A reader that reads nothing
  * for a while is disconnected, and can resume.
  */
-import type { Clock } from "@letta-environments/platform";
+import { type Clock, sleep } from "@letta-environments/platform";
 import type { ChangePage, StoredChange } from "../change-log.ts";
 import { maxUnreadBytesPerReader, maxUnreadMs } from "../limits.ts";
 import type { MemoryAccount, MemoryBudget } from "../memory-budget.ts";
@@ -30,7 +30,7 @@ export interface EventReader {
 
 /** Dependencies of a reader. */
 export interface EventReaderOptions {
-  readonly clock: Pick<Clock, "monotonic">;
+  readonly clock: Clock;
   readonly budget: MemoryBudget;
   /** Readers with the same owner share a limit of memory. */
   readonly owner: string;
@@ -190,6 +190,8 @@ async function catchUp(reader: Reader): Promise<void> {
   }
   reader.position = through;
   reader.isBehind = hasMore || reader.hasMissed;
+  // A page with texts waits until the host has sent it. Behind another one, other work runs.
+  if (hasMore && reader.chunks.length === 0) await sleep(reader.clock, 0);
 }
 
 function end(reader: Reader, reason: StreamEnd): void {

@@ -159,30 +159,35 @@ function preparePrune(database: SqliteDatabase, limits: ChangeLimits, removals: 
 }
 
 function preparePages(database: SqliteDatabase, readLog: () => ChangeLogState): ChangeLog["readChanges"] {
+  const { changes: maxChanges, size: maxSize, lookedAt } = changePageLimits;
+  const findEnd = database.prepare(
+    `SELECT position FROM environment_change WHERE position > ? ORDER BY position LIMIT 1 OFFSET ${lookedAt - 1}`,
+  );
   const where = `tenant = ? AND position > ? AND is_output <= ?
-    AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?)))`;
+    AND (? IS NULL OR device_id IN (SELECT value FROM json_each(?))) AND position <= ?`;
   const findSizes = database.prepare(
     `SELECT position, size FROM environment_change WHERE ${where} ORDER BY position LIMIT ?`,
   );
-  const read = database.prepare(
-    `SELECT ${columns} FROM environment_change WHERE ${where} AND position <= ? ORDER BY position`,
-  );
+  const read = database.prepare(`SELECT ${columns} FROM environment_change WHERE ${where} ORDER BY position`);
 
   return async ({ tenant, after, includesOutput, deviceIds }: ChangeSelection): Promise<ChangePage> => {
     const devices = deviceIds === null ? null : JSON.stringify(deviceIds);
     const values = [tenant, after, Number(includesOutput), devices, devices];
-    const sizes = findSizes.all(...values, changePageLimits.changes + 1);
+    const end = findEnd.get(after);
+    const lookedThrough = end === undefined ? Number.MAX_SAFE_INTEGER : readInteger(end, "position");
+    const sizes = findSizes.all(...values, lookedThrough, maxChanges + 1);
     let [count, size, through] = [0, 0, after];
-    for (const row of sizes.slice(0, changePageLimits.changes)) {
+    for (const row of sizes.slice(0, maxChanges)) {
       size += readInteger(row, "size");
-      if (count > 0 && size > changePageLimits.size) break;
+      if (count > 0 && size > maxSize) break;
       through = readInteger(row, "position");
       count += 1;
     }
-    const hasMore = count < sizes.length;
     const changes = count === 0 ? [] : read.all(...values, through).map(readChange);
     const { lastPosition, ...rest } = readLog();
-    return { changes, through: hasMore ? through : Math.max(after, lastPosition), hasMore, ...rest };
+    if (count < sizes.length) return { changes, through, hasMore: true, ...rest };
+    const last = Math.max(after, lastPosition);
+    return { changes, through: Math.min(lookedThrough, last), hasMore: lookedThrough < last, ...rest };
   };
 }
 

@@ -72,7 +72,7 @@ export function createValkeyChangeLog(
       confirmed = first + changes.length - 1;
       return { first, epoch };
     },
-    readChanges: (selection) => readChanges(run, selection, () => [writer, confirmed ?? ""]),
+    readChanges: (selection) => readChanges(run, selection, [writer, confirmed ?? ""]),
     readChangeLog: readState,
     async restartChangeLog(epoch) {
       appends += 1;
@@ -95,31 +95,26 @@ function takenError(): Error {
   return new Error("another server writes to the log of changes");
 }
 
-/** Entries of the streams that one script looks at. */
-const entriesPerPage = 1_000;
-
-/**
- * Reads until a change matches. A page is from one script, so no change is missing in it that was removed meanwhile. `readWriter` returns the writer,
- * and the last position that is confirmed to it.
- */
+/** A page is from one script, so no change is missing in it that was removed meanwhile. `writer` also has the last position that is confirmed to it. */
 async function readChanges(
   run: RunScript,
   { tenant, after, includesOutput, deviceIds }: ChangeSelection,
-  readWriter: () => readonly (string | number)[],
+  writer: readonly (string | number)[],
 ): Promise<ChangePage> {
-  const { changes: maxChanges, size: maxSize } = changePageLimits;
-  const limits = [includesOutput ? 1 : 0, maxChanges, maxSize, entriesPerPage];
+  const { changes: maxChanges, size: maxSize, lookedAt } = changePageLimits;
+  const limits = [includesOutput ? 1 : 0, maxChanges, maxSize, lookedAt];
   const devices = [deviceIds === null ? 1 : 0, ...(deviceIds ?? [])];
-  for (let start = after; ;) {
-    const reply = await run(readPageScript, [start, tenant, ...limits, ...readWriter(), ...devices]);
-    const [epoch, former, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
-    const changes = readRows(entries, 4).map((entry) => readChange(entry, tenant));
-    start = Number(through);
-    const removed = { removedThrough: Number(events), outputRemovedThrough: Number(output) };
-    const series = { epoch: String(epoch), former: readFormer(String(former)) };
-    const page = { ...series, changes, through: start, hasMore: hasMore === 1, ...removed };
-    if (changes.length > 0 || !page.hasMore) return page;
-  }
+  const reply = await run(readPageScript, [after, tenant, ...limits, ...writer, ...devices]);
+  const [epoch, former, through, hasMore, events, output, entries = []] = Array.isArray(reply) ? reply : [];
+  return {
+    epoch: String(epoch),
+    former: readFormer(String(former)),
+    changes: readRows(entries, 4).map((entry) => readChange(entry, tenant)),
+    through: Number(through),
+    hasMore: hasMore === 1,
+    removedThrough: Number(events),
+    outputRemovedThrough: Number(output),
+  };
 }
 
 type Rest = Omit<NewChange, "tenant" | "deviceId" | "data">;
