@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { openSqlite } from "@letta-environments/platform/node";
 import { afterAll, expect, test } from "vitest";
 import { createSqliteEnvironmentStore } from "../src/sqlite.ts";
+import type { StoredApproval } from "../src/index.ts";
 import { describeChangeLogContract } from "./change-log-contract.ts";
+import { enrolment } from "./enrolment.ts";
 import { describeStoreContract } from "./store-contract.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "environment-store-"));
@@ -28,6 +30,35 @@ test("tables of a newer version are refused and not changed", () => {
   database.exec("UPDATE environment_schema SET version = 99");
   expect(() => createSqliteEnvironmentStore(database)).toThrow("version 99");
   expect(database.prepare("SELECT version FROM environment_schema").get()).toEqual({ version: 99 });
+});
+
+test("a file of version 9 is migrated: its decisions are counted, so that the oldest of too many are removed", async () => {
+  const database = openSqlite(":memory:");
+  const before = createSqliteEnvironmentStore(database);
+  await before.enrol(enrolment);
+  const request = { requestId: "r", tool: "Bash", input: null, isInputCut: false, reason: null, suggestions: [] };
+  const scope = { environmentId: "env-1", agentId: "agent-1", conversationId: "default" };
+  const call = (toolCallId: string, decidedAt: number | null): StoredApproval => ({
+    ...{ tenant: "acme", scope, request: { ...request, toolCallId }, messageId: null, requestedAt: 1, expiry: null },
+    decision: decidedAt === null ? null : { behavior: "deny", reason: "no", decidedBy: "key-1", decidedAt },
+  });
+  const calls = [call("call-1", 1), call("call-2", 2), call("call-3", 3), call("call-4", null)];
+  await before.saveApprovals(calls, []);
+  const version9 = `DROP INDEX environment_by_owner; DROP TABLE environment_approval_count;
+    DROP TRIGGER environment_approval_added; DROP TRIGGER environment_approval_changed;
+    DROP TRIGGER environment_approval_removed; UPDATE environment_schema SET version = 9;`;
+  database.exec(version9);
+  const approvals = { durationMs: 1_000, maxDecisions: 2 };
+  const store = createSqliteEnvironmentStore(database, { limits: { approvals } });
+  expect(database.prepare("SELECT decided FROM environment_approval_count").get()).toEqual({ decided: 3 });
+  expect(await store.pruneApprovals(10, 9)).toBe(false);
+  const found = await Promise.all(
+    calls.map(({ request: { toolCallId } }) => store.findDecidedApproval({ scope, toolCallId })),
+  );
+  expect(found.map((approval) => approval?.request.toolCallId)).toEqual([undefined, "call-2", "call-3", undefined]);
+  expect(database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'environment_by_owner'").all()).toHaveLength(1);
+  await store.removeDevice("acme", enrolment.deviceId, () => true);
+  expect(database.prepare("SELECT decided FROM environment_approval_count").get()).toEqual({ decided: 0 });
 });
 
 test("other tables in the same file are not changed", () => {

@@ -1,4 +1,4 @@
-/** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. */
+/** {@link ApprovalLog} in SQLite. What only people read of a request is one column of JSON. Triggers count the decisions. */
 import type { CommitChange, SqliteDatabase, SqliteRow } from "@letta-environments/platform";
 import type {
   ApprovalExpiry,
@@ -38,8 +38,7 @@ export function createSqliteApprovalLog(
     database.prepare(`DELETE FROM environment_approval WHERE (environment_id, tool_call_id, agent_id, conversation_id) IN (
       SELECT environment_id, tool_call_id, agent_id, conversation_id FROM environment_approval
       WHERE decided_at <= ? ORDER BY decided_at LIMIT ?)`);
-  const findFirstExcess = database.prepare(`SELECT decided_at FROM environment_approval
-    WHERE decided_at >= 0 ORDER BY decided_at DESC LIMIT 1 OFFSET ?`);
+  const countDecided = database.prepare("SELECT decided FROM environment_approval_count");
 
   function saveOne({ scope, request, messageId, requestedAt, expiry, decision }: StoredApproval): void {
     const { environmentId, agentId, conversationId } = scope;
@@ -70,8 +69,9 @@ export function createSqliteApprovalLog(
       commit(
         () => {
           if (removeOld.run(nowMs - durationMs, limit).changes >= limit) return true;
-          const excess = findFirstExcess.get(maxDecisions);
-          return excess !== undefined && removeOld.run(readInteger(excess, "decided_at"), limit).changes >= limit;
+          const excess = readInteger(countDecided.get(), "decided") - maxDecisions;
+          if (excess > 0) removeOld.run(Number.MAX_SAFE_INTEGER, Math.min(excess, limit));
+          return excess >= limit;
         },
         { rows: limit },
       ),

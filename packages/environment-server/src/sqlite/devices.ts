@@ -1,13 +1,21 @@
 /** {@link DeviceRows} in SQLite. A change reads the rows of its device and calls `permits` within one transaction. */
-import type { CommitChange, SqliteDatabase, SqliteRow, SqliteValue } from "@letta-environments/platform";
+import type { CommitChange, SqliteDatabase, SqliteRow, SqliteStatement } from "@letta-environments/platform";
 import { patchLabels } from "@letta-environments/schema";
 import type { DeviceFilter, DeviceRow, DeviceRows, PermitsChange } from "../ports.ts";
-import { environmentColumns, readEnvironment, readInteger, readOptionalText, readText } from "./columns.ts";
+import {
+  environmentByDevice,
+  environmentColumns,
+  readEnvironment,
+  readInteger,
+  readOptionalText,
+  readText,
+} from "./columns.ts";
 import { prepareLabels } from "./labels.ts";
 import type { RowCache } from "./row-cache.ts";
 
 /** {@link DeviceRows} in SQLite. */
 export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitChange, cache: RowCache): DeviceRows {
+  const list = prepareList(database);
   const release = database.prepare(
     "DELETE FROM environment_device WHERE tenant = ? AND device_id = ? AND owner_key_id IS NOT NULL",
   );
@@ -19,14 +27,6 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
   );
   // SQLite changes this number with every commit of another connection to the file, and with none of this one.
   const selectVersion = database.prepare("PRAGMA data_version");
-
-  function list(filter: DeviceFilter): readonly DeviceRow[] {
-    const { sql, values } = buildList(filter);
-    return database
-      .prepare(sql)
-      .all(...values)
-      .map(readDevice);
-  }
 
   /** Runs a change on the rows of a device that `select` chooses. */
   function change(
@@ -75,26 +75,25 @@ export function createSqliteDeviceRows(database: SqliteDatabase, commit: CommitC
   };
 }
 
-/** Builds a list statement with only the conditions of the filter. */
-function buildList({ tenant, deviceId, afterId, limit }: DeviceFilter): { sql: string; values: SqliteValue[] } {
-  const conditions = ["environment.id > ?"];
-  const values: SqliteValue[] = [afterId ?? ""];
-  const restrict = (column: string, value: string | null): void => {
-    if (value === null) return;
-    conditions.push(`environment.${column} = ?`);
-    values.push(value);
-  };
-  restrict("tenant", tenant);
-  restrict("device_id", deviceId);
-  // SQLite reads a negative limit as none.
-  values.push(limit ?? -1);
+function prepareList(database: SqliteDatabase): (filter: DeviceFilter) => readonly DeviceRow[] {
   // A released device has no row in environment_device, a shared one has a row without a key.
-  const sql = `SELECT ${environmentColumns}, device.owner_key_id,
-      device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared
-    FROM environment LEFT JOIN environment_device AS device
-      ON device.tenant = environment.tenant AND device.device_id = environment.device_id
-    WHERE ${conditions.join(" AND ")} ORDER BY environment.id LIMIT ?`;
-  return { sql, values };
+  const prepare = (condition: string, index = ""): SqliteStatement =>
+    database.prepare(`SELECT ${environmentColumns}, device.owner_key_id,
+        device.tenant IS NOT NULL AND device.owner_key_id IS NULL AS shared
+      FROM environment ${index} LEFT JOIN environment_device AS device
+        ON device.tenant = environment.tenant AND device.device_id = environment.device_id
+      WHERE environment.id > ? AND ${condition} ORDER BY environment.id LIMIT ?`);
+  const ofDevice = prepare("environment.tenant = ? AND environment.device_id = ?", `INDEXED BY ${environmentByDevice}`);
+  const ofTenant = prepare("environment.tenant = ?");
+  const ofAll = prepare("(? IS NULL OR environment.device_id = ?)");
+
+  return ({ tenant, deviceId, afterId, limit }) => {
+    // SQLite reads a negative limit as none.
+    const [start, count] = [afterId ?? "", limit ?? -1];
+    if (tenant === null) return ofAll.all(start, deviceId, deviceId, count).map(readDevice);
+    if (deviceId === null) return ofTenant.all(start, tenant, count).map(readDevice);
+    return ofDevice.all(start, tenant, deviceId, count).map(readDevice);
+  };
 }
 
 function readDevice(row: SqliteRow): DeviceRow {

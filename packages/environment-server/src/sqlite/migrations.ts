@@ -212,6 +212,23 @@ const migrations: readonly string[] = [
   `
   ALTER TABLE environment_change_log ADD COLUMN former TEXT NOT NULL DEFAULT '[]';
   `,
+  `
+  CREATE INDEX environment_by_owner ON environment (tenant, owner, id);
+
+  -- One row: how many requests are decided.
+  CREATE TABLE environment_approval_count (decided INTEGER NOT NULL) STRICT;
+  INSERT INTO environment_approval_count SELECT count(*) FROM environment_approval WHERE decided_at IS NOT NULL;
+  CREATE TRIGGER environment_approval_added AFTER INSERT ON environment_approval WHEN new.decided_at IS NOT NULL BEGIN
+    UPDATE environment_approval_count SET decided = decided + 1;
+  END;
+  CREATE TRIGGER environment_approval_changed AFTER UPDATE OF decided_at ON environment_approval
+    WHEN (new.decided_at IS NULL) <> (old.decided_at IS NULL) BEGIN
+    UPDATE environment_approval_count SET decided = decided + (new.decided_at IS NOT NULL) - (old.decided_at IS NOT NULL);
+  END;
+  CREATE TRIGGER environment_approval_removed AFTER DELETE ON environment_approval WHEN old.decided_at IS NOT NULL BEGIN
+    UPDATE environment_approval_count SET decided = decided - 1;
+  END;
+  `,
 ];
 
 /** Records the version in a table, because the file may contain other tables. */

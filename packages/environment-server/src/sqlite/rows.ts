@@ -148,7 +148,7 @@ function readName(row: SqliteRow): EnvironmentName {
   };
 }
 
-/** Builds a list statement with only the conditions of the filter, so that it can use its index. There are eight for each columns. */
+/** Builds a list statement with only the conditions of the filter, and its index. There are eight for each columns. */
 function buildList(filter: EnvironmentFilter, columns: string): { sql: string; values: SqliteValue[] } {
   const conditions = ["tenant = ?", "id > ?"];
   const values: SqliteValue[] = [filter.tenant, filter.afterId ?? ""];
@@ -161,6 +161,7 @@ function buildList(filter: EnvironmentFilter, columns: string): { sql: string; v
   if (deviceIds !== null) restrict("device_id IN (SELECT value FROM json_each(?))", JSON.stringify(deviceIds));
   if (owner !== null) restrict("owner = ?", owner);
   values.push(filter.limit);
+  const index = deviceIds === null ? "" : `INDEXED BY ${environmentByDevice}`;
   const where = conditions.join(" AND ");
-  return { sql: `SELECT ${columns} FROM environment WHERE ${where} ORDER BY id LIMIT ?`, values };
+  return { sql: `SELECT ${columns} FROM environment ${index} WHERE ${where} ORDER BY id LIMIT ?`, values };
 }
