@@ -9,9 +9,9 @@ import { principalOfClaims } from "../auth/jwt-claims.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import type { CredentialKind } from "../tenants/settings.ts";
 import type { KeyGrants } from "../admin/grants.ts";
-import { credentialOf, type KeyRecord } from "../keys/key-record.ts";
+import { credentialOf, type KeyRecord, unrestricted } from "../keys/key-record.ts";
 import type { GatewayPorts, HasExpired } from "../ports.ts";
-import type { ExplainedRule } from "./explanation.ts";
+import { type ExplainedRule, finding } from "./explanation.ts";
 
 /** A caller, as the steps of the pipeline receive it. */
 export interface ExplainedCaller {
@@ -48,12 +48,9 @@ export function callerOfClaims(
   settings: JwtSettings | null,
   { clock, digests }: Pick<GatewayPorts, "clock" | "digests">,
 ): ExplainedCaller {
-  const refuse = (reason: string): ExplainedCaller => ({
-    keyId: null,
-    kind: "token",
-    rules: [],
-    authentication: refuseInvalidKey(reason),
-  });
+  const refuse = (reason: string): ExplainedCaller => {
+    return { keyId: null, kind: "token", rules: [], authentication: refuseInvalidKey(reason) };
+  };
   if (settings === null) return refuse("token_not_accepted");
   const invalid = invalidClaim(claims, settings, clock.now());
   if (invalid !== null) return refuse(invalid);
@@ -65,7 +62,7 @@ export function callerOfClaims(
     keyId: principal.keyId,
     kind: "token",
     authentication: { kind: "authenticated", principal },
-    rules: [{ rule: "verify the token", result: "unknown", detail, errorCode: null }],
+    rules: [finding("verify the token", "unknown", detail)],
   };
 }
 
@@ -89,19 +86,6 @@ function invalidClaim(claims: Claims, settings: JwtSettings, nowMs: number): str
 /** The rights of a token's principal, as those of a key that an administering key could grant. */
 export function grantsOf({ owner: _owner, ...principal }: Principal): KeyGrants {
   const { keyId: id, tenant, scopes, deviceIds, connectionNames, deviceTags = null, agentIds, maxMode } = principal;
-  return {
-    id,
-    tenant,
-    scopes: [...scopes],
-    deviceIds,
-    connectionNames,
-    deviceTags,
-    agentIds,
-    maxMode,
-    setMode: null,
-    approvalDeadlineMs: null,
-    deniedTools: null,
-    rateLimits: null,
-    expiresAt: null,
-  };
+  const limits = { deviceIds, connectionNames, deviceTags, agentIds, maxMode };
+  return { ...unrestricted, id, tenant, scopes: [...scopes], ...limits };
 }

@@ -19,7 +19,7 @@ import { unleased } from "../limits/response.ts";
 import type { PipelineParts } from "../pipeline.ts";
 import type { StepName } from "../ports.ts";
 import { beginTrace, type Received, type WrapApiStep } from "../request-trace.ts";
-import type { ExplainedRule } from "./explanation.ts";
+import { type ExplainedRule, finding } from "./explanation.ts";
 
 /** The findings of the steps. A member is absent if they did not get that far. */
 export interface DryRunExchange extends Received {
@@ -109,9 +109,9 @@ function withoutEffects(features: Features, authentications: WeakMap<GatewayRequ
 }
 
 function describeStep(rule: string, result: object | null, reason: string | null): ExplainedRule {
-  if (result === null || !isRefusal(result)) return { rule, result: "passed", detail: null, errorCode: null };
-  const problem = describeProblem(result.response);
-  return { rule, result: "refused", ...problem, ...(reason !== null && { detail: reason }) };
+  if (result === null || !isRefusal(result)) return finding(rule, "passed");
+  const { detail, errorCode } = describeProblem(result.response);
+  return finding(rule, "refused", reason ?? detail, errorCode);
 }
 
 /** The detail and the code of a problem of this process. */

@@ -17,7 +17,7 @@ import {
 import type { EmbeddedServer } from "../ports.ts";
 import { parseJsonObject } from "../lib/json.ts";
 import { describeProblem, type DryRunExchange } from "./dry-run.ts";
-import type { Explanation, ExplainedRule } from "./explanation.ts";
+import { type ExplainedRule, type Explanation, finding } from "./explanation.ts";
 
 /** The rules of the environment server, and its response if it is known. */
 export interface UpstreamExplanation {
@@ -59,25 +59,21 @@ export async function explainEmbedded(
   }
 }
 
-const notRunning = (rule: string): ExplainedRule => ({
-  rule,
-  result: "unknown",
-  detail: "only the running gateway knows; ask it with --url",
-  errorCode: null,
-});
+const notRunning = (rule: string): ExplainedRule =>
+  finding(rule, "unknown", "only the running gateway knows; ask it with --url");
 
 const undecided: UpstreamExplanation = { rules: [], verdict: null };
 
 function ofRead(response: PlainResponse): UpstreamExplanation {
-  const { detail, errorCode } = response.status < 400 ? passedRule : describeProblem(response);
-  const result = response.status < 400 ? "passed" : "refused";
-  return {
-    rules: [{ rule: "find the device", result, detail, errorCode }],
-    verdict: { status: response.status, errorCode },
-  };
+  const { status } = response;
+  if (status < 400) return { rules: [finding(findRule, "passed")], verdict: { status, errorCode: null } };
+  const { detail, errorCode } = describeProblem(response);
+  return { rules: [finding(findRule, "refused", detail, errorCode)], verdict: { status, errorCode } };
 }
 
-const passedRule = { detail: null, errorCode: null } as const;
+const findRule = "find the device";
+const reachRule = "reach the device";
+const repeatRule = "recognise a repeat";
 
 interface ConnectionRequest extends ExplainAudience {
   readonly decoded: DecodedRequest;
@@ -99,37 +95,27 @@ async function explainConnection(
     ];
     const known = record === null ? absent : excluded;
     const detail = seesEveryDevice ? known : `${absent}, or ${excluded}`;
-    return refuse([], "find the device", "connection_not_found", 404, detail);
+    return refuse([], findRule, "connection_not_found", 404, detail);
   }
-  const found: ExplainedRule = {
-    rule: "find the device",
-    result: "passed",
-    detail: `device ${record.environment.deviceId}`,
-    errorCode: null,
-  };
-  if (!isRunning) return { rules: [found, notRunning("reach the device")], verdict: null };
+  const rules = [finding(findRule, "passed", `device ${record.environment.deviceId}`)];
+  if (!isRunning) return { rules: [...rules, notRunning(reachRule)], verdict: null };
   const send = decoded.operation === "sendMessage" ? decoded.body : null;
-  const rules: ExplainedRule[] = [found];
   if (send !== null && (await isRepeat(server, principal, connectionId, send, context))) {
     const detail = "the message id is known: the response is that of the first send, and nothing is sent";
-    return {
-      rules: [...rules, { rule: "recognise a repeat", result: "passed", detail, errorCode: null }],
-      verdict: null,
-    };
+    return { rules: [...rules, finding(repeatRule, "passed", detail)], verdict: null };
   }
-  if (send !== null)
-    rules.push({ rule: "recognise a repeat", result: "passed", detail: "it is no repeat", errorCode: null });
+  if (send !== null) rules.push(finding(repeatRule, "passed", "it is no repeat"));
   const params = { deviceId: record.environment.deviceId };
   const reading = { params, query: null, body: null };
   const row = parseJsonObject((await server.operate("retrieveEnvironment", reading, principal, context)).body);
   const isShown = row?.["id"] === record.environment.id;
   if (isShown && row["connectionId"] !== connectionId) {
     const code = record.latest ? "device_offline" : "connection_replaced";
-    return refuse(rules, "reach the device", code, 409, "the connection has no open socket");
+    return refuse(rules, reachRule, code, 409, "the connection has no open socket");
   }
   // A device with several listeners has several rows. A read returns one of them.
   const detail = isShown ? null : "the device has several listeners, and this connection does not belong to the latest";
-  rules.push({ rule: "reach the device", result: isShown ? "passed" : "unknown", detail, errorCode: null });
+  rules.push(finding(reachRule, isShown ? "passed" : "unknown", detail));
   const { conversationId } = send ?? controlTargetOf(decoded) ?? {};
   const isNamed = Boolean(conversationId) && conversationId !== defaultConversationId;
   const needsAgent = isNamed && principal.agentIds !== null;
@@ -139,7 +125,7 @@ async function explainConnection(
     const isFirst =
       isShown && row["sendProblem"] === undefined && !needsAgent && !send?.messages.some(isApprovalMessage);
     if (isFirst) return refuse(rules, modeRuleName, "mode_not_allowed", 403, unsettable);
-    rules.push({ rule: modeRuleName, result: "unknown", detail: unsettable, errorCode: "mode_not_allowed" });
+    rules.push(finding(modeRuleName, "unknown", unsettable, "mode_not_allowed"));
   } else if (send !== null && principal.maxMode !== null) rules.push(modeRule(principal, row?.["currentMode"]));
   return { rules, verdict: null };
 }
@@ -154,25 +140,19 @@ function unsettableMode(principal: Principal, { messages }: SendMessageBody): st
   return `the key may not set a mode beyond ${ceiling}, and sets ${setMode}`;
 }
 
-const agentRule: ExplainedRule = {
-  rule: "check the agent of the conversation",
-  result: "unknown",
-  detail:
-    "only the device knows to which agent the conversation belongs, and a key that is limited to agents may use only one of the named agent",
-  errorCode: null,
-};
+const agentRule = finding(
+  "check the agent of the conversation",
+  "unknown",
+  "only the device knows to which agent the conversation belongs, and a key that is limited to agents may use only one of the named agent",
+);
 
 /** The mode of the conversation is checked when the message leaves, and only its device knows that one. */
 function modeRule(principal: Principal, currentMode: unknown): ExplainedRule {
   const mode = typeof currentMode === "string" ? currentMode : undefined;
   const isAllowed = allowsMode(principal, mode);
   const shown = mode === undefined ? "the device has not reported a mode" : `the device last reported the mode ${mode}`;
-  return {
-    rule: modeRuleName,
-    result: "unknown",
-    detail: `${shown}, which the key's maximum ${isAllowed ? "allows" : "does not allow"}; the conversation's own mode counts`,
-    errorCode: isAllowed ? null : "mode_not_allowed",
-  };
+  const detail = `${shown}, which the key's maximum ${isAllowed ? "allows" : "does not allow"}; the conversation's own mode counts`;
+  return finding(modeRuleName, "unknown", detail, isAllowed ? null : "mode_not_allowed");
 }
 
 async function isRepeat(
@@ -200,5 +180,5 @@ function refuse(
   status: number,
   detail: string,
 ): UpstreamExplanation {
-  return { rules: [...rules, { rule, result: "refused", detail, errorCode }], verdict: { status, errorCode } };
+  return { rules: [...rules, finding(rule, "refused", detail, errorCode)], verdict: { status, errorCode } };
 }

@@ -7,8 +7,8 @@ import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
 import { cacheTtls } from "../cache/policy.ts";
 import type { Features } from "../features.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
-import { neverAborted } from "../lib/deadline.ts";
+import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";
+
 import { isJsonObject } from "../lib/json.ts";
 import { exactObject } from "../lib/strict-schemas.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
@@ -16,7 +16,13 @@ import type { PipelineParts } from "../pipeline.ts";
 import { callerOfClaims, callerOfKey, type ExplainedCaller, grantsOf } from "./caller.ts";
 import { createDryRun, type DryRun, type DryRunExchange } from "./dry-run.ts";
 import { explainEmbedded, type UpstreamExplanation } from "./embedded-rules.ts";
-import type { ExplainedLimit, ExplainedRule, Explanation, ExplainRequest } from "./explanation.ts";
+import {
+  type ExplainedLimit,
+  type ExplainedRule,
+  type Explanation,
+  type ExplainRequest,
+  finding,
+} from "./explanation.ts";
 
 /** The largest target that a request can have. */
 const maxPathLength = 8_192;
@@ -98,7 +104,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
       keyId: caller.keyId,
       operation: exchange.trace.operation,
       verdict: dryRun.refusal === null ? (upstreamRules?.verdict ?? null) : verdictOf(dryRun),
-      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped("forward the request")])],
+      rules: [...caller.rules, ...gatewayRules, ...(upstreamRules?.rules ?? [skipped])],
       limits,
     };
   };
@@ -110,10 +116,7 @@ export function createExplain(parts: PipelineParts, isRunning: boolean): Explain
       return { rules: [...cache, ...rules], verdict };
     }
     const detail = "the upstream is remote and was not called: what it decides, and which devices it has, is not known";
-    return {
-      rules: [...cache, { rule: "call the upstream", result: "unknown", detail, errorCode: null }],
-      verdict: null,
-    };
+    return { rules: [...cache, finding("call the upstream", "unknown", detail)], verdict: null };
   }
 
   return explain;
@@ -173,12 +176,7 @@ function verdictOf({ rules, refusal }: DryRun): Explanation["verdict"] {
   return refusal === null ? null : { status: refusal.status, errorCode: rules.at(-1)?.errorCode ?? null };
 }
 
-const skipped = (rule: string): ExplainedRule => ({
-  rule,
-  result: "skipped",
-  detail: "a rule before it refused",
-  errorCode: null,
-});
+const skipped = finding("forward the request", "skipped", "a rule before it refused");
 
 function cacheRule({ endpoint }: DryRunExchange, isCaching: boolean): readonly ExplainedRule[] {
   const ttls = endpoint && cacheTtls[endpoint.operation]?.get(200);
@@ -186,7 +184,7 @@ function cacheRule({ endpoint }: DryRunExchange, isCaching: boolean): readonly E
   const detail = isCaching
     ? `a response may be up to ${ttls.freshForMs / 1_000} s old; it is shared with keys that may see the same`
     : "the cache is off";
-  return [{ rule: "read through the cache", result: "passed", detail, errorCode: null }];
+  return [finding("read through the cache", "passed", detail)];
 }
 
 function limitsOf({ trace }: DryRunExchange): readonly ExplainedLimit[] {
@@ -216,18 +214,8 @@ function withoutStateOfLimits(
   return [known, limits.filter(({ allowed }) => !allowed)];
 }
 
-/** The request as the pipeline reads it. It comes from no client, so it has no address. */
-function toGatewayRequest({ method, path, body }: ExplainRequest): GatewayRequest {
-  const [pathname = "", ...query] = path.split("?");
-  const bytes = body === undefined ? null : new TextEncoder().encode(JSON.stringify(body));
-  return {
-    method,
-    path: pathname,
-    query: query.join("?"),
-    header: (name) => (name === "content-type" && bytes !== null ? "application/json" : null),
-    readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
-    signal: neverAborted,
-    authority: null,
-    clientAddress: null,
-  };
+/** The request as the pipeline reads it. */
+function toGatewayRequest({ path: target, ...wanted }: ExplainRequest): GatewayRequest {
+  const [path = "", ...query] = target.split("?");
+  return makeRequest({ ...wanted, path, query: query.join("?") });
 }

@@ -17,6 +17,16 @@ export interface ExplainedRule {
   readonly errorCode: string | null;
 }
 
+/** Returns the finding on a rule. */
+export function finding(
+  rule: string,
+  result: RuleResult,
+  detail: string | null = null,
+  errorCode: string | null = null,
+): ExplainedRule {
+  return { rule, result, detail, errorCode };
+}
+
 /** The state of a rate limit, without taking from it. */
 export interface ExplainedLimit {
   readonly policy: string;

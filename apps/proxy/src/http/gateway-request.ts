@@ -1,6 +1,7 @@
 /** The request as the pipeline sees it, on every runtime. */
 import type { RandomId } from "@letta-environments/platform";
 import type { PlainResponse } from "@letta-environments/schema";
+import { neverAborted } from "../lib/deadline.ts";
 import type { BodyLimits, UnreadBody } from "./body-memory.ts";
 
 /** A request in the pipeline. Each host creates it from its own request type, and reads nothing before the pipeline does. */
@@ -23,6 +24,36 @@ export interface GatewayRequest {
   readonly clientAddress: string | null;
   /** Whether `Authorization` is from the cookie of the console's page, which counts only if it is a session. Hosts never set it. */
   readonly isFromCookie?: true;
+}
+
+/** Makes a request that no client has sent, with a body as JSON; absent: without a body. Nobody can take it back. */
+export function makeRequest(
+  { method, path, query, body }: Pick<GatewayRequest, "method" | "path" | "query"> & { readonly body?: unknown },
+  header: GatewayRequest["header"] = () => null,
+  clientAddress: string | null = null,
+): GatewayRequest {
+  const bytes = body === undefined ? null : new TextEncoder().encode(JSON.stringify(body));
+  return {
+    method,
+    path,
+    query,
+    header: (name) => (name === "content-type" && bytes !== null ? "application/json" : header(name)),
+    readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
+    signal: neverAborted,
+    authority: null,
+    clientAddress,
+  };
+}
+
+/**
+ * Splits a request target (RFC 9112 section 3.2) into raw path and raw query. The host of an absolute target is ignored,
+ * because the caller can write anything there.
+ */
+export function requestTarget(target: string): { readonly path: string; readonly query: string } {
+  const origin = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
+  const end = origin.indexOf("?");
+  const path = end === -1 ? origin : origin.slice(0, end);
+  return { path: path === "" ? "/" : path, query: end === -1 ? "" : origin.slice(end + 1) };
 }
 
 /** The path and the query as they were on the wire. */

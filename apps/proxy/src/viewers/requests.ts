@@ -8,9 +8,9 @@ import { buildPath, endpoints } from "@letta-environments/schema";
 import type { AuditViewers, ViewerCommandFacts } from "../audit/commands.ts";
 import type { GatewayPrincipal } from "../auth/authentication.ts";
 import type { HandleAs } from "../extension-port.ts";
-import type { GatewayRequest } from "../http/gateway-request.ts";
+import { type GatewayRequest, makeRequest } from "../http/gateway-request.ts";
 import { errorCodeOf } from "../http/response.ts";
-import { neverAborted } from "../lib/deadline.ts";
+
 import type { RequestLimits } from "../limits/request-limits.ts";
 import type { Telemetry } from "../telemetry.ts";
 
@@ -100,16 +100,12 @@ function isRecorded({ scope }: CommandFacts): boolean {
 
 function toRequest(call: ApiCall | null, connectionId: string, client: ClientFacts): GatewayRequest {
   const endpoint = endpoints[call?.operation ?? "openViewerSocket"];
-  const bytes = call?.body ? new TextEncoder().encode(JSON.stringify(call.body)) : null;
-  return {
-    method: endpoint.method,
-    path: buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" }),
-    query: new URLSearchParams(call?.query ?? {}).toString(),
-    header: (name) => (name === "content-type" ? "application/json" : (client.forwarding.get(name) ?? null)),
-    readBody: ({ maxBytes }) => Promise.resolve(bytes !== null && bytes.byteLength > maxBytes ? "too_large" : bytes),
-    // What a viewer has sent is not taken back when it leaves.
-    signal: neverAborted,
-    authority: null,
-    clientAddress: client.clientAddress,
-  };
+  const path = buildPath(endpoint, { connectionId, itemId: call?.itemId ?? "" });
+  const query = new URLSearchParams(call?.query ?? {}).toString();
+  // What a viewer has sent is not taken back when it leaves.
+  return makeRequest(
+    { method: endpoint.method, path, query, body: call?.body ?? undefined },
+    (name) => client.forwarding.get(name) ?? null,
+    client.clientAddress,
+  );
 }

@@ -7,12 +7,12 @@ import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { RandomId } from "@letta-environments/platform";
 import { problemResponse } from "@letta-environments/schema";
-import { resolveRequestId } from "../../http/gateway-request.ts";
+import { requestTarget, resolveRequestId } from "../../http/gateway-request.ts";
 import { finishResponse, type GatewayResponse, isStreamed } from "../../http/response.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { createGateway, type HostRoute, toWebResponse } from "../gateway.ts";
 import type { Admission } from "./admission.ts";
-import { NodeRequest, requestTarget } from "./request.ts";
+import { NodeRequest } from "./request.ts";
 import { sendResponse } from "./response.ts";
 import { startStream } from "./stream.ts";
 import { closeAfterBody, continueComplete, respondAfterBody } from "./unread-body.ts";

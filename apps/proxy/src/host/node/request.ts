@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
-import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 
 const plainHost = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?$/;
 
@@ -83,17 +83,6 @@ function unfinishedSignal(outgoing: ServerResponse | Duplex): AbortSignal {
   if (outgoing.closed || outgoing.destroyed) abortIfUnfinished();
   else outgoing.once("close", abortIfUnfinished);
   return controller.signal;
-}
-
-/**
- * Splits a request target (RFC 9112 section 3.2) into raw path and raw query. The host of an absolute target is ignored,
- * because the caller can write anything there.
- */
-export function requestTarget(target: string): { readonly path: string; readonly query: string } {
-  const origin = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
-  const end = origin.indexOf("?");
-  const path = end === -1 ? origin : origin.slice(0, end);
-  return { path: path === "" ? "/" : path, query: end === -1 ? "" : origin.slice(end + 1) };
 }
 
 /**

@@ -5,11 +5,11 @@
 import { METHODS } from "node:http";
 import type { Socket } from "node:net";
 import type { PlainResponse } from "@letta-environments/schema";
-import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { neverAborted } from "../../lib/deadline.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { HostRoute } from "../gateway.ts";
-import { joinedHeader, requestTarget } from "./request.ts";
+import { joinedHeader } from "./request.ts";
 
 /** A method is a token (RFC 9110 section 5.6.2). Longer ones than any that exists are not worth a line in the log. */
 const requestLine = /^([\w!#$%&'*+.^`|~-]{1,32}) (\/\S*) HTTP\/1\.[01]$/;

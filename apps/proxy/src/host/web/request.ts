@@ -1,5 +1,5 @@
 import { type BodyLimits, UnfinishedBody, type UnreadBody } from "../../http/body-memory.ts";
-import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { readAll } from "../../lib/read-stream.ts";
 
 /**
@@ -38,11 +38,8 @@ export function webRequestTarget(url: string): {
   readonly path: string;
   readonly query: string;
 } {
-  const authority = urlPattern.exec(url)?.[1] ?? null;
-  const [target = ""] = url.replace(/^https?:\/\/[^/?#]*/i, "").split("#", 1);
-  const end = target.indexOf("?");
-  const path = end === -1 ? target : target.slice(0, end);
-  return { authority, path: path === "" ? "/" : path, query: end === -1 ? "" : target.slice(end + 1) };
+  const [target = ""] = url.split("#", 1);
+  return { authority: urlPattern.exec(url)?.[1] ?? null, ...requestTarget(target) };
 }
 
 /** The body of a web `Request`, and the headers that describe it. */

@@ -1,14 +1,15 @@
 /** The gateway below a path of another program's HTTP server: its requests in progress, and the sockets of devices and viewers. */
 import type { Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { randomId } from "@letta-environments/platform/node";
+import { randomId, systemClock } from "@letta-environments/platform/node";
 import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import type { DrainingServer } from "../../host/node/drain.ts";
 import { writeRawResponse } from "../../host/node/http-server.ts";
-import { requestTarget } from "../../host/node/request.ts";
+
 import { createUpgradeListener, type UpgradeListener } from "../../host/node/web-sockets.ts";
-import type { GatewayRequest } from "../../http/gateway-request.ts";
+import { type GatewayRequest, requestTarget } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
+import { createBackgroundWork } from "../../lib/background.ts";
 import type { Pipeline } from "../../pipeline.ts";
 
 /** A server of `node:http` or `node:https`. */
@@ -43,9 +44,8 @@ export function createMountedPart(
 ): MountedPart {
   const sockets = new Set<Duplex>();
   const bodies = new Set<() => void>();
-  let inProgress = 0;
+  const requests = createBackgroundWork(systemClock);
   let isClosing = false;
-  let onIdle = (): void => undefined;
 
   const serve = createUpgradeListener(pipeline, {
     randomId,
@@ -55,14 +55,10 @@ export function createMountedPart(
   });
 
   return {
-    async count(run) {
-      inProgress += 1;
-      try {
-        return await run();
-      } finally {
-        inProgress -= 1;
-        if (inProgress === 0) onIdle();
-      }
+    count(run) {
+      const request = run();
+      requests.start(request);
+      return request;
     },
     endBody(request) {
       const read = request.readBody;
@@ -86,14 +82,7 @@ export function createMountedPart(
     },
     finishRequests(graceMs) {
       isClosing = true;
-      if (inProgress === 0) return Promise.resolve();
-      return new Promise((resolve) => {
-        const timer = setTimeout(resolve, graceMs);
-        onIdle = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
+      return requests.finish(graceMs);
     },
     close() {
       for (const end of bodies) end();
