@@ -6,7 +6,7 @@ import type { ConnectionRecord } from "@letta-environments/environment-server";
 import { type DecodedRequest, type PlainResponse, type Principal, problemResponse } from "@letta-environments/schema";
 import { errorCodeOf } from "../http/response.ts";
 import type { ActionRecord, SendRecord } from "../upstream/upstream.ts";
-import type { AuditEntry } from "./entry.ts";
+import type { AuditEntry, EntryFacts } from "./entry.ts";
 import type { AuditLog } from "./log.ts";
 
 /** The facts of an action when its record is opened. */
@@ -63,22 +63,39 @@ export interface ActionResult {
   readonly code: string | null;
 }
 
+/** Returns the facts of an action that every entry of it has, apart from the conversation. */
+export function factsOf(action: AuditedAction): Omit<EntryFacts, "agentId" | "conversationId"> {
+  const { requestId, principal, connectionId, deviceId } = action;
+  const { tenant, keyId, owner } = principal;
+  return { requestId, tenant, keyId, owner, connectionId, deviceId };
+}
+
+/** Appends an entry before what it records. Returns the refusal if that is impossible, and `onFailure` receives the cause. */
+export async function appendFirst(
+  { log, onFailure }: ActionLog,
+  requestId: string,
+  entry: AuditEntry,
+): Promise<PlainResponse | null> {
+  try {
+    await log?.append(entry);
+    return null;
+  } catch (cause) {
+    onFailure(requestId, cause);
+    return problemResponse("audit_unavailable");
+  }
+}
+
 /** Begins an action with the given entries. */
-export function beginAction(facts: ActionFacts, { log, onFailure }: ActionLog, entries: ActionEntries): AuditedAction {
+export function beginAction(facts: ActionFacts, actionLog: ActionLog, entries: ActionEntries): AuditedAction {
+  const { log, onFailure } = actionLog;
   /** Settles when the start is on disk or has failed; `null` where nothing has to wait for it. */
   let starting: Promise<unknown> | null = null;
 
   async function start(deviceId: string | null): Promise<PlainResponse | null> {
     action.deviceId = deviceId;
-    const entry = entries.started(action);
-    try {
-      await log?.append(entry);
-    } catch (cause) {
-      onFailure(facts.requestId, cause);
-      return problemResponse("audit_unavailable");
-    }
-    action.isStarted = true;
-    return null;
+    const refusal = await appendFirst(actionLog, facts.requestId, entries.started(action));
+    if (refusal === null) action.isStarted = true;
+    return refusal;
   }
 
   function endOf(response: PlainResponse): AuditEntry | null {

@@ -4,21 +4,20 @@ import {
   controlTargetOf,
   type DecodedRequest,
   type PlainResponse,
-  problemResponse,
 } from "@letta-environments/schema";
 import { parseJsonObject } from "../lib/json.ts";
 import type { GatewayPorts } from "../ports.ts";
-import { type ActionFacts, type ActionLog, type AuditedAction, beginAction } from "./actions.ts";
+import { type ActionFacts, type ActionLog, appendFirst, type AuditedAction, beginAction, factsOf } from "./actions.ts";
 import type { ControlFacts, ViewerCommandEntry } from "./entry.ts";
 
 /** Creates the function that begins control operations. */
 export function createBeginControl({ randomId, ...log }: ActionLog & Pick<GatewayPorts, "randomId">) {
   return (operation: ControlOperation, facts: ActionFacts): AuditedAction => {
     const controlId = randomId("control");
-    const factsOf = (control: AuditedAction): ControlFacts => ({ controlId, ...controlFactsOf(operation, control) });
+    const controlOf = (control: AuditedAction): ControlFacts => ({ controlId, ...controlFactsOf(operation, control) });
     return beginAction(facts, log, {
-      started: (control) => ({ type: "control_started", ...factsOf(control) }),
-      refused: (control, result) => ({ type: "control_refused", ...factsOf(control), ...result }),
+      started: (control) => ({ type: "control_started", ...controlOf(control) }),
+      refused: (control, result) => ({ type: "control_refused", ...controlOf(control), ...result }),
       finished({ status, body }, result) {
         const effect = status === 200 && body !== null ? parseJsonObject(body) : null;
         return { type: "control_finished", controlId, ...result, effect };
@@ -28,20 +27,9 @@ export function createBeginControl({ randomId, ...log }: ActionLog & Pick<Gatewa
 }
 
 function controlFactsOf(operation: ControlOperation, control: AuditedAction): Omit<ControlFacts, "controlId"> {
-  const { requestId, principal, connectionId, deviceId, itemId, decoded } = control;
+  const { itemId, decoded } = control;
   const { agentId = null, conversationId = null } = (decoded && controlTargetOf(decoded)) ?? {};
-  return {
-    requestId,
-    tenant: principal.tenant,
-    keyId: principal.keyId,
-    owner: principal.owner,
-    connectionId,
-    deviceId,
-    operation,
-    agentId,
-    conversationId,
-    value: itemId ?? valueOf(decoded),
-  };
+  return { ...factsOf(control), operation, agentId, conversationId, value: itemId ?? valueOf(decoded) };
 }
 
 function valueOf(request: DecodedRequest | null): string | null {
@@ -69,21 +57,9 @@ export interface AuditViewers {
 }
 
 /** Creates {@link AuditViewers}. */
-export function createAuditViewers({ log, onFailure }: ActionLog): AuditViewers {
+export function createAuditViewers(log: ActionLog): AuditViewers {
   return {
-    async record(facts) {
-      try {
-        await log?.append({ type: "viewer_command", ...facts, code: null });
-        return null;
-      } catch (cause) {
-        onFailure(facts.requestId, cause);
-        return problemResponse("audit_unavailable");
-      }
-    },
-    recordRefused(facts, code) {
-      log
-        ?.append({ type: "viewer_command", ...facts, code })
-        .catch((cause: unknown) => onFailure(facts.requestId, cause));
-    },
+    record: (facts) => appendFirst(log, facts.requestId, { type: "viewer_command", ...facts, code: null }),
+    recordRefused: (facts, code) => void appendFirst(log, facts.requestId, { type: "viewer_command", ...facts, code }),
   };
 }

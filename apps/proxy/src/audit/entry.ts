@@ -46,7 +46,7 @@ export interface RetentionEntry {
 }
 
 /** The key that acts on a conversation, and its request. */
-interface ActionFacts {
+export interface EntryFacts {
   /** `x-request-id` of the response. Callers may choose it. */
   readonly requestId: string;
   readonly tenant: string;
@@ -60,7 +60,7 @@ interface ActionFacts {
 }
 
 /** The sender, the target and the messages of a send. */
-export interface SendFacts extends ActionFacts {
+export interface SendFacts extends EntryFacts {
   /** Joins the entries of one send. */
   readonly sendId: string;
   /** `client_message_id` of each message. */
@@ -90,7 +90,7 @@ export type SendEntry =
     };
 
 /** The conversation that is controlled, by which key, and the request. */
-export interface ControlFacts extends ActionFacts {
+export interface ControlFacts extends EntryFacts {
   /** Joins the entries of one request. */
   readonly controlId: string;
   readonly operation: ControlOperation;
@@ -112,15 +112,15 @@ export type ControlEntry =
       readonly effect: Readonly<Record<string, unknown>> | null;
     };
 
-/** A decision on a request for permission, once it was sent to the device. */
-export interface DecisionEntry {
-  readonly type: "approval_decided";
-  readonly tenant: string;
+/** A conversation on a device; `agentId` is `null` for one without an agent. */
+interface ConversationFacts extends Pick<EntryFacts, "tenant" | "connectionId" | "agentId"> {
   readonly deviceId: string;
-  readonly connectionId: string;
-  /** `null` for a conversation without an agent. */
-  readonly agentId: string | null;
   readonly conversationId: string;
+}
+
+/** A decision on a request for permission, once it was sent to the device. */
+export interface DecisionEntry extends ConversationFacts {
+  readonly type: "approval_decided";
   readonly toolCallId: string;
   readonly tool: string;
   readonly decision: "allow" | "deny";
@@ -133,14 +133,8 @@ export interface DecisionEntry {
 }
 
 /** A switch to the mode that a key sets before its messages, once the command has left. */
-export interface ModeSwitchEntry {
+export interface ModeSwitchEntry extends ConversationFacts {
   readonly type: "mode_switched";
-  readonly tenant: string;
-  readonly deviceId: string;
-  readonly connectionId: string;
-  /** `null` for a conversation without an agent. */
-  readonly agentId: string | null;
-  readonly conversationId: string;
   readonly mode: string;
   readonly keyId: string;
   /** Whether the device confirmed the mode, rejected it, or did not respond. */
@@ -151,19 +145,11 @@ export interface ModeSwitchEntry {
  * A frame of a viewer that corresponds to no operation of the API. The entry is on disk before the frame is forwarded, and does not
  * contain its content.
  */
-export interface ViewerCommandEntry {
+export interface ViewerCommandEntry extends EntryFacts {
   readonly type: "viewer_command";
-  /** As in the log of requests. */
-  readonly requestId: string;
-  readonly tenant: string;
-  readonly keyId: string;
-  readonly owner: string;
-  readonly connectionId: string;
   readonly deviceId: string;
   /** The type of the frame, such as `read_file`. */
   readonly command: string;
-  readonly agentId: string | null;
-  readonly conversationId: string | null;
   /** Why the frame was refused; `null`: it was sent to the device. */
   readonly code: string | null;
 }
@@ -207,17 +193,9 @@ export type KeyEntry =
   /** The change was not made: the key does not exist, or a rule forbids the change. */
   | { readonly type: "key_change_abandoned"; readonly actor: KeyActor; readonly keyId: string };
 
-/** The kind of a change of a device by its administration. */
-export type DeviceAct = DeviceChangeFacts["act"];
-
 /** The device of a change, and who makes it. */
-export interface DeviceChange {
+export interface DeviceChange extends Omit<DeviceChangeFacts, "labels"> {
   readonly actor: KeyActor;
-  readonly tenant: string;
-  readonly deviceId: string;
-  /** The only row that is removed; absent: all of the device. */
-  readonly environmentId?: string;
-  readonly act: DeviceAct;
 }
 
 /** A change of a device. `device_change_started` is on disk before the change is made. */

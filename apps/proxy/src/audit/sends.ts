@@ -7,7 +7,7 @@ import {
   type ToolReturn,
 } from "@letta-environments/schema";
 import type { GatewayPorts } from "../ports.ts";
-import { type ActionLog, type AuditedAction, beginAction, type BeginAction } from "./actions.ts";
+import { type ActionLog, type AuditedAction, beginAction, type BeginAction, factsOf } from "./actions.ts";
 import type { SendFacts } from "./entry.ts";
 
 /** The most message ids that the entry of a refused send contains. */
@@ -22,7 +22,7 @@ export function createBeginSend({
 }: ActionLog & { readonly keepContent: boolean } & Pick<GatewayPorts, "randomId">): BeginAction {
   function startOf(sendId: string, send: AuditedAction) {
     const content = keepContent ? { content: bodyOf(send)?.messages ?? null } : {};
-    return { type: "send_started" as const, ...factsOf(sendId, send), ...content };
+    return { type: "send_started" as const, ...sendFactsOf(sendId, send), ...content };
   }
 
   return (facts) => {
@@ -53,7 +53,7 @@ export function createBeginSend({
         send.isStarted = true;
       },
       async modeSwitched(mode, outcome) {
-        const { tenant, keyId, connectionId, deviceId, agentId, conversationId } = factsOf(sendId, send);
+        const { tenant, keyId, connectionId, deviceId, agentId, conversationId } = sendFactsOf(sendId, send);
         const scope = { agentId: agentId || null, conversationId: conversationId ?? defaultConversationId };
         const switched = { tenant, deviceId: deviceId ?? "", connectionId, ...scope, mode, keyId, outcome };
         await log
@@ -73,19 +73,13 @@ function bodyOf({ decoded }: AuditedAction): SendMessageBody | null {
   return decoded?.operation === "sendMessage" ? decoded.body : null;
 }
 
-function factsOf(sendId: string, send: AuditedAction): SendFacts {
-  const { requestId, principal, connectionId, deviceId } = send;
+function sendFactsOf(sendId: string, send: AuditedAction): SendFacts {
   const body = bodyOf(send);
   const messages = body?.messages ?? [];
   const decisions = messages.filter(isApprovalMessage).flatMap(({ approvals }) => approvals.flatMap(toDecision));
   return {
     sendId,
-    requestId,
-    tenant: principal.tenant,
-    keyId: principal.keyId,
-    owner: principal.owner,
-    connectionId,
-    deviceId,
+    ...factsOf(send),
     agentId: body?.agentId ?? null,
     conversationId: body?.conversationId ?? null,
     messageIds: messages.flatMap((message) => ("client_message_id" in message ? [message.client_message_id] : [])),
@@ -100,7 +94,7 @@ function toDecision(approval: ApprovalDecision | ToolReturn): { toolCallId: stri
 
 /** A refused send is recorded with few message ids: a body may contain thousands. */
 function refusedFactsOf(sendId: string, send: AuditedAction): SendFacts {
-  const facts = factsOf(sendId, send);
+  const facts = sendFactsOf(sendId, send);
   const { messageIds, decisions } = facts;
   return {
     ...facts,
