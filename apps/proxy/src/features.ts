@@ -127,7 +127,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
             ...services,
             ...services.admin,
             configure,
-            rateLimitPolicies: config.rateLimits.limits.map(({ rule }) => rule.policy),
+            policies: config.rateLimits.limits.map(({ rule }) => rule.policy),
           }),
   };
 }

@@ -1,6 +1,6 @@
 /** The services that the pipeline is composed of. Runtimes open them; the pipeline only calls them. */
-import type { DeviceOperations } from "./admin/devices.ts";
-import type { AdminListenerConfig } from "./admin/settings.ts";
+import type { AdminConfig } from "./admin/admission.ts";
+import type { AdminServices } from "./admin/handler.ts";
 import type { UpstreamServer } from "./upstream/settings.ts";
 import type { AuditLog } from "./audit/log.ts";
 import type { TokenAuthenticator } from "./auth/jwt.ts";
@@ -12,9 +12,7 @@ import type { CurrentCheck } from "./reauthentication/check.ts";
 import type { BodyBudget } from "./http/body-memory.ts";
 import type { Extensions } from "./extension-port.ts";
 import type { EnvironmentCache } from "./cache/environment-cache.ts";
-import type { KeyRecord } from "./keys/key-record.ts";
-import type { SettingProblem } from "./lib/setting-rules.ts";
-import type { DeviceSockets, GatewayPorts, JwksFetch, KeyStoreFor, RandomBytes } from "./ports.ts";
+import type { DeviceSockets, GatewayPorts, JwksFetch } from "./ports.ts";
 import type { RateLimiter } from "./rate-limit/limiter.ts";
 import type { WrapApiStep } from "./request-trace.ts";
 
@@ -52,25 +50,8 @@ export interface GatewayServices extends GatewayPorts {
   readonly admin?: AdminServices | undefined;
 }
 
-/** Services that only the administration needs. */
-export interface AdminServices {
-  readonly randomBytes: RandomBytes;
-  readonly keyStoreFor: KeyStoreFor;
-  /** The devices of the embedded environment server; absent or `null` where the upstream is remote. */
-  readonly devices?: DeviceOperations | null;
-  /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
-  readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
-}
-
 /** How the pipeline is configured. It has every setting of a gateway, except those that the services are built from. */
-export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache"> {
+export interface GatewayConfig extends Omit<GatewaySettings, "upstream" | "cache">, AdminConfig {
   /** The gateway's own `User-Agent` towards the upstream, see `version.ts`. */
   readonly userAgent: string;
-  /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
-  readonly adminListener?: AdminListenerConfig | null;
-  /**
-   * The operator's token for the administration on the main listener, for a platform that has one listener alone; absent or `null`: only keys
-   * of scope `admin` administer there. Not used beside `adminListener`. Never shown.
-   */
-  readonly operatorToken?: string | null;
 }

@@ -91,7 +91,12 @@ export interface GuardAuthentication {
 
 /** Where keys are administered. */
 export interface AdminConfig {
+  /** The listener of its own on which keys are administered; absent or `null`: on the main one, with keys of scope `admin`. */
   readonly adminListener?: AdminListenerConfig | null;
+  /**
+   * The operator's token for the administration on the main listener, for a platform that has one listener alone; absent or `null`: only keys
+   * of scope `admin` administer there. Not used beside `adminListener`. Never shown.
+   */
   readonly operatorToken?: string | null;
 }
 

@@ -24,9 +24,9 @@ import type { GatewayPorts, KeyStoreFor, RandomBytes } from "../ports.ts";
 import { actorOf, type AdminAuthority, mayKnowKey, tenantOf } from "./admission.ts";
 import type { DeviceOperations, ListDevicesQuery } from "./devices.ts";
 import { type AdminEndpoint, keysPath, type ListKeysQuery } from "./endpoints.ts";
+import type { GrantRules } from "./grants.ts";
 import {
   type ChangeCondition,
-  type ChangeContext,
   decideCreate,
   decidePatch,
   decideRevoke,
@@ -51,22 +51,27 @@ export interface AdminRequest extends DecodedInput {
 /** Carries out a request under an authority. */
 export type Administer = (request: AdminRequest, authority: AdminAuthority) => Promise<PlainResponse>;
 
-/** The ports of the administration. */
-export interface AdministerPorts extends Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+/** Services that only the administration needs. */
+export interface AdminServices {
   readonly randomBytes: RandomBytes;
   readonly keyStoreFor: KeyStoreFor;
+  /** The devices of the embedded environment server; absent or `null` where the upstream is remote. */
   readonly devices?: DeviceOperations | null;
-  readonly environmentCache: EnvironmentCache | null;
-  readonly rateLimitPolicies: ChangeContext["policies"];
-  readonly configure: ChangeContext["configure"];
+  /** Returns the conflicts that a new key would cause because two tenants would share an upstream credential; absent where none can. */
   readonly findCredentialConflicts?: ((record: KeyRecord) => Promise<readonly SettingProblem[]>) | undefined;
+}
+
+/** The ports of the administration. */
+export interface AdministerPorts
+  extends AdminServices, GrantRules, Pick<GatewayPorts, "clock" | "digests" | "keyStore" | "pepper"> {
+  readonly environmentCache: EnvironmentCache | null;
 }
 
 /** Creates an {@link Administer}. */
 export function createAdminister(ports: AdministerPorts): Administer {
   const reader = createKeyReader(ports);
   const writer = createKeyWriter(ports, reader);
-  const devices = ports.devices ?? noDevices;
+  const { devices } = ports;
 
   function administer(request: AdminRequest, authority: AdminAuthority): Promise<PlainResponse> {
     const { endpoint, params, query, body, preconditions, tenantDevices } = request;
@@ -92,13 +97,13 @@ export function createAdminister(ports: AdministerPorts): Administer {
       case "revokeKey":
         return writer.revoke(authority, keyId, condition);
       case "listDevices":
-        return devices.list(actor, query as ListDevicesQuery);
+        return devices?.list(actor, query as ListDevicesQuery) ?? noDevices;
       case "retrieveDevice":
-        return devices.retrieve(actor, deviceTarget);
+        return devices?.retrieve(actor, deviceTarget) ?? noDevices;
       case "releaseDevice":
-        return devices.release(actor, deviceTarget);
+        return devices?.release(actor, deviceTarget) ?? noDevices;
       case "removeDevice":
-        return devices.remove(actor, deviceTarget);
+        return devices?.remove(actor, deviceTarget) ?? noDevices;
       case "purgeCache":
         return purgeCache(ports.environmentCache, authority, body as CachePurge);
     }
@@ -113,22 +118,16 @@ export function createAdminister(ports: AdministerPorts): Administer {
     });
 }
 
-interface KeyReader {
+function createKeyReader({ clock, digests, keyStore }: AdministerPorts) {
   /** Shows a key, with further members such as the key in clear. */
-  show(record: KeyRecord, status?: number, headers?: PlainHeaders, more?: object): Promise<PlainResponse>;
-  list(authority: AdminAuthority, query: ListKeysQuery): Promise<PlainResponse>;
-  retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse>;
-}
-
-function createKeyReader({ clock, digests, keyStore }: AdministerPorts): KeyReader {
-  const show: KeyReader["show"] = async (record, status = 200, headers = {}, more = {}) => {
+  async function show(record: KeyRecord, status = 200, headers: PlainHeaders = {}, more = {}): Promise<PlainResponse> {
     const lastUses = await keyStore.lastUses();
     const shown = showKey(record, clock.now(), lastUses.get(record.id) ?? null);
     return jsonResponse(status, { ...shown, ...more }, { etag: entityTag(record, digests), ...headers });
-  };
+  }
   return {
     show,
-    async list(authority, query) {
+    async list(authority: AdminAuthority, query: ListKeysQuery): Promise<PlainResponse> {
       const [records, lastUses] = await Promise.all([keyStore.list(), keyStore.lastUses()]);
       const nowMs = clock.now();
       const page = pageOfKeys(authority, records, query, nowMs);
@@ -138,17 +137,11 @@ function createKeyReader({ clock, digests, keyStore }: AdministerPorts): KeyRead
       const keys = page.records.map((record) => showKey(record, nowMs, lastUses.get(record.id) ?? null));
       return jsonResponse(200, { keys, hasNextPage: page.hasNextPage });
     },
-    async retrieve(authority, id) {
+    async retrieve(authority: AdminAuthority, id: string): Promise<PlainResponse> {
       const record = await keyStore.find(id);
       return record === null || !mayKnowKey(authority, record) ? keyNotFound : show(record);
     },
   };
-}
-
-/** A page of keys. */
-interface KeyPage {
-  readonly records: readonly KeyRecord[];
-  readonly hasNextPage: boolean;
 }
 
 /**
@@ -160,7 +153,7 @@ function pageOfKeys(
   records: readonly KeyRecord[],
   { limit, after, tenant, state }: ListKeysQuery,
   nowMs: number,
-): KeyPage | null {
+) {
   const known = records.filter((record) => mayKnowKey(authority, record));
   const lastSeen = after === undefined ? -1 : known.findIndex(({ id }) => id === after);
   if (after !== undefined && lastSeen === -1) return null;
@@ -171,16 +164,8 @@ function pageOfKeys(
   return { records: rest.slice(0, limit), hasNextPage: rest.length > limit };
 }
 
-interface KeyWriter {
-  create(authority: AdminAuthority, requested: RequestedKey): Promise<PlainResponse>;
-  update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition): Promise<PlainResponse>;
-  rotate(authority: AdminAuthority, id: string, rotation: Rotation, condition: ChangeCondition): Promise<PlainResponse>;
-  revoke(authority: AdminAuthority, id: string, condition: ChangeCondition): Promise<PlainResponse>;
-}
-
-function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader): KeyWriter {
-  const { clock, digests, keyStore, keyStoreFor, pepper, randomBytes } = ports;
-  const { rateLimitPolicies: policies, configure } = ports;
+function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<typeof createKeyReader>) {
+  const { clock, configure, digests, keyStore, keyStoreFor, pepper, policies, randomBytes } = ports;
   const mint: KeyMint = { digests, pepper, randomBytes };
 
   /** Decides inside the store's atomic step, on the record that the change replaces. */
@@ -209,7 +194,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
   }
 
   return {
-    async create(authority, requested) {
+    async create(authority: AdminAuthority, requested: RequestedKey): Promise<PlainResponse> {
       const unknownPolicy = policyRefusal(requested.rateLimits, policies);
       if (unknownPolicy !== null) return unknownPolicy;
       const nowMs = clock.now();
@@ -222,7 +207,7 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
       await keyStoreFor(actorOf(authority)).create(record);
       return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
     },
-    async update(authority, id, patch, condition) {
+    async update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition) {
       const unknownPolicy = policyRefusal(patch.rateLimits, policies);
       if (unknownPolicy !== null) return unknownPolicy;
       const current = patch.scopes === undefined ? null : await keyStore.find(id);
@@ -234,14 +219,14 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: KeyReader):
         decidePatch(authority, record, patch, condition, { nowMs: clock.now(), policies, configure }),
       );
     },
-    async rotate(authority, id, { overlapMs }, condition) {
+    async rotate(authority: AdminAuthority, id: string, { overlapMs }: Rotation, condition: ChangeCondition) {
       const nowMs = clock.now();
       const { key, secret } = mintSecret(id, nowMs, mint);
       const decide = (record: KeyRecord): KeyDecision =>
         decideRotate(authority, record, secret, overlapMs, condition, { nowMs, policies, configure });
       return change(authority, id, decide, { key });
     },
-    async revoke(authority, id, condition) {
+    async revoke(authority: AdminAuthority, id: string, condition: ChangeCondition) {
       const current = await keyStore.find(id);
       // A repeated revocation changes nothing and is not audited. It succeeds whatever its condition (RFC 9110 section 13.1.1),
       // since its own first attempt may have changed the tag.
@@ -267,16 +252,11 @@ async function conflictRefusal(
   return problemResponse("tenant_not_configured", { issues });
 }
 
-const noDevicesHere = problemResponse("endpoint_not_found", {
-  detail: "The devices of a remote environment server are not administered here.",
-});
-const respondNone = (): Promise<PlainResponse> => Promise.resolve(noDevicesHere);
-const noDevices: DeviceOperations = {
-  list: respondNone,
-  retrieve: respondNone,
-  release: respondNone,
-  remove: respondNone,
-};
+const noDevices = Promise.resolve(
+  problemResponse("endpoint_not_found", {
+    detail: "The devices of a remote environment server are not administered here.",
+  }),
+);
 
 /** The store did not respond to the change. */
 const changeUnknown = problemResponse("key_store_unavailable", {

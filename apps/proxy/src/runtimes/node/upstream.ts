@@ -12,7 +12,7 @@ import type { Unreleased } from "../../idempotency/unreleased.ts";
 import type { KeyRecord } from "../../keys/key-record.ts";
 import type { SettingProblem } from "../../lib/setting-rules.ts";
 import type { DevicesFor, EmbeddedServer, KeyStore, KeyStoreFor } from "../../ports.ts";
-import type { AdminServices } from "../../services.ts";
+import type { AdminServices } from "../../admin/handler.ts";
 import {
   createTenantAdmission,
   findCredentialConflicts,
