@@ -31,16 +31,14 @@ export interface RecorderOptions {
   readonly clock: Pick<Clock, "monotonic">;
   /** Which ids become labels. Default: none. */
   readonly labels?: ReadonlySet<IdentityLabel>;
-  /** Paths of operations that are not in the tables of endpoints, by the name of the operation. */
-  readonly furtherRoutes?: ReadonlyMap<string, string>;
 }
 
 /** Creates a function that counts events in a table. Events of other types are ignored. */
 export function createRecorder(
   table: MetricTable,
-  { clock, labels = new Set(), furtherRoutes }: RecorderOptions,
+  { clock, labels = new Set() }: RecorderOptions,
 ): (event: { readonly type: string }) => void {
-  const seriesOf = createRequestSeries(table, furtherRoutes);
+  const seriesOf = createRequestSeries(table);
   const sentAt = createBoundedMap<number>(maxAwaited);
   const count = (definition: MetricDefinition, ...values: readonly string[]): void =>
     table.add(table.series(definition, values), 1);

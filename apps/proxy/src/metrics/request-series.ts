@@ -8,6 +8,7 @@ import { sessionPath } from "../console/same-origin.ts";
 import { hostOperations } from "../http/host-operations.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
 import { metrics } from "./definitions.ts";
+import { metricsEndpoints } from "./endpoints.ts";
 import { type MetricTable, otherValue, type SeriesIndex } from "./table.ts";
 
 /** The methods that are label values. A parser accepts others too. */
@@ -40,11 +41,7 @@ export interface FinishedRequest {
 }
 
 /** Creates a function that returns the series of a request in `http.server.request.duration`. */
-export function createRequestSeries(
-  table: MetricTable,
-  furtherRoutes: ReadonlyMap<string, string> = new Map(),
-): (request: FinishedRequest) => SeriesIndex {
-  const routes = routesByOperation(furtherRoutes);
+export function createRequestSeries(table: MetricTable): (request: FinishedRequest) => SeriesIndex {
   const known = new Map<string, Map<string, Int32Array>>();
 
   function slotsOf(method: string, route: string): Int32Array {
@@ -74,13 +71,11 @@ export function createRequestSeries(
 }
 
 /** The path templates of all operations. */
-function routesByOperation(further: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  return new Map([
-    ...Object.values(endpoints).map(({ operation, path }): [string, string] => [operation, path]),
-    ...adminEndpoints.map(({ operation, path }): [string, string] => [operation, path]),
-    ["retrieveRateLimit", rateLimitPath],
-    ...["signIn", "retrieveSession", "signOut"].map((operation): [string, string] => [operation, sessionPath]),
-    ...Object.entries(hostOperations),
-    ...further,
-  ]);
-}
+const routes: ReadonlyMap<string, string> = new Map([
+  ...[...Object.values(endpoints), ...adminEndpoints, ...Object.values(metricsEndpoints)].map(
+    ({ operation, path }): [string, string] => [operation, path],
+  ),
+  ["retrieveRateLimit", rateLimitPath],
+  ...["signIn", "retrieveSession", "signOut"].map((operation): [string, string] => [operation, sessionPath]),
+  ...Object.entries(hostOperations),
+]);

@@ -7,7 +7,7 @@ import { createOtlpPush, type OtlpEvent } from "../../../adapters/otlp.ts";
 import type { OptionalAdminEndpoint } from "../../../admin/endpoints.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { gauges, metrics, type MetricDefinition } from "../../../metrics/definitions.ts";
-import { createMetricsEndpoints, metricsEndpoints } from "../../../metrics/endpoints.ts";
+import { createMetricsEndpoints } from "../../../metrics/endpoints.ts";
 import { observeLimiter, observeUpstream } from "../../../metrics/observers.ts";
 import { type OtlpResource, toOtlpMetrics } from "../../../metrics/otlp.ts";
 import { createOpenCircuits } from "../../../metrics/open-circuits.ts";
@@ -77,7 +77,6 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const count = createRecorder(table, {
     clock: systemClock,
     labels: new Set(settings.labels),
-    furtherRoutes: new Map(Object.values(metricsEndpoints).map(({ operation, path }) => [operation, path])),
   });
 
   const read = (): readonly MetricReading[] => [
