@@ -13,14 +13,9 @@ import { unrestricted } from "../keys/key-record.ts";
 import { isJsonObject } from "../lib/json.ts";
 import { isDeepEqual } from "../lib/deep-equal.ts";
 
-const columns: readonly Column[] = [
-  { title: "TIME", shrinks: false },
-  { title: "EVENT", shrinks: false },
-  { title: "OUTCOME", shrinks: false },
-  { title: "KEY", shrinks: false },
-  { title: "DEVICE", shrinks: true },
-  { title: "DETAILS", shrinks: true },
-];
+const columns: readonly Column[] = ["TIME", "EVENT", "OUTCOME", "KEY", "DEVICE", "DETAILS"].map((title) => {
+  return { title, shrinks: title === "DEVICE" || title === "DETAILS" };
+});
 
 /** Records as a table. The details are shortened to fit the window; `--json` has all of them. */
 export function formatAuditTable(records: readonly AuditFacts[], width: number | null, paint: Paint): string {
@@ -80,17 +75,17 @@ const faultTexts: Readonly<Record<AuditFault, string>> = {
 export function formatAuditReport(report: AuditReport): string {
   const { intact, records, chains, unfinishedSends, unfinishedControls, omittedRefusals, findings } = report;
   const counted = `${count(records, "record")} of ${count(chains.length, "writer")}`;
-  const unfinished = [
-    ...(unfinishedSends.length === 0 ? [] : [count(unfinishedSends.length, "send")]),
-    ...(unfinishedControls.length === 0 ? [] : [count(unfinishedControls.length, "control operation")]),
-  ].map((counts) => `${counts} without a result: still in flight, or cut off when a process ended.`);
-  const omitted =
-    omittedRefusals === 0
-      ? []
-      : [`${count(omittedRefusals, "refusal")} without a record: more than are recorded in a minute.`];
-  const notes = [...unfinished, ...omitted];
-  if (intact) return joinLines([`The audit log is intact: ${counted}.`, ...notes]);
-  return joinLines([`The audit log is NOT intact: ${counted}.`, ...findings.map(findingLine), ...notes]);
+  const unfinished = "without a result: still in flight, or cut off when a process ended.";
+  const notes = [
+    { number: unfinishedSends.length, noun: "send", text: unfinished },
+    { number: unfinishedControls.length, noun: "control operation", text: unfinished },
+    { number: omittedRefusals, noun: "refusal", text: "without a record: more than are recorded in a minute." },
+  ].flatMap(({ number, noun, text }) => (number === 0 ? [] : [`${count(number, noun)} ${text}`]));
+  return joinLines([
+    `The audit log is ${intact ? "intact" : "NOT intact"}: ${counted}.`,
+    ...findings.map(findingLine),
+    ...notes,
+  ]);
 }
 
 function findingLine({ fault, writer, sequence }: AuditFinding): string {

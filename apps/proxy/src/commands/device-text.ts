@@ -10,15 +10,7 @@ import {
 } from "@letta-environments/command-line";
 import type { ShownDevice } from "../admin/device-view.ts";
 
-const columns: readonly Column[] = [
-  { title: "DEVICE", shrinks: false },
-  { title: "NAME", shrinks: true },
-  { title: "TENANT", shrinks: false },
-  { title: "OWNER KEY", shrinks: false },
-  { title: "LAST SEEN", shrinks: false },
-];
-const tagsColumn: Column = { title: "TAGS", shrinks: true };
-const onlineColumn: Column = { title: "ONLINE", shrinks: false };
+const columns = ["DEVICE", "NAME", "TENANT", "OWNER KEY", "LAST SEEN"];
 
 /** The devices as a table, one line for each listener. @param width columns of the terminal; `null`: no limit */
 export function formatDeviceTable(devices: readonly ShownDevice[], width: number | null, paint: Paint): string {
@@ -33,7 +25,8 @@ export function formatDeviceTable(devices: readonly ShownDevice[], width: number
     ...(hasTags ? [plain(tagsOf(device))] : []),
     ...(knowsPresence ? [onlineCell(device)] : []),
   ]);
-  const shown = [...columns, ...(hasTags ? [tagsColumn] : []), ...(knowsPresence ? [onlineColumn] : [])];
+  const titles = [...columns, ...(hasTags ? ["TAGS"] : []), ...(knowsPresence ? ["ONLINE"] : [])];
+  const shown = titles.map((title): Column => ({ title, shrinks: title === "NAME" || title === "TAGS" }));
   return formatTable(shown, rows, width, paint, "list");
 }
 

@@ -15,17 +15,8 @@ import { endOf } from "../keys/key-record.ts";
 import type { ShownKey } from "../keys/key-view.ts";
 
 // No column may be shortened except the name: every restriction and the state stay readable.
-const columns: readonly Column[] = [
-  { title: "ID", shrinks: false },
-  { title: "NAME", shrinks: true },
-  { title: "TENANT", shrinks: false },
-  { title: "SCOPES", shrinks: false },
-  { title: "RESTRICTIONS", shrinks: false },
-  { title: "CREATED", shrinks: false },
-  { title: "EXPIRES", shrinks: false },
-  { title: "LAST USED", shrinks: false },
-  { title: "STATE", shrinks: false },
-];
+const titles = ["ID", "NAME", "TENANT", "SCOPES", "RESTRICTIONS", "CREATED", "EXPIRES", "LAST USED", "STATE"];
+const columns: readonly Column[] = titles.map((title) => ({ title, shrinks: title === "NAME" }));
 
 /** The keys as a table, or as a list where a table does not fit. @param width columns of the terminal; `null`: no limit */
 export function formatKeyTable(keys: readonly ShownKey[], width: number | null, paint: Paint): string {
