@@ -145,23 +145,28 @@ const live = {
 /** The names of the settings that a running gateway applies. Exported for the test of their documentation. */
 export const liveSettings: readonly string[] = Object.keys(live);
 
-/** Settings of the sockets, files and stores that a start opens. */
+/** Settings of the sockets, files and stores that a start opens, those whose names in the file are the same. */
+const fixedMembers = [
+  "host",
+  "port",
+  "publicUrl",
+  "dataDir",
+  "maxOpenFiles",
+  "log",
+  "logLevel",
+  "metrics",
+  "otlp",
+] as const;
+
+/** All of them by their names in the file. */
 const fixed = {
-  host: ({ host }) => host,
-  port: ({ port }) => port,
-  publicUrl: ({ publicUrl }) => publicUrl,
-  dataDir: ({ dataDir }) => dataDir,
-  maxOpenFiles: ({ maxOpenFiles }) => maxOpenFiles,
-  log: ({ log }) => log,
-  logLevel: ({ logLevel }) => logLevel,
+  ...Object.fromEntries(fixedMembers.map((name) => [name, (settings: Settings) => settings[name]])),
   "console.enabled": (settings) => settings.console,
   "rateLimits.store": ({ rateLimits }) => rateLimits.store,
   "cache.enabled": ({ cache }) => cache !== null,
   "cache.store": ({ cache }) => cache?.store,
   "cache.maxBytes": ({ cache }) => cache?.maxBytes,
   "cache.maxEntries": ({ cache }) => cache?.maxEntries,
-  metrics: ({ metrics }) => metrics,
-  otlp: ({ otlp }) => otlp,
   "admin.port": ({ admin }) => admin?.port,
   "admin.host": ({ admin }) => admin?.host,
 } satisfies Record<string, (settings: Settings) => unknown>;
@@ -177,21 +182,13 @@ export function settleReload(current: Settings, next: Settings): SettledReload {
   }
   const settings: Settings = {
     ...next,
-    host: current.host,
-    port: current.port,
-    publicUrl: current.publicUrl,
-    dataDir: current.dataDir,
-    maxOpenFiles: current.maxOpenFiles,
-    log: current.log,
-    logLevel: current.logLevel,
+    ...Object.fromEntries(fixedMembers.map((name) => [name, current[name]])),
     console: current.console,
     // From environment variables, which do not change while a process runs.
     keyPepper: current.keyPepper,
     valkeyUrl: current.valkeyUrl,
     rateLimits: { ...next.rateLimits, store: current.rateLimits.store },
     cache: current.cache && { ...current.cache, statusFor: next.cache?.statusFor ?? current.cache.statusFor },
-    metrics: current.metrics,
-    otlp: current.otlp,
     admin: current.admin && { ...current.admin, hostnames: next.admin?.hostnames ?? current.admin.hostnames },
   };
   return {

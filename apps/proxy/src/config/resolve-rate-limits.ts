@@ -148,14 +148,13 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
 const longestWaitMs = 120_000;
 
 /**
- * The default limits. A person with a script never reaches them; an endless loop does within a second. Devices that share one key
- * may all reconnect at once after a restart of the gateway.
+ * The default limits, per minute where no window is named. A person with a script never reaches them; an endless loop does within a
+ * second. Devices that share one key may all reconnect at once after a restart of the gateway.
  */
 const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
   "gateway-requests": {
     per: ["key"],
     limit: 6_000,
-    windowMs: 60_000,
     burst: 1_000,
     routes: [
       "listEnvironments",
@@ -173,10 +172,10 @@ const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
       "administerKeys",
     ],
   },
-  "gateway-sends": { per: ["key", "device"], limit: 600, windowMs: 60_000, burst: 300, routes: ["sendMessage"] },
-  "gateway-controls": { per: ["key", "device"], limit: 120, windowMs: 60_000, burst: 60, routes: ["controlDevice"] },
+  "gateway-sends": { per: ["key", "device"], limit: 600, burst: 300, routes: ["sendMessage"] },
+  "gateway-controls": { per: ["key", "device"], limit: 120, burst: 60, routes: ["controlDevice"] },
   // A terminal sends each key that is pressed.
-  "gateway-commands": { per: ["key", "device"], limit: 3_000, windowMs: 60_000, burst: 600, routes: ["commandDevice"] },
+  "gateway-commands": { per: ["key", "device"], limit: 3_000, burst: 600, routes: ["commandDevice"] },
   "gateway-running-sends": {
     per: ["key"],
     unit: "concurrent-requests",
@@ -191,21 +190,9 @@ const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
     windowMs: longestWaitMs,
     routes: ["awaitMessage"],
   },
-  "gateway-devices": {
-    per: ["key"],
-    limit: 2_400,
-    windowMs: 60_000,
-    burst: 2_400,
-    routes: ["registerEnvironment", "openDeviceSocket"],
-  },
-  "gateway-failed-authentication": {
-    per: ["address"],
-    limit: 60,
-    windowMs: 60_000,
-    burst: 60,
-    routes: ["failedAuthentication"],
-  },
+  "gateway-devices": { per: ["key"], limit: 2_400, routes: ["registerEnvironment", "openDeviceSocket"] },
+  "gateway-failed-authentication": { per: ["address"], limit: 60, routes: ["failedAuthentication"] },
   // A key has ten sessions at most. People sign in once a day, and type a key wrong twice.
-  "gateway-sign-ins": { per: ["key"], limit: 10, windowMs: 60_000, burst: 10, routes: ["signIn"] },
-  "gateway-failed-sign-ins": { per: ["address"], limit: 10, windowMs: 60_000, burst: 10, routes: ["failedSignIn"] },
+  "gateway-sign-ins": { per: ["key"], limit: 10, routes: ["signIn"] },
+  "gateway-failed-sign-ins": { per: ["address"], limit: 10, routes: ["failedSignIn"] },
 };

@@ -51,26 +51,20 @@ export function createHostRoutes(options: HostRouteOptions): readonly HostRoute[
       "checkLiveness",
       readOnly(() => jsonResponse(200, { status: "alive" })),
     ),
-    ...(isDraining === undefined
-      ? []
-      : [
-          route(
-            "/readyz",
-            "checkReadiness",
-            readOnly(({ query }) => readReadiness().then((results) => readinessResponse(results, isDraining(), query))),
-          ),
-        ]),
-    ...(openApi === undefined
-      ? []
-      : [
-          route(openApiPath, "describeApi", (request) =>
-            describeApi(request.method, request.header("if-none-match"), openApi),
-          ),
-        ]),
+    isDraining &&
+      route(
+        "/readyz",
+        "checkReadiness",
+        readOnly(({ query }) => readReadiness().then((results) => readinessResponse(results, isDraining(), query))),
+      ),
+    openApi &&
+      route(openApiPath, "describeApi", (request) =>
+        describeApi(request.method, request.header("if-none-match"), openApi),
+      ),
     ...others,
     ...pages.map(({ path, respond }) => route(path, "readDocs", readOnly(respond))),
-    ...(root === undefined ? [] : [rootRoute(root, route)]),
-  ];
+    root && rootRoute(root, route),
+  ].filter((each) => each !== undefined);
 }
 
 function rootRoute(
