@@ -29,21 +29,21 @@ export async function retrieveLoggedMessage(
 ): Promise<PlainResponse> {
   const { agentId = "", conversationId = defaultConversationId } = query;
   const known = await sends.findConnection(principal.tenant, params.connectionId);
-  if (known.kind === "unavailable") return unavailable;
-  const { connection } = known;
+  if (known === null) return unavailable;
+  const connection = known.result;
   const mayRead =
     connection !== null && allowsDevice(principal, connection) && allowsAgent(principal, agentId || undefined);
   if (!mayRead) return notFound(agentId);
   const scope = { tenant: principal.tenant, environmentId: connection.environmentId, agentId, conversationId };
   const found = await sends.findMessage(scope, params.clientMessageId);
-  if (found.kind === "unavailable") return unavailable;
-  if (found.entry === null) return notFound(agentId);
+  if (found === null) return unavailable;
+  if (found.result === null) return notFound(agentId);
   const status: MessageStatus = {
     clientMessageId: params.clientMessageId,
     deviceId: connection.deviceId,
     agentId: agentId === "" ? null : agentId,
     conversationId,
-    ...describeState(found.entry.state),
+    ...describeState(found.result.state),
   };
   return query.wait === undefined
     ? jsonResponse(200, status)

@@ -53,20 +53,13 @@ export interface Sends {
   /** Returns the result of the send that this one repeats, without sending anything. */
   replay(send: RequestedSend, connection: KnownConnection): Promise<SendRunResult>;
   /** Returns the device behind a connection to which something was sent; `null` if none is remembered. */
-  findConnection(tenant: string, connectionId: string): Promise<FoundConnection>;
-  /** Returns what is known of a message; its entry is `null` if it was not sent. */
-  findMessage(scope: SendScope, messageId: string): Promise<FoundMessage>;
+  findConnection(tenant: string, connectionId: string): Promise<Stored<KnownConnection | null>>;
+  /** Returns what is known of a message; `null` if it was not sent. */
+  findMessage(scope: SendScope, messageId: string): Promise<Stored<KnownEntry | null>>;
 }
 
-/** The device behind a connection in the store. */
-export type FoundConnection =
-  | { readonly kind: "found"; readonly connection: KnownConnection | null }
-  | { readonly kind: "unavailable" };
-
-/** A message of a conversation in the store. */
-export type FoundMessage =
-  | { readonly kind: "found"; readonly entry: KnownEntry | null }
-  | { readonly kind: "unavailable" };
+/** What the store has returned; `null` if it failed, which was reported. */
+export type Stored<Result> = { readonly result: Result } | null;
 
 /** Dependencies of {@link createSends}. */
 export interface SendsPorts {
@@ -93,11 +86,8 @@ const resultRetry = { durationMs: 600_000, longestPauseMs: 5_000 };
 const firstPauseMs = 25;
 const longestPauseMs = 1_000;
 
-/** Calls the store. Resolves with `null` when it fails, which is reported. */
-type Attempt = <Result>(
-  operation: keyof IdempotencyStore,
-  call: () => Promise<Result>,
-) => Promise<{ readonly result: Result } | null>;
+/** Calls the store. */
+type Attempt = <Result>(operation: keyof IdempotencyStore, call: () => Promise<Result>) => Promise<Stored<Result>>;
 
 function createAttempt(onFailure: SendsPorts["onFailure"]): Attempt {
   return async (operation, call) => {
@@ -200,15 +190,11 @@ function createLookUps(
   unreleased: Pick<Unreleased, "has">,
 ): Pick<Sends, "findConnection" | "findMessage"> {
   return {
-    async findConnection(tenant, connectionId) {
-      const found = await attempt("findConnection", () => store.findConnection(tenant, connectionId));
-      return found === null ? { kind: "unavailable" } : { kind: "found", connection: found.result };
-    },
+    findConnection: (tenant, connectionId) =>
+      attempt("findConnection", () => store.findConnection(tenant, connectionId)),
     async findMessage(scope, messageId) {
       const found = await attempt("find", () => store.find(scope, [messageEntryId(messageId)]));
-      if (found === null) return { kind: "unavailable" };
-      const entry = found.result.find(({ sendId }) => !unreleased.has(sendId));
-      return { kind: "found", entry: entry ?? null };
+      return found && { result: found.result.find(({ sendId }) => !unreleased.has(sendId)) ?? null };
     },
   };
 }

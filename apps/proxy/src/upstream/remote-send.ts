@@ -109,8 +109,8 @@ async function findConnection(
     if (isCallerRefused) return { kind: "refused", response };
     const known = await sends.findConnection(principal.tenant, connectionId);
     // It may repeat an accepted send. "Not found" would then be wrong, and its client would stop retrying.
-    if (known.kind === "unavailable") return { kind: "refused", response: problemResponse("idempotency_unavailable") };
-    const { connection } = known;
+    if (known === null) return { kind: "refused", response: problemResponse("idempotency_unavailable") };
+    const connection = known.result;
     const isPermitted = connection !== null && allowsDevice(principal, connection);
     return isPermitted ? { kind: "replayable", connection, response } : { kind: "refused", response };
   }
