@@ -4,6 +4,7 @@ import type { LogFormat } from "../config/file.ts";
 import { isWildcard } from "../lib/hosts.ts";
 import { redact } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
+import { rootCauseMessage } from "../keys/key-store-outages.ts";
 import { levelOf, outcomeOf } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
 
@@ -107,6 +108,17 @@ function textOf(cause: unknown): string {
   for (let error = cause.cause; error instanceof Error && parts.length < 4; error = error.cause)
     parts.push(String(error));
   return parts.join(" <- ");
+}
+
+/** Returns the functions that log the failures of a key store, and its damaged records. */
+export function logKeyStore(log: (event: LogEvent) => void): {
+  readonly onFailure: (cause: unknown) => void;
+  readonly onDamaged: (keyId: string) => void;
+} {
+  return {
+    onFailure: (cause) => log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) }),
+    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
+  };
 }
 
 /** Returns a function that logs when the store of rate limits becomes unavailable, and when it is available again. */

@@ -7,14 +7,10 @@ import {
 } from "../../cache/coordinator.ts";
 import { systemClock } from "@letta-environments/platform/cloudflare";
 import type { FetchOutcome } from "@letta-environments/http-cache";
+import type { ObjectStub } from "./object-call.ts";
 
 /** The remote methods of {@link FlightObject}. */
-export interface FlightObjectStub {
-  enter(key: string, requestId: string): Promise<CoordinatedRole>;
-  actionOf(requestId: string): Promise<CoordinatedAction>;
-  settle(requestId: string, outcome: FetchOutcome): Promise<void>;
-  leave(requestId: string): Promise<void>;
-}
+export type FlightObjectStub = ObjectStub<FlightObject>;
 
 /**
  * The Durable Object that coordinates concurrent cache misses of many isolates. It stores nothing: if it is evicted, the requests

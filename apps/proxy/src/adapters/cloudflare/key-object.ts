@@ -2,6 +2,7 @@ import { DurableObject, type DurableObjectContext } from "cloudflare:workers";
 import { openDurableSqlite } from "@letta-environments/platform/cloudflare";
 import type { KeyUse } from "../../ports.ts";
 import { keyTables, saveUseSql } from "../sqlite/key-store.ts";
+import type { ObjectStub } from "./object-call.ts";
 
 /** The result of a call, and the number of changes by then, which is never older than the result. */
 export interface KeyResult<Value> {
@@ -12,18 +13,8 @@ export interface KeyResult<Value> {
 /** A record by its id, as text. */
 export type KeyText = readonly [id: string, text: string];
 
-/** The methods of {@link KeyObject} that gateways call. */
-export interface KeyObjectStub {
-  find(id: string): Promise<KeyResult<string | null>>;
-  list(): Promise<KeyResult<readonly KeyText[]>>;
-  /** False when the id is taken. */
-  insert(id: string, createdAt: number, text: string): Promise<KeyResult<boolean>>;
-  /** False when the record is no longer `before`. */
-  replace(id: string, before: string, text: string): Promise<KeyResult<boolean>>;
-  recordUse(uses: readonly KeyUse[]): Promise<void>;
-  lastUses(): Promise<readonly (readonly [id: string, usedAt: number])[]>;
-  changes(): Promise<number>;
-}
+/** The methods of {@link KeyObject}. */
+export type KeyObjectStub = ObjectStub<KeyObject>;
 
 /**
  * The Durable Object that has the gateway keys: one for all gateways, so that all changes have one order. It stores digests only, and
@@ -48,11 +39,13 @@ export class KeyObject extends DurableObject {
     return this.#result(rows.map((row) => [String(row["id"]), String(row["record"])] as const));
   }
 
+  /** False when the id is taken. */
   insert(id: string, createdAt: number, text: string): KeyResult<boolean> {
     const sql = "INSERT INTO keys (id, created_at, record) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
     return this.#result(this.#database.prepare(sql).run(id, createdAt, text).changes > 0);
   }
 
+  /** False when the record is no longer `before`. */
   replace(id: string, before: string, text: string): KeyResult<boolean> {
     const sql = "UPDATE keys SET record = ? WHERE id = ? AND record = ?";
     return this.#result(this.#database.prepare(sql).run(text, id, before).changes > 0);

@@ -1,5 +1,12 @@
 import type { Clock } from "@letta-environments/platform";
 
+/** The methods of a Durable Object as those see them that call it: the platform makes each result a promise. */
+export type ObjectStub<Methods> = {
+  [Name in keyof Methods]: Methods[Name] extends (...input: infer Input) => infer Result
+    ? (...input: Input) => Promise<Awaited<Result>>
+    : never;
+};
+
 /** How long a call waits for an object, in milliseconds. It may be on another continent. */
 export const objectTimeoutMs = 5_000;
 

@@ -21,12 +21,9 @@ export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryT
   }
 
   return {
-    find: keyStore.find,
-    list: keyStore.list,
+    ...keyStore,
     create: (record) => write(() => keyStore.create(record)),
     update: (id, change) => write(() => keyStore.update(id, change)),
     recordUse: (uses) => write(() => keyStore.recordUse(uses)),
-    lastUses: keyStore.lastUses,
-    generation: keyStore.generation,
   };
 }

@@ -16,7 +16,7 @@ import { createDurableRateLimitStore } from "../../adapters/cloudflare/rate-limi
 import { createTenantCalls, type TenantCalls } from "../../adapters/cloudflare/tenant-calls.ts";
 import { createHttpJwksFetch, createHttpUpstreamFetch } from "../../adapters/fetch-client.ts";
 import type { LogEvent } from "../../adapters/log-event.ts";
-import { logStoreEvents } from "../../adapters/log.ts";
+import { logKeyStore, logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { pepperOf } from "../../keys/key-lifecycle.ts";
 import { createPipeline, type Pipeline } from "../../pipeline.ts";
@@ -28,7 +28,7 @@ import type { Settings } from "../../config/settings.ts";
 import type { ConsoleSessionPorts } from "../../console/session-request.ts";
 import type { ConsoleSessions } from "../../console/sessions.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
-import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
 import { chooseShards, type RateLimitSettings } from "../../limits/settings.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import type { GatewayPorts, JwksFetch, KeyStoreFor } from "../../ports.ts";
@@ -137,19 +137,9 @@ function composeKeys(
   objects: WorkerBindings["KEYS"],
   log: (event: LogEvent) => void,
 ): Pick<GatewayPorts, "keyStore" | "noteKeyUse"> {
-  const keys = createDurableKeyStore({
-    keys: () => objects.getByName("keys"),
-    clock: systemClock,
-    background: waitUntil,
-    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
-  });
-  const keyStore = reportOutages(keys, log);
-  const onFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  return {
-    keyStore,
-    noteKeyUse: createDurableKeyUses({ clock: systemClock, keyStore, background: waitUntil, onFailure }),
-  };
+  const ports = { clock: systemClock, background: waitUntil, ...logKeyStore(log) };
+  const keyStore = reportOutages(createDurableKeyStore({ ...ports, keys: () => objects.getByName("keys") }), log);
+  return { keyStore, noteKeyUse: createDurableKeyUses({ ...ports, keyStore }) };
 }
 
 /** Keeps a request for a key set alive after the client request that started it, because other requests wait for it too. */

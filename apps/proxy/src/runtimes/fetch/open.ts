@@ -4,6 +4,7 @@ import { createMemoryBudget } from "@letta-environments/environment-server";
 import { CommandError } from "@letta-environments/command-line";
 import { systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
+import { logKeyStore } from "../../adapters/log.ts";
 import { createExtensions } from "../../extensions.ts";
 import { createMemoryIdempotencyStore } from "../../adapters/memory/idempotency-store.ts";
 import { createMemoryKeyStore } from "../../adapters/memory/key-store.ts";
@@ -13,14 +14,14 @@ import type { Settings } from "../../config/settings.ts";
 import { createBodyBudget } from "../../http/held-body.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
 import { createHasExpired } from "../../keys/credential-expiry.ts";
-import { KeyStoreUnavailableError, reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { KeyStoreUnavailableError, reportOutages } from "../../keys/key-store-outages.ts";
 import { minPepperLength } from "../../keys/key-lifecycle.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { isJsonObject } from "../../lib/json.ts";
 import { type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline, composeTokenAuthenticator } from "../node/compose.ts";
-import { openKeyStore, type OpenKeyStore } from "../node/keys.ts";
+import { type KeyStoreListener, openKeyStore, type OpenKeyStore } from "../node/keys.ts";
 import { composeKeyReadiness } from "../node/readiness.ts";
 import { openEnvironmentCache, openRateLimits, openValkeySends } from "../node/shared-stores.ts";
 
@@ -85,9 +86,8 @@ export function openPipeline(settings: Settings, log: (event: LogEvent) => void)
 }
 
 async function openStores(settings: Settings, log: (event: LogEvent) => void, defer: Defer): Promise<OpenGateway> {
-  const onFailure = (cause: unknown): void =>
-    log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) });
-  const keys = defer(await openKeys(settings, log, onFailure), (open) => open.close());
+  const listener = logKeyStore(log);
+  const keys = defer(await openKeys(settings, listener), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
   const hasExpired = createHasExpired(systemClock);
@@ -97,7 +97,7 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, de
     keyStoreFor: null,
     hasExpired,
     devicesFor: null,
-    keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure }),
+    keyUses: createKeyUses({ clock: systemClock, keyStore, onFailure: listener.onFailure }),
     audit: null,
     auditTail: null,
     rateLimits: defer(await openRateLimits(settings, log), (open) => open.close()),
@@ -125,13 +125,11 @@ async function openStores(settings: Settings, log: (event: LogEvent) => void, de
 
 async function openKeys(
   settings: Settings,
-  log: (event: LogEvent) => void,
-  onFailure: (cause: unknown) => void,
+  listener: KeyStoreListener,
 ): Promise<Pick<OpenKeyStore, "keyStore" | "close">> {
   if (settings.valkeyUrl === null) return { keyStore: createMemoryKeyStore(), close: () => undefined };
-  const onDamaged = (keyId: string): void => log({ type: "key_record_damaged", keyId });
   try {
-    return await openKeyStore(settings, { onFailure, onDamaged });
+    return await openKeyStore(settings, listener);
   } catch (cause) {
     // The response to this cause is 503 with Retry-After. The text of a CommandError is for operators who start a process.
     throw cause instanceof CommandError && cause.cause instanceof KeyStoreUnavailableError ? cause.cause : cause;

@@ -12,6 +12,7 @@ import {
 import { createRowCounts, createSqliteEnvironmentStore } from "@letta-environments/environment-server/sqlite";
 import { randomId, sha256Hex, systemClock } from "@letta-environments/platform/node";
 import type { LogEvent } from "../../adapters/log-event.ts";
+import { logKeyStore } from "../../adapters/log.ts";
 import { environmentsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { type DataDirLock, lockDataDir, type RunningGateway } from "../../adapters/node/data-dir-lock.ts";
 import { entryOf } from "../../audit/entry.ts";
@@ -27,7 +28,7 @@ import { createHasExpired } from "../../keys/credential-expiry.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
 import { createUnreleased } from "../../idempotency/unreleased.ts";
 import type { ReadReadiness } from "../../host/readiness.ts";
-import { reportOutages, rootCauseMessage } from "../../keys/key-store-outages.ts";
+import { reportOutages } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { type BackgroundWork, createBackgroundWork } from "../../lib/background.ts";
 import { type Defer, openInOrder } from "../../lib/open-in-order.ts";
@@ -37,7 +38,7 @@ import { type OpenAudit, openAudit } from "./audit.ts";
 import { keepAuditRetention } from "./audit-retention.ts";
 import { composeReadiness } from "./readiness.ts";
 import { composeTokenAuthenticator, type GatewayResources } from "./compose.ts";
-import { type KeyStoreListener, openKeys, type OpenKeys } from "./keys.ts";
+import { openKeys, type OpenKeys } from "./keys.ts";
 import type { EmbeddedCounts, PipelineMetrics } from "./observation/metrics.ts";
 import { openEnvironmentCache, openRateLimits, openValkeySends } from "./shared-stores.ts";
 
@@ -149,14 +150,6 @@ async function openAll(
       for (const open of [valkeySends, rateLimits, environmentCache, keys, readiness]) open?.close();
       lock?.release();
     },
-  };
-}
-
-/** Logs the failures of the key store, and its damaged records. */
-function logKeyStore(log: (event: LogEvent) => void): Required<KeyStoreListener> {
-  return {
-    onFailure: (cause) => log({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause) }),
-    onDamaged: (keyId) => log({ type: "key_record_damaged", keyId }),
   };
 }
 
