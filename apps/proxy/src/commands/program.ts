@@ -41,77 +41,88 @@ export type CommandName =
 /** A command line of this program. */
 export type ParsedLine = ParsedCommand<CommandName>;
 
+/** An option without a value. */
+const flag = (name: string, text: string): OptionDefinition => ({ name, value: null, text });
+
+/** An option with a value. Shell completion offers the choices. */
+const option = (name: string, value: string, text: string, choices?: readonly string[]): OptionDefinition => ({
+  name,
+  value,
+  text,
+  ...(choices && { choices }),
+});
+
+/** An option with a value that can be given more than once. */
+const list = (...definition: Parameters<typeof option>): OptionDefinition => ({
+  ...option(...definition),
+  isRepeatable: true,
+});
+
 const storage: readonly OptionDefinition[] = [
-  { name: "data-dir", value: "DIR", text: "where keys and device rows are stored (default .data)" },
-  { name: "config", value: "FILE", text: "the configuration file (default proxy.config.json, if it exists)" },
+  option("data-dir", "DIR", "where keys and device rows are stored (default .data)"),
+  option("config", "FILE", "the configuration file (default proxy.config.json, if it exists)"),
 ];
 
 /** Options of the commands for keys, which can also work on another machine's gateway. */
 const keyStorage: readonly OptionDefinition[] = [
-  { name: "url", value: "URL", text: "the keys of this gateway, with ADMIN_TOKEN from the environment" },
+  option("url", "URL", "the keys of this gateway, with ADMIN_TOKEN from the environment"),
   ...storage,
 ];
 
 /** Options of the commands for devices, of this machine's gateway or of another one. */
 const deviceStorage: readonly OptionDefinition[] = [
-  { name: "url", value: "URL", text: "the devices of this gateway, with ADMIN_TOKEN from the environment" },
+  option("url", "URL", "the devices of this gateway, with ADMIN_TOKEN from the environment"),
   ...storage,
 ];
-const deviceTenant: OptionDefinition = {
-  name: "tenant",
-  value: "TENANT",
-  text: "the tenant of the device (default 'default')",
-};
+const deviceTenant: OptionDefinition = option("tenant", "TENANT", "the tenant of the device (default 'default')");
 
-const json: OptionDefinition = { name: "json", value: null, text: "print JSON" };
+const gatewayFor = (visitor: string): OptionDefinition =>
+  option(
+    "gateway",
+    "URL",
+    `where the ${visitor} reaches the gateway (default: the public URL, else the address of the running gateway)`,
+  );
+
+const json: OptionDefinition = flag("json", "print JSON");
+
+const scope = list("scope", "SCOPE", `one of ${scopes.join(", ")}`, scopes);
 
 const grants: readonly OptionDefinition[] = [
-  { name: "name", value: "NAME", text: "the person or program that uses the key" },
-  { name: "description", value: "TEXT", text: "what the key is for" },
-  { name: "owner", value: "OWNER", text: "the owner that device rows show (default: the name)" },
-  { name: "scope", value: "SCOPE", text: `one of ${scopes.join(", ")}`, isRepeatable: true, choices: scopes },
-  { name: "device", value: "ID", text: "restrict the key to devices with these ids", isRepeatable: true },
-  {
-    name: "device-name",
-    value: "PATTERN",
-    text: "restrict the key to devices with these names; * matches any characters",
-    isRepeatable: true,
-  },
-  { name: "tag", value: "TAG", text: "restrict the key to devices that have one of these tags", isRepeatable: true },
-  { name: "agent", value: "ID", text: "restrict sends to these agents", isRepeatable: true },
-  {
-    name: "max-mode",
-    value: "MODE",
-    text: `restrict sends to conversations in this mode or a stricter one: ${ceilingModes.join(", ")}`,
-    choices: ceilingModes,
-  },
-  {
-    name: "set-mode",
-    value: "MODE",
-    text: "switch the conversation to this mode before each message of the key; nothing is sent unless the device reports it",
-    choices: ceilingModes,
-  },
-  {
-    name: "deny-tool",
-    value: "PATTERN",
-    text: "deny requests for permission to use this tool, in turns of the key's messages and on its devices; * matches any characters",
-    isRepeatable: true,
-  },
-  { name: "approval-deadline", value: "DURATION", text: "deny such a request when nobody has decided after this time" },
-  {
-    name: "rate-limit",
-    value: "POLICY=LIMIT/WINDOW",
-    text: "override a rate-limit policy for this key, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
-    isRepeatable: true,
-  },
-  { name: "expires", value: "TIME", text: `${timeForms}; or never` },
+  option("name", "NAME", "the person or program that uses the key"),
+  option("description", "TEXT", "what the key is for"),
+  option("owner", "OWNER", "the owner that device rows show (default: the name)"),
+  scope,
+  list("device", "ID", "restrict the key to devices with these ids"),
+  list("device-name", "PATTERN", "restrict the key to devices with these names; * matches any characters"),
+  list("tag", "TAG", "restrict the key to devices that have one of these tags"),
+  list("agent", "ID", "restrict sends to these agents"),
+  option(
+    "max-mode",
+    "MODE",
+    `restrict sends to conversations in this mode or a stricter one: ${ceilingModes.join(", ")}`,
+    ceilingModes,
+  ),
+  option(
+    "set-mode",
+    "MODE",
+    "switch the conversation to this mode before each message of the key; nothing is sent unless the device reports it",
+    ceilingModes,
+  ),
+  list(
+    "deny-tool",
+    "PATTERN",
+    "deny requests for permission to use this tool, in turns of the key's messages and on its devices; * matches any characters",
+  ),
+  option("approval-deadline", "DURATION", "deny such a request when nobody has decided after this time"),
+  list(
+    "rate-limit",
+    "POLICY=LIMIT/WINDOW",
+    "override a rate-limit policy for this key, such as gateway-sends=10/1m, =10/1m/20 (with burst) or =none",
+  ),
+  option("expires", "TIME", `${timeForms}; or never`),
 ];
 
-const shared: OptionDefinition = {
-  name: "shared",
-  value: null,
-  text: "other keys can use the devices that this key enrols",
-};
+const shared: OptionDefinition = flag("shared", "other keys can use the devices that this key enrols");
 
 const commands: readonly CommandDefinition<CommandName>[] = [
   {
@@ -119,15 +130,11 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Start the gateway.",
     operands: [],
     options: [
-      { name: "host", value: "HOST", text: "the address to listen on (default 127.0.0.1)" },
-      { name: "port", value: "PORT", text: "the port to listen on, 0 for a free one (default 8787)" },
-      { name: "public-url", value: "URL", text: "where devices and clients reach the gateway" },
-      { name: "log", value: "FORMAT", text: "pretty (default) or json", choices: ["pretty", "json"] },
-      {
-        name: "console",
-        value: null,
-        text: "serve the web console at /console (default on loopback with the pretty log)",
-      },
+      option("host", "HOST", "the address to listen on (default 127.0.0.1)"),
+      option("port", "PORT", "the port to listen on, 0 for a free one (default 8787)"),
+      option("public-url", "URL", "where devices and clients reach the gateway"),
+      option("log", "FORMAT", "pretty (default) or json", ["pretty", "json"]),
+      flag("console", "serve the web console at /console (default on loopback with the pretty log)"),
       ...storage,
     ],
   },
@@ -137,7 +144,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     operands: [],
     options: [
       ...grants,
-      { name: "tenant", value: "TENANT", text: "the tenant of the key (default 'default')" },
+      option("tenant", "TENANT", "the tenant of the key (default 'default')"),
       shared,
       ...keyStorage,
     ],
@@ -159,13 +166,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     options: [
       ...grants,
       shared,
-      {
-        name: "clear",
-        value: "OPTION",
-        text: `remove what an option had set: ${clearableOptions.join(", ")}`,
-        isRepeatable: true,
-        choices: clearableOptions,
-      },
+      list("clear", "OPTION", `remove what an option had set: ${clearableOptions.join(", ")}`, clearableOptions),
       ...keyStorage,
     ],
     notes: [
@@ -190,10 +191,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     name: "keys rotate",
     summary: "Give a key a new secret and print it, once.",
     operands: ["ID"],
-    options: [
-      { name: "overlap", value: "DURATION", text: "how long the old secret stays valid (default 1h)" },
-      ...keyStorage,
-    ],
+    options: [option("overlap", "DURATION", "how long the old secret stays valid (default 1h)"), ...keyStorage],
   },
   {
     name: "devices list",
@@ -226,14 +224,10 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Print one command that enrols a new device.",
     operands: [],
     options: [
-      { name: "name", value: "NAME", text: "the name of the device (default: its host name)" },
-      { name: "tag", value: "TAG", text: "a tag for the device", isRepeatable: true },
-      { name: "expires", value: "TIME", text: `until when it can be used first: ${timeForms} (default 1h)` },
-      {
-        name: "gateway",
-        value: "URL",
-        text: "where the device reaches the gateway (default: the public URL, else the address of the running gateway)",
-      },
+      option("name", "NAME", "the name of the device (default: its host name)"),
+      list("tag", "TAG", "a tag for the device"),
+      option("expires", "TIME", `until when it can be used first: ${timeForms} (default 1h)`),
+      gatewayFor("device"),
       deviceTenant,
       ...deviceStorage,
     ],
@@ -246,12 +240,8 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Print a link that signs in to the web console, once, within ten minutes.",
     operands: [],
     options: [
-      { name: "scope", value: "SCOPE", text: `one of ${scopes.join(", ")}`, isRepeatable: true, choices: scopes },
-      {
-        name: "gateway",
-        value: "URL",
-        text: "where the browser reaches the gateway (default: the public URL, else the address of the running gateway)",
-      },
+      scope,
+      gatewayFor("browser"),
       { ...deviceTenant, text: "the tenant of the session (default 'default')" },
       ...storage,
     ],
@@ -266,35 +256,14 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Show the latest records of the audit log.",
     operands: [],
     options: [
-      {
-        name: "since",
-        value: "TIME",
-        text: `only records from then on: ${timeForms} (a duration counts back from now)`,
-      },
-      { name: "until", value: "TIME", text: "only records before then" },
-      { name: "key", value: "ID", text: "only records about this key" },
-      { name: "device", value: "ID", text: "only records about this device" },
-      {
-        name: "event",
-        value: "EVENT",
-        text: `only these events: ${eventNames.join(", ")}`,
-        isRepeatable: true,
-        choices: eventNames,
-      },
-      {
-        name: "action",
-        value: "ACTION",
-        text: `only these changes of keys and devices: ${actionNames.join(", ")}`,
-        isRepeatable: true,
-        choices: actionNames,
-      },
-      {
-        name: "outcome",
-        value: "OUTCOME",
-        text: `only this outcome: ${outcomeNames.join(", ")}`,
-        choices: outcomeNames,
-      },
-      { name: "limit", value: "NUMBER", text: "the largest number of records (default 50)" },
+      option("since", "TIME", `only records from then on: ${timeForms} (a duration counts back from now)`),
+      option("until", "TIME", "only records before then"),
+      option("key", "ID", "only records about this key"),
+      option("device", "ID", "only records about this device"),
+      list("event", "EVENT", `only these events: ${eventNames.join(", ")}`, eventNames),
+      list("action", "ACTION", `only these changes of keys and devices: ${actionNames.join(", ")}`, actionNames),
+      option("outcome", "OUTCOME", `only this outcome: ${outcomeNames.join(", ")}`, outcomeNames),
+      option("limit", "NUMBER", "the largest number of records (default 50)"),
       { ...json, text: "print the records as they are stored, one per line" },
       ...storage,
     ],
@@ -304,7 +273,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Check that no record of the audit log was edited, added or removed.",
     operands: [],
     options: [
-      { name: "against", value: "FILE", text: "an earlier --json report that must hold (- for standard input)" },
+      option("against", "FILE", "an earlier --json report that must hold (- for standard input)"),
       { ...json, text: "print JSON, with the end of each chain" },
       ...storage,
     ],
@@ -314,11 +283,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Drop old records of the audit log, and leave sealed checkpoints.",
     operands: [],
     options: [
-      {
-        name: "before",
-        value: "TIME",
-        text: `drop records before then: ${timeForms} (a duration counts back from now)`,
-      },
+      option("before", "TIME", `drop records before then: ${timeForms} (a duration counts back from now)`),
       ...storage,
     ],
     notes: ["'audit verify' verifies what remains from the checkpoints. Back up first: dropped records are gone."],
@@ -328,14 +293,14 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     summary: "Explain how a request with a key or a token is decided, rule by rule, without sending it.",
     operands: ["KEY-ID", "METHOD", "[PATH]"],
     options: [
-      {
-        name: "token-claims",
-        value: "FILE",
-        text: "the claims of a token as JSON, in place of KEY-ID; they are not a credential (- for standard input)",
-      },
-      { name: "body", value: "FILE", text: "the body of the request, as JSON (- for standard input)" },
+      option(
+        "token-claims",
+        "FILE",
+        "the claims of a token as JSON, in place of KEY-ID; they are not a credential (- for standard input)",
+      ),
+      option("body", "FILE", "the body of the request, as JSON (- for standard input)"),
       json,
-      { name: "url", value: "URL", text: "ask this running gateway, with ADMIN_TOKEN from the environment" },
+      option("url", "URL", "ask this running gateway, with ADMIN_TOKEN from the environment"),
       ...storage,
     ],
     notes: [
@@ -347,10 +312,7 @@ const commands: readonly CommandDefinition<CommandName>[] = [
     name: "backup",
     summary: "Write everything in the data directory to one file, while the gateway runs.",
     operands: ["FILE"],
-    options: [
-      { name: "with-pepper", value: null, text: "include the pepper; the file is then enough to create keys" },
-      ...storage,
-    ],
+    options: [flag("with-pepper", "include the pepper; the file is then enough to create keys"), ...storage],
     notes: ["FILE must not exist. It is a tar archive with mode 0600."],
   },
   {
