@@ -16,7 +16,7 @@ import { createRequestLimits, type RequestLimits } from "./limits/request-limits
 import type { ConfigurePermissions } from "./keys/socket-key-watch.ts";
 import type { GatewayConfig, GatewayServices } from "./services.ts";
 import { divideCalls } from "./upstream/concurrency.ts";
-import { createChooseCredential } from "./upstream/credentials.ts";
+
 import { createRemoteUpstream, type RemoteUpstreamOptions } from "./upstream/remote.ts";
 import { type ChooseCredential, createPrepareCall, type PrepareCall, type Upstream } from "./upstream/upstream.ts";
 import { mapMaybe } from "./lib/steps.ts";
@@ -79,18 +79,7 @@ export function createFeatures(services: GatewayServices, config: GatewayConfig,
   );
   const checkCredential = replaceCheck(services.currentCheck ?? {}, createCredentialCheck(callers, services));
   const authentication = { authenticate, checkCredential, authenticateKey, authenticateSignIn, admit: callers.admit };
-  const chooseCredential: ChooseCredential =
-    server.kind === "embedded"
-      ? () => undefined
-      : createChooseCredential(services, server.credentialOf, {
-          onRefused(ownCredential, principal, request) {
-            callers.forget(ownCredential);
-            upstream.forget(principal);
-            void services.environmentCache?.invalidate(principal.tenant, { group: "everything" });
-            void limits?.countFailure(limits.addressOf(request));
-          },
-          onAccepted: callers.confirm,
-        });
+  const chooseCredential = createChooseCredential(services, { callers, upstream, limits });
   const cors = createCors(config.corsOrigins);
   const configure = configurePermissions(config.approvals, services.liftRestrictions ?? ((own) => own));
   return {
@@ -165,4 +154,33 @@ function createCredentialCheck(
       ),
     hasExpired,
   );
+}
+
+/**
+ * Creates a {@link ChooseCredential}: the caller's own key at a remote server if the caller sent one, otherwise the tenant's credential. When the
+ * upstream refuses a caller's own key, the refusal is reported with the caller's address.
+ */
+function createChooseCredential(
+  { upstream: server, environmentCache, telemetry }: GatewayServices,
+  { callers, upstream, limits }: Pick<Features, "limits" | "upstream"> & { readonly callers: CallerAuthenticator },
+): ChooseCredential {
+  if (server.kind === "embedded") return () => undefined;
+  return ({ request, requestId, principal, ownCredential }) => {
+    if (ownCredential === null) {
+      const value = server.credentialOf(principal.tenant);
+      return value === null ? undefined : { value };
+    }
+    return {
+      value: ownCredential,
+      onCallerAccepted: () => callers.confirm(ownCredential),
+      onCallerRefused(status) {
+        callers.forget(ownCredential);
+        upstream.forget(principal);
+        void environmentCache?.invalidate(principal.tenant, { group: "everything" });
+        void limits?.countFailure(limits.addressOf(request));
+        const { keyId } = principal;
+        telemetry({ type: "pass_through_refused", requestId, status, keyId, clientAddress: request.clientAddress });
+      },
+    };
+  };
 }

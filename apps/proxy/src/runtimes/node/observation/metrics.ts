@@ -1,4 +1,5 @@
 /** Composes the metrics of a process: the table, what counts in it, its endpoints, and the pushes to an OpenTelemetry receiver. */
+import { randomBytes } from "node:crypto";
 import process from "node:process";
 import { clearInterval, setInterval } from "node:timers";
 import { random, randomId, systemClock } from "@letta-environments/platform/node";
@@ -18,8 +19,12 @@ import type { OtlpSettings } from "../../../metrics/settings.ts";
 import type { UpstreamFetch } from "../../../ports.ts";
 import type { RateLimiter } from "../../../rate-limit/limiter.ts";
 import type { WrapApiStep } from "../../../request-trace.ts";
+import { createObserver } from "../../../tracing/observer.ts";
+import { createSpanBuffer, toOtlpSpans } from "../../../tracing/spans.ts";
 import { version } from "../../../version.ts";
-import { composeTracing, spanIntervalMs } from "./tracing.ts";
+
+/** How long spans wait for a push, in milliseconds. */
+const spanIntervalMs = 5_000;
 
 /** The numbers of the embedded environment server that are read on request. */
 export interface EmbeddedCounts {
@@ -61,11 +66,20 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const countDrops = (signal: string, items: number, reason: string): void =>
     table.add(table.series(metrics.otlpDrops, [signal, reason]), items);
   const exporter = otlp && openExporter(otlp, (event) => report(event), countDrops);
-  const tracing = composeTracing(
-    exporter,
-    (step, durationMs) => table.observe(table.series(metrics.stepDurations, [step]), durationMs / 1_000),
-    (spans) => countDrops("traces", spans, "queue_full"),
-  );
+  const spans = createSpanBuffer((dropped) => countDrops("traces", dropped, "queue_full"));
+  const wrapStep = createObserver({
+    clock: systemClock,
+    random,
+    randomHex: (bytes) => randomBytes(bytes).toString("hex"),
+    sampleRatio: exporter?.settings.sampleRatio ?? null,
+    onStep: (step, durationMs) => table.observe(table.series(metrics.stepDurations, [step]), durationMs / 1_000),
+    onSpans: spans.add,
+  });
+  function pushSpans(): void {
+    const waiting = spans.take();
+    if (exporter === null || waiting.length === 0) return;
+    exporter.receiver.push("traces", { body: toOtlpSpans(waiting, exporter.resource), items: waiting.length });
+  }
   function push(): void {
     if (exporter === null) return;
     const readings = read();
@@ -74,10 +88,7 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
     exporter.receiver.push("metrics", { body, items });
   }
   const circuits = createOpenCircuits(systemClock);
-  const count = createRecorder(table, {
-    clock: systemClock,
-    labels: new Set(settings.labels),
-  });
+  const count = createRecorder(table, { clock: systemClock, labels: new Set(settings.labels) });
 
   const read = (): readonly MetricReading[] => [
     ...table.read(),
@@ -96,7 +107,7 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
       overview: () => ({ startedAt, buckets: history.buckets(sample()) }),
       hasIdentities: settings.labels.length > 0,
     }),
-    wrapStep: tracing.wrapStep,
+    wrapStep,
     observeLimiter: (limiter) => observeLimiter(table, limiter),
     observeUpstream: (fetchUpstream) => observeUpstream(table, systemClock, fetchUpstream),
     begin(counts, log) {
@@ -105,12 +116,12 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
       repeat(overviewBucketMs, () => history.add(sample()));
       if (otlp === null) return;
       repeat(otlp.intervalMs, push);
-      repeat(spanIntervalMs, tracing.flush);
+      repeat(spanIntervalMs, pushSpans);
     },
     async end() {
       timers.forEach(clearInterval);
       push();
-      tracing.flush();
+      pushSpans();
       await exporter?.receiver.end();
     },
   };
