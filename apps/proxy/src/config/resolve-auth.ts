@@ -2,7 +2,7 @@ import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
 import { isLoopbackHost, urlHost } from "../lib/hosts.ts";
-import { isTenantName, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
+import { isTenantName, type Resolved, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
 import type { AdminFile, ConfigFile, JwtFile, TenantFile } from "./file.ts";
@@ -31,10 +31,7 @@ const defaultClaims = {
 };
 
 /** Resolves `auth.jwt`: applies defaults and validates the rules that concern several members. */
-export function resolveJwt(jwt: JwtFile): {
-  readonly settings: JwtSettings;
-  readonly problems: readonly SettingProblem[];
-} {
+export function resolveJwt(jwt: JwtFile): Resolved<JwtSettings> {
   const problems: SettingProblem[] = [];
   const { audience, claims = {}, scopeMap } = jwt;
   const settings: JwtSettings = {
@@ -76,7 +73,7 @@ export function resolveTenants(
   { tenants = {} }: ConfigFile,
   environment: Readonly<Record<string, string | undefined>>,
   isEmbedded: boolean,
-): { readonly tenants: ReadonlyMap<string, TenantSettings>; readonly problems: readonly SettingProblem[] } {
+): Resolved<ReadonlyMap<string, TenantSettings>> {
   const problems: SettingProblem[] = [];
   const resolved = Object.entries(tenants).map(([name, tenant]): [string, TenantSettings] => {
     const setting = `tenants.${name.slice(0, 64)}`;
@@ -95,7 +92,7 @@ export function resolveTenants(
     if (typeof credential === "string") problems.push({ setting: `${setting}.upstream`, rule: credential });
     return [name, { ...tenantDefaults, ...rest, credential: typeof credential === "string" ? null : credential }];
   });
-  return { tenants: new Map(resolved), problems };
+  return { settings: new Map(resolved), problems };
 }
 
 const tenantDefaults = { publicName: null, deviceIds: null, connectionNames: null };
@@ -133,7 +130,7 @@ export function isOperatorTokenText(text: string): boolean {
 export function resolveAdmin(
   { host = "127.0.0.1", port, allowRemote = false, hostnames = [] }: AdminFile,
   token: string | undefined,
-): { readonly settings: AdminSettings; readonly problems: readonly SettingProblem[] } {
+): Resolved<AdminSettings> {
   const problems: SettingProblem[] = [];
   if (!isLoopbackHost(urlHost(host)) && !allowRemote) {
     const rule =

@@ -1,6 +1,6 @@
 /** Makes the settings that every runtime has from variables and the file. */
 import type { ApprovalPolicy } from "@letta-environments/schema";
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
 import type { ApprovalPolicies } from "../tenants/approval-policies.ts";
 import { parseUpstreamBaseUrl, type UpstreamSettings } from "../upstream/settings.ts";
 import type { ApprovalPolicyFile, ConfigFile } from "./file.ts";
@@ -17,7 +17,7 @@ export function resolveGatewaySettings(
   config: ConfigFile,
   environment: Readonly<Record<string, string | undefined>>,
   hasValkey: boolean,
-): { readonly settings: GatewaySettings; readonly problems: readonly SettingProblem[] } {
+): Resolved<GatewaySettings> {
   const problems: SettingProblem[] = [];
   const upstream = resolveUpstream(config, environment, problems);
   const isEmbedded = upstream?.kind === "embedded";
@@ -38,7 +38,7 @@ export function resolveGatewaySettings(
     maxConcurrentPerTenant: config.upstream?.maxConcurrentPerTenant ?? 128,
     jwt: jwt?.settings ?? null,
     passThrough,
-    tenants: tenants.tenants,
+    tenants: tenants.settings,
     approvals: resolveApprovals(config),
     corsOrigins,
     rateLimits: rateLimits.settings,

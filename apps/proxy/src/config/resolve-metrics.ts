@@ -1,16 +1,13 @@
 /** Resolves `metrics` and `otlp`: what is counted, and where it is pushed. Variables are those of the OpenTelemetry specification. */
 import { isLoopbackHost } from "../lib/hosts.ts";
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
 import type { MetricsSettings, OtlpSettings } from "../metrics/settings.ts";
 import type { ConfigFile } from "./file.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Resolves `metrics`. */
-export function resolveMetrics({ metrics = {}, admin }: ConfigFile): {
-  readonly settings: MetricsSettings;
-  readonly problems: readonly SettingProblem[];
-} {
+export function resolveMetrics({ metrics = {}, admin }: ConfigFile): Resolved<MetricsSettings> {
   const { enabled = true, labels = [] } = metrics;
   const rule =
     "needs a listener for the administration (admin.port): only the operator may read metrics of all tenants";
@@ -19,10 +16,7 @@ export function resolveMetrics({ metrics = {}, admin }: ConfigFile): {
 }
 
 /** Resolves `otlp`; `null` if no receiver is named. */
-export function resolveOtlp(
-  { otlp = {} }: ConfigFile,
-  environment: Environment,
-): { readonly settings: OtlpSettings | null; readonly problems: readonly SettingProblem[] } {
+export function resolveOtlp({ otlp = {} }: ConfigFile, environment: Environment): Resolved<OtlpSettings | null> {
   const problems: SettingProblem[] = [];
   // Shells and container files write "not set" as an empty variable.
   const variable = (name: string): string | undefined => environment[name] || undefined;

@@ -1,4 +1,4 @@
-import type { SettingProblem } from "../lib/setting-rules.ts";
+import type { Resolved, SettingProblem } from "../lib/setting-rules.ts";
 import { groupAddress } from "../limits/client-address.ts";
 import {
   countedRoutes,
@@ -17,10 +17,7 @@ import {
 import type { RateLimitPolicyFile, RateLimitsFile } from "./file.ts";
 
 /** Resolves `rateLimits`: applies defaults and validates the rules that concern several members. */
-export function resolveRateLimits(
-  file: RateLimitsFile,
-  hasValkey: boolean,
-): { readonly settings: RateLimitSettings; readonly problems: readonly SettingProblem[] } {
+export function resolveRateLimits(file: RateLimitsFile, hasValkey: boolean): Resolved<RateLimitSettings> {
   const problems: SettingProblem[] = [];
   const exempt = resolveExemptions(file, problems);
   const limits = Object.entries(file.policies ?? defaultRateLimits).map(([name, policyFile]) => {
@@ -147,6 +144,14 @@ function validateUse(file: RateLimitPolicyFile, { rule, routes }: RoutedRateLimi
  */
 const longestWaitMs = 120_000;
 
+/** At most a hundred at once for a key. */
+const hundredAtOnce = {
+  per: ["key"],
+  unit: "concurrent-requests",
+  limit: 100,
+  windowMs: longestWaitMs,
+} satisfies Partial<RateLimitPolicyFile>;
+
 /**
  * The default limits, per minute where no window is named. A person with a script never reaches them; an endless loop does within a
  * second. Devices that share one key may all reconnect at once after a restart of the gateway.
@@ -176,20 +181,8 @@ const defaultRateLimits: Readonly<Record<string, RateLimitPolicyFile>> = {
   "gateway-controls": { per: ["key", "device"], limit: 120, burst: 60, routes: ["controlDevice"] },
   // A terminal sends each key that is pressed.
   "gateway-commands": { per: ["key", "device"], limit: 3_000, burst: 600, routes: ["commandDevice"] },
-  "gateway-running-sends": {
-    per: ["key"],
-    unit: "concurrent-requests",
-    limit: 100,
-    windowMs: longestWaitMs,
-    routes: ["sendMessage", "controlDevice"],
-  },
-  "gateway-waiting-reads": {
-    per: ["key"],
-    unit: "concurrent-requests",
-    limit: 100,
-    windowMs: longestWaitMs,
-    routes: ["awaitMessage"],
-  },
+  "gateway-running-sends": { ...hundredAtOnce, routes: ["sendMessage", "controlDevice"] },
+  "gateway-waiting-reads": { ...hundredAtOnce, routes: ["awaitMessage"] },
   "gateway-devices": { per: ["key"], limit: 2_400, routes: ["registerEnvironment", "openDeviceSocket"] },
   "gateway-failed-authentication": { per: ["address"], limit: 60, routes: ["failedAuthentication"] },
   // A key has ten sessions at most. People sign in once a day, and type a key wrong twice.

@@ -8,6 +8,12 @@ export interface SettingProblem {
   readonly rule: string;
 }
 
+/** What a part of the settings says, and the rules that it breaks. */
+export interface Resolved<Settings> {
+  readonly settings: Settings;
+  readonly problems: readonly SettingProblem[];
+}
+
 /** The prefix of the tenants of callers that send their own upstream key. No other tenant may start with it. */
 export const passThroughTenantPrefix = "passthrough:";
 

@@ -107,12 +107,9 @@ const refusalMs = 1_000;
 const maxRefusals = 1_000;
 
 /** The options of {@link createTenantAdmission}. */
-export interface TenantAdmissionOptions {
+export interface TenantAdmissionOptions extends TenantSharing {
   readonly clock: Pick<Clock, "now" | "monotonic">;
   readonly keyStore: Pick<KeyStore, "list" | "generation">;
-  readonly tenants: ReadonlyMap<string, TenantSettings>;
-  readonly jwt: TokenTenant | null;
-  readonly credentialOf: CredentialOf;
 }
 
 /**
