@@ -116,22 +116,12 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
   };
 }
 
-/** The generation of keys in another place, for a process without timers. */
-export interface DurableKeyGeneration {
-  /** Synchronous. Returns a new number on every call when the last response is older than {@link trustMs}. */
-  current(): number;
-  /** Notes a response. `requestedAt` is the monotonic time of its request: later changes are not part of it. */
-  noteResponse(changes: number, requestedAt: number): void;
-  /** Notes that a change was made, or may have been: `changes` is `null` when that is unknown. */
-  noteChange(changes: number | null, requestedAt: number): void;
-}
-
 /**
- * Creates a {@link DurableKeyGeneration}.
+ * Creates the generation of keys in another place, for a process without timers.
  *
  * @param refresh requests the number of changes in the background, and calls `noteResponse`. It must not throw.
  */
-export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refresh: () => void): DurableKeyGeneration {
+export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refresh: () => void) {
   let generation = 0;
   let respondedAt = -Infinity;
   let refreshedAt = -Infinity;
@@ -139,7 +129,8 @@ export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refr
   let known: number | null = null;
 
   return {
-    current() {
+    /** Synchronous. Returns a new number on every call when the last response is older than {@link trustMs}. */
+    current(): number {
       const now = clock.monotonic();
       if (now - respondedAt >= trustMs) generation += 1;
       else if (now - respondedAt >= refreshAfterMs && now - refreshedAt >= refreshAfterMs) {
@@ -148,12 +139,14 @@ export function createDurableKeyGeneration(clock: Pick<Clock, "monotonic">, refr
       }
       return generation;
     },
-    noteResponse(changes, requestedAt) {
+    /** Notes a response. `requestedAt` is the monotonic time of its request: later changes are not part of it. */
+    noteResponse(changes: number, requestedAt: number): void {
       if (known !== null && changes !== known) generation += 1;
       known = changes;
       respondedAt = Math.max(respondedAt, requestedAt);
     },
-    noteChange(changes, requestedAt) {
+    /** Notes that a change was made, or may have been: `changes` is `null` when that is unknown. */
+    noteChange(changes: number | null, requestedAt: number): void {
       generation += 1;
       known = changes;
       respondedAt = changes === null ? -Infinity : Math.max(respondedAt, requestedAt);

@@ -39,14 +39,9 @@ export async function openDatabase(dataDir: string, name: string): Promise<Sqlit
   }
 }
 
-/** A store over a database of the data directory. The caller closes the database. */
-export interface OpenStore<Store> {
-  readonly store: Store;
-  readonly database: SqliteDatabase;
-}
-
 /**
- * Opens a database in the data directory and creates the store over it, which migrates its tables to the newest version.
+ * Opens a database in the data directory and creates the store over it, which migrates its tables to the newest version. The
+ * caller closes the database.
  *
  * @throws CommandError if the file cannot be used, a newer version wrote it, or it cannot be backed up before a migration
  */
@@ -54,7 +49,7 @@ export async function openStore<Store>(
   dataDir: string,
   name: string,
   create: (database: SqliteDatabase) => Store,
-): Promise<OpenStore<Store>> {
+): Promise<{ readonly store: Store; readonly database: SqliteDatabase }> {
   const database = await openDatabase(dataDir, name);
   try {
     return { store: create(database), database };

@@ -69,19 +69,6 @@ export const sendTables = `
     BEGIN UPDATE send_counts SET connections = connections - 1; END;
 `;
 
-/** The operations of `IdempotencyStore`, at the time of the call. Those that change something follow a call of `begin`. */
-export interface SendTables {
-  /** Begins a write transaction. Its changes share the time, the counts and the search for expired rows. */
-  begin(): void;
-  reserve(reservation: Reservation): ReserveOutcome;
-  find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[];
-  settle(reservation: Reservation, result: SendResult): void;
-  release(reservation: Reservation): void;
-  findConnection(tenant: string, connectionId: string): KnownConnection | null;
-  /** Removes up to `rows` expired rows of each table. Returns in how many milliseconds the oldest that remains expires, or `null`. */
-  prune(rows: number): number | null;
-}
-
 /** Options of {@link openSendTables}. */
 export interface SendTablesOptions {
   readonly clock: Pick<Clock, "now" | "monotonic">;
@@ -131,8 +118,11 @@ interface Batch {
   readonly connections: Map<string, KnownConnection>;
 }
 
-/** Prepares the operations on a database that has the {@link sendTables}. */
-export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions): SendTables {
+/**
+ * Prepares the operations of `IdempotencyStore` on a database that has the {@link sendTables}, at the time of the call. Those that change something
+ * follow a call of `begin`.
+ */
+export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions) {
   const statements = Object.fromEntries(
     Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]),
   ) as Statements;
@@ -143,10 +133,11 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
     (batch ??= { nowMs: now(), hasExpired: true, counts: null, connections: new Map<string, KnownConnection>() });
 
   return {
-    begin() {
+    /** Begins a write transaction. Its changes share the time, the counts and the search for expired rows. */
+    begin(): void {
       batch = null;
     },
-    reserve(reservation) {
+    reserve(reservation: Reservation): ReserveOutcome {
       const current = running();
       const { scope, entries, connectionId } = reservation;
       if (current.hasExpired) prune(statements, current, rowsPerPrune);
@@ -162,26 +153,27 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
       save(statements, current, reservation, { keys, connectionKey });
       return { kind: "reserved" };
     },
-    find(scope, ids) {
+    find(scope: SendScope, ids: readonly string[]): readonly KnownEntry[] {
       const messages = ids.map((id) => ({ id }));
       const keys = ids.map((id) => keyOfId(scope, id));
       return find(statements, messages, keys, now());
     },
-    settle(reservation, result) {
+    settle(reservation: Reservation, result: SendResult): void {
       const sinceMs = running().nowMs - retentionMs;
       statements.saveResult.run(JSON.stringify(result), firstKeyOf(reservation), reservation.sendId, sinceMs);
     },
-    release(reservation) {
+    release(reservation: Reservation): void {
       const row = statements.selectOpen.get(firstKeyOf(reservation), reservation.sendId);
       if (row === undefined) return;
       deleteAttempt(statements, Number(row["attempt"]));
       running().counts = null;
     },
-    findConnection(tenant, connectionId) {
+    findConnection(tenant: string, connectionId: string): KnownConnection | null {
       const row = statements.selectConnection.get(keyOfConnection(tenant, connectionId), now() - retentionMs);
       return row === undefined ? null : (JSON.parse(String(row["connection"])) as KnownConnection);
     },
-    prune(rows) {
+    /** Removes up to `rows` expired rows of each table. Returns in how many milliseconds the oldest that remains expires, or `null`. */
+    prune(rows: number): number | null {
       prune(statements, running(), rows);
       const oldest = statements.selectOldest.get()?.["oldest"] ?? null;
       return oldest === null ? null : Number(oldest) + retentionMs - running().nowMs;

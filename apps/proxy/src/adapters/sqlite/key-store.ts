@@ -92,13 +92,7 @@ export function createSqliteKeyStore(
 }
 
 /** The generation of the keys in a file, which changes with every change of a key by any process. */
-interface KeyGeneration {
-  current(): number;
-  /** Notes a change by this process. */
-  increase(): void;
-}
-
-function watchGeneration(database: SqliteDatabase, clock: Clock): KeyGeneration {
+function watchGeneration(database: SqliteDatabase, clock: Clock) {
   const selectVersion = database.prepare("PRAGMA data_version");
   const selectChanges = database.prepare("SELECT count FROM key_changes");
   const readVersion = (): unknown => selectVersion.get()?.["data_version"];
@@ -109,7 +103,7 @@ function watchGeneration(database: SqliteDatabase, clock: Clock): KeyGeneration 
   let checkedAt = clock.monotonic();
 
   return {
-    current() {
+    current(): number {
       const now = clock.monotonic();
       if (now - checkedAt < generationCheckMs) return generation;
       checkedAt = now;
@@ -121,7 +115,8 @@ function watchGeneration(database: SqliteDatabase, clock: Clock): KeyGeneration 
       changes = currentChanges;
       return generation;
     },
-    increase() {
+    /** Notes a change by this process. */
+    increase(): void {
       generation += 1;
     },
   };

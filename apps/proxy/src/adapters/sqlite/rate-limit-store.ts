@@ -131,20 +131,14 @@ export function createSqliteRateLimitStore(
   };
 }
 
-/** The time by which requests are counted. Both functions run within the transaction of a request. */
-interface StoreTime {
-  readUs(): number;
-  save(nowUs: number): void;
-}
-
 /** The time of a database that no other process uses. */
-function createOwnTime(clock: Clock): StoreTime {
+function createOwnTime(clock: Clock): ReturnType<typeof createFileTime> {
   const steadyNow = createSteadyNow(clock);
   return { readUs: () => steadyNow() * 1_000, save: () => undefined };
 }
 
-/** The time of a file that several processes may share, in microseconds. */
-function createFileTime(database: SqliteDatabase, clock: Clock): StoreTime {
+/** The time of a file that several processes may share, in microseconds. Both functions run within the transaction of a request. */
+function createFileTime(database: SqliteDatabase, clock: Clock) {
   const select = database.prepare("SELECT latest_us FROM rate_limit_time");
   const update = database.prepare("UPDATE rate_limit_time SET latest_us = ?");
   const steadyNow = createSteadyNow(clock);
@@ -152,7 +146,7 @@ function createFileTime(database: SqliteDatabase, clock: Clock): StoreTime {
     () => steadyNow() * 1_000,
     () => Number(select.get()?.["latest_us"] ?? 0),
   );
-  return { readUs, save: (nowUs) => void update.run(nowUs) };
+  return { readUs, save: (nowUs: number): void => void update.run(nowUs) };
 }
 
 const sql = {

@@ -44,12 +44,6 @@ const maxConcurrentCalls = 1_000;
 /** Composes the sessions of the web console over the stores of a Worker. */
 export type ComposeSessions = (ports: Omit<ConsoleSessionPorts, "randomBytes">) => ConsoleSessions;
 
-/** The gateway of one isolate. */
-export interface ComposedWorker {
-  readonly pipeline: Pipeline;
-  readonly readReadiness: ReadReadiness;
-}
-
 /** Composes the gateway of one isolate. It keeps no object of a request, because Workers must not use one in another request. */
 export function composeWorker(
   settings: WorkerSettings,
@@ -58,7 +52,7 @@ export function composeWorker(
   place: string,
   log: (event: LogEvent) => void,
   composeSessions?: ComposeSessions,
-): ComposedWorker {
+): { readonly pipeline: Pipeline; readonly readReadiness: ReadReadiness } {
   const { upstream, tenants, jwt } = settings;
   if (upstream.kind !== "http") throw new TypeError("Workers need a remote upstream");
   const clock = systemClock;

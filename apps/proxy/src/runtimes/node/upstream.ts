@@ -25,12 +25,6 @@ import { embedServer } from "../../upstream/embedded.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
 
-/** The upstream of a composed gateway. It has nothing to close. */
-export interface ComposedUpstream {
-  readonly server: UpstreamServer;
-  readonly findCredentialConflicts?: AdminServices["findCredentialConflicts"];
-}
-
 /** The open resources that an upstream uses. */
 export interface UpstreamResources {
   /** The store of the keys, which also logs its outages. */
@@ -70,7 +64,7 @@ export async function composeUpstream(
     forgetsSends,
     metrics,
   }: UpstreamResources,
-): Promise<ComposedUpstream> {
+): Promise<{ readonly server: UpstreamServer } & Pick<AdminServices, "findCredentialConflicts">> {
   const { upstream, tenants, jwt } = settings;
   if (embedded !== null) return { server: embedServer(embedded, { devicesFor, keyStoreFor }) };
   if (upstream.kind !== "http" || idempotencyStore === null) {
