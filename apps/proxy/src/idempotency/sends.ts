@@ -4,7 +4,7 @@
  * must not wait for another request's promise.
  */
 import type { Clock } from "@letta-environments/platform";
-import { type PlainResponse, type ProblemIssue, problemResponse } from "@letta-environments/schema";
+import { type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { callerGone } from "../http/gateway-request.ts";
 import { type Deadline, pause, repeatUntilDone } from "../lib/deadline.ts";
 import { classifyRequest, type RequestClass } from "./classify.ts";
@@ -209,18 +209,18 @@ function resultOf(request: RequestClass): SendRunResult | null {
       return response && { kind: "replayed", response };
     }
     case "decided":
-      return responded(
-        problemResponse("approval_decided", { issues: issuesOf(request, "was already decided otherwise") }),
-      );
+      return refused("approval_decided", request, "was already decided otherwise");
     case "conflict":
-      return responded(
-        problemResponse("message_id_reused", { issues: issuesOf(request, "was already used for another body") }),
-      );
+      return refused("message_id_reused", request, "was already used for another body");
   }
 }
 
-function issuesOf({ entries }: { readonly entries: readonly RequestedEntry[] }, rule: string): ProblemIssue[] {
-  return entries.map(({ member }) => ({ member, rule }));
+function refused(
+  code: "approval_decided" | "message_id_reused",
+  { entries }: { readonly entries: readonly RequestedEntry[] },
+  rule: string,
+): SendRunResult {
+  return responded(problemResponse(code, { issues: entries.map(({ member }) => ({ member, rule })) }));
 }
 
 function reservationOf(send: RequestedSend, connection: KnownConnection, clock: Pick<Clock, "monotonic">): Reservation {

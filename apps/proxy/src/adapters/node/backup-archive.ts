@@ -37,9 +37,7 @@ export async function withPrivateFolder<Result>(
   setting: string,
   run: (folder: string) => Promise<Result>,
 ): Promise<Result> {
-  const folder = await mkdtemp(join(place, ".letta-proxy-")).catch((cause: unknown) => {
-    throw failed(`${setting}: cannot write in ${place}`, cause);
-  });
+  const folder = await mkdtemp(join(place, ".letta-proxy-")).catch(failWith(`${setting}: cannot write in ${place}`));
   const stop = (signal: (typeof endSignals)[number]): void => {
     // A write in progress may add one more file.
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
@@ -62,9 +60,7 @@ export async function withPrivateFolder<Result>(
  */
 export async function describeFile(folder: string, name: string): Promise<BackedUpFile> {
   const hash = createHash("sha256");
-  const cannotRead = (cause: unknown): never => {
-    throw failed(`the copy of ${name} cannot be read`, cause);
-  };
+  const cannotRead = failWith(`the copy of ${name} cannot be read`);
   const file = await open(join(folder, name), "r").catch(cannotRead);
   try {
     let bytes = 0;
@@ -149,9 +145,7 @@ async function writeEntry(
  * @throws CommandError if the archive cannot be read, or is not a complete, unchanged backup
  */
 export async function extractArchive(path: string, folder: string): Promise<BackupManifest> {
-  const archive = await open(path, "r").catch((cause: unknown) => {
-    throw failed(`${path} cannot be read`, cause);
-  });
+  const archive = await open(path, "r").catch(failWith(`${path} cannot be read`));
   try {
     const manifest = await readManifest(archive, path);
     for (const entry of manifest.files) await extractFile(archive, path, folder, entry);
@@ -188,9 +182,7 @@ async function extractFile(
   const header = readTarHeader(await readBlock(archive));
   if (header === null || header === "end" || header.name !== name || header.bytes !== bytes) throw damaged(path);
   const hash = createHash("sha256");
-  const cannotWrite = (cause: unknown): never => {
-    throw failed(`--data-dir: ${name} cannot be written`, cause);
-  };
+  const cannotWrite = failWith(`--data-dir: ${name} cannot be written`);
   // The manifest allows names only that are no paths.
   const target = await open(join(folder, name), "wx", 0o600).catch(cannotWrite);
   try {
@@ -282,4 +274,11 @@ export function failed(what: string, cause: unknown): CommandError {
   const code = errorCode(cause) ?? "";
   const reason = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
   return new CommandError(`${what}: ${reason}`, 1, { cause });
+}
+
+/** Returns a function that throws the error of a {@link failed} operation. */
+export function failWith(what: string): (cause: unknown) => never {
+  return (cause) => {
+    throw failed(what, cause);
+  };
 }

@@ -9,6 +9,8 @@ import { joinedHeader } from "./request.ts";
 /** The facts about a request head that the rules need. */
 export type RequestHead = Pick<IncomingMessage, "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">;
 
+type RequestLine = Pick<IncomingMessage, "method" | "url" | "rawHeaders">;
+
 /** Most header fields of a request. The three runtimes have different limits of their own, all of them higher. */
 const maxFields = 100;
 
@@ -40,7 +42,7 @@ function isNamed(name: string, expected: string): boolean {
 }
 
 /** Whether a request is about the whole server (RFC 9110 section 9.3.7), which no URL can express. */
-export function isServerOptions({ method, url }: Pick<IncomingMessage, "method" | "url">): boolean {
+export function isServerOptions({ method, url }: Omit<RequestLine, "rawHeaders">): boolean {
   return method === "OPTIONS" && url === "*";
 }
 
@@ -62,21 +64,13 @@ export const plainHost: RegExp = /^[a-z0-9._-]+(?::(?:[1-5]\d{3,4}|[6-9]\d{3}))?
  * Whether a request is for the API and has nothing unusual in its method, its target and its Host. The host then calls the pipeline itself:
  * a web `Request` and Hono's router would cost more than all of the pipeline's steps, and find the same handler.
  */
-export function isPlainRequest({
-  method,
-  url,
-  rawHeaders,
-}: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
+export function isPlainRequest({ method, url, rawHeaders }: RequestLine): boolean {
   if (method !== "GET" && method !== "HEAD" && method !== "POST") return false;
   return plainTarget.test(url ?? "") && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 
 /** Whether a request is a plain probe of `/livez`, to which the host responds without Hono too: it is the first request after a start. */
-export function isLivenessProbe({
-  method,
-  url,
-  rawHeaders,
-}: Pick<IncomingMessage, "method" | "url" | "rawHeaders">): boolean {
+export function isLivenessProbe({ method, url, rawHeaders }: RequestLine): boolean {
   return method === "GET" && url === "/livez" && plainHost.test(joinedHeader(rawHeaders, "host") ?? "");
 }
 
@@ -94,14 +88,9 @@ const tooManyFields = problemResponse("invalid_request", {
   detail: `The request has more than ${maxFields} header fields.`,
 });
 
-const severalHosts = problemResponse("invalid_request", {
-  issues: [{ member: "host", rule: "must be present exactly once" }],
-});
+const broken = (member: string, rule: string): PlainResponse =>
+  problemResponse("invalid_request", { issues: [{ member, rule }] });
 
-const noHost = problemResponse("invalid_request", {
-  issues: [{ member: "host", rule: "must be present in HTTP/1.1" }],
-});
-
-const unknownCoding = problemResponse("invalid_request", {
-  issues: [{ member: "transfer-encoding", rule: "must be absent or chunked, in HTTP/1.1" }],
-});
+const severalHosts = broken("host", "must be present exactly once");
+const noHost = broken("host", "must be present in HTTP/1.1");
+const unknownCoding = broken("transfer-encoding", "must be absent or chunked, in HTTP/1.1");

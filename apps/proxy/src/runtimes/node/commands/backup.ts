@@ -3,7 +3,7 @@ import { existsSync, renameSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
-import type { SqliteDatabase } from "@letta-environments/platform";
+import type { SqliteDatabase, SqliteFile } from "@letta-environments/platform";
 import { systemClock } from "@letta-environments/platform/node";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 import {
@@ -11,6 +11,7 @@ import {
   describeFile,
   extractArchive,
   failed,
+  failWith,
   isEmptyFolder,
   moveFiles,
   withPrivateFolder,
@@ -68,12 +69,21 @@ export async function backupCommand(context: CommandContext): Promise<void> {
 }
 
 /** Copies a database while others use it. The copy is complete in one file. */
-async function copyDatabase(dataDir: string, name: string, folder: string): Promise<void> {
+function copyDatabase(dataDir: string, name: string, folder: string): Promise<void> {
+  return useDatabase(dataDir, name, "copied", (database) => database.copyTo(join(folder, name)));
+}
+
+async function useDatabase<Result>(
+  dataDir: string,
+  name: string,
+  done: "copied" | "read",
+  use: (database: SqliteFile) => Result,
+): Promise<Result> {
   const database = await openDatabase(dataDir, name);
   try {
-    database.copyTo(join(folder, name));
+    return use(database);
   } catch (cause) {
-    throw failed(`${join(dataDir, name)} cannot be copied`, cause);
+    throw failed(`${join(dataDir, name)} cannot be ${done}`, cause);
   } finally {
     database.close();
   }
@@ -81,9 +91,7 @@ async function copyDatabase(dataDir: string, name: string, folder: string): Prom
 
 async function copyPepper(dataDir: string, folder: string): Promise<void> {
   const path = join(dataDir, pepperName);
-  await copyFile(path, join(folder, pepperName)).catch((cause: unknown) => {
-    throw failed(`${path} cannot be copied`, cause);
-  });
+  await copyFile(path, join(folder, pepperName)).catch(failWith(`${path} cannot be copied`));
 }
 
 function assertPepperFile({ dataDir, keyPepper }: Settings): void {
@@ -103,17 +111,8 @@ async function assertPepperFits(
   { dataDir, keyPepper, valkeyUrl }: Settings,
   present: readonly string[],
 ): Promise<void> {
-  const read = async (name: string, readIds: (database: SqliteDatabase) => ReadonlySet<string>) => {
-    if (!present.includes(name)) return new Set<string>();
-    const database = await openDatabase(dataDir, name);
-    try {
-      return readIds(database);
-    } catch (cause) {
-      throw failed(`${join(dataDir, name)} cannot be read`, cause);
-    } finally {
-      database.close();
-    }
-  };
+  const read = async (name: string, readIds: (database: SqliteDatabase) => ReadonlySet<string>) =>
+    present.includes(name) ? useDatabase(dataDir, name, "read", readIds) : new Set<string>();
   const refuse = (belonging: string): never => {
     throw new CommandError(describeWrongPepper(dataDir, keyPepper, belonging));
   };
