@@ -58,7 +58,7 @@ export interface Sends {
   findMessage(scope: SendScope, messageId: string): Promise<Stored<KnownEntry | null>>;
 }
 
-/** What the store has returned; `null` if it failed, which was reported. */
+/** The result of an operation of the store; `null` if it failed, which was reported. */
 export type Stored<Result> = { readonly result: Result } | null;
 
 /** Dependencies of {@link createSends}. */

@@ -8,7 +8,7 @@ export interface SettingProblem {
   readonly rule: string;
 }
 
-/** What a part of the settings says, and the rules that it breaks. */
+/** The resolved part of the settings, and the rules that it breaks. */
 export interface Resolved<Settings> {
   readonly settings: Settings;
   readonly problems: readonly SettingProblem[];
