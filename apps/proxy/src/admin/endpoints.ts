@@ -149,6 +149,9 @@ export function createAdminMatcher(
 /** The path of the metrics. Prometheus expects it there, outside `/admin/`. */
 export const metricsPath = "/metrics";
 
+/** The path of the explanations, which the metrics know too. */
+export const explainPath = "/admin/v1/explain";
+
 /** Whether a path belongs to the administration, even where no endpoint has it. */
 export function isAdminPath(path: string): boolean {
   return path.startsWith("/admin/") || path === metricsPath;

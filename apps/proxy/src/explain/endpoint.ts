@@ -1,7 +1,7 @@
 /** `POST /admin/v1/explain`: how a request with a key, or with the claims of a token, is decided, rule by rule, without sending anything. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import * as v from "valibot";
-import { type OptionalAdminEndpoint, type OptionalAdminRoute, NoQuerySchema } from "../admin/endpoints.ts";
+import { type OptionalAdminEndpoint, type OptionalAdminRoute, explainPath, NoQuerySchema } from "../admin/endpoints.ts";
 import { type AdminAuthority, mayKnowKey } from "../admin/admission.ts";
 import { grantIssues, type KeyGrants } from "../admin/grants.ts";
 import { keyNotFound } from "../admin/key-changes.ts";
@@ -68,7 +68,7 @@ export const ExplainRequestSchema: v.GenericSchema<unknown, ExplainRequest> = v.
 export const explainEndpoint: OptionalAdminRoute & { readonly operation: "explainRequest" } = {
   operation: "explainRequest",
   method: "POST",
-  path: "/admin/v1/explain",
+  path: explainPath,
   query: NoQuerySchema,
   body: ExplainRequestSchema,
 };

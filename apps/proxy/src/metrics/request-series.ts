@@ -3,7 +3,8 @@
  * look-ups and three additions.
  */
 import { endpoints } from "@letta-environments/schema";
-import { adminEndpoints } from "../admin/endpoints.ts";
+import { auditSearchEndpoint } from "../admin/audit-search.ts";
+import { adminEndpoints, explainPath } from "../admin/endpoints.ts";
 import { sessionPath } from "../console/same-origin.ts";
 import { hostOperations } from "../http/host-operations.ts";
 import { rateLimitPath } from "../limits/endpoint.ts";
@@ -72,9 +73,10 @@ export function createRequestSeries(table: MetricTable): (request: FinishedReque
 
 /** The path templates of all operations. */
 const routes: ReadonlyMap<string, string> = new Map([
-  ...[...Object.values(endpoints), ...adminEndpoints, ...Object.values(metricsEndpoints)].map(
+  ...[...Object.values(endpoints), ...adminEndpoints, ...Object.values(metricsEndpoints), auditSearchEndpoint].map(
     ({ operation, path }): [string, string] => [operation, path],
   ),
+  ["explainRequest", explainPath],
   ["retrieveRateLimit", rateLimitPath],
   ...["signIn", "retrieveSession", "signOut"].map((operation): [string, string] => [operation, sessionPath]),
   ...Object.entries(hostOperations),
