@@ -19,9 +19,8 @@ export interface InProcessCoalescer extends Coalescer {
 /** Makes every request fetch by itself. Use it where one request must not wait for another. */
 export const noCoalescing: Coalescer = { enter: () => ({ role: "solo" }) };
 
-interface Waiting {
-  readonly resolve: (action: FollowerAction) => void;
-}
+/** Tells a follower what to do. */
+type Waiting = (action: FollowerAction) => void;
 
 /** The requests of one key: the leader and those that wait for it. */
 interface Group {
@@ -100,11 +99,11 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): In
     if (canHandOver && next !== undefined) {
       group.hasFailed ||= outcome === "failed";
       group.followers.delete(next);
-      next.resolve(lead(key, group));
+      next(lead(key, group));
       return;
     }
     groups.delete(key);
-    for (const follower of group.followers) follower.resolve(outcome === "stored" ? "look-up" : "fetch-alone");
+    for (const follower of group.followers) follower(outcome === "stored" ? "look-up" : "fetch-alone");
   }
 
   return {
@@ -118,26 +117,11 @@ export function createInProcessCoalescer(options: InProcessCoalescerOptions): In
   };
 }
 
-function follow(group: Group): Follower {
-  let resolve: (action: FollowerAction) => void = () => undefined;
-  const promise = new Promise<FollowerAction>((resolvePromise) => {
-    resolve = resolvePromise;
+function follow({ followers }: Group): Follower {
+  let resolve: Waiting = () => undefined;
+  const action = new Promise<FollowerAction>((resolveAction) => {
+    resolve = resolveAction;
   });
-  let hasLeft = false;
-  const waiting: Waiting = {
-    resolve(action) {
-      // A follower that became the leader just as it left passes the role on.
-      if (hasLeft && typeof action === "object") action.settle("abandoned");
-      resolve(action);
-    },
-  };
-  group.followers.add(waiting);
-  return {
-    role: "follower",
-    action: promise,
-    leave() {
-      hasLeft = true;
-      group.followers.delete(waiting);
-    },
-  };
+  followers.add(resolve);
+  return { role: "follower", action, leave: () => void followers.delete(resolve) };
 }

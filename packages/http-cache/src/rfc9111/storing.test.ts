@@ -48,6 +48,8 @@ test("a POST response is stored for GET only with explicit freshness and the tar
   expect(refusal({ ...fresh, "content-location": "/x" }, post)).toBeNull();
   expect(refusal({ ...fresh, "content-location": "/y" }, post)).toBe("method");
   expect(refusal(fresh, post)).toBe("method");
+  const stale = { "cache-control": "max-age=0", "content-location": url };
+  expect([refusal({ ...stale, etag: '"a"' }, post), refusal(stale, post)]).toEqual([null, "no-freshness"]);
   expect(refusal({ "content-location": url, etag: '"a"' }, post)).toBe("method");
   expect(refusal({ ...fresh, "content-location": url }, post, 201)).toBe("method");
 });

@@ -49,10 +49,10 @@ export function refusalToStore(
   return isStorable && isUseful(head, freshness, directives) ? null : "no-freshness";
 }
 
-/** True if a POST response is what GET would return: explicitly fresh, and with the target as `Content-Location` (RFC 9110, 9.3.3). */
+/** True if a POST response is what GET would return: with explicit freshness, and the target as `Content-Location` (RFC 9110, 9.3.3). */
 function isPostForGet({ method, url }: CacheRequest, { status, headers }: ResponseHead, freshness: Freshness): boolean {
   const location = headers["content-location"];
-  if (method !== "POST" || status !== 200 || !freshness.isExplicit || freshness.lifetimeMs <= 0) return false;
+  if (method !== "POST" || status !== 200 || !freshness.isExplicit) return false;
   if (location === undefined || !URL.canParse(location, url)) return false;
   const [described, target] = [new URL(location, url), new URL(url)];
   described.hash = "";
