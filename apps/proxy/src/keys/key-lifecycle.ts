@@ -106,8 +106,7 @@ export function patchKey(record: KeyRecord, patch: KeyPatch, nowMs: number): Key
 export function rotateKey(record: KeyRecord, secret: KeySecret, nowMs: number, overlapMs: number): KeyRecord {
   const present = record.secrets.find(({ use }) => use === undefined);
   if (present === undefined || overlapMs === 0) return withRequirements({ ...record, secrets: [secret] });
-  const endsAt = Math.min(present.expiresAt ?? Infinity, nowMs + overlapMs);
-  return withRequirements({ ...record, secrets: [secret, { ...present, expiresAt: endsAt }] });
+  return withRequirements({ ...record, secrets: [secret, { ...present, expiresAt: nowMs + overlapMs }] });
 }
 
 /** Disables a key until it is enabled again. A key that is already disabled keeps its first date. */

@@ -80,8 +80,7 @@ function settleRequests(
   const burstUs = intervalUs * policy.burst;
   const fromUs = chargedFromUs(arrivalUs, nowUs, burstUs);
   const nextUs = fromUs + cost * intervalUs;
-  const isPossible = cost <= policy.burst;
-  const allowed = isPossible && nextUs <= nowUs + burstUs;
+  const allowed = nextUs <= nowUs + burstUs;
   const isCharged = charges && allowed && cost > 0;
   const debtUs = (isCharged ? nextUs : fromUs) - nowUs;
   states[index] = isCharged ? nextUs : Math.min(arrivalUs, nowUs + burstUs);
@@ -90,7 +89,7 @@ function settleRequests(
     allowed,
     remaining: Math.floor((burstUs - debtUs) / intervalUs),
     resetMs: Math.ceil(debtUs / 1_000),
-    retryAfterMs: allowed ? 0 : isPossible ? Math.ceil((nextUs - nowUs - burstUs) / 1_000) : null,
+    retryAfterMs: allowed ? 0 : cost <= policy.burst ? Math.ceil((nextUs - nowUs - burstUs) / 1_000) : null,
     degraded: null,
   };
 }
