@@ -134,6 +134,16 @@ test.each([
   }
 });
 
+test("a HEAD response of the target of a redirect does not refresh the stored GET response of the URL that redirects", async () => {
+  const { clock, replies, send } = createHarness();
+  const [minute, hour] = ["max-age=60", "max-age=3600"].map((value) => ({ "cache-control": value, etag: '"1"' }));
+  replies.push(reply(minute, "v1"), { ...reply(hour, ""), isRedirected: true }, reply(minute, "v2"));
+  await send();
+  await clock.advance(61_000);
+  await send({ method: "HEAD" });
+  expect(textOf(await send())).toBe("v2");
+});
+
 test("a HEAD response that disagrees invalidates the stored GET response; an error does not", async () => {
   for (const [head, count] of [
     [reply({ ...minute, etag: '"b"' }, ""), 0],

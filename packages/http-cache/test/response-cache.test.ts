@@ -1,5 +1,12 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test, vi } from "vitest";
-import { type Coalescer, createMemoryCacheStore, type FetchedResponse } from "../src/index.ts";
+import {
+  type CacheStore,
+  type Coalescer,
+  createMemoryCacheStore,
+  type FetchedResponse,
+  type PutFetched,
+} from "../src/index.ts";
 import { deferred } from "./harness.ts";
 import { createResponseHarness, failure, fetched, textOf, type Value } from "./response-harness.ts";
 
@@ -52,6 +59,27 @@ test("a background fetch has no signal, so it goes on when the caller of the sta
   expect([textOf(result), signals]).toEqual(["one", [undefined]]);
 });
 
+test("a background fetch tells a shared store its groups first, so a purge by another process during it is not missed", async () => {
+  const clock = createVirtualClock();
+  const begun: (readonly string[])[] = [];
+  const store: CacheStore = Object.assign(createMemoryCacheStore({ clock }), {
+    begin(key: string, groups: readonly string[]): PutFetched {
+      begun.push(groups);
+      return async (entry) => {
+        await store.put(key, entry);
+        return true;
+      };
+    },
+  });
+  const { read } = createResponseHarness({ clock, store });
+  await read({ groups: ["g"] });
+  await clock.advance(2_500);
+  expect(await read({ groups: ["g"] })).toMatchObject({
+    cacheStatus: expect.stringContaining("stale-while-revalidate"),
+  });
+  expect(begun).toEqual([["g"], ["g"]]);
+});
+
 test("a failed background fetch changes nothing and is reported", async () => {
   const background = vi.fn<(work: Promise<unknown>) => void>();
   const harness = createResponseHarness({ background });
@@ -61,6 +89,26 @@ test("a failed background fetch changes nothing and is reported", async () => {
   expect(textOf(await harness.read())).toBe("one");
   await background.mock.calls[0]?.[0];
   expect([textOf(await harness.read()), harness.failures]).toEqual(["one", ["background"]]);
+});
+
+test("a lifetime counts from the request, not from the arrival of the response", async () => {
+  const harness = createResponseHarness();
+  const slow = deferred<FetchedResponse<Value>>();
+  harness.replies = [slow.promise, fetched("two")];
+  const first = harness.read();
+  await harness.clock.advance(600);
+  slow.resolve(fetched("one", { freshForMs: 1_000, staleWhileRevalidateMs: 0 }));
+  await first;
+  expect(await harness.read()).toMatchObject({ kind: "stored", ageMs: 600 });
+  await harness.clock.advance(400);
+  expect(textOf(await harness.read())).toBe("two");
+});
+
+test("a response without a lifetime is no hit, not even in the millisecond of its arrival", async () => {
+  const harness = createResponseHarness();
+  harness.replies = [fetched("one", { freshForMs: 0, staleWhileRevalidateMs: 0 }), fetched("two")];
+  await harness.read();
+  expect(textOf(await harness.read())).toBe("two");
 });
 
 test.each([["an error response", failure] as const, ["no response", new Error("reset")] as const])(
@@ -138,6 +186,20 @@ test("a reader whose signal aborts hands over and rejects with the signal's reas
   await expect(third).rejects.toThrow("gone");
   controller.abort();
   expect(textOf(await second)).toBe("two");
+});
+
+test("a reader that leaves during a fetch gets the signal's reason, although a stale response could be served", async () => {
+  const harness = createResponseHarness();
+  await harness.read();
+  await harness.clock.advance(6_000);
+  const reader = new AbortController();
+  const { signal } = reader;
+  harness.replies = [
+    new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason as Error))),
+  ];
+  const read = harness.read({ signal });
+  reader.abort(new Error("gone"));
+  await expect(read).rejects.toThrow("gone");
 });
 
 test("a response from before an invalidation is not stored after it", async () => {

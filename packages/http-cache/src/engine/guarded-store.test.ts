@@ -89,6 +89,16 @@ test("a response is superseded only while a newer one is stored or written", asy
   expect(older.put(entry, recency)).toBe("outdated");
 });
 
+test("a response of unknown order to one that was not stored is not stored either, and nothing is deleted for it", async () => {
+  const deleted: string[] = [];
+  const nothing = { get: () => [], put: () => undefined, deleteGroup: () => undefined };
+  const store = createGuardedStore({ ...nothing, delete: (key) => void deleted.push(key) }, () => undefined);
+  const [first, second] = [store.begin("key", null), store.begin("key", null)];
+  await second.outdateStored({ ...recency, dateMs: 1_000 }, false);
+  expect(first.put(entry, { ...recency, dateMs: 2_000 })).toBe("outdated");
+  expect(deleted).toEqual([]);
+});
+
 test("a request that ended is forgotten, and the next one is stored", () => {
   const { store } = createSlowStore();
   const [first, second] = [store.begin("key", null), store.begin("key", null)];
