@@ -264,6 +264,21 @@ describe("in front of a remote server", () => {
     expect((await send("m-2")).status).toBe(200);
   });
 
+  test("a key that sets a mode has it set before a message that comes with a decision, and not for a decision alone", async () => {
+    const world = setUp(({ path }) =>
+      jsonResponse(200, path.endsWith("/mode") ? { mode: "standard" } : { success: true, message: "ok" }),
+    );
+    const { key } = await world.issueKey({ ...controlKey, scopes: ["send", "approve"], setMode: "standard" });
+    const decision = { type: "approval", approvals: [{ approve: true, tool_call_id: "call-1" }] };
+    const message = { role: "user", content: "x", client_message_id: "m-1" };
+    const later = { ...decision, approvals: [{ approve: true, tool_call_id: "call-2" }] };
+    for (const messages of [[decision, message], [later]]) {
+      await world.control(key, "conn-1/messages", { agentId: "agent-1", messages });
+    }
+    const [mode, messages] = ["mode", "messages"].map((name) => `POST /v1/environments/conn-1/${name}`);
+    expect(sentOf(world)).toEqual([mode, messages, messages]);
+  });
+
   test.each([
     ["breaks", { reason: "broken", cause: null } as const, ["unknown"]],
     ["is 504 control_unknown", problemResponse("control_unknown"), ["unknown"]],

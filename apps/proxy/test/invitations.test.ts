@@ -103,6 +103,17 @@ describe("an invitation", () => {
     await expect(register(key, { deviceId: "d2", connectionName: "ci-7" })).resolves.toBeTypeOf("string");
   });
 
+  test("that is limited to names is refused a device with another name because of its owner, if another key owns it", async () => {
+    const { register, key, issueKey } = await setUp([], ["ci-*"]);
+    const owner = await issueKey({ scopes: ["connect"] });
+    await register(owner.key, { deviceId: "d1", connectionName: "prod-db" });
+    const limited = await issueKey({ scopes: ["connect"], connectionNames: ["ci-*"] });
+    for (const other of [limited.key, key]) {
+      const registered = register(other, { deviceId: "d1", connectionName: "ci-7" });
+      await expect(registered).rejects.toThrow("device_owned_by_another_key");
+    }
+  });
+
   test("is not used up by a device that the tenant may not have", async () => {
     const rule = { credential: null, deviceIds: null, connectionNames: ["ci-*"], publicName: null };
     const { register, key, stored } = await setUp([], null, { tenants: new Map([["default", rule]]) });

@@ -58,6 +58,15 @@ async function principalOf(authentication: Promise<Authentication>): Promise<Gat
   return result.principal;
 }
 
+test("an invitation that no device has used is refused from its end on", async () => {
+  const { store, clock, present } = setUp();
+  const invite = { expiresAt: clock.now() + 1_000 };
+  const { key } = await issueTestKey(store, clock, { scopes: ["connect"], invite });
+  expect(codeOf(await present(key))).toBeUndefined();
+  await clock.advance(1_000);
+  expect(codeOf(await present(key))).toBe("invalid_key");
+});
+
 describe("a good key", () => {
   test("each use is noted and the expiry is checked each time, however often the key was used before", async () => {
     const { store, clock, present, uses } = setUp();

@@ -27,6 +27,10 @@ test("a claim is found by its name, which may contain dots, or by a path of name
   });
 });
 
+test("a claim that a token lacks is missing, also if every object inherits a member of its name", () => {
+  expect(principalOf({}, { deviceIds: "constructor" })?.deviceIds).toEqual([]);
+});
+
 test("a fixed tenant applies to every token, even if a claim names another one", () => {
   expect(principalOf({ org: "t2" }, { tenant: null }, { tenant: "t1" })?.tenant).toBe("t1");
 });

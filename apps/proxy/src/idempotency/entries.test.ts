@@ -54,7 +54,10 @@ test("a decision's fingerprint depends on that decision alone, and not on how an
   expect(of({}, { approve: false, tool_call_id: "call-2" })).toBe(alone);
   expect(of({ reason: null, updated_input: null, type: "approval" })).toBe(alone);
   expect(of({ reason: "" })).toBe(alone);
-  expect(new Set([alone, of({ approve: false }), of({ reason: "r" }), of({ updated_input: {} })]).size).toBe(4);
+  expect(of({ selected_permission_suggestion_ids: [] })).toBe(alone);
+  const changes = [{ approve: false }, { reason: "r" }, { updated_input: {} }];
+  const granting = { selected_permission_suggestion_ids: ["s"] };
+  expect(new Set([alone, of(granting), ...changes.map((change) => of(change))]).size).toBe(5);
 });
 
 test("the fingerprint of an Idempotency-Key depends on the whole body, but not on the order of its members", () => {

@@ -57,6 +57,22 @@ test("a rotation ends sign-in links and sessions, also those of a key without an
   expect(secrets).toEqual([next, ...ordinary.map((secret) => ({ ...secret, expiresAt: now + hour }))]);
 });
 
+test("the key of a sign-in link requires gateways that know links, until the link is used or the key is rotated", () => {
+  const mint = (id: string) => mintSecret(id, now, testMint).secret;
+  const { key: linkKey, record: link } = createLink({ name: "console", tenant: "default", scopes: [] }, now, testMint);
+  const used = redeemLink(link, linkKey, mint(link.id), { digests: testDigests, pepper: testPepper, nowMs: now });
+  const rotated = rotateKey(link, mint(link.id), now, 0);
+  expect([link, used, rotated].map((state) => state?.requires)).toEqual([["sign-in-link"], [], []]);
+});
+
+test("a key stays active when the overlap of its rotation ends", () => {
+  const lasting = { ...record, expiresAt: null };
+  const rotated = rotateKey(lasting, mintSecret(record.id, now, testMint).secret, now, hour);
+  expect(
+    [rotated, { ...rotated, secrets: rotated.secrets.slice(1) }].map((state) => keyState(state, now + hour)),
+  ).toEqual(["active", "expired"]);
+});
+
 test("a key that sets a mode requires gateways that know how, until it no longer sets one", () => {
   const newer = { ...record, requires: ["newer"] };
   const setting = patchKey(newer, { setMode: "standard" }, now);

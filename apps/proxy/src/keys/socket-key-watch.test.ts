@@ -237,6 +237,18 @@ test("a socket of the old secret is closed when the overlap of a rotation ends",
   expect(isOpen()).toBe(false);
 });
 
+test("a socket of the new secret stays open when the overlap of a rotation ends", async () => {
+  const { clock, change, isOpen } = await setUp();
+  await change((record) => {
+    const before: KeyRecord = { ...record, secrets: [mintSecret(record.id, 0, testMint).secret] };
+    return record.secrets.reduce((rotated, secret) => rotateKey(rotated, secret, clock.now(), 10_000), before);
+  });
+  await clock.advance(10_000);
+  await change((record) => ({ ...record, description: "checked again" }));
+  await clock.advance(100);
+  expect(isOpen()).toBe(true);
+});
+
 test("a second rotation during the overlap closes the sockets of the oldest secret at once", async () => {
   const { clock, change, isOpen } = await setUp();
   await change((record) => rotate(record, clock.now(), 10_000));

@@ -180,6 +180,22 @@ test("a bounded number of resolved connections is remembered, and the oldest is 
   expect([await find("conn-3"), await find("conn-2"), await find("conn-1")]).toEqual([0, 0, 1]);
 });
 
+test("after a principal is forgotten, an id that was not found is searched for again", async () => {
+  const lookup = createConnectionLookup(createVirtualClock(), { sharesSearches: true });
+  const rows: Environment[] = [];
+  const read: ReadRemote = () => Promise.resolve(jsonResponse(200, { connections: rows, hasNextPage: false }));
+  const principal = createTestPrincipal();
+  const find = async (): Promise<string> => {
+    const deadline = { atMs: 30_000, signal: new AbortController().signal };
+    return (await lookup.find(principal, "conn-1", { deadline, readUntil: () => read }, 5_000)).kind;
+  };
+  expect(await find()).toBe("refused");
+  rows.push(row());
+  expect(await find()).toBe("refused");
+  lookup.forget(principal);
+  expect(await find()).toBe("found");
+});
+
 describe("a key with a ceiling on the mode", () => {
   test.each<[EnvironmentMode | undefined, unknown]>([
     ["standard", 200],
@@ -213,6 +229,28 @@ describe("a key with a ceiling on the mode", () => {
     expect(await send(key)).toBe("mode_not_allowed");
     expect(asked()).toEqual([device]);
   });
+});
+
+test.each<[string, Partial<KeyRequest>, unknown]>([
+  ["that nothing limits", {}, 200],
+  ["that is limited to agents", { agentIds: ["agent-1"] }, "insufficient_scope"],
+  ["that is limited to modes", { maxMode: "unrestricted" }, "insufficient_scope"],
+  ["that denies tools", { deniedTools: ["Bash"] }, "insufficient_scope"],
+])("a decision that grants a lasting permission, with a key %s: %s", async (_which, limit, expected) => {
+  const { issueKey, send, asked } = createWorld(row({ currentMode: "standard" }));
+  const { key } = await issueKey({ scopes: ["send", "approve"], ...limit });
+  const approvals = [{ approve: true, tool_call_id: "call-1", selected_permission_suggestion_ids: ["s"] }];
+  const body = JSON.stringify({ agentId: "agent-1", messages: [{ type: "approval", approvals }] });
+  expect(await send(key, "conn-1", body)).toBe(expected);
+  expect(asked().includes(post)).toBe(expected === 200);
+});
+
+test("a key with device ids and name patterns reaches a device by its name alone, wherever it is in the list", async () => {
+  const many = Array.from({ length: 5_000 }, (_, index) => environmentRow(String(index + 10_000)));
+  const { issueKey, send, proxy } = createWorld(...many, row({ connectionName: "ci-1" }));
+  const { key } = await issueKey({ deviceIds: ["device-2"], connectionNames: ["ci-*"] });
+  const read = await proxy.handle(fakeRequest({ key, path: "/v1/environments/device-1" }));
+  expect([read.status, await send(key)]).toEqual([200, 200]);
 });
 
 describe("a key that is held to some agents", () => {
