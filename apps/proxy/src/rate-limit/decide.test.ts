@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { testPolicy } from "../../test/support/test-check.ts";
-import { mostConstrained } from "./decide.ts";
+import { testCheck, testPolicy } from "../../test/support/test-check.ts";
+import { decideRateLimits, mostConstrained } from "./decide.ts";
 import type { RateLimitPolicy } from "./policy.ts";
 import type { RateLimitDecision } from "./store.ts";
 
@@ -26,4 +26,12 @@ test.each<[string | null, readonly RateLimitDecision[]]>([
 ])("the most constrained policy is %s", (name, decisions) => {
   expect(mostConstrained(decisions)?.policy.name ?? null).toBe(name);
   expect(mostConstrained(decisions.toReversed())?.policy.name ?? null).toBe(name);
+});
+
+test("an arrival time of a clock that was set back since counts as an empty bucket, and as no more than that afterwards", () => {
+  const [nowUs, burstUs] = [1_000_000_000, 1_000_000];
+  const states = Float64Array.of(nowUs + 60 * burstUs);
+  const { decisions } = decideRateLimits([testCheck({}, "somebody", 0)], states, nowUs, false);
+  expect(decisions).toMatchObject([{ allowed: true, remaining: 0, resetMs: 1_000 }]);
+  expect([...states]).toEqual([nowUs + burstUs]);
 });

@@ -14,7 +14,7 @@ interface Subject {
   readonly events: RateLimitStoreEvent[];
   /** The behaviour of the store in the next calls. */
   behaviour: "succeed" | "hang" | "reject" | "throw";
-  failReleases: boolean;
+  failReleases: "reject" | "throw" | null;
   readonly calls: { takes: number; releases: string[] };
   /** Completes the calls that hang. */
   completeLate(): void;
@@ -36,7 +36,9 @@ function setUp(instances = 1): Subject {
     },
     release(leaseId, checks) {
       calls.releases.push(leaseId);
-      if (subject.failReleases || subject.behaviour !== "succeed") return Promise.reject(new Error("gone"));
+      if (subject.failReleases === "throw") throw new Error("busy");
+      if (subject.failReleases === "reject" || subject.behaviour !== "succeed")
+        return Promise.reject(new Error("gone"));
       return shared.release(leaseId, checks);
     },
   };
@@ -46,7 +48,7 @@ function setUp(instances = 1): Subject {
     limiter: createRateLimiter({ store, localStore, clock, instances, onDegraded: (event) => events.push(event) }),
     events,
     behaviour: "succeed",
-    failReleases: false,
+    failReleases: null,
     calls,
     completeLate: () => late.splice(0).forEach((complete) => complete()),
   };
@@ -161,6 +163,14 @@ describe("a rate limiter", () => {
     expect([admitted, leases]).toEqual([44, 8]);
   });
 
+  test("one request runs at a time while the store fails, although there are more processes than the limit", async () => {
+    const subject = setUp(4);
+    subject.behaviour = "reject";
+    const lease = testCheck({ unit: "concurrent-requests", limit: 2 });
+    const takeLease = (leaseId: string) => subject.limiter.take([lease], { probe: false, leaseId });
+    expect([(await takeLease("a")).admitted, (await takeLease("b")).admitted]).toEqual([true, false]);
+  });
+
   test("a request that costs more than a process's share is admitted if the share is full, and empties it", async () => {
     const subject = setUp(4);
     subject.behaviour = "reject";
@@ -182,6 +192,24 @@ describe("a rate limiter", () => {
     expect(subject.calls.releases).toEqual(["late"]);
     expect(await subject.limiter.take([lease], { probe: false, leaseId: "next" })).toMatchObject({ admitted: true });
   });
+
+  test.each(["hang", "reject"] as const)(
+    "a probe releases no lease of the request that it is for, also if the store fails (%s)",
+    async (behaviour) => {
+      const subject = setUp();
+      subject.behaviour = behaviour;
+      const lease = testCheck({ unit: "concurrent-requests", windowMs: 60_000 });
+      const decided = subject.limiter.take([lease], { probe: true, leaseId: "running" });
+      await subject.clock.advance(100);
+      expect(await decided).toMatchObject({ degraded: behaviour === "hang" ? "timeout" : "error" });
+      subject.behaviour = "succeed";
+      subject.completeLate();
+      await subject.clock.advance(1_000);
+      await take(subject, testCheck());
+      await subject.clock.advance(0);
+      expect(subject.calls.releases).toEqual([]);
+    },
+  );
 
   test("releases local leases although the store fails", async () => {
     const subject = setUp();
@@ -254,7 +282,7 @@ describe("a rate limiter", () => {
     const subject = setUp();
     const lease = testCheck({ unit: "concurrent-requests", limit: 2, windowMs: 60_000 });
     await subject.limiter.take([lease], { probe: false, leaseId: "stuck" });
-    subject.failReleases = true;
+    subject.failReleases = "reject";
     subject.limiter.release("stuck", [lease], null);
     await subject.clock.advance(0);
     expect(await take(subject, testCheck())).toMatchObject({ degraded: "unavailable" });
@@ -279,16 +307,35 @@ describe("a rate limiter", () => {
     await take(subject, testCheck());
     for (const leaseId of leaseIds) subject.limiter.release(leaseId, [lease], null);
     await subject.clock.advance(1_000);
-    subject.failReleases = true;
+    subject.failReleases = "reject";
     subject.behaviour = "succeed";
     await take(subject, testCheck());
     await subject.clock.advance(0);
     expect(subject.calls.releases).toHaveLength(32);
-    subject.failReleases = false;
+    subject.failReleases = null;
     await subject.clock.advance(1_000);
     await take(subject, testCheck());
     await subject.clock.advance(10);
     expect(await take(subject, lease)).toMatchObject({ decisions: [{ remaining: 149 - 32 }] });
+    expect(subject.calls.releases).toEqual(leaseIds);
+  });
+
+  test("a store that throws at a release is not called for the rest of the batch, because each call may block the process", async () => {
+    const subject = setUp();
+    const lease = testCheck({ unit: "concurrent-requests", windowMs: 120_000 });
+    const leaseIds = Array.from({ length: 5 }, (_, index) => `lease-${index}`);
+    for (const leaseId of leaseIds) await subject.limiter.take([lease], { probe: false, leaseId });
+    subject.behaviour = "reject";
+    await take(subject, testCheck());
+    for (const leaseId of leaseIds) subject.limiter.release(leaseId, [lease], null);
+    [subject.behaviour, subject.failReleases] = ["succeed", "throw"];
+    await subject.clock.advance(1_000);
+    await take(subject, testCheck());
+    expect(subject.calls.releases).toEqual(leaseIds.slice(0, 1));
+    subject.failReleases = null;
+    await subject.clock.advance(1_000);
+    await take(subject, testCheck());
+    await subject.clock.advance(0);
     expect(subject.calls.releases).toEqual(leaseIds);
   });
 
