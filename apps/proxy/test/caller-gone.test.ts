@@ -1,6 +1,9 @@
-/** Callers of the embedded server who disconnect: what has left runs to its end, and the audit log has its result. */
-import { expect, test } from "vitest";
-import { controlKey, createDeviceWorld } from "./support/device-world.ts";
+/** Callers who disconnect: what has left runs to its end, and the audit log has its result. The first tests are of the embedded server. */
+import { jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { describe, expect, test, vi } from "vitest";
+import { controlKey, createDeviceWorld, type ObservedProxy, observeProxy } from "./support/device-world.ts";
+import { environmentRow } from "./support/environment-row.ts";
+import { createTestProxy } from "./support/test-proxy.ts";
 
 test("a message that has left runs to its end when its caller disconnects, and the log has its result", async () => {
   const { send, acknowledge, entries, issueKey, clock } = await createDeviceWorld();
@@ -72,4 +75,61 @@ test("a command that has left has its result in the log when its caller disconne
   await clock.advance(10_000);
   await response;
   expect(entries.at(-1)).toMatchObject({ type: "control_finished", status: 504, code: "control_unknown" });
+});
+
+describe.each([
+  ["stop", { agentId: "agent-1" }],
+  ["mode", { agentId: "agent-1", mode: "standard" }],
+])("a command in front of a remote server: %s", (operation, body) => {
+  const connections = [environmentRow("1", { deviceId: "device-1", connectionId: "conn-1" })];
+
+  /** A gateway whose upstream responds to the command, and whose audit log stores its start, when the test says so. */
+  function setUp() {
+    const [responding, storing] = [Promise.withResolvers<PlainResponse>(), Promise.withResolvers<undefined>()];
+    const signals: AbortSignal[] = [];
+    const world: ObservedProxy = observeProxy((ports) =>
+      createTestProxy(
+        async ({ method }, signal) => {
+          if (method === "GET") return jsonResponse(200, { connections, hasNextPage: false });
+          signals.push(signal);
+          return responding.promise;
+        },
+        { ports: { ...ports, audit: { append: (entry) => storing.promise.then(() => ports.audit.append(entry)) } } },
+      ),
+    );
+    const caller = new AbortController();
+    const command = async (): Promise<PlainResponse> => {
+      const { key } = await world.issueKey(controlKey);
+      return world.control(key, `conn-1/${operation}`, body, { signal: caller.signal });
+    };
+    return { ...world, responding, storing, signals, caller, command };
+  }
+
+  test("that has left goes on when its caller disconnects, and the log has its result", async () => {
+    const { command, responding, storing, signals, caller, entries } = setUp();
+    storing.resolve(undefined);
+    const response = command();
+    await vi.waitFor(() => expect(signals).toHaveLength(1));
+    caller.abort();
+    responding.resolve(jsonResponse(200, body));
+    expect((await response).status).toBe(200);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false]);
+    expect(entries.at(-1)).toMatchObject({ type: "control_finished", status: 200, code: null });
+  });
+
+  test.each<[string, number, (world: ReturnType<typeof setUp>) => unknown]>([
+    ["caller disconnects", 499, ({ caller }) => caller.abort()],
+    ["time is over", 504, ({ clock }) => clock.advance(30_000)],
+  ])("whose %s before its start is stored does not leave", async (_what, status, end) => {
+    const world = setUp();
+    world.responding.resolve(jsonResponse(200, body));
+    const response = world.command();
+    await vi.waitFor(() => expect(world.upstreamRequests).toHaveLength(1));
+    await world.clock.advance(0);
+    await end(world);
+    world.storing.resolve(undefined);
+    expect((await response).status).toBe(status);
+    expect(world.signals).toEqual([]);
+    expect(world.entries.at(-1)).toMatchObject({ type: "control_finished", status });
+  });
 });

@@ -162,6 +162,15 @@ describe("in front of a remote upstream", () => {
     expect(await world.changes()).toEqual(["device_change_started", "device_changed"]);
   });
 
+  test.each([200, 202, 206])(
+    "a removal to which the server responds with %i is unknown in the audit log",
+    async (status) => {
+      const world = await setUp(() => jsonResponse(status, {}));
+      expect(codeOf(await change(world, world.admin.key))).toBe("502 upstream_invalid_response");
+      expect(await world.changes()).toEqual(["device_change_started", "device_change_unknown"]);
+    },
+  );
+
   test("a change whose success has no row is unknown in the audit log", async () => {
     const world = await setUp(() => jsonResponse(200, { later: true }));
     expect(codeOf(await change(world, world.admin.key, { body: { tags: ["ci"] } }))).toBe(

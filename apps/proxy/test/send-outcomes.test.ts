@@ -1,6 +1,6 @@
 /** In front of a remote upstream, a send whose outcome is not known is never repeated, and one of which nothing was delivered can be. */
 import { jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { failingStore } from "./support/failing-store.ts";
 import { createMemoryIdempotencyStore } from "../src/adapters/memory/idempotency-store.ts";
 import { accepted, createSendWorld, deferred, type SendWorld, summarise, unreachable } from "./support/send-world.ts";
@@ -316,4 +316,20 @@ test("the result of a longer response is kept in a shorter form, and repeats rec
   world.upstream = () => Promise.resolve(jsonResponse(200, { success: true, message, more: "x".repeat(20_000) }));
   expect(bodyOf(await world.send())).toHaveProperty("more");
   expect(bodyOf(await world.send())).toEqual({ success: true, message: message.slice(0, 4_096) });
+});
+
+test("a send is answered once its result is stored, so a stop of the gateway right after it does not lose the result", async () => {
+  const { clock } = await createSendWorld();
+  const store = createMemoryIdempotencyStore(clock);
+  const held = deferred<undefined>();
+  const settle: typeof store.settle = (...result) => held.promise.then(() => store.settle(...result));
+  const world = await createSendWorld({ remote: { idempotencyStore: { ...store, settle } }, ports: { clock } });
+  const order: string[] = [];
+  const answered = world.send().then(() => order.push("answered"));
+  await vi.waitFor(() => expect(world.entries.at(-1)?.type).toBe("send_finished"));
+  await clock.advance(0);
+  order.push("stored");
+  held.resolve(undefined);
+  await answered;
+  expect(order).toEqual(["stored", "answered"]);
 });

@@ -8,6 +8,7 @@ import type { ProxyEvent } from "../telemetry.ts";
 import { failureThreshold, probeIntervalMs } from "./attempt.ts";
 import { divideCalls } from "./concurrency.ts";
 import { createCallRemote, type RemoteExchange } from "./remote-call.ts";
+import { maxSavedRetries, retriesPerRead } from "./retry.ts";
 
 const unreachable: UpstreamFetch = () => Promise.resolve({ reason: "unreachable", cause: null });
 const works: UpstreamFetch = () => Promise.resolve(jsonResponse(200, { success: true, message: "ok" }));
@@ -207,6 +208,26 @@ describe("a read", () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" })));
     expect(problemOf(await world.call("read"))).toMatchObject({ status: 503, detail: "busy" });
     expect(world.sent).toHaveLength(3);
+  });
+
+  test("is repeated within the budget for retries, so an overloaded upstream does not get three times the reads", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(429, {})));
+    const reads = 60;
+    for (let count = 0; count < reads; count++) await world.call("read");
+    expect(world.sent.length).toBeGreaterThan(reads);
+    expect(world.sent.length).toBeLessThanOrEqual(reads + maxSavedRetries + reads * retriesPerRead);
+  });
+
+  test("that is repeated while the tenant has as many calls as it may returns the upstream's first response", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(503, { message: "busy" }, { "retry-after": "1" })));
+    const pending = world.call("read");
+    await world.clock.advance(0);
+    world.fetch = hangs;
+    void Promise.all([world.call("read"), world.call("read")]);
+    await world.clock.advance(1_100);
+    const response = await pending;
+    expect(problemOf(response)).toMatchObject({ status: 503, detail: "busy" });
+    expect([response.headers["retry-after"], world.sent.length]).toEqual(["1", 3]);
   });
 
   test("that waits for a retry ends when its caller disconnects", async () => {

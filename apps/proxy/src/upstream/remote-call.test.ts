@@ -59,6 +59,15 @@ test("a remote request has only the listed headers, and the gateway's credential
   expect(request).toMatchObject({ method: "POST", path: "/v1/environments/conn%3A1/messages", principal });
 });
 
+test("an idempotency key is forwarded up to the length that the API allows", () => {
+  const headers = { "idempotency-key": "x".repeat(256) };
+  const request = buildRemoteRequest(
+    { ...call, request: fakeRequest({ headers }) },
+    { userAgent: "proxy/1", via: "1.1 me" },
+  );
+  expect(request.headers).toMatchObject(headers);
+});
+
 test("header values that are malformed are not forwarded", () => {
   const headers = { traceparent: "00-zz", tracestate: "a\r\nb", "idempotency-key": "x".repeat(257) };
   const request = buildRemoteRequest(
