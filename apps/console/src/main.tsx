@@ -6,7 +6,6 @@ import { followSessions } from "./state/environments.ts";
 import { readSession, session, signIn } from "./state/session.ts";
 import { toast } from "./state/toasts.ts";
 import { App } from "./views/app.tsx";
-import { confirmLink } from "./views/confirm-link.tsx";
 
 const root = document.getElementById("root") ?? document.body;
 
@@ -24,8 +23,13 @@ const unusedLink =
 
 async function redeem(link: string): Promise<void> {
   const signedIn = session.value;
-  // An attacker may have sent this link so that you work in their session.
-  const isWanted = signedIn.kind !== "signed_in" || (await confirmLink(root, signedIn.info.keyName));
+  // An attacker may have sent this link so that you work in their session. Without the question, the answer is no.
+  const isWanted =
+    signedIn.kind !== "signed_in" ||
+    (await import("./views/confirm-link.tsx").then(
+      ({ confirmLink }) => confirmLink(root, signedIn.info.keyName),
+      () => false,
+    ));
   // The browser has noted the address with the secret in its history before the page could change it.
   if (!isWanted) toast("bad", unusedLink);
   const refusal = isWanted ? await signIn({ link }) : null;
@@ -46,7 +50,9 @@ async function start(): Promise<void> {
     const pasted = takeLink();
     if (pasted !== null) void redeem(pasted);
   });
-  followApprovals();
+  followApprovals((approval) => {
+    void import("./state/alerts.ts").then(({ alertUser }) => alertUser(approval)).catch(() => undefined);
+  });
   followSessions();
 }
 

@@ -4,7 +4,7 @@
  * decide either while the focus has just come: they may belong to a text. A click says itself which button it is for, also from the keyboard.
  */
 import type { Approval } from "@letta-environments/client";
-import { printable } from "@letta-environments/command-line/printable";
+import { escapeSpaces, printable } from "@letta-environments/command-line/printable";
 import type { JSX, RefObject } from "preact";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { agoText, durationText } from "../model/time.ts";
@@ -13,10 +13,11 @@ import { settleMs, type Watch, watchPlace } from "../platform/steady.ts";
 import { questionOf } from "../state/approvals.ts";
 import { decide, deciding } from "../state/decisions.ts";
 import { time } from "../state/clock.ts";
-import { shownName } from "../state/device-list.ts";
-import { findDevice } from "../state/environments.ts";
+import { shownNameOf } from "../state/device-list.ts";
+import { rows } from "../state/environments.ts";
 import { href } from "../state/route.ts";
 import { may } from "../state/session.ts";
+import { ModeBadge } from "./badge.tsx";
 import { Confirm } from "./dialog.tsx";
 import { useFocus } from "./focus.ts";
 import { ToolInput } from "./tool-input.tsx";
@@ -68,6 +69,7 @@ export function ApprovalCard({
       onFocusIn={onFocusIn}
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
+      {showsDevice && <Place connectionId={approval.connectionId} />}
       {approval.reason !== null && <p>{printable(approval.reason)}</p>}
       {isCut && <p class="notice">{cutText}</p>}
       <ToolInput input={approval.input} isCut={isCut} />
@@ -218,21 +220,30 @@ function Actions({
 }
 
 function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice: boolean }): JSX.Element {
-  const device = findDevice(approval.deviceId);
   return (
     <header>
-      <h3>{printable(approval.tool)}</h3>
-      {showsDevice && (
-        <a href={href("device", { id: approval.deviceId })}>
-          {device === null ? approval.deviceId : shownName(device)}
-        </a>
-      )}
+      <h2>{printable(approval.tool)}</h2>
+      {showsDevice && <a href={href("device", { id: approval.deviceId })}>{shownNameOf(approval.deviceId)}</a>}
       <span class="hint">{agoText(approval.requestedAt, time.value)}</span>
       {approval.expiresAt !== null && (
         <span class="badge warn">denied in {durationText(approval.expiresAt - time.value)}</span>
       )}
       {approval.connectionId === null && <span class="badge calm">device offline</span>}
     </header>
+  );
+}
+
+/** Where the device works, and in which mode, as it reports itself: the request does not say so. A device can have several connections. */
+function Place({ connectionId }: { connectionId: string | null }): JSX.Element | null {
+  const row = [...rows.value.values()].find((each) => each.value.connectionId === connectionId)?.value;
+  const { workingDirectory = "", gitBranch } = row?.metadata ?? {};
+  if (connectionId === null || workingDirectory === "") return null;
+  return (
+    <p class="hint">
+      The device reports: <code>{printable(escapeSpaces(workingDirectory))}</code>{" "}
+      {gitBranch !== undefined && <code>⎇ {printable(escapeSpaces(gitBranch))}</code>}{" "}
+      <ModeBadge mode={row?.currentMode} />
+    </p>
   );
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { json, openStream, type PageStream, rowOf, sessionOf, stubPage } from "../../test/support/page.ts";
+import { json, openStream, type PageStream, problem, rowOf, sessionOf, stubPage } from "../../test/support/page.ts";
 
 const request = { deviceId: "d", agentId: "agent-1", conversationId: "default", id: "call-1" };
 
@@ -21,6 +21,8 @@ const approvalOf = (id: string): typeof approval => ({ ...approval, id });
 let stream: PageStream | null = null;
 /** The ids of the requests in the gateway's list. */
 let listed: readonly string[] = [];
+/** The connection of their device; `undefined`: the list cannot be read. */
+let connectionId: string | null | undefined;
 /** The devices in the gateway's list. */
 let rows: readonly object[] = [];
 /** Lets the gateway respond to the decision that it has. */
@@ -30,11 +32,13 @@ let shown: object[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [stream, listed, rows, shown, respond] = [null, [], [rowOf("1")], [], null];
+  [stream, listed, rows, shown, respond, connectionId] = [null, [], [rowOf("1")], [], null, "c"];
   stubPage((sent) => {
     if (sent.path === "/console/session") return json(200, sessionOf("a", ["list", "read", "approve"]));
-    if (sent.path.startsWith("/v1/environments/approvals"))
-      return json(200, { approvals: listed.map(approvalOf), hasNextPage: false });
+    if (sent.path.startsWith("/v1/environments/approvals")) {
+      if (connectionId === undefined) return problem(500, "internal_error");
+      return json(200, { approvals: listed.map((id) => ({ ...approvalOf(id), connectionId })), hasNextPage: false });
+    }
     if (sent.method === "POST" && sent.path.endsWith("/messages"))
       return new Promise((resolve) => (respond = () => resolve(json(200, { success: true }))));
     if (!sent.path.startsWith("/v1/environments/events")) return json(200, { connections: rows, hasNextPage: false });
@@ -62,13 +66,14 @@ afterEach(async () => {
 
 /** Opens the page as a user who wants notifications. */
 async function open() {
-  const [approvals, environments, session] = await Promise.all([
+  const [approvals, environments, session, { alertUser }] = await Promise.all([
     import("./approvals.ts"),
     import("./environments.ts"),
     import("./session.ts"),
+    import("./alerts.ts"),
   ]);
   approvals.setAlert("notification", true);
-  approvals.followApprovals();
+  approvals.followApprovals(alertUser);
   environments.followSessions();
   await session.signIn({ key: "a" });
   await settled(() => stream !== null, true);
@@ -133,7 +138,7 @@ test("alerts are for requests that still wait, also when events come late, and t
   await settled(() => shown.length, 2);
   expect(shown).toEqual([
     expect.objectContaining({ title: "Approval needed", renotify: true }),
-    expect.objectContaining({ title: "Approval needed", renotify: true }),
+    expect.objectContaining({ body: "Bash on d waits for a decision.", renotify: true }),
   ]);
 });
 
@@ -172,4 +177,46 @@ test("the requests of a device are counted, filtered and sorted as events come, 
   expect(list.selectedIds.value).toEqual(["2"]);
   for (const id of ["call-1", "call-2"]) tell(id, "decided");
   await settled(() => list.selectedIds.value, []);
+});
+
+test("a list that could not be read is not taken for an empty one, and is read again", async () => {
+  [listed, connectionId] = [["call-1"], undefined];
+  const { approvalCount, approvalsFailure } = await open();
+  expect(approvalsFailure.value).toBeUndefined();
+  await settled(() => approvalsFailure.value, "internal_error.");
+  connectionId = "c";
+  await vi.advanceTimersByTimeAsync(30_000);
+  await settled(() => approvalCount.value, 1);
+  expect(approvalsFailure.value).toBeNull();
+});
+
+test("a part of the page that could not be loaded is no empty list either, and is loaded again", async () => {
+  listed = ["call-1"];
+  vi.doMock("./approval-list.ts", () => {
+    throw new Error("The network is gone.");
+  });
+  const { approvalCount, approvalsFailure } = await open();
+  await settled(() => approvalsFailure.value, "This part of the console could not be loaded.");
+  vi.doUnmock("./approval-list.ts");
+  await vi.advanceTimersByTimeAsync(30_000);
+  await settled(() => approvalCount.value, 1);
+  expect(approvalsFailure.value).toBeNull();
+});
+
+test("a request counts while its device is online, and goes to its present connection when it is back", async () => {
+  listed = ["call-1"];
+  const { approvals: waiting, approvalCount } = await open();
+  await settled(() => approvalCount.value, 1);
+  for (const present of [null, "c-2"]) {
+    connectionId = present;
+    stream?.write({
+      type: "environment",
+      id: `to ${present}`,
+      deviceId: "d",
+      connectionId,
+      environment: { id: "1", connectionId },
+    });
+    await settled(() => waiting.value.map((each) => each.connectionId), [present]);
+    expect(approvalCount.value).toBe(present === null ? 0 : 1);
+  }
 });

@@ -1,6 +1,5 @@
 /** Requests for permission of all devices. */
 import type { Approval, Environment, StreamedEvent } from "@letta-environments/client";
-import { printable } from "@letta-environments/command-line/printable";
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
 import { readLocal, writeLocal } from "../platform/browser.ts";
 import { addFollower } from "./environments.ts";
@@ -9,11 +8,16 @@ import { mayApprove } from "./session.ts";
 /** The requests that wait, the oldest first. */
 export const approvals = signal<readonly Approval[]>([]);
 
-/** Why the list could not be read; `null`: it was. */
-export const approvalsFailure = signal<string | null>(null);
+/** Why the list could not be read; `null`: it was; `undefined`: not yet, so that nobody knows what waits. */
+export const approvalsFailure = signal<string | null | undefined>(undefined);
 
-/** The number of requests that wait. */
-export const approvalCount: ReadonlySignal<number> = computed(() => approvals.value.length);
+/** Milliseconds until a list that could not be read is read again. */
+const rereadMs = 30_000;
+
+/** The number of requests that can be decided: those of devices that are online. */
+export const approvalCount: ReadonlySignal<number> = computed(
+  () => approvals.value.filter(({ connectionId }) => connectionId !== null).length,
+);
 
 /**
  * Returns how many requests of a device wait. Its row has that number only as of when the list was read, because no event updates it, so the row
@@ -71,15 +75,28 @@ async function read(): Promise<void> {
   const missed: StreamedEvent[] = [];
   since = missed;
   // Apart from the first view, since the client's part for approvals is large.
-  const { readApprovals } = await import("./approval-list.ts");
-  const result = await readApprovals();
+  const result = await import("./approval-list.ts").then(
+    ({ readApprovals }) => readApprovals(),
+    () => "This part of the console could not be loaded.",
+  );
   if (since !== missed) return;
-  since = null;
-  if (typeof result === "string") approvalsFailure.value = result;
-  else {
-    show(missed.reduce(applyEvent, result));
-    approvalsFailure.value = null;
+  if (typeof result === "string") {
+    approvalsFailure.value = result;
+    setTimeout(() => since === missed && void read(), rereadMs);
+    return;
   }
+  since = null;
+  show(missed.reduce(applyEvent, result));
+  approvalsFailure.value = null;
+}
+
+/** Whether a device that asks has connected or left. Its requests do not say so, and have another connection since. */
+function isMove(event: StreamedEvent): boolean {
+  return (
+    event.type === "environment" &&
+    "connectionId" in event.environment &&
+    approvals.value.some(({ deviceId }) => deviceId === event.deviceId)
+  );
 }
 
 /** Shows the requests that wait now, and alerts the user to new ones. A request that was decided before the page knew of it causes no alert. */
@@ -87,21 +104,25 @@ function show(waiting: readonly Approval[]): void {
   const known = new Set(approvals.value.map(questionOf));
   approvals.value = waiting;
   const added = waiting.find((approval) => !known.has(questionOf(approval)));
-  if (added !== undefined) void alertUser(added);
+  if (added !== undefined && (alerts.value.sound || alerts.value.notification)) alertUser(added);
 }
 
-/** Begins to follow requests for permission. */
-export function followApprovals(): void {
+let alertUser: (approval: Approval) => void;
+
+/** Begins to follow requests for permission. @param tell alerts the user, who wants that, to a new one */
+export function followApprovals(tell: (approval: Approval) => void): void {
+  alertUser = tell;
   addFollower({
     onEvents(events) {
       since?.push(...events);
       show(events.reduce(applyEvent, approvals.value));
+      if (events.some(isMove)) void read();
     },
     refresh: () => void read(),
     forget() {
       since = null;
       approvals.value = [];
-      approvalsFailure.value = null;
+      approvalsFailure.value = undefined;
     },
   });
 }
@@ -117,13 +138,4 @@ function applyEvent(present: readonly Approval[], event: StreamedEvent): readonl
 export function withRequest(present: readonly Approval[], approval: Approval): readonly Approval[] {
   const index = present.findIndex((other) => keyOf(other) === keyOf(approval));
   return index === -1 ? [...present, approval] : present.with(index, approval);
-}
-
-async function alertUser(approval: Approval): Promise<void> {
-  const { sound, notification } = alerts.value;
-  if (!sound && !notification) return;
-  const { chime, notify } = await import("../platform/alerts.ts");
-  if (sound) chime();
-  if (!notification) return;
-  notify("Approval needed", `${printable(approval.tool)} on a device waits for a decision.`);
 }

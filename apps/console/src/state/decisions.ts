@@ -4,6 +4,7 @@ import { printable } from "@letta-environments/command-line/printable";
 import { signal } from "@preact/signals";
 import { failureText, transport } from "./api.ts";
 import { approvals, questionOf } from "./approvals.ts";
+import { shownNameOf } from "./device-list.ts";
 import { toast } from "./toasts.ts";
 
 /** Requests whose decision is on its way, by {@link questionOf}. */
@@ -30,7 +31,8 @@ export async function decide(
       ...(suggestion !== undefined && { suggestions: [suggestion] }),
     });
     approvals.value = approvals.value.filter((other) => questionOf(other) !== question);
-    toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)}`);
+    const device = shownNameOf(approval.deviceId);
+    toast("good", `${approve ? "Allowed" : "Denied"} ${printable(approval.tool)} on ${device}`);
     return true;
   } catch (error) {
     const isOver =
@@ -46,5 +48,5 @@ export async function decide(
 /** The gateway recognises the same decision again, and refuses another one. */
 function describe(error: unknown): string {
   if (!isLettaEnvironmentsError(error) || error.outcome === "refused") return failureText(error);
-  return "It is not known whether the device has the decision. The same decision again does nothing twice.";
+  return "It is not known whether the device has the decision. Decide again: it counts once.";
 }

@@ -1,9 +1,10 @@
 /** The part of the devices that the list shows. Its values keep their identity while nothing of them changes, so that the list is drawn rarely. */
 import type { Environment } from "@letta-environments/client";
+import { printable } from "@letta-environments/command-line/printable";
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { lookOf, nameOf, selectDevices, ambiguousLooks, tagsOf } from "../model/device-filter.ts";
 import { pendingOf } from "./approvals.ts";
-import { devices } from "./environments.ts";
+import { devices, findDevice } from "./environments.ts";
 import { route } from "./route.ts";
 
 /** The ids of the rows that match the filters, in their order. */
@@ -28,6 +29,12 @@ const ambiguous: ReadonlySignal<readonly string[]> = stable(() => ambiguousLooks
 export function shownName(device: Environment): string {
   const name = nameOf(device);
   return ambiguous.value.includes(lookOf(name)) ? `${name} (${device.deviceId})` : name;
+}
+
+/** The name of a device by its id; the id while the page does not know the device. */
+export function shownNameOf(deviceId: string): string {
+  const device = findDevice(deviceId);
+  return device === null ? printable(deviceId) : shownName(device);
 }
 
 /** A computed list that stays the same object while its items do. */

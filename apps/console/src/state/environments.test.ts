@@ -77,7 +77,7 @@ async function load() {
 /** Opens the page as a user with a key. */
 async function open(key: string): ReturnType<typeof load> {
   const loaded = await load();
-  loaded.approvals.followApprovals();
+  loaded.approvals.followApprovals(() => undefined);
   loaded.environments.followSessions();
   await loaded.session.signIn({ key });
   return loaded;

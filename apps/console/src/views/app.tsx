@@ -70,6 +70,9 @@ export function App({ linkRefusal }: { linkRefusal: string | null }): JSX.Elemen
         Skip to the content
       </a>
       <Header />
+      <p class="sr" role="status">
+        {view !== "approvals" && count > 0 && `${count} waiting for a decision`}
+      </p>
       <ConnectionBanner />
       <main id="main" tabIndex={-1}>
         <View key={page} />
@@ -102,7 +105,7 @@ function Header(): JSX.Element {
   ];
   return (
     <header class="top">
-      <a class="brand" href={href("devices")}>
+      <a class="brand" href="#/devices">
         <span class="mark" aria-hidden="true" />
         Letta gateway
       </a>

@@ -1,76 +1,64 @@
 /** Requests for permission of all devices, the oldest first. */
-import type { JSX } from "preact";
+import type { Approval } from "@letta-environments/client";
+import type { JSX, RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { allowNotifications } from "../platform/alerts.ts";
 import { ApprovalCard } from "../parts/approval-card.tsx";
-import { alerts, approvals, approvalsFailure, questionOf, setAlert } from "../state/approvals.ts";
+import { alerts, approvalCount, approvals, approvalsFailure, questionOf, setAlert } from "../state/approvals.ts";
 import { may, mayApprove } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 
 /** The view. */
 export function Approvals(): JSX.Element {
-  const all = approvals.value;
+  return mayApprove() ? (
+    <Requests />
+  ) : (
+    <>
+      <div class="title">
+        <h1>Approvals</h1>
+      </div>
+      <Absent />
+    </>
+  );
+}
+
+/** Those that can be decided come first: a device that is offline may never come back. */
+function Requests(): JSX.Element {
+  const all = approvals.value.toSorted((left, right) => Number(isOffline(left)) - Number(isOffline(right)));
+  const count = approvalCount.value;
+  const failure = approvalsFailure.value;
   const list = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const step = { j: 1, k: -1 }[event.key.toLowerCase()];
-      if (step === undefined || event.target instanceof HTMLInputElement || list.current === null) return;
-      const cards = [...list.current.querySelectorAll<HTMLElement>(".approval")];
-      // A button of a card may have the focus.
-      const present = cards.findIndex((card) => card.contains(document.activeElement));
-      cards.at(Math.min(cards.length - 1, Math.max(0, present + step)))?.focus();
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, []);
-  const setNotification = async (isOn: boolean): Promise<void> => {
-    if (isOn && !(await allowNotifications())) {
-      toast("bad", "The browser does not allow notifications for this page. Its settings can change that.");
-      return setAlert("notification", false);
-    }
-    setAlert("notification", isOn);
-  };
+  useStepKeys(list);
   return (
     <>
       <div class="title">
         <h1>Approvals</h1>
         <p class="hint" role="status">
-          {all.length === 0 ? "Nothing waits for a decision" : `${all.length} waiting`}
+          {failure === undefined && "Loading …"}
+          {failure === null && (count === 0 ? "Nothing waits for a decision" : `${count} waiting`)}
         </p>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={alerts.value.sound}
-            onChange={(event) => setAlert("sound", event.currentTarget.checked)}
-          />
-          Sound
-        </label>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={alerts.value.notification}
-            onChange={(event) => void setNotification(event.currentTarget.checked)}
-          />
-          Notification
-        </label>
+        <Alerts />
       </div>
-      {!mayApprove() && <Absent />}
-      {approvalsFailure.value !== null && (
+      {typeof failure === "string" && (
         <div class="notice bad" role="alert">
-          The requests could not be read: {approvalsFailure.value}
+          The requests could not be read: {failure} The console tries again by itself.
         </div>
       )}
-      {mayApprove() && all.length === 0 && approvalsFailure.value === null && (
+      {failure === null && count === 0 && (
         <div class="empty">
           <h2>Nothing waits for you</h2>
           <p>When a device in mode “standard” or “accept edits” wants to use a tool, its request appears here.</p>
         </div>
       )}
       <div ref={list} class="cards">
-        {all.map((approval) => (
-          <ApprovalCard key={questionOf(approval)} approval={approval} />
-        ))}
+        {all.flatMap((approval, index) => [
+          index === count && (
+            <p key="offline" class="hint">
+              On devices that are offline: {all.length - count}
+            </p>
+          ),
+          <ApprovalCard key={questionOf(approval)} approval={approval} />,
+        ])}
       </div>
       {all.length > 0 && (
         <p class="hint keys">
@@ -82,6 +70,60 @@ export function Approvals(): JSX.Element {
           )}
         </p>
       )}
+    </>
+  );
+}
+
+function isOffline({ connectionId }: Approval): boolean {
+  return connectionId === null;
+}
+
+/** Moves the focus among the cards by the keys J and K, unless it is outside the content, such as in the menu. */
+function useStepKeys(list: RefObject<HTMLDivElement | null>): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent): void => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const step = { j: 1, k: -1 }[event.key.toLowerCase()];
+      if (step === undefined || event.target instanceof HTMLInputElement || list.current === null) return;
+      const { activeElement, body } = document;
+      if (activeElement !== body && activeElement?.closest("main") === null) return;
+      const cards = [...list.current.querySelectorAll<HTMLElement>(".approval")];
+      // A button of a card may have the focus.
+      const present = cards.findIndex((card) => card.contains(activeElement));
+      cards.at(Math.min(cards.length - 1, Math.max(0, present + step)))?.focus();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+/** The choice of alerts. */
+function Alerts(): JSX.Element {
+  const setNotification = async (isOn: boolean): Promise<void> => {
+    if (isOn && !(await allowNotifications())) {
+      toast("bad", "The browser does not allow notifications for this page. Its settings can change that.");
+      return setAlert("notification", false);
+    }
+    setAlert("notification", isOn);
+  };
+  return (
+    <>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={alerts.value.sound}
+          onChange={(event) => setAlert("sound", event.currentTarget.checked)}
+        />
+        Sound
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={alerts.value.notification}
+          onChange={(event) => void setNotification(event.currentTarget.checked)}
+        />
+        Notification
+      </label>
     </>
   );
 }
