@@ -106,3 +106,10 @@ test("output of subagents is left out, a gap is shown, and old entries are dropp
   expect(kept).toHaveLength(1_000);
   expect(kept.at(-1)).toMatchObject({ text: "n 1099" });
 });
+
+test("a text that is shortened says so at its end, once, whatever follows", () => {
+  const text = (content: string) => output({ message_type: "assistant_message", id: "t", content });
+  const [entry] = after(text("x".repeat(150_000)), text("y".repeat(150_000)), text("z"));
+  const end = "y\n… The rest is not shown.";
+  expect(entry).toMatchObject({ text: `${"x".repeat(150_000)}${"y".repeat(49_999)}${end}` });
+});

@@ -51,6 +51,11 @@ const maxEntries = 1_000;
 /** The longest text of an entry, in characters. */
 const maxText = 200_000;
 
+/** Shortens a text, and says so. Shortening it again, with more behind it, changes nothing. */
+function shortened(text: string): string {
+  return text.length > maxText ? `${text.slice(0, maxText)}\n… The rest is not shown.` : text;
+}
+
 /** Adds a message that this page has sent. */
 export function addSent(entries: readonly Entry[], messageId: string, text: string): readonly Entry[] {
   const key = `sent ${messageId}`;
@@ -189,7 +194,7 @@ function addDelta(
     case "user_message": {
       // The device repeats what it was sent; the text is not part of the status of a message.
       const key = `sent ${textOf(delta["otid"])}`;
-      const text = contentOf(delta["content"]).slice(0, maxText);
+      const text = shortened(contentOf(delta["content"]));
       return entries.map((entry) =>
         entry.kind === "sent" && entry.key === key && entry.text === "" ? { ...entry, text } : entry,
       );
@@ -211,7 +216,7 @@ function addDelta(
         next = changeTool(next, textOf(call["tool_call_id"]), (present) => ({
           ...present,
           tool: present.tool || textOf(call["name"]),
-          input: (present.input + textOf(call["arguments"])).slice(0, maxText),
+          input: shortened(present.input + textOf(call["arguments"])),
         }));
       }
       return next;
@@ -231,7 +236,7 @@ function addDelta(
     case "tool_return_message":
       return changeTool(entries, textOf(delta["tool_call_id"]), (present) => ({
         ...present,
-        result: contentOf(delta["tool_return"]).slice(0, maxText),
+        result: shortened(contentOf(delta["tool_return"])),
         state: delta["status"] === "error" ? "failed" : "done",
       }));
     case "loop_error":
@@ -253,9 +258,9 @@ function addDelta(
 function addText(entries: readonly Entry[], kind: "text" | "reasoning", key: string, text: string): readonly Entry[] {
   if (text === "") return entries;
   const last = entries.findLastIndex((entry) => entry.key === key);
-  if (last === -1) return append(entries, { kind, key, text });
+  if (last === -1) return append(entries, { kind, key, text: shortened(text) });
   return entries.map((entry, index) =>
-    index === last && entry.kind === kind ? { ...entry, text: (entry.text + text).slice(0, maxText) } : entry,
+    index === last && entry.kind === kind ? { ...entry, text: shortened(entry.text + text) } : entry,
   );
 }
 

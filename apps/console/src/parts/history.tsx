@@ -24,7 +24,9 @@ export function History({ conversations }: { conversations: DeviceConversations 
       {!may("read") && (
         <p class="hint">The key of this session lacks the scope “read”, so it does not list messages.</p>
       )}
-      {items.length === 0 && may("read") && <p class="hint">{isReading ? "Loading …" : "No messages."}</p>}
+      {items.length === 0 && may("read") && (isReading || failure === null) && (
+        <p class="hint">{isReading ? "Loading …" : "No messages."}</p>
+      )}
       <ol class="history">
         {items.map(({ key, text, status }) => {
           const state = describeState(status);

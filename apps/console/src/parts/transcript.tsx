@@ -19,7 +19,13 @@ import { ToolInput } from "./tool-input.tsx";
 const nearEnd = 80;
 
 /** The conversation that is selected. */
-export function Transcript({ conversations }: { conversations: DeviceConversations }): JSX.Element {
+export function Transcript({
+  conversations,
+  isOnline,
+}: {
+  conversations: DeviceConversations;
+  isOnline: boolean;
+}): JSX.Element {
   const entries = conversations.entries.value;
   const log = useRef<HTMLDivElement>(null);
   const isFollowing = useRef(true);
@@ -55,7 +61,7 @@ export function Transcript({ conversations }: { conversations: DeviceConversatio
         if (isFollowing.current) setBehind(false);
       }}
     >
-      {entries.length === 0 && <p class="hint">{emptyText()}</p>}
+      {entries.length === 0 && <p class="hint">{emptyText(conversations, isOnline)}</p>}
       {entries.map(lineOf)}
       {isRunning(entries) && <p class="line hint working">Working …</p>}
       {isBehind && (
@@ -88,10 +94,13 @@ function useLines(): (entry: Entry) => JSX.Element {
   }, []);
 }
 
-function emptyText(): string {
+function emptyText({ failure, history }: DeviceConversations, isOnline: boolean): string {
   if (!may("read") && !may("view"))
     return "The key of this session lacks the scope “read”, so it does not see messages.";
-  return `Nothing was said in this conversation yet.${may("send") ? " Send a message to begin." : ""}`;
+  if (failure.value === undefined || history.state.value.isReading) return "Loading …";
+  // Said above.
+  if (failure.value !== null) return "";
+  return `Nothing was said in this conversation yet.${isOnline && may("send") ? " Send a message to begin." : ""}`;
 }
 
 function Line({ entry }: { entry: Entry }): JSX.Element {

@@ -163,3 +163,31 @@ test("a message whose outcome is unknown keeps its place when the view opens aga
   await tell("m-3", Date.now() + 1_000);
   expect(keys()).toEqual(all);
 });
+
+test("words that arrive together are applied together, so that a long reply does not draw the page for each", async () => {
+  const conversations = await open();
+  let changes = -1;
+  const { effect } = await import("@preact/signals");
+  const end = effect(() => {
+    void conversations.entries.value;
+    changes += 1;
+  });
+  const scope = { deviceId: "device-1", agentId: "agent-1", conversationId: "default" };
+  for (let word = 0; word < 200; word += 1) {
+    const delta = { message_type: "assistant_message", id: "reply", content: `${word} ` };
+    stream?.write({ type: "output", id: `e-${word}`, ...scope, delta });
+  }
+  const text = (): string => conversations.entries.value.map((entry) => ("text" in entry ? entry.text : "")).join();
+  await settled(() => text().endsWith("199 "), true);
+  end();
+  expect(changes).toBeLessThan(20);
+});
+
+test("until the events arrive, a conversation is not known to be empty", async () => {
+  await open();
+  const { openConversations } = await import("./conversations.ts");
+  const again = openConversations("device-1");
+  expect(again.failure.value).toBeUndefined();
+  await settled(() => again.failure.value, null);
+  again.close();
+});

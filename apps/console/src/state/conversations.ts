@@ -1,6 +1,6 @@
 /** The conversations of one device while its view is open: what its events say, and what this page sends. */
 import { type ConversationInput, setMode, stop, type StreamedEvent } from "@letta-environments/client";
-import { computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
+import { batch, computed, effect, type ReadonlySignal, signal, type Signal } from "@preact/signals";
 import { now, randomId, readLocal, writeLocal } from "../platform/browser.ts";
 import { recallText, rememberText } from "../platform/tab.ts";
 import {
@@ -31,8 +31,8 @@ export interface DeviceConversations {
   readonly history: DeviceHistory;
   /** How often events were missing. */
   readonly gaps: Signal<number>;
-  /** Why no events arrive; `null`: they do. */
-  readonly failure: Signal<string | null>;
+  /** Why no events arrive; `null`: they do; `undefined`: they did not begin yet. */
+  readonly failure: Signal<string | null | undefined>;
   select(target: ConversationTarget): void;
   /** Pins the conversation that is shown, because the user begins to act on it: from now on, no event selects another one. */
   pin(): void;
@@ -45,6 +45,8 @@ export interface DeviceConversations {
 
 /** The events of the past arrive when the stream opens, each within this time of the one before, in milliseconds. */
 const pastMs = 1_000;
+/** Events are applied together, since each draws the page: an agent writes many words a second. In milliseconds. */
+const applyMs = 50;
 /** The longest time that they take, on a device that never rests, in milliseconds. */
 const longestPastMs = 30_000;
 
@@ -106,12 +108,25 @@ const nothing: readonly Entry[] = [];
 
 const sentText = (id: string): string => recallText("sent", id);
 
+/** Returns a function that takes events, and applies those of a short time together. */
+function together(apply: (event: StreamedEvent) => void): (event: StreamedEvent) => void {
+  let waiting: StreamedEvent[] = [];
+  return (event) => {
+    if (waiting.push(event) > 1) return;
+    setTimeout(() => {
+      const events = waiting;
+      waiting = [];
+      batch(() => events.forEach(apply));
+    }, applyMs);
+  };
+}
+
 /** Opens the conversations of a device. */
 export function openConversations(deviceId: string): DeviceConversations {
   const all: Signal<ReadonlyMap<string, Conversation>> = signal(new Map());
   const shown = createShown(deviceId);
   const { target, pin } = shown;
-  const failure = signal<string | null>(null);
+  const failure = signal<string | null | undefined>(undefined);
   const gaps = signal(0);
   const ended = new AbortController();
 
@@ -147,7 +162,7 @@ export function openConversations(deviceId: string): DeviceConversations {
         failure.value = null;
         shown.open();
       },
-      onEvent: receive,
+      onEvent: together(receive),
       onFailure: (text) => (failure.value = `What happens on the device is not shown: ${text}`),
     });
     if (isMissing) failure.value = noEvents;

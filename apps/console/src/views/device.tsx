@@ -19,7 +19,7 @@ import { type DeviceConversations, openConversations } from "../state/conversati
 import { shownName } from "../state/device-list.ts";
 import { findDevice, loading } from "../state/environments.ts";
 import { href, route } from "../state/route.ts";
-import { hasExtensions, info, may } from "../state/session.ts";
+import { hasExtensions, info, may, mayAdminister } from "../state/session.ts";
 
 /** The view. */
 export function Device(): JSX.Element {
@@ -44,17 +44,19 @@ export function Device(): JSX.Element {
       <div class="empty" role="alert">
         <h1>This device does not exist</h1>
         <p>It was removed, or the key of this session may not see it.</p>
-        <a href={href("devices")}>All devices</a>
+        <a href={href("devices", {})}>All devices</a>
       </div>
     );
   }
+  const isOnline = device.connectionId !== null;
   const own = approvals.value.filter((approval) => approval.deviceId === deviceId);
   return (
     <>
       <Title device={device} conversations={conversations} />
       <div class="device">
         <section class="conversation" aria-label="Conversation">
-          {conversations.failure.value !== null && (
+          {!isOnline && <Absence deviceId={deviceId} />}
+          {typeof conversations.failure.value === "string" && (
             <div class="notice bad" role="alert">
               {conversations.failure.value}
             </div>
@@ -62,7 +64,7 @@ export function Device(): JSX.Element {
           {!may("view") && (
             <div class="notice">The key of this session lacks the scope “view”, so it does not see what turns say.</div>
           )}
-          <Transcript conversations={conversations} />
+          <Transcript conversations={conversations} isOnline={isOnline} />
           {own.map((approval) => (
             <ApprovalCard key={questionOf(approval)} approval={approval} showsDevice={false} />
           ))}
@@ -74,6 +76,18 @@ export function Device(): JSX.Element {
         </aside>
       </div>
     </>
+  );
+}
+
+/** Says how a device that is offline comes back. */
+function Absence({ deviceId }: { deviceId: string }): JSX.Element {
+  return (
+    <p class="hint">
+      The device is offline. Start Letta Code there again, with the command that connected it.{" "}
+      {mayAdminister() && hasExtensions() && (
+        <a href={href("audit", { parameters: { device: deviceId } })}>Its records in the audit log</a>
+      )}
+    </p>
   );
 }
 
