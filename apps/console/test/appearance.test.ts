@@ -29,6 +29,12 @@ describe.each(browsers)("in %s", () => {
     const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
     device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, ...reportAsHostile.registration });
     for (const frame of reportAsHostile.frames) device.send(frame);
+    const gone = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "gone" });
+    await gone.close();
+    const admin = await gateway.proxy.createKey({ scopes: ["admin"] });
+    const headers = { authorization: `Bearer ${admin}`, "content-type": "application/json" };
+    const body = JSON.stringify({ tags: ["ci", "gpu", "linux"] });
+    await fetch(`${gateway.proxy.url}/v1/environments/gone`, { method: "PATCH", headers, body });
   }, 60_000);
 
   afterAll(async () => {
@@ -58,6 +64,7 @@ describe.each(browsers)("in %s", () => {
   const views: readonly (readonly [string, string | RegExp])[] = [
     ["/devices", "Devices"],
     [`/device/${reportAsHostile.registration.deviceId}`, /./],
+    ["/device/gone", "gone"],
     ["/approvals", "Approvals"],
     ["/overview", "Devices online"],
     ["/keys", "Keys"],
@@ -67,31 +74,106 @@ describe.each(browsers)("in %s", () => {
   async function findings(page: Page): Promise<readonly string[]> {
     // The policy of the page forbids to add a script; the debugger is not a part of the page.
     await page.evaluate(axe);
-    const result = await page.evaluate<readonly Finding[]>("axe.run(document).then(({ violations }) => violations)");
+    const options = JSON.stringify({ rules: { "target-size": { enabled: true } } });
+    const result = await page.evaluate<readonly Finding[]>(
+      `axe.run(document, ${options}).then(({ violations }) => violations)`,
+    );
     return result
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .filter(({ impact }) => impact !== "minor")
       .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   }
 
+  let replies = 0;
+
+  /** The device whose view is open says something with a link, a table and code. */
+  async function reply(page: Page): Promise<void> {
+    replies += 1;
+    device.send(reportAsHostile.output(replies));
+    await page.getByRole("log").getByText("said by the device").last().waitFor();
+  }
+
+  const low = { width: 844, height: 390 };
+
+  test.each([
+    ["light", {}],
+    ["dark", {}],
+    ["light", { forcedColors: "active" }],
+    ["light", { viewport: low, hasTouch: true, isMobile: true }],
+    ["light", { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true }],
+  ] as const)("no view has findings of axe that are more than minor, in %s with %j", async (colorScheme, options) => {
+    const { page, faults } = await signIn({ colorScheme, ...options });
+    for (const [view, heading] of views) {
+      await show(page, view, heading);
+      if (view.startsWith("/device/hostile")) await reply(page);
+      expect({ view, findings: await findings(page) }).toEqual({ view, findings: [] });
+    }
+    await show(page, "/keys", "Keys");
+    await page.getByRole("button", { name: "Create a key" }).click();
+    expect(await findings(page)).toEqual([]);
+    expect(faults).toEqual([]);
+    const signedOut = await (await browser.newContext({ colorScheme })).newPage();
+    await signedOut.goto(`${gateway.proxy.url}/console/`);
+    await signedOut.getByLabel("Gateway key").waitFor();
+    expect(await findings(signedOut)).toEqual([]);
+    await signedOut.context().close();
+  });
+
   test.each(["light", "dark"] as const)(
-    "no view has serious or critical findings of axe, in %s",
+    "the edge of a field has a contrast of 3 to 1 or more, in %s",
     async (colorScheme) => {
-      const { page, faults } = await signIn({ colorScheme });
-      for (const [view, heading] of views) {
-        await show(page, view, heading);
-        expect({ view, findings: await findings(page) }).toEqual({ view, findings: [] });
-      }
-      await show(page, "/keys", "Keys");
-      await page.getByRole("button", { name: "Create a key" }).click();
-      expect(await findings(page)).toEqual([]);
-      expect(faults).toEqual([]);
-      const signedOut = await (await browser.newContext({ colorScheme })).newPage();
-      await signedOut.goto(`${gateway.proxy.url}/console/`);
-      await signedOut.getByLabel("Gateway key").waitFor();
-      expect(await findings(signedOut)).toEqual([]);
-      await signedOut.context().close();
+      const { page } = await signIn({ colorScheme });
+      const contrasts = await page.evaluate<readonly number[]>(`(() => {
+      const light = (color) => color.match(/\\d+/g).slice(0, 3).map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, index) => sum + part * [0.2126, 0.7152, 0.0722][index], 0.05);
+      return [...document.querySelectorAll(".filters > :is(input, select)")].map((field) => {
+        const edge = light(getComputedStyle(field).borderTopColor);
+        const page = light(getComputedStyle(document.body).backgroundColor);
+        return Math.max(edge, page) / Math.min(edge, page);
+      });
+    })()`);
+      expect(contrasts.length).toBeGreaterThan(2);
+      expect(Math.min(...contrasts)).toBeGreaterThanOrEqual(3);
     },
   );
+
+  test("with forced colours only the present view is marked, and a device that is online still has its dot", async () => {
+    const { page } = await signIn({ forcedColors: "active" });
+    await page.getByRole("row", { name: "hostile" }).waitFor();
+    const looks = await page.evaluate<readonly boolean[]>(`(() => {
+      const edge = (link) => getComputedStyle(link).borderBottomColor;
+      const header = getComputedStyle(document.querySelector(".top")).backgroundColor;
+      const isSeen = [...document.querySelectorAll("nav a")].map((link) => edge(link) !== header);
+      return [...isSeen, getComputedStyle(document.querySelector(".row .dot.good")).backgroundColor !== header];
+    })()`);
+    expect(looks).toEqual([true, false, false, false, false, true]);
+  });
+
+  test("in a low window neither the header nor the message box covers the log or a request", async () => {
+    const { page } = await signIn({ viewport: low });
+    await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
+    await reply(page);
+    for (const selector of [".log > :last-child", ".approval .primary", ".approval h2"])
+      for (const block of ["start", "end"]) {
+        const isReachable = await page.evaluate<boolean>(`(() => {
+          const target = document.querySelector(${JSON.stringify(selector)});
+          target.scrollIntoView({ block: "${block}" });
+          const { left, top, bottom, width } = target.getBoundingClientRect();
+          return target.contains(document.elementFromPoint(left + width / 2, ${block === "start" ? "top + 3" : "bottom - 3"}));
+        })()`);
+        expect({ selector, block, isReachable }).toEqual({ selector, block, isReachable: true });
+      }
+  });
+
+  test("a conversation is printed as a whole, without what only a screen has", async () => {
+    const { page } = await signIn();
+    await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
+    for (let count = 0; count < 4; count += 1) await reply(page);
+    await page.emulateMedia({ media: "print" });
+    const hidden = "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('.log'))";
+    expect(await page.evaluate<number>(hidden)).toBeLessThan(2);
+    for (const selector of [".top", ".composer", ".stop"]) expect(await page.locator(selector).isVisible()).toBe(false);
+  });
 
   test("no view is wider than a page of 360 pixels", async () => {
     const { page, faults } = await signIn({ viewport: { width: 360, height: 700 } });
@@ -117,8 +199,7 @@ describe.each(browsers)("in %s", () => {
       expect(links.every((protocol) => ["http:", "https:", "mailto:"].includes(protocol))).toBe(true);
     }
     await show(page, `/device/${reportAsHostile.registration.deviceId}`, /./);
-    device.send(reportAsHostile.output(1));
-    await page.getByRole("log").getByText("said by the device").waitFor();
+    await reply(page);
     expect(await page.getByRole("log").locator("img, script, iframe").count()).toBe(0);
     expect(await page.evaluate("globalThis.hostile === undefined")).toBe(true);
     expect(faults).toEqual([]);

@@ -52,9 +52,14 @@ test("a list goes on behind several empty lines where an item or a line that is 
   ]);
 });
 
-test("tables have a head and rows", () => {
+test("tables have a head and rows, and columns that are aligned", () => {
   expect(parseMarkdown("| a | b |\n|---|:-:|\n| 1 | `x` |")).toEqual([
-    { kind: "table", head: [[text("a")], [text("b")]], rows: [[[text("1")], [{ kind: "code", text: "x" }]]] },
+    {
+      kind: "table",
+      aligns: [undefined, "center"],
+      head: [[text("a")], [text("b")]],
+      rows: [[[text("1")], [{ kind: "code", text: "x" }]]],
+    },
   ]);
 });
 

@@ -19,6 +19,8 @@ export type Block =
   | { readonly kind: "list"; readonly start: number | null; readonly items: readonly (readonly Block[])[] }
   | {
       readonly kind: "table";
+      /** Of each column; `undefined`: the page decides. */
+      readonly aligns: readonly ("right" | "center" | undefined)[];
       readonly head: readonly (readonly Inline[])[];
       readonly rows: readonly (readonly (readonly Inline[])[])[];
     }
@@ -130,14 +132,17 @@ function parseList(lines: readonly string[], index: number, depth: number): read
 
 function parseTable(lines: readonly string[], index: number): readonly [Block, number] {
   const length = countWhile(lines, index + 2, (line) => line.includes("|"));
-  const head = cellsOf(lines[index] ?? "");
-  const rows = lines.slice(index + 2, index + 2 + length).map(cellsOf);
-  return [{ kind: "table", head, rows }, length + 2];
+  const [head = [], rules = [], ...rows] = lines.slice(index, index + 2 + length).map(cellsOf);
+  const aligns = rules.map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : undefined));
+  return [
+    { kind: "table", aligns, head: head.map(parseInline), rows: rows.map((row) => row.map(parseInline)) },
+    length + 2,
+  ];
 }
 
-function cellsOf(line: string): readonly (readonly Inline[])[] {
+function cellsOf(line: string): readonly string[] {
   const inner = line.trim().replace(/^\|/, "").replace(/\|$/, "");
-  return inner.split("|").map((cell) => parseInline(cell.trim()));
+  return inner.split("|").map((cell) => cell.trim());
 }
 
 function countWhile(lines: readonly string[], from: number, test: (line: string) => boolean): number {

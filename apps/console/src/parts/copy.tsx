@@ -26,7 +26,7 @@ export function CopyBlock({ text, label }: { text: string; label?: string }): JS
   const lines = text.split("\n").length;
   return (
     <div class="block">
-      <pre tabIndex={0} {...(label !== undefined && { "aria-label": label })}>
+      <pre tabIndex={0} {...(label !== undefined && { role: "group", "aria-label": label })}>
         <code>{printableLines(text)}</code>
       </pre>
       <CopyButton text={text} name={lines > maxSeenLines ? `Copy all ${lines} lines` : "Copy"} />

@@ -54,13 +54,19 @@ function drawItem(blocks: readonly Block[]): ComponentChildren {
 }
 
 function Table({ block }: { block: Extract<Block, { kind: "table" }> }): JSX.Element {
+  const styleOf = (column: number): { textAlign?: "right" | "center" } => {
+    const textAlign = block.aligns[column];
+    return textAlign === undefined ? {} : { textAlign };
+  };
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Table">
+    <div class="scroll" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead>
           <tr>
             {block.head.map((cell, index) => (
-              <th key={index}>{draw(cell)}</th>
+              <th key={index} style={styleOf(index)}>
+                {draw(cell)}
+              </th>
             ))}
           </tr>
         </thead>
@@ -68,7 +74,9 @@ function Table({ block }: { block: Extract<Block, { kind: "table" }> }): JSX.Ele
           {block.rows.map((row, index) => (
             <tr key={index}>
               {row.map((cell, position) => (
-                <td key={position}>{draw(cell)}</td>
+                <td key={position} style={styleOf(position)}>
+                  {draw(cell)}
+                </td>
               ))}
             </tr>
           ))}

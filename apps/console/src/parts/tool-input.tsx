@@ -108,7 +108,7 @@ function Box({ label, kind, children }: { label: string; kind: string; children:
   }, []);
   return (
     <div>
-      <pre ref={box} tabIndex={0} class={isMoreBelow ? `${kind} more` : kind} aria-label={label}>
+      <pre ref={box} tabIndex={0} role="group" class={isMoreBelow ? `${kind} more` : kind} aria-label={label}>
         <span class="lines">{children}</span>
       </pre>
       {lines > 0 && <p class="hint">{lines} lines: scroll to read all of them.</p>}

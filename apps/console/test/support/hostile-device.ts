@@ -56,7 +56,7 @@ export const reportAsHostile: {
         content: [
           {
             type: "text",
-            text: `said by the device ${markup}\n\n[click](javascript:alert(1)) ![x](https://elsewhere.example/x.png)\n\n| ${markup} |\n|---|\n| x |`,
+            text: `said by the device ${markup}\n\n[click](javascript:alert(1)) ![x](https://elsewhere.example/x.png), see [a page](https://elsewhere.example/)\n\n| ${markup} |\n|---|\n| x |\n\n\`\`\`\n${markup}\n\`\`\``,
           },
         ],
       },
