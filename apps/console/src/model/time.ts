@@ -22,6 +22,6 @@ export function agoText(timeMs: number, nowMs: number): string {
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** A date with the time, in the language of the browser. Empty for a time that no calendar has. */
-export function dateText(timeMs: number): string {
-  return Number.isNaN(new Date(timeMs).getTime()) ? "" : dateFormat.format(timeMs);
+export function dateText(timeMs: number, format = dateFormat): string {
+  return Number.isNaN(new Date(timeMs).getTime()) ? "" : format.format(timeMs);
 }

@@ -2,8 +2,10 @@ import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 
 /**
- * A modal dialog. Its first field or the button that copies has the focus. Escape closes it, and the focus returns to where it was. A click
- * outside does not: it would lose a secret that is shown once, also at the end of selecting it with the mouse.
+ * A modal dialog. Its first field, or the button that copies or cancels, has the focus. Escape closes it, and the focus returns to where it was. A
+ * click outside does not: it would lose a secret that is shown once, also at the end of selecting it with the mouse.
+ *
+ * @param onClose absent: only a button of the content closes it, because the secret would be lost
  */
 export function Dialog({
   title,
@@ -11,7 +13,7 @@ export function Dialog({
   children,
 }: {
   title: string;
-  onClose: () => void;
+  onClose?: (() => void) | undefined;
   children: ComponentChildren;
 }): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -20,7 +22,7 @@ export function Dialog({
     const before = document.activeElement;
     dialog.current?.showModal();
     // The close button comes first, and would have the focus.
-    dialog.current?.querySelector<HTMLElement>("input, .copy button")?.focus();
+    dialog.current?.querySelector<HTMLElement>("input, .copy button, .actions button")?.focus();
     return () => {
       if (before instanceof HTMLElement) before.focus();
     };
@@ -31,15 +33,19 @@ export function Dialog({
       aria-labelledby={titleId}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        onClose?.();
       }}
+      // Browsers let nobody prevent the second Escape.
+      onClose={() => (onClose === undefined ? dialog.current?.showModal() : onClose())}
     >
       <div class="dialog">
         <header>
           <h2 id={titleId}>{title}</h2>
-          <button type="button" class="quiet" aria-label="Close" onClick={onClose}>
-            ✕
-          </button>
+          {onClose !== undefined && (
+            <button type="button" class="quiet" aria-label="Close" onClick={onClose}>
+              ✕
+            </button>
+          )}
         </header>
         {children}
       </div>

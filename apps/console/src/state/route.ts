@@ -1,5 +1,5 @@
 /** The address of the page as a signal. */
-import { signal, type Signal } from "@preact/signals";
+import { effect, signal, type Signal } from "@preact/signals";
 import { onFragment, pushFragment, readFragment, replaceFragment } from "../platform/browser.ts";
 import { leavePage } from "../platform/place.ts";
 import { formatRoute, parseRoute, type Route, type ViewName } from "../model/route.ts";
@@ -36,7 +36,19 @@ export function setParameter(name: string, value: string): void {
   route.value = parseRoute(fragment);
 }
 
-/** The address of a view for a link. */
-export function href(view: ViewName, target: Parameters<typeof formatRoute>[1] = {}): string {
+/** The latest filters of the list of devices, to which a device leads back. */
+let filters: Route["parameters"] = {};
+effect(() => {
+  const { view, parameters } = route.value;
+  if (view === "devices") filters = parameters;
+});
+
+/** The address of a view for a link. From a device, that of the list has its latest filters unless `target` says otherwise. */
+export function href(
+  view: ViewName,
+  target: Parameters<typeof formatRoute>[1] = view === "devices" && route.value.view === "device"
+    ? { parameters: filters }
+    : {},
+): string {
   return `#${formatRoute(view, target)}`;
 }

@@ -86,7 +86,7 @@ export function Audit(): JSX.Element {
             <tbody>
               {page.records.map((record) => (
                 <tr key={`${record.writer} ${record.sequence}`}>
-                  <td class="nowrap">{dateText(record.time)}</td>
+                  <TimeCell timeMs={record.time} />
                   <td>{auditText(record)}</td>
                   <td>
                     {record.outcome !== null && <Badge tone={tones[record.outcome] ?? "calm"}>{record.outcome}</Badge>}
@@ -105,6 +105,20 @@ export function Audit(): JSX.Element {
         </button>
       )}
     </>
+  );
+}
+
+/** Other logs name the same second. */
+const secondsFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+function TimeCell({ timeMs }: { timeMs: number }): JSX.Element {
+  const exact = new Date(timeMs).toJSON() ?? "";
+  return (
+    <td class="nowrap">
+      <time dateTime={exact} title={exact}>
+        {dateText(timeMs, secondsFormat)}
+      </time>
+    </td>
   );
 }
 

@@ -13,9 +13,9 @@ import { time } from "../state/clock.ts";
 import { allTags, deviceCount, onlineCount, selectedIds, shownName } from "../state/device-list.ts";
 import { connection } from "../state/api.ts";
 import { pendingOf } from "../state/approvals.ts";
-import { loading, queued, reconnect, rows } from "../state/environments.ts";
+import { loading, queued, rows } from "../state/environments.ts";
 import { go, href, route, setParameter } from "../state/route.ts";
-import { info, may, mayAdminister } from "../state/session.ts";
+import { info, mayAdminister } from "../state/session.ts";
 
 const columns = [
   ["name", "Device"],
@@ -28,6 +28,7 @@ const columns = [
 
 const Invite = lazy(() => import("./administration.tsx").then((views) => views.Invite));
 const Notices = lazy(() => import("./notices.tsx").then((notices) => notices.Notices));
+const Failed = lazy(() => import("./notices.tsx").then((notices) => notices.Failed));
 
 /** The view. */
 export function Devices(): JSX.Element {
@@ -47,7 +48,7 @@ export function Devices(): JSX.Element {
       <div class="title">
         <h1>Devices</h1>
         <p class="hint" role="status">
-          {total} {total === 1 ? "device" : "devices"}, {onlineCount} online
+          {total.toLocaleString()} {total === 1 ? "device" : "devices"}, {onlineCount} online
           {shown.length !== total && `, ${shown.length} shown`}
         </p>
         {mayInvite() && (
@@ -91,13 +92,15 @@ function ColumnHeader({ column, text }: { column: string; text: string }): JSX.E
   const present = route.value.parameters["sort"] ?? "name";
   const isPresent = column !== "" && present.replace(/^-/, "") === column;
   if (column === "") return <span role="columnheader">{text}</span>;
-  const isDescending = present.startsWith("-");
+  const isReversed = present.startsWith("-");
+  // These begin with the most, and the latest.
+  const isDescending = isReversed !== (column === "approvals" || column === "seen");
   return (
     <span role="columnheader" aria-sort={isPresent ? (isDescending ? "descending" : "ascending") : "none"}>
       <button
         type="button"
         class="sort"
-        onClick={() => setParameter("sort", isPresent && !isDescending ? `-${column}` : column)}
+        onClick={() => setParameter("sort", isPresent && !isReversed ? `-${column}` : column)}
       >
         {text}
         <span aria-hidden="true">{isPresent ? (isDescending ? " ↓" : " ↑") : ""}</span>
@@ -233,20 +236,6 @@ function Filters({ tags }: { tags: readonly string[] }): JSX.Element {
         ])}
       </span>
       {tags.length > 0 && select("tag", "Tag", [["", "Any tag"], ...tags.map((tag) => [tag, tag] as const)])}
-    </div>
-  );
-}
-
-function Failed({ text }: { text: string }): JSX.Element {
-  return (
-    <div class="empty" role="alert">
-      <h2>The devices could not be read</h2>
-      <p>{text}</p>
-      {may("list") && (
-        <button type="button" onClick={reconnect}>
-          Try again
-        </button>
-      )}
     </div>
   );
 }

@@ -35,7 +35,7 @@ export function Invite(): JSX.Element {
     }
   });
   return (
-    <Dialog title="Invite a device" onClose={onClose}>
+    <Dialog title="Invite a device" onClose={command === null ? onClose : undefined}>
       {command === null ? (
         <form onSubmit={onSubmit}>
           <Field id="invite-name" label="Name" value={name} placeholder="host name of the device" onChange={setName} />

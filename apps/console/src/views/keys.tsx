@@ -1,6 +1,7 @@
 /** Keys for administrators: what each may do in words, and creating, rotating, disabling and revoking them. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { gatewayUrl } from "../platform/browser.ts";
 import { Badge } from "../parts/badge.tsx";
 import { Copy } from "../parts/copy.tsx";
 import { Confirm, Dialog } from "../parts/dialog.tsx";
@@ -13,7 +14,7 @@ import { route, setParameter } from "../state/route.ts";
 import { hasExtensions, info, mayAdminister } from "../state/session.ts";
 import { toast } from "../state/toasts.ts";
 import { Explain } from "./explain.tsx";
-import { NewKey } from "./new-key.tsx";
+import { type CreatedKey, NewKey } from "./new-key.tsx";
 
 const tones: Readonly<Record<ShownKey["state"], Tone>> = {
   active: "good",
@@ -56,15 +57,15 @@ function useKeys(): readonly [readonly ShownKey[] | null, string | null, () => v
 export function Keys(): JSX.Element {
   const [keys, failure, load] = useKeys();
   const [isCreating, setCreating] = useState(false);
-  const [secret, setSecret] = useState<string | null>(null);
+  const [secret, setSecret] = useState<CreatedKey | null>(null);
   const [question, setQuestion] = useState<Question | null>(null);
   const [explained, setExplained] = useState<ShownKey | null>(null);
-  const act = async (change: () => Promise<{ readonly key?: string }>, done: string): Promise<void> => {
+  const act: Act = async (change, done) => {
     setQuestion(null);
     try {
-      const { key } = await change();
-      if (key === undefined) toast("good", done);
-      else setSecret(key);
+      const created = await change();
+      if (created === null) toast("good", done);
+      else setSecret(created);
     } catch (error) {
       toast("bad", failureText(error, "change"));
     }
@@ -72,7 +73,9 @@ export function Keys(): JSX.Element {
   };
   if (!mayAdminister()) return <NoAdministration />;
   const isAll = route.value.parameters["state"] === "all";
-  const shown = (keys ?? []).filter(({ state }) => isAll || state === "active" || state === "disabled");
+  const shown = (keys ?? [])
+    .filter(({ state }) => isAll || state === "active" || state === "disabled")
+    .toSorted((left, right) => right.createdAt - left.createdAt);
   return (
     <>
       <div class="title">
@@ -110,14 +113,14 @@ export function Keys(): JSX.Element {
       {isCreating && (
         <NewKey
           onClose={() => setCreating(false)}
-          onCreated={(key) => {
+          onCreated={(created) => {
             setCreating(false);
-            setSecret(key);
+            setSecret(created);
             load();
           }}
         />
       )}
-      {secret !== null && <Secret text={secret} onClose={() => setSecret(null)} />}
+      {secret !== null && <Secret created={secret} onClose={() => setSecret(null)} />}
       {explained !== null && <Explain shown={explained} onClose={() => setExplained(null)} />}
       {question !== null && (
         <Confirm
@@ -130,11 +133,24 @@ export function Keys(): JSX.Element {
   );
 }
 
-function Secret({ text, onClose }: { text: string; onClose: () => void }): JSX.Element {
+function Secret({
+  created: { key, name, scopes },
+  onClose,
+}: {
+  created: CreatedKey;
+  onClose: () => void;
+}): JSX.Element {
+  const address = `${info.value?.gateway.publicUrl ?? gatewayUrl()}/console/`;
   return (
-    <Dialog title="The key, shown once" onClose={onClose}>
+    <Dialog title={`The key of ${name}, shown once`}>
       <p>Copy it now. Only its digest is stored, so nobody can show it again.</p>
-      <Copy text={text} label="Gateway key" />
+      <Copy text={key} label="Gateway key" />
+      {scopes.some((scope) => scope !== "connect") && (
+        <>
+          <p>Or for a person who works in the console:</p>
+          <Copy text={`Open ${address} and sign in with this key: ${key}`} label="Text for a person" />
+        </>
+      )}
       <div class="actions">
         <button type="button" class="primary" onClick={onClose}>
           I have copied it
@@ -144,7 +160,8 @@ function Secret({ text, onClose }: { text: string; onClose: () => void }): JSX.E
   );
 }
 
-type Act = (change: () => Promise<{ readonly key?: string }>, done: string) => Promise<void>;
+/** Runs a change. It resolves with the key, if that has a new secret. */
+type Act = (change: () => Promise<CreatedKey | null>, done: string) => Promise<void>;
 
 /** A change that needs a second click. */
 interface Question {
@@ -152,7 +169,7 @@ interface Question {
   readonly text: string;
   readonly action: string;
   readonly done: string;
-  readonly change: () => Promise<{ readonly key?: string }>;
+  readonly change: () => Promise<CreatedKey | null>;
 }
 
 function KeyCard({
@@ -217,10 +234,9 @@ function pathOf(id: string): string {
   return `keys/${encodeURIComponent(id)}`;
 }
 
-/** Resolves with nothing: the response describes the key without its secret. */
-async function setDisabled(id: string, disabled: boolean): Promise<object> {
+async function setDisabled(id: string, disabled: boolean): Promise<null> {
   await administer("PATCH", pathOf(id), { disabled });
-  return {};
+  return null;
 }
 
 function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
@@ -233,13 +249,16 @@ function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
   };
 }
 
-function rotation({ id, name }: ShownKey): Question {
+function rotation({ id, name, scopes }: ShownKey): Question {
   return {
     title: `Rotate ${name}?`,
     text: "The key gets a new secret, which is shown once. The old one stays valid for an hour.",
     action: "Rotate",
     done: "Rotated",
-    change: () => administer("POST", `${pathOf(id)}/rotate`),
+    async change() {
+      const { key } = await administer<{ key: string }>("POST", `${pathOf(id)}/rotate`);
+      return { key, name, scopes };
+    },
   };
 }
 
@@ -251,7 +270,7 @@ function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
     done: "Revoked",
     async change() {
       await administer("POST", `${pathOf(id)}/revoke`);
-      return {};
+      return null;
     },
   };
 }
@@ -261,7 +280,7 @@ export function NoAdministration(): JSX.Element {
   const hasListener = info.value?.gateway.isAdministered === false;
   return (
     <div class="empty">
-      <h2>No administration here</h2>
+      <h1>No administration here</h1>
       <p>
         {hasListener
           ? "This gateway is administered on a listener of its own. Use “letta-proxy keys” and “letta-proxy audit list”."

@@ -20,8 +20,21 @@ const dayOptions: Options = [
   ["365", "a year"],
 ];
 
-/** The dialog. `onCreated` receives the key, which is shown once. */
-export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated: (key: string) => void }): JSX.Element {
+/** A key with its secret, which is shown once. */
+export interface CreatedKey {
+  readonly key: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+}
+
+/** The dialog. */
+export function NewKey({
+  onClose,
+  onCreated,
+}: {
+  onClose: () => void;
+  onCreated: (created: CreatedKey) => void;
+}): JSX.Element {
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState<readonly string[]>(["list", "read"]);
   const [devices, setDevices] = useState("");
@@ -38,7 +51,7 @@ export function NewKey({ onClose, onCreated }: { onClose: () => void; onCreated:
         ...(maxMode !== "" && { maxMode }),
         ...(days !== "" && { expiresAt: now() + Number(days) * dayMs }),
       });
-      onCreated(key);
+      onCreated({ key, name, scopes });
     } catch (error) {
       setProblem(failureText(error));
     }
@@ -91,7 +104,7 @@ function Scopes({
     <fieldset>
       <legend>It may</legend>
       {offeredScopes.map((scope) => (
-        <label key={scope} class="check">
+        <label key={scope} class="check" title={scope}>
           <input
             type="checkbox"
             checked={chosen.includes(scope)}

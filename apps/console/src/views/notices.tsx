@@ -1,8 +1,9 @@
-/** Notices above the list of devices: it is empty, or the gateway has no events. Loaded when one is first needed. */
+/** Notices above the list of devices, or in its place: it is empty, was not read, or the gateway has no events. Loaded when one is first needed. */
 import type { JSX } from "preact";
 import { connection } from "../state/api.ts";
 import { deviceCount } from "../state/device-list.ts";
-import { hasExtensions, info, mayAdminister } from "../state/session.ts";
+import { reconnect } from "../state/environments.ts";
+import { hasExtensions, info, may, mayAdminister } from "../state/session.ts";
 
 /** The notices that apply now. */
 export function Notices(): JSX.Element {
@@ -16,6 +17,21 @@ export function Notices(): JSX.Element {
       )}
       {deviceCount.value === 0 && <Empty />}
     </>
+  );
+}
+
+/** Says why the list was not read. */
+export function Failed({ text }: { text: string }): JSX.Element {
+  return (
+    <div class="empty" role="alert">
+      <h1>The devices could not be read</h1>
+      <p>{text}</p>
+      {may("list") && (
+        <button type="button" onClick={reconnect}>
+          Try again
+        </button>
+      )}
+    </div>
   );
 }
 

@@ -1,0 +1,239 @@
+/** The lists in Chromium: what they know and do not know, in which order, and what is kept of them. */
+import { existsSync } from "node:fs";
+import process from "node:process";
+import type { Browser, BrowserContext, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-environments/testkit";
+import {
+  chromiumPath,
+  type ConsoleGateway,
+  launchBrowser,
+  launchConsoleGateway,
+  openPage,
+  passTime,
+} from "./support/gateway.ts";
+
+const browsers = existsSync(chromiumPath) || process.env["CI"] ? ["Chromium"] : [];
+const runtime = { agent_id: "agent-1", conversation_id: "default" };
+const list = "**/v1/environments/approvals*";
+
+describe.each(browsers)("in %s", () => {
+  let gateway: ConsoleGateway;
+  let browser: Browser;
+  let context: BrowserContext;
+  let device: ScriptedDevice;
+  let idle: ScriptedDevice;
+  let page: Page;
+  let faults: readonly string[];
+  let headers: Readonly<Record<string, string>>;
+  let sequence = 0;
+
+  beforeAll(async () => {
+    [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    const reader = await gateway.proxy.createKey({ scopes: ["list", "read", "approve"] });
+    headers = { authorization: `Bearer ${reader}` };
+    device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
+    idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "attic" });
+    context = await browser.newContext();
+    context.setDefaultTimeout(15_000);
+    const first = await context.newPage();
+    await first.goto(await gateway.link());
+    await first.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await first.close();
+    ask("make");
+    report({ current_working_directory: "/srv/a\u202e b", git_context: { branch: "main" } });
+  }, 60_000);
+
+  afterAll(async () => {
+    await Promise.all([device?.close(), idle?.close()]);
+    await browser?.close();
+    await gateway?.stop();
+  });
+
+  afterEach(() => page.close());
+
+  async function open(view: string, expected?: RegExp, prepare?: (page: Page) => Promise<unknown>): Promise<void> {
+    ({ page, faults } = await openPage(context, gateway.proxy.url, expected));
+    await prepare?.(page);
+    await page.goto(`${gateway.proxy.url}/console/#${view}`);
+    await page.getByText("Live", { exact: true }).waitFor();
+  }
+
+  function send(frame: Readonly<Record<string, unknown>>): void {
+    sequence += 1;
+    const emitted = { event_seq: sequence, idempotency_key: `list-${sequence}`, emitted_at: new Date(0).toISOString() };
+    device.send({ ...frame, runtime, ...runtime, ...emitted } as Frame);
+  }
+
+  function ask(command: string): void {
+    const request = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: command };
+    send({ type: "control_request", request_id: `perm-${command}`, request });
+  }
+
+  function report(status: Readonly<Record<string, unknown>>): void {
+    const common = { is_online: true, is_processing: true, current_permission_mode: "standard" };
+    send({ type: "update_device_status", device_status: { ...common, letta_code_version: "1.0.0", ...status } });
+  }
+
+  const loading = () => page.getByRole("main").getByRole("status");
+
+  test("requests that are not read yet, or cannot be read, are not shown as none, and are read again", async () => {
+    let respond: (() => void) | undefined;
+    await open("/approvals", /403/, (opened) =>
+      opened.route(list, async (route) => {
+        await new Promise<void>((resolve) => (respond = resolve));
+        const json = { status: 403, errorCode: "device_not_allowed", detail: "Not now." };
+        await route.fulfill({ status: 403, contentType: "application/problem+json", json });
+      }),
+    );
+    await expect.poll(() => loading().textContent()).toBe("Loading …");
+    expect(await page.getByText("Nothing waits").count()).toBe(0);
+    await expect.poll(() => respond).toBeDefined();
+    respond?.();
+    await page.getByText("The requests could not be read: Not now.").waitFor();
+    expect(await page.getByText("Nothing waits").count()).toBe(0);
+  });
+
+  test("a key that does not decide is told so, and not that nothing waits", async () => {
+    const other = await browser.newContext();
+    ({ page } = await openPage(other, gateway.proxy.url));
+    await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    await page.evaluate(`location.hash = "/approvals"`);
+    await page.getByText("This key does not decide").waitFor();
+    expect(await page.getByText("Nothing waits").count()).toBe(0);
+    expect(await page.getByLabel("Sound").count()).toBe(0);
+    await other.close();
+  });
+
+  test("requests of devices that are offline come last and are not counted, so that the first card can be decided", async () => {
+    await open("/approvals", undefined, (opened) =>
+      opened.route(list, async (route) => {
+        const response = await fetch(`${gateway.proxy.url}/v1/environments/approvals`, { headers });
+        const read = (await response.json()) as { readonly approvals: readonly object[] };
+        const gone = read.approvals.map((each) => ({ ...each, id: "gone", connectionId: null }));
+        await route.fulfill({ json: { ...read, approvals: [...gone, ...read.approvals] } });
+      }),
+    );
+    await page.getByText("1 waiting").waitFor();
+    await page.getByText("On devices that are offline: 1").waitFor();
+    expect(await page.getByRole("article").first().getByText("device offline").count()).toBe(0);
+    expect(await page.getByRole("article").last().getByText("device offline").count()).toBe(1);
+    await expect.poll(() => page.title()).toMatch(/^\(1\) /);
+    expect(faults).toEqual([]);
+  });
+
+  test("a card says where its device works, as the device reports, and that hides nothing", async () => {
+    await open("/approvals");
+    const card = page.getByRole("article");
+    await card.getByText("The device reports:").waitFor();
+    expect(await card.locator(".hint code").allTextContents()).toEqual([String.raw`/srv/a\u202e b`, "⎇ main"]);
+    await card.getByText("standard", { exact: true }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("J moves the focus to a card only from the content, and a request is announced in the other views", async () => {
+    await open("/approvals");
+    await page.getByRole("article").waitFor();
+    const onCard = "document.activeElement.classList.contains('approval')";
+    await page.locator("summary").focus();
+    await page.keyboard.press("j");
+    expect(await page.evaluate(onCard)).toBe(false);
+    await page.locator("main").focus();
+    await page.keyboard.press("j");
+    expect(await page.evaluate(onCard)).toBe(true);
+    await page.getByRole("link", { name: "Keys" }).click();
+    await page.getByRole("status").getByText("1 waiting for a decision").waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("the direction of a sorted column is the one that the rows have", async () => {
+    await open("/devices");
+    for (const [name, first] of [
+      ["Waiting", "descending"],
+      ["Last seen", "descending"],
+      ["Mode", "ascending"],
+    ] as const)
+      for (const direction of [first, first === "ascending" ? "descending" : "ascending"]) {
+        await page.getByRole("columnheader", { name }).getByRole("button").click();
+        await page.locator(`[aria-sort="${direction}"]`, { hasText: name }).waitFor();
+        if (name !== "Waiting") continue;
+        const names = page.getByRole("cell").locator("a[href*='/device/']");
+        const expected = direction === "descending" ? ["desk", "attic"] : ["attic", "desk"];
+        await expect.poll(() => names.allTextContents()).toEqual(expected);
+      }
+    expect(faults).toEqual([]);
+  });
+
+  test("the way back from a device to the list keeps the filters", async () => {
+    await open("/devices?status=waiting");
+    for (const name of ["‹ Devices", "Devices"]) {
+      await page.getByRole("link", { name: "desk" }).click();
+      await page.getByRole("link", { name, exact: true }).click();
+      await page.getByText("1 shown").waitFor();
+      expect(page.url()).toContain("status=waiting");
+    }
+    expect(faults).toEqual([]);
+  });
+
+  test("an offline device says what to do, and leads an administrator to its records", async () => {
+    const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
+    const lost = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "lost" });
+    await lost.close();
+    await open("/device/lost");
+    await page.getByText("Start Letta Code there again").waitFor();
+    await page.getByRole("log").getByText("Nothing was said in this conversation yet.").waitFor();
+    expect(await page.getByText("Send a message to begin").count()).toBe(0);
+    await page.getByRole("link", { name: "Its records in the audit log" }).click();
+    await page.getByRole("heading", { name: "Audit log" }).waitFor();
+    expect(await page.getByLabel("Device id").inputValue()).toBe("lost");
+    expect(faults).toEqual([]);
+  });
+
+  test("a record of the audit log has its seconds, and its exact time", async () => {
+    await open("/audit");
+    const time = page.getByRole("cell").locator("time").first();
+    expect(await time.textContent()).toMatch(/:\d\d:\d\d/);
+    expect(await time.getAttribute("title")).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+    expect(faults).toEqual([]);
+  });
+
+  test("a key that was just created comes first, and its secret is ready for a person, and not lost by Escape", async () => {
+    await open("/keys");
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("colleague");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    const dialog = page.getByRole("dialog", { name: "The key of colleague, shown once" });
+    const key = (await dialog.getByRole("textbox", { name: "Gateway key" }).textContent()) ?? "";
+    const text = `Open ${gateway.proxy.url}/console/ and sign in with this key: ${key}`;
+    expect(await dialog.getByRole("textbox", { name: "Text for a person" }).textContent()).toBe(text);
+    for (let press = 0; press < 3; press += 1) await page.keyboard.press("Escape");
+    await dialog.getByRole("button", { name: "I have copied it" }).click();
+    await page.getByRole("article").first().getByRole("heading", { name: "colleague" }).waitFor();
+    const first = page.getByRole("article").first();
+    await first.getByRole("button", { name: "Revoke" }).click();
+    await page.getByRole("button", { name: "Cancel" }).and(page.locator(":focus")).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("a reply that is too long for Markdown is shown to its end", async () => {
+    await open("/device/desk");
+    const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);
+    const content = lines.join("\n");
+    send({ type: "stream_delta", delta: { message_type: "assistant_message", id: "long", content } });
+    const box = page.locator("pre.plain");
+    await box.getByText("line number 8999").waitFor();
+    expect(await box.evaluate((element) => element.scrollHeight - element.clientHeight)).toBe(0);
+    expect(faults).toEqual([]);
+  });
+
+  test("a decision says on which device it was made", async () => {
+    await open("/approvals");
+    await page.getByRole("article").waitFor();
+    await passTime(page, 600);
+    await page.getByRole("button", { name: "Allow", exact: true }).click();
+    await page.getByRole("region", { name: "Messages" }).getByText("Allowed Bash on desk").waitFor();
+    expect(faults).toEqual([]);
+  });
+});
