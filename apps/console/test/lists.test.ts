@@ -83,7 +83,8 @@ describe.each(browsers)("in %s", () => {
     await open("/approvals", /403/, (opened) =>
       opened.route(list, async (route) => {
         await new Promise<void>((resolve) => (respond = resolve));
-        const json = { status: 403, errorCode: "device_not_allowed", detail: "Not now." };
+        const type = "urn:letta-environments:problem:device_not_allowed";
+        const json = { type, title: "Refused", status: 403, errorCode: "device_not_allowed", detail: "Not now." };
         await route.fulfill({ status: 403, contentType: "application/problem+json", json });
       }),
     );
