@@ -27,7 +27,7 @@ export class ChangeRefusedError extends Error {
   override readonly name: string = "ChangeRefusedError";
   readonly response: PlainResponse;
 
-  constructor(response: PlainResponse, options?: ErrorOptions) {
+  constructor(response: PlainResponse, options?: { readonly cause?: unknown }) {
     super("the change was refused", options);
     this.response = response;
   }
