@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { repositoryRoot } from "../lib/repository.mjs";
-import { missingMetadata } from "./manifest.mjs";
+import { missingMetadata, neededFiles } from "./manifest.mjs";
 
 /**
  * Returns the problems of a tarball, a line or more for each.
@@ -31,9 +31,7 @@ export async function inspectTarball({ path, manifest }, needsRepository) {
 /** @param {string} path @param {Record<string, any>} manifest */
 function missingFiles(path, manifest) {
   const listed = new Set(execFileSync("tar", ["-tzf", path], { encoding: "utf8" }).split("\n"));
-  const needed = ["LICENSE", "NOTICE", "README.md", ...Object.values(manifest["bin"] ?? {})];
-  return needed
-    .map((file) => file.replace(/^\.\//, ""))
+  return neededFiles(manifest)
     .filter((file) => !listed.has(`package/${file}`))
     .map((file) => `${file} is missing in the tarball`);
 }

@@ -68,3 +68,15 @@ export function missingMetadata(manifest, needsRepository) {
       .map(([name, range]) => `the dependency ${name} would be published as ${range}`),
   ];
 }
+
+/**
+ * Files that the tarball of a package must have. A package has a changelog from its first release on.
+ *
+ * @param {Record<string, any>} manifest the published one
+ * @returns {string[]}
+ */
+export function neededFiles({ version, bin = {} }) {
+  const changelog = version === "0.0.0" ? [] : ["CHANGELOG.md"];
+  const programs = Object.values(bin).map((file) => file.replace(/^\.\//, ""));
+  return ["LICENSE", "NOTICE", "README.md", ...changelog, ...programs];
+}

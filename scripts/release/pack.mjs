@@ -81,6 +81,12 @@ async function packPackage(folder, manifest, target, release) {
     });
     for (const name of ["LICENSE", "NOTICE"]) copyFileSync(join(repositoryRoot, name), join(contents, name));
     published["files"] = ["LICENSE", "NOTICE", ...published["files"]];
+    // It is there from the first release on, and pnpm does not pack it by itself.
+    const changelog = join(source, "CHANGELOG.md");
+    if (existsSync(changelog)) {
+      published["files"].push("CHANGELOG.md");
+      copyFileSync(changelog, join(contents, "CHANGELOG.md"));
+    }
     if (isSelfContained) {
       published["files"].push("THIRD_PARTY_LICENSES");
       writeFileSync(join(contents, "THIRD_PARTY_LICENSES"), await thirdPartyLicences(manifest.name));

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseReleaseConfig } from "./config.mjs";
 import { jsrConfig } from "./jsr.mjs";
 import { formatLicences } from "./licences.mjs";
-import { missingMetadata, publishedManifest } from "./manifest.mjs";
+import { missingMetadata, neededFiles, publishedManifest } from "./manifest.mjs";
 import { latestChanges } from "./plan.mjs";
 import { findObstacle } from "./publish.mjs";
 
@@ -71,6 +71,13 @@ describe("a published manifest", () => {
     const manifest = { ...packed, dependencies: { valibot: "catalog:" } };
     expect(missingMetadata(manifest, false)).toEqual(["the dependency valibot would be published as catalog:"]);
   });
+});
+
+test("a tarball needs its licence, notice, README and programs, and a changelog from the first release on", () => {
+  const bin = { sample: "./dist/bin.js" };
+  const always = ["LICENSE", "NOTICE", "README.md"];
+  expect(neededFiles({ version: "0.0.0" })).toEqual(always);
+  expect(neededFiles({ version: "0.1.0", bin })).toEqual([...always, "CHANGELOG.md", "dist/bin.js"]);
 });
 
 describe("a release is refused with the next step", () => {
