@@ -111,12 +111,12 @@ export interface NoResponseError extends LettaEnvironmentsError {
   readonly code: "connection_failed" | "timeout";
 }
 
-/** A broken rule, found before anything was sent to a device; `issues` names it. */
+/** A broken rule, found before anything was sent to a device; `issues` names it, unless a server sent this code itself. */
 export interface InvalidArgumentError extends LettaEnvironmentsError {
   readonly code: "invalid_argument";
 }
 
-/** Several online devices match; `environments` has them. */
+/** Several online devices match; `environments` has them, unless a server sent this code itself. */
 export interface AmbiguousDeviceError extends LettaEnvironmentsError {
   readonly code: "ambiguous_device";
 }
@@ -148,7 +148,7 @@ export interface ApprovalDecidedError extends LettaEnvironmentsError {
   readonly problem?: Partial<Problem> & { readonly approval?: Partial<DecidedApproval> };
 }
 
-/** A problem that the server reported by a code of its own. */
+/** A problem that the server reported by a code of its own. `problem` is absent if the response had the code, but no title. */
 export interface ProblemError<
   Code extends ProblemCode = Exclude<ProblemCode, (DeviceError | ApprovalDecidedError)["code"]>,
 > extends LettaEnvironmentsError {

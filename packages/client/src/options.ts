@@ -18,7 +18,7 @@ export interface TransportOptions {
   readonly apiKey: string;
   /** Allows an `http:` URL beyond loopback, where anyone on the network can read the key. Default `false`. */
   readonly allowInsecure?: boolean | undefined;
-  /** Default: the platform's `fetch`. */
+  /** Default: the platform's `fetch`. Streams of events need responses whose `body` is a `ReadableStream`; other responses are read with `text()` without it. */
   readonly fetch?: Fetch | undefined;
   /** Time limit of a call with its retries and the response body, in milliseconds. Default 60,000. */
   readonly timeoutMs?: number | undefined;
@@ -27,7 +27,7 @@ export interface TransportOptions {
    * successes add one to it, so that the client does not multiply the load on a failing server.
    */
   readonly maxRetries?: number | undefined;
-  /** Size limit of a response body, in bytes. Default 8 MiB. */
+  /** Size limit of a response body, in bytes (in characters where `fetch` gives no stream of it). Default 8 MiB. */
   readonly maxResponseBytes?: number | undefined;
   /** More request headers. In a browser the server has to allow each of them. */
   readonly headers?: HeadersInput | undefined;
@@ -151,11 +151,15 @@ export async function notify<Event>(hook: ((event: Event) => unknown) | undefine
 const loopbackHost = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
 function readBaseUrl(text: string, allowInsecure: boolean): string {
-  const url = isText(text) && URL.canParse(text) ? new URL(text) : null;
-  const isAllowedHttp = url?.protocol === "http:" && (allowInsecure || loopbackHost.test(url.hostname));
-  if (url === null || !(url.protocol === "https:" || isAllowedHttp) || url.username + url.password || /[?#]/.test(text))
-    throw invalidArgument("baseUrl", baseUrlRule);
-  return url.href.replace(/\/+$/, "");
+  try {
+    const { protocol, hostname, username, password, href } = new URL(text);
+    const isAllowedHttp = protocol === "http:" && (allowInsecure || loopbackHost.test(hostname));
+    if (isText(text) && (protocol === "https:" || isAllowedHttp) && !(username + password) && !/[?#]/.test(text))
+      return href.replace(/\/+$/, "");
+  } catch {
+    // Not a URL.
+  }
+  throw invalidArgument("baseUrl", baseUrlRule);
 }
 
 const baseUrlRule =

@@ -7,28 +7,46 @@ import { isRecord, isText } from "@letta-environments/schema/guards";
 import { now } from "./adapters/platform.ts";
 import type { ErrorCode, ErrorDetails } from "./error.ts";
 
+/** The stream of a body; `null` without a body, and where a polyfill of `fetch` has none or one of Node.js. */
+export function streamOf(response: Response): ReadableStream<Uint8Array> | null {
+  const body = response.body as Partial<ReadableStream<Uint8Array>> | null | undefined;
+  return body?.getReader ? response.body : null;
+}
+
+/** Cancels a body that nobody reads: it would hold the connection. */
+export function discard(response: Response): void {
+  streamOf(response)
+    ?.cancel()
+    .catch(() => undefined);
+}
+
 /**
- * Reads a body as UTF-8 and then cancels what is left of it. The signal ends the read too, for a `fetch` that ignores signals.
+ * Reads a body as UTF-8 and then cancels what is left of it. The signal ends the read too, for a `fetch` that ignores signals. A body without a stream
+ * is read as a whole, and only then measured, by its characters.
  *
  * @returns The text, or `null` if the body has more than `maxBytes` bytes. Rejects if the connection breaks or the signal is aborted.
  */
 export async function readText(response: Response, maxBytes: number, signal: AbortSignal): Promise<string | null> {
-  const reader = response.body?.getReader();
-  const cancel = (): void => void reader?.cancel().catch(() => undefined);
+  const reader = streamOf(response)?.getReader();
+  if (!reader) {
+    const text = await response.text();
+    return text.length > maxBytes ? null : text;
+  }
+  const cancel = (): void => void reader.cancel().catch(() => undefined);
   signal.addEventListener("abort", cancel);
   try {
     const decoder = new TextDecoder();
     let text = "";
     let bytes = 0;
-    while (reader) {
-      signal.throwIfAborted();
+    for (;;) {
+      // A signal of a polyfill has no `throwIfAborted`.
+      if (signal.aborted) throw signal.reason;
       const { done, value } = await reader.read();
-      if (done) break;
+      if (done) return text;
       bytes += value.length;
       if (bytes > maxBytes) return null;
       text += decoder.decode(value, { stream: true });
     }
-    return text;
   } finally {
     cancel();
   }

@@ -3,7 +3,13 @@
  * attempts under one deadline; it settles as soon as the deadline passes or the caller aborts, whatever an attempt still does.
  */
 import { monotonic, random, sleep, startAlarm } from "./adapters/platform.ts";
-import { type ClientErrorCode, createError, type EnvironmentsError, type NewErrorDetails } from "./error.ts";
+import {
+  type ClientErrorCode,
+  createError,
+  type EnvironmentsError,
+  invalidArgument,
+  type NewErrorDetails,
+} from "./error.ts";
 import {
   notify,
   readRequestOptions,
@@ -13,7 +19,15 @@ import {
   type TransportSettings,
 } from "./options.ts";
 import type { Call, HttpRequest, Next, TransportRequest, TransportResponse } from "./request.ts";
-import { describeConnectionFailure, findMissing, parseJson, readProblem, readText, serverTimeMs } from "./response.ts";
+import {
+  describeConnectionFailure,
+  discard,
+  findMissing,
+  parseJson,
+  readProblem,
+  readText,
+  serverTimeMs,
+} from "./response.ts";
 import {
   backOffMs,
   isRepeatable,
@@ -184,6 +198,7 @@ async function exchange<Value>(
   const { signal } = attempt;
   let response: Response | undefined;
   let isSent = false;
+  let missing: EnvironmentsError | undefined;
   last.requestId = undefined;
   const failWith = (code: ClientErrorCode, details: NewErrorDetails): Failure =>
     fail(connection, request, code, { requestId: last.requestId, ...details }, response);
@@ -192,9 +207,12 @@ async function exchange<Value>(
     const next = middleware.reduceRight<Next>(
       (inner, step) => (given) => step(given, inner),
       (given) => {
-        isSent = true;
         // The global `fetch` is looked up for each attempt, so that a replaced one is used, and called as a plain function.
-        return (connection.settings.fetch ?? fetch)(given.url, given);
+        const { fetch = globalThis.fetch } = connection.settings;
+        if (typeof fetch !== "function")
+          throw (missing = invalidArgument("fetch", "is missing on this platform: pass the option fetch"));
+        isSent = true;
+        return fetch(given.url, given);
       },
     );
     response = await next(attempt);
@@ -208,8 +226,7 @@ async function exchange<Value>(
       return failWith("http_error", { ...from(`HTTP ${status}`), retryAfterMs, ...problem });
     }
     if (!ok) {
-      // An unread body would hold the connection.
-      response.body?.cancel().catch(() => undefined);
+      discard(response);
       // A redirect also has status 0: browsers hide which one it is.
       if (status === 304 && cachedData) return { data: cachedData, response };
       return failWith("redirected", from(status ? `HTTP ${status}` : "redirect"));
@@ -231,6 +248,7 @@ async function exchange<Value>(
     void notify(onDrift, { data, response });
     return { data, response };
   } catch (cause) {
+    if (missing && cause === missing) return { error: missing, isUndelivered: true };
     // Also for an error of this package that middleware throws: it is not the server's response to this request.
     const message = isSent
       ? describeConnectionFailure(attempt.url, cause, response !== undefined)

@@ -16,7 +16,7 @@ import { createError, isLettaEnvironmentsError } from "../error.ts";
 import { createEventParser, eventIdPattern, type EventParser, type ParsedEvent } from "../event-parser.ts";
 import { abortable } from "../abortable.ts";
 import { notify, type RequestOptions } from "../options.ts";
-import { parseJson } from "../response.ts";
+import { discard, parseJson, streamOf } from "../response.ts";
 import type { Transport } from "../transport.ts";
 import { sendExtension } from "./extension.ts";
 import { encodeQuery } from "./list.ts";
@@ -157,11 +157,12 @@ async function openStream(
     options,
     "environment_not_found",
   );
-  if (/^text\/event-stream\s*(;|$)/i.test(response.headers.get("content-type") ?? "")) return response;
-  response.body?.cancel().catch(() => undefined);
+  const isEvents = /^text\/event-stream\s*(;|$)/i.test(response.headers.get("content-type") ?? "");
+  if (isEvents && streamOf(response)) return response;
+  discard(response);
   throw createError("invalid_response", {
     status: response.status,
-    message: "invalid response: not a stream of events",
+    message: `invalid response: ${isEvents ? "this fetch gives no stream of its body" : "not a stream of events"}`,
   });
 }
 
@@ -173,7 +174,7 @@ interface StreamReader {
 }
 
 function createStreamReader(response: Response, parser: EventParser, signal: AbortSignal): StreamReader {
-  const reader = response.body?.getReader();
+  const reader = streamOf(response)?.getReader();
   const decoder = new TextDecoder();
   const end = (): void => void reader?.cancel().catch(() => undefined);
   return {

@@ -129,7 +129,8 @@ export function encodeQuery(query?: object | null): string {
         checkMember(name, value);
         wire.append(name, String(value));
       }
-  return wire.size > 0 ? `?${wire}` : "";
+  const text = String(wire);
+  return text && `?${text}`;
 }
 
 function checkMember(name: string, value: unknown): void {

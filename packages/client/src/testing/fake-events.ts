@@ -17,7 +17,6 @@ interface FakeEvent {
   readonly text: string;
 }
 
-const encoder = new TextEncoder();
 const prefix = "fake.";
 
 /** Creates {@link FakeEvents} without events. */
@@ -42,6 +41,7 @@ export function createFakeEvents(): FakeEvents {
     },
     open(query, lastEventId, signal) {
       const position = positionOf(lastEventId);
+      const encoder = new TextEncoder();
       const deviceId = query.get("deviceId");
       const isWanted = (event: FakeEvent): boolean =>
         (deviceId === null || event.deviceId === deviceId) &&

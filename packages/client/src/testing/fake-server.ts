@@ -9,7 +9,7 @@ import { messageDeduplicationHeader } from "../retry.ts";
 import { createFakeEvents } from "./fake-events.ts";
 import { createFakeRows, type FakeRows } from "./fake-rows.ts";
 import { createFakeTurns, type FakeTurns } from "./fake-turns.ts";
-import { json, problem, readRequest, type SeenRequest } from "./responses.ts";
+import { json, problem, readRequest, refuseAborted, type SeenRequest } from "./responses.ts";
 
 /** A send that a fake device took. */
 export interface TakenSend {
@@ -108,7 +108,7 @@ export function createFakeServer(options: FakeServerOptions = {}): FakeServer {
     taken,
     put: rows.put,
     async fetch(url, init) {
-      init.signal?.throwIfAborted();
+      refuseAborted(init.signal);
       requests.push(readRequest(url, init));
       // A watcher asks for a stream beside its other requests.
       const { pathname, searchParams } = new URL(url);

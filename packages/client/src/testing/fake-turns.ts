@@ -9,7 +9,7 @@ import {
 } from "@letta-environments/schema";
 import { startAlarm } from "../adapters/platform.ts";
 import type { FakeEvents } from "./fake-events.ts";
-import { json, problem } from "./responses.ts";
+import { json, problem, refuseAborted } from "./responses.ts";
 
 /** A device, as events and requests name it. */
 export interface FakeTarget {
@@ -114,7 +114,7 @@ function createFakeMessages(events: Pick<FakeEvents, "emit">, now: () => number)
       if (first === undefined) return problem("message_not_found");
       if (waitSeconds === null) return json(200, first);
       if (!hasEnded(first)) await waitForEnd(waiting, () => hasEnded(find() ?? first), waitSeconds * 1_000, signal);
-      signal?.throwIfAborted();
+      refuseAborted(signal);
       return json(200, { ...(find() ?? first), waitSeconds });
     },
   };

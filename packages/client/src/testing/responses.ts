@@ -71,6 +71,11 @@ export function scriptFetch(...responses: readonly (() => Response | Error)[]): 
   };
 }
 
+/** Rejects an aborted request, as `fetch` does. A signal of a polyfill has no `throwIfAborted`. */
+export function refuseAborted(signal: AbortSignal | null | undefined): void {
+  if (signal?.aborted === true) throw signal.reason;
+}
+
 /** A request as {@link SeenRequest}. */
 export function readRequest(url: string, init: RequestInit): SeenRequest {
   return { url, init, body: typeof init.body === "string" ? init.body : "" };
