@@ -80,7 +80,7 @@ const settings = (module: string, moduleResolution: string, files: readonly stri
   JSON.stringify({
     compilerOptions: {
       target: "es2022",
-      lib: ["es2023", "dom", "dom.iterable", "esnext.disposable"],
+      lib: ["es2020", "dom", "dom.iterable", "esnext.disposable"],
       module,
       moduleResolution,
       strict: true,
