@@ -22,6 +22,21 @@ test("each outage of the key store is reported once, with its cause, however man
   expect(events).toEqual([event, event]);
 });
 
+test("a generation that cannot be read is reported once, until the store responds again", async () => {
+  const events: ProxyEvent[] = [];
+  const cause = new KeyStoreUnavailableError({ cause: new Error("disk I/O error") });
+  const generation = (): never => {
+    throw cause;
+  };
+  const store = reportOutages({ ...createMemoryKeyStore(), generation }, (event) => void events.push(event));
+  const event = { type: "key_store_failed", requestId: "-", reason: "disk I/O error", cause };
+  for (const _call of [1, 2]) expect(() => store.generation()).toThrow(cause);
+  expect(events).toEqual([event]);
+  await store.find("a");
+  expect(() => store.generation()).toThrow(cause);
+  expect(events).toEqual([event, event]);
+});
+
 test("an error other than KeyStoreUnavailableError is not reported as an outage", async () => {
   const events: ProxyEvent[] = [];
   const store = reportOutages(

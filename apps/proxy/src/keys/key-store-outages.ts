@@ -19,18 +19,18 @@ export class KeyStoreUnavailableError extends Error {
 export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStore {
   let isUnavailable = false;
 
-  async function watch<Result>(call: Promise<Result>): Promise<Result> {
-    try {
-      const result = await call;
-      isUnavailable = false;
-      return result;
-    } catch (cause) {
-      if (cause instanceof KeyStoreUnavailableError && !isUnavailable) {
-        isUnavailable = true;
-        telemetry({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause });
-      }
-      throw cause;
+  function fail(cause: unknown): never {
+    if (cause instanceof KeyStoreUnavailableError && !isUnavailable) {
+      isUnavailable = true;
+      telemetry({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause });
     }
+    throw cause;
+  }
+
+  async function watch<Result>(call: Promise<Result>): Promise<Result> {
+    const result = await call.catch(fail);
+    isUnavailable = false;
+    return result;
   }
 
   return {
@@ -40,7 +40,14 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStor
     update: (id, change) => watch(keyStore.update(id, change)),
     recordUse: (uses) => watch(keyStore.recordUse(uses)),
     lastUses: () => watch(keyStore.lastUses()),
-    generation: () => keyStore.generation(),
+    generation() {
+      try {
+        // It may come from memory, so it ends no outage.
+        return keyStore.generation();
+      } catch (cause) {
+        return fail(cause);
+      }
+    },
   };
 }
 

@@ -30,7 +30,7 @@ async function setUp(
   const shadowed: string[] = [];
   let reads = 0;
   let calls = 0;
-  const store = { isDown };
+  const store = { isDown, isUnreadable: false };
   const watchedStore = {
     ...keyStore,
     async find(id: string) {
@@ -39,7 +39,10 @@ async function setUp(
       return keyStore.find(id);
     },
     // As a store does that has had no response for long: nothing that was read before is to be trusted.
-    generation: () => (store.isDown ? 1_000 + (calls += 1) : keyStore.generation()),
+    generation() {
+      if (store.isUnreadable) throw new Error("disk I/O error");
+      return store.isDown ? 1_000 + (calls += 1) : keyStore.generation();
+    },
   };
   const [secret] = record.secrets;
   const credentialId = secret === undefined ? null : credentialIdOf(secret);
@@ -305,6 +308,17 @@ test("a failed read of the store is repeated, and the socket of a revoked key is
   await clock.advance(1_000);
   expect([failures.length > 0, isOpen()]).toEqual([true, true]);
   store.isDown = false;
+  await clock.advance(1_100);
+  expect(isOpen()).toBe(false);
+});
+
+test("a failed read of the generation is reported and repeated, and the socket of a revoked key is closed", async () => {
+  const { clock, change, failures, isOpen, store } = await setUp();
+  store.isUnreadable = true;
+  await change((record) => revokeKey(record, 1));
+  await clock.advance(1_000);
+  expect([failures.length > 0, isOpen()]).toEqual([true, true]);
+  store.isUnreadable = false;
   await clock.advance(1_100);
   expect(isOpen()).toBe(false);
 });

@@ -93,8 +93,7 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
   const reportShadowed = once(rules.onShadowed ?? (() => undefined));
   let checked = readState(rules);
   const tokens = createSocketTokens(tokenSettings, rules.unconfigured);
-  let mustCheckAll = false;
-  let hasNewSocket = false;
+  let [mustCheckAll, hasNewSocket] = [false, false];
   /** Sockets that were found permitted. */
   let permitted = new WeakSet<ConnectedDevice>();
   let nextExpiryMs = Infinity;
@@ -116,28 +115,30 @@ export function watchSocketKeys(sockets: WatchedSockets, rules: SocketRules): De
     const devices = openSockets(sockets);
     isTicking = devices.length > 0;
     if (!isTicking) return tokens.retain([]);
-    if (tokens.forgetAfterChange()) mustCheckAll = true;
-    const state = readState(rules);
-    const isUnchanged = isSameState(state, checked) && clock.now() < nextExpiryMs;
-    // Credentials whose sockets have ended are forgotten when there are many.
-    if (!isUnchanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
-    if (!mustCheckAll && !hasNewSocket) return schedule(checkIntervalMs);
-    if (mustCheckAll) permitted = new WeakSet();
-    mustCheckAll = false;
-    hasNewSocket = false;
     try {
-      // After a storm of thousands of devices, only those that are new are checked.
-      const unchecked = devices.filter((device) => !permitted.has(device));
-      await check(unchecked, state, unchecked.length === devices.length);
-      checked = state;
+      await checkChanged(devices);
       schedule(checkIntervalMs);
     } catch (cause) {
+      schedule(retryMs);
       onFailure(cause);
       mustCheckAll = true;
       // A failure ends no key, and extends none.
       sockets.closeEnded((device) => hasExpired(credentialOf(device), expiries.get(credentialOf(device)) ?? null));
-      schedule(retryMs);
     }
+  }
+
+  /** After a storm of thousands of devices, only those that are new are checked. */
+  async function checkChanged(devices: readonly ConnectedDevice[]): Promise<void> {
+    const state = readState(rules);
+    const isChanged = tokens.forgetAfterChange() || !isSameState(state, checked) || clock.now() >= nextExpiryMs;
+    // Credentials whose sockets have ended are forgotten when there are many.
+    if (isChanged || expiries.size > 2 * devices.length + 16) mustCheckAll = true;
+    if (!mustCheckAll && !hasNewSocket) return;
+    if (mustCheckAll) permitted = new WeakSet();
+    [mustCheckAll, hasNewSocket] = [false, false];
+    const unchecked = devices.filter((device) => !permitted.has(device));
+    await check(unchecked, state, unchecked.length === devices.length);
+    checked = state;
   }
 
   async function check(devices: readonly ConnectedDevice[], state: CheckedState, isAll: boolean): Promise<void> {

@@ -59,3 +59,30 @@ test("a process notices the changes of another one although its clock was set ba
   await issueTestKey(createSqliteKeyStore(open(path), createVirtualClock()), createVirtualClock());
   expect(store.generation()).not.toBe(before);
 });
+
+test("a change of another process is noticed although the first read of it failed, and until then nothing is said to be unchanged", async () => {
+  const path = newFile();
+  const clock = createVirtualClock();
+  const database = open(path);
+  let isUnreadable = false;
+  const unreadable: SqliteDatabase = {
+    ...database,
+    prepare(sql) {
+      const statement = database.prepare(sql);
+      const get: typeof statement.get = (...values) => {
+        if (isUnreadable && sql.includes("key_changes")) throw new Error("disk I/O error");
+        return statement.get(...values);
+      };
+      return { ...statement, get };
+    },
+  };
+  const store = createSqliteKeyStore(unreadable, clock);
+  const before = store.generation();
+  await issueTestKey(createSqliteKeyStore(open(path), clock), clock);
+  await clock.advance(20);
+  isUnreadable = true;
+  expect(() => store.generation()).toThrow("disk I/O error");
+  expect(() => store.generation()).toThrow("disk I/O error");
+  isUnreadable = false;
+  expect(store.generation()).not.toBe(before);
+});

@@ -106,13 +106,15 @@ function watchGeneration(database: SqliteDatabase, clock: Clock) {
     current(): number {
       const now = clock.monotonic();
       if (now - checkedAt < generationCheckMs) return generation;
-      checkedAt = now;
       const currentVersion = readVersion();
-      if (currentVersion === version) return generation;
+      if (currentVersion !== version) {
+        const currentChanges = readChanges();
+        if (currentChanges !== changes) generation += 1;
+        changes = currentChanges;
+      }
+      // Only now: after a failed read, the next call has to read again.
       version = currentVersion;
-      const currentChanges = readChanges();
-      if (currentChanges !== changes) generation += 1;
-      changes = currentChanges;
+      checkedAt = now;
       return generation;
     },
     /** Notes a change by this process. */

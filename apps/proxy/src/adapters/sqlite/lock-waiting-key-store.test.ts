@@ -1,17 +1,22 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Clock } from "@letta-environments/platform";
+import type { Clock, SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite, systemClock } from "@letta-environments/platform/node";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, onTestFinished, test } from "vitest";
 import { createTestKeyRecord } from "../../../test/support/create-test-key-record.ts";
+import { KeyStoreUnavailableError } from "../../keys/key-store-outages.ts";
 import type { KeyStore } from "../../ports.ts";
 import { createSqliteKeyStore } from "./key-store.ts";
 import { createLockWaitingKeyStore } from "./lock-waiting-key-store.ts";
 
 /** A key store over a file, and another connection that has locked it. */
-function lockedStore(clock: Clock): { readonly keyStore: KeyStore; readonly release: () => void } {
+function lockedStore(clock: Clock): {
+  readonly keyStore: KeyStore;
+  readonly other: SqliteDatabase;
+  readonly release: () => void;
+} {
   const folder = mkdtempSync(join(tmpdir(), "keys-"));
   const [database, other] = [openSqlite(join(folder, "proxy.sqlite")), openSqlite(join(folder, "proxy.sqlite"))];
   onTestFinished(() => {
@@ -25,7 +30,7 @@ function lockedStore(clock: Clock): { readonly keyStore: KeyStore; readonly rele
   const pause = (durationMs: number): Promise<void> =>
     new Promise((resolve) => void clock.setTimer(durationMs, resolve));
   const keyStore = createLockWaitingKeyStore(plain, { monotonic: clock.monotonic, pause });
-  return { keyStore, release: () => other.exec("COMMIT") };
+  return { keyStore, other, release: () => other.exec("COMMIT") };
 }
 
 test("a change waits for a file that another process has locked, without blocking the event loop, and reads do not wait", async () => {
@@ -44,4 +49,14 @@ test("a file that stays locked is an outage of the key store", async () => {
   const recorded = keyStore.recordUse([{ id: "key-1", usedAt: 1 }]).catch((cause: Error) => cause.name);
   await clock.advance(5_020);
   expect(await recorded).toBe("KeyStoreUnavailableError");
+});
+
+test("a file that cannot be read is an outage of the key store, for a look-up and for the generation", async () => {
+  const clock = createVirtualClock();
+  const { keyStore, other, release } = lockedStore(clock);
+  other.exec("DROP TABLE keys; DROP TABLE key_changes");
+  release();
+  await clock.advance(20);
+  await expect(keyStore.find("key-1")).rejects.toThrow(KeyStoreUnavailableError);
+  expect(() => keyStore.generation()).toThrow(KeyStoreUnavailableError);
 });
