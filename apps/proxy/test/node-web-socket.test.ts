@@ -1,5 +1,6 @@
 /** Device sockets behind Node's own server: decided before the handshake, refused as plain HTTP. */
 import { once } from "node:events";
+import { connect } from "node:net";
 import {
   type Problem,
   problemResponse,
@@ -211,7 +212,7 @@ describe("an open socket", () => {
     expect(received).toEqual(["other 6", "text"]);
     socket.send("x".repeat(16 * 1024 * 1024 + 1));
     expect((await once(socket, "close"))[0]).toBe(1009);
-    expect(received.slice(2)).toEqual([1009, "A frame is larger than 16 MiB, has too many parts, or breaks RFC 6455"]);
+    expect(received.slice(2)).toEqual([1009, "A frame is larger than 16 MiB"]);
   });
 
   test("pings are counted, and answered as long as the listener allows it", async () => {
@@ -235,7 +236,23 @@ describe("an open socket", () => {
     const closed = once(socket, "close");
     for (let part = 0; part < 65; part++) socket.send("x", { fin: false });
     expect((await closed)[0]).toBe(1008);
-    expect(received[0]).toBe(1008);
+    expect(received).toEqual([1008, "A frame has more than 64 parts"]);
+  });
+
+  test.each<[string, Buffer, number, string]>([
+    ["a text that is not UTF-8", Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff]), 1007, "A text is not UTF-8"],
+    ["a frame that is not masked", Buffer.from([0x81, 0x00]), 1002, "A frame breaks RFC 6455"],
+  ])("%s closes the socket with the code that the device receives", async (_what, frame, code, text) => {
+    const head = requestHead("GET", path, { ...handshake, authorization: `Bearer ${key}` });
+    const { port, hostname } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(head);
+    await once(socket, "data");
+    socket.write(frame);
+    // A close frame: two bytes of header, and the code.
+    expect(((await once(socket, "data")) as [Buffer])[0].readUInt16BE(2)).toBe(code);
+    expect(received).toEqual([code, text]);
+    socket.destroy();
   });
 
   test("unfinished frames of one key that take more than 64 MiB drop its largest socket", async () => {
@@ -319,22 +336,23 @@ describe("an open socket", () => {
   });
 });
 
-test("a failure of a device's handler closes only that device's socket", async () => {
+test("a failure of a device's handler, also at the end of its socket, closes only that device's socket", async () => {
   const defect = new Error("defect");
+  const fail = (): never => {
+    throw defect;
+  };
   const attach = (): PlainSocketListener => ({
     maxFrameBytes,
     maxTextBytes: 1_000,
-    onMessage() {
-      throw defect;
-    },
+    onMessage: fail,
     onOtherFrame: () => true,
-    onClose: () => undefined,
+    onClose: fail,
   });
   decision = { kind: "accepted", owner: "key", attach };
   const socket = await open();
   socket.send("x");
   expect((await once(socket, "close"))[0]).toBe(1006);
-  expect(server.failures).toEqual([defect]);
+  await expect.poll(() => server.failures).toEqual([defect, defect]);
   expect((await fetch(`${server.url}/livez`)).status).toBe(200);
 });
 

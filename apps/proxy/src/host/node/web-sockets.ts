@@ -40,8 +40,10 @@ const headerAllowanceBytes = 1_024;
 /** How long a device may take to read why it was closed, in milliseconds. */
 const closingTimeoutMs = 1_000;
 
-// RFC 6455 section 7.4.1: a protocol error, a violated policy, and a message that is too big to process. From IANA's registry: try again later.
+// RFC 6455 section 7.4.1: a protocol error, a text that is not UTF-8, a violated policy, and a message that is too big to process. From IANA's
+// registry: try again later.
 const protocolError = 1002;
+const invalidText = 1007;
 const policyViolation = 1008;
 const messageTooBig = 1009;
 const tryAgainLater = 1013;
@@ -147,11 +149,11 @@ function connect(
 
   function onClose(code: number, limit?: string): void {
     budget.close(memory);
-    if (!isClosed) listener.onClose(code, limit);
+    handle(() => listener.onClose(code, limit));
     isClosed = true;
   }
 
-  /** Runs a handler of the device's frames, unless the socket is closed. */
+  /** Runs a handler of the listener, unless the socket is closed. */
   function handle(run: () => void): void {
     if (isClosed) return;
     try {
@@ -201,8 +203,8 @@ function connect(
   webSocket.on("pong", (data) => handle(() => listener.onOtherFrame(data.byteLength)));
   // `ws` has refused what the device sent, and waits for it to close. Failures of the connection are no such event.
   webSocket.on("error", (cause: Error & { readonly code?: unknown }) => {
-    const code = refusalCodes[String(cause.code)] ?? protocolError;
-    onClose(code, "A frame is larger than 16 MiB, has too many parts, or breaks RFC 6455");
+    const [code, limit] = refusals[String(cause.code)] ?? [protocolError, "A frame breaks RFC 6455"];
+    onClose(code, limit);
   });
   webSocket.on("close", (code) => {
     if (exceeded === null) onClose(code);
@@ -222,9 +224,14 @@ const limitTexts: Readonly<Record<MemoryLimit, string>> = {
   total: "All sockets together use more than 256 MiB of memory",
 };
 
-const refusalCodes: Readonly<Record<string, number>> = {
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: messageTooBig,
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: policyViolation,
+const tooBig = [messageTooBig, "A frame is larger than 16 MiB"] as const;
+
+/** The codes with which `ws` closes, by those of its errors; the others are protocol errors. */
+const refusals: Readonly<Record<string, readonly [code: number, limit: string]>> = {
+  WS_ERR_INVALID_UTF8: [invalidText, "A text is not UTF-8"],
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: tooBig,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: tooBig,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: [policyViolation, `A frame has more than ${maxFragments} parts`],
 };
 
 function createPlainSocket(
