@@ -60,9 +60,17 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
   const startedAt = systemClock.now();
   let readCounts: (() => EmbeddedCounts) | null = null;
   const timers: NodeJS.Timeout[] = [];
-  /** Repeats work until the end. Its timers do not keep the process alive. */
-  const repeat = (everyMs: number, run: () => void): void => void timers.push(setInterval(run, everyMs).unref());
   let report = (_event: LogEvent): void => undefined;
+  /** Figures that cannot be read, such as without a free file descriptor, end no process. */
+  function attempt(run: () => void): void {
+    try {
+      run();
+    } catch (cause) {
+      report({ type: "internal_error", requestId: "-", cause });
+    }
+  }
+  /** Repeats work until the end. Its timers do not keep the process alive. */
+  const repeat = (ms: number, run: () => void): void => void timers.push(setInterval(attempt, ms, run).unref());
   const countDrops = (signal: string, items: number, reason: string): void =>
     table.add(table.series(metrics.otlpDrops, [signal, reason]), items);
   const exporter = otlp && openExporter(otlp, (event) => report(event), countDrops);
@@ -120,7 +128,7 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
     },
     async end() {
       timers.forEach(clearInterval);
-      push();
+      attempt(push);
       pushSpans();
       await exporter?.receiver.end();
     },
