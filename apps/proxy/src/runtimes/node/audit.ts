@@ -18,6 +18,7 @@ import type { AuditTail } from "../../audit/search.ts";
 import type { AuditStore } from "../../audit/store.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { IdempotencyStore } from "../../idempotency/store.ts";
+import { closeInOrder } from "../../lib/open-in-order.ts";
 import type { KeyActor } from "../../keys/key-record.ts";
 import type { Pepper } from "../../ports.ts";
 import { version } from "../../version.ts";
@@ -86,8 +87,7 @@ export async function openAudit({ dataDir }: Pick<Settings, "dataDir">, pepper: 
         return result;
       },
       async close() {
-        await log.close();
-        database.close();
+        await closeInOrder([log.close, database.close]);
       },
     };
   } catch (cause) {

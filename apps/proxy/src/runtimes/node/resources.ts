@@ -31,7 +31,7 @@ import type { ReadReadiness } from "../../host/readiness.ts";
 import { reportOutages } from "../../keys/key-store-outages.ts";
 import { createKeyUses } from "../../keys/key-uses.ts";
 import { type BackgroundWork, createBackgroundWork } from "../../lib/background.ts";
-import { type Defer, openInOrder } from "../../lib/open-in-order.ts";
+import { closeInOrder, type Defer, openInOrder } from "../../lib/open-in-order.ts";
 import { type SocketRules, watchSocketKeys } from "../../keys/socket-key-watch.ts";
 import type { KeyStoreFor } from "../../ports.ts";
 import { type OpenAudit, openAudit } from "./audit.ts";
@@ -95,10 +95,13 @@ async function openAll(
   const rateLimits = defer(await openRateLimits(started, log), (open) => open.close());
   const keyStore = reportOutages(keys.keyStore, log);
   const environmentCache = defer(await openEnvironmentCache(started, log), (open) => open.close());
-  const embedded = isEmbedded
-    ? await openEmbeddedServer(started, environmentCache.cacheFor(started), reportTo(audit, log, onFailure))
-    : null;
-  const endRetention = keepAuditRetention(audit, settings, log);
+  const embedded = defer(
+    isEmbedded
+      ? await openEmbeddedServer(started, environmentCache.cacheFor(started), reportTo(audit, log, onFailure))
+      : null,
+    (open) => open?.close(),
+  );
+  const endRetention = defer(keepAuditRetention(audit, settings, log), (end) => end());
   const background = createBackgroundWork(systemClock);
   const keyUses = createKeyUses({ clock: systemClock, keyStore, onFailure: keyListener.onFailure });
   const hasExpired = createHasExpired(systemClock);
@@ -143,12 +146,11 @@ async function openAll(
     closeDevices: async () => embedded?.close(),
     async close() {
       endRetention();
-      await keyUses.flush();
-      await audit.endRefusals().then(audit.close).catch(onFailure);
+      await closeInOrder([keyUses.flush, audit.endRefusals, audit.close]).catch(onFailure);
       const { writer, sequence, hash } = audit.end();
       log({ type: "audit_end", writer, sequence, hash });
-      for (const open of [valkeySends, rateLimits, environmentCache, keys, readiness]) open?.close();
-      lock?.release();
+      const opened = [valkeySends, rateLimits, environmentCache, keys, readiness];
+      await closeInOrder([...opened.map((open) => () => open?.close()), () => lock?.release()]);
     },
   };
 }
@@ -243,8 +245,7 @@ async function openEmbeddedServer(
       };
     },
     async close() {
-      await server.close();
-      database.close();
+      await closeInOrder([server.close, database.close]);
     },
   };
 }

@@ -23,6 +23,7 @@ import type { DrainingServer } from "../../host/node/drain.ts";
 import { createHostRoutes } from "../../host/routes.ts";
 import { ignoreForwardedHeaders } from "../../http/gateway-request.ts";
 import { finishResponse, noSocketHere } from "../../http/response.ts";
+import { closeInOrder } from "../../lib/open-in-order.ts";
 import { groupAddress } from "../../limits/client-address.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { composePipeline } from "../node/compose.ts";
@@ -178,12 +179,14 @@ async function closeAll(
   metrics: ProcessMetrics | null,
   servers: readonly DrainingServer[] = [],
 ): Promise<void> {
-  await resources.closeDevices();
-  await metrics?.end();
-  await Promise.all(servers.map((server) => server.close()));
-  // A send whose body never arrived ends with its connection, and its refusal belongs in the audit log.
-  await resources.finishBackground(recordMs);
-  await resources.close();
+  await closeInOrder([
+    resources.closeDevices,
+    () => metrics?.end(),
+    () => Promise.all(servers.map((server) => server.close())),
+    // A send whose body never arrived ends with its connection, and its refusal belongs in the audit log.
+    () => resources.finishBackground(recordMs),
+    resources.close,
+  ]);
 }
 
 /** Warns that restrictions of keys are not enforced, and that no request has a credential at the upstream. */
