@@ -52,6 +52,16 @@ test.each(["/", "/letta", "/teams/a"])(
   },
 );
 
+test.each(["acme", "ac%20me", "%C3%BC", "%c3%bc", "a%2Fb%20c", "100%25%20me", "a@b"])(
+  "a gateway mounted below a parameter serves its routes if that is %s",
+  async (team) => {
+    const { gateway, headers } = await setUp();
+    const app = new Hono().route("/:team/letta", gateway);
+    const response = await app.request(`http://app.example/${team}/letta/v1/environments`, { headers });
+    expect(response.status).toBe(200);
+  },
+);
+
 test.each([
   "/lettav1/environments",
   "/letta//v1/environments",
@@ -72,6 +82,9 @@ test.each([
   ["/lettav1/environments", "/letta", "/lettav1/environments"],
   ["/%6cetta/v1/environments", "/letta", "/%6cetta/v1/environments"],
   ["/letta/v1/environments", "/", "/letta/v1/environments"],
+  ["/ac%20me/v1/a%20b", "/ac me", "/v1/a%20b"],
+  ["/ac%20mev1/environments", "/ac me", "/ac%20mev1/environments"],
+  ["/%E0%A4%A/v1/environments", "/ac me", "/%E0%A4%A/v1/environments"],
 ])("the path of %s below %s is %s", (path, basePath, expected) => {
   expect(webGatewayRequest(new Request(`http://app.example${path}`), null, basePath).path).toBe(expected);
 });

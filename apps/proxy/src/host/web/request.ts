@@ -12,8 +12,7 @@ import { readAll } from "../../lib/read-stream.ts";
 export function webGatewayRequest(request: Request, clientAddress: string | null, basePath = "/"): GatewayRequest {
   const target = webRequestTarget(request.url);
   const { authority, query } = target;
-  const prefix = basePath.replace(/\/\*?$/, "");
-  const path = target.path.startsWith(`${prefix}/`) ? target.path.slice(prefix.length) : target.path;
+  const path = pathBelow(basePath.replace(/\/\*?$/, ""), target.path);
   return {
     method: request.method,
     path,
@@ -27,6 +26,25 @@ export function webGatewayRequest(request: Request, clientAddress: string | null
     authority,
     clientAddress,
   };
+}
+
+/** Returns the path below a mount path, as it is in the URL; the whole path if it is elsewhere. Routers decode mount paths. */
+function pathBelow(mount: string, path: string): string {
+  if (path.startsWith(`${mount}/`)) return path.slice(mount.length);
+  const start = path.split("/", mount.split("/").length).join("/");
+  const isBelow = needsEncoding.test(mount) && path[start.length] === "/" && decodePath(start) === mount;
+  return isBelow ? path.slice(start.length) : path;
+}
+
+const needsEncoding = /[^\w.~/-]/;
+
+/** Decodes as Hono does: an encoded slash or percent sign stays encoded. */
+function decodePath(path: string): string | null {
+  try {
+    return decodeURI(path.replaceAll("%25", "%2525"));
+  } catch {
+    return null;
+  }
 }
 
 const urlPattern = /^(https?:\/\/(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(?=[/?#]|$)/i;
