@@ -22,6 +22,7 @@ test("the administration listener is on loopback by default, and another host mu
   for (const host of ["localhost", "::1", "127.0.0.2"]) {
     expect(resolve({ admin: { port: 1, host, hostnames: ["x"] } })).toMatchObject({ host, hostnames: [host, "x"] });
   }
+  expect(resolve({ admin: { port: 1, host: "[::1]" } })).toMatchObject({ host: "::1" });
 });
 
 test.each([undefined, "", token.slice(1), `${token.slice(1)} `, `${token}\u00e9`])(

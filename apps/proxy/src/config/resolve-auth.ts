@@ -1,7 +1,7 @@
 import { isIdentifier } from "@letta-environments/schema";
 import type { AdminSettings } from "../admin/settings.ts";
 import type { JwtSettings } from "../auth/jwt-settings.ts";
-import { isLoopbackHost, urlHost } from "../lib/hosts.ts";
+import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
 import { isTenantName, type Resolved, type SettingProblem, tenantRule } from "../lib/setting-rules.ts";
 import type { CredentialSource, TenantSettings } from "../tenants/settings.ts";
 import { parseUpstreamBaseUrl } from "../upstream/settings.ts";
@@ -128,9 +128,10 @@ export function isOperatorTokenText(text: string): boolean {
 
 /** Resolves `admin` with the token from the environment. */
 export function resolveAdmin(
-  { host = "127.0.0.1", port, allowRemote = false, hostnames = [] }: AdminFile,
+  { host: given = "127.0.0.1", port, allowRemote = false, hostnames = [] }: AdminFile,
   token: string | undefined,
 ): Resolved<AdminSettings> {
+  const host = plainAddress(given);
   const problems: SettingProblem[] = [];
   if (!isLoopbackHost(urlHost(host)) && !allowRemote) {
     const rule =

@@ -47,6 +47,10 @@ test("without settings, the proxy listens on loopback and embeds its server", ()
   });
 });
 
+test("an address may have the brackets that it has in a URL", () => {
+  expect(resolve({ environment: { HOST: "[::1]" } })).toMatchObject({ host: "::1", console: true });
+});
+
 test("the console is on where only this machine and a person see it, and elsewhere where it is asked for", () => {
   const isOn = (flags: Readonly<Record<string, string | undefined>>, file: object = {}): unknown => {
     const resolved = resolveSettings({ flags, environment: {}, file });

@@ -1,7 +1,7 @@
 /** Makes the settings of a process from options, variables and the file. `resolve-gateway.ts` makes those of every runtime. */
 import { parseValkeyUrl } from "@letta-environments/platform";
 import { toShadowSettings } from "../auth/shadow-rules.ts";
-import { isLoopbackHost, urlHost } from "../lib/hosts.ts";
+import { isLoopbackHost, plainAddress, urlHost } from "../lib/hosts.ts";
 import type { SettingProblem } from "../lib/setting-rules.ts";
 import { logFormats } from "./file.ts";
 import { parseConfigFile } from "./file-schema.ts";
@@ -60,7 +60,7 @@ export function resolveSettings({ flags, environment, file }: SettingSources): R
     problems.push({ setting: "cache.store", rule: "valkey needs VALKEY_URL" });
   }
 
-  const host = resolve([flag("host"), variable("HOST"), ["host", config.host]], readText, "127.0.0.1");
+  const host = plainAddress(resolve([flag("host"), variable("HOST"), ["host", config.host]], readText, "127.0.0.1"));
   const log = resolve([flag("log"), ["log", config.log]], readLogFormat, "pretty");
   const settings: Settings = {
     ...gateway.settings,

@@ -15,6 +15,11 @@ export function urlHost(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
 }
 
+/** Returns an address without the brackets that it has in a URL. */
+export function plainAddress(host: string): string {
+  return host.replace(/^\[(.+)\]$/, "$1");
+}
+
 /** Whether an address stands for all addresses of this machine. */
 export function isWildcard(address: string): boolean {
   return address === "0.0.0.0" || address === "::";
