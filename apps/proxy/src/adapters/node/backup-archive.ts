@@ -17,7 +17,7 @@ import {
   maxManifestBytes,
   parseManifest,
 } from "../../backup/manifest.ts";
-import { errorCode } from "./data-dir.ts";
+import { diskFailures, errorCode } from "./data-dir.ts";
 import { blockBytes, maxFileBytes, paddingOf, readTarHeader, type TarEntry, tarHeader } from "../../backup/tar.ts";
 import { moveFile, writeAll } from "./whole-files.ts";
 
@@ -262,8 +262,7 @@ const reasons: Readonly<Record<string, string>> = {
   EEXIST: "a file of that name appeared meanwhile",
   EACCES: "this user is not allowed to",
   EPERM: "this user is not allowed to",
-  EROFS: "the file system is read-only",
-  ENOSPC: "the disk is full",
+  ...diskFailures,
   EISDIR: "it is a directory",
   ENOTDIR: "a part of the path is not a directory",
 };

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CommandError } from "@letta-environments/command-line";
 import { isSqliteBusy, type SqliteDatabase } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
-import { openDatabase } from "./data-dir.ts";
+import { cannotOpen, openDatabase } from "./data-dir.ts";
 
 const lockFile = "gateway.lock";
 const urlFile = "gateway.url";
@@ -47,7 +47,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
     rmSync(path, { force: true });
   } catch (cause) {
     database.close();
-    if (!isSqliteBusy(cause)) throw cause;
+    if (!isSqliteBusy(cause)) throw cannotOpen(join(dataDir, lockFile), cause);
     throw new CommandError(
       `another gateway is running with the data directory ${dataDir}: stop it, or choose another directory with --data-dir`,
       1,

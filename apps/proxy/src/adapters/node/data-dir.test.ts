@@ -1,11 +1,28 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { migrateSqlite } from "@letta-environments/platform";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { assertGatewayData, describeAccess, hasGatewayData, openDatabase, openStore } from "./data-dir.ts";
+import {
+  assertGatewayData,
+  describeAccess,
+  describeUnusable,
+  hasGatewayData,
+  openDatabase,
+  openStore,
+} from "./data-dir.ts";
 
 let folder = "";
 
@@ -45,6 +62,29 @@ test("a store that cannot be backed up before a migration is not opened: the err
   expect(String(failure)).toContain(`${path} cannot be opened: the backup ${path}.before-v2.backup cannot be written`);
   expect(String(failure)).not.toContain("\n");
   expect(readFileSync(path).equals(before)).toBe(true);
+});
+
+const cannotOpenFile = Object.assign(new Error("unable to open database file"), {
+  code: "ERR_SQLITE_ERROR",
+  errcode: 14,
+});
+
+test.each([
+  ["EROFS", "the file system is read-only"],
+  ["ENOSPC", "the disk is full"],
+  ["EMFILE", "this process may open no more files; see ulimit -n"],
+  ["EOTHER", "unable to open database file"],
+])("where another file meets %s, that is why SQLite cannot use its own", (code, reason) => {
+  const write = (): never => {
+    throw Object.assign(new Error("failed"), { code });
+  };
+  expect(describeUnusable(cannotOpenFile, folder, write)).toBe(reason);
+  expect(describeUnusable(new Error("not a database"), folder, write)).toBe("not a database");
+});
+
+test("where another file can be written, the reason is the one of SQLite, and nothing is left", () => {
+  expect(describeUnusable(cannotOpenFile, folder)).toBe("unable to open database file");
+  expect(readdirSync(folder)).toEqual([]);
 });
 
 test("a data directory that is a file, or below a file, is refused with an error that names the file", async () => {

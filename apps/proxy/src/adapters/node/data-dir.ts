@@ -1,9 +1,22 @@
 /** The data directory: access for its owner alone, and the databases in it. */
-import { accessSync, chmodSync, constants, mkdirSync, mkdtempSync, rmdirSync, statSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { CommandError } from "@letta-environments/command-line";
-import { isSqliteBusy, type SqliteDatabase, type SqliteFile } from "@letta-environments/platform";
+import { isSqliteBusy, isSqliteDiskFailure, type SqliteDatabase, type SqliteFile } from "@letta-environments/platform";
 import { openSqlite } from "@letta-environments/platform/sqlite";
 import { dataFiles } from "../../backup/manifest.ts";
 
@@ -59,15 +72,50 @@ export async function openStore<Store>(
   }
 }
 
-function cannotOpen(path: string, cause: unknown): CommandError {
+/** Returns the error for a database of the data directory that cannot be used. */
+export function cannotOpen(path: string, cause: unknown): CommandError {
   // SQLite does not say why it cannot open a file, or whether it was one of its two further files.
   for (const file of [path, `${path}-wal`, `${path}-shm`]) {
     const reason = findAccessFailure(file);
     if (reason !== null) return new CommandError(`${file} cannot be opened: ${reason}`, 1, { cause });
   }
-  return new CommandError(`${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, 1, {
-    cause,
-  });
+  return new CommandError(`${path} cannot be opened: ${describeUnusable(cause, dirname(path))}`, 1, { cause });
+}
+
+/** Why the system takes no data, by the codes of its errors. */
+export const diskFailures: Readonly<Record<string, string>> = {
+  EROFS: "the file system is read-only",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the disk quota is used up",
+  EMFILE: "this process may open no more files; see ulimit -n",
+  ENFILE: "the system has too many open files",
+};
+
+/**
+ * Says why a file of SQLite cannot be used. SQLite gives the same reason for a full disk, a read-only file system and a process without free file
+ * descriptors, so a file beside it is written, too.
+ */
+export function describeUnusable(cause: unknown, folder: string, write: (folder: string) => void = writeProbe): string {
+  try {
+    if (isSqliteDiskFailure(cause)) write(folder);
+  } catch (failure) {
+    const reason = diskFailures[errorCode(failure) ?? ""];
+    if (reason !== undefined) return reason;
+  }
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Needs about what SQLite needs: it opens a file, two further ones and their directory, and writes a first transaction. */
+function writeProbe(folder: string): void {
+  const path = join(folder, `.letta-proxy-${process.pid}`);
+  const files: number[] = [];
+  try {
+    while (files.length < 4) files.push(openSync(path, "w", 0o600));
+    writeFileSync(path, new Uint8Array(65_536));
+  } finally {
+    for (const file of files) closeSync(file);
+    rmSync(path, { force: true });
+  }
 }
 
 /** Finds out why this user cannot change a file. It is not opened, because closing it again would release SQLite's locks. */
@@ -85,6 +133,7 @@ const accessFailures: Readonly<Record<string, string>> = {
   EACCES: "this user is not allowed to",
   EPERM: "this user is not allowed to",
   EISDIR: "this is a directory",
+  ...diskFailures,
 };
 
 /** Returns the code of an error of the system, such as `ENOENT`; `null` if it has none. */
@@ -203,7 +252,7 @@ function assertPrivate(dataDir: string): number {
 const reasons: Readonly<Record<string, string>> = {
   EACCES: "this user is not allowed to create or use it",
   EPERM: "this user is not allowed to create or use it",
-  EROFS: "the file system is read-only",
+  ...diskFailures,
   ENOENT: "the system does not allow new directories there",
 };
 

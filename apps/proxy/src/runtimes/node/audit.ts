@@ -7,7 +7,7 @@ import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { createGroupCommit, type SqliteDatabase } from "@letta-environments/platform";
 import { createFileGuard } from "../../adapters/node/audit-file.ts";
-import { auditFile, openStore } from "../../adapters/node/data-dir.ts";
+import { auditFile, describeUnusable, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteAuditStore, type SqliteAuditStore } from "../../adapters/sqlite/audit-store.ts";
 import { createSqliteAuditRetention } from "../../adapters/sqlite/audit-retention.ts";
 import { createSqliteIdempotencyStore } from "../../adapters/sqlite/idempotency-store.ts";
@@ -109,6 +109,7 @@ async function openAuditFile(dataDir: string): Promise<{ store: SqliteAuditStore
 }
 
 function unusable(dataDir: string, cause: unknown): CommandError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CommandError(`${join(dataDir, auditFile)} cannot be written: ${reason}`, 1, { cause });
+  return new CommandError(`${join(dataDir, auditFile)} cannot be written: ${describeUnusable(cause, dataDir)}`, 1, {
+    cause,
+  });
 }
