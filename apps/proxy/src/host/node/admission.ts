@@ -114,7 +114,8 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
   let isReporting = false;
   const refused = createRefusedConnections(clock);
 
-  function busyMs(): number {
+  /** Returns how long the turn of the event loop has taken so far, in milliseconds. A new turn starts the count. */
+  function measureTurn(): number {
     const nowMs = clock.monotonic();
     if (turnBeganMs !== null) return nowMs - turnBeganMs;
     turnBeganMs = nowMs;
@@ -154,8 +155,8 @@ export function createAdmission({ clock, maxConnections, onOverload }: Admission
       if (isRefused) outgoing.shouldKeepAlive = false;
       if (isRefused && priority !== null) return overloaded;
       if (priority === null) return null;
-      // The order matters: a new turn starts the count.
-      const load = { busyMs: busyMs(), admittedMeanwhile, inFlight: requests.value };
+      const busyMs = measureTurn();
+      const load = { busyMs, admittedMeanwhile, inFlight: requests.value };
       if (!isAdmitted(priority, load, maxInFlight)) {
         refusedRequests += 1;
         report();

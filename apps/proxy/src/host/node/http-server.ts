@@ -104,9 +104,8 @@ export function createHttpServer(options: HttpServerOptions): Server {
     }
   }
 
-  function conclude(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
+  function refuseAndClose(incoming: IncomingMessage, outgoing: ServerResponse, response: PlainResponse): void {
     const refusal = pipeline.refuse(new NodeRequest(incoming, outgoing), response);
-    if (response === serverOptions) return sendLater(incoming, outgoing, refusal);
     closeAfterBody(incoming, outgoing); // The end of a request with a damaged head is uncertain.
     sendResponse(refusal, outgoing);
   }
@@ -125,10 +124,12 @@ export function createHttpServer(options: HttpServerOptions): Server {
     (incoming, outgoing) => {
       if (isBehindClose(incoming)) return;
       const refusal = refuseHead(incoming);
-      if (refusal !== null) return conclude(incoming, outgoing, refusal);
+      if (refusal !== null) return refuseAndClose(incoming, outgoing, refusal);
       const overload = admission.admit(incoming, outgoing);
       if (overload !== null) return respond(incoming, outgoing, overload);
-      if (isServerOptions(incoming)) return conclude(incoming, outgoing, serverOptions);
+      if (isServerOptions(incoming)) {
+        return respondBy((request) => pipeline.refuse(request, serverOptions), incoming, outgoing);
+      }
       if (requestsUpgrade(incoming)) outgoing.shouldKeepAlive = false;
       if (isPlainRequest(incoming)) return respondBy(pipeline.handle, incoming, outgoing);
       if (liveness !== undefined && isLivenessProbe(incoming)) return respondBy(liveness.respond, incoming, outgoing);
@@ -138,7 +139,7 @@ export function createHttpServer(options: HttpServerOptions): Server {
   server.on("connection", admission.accept);
   allowHalfOpen(server);
   deferContinue(server);
-  server.on("checkExpectation", (incoming, outgoing) => conclude(incoming, outgoing, unknownExpectation));
+  server.on("checkExpectation", (incoming, outgoing) => refuseAndClose(incoming, outgoing, unknownExpectation));
   refuseTunnels(server, pipeline);
   respondToClientErrors(server, options);
   return server;
