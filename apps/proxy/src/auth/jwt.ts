@@ -70,9 +70,8 @@ export function createTokenAuthenticator(
     known: KeySet | null,
     mayReadKeys: boolean,
   ): Promise<Authentication> {
-    const reloaded = known === null ? await keySets.reload() : { keySet: known, freshness: null };
-    let { freshness } = reloaded;
-    let keySet: KeySet | null = reloaded.keySet;
+    let { keySet, freshness }: { keySet: KeySet | null; freshness: Freshness | null } =
+      known === null ? await keySets.reload() : { keySet: known, freshness: null };
     if (keySet === null) return issuerUnavailable(keySets.retryAfterMs());
     const verifyToken = await loadVerifier();
     let result = await verifyToken(token, keySet, clock.now());
