@@ -88,9 +88,7 @@ const immutable = "public, max-age=31536000, immutable";
 const revalidated = "no-cache";
 
 function finishFile(response: PlainResponse, requestId: string, method: string): GatewayResponse {
-  const finished = finishResponse(response, requestId, method);
-  const { "cache-control": caching = "private, no-store" } = response.headers;
-  return { ...finished, headers: { ...finished.headers, "cache-control": caching } };
+  return finishResponse(response, requestId, method, response.headers["cache-control"]);
 }
 
 const missing = problemResponse("endpoint_not_found", {

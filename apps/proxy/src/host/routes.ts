@@ -98,18 +98,10 @@ async function describeApi(method: string, ifNoneMatch: string | null, source: O
   const response = await openApiResponse(method, ifNoneMatch, source);
   if (response.status >= 400) return response;
   // The same for every caller, and changed by a release only.
-  return { ...response, headers: { ...response.headers, "cache-control": publicDescription } };
+  return { ...response, headers: { ...response.headers, "cache-control": "public, max-age=300" } };
 }
 
-const publicDescription = "public, max-age=300";
-
 function finish(response: PlainResponse, requestId: string, method: string): GatewayResponse {
-  const finished = finishResponse(response, requestId, method);
-  const isCached = response.headers["cache-control"] === publicDescription;
-  const headers = {
-    ...finished.headers,
-    ...publicCorsHeaders,
-    ...(isCached && { "cache-control": publicDescription }),
-  };
-  return { ...finished, headers };
+  const finished = finishResponse(response, requestId, method, response.headers["cache-control"]);
+  return { ...finished, headers: { ...finished.headers, ...publicCorsHeaders } };
 }

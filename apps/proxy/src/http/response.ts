@@ -53,11 +53,14 @@ export const revalidated = "private, no-cache";
  * Adds the headers that every response has: the request id, no storage by shared caches (a response depends on the key), and no
  * media type sniffing. A 403 `insufficient_scope` also has a challenge. Headers of the cache, of rate limits and of CORS are added in
  * `cache/`, `limits/` and `http/cors.ts`. The response to a HEAD request has no body.
+ *
+ * @param caching `Cache-Control` of a response that does not depend on the key
  */
 export function finishResponse<Body extends GatewayResponse["body"]>(
   response: ResponseWith<Body>,
   requestId: string,
   method: string,
+  caching?: string,
 ): ResponseWith<Body | null> {
   // Nobody reads the stream of a HEAD, so its source must end.
   if (method === "HEAD" && response.body instanceof ReadableStream) void response.body.cancel().catch(() => undefined);
@@ -68,7 +71,7 @@ export function finishResponse<Body extends GatewayResponse["body"]>(
     status: response.status,
     headers: {
       ...withChallenge(response),
-      "cache-control": cachingOf(response.headers, stream),
+      "cache-control": caching ?? cachingOf(response.headers, stream),
       "x-content-type-options": "nosniff",
       "x-request-id": requestId,
     },
