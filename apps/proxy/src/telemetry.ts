@@ -91,10 +91,15 @@ export type ProxyEvent =
       readonly decisions: number;
     }
   | {
-      /** An operation of the response cache failed; the caller still got a response. */
+      /** An operation of the response cache failed; the caller still got a response. An outage of Valkey is reported once. */
       readonly type: "cache_failed";
       readonly operation: string;
       readonly cause: unknown;
+    }
+  | {
+      /** The response cache works again after an outage of Valkey. */
+      readonly type: "cache_recovered";
+      readonly durationMs: number;
     }
   | {
       /** A defect: the caller got 500 `internal_error`. */
@@ -161,11 +166,11 @@ export type ProxyEvent =
       readonly tenant: string;
       readonly cause: unknown;
     }
-  | {
+  | ({
       /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
       readonly type: "upstream_down";
       readonly tenant: string;
-    }
+    } & Partial<UpstreamFault>)
   | {
       /** The upstream works again for a tenant. */
       readonly type: "upstream_recovered";
@@ -173,12 +178,27 @@ export type ProxyEvent =
       readonly durationMs: number;
     }
   | {
+      /** The upstream refused the gateway's credential. Reported once for each operation until it is accepted. */
+      readonly type: "upstream_credential_rejected";
+      readonly tenant: string;
+      readonly operation: string;
+      readonly status: number;
+    }
+  | ({
       /** An attempt to call the upstream failed. A read may be repeated. */
       readonly type: "upstream_failed";
       readonly operation: string;
-      readonly reason: string;
-      readonly cause: unknown;
-    };
+    } & UpstreamFault);
+
+/** Why an attempt to call the upstream failed. */
+export interface UpstreamFault {
+  readonly reason: string;
+  /** The status of a response. */
+  readonly status?: number;
+  /** The type of a response; `null` if it names none. */
+  readonly contentType?: string | null;
+  readonly cause: unknown;
+}
 
 /** Receives events. */
 export type Telemetry = (event: ProxyEvent) => void;

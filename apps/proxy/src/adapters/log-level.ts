@@ -42,6 +42,7 @@ const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "readiness_failed",
   "request_failed",
   "store_failed",
+  "upstream_credential_rejected",
   "upstream_down",
 ]);
 

@@ -23,23 +23,25 @@ function openBreaker() {
 describe("a circuit breaker", () => {
   test("opens after consecutive failures only: a success in between starts the count again", () => {
     const breaker = createCircuitBreaker(createVirtualClock(), { cooldownMs, failureThreshold: 3 });
-    for (const result of ["failed", "failed", "succeeded", "failed", "failed"] as const) {
-      expect(breaker[result](admitted(breaker))).toBe(false);
-    }
+    const results = (["failed", "failed", "succeeded", "failed", "failed"] as const).map((result) =>
+      breaker[result](admitted(breaker)),
+    );
+    expect(results).toEqual([false, false, null, false, false]);
     expect(breaker.retryAfterMs()).toBeNull();
     expect(breaker.failed(admitted(breaker))).toBe(true);
     expect(breaker.admit()).toBeNull();
     expect(breaker.retryAfterMs()).toBe(1_000);
   });
 
-  test("admits one trial after the cool-down, whose success closes it", async () => {
+  test("admits one trial after the cool-down, whose success closes it and says how long it was open", async () => {
     const { clock, breaker } = openBreaker();
     await clock.advance(999);
     expect(breaker.admit()).toBeNull();
     await clock.advance(1);
     const trial = admitted(breaker);
     expect([trial.isTrial, breaker.admit()]).toEqual([true, null]);
-    expect(breaker.succeeded(trial)).toBe(true);
+    await clock.advance(20);
+    expect(breaker.succeeded(trial)).toBe(1_020);
     expect(admitted(breaker).isTrial).toBe(false);
   });
 
@@ -63,14 +65,14 @@ describe("a circuit breaker", () => {
     breaker.failed(first);
     breaker.abandoned(first);
     expect(breaker.retryAfterMs()).toBe(600);
-    expect(breaker.succeeded(second)).toBe(true);
+    expect(breaker.succeeded(second)).toBe(2_400);
     expect(breaker.failed(first)).toBe(false);
     expect(breaker.retryAfterMs()).toBeNull();
   });
 
   test("ignores late results of calls that started before it opened", async () => {
     const { clock, breaker, earlier } = openBreaker();
-    expect(breaker.succeeded(earlier)).toBe(false);
+    expect(breaker.succeeded(earlier)).toBeNull();
     await clock.advance(500);
     expect(breaker.failed(earlier)).toBe(false);
     expect(breaker.failed(null)).toBe(false);

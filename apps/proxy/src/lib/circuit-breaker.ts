@@ -12,8 +12,8 @@ export interface CircuitBreaker {
    * @param patienceMs how much longer than the cool-down this call leaves the trial to others, in milliseconds
    */
   admit(patienceMs?: number): Admission | null;
-  /** Records success. Returns true if it closed the breaker. */
-  succeeded(admission: Admission): boolean;
+  /** Records success. Returns for how long the breaker was open, in whole milliseconds, if that closed it; otherwise `null`. */
+  succeeded(admission: Admission): number | null;
   /** Records failure. Returns true if it opened the breaker. `null`: of a call for which nothing was admitted. */
   failed(admission: Admission | null): boolean;
   /** Records that a call ended without a result, so that another call can be the trial. */
@@ -44,6 +44,7 @@ export function createCircuitBreaker(
 ): CircuitBreaker {
   /** `null` while closed. */
   let nextTrialAtMs: number | null = null;
+  let openSinceMs = 0;
   let failures = 0;
   let changes = 0;
 
@@ -57,21 +58,24 @@ export function createCircuitBreaker(
       return { isTrial: true, changes };
     },
     succeeded({ isTrial }) {
-      if (nextTrialAtMs !== null && !isTrial) return false;
-      const hasClosed = nextTrialAtMs !== null;
+      if (nextTrialAtMs !== null && !isTrial) return null;
       failures = 0;
+      if (nextTrialAtMs === null) return null;
       nextTrialAtMs = null;
-      if (hasClosed) changes += 1;
-      return hasClosed;
+      changes += 1;
+      return Math.round(clock.monotonic() - openSinceMs);
     },
     failed(admission) {
       const wasOpen = nextTrialAtMs !== null;
       if (admission === null ? wasOpen : admission.changes !== changes) return false;
       failures += 1;
       if (!wasOpen && failures < failureThreshold) return false;
-      nextTrialAtMs = clock.monotonic() + cooldownMs;
-      if (!wasOpen) changes += 1;
-      return !wasOpen;
+      const nowMs = clock.monotonic();
+      nextTrialAtMs = nowMs + cooldownMs;
+      if (wasOpen) return false;
+      openSinceMs = nowMs;
+      changes += 1;
+      return true;
     },
     abandoned(admission) {
       if (admission.isTrial && nextTrialAtMs !== null && admission.changes === changes)

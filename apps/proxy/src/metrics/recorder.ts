@@ -136,6 +136,7 @@ const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | Runti
   "jwks_failed",
   "jwks_key_refused",
   "credential_file_failed",
+  "upstream_credential_rejected",
   "upstream_down",
   "upstream_failed",
   "request_failed",

@@ -77,8 +77,6 @@ export interface RateLimiterOptions {
 interface Limiter extends Required<RateLimiterOptions> {
   readonly breaker: CircuitBreaker;
   readonly pendingReleases: PendingReleases;
-  /** Monotonic milliseconds. */
-  degradedSinceMs: number;
   degradedDecisions: number;
   /** From when on a call that succeeds continues the pending releases, in monotonic milliseconds. */
   resumeReleasesAtMs: number;
@@ -88,7 +86,7 @@ interface Limiter extends Required<RateLimiterOptions> {
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const { clock, deadlineMs = 100, instances = 1 } = options;
   const breaker = createCircuitBreaker(clock, { cooldownMs });
-  const state = { breaker, pendingReleases: createPendingReleases(), degradedSinceMs: 0, degradedDecisions: 0 };
+  const state = { breaker, pendingReleases: createPendingReleases(), degradedDecisions: 0 };
   const limiter: Limiter = { ...options, deadlineMs, instances, ...state, resumeReleasesAtMs: 0 };
   return {
     take: (checks, takeOptions) => take(limiter, checks, takeOptions),
@@ -176,14 +174,13 @@ function fallBack(
 
 function noteFailure(limiter: Limiter, admission: Admission, reason: RateLimitDegradation, cause: unknown): void {
   if (!limiter.breaker.failed(admission)) return;
-  limiter.degradedSinceMs = limiter.clock.monotonic();
   limiter.degradedDecisions = 0;
   limiter.onDegraded({ state: "degraded", reason, cause });
 }
 
 function noteSuccess(limiter: Limiter, admission: Admission): void {
-  if (!limiter.breaker.succeeded(admission)) return resumeReleases(limiter);
-  const durationMs = Math.round(limiter.clock.monotonic() - limiter.degradedSinceMs);
+  const durationMs = limiter.breaker.succeeded(admission);
+  if (durationMs === null) return resumeReleases(limiter);
   limiter.onDegraded({ state: "recovered", durationMs, decisions: limiter.degradedDecisions });
   void releasePending(limiter);
 }

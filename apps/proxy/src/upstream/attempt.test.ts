@@ -1,9 +1,9 @@
-import { endpoints, jsonResponse, type PlainResponse } from "@letta-environments/schema";
+import { endpoints, jsonResponse, type PlainResponse, problemResponse } from "@letta-environments/schema";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import { problemOf } from "../../test/support/test-proxy.ts";
-import type { UpstreamFetch } from "../ports.ts";
+import type { UpstreamCredential, UpstreamFetch } from "../ports.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { failureThreshold, probeIntervalMs } from "./attempt.ts";
 import { divideCalls } from "./concurrency.ts";
@@ -34,12 +34,14 @@ function createWorld(fetch: UpstreamFetch) {
     },
     async exchange(
       name: "read" | "send",
-      { tenant = "one", signal = new AbortController().signal, timeoutMs = 10_000 } = {},
+      options: { tenant?: string; signal?: AbortSignal; timeoutMs?: number; credential?: UpstreamCredential } = {},
     ): Promise<RemoteExchange> {
+      const { tenant = "one", signal = new AbortController().signal, timeoutMs = 10_000, credential } = options;
       const endpoint = name === "read" ? endpoints.retrieveEnvironment : endpoints.sendMessage;
       const body = name === "read" ? null : new Uint8Array(2);
       const principal = createTestPrincipal({ tenant });
-      const request = { method: endpoint.method, path: "/v1/x", query: "", headers: {}, body, principal };
+      const known = credential !== undefined && { credential };
+      const request = { method: endpoint.method, path: "/v1/x", query: "", headers: {}, body, principal, ...known };
       return callRemote(endpoint, request, { atMs: clock.monotonic() + timeoutMs, signal });
     },
     async breakDown(): Promise<void> {
@@ -83,7 +85,7 @@ describe("while the upstream is down", () => {
     expect((await world.call("send")).status).toBe(200);
     const durationMs = 2 * probeIntervalMs;
     expect(world.events.filter(({ type }) => type !== "upstream_failed")).toEqual([
-      { type: "upstream_down", tenant: "one" },
+      { type: "upstream_down", tenant: "one", reason: "unreachable", cause: null },
       { type: "upstream_recovered", tenant: "one", durationMs },
     ]);
   });
@@ -115,6 +117,50 @@ test.each(["unexpected_continue", "undecodable"] as const)(
     expect(world.sent).toHaveLength(failureThreshold + 1);
   },
 );
+
+describe("the log says", () => {
+  const page = (status: number): PlainResponse => ({ status, headers: { "content-type": "text/html" }, body: "<p>" });
+  const fault = { status: 503, contentType: "text/html", cause: null };
+
+  test("that an upstream responds with errors or with a web page, and which status the outage has", async () => {
+    const world = createWorld(() => Promise.resolve(page(503)));
+    for (const name of ["read", "read", "send"] as const) await world.call(name);
+    world.fetch = () => Promise.resolve(page(200));
+    await world.clock.advance(probeIntervalMs);
+    await world.call("read");
+    const failed = { type: "upstream_failed", operation: "retrieveEnvironment", reason: "status", ...fault };
+    const down = { type: "upstream_down", tenant: "one", reason: "status", ...fault };
+    expect(world.events).toEqual([
+      ...[failed, failed, failed, failed, failed, down],
+      { type: "upstream_recovered", tenant: "one", durationMs: probeIntervalMs },
+      { ...failed, reason: "invalid", status: 200 },
+    ]);
+  });
+
+  test("nothing about a send that the device of another gateway did not take", async () => {
+    const world = createWorld(() => Promise.resolve(problemResponse("delivery_unknown")));
+    await world.call("send");
+    expect(world.events).toEqual([]);
+  });
+
+  test("once for each operation that the upstream refuses the gateway's credential, until it accepts it", async () => {
+    const world = createWorld(works);
+    for (const status of [401, 403, 200, 401, 401]) {
+      world.fetch = () => Promise.resolve(jsonResponse(status, {}));
+      await world.call("read");
+    }
+    await world.call("send", "two");
+    const event = { type: "upstream_credential_rejected", tenant: "one", operation: "retrieveEnvironment", status: 401 };
+    expect(world.events).toEqual([event, event, { ...event, tenant: "two", operation: "sendMessage" }]);
+  });
+
+  test("nothing about a credential of the caller's own", async () => {
+    const world = createWorld(() => Promise.resolve(jsonResponse(401, {})));
+    const refused: number[] = [];
+    await world.exchange("read", { credential: { value: "x", onCallerRefused: (status) => void refused.push(status) } });
+    expect([refused, world.events]).toEqual([[401], []]);
+  });
+});
 
 describe("while a tenant has as many calls as it may", () => {
   test("another one is refused as overloaded after a short wait, and is not sent; other tenants are served", async () => {

@@ -8,9 +8,11 @@ import { createBoundedMap } from "../lib/bounded-map.ts";
 import { type Admission, type CircuitBreaker, createCircuitBreaker } from "../lib/circuit-breaker.ts";
 import { type Deadline, type DeadlineOutcome, runWithDeadline } from "../lib/deadline.ts";
 import type { Refusal } from "../lib/steps.ts";
+import type { UpstreamFault } from "../telemetry.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type ConcurrencyLimits, createConcurrencyLimit, priorityOf } from "./concurrency.ts";
 import { leavesUnknown, unknownAfter } from "./upstream.ts";
+import { problemCodeOf } from "./validate-response.ts";
 
 /** Number of calls in a row without a useful response after which the server counts as down. */
 export const failureThreshold = 5;
@@ -50,19 +52,33 @@ export function createAttempt(
     const known = healthByTenant.get(tenant);
     if (known !== undefined) return known;
     const breaker = createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold });
-    const health = { breaker, downSinceMs: 0 };
+    const health = { breaker, refused: new Set<string>() };
     healthByTenant.set(tenant, health);
     return health;
   }
 
-  function record(health: Health, tenant: string, admission: Admission, signal: HealthSignal): void {
-    if (signal === "unknown") health.breaker.abandoned(admission);
-    else if (signal === "failed" && health.breaker.failed(admission)) {
-      health.downSinceMs = clock.monotonic();
-      telemetry({ type: "upstream_down", tenant });
-    } else if (signal === "works" && health.breaker.succeeded(admission)) {
-      const durationMs = Math.round(clock.monotonic() - health.downSinceMs);
-      telemetry({ type: "upstream_recovered", tenant, durationMs });
+  function record({ breaker }: Health, tenant: string, admission: Admission, endpoint: Endpoint, outcome: CallOutcome) {
+    const failure = failureOf(endpoint, outcome);
+    if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
+    const signal = healthSignalOf(endpoint, outcome);
+    if (signal === "unknown") breaker.abandoned(admission);
+    else if (signal === "failed") {
+      if (breaker.failed(admission)) telemetry({ type: "upstream_down", tenant, ...failure });
+    } else {
+      const durationMs = breaker.succeeded(admission);
+      if (durationMs !== null) telemetry({ type: "upstream_recovered", tenant, durationMs });
+    }
+  }
+
+  /** Reports that the upstream refuses the gateway's credential for an operation, once until it has accepted it. */
+  function noteCredential({ refused }: Health, request: UpstreamRequest, operation: string, status: number): void {
+    const { principal, credential } = request;
+    const isCallers = credential?.onCallerRefused !== undefined;
+    const isRefused = status === 407 || (!isCallers && (status === 401 || status === 403));
+    if (status < 400) refused.delete(operation);
+    else if (isRefused && !refused.has(operation)) {
+      refused.add(operation);
+      telemetry({ type: "upstream_credential_rejected", tenant: principal.tenant, operation, status });
     }
   }
 
@@ -90,15 +106,15 @@ export function createAttempt(
     } finally {
       // A call that ended early has closed its connection.
       release();
-      record(health, tenant, admission, healthSignalOf(endpoint, outcome));
+      record(health, tenant, admission, endpoint, outcome);
     }
-    const failure = failureOf(outcome);
-    if (failure !== null) telemetry({ type: "upstream_failed", operation: endpoint.operation, ...failure });
     if (outcome.kind !== "finished") {
       return { kind: "ended", isSent: progress.isSent, response: endedResponse(endpoint, outcome.kind, progress) };
     }
     const { result } = outcome;
-    return result === null ? { kind: "refused", response: overloaded } : { kind: "result", result };
+    if (result === null) return { kind: "refused", response: overloaded };
+    if (!("reason" in result)) noteCredential(health, request, endpoint.operation, result.status);
+    return { kind: "result", result };
   };
 }
 
@@ -107,17 +123,27 @@ const notCalled: Promise<null> = Promise.resolve(null);
 /** Health of the server for one tenant. */
 interface Health {
   readonly breaker: CircuitBreaker;
-  /** Monotonic milliseconds. */
-  downSinceMs: number;
+  /** Operations for which it has refused the gateway's credential since it last accepted it. */
+  readonly refused: Set<string>;
 }
 
 /** The outcome of a call; `null`: it was not made, because too many others are running. */
 type CallOutcome = DeadlineOutcome<PlainResponse | UpstreamFailure | null>;
 
-function failureOf(outcome: CallOutcome): { readonly reason: string; readonly cause: unknown } | null {
+/** A problem of this project with which a send fails is often that of its device. */
+function failureOf({ method }: Endpoint, outcome: CallOutcome): UpstreamFault | null {
   if (outcome.kind === "timed_out") return { reason: "timeout", cause: null };
   if (outcome.kind !== "finished" || outcome.result === null) return null;
-  return "reason" in outcome.result ? outcome.result : null;
+  const { result } = outcome;
+  if ("reason" in result) return result;
+  return result.status >= 500 && (method === "GET" || problemCodeOf(result) === null)
+    ? faultOf("status", result)
+    : null;
+}
+
+/** Describes a response that is of no use. */
+export function faultOf(reason: string, { status, headers }: PlainResponse): UpstreamFault {
+  return { reason, status, contentType: headers["content-type"]?.slice(0, 128) ?? null, cause: null };
 }
 
 /** The response to a call that ended before its result. A send that was handed to a connection may have been delivered. */

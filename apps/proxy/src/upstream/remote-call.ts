@@ -7,17 +7,18 @@ import {
   type KnownEndpoint,
   type PlainHeaders,
   type PlainResponse,
+  type ProblemCode,
   problemResponse,
 } from "@letta-environments/schema";
 import type { GatewayRequest } from "../http/gateway-request.ts";
 import { traceparentPattern } from "../http/traceparent.ts";
 import { type Deadline, pause, runWithDeadline } from "../lib/deadline.ts";
 import type { GatewayPorts, UpstreamFailure, UpstreamFetch, UpstreamRequest } from "../ports.ts";
-import { type AttemptOutcome, createAttempt } from "./attempt.ts";
+import { type AttemptOutcome, createAttempt, faultOf } from "./attempt.ts";
 import type { ConcurrencyLimits } from "./concurrency.ts";
 import { createRetryBudget, retryDelayMs } from "./retry.ts";
 import { leavesUnknown, unknownAfter, type UpstreamCall } from "./upstream.ts";
-import { validateResponse } from "./validate-response.ts";
+import { problemCodeOf, validateResponse } from "./validate-response.ts";
 
 /** Calls the remote server for an endpoint. */
 export type CallRemote = (
@@ -48,12 +49,12 @@ export function createCallRemote(
   fetchUpstream: UpstreamFetch,
   limits: ConcurrencyLimits,
 ): CallRemote {
-  const { clock, random } = ports;
+  const { clock, random, telemetry } = ports;
   const attempt = createAttempt(ports, fetchUpstream, limits);
   const budget = createRetryBudget();
 
   return async (endpoint, request, deadline) => {
-    if (endpoint.method !== "GET") return conclude(endpoint, request, await attempt(endpoint, request, deadline));
+    if (endpoint.method !== "GET") return end(endpoint, request, await attempt(endpoint, request, deadline));
     budget.deposit();
     let outcome = await attempt(endpoint, request, deadline);
     for (let retries = 0; outcome.kind === "result"; retries++) {
@@ -66,8 +67,19 @@ export function createCallRemote(
       if (repeated.kind === "refused") break;
       outcome = repeated;
     }
-    return conclude(endpoint, request, outcome);
+    return end(endpoint, request, outcome);
   };
+
+  /** Concludes a call, and reports a response that is no failure by itself, and that the gateway cannot use. */
+  function end(endpoint: KnownEndpoint, request: UpstreamRequest, outcome: AttemptOutcome): RemoteExchange {
+    const exchange = conclude(endpoint, request, outcome);
+    if (outcome.kind !== "result" || "reason" in outcome.result || outcome.result.status >= 500) return exchange;
+    const reason = exchange.response.status === 502 && unusable.get(problemCodeOf(exchange.response));
+    if (reason) {
+      telemetry({ type: "upstream_failed", operation: endpoint.operation, ...faultOf(reason, outcome.result) });
+    }
+    return exchange;
+  }
 
   /** Waits; false if the deadline ended the wait. */
   async function waitFor(delayMs: number, deadline: Deadline): Promise<boolean> {
@@ -84,6 +96,12 @@ function conclude(endpoint: KnownEndpoint, { credential }: UpstreamRequest, outc
     "reason" in result ? failureResponse(endpoint, result) : validateResponse(endpoint, result, credential);
   return { end: result, response };
 }
+
+/** Codes of unusable responses, with the reason in the log. */
+const unusable: ReadonlyMap<ProblemCode | null, string> = new Map([
+  ["upstream_invalid_response", "invalid"],
+  ["upstream_redirected", "redirected"],
+]);
 
 const unsent: UpstreamFailure = { reason: "unreachable", cause: null };
 

@@ -90,7 +90,7 @@ describe.runIf(canLaunchValkey())("a user of Valkey with the listed commands alo
   );
 
   describe("that has cached responses", () => {
-    const open = () => createValkeyCacheStore(connect("cache"), systemClock, sha256Hex);
+    const open = () => createValkeyCacheStore(connect("cache"), systemClock, sha256Hex, () => undefined);
     storeContract({ test, equal: deepStrictEqual }, open);
   });
 

@@ -3,14 +3,15 @@ import type { CacheEntry, CacheStore } from "@letta-environments/http-cache";
 import { createHttpCache } from "@letta-environments/http-cache/rfc9111";
 import { storeContract } from "@letta-environments/http-cache/testing";
 import { sha256Hex, systemClock } from "@letta-environments/platform/node";
+import type { ValkeyConnection } from "@letta-environments/platform";
 import { connectValkey } from "@letta-environments/platform/valkey";
 import { endpoints, jsonResponse, type PlainResponse } from "@letta-environments/schema";
-import { canLaunchValkey, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
+import { canLaunchValkey, createVirtualClock, type LaunchedValkey, launchValkey } from "@letta-environments/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTestPrincipal } from "../../../test/support/create-test-principal.ts";
 import { fakeRequest } from "../../../test/support/fake-request.ts";
 import { createEnvironmentCache } from "../../cache/environment-cache.ts";
-import { createValkeyCacheStore } from "./cache-store.ts";
+import { createValkeyCacheStore, KnownOutageError } from "./cache-store.ts";
 
 /** An entry of a variant, which is kept for a minute. */
 function entry(text: string, language: string): CacheEntry {
@@ -34,6 +35,25 @@ function entry(text: string, language: string): CacheEntry {
   };
 }
 
+test("the first call of an outage says why it failed, later trials do not, and its end is reported with its length", async () => {
+  const clock = createVirtualClock();
+  const cause = new Error("it hangs");
+  let call = (): Promise<unknown> => Promise.reject(cause);
+  const connection = { command: () => call(), evaluate: () => call() } as unknown as ValkeyConnection;
+  const lasted: number[] = [];
+  const store = createValkeyCacheStore(connection, clock, sha256Hex, (durationMs) => void lasted.push(durationMs));
+  const [first, second] = await Promise.allSettled([store.get("a"), store.delete("a")]);
+  expect([first, second]).toMatchObject([{ reason: cause }, { reason: expect.any(KnownOutageError) }]);
+  for (const _trial of [1, 2]) {
+    await clock.advance(1_000);
+    await expect(store.get("a")).rejects.toThrow(KnownOutageError);
+  }
+  call = () => Promise.resolve([]);
+  await clock.advance(1_000);
+  for (const _call of [1, 2]) expect(await store.get("a")).toEqual([]);
+  expect(lasted).toEqual([3_000]);
+});
+
 describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
   let server: LaunchedValkey;
   const closes: (() => Promise<void>)[] = [];
@@ -51,7 +71,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     const connection = connectValkey(server.url, { timeoutMs, onFailure: () => undefined });
     closes.push(() => connection.close());
     await connection.command(["FLUSHALL"]);
-    return createValkeyCacheStore(connection, systemClock, sha256Hex);
+    return createValkeyCacheStore(connection, systemClock, sha256Hex, () => undefined);
   }
 
   storeContract({ test, equal: deepStrictEqual }, open);
@@ -60,7 +80,7 @@ describe.runIf(canLaunchValkey())("the cache store in Valkey", () => {
     const first = createHttpCache({ store: await open(), clock: systemClock });
     const connection = connectValkey(server.url, { timeoutMs: 5_000, onFailure: () => undefined });
     closes.push(() => connection.close());
-    const store = createValkeyCacheStore(connection, systemClock, sha256Hex);
+    const store = createValkeyCacheStore(connection, systemClock, sha256Hex, () => undefined);
     const second = createHttpCache({ store, clock: systemClock });
     const request = { method: "GET", url: "https://cache.invalid/a", headers: {}, partition: ["t"] };
     const headers = { "cache-control": "max-age=60", "cache-groups": '"g"' };

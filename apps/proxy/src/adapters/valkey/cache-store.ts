@@ -11,15 +11,27 @@ const deletionMs = 600_000;
 /** The hash tag of every key, so that a group and its responses are in the same slot of a cluster. */
 const prefix = "{letta-proxy}:cache";
 
+/** Ends the calls of an outage behind the first one, whose failure says why. */
+export class KnownOutageError extends Error {
+  override readonly name = "KnownOutageError";
+}
+
 type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 
 /**
  * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip, and a miss three: the lookup, the time at which
  * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store what was requested before, also
  * by another gateway. Nor does it replace an entry with one of the same variant that was requested before. While the server is unavailable, every lookup is
- * a miss; after a failure no request is sent to it for a second.
+ * a miss; after a failure no request is sent to it for a second. Only the first call of an outage rejects with the cause.
+ *
+ * @param onRecovered receives how long an outage lasted, in milliseconds
  */
-export function createValkeyCacheStore(connection: ValkeyConnection, clock: Clock, sha256: Sha256): CacheStore {
+export function createValkeyCacheStore(
+  connection: ValkeyConnection,
+  clock: Clock,
+  sha256: Sha256,
+  onRecovered: (durationMs: number) => void,
+): CacheStore {
   const breaker = createCircuitBreaker(clock, { cooldownMs });
   const resourceOf = (key: string): string => `${prefix}:answer:${sha256(key)}`;
   const groupOf = (group: string): string => `${prefix}:group:${sha256(group)}`;
@@ -27,15 +39,16 @@ export function createValkeyCacheStore(connection: ValkeyConnection, clock: Cloc
 
   async function send(run: () => Promise<ValkeyReply>): Promise<ValkeyReply> {
     const admission = breaker.admit();
-    if (admission === null) throw new Error("Valkey failed less than a second ago");
+    if (admission === null) throw new KnownOutageError();
+    let reply: ValkeyReply;
     try {
-      const reply = await run();
-      breaker.succeeded(admission);
-      return reply;
+      reply = await run();
     } catch (cause) {
-      breaker.failed(admission);
-      throw cause;
+      throw breaker.failed(admission) ? cause : new KnownOutageError();
     }
+    const durationMs = breaker.succeeded(admission);
+    if (durationMs !== null) onRecovered(durationMs);
+    return reply;
   }
 
   async function put(key: string, entry: CacheEntry, begunAt: string): Promise<boolean> {

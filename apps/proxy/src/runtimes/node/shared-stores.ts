@@ -11,7 +11,7 @@ import { logStoreEvents } from "../../adapters/log.ts";
 import { createMemoryRateLimitStore } from "../../adapters/memory/rate-limit-store.ts";
 import { limitsFile, openStore } from "../../adapters/node/data-dir.ts";
 import { createSqliteRateLimitStore } from "../../adapters/sqlite/rate-limit-store.ts";
-import { createValkeyCacheStore } from "../../adapters/valkey/cache-store.ts";
+import { createValkeyCacheStore, KnownOutageError } from "../../adapters/valkey/cache-store.ts";
 import { assertDurableValkey } from "../../adapters/valkey/durability.ts";
 import { createValkeyIdempotencyStore } from "../../adapters/valkey/idempotency-store.ts";
 import { createValkeyRateLimitStore } from "../../adapters/valkey/rate-limit-store.ts";
@@ -107,12 +107,16 @@ export async function openEnvironmentCache(
   log: (event: LogEvent) => void,
 ): Promise<OpenEnvironmentCache> {
   if (cache === null) return { cacheFor: () => null, close: () => undefined };
-  const { store, clock, close } = await openCacheStore(cache, valkeyUrl);
+  const { store, clock, close } = await openCacheStore(cache, valkeyUrl, (durationMs) =>
+    log({ type: "cache_recovered", durationMs }),
+  );
   const createView = createEnvironmentCache({
     store,
     clock,
     sha256: sha256Hex,
-    onError: (operation, cause) => log({ type: "cache_failed", operation, cause }),
+    onError(operation, cause) {
+      if (!(cause instanceof KnownOutageError)) log({ type: "cache_failed", operation, cause });
+    },
   });
   return { cacheFor: (settings) => createView(cacheScopeOf(settings)), close };
 }
@@ -124,6 +128,7 @@ const cacheTimeoutMs = 100;
 async function openCacheStore(
   { store, maxBytes, maxEntries }: CacheSettings,
   valkeyUrl: string | null,
+  onRecovered: (durationMs: number) => void,
 ): Promise<Opened<CacheStore> & { readonly clock: Clock }> {
   if (store === "memory" || valkeyUrl === null) {
     const clock = createSteadyClock(systemClock);
@@ -131,7 +136,7 @@ async function openCacheStore(
   }
   const connection = await openValkey(valkeyUrl, { timeoutMs: cacheTimeoutMs });
   return {
-    store: createValkeyCacheStore(connection, systemClock, sha256Hex),
+    store: createValkeyCacheStore(connection, systemClock, sha256Hex, onRecovered),
     clock: systemClock,
     close: () => void connection.close(),
   };
