@@ -30,6 +30,8 @@ export type LogEvent =
   /** Restrictions of these keys are not enforced. Reported at the start, and when the configuration changes. */
   | { readonly type: "shadow_mode"; readonly keyIds: readonly string[]; readonly rules: readonly string[] }
   | { readonly type: "stopped" }
+  /** Lines of the log were dropped, because nobody read it. */
+  | { readonly type: "log_dropped"; readonly lines: number }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }
   /** No request has a credential at the upstream, which may ask for none. Reported at the start, and when the configuration changes. */

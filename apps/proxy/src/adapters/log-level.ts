@@ -38,6 +38,7 @@ const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "idempotency_failed",
   "internal_error",
   "key_store_failed",
+  "log_dropped",
   "not_configured",
   "readiness_failed",
   "request_failed",
@@ -62,11 +63,15 @@ export function levelOf(event: LogEvent): LogLevel {
 
 /** Returns a function that passes on events of a level or a higher one. */
 export function filterByLevel(level: LogLevel, log: (event: LogEvent) => void): (event: LogEvent) => void {
-  const least = logLevels.indexOf(level);
-  if (least === 0) return log;
+  if (logLevels.indexOf(level) === 0) return log;
   return (event) => {
-    if (logLevels.indexOf(levelOf(event)) >= least) log(event);
+    if (isAtLeast(event, level)) log(event);
   };
+}
+
+/** Whether an event has a level or a higher one. */
+export function isAtLeast(event: LogEvent, level: LogLevel): boolean {
+  return logLevels.indexOf(levelOf(event)) >= logLevels.indexOf(level);
 }
 
 /** How a request ended. `gone`: its caller had disconnected. */

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { filterByLevel } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
-import { bufferLines, createLogWriter } from "./log.ts";
+import { bufferLines, createLogWriter, dropUnread, maxUnreadBytes } from "./log.ts";
 
 const now = Date.UTC(2027, 0, 15, 8, 30, 5);
 const request: LogEvent = {
@@ -179,4 +179,23 @@ test("lines of one turn of the event loop are written together, in order", () =>
   output.flush();
   deferred.shift()?.();
   expect([written, deferred.length]).toEqual([["a\nb\n", "c\n"], 0]);
+});
+
+test("a log that nobody reads keeps a bounded number of lines, warnings for longer, and says what it has dropped", () => {
+  const written: LogEvent[] = [];
+  let unread = 0;
+  const { log, dropped } = dropUnread(
+    (event) => void written.push(event),
+    () => unread,
+  );
+  const warning: LogEvent = { ...request, status: 502 };
+  for (unread of [maxUnreadBytes, maxUnreadBytes + 1, 2 * maxUnreadBytes + 1]) {
+    log(request);
+    log(warning);
+  }
+  expect([written, dropped()]).toEqual([[request, warning, warning], 3]);
+  unread = 0;
+  log(request);
+  log(request);
+  expect([written.slice(3), dropped()]).toEqual([[{ type: "log_dropped", lines: 3 }, request, request], 3]);
 });

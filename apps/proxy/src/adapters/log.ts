@@ -5,7 +5,7 @@ import { isWildcard } from "../lib/hosts.ts";
 import { redact } from "../lib/redact.ts";
 import type { RateLimitStoreEvent } from "../rate-limit/limiter.ts";
 import { rootCauseMessage } from "../keys/key-store-outages.ts";
-import { levelOf, outcomeOf } from "./log-level.ts";
+import { isAtLeast, levelOf, outcomeOf } from "./log-level.ts";
 import type { LogEvent } from "./log-event.ts";
 
 /** Returns a function that writes each event as one line: text for people, or JSON as {@link createJsonLogWriter}. */
@@ -126,6 +126,37 @@ export function logStoreEvents(log: (event: LogEvent) => void): (event: RateLimi
   return (event) => {
     if (event.state === "degraded") log({ type: "rate_limits_degraded", reason: event.reason, cause: event.cause });
     else log({ type: "rate_limits_recovered", durationMs: event.durationMs, decisions: event.decisions });
+  };
+}
+
+/** How much may wait for a reader that does not read, in bytes: lines up to level `info`, and twice as much with warnings and errors. */
+export const maxUnreadBytes = 4_194_304;
+
+/** Drops what nobody reads, and logs how much that was once there is room again. `unreadBytes` returns how much waits. */
+export function dropUnread(
+  write: (event: LogEvent) => void,
+  unreadBytes: () => number,
+): {
+  readonly log: (event: LogEvent) => void;
+  /** Counts the lines that were dropped. */ readonly dropped: () => number;
+} {
+  let dropped = 0;
+  let logged = 0;
+  return {
+    log(event) {
+      const unread = unreadBytes();
+      const isFull = unread > maxUnreadBytes;
+      if (isFull && (unread > 2 * maxUnreadBytes || !isAtLeast(event, "warn"))) {
+        dropped += 1;
+        return;
+      }
+      if (!isFull && dropped > logged) {
+        write({ type: "log_dropped", lines: dropped - logged });
+        logged = dropped;
+      }
+      write(event);
+    },
+    dropped: () => dropped,
   };
 }
 

@@ -63,6 +63,7 @@ export type CountedMetric =
   | "shadowRefusals"
   | "failures"
   | "otlpDrops"
+  | "logDrops"
   | "overloadRefusals";
 
 /** Every {@link CountedMetric}. */
@@ -132,6 +133,7 @@ export const metrics: Readonly<Record<CountedMetric, MetricDefinition>> = {
     "signal",
     "reason",
   ),
+  logDrops: counter("log_dropped_lines", "Lines of the log that were dropped because nobody read it."),
   overloadRefusals: counter("overload_refusals", "Requests and connections that were refused under overload.", "kind"),
 };
 
@@ -141,6 +143,7 @@ export type GaugeMetric =
   | "viewers"
   | "pendingApprovals"
   | "openCircuits"
+  | "configurationRefused"
   | "build"
   | "series"
   | "startTime"
@@ -152,6 +155,7 @@ export const gauges: Readonly<Record<GaugeMetric, MetricDefinition>> = {
   viewers: gauge("viewers", "Open sockets of viewers."),
   pendingApprovals: gauge("pending_approvals", "Requests for permission that wait for a decision."),
   openCircuits: gauge("open_circuits", "Tenants that the remote upstream fails for."),
+  configurationRefused: gauge("configuration_refused", "1 while a changed configuration cannot be used, otherwise 0."),
   build: gauge("build_info", "The version of the gateway and of its runtime; always 1.", "version", "runtime"),
   series: gauge("metric_series", "Series in the table of metrics."),
   startTime: { ...gauge("", "Start of the process, in seconds since 1970."), name: "process.start_time", unit: "s" },

@@ -5,9 +5,10 @@
 import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { isIdentifier, problemDefinitions } from "@letta-environments/schema";
+import type { ReloadEvent } from "../config/reload.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { ProxyEvent } from "../telemetry.ts";
-import { type MetricDefinition, metrics } from "./definitions.ts";
+import { gauges, type MetricDefinition, metrics } from "./definitions.ts";
 import type { IdentityLabel } from "./settings.ts";
 import { createRequestSeries, statusLabel } from "./request-series.ts";
 import { type MetricTable, otherValue, type SeriesIndex } from "./table.ts";
@@ -19,7 +20,7 @@ interface OverloadedEvent {
   readonly closedConnections: number;
 }
 
-type ObservedEvent = ProxyEvent | EnvironmentServerEvent | OverloadedEvent;
+type ObservedEvent = ProxyEvent | EnvironmentServerEvent | ReloadEvent | OverloadedEvent;
 type EventOf<Type extends ObservedEvent["type"]> = Extract<ObservedEvent, { readonly type: Type }>;
 type Handlers = { readonly [Type in ObservedEvent["type"]]?: (event: EventOf<Type>) => void };
 
@@ -44,6 +45,12 @@ export function createRecorder(
     table.add(table.series(definition, values), 1);
   const identities = countIdentities(table, labels);
   declareKnownSeries(table);
+  const refused = table.series(gauges.configurationRefused, []);
+  let isRefused = 0;
+  const setRefused = (value: 0 | 1): void => {
+    table.add(refused, value - isRefused);
+    isRefused = value;
+  };
 
   const cacheSeries = new Map<string, SeriesIndex>();
 
@@ -88,6 +95,8 @@ export function createRecorder(
       count(metrics.deliveries, "unknown");
       identities.device("unknown", event);
     },
+    configuration_refused: () => setRefused(1),
+    configuration_reloaded: () => setRefused(0),
     overloaded({ refusedRequests, closedConnections }) {
       table.add(table.series(metrics.overloadRefusals, ["request"]), refusedRequests);
       table.add(table.series(metrics.overloadRefusals, ["connection"]), closedConnections);
@@ -99,8 +108,8 @@ export function createRecorder(
     const observed = event as ObservedEvent;
     if (observed.type === "request") return request(observed);
     const handler = handlers[observed.type] as ((event: ObservedEvent) => void) | undefined;
-    if (handler !== undefined) handler(observed);
-    else if (failureEvents.has(observed.type)) count(metrics.failures, observed.type);
+    handler?.(observed);
+    if (failureEvents.has(observed.type)) count(metrics.failures, observed.type);
   };
 }
 
@@ -120,7 +129,7 @@ function declareKnownSeries(table: MetricTable): void {
 }
 
 /** Failures that runtimes report. */
-type RuntimeFailure = "readiness_failed" | "otlp_failed" | "configuration_refused";
+type RuntimeFailure = "readiness_failed" | "otlp_failed";
 
 /** Events that report a failure. */
 const failureEvents: ReadonlySet<string> = new Set<ObservedEvent["type"] | RuntimeFailure>([

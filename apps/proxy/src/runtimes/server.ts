@@ -8,7 +8,7 @@ import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
-import { bufferLines, createLogWriter } from "../adapters/log.ts";
+import { bufferLines, createLogWriter, dropUnread } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
@@ -97,7 +97,10 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const prefix = mountPath === "/" ? "" : mountPath;
   const output = openOutput(log);
   const write = createLogWriter("json", output.write, systemClock.now);
-  const serving = await openServing(settings, filterByLevel(settings.logLevel, write)).catch((cause: unknown) => {
+  // What a program does with its lines is its own.
+  const unread = dropUnread(write, log === undefined ? () => process.stdout.writableLength : () => 0);
+  const report = filterByLevel(settings.logLevel, unread.log);
+  const serving = await openServing(settings, report, unread.dropped).catch((cause: unknown) => {
     output.close();
     throw namingSettings(cause);
   });

@@ -150,14 +150,21 @@ describe("the log says", () => {
       await world.call("read");
     }
     await world.call("send", "two");
-    const event = { type: "upstream_credential_rejected", tenant: "one", operation: "retrieveEnvironment", status: 401 };
+    const event = {
+      type: "upstream_credential_rejected",
+      tenant: "one",
+      operation: "retrieveEnvironment",
+      status: 401,
+    };
     expect(world.events).toEqual([event, event, { ...event, tenant: "two", operation: "sendMessage" }]);
   });
 
   test("nothing about a credential of the caller's own", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(401, {})));
     const refused: number[] = [];
-    await world.exchange("read", { credential: { value: "x", onCallerRefused: (status) => void refused.push(status) } });
+    await world.exchange("read", {
+      credential: { value: "x", onCallerRefused: (status) => void refused.push(status) },
+    });
     expect([refused, world.events]).toEqual([[401], []]);
   });
 });

@@ -95,7 +95,12 @@ test("nothing fires while nothing is wrong", async () => {
 test.each<readonly [string, LogEvent, string]>([
   ["an outage of the upstream", { type: "upstream_down", tenant: "acme" }, "GatewayUpstreamDown"],
   ["a defect", { type: "internal_error", requestId: "req-1", cause: null }, "GatewayDefect"],
-  ["a refused configuration", { type: "configuration_refused", problems: [] }, "GatewayConfigurationRefused"],
+  [
+    "a refused credential",
+    request(502, 0.01, { errorCode: "upstream_credential_rejected" }),
+    "GatewayUpstreamCredential",
+  ],
+  ["a lost credential file", { type: "credential_file_failed", tenant: "acme", cause: null }, "GatewayCredentialFile"],
   ["a failed audit log", { type: "audit_failed", requestId: "req-1", cause: null }, "GatewayStoreFailing"],
   [
     "a body without memory for it",
@@ -116,6 +121,27 @@ test("an alert about an outage lasts as long as the outage", async () => {
     return minute < 41 ? [failing, ...working] : working;
   });
   expect(result).toBe("SUCCESS");
+});
+
+test("a refused configuration fires its alert until it is repaired", async () => {
+  const alert = "GatewayConfigurationRefused";
+  const result = await evaluate({ 2: [], 4: [alert], 60: [alert], 62: [] }, (minute) => {
+    if (minute === 3) return [{ type: "configuration_refused", problems: [] }];
+    return minute === 61 ? [{ type: "configuration_reloaded", changed: [], awaitingRestart: [] }] : [];
+  });
+  expect(result).toBe("SUCCESS");
+});
+
+test("a key set that cannot be read fires its alert before the last one is too old, and one failed attempt does not", async () => {
+  const failed: LogEvent = { type: "jwks_failed", cause: null };
+  expect(await evaluate({ 16: [], 40: ["GatewayIssuerKeys"] }, () => [failed])).toBe("SUCCESS");
+  expect(await evaluate({ 10: [], 20: [], 40: [] }, (minute) => (minute === 3 ? [failed] : []))).toBe("SUCCESS");
+});
+
+test("dropped lines of the log fire their alert", async () => {
+  let minute = 0;
+  const drop = (table: MetricTable): void => table.add(table.series(metrics.logDrops, []), minute++ < 3 ? 0 : 100);
+  expect(await evaluate({ 3: [], 6: ["GatewayLogUnread"] }, () => [], drop)).toBe("SUCCESS");
 });
 
 test("an alert about degraded limits or readiness lasts as long as requests and probes show the failure", async () => {

@@ -28,6 +28,7 @@ const events: { readonly [Name in EventName]: readonly MemberOf<Name>[] } = {
   otlp_recovered: ["signal"],
   stopping: ["signal"],
   stopped: [],
+  log_dropped: ["lines"],
   key_store_failed: ["requestId", "reason", "cause"],
   key_record_damaged: ["keyId"],
   key_unsupported: ["keyId", "features"],

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
-import { bufferLines, createLogWriter } from "../../adapters/log.ts";
+import { bufferLines, createLogWriter, dropUnread } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
@@ -18,7 +18,8 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
   const settings = loadSettings(parsed);
   const output = openOutput();
   const write = createLogWriter(settings.log, output.write, systemClock.now);
-  const serving = await openServing(settings, filterByLevel(settings.logLevel, write));
+  const { log, dropped } = dropUnread(write, () => process.stdout.writableLength);
+  const serving = await openServing(settings, filterByLevel(settings.logLevel, log), dropped);
   const connections: DrainingServer[] = [];
   try {
     const { main, admin } = await serving.listen();

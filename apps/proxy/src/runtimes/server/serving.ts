@@ -72,11 +72,16 @@ export interface Listeners {
 /**
  * Opens the resources that the settings name, and composes the gateway over them. If that cannot be done, everything is closed again.
  *
+ * @param droppedLines counts the lines that the log has dropped, for the metrics
  * @throws CommandError if a resource cannot be opened
  */
-export async function openServing(started: Settings, report: (event: LogEvent) => void): Promise<Serving> {
+export async function openServing(
+  started: Settings,
+  report: (event: LogEvent) => void,
+  droppedLines: () => number = () => 0,
+): Promise<Serving> {
   let settings = started;
-  const metrics = composeMetrics(settings);
+  const metrics = composeMetrics(settings, droppedLines);
   const log = withMetrics(report, metrics);
   const onFailure = (cause: unknown): void => log({ type: "internal_error", requestId: "-", cause });
   const resources = await openResources(() => settings, log, metrics);

@@ -54,7 +54,10 @@ export interface ProcessMetrics extends PipelineMetrics {
 }
 
 /** Composes the metrics; `null` if they are off. */
-export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metrics" | "otlp">): ProcessMetrics | null {
+export function composeMetrics(
+  { metrics: settings, otlp }: Pick<Settings, "metrics" | "otlp">,
+  droppedLines: () => number,
+): ProcessMetrics | null {
   if (!settings.enabled) return null;
   const table = createMetricTable();
   const startedAt = systemClock.now();
@@ -100,6 +103,7 @@ export function composeMetrics({ metrics: settings, otlp }: Pick<Settings, "metr
 
   const read = (): readonly MetricReading[] => [
     ...table.read(),
+    one(metrics.logDrops, droppedLines()),
     ...readGauges(readCounts?.() ?? circuits.count(), table.size, startedAt),
   ];
   const sample = () => sampleOverview(table.read(), systemClock.now(), readCounts?.().connectedDevices ?? null);
@@ -161,12 +165,12 @@ function runtimeName(): string {
   return `node ${process.versions.node}`;
 }
 
+function one(definition: MetricDefinition, value: number, ...labels: readonly string[]): MetricReading {
+  return { definition, series: [{ labels, value }] };
+}
+
 /** Reads the gauges: those of the embedded server or, with a remote one, the number of open circuits. */
 function readGauges(upstream: EmbeddedCounts | number, series: number, startedAt: number): readonly MetricReading[] {
-  const one = (definition: MetricDefinition, value: number, ...labels: readonly string[]): MetricReading => ({
-    definition,
-    series: [{ labels, value }],
-  });
   return [
     ...(typeof upstream === "number"
       ? [one(gauges.openCircuits, upstream)]
