@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterEach, describe, expect, test } from "vitest";
+import { systemClock } from "@letta-environments/platform/node";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { createTestPrincipal } from "../../test/support/create-test-principal.ts";
 import type { UpstreamRequest } from "../ports.ts";
 import { createUpstreamPool } from "./undici-client.ts";
@@ -136,4 +137,28 @@ test("requests use at most as many connections as are allowed", async () => {
   const results = await Promise.all(Array.from({ length: 20 }, () => call(send, never)));
   expect(results.every((result) => "status" in result && result.status === 200)).toBe(true);
   expect(most).toBeLessThanOrEqual(3);
+});
+
+test("a connection in use takes no request any more after five minutes, and finishes those that it has", async () => {
+  const ports: (number | undefined)[] = [];
+  const held = Promise.withResolvers<() => void>();
+  const address = await serve((incoming, outgoing) => {
+    ports.push(incoming.socket.remotePort);
+    if (incoming.url === "/held") held.resolve(() => void outgoing.end());
+    else outgoing.end();
+  });
+  const call = createPool(`http://${address}`);
+  for (let count = 0; count < 2; count++) expect(await call(send, never)).toMatchObject({ status: 200 });
+  const slow = call({ ...send, path: "/held" }, never);
+  const release = await held.promise;
+  const waiting = call(send, never);
+  const later = systemClock.monotonic() + 300_000;
+  const monotonic = vi.spyOn(systemClock, "monotonic").mockReturnValue(later);
+  onTestFinished(() => monotonic.mockRestore());
+  expect(await call(send, never)).toMatchObject({ status: 200 });
+  release();
+  for (const sent of [slow, waiting]) expect(await sent).toMatchObject({ status: 200 });
+  const [old, , , current] = ports;
+  expect(ports).toEqual([old, old, old, current, old]);
+  expect(current).not.toBe(old);
 });

@@ -6,7 +6,7 @@
 import { promisify } from "node:util";
 import { brotliDecompress, gunzip } from "node:zlib";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
-import { atTurnEnd } from "@letta-environments/platform/node";
+import { atTurnEnd, systemClock } from "@letta-environments/platform/node";
 import type { Dispatcher, Pool } from "undici";
 import { concatenate } from "../lib/read-stream.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
@@ -27,22 +27,36 @@ const connectTimeoutMs = 5_000;
 /** How long an idle connection is kept at most when the upstream says how long it keeps one, in milliseconds. Otherwise it is kept for 4 seconds. */
 const maxIdleMs = 60_000;
 
+/** For how long connections take requests, in milliseconds. Without an end, a change of the upstream's address would not be noticed while they are in use. */
+const maxAgeMs = 300_000;
+
 /** Creates an {@link UpstreamFetch} that keeps connections to a remote server. It sends every request at most once. undici is loaded with the first request. */
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
   const { baseUrl, maxResponseBytes } = options;
-  let opening: Promise<Pool> | null = null;
-  let opened: Pool | null = null;
+  let UndiciPool: typeof Pool | null = null;
+  let pool: Pool | null = null;
+  let openedAtMs = 0;
+
+  function currentPool(Undici: typeof Pool): Pool {
+    const nowMs = systemClock.monotonic();
+    if (pool !== null && nowMs - openedAtMs < maxAgeMs) return pool;
+    const old = pool;
+    // It gets the requests of this turn first, and finishes what it has.
+    if (old !== null) atTurnEnd(() => void old.close());
+    openedAtMs = nowMs;
+    return (pool = openPool(Undici, options));
+  }
+
   return async (request, signal, progress = { isSent: true }) => {
     progress.isSent = false;
     const path = upstreamTarget(baseUrl, request.path, request.query);
-    opened ??= await (opening ??= openPool(options));
-    return dispatch(opened, path, request, { signal, progress, maxResponseBytes });
+    UndiciPool ??= (await import("undici/lib/dispatcher/pool.js")).default;
+    return dispatch(currentPool(UndiciPool), path, request, { signal, progress, maxResponseBytes });
   };
 }
 
-async function openPool({ baseUrl, maxConnections }: UpstreamPoolOptions): Promise<Pool> {
-  const { default: UndiciPool } = await import("undici/lib/dispatcher/pool.js");
-  return new UndiciPool(baseUrl.origin, {
+function openPool(Undici: typeof Pool, { baseUrl, maxConnections }: UpstreamPoolOptions): Pool {
+  return new Undici(baseUrl.origin, {
     connections: maxConnections,
     pipelining: 1,
     connect: { timeout: connectTimeoutMs },
