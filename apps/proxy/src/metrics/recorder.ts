@@ -5,7 +5,6 @@
 import type { DisconnectReason, EnvironmentServerEvent } from "@letta-environments/environment-server";
 import type { Clock } from "@letta-environments/platform";
 import { isIdentifier, problemDefinitions } from "@letta-environments/schema";
-import type { ReloadEvent } from "../config/reload.ts";
 import { createBoundedMap } from "../lib/bounded-map.ts";
 import type { ProxyEvent } from "../telemetry.ts";
 import { gauges, type MetricDefinition, metrics } from "./definitions.ts";
@@ -19,6 +18,9 @@ interface OverloadedEvent {
   readonly refusedRequests: number;
   readonly closedConnections: number;
 }
+
+/** A changed configuration is in effect, or cannot be used. */
+type ReloadEvent = { readonly type: "configuration_reloaded" } | { readonly type: "configuration_refused" };
 
 type ObservedEvent = ProxyEvent | EnvironmentServerEvent | ReloadEvent | OverloadedEvent;
 type EventOf<Type extends ObservedEvent["type"]> = Extract<ObservedEvent, { readonly type: Type }>;

@@ -122,7 +122,7 @@ test.each(guides.flatMap(([name, text]) => blocksOf(text).map((block) => [name, 
     if (language === "sh") expect(spawnSync("bash", ["-n", "-c", code], { encoding: "utf8" }).stderr).toBe("");
     if (language === "js") expect(() => stripTypeScriptTypes(code)).not.toThrow();
     if (language === "json") expect(() => JSON.parse(code)).not.toThrow();
-    expect(["sh", "js", "json", "ini", "nginx"]).toContain(language);
+    expect(["sh", "js", "json", "ini", "nginx", "haproxy"]).toContain(language);
   },
 );
 
@@ -130,6 +130,21 @@ test.each(guides)("every file that %s links to exists", (name, text) => {
   const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target = ""]) => target);
   const missing = targets.filter((target) => !existsSync(resolve(dirname(join(folder, name)), target)));
   expect(missing).toEqual([]);
+});
+
+const haproxies = ["/usr/sbin/haproxy"].filter((path) => existsSync(path));
+if (haproxies.length === 0)
+  process.stderr.write("\nSKIPPED: the load balancer of node.md. HAProxy is not installed\n\n");
+
+test.each(haproxies)("the load balancer of node.md is one that %s accepts", (command) => {
+  const [sample] = blocksOf(guide("node.md")).filter(({ language }) => language === "haproxy");
+  const code = (sample?.code ?? "").replace(/:443 ssl crt .*/, "127.0.0.1:8443");
+  const folder = mkdtempSync(join(tmpdir(), "letta-haproxy-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "haproxy.cfg");
+  writeFileSync(file, `${code}\n`);
+  const checked = spawnSync(command, ["-c", "-f", file], { encoding: "utf8" });
+  expect([checked.status, checked.stderr]).toEqual([0, expect.not.stringMatching(/WARNING|ALERT/)]);
 });
 
 // Debian has it in a folder that is not on everybody's PATH.
