@@ -62,18 +62,8 @@ export function composeMetrics(
   const table = createMetricTable();
   const startedAt = systemClock.now();
   let readCounts: (() => EmbeddedCounts) | null = null;
-  const timers: NodeJS.Timeout[] = [];
   let report = (_event: LogEvent): void => undefined;
-  /** Figures that cannot be read, such as without a free file descriptor, end no process. */
-  function attempt(run: () => void): void {
-    try {
-      run();
-    } catch (cause) {
-      report({ type: "internal_error", requestId: "-", cause });
-    }
-  }
-  /** Repeats work until the end. Its timers do not keep the process alive. */
-  const repeat = (ms: number, run: () => void): void => void timers.push(setInterval(attempt, ms, run).unref());
+  const work = createRepeatedWork((cause) => report({ type: "internal_error", requestId: "-", cause }));
   const countDrops = (signal: string, items: number, reason: string): void =>
     table.add(table.series(metrics.otlpDrops, [signal, reason]), items);
   const exporter = otlp && openExporter(otlp, (event) => report(event), countDrops);
@@ -125,17 +115,35 @@ export function composeMetrics(
     begin(counts, log) {
       readCounts = counts;
       report = log;
-      repeat(overviewBucketMs, () => history.add(sample()));
+      work.repeat(overviewBucketMs, () => history.add(sample()));
       if (otlp === null) return;
-      repeat(otlp.intervalMs, push);
-      repeat(spanIntervalMs, pushSpans);
+      work.repeat(otlp.intervalMs, push);
+      work.repeat(spanIntervalMs, pushSpans);
     },
     async end() {
-      timers.forEach(clearInterval);
-      attempt(push);
+      work.end();
+      work.attempt(push);
       pushSpans();
       await exporter?.receiver.end();
     },
+  };
+}
+
+/** Work that is repeated until its end. Figures that cannot be read, such as without a free file descriptor, end no process. */
+function createRepeatedWork(onFailure: (cause: unknown) => void) {
+  const timers: NodeJS.Timeout[] = [];
+  function attempt(run: () => void): void {
+    try {
+      run();
+    } catch (cause) {
+      onFailure(cause);
+    }
+  }
+  return {
+    attempt,
+    /** Its timers do not keep the process alive. */
+    repeat: (ms: number, run: () => void): void => void timers.push(setInterval(attempt, ms, run).unref()),
+    end: (): void => timers.forEach(clearInterval),
   };
 }
 
