@@ -77,6 +77,17 @@ test("in a pipe, the lines about a request name each lasting permission and the 
   );
 });
 
+test("a request of another message in the conversation is not one of the turn", async () => {
+  expect((await runCli(["send", "laptop", "--agent", "a1", "--message-id", "theirs", "hello"], { env })).code).toBe(0);
+  await request("theirs");
+  const cli = startCli(words("mine"), { env });
+  await request("mine");
+  await cli.printed("approvals allow call-mine", "stderr");
+  expect((await runCli(["approvals"], { env })).stdout).toMatch(/^call-theirs\t[^]*^call-mine\t/m);
+  finish("mine");
+  expect((await cli.result).stderr).not.toContain("call-theirs");
+});
+
 describe.runIf(canOpenTerminal())("on a terminal", () => {
   test("the question lists lasting permissions, and the number of one allows the tool call and grants it", async () => {
     const run = runInTerminal(words("terminal"), { env, columns: 120 });

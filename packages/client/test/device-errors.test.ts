@@ -104,23 +104,26 @@ test("a second send with an unknown outcome is not repeated, even if there is ti
   expect(posts()).toBe(2);
 });
 
-test("a message that may be running is not sent to another connection after the first one is gone", async () => {
-  const { server, posts, row: present } = setUp();
-  const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
-  await listEnvironments(transport);
-  server.interrupt(
-    present,
-    () => new TypeError("fetch failed"),
-    () => {
-      server.connect("d-1");
-      return respondWithProblem("connection_not_found")();
-    },
-  );
-  const call = catchError(sendToDevice(transport, "d-1", hello));
-  await clock.advance(1_000);
-  expect(await call).toMatchObject({ code: "connection_not_found", outcome: "unknown" });
-  expect(posts()).toBe(2);
-});
+test.each<SendToDeviceOptions>([{}, { waitUntilOnlineMs: 60_000 }])(
+  "a message that may be running is not sent to another connection after the first one is gone: %j",
+  async (options) => {
+    const { server, posts, row: present } = setUp();
+    const transport = createTransport({ ...base, maxRetries: 1, fetch: server.fetch });
+    await listEnvironments(transport);
+    server.interrupt(
+      present,
+      () => new TypeError("fetch failed"),
+      () => {
+        server.connect("d-1");
+        return respondWithProblem("connection_not_found")();
+      },
+    );
+    const call = catchError(sendToDevice(transport, "d-1", hello, options));
+    await clock.advance(10_000);
+    expect(posts()).toBe(2);
+    expect(await call).toMatchObject({ code: "connection_not_found", outcome: "unknown" });
+  },
+);
 
 test("a device that does not exist is refused at once, by id and by name, and every request carries the call's headers", async () => {
   const { server, transport } = setUp();

@@ -75,6 +75,12 @@ test("a joiner between letters of other scripts is shown, since it hides there",
   expect(printable("\u200dक")).toBe("\\u200dक");
 });
 
+test("a joiner stays behind four marks at most: more of them can hide it", () => {
+  const word = (marks: number): string => `क${"\u0301".repeat(marks)}\u200dष`;
+  expect(printable(word(4))).toBe(word(4));
+  expect(printable(word(5))).toContain("\\u200d");
+});
+
 test("a text is printed alike, wherever it is cut into pieces", () => {
   const text =
     "سلام\u061c\u200dabc a👩\u200d💻b می\u200cخواهم\r\nc\u200d\u001b[2J \ud83d👩🏽\u200d🚀\u200d\ud83d1️⃣2\ufe0f❤️\u200d🔥";

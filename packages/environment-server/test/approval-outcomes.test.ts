@@ -1,5 +1,6 @@
 /** The outcome of an approval decision: acknowledged, rejected, repeated or unknown. */
 import { describe, expect, test } from "vitest";
+import { maxApprovalsPerDevice } from "../src/limits.ts";
 import { allow, connectAsking, decide, noLongerPending, payloads } from "./support/decisions.ts";
 import { createHarness, type Harness, withApprove } from "./support/harness.ts";
 
@@ -200,4 +201,37 @@ test("a decision on a request that is made again after the end of a turn is acce
   socket.say({ type: "update_device_status", runtime, device_status: { pending_control_requests: [] } });
   await harness.clock.advance(10_000);
   expect((await sent).status).toBe(200);
+});
+
+test("a decision on a request that was beyond the limit is not sent again when there is room and the device asks again", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  for (let call = 0; call < maxApprovalsPerDevice; call += 1) socket.ask(`other-${call}`, {}, "agent-2");
+  socket.ask("call-1");
+  const first = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  const idle = { status: "WAITING_ON_INPUT", active_run_ids: [] };
+  const runtime = { agent_id: "agent-2", conversation_id: "default" };
+  socket.say({ type: "update_loop_status", runtime, loop_status: idle });
+  socket.ask("call-1");
+  const repeat = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  expect(payloads(socket)).toHaveLength(1);
+  socket.acknowledge({ accepted: true });
+  expect(await Promise.all([first, repeat])).toMatchObject([{ status: 200 }, { status: 200 }]);
+});
+
+test("a decision with requested_at is never left to the device, also if a frame of it was not understood", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  socket.say({ type: "control_request", request_id: 1 });
+  expect(harness.events).toContainEqual(expect.objectContaining({ type: "frame_ignored" }));
+  const named = decide(harness, connectionId, [{ ...allow, requested_at: 1 }]);
+  await harness.settle();
+  expect(payloads(socket)).toEqual([]);
+  expect(await named).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
+  const sent = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  socket.acknowledge(noLongerPending);
+  expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
 });

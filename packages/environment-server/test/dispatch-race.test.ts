@@ -41,6 +41,29 @@ test("a message that is sent under the old and the new connectionId during a cha
   expect([old.socket.inputs().length, socket.inputs().length]).toEqual([0, 1]);
 });
 
+test.each(["does not come back", "is back under the same connectionId"])(
+  "a message whose device %s before the message leaves is 409, and was never on its way",
+  async (way) => {
+    const harness = createHarness();
+    const { connectionId, socket } = await harness.connect("device-1");
+    const release = holdReservation(harness);
+    const sent = harness.send(connectionId);
+    await harness.settle();
+    socket.listener.onClose(1006);
+    const again = way === "does not come back" ? null : await harness.open(connectionId);
+    release();
+    await harness.settle();
+    expect([socket.inputs(), again?.inputs() ?? []]).toEqual([[], []]);
+    expect((await sent).status).toBe(409);
+    expect(harness.events.filter(({ type }) => type === "message_unacknowledged")).toEqual([]);
+    const next = again ?? (await harness.open(connectionId));
+    next.onFrame = () => next.acknowledge();
+    const repeat = await harness.send(connectionId);
+    expect(repeat.status).toBe(200);
+    expect(repeat.headers).not.toHaveProperty("idempotency-replayed");
+  },
+);
+
 test("a failed reservation is 500, sends nothing and leaves nothing pending", async () => {
   const harness = createHarness();
   const { connectionId, socket } = await harness.connect("device-1");

@@ -2,7 +2,7 @@
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import { deltaFrame as delta, listen, settleEvents as settle } from "./support/event-streams.ts";
-import { anyone, createHarness } from "./support/harness.ts";
+import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const viewer: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "view"] as const) };
 
@@ -59,4 +59,48 @@ test("a message that was received and could not be sent has failed in the events
   await settle(harness);
   const messages = sink.events.filter(({ type }) => type === "message").map(({ data }) => data["message"]);
   expect(messages).toMatchObject([{ state: "received" }, { state: "failed", error: "The message was not sent." }]);
+});
+
+test("the text of a turn is stored with its end only while somebody reads output", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-a");
+  const runTurn = async (id: string): Promise<void> => {
+    const sending = harness.send(connectionId, { messages: [userMessage(id)] });
+    await settle(harness);
+    socket.acknowledge();
+    await sending;
+    socket.say(
+      delta(1, { idempotency_key: id, delta: { message_type: "assistant_message", id, content: `of ${id}` } }),
+    );
+    const runtime = { agent_id: "agent-1", conversation_id: "default" };
+    socket.say({ type: "turn_finished", stop_reason: "end_turn", runtime });
+    await settle(harness);
+  };
+  const stored = async (): Promise<string> => {
+    const { changes } = await harness.store.readChanges({
+      tenant: "acme",
+      after: 0,
+      includesOutput: false,
+      deviceIds: null,
+    });
+    return JSON.stringify(changes);
+  };
+  await listen(harness);
+  await runTurn("m-1");
+  expect(await stored()).not.toContain("of m-1");
+  await listen(harness, { principal: viewer, include: "output" });
+  await runTurn("m-2");
+  expect(await stored()).toContain("of m-2");
+});
+
+test("a message that is refused for the mode of its conversation has no events", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-a");
+  const runtime = { agent_id: "agent-1", conversation_id: "default" };
+  socket.say({ type: "update_device_status", runtime, device_status: { current_permission_mode: "unrestricted" } });
+  const sink = await listen(harness);
+  const refused = await harness.send(connectionId, {}, { principal: { ...anyone, maxMode: "standard" } });
+  expect(refused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
+  await settle(harness);
+  expect(sink.events.filter(({ type }) => type === "message")).toEqual([]);
 });

@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { acknowledgementTimeoutMs, outcomeRetryMs } from "../limits.ts";
+import { acknowledgementTimeoutMs, maxLateAcknowledgements, outcomeRetryMs } from "../limits.ts";
 import type { Delivery, DeliveryOutcome } from "../ports.ts";
 import { createPendingDeliveries } from "./pending.ts";
 
@@ -52,3 +52,37 @@ test.each([
     expect(stored).toEqual([last]);
   },
 );
+
+/** Pending deliveries whose ids can be released only after `heal`. */
+function startFailing() {
+  let fails = true;
+  const stored: string[] = [];
+  const release = (): Promise<void> => (fails ? Promise.reject(new Error("disk full")) : Promise.resolve());
+  const pending = createPendingDeliveries({
+    clock: createVirtualClock(),
+    emit: () => undefined,
+    log: { release, forget: release, settle: async (deliveryId) => stored.push(deliveryId) > 0 },
+  });
+  return { pending, stored, heal: () => void (fails = false) };
+}
+
+test("a late acknowledgement counts for the newest sends without one, so that a device cannot fill the memory", async () => {
+  const { pending, stored } = startFailing();
+  const send = (id: string) => pending.open({ ...delivery, id }, device, { isDecision: false, length: 1 });
+  const opened = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => send(`delivery-${count}`));
+  for (const each of opened) pending.markSent(each);
+  pending.giveUp(device.environmentId, "disconnected");
+  await Promise.all(opened.map(({ outcome }) => outcome));
+  stored.length = 0;
+  for (const id of ["delivery-0", "delivery-1"]) pending.acknowledge(device, id, accepted);
+  await pending.close();
+  expect(stored).toEqual(["delivery-1"]);
+});
+
+test("the newest ids that could not be released are released again, so that a store that fails does not fill the memory", async () => {
+  const { pending, heal } = startFailing();
+  const ids = Array.from({ length: maxLateAcknowledgements + 1 }, (_, count) => `delivery-${count}`);
+  await Promise.allSettled(ids.map((id) => pending.release(id)));
+  heal();
+  expect(await pending.releaseAgain(["delivery-0", "delivery-1"])).toEqual(new Set(["delivery-1"]));
+});

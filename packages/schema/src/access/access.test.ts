@@ -254,6 +254,17 @@ describe("presentEnvironment", () => {
     );
   });
 
+  test.each([
+    { podId: hidden },
+    { organizationId: hidden },
+    { userId: hidden },
+    { apiKeyOwner: hidden },
+    { metadata: { self_update: { supported: true, writable: true, install_path: hidden } } },
+  ] satisfies Partial<Environment>[])("hides %j also if nothing else is to be hidden", (member) => {
+    const principal = { tenant: "acme", scopes: new Set(without) };
+    expect(JSON.stringify(presentEnvironment(principal, { ...plain, ...member }))).not.toContain(hidden);
+  });
+
   test("shows the public name of the tenant if it has one", () => {
     const principal = { tenant: "acme", tenantName: "Acme Ltd", scopes: new Set(["read"] as const) };
     expect(presentEnvironment(principal, plain)).toEqual({ ...plain, organizationId: "Acme Ltd" });
