@@ -24,6 +24,10 @@ test("a failed send is unknown if an earlier attempt may have been delivered, wh
   }
 });
 
+test("a send may be repeated later after a 429 that is not a rate limit, also to a server without deduplication", () => {
+  expect(exitCodeOf({ code: "queue_full", status: 429, outcome: "unknown" }, true)).toBe(exitCodes.later);
+});
+
 test("a message that the device rejected is refused, also when an earlier attempt had no response", () => {
   expect(exitCodeOf({ code: "input_rejected", status: 409, outcome: "unknown" }, true)).toBe(exitCodes.refused);
 });

@@ -1,7 +1,7 @@
 /** Lasting permissions that a device suggests, in `letta-env send --follow`: a process of its own, a real gateway, a scripted device. */
 import { connectScriptedDevice, type ScriptedDevice } from "@letta-environments/testkit";
 import { stripVTControlCharacters } from "node:util";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Gateway, launchGateway } from "./support/gateway.ts";
 import { runCli, startCli } from "./support/run-cli.ts";
 import { canOpenTerminal, runInTerminal } from "./support/run-in-terminal.ts";
@@ -77,15 +77,20 @@ test("in a pipe, the lines about a request name each lasting permission and the 
   );
 });
 
-test("a request of another message in the conversation is not one of the turn", async () => {
+test("a request of another message in the conversation, or of another device, is not one of the turn", async () => {
+  const connection = { baseUrl: gateway.proxy.url, apiKey: gateway.deviceKey };
+  const tower = await connectScriptedDevice({ ...connection, deviceId: "device-2", connectionName: "tower" });
+  onTestFinished(() => tower.terminate());
+  const asked = { subtype: "can_use_tool", tool_name: "Bash", input: {}, tool_call_id: "call-tower" };
+  tower.send({ type: "control_request", request_id: "perm-tower", runtime, request: asked });
   expect((await runCli(["send", "laptop", "--agent", "a1", "--message-id", "theirs", "hello"], { env })).code).toBe(0);
   await request("theirs");
   const cli = startCli(words("mine"), { env });
   await request("mine");
   await cli.printed("approvals allow call-mine", "stderr");
-  expect((await runCli(["approvals"], { env })).stdout).toMatch(/^call-theirs\t[^]*^call-mine\t/m);
+  expect((await runCli(["approvals"], { env })).stdout).toMatch(/^call-tower\t[^]*^call-theirs\t[^]*^call-mine\t/m);
   finish("mine");
-  expect((await cli.result).stderr).not.toContain("call-theirs");
+  expect((await cli.result).stderr).not.toMatch(/call-(?:tower|theirs)/);
 });
 
 describe.runIf(canOpenTerminal())("on a terminal", () => {

@@ -235,3 +235,33 @@ test("a decision with requested_at is never left to the device, also if a frame 
   socket.acknowledge(noLongerPending);
   expect(await sent).toMatchObject({ status: 409, body: { errorCode: "input_rejected" } });
 });
+
+test("a device decides on unknown requests only until the socket ends on which there were too many", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  for (let call = 0; call <= maxApprovalsPerDevice; call += 1) socket.ask(`other-${call}`);
+  socket.listener.onClose(1006);
+  const again = await harness.open(connectionId);
+  const decided = decide(harness, connectionId, [allow]);
+  await harness.settle();
+  expect(payloads(again)).toEqual([]);
+  expect(await decided).toMatchObject({ status: 404, body: { errorCode: "approval_not_found" } });
+});
+
+test("a failure of the store is not taken for a caller who has left", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await connectAsking(harness);
+  const caller = new AbortController();
+  const options = { principal: withApprove, signal: caller.signal };
+  const sent = decide(harness, connectionId, [allow, { ...allow, tool_call_id: "call-2" }], options);
+  await harness.settle();
+  const cause = new Error("disk full");
+  const fail = (): Promise<never> => {
+    caller.abort();
+    return Promise.reject(cause);
+  };
+  Object.assign(harness.store, { reserve: fail });
+  socket.acknowledge({ accepted: true });
+  expect((await sent).status).toBe(500);
+  expect(harness.events).toContainEqual(expect.objectContaining({ type: "request_failed", cause }));
+});

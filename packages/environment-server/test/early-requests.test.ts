@@ -169,6 +169,21 @@ test("a request that only a status lists is withheld also where an earlier one w
   expect(payloads(socket)).toHaveLength(2);
 });
 
+test("what is withheld is forgotten when its device disconnects", async () => {
+  const harness = createHarness();
+  const connected = await harness.connect("device-1");
+  await sendAll(harness, connected, [deniesBash]);
+  listRequests(connected.socket, ["call-1"]);
+  connected.socket.listener.onClose(1006);
+  const again = await harness.open(connected.connectionId);
+  // So that the device decides on what is not known.
+  again.say({ type: "control_request" });
+  const decided = decide(harness, connected.connectionId, [allow]);
+  await harness.settle();
+  again.acknowledge({ accepted: true });
+  expect((await decided).status).toBe(200);
+});
+
 test("a request beyond the limit has the deadline of its sender when a later status lists it", async () => {
   const harness = createHarness();
   const connected = await harness.connect("device-1");

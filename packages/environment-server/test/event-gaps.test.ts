@@ -172,6 +172,23 @@ test("after a loss, a reader that is behind receives ids with which it can resum
   expect(resumed.events.map(({ data }) => textOf(data))).toEqual(["text 201"]);
 });
 
+test("a change that is stored while a reader waits for the page before it is not missing", async () => {
+  const harness = createLosingHarness();
+  const { socket } = await harness.connect("device-a");
+  const first = await listen(harness, { principal: viewer, include: "output" });
+  await first.cancel();
+  socket.say(delta(1));
+  await settle(harness);
+  let release = (): void => undefined;
+  harness.state.held = new Promise<void>((resolve) => (release = resolve));
+  const sink = await listen(harness, { principal: viewer, include: "output", lastEventId: first.lastEventId });
+  socket.say(delta(2));
+  await settle(harness);
+  release();
+  await settle(harness);
+  expect(sink.events.map(({ data }) => textOf(data))).toEqual(["text 1", "text 2"]);
+});
+
 test("a page that was read before a loss is not sent behind the gap", async () => {
   const harness = createLosingHarness();
   const { socket } = await harness.connect("device-a");

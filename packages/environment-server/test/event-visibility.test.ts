@@ -1,8 +1,9 @@
 import type { Principal, Scope } from "@letta-environments/schema";
 import { createRandom, type Random } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
+import { environmentEventIntervalMs } from "../src/limits.ts";
 import type { EventSink } from "@letta-environments/testkit";
-import { deltaFrame, listen, settleEvents } from "./support/event-streams.ts";
+import { deltaFrame, listen, openStream, settleEvents } from "./support/event-streams.ts";
 import { anyone, createHarness, type Harness, userMessage } from "./support/harness.ts";
 
 const deviceIds = ["device-a", "device-b", "device-c", "other"];
@@ -138,3 +139,22 @@ test.each(Array.from({ length: 15 }, (_, seed) => seed))(
   "each event reaches exactly the keys that may read the same over REST, live and after resuming (seed %i)",
   run,
 );
+
+test("a stream whose key has ended hands over nothing that its reader had not taken by then", async () => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-a");
+  const { stream, end } = await openStream(harness);
+  const reader = stream.getReader();
+  const report = (mode: string) =>
+    socket.say({ type: "update_device_status", device_status: { current_permission_mode: mode } });
+  await reader.read();
+  const taken = reader.read();
+  await settleEvents(harness);
+  report("standard");
+  await taken;
+  report("unrestricted");
+  await harness.clock.advance(environmentEventIntervalMs);
+  await settleEvents(harness);
+  end("credential_ended");
+  await expect(reader.read()).rejects.toThrow("credential_ended");
+});

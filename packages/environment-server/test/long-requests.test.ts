@@ -47,6 +47,12 @@ describe("a request of several megabytes, whose middle the host does not read", 
     expect(socket.inputs().at(-1)?.payload).toMatchObject({ request_id: "perm-call-1" });
   });
 
+  test("is one of the conversation that its frame names last, whatever its input names", async () => {
+    const named = `xx","runtime":{"agent_id":"agent-2","conversation_id":"default"}`;
+    const { harness } = await askLong(start("call-1"), end.replace('xx"', named));
+    expect(await list(harness)).toMatchObject([{ id: "call-1", agentId: "agent-1" }]);
+  });
+
   test("counts with its length for the limits of its device", async () => {
     const { socket } = await askLong(start("call-1"), end);
     for (let count = 0; count < 8; count++) socket.listener.onLongText?.(3_000_000, start("call-1"), end);

@@ -32,6 +32,25 @@ function entry(at: number): PendingApproval {
   };
 }
 
+test("a request is denied once, however often its device asks while the denial is on its way", async () => {
+  const clock = createVirtualClock();
+  let count = 0;
+  const { promise, resolve } = Promise.withResolvers<"accepted">();
+  const enforcement = createPolicyEnforcement({
+    clock,
+    wallNow: clock.now,
+    isConnected: () => true,
+    onDropped: () => undefined,
+    deny: () => ((count += 1), promise),
+  });
+  const request = entry(clock.now());
+  enforcement.schedule(request);
+  for (let asked = 0; asked < 3; asked++) enforcement.apply(request);
+  expect(count).toBe(1);
+  enforcement.close();
+  resolve("accepted");
+});
+
 test("a request is denied at its deadline also when its timer fires a moment too early", async () => {
   const clock = createVirtualClock();
   const denied: string[] = [];

@@ -107,6 +107,15 @@ test("changes are stored for as long as a reader may come back, and output for a
   expect(recorder.records("acme", "message")).toBe(false);
 });
 
+test("a reader of output that comes back after nobody read it learns since when output is stored again", async () => {
+  const { clock, recorder } = setUp();
+  const first = await recorder.keep("acme", true);
+  await clock.advance(first.outputUntilMs - clock.now() - 1);
+  expect((await recorder.keep("acme", true)).outputSinceMs).toBe(first.outputSinceMs);
+  await clock.advance(first.outputUntilMs);
+  expect((await recorder.keep("acme", true)).outputSinceMs).toBe(clock.now());
+});
+
 test("a recording that cannot be stored is not kept, and the next one waits until it is stored", async () => {
   const { clock, memory, recorder } = setUp({ failsToRecord: true });
   await expect(recorder.keep("acme", false)).rejects.toThrow("the disk is full");
