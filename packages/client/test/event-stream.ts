@@ -3,7 +3,7 @@
 /** A stream that a test writes. */
 export interface WrittenStream {
   readonly response: () => Response;
-  write(text: string): void;
+  write(text: string | Uint8Array<ArrayBuffer>): void;
   /** Writes an event with its data. */
   event(id: string, type: string, data: object): void;
   end(): void;
@@ -20,7 +20,8 @@ export function createWrittenStream(): WrittenStream {
     start: (started) => void (controller = started),
     cancel: () => void (isCancelled = true),
   });
-  const write = (text: string): void => controller?.enqueue(encoder.encode(text));
+  const write: WrittenStream["write"] = (text) =>
+    controller?.enqueue(typeof text === "string" ? encoder.encode(text) : text);
   return {
     response: () => new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } }),
     write,

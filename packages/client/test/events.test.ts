@@ -227,6 +227,34 @@ test("waits grow while no stream opens, however long each refusal takes", async 
   await ended;
 });
 
+test("a server chooses how long the waits before further streams are", async () => {
+  const stream = createWrittenStream();
+  const { clock, events, headers } = setUp({}, stream.response, createWrittenStream().response);
+  const { ended } = follow(events);
+  await clock.advance(0);
+  stream.write("retry: 20000\n\n");
+  stream.end();
+  await clock.advance(9_999);
+  expect(headers()).toHaveLength(1);
+  await clock.advance(1);
+  expect(headers()).toHaveLength(2);
+  await events.return();
+  await ended;
+});
+
+test("a character whose bytes arrive one by one is read as it was written", async () => {
+  const stream = createWrittenStream();
+  const { clock, events } = setUp({}, stream.response);
+  const { seen, ended } = follow(events);
+  await clock.advance(0);
+  const text = 'id: 1\nevent: gap\ndata: {"reason":"größer 😀"}\n\n';
+  for (const byte of new TextEncoder().encode(text)) stream.write(Uint8Array.of(byte));
+  await clock.advance(0);
+  expect(seen).toEqual([{ type: "gap", id: "1", reason: "größer 😀" }]);
+  await events.return();
+  await ended;
+});
+
 test("a server cannot make the client reconnect without a pause", async () => {
   const clock = createVirtualClock();
   installClock(clock);

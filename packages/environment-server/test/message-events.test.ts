@@ -1,6 +1,7 @@
 /** The events of messages: their texts, and messages that could not be sent. */
 import type { Principal } from "@letta-environments/schema";
 import { expect, test } from "vitest";
+import { parsedRate } from "../src/limits.ts";
 import { deltaFrame as delta, listen, settleEvents as settle } from "./support/event-streams.ts";
 import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
@@ -103,4 +104,17 @@ test("a message that is refused for the mode of its conversation has no events",
   expect(refused).toMatchObject({ status: 403, body: { errorCode: "mode_not_allowed" } });
   await settle(harness);
   expect(sink.events.filter(({ type }) => type === "message")).toEqual([]);
+});
+
+test.each([
+  [undefined, []],
+  ["output" as const, [{ code: 1013 }]],
+])("what turns say counts as parsed while somebody reads it: %s", async (include, closes) => {
+  const harness = createHarness();
+  const { socket } = await harness.connect("device-a");
+  await listen(harness, { principal: viewer, ...(include && { include }) });
+  const content = "x".repeat(500_000);
+  const said = { message_type: "tool_return_message", id: "msg-1", content };
+  for (let sent = 0; sent <= parsedRate.burst; sent += content.length) socket.say(delta(sent, { delta: said }));
+  expect(socket.closes).toMatchObject(closes);
 });

@@ -1,9 +1,10 @@
 /** `operate`: one operation with decoded input, for a gateway that has already matched, authorised and decoded the request. */
-import { problemResponse } from "@letta-environments/schema";
+import { type Principal, problemResponse } from "@letta-environments/schema";
 import { expect, test } from "vitest";
 import type { RequestContext } from "../src/index.ts";
 import { anyone, createHarness, type Harness, toAnswer, userMessage } from "./support/harness.ts";
 
+const controller: Principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
 const context: RequestContext = { authority: "http://127.0.0.1:8787" };
 
 function operateSend({ server }: Harness, connectionId: string, more: Partial<RequestContext> = {}) {
@@ -150,4 +151,43 @@ test("beforeSend is not called for a caller that disconnects while the connectio
   });
   await expect(sent).rejects.toThrow("gone");
   expect([callCount, socket.frames]).toEqual([0, []]);
+});
+
+test("a command says that it was sent as soon as its frame is written, and not before", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const progress = { isSent: true };
+  const { findConnection } = harness.store;
+  const seen: boolean[] = [];
+  Object.assign(harness.store, {
+    findConnection: (...values: Parameters<typeof findConnection>) => (
+      seen.push(progress.isSent),
+      findConnection(...values)
+    ),
+  });
+  const input = { params: { connectionId }, query: null, body: { agentId: "agent-1" } } as const;
+  const stopped = harness.server.operate("stopTurn", input, controller, { ...context, progress });
+  await harness.settle();
+  expect([...seen, progress.isSent]).toEqual([false, true]);
+  socket.listener.onClose(1006);
+  expect((await stopped).status).toBe(504);
+});
+
+test("a command whose caller leaves while the device is asked about the conversation is not sent", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const caller = new AbortController();
+  const options = { principal: { ...controller, agentIds: ["agent-1"] }, signal: caller.signal };
+  const body = { agentId: "agent-1", conversationId: "conv-1" };
+  const stopped = harness
+    .call("POST", `/v1/environments/${connectionId}/stop`, { ...options, body })
+    .catch((error: unknown) => error);
+  await harness.settle();
+  const { request_id } = socket.frames[0] ?? {};
+  caller.abort(new Error("gone"));
+  const conversation = { agent_id: "agent-1" };
+  socket.say({ type: "conversation_retrieve_response", request_id, success: true, conversation });
+  await harness.settle();
+  expect(socket.frames).toMatchObject([{ type: "conversation_retrieve" }]);
+  expect(await stopped).toMatchObject({ message: "gone" });
 });

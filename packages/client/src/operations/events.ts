@@ -90,7 +90,7 @@ async function* followStreams(
       const response = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
       openedAtMs = monotonic();
       const parser = createEventParser();
-      const reader = createStreamReader(response, parser, signal);
+      const reader = createStreamReader(response, parser);
       const unfollow = onAbort(signal, reader.end);
       try {
         void notify(onOpen, undefined);
@@ -99,7 +99,6 @@ async function* followStreams(
         wasOpen = true;
         for (let parsed = await reader.read(); parsed; parsed = await reader.read()) {
           for (const each of parsed) {
-            lastEventId = each.id || lastEventId;
             const event = readEvent(each);
             if (event) yield event;
           }
@@ -173,7 +172,7 @@ interface StreamReader {
   end(): void;
 }
 
-function createStreamReader(response: Response, parser: EventParser, signal: AbortSignal): StreamReader {
+function createStreamReader(response: Response, parser: EventParser): StreamReader {
   const reader = streamOf(response)?.getReader();
   const decoder = new TextDecoder();
   const end = (): void => void reader?.cancel().catch(() => undefined);
@@ -184,7 +183,7 @@ function createStreamReader(response: Response, parser: EventParser, signal: Abo
       // A broken connection is an end: the next stream continues.
       const chunk = await reader?.read().catch(() => undefined);
       cancelAlarm();
-      if (signal.aborted || !chunk || chunk.done) return undefined;
+      if (!chunk || chunk.done) return undefined;
       const events = parser.push(decoder.decode(chunk.value, { stream: true }));
       if (parser.pendingLength <= maxEventLength) return events;
       const message = `an event of more than ${maxEventLength} characters`;

@@ -1,6 +1,6 @@
 import { readRecording, recordingNames } from "@letta-environments/testkit";
 import { describe, expect, test } from "vitest";
-import { maxApprovalInputLength, maxParsedLength } from "../limits.ts";
+import { maxApprovalInputLength, maxApprovalsPerDevice, maxParsedLength } from "../limits.ts";
 import type { DeviceFrame } from "./frame.ts";
 import { parseFrame, classifyUnparsed } from "./parse.ts";
 
@@ -25,6 +25,16 @@ test("a request for permission has its conversation in the frame or in its envel
   ])
     expect(parse(frame)).toMatchObject({ kind: "control_request", runtime: conversation });
   expect(parse(request).kind).toBe("invalid");
+});
+
+test("of the requests that a status lists, as many are read as a device may have", () => {
+  const listed = Array.from({ length: maxApprovalsPerDevice + 1 }, (_, index) => ({
+    ...request,
+    request: { ...body, tool_call_id: `call-${index}` },
+  }));
+  const device_status = { pending_control_requests: listed };
+  const frame = parse({ type: "update_device_status", runtime, device_status });
+  expect(frame.kind === "update_device_status" && frame.pending).toHaveLength(maxApprovalsPerDevice);
 });
 
 test("a request has the tool, its input, the reason and the suggestions of the device", () => {
@@ -100,6 +110,13 @@ describe("a request that is too long to be parsed", () => {
   const envelope = { event_seq: 10, emitted_at: "2026-11-26T03:53:01.112Z", idempotency_key: "control_request:10:1" };
   const long = { ...request, request: { ...body, input, diffs: [input] }, ...runtime, runtime, ...envelope };
   const read = (frame: unknown): unknown => classifyUnparsed(JSON.stringify(frame));
+
+  test("is not read if its conversation is not near its end, so that the rest of it is never parsed", () => {
+    const { tool_call_id: _id, input: _input, ...first } = body;
+    const written = { ...long, request: { ...first, input } };
+    expect(read({ ...written, later: "x".repeat(1_000) })).toMatchObject({ kind: "control_request" });
+    expect(read({ ...written, later: "x".repeat(3_000) })).toMatchObject({ kind: "invalid" });
+  });
 
   test("is known with its tool and its conversation, and without its input", () => {
     // As devices write it: the tool is in front of the input.

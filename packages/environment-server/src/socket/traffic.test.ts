@@ -1,6 +1,6 @@
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { frameRate, keyFrameRate } from "../limits.ts";
+import { frameRate, keyFrameRate, keyTextRate } from "../limits.ts";
 import { createTraffic, fillBucket, refillBucket, takeTokens, type Traffic } from "./traffic.ts";
 
 /** The functions of {@link Traffic} for one socket. */
@@ -90,4 +90,14 @@ test("a key cannot renew its burst by reconnecting", () => {
   // Besides the burst, a refused socket gives back what it took, at most once for each connection that was refused.
   expect(admitted).toBeLessThan(2 * keyFrameRate.burst + frameRate.burst * refused.length);
   expect(refused.length).toBeGreaterThan(5);
+});
+
+test("the text with which a socket exceeds the rate of its key is not handled", () => {
+  const refused: string[] = [];
+  const traffic = createTraffic(createVirtualClock());
+  const [last, ...others] = Array.from({ length: 8 }, (_, index) => open(traffic, "key", `socket-${index}`, refused));
+  const share = keyTextRate.burst / 8;
+  for (const socket of others) admit(socket, 1, share);
+  expect([last?.admit(share), last?.admit(1)]).toEqual([true, false]);
+  expect(refused).toEqual(["socket-0: The devices of one key send more than 16 MiB per second"]);
 });
