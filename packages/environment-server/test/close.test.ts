@@ -39,6 +39,16 @@ test("a send that is still queued when the server closes is 503, and nothing of 
   expect(await store.findMessages(scope, ["m-1", "m-2"], clock.now())).toEqual([]);
 });
 
+test("a command that has not left when the server closes is 503, and is not sent", async () => {
+  const { connect, call, server } = createHarness();
+  const { connectionId, socket } = await connect("device-1");
+  const principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
+  const stopped = call("POST", `/v1/environments/${connectionId}/stop`, { principal, body: { agentId: "agent-1" } });
+  await server.close();
+  expect(await stopped).toMatchObject({ status: 503, body: { errorCode: "shutting_down" } });
+  expect(socket.frames).toEqual([]);
+});
+
 test("a closed server refuses requests and upgrades as retryable, and closes a socket whose handshake ends later", async () => {
   const { register, call, send, server } = createHarness();
   const connectionId = await register("device-1");

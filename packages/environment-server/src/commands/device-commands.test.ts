@@ -2,16 +2,25 @@ import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import { createDeviceCommands } from "./device-commands.ts";
 
+const runtime = { agentId: "agent-1", conversationId: "default" };
+const target = { environmentId: "env-1", write: () => true };
+const failure = { kind: "loop_error", stopReason: null, isTerminal: false, isOfTurn: false } as const;
+
+const setUp = () => createDeviceCommands({ clock: createVirtualClock(), randomId: (prefix) => `${prefix}-1` });
+
 test("a failure that a device reports for another conversation does not end a change", async () => {
-  const commands = createDeviceCommands({ clock: createVirtualClock(), randomId: (prefix) => `${prefix}-1` });
-  const target = { environmentId: "env-1", write: () => true };
-  const runtime = { agentId: "agent-1", conversationId: "default" };
+  const commands = setUp();
   const changed = commands.changeMode(target, runtime, "standard");
-  const failure = { kind: "loop_error", stopReason: null, isTerminal: false, isOfTurn: false } as const;
-  for (const [agentId, message] of [
-    ["agent-2", "of another"],
-    ["agent-1", "its own"],
-  ] as const)
-    commands.receive("env-1", { ...failure, runtime: { ...runtime, agentId }, message });
+  commands.receive("env-1", { ...failure, runtime: { ...runtime, agentId: "agent-2" }, message: "of another" });
+  commands.receive("env-1", { ...failure, runtime, message: "its own" });
   expect(await changed).toEqual({ kind: "rejected", error: "its own" });
+});
+
+test("a failure to change the state of a conversation does not end a stop, which has a response of its own", async () => {
+  const commands = setUp();
+  const stopped = commands.ask(target, runtime, { kind: "stop", runId: null });
+  commands.receive("env-1", { ...failure, runtime, message: "of a change" });
+  const response = { kind: "command_response", command: "stop", requestId: "command-1", error: null } as const;
+  commands.receive("env-1", { ...response, success: true, effect: true });
+  expect(await stopped).toEqual({ kind: "done", effect: true });
 });

@@ -27,6 +27,12 @@ test("a request for permission has its conversation in the frame or in its envel
   expect(parse(request).kind).toBe("invalid");
 });
 
+test("a request without an id is not understood, also where the id would follow from another one", () => {
+  const { tool_call_id: _id, ...without } = body;
+  for (const request_id of ["perm-", "", 1])
+    expect(parse({ ...request, runtime, request_id, request: without }).kind).toBe("invalid");
+});
+
 test("of the requests that a status lists, as many are read as a device may have", () => {
   const listed = Array.from({ length: maxApprovalsPerDevice + 1 }, (_, index) => ({
     ...request,

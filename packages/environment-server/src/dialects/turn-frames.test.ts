@@ -36,6 +36,17 @@ test("a loop status has the runs with their messages, and what the loop does", (
   expect(parse({ type: "update_loop_status", runtime })).toEqual(other);
 });
 
+test("of the runs that a loop status lists, the latest are read", () => {
+  const ids = Array.from({ length: 100 }, (_, index) => `run-${index}`);
+  const loop_status = {
+    status: "PROCESSING_API_RESPONSE",
+    client_message_ids_by_run_id: Object.fromEntries(ids.map((id) => [id, ["m"]])),
+  };
+  const frame = parse({ type: "update_loop_status", runtime, loop_status });
+  const runs = frame.kind === "update_loop_status" ? frame.runs : null;
+  expect(runs?.map(({ runId }) => runId)).toEqual(ids.slice(-64));
+});
+
 test("a queue report has the removals that are well formed, and null when the device reports none", () => {
   const removed = [
     { client_message_id: "a", disposition: "dequeued" },
@@ -121,6 +132,7 @@ test("of the deltas, the assistant's text and errors are read; those of subagent
   expect(delta(ofCommand)).toMatchObject({ isTerminal: false, isOfTurn: false });
   expect(delta({ ...ofCommand, run_id: "run-1" })).toMatchObject({ isTerminal: false, isOfTurn: true });
   expect(delta({ ...ofCommand, stop_reason: "llm_api_error" })).toMatchObject({ isTerminal: false, isOfTurn: true });
+  expect(delta({ ...error, is_terminal: undefined })).toMatchObject({ isTerminal: true, isOfTurn: true });
   expect(delta({ message_type: "reasoning_message" })).toMatchObject({ kind: "other" });
 });
 
@@ -132,6 +144,8 @@ test("deltas of another kind are not parsed, whatever their text says", () => {
   expect(skipped({ id: "a", message_type: "tool_return_message" })).toMatchObject({ kind: "other" });
   const quoted = { id: "a", message_type: "reasoning_message", reasoning: '"message_type":"assistant_message"' };
   expect(skipped(quoted)).toMatchObject({ kind: "other" });
+  // Devices write the type near the start, so the rest of a long text is not searched.
+  expect(skipped({ id: "x".repeat(2_000), message_type: "assistant_message" })).toMatchObject({ kind: "other" });
 });
 
 test("the errors of turns without an agents API are recognised, as 0.32.18 and 0.25.9 report them", () => {
