@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { DeliveryLog } from "../src/index.ts";
-import { createHarness, type Harness } from "./support/harness.ts";
+import { anyone, createHarness, type Harness } from "./support/harness.ts";
 
 /** Delays the next reservation after it is stored, until the returned function is called. */
 function holdReservation({ store }: Harness): () => void {
@@ -63,6 +63,25 @@ test.each(["does not come back", "is back under the same connectionId"])(
     expect(repeat.headers).not.toHaveProperty("idempotency-replayed");
   },
 );
+
+test("a stop that waits for a message is not written to a socket that its device has replaced meanwhile", async () => {
+  const harness = createHarness();
+  const { connectionId, socket } = await harness.connect("device-1");
+  const release = holdReservation(harness);
+  const sent = harness.send(connectionId);
+  await harness.settle();
+  const principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
+  const options = { principal, body: { agentId: "agent-1" } };
+  const stopped = harness.call("POST", `/v1/environments/${connectionId}/stop`, options);
+  await harness.settle();
+  socket.listener.onClose(1006);
+  const again = await harness.open(connectionId);
+  release();
+  await harness.settle();
+  expect(socket.frames).toEqual([]);
+  expect(again.frames).not.toContainEqual(expect.objectContaining({ type: "abort_message" }));
+  expect([(await sent).status, (await stopped).status]).toEqual([409, 409]);
+});
 
 test("a failed reservation is 500, sends nothing and leaves nothing pending", async () => {
   const harness = createHarness();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { defaultSettleMs } from "../src/limits.ts";
-import { createHarness, userMessage } from "./support/harness.ts";
+import { anyone, createHarness, userMessage } from "./support/harness.ts";
 
 const settleMs = defaultSettleMs;
 
@@ -15,6 +15,17 @@ test("messages to a device whose socket has just opened wait until the device is
   expect(socket.inputs().map((input) => input.payload.messages[0]?.client_message_id)).toEqual(["m-1", "m-2"]);
   for (const input of socket.inputs()) socket.acknowledge(undefined, input.request_id);
   expect([(await first).status, (await second).status]).toEqual([200, 200]);
+});
+
+test("a command to a device whose socket has just opened waits until the device is ready", async () => {
+  const harness = createHarness({ settleMs });
+  const { connectionId, socket } = await harness.connect("dev-1");
+  const principal = { ...anyone, scopes: new Set([...anyone.scopes, "control"] as const) };
+  void harness.call("POST", `/v1/environments/${connectionId}/stop`, { principal, body: { agentId: "agent-1" } });
+  await harness.clock.advance(settleMs - 1);
+  expect(socket.frames).toEqual([]);
+  await harness.clock.advance(1);
+  expect(socket.frames).toMatchObject([{ type: "abort_message" }]);
 });
 
 test("when a device disconnects while a message waits, nothing is sent and nothing is reserved", async () => {

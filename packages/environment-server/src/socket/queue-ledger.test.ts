@@ -1,6 +1,7 @@
+import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
 import type { Conversation } from "../dialects/conversation.ts";
-import { createQueueLedger, type QueueLedger } from "./queue-ledger.ts";
+import { createQueueLedger, createQueueLedgers, type QueueHolder, type QueueLedger } from "./queue-ledger.ts";
 
 const runtime = { agentId: "agent-1", conversationId: "default" };
 
@@ -57,3 +58,27 @@ test("the characters of a queue are those of its last report and of what was tak
   ledger.report(runtime, [], 50);
   expect(ledger.sizeOf(other, [])).toEqual({ count: 0, length: 0, elsewhere: 0 });
 });
+
+test.each([
+  { isBack: false, refused: [] },
+  { isBack: true, refused: ["device-4"] },
+])(
+  "of a key, the queues of a device that is gone are given up first, but not once it is back: $isBack",
+  ({ isBack, refused }) => {
+    const ledgers = createQueueLedgers(createVirtualClock());
+    const closed: string[] = [];
+    const holderOf = (environmentId: string): QueueHolder => {
+      return { environmentId, connectionId: "c", owner: "key", refuse: () => void closed.push(environmentId) };
+    };
+    const report = (ledger: QueueLedger, megabytes: number): void => {
+      const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`.padEnd(megabytes * 500));
+      expect(ledger.report({ agentId: "agent-1", conversationId: "default" }, ids, 1)).toBeNull();
+    };
+    report(ledgers.create(holderOf("gone")), 1);
+    ledgers.keep("gone");
+    if (isBack) expect(ledgers.take(holderOf("gone"))).not.toBeNull();
+    for (const [index, size] of [3.5, 3.6, 3.7, 3.8, 1.5].entries())
+      report(ledgers.create(holderOf(`device-${index + 1}`)), size);
+    expect(closed).toEqual(refused);
+  },
+);

@@ -101,3 +101,16 @@ test("the text with which a socket exceeds the rate of its key is not handled", 
   expect([last?.admit(share), last?.admit(1)]).toEqual([true, false]);
   expect(refused).toEqual(["socket-0: The devices of one key send more than 16 MiB per second"]);
 });
+
+test("the sockets of a key count together, whenever they were opened", () => {
+  const refused: string[] = [];
+  const traffic = createTraffic(createVirtualClock());
+  const sockets = Array.from({ length: 8 }, (_, index) => {
+    traffic.prune();
+    return open(traffic, "key", `socket-${index}`, refused);
+  });
+  for (const socket of sockets) admit(socket, 1, keyTextRate.burst / 8);
+  expect(refused).toEqual([]);
+  sockets[0]?.admit(1);
+  expect(refused).toHaveLength(1);
+});
