@@ -6,7 +6,10 @@ const runtime = { agentId: "agent-1", conversationId: "default" };
 const target = { environmentId: "env-1", write: () => true };
 const failure = { kind: "loop_error", stopReason: null, isTerminal: false, isOfTurn: false } as const;
 
-const setUp = () => createDeviceCommands({ clock: createVirtualClock(), randomId: (prefix) => `${prefix}-1` });
+function setUp() {
+  let count = 0;
+  return createDeviceCommands({ clock: createVirtualClock(), randomId: (prefix) => `${prefix}-${(count += 1)}` });
+}
 
 test("a failure that a device reports for another conversation does not end a change", async () => {
   const commands = setUp();
@@ -23,4 +26,15 @@ test("a failure to change the state of a conversation does not end a stop, which
   const response = { kind: "command_response", command: "stop", requestId: "command-1", error: null } as const;
   commands.receive("env-1", { ...response, success: true, effect: true });
   expect(await stopped).toEqual({ kind: "done", effect: true });
+});
+
+test("the agent of a conversation is the one in the answer about it, in whatever order a device answers", async () => {
+  const commands = setUp();
+  const ids = ["conv-1", "conv-2"];
+  const asked = ids.map((conversationId) => commands.askAgent(target, { ...runtime, conversationId }));
+  const answer = { kind: "command_response", command: "retrieve_conversation", success: true, error: null } as const;
+  for (const number of [2, 1])
+    commands.receive("env-1", { ...answer, requestId: `command-${number}`, agentId: `agent-${number}` });
+  expect(await Promise.all(asked)).toMatchObject([{ effect: "agent-1" }, { effect: "agent-2" }]);
+  expect(ids.map((id) => commands.agentOf("env-1", id))).toEqual(["agent-1", "agent-2"]);
 });
