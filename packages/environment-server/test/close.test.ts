@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { frameRate } from "../src/limits.ts";
 import { anyone, createHarness, toRequest, userMessage } from "./support/harness.ts";
 
 test("close() closes every socket with 1001 and leaves no timer", async () => {
@@ -47,6 +48,15 @@ test("a command that has not left when the server closes is 503, and is not sent
   await server.close();
   expect(await stopped).toMatchObject({ status: 503, body: { errorCode: "shutting_down" } });
   expect(socket.frames).toEqual([]);
+});
+
+test("close() does not leave a socket open that was refused for a limit and has not closed", async () => {
+  const { connect, server, clock } = createHarness();
+  const { socket } = await connect("device-1");
+  for (let frame = 0; frame <= frameRate.burst; frame += 1) socket.say({ type: "other" });
+  expect([socket.closes.length, socket.terminated]).toEqual([1, false]);
+  await server.close();
+  expect([socket.terminated, clock.timerCount]).toEqual([true, 0]);
 });
 
 test("a closed server refuses requests and upgrades as retryable, and closes a socket whose handshake ends later", async () => {

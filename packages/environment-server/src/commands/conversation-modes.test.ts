@@ -31,6 +31,15 @@ test("a named conversation has one mode whatever agent a report names with it, a
   expect(modes.modeOf("env-1", { agentId: "", conversationId: "default" })).toBeUndefined();
 });
 
+test("of the conversations that do not fit, the one that reported longest ago is forgotten", () => {
+  const modes = createConversationModes();
+  for (let index = 0; index < maxKnownModes; index++) modes.report("env-1", runtime(`conv-${index}`), "standard");
+  modes.report("env-1", runtime("conv-0"), "unrestricted");
+  modes.report("env-1", runtime("one more"), "standard");
+  const known = ["conv-0", "conv-1"].map((id) => modes.modeOf("env-1", runtime(id)));
+  expect(known).toEqual(["unrestricted", undefined]);
+});
+
 test("memory is bounded, and the mode of a conversation that no longer fits still counts for the device", () => {
   const modes = createConversationModes();
   modes.report("env-1", runtime("first"), "unrestricted");
