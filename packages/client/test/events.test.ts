@@ -32,7 +32,7 @@ test("events have their type, id and data; unknown types and data that is no obj
   const stream = createWrittenStream();
   let opened = 0;
   const { clock, script, events } = setUp(
-    { include: "output", deviceId: "d-1", onOpen: () => (opened += 1) },
+    { include: "output", deviceId: "d-1", headers: { Accept: "text/plain" }, onOpen: () => (opened += 1) },
     stream.response,
   );
   const { seen, ended } = follow(events);
@@ -41,6 +41,7 @@ test("events have their type, id and data; unknown types and data that is no obj
     1,
     "http://127.0.0.1:1/v1/environments/events?include=output&deviceId=d-1",
   ]);
+  // Whatever the caller's headers say.
   expect(new Headers(script.seen[0]?.init.headers).get("accept")).toBe("text/event-stream");
   stream.write("retry: 1000\nid: 0\n\n:\n\n");
   stream.event("1", "output", {
