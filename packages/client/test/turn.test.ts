@@ -229,6 +229,18 @@ test("a failure that may pass at the end of the time does not hide the last know
   expect(script.seen).toHaveLength(2);
 });
 
+test("after a response, a failure is repeated as soon as the first one was", async () => {
+  const failed = respondWithProblem("shutting_down");
+  const running = respondWithJson(200, status({ state: "running" }));
+  const finished = respondWithJson(200, status({ state: "finished" }));
+  const { clock, environments, script } = setUp(failed, running, failed, finished);
+  const waiting = environments.messages.wait("c-1", "m 1", undefined, { maxRetries: 0 });
+  // After each failure the second that it asks for and half of two, and one second after the response.
+  await clock.advance(5_000);
+  expect(script.seen).toHaveLength(4);
+  expect((await waiting).outcome).toBe("finished");
+});
+
 test("a wall clock that is set back does not prolong the wait", async () => {
   const { clock, environments } = setUp(...Array(20).fill(respondWithJson(200, status({ state: "running" }))));
   const options = { timeoutMs: 1_000, waitUntilFinishedMs: 5_000 };
