@@ -152,3 +152,17 @@ test("when a log cannot forget a removed device, the server tries again, and the
   await store.prune(0, 10);
   expect(told).toEqual([[row?.id]]);
 });
+
+test("rows stay in the first store when events go to another one that has rows too", async () => {
+  const rows = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const events = createSqliteEnvironmentStore(openSqlite(":memory:"));
+  const store = withSeparateLogs(rows, { changes: events });
+  const harness = createHarness({ store });
+  await harness.connect("device-a");
+  expect([await rows.findEnvironments("acme", "device-a"), await events.findEnvironments("acme", "device-a")]).toEqual([
+    [expect.objectContaining({ deviceId: "device-a" })],
+    [],
+  ]);
+  expect(await harness.server.devices.remove("acme", "device-a", () => true)).toHaveLength(1);
+  expect(await rows.findEnvironments("acme", "device-a")).toEqual([]);
+});

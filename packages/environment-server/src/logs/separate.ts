@@ -54,9 +54,9 @@ export function withSeparateLogs(
     get savedTime() {
       return store.savedTime;
     },
-    ...messages,
-    ...approvals,
-    ...changes,
+    ...(messages !== undefined && pickMessages(messages)),
+    ...(approvals !== undefined && pickApprovals(approvals)),
+    ...(changes !== undefined && pickChanges(changes)),
     async prune(nowMs, limit) {
       const mayBeMore = await store.prune(nowMs, limit);
       await retryRemovals();
@@ -95,4 +95,20 @@ function createFollower(log: SeparateLog) {
       await retryRemovals().catch(() => undefined);
     },
   };
+}
+
+function pickMessages(log: MessageLog): MessageLog {
+  const { saveMessages, readMessages, listMessages, findOpenMessages, pruneMessages } = log;
+  return { saveMessages, readMessages, listMessages, findOpenMessages, pruneMessages };
+}
+
+function pickApprovals(log: ApprovalLog): ApprovalLog {
+  const { saveApprovals, findPendingApprovals, findDecidedApproval, pruneApprovals } = log;
+  return { saveApprovals, findPendingApprovals, findDecidedApproval, pruneApprovals };
+}
+
+function pickChanges(log: ChangeLog): ChangeLog {
+  const { appendChanges, readChanges, readChangeLog, restartChangeLog } = log;
+  const { listRecordings, saveRecording, pruneChanges } = log;
+  return { appendChanges, readChanges, readChangeLog, restartChangeLog, listRecordings, saveRecording, pruneChanges };
 }
