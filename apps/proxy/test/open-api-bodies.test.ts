@@ -10,7 +10,11 @@ import { KeyPatchSchema, RequestedKeySchema, RotationSchema } from "../src/keys/
 const document = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8")) as {
   readonly components: { readonly schemas: Readonly<Record<string, { readonly properties: object }>> };
 };
-const validator = new Ajv2020({ strict: false }).addSchema({ $id: "openapi", components: document.components });
+const formats = { int64: true, double: true } as const;
+const validator = new Ajv2020({ strict: false, formats }).addSchema({
+  $id: "openapi",
+  components: document.components,
+});
 
 interface Body {
   readonly name: string;
@@ -124,4 +128,35 @@ test("the description of ExplainRequest has one caller, and CachePurge one targe
   expect(validate("ExplainRequest", { ...request, claims: {}, keyId: "k" })).toBe(false);
   expect(validate("CachePurge", { deviceId: "d" })).toBe(true);
   expect(validate("CachePurge", { deviceId: "d", group: "lists" })).toBe(false);
+});
+
+/** Returns every schema of a number below a part of the document. */
+function numbersIn(part: unknown, path: string = ""): readonly (readonly [path: string, schema: NumberSchema])[] {
+  if (typeof part !== "object" || part === null) return [];
+  const schema: NumberSchema = part;
+  const own = schema.type === "integer" || schema.type === "number" ? [[path, schema] as const] : [];
+  return [...own, ...Object.entries(part).flatMap(([name, inner]) => numbersIn(inner, `${path}/${name}`))];
+}
+
+interface NumberSchema {
+  readonly type?: unknown;
+  readonly format?: unknown;
+  readonly maximum?: number;
+}
+
+test("every number has a format, or fits into 32 bits, so that generated clients read times and counters exactly", () => {
+  const numbers = numbersIn(document);
+  const lossy = numbers.filter(([, { type, format, maximum = Infinity }]) =>
+    type === "integer" ? format !== "int64" && maximum > 2 ** 31 - 1 : format !== "double",
+  );
+  expect(lossy.map(([path]) => path)).toEqual([]);
+  const fractions = numbers.filter(([, { type }]) => type === "number").map(([path]) => path.split("/").at(-3));
+  expect(fractions).toEqual(["p50Ms", "p95Ms", "p99Ms"]);
+});
+
+test("a default that is a list is a text, because generated code takes it for a list of any texts", () => {
+  expect(document.components.schemas["NewKey"]?.properties).toMatchObject({
+    scopes: { description: expect.stringContaining("By default `list`, `read`.") },
+  });
+  expect(JSON.stringify(document.components)).not.toContain('"default":[');
 });

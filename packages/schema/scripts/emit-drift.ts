@@ -1,8 +1,6 @@
 import { namesByModule } from "./imports.ts";
-import { objectsOf, type Shape } from "./shape.ts";
+import { objectsOf, type ObjectShape, type Shape } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
-
-type ObjectShape = Extract<Shape, { kind: "object" }>;
 
 /** Returns the TypeScript of the drift finders. Each reads an accepted response once and compares it with lists of known names. */
 export function emitDrift(types: readonly WireType[]): string {

@@ -3,21 +3,36 @@
  * drafts 7 and 2020-12, so the documents name no draft and every validator reads them as its own.
  */
 import { maxReferenceLength } from "../src/base/rules.ts";
-import { descriptions } from "./read-descriptions.ts";
+import { descriptions, type InterfaceDescription } from "./read-descriptions.ts";
 import { ruleNameOf } from "./read-shape.ts";
-import { objectsOf, type Shape, type TextRule } from "./shape.ts";
+import { objectsOf, type ObjectShape, type Shape, type TextRule } from "./shape.ts";
 import type { WireType } from "./wire-types.ts";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
+/** How a document writes what documents write differently. */
+interface Dialect {
+  /** Where its objects are, for references by their names. */
+  readonly prefix: string;
+  readonly number: JsonSchema;
+}
+
+/** Each type in a document of its own, which accepts what the guards accept. Validators refuse formats that they do not know. */
+const ownDocument: Dialect = { prefix: "#/$defs/", number: { type: "number" } };
+
+/** A time, a duration, a counter or a status. Without the format, generators take 32 bits or a float of 32 bits for it. */
+export const wholeNumber: JsonSchema = { type: "integer", format: "int64" };
+
+/** The components of an OpenAPI document. All numbers of the API are whole. */
+export const components: Dialect = { prefix: "#/components/schemas/", number: wholeNumber };
+
 /** Returns the JSON Schema document of a type, with the objects in it under `$defs`. */
 export function emitJsonSchema({ name, shape }: WireType): string {
-  const prefix = "#/$defs/";
   const [outermost, ...inner] = [...objectsOf(shape)].reverse();
   if (outermost === undefined) throw new Error(`${name} is not an object`);
-  const definitions = inner.reverse().map((object) => [object.name, objectSchemaOf(object, prefix)] as const);
+  const definitions = inner.reverse().map((object) => [object.name, objectSchemaOf(object, ownDocument)] as const);
   const document = {
-    ...objectSchemaOf(outermost, prefix),
+    ...objectSchemaOf(outermost, ownDocument),
     ...(definitions.length > 0 && { $defs: Object.fromEntries(definitions) }),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
@@ -47,8 +62,8 @@ const objectRules: ReadonlyMap<string, JsonSchema> = new Map<string, JsonSchema>
   ["EnvironmentPatch", { anyOf: [{ required: ["displayName"] }, { required: ["tags"] }] }],
 ]);
 
-/** Returns the JSON Schema of a shape. It refers to objects by `prefix` and their name. */
-export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
+/** Returns the JSON Schema of a shape, which refers to objects by their names. */
+export function jsonSchemaOf(shape: Shape, dialect: Dialect): JsonSchema {
   switch (shape.kind) {
     case "text": {
       const rules = shape.rules.reduce((schema, rule) => ({ ...schema, ...textRuleSchema(rule) }), {});
@@ -56,35 +71,39 @@ export function jsonSchemaOf(shape: Shape, prefix: string): JsonSchema {
       return shape.known.length === 0 ? text : { anyOf: [{ type: "string", enum: shape.known }, text] };
     }
     case "number":
+      return dialect.number;
     case "boolean":
-      return { type: shape.kind };
+      return { type: "boolean" };
     case "values":
       return shape.values.length === 1 ? { const: shape.values[0] } : { type: "string", enum: shape.values };
     case "record":
       // Type generators treat an object without this as one that has no members.
       return { type: "object", additionalProperties: true };
     case "nullable":
-      return { anyOf: [jsonSchemaOf(shape.inner, prefix), { type: "null" }] };
+      return { anyOf: [jsonSchemaOf(shape.inner, dialect), { type: "null" }] };
     case "array":
       return {
         type: "array",
-        items: jsonSchemaOf(shape.item, prefix),
+        items: jsonSchemaOf(shape.item, dialect),
         ...(shape.minLength > 0 && { minItems: shape.minLength }),
         ...(shape.maxLength !== null && { maxItems: shape.maxLength }),
       };
     case "object":
-      return { $ref: `${prefix}${shape.name}` };
+      return { $ref: `${dialect.prefix}${shape.name}` };
     case "either":
-      return { anyOf: [shape.first, shape.second].map((chosen) => jsonSchemaOf(chosen, prefix)) };
+      return { anyOf: [shape.first, shape.second].map((chosen) => jsonSchemaOf(chosen, dialect)) };
   }
 }
 
-/** Returns the JSON Schema of an object, which allows unknown members. */
-export function objectSchemaOf({ name, members }: Extract<Shape, { kind: "object" }>, prefix: string): JsonSchema {
-  const about = descriptions.get(name);
+/** Returns the JSON Schema of an object, which allows unknown members. Its texts are those of the interface with its name, or `about`. */
+export function objectSchemaOf(
+  { name, members }: ObjectShape,
+  dialect: Dialect,
+  about: InterfaceDescription | undefined = descriptions.get(name),
+): JsonSchema {
   const properties = members.map((member) => {
     const description = about?.members.get(member.name);
-    return [member.name, described(jsonSchemaOf(member.shape, prefix), description)];
+    return [member.name, described(jsonSchemaOf(member.shape, dialect), description)];
   });
   return {
     title: name,

@@ -9,7 +9,7 @@ export interface InterfaceDescription {
 
 const source = new URL("../src/", import.meta.url);
 
-/** Returns the descriptions of every exported interface by its name. An interface has the members of the one that it extends. */
+/** Returns the descriptions of every interface by its name. An interface has the members of the one that it extends. */
 function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
   const found = new Map<string, InterfaceDescription>();
   for (const file of readdirSync(source, { recursive: true, encoding: "utf8" })) {
@@ -28,7 +28,7 @@ function readDescriptions(): ReadonlyMap<string, InterfaceDescription> {
 }
 
 const interfacePattern =
-  /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?export interface (\w+)(?: extends (\w+))?[^{]*\{([^]*?)\n\}/g;
+  /(?:\/\*\*((?:(?!\*\/)[^])*)\*\/\n)?(?:export )?interface (\w+)(?: extends (?:Omit<)?(\w+))?[^{]*\{([^]*?)\n\}/g;
 const memberPattern = /\/\*\*((?:(?!\*\/)[^])*)\*\/\s*(?:readonly )?(\w+)\??:/g;
 
 /** Returns a comment as one line of text, without stars and links. */
@@ -40,5 +40,5 @@ function plain(comment: string): string {
     .trim();
 }
 
-/** The descriptions of every exported interface. */
+/** The descriptions of every interface. */
 export const descriptions: ReadonlyMap<string, InterfaceDescription> = readDescriptions();

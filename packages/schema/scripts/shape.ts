@@ -1,6 +1,7 @@
 /** The shape of a wire type: the part of a valibot schema that describes JSON. The generators read only this. */
 export type Shape =
   | { readonly kind: "text"; readonly rules: readonly TextRule[]; readonly known: readonly string[] }
+  /** A whole number. */
   | { readonly kind: "number" }
   | { readonly kind: "boolean" }
   | { readonly kind: "values"; readonly values: readonly string[] }
@@ -31,8 +32,11 @@ export interface Member {
   readonly shape: Shape;
 }
 
+/** The shape of an object. */
+export type ObjectShape = Extract<Shape, { kind: "object" }>;
+
 /** Returns every object in a shape, innermost first. */
-export function objectsOf(shape: Shape): readonly Extract<Shape, { kind: "object" }>[] {
+export function objectsOf(shape: Shape): readonly ObjectShape[] {
   switch (shape.kind) {
     case "nullable":
       return objectsOf(shape.inner);

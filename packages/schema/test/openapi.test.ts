@@ -3,7 +3,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
-import { examples } from "../scripts/open-api/examples.ts";
+import { eventExamples, examples } from "../scripts/open-api/examples.ts";
 import { findEnvironmentListDrift } from "../src/checks/drift.gen.ts";
 import {
   checkValue,
@@ -168,6 +168,28 @@ describe("the OpenAPI document", () => {
     }
     expect(findEnvironmentListDrift(examples.get("EnvironmentList") as EnvironmentList)).toEqual([]);
     expect(JSON.stringify(document)).not.toContain("future_member");
+  });
+
+  test("describes the data of every event as a component, with examples that are valid and have no other member", () => {
+    const formats = { int64: true, double: true } as const;
+    const validator = new Ajv2020({ strict: false, formats }).addSchema({
+      $id: "api",
+      components: document.components,
+    });
+    for (const [type, data] of Object.entries(eventExamples)) {
+      const name = `${type.charAt(0).toUpperCase()}${type.slice(1)}Event`;
+      const { properties = {}, ...rest } = document.components.schemas[name] ?? {};
+      expect([name, rest]).toMatchObject([name, { examples: data }]);
+      const validate = validator.compile({ $ref: `api#/components/schemas/${name}` });
+      for (const example of data) {
+        expect([name, validate(example), validate.errors]).toEqual([name, true, null]);
+        expect(Object.keys(properties)).toEqual(expect.arrayContaining(Object.keys(example)));
+      }
+      const stream = document.paths[endpoints.streamEvents.path]?.["get"];
+      expect(stream?.description).toContain(`- \`${type}\``);
+      expect(stream?.description).toContain(`\`${name}\``);
+      expect(JSON.stringify(stream?.responses["200"])).toContain(`"#/components/schemas/${name}"`);
+    }
   });
 
   test("has exactly the paths of the endpoint table", () => {

@@ -62,7 +62,9 @@ function bodyPart({ requestBody }: Operation): string {
 }
 
 function example(value: unknown): string {
-  return value === undefined ? "" : `<pre><code>${escapeHtml(JSON.stringify(value, null, 2))}</code></pre>`;
+  return value === undefined
+    ? ""
+    : `<pre><code>${escapeHtml(typeof value === "string" ? value : JSON.stringify(value, null, 2))}</code></pre>`;
 }
 
 function responsePart(context: PageContext, { responses }: Operation): string {

@@ -11,7 +11,9 @@ const tags: readonly JsonSchema[] = [
   { name: "rate limits", description: "What remains of the caller's limits." },
   {
     name: "administration",
-    description: "Manage the keys of the gateway. Needs scope `admin`, or the operator's token.",
+    description:
+      "Manage the keys of the gateway. Needs scope `admin`, or the operator's token. Where `admin.port` is set, these paths are on a listener of their " +
+      "own, and 404 `endpoint_not_found` on the one for clients.",
   },
   { name: "service", description: "Health, and this document. These need no key." },
 ];

@@ -1,5 +1,5 @@
 /** Schemas and examples of what the gateway reports about itself. */
-import type { JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { type JsonSchema, wholeNumber } from "../../../../packages/schema/scripts/json-schema.ts";
 import { type OptionalAdminRoute } from "../../src/admin/endpoints.ts";
 import { auditSearchEndpoint } from "../../src/admin/audit-search.ts";
 import { explainEndpoint } from "../../src/explain/endpoint.ts";
@@ -20,7 +20,7 @@ export const optionalRoutes: readonly (OptionalAdminRoute & { readonly operation
 ];
 
 const textOrNull: JsonSchema = { anyOf: [{ type: "string" }, { type: "null" }] };
-const numberOrNull: JsonSchema = { anyOf: [{ type: "number" }, { type: "null" }] };
+const numberOrNull: JsonSchema = { anyOf: [wholeNumber, { type: "null" }] };
 const objectOf = (properties: Readonly<Record<string, JsonSchema>>): JsonSchema => ({
   type: "object",
   required: Object.keys(properties),
@@ -53,7 +53,7 @@ const explanationMembers: Readonly<Record<keyof Explanation, JsonSchema>> = {
   },
   operation: { ...textOrNull, description: "The operation; `null` if no endpoint matches." },
   verdict: {
-    anyOf: [objectOf({ status: { type: "integer" }, errorCode: textOrNull }), { type: "null" }],
+    anyOf: [objectOf({ status: wholeNumber, errorCode: textOrNull }), { type: "null" }],
     description: "The response; `null` if the request would be sent on, so that only its outcome is known.",
   },
   rules: { type: "array", items: objectOf(ruleMembers), description: "The rules in their order." },
@@ -108,9 +108,10 @@ export const overviewExample = {
   ],
 } as const;
 
-const count = (description: string): JsonSchema => ({ type: "integer", description });
+const count = (description: string): JsonSchema => ({ ...wholeNumber, description });
+/** The fractions are those of a percentile. */
 const milliseconds = (description: string): JsonSchema => ({
-  anyOf: [{ type: "number" }, { type: "null" }],
+  anyOf: [{ type: "number", format: "double" }, { type: "null" }],
   description: `${description}, in milliseconds; \`null\` without requests.`,
 });
 
@@ -126,7 +127,7 @@ const bucketMembers: Readonly<Record<keyof (typeof overviewExample)["buckets"][n
   p95Ms: milliseconds("95th percentile of the durations"),
   p99Ms: milliseconds("99th percentile of the durations"),
   devicesOnline: {
-    anyOf: [{ type: "integer" }, { type: "null" }],
+    ...numberOrNull,
     description: "Connected devices at the end of the bucket; `null` where the upstream is remote.",
   },
 };

@@ -2,7 +2,7 @@
 import { isIdentifier } from "@letta-environments/schema";
 import { type ConversionConfig, toJsonSchema } from "@valibot/to-json-schema";
 import type { GenericSchema } from "valibot";
-import { checkSchema, type JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { checkSchema, type JsonSchema, wholeNumber } from "../../../../packages/schema/scripts/json-schema.ts";
 import { hasOneTarget } from "../../src/admin/purge-cache.ts";
 import { hasOneCaller, isApiPath } from "../../src/explain/endpoint.ts";
 import { isPlainText, isPolicyName, isPolicyOverride, maxTextLength } from "../../src/keys/key-schemas.ts";
@@ -39,7 +39,7 @@ const config: ConversionConfig = {
   overrideAction({ valibotAction: action, jsonSchema }) {
     if (action.type !== "check") return undefined;
     if ("minimum" in action && "maximum" in action) {
-      return { ...jsonSchema, type: "integer", minimum: Number(action.minimum), maximum: Number(action.maximum) };
+      return { ...jsonSchema, ...wholeNumber, minimum: Number(action.minimum), maximum: Number(action.maximum) };
     }
     return { ...jsonSchema, ...ruleOf("requirement" in action ? action.requirement : null) };
   },

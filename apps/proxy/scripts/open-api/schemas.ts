@@ -1,7 +1,7 @@
 /** JSON Schemas of the bodies that only the gateway has. Requests are derived from the schemas that decode them. */
 import type { GenericSchema } from "valibot";
 import { auditSchema, explanationSchema, overviewSchema } from "./observation.ts";
-import { described, type JsonSchema } from "../../../../packages/schema/scripts/json-schema.ts";
+import { described, type JsonSchema, wholeNumber } from "../../../../packages/schema/scripts/json-schema.ts";
 import { inputSchema } from "./rules.ts";
 
 const memberTexts: Readonly<Record<string, string>> = {
@@ -53,9 +53,16 @@ export function requestSchema(title: string, schema: GenericSchema): JsonSchema 
   const converted = inputSchema(schema);
   const properties = Object.entries(converted["properties"] ?? {}).map(([name, member]: [string, JsonSchema]) => [
     name,
-    described(member, textOf(name)),
+    withListInText(described(member, textOf(name))),
   ]);
   return { title, ...converted, properties: Object.fromEntries(properties) };
+}
+
+/** Moves a default that is a list into the description: generated code would take it for a list of any texts. */
+function withListInText({ default: standard, ...schema }: JsonSchema): JsonSchema {
+  if (!Array.isArray(standard)) return standard === undefined ? schema : { ...schema, default: standard };
+  const items = standard.map((item) => `\`${item}\``).join(", ");
+  return { ...schema, description: `${String(schema["description"])} By default ${items}.` };
 }
 
 /** A new member without a text fails the generation. */
@@ -68,7 +75,6 @@ function textOf(name: string): string {
 const orNull = (schema: JsonSchema): JsonSchema => ({ anyOf: [schema, { type: "null" }] });
 const text: JsonSchema = { type: "string" };
 const texts: JsonSchema = { type: "array", items: text };
-const time: JsonSchema = { type: "integer" };
 
 function object(title: string, properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
   return { title, type: "object", required: Object.keys(properties), properties };
@@ -89,27 +95,27 @@ const keyMembers: Readonly<Record<string, JsonSchema>> = {
   maxMode: orNull(text),
   setMode: orNull(text),
   deniedTools: orNull(texts),
-  approvalDeadlineMs: orNull(time),
+  approvalDeadlineMs: orNull(wholeNumber),
   shared: { type: "boolean" },
   invite: orNull({
     type: "object",
     required: ["expiresAt", "tags", "usedAt", "connectionNames"],
-    properties: { expiresAt: time, tags: texts, usedAt: orNull(time), connectionNames: orNull(texts) },
+    properties: { expiresAt: wholeNumber, tags: texts, usedAt: orNull(wholeNumber), connectionNames: orNull(texts) },
   }),
   rateLimits: orNull({ type: "object", additionalProperties: text }),
   requires: texts,
-  createdAt: time,
-  expiresAt: orNull(time),
-  revokedAt: orNull(time),
-  disabledAt: orNull(time),
+  createdAt: wholeNumber,
+  expiresAt: orNull(wholeNumber),
+  revokedAt: orNull(wholeNumber),
+  disabledAt: orNull(wholeNumber),
   state: { type: "string", enum: ["active", "disabled", "expired", "revoked", "unsupported"] },
-  lastUsedAt: orNull(time),
+  lastUsedAt: orNull(wholeNumber),
   secrets: {
     type: "array",
     items: {
       type: "object",
       required: ["createdAt", "expiresAt"],
-      properties: { createdAt: time, expiresAt: orNull(time) },
+      properties: { createdAt: wholeNumber, expiresAt: orNull(wholeNumber) },
     },
   },
 };
@@ -129,14 +135,14 @@ const device: JsonSchema = object("DeviceRow", {
   listenerInstanceId: described(text, "The listener of the device that the row is for."),
   ownerKeyId: described(orNull(text), "The key that owns the device; `null` when it is shared or released."),
   shared: described({ type: "boolean" }, "Whether any key of the tenant may enrol the device."),
-  firstSeenAt: described(time, "When the device was first enrolled, in epoch milliseconds."),
-  lastSeenAt: described(time, "When the device was last seen, in epoch milliseconds."),
+  firstSeenAt: described(wholeNumber, "When the device was first enrolled, in epoch milliseconds."),
+  lastSeenAt: described(wholeNumber, "When the device was last seen, in epoch milliseconds."),
   online: described(orNull({ type: "boolean" }), "Whether the device is connected; `null`: unknown."),
   connectionId: described(orNull(text), "The current connection; `null` while the device is offline."),
 });
 const deviceRows: JsonSchema = { type: "array", items: { $ref: "#/components/schemas/DeviceRow" } };
 
-const milliseconds = (description: string): JsonSchema => ({ ...orNull({ type: "integer" }), description });
+const milliseconds = (description: string): JsonSchema => ({ ...orNull(wholeNumber), description });
 
 const policy: JsonSchema = {
   type: "object",
@@ -145,11 +151,11 @@ const policy: JsonSchema = {
     name: { ...text, description: "The name of the policy." },
     unit: { type: "string", enum: ["requests", "concurrent-requests"], description: "What is counted." },
     mode: { type: "string", enum: ["enforce", "shadow"], description: "`shadow`: reported only, and refuses nothing." },
-    limit: { type: "integer", description: "Units for each window, or requests at the same time." },
-    windowMs: { type: "integer", description: "The window in milliseconds, for requests." },
-    burst: { type: "integer", description: "Units that may be spent at once after a pause, for requests." },
+    limit: { ...wholeNumber, description: "Units for each window, or requests at the same time." },
+    windowMs: { ...wholeNumber, description: "The window in milliseconds, for requests." },
+    burst: { ...wholeNumber, description: "Units that may be spent at once after a pause, for requests." },
     allowed: { type: "boolean", description: "Whether the operation would be allowed now." },
-    remaining: { ...orNull({ type: "integer" }), description: "Units that can be spent now; `null`: unknown." },
+    remaining: { ...orNull(wholeNumber), description: "Units that can be spent now; `null`: unknown." },
     resetMs: milliseconds("When all units are regained, in milliseconds from now; `null`: unknown."),
     retryAfterMs: milliseconds("When the operation would be allowed, in milliseconds from now; `null`: now, or never."),
     degraded: {

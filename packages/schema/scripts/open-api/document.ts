@@ -1,10 +1,11 @@
 /** The OpenAPI 3.1 document of the API, from the endpoint table, the problem codes and the shapes of the bodies. */
 import { endpoints, type Endpoint } from "../../src/index.ts";
-import { type JsonSchema, objectSchemaOf } from "../json-schema.ts";
+import { components, type JsonSchema, objectSchemaOf } from "../json-schema.ts";
 import { objectsOf } from "../shape.ts";
 import { type WireType, wireTypes } from "../wire-types.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
-import { operationOf, schemaPrefix } from "./operation.ts";
+import { eventSchemas } from "./events.ts";
+import { operationOf } from "./operation.ts";
 import { problemExamples } from "./problems.ts";
 import { tags } from "./texts.ts";
 
@@ -55,7 +56,10 @@ export function describeApi(types: readonly WireType[] = wireTypes): OpenApiPart
       parameters: requestHeaders,
       headers: responseHeaders,
       examples: problemExamples(paths),
-      schemas: Object.fromEntries(objects.map((object) => [object.name, objectSchemaOf(object, schemaPrefix)])),
+      schemas: {
+        ...Object.fromEntries(objects.map((object) => [object.name, objectSchemaOf(object, components)])),
+        ...eventSchemas,
+      },
     },
   };
 }

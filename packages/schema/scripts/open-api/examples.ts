@@ -1,11 +1,18 @@
 /** Realistic bodies for the OpenAPI document. Tests check them against the schemas, and that they have no unknown member. */
 import type {
+  Approval,
+  ApprovalEvent,
   ApprovalList,
+  DecidedApproval,
   Environment,
+  EnvironmentEvent,
   EnvironmentList,
   EnvironmentPatch,
+  GapEvent,
   LastRuntime,
+  MessageEvent,
   MessageStatus,
+  OutputEvent,
   RegisterRequest,
   RegisterResponse,
   SendMessageBody,
@@ -103,27 +110,67 @@ const lastRuntime: LastRuntime = {
   source: "environment",
 };
 
+const device = { deviceId: online.deviceId, connectionId: online.connectionId } as const;
+
+const asked: Omit<Approval, "ageMs" | "expiresAt" | "input" | "inputTruncated"> = {
+  id: "call-7f2a",
+  ...device,
+  agentId: "agent-local-2f1a",
+  conversationId: "default",
+  tool: "Bash",
+  reason: null,
+  suggestions: [{ id: "save-default", text: "Yes, and don't ask again for 'npm test' commands in this project" }],
+  requestedAt: 1_795_000_030_000,
+  clientMessageId: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
+};
+const pending: Omit<Approval, "ageMs"> = {
+  ...asked,
+  input: { command: "npm test", description: "Run the tests" },
+  inputTruncated: false,
+  expiresAt: null,
+};
+const decided: DecidedApproval = {
+  ...asked,
+  decision: "allow",
+  decidedBy: "p8DxxlMoq9Es",
+  decidedAt: 1_795_000_034_000,
+};
+
 const approvals: ApprovalList = {
-  approvals: [
-    {
-      id: "call-7f2a",
-      connectionId: online.connectionId,
-      deviceId: online.deviceId,
-      agentId: "agent-local-2f1a",
-      conversationId: "default",
-      tool: "Bash",
-      input: { command: "npm test", description: "Run the tests" },
-      inputTruncated: false,
-      reason: null,
-      suggestions: [{ id: "save-default", text: "Yes, and don't ask again for 'npm test' commands in this project" }],
-      requestedAt: 1_795_000_030_000,
-      ageMs: 2_500,
-      expiresAt: null,
-      clientMessageId: "5f0a0e0c-6cf9-4c0e-8f0c-0f6c9f6e3a01",
-    },
-  ],
+  approvals: [{ ...pending, ageMs: 2_500 }],
   hasNextPage: false,
   cursor: "1795000030000.0f6c9f6e3a015f0a0e0c6cf9",
+};
+
+/** Data of events, by their type. */
+export const eventExamples: {
+  readonly environment: readonly EnvironmentEvent[];
+  readonly message: readonly MessageEvent[];
+  readonly approval: readonly ApprovalEvent[];
+  readonly output: readonly OutputEvent[];
+  readonly gap: readonly GapEvent[];
+} = {
+  environment: [
+    {
+      ...device,
+      environment: { id: online.id, deviceId: online.deviceId, currentMode: "acceptEdits", sendProblem: null },
+    },
+    { ...device, connectionId: null, environment: { id: online.id, deviceId: online.deviceId }, removed: true },
+  ],
+  message: [{ ...device, message: messageSummary }],
+  approval: [
+    { ...device, change: "requested", approval: pending },
+    { ...device, change: "decided", approval: decided },
+  ],
+  output: [
+    {
+      ...device,
+      agentId: "agent-local-2f1a",
+      conversationId: "default",
+      delta: { message_type: "assistant_message", id: "message-9c1e", content: "All tests pass now." },
+    },
+  ],
+  gap: [{ reason: "expired" }],
 };
 
 const registration: RegisterRequest = {

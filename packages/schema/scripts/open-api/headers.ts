@@ -1,6 +1,6 @@
 /** Request and response headers of the OpenAPI document, as components to which operations refer. */
 import { messageDeduplicationHeader } from "../../src/index.ts";
-import type { JsonSchema } from "../json-schema.ts";
+import { type JsonSchema, wholeNumber } from "../json-schema.ts";
 
 const text = { type: "string" };
 const entityTag = { type: "string", pattern: '^(W/)?"[^"]*"$' };
@@ -28,7 +28,7 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
   },
   age: {
     description: "The age of a cached response in seconds (RFC 9111).",
-    schema: { type: "integer", minimum: 0 },
+    schema: { ...wholeNumber, minimum: 0 },
     example: 1,
   },
   "cache-status": {
@@ -54,7 +54,7 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
   },
   "retry-after": {
     description: "After how many seconds to repeat the request, if it may be repeated.",
-    schema: { type: "integer", minimum: 1 },
+    schema: { ...wholeNumber, minimum: 1 },
     example: 1,
   },
   "x-should-retry": {
@@ -88,7 +88,7 @@ export const responseHeaders: Readonly<Record<string, JsonSchema>> = {
   [messageDeduplicationHeader]: {
     description:
       "Present if the server deduplicates messages: the number of seconds for which it remembers a `client_message_id`.",
-    schema: { type: "integer", minimum: 1 },
+    schema: { ...wholeNumber, minimum: 1 },
     example: 86_400,
   },
   [timingHeader]: {

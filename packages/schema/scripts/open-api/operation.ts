@@ -7,16 +7,14 @@ import {
   maxListLimit,
   messageDeduplicationHeader,
 } from "../../src/index.ts";
-import { described, type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
+import { components, described, type JsonSchema, jsonSchemaOf } from "../json-schema.ts";
 import type { Shape } from "../shape.ts";
 import { shapeOf } from "../wire-types.ts";
+import { eventStreamContent } from "./events.ts";
 import { examples } from "./examples.ts";
 import { headerReferences, parameterReferences, timingHeader } from "./headers.ts";
 import { limitHeaders, problemResponses } from "./problems.ts";
 import { operationTexts, pathParameters, queryParameters } from "./texts.ts";
-
-/** Where objects are, for references. */
-export const schemaPrefix = "#/components/schemas/";
 
 /** Problems of every endpoint with a key, in addition to its own. */
 export const commonProblems: readonly ProblemCode[] = [
@@ -120,7 +118,7 @@ const referenceSchema: JsonSchema = textSchemaOf("isReference");
 
 function textSchemaOf(rule: string): JsonSchema {
   const rules = [{ kind: "rule", rule: { name: rule, module: null } }] as const;
-  return jsonSchemaOf({ kind: "text", known: [], rules }, schemaPrefix);
+  return jsonSchemaOf({ kind: "text", known: [], rules }, components);
 }
 
 function pathParameterOf(name: string, isReference: boolean): JsonSchema {
@@ -160,7 +158,7 @@ function queryParametersOf({ query }: Endpoint): JsonSchema[] {
     name,
     in: "query",
     required: !optional,
-    ...parameterOf(numericParameters[name] ?? jsonSchemaOf(member, schemaPrefix), textOf(queryParameters, name)),
+    ...parameterOf(numericParameters[name] ?? jsonSchemaOf(member, components), textOf(queryParameters, name)),
   }));
 }
 
@@ -183,16 +181,8 @@ function contentOf(schema: unknown): JsonSchema {
   const shape = shapeOf(schema);
   const example = shape.kind === "object" ? examples.get(shape.name) : undefined;
   if (example === undefined) throw new Error("a body has no example in examples.ts");
-  return { "application/json": { schema: jsonSchemaOf(shape, schemaPrefix), example } };
+  return { "application/json": { schema: jsonSchemaOf(shape, components), example } };
 }
-
-/** OpenAPI 3.1 has no description of a stream but a text. */
-const eventStreamContent: JsonSchema = {
-  [eventStreamMediaType]: {
-    schema: { type: "string" },
-    example: 'id: 5be1c3f0a7d2e964.2g.mkq0x1da\nevent: gap\ndata: {"reason":"expired"}\n\n',
-  },
-};
 
 function responsesOf(endpoint: Endpoint): JsonSchema {
   const isRead = isCachedRead(endpoint);

@@ -90,12 +90,16 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
   streamEvents: {
     summary: "Stream what happens to environments and messages.",
     description:
-      "Streams events as server-sent events (WHATWG HTML, section 9.2), of the types `environment`, `message`, `approval`, `output` and " +
-      "`gap`. Every event is stored before it is sent, so `Last-Event-ID` misses nothing and repeats nothing, also after a crash. When " +
+      "Streams events as server-sent events (WHATWG HTML, section 9.2). The data of each is one JSON object, by the type of the event:\n\n" +
+      "- `environment`: an `EnvironmentEvent`, with what has changed of an environment. Requires the scope `list` or `read`.\n" +
+      "- `message`: a `MessageEvent`, with the status of a message. Requires `read`.\n" +
+      "- `approval`: an `ApprovalEvent`, with a request for permission. Requires `approve`, and a key without a maximum mode.\n" +
+      "- `output`: an `OutputEvent`, with the next piece of what a turn says. Requires `view`, and `include=output`.\n" +
+      "- `gap`: a `GapEvent`. Events are missing here.\n\n" +
+      "Every event is stored before it is sent, so `Last-Event-ID` misses nothing and repeats nothing, also after a crash. When " +
       "events in between are no longer kept, the stream begins with `gap`. A comment every 15 seconds keeps the connection open. The " +
       "stream ends when its key ends or changes, and when the client does not read.\n\n" +
-      "An extension of the vendor's API: server-sent events. Events of environments require the scope `list` or `read`, events of " +
-      "messages `read`, and `include=output` requires `view`. Each event reaches only keys that may read the same. `Last-Event-ID` " +
+      "An extension of the vendor's API: server-sent events. Each event reaches only keys that may read the same. `Last-Event-ID` " +
       "continues behind an event. A server in front of another one does not have this endpoint.",
     success: "The stream.",
   },
@@ -110,13 +114,15 @@ export const operationTexts: Readonly<Record<Operation, OperationText>> = {
     summary: "Open the WebSocket of a device.",
     description:
       "A WebSocket handshake (RFC 6455) with the key that registered the connection. It is refused with an HTTP response, before the " +
-      "connection switches protocols. The frames are JSON texts of the device protocol and are not part of this document.",
+      "connection switches protocols. The frames are JSON texts of the device protocol, which the package `@letta-ai/letta-code` speaks. They are " +
+      "not part of this document.",
     success: "The connection switches to WebSocket.",
   },
   openViewerSocket: {
     summary: "Watch and control a device over a WebSocket.",
     description:
-      "A WebSocket handshake (RFC 6455). The frames are JSON texts of the device protocol and are not part of this document. It is " +
+      "A WebSocket handshake (RFC 6455). The frames are JSON texts of the device protocol and are not part of this document: " +
+      "`AppServerClient` of `@letta-ai/letta-code/app-server-client` speaks it, and `docs/viewer-socket.md` of this project describes the frames. It is " +
       "refused with an HTTP response, before the connection switches protocols. Web pages need a listed origin and a ticket. An " +
       "extension of this server.\n\n" +
       "Speaks the protocol of the vendor's clients. Each frame needs a scope of its own. A client that cannot send " +

@@ -29,6 +29,7 @@ export const eventStreamMediaType = "text/event-stream";
 
 /** The members of every event but `gap`. */
 interface DeviceEvent {
+  /** The device. */
   readonly deviceId: string;
   /** Connection of the device; `null` while it is offline. */
   readonly connectionId: string | null;
@@ -45,11 +46,12 @@ export interface EnvironmentEvent extends DeviceEvent {
   readonly removed?: true;
 }
 
-/**
- * Data of an event `message`: the state or a detail of a message has changed. The text of the turn is included only in streams with
- * `include=output`. The last event of a message that was `received` but could not be sent has the state `failed`.
- */
+/** Data of an event `message`: the state or a detail of a message has changed. */
 export interface MessageEvent extends DeviceEvent {
+  /**
+   * The message as it is now. The text of the turn is included only in streams with `include=output`. The last event of a message that was `received`
+   * but could not be sent has the state `failed`.
+   */
   readonly message: MessageStatus;
 }
 
@@ -68,6 +70,7 @@ export type ApprovalEvent = DeviceEvent &
 export interface OutputEvent extends DeviceEvent {
   /** `null` for a conversation without an agent. */
   readonly agentId: string | null;
+  /** The conversation. */
   readonly conversationId: string;
   /** As the device wrote it; its `message_type` says what it is. */
   readonly delta: Readonly<Record<string, unknown>>;
@@ -75,10 +78,11 @@ export interface OutputEvent extends DeviceEvent {
   readonly subagentId?: string;
 }
 
-/**
- * Data of an event `gap`: events between the last one and the next one are missing. `expired`: they are no longer kept.
- * `output_expired`: only output is missing. `unknown`: the server does not know the id. `lost`: the server could not store them.
- */
+/** Data of an event `gap`: events between the last one and the next one are missing. */
 export interface GapEvent {
+  /**
+   * `expired`: they are no longer kept. `output_expired`: only output is missing. `unknown`: the server does not know the id. `lost`: the server
+   * could not store them.
+   */
   readonly reason: "expired" | "output_expired" | "unknown" | "lost";
 }
