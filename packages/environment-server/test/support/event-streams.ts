@@ -2,7 +2,17 @@
 import type { Principal } from "@letta-environments/schema";
 import type { EventStream } from "../../src/index.ts";
 import { type EventSink, readEvents } from "@letta-environments/testkit";
+import assert from "node:assert/strict";
+import { afterEach } from "vitest";
+import { findDifference } from "./described-events.ts";
 import { anyone, type Harness } from "./harness.ts";
+
+const listened: EventSink[] = [];
+// What any test receives is as the API description says.
+afterEach(() => {
+  for (const { type, data } of listened.splice(0).flatMap(({ events }) => events))
+    assert.deepEqual([type, data, findDifference(type, data)], [type, data, null]);
+});
 
 /** The parameters of a reader. */
 export interface StreamOptions {
@@ -25,6 +35,7 @@ export async function openStream(
 /** Opens a stream and reads it. */
 export async function listen(harness: Harness, options: StreamOptions = {}): Promise<EventSink> {
   const sink = readEvents((await openStream(harness, options)).stream);
+  listened.push(sink);
   await settleEvents(harness);
   return sink;
 }
