@@ -80,16 +80,19 @@ test("a background fetch tells a shared store its groups first, so a purge by an
   expect(begun).toEqual([["g"], ["g"]]);
 });
 
-test("a failed background fetch changes nothing and is reported", async () => {
-  const background = vi.fn<(work: Promise<unknown>) => void>();
-  const harness = createResponseHarness({ background });
-  harness.replies = [fetched("one", { staleIfErrorMs: 0 }), new Error("reset")];
-  await harness.read();
-  await harness.clock.advance(2_500);
-  expect(textOf(await harness.read())).toBe("one");
-  await background.mock.calls[0]?.[0];
-  expect([textOf(await harness.read()), harness.failures]).toEqual(["one", ["background"]]);
-});
+test.each([0, 60_000])(
+  "a failed background fetch changes nothing and is reported (staleIfErrorMs %i)",
+  async (staleIfErrorMs) => {
+    const background = vi.fn<(work: Promise<unknown>) => void>();
+    const harness = createResponseHarness({ background });
+    harness.replies = [fetched("one", { staleIfErrorMs }), new Error("reset")];
+    await harness.read();
+    await harness.clock.advance(2_500);
+    expect(textOf(await harness.read())).toBe("one");
+    await background.mock.calls[0]?.[0];
+    expect([textOf(await harness.read()), harness.failures]).toEqual(["one", ["background"]]);
+  },
+);
 
 test("a lifetime counts from the request, not from the arrival of the response", async () => {
   const harness = createResponseHarness();

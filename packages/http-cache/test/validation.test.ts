@@ -135,13 +135,14 @@ test("stale-while-revalidate responds at once and revalidates once in the backgr
   ]);
 });
 
-test("a failed background validation changes nothing and is reported", async () => {
-  const { background, clock, replies, send, failures } = createHarness({ policy: { staleIfUnreachableMs: 0 } });
-  replies.push(
-    reply({ "cache-control": "max-age=10, stale-while-revalidate=60" }),
-    new Error("down"),
-    reply({}, "", 503),
-  );
+test.each([
+  ["max-age=10, stale-while-revalidate=60", 0],
+  ["max-age=10, stale-while-revalidate=60", 60_000],
+  ["max-age=10, stale-while-revalidate=60, stale-if-error=60", 0],
+])("a failed background validation changes nothing and is reported (%s, %i)", async (directives, unreachableMs) => {
+  const policy = { staleIfUnreachableMs: unreachableMs };
+  const { background, clock, replies, send, failures } = createHarness({ policy });
+  replies.push(reply({ "cache-control": directives }), new Error("down"), reply({}, "", 503));
   await send();
   await clock.advance(11_000);
   for (let index = 0; index < 3; index++) {
@@ -149,6 +150,17 @@ test("a failed background validation changes nothing and is reported", async () 
     await Promise.all(background);
   }
   expect(failures).toEqual(["background"]);
+});
+
+test("a background validation that gets an error does not replace a response that may be used instead", async () => {
+  const { background, clock, replies, send } = createHarness();
+  const directives = "max-age=10, stale-while-revalidate=60, stale-if-error=60";
+  replies.push(reply({ "cache-control": directives }), reply(minute, "error", 503));
+  await send();
+  await clock.advance(11_000);
+  await send();
+  await Promise.all(background);
+  expect(textOf(await send())).toBe("hello");
 });
 
 test("stale-if-error serves stale for 500, 502, 503, 504 and a broken connection until its time is over", async () => {

@@ -81,7 +81,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
       coalescer,
       strategy.coalescingKey(revalidation, decision) ?? call.key,
       async () => {
-        const exchanged = await exchange({ call: revalidation, decision, isCollapsed: null });
+        const exchanged = await exchange({ call: revalidation, decision, isCollapsed: null }, true);
         strategy.release?.(exchanged.result);
         return exchanged;
       },

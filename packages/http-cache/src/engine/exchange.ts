@@ -15,13 +15,14 @@ const none: readonly string[] = [];
 
 /**
  * Returns the function that makes one fetch: it sends the request, serves a stale response if that fails, applies invalidations, stores the response or
- * deletes the one that it makes outdated, and builds the result. It rejects as the strategy's `fetch` does.
+ * deletes the one that it makes outdated, and builds the result. It rejects as the strategy's `fetch` does. A fetch in the background has no client for a
+ * stale response, so it always rejects if there is no response.
  */
 export function createExchange<Call extends CacheCall, Fetched, Result>(
   strategy: CacheStrategy<Call, Fetched, Result>,
   store: GuardedStore,
   clock: Clock,
-): (pending: PendingFetch<Call>) => Promise<Exchanged<Result>> {
+): (pending: PendingFetch<Call>, isBackground?: boolean) => Promise<Exchanged<Result>> {
   function serveStaleOnError(pending: PendingFetch<Call>, failure: UpstreamFailure): Exchanged<Result> | null {
     const { call, decision } = pending;
     if (decision.kind !== "revalidate") return null;
@@ -33,7 +34,7 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
     return { result: strategy.fromStored(call, use, toForwarded(pending)), outcome: "failed" };
   }
 
-  return async (pending) => {
+  return async (pending, isBackground = false) => {
     const { call, decision } = pending;
     const groups = strategy.groupsBefore === undefined ? none : strategy.groupsBefore(call);
     let inFlight = store.begin(call.key, groups);
@@ -64,7 +65,8 @@ export function createExchange<Call extends CacheCall, Fetched, Result>(
         outcome: outcomeOf(candidate, refusal, inFlight),
       };
     } catch (cause) {
-      const stale = call.signal?.aborted === true ? null : serveStaleOnError(pending, "unreachable");
+      const hasClient = !isBackground && call.signal?.aborted !== true;
+      const stale = hasClient ? serveStaleOnError(pending, "unreachable") : null;
       if (stale === null) throw cause;
       return stale;
     } finally {
