@@ -155,6 +155,30 @@ test("a failing store does not fail requests", async () => {
   expect(failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
+test.each([
+  ["undefined", undefined],
+  ["null", null],
+  ["an entry without members", [{}]],
+  ["an entry without fields", [{ status: 200 }]],
+])(
+  "a store that returns %s, such as one that another version has written, counts as failed and as a miss",
+  async (_, found) => {
+    for (const get of [() => found as never, () => Promise.resolve(found as never)]) {
+      const { store, clock } = createHarness();
+      const { cache, replies, send, failures } = createHarness({ clock, store: Object.assign(store, { get }) });
+      replies.push(reply(minute));
+      const response = await send();
+      expect([textOf(response), response.headers["cache-status"]]).toEqual([
+        "hello",
+        "test; fwd=uri-miss; fwd-status=200; ttl=60; stored",
+      ]);
+      const times = { requestedAtMs: clock.now(), receivedAtMs: clock.now() };
+      expect(await cache.store({ method: "GET", url, headers: {} }, reply(minute), times)).toBe(null);
+      expect(failures).toEqual(["store-get", "store-get"]);
+    }
+  },
+);
+
 test("a cache name that is not a token throws, since it would break Cache-Status", () => {
   expect(() => createHarness({ name: "my cache" })).toThrow(TypeError);
 });

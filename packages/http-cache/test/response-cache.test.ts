@@ -255,6 +255,13 @@ test("a failing store does not fail reads", async () => {
   expect(harness.failures).toEqual(["store-get", "store-put", "store-delete"]);
 });
 
+test("a store that returns no list counts as failed and as a miss", async () => {
+  const store = createMemoryCacheStore({ clock: createVirtualClock() });
+  const harness = createResponseHarness({ store: Object.assign(store, { get: () => undefined as never }) });
+  expect(await harness.status()).toBe("test; fwd=uri-miss; fwd-status=200; ttl=2; stored");
+  expect(harness.failures).toEqual(["store-get"]);
+});
+
 test("a cache name that is not a token throws, since it would break Cache-Status", () => {
   expect(() => createResponseHarness({ name: "two words" })).toThrow(new TypeError("name must be a token: two words"));
 });

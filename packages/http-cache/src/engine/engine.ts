@@ -1,4 +1,4 @@
-import type { Background, CacheEntry, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
+import type { Background, CacheStore, Clock, Coalescer, MaybePromise } from "../ports.ts";
 import { checkCacheName } from "./cache-status.ts";
 import { type CoalescingSteps, createCoalescing, revalidateOnce } from "./coalesce.ts";
 import { createExchange, put, toForwarded } from "./exchange.ts";
@@ -11,6 +11,7 @@ import type {
   FetchDecision,
   Hit,
   Invalidation,
+  ReadStored,
   Revalidate,
   StoreRefusal,
 } from "./strategy.ts";
@@ -37,11 +38,8 @@ export interface CacheEngine<Call, Result> {
   lookUp(call: Call): MaybePromise<Hit | FetchDecision>;
   /** Carries out a decision: returns the stored response, or fetches. Rejects as the strategy's `fetch` does. */
   proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result>;
-  /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. `read` returns what is stored. */
-  store(
-    key: string,
-    toCandidate: (read: () => MaybePromise<readonly CacheEntry[]>) => MaybePromise<Candidate>,
-  ): Promise<StoreRefusal | null>;
+  /** Stores a response that was fetched elsewhere. Resolves to the reason if it was not stored, else to `null`. */
+  store(key: string, toCandidate: (read: ReadStored) => MaybePromise<Candidate>): Promise<StoreRefusal | null>;
   /** Deletes stored responses; responses that are in flight are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
 }
@@ -62,10 +60,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
   function lookUp(call: Call): MaybePromise<Hit | FetchDecision> {
     const bypass = strategy.bypassReason(call);
     if (bypass !== null) return { kind: "bypass", reason: bypass };
-    const entries = store.get(call.key);
-    return entries instanceof Promise
-      ? entries.then((found) => strategy.decide(call, found, clock.now()))
-      : strategy.decide(call, entries, clock.now());
+    return store.get<Hit | FetchDecision>(call.key, (entries) => strategy.decide(call, entries, clock.now()));
   }
 
   function proceed(call: Call, decision: Hit | FetchDecision): MaybePromise<Result> {
@@ -110,7 +105,7 @@ export function createCacheEngine<Call extends CacheCall, Fetched, Result>(
       const inFlight = store.begin(key, []);
       try {
         await inFlight.ready;
-        return await put(inFlight, await toCandidate(() => store.get(key)));
+        return await put(inFlight, await toCandidate((choose) => store.get(key, choose)));
       } finally {
         inFlight.end();
       }

@@ -16,8 +16,8 @@ export type CacheFailure = "store-get" | "store-put" | "store-delete" | "backgro
  * invalidation is not stored after it, and of two responses whose requests overlapped, the older one never stays.
  */
 export interface GuardedStore {
-  /** The entries under a key; none if the store fails. */
-  get(key: string): MaybePromise<readonly CacheEntry[]>;
+  /** Reads the entries under a key, and returns what `use` makes of them: of none if the store fails, or if `use` cannot read what it returned. */
+  get<Result>(key: string, use: (entries: readonly CacheEntry[]) => Result): MaybePromise<Result>;
   /** Deletes entries, and marks requests that are in flight so that their responses are not stored. */
   invalidate(invalidation: Partial<Invalidation>): Promise<void>;
   /** Registers a request before it is sent to the origin. `groups`: see {@link CacheStore.begin}; `null` if the response will not be stored. */
@@ -49,16 +49,16 @@ export interface InFlightRequest {
 /** Why a response was not stored: it was invalidated, a newer one was stored, or the store failed. */
 type PutRefusal = "outdated" | "superseded" | "store-failed";
 
-/** Returns a function that runs a step of the store and returns its result, or another one if it fails. */
+/** Returns a function that runs a step of the store and returns its result, or that of `recover` if it fails. */
 function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void) {
   return <Result, Failed>(
     failure: CacheFailure,
     run: () => MaybePromise<Result>,
-    failed: Failed,
+    recover: () => Failed,
   ): MaybePromise<Result | Failed> => {
     const fail = (cause: unknown): Failed => {
       onError(failure, cause);
-      return failed;
+      return recover();
     };
     try {
       const running = run();
@@ -72,7 +72,8 @@ function createAttempts(onError: (failure: CacheFailure, cause: unknown) => void
 /** Stores a response and returns the reason if it was not stored. */
 type Put = (entry: CacheEntry) => MaybePromise<boolean | "store-failed" | void>;
 
-const putNothing: Put = () => "store-failed";
+const putNothing = (): "store-failed" => "store-failed";
+const failPuts = (): Put => putNothing;
 
 function refusalOf(stored: boolean | "store-failed" | void): "outdated" | "store-failed" | null {
   return stored === false ? "outdated" : stored === "store-failed" ? stored : null;
@@ -90,6 +91,17 @@ function inPlaceOfVariant(entry: CacheEntry, recency: Recency, settled: readonly
 }
 
 const nothing: readonly CacheEntry[] = [];
+const ignore = (): void => undefined;
+
+function createGet(store: CacheStore, attempt: ReturnType<typeof createAttempts>): GuardedStore["get"] {
+  return (key, use) => {
+    const read = (): MaybePromise<ReturnType<typeof use>> => {
+      const found = store.get(key);
+      return found instanceof Promise ? found.then(use) : use(found);
+    };
+    return attempt("store-get", read, () => use(nothing));
+  };
+}
 
 /** Creates a {@link GuardedStore}. It remembers requests only while they are in flight. */
 export function createGuardedStore(
@@ -100,7 +112,7 @@ export function createGuardedStore(
   const attempt = createAttempts(onError);
 
   async function remove(key: string): Promise<void> {
-    await attempt("store-delete", () => store.delete(key), null);
+    await attempt("store-delete", () => store.delete(key), ignore);
   }
 
   async function invalidate(
@@ -110,7 +122,7 @@ export function createGuardedStore(
     inFlight.invalidate({ keys, groups }, except);
     await Promise.all([
       ...keys.map(remove),
-      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), null)),
+      ...groups.map((group) => attempt("store-delete", () => store.deleteGroup(group), ignore)),
     ]);
   }
 
@@ -118,7 +130,7 @@ export function createGuardedStore(
     const state = inFlight.add(key);
     let putFetched: Put = (entry) => store.put(key, entry);
     async function open(known: readonly string[]): Promise<void> {
-      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, putNothing);
+      putFetched = await attempt("store-put", () => store.begin?.(key, known) ?? putFetched, failPuts);
     }
     const ready = groups === null || store.begin === undefined ? null : open(groups);
     const undo = async (): Promise<"outdated"> => {
@@ -144,7 +156,7 @@ export function createGuardedStore(
           inFlight.finishWrite(state, settled, failure === null);
           return failure;
         };
-        const stored = attempt("store-put", () => putFetched(entry), "store-failed" as const);
+        const stored = attempt("store-put", () => putFetched(entry), putNothing);
         if (!(stored instanceof Promise)) return finish(stored);
         return stored.then((result) => {
           const failure = finish(result);
@@ -167,7 +179,7 @@ export function createGuardedStore(
   }
 
   return {
-    get: (key) => attempt("store-get", () => store.get(key), nothing),
+    get: createGet(store, attempt),
     invalidate: (invalidation) => invalidate(invalidation, null),
     begin,
   };

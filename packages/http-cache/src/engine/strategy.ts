@@ -1,4 +1,4 @@
-import type { Background, CacheEntry, Variant } from "../ports.ts";
+import type { Background, CacheEntry, MaybePromise, Variant } from "../ports.ts";
 
 /**
  * The engine (`engine.ts`) runs the life of a cached response: look up, use it fresh or stale, coalesce, fetch, store, serve stale on error,
@@ -142,6 +142,11 @@ export interface Storage {
   /** `null` if the entry was stored. */
   readonly refusal: StoreRefusal | null;
 }
+
+/** Reads what is stored under a key, and returns the entry that `choose` takes. */
+export type ReadStored = (
+  choose: (entries: readonly CacheEntry[]) => CacheEntry | undefined,
+) => MaybePromise<CacheEntry | undefined>;
 
 /** Keys and groups whose stored responses are no longer valid. */
 export interface Invalidation {

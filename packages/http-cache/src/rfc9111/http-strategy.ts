@@ -6,6 +6,7 @@ import {
   describesResource,
   type FetchDecision,
   type Forwarded,
+  type ReadStored,
   type Recency,
   type Storage,
   type StoredUse,
@@ -14,7 +15,7 @@ import {
 import { type HeaderRecord, withoutConnectionFields, withoutFields } from "../fields/header-record.ts";
 import { encodeKey } from "../key.ts";
 import { parseHttpDate } from "../fields/http-date.ts";
-import { type CacheEntry, type Clock, haveSameItems, type MaybePromise } from "../ports.ts";
+import { type CacheEntry, type Clock, haveSameItems } from "../ports.ts";
 import { readRequestDirectives } from "./directives.ts";
 import { errorStatuses, staleOnErrorReason } from "./freshness.ts";
 import { invalidationOf, isUnsafe } from "./invalidation.ts";
@@ -176,17 +177,18 @@ function asVariant(candidate: Candidate, { headers }: CacheRequest, stored: Cach
   return { ...candidate, entry: { ...entry, vary, variant: variantOf(vary, headers) } };
 }
 
-/** The candidate for a response that was fetched elsewhere. `read` returns what is stored for its resource. */
+/** The candidate for a response that was fetched elsewhere. */
 export async function givenCandidate(
   request: CacheRequest,
   response: UpstreamResponse,
   times: ExchangeTimes,
   policy: CachePolicy,
-  read: () => MaybePromise<readonly CacheEntry[]>,
+  read: ReadStored,
 ): Promise<Candidate> {
   const candidate = await receivedCandidate(request, response, times, policy);
   if (candidate.refusal !== null || candidate.entry.vary.length > 0) return candidate;
-  return asVariant(candidate, request, selectStored(request.headers, await read(), policy));
+  const stored = await read((entries) => selectStored(request.headers, entries, policy));
+  return asVariant(candidate, request, stored);
 }
 
 /** Reads the body of a response that may be stored. */
