@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { createHarness, reply, textOf, url } from "./harness.ts";
+import { type CacheMiddleware, createCacheMiddleware } from "../src/rfc9111.ts";
+import { createHarness, deferred, reply, textOf, url } from "./harness.ts";
 
 const minute = { "cache-control": "max-age=60" };
 
@@ -204,4 +205,44 @@ test("a POST response from before an invalidation is not stored for GET", async 
   await cache.invalidate({ url });
   release();
   expect([(await sent).report.refusal, store.entryCount]).toEqual(["outdated", 0]);
+});
+
+const target = { url, partition: ["tenant"] };
+
+test.each<[string, (cached: CacheMiddleware) => Promise<void>]>([
+  ["a URL", (cached) => cached.invalidate(target)],
+  [
+    "a URL in another spelling",
+    (cached) => cached.invalidate({ ...target, url: "HTTPS://example.test:443/b/../a#top" }),
+  ],
+  ["a group", (cached) => cached.invalidateGroup({ ...target, url: "https://example.test" }, "products")],
+])("the middleware invalidates %s, also a response that is in flight", async (_, invalidate) => {
+  const cached = createCacheMiddleware({ partition: () => ["tenant"] });
+  const headers = { ...minute, "cache-groups": '"products"' };
+  const read = async (next: () => Response | Promise<Response>): Promise<string> =>
+    (await cached(new Request(url), next)).text();
+  const slow = deferred<Response>();
+  const first = read(() => slow.promise);
+  await invalidate(cached);
+  slow.resolve(new Response("before", { headers }));
+  expect(await first).toBe("before");
+  expect(await read(() => new Response("after", { headers }))).toBe("after");
+  expect(await read(() => new Response("not asked"))).toBe("after");
+  await invalidate(cached);
+  expect(await read(() => new Response("last", { headers }))).toBe("last");
+});
+
+test("the middleware invalidates only in the partition that is named, and rejects a URL that is not absolute", async () => {
+  const cached = createCacheMiddleware({ partition: () => ["tenant"] });
+  const headers = { ...minute, "cache-groups": '"products"' };
+  const read = async (): Promise<string | null> =>
+    (await cached(new Request(url), () => new Response("text", { headers }))).headers.get("cache-status");
+  await read();
+  for (const partition of [[], ["other"]]) {
+    await cached.invalidate({ url, partition });
+    await cached.invalidateGroup({ url, partition }, "products");
+  }
+  expect(await read()).toContain("hit");
+  await expect(cached.invalidate({ url: "/a" })).rejects.toThrow(TypeError);
+  await expect(cached.invalidateGroup({ url: "/a" }, "products")).rejects.toThrow(TypeError);
 });

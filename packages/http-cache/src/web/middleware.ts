@@ -3,6 +3,7 @@ import { webClock } from "../adapters/web-clock.ts";
 import { defaultName } from "../engine/engine.ts";
 import { createInProcessCoalescer } from "../engine/in-process-coalescer.ts";
 import { type HeaderRecord, withoutConnectionFields } from "../fields/header-record.ts";
+import type { CacheTarget } from "../key.ts";
 import type { Background, CacheStore, Clock, MaybePromise } from "../ports.ts";
 import { readRequestDirectives } from "../rfc9111/directives.ts";
 import { createHttpCache, type HttpCacheOptions, respondUnsatisfied } from "../rfc9111/http-cache.ts";
@@ -34,7 +35,15 @@ export type Next = (request: Request) => MaybePromise<Response>;
  * response; `background` (`context.waitUntil`) keeps that work alive. A response with the status 101, as of an upgraded WebSocket, is returned as it is.
  * Any other response from `next` is rebuilt with `Cache-Status`, and keeps `url`, `redirected` and `statusText`.
  */
-export type CacheMiddleware = (request: Request, next: Next, background?: Background) => Promise<Response>;
+export interface CacheMiddleware {
+  (request: Request, next: Next, background?: Background): Promise<Response>;
+  /**
+   * Deletes the stored responses of a resource, in this partition alone. Those that are in flight are not stored. Rejects if the URL is not absolute.
+   */
+  invalidate(target: CacheTarget): Promise<void>;
+  /** Deletes the responses of a group (`Cache-Groups`) at the target's origin, in its partition, in the same way. */
+  invalidateGroup(target: CacheTarget, group: string): Promise<void>;
+}
 
 /** Creates an HTTP cache for `Request` and `Response`. */
 export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): CacheMiddleware {
@@ -45,7 +54,7 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     store: options.store ?? createMemoryCacheStore({ clock }),
     coalescer: options.coalescer ?? createInProcessCoalescer({ clock }),
   });
-  return async (request, next, background) => {
+  const handle = async (request: Request, next: Next, background?: Background): Promise<Response> => {
     // As `fetch` does before it looks at any cache.
     if (options.followsRedirects === true) request.signal.throwIfAborted();
     const plain = toPlainRequest(request, options);
@@ -65,6 +74,11 @@ export function createCacheMiddleware(options: CacheMiddlewareOptions = {}): Cac
     if (fetched === undefined) return toWebResponse(response);
     return isConstructible(fetched.status) ? withOrigin(toWebResponse(response), fetched) : fetched;
   };
+  return Object.assign(handle, {
+    // A `Request` spells its URL in this way.
+    invalidate: async (target: CacheTarget) => cache.invalidate({ ...target, url: new URL(target.url).href }),
+    invalidateGroup: async (target: CacheTarget, group: string) => cache.invalidateGroup(target, group),
+  });
 }
 
 /** Where an origin server is. */
