@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { createVirtualClock } from "@letta-environments/testkit";
 import { expect, test } from "vitest";
-import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
+import { createCacheMiddleware } from "../src/rfc9111.ts";
 import { listen } from "./listen.ts";
 
 const url = "https://example.test/a";
@@ -221,33 +221,6 @@ test("statuses without a body are sent without one, also from the store", async 
     expect(await cached(new Request(url), next)).toMatchObject({ status: 204, body: null });
 });
 
-test("the origin receives path, query and body, but no fields of the client's connection", async () => {
-  const seen: string[] = [];
-  const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const request = new Request(input, init);
-    seen.push(request.url, await request.text(), String(request.headers.get("keep-alive")), request.redirect);
-    return new Response("plain", { headers: { "content-encoding": "gzip", "content-length": "3" } });
-  };
-  const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
-  const headers = { "keep-alive": "1" };
-  const response = await next(new Request(`${url}/b%2Fc?x=1`, { method: "POST", body: "sent", headers }));
-  expect(seen).toEqual(["http://127.0.0.1:1/a/b%2Fc?x=1", "sent", "null", "manual"]);
-  expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
-});
-
-test.each(["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1//"])(
-  "the path of a request begins with one slash at the origin %s",
-  async (origin) => {
-    const seen: string[] = [];
-    const fetchOnce = (input: string | URL | Request): Promise<Response> => {
-      seen.push(new Request(input).url);
-      return Promise.resolve(new Response());
-    };
-    await createOriginFetch({ origin, fetch: fetchOnce })(new Request(url));
-    expect(seen).toEqual(["http://127.0.0.1:1/a"]);
-  },
-);
-
 test.each([
   ["must not be stored", { "cache-control": "no-store" }],
   ["is too large", { "cache-control": "max-age=60" }],
@@ -390,10 +363,3 @@ test.each([101, 0])(
     expect(await cached(new Request(url, { headers }), () => upgraded)).toBe(upgraded);
   },
 );
-
-test("an origin is sent no Expect, which fetch refuses: the body is there already", async () => {
-  const origin = await listen((request, response) => void request.resume().on("end", () => response.end("ok")));
-  const headers = { expect: "100-continue" };
-  const request = new Request(url, { method: "POST", body: "hello", headers });
-  expect(await (await createOriginFetch({ origin })(request)).text()).toBe("ok");
-});

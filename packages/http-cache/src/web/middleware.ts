@@ -90,26 +90,23 @@ export interface OriginFetchOptions {
 }
 
 /**
- * Creates a {@link Next} that sends requests to one origin server with `fetch`. It does not follow redirects, and removes the fields of the client's
- * connection and `Expect`. If `fetch` has decoded the body, which depends on the coding and the runtime, it also removes `Content-Encoding` and
- * `Content-Length`, and makes a strong `ETag` weak. For a range it accepts no coding, because the parts of a coded body cannot be decoded.
+ * Creates a {@link Next} that sends requests to one origin server with `fetch`. It streams bodies, does not follow redirects, and removes the fields
+ * of the client's connection and `Expect`. If `fetch` has decoded the body, which depends on the coding and the runtime, it also removes
+ * `Content-Encoding` and `Content-Length`, and makes a strong `ETag` weak. For a range it accepts no coding, because the parts of a coded body cannot be
+ * decoded.
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
   const origin = options.origin.replace(/\/+$/, "");
   return async (request) => {
     const { pathname, search } = new URL(request.url);
-    // The body is read before it is sent, so there is nothing to `expect`, and `fetch` of Node.js refuses it.
+    // `fetch` sends the body without waiting, and that of Node.js refuses `expect`.
     const { host: _, expect: __, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
     if (headers["range"] !== undefined) headers["accept-encoding"] = "identity";
-    const body = request.body === null ? null : new Uint8Array(await request.arrayBuffer());
-    const response = await call(new URL(origin + pathname + search), {
-      method: request.method,
-      headers: toHeaders(headers),
-      body,
-      redirect: "manual",
-      signal: request.signal,
-    });
+    const { method, body, signal } = request;
+    // `duplex` is required for a stream, and `RequestInit` of the DOM library lacks it.
+    const init = { method, headers: toHeaders(headers), body, duplex: "half", redirect: "manual", signal } as const;
+    const response = await call(new URL(origin + pathname + search), init);
     return response.status === 304
       ? confirmingDecoded(response, headers["if-none-match"])
       : withoutDecodedCodings(response);

@@ -1,0 +1,87 @@
+/** Requests to one origin server: what `createOriginFetch` sends, and how often. */
+import { expect, test } from "vitest";
+import { createCacheMiddleware, createOriginFetch } from "../src/rfc9111.ts";
+import { deferred } from "./harness.ts";
+import { listen } from "./listen.ts";
+
+const url = "https://example.test/a";
+
+test("the origin receives path, query and body, but no fields of the client's connection", async () => {
+  const seen: string[] = [];
+  const fetchOnce = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    seen.push(request.url, await request.text(), String(request.headers.get("keep-alive")), request.redirect);
+    return new Response("plain", { headers: { "content-encoding": "gzip", "content-length": "3" } });
+  };
+  const next = createOriginFetch({ origin: "http://127.0.0.1:1", fetch: fetchOnce });
+  const headers = { "keep-alive": "1" };
+  const response = await next(new Request(`${url}/b%2Fc?x=1`, { method: "POST", body: "sent", headers }));
+  expect(seen).toEqual(["http://127.0.0.1:1/a/b%2Fc?x=1", "sent", "null", "manual"]);
+  expect([response.headers.get("content-encoding"), response.headers.get("content-length")]).toEqual([null, null]);
+});
+
+test.each(["http://127.0.0.1:1", "http://127.0.0.1:1/", "http://127.0.0.1:1//"])(
+  "the path of a request begins with one slash at the origin %s",
+  async (origin) => {
+    const seen: string[] = [];
+    const fetchOnce = (input: string | URL | Request): Promise<Response> => {
+      seen.push(new Request(input).url);
+      return Promise.resolve(new Response());
+    };
+    await createOriginFetch({ origin, fetch: fetchOnce })(new Request(url));
+    expect(seen).toEqual(["http://127.0.0.1:1/a"]);
+  },
+);
+
+test("an origin is sent no Expect, which fetch refuses", async () => {
+  const origin = await listen((request, response) => void request.resume().on("end", () => response.end("ok")));
+  const headers = { expect: "100-continue" };
+  const request = new Request(url, { method: "POST", body: "hello", headers });
+  expect(await (await createOriginFetch({ origin })(request)).text()).toBe("ok");
+});
+
+/** A body whose second part is there when `opened` resolves. */
+function createUpload(opened: Promise<void>): ReadableStream<Uint8Array> {
+  const parts = [Promise.resolve("hel"), opened.then(() => "lo")];
+  return new ReadableStream({
+    async pull(controller) {
+      const part = await parts.shift();
+      if (part === undefined) controller.close();
+      else controller.enqueue(new TextEncoder().encode(part));
+    },
+  });
+}
+
+test.each([["content-length", "5"] as const, ["transfer-encoding", "chunked"] as const])(
+  "an upload is streamed: the origin gets its first part before the last one is there (%s)",
+  async (field, value) => {
+    const { promise: begun, resolve: begin } = deferred<void>();
+    const origin = await listen((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => {
+        chunks.push(chunk);
+        begin();
+      });
+      request.on("end", () => response.end(`${request.headers[field]} ${Buffer.concat(chunks).toString()}`));
+    });
+    const headers = field === "content-length" ? { [field]: value } : {};
+    const init = { method: "PUT", headers, body: createUpload(begun), duplex: "half" };
+    const response = await createCacheMiddleware()(new Request(url, init), createOriginFetch({ origin }));
+    expect(await response.text()).toBe(`${value} hello`);
+  },
+);
+
+test("an upload is sent once, although the origin breaks the connection and a stale response is stored", async () => {
+  const methods: unknown[] = [];
+  const origin = await listen((request, response) => {
+    methods.push(request.method);
+    if (request.method === "GET") response.writeHead(200, { "cache-control": "max-age=0", etag: '"1"' }).end("stored");
+    else request.once("data", () => request.socket.destroy());
+  });
+  const cached = createCacheMiddleware();
+  const send = (init: RequestInit): Promise<Response> => cached(new Request(url, init), createOriginFetch({ origin }));
+  expect((await send({})).headers.get("cache-status")).toContain("stored");
+  const init = { method: "PUT", body: createUpload(new Promise(() => undefined)), duplex: "half" };
+  await expect(send(init)).rejects.toThrow("fetch failed");
+  expect(methods).toEqual(["GET", "PUT"]);
+});
