@@ -85,3 +85,42 @@ test("an upload is sent once, although the origin breaks the connection and a st
   await expect(send(init)).rejects.toThrow("fetch failed");
   expect(methods).toEqual(["GET", "PUT"]);
 });
+
+/** Sends a request through `createOriginFetch`, and returns the status with the fields that reached the origin; `null` if nothing did. */
+async function forward(init: RequestInit, name?: string): Promise<readonly [status: number, Headers | null]> {
+  let seen: Headers | null = null;
+  const fetchOnce = (input: string | URL | Request, sent?: RequestInit): Promise<Response> => {
+    seen = new Request(input, sent).headers;
+    return Promise.resolve(new Response());
+  };
+  const next = createOriginFetch({
+    origin: "http://127.0.0.1:1",
+    fetch: fetchOnce,
+    ...(name !== undefined && { name }),
+  });
+  const { status } = await next(new Request(url, init));
+  return [status, seen];
+}
+
+test("an origin learns from Via who forwards, after the proxies nearer to the client", async () => {
+  const via = async (...sent: Parameters<typeof forward>) => (await forward(...sent))[1]?.get("via");
+  expect(await via({})).toBe("1.1 http-cache");
+  expect(await via({}, "edge-1")).toBe("1.1 edge-1");
+  expect(await via({ headers: { via: "1.0 fred, 1.1 p.example:80" } }, "edge-1")).toBe(
+    "1.0 fred, 1.1 p.example:80, 1.1 edge-1",
+  );
+  for (const name of ["", "two words", "a/b"])
+    expect(() => createOriginFetch({ origin: url, name })).toThrow(TypeError);
+});
+
+test.each([
+  ["OPTIONS", "0", null],
+  ["OPTIONS", "1", "0"],
+  ["OPTIONS", "010", "9"],
+  ["OPTIONS", "9".repeat(25), String(Number.MAX_SAFE_INTEGER - 1)],
+  ["OPTIONS", "many", "many"],
+  ["GET", "0", "0"],
+])("%s with Max-Forwards %s reaches the origin with %s", async (method, sent, received) => {
+  const [status, headers] = await forward({ method, headers: { "max-forwards": sent } });
+  expect([status, headers?.get("max-forwards") ?? null]).toEqual([received === null ? 204 : 200, received]);
+});

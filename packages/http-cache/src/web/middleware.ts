@@ -87,22 +87,28 @@ export interface OriginFetchOptions {
   readonly origin: string;
   /** Default: the `fetch` of the runtime. Another one must decode the same content codings. */
   readonly fetch?: typeof globalThis.fetch;
+  /** The name of this proxy in `Via`: a token or a host. Default: `http-cache`. */
+  readonly name?: string;
 }
 
 /**
  * Creates a {@link Next} that sends requests to one origin server with `fetch`. It streams bodies, does not follow redirects, and removes the fields
  * of the client's connection and `Expect`. If `fetch` has decoded the body, which depends on the coding and the runtime, it also removes
  * `Content-Encoding` and `Content-Length`, and makes a strong `ETag` weak. For a range it accepts no coding, because the parts of a coded body cannot be
- * decoded.
+ * decoded. As a gateway, it adds itself to `Via`, and answers OPTIONS with `Max-Forwards: 0`.
+ *
+ * @throws TypeError if `Via` cannot contain the name
  */
 export function createOriginFetch(options: OriginFetchOptions): Next {
   const call = options.fetch ?? globalThis.fetch;
+  const name = options.name ?? defaultName;
+  if (!/^[\w!#$%&'*+\-.^`|~:[\]]+$/.test(name)) throw new TypeError(`name must be a token or a host: ${name}`);
   const origin = options.origin.replace(/\/+$/, "");
   return async (request) => {
     const { pathname, search } = new URL(request.url);
-    // `fetch` sends the body without waiting, and that of Node.js refuses `expect`.
-    const { host: _, expect: __, ...headers } = withoutConnectionFields(toHeaderRecord(request.headers));
-    if (headers["range"] !== undefined) headers["accept-encoding"] = "identity";
+    const headers = toForwardedFields(request, name);
+    // This server is the final recipient.
+    if (headers === null) return new Response(null, { status: 204 });
     const { method, body, signal } = request;
     // `duplex` is required for a stream, and `RequestInit` of the DOM library lacks it.
     const init = { method, headers: toHeaders(headers), body, duplex: "half", redirect: "manual", signal } as const;
@@ -111,6 +117,20 @@ export function createOriginFetch(options: OriginFetchOptions): Next {
       ? confirmingDecoded(response, headers["if-none-match"])
       : withoutDecodedCodings(response);
   };
+}
+
+/** The fields for the origin; `null` if the request must not be forwarded. */
+function toForwardedFields({ method, headers }: Request, name: string): HeaderRecord | null {
+  // `fetch` sends the body without waiting, and that of Node.js refuses `expect`.
+  const { host: _, expect: __, ...fields } = withoutConnectionFields(toHeaderRecord(headers));
+  if (fields["range"] !== undefined) fields["accept-encoding"] = "identity";
+  // A `Request` does not tell the version of HTTP by which it came.
+  fields["via"] = fields["via"] === undefined ? `1.1 ${name}` : `${fields["via"]}, 1.1 ${name}`;
+  // It has a meaning for TRACE too, which no `Request` can have.
+  const forwards = method === "OPTIONS" ? fields["max-forwards"] : undefined;
+  if (forwards === undefined || !/^\d+$/.test(forwards)) return fields;
+  if (Number(forwards) === 0) return null;
+  return { ...fields, "max-forwards": String(Math.min(Number(forwards), Number.MAX_SAFE_INTEGER) - 1) };
 }
 
 /**
