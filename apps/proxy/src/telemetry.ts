@@ -166,6 +166,11 @@ export type ProxyEvent =
       readonly tenant: string;
       readonly cause: unknown;
     }
+  | {
+      /** A credential file that could not be read was read again. */
+      readonly type: "credential_file_recovered";
+      readonly tenant: string;
+    }
   | ({
       /** The upstream failed several times in a row for a tenant. Until it works again, it gets one request of the tenant in a second, and the others fail at once. */
       readonly type: "upstream_down";

@@ -144,6 +144,7 @@ export type GaugeMetric =
   | "pendingApprovals"
   | "openCircuits"
   | "configurationRefused"
+  | "unreadCredentialFiles"
   | "build"
   | "series"
   | "startTime"
@@ -156,6 +157,10 @@ export const gauges: Readonly<Record<GaugeMetric, MetricDefinition>> = {
   pendingApprovals: gauge("pending_approvals", "Requests for permission that wait for a decision."),
   openCircuits: gauge("open_circuits", "Tenants that the remote upstream fails for."),
   configurationRefused: gauge("configuration_refused", "1 while a changed configuration cannot be used, otherwise 0."),
+  unreadCredentialFiles: gauge(
+    "unread_credential_files",
+    "Tenants whose credential file could not be read again when their last request needed it.",
+  ),
   build: gauge("build_info", "The version of the gateway and of its runtime; always 1.", "version", "runtime"),
   series: gauge("metric_series", "Series in the table of metrics."),
   startTime: { ...gauge("", "Start of the process, in seconds since 1970."), name: "process.start_time", unit: "s" },

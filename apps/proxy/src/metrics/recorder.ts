@@ -20,7 +20,9 @@ interface OverloadedEvent {
 }
 
 /** A changed configuration is in effect, or cannot be used. */
-type ReloadEvent = { readonly type: "configuration_reloaded" } | { readonly type: "configuration_refused" };
+type ReloadEvent =
+  | { readonly type: "configuration_reloaded"; readonly changed: readonly string[] }
+  | { readonly type: "configuration_refused" };
 
 type ObservedEvent = ProxyEvent | EnvironmentServerEvent | ReloadEvent | OverloadedEvent;
 type EventOf<Type extends ObservedEvent["type"]> = Extract<ObservedEvent, { readonly type: Type }>;
@@ -47,12 +49,6 @@ export function createRecorder(
     table.add(table.series(definition, values), 1);
   const identities = countIdentities(table, labels);
   declareKnownSeries(table);
-  const refused = table.series(gauges.configurationRefused, []);
-  let isRefused = 0;
-  const setRefused = (value: 0 | 1): void => {
-    table.add(refused, value - isRefused);
-    isRefused = value;
-  };
 
   const cacheSeries = new Map<string, SeriesIndex>();
 
@@ -97,8 +93,7 @@ export function createRecorder(
       count(metrics.deliveries, "unknown");
       identities.device("unknown", event);
     },
-    configuration_refused: () => setRefused(1),
-    configuration_reloaded: () => setRefused(0),
+    ...followConfiguration(table),
     overloaded({ refusedRequests, closedConnections }) {
       table.add(table.series(metrics.overloadRefusals, ["request"]), refusedRequests);
       table.add(table.series(metrics.overloadRefusals, ["connection"]), closedConnections);
@@ -112,6 +107,38 @@ export function createRecorder(
     const handler = handlers[observed.type] as ((event: ObservedEvent) => void) | undefined;
     handler?.(observed);
     if (failureEvents.has(observed.type)) count(metrics.failures, observed.type);
+  };
+}
+
+/** Follows what of the configuration cannot be used. */
+function followConfiguration(table: MetricTable): Handlers {
+  const setRefused = createGauge(table, gauges.configurationRefused);
+  const setUnread = createGauge(table, gauges.unreadCredentialFiles);
+  /** Tenants whose credential file cannot be read. */
+  const unread = new Set<string>();
+  return {
+    configuration_refused: () => setRefused(1),
+    configuration_reloaded({ changed }) {
+      setRefused(0);
+      // Every file was read for the changed settings.
+      if (changed.length > 0) unread.clear();
+      setUnread(unread.size);
+    },
+    credential_file_failed: ({ tenant }) => setUnread(unread.add(tenant).size),
+    credential_file_recovered({ tenant }) {
+      unread.delete(tenant);
+      setUnread(unread.size);
+    },
+  };
+}
+
+/** Returns a function that sets a gauge without labels, which is 0 before that. */
+function createGauge(table: MetricTable, definition: MetricDefinition): (value: number) => void {
+  const series = table.series(definition, []);
+  let last = 0;
+  return (value) => {
+    table.add(series, value - last);
+    last = value;
   };
 }
 

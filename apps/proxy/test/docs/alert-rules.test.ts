@@ -132,6 +132,24 @@ test("a refused configuration fires its alert until it is repaired", async () =>
   expect(result).toBe("SUCCESS");
 });
 
+test("an unreadable credential file fires its alert until every file was read again, or replaced by a changed configuration", async () => {
+  const alert = "GatewayCredentialFile";
+  const result = await evaluate(
+    { 2: [], 4: [alert], 90: [alert], 92: [alert], 94: [], 97: [alert], 99: [] },
+    (minute) => {
+      const failed = (tenant: string): LogEvent => ({ type: "credential_file_failed", tenant, cause: null });
+      if (minute === 3) return [failed("acme"), failed("umbrella")];
+      if (minute === 91) return [{ type: "credential_file_recovered", tenant: "acme" }];
+      // Without a change, the files stay the same.
+      if (minute === 92) return [{ type: "configuration_reloaded", changed: [], awaitingRestart: [] }];
+      if (minute === 93) return [{ type: "credential_file_recovered", tenant: "umbrella" }];
+      if (minute === 96) return [failed("acme")];
+      return minute === 98 ? [{ type: "configuration_reloaded", changed: ["tenants"], awaitingRestart: [] }] : [];
+    },
+  );
+  expect(result).toBe("SUCCESS");
+});
+
 test("a key set that cannot be read fires its alert before the last one is too old, and one failed attempt does not", async () => {
   const failed: LogEvent = { type: "jwks_failed", cause: null };
   expect(await evaluate({ 16: [], 40: ["GatewayIssuerKeys"] }, () => [failed])).toBe("SUCCESS");

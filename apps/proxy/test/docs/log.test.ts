@@ -36,6 +36,7 @@ const events: { readonly [Name in EventName]: readonly MemberOf<Name>[] } = {
   jwks_failed: ["cause"],
   jwks_key_refused: ["kid", "reason"],
   credential_file_failed: ["tenant", "cause"],
+  credential_file_recovered: ["tenant"],
   socket_shadowed: ["keyId", "deviceId", "connectionName", "errorCode"],
   rate_limits_degraded: ["reason", "cause"],
   rate_limits_recovered: ["durationMs", "decisions"],

@@ -114,14 +114,18 @@ describe("credential files", () => {
   function open(credential: CredentialSource | null = { kind: "file", path }) {
     const clock = createVirtualClock();
     const failures: unknown[] = [];
+    const recovered: string[] = [];
     const settings: TenantSettings = { credential, publicName: null, deviceIds: null, connectionNames: null };
     const credentialOf = watchCredentialFiles({
       tenants: new Map([["a", settings]]),
       defaultCredential: "sk-default",
       clock,
-      onFailure: (tenant, cause) => void failures.push([tenant, String(cause)]),
+      telemetry(event) {
+        if (event.type === "credential_file_failed") failures.push([event.tenant, String(event.cause)]);
+        if (event.type === "credential_file_recovered") recovered.push(event.tenant);
+      },
     });
-    return { clock, failures, credentialOf };
+    return { clock, failures, recovered, credentialOf };
   }
 
   test("a tenant uses its own credential, and a tenant without one uses the default", () => {
@@ -144,19 +148,21 @@ describe("credential files", () => {
     expect(credentialOf("a")).toBe("sk-three3");
   });
 
-  test("a credential file that is removed or invalid is reported once, without its content, and the old credential stays in use", async () => {
+  test("a credential file that is removed or invalid is reported once, without its content, and its return too; the old credential stays in use", async () => {
     writeFileSync(path, "sk-1");
-    const { credentialOf, clock, failures } = open();
+    const { credentialOf, clock, failures, recovered } = open();
     writeFileSync(path, "sk 2\nsecret");
     for (let second = 0; second < 3; second++) {
       await clock.advance(1_000);
       expect(credentialOf("a")).toBe("sk-1");
     }
-    expect(failures).toHaveLength(1);
+    expect([failures.length, recovered]).toEqual([1, []]);
     expect(JSON.stringify(failures)).not.toContain("secret");
     writeFileSync(path, "sk-better");
-    await clock.advance(1_000);
-    expect(credentialOf("a")).toBe("sk-better");
+    for (let second = 0; second < 2; second++) {
+      await clock.advance(1_000);
+      expect([credentialOf("a"), recovered]).toEqual(["sk-better", ["a"]]);
+    }
     rmSync(path);
     await clock.advance(1_000);
     expect(credentialOf("a")).toBe("sk-better");

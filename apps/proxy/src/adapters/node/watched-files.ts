@@ -6,6 +6,7 @@ import { readFileSync, statSync } from "node:fs";
 import { CommandError } from "@letta-environments/command-line";
 import type { Clock } from "@letta-environments/platform";
 import type { CredentialOf, TenantSettings } from "../../tenants/settings.ts";
+import type { Telemetry } from "../../telemetry.ts";
 import { errorCode } from "./data-dir.ts";
 
 /** The interval between two checks of a file, in milliseconds. */
@@ -55,8 +56,8 @@ export interface CredentialFileOptions {
   /** For tenants without a credential of their own. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "monotonic">;
-  /** Called once when a file can no longer be read. The credential that was read last stays in use. */
-  readonly onFailure: (tenant: string, cause: unknown) => void;
+  /** Gets one event when a file can no longer be read, and one when it can again. The credential that was read last stays in use. */
+  readonly telemetry: Telemetry;
 }
 
 /**
@@ -86,8 +87,9 @@ interface CredentialFile {
 
 function createFileReader(
   file: CredentialFile,
-  { clock, onFailure }: Pick<CredentialFileOptions, "clock" | "onFailure">,
+  { clock, telemetry }: Pick<CredentialFileOptions, "clock" | "telemetry">,
 ): () => string {
+  const { tenant } = file;
   let { value, stamp } = readCredential(file);
   let checkedAt = clock.monotonic();
   let isFailing = false;
@@ -97,9 +99,10 @@ function createFileReader(
     checkedAt = now;
     try {
       if (stampOf(file.path) !== stamp) ({ value, stamp } = readCredential(file));
+      if (isFailing) telemetry({ type: "credential_file_recovered", tenant });
       isFailing = false;
     } catch (cause) {
-      if (!isFailing) onFailure(file.tenant, cause);
+      if (!isFailing) telemetry({ type: "credential_file_failed", tenant, cause });
       isFailing = true;
     }
     return value;

@@ -21,6 +21,7 @@ import {
   tenantCredentials,
 } from "../../tenants/credentials.ts";
 import type { CredentialOf } from "../../tenants/settings.ts";
+import type { Telemetry } from "../../telemetry.ts";
 import { embedServer } from "../../upstream/embedded.ts";
 import type { UpstreamServer } from "../../upstream/settings.ts";
 import type { PipelineMetrics } from "./observation/metrics.ts";
@@ -71,9 +72,7 @@ export async function composeUpstream(
     throw new TypeError("a remote upstream needs its settings and a store of sends");
   }
   const { upstream: maxConcurrent } = divideOpenFiles(settings.maxOpenFiles ?? openFileLimit());
-  const credentialOf = openCredentials(settings, await keyStore.list(), (tenant, cause) =>
-    log({ type: "credential_file_failed", tenant, cause }),
-  );
+  const credentialOf = openCredentials(settings, await keyStore.list(), log);
   const fetchUpstream = createUpstreamPool({ ...upstream, maxConnections: maxConcurrent });
   const admitsTenant = createTenantAdmission({ clock: systemClock, keyStore, tenants, jwt, credentialOf });
   return {
@@ -100,10 +99,10 @@ export async function composeUpstream(
 export function openCredentials(
   { upstream, tenants, jwt }: Settings,
   records: readonly KeyRecord[],
-  onFailure: (tenant: string, cause: unknown) => void,
+  telemetry: Telemetry,
 ): CredentialOf {
   const defaultCredential = upstream.kind === "http" ? upstream.credential : null;
-  const credentialOf = watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, onFailure });
+  const credentialOf = watchCredentialFiles({ tenants, defaultCredential, clock: systemClock, telemetry });
   const live = liveTenants(records, systemClock.now());
   const problems = findSharedCredentials(tenantCredentials(tenants, jwt, live, credentialOf));
   if (problems.length > 0) throw sharedCredentials(problems);
