@@ -10,7 +10,7 @@ import type { AuditLog } from "../src/audit/log.ts";
 import { boundRefusals, maxRecordedRefusals } from "../src/audit/refusals.ts";
 import { AuditUnavailableError } from "../src/audit/store.ts";
 import { KeyStoreUnavailableError } from "../src/keys/key-store-outages.ts";
-import type { KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
+import type { KeyStore, KeyStoreFor, UpstreamFetch } from "../src/ports.ts";
 import { environmentRow } from "./support/environment-row.ts";
 import { fakeRequest } from "./support/fake-request.ts";
 import { createTestProxy, issueTestKey, problemOf, type TestProxy, upstreamCredential } from "./support/test-proxy.ts";
@@ -253,6 +253,41 @@ describe("the audit of the administration over HTTP", () => {
     expect([response.status, problemOf(response).errorCode]).toEqual([503, "audit_unavailable"]);
     expect(await plain.list()).toHaveLength(2);
   });
+});
+
+test("a revocation that could not read the key has changed nothing, so its 503 is retryable", async () => {
+  const memory = createMemoryKeyStore();
+  let unreadable: string | null = null;
+  const find: KeyStore["find"] = (id) =>
+    id === unreadable ? Promise.reject(new KeyStoreUnavailableError()) : memory.find(id);
+  const keys: KeyStore = { ...memory, find };
+  const { proxy, clock } = createTestProxy(upstream, {
+    ports: { keyStore: keys, admin: { randomBytes, keyStoreFor: () => keys } },
+  });
+  const { key } = await issueTestKey(memory, clock, { scopes: ["admin"] });
+  const { record } = await issueTestKey(memory, clock);
+  const revoke = () => proxy.handle(fakeRequest({ key, method: "POST", path: `/admin/v1/keys/${record.id}/revoke` }));
+  unreadable = record.id;
+  const response = await revoke();
+  expect([response.status, problemOf(response).errorCode]).toEqual([503, "key_store_unavailable"]);
+  expect(response.headers["x-should-retry"]).toBe("true");
+  unreadable = null;
+  expect((await revoke()).status).toBe(200);
+});
+
+test("a change that was made, but whose key cannot be shown, is not to be repeated", async () => {
+  const memory = createMemoryKeyStore();
+  const lastUses = (): Promise<never> => Promise.reject(new KeyStoreUnavailableError());
+  const { proxy, clock } = createTestProxy(upstream, {
+    ports: { keyStore: { ...memory, lastUses }, admin: { randomBytes, keyStoreFor: () => memory } },
+  });
+  const { key, record } = await issueTestKey(memory, clock, { scopes: ["admin"] });
+  for (const path of ["/admin/v1/keys", `/admin/v1/keys/${record.id}/revoke`]) {
+    const headers = { "content-type": "application/json" };
+    const body = path.endsWith("keys") ? JSON.stringify({ name: "n" }) : null;
+    const response = await proxy.handle(fakeRequest({ key, method: "POST", path, headers, body }));
+    expect([response.status, response.headers["x-should-retry"]]).toEqual([503, "false"]);
+  }
 });
 
 test("a change of a key whose result is lost is recorded as unknown, and its 503 is not retryable", async () => {

@@ -113,7 +113,6 @@ export function createAdminister(ports: AdministerPorts): Administer {
     administer(request, authority).catch((cause: unknown) => {
       if (cause instanceof KeyRecordDamagedError) return keyDamaged(cause);
       if (cause instanceof AuditUnavailableError) return cause.response;
-      if (cause instanceof KeyStoreUnavailableError && request.endpoint.method !== "GET") return changeUnknown;
       throw cause;
     });
 }
@@ -180,17 +179,14 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
       const known = await keyStore.find(id);
       if (known === null || !mayKnowKey(authority, known)) return keyNotFound;
     }
-    try {
+    return make(async () => {
       const record = await keyStoreFor(actorOf(authority)).update(id, (current) => {
         const decision = decide(current);
         if (decision.kind === "refused") throw new ChangeRefusedError(decision.response);
         return decision.record;
       });
-      return record === null ? keyNotFound : await show(record, 200, {}, more);
-    } catch (error) {
-      if (error instanceof ChangeRefusedError) return error.response;
-      throw error;
-    }
+      return record === null ? keyNotFound : show(record, 200, {}, more);
+    });
   }
 
   return {
@@ -204,8 +200,10 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
       const { record } = decision;
       const refusal = await conflictRefusal(ports, authority, record);
       if (refusal !== null) return refusal;
-      await keyStoreFor(actorOf(authority)).create(record);
-      return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
+      return make(async () => {
+        await keyStoreFor(actorOf(authority)).create(record);
+        return show(record, 201, { location: `${keysPath}/${record.id}` }, { key: minted.key });
+      });
     },
     async update(authority: AdminAuthority, id: string, patch: KeyPatch, condition: ChangeCondition) {
       const unknownPolicy = policyRefusal(patch.rateLimits, policies);
@@ -234,6 +232,17 @@ function createKeyWriter(ports: AdministerPorts, { show, retrieve }: ReturnType<
       return change(authority, id, (record) => decideRevoke(authority, record, condition, clock.now()));
     },
   };
+}
+
+/** Makes a change of a key and shows it. Without a response of the store it is unknown whether the change was made. */
+async function make(change: () => Promise<PlainResponse>): Promise<PlainResponse> {
+  try {
+    return await change();
+  } catch (error) {
+    if (error instanceof ChangeRefusedError) return error.response;
+    if (error instanceof KeyStoreUnavailableError) return changeUnknown;
+    throw error;
+  }
 }
 
 /**

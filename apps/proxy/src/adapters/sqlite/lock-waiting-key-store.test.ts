@@ -51,12 +51,21 @@ test("a file that stays locked is an outage of the key store", async () => {
   expect(await recorded).toBe("KeyStoreUnavailableError");
 });
 
-test("a file that cannot be read is an outage of the key store, for a look-up and for the generation", async () => {
+test("a file that SQLite cannot use is an outage of the key store, for each read and each change", async () => {
   const clock = createVirtualClock();
   const { keyStore, other, release } = lockedStore(clock);
-  other.exec("DROP TABLE keys; DROP TABLE key_changes");
+  other.exec("DROP TABLE key_uses; DROP TABLE keys; DROP TABLE key_changes");
   release();
   await clock.advance(20);
-  await expect(keyStore.find("key-1")).rejects.toThrow(KeyStoreUnavailableError);
+  for (const call of [
+    () => keyStore.find("key-1"),
+    () => keyStore.list(),
+    () => keyStore.lastUses(),
+    () => keyStore.create(createTestKeyRecord()),
+    () => keyStore.update("key-1", (record) => record),
+    () => keyStore.recordUse([{ id: "key-1", usedAt: 1 }]),
+  ]) {
+    await expect(call()).rejects.toThrow(KeyStoreUnavailableError);
+  }
   expect(() => keyStore.generation()).toThrow(KeyStoreUnavailableError);
 });

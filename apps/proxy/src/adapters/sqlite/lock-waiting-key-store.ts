@@ -12,32 +12,29 @@ const maxWaitMs = 5_000;
 
 /**
  * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
- * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log). Those of every request fail
- * with the same error when SQLite cannot read the file.
+ * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log). Reads and changes also reject
+ * with it when SQLite cannot use the file.
  */
 export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
   const retry = createSqliteRetry(time, maxWaitMs);
 
-  async function write<Result>(run: () => Promise<Result>): Promise<Result> {
-    try {
-      return await retry.write(run);
-    } catch (cause) {
-      throw cause instanceof SqliteLockedError ? new KeyStoreUnavailableError({ cause }) : cause;
-    }
+  function fail(cause: unknown): never {
+    const isOutage = cause instanceof SqliteLockedError || isSqliteError(cause);
+    throw isOutage ? new KeyStoreUnavailableError({ cause }) : cause;
   }
 
-  function failRead(cause: unknown): never {
-    throw isSqliteError(cause) ? new KeyStoreUnavailableError({ cause }) : cause;
-  }
+  const write = <Result>(run: () => Promise<Result>): Promise<Result> => retry.write(run).catch(fail);
 
   return {
     ...keyStore,
-    find: (id) => keyStore.find(id).catch(failRead),
+    find: (id) => keyStore.find(id).catch(fail),
+    list: () => keyStore.list().catch(fail),
+    lastUses: () => keyStore.lastUses().catch(fail),
     generation() {
       try {
         return keyStore.generation();
       } catch (cause) {
-        return failRead(cause);
+        return fail(cause);
       }
     },
     create: (record) => write(() => keyStore.create(record)),

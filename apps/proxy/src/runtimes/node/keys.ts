@@ -35,7 +35,8 @@ export async function openKeys(settings: Settings, listener?: KeyStoreListener):
     return { ...opened, pepper: openPepper(settings, records, opened.damagedIds.size > 0) };
   } catch (cause) {
     opened.close();
-    throw cause instanceof KeyStoreUnavailableError ? unavailable(settings, cause) : cause;
+    const isValkey = settings.valkeyUrl !== null && cause instanceof KeyStoreUnavailableError;
+    throw isValkey ? unavailable(settings, cause) : cause;
   }
 }
 

@@ -15,3 +15,11 @@ test.each([
     exitCode: 1,
   });
 });
+
+test("a key file that SQLite cannot use is reported as a data directory that cannot be used", () => {
+  const cause = Object.assign(new Error("database disk image is malformed"), { code: "ERR_SQLITE_ERROR" });
+  expect(describeFailure(new KeyStoreUnavailableError({ cause }))).toMatchObject({
+    message: "the data directory cannot be used: database disk image is malformed",
+    exitCode: 1,
+  });
+});

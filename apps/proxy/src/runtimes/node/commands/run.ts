@@ -107,6 +107,7 @@ async function execute(parsed: ParsedLine): Promise<number> {
 export function describeFailure(error: unknown): CommandError {
   if (error instanceof CommandError) return error;
   if (error instanceof KeyStoreUnavailableError) {
+    if (isSqliteError(error.cause)) return describeFailure(error.cause);
     const reason = rootCauseMessage(error);
     return new CommandError(
       `the key store did not respond: ${reason}; 'letta-proxy keys list' shows whether the change was made`,
