@@ -1,4 +1,5 @@
 /** Outages of the key store: the error that stores reject with, and one log event for each outage. */
+import type { Clock } from "@letta-environments/platform";
 import { redact } from "../lib/redact.ts";
 import type { KeyStore } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
@@ -12,16 +13,21 @@ export class KeyStoreUnavailableError extends Error {
   }
 }
 
+/** The shortest time between two reports, in milliseconds: SQLite may fail to read some pages and not others. */
+const reportMs = 60_000;
+
 /**
- * Wraps a key store and reports each outage once, with its full cause. An outage begins with a call that gets no response and
- * ends with the next response.
+ * Wraps a key store and reports each outage once, with its full cause, and at most once a minute. An outage begins with a call that gets
+ * no response and ends with the next response.
  */
-export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStore {
-  let isUnavailable = false;
+export function reportOutages(keyStore: KeyStore, telemetry: Telemetry, clock: Pick<Clock, "monotonic">): KeyStore {
+  let isReported = false;
+  let silentUntilMs = -Infinity;
 
   function fail(cause: unknown): never {
-    if (cause instanceof KeyStoreUnavailableError && !isUnavailable) {
-      isUnavailable = true;
+    if (cause instanceof KeyStoreUnavailableError && !isReported && clock.monotonic() >= silentUntilMs) {
+      isReported = true;
+      silentUntilMs = clock.monotonic() + reportMs;
       telemetry({ type: "key_store_failed", requestId: "-", reason: rootCauseMessage(cause), cause });
     }
     throw cause;
@@ -29,7 +35,7 @@ export function reportOutages(keyStore: KeyStore, telemetry: Telemetry): KeyStor
 
   async function watch<Result>(call: Promise<Result>): Promise<Result> {
     const result = await call.catch(fail);
-    isUnavailable = false;
+    isReported = false;
     return result;
   }
 

@@ -132,7 +132,11 @@ function composeKeys(
   log: (event: LogEvent) => void,
 ): Pick<GatewayPorts, "keyStore" | "noteKeyUse"> {
   const ports = { clock: systemClock, background: waitUntil, ...logKeyStore(log) };
-  const keyStore = reportOutages(createDurableKeyStore({ ...ports, keys: () => objects.getByName("keys") }), log);
+  const keyStore = reportOutages(
+    createDurableKeyStore({ ...ports, keys: () => objects.getByName("keys") }),
+    log,
+    systemClock,
+  );
   return { keyStore, noteKeyUse: createDurableKeyUses({ ...ports, keyStore }) };
 }
 

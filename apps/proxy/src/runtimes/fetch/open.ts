@@ -88,7 +88,7 @@ export function openPipeline(settings: Settings, log: (event: LogEvent) => void)
 async function openStores(settings: Settings, log: (event: LogEvent) => void, defer: Defer): Promise<OpenGateway> {
   const listener = logKeyStore(log);
   const keys = defer(await openKeys(settings, listener), (open) => open.close());
-  const keyStore = reportOutages(keys.keyStore, log);
+  const keyStore = reportOutages(keys.keyStore, log, systemClock);
   const pepper = loadPepper("", settings.keyPepper ?? randomBytes(32).toString("hex"), false);
   const hasExpired = createHasExpired(systemClock);
   const pipeline = await composePipeline(settings, {

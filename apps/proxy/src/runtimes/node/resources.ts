@@ -93,7 +93,7 @@ async function openAll(
   const opened = defer(await openAudit(started, keys.pepper), (open) => open.close().catch(onFailure));
   const audit = boundRefusals(opened, { clock: systemClock, onFailure });
   const rateLimits = defer(await openRateLimits(started, log), (open) => open.close());
-  const keyStore = reportOutages(keys.keyStore, log);
+  const keyStore = reportOutages(keys.keyStore, log, systemClock);
   const environmentCache = defer(await openEnvironmentCache(started, log), (open) => open.close());
   const embedded = defer(
     isEmbedded
