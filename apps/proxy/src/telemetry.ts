@@ -126,7 +126,7 @@ export type ProxyEvent =
       readonly requestId: string;
       /** A short text. */
       readonly reason: string;
-      /** The full cause, once per outage. */
+      /** The full cause, once for each outage and at most once a minute. */
       readonly cause?: unknown;
     }
   | {
@@ -183,7 +183,7 @@ export type ProxyEvent =
       readonly durationMs: number;
     }
   | {
-      /** The upstream refused the gateway's credential. Reported once for each operation until it is accepted. */
+      /** The upstream refused the gateway's credential. Reported once for each operation until it is accepted, a 403 also for a while after that. */
       readonly type: "upstream_credential_rejected";
       readonly tenant: string;
       readonly operation: string;

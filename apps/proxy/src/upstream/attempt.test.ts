@@ -159,6 +159,34 @@ describe("the log says", () => {
     expect(world.events).toEqual([event, event, { ...event, tenant: "two", operation: "sendMessage" }]);
   });
 
+  test("at most once in ten minutes that the upstream refuses its credential for some resources, and always that it is not valid any more", async () => {
+    const world = createWorld(works);
+    const respond = async (...statuses: number[]): Promise<void> => {
+      for (const status of statuses) {
+        world.fetch = () => Promise.resolve(jsonResponse(status, {}));
+        await world.call("read");
+      }
+    };
+    const logged = () => world.events.splice(0).flatMap((event) => ("status" in event ? [event.status] : []));
+    await respond(403, 200, 403, 200, 403);
+    expect(logged()).toEqual([403]);
+    await respond(401, 401, 200, 401);
+    expect(logged()).toEqual([401, 401]);
+    await respond(200, 403, 200);
+    await world.clock.advance(600_000);
+    await respond(200, 403);
+    expect(logged()).toEqual([403, 403]);
+  });
+
+  test("nothing again after a redirect, which accepts no credential", async () => {
+    const world = createWorld(works);
+    for (const status of [401, 302, 401]) {
+      world.fetch = () => Promise.resolve({ ...jsonResponse(status, {}), headers: { location: "/" } });
+      await world.call("read");
+    }
+    expect(world.events.filter(({ type }) => type === "upstream_credential_rejected")).toHaveLength(1);
+  });
+
   test("nothing about a credential of the caller's own", async () => {
     const world = createWorld(() => Promise.resolve(jsonResponse(401, {})));
     const refused: number[] = [];

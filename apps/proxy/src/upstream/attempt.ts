@@ -20,6 +20,9 @@ export const failureThreshold = 5;
 /** While the server is down, one call in this time is let through, in milliseconds. */
 export const probeIntervalMs = 1_000;
 
+/** How long a reported 403 is not reported again, whatever succeeds meanwhile, in milliseconds. */
+const forbiddenMs = 600_000;
+
 /** The largest number of tenants whose breakers are remembered. */
 const maxTenants = 10_000;
 
@@ -52,7 +55,7 @@ export function createAttempt(
     const known = healthByTenant.get(tenant);
     if (known !== undefined) return known;
     const breaker = createCircuitBreaker(clock, { cooldownMs: probeIntervalMs, failureThreshold });
-    const health = { breaker, refused: new Set<string>() };
+    const health = { breaker, refused: new Map<string, number>() };
     healthByTenant.set(tenant, health);
     return health;
   }
@@ -75,9 +78,7 @@ export function createAttempt(
     const { principal, credential } = request;
     const isCallers = credential?.onCallerRefused !== undefined;
     const isRefused = status === 407 || (!isCallers && (status === 401 || status === 403));
-    if (status < 400) refused.delete(operation);
-    else if (isRefused && !refused.has(operation)) {
-      refused.add(operation);
+    if (noteRefusal(refused, { operation, status, isRefused }, clock.monotonic())) {
       telemetry({ type: "upstream_credential_rejected", tenant: principal.tenant, operation, status });
     }
   }
@@ -118,13 +119,34 @@ export function createAttempt(
   };
 }
 
+/**
+ * Notes what a response says about the gateway's credential. Returns true for a refusal that was not reported. A 403 may concern one resource, so
+ * for a while what is accepted for others does not end it.
+ */
+function noteRefusal(
+  refused: Health["refused"],
+  {
+    operation,
+    status,
+    isRefused,
+  }: { readonly operation: string; readonly status: number; readonly isRefused: boolean },
+  nowMs: number,
+): boolean {
+  const keptUntilMs = refused.get(operation);
+  if (status >= 200 && status < 300 && keptUntilMs !== undefined && nowMs >= keptUntilMs) refused.delete(operation);
+  const isKnown = keptUntilMs !== undefined && (status === 403 || keptUntilMs === 0);
+  if (!isRefused || isKnown) return false;
+  refused.set(operation, status === 403 ? nowMs + forbiddenMs : 0);
+  return true;
+}
+
 const notCalled: Promise<null> = Promise.resolve(null);
 
 /** Health of the server for one tenant. */
 interface Health {
   readonly breaker: CircuitBreaker;
-  /** Operations for which it has refused the gateway's credential since it last accepted it. */
-  readonly refused: Set<string>;
+  /** Operations for which it has refused the gateway's credential, and until when a success does not end that; 0: the next one does. */
+  readonly refused: Map<string, number>;
 }
 
 /** The outcome of a call; `null`: it was not made, because too many others are running. */
