@@ -139,7 +139,9 @@ export function checkSignal(signal: AbortSignal | null | undefined): void {
 }
 
 /** Calls a hook. What it throws or rejects with is ignored: a failing log must not turn a delivered message into an error. */
-export async function notify<Event>(hook: ((event: Event) => unknown) | undefined, event: Event): Promise<void> {
+export async function notify(hook: (() => unknown) | undefined): Promise<void>;
+export async function notify<Event>(hook: ((event: Event) => unknown) | undefined, event: Event): Promise<void>;
+export async function notify(hook: ((event?: unknown) => unknown) | undefined, event?: unknown): Promise<void> {
   try {
     await hook?.(event);
   } catch {

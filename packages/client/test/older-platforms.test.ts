@@ -1,9 +1,11 @@
 /** Platforms that lack a part of the web platform, or have only a polyfill of it. */
 import { Readable } from "node:stream";
+import { createVirtualClock } from "@letta-environments/testkit";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { createClient, type Fetch, type TransportEvent, type TransportOptions } from "../src/index.ts";
 import { createFakeServer, respondWithJson, respondWithProblem, scriptFetch } from "../src/testing/index.ts";
 import { catchError } from "./catch-error.ts";
+import { installClock, installRandom } from "./install-clock.ts";
 import { base, clientOver, hello, page } from "./scripted-fetch.ts";
 
 afterEach(() => {
@@ -29,6 +31,49 @@ function setUp(bodyOf: (response: Response) => unknown, more: Partial<TransportO
   };
   return { server, connectionId, environments: createClient({ ...base, fetch, ...more }).environments };
 }
+
+/** As over XMLHttpRequest: `fetch` resolves when the whole body has arrived, and a stream of events has no end. */
+function setUpWhole(listed: () => Response) {
+  let streams = 0;
+  const fetch: Fetch = async (url, { signal }) => {
+    if (!url.includes("/events")) return listed();
+    streams += 1;
+    return new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(new TypeError("aborted"))));
+  };
+  const clock = createVirtualClock();
+  installClock(clock);
+  installRandom(0.5);
+  const { environments } = createClient({ ...base, fetch });
+  return { clock, environments, streams: () => streams };
+}
+
+describe("a fetch that resolves with whole bodies only", () => {
+  test("is given up for streams of events after two time limits", async () => {
+    const { clock, environments, streams } = setUpWhole(respondWithJson(200, {}));
+    const failure = catchError(environments.events({ timeoutMs: 10_000 }).next());
+    await clock.advance(30_000);
+    expect([await failure, streams()]).toEqual([expect.objectContaining({ code: "timeout" }), 2]);
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test("lets watch poll alone", async () => {
+    let lists = 0;
+    const { clock, environments, streams } = setUpWhole(() => {
+      lists += 1;
+      return respondWithJson(200, { connections: [], hasNextPage: false })();
+    });
+    const events = environments.watch({}, { timeoutMs: 10_000 });
+    const next = events.next();
+    await clock.advance(100_000);
+    expect(streams()).toBe(2);
+    const before = lists;
+    await clock.advance(60_000);
+    expect(lists - before).toBeGreaterThan(8);
+    await events.return();
+    await next;
+    expect(clock.timerCount).toBe(0);
+  });
+});
 
 const body = { agentId: "agent-1", ...hello };
 

@@ -64,8 +64,9 @@ const types: readonly string[] = ["environment", "message", "approval", "output"
 /**
  * Streams events. After the end of a stream, or a failure that may pass, the next one continues behind the last event: nothing is
  * missing and nothing comes twice, or an event `gap` says so. Waits between streams are random and grow up to 30 s, on top of what
- * `Retry-After` asks. Other failures are thrown as `LettaEnvironmentsError`. Events of types that are newer than this package are left
- * out. The iteration ends when `signal` is aborted or the loop is left.
+ * `Retry-After` asks. Other failures are thrown as `LettaEnvironmentsError`, and so is the second `timeout` in a row before a stream has
+ * been open. Events of types that are newer than this package are left out. The iteration ends when `signal` is aborted or the loop is
+ * left.
  */
 export function streamEvents(
   transport: Transport,
@@ -82,23 +83,25 @@ async function* followStreams(
   const { signal, onOpen, onClose } = options;
   let { lastEventId = "" } = options;
   let retryMs = 1_000;
+  let wasHung = false;
   let wasOpen = false;
   for (let attempt = 0; !signal.aborted; attempt += 1) {
     let pauseMs = 0;
-    let openedAtMs: number | null = null;
+    let openedAtMs = Infinity;
     try {
-      const response = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
+      const stream = await openStream(transport, wire, lastEventId, { ...requestOptions, maxRetries: 0 });
       openedAtMs = monotonic();
       const parser = createEventParser();
-      const reader = createStreamReader(response, parser);
+      const reader = createStreamReader(stream, parser);
       const unfollow = onAbort(signal, reader.end);
       try {
-        void notify(onOpen, undefined);
+        void notify(onOpen);
         // No stream so far has had an id, so this one begins now.
         if (wasOpen && !lastEventId) yield { type: "gap", id: "", reason: "unknown" };
         wasOpen = true;
         for (let parsed = await reader.read(); parsed; parsed = await reader.read()) {
           for (const each of parsed) {
+            lastEventId = each.id || lastEventId;
             const event = readEvent(each);
             if (event) yield event;
           }
@@ -109,14 +112,18 @@ async function* followStreams(
       } finally {
         unfollow();
         reader.end();
-        void notify(onClose, undefined);
+        void notify(onClose);
       }
     } catch (error) {
       if (signal.aborted) return;
       if (!isLettaEnvironmentsError(error) || !error.retryable) throw error;
+      // Over XMLHttpRequest, `fetch` resolves at the end of the body, which a stream does not have.
+      const isHung = error.code === "timeout";
+      if (isHung && wasHung && !wasOpen) throw error;
+      wasHung = isHung;
       pauseMs = error.retryAfterMs ?? 0;
     }
-    if (openedAtMs !== null && monotonic() - openedAtMs >= stableMs) attempt = 0;
+    if (monotonic() - openedAtMs >= stableMs) attempt = 0;
     await sleep(pauseMs + random() * Math.min(maxPauseMs, retryMs * 2 ** attempt), signal);
   }
 }
@@ -142,7 +149,7 @@ async function openStream(
   query: string,
   lastEventId: string,
   options: RequestOptions,
-): Promise<Response> {
+): Promise<ReadableStream<Uint8Array>> {
   const { data: response } = await sendExtension<Response>(
     transport,
     {
@@ -157,11 +164,12 @@ async function openStream(
     "environment_not_found",
   );
   const isEvents = /^text\/event-stream\s*(;|$)/i.test(response.headers.get("content-type") ?? "");
-  if (isEvents && streamOf(response)) return response;
+  const stream = isEvents && streamOf(response);
+  if (stream) return stream;
   discard(response);
   throw createError("invalid_response", {
     status: response.status,
-    message: `invalid response: ${isEvents ? "this fetch gives no stream of its body" : "not a stream of events"}`,
+    message: `invalid response: ${isEvents ? "this fetch gives no stream of its body" : "no stream of events"}`,
   });
 }
 
@@ -172,22 +180,22 @@ interface StreamReader {
   end(): void;
 }
 
-function createStreamReader(response: Response, parser: EventParser): StreamReader {
-  const reader = streamOf(response)?.getReader();
+function createStreamReader(stream: ReadableStream<Uint8Array>, parser: EventParser): StreamReader {
+  const reader = stream.getReader();
   const decoder = new TextDecoder();
-  const end = (): void => void reader?.cancel().catch(() => undefined);
+  const end = (): void => void reader.cancel().catch(() => undefined);
   return {
     end,
     async read() {
       const cancelAlarm = startAlarm(silenceMs, null, end);
       // A broken connection is an end: the next stream continues.
-      const chunk = await reader?.read().catch(() => undefined);
+      const chunk = await reader.read().catch(() => undefined);
       cancelAlarm();
-      if (!chunk || chunk.done) return undefined;
+      if (!chunk?.value) return undefined;
       const events = parser.push(decoder.decode(chunk.value, { stream: true }));
       if (parser.pendingLength <= maxEventLength) return events;
       const message = `an event of more than ${maxEventLength} characters`;
-      throw createError("response_too_large", { message, status: response.status });
+      throw createError("response_too_large", { message, status: 200 });
     },
   };
 }
