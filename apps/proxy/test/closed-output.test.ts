@@ -1,51 +1,139 @@
-/** `letta-proxy` when the reader of its output goes away, as `head` does, or its output cannot be written. */
-import { spawn } from "node:child_process";
+/** `letta-proxy` when the reader of its output goes away, as `head` does, or hangs, or its output cannot be written. */
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import process from "node:process";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { text } from "node:stream/consumers";
 import { baseEnvironment } from "@letta-environments/testkit";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { readRunningGateway } from "../src/adapters/node/data-dir-lock.ts";
+import { installGateway, type ServerRuntime } from "./runtimes/runtime-commands.ts";
 
-const entry = resolve(import.meta.dirname, "../src/runtimes/node.ts");
-let dataDir = "";
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-beforeEach(async () => {
-  dataDir = mkdtempSync(join(tmpdir(), "output-"));
-  await run(["keys", "create", "--name", "n"], "/dev/null");
+const gateways = new Set<ChildProcess>();
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "output-"));
 });
-afterEach(() => rmSync(dataDir, { recursive: true }));
+afterEach(() => {
+  for (const gateway of gateways) gateway.kill("SIGKILL");
+  gateways.clear();
+  rmSync(folder, { recursive: true });
+});
 
-/** Runs a command whose standard output is a file, or a pipe whose reader goes away at once. */
-async function run(
-  words: readonly string[],
-  path?: string,
-): Promise<{ readonly code: unknown; readonly stderr: string }> {
-  const file = path === undefined ? null : await open(path, "w");
-  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", entry, ...words], {
-    env: { ...baseEnvironment, DATA_DIR: dataDir },
-    stdio: ["ignore", file?.fd ?? "pipe", "pipe"],
+describe.each(["node", "bun", "deno"] as const)("on %s", (runtime: ServerRuntime) => {
+  const stdoutOf = (output: number | "pipe"): ["ignore", number | "pipe", "pipe"] => ["ignore", output, "pipe"];
+  const options = (output: number | "pipe") => ({
+    cwd: folder,
+    env: { ...baseEnvironment, HOME: folder },
+    stdio: stdoutOf(output),
   });
-  child.stdout?.destroy();
-  const ended = once(child, "close");
-  const stderr = child.stderr === null ? "" : await text(child.stderr);
-  const [code] = await ended;
-  await file?.close();
-  return { code, stderr };
-}
 
-test.each([[["--help"]], [["keys", "list"]], [["completion", "bash"]], [["config", "check"]]])(
-  "%j ends quietly with 0 when nobody reads its output",
-  async (words) => {
-    expect(await run(words)).toEqual({ code: 0, stderr: "" });
-  },
-  30_000,
-);
+  /** Runs a command whose standard output is a file, or a pipe whose reader goes away at once. */
+  async function run(words: readonly string[], path?: string, prefix: readonly string[] = []): Promise<unknown> {
+    const file = path === undefined ? null : await open(path, "w");
+    const [program = "", ...args] = [...prefix, ...installGateway(runtime, folder), ...words];
+    const child = spawn(program, args, options(file?.fd ?? "pipe"));
+    child.stdout?.destroy();
+    const ended = once(child, "close");
+    const stderr = child.stderr === null ? "" : await text(child.stderr);
+    const [code] = await ended;
+    await file?.close();
+    return { code, stderr };
+  }
 
-test("output that cannot be written is a failure in words", async () => {
-  const stderr = "letta-proxy: standard output cannot be written (ENOSPC)\n";
-  expect(await run(["keys", "list"], "/dev/full")).toEqual({ code: 1, stderr });
-}, 30_000);
+  /** Starts the gateway with its log in a file or a pipe. */
+  function start(output: number | "pipe"): ChildProcess {
+    const [program, ...before] = installGateway(runtime, folder);
+    const words = ["start", "--port", "0", "--log", "json", "--data-dir", "data"];
+    const gateway = spawn(program, [...before, ...words], options(output));
+    gateways.add(gateway);
+    return gateway;
+  }
+
+  async function urlOf(gateway: ChildProcess): Promise<string> {
+    const find = (): string | undefined => readRunningGateway(join(folder, "data"))?.url;
+    await vi.waitFor(() => expect([gateway.exitCode, find()]).toEqual([null, expect.any(String)]), 30_000);
+    return find() ?? "";
+  }
+
+  /** Sends requests, each of which writes a line. Resolves with the statuses. */
+  async function request(url: string, count: number): Promise<readonly number[]> {
+    const statuses = new Set<number>();
+    for (let sent = 0; sent < count; sent += 50) {
+      const batch = Array.from({ length: Math.min(50, count - sent) }, async () => {
+        const response = await fetch(`${url}/nowhere`, { signal: AbortSignal.timeout(10_000) });
+        await response.text();
+        statuses.add(response.status);
+      });
+      await Promise.all(batch);
+    }
+    return [...statuses];
+  }
+
+  /** Stops a gateway, and resolves with its exit code; one that does not end gets none. */
+  async function stop(gateway: ChildProcess): Promise<unknown> {
+    const exited = once(gateway, "exit");
+    gateway.kill("SIGTERM");
+    const [code] = await Promise.race([exited, delay(10_000, ["still there"], { ref: false })]);
+    return code;
+  }
+
+  test("every command ends quietly with 0 when nobody reads its output", async () => {
+    await run(["keys", "create", "--name", "n"], "/dev/null");
+    for (const words of [["--help"], ["keys", "list"], ["completion", "bash"], ["config", "check"]]) {
+      expect([words, await run(words)]).toEqual([words, { code: 0, stderr: "" }]);
+    }
+  });
+
+  test("output that cannot be written is a failure in words", async () => {
+    const stderr = "letta-proxy: standard output cannot be written (ENOSPC)\n";
+    await run(["keys", "create", "--name", "n"], "/dev/null");
+    for (const words of [
+      ["keys", "list"],
+      ["keys", "create", "--name", "lost"],
+      ["audit", "list", "--json"],
+    ]) {
+      expect([words, await run(words, "/dev/full")]).toEqual([words, { code: 1, stderr }]);
+    }
+  });
+
+  test("output that is cut off because a file is full is a failure in words", async () => {
+    const limited = ["sh", "-c", `trap "" XFSZ && ulimit -f 1 && exec "$@"`, "sh"];
+    const stderr = expect.stringMatching(/^letta-proxy: standard output cannot be written \(.+\)\n$/);
+    expect(await run(["completion", "bash"], join(folder, "script"), limited)).toEqual({ code: 1, stderr });
+  });
+
+  test("a gateway whose log cannot be written serves on, and stops in order", async () => {
+    const full = await open("/dev/full", "w");
+    const gateway = start(full.fd);
+    await full.close();
+    expect(await request(await urlOf(gateway), 20)).toEqual([404]);
+    expect(await stop(gateway)).toBe(0);
+  });
+
+  test("a gateway whose log nobody reads any more serves on, and stops in order", async () => {
+    const gateway = start("pipe");
+    gateway.stdout?.destroy();
+    expect(await request(await urlOf(gateway), 20)).toEqual([404]);
+    expect(await stop(gateway)).toBe(0);
+  });
+
+  test("a gateway serves on while the reader of its log hangs, and stops in order", async () => {
+    const gateway = start("pipe");
+    expect(await request(await urlOf(gateway), 2_000)).toEqual([404]);
+    expect(await stop(gateway)).toBe(0);
+  });
+
+  test("the log of a stop is complete", async () => {
+    const gateway = start("pipe");
+    await urlOf(gateway);
+    const log = gateway.stdout === null ? "" : text(gateway.stdout);
+    expect(await stop(gateway)).toBe(0);
+    expect((await log).trimEnd().split("\n").at(-1)).toContain('"event":"stopped"');
+  });
+});

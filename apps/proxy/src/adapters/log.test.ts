@@ -183,19 +183,28 @@ test("lines of one turn of the event loop are written together, in order", () =>
 
 test("a log that nobody reads keeps a bounded number of lines, warnings for longer, and says what it has dropped", () => {
   const written: LogEvent[] = [];
-  let unread = 0;
-  const { log, dropped } = dropUnread(
-    (event) => void written.push(event),
-    () => unread,
-  );
+  const output = { unreadBytes: 0, lostLines: 0, isFailing: false };
+  const { log, dropped } = dropUnread((event) => void written.push(event), output);
   const warning: LogEvent = { ...request, status: 502 };
-  for (unread of [maxUnreadBytes, maxUnreadBytes + 1, 2 * maxUnreadBytes + 1]) {
+  for (output.unreadBytes of [maxUnreadBytes, maxUnreadBytes + 1, 2 * maxUnreadBytes + 1]) {
     log(request);
     log(warning);
   }
   expect([written, dropped()]).toEqual([[request, warning, warning], 3]);
-  unread = 0;
+  output.unreadBytes = 0;
   log(request);
   log(request);
   expect([written.slice(3), dropped()]).toEqual([[{ type: "log_dropped", lines: 3 }, request, request], 3]);
+});
+
+test("lines that cannot be written are counted, and the log says how many once it can be written again", () => {
+  const written: LogEvent[] = [];
+  const output = { unreadBytes: 0, lostLines: 2, isFailing: true };
+  const { log, dropped } = dropUnread((event) => void written.push(event), output);
+  log(request);
+  expect([written, dropped()]).toEqual([[request], 2]);
+  output.isFailing = false;
+  log(request);
+  log(request);
+  expect([written.slice(1), dropped()]).toEqual([[{ type: "log_dropped", lines: 2 }, request, request], 2]);
 });

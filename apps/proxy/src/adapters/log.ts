@@ -132,31 +132,42 @@ export function logStoreEvents(log: (event: LogEvent) => void): (event: RateLimi
 /** How much may wait for a reader that does not read, in bytes: lines up to level `info`, and twice as much with warnings and errors. */
 export const maxUnreadBytes = 4_194_304;
 
-/** Drops what nobody reads, and logs how much that was once there is room again. `unreadBytes` returns how much waits. */
+/** The state of the output that lines are written to. */
+export interface OutputState {
+  /** How much waits for a reader. */
+  readonly unreadBytes: number;
+  /** How many lines could not be written. */
+  readonly lostLines: number;
+  /** Whether the last line could not be written. */
+  readonly isFailing: boolean;
+}
+
+/** Drops what nobody reads, and logs how many lines were dropped or could not be written once there is room again. */
 export function dropUnread(
   write: (event: LogEvent) => void,
-  unreadBytes: () => number,
+  output: OutputState,
 ): {
   readonly log: (event: LogEvent) => void;
   /** Counts the lines that were dropped. */ readonly dropped: () => number;
 } {
-  let dropped = 0;
+  let unread = 0;
   let logged = 0;
+  const dropped = (): number => unread + output.lostLines;
   return {
     log(event) {
-      const unread = unreadBytes();
-      const isFull = unread > maxUnreadBytes;
-      if (isFull && (unread > 2 * maxUnreadBytes || !isAtLeast(event, "warn"))) {
-        dropped += 1;
+      const isFull = output.unreadBytes > maxUnreadBytes;
+      if (isFull && (output.unreadBytes > 2 * maxUnreadBytes || !isAtLeast(event, "warn"))) {
+        unread += 1;
         return;
       }
-      if (!isFull && dropped > logged) {
-        write({ type: "log_dropped", lines: dropped - logged });
-        logged = dropped;
+      if (!isFull && !output.isFailing && dropped() > logged) {
+        const lines = dropped() - logged;
+        logged += lines;
+        write({ type: "log_dropped", lines });
       }
       write(event);
     },
-    dropped: () => dropped,
+    dropped,
   };
 }
 

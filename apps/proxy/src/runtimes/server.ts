@@ -8,8 +8,9 @@ import process from "node:process";
 import { CommandError } from "@letta-environments/command-line";
 import { randomId, systemClock } from "@letta-environments/platform/node";
 import { checkValue, type Scope } from "@letta-environments/schema";
-import { bufferLines, createLogWriter, dropUnread } from "../adapters/log.ts";
+import { bufferLines, createLogWriter, dropUnread, type OutputState } from "../adapters/log.ts";
 import { filterByLevel } from "../adapters/log-level.ts";
+import { standardOutput } from "../adapters/node/standard-output.ts";
 import { openFileLimit } from "../adapters/node/open-files.ts";
 import { resolveSettings } from "../config/resolve.ts";
 import type { Settings } from "../config/settings.ts";
@@ -97,8 +98,7 @@ export async function openGateway({ mountPath = "/", log, ...sources }: ServerOp
   const prefix = mountPath === "/" ? "" : mountPath;
   const output = openOutput(log);
   const write = createLogWriter("json", output.write, systemClock.now);
-  // What a program does with its lines is its own.
-  const unread = dropUnread(write, log === undefined ? () => process.stdout.writableLength : () => 0);
+  const unread = dropUnread(write, log === undefined ? standardOutput() : ownOutput);
   const report = filterByLevel(settings.logLevel, unread.log);
   const serving = await openServing(settings, report, unread.dropped).catch((cause: unknown) => {
     output.close();
@@ -224,10 +224,13 @@ const flushAll = (): void => {
   for (const flush of flushes) flush();
 };
 
+/** The state of an output that is the program's own. */
+const ownOutput: OutputState = { unreadBytes: 0, lostLines: 0, isFailing: false };
+
 /** Opens the log. Lines of one turn of the event loop are written to standard output together. */
 function openOutput(log: ((line: string) => void) | undefined): { write(line: string): void; close(): void } {
   if (log !== undefined) return { write: log, close: () => undefined };
-  const { write, flush } = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  const { write, flush } = bufferLines(standardOutput().write, setImmediate);
   if (flushes.size === 0) process.on("exit", flushAll);
   flushes.add(flush);
   return {

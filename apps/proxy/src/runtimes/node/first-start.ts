@@ -4,6 +4,7 @@ import { basename, relative } from "node:path";
 import process from "node:process";
 import { systemClock } from "@letta-environments/platform/node";
 import type { Scope } from "@letta-environments/schema";
+import { standardOutput } from "../../adapters/node/standard-output.ts";
 import { linkRequest } from "../../commands/console-link.ts";
 import {
   denoCommand,
@@ -29,7 +30,7 @@ export async function printNextSteps(
 ): Promise<void> {
   const gateway = { ...started, programs: findPrograms(started.dataDir) };
   if ((await keyStore.list()).length > 0 || damagedIds.size > 0) {
-    process.stdout.write(laterStartText(gateway));
+    standardOutput().write(laterStartText(gateway));
     return;
   }
   const create = async (name: string, scopes: readonly Scope[]): Promise<string> => {
@@ -41,7 +42,7 @@ export async function printNextSteps(
   const clientKey = await create("first caller", ["list", "read", "send"]);
   const deviceKey = started.servesDevices ? await create("first device", ["connect"]) : null;
   const link = started.console === "served" ? await createConsoleLink(keyStoreFor, pepper) : null;
-  process.stdout.write(firstStartText(gateway, { clientKey, deviceKey, link }));
+  standardOutput().write(firstStartText(gateway, { clientKey, deviceKey, link }));
 }
 
 /** Creates the key of a one-time link to the console, and returns its secret. */

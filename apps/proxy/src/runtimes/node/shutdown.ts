@@ -13,21 +13,22 @@ const graceMs = 10_000;
 export function stopOnSignal(options: {
   readonly log: (event: LogEvent) => void;
   readonly stop: (graceMs: number, signal: NodeJS.Signals) => Promise<void>;
+  /** Writes what is left of the log. */
+  readonly end: () => Promise<void>;
 }): void {
   let isStopping = false;
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isStopping) process.exit(1);
     isStopping = true;
     options.log({ type: "stopping", signal });
-    options.stop(graceMs, signal).then(
-      () => {
-        options.log({ type: "stopped" });
-        process.exit(0);
-      },
-      (cause: unknown) => {
-        options.log({ type: "internal_error", requestId: "-", cause });
-        process.exit(1);
-      },
+    const end = async (code: number, event: LogEvent): Promise<void> => {
+      options.log(event);
+      await options.end();
+      process.exit(code);
+    };
+    void options.stop(graceMs, signal).then(
+      () => end(0, { type: "stopped" }),
+      (cause: unknown) => end(1, { type: "internal_error", requestId: "-", cause }),
     );
   };
   process.on("SIGTERM", onSignal).on("SIGINT", onSignal);

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "@letta-environments/platform/node";
 import { bufferLines, createLogWriter, dropUnread } from "../../adapters/log.ts";
 import { filterByLevel } from "../../adapters/log-level.ts";
+import { standardOutput } from "../../adapters/node/standard-output.ts";
 import type { ParsedLine } from "../../commands/program.ts";
 import type { Settings } from "../../config/settings.ts";
 import type { DrainingServer } from "../../host/node/drain.ts";
@@ -12,13 +13,16 @@ import { printNextSteps } from "./first-start.ts";
 import { loadSettings, type SettingsWatch, watchSettings } from "./settings.ts";
 import { stopOnSignal } from "./shutdown.ts";
 
+/** How long a stop waits for the reader of the log, in milliseconds. */
+const lastReadMs = 1_000;
+
 /** Runs `start`. Resolves when the gateway listens. After a failure everything is closed, so that the process ends. */
 export async function startCommand(parsed: ParsedLine): Promise<void> {
   const changes = watchSettings(parsed);
   const settings = loadSettings(parsed);
   const output = openOutput();
   const write = createLogWriter(settings.log, output.write, systemClock.now);
-  const { log, dropped } = dropUnread(write, () => process.stdout.writableLength);
+  const { log, dropped } = dropUnread(write, standardOutput());
   const serving = await openServing(settings, filterByLevel(settings.logLevel, log), dropped);
   const connections: DrainingServer[] = [];
   try {
@@ -32,7 +36,7 @@ export async function startCommand(parsed: ParsedLine): Promise<void> {
     await serving.close(0, connections);
     throw cause;
   }
-  serveUntilSignal(serving, settings, changes, connections);
+  serveUntilSignal(serving, settings, changes, connections, output.flush);
 }
 
 /** Prints the next steps for people. */
@@ -52,6 +56,7 @@ function serveUntilSignal(
   started: Settings,
   changes: SettingsWatch,
   connections: readonly DrainingServer[],
+  flushLog: () => void,
 ): void {
   const { log } = serving;
   let settings = started;
@@ -73,14 +78,16 @@ function serveUntilSignal(
       if (signal === "SIGTERM") await delay(settings.readinessDelayMs);
       await serving.close(graceMs, connections);
     },
+    async end() {
+      flushLog();
+      await Promise.race([standardOutput().settled(), delay(lastReadMs)]);
+    },
   });
 }
 
 /** Opens standard output for the log. */
 function openOutput(): ReturnType<typeof bufferLines> {
-  const output = bufferLines((text) => void process.stdout.write(text), setImmediate);
+  const output = bufferLines(standardOutput().write, setImmediate);
   process.once("exit", output.flush);
-  // The gateway keeps running when its log is no longer read.
-  process.stdout.on("error", () => undefined);
   return output;
 }

@@ -11,6 +11,7 @@ import { choosePaint, CommandError, formatJson, misuse, type Paint, printable } 
 import type { ParsedLine } from "../../../commands/program.ts";
 import { errorCode } from "../../../adapters/node/data-dir.ts";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
+import { standardOutput } from "../../../adapters/node/standard-output.ts";
 import type { Settings } from "../../../config/settings.ts";
 import { reachableHost } from "../../../lib/hosts.ts";
 import { describeUnreadable, loadSettings } from "../settings.ts";
@@ -101,7 +102,7 @@ function userName(): string | null {
 
 /** Prints a result. */
 export function print(text: string): void {
-  process.stdout.write(text);
+  standardOutput().write(text);
 }
 
 /**
@@ -109,11 +110,12 @@ export function print(text: string): void {
  * is written and resolves with the exit code: a reader that has gone away, as `head` does, is not a failure.
  */
 export function watchOutput(): () => Promise<number> {
-  let failure: string | null = null;
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => (failure ??= error.code ?? error.name));
+  process.stdout.on("error", () => undefined);
   process.stderr.on("error", () => undefined);
   return async () => {
-    await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+    const output = standardOutput();
+    await output.settled();
+    const { failure } = output;
     if (failure === null || failure === "EPIPE") return 0;
     warn(`standard output cannot be written (${failure})`);
     return 1;
