@@ -4,6 +4,7 @@
  */
 import process from "node:process";
 import type { UpstreamFetch } from "../ports.ts";
+import { acceptedEncodings, decode } from "./content-coding.ts";
 import { createHttpUpstreamFetch } from "./fetch-client.ts";
 import { createUpstreamPool as createPool, type UpstreamPoolOptions } from "./undici-client.ts";
 
@@ -18,7 +19,21 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch 
   if (proxyVariables.some((name) => process.env[name] !== undefined)) return createPool(options);
   const reads = Math.min(maxReads, Math.floor(options.maxConnections / 2));
   const pool = createPool({ ...options, maxConnections: options.maxConnections - reads });
-  return withReadClient(pool, createHttpUpstreamFetch({ ...options, fetch: globalThis.fetch }), reads);
+  return withReadClient(pool, createReadClient(options), reads);
+}
+
+/** Of `fetch`, an error while it decodes a body looks like one of the connection, so it does not decode. `decompress` is an option of Bun alone. */
+const encoded: object = { decompress: false };
+
+function createReadClient({ baseUrl, maxResponseBytes }: UpstreamPoolOptions): UpstreamFetch {
+  const fetchEncoded = (input: string | URL | Request, init?: RequestInit): Promise<Response> =>
+    globalThis.fetch(input, { ...init, ...encoded });
+  const read = createHttpUpstreamFetch({ baseUrl, maxResponseBytes, fetch: fetchEncoded });
+  return async (request, signal, progress) => {
+    const headers = { ...request.headers, ...acceptedEncodings };
+    const result = await read({ ...request, headers }, signal, progress);
+    return "reason" in result ? result : decode(result, maxResponseBytes);
+  };
 }
 
 /** Sends reads with one client, at most so many at once, and everything else with the pool. */

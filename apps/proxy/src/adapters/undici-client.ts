@@ -3,12 +3,11 @@
  * whether a request was handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a
  * failed TLS handshake, no free file descriptor, or the end of the request while it waited for a connection.
  */
-import { promisify } from "node:util";
-import { brotliDecompress, gunzip } from "node:zlib";
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { atTurnEnd, systemClock } from "@letta-environments/platform/node";
 import type { Dispatcher, Pool } from "undici";
 import { concatenate } from "../lib/read-stream.ts";
+import { acceptedEncodings, decode } from "./content-coding.ts";
 import type { UpstreamFailure, UpstreamFetch, UpstreamProgress, UpstreamRequest } from "../ports.ts";
 import { type UpstreamBaseUrl, upstreamTarget } from "../upstream/settings.ts";
 
@@ -134,7 +133,7 @@ function dispatch(
       onResponseEnd() {
         if (isSettled) return;
         const response = { status, headers: responseHeaders, body: concatenate(chunks, length) };
-        settle(isEncoded(response) ? decode(response, maxResponseBytes) : response);
+        settle(decode(response, maxResponseBytes));
       },
       onResponseError: (_controller, cause) => fail(cause),
     };
@@ -161,38 +160,4 @@ function joinHeaders(headers: Readonly<Record<string, string | readonly string[]
     if (value !== undefined) joined[name] = typeof value === "string" ? value : value.join(", ");
   }
   return joined;
-}
-
-const decoders = { gzip: promisify(gunzip), "x-gzip": promisify(gunzip), br: promisify(brotliDecompress) };
-const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
-
-/** A response whose body may be compressed. */
-type ReceivedResponse = PlainResponse & { readonly body: Uint8Array };
-
-/** The coding of a body, without `identity`, which codes nothing. Several codings in a list are none that the gateway has requested. */
-function codingOf({ headers }: ReceivedResponse): string {
-  const list = headers["content-encoding"]?.toLowerCase().split(",") ?? [];
-  const codings = list.map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity");
-  return codings.join(", ");
-}
-
-function isEncoded(response: ReceivedResponse): boolean {
-  return response.body.byteLength > 0 && codingOf(response) !== "";
-}
-
-/** Decompresses a response (RFC 9110 section 8.4). */
-async function decode(response: ReceivedResponse, maxBytes: number): Promise<PlainResponse | UpstreamFailure> {
-  const coding = codingOf(response);
-  if (!isKnown(coding))
-    return { reason: "undecodable", cause: new Error("the response has an unknown content coding") };
-  try {
-    return { ...response, body: await decoders[coding](response.body, { maxOutputLength: maxBytes }) };
-  } catch (cause) {
-    const isTooLarge = cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE";
-    return isTooLarge ? { reason: "too_large", cause: null } : { reason: "undecodable", cause };
-  }
-}
-
-function isKnown(coding: string): coding is keyof typeof decoders {
-  return Object.hasOwn(decoders, coding);
 }
