@@ -42,7 +42,7 @@ test("a copied bundle is run as it was started, and npx does not look for its na
 });
 
 test("on Deno the printed commands have the permissions that they need, also for a data directory elsewhere", () => {
-  const before = "deno run --allow-net --allow-env --allow-sys";
+  const before = "deno run --no-prompt --allow-net --allow-env --allow-sys";
   for (const [dataDir, folders] of [
     [".data", "."],
     ["/var/lib/data", ".,/var/lib/data"],

@@ -61,7 +61,8 @@ export function denoCommand(program: string, dataDir: string): readonly string[]
   const isBelow = !/^(?:\/|[A-Za-z]:|\.\.(?:[/\\]|$))/.test(dataDir);
   const folders = isBelow ? "." : `.,${dataDir}`;
   const permissions = ["net", "env", "sys", `read=${folders}`, `write=${folders}`].map((name) => `--allow-${name}`);
-  return ["deno", "run", ...permissions, program];
+  // Without this, a command that needs more would ask for it, and whoever agrees to everything would allow all folders.
+  return ["deno", "run", "--no-prompt", ...permissions, program];
 }
 
 /** The agent of the demo device. */

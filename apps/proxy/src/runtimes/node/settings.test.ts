@@ -37,15 +37,16 @@ test("an unreadable configuration file is an error that names it and the reason,
     { path: "a.json", isNamed: true },
     { path: "proxy.config.json", isNamed: false },
   ];
-  expect(describeUnreadable(unnamed, "ENOENT")).toBeNull();
-  expect(describeUnreadable(named, "ENOENT")).toBe("a.json cannot be read: there is no such file");
-  expect(describeUnreadable(named, "EACCES")).toBe("a.json cannot be read: this user is not allowed to");
+  const failure = (code: string): Error => Object.assign(new Error(`${code}: a reason`), { code });
+  expect(describeUnreadable(unnamed, failure("ENOENT"))).toBeNull();
+  expect(describeUnreadable(named, failure("ENOENT"))).toBe("a.json cannot be read: there is no such file");
+  expect(describeUnreadable(named, failure("EACCES"))).toBe("a.json cannot be read: this user is not allowed to");
   // As in the home folder of another user.
-  expect(describeUnreadable(unnamed, "EACCES")).toBe(
+  expect(describeUnreadable(unnamed, failure("EACCES"))).toBe(
     "proxy.config.json cannot be read: this user may not read it or the current folder; run the command in another folder, or name a file with --config",
   );
-  expect(describeUnreadable(named, "EISDIR")).toBe("a.json cannot be read: this is a directory");
-  expect(describeUnreadable(unnamed, "EIO")).toBe("proxy.config.json cannot be read");
+  expect(describeUnreadable(named, failure("EISDIR"))).toBe("a.json cannot be read: this is a directory");
+  expect(describeUnreadable(unnamed, failure("EIO"))).toBe("proxy.config.json cannot be read: EIO: a reason");
 });
 
 test("a change while the keys cannot be read names their store, and is applied when they can", async () => {

@@ -73,11 +73,12 @@ function flagsOf({ options }: ParsedLine): Readonly<Record<string, string | unde
   return Object.fromEntries([...options].map(([name, values]) => [name, values.at(-1)]));
 }
 
-/** Says why a configuration file cannot be read, from the code of the system's error. Returns `null` for a default file that is missing. */
-export function describeUnreadable({ path, isNamed }: ConfigFilePath, code: string | null): string | null {
+/** Says why a configuration file cannot be read, from the error. Returns `null` for a default file that is missing. */
+export function describeUnreadable({ path, isNamed }: ConfigFilePath, cause: unknown): string | null {
+  const code = errorCode(cause);
   if (code === "ENOENT") return isNamed ? `${path} cannot be read: there is no such file` : null;
   if (code === "EISDIR") return `${path} cannot be read: this is a directory`;
-  if (code !== "EACCES") return `${path} cannot be read`;
+  if (code !== "EACCES") return `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`;
   // In a folder that this user may not enter, such as a home folder under sudo, the system does not say whether the file exists.
   const reason = isNamed
     ? "this user is not allowed to"
@@ -91,7 +92,7 @@ function readConfigFile(file: ConfigFilePath): unknown {
   try {
     bytes = readFileSync(path);
   } catch (cause) {
-    const problem = describeUnreadable(file, errorCode(cause));
+    const problem = describeUnreadable(file, cause);
     if (problem === null) return undefined;
     throw new CommandError(problem, 1, { cause });
   }

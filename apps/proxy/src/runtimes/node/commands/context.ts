@@ -9,7 +9,6 @@ import process from "node:process";
 import { buffer } from "node:stream/consumers";
 import { choosePaint, CommandError, formatJson, misuse, type Paint, printable } from "@letta-environments/command-line";
 import type { ParsedLine } from "../../../commands/program.ts";
-import { errorCode } from "../../../adapters/node/data-dir.ts";
 import { readRunningGateway } from "../../../adapters/node/data-dir-lock.ts";
 import { standardOutput } from "../../../adapters/node/standard-output.ts";
 import type { Settings } from "../../../config/settings.ts";
@@ -77,7 +76,7 @@ export async function readNamedFile(option: string, path: string): Promise<Uint8
     return path === "-" ? await buffer(process.stdin) : await readFile(path);
   } catch (cause) {
     const named = { path: `${option} ${path}`, isNamed: true };
-    throw new CommandError(describeUnreadable(named, errorCode(cause)) ?? named.path, 1, { cause });
+    throw new CommandError(describeUnreadable(named, cause) ?? named.path, 1, { cause });
   }
 }
 
