@@ -27,6 +27,8 @@ const { output } = await build({
   output: {
     format: "esm",
     minify: true,
+    // Marks for bundlers: nobody bundles these files again.
+    comments: { annotation: false },
     entryFileNames: "[name]-[hash].js",
     chunkFileNames: "[name]-[hash].js",
     codeSplitting: { groups: scriptGroups },
