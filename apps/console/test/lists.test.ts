@@ -7,6 +7,7 @@ import { connectScriptedDevice, type Frame, type ScriptedDevice } from "@letta-e
 import {
   chromiumPath,
   type ConsoleGateway,
+  holdTime,
   launchBrowser,
   launchConsoleGateway,
   openPage,
@@ -31,8 +32,8 @@ describe.each(browsers)("in %s", () => {
   beforeAll(async () => {
     [gateway, browser] = await Promise.all([launchConsoleGateway(), launchBrowser()]);
     const apiKey = await gateway.proxy.createKey({ scopes: ["connect"] });
-    const reader = await gateway.proxy.createKey({ scopes: ["list", "read", "approve"] });
-    headers = { authorization: `Bearer ${reader}` };
+    const reader = await gateway.proxy.createKey({ scopes: ["list", "read", "approve", "admin"] });
+    headers = { authorization: `Bearer ${reader}`, "content-type": "application/json" };
     device = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "desk" });
     idle = await connectScriptedDevice({ baseUrl: gateway.proxy.url, apiKey, deviceId: "attic" });
     context = await browser.newContext();
@@ -67,7 +68,10 @@ describe.each(browsers)("in %s", () => {
   }
 
   function ask(command: string): void {
-    const request = { subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: command };
+    const request = {
+      ...{ subtype: "can_use_tool", tool_name: "Bash", input: { command }, tool_call_id: command },
+      permission_suggestions: [{ id: "s-1", text: "Run every command without asking" }],
+    };
     send({ type: "control_request", request_id: `perm-${command}`, request });
   }
 
@@ -129,8 +133,44 @@ describe.each(browsers)("in %s", () => {
     await open("/approvals");
     const card = page.getByRole("article");
     await card.getByText("The device reports:").waitFor();
-    expect(await card.locator(".hint code").allTextContents()).toEqual([String.raw`/srv/a\u202e b`, "⎇ main"]);
+    expect(await card.locator(".hint code").allTextContents()).toEqual([String.raw`/srv/a\u202e b`, "⎇\u00a0main"]);
     await card.getByText("standard", { exact: true }).waitFor();
+    expect(faults).toEqual([]);
+  });
+
+  test("what a device reports moves no button of its card, and a press after a move of the buttons decides nothing", async () => {
+    const directory = (path: string): void => report({ current_working_directory: path });
+    const rename = (displayName: string | null): Promise<Response> =>
+      fetch(`${gateway.proxy.url}/v1/environments/desk`, {
+        ...{ method: "PATCH", headers, body: JSON.stringify({ displayName }) },
+      });
+    await open("/approvals");
+    await page.setViewportSize({ width: 390, height: 844 });
+    const card = page.getByRole("article");
+    const allow = card.getByRole("button", { name: "Allow", exact: true });
+    const top = async (): Promise<number> => (await allow.boundingBox())?.y ?? 0;
+    directory(`/srv/${"deep/".repeat(100)}`);
+    await card.getByText("deep/deep").waitFor();
+    await holdTime(page);
+    await passTime(page, 600);
+    const { x = 0, y = 0 } = (await card.getByRole("button", { name: "Deny …" }).boundingBox()) ?? {};
+    directory("/srv");
+    await card.getByText("/srv", { exact: true }).waitFor();
+    await page.mouse.click(x + 9, y + 9);
+    // Neither the command nor a button has taken its place.
+    await card.getByLabel("Reason for the agent").waitFor();
+    await page.keyboard.press("Escape");
+    await rename("a name of several lines ".repeat(5).trim());
+    await card.getByText("a name of several lines").waitFor();
+    await passTime(page, 600);
+    await allow.and(page.locator("[aria-disabled=false]")).waitFor();
+    const before = await top();
+    await rename("desk");
+    await card.getByText("desk", { exact: true }).waitFor();
+    expect(before - (await top())).toBeGreaterThan(10);
+    await allow.dispatchEvent("click", { detail: 1 });
+    expect(await allow.getAttribute("disabled")).toBe(null);
+    await allow.and(page.locator("[aria-disabled=true]")).waitFor();
     expect(faults).toEqual([]);
   });
 

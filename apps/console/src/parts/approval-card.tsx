@@ -69,7 +69,6 @@ export function ApprovalCard({
       onFocusIn={onFocusIn}
     >
       <CardHeader approval={approval} showsDevice={showsDevice} />
-      {showsDevice && <Place connectionId={approval.connectionId} />}
       {approval.reason !== null && <p>{printable(approval.reason)}</p>}
       {isCut && <p class="notice">{cutText}</p>}
       <ToolInput input={approval.input} isCut={isCut} />
@@ -94,6 +93,7 @@ export function ApprovalCard({
           onDeny={() => setDenying(true)}
         />
       )}
+      {showsDevice && <Place connectionId={approval.connectionId} />}
     </article>
   );
 }
@@ -233,15 +233,18 @@ function CardHeader({ approval, showsDevice }: { approval: Approval; showsDevice
   );
 }
 
-/** Where the device works, and in which mode, as it reports itself: the request does not say so. A device can have several connections. */
+/**
+ * Where the device works, and in which mode, as it reports itself: the request does not say so. A device can have several connections. It comes
+ * last, because the device can change its length at any moment, and nothing that is read or pressed may move then.
+ */
 function Place({ connectionId }: { connectionId: string | null }): JSX.Element | null {
   const row = [...rows.value.values()].find((each) => each.value.connectionId === connectionId)?.value;
   const { workingDirectory = "", gitBranch } = row?.metadata ?? {};
   if (connectionId === null || workingDirectory === "") return null;
   return (
-    <p class="hint">
+    <p class="hint" tabIndex={0}>
       The device reports: <code>{printable(escapeSpaces(workingDirectory))}</code>{" "}
-      {gitBranch !== undefined && <code>⎇ {printable(escapeSpaces(gitBranch))}</code>}{" "}
+      {gitBranch !== undefined && <code>⎇&nbsp;{printable(escapeSpaces(gitBranch))}</code>}{" "}
       <ModeBadge mode={row?.currentMode} />
     </p>
   );

@@ -37,7 +37,7 @@ export interface Watch {
   end(): void;
 }
 
-/** Watches an element that has just appeared. @param onLook receives every so often whether it is steady */
+/** Watches the buttons of an element that has just appeared. @param onLook receives every so often whether it is steady */
 export function watchPlace(element: HTMLElement, onLook: (isSteady: boolean) => void): Watch {
   let place = placeOf(element);
   let since = monotonic();
@@ -50,7 +50,8 @@ export function watchPlace(element: HTMLElement, onLook: (isSteady: boolean) => 
   return { isSteady, end: every(lookEveryMs, () => onLook(isSteady())) };
 }
 
+/** The buttons move with the element, and within it. */
 function placeOf(element: HTMLElement): Place {
-  const { top } = element.getBoundingClientRect();
+  const { top } = (element.querySelector(".actions, .deny") ?? element).getBoundingClientRect();
   return { top, offset: top + scrollY, height: document.documentElement.scrollHeight };
 }
