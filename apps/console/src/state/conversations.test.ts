@@ -9,13 +9,14 @@ let respondToSend: () => Response;
 let listed: readonly object[] = [];
 /** Behind which event each stream begins. */
 let from: (string | null)[] = [];
+let scopes: readonly string[] = [];
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [listed, from] = [[], []];
+  [listed, from, scopes] = [[], [], ["read", "send"]];
   respondToSend = () => json(200, { success: true });
   stubPage((request) => {
-    if (request.path === "/console/session") return json(200, sessionOf("a", ["read", "send"]));
+    if (request.path === "/console/session") return json(200, sessionOf("a", scopes));
     if (request.method === "POST") return respondToSend();
     if (request.path.includes("/messages")) return json(200, { messages: listed, hasNextPage: false, cursor: null });
     from.push(new Headers(request.headers).get("last-event-id"));
@@ -42,10 +43,14 @@ async function open(): Promise<DeviceConversations> {
 
 /** Something happens in a conversation of the device, and the view knows it. */
 async function happen({ all }: DeviceConversations, agentId: string, conversationId = "default"): Promise<void> {
-  const message = { clientMessageId: "m", deviceId: "device-1", agentId, conversationId, state: "running" };
   const before = all.value;
-  stream?.write({ type: "message", id: "e-1", deviceId: "device-1", connectionId: "c", message });
+  report(agentId, conversationId);
   await settled(() => all.value === before, false);
+}
+
+function report(agentId: string, conversationId = "default"): void {
+  const message = { clientMessageId: "m", deviceId: "device-1", agentId, conversationId, state: "running" };
+  stream?.write({ type: "message", id: "e-1", deviceId: "device-1", connectionId: "c", message });
 }
 
 const settled = <Value>(read: () => Value, expected: Value): Promise<void> =>
@@ -70,6 +75,24 @@ test("a past that takes several seconds ends at its latest conversation, unless 
   conversations.pin();
   await happen(conversations, "agent-4");
   expect(conversations.target.value.agentId).toBe("agent-3");
+});
+
+test("a past that arrives in a hidden tab, whose timers are late, ends at its latest conversation", async () => {
+  vi.setSystemTime(300);
+  const set = setTimeout;
+  const late = (run: () => void, ms = 0): unknown =>
+    set(run, Math.ceil((Date.now() + ms) / 1_000) * 1_000 - Date.now());
+  vi.stubGlobal("setTimeout", late);
+  const conversations = await open();
+  for (let event = 0; event < 10; event += 1) {
+    report(`agent-${event}`);
+    await vi.advanceTimersByTimeAsync(300);
+  }
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(conversations.target.value.agentId).toBe("agent-9");
+  await vi.advanceTimersByTimeAsync(2_000);
+  await happen(conversations, "agent-other");
+  expect(conversations.target.value.agentId).toBe("agent-9");
 });
 
 test("on a device that never rests, the conversation that is shown stays after half a minute", async () => {
@@ -183,11 +206,19 @@ test("words that arrive together are applied together, so that a long reply does
   expect(changes).toBeLessThan(20);
 });
 
-test("until the events arrive, a conversation is not known to be empty", async () => {
-  await open();
-  const { openConversations } = await import("./conversations.ts");
-  const again = openConversations("device-1");
-  expect(again.failure.value).toBeUndefined();
-  await settled(() => again.failure.value, null);
-  again.close();
+test("until the past has arrived and the list was read, a conversation is not known to be empty", async () => {
+  const { failure, history } = await open();
+  // The events begin a moment after the stream.
+  await vi.advanceTimersByTimeAsync(500);
+  expect(failure.value).toBeUndefined();
+  await settled(() => failure.value, null);
+  expect(history.state.value.isReading).toBe(true);
+  await history.read("latest");
+  expect(history.state.value.isReading).toBe(false);
+});
+
+test("a list that the key may not read is not waited for", async () => {
+  scopes = ["view"];
+  const { history } = await open();
+  expect(history.state.value.isReading).toBe(false);
 });

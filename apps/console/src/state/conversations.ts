@@ -31,7 +31,7 @@ export interface DeviceConversations {
   readonly history: DeviceHistory;
   /** How often events were missing. */
   readonly gaps: Signal<number>;
-  /** Why no events arrive; `null`: they do; `undefined`: they did not begin yet. */
+  /** Why no events arrive; `null`: they do; `undefined`: those of the past did not arrive yet. */
   readonly failure: Signal<string | null | undefined>;
   select(target: ConversationTarget): void;
   /** Pins the conversation that is shown, because the user begins to act on it: from now on, no event selects another one. */
@@ -67,8 +67,10 @@ interface Shown {
   readonly target: Signal<ConversationTarget>;
   /** The stream of events is open, and begins with the past. */
   open(): void;
+  /** An event arrives. Returns whether it belongs to the past. */
+  arrive(): boolean;
   /** Something has happened in a conversation. */
-  propose(to: ConversationTarget): void;
+  propose(to: ConversationTarget, isPast?: boolean): void;
   /** The user acts on what is shown. */
   pin(): void;
 }
@@ -86,11 +88,13 @@ function createShown(deviceId: string): Shown {
     open() {
       if (pastEnd === 0) [pastUntil, pastEnd] = [now() + pastMs, now() + longestPastMs];
     },
-    propose(to) {
-      if (isChosen) return;
+    arrive() {
       const isPast = now() < pastUntil;
       if (isPast) pastUntil = Math.min(now() + pastMs, pastEnd);
-      if (isPast || isNameless(target.value)) target.value = to;
+      return isPast;
+    },
+    propose(to, isPast = false) {
+      if (!isChosen && (isPast || isNameless(target.value))) target.value = to;
     },
     pin() {
       isChosen = true;
@@ -108,15 +112,20 @@ const nothing: readonly Entry[] = [];
 
 const sentText = (id: string): string => recallText("sent", id);
 
-/** Returns a function that takes events, and applies those of a short time together. */
-function together(apply: (event: StreamedEvent) => void): (event: StreamedEvent) => void {
-  let waiting: StreamedEvent[] = [];
+/**
+ * Returns a function that takes events, and applies those of a short time together: in a hidden tab, whose timers are late, long after they arrived.
+ */
+function together(
+  arrive: Shown["arrive"],
+  apply: (event: StreamedEvent, isPast: boolean) => void,
+): (event: StreamedEvent) => void {
+  let waiting: (readonly [event: StreamedEvent, isPast: boolean])[] = [];
   return (event) => {
-    if (waiting.push(event) > 1) return;
+    if (waiting.push([event, arrive()]) > 1) return;
     setTimeout(() => {
       const events = waiting;
       waiting = [];
-      batch(() => events.forEach(apply));
+      batch(() => events.forEach((each) => apply(...each)));
     }, applyMs);
   };
 }
@@ -138,7 +147,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     all.value = new Map([...others, [key, { agentId, conversationId, entries }]]);
   }
 
-  function receive(event: StreamedEvent): void {
+  function receive(event: StreamedEvent, isPast: boolean): void {
     if (event.type === "gap") {
       gaps.value += 1;
       for (const conversation of all.value.values()) change(conversation, (entries) => addEvent(entries, event));
@@ -148,7 +157,7 @@ export function openConversations(deviceId: string): DeviceConversations {
     const to = targetOf(event.type === "message" ? event.message : event);
     change(to, (entries) => addEvent(entries, event, sentText));
     if (event.type === "message") settle(event.message);
-    shown.propose(to);
+    shown.propose(to, isPast);
   }
 
   async function follow(): Promise<void> {
@@ -159,10 +168,11 @@ export function openConversations(deviceId: string): DeviceConversations {
       lastEventId: "oldest",
       signal: ended.signal,
       onOpen() {
-        failure.value = null;
+        if (failure.value !== undefined) failure.value = null;
+        setTimeout(() => (failure.value ??= null), pastMs);
         shown.open();
       },
-      onEvent: together(receive),
+      onEvent: together(shown.arrive, receive),
       onFailure: (text) => (failure.value = `What happens on the device is not shown: ${text}`),
     });
     if (isMissing) failure.value = noEvents;

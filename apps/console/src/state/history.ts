@@ -12,6 +12,7 @@ export interface ReadHistory {
   readonly cursor: string | null;
   /** Why the last request failed; `null`: it did not. `missing`: this server has no list. */
   readonly failure: string | null;
+  /** Whether the list is read, or will be for the first time. */
   readonly isReading: boolean;
 }
 
@@ -27,11 +28,14 @@ const pageSize = 20;
 /** Opens the history of a device, which its id names also while it is offline. */
 export function openHistory(deviceId: string): DeviceHistory {
   const failure = hasExtensions() ? null : "missing";
-  const state: Signal<ReadHistory> = signal({ messages: [], cursor: null, failure, isReading: false });
+  const isReadable = hasExtensions() && may("read");
+  const state: Signal<ReadHistory> = signal({ messages: [], cursor: null, failure, isReading: isReadable });
+  let isBusy = !isReadable;
   return {
     state,
     async read(which) {
-      if (state.value.isReading || !hasExtensions() || !may("read")) return;
+      if (isBusy) return;
+      isBusy = true;
       const before = state.value;
       state.value = { ...before, isReading: true };
       const after = which === "older" ? (before.cursor ?? undefined) : undefined;
@@ -46,6 +50,7 @@ export function openHistory(deviceId: string): DeviceHistory {
           isLettaEnvironmentsError(error) && (error.status === 405 || error.code === "endpoint_not_found");
         state.value = { ...before, failure: isMissing ? "missing" : failureText(error), isReading: false };
       }
+      isBusy = false;
     },
   };
 }
