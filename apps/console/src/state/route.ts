@@ -2,6 +2,7 @@
 import { effect, signal, type Signal } from "@preact/signals";
 import { onFragment, pushFragment, readFragment, replaceFragment } from "../platform/browser.ts";
 import { leavePage } from "../platform/place.ts";
+import { info } from "./session.ts";
 import { formatRoute, parseRoute, type Route, type ViewName } from "../model/route.ts";
 
 /** The view that is shown. */
@@ -36,11 +37,12 @@ export function setParameter(name: string, value: string): void {
   route.value = parseRoute(fragment);
 }
 
-/** The latest filters of the list of devices, to which a device leads back. */
+/** The latest filters of the list of devices in this session, to which a device leads back. */
 let filters: Route["parameters"] = {};
 effect(() => {
   const { view, parameters } = route.value;
-  if (view === "devices") filters = parameters;
+  if (info.value === null) filters = {};
+  else if (view === "devices") filters = parameters;
 });
 
 /** The address of a view for a link. From a device, that of the list has its latest filters unless `target` says otherwise. */

@@ -26,6 +26,26 @@ test("a key that can only connect devices does not sign in, and its session is e
   expect(session.value).toEqual({ kind: "signed_out", reason: null });
 });
 
+test("what the last session searched is not searched by the next one", async () => {
+  const [{ href, route }, { noteSessionEnd, signIn }] = await Promise.all([
+    import("./route.ts"),
+    import("./session.ts"),
+  ]);
+  scopes = ["list"];
+  const search = (): void => {
+    route.value = { view: "devices", id: null, parameters: { q: "secret-project" } };
+    route.value = { view: "device", id: "desk", parameters: {} };
+  };
+  await signIn({ key: "a" });
+  search();
+  expect(href("devices")).toBe("#/devices?q=secret-project");
+  noteSessionEnd();
+  await signIn({ key: "a" });
+  expect(href("devices")).toBe("#/devices");
+  search();
+  expect(href("devices")).toBe("#/devices?q=secret-project");
+});
+
 test("every request names the key that the page shows, also once the session has ended, and a refusal ends the session here", async () => {
   const { administer, transport } = await import("./api.ts");
   const { listEnvironments } = await import("@letta-environments/client");
