@@ -258,6 +258,32 @@ describe.each(browsers)("in %s", () => {
     expect(faults).toEqual([]);
   });
 
+  test("what is shown once stays when the user goes back, and its button leads there", async () => {
+    await open("/devices");
+    await page.getByRole("link", { name: "Keys" }).click();
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("bob\u202egnp");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    // The name does not change the direction of what follows it.
+    const dialog = page.getByRole("dialog", { name: String.raw`The key of bob\u202egnp, shown once`, exact: true });
+    await dialog.waitFor();
+    await page.goBack();
+    await expect.poll(() => page.url()).toMatch(/#\/devices$/);
+    expect(await dialog.getByRole("textbox", { name: "Gateway key" }).textContent()).not.toBe("");
+    // Neither does it go without a question.
+    const isKept = "!dispatchEvent(new Event('beforeunload', { cancelable: true }))";
+    expect(await page.evaluate(isKept)).toBe(true);
+    await page
+      .getByRole("article")
+      .first()
+      .getByText(String.raw`bob\u202egnp`)
+      .waitFor();
+    await dialog.getByRole("button", { name: "I have copied it" }).click();
+    await page.getByRole("heading", { name: "Devices", exact: true }).waitFor();
+    expect(await page.evaluate(isKept)).toBe(false);
+    expect(faults).toEqual([]);
+  });
+
   test("a reply that is too long for Markdown is shown to its end", async () => {
     await open("/device/desk");
     const lines = Array.from({ length: 9_000 }, (_, index) => `line number ${index}`);

@@ -1,11 +1,12 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { holdPage } from "../platform/browser.ts";
 
 /**
  * A modal dialog. Its first field, or the button that copies or cancels, has the focus. Escape closes it, and the focus returns to where it was. A
  * click outside does not: it would lose a secret that is shown once, also at the end of selecting it with the mouse.
  *
- * @param onClose absent: only a button of the content closes it, because the secret would be lost
+ * @param onClose absent: only a button of the content closes it, because the secret would be lost. "Back" waits for that
  */
 export function Dialog({
   title,
@@ -27,6 +28,8 @@ export function Dialog({
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
+  const isHeld = onClose === undefined;
+  useEffect(() => (isHeld ? holdPage() : undefined), [isHeld]);
   return (
     <dialog
       ref={dialog}

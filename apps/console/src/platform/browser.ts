@@ -83,7 +83,24 @@ export function onNetworkChange(run: () => void): void {
   addEventListener("online", run);
 }
 
-/** Calls a function when the user changes the fragment. */
+/** Whether the page stays as it is, whatever its address says. */
+let isHeld = false;
+
+/** Calls a function when the user changes the fragment, of a page that is held at the end of that. */
 export function onFragment(run: () => void): void {
-  addEventListener("hashchange", run);
+  addEventListener("hashchange", () => {
+    if (!isHeld) run();
+  });
+}
+
+/** Keeps what the page shows: "back" waits, and the browser asks before it leaves or reloads the page. Returns a function that ends that. */
+export function holdPage(): () => void {
+  const ask = (event: Event): void => event.preventDefault();
+  isHeld = true;
+  addEventListener("beforeunload", ask);
+  return () => {
+    isHeld = false;
+    removeEventListener("beforeunload", ask);
+    dispatchEvent(new Event("hashchange"));
+  };
 }

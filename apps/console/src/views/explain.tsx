@@ -1,4 +1,5 @@
 /** The dialog that explains how a request with a key is decided, rule by rule. Nothing is sent to a device. */
+import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import { Badge } from "../parts/badge.tsx";
@@ -33,7 +34,7 @@ export function Explain({ shown, onClose }: { shown: ShownKey; onClose: () => vo
     }
   };
   return (
-    <Dialog title={`What may ${shown.name} do?`} onClose={onClose}>
+    <Dialog title={`What may ${printable(shown.name)} do?`} onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -1,4 +1,5 @@
 /** Keys for administrators: what each may do in words, and creating, rotating, disabling and revoking them. */
+import { printable } from "@letta-environments/command-line/printable";
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { gatewayUrl } from "../platform/browser.ts";
@@ -142,7 +143,7 @@ function Secret({
 }): JSX.Element {
   const address = `${info.value?.gateway.publicUrl ?? gatewayUrl()}/console/`;
   return (
-    <Dialog title={`The key of ${name}, shown once`}>
+    <Dialog title={`The key of ${printable(name)}, shown once`}>
       <p>Copy it now. Only its digest is stored, so nobody can show it again.</p>
       <Copy text={key} label="Gateway key" />
       {scopes.some((scope) => scope !== "connect") && (
@@ -190,7 +191,7 @@ function KeyCard({
   return (
     <article class="card key">
       <header>
-        <h2>{name}</h2>
+        <h2>{printable(name)}</h2>
         <Badge tone={tones[state]}>{state}</Badge>
         {isOwn && <Badge tone="busy">this session</Badge>}
         <code>{id}</code>
@@ -241,7 +242,7 @@ async function setDisabled(id: string, disabled: boolean): Promise<null> {
 
 function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
   return {
-    title: `Disable ${name}?`,
+    title: `Disable ${printable(name)}?`,
     text: `The key is refused until it is enabled again. Its devices are disconnected and do not come back by themselves, and its sessions end${isOwn ? ", this one too" : ""}.`,
     action: "Disable",
     done: "Disabled",
@@ -251,7 +252,7 @@ function disabling({ id, name }: ShownKey, isOwn: boolean): Question {
 
 function rotation({ id, name, scopes }: ShownKey): Question {
   return {
-    title: `Rotate ${name}?`,
+    title: `Rotate ${printable(name)}?`,
     text: "The key gets a new secret, which is shown once. The old one stays valid for an hour.",
     action: "Rotate",
     done: "Rotated",
@@ -264,7 +265,7 @@ function rotation({ id, name, scopes }: ShownKey): Question {
 
 function revocation({ id, name }: ShownKey, isOwn: boolean): Question {
   return {
-    title: `Revoke ${name}?`,
+    title: `Revoke ${printable(name)}?`,
     text: `The key ends at once and for good. Its devices are disconnected, and its sessions end${isOwn ? ", this one too" : ""}.`,
     action: "Revoke",
     done: "Revoked",
