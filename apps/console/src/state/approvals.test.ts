@@ -196,7 +196,10 @@ test("a part of the page that could not be loaded is no empty list either, and i
     throw new Error("The network is gone.");
   });
   const { approvalCount, approvalsFailure } = await open();
-  await settled(() => approvalsFailure.value, "This part of the console could not be loaded.");
+  await settled(
+    () => approvalsFailure.value,
+    "This part of the console could not be loaded: wait, or reload the page.",
+  );
   vi.doUnmock("./approval-list.ts");
   await vi.advanceTimersByTimeAsync(30_000);
   await settled(() => approvalCount.value, 1);

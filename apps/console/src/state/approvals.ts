@@ -77,7 +77,7 @@ async function read(): Promise<void> {
   // Apart from the first view, since the client's part for approvals is large.
   const result = await import("./approval-list.ts").then(
     ({ readApprovals }) => readApprovals(),
-    () => "This part of the console could not be loaded.",
+    () => "This part of the console could not be loaded: wait, or reload the page.",
   );
   if (since !== missed) return;
   if (typeof result === "string") {
