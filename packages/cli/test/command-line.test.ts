@@ -187,7 +187,7 @@ describe("refused before any request", () => {
       ["list", "--base-url", "http://u:hunter2@localhost"],
       "--base-url must be an absolute http or https URL without user, query or fragment",
     ],
-    [["list", "--api-key-file", "/nonexistent"], "the file of --api-key-file cannot be read (ENOENT)"],
+    [["list", "--api-key-file", "no-such-file"], "the file of --api-key-file cannot be read (ENOENT)"],
     [["send", "laptop", "hi"], "'send' needs --agent ID"],
     [["send", "--agent", "a"], "'send' needs DEVICE, or --connection ID"],
     [["send", "laptop", "--agent", "a", ""], "MESSAGE must not be empty"],
