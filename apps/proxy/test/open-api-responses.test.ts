@@ -39,7 +39,10 @@ interface Document {
 
 const document = JSON.parse(readFileSync(new URL("../openapi.json", import.meta.url), "utf8")) as Document;
 const formats = { int64: true, double: true } as const;
-const validator = new Ajv2020({ strict: false, formats }).addSchema({ $id: "openapi", components: document.components });
+const validator = new Ajv2020({ strict: false, formats }).addSchema({
+  $id: "openapi",
+  components: document.components,
+});
 const routes = createHostRoutes({ ...silentReporting, isDraining: () => false, openApi: loadOpenApi });
 
 /** Headers that every HTTP response may have. */
