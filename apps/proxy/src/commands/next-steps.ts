@@ -61,7 +61,7 @@ export function denoCommand(program: string, dataDir: string): readonly string[]
   const isBelow = !/^(?:\/|[A-Za-z]:|\.\.(?:[/\\]|$))/.test(dataDir);
   const folders = isBelow ? "." : `.,${dataDir}`;
   const permissions = ["net", "env", "sys", `read=${folders}`, `write=${folders}`].map((name) => `--allow-${name}`);
-  // Without this, a command that needs more would ask for it, and whoever agrees to everything would allow all folders.
+  // Without this, Deno would ask for a missing permission, and a careless yes would allow all folders.
   return ["deno", "run", "--no-prompt", ...permissions, program];
 }
 

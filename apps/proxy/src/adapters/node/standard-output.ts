@@ -23,7 +23,7 @@ interface DenoOutput {
 
 let opened: StandardOutput | null = null;
 
-/** Returns standard output, opened with the first call. Whoever runs the program listens for `error` of `process.stdout`. */
+/** Returns standard output, opened with the first call. The program must listen for `error` of `process.stdout`. */
 export function standardOutput(): StandardOutput {
   return (opened ??= openOutput());
 }
