@@ -2,7 +2,8 @@
 import { afterAll, vi } from "vitest";
 
 afterAll(() => {
-  vi.useRealTimers();
+  // First the stubs, since one may hide a fake timer.
   vi.unstubAllGlobals();
+  vi.useRealTimers();
   vi.unstubAllEnvs();
 });

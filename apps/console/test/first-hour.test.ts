@@ -152,6 +152,8 @@ describe.each(browsers)("in %s", () => {
     await page.goBack();
     const box = page.getByLabel("Message", { exact: true });
     await expect.poll(() => box.inputValue()).toBe(long);
+    // Enter sends nothing before the past has named the agent.
+    await page.getByRole("button", { name: "change agent or conversation" }).waitFor();
     await box.focus();
     // From now on the first request ends the session: that of Enter, or one of the view that has just opened.
     await context.clearCookies();

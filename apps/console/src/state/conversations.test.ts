@@ -27,6 +27,8 @@ beforeEach(() => {
 
 afterEach(() => {
   opened?.close();
+  // A stub of a timer hides the fake one, which has to be there again before it is replaced by the real one.
+  vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
