@@ -100,7 +100,7 @@ describe.each(browsers)("in %s", () => {
     expect(await page.getByText("Nothing waits").count()).toBe(0);
   });
 
-  test("a key that does not decide is told so, and not that nothing waits", async () => {
+  test("a key without the scope approve is not shown an empty list, but why it has none", async () => {
     const other = await browser.newContext();
     ({ page } = await openPage(other, gateway.proxy.url));
     await page.goto(await gateway.link("--scope", "list", "--scope", "read"));
