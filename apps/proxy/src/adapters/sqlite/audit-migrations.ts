@@ -38,7 +38,7 @@ export const auditTables = `
     BEGIN SELECT RAISE(ABORT, 'audit records are never deleted'); END;
 `;
 
-/** The table of what retention has dropped, and a trigger that lets nothing else be deleted. */
+/** The table that records what retention has dropped, and a trigger that prevents any other deletion. */
 export const droppedTable = `
   CREATE TABLE audit_dropped (
     writer TEXT PRIMARY KEY,

@@ -4,9 +4,9 @@ import type { AuditRetentionStore } from "../../audit/retention.ts";
 import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
 /**
- * Creates the store over a database that was migrated.
+ * Creates the store over a migrated database.
  *
- * @param maxHeads how many heads are listed at most; -1: all
+ * @param maxHeads maximum number of heads to list; -1: all
  */
 export function createSqliteAuditRetention(database: SqliteDatabase, maxHeads = -1): AuditRetentionStore {
   // Heads of dropped chains stay forever and soon outnumber the others, so this goes from writer to writer through the records that are left.
@@ -37,7 +37,7 @@ export function createSqliteAuditRetention(database: SqliteDatabase, maxHeads = 
     },
     recordsAfter: (writer, sequence, limit) => selectRecords.all(writer, sequence, limit).map(readRecord),
     drop({ writer, ordinal, sequence, hash, closed, pepperId, seal }) {
-      // The trigger lets records be deleted up to the stored end.
+      // The trigger permits deleting records only up to the stored end.
       saveDropped.run(writer, ordinal, sequence, hash, closed ? 1 : 0, pepperId, seal);
       deleteRecords.run(writer, sequence);
     },

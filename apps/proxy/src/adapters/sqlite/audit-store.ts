@@ -1,6 +1,6 @@
 /**
- * Audit storage in a SQLite file. Several processes may share the file, each with a chain of its own. Triggers keep mistakes away;
- * against an attacker who can write to the file only the chains and their seals help.
+ * Audit storage in a SQLite file. Several processes may share the file, each with its own chain. Triggers prevent mistakes; only
+ * the chains and their seals protect against an attacker who can write to the file.
  */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import type { AuditChains, AuditDirectory, AuditHead, AuditRecord, AuditStore } from "../../audit/store.ts";
@@ -9,7 +9,7 @@ import { isJsonObject, parseJson } from "../../lib/json.ts";
 import { migrateAuditFile } from "./audit-migrations.ts";
 import { readDropped, readHead, readRecord } from "./audit-rows.ts";
 
-/** Records in memory at once while all are read. */
+/** Records in memory at a time while all are read. */
 const pageSize = 500;
 
 /** Audit storage in SQLite. */
@@ -73,7 +73,7 @@ export function createSqliteAuditStore(database: SqliteDatabase): SqliteAuditSto
           .map((row) => ({ sequence: Number(row["sequence"]), text: String(row["text"]) })),
     },
     async snapshot(read) {
-      // In a reader's transaction, writers continue and are not seen.
+      // Writers continue during a read transaction, which does not see their changes.
       database.exec("BEGIN");
       try {
         const heads = selectHeads.all().map(readHead);
@@ -94,8 +94,8 @@ export interface SqliteAuditChains extends AuditChains {
 /**
  * Creates the writing side over a database that has the `auditTables`.
  *
- * @param isAlone for a Durable Object: its chains follow each other, so only the last one can be unnoted, and each row that is read counts there. Then
- * the number of heads is that of their rows, which are never removed
+ * @param isAlone for a Durable Object, where each row that is read counts: its chains follow each other, so only the last one can be unnoted. Heads
+ * are never removed, so the highest row id is their number
  */
 export function createSqliteAuditChains(database: SqliteDatabase, isAlone = false): SqliteAuditChains {
   const insertRecord = database.prepare("INSERT INTO audit_records (writer, sequence, text, hash) VALUES (?, ?, ?, ?)");

@@ -8,7 +8,7 @@ import { defaultCapacity, openSendTables } from "./idempotency-tables.ts";
 
 /** Options of {@link createSqliteIdempotencyStore}. */
 export interface SqliteIdempotencyStoreOptions {
-  /** Ids that are remembered at most; as many connections are. Default: 1,000,000. */
+  /** Maximum number of remembered ids, and of connections. Default: 1,000,000. */
   readonly capacity?: number;
   /** Runs a function that reads. */
   readonly guard?: <Result>(run: () => Result) => Promise<Result>;

@@ -18,7 +18,7 @@ import {
 import { isDeepEqual } from "../../lib/deep-equal.ts";
 import { createSharedTime } from "./shared-time.ts";
 
-/** Ids, and connections, that are remembered at most. */
+/** Maximum number of remembered ids, and of connections. */
 export const defaultCapacity = 1_000_000;
 /** Expired rows of each table that one reservation removes: more than it adds, so that none are left over. */
 const rowsPerPrune = 64;
@@ -26,8 +26,8 @@ const rowsPerPrune = 64;
 const rowsPerFullPrune = 1_024;
 
 /**
- * The tables. A text `key` stands for an id in its scope, see {@link keyOfId}. A row of `send_attempts` is one send, with its result.
- * Results and connections are JSON. Triggers count the rows, because counting a million of them takes long.
+ * The tables. A text `key` stands for an id in its scope, see {@link keyOfId}. A row of `send_attempts` is one send, with its result. Results and
+ * connections are JSON. Triggers count the rows, because counting a million of them is slow.
  *
  * Durable Objects execute them at each start, without a version. So a new column is not added here, but needs a step in `migrateAuditFile`, and its
  * own check in `adapters/cloudflare/tenant-object.ts`, as `audit_dropped` has one in `audit-retention.ts` there.
@@ -72,12 +72,12 @@ export const sendTables = `
 /** Options of {@link openSendTables}. */
 export interface SendTablesOptions {
   readonly clock: Pick<Clock, "now" | "monotonic">;
-  /** Ids, and connections, that are remembered at most. */
+  /** Maximum number of remembered ids, and of connections. */
   readonly capacity: number;
 }
 
 const sql = {
-  // Two statements, because most ids are new: one table says so, and Bun takes ten times as long for a join.
+  // Two statements, because most ids are new, which one table shows, and a join takes Bun ten times as long.
   selectId: "SELECT fingerprint, attempt FROM send_ids WHERE key = ?",
   selectAttempt: "SELECT send_id, lease_ends_at, result FROM send_attempts WHERE attempt = ? AND reserved_at > ?",
   // All ids of an attempt that has not expired belong to it, so the first one finds it.
@@ -112,15 +112,15 @@ interface Batch {
   readonly nowMs: number;
   /** Expired rows may be left. */
   hasExpired: boolean;
-  /** The number of stored rows, at most, and the highest attempt; `null` until a reservation needs them. */
+  /** Upper bounds of the stored rows, and the highest attempt; `null` until a reservation needs them. */
   counts: { ids: number; connections: number; attempt: number } | null;
   /** The connections that were saved, by key. */
   readonly connections: Map<string, KnownConnection>;
 }
 
 /**
- * Prepares the operations of `IdempotencyStore` on a database that has the {@link sendTables}, at the time of the call. Those that change something
- * follow a call of `begin`.
+ * Prepares the operations of `IdempotencyStore` on a database that has the {@link sendTables}. Call `begin` before operations that change
+ * something.
  */
 export function openSendTables(database: SqliteDatabase, { clock, capacity }: SendTablesOptions) {
   const statements = Object.fromEntries(
@@ -181,7 +181,7 @@ export function openSendTables(database: SqliteDatabase, { clock, capacity }: Se
   };
 }
 
-/** @param keys Those of the entries, in the same order. */
+/** @param keys The keys of the entries, in the same order. */
 function find(
   { selectId, selectAttempt }: Statements,
   entries: readonly Pick<KnownEntry, "id">[],

@@ -7,7 +7,7 @@ import { type Clock, migrateSqlite, type SqliteDatabase, type SqliteRow } from "
 import { changeKeyRecord, type KeyRecord, readKeyRecord } from "../../keys/key-record.ts";
 import type { KeyStore } from "../../ports.ts";
 
-/** The tables of keys. Triggers count every change of a key; a use is not one. */
+/** The tables of keys. Triggers count every change of a key, but not its uses. */
 export const keyTables = `
   CREATE TABLE IF NOT EXISTS keys (
     id TEXT PRIMARY KEY,
@@ -30,7 +30,7 @@ export const saveUseSql =
   "INSERT INTO key_uses (id, used_at) SELECT id, ? FROM keys WHERE id = ? " +
   "ON CONFLICT (id) DO UPDATE SET used_at = max(used_at, excluded.used_at)";
 
-/** How often changes of other processes are looked for, in milliseconds. */
+/** How often to look for changes by other processes, in milliseconds. */
 const generationCheckMs = 20;
 
 /**
@@ -112,7 +112,7 @@ function watchGeneration(database: SqliteDatabase, clock: Clock) {
         if (currentChanges !== changes) generation += 1;
         changes = currentChanges;
       }
-      // Only now: after a failed read, the next call has to read again.
+      // Set last, so that after a failed read the next call reads again.
       version = currentVersion;
       checkedAt = now;
       return generation;

@@ -11,9 +11,9 @@ import type { KeyStore } from "../../ports.ts";
 const maxWaitMs = 5_000;
 
 /**
- * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for a file that another process has locked, without
- * blocking the event loop, and then rejects with KeyStoreUnavailableError. Reads are not locked out (write-ahead log). Reads and changes also reject
- * with it when SQLite cannot use the file.
+ * Wraps a key store in a SQLite file with a `busy_timeout` of 0. A change waits for another process's lock without blocking the event loop, and
+ * rejects with KeyStoreUnavailableError if it takes too long. Locks do not affect reads (write-ahead log). Reads and changes also reject with it
+ * when SQLite cannot use the file.
  */
 export function createLockWaitingKeyStore(keyStore: KeyStore, time: SqliteRetryTime): KeyStore {
   const retry = createSqliteRetry(time, maxWaitMs);

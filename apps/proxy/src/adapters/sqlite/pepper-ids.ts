@@ -1,8 +1,8 @@
-/** The ids of the peppers with which the files of a data directory were written. They are read from tables of any version, and nothing is migrated. */
+/** Reads the ids of the peppers that were used in a data directory. The tables can have any version, and nothing is migrated. */
 import type { SqliteDatabase } from "@letta-environments/platform";
 import { readKeyRecord } from "../../keys/key-record.ts";
 
-/** The peppers of the digests of all keys. Damaged records have none. */
+/** The peppers of all key digests. Damaged records have none. */
 export function readPeppersOfKeys(database: SqliteDatabase): ReadonlySet<string> {
   const rows = database.prepare("SELECT id, record FROM keys").all();
   const records = rows.map((row) => readKeyRecord(String(row["id"]), String(row["record"])));

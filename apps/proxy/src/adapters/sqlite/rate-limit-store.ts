@@ -4,8 +4,8 @@
  *
  * Times are steady: each process starts at its wall time and then follows its monotonic clock, so a wall clock that jumps changes no
  * limit. Processes that share a file agree on the latest of their times, which is in the file. A restart may find times that lie too
- * far ahead: `decideRateLimits` cuts an arrival time to one whole burst from now, and leases are cut to one window from now. So a
- * clock that was set back before a restart frees nobody, and delays nobody by more than an empty bucket.
+ * far ahead: `decideRateLimits` cuts an arrival time to one whole burst from now, and leases are cut to one window from now. So
+ * setting back the clock before a restart lifts no limit, and delays nobody by more than an empty bucket.
  */
 import {
   type Clock,
@@ -24,7 +24,7 @@ import { createSharedTime } from "./shared-time.ts";
 const defaultDeadlineMs = 100;
 /** The longest wait for another process's transaction, in milliseconds: SQLite blocks the event loop while it waits. */
 const maxBlockingMs = 40;
-/** How often idle rows are removed, and how many at once: more than the requests in between can add. */
+/** How often idle rows are removed, and how many at a time: more than the requests in between can add. */
 const takesBetweenPurges = 16;
 const rowsPerPurge = 256;
 
