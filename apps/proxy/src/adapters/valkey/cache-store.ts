@@ -4,14 +4,14 @@ import { createCircuitBreaker } from "../../lib/circuit-breaker.ts";
 
 /** Maximum number of variants of a resource. Storing another one first removes all of them. */
 const maxVariants = 32;
-/** How long no request is sent to a server that failed, in milliseconds. */
+/** How long to send no requests to a server that failed, in milliseconds. */
 const cooldownMs = 1_000;
-/** How long it is remembered that something was deleted, in milliseconds. A response whose fetch takes longer is not stored. */
+/** How long a deletion is remembered, in milliseconds. A response whose fetch takes longer is not stored. */
 const deletionMs = 600_000;
 /** The hash tag of every key, so that a group and its responses are in the same slot of a cluster. */
 const prefix = "{letta-proxy}:cache";
 
-/** Ends the calls of an outage behind the first one, whose failure says why. */
+/** Rejects the calls of an outage after the first one, which rejects with the cause. */
 export class KnownOutageError extends Error {
   override readonly name = "KnownOutageError";
 }
@@ -20,9 +20,9 @@ type Wire = Omit<CacheEntry, "body"> & { readonly body: string };
 
 /**
  * Stores responses in Valkey or Redis, shared by all gateways that use it. A hit costs a round trip, and a miss three: the lookup, the time at which
- * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store what was requested before, also
- * by another gateway. Nor does it replace an entry with one of the same variant that was requested before. While the server is unavailable, every lookup is
- * a miss; after a failure no request is sent to it for a second. Only the first call of an outage rejects with the cause.
+ * the fetch begins, and the response. The server remembers when a resource or a group was deleted, and does not store responses that any gateway
+ * requested before that. Nor does it replace an entry with one of the same variant that was requested earlier. While the server is unavailable, every
+ * lookup is a miss; after a failure no request is sent to it for a second. Only the first call of an outage rejects with the cause.
  *
  * @param onRecovered receives how long an outage lasted, in milliseconds
  */
@@ -102,7 +102,7 @@ function readValue(value: string): CacheEntry {
   return { ...rest, body: new Uint8Array(Buffer.from(body, "base64")) };
 }
 
-/** Begins scripts: the time of the server in microseconds. */
+/** The start of each script: the server's time in microseconds. */
 const clock = `
   local time = redis.call('TIME')
   local nowUs = time[1] * 1000000 + time[2]
@@ -119,10 +119,10 @@ const noteDeletion = `${clock}
 `;
 
 /**
- * Stores an entry. KEYS are the resource and its groups, then the deletion of each; ARGV the variant, the value, the expiry in epoch milliseconds, the
- * largest number of variants, the time at which its fetch began (empty: unknown), and how long deletions are remembered. A group is a sorted set of
- * `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be, or was requested
- * before the stored entry of its variant.
+ * Stores an entry. KEYS are the resource and its groups, then the deletion of each; ARGV the variant, the value, the expiry in epoch milliseconds,
+ * the largest number of variants, the time at which its fetch began (empty: unknown), and how long deletions are remembered. A group is a sorted set
+ * of `resource variant` by expiry, so that expired members can be removed. Returns 0 if the entry is older than a deletion, or may be, or was
+ * requested before the stored entry of its variant.
  */
 const putScript = `${clock}
   local now, count = math.floor(nowUs / 1000), #KEYS / 2
@@ -158,8 +158,8 @@ const deleteScript = `${noteDeletion}
 `;
 
 /**
- * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced by
- * one of other groups is kept. All keys are in the slot of the group, because they share a hash tag.
+ * Deletes the entries of a group. KEYS and ARGV as for {@link noteDeletion}; the name is in the first line of each value. An entry that was replaced
+ * by one with other groups is kept. All keys are in the slot of the group, because they share a hash tag.
  */
 const deleteGroupScript = `${noteDeletion}
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do

@@ -1,15 +1,15 @@
 /**
- * Checks that a Valkey or Redis server keeps what it confirms. A server that evicts keys or has them in memory only forgets sends,
- * and a forgotten send could be delivered twice.
+ * Checks that a Valkey or Redis server keeps what it confirms. A server that evicts keys, or keeps them only in memory, forgets
+ * sends, and a forgotten send could be delivered twice.
  */
 import { CommandError } from "@letta-environments/command-line";
 import type { ValkeyConnection } from "@letta-environments/platform";
 import { readInfo } from "./server-info.ts";
 
 /**
- * Resolves when the server neither evicts keys nor keeps them in memory only.
+ * Resolves when the server neither evicts keys nor keeps them only in memory.
  *
- * @throws CommandError when it does, which says how to change the setting. ValkeyError when the server does not say.
+ * @throws CommandError if it does; the message says how to change the setting. ValkeyError if the server does not report the setting.
  */
 export async function assertDurableValkey(connection: ValkeyConnection): Promise<void> {
   const policy = await readInfo(connection, "memory", "maxmemory_policy");

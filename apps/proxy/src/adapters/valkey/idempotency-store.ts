@@ -1,6 +1,6 @@
 /**
  * Remembers sends in Valkey or Redis, shared by every gateway that uses the server. Each call runs one script, which the server
- * runs atomically. An id is a hash under a key of its own; results are apart, because several ids share one.
+ * runs atomically. Each id is a hash under its own key; results are stored separately, because several ids share one.
  *
  * Times are the server's wall time (`TIME`), so the clocks of the gateways do not matter. If the server's clock is set back, an id
  * from the future counts as reserved when it is next read. The server must keep what it confirms: see `durability.ts`.
@@ -155,8 +155,8 @@ function translateFailure<Result>(run: () => Promise<Result>): Promise<Result> {
 }
 
 /**
- * Begins every script. ARGV: the time in milliseconds (empty: the server's), how long ids are remembered, and how long a key outlives
- * that. `storedAt` returns when an id or a connection was stored; nothing if that is too long ago. It replaces a time in the future by now.
+ * Begins every script. ARGV: the time in milliseconds (empty: the server's), how long ids are remembered, and how long a key outlives that.
+ * `storedAt` returns when an id or a connection was stored; nothing if that is too long ago. It replaces a future time with now.
  */
 const prelude = `
 local now, retention, margin = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -192,7 +192,7 @@ end
 
 /**
  * KEYS: each id, then the connection. ARGV from 4 on: send id, lease in milliseconds, the connection as JSON, then the fingerprint of each id.
- * Returns the ids that are known: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
+ * Returns the known ids: position, send id, fingerprint, `1` while the lease lasts. If there are none, all are reserved.
  */
 const reserveScript = `${prelude}
 local count = #KEYS - 1
@@ -207,7 +207,7 @@ keep(KEYS[#KEYS])
 return rows
 `;
 
-/** KEYS: each id. Returns those that are known, as {@link reserveScript} does. */
+/** KEYS: each id. Returns the known ones, like {@link reserveScript}. */
 const findScript = `${prelude}
 return known(#KEYS)
 `;

@@ -47,9 +47,9 @@ const maxAttempts = 100;
 const usesPerScript = 500;
 /** How often a process polls for changes of others, in milliseconds. */
 const pollIntervalMs = 1_000;
-/** How long reads are trusted after a poll, in milliseconds. With the time of a request it keeps the promise of five seconds. */
+/** How long reads are trusted after a poll, in milliseconds. Together with the time of a request, this stays within the promised five seconds. */
 const trustMs = 4_000;
-/** How long reads are trusted after a poll has begun, in milliseconds. It has ended by then, since a command takes two seconds at most. */
+/** How long reads are trusted after a poll has begun, in milliseconds. The poll has ended by then, since a command takes at most two seconds. */
 const pollTimeoutMs = 3_000;
 /** How long polls can extend the trust after the last response, in milliseconds: one slow poll, the pause, and one failed poll. */
 const silenceBoundMs = 5_000;
@@ -170,7 +170,7 @@ async function watchGeneration(valkey: ValkeyConnection, clock: Clock): Promise<
 
   async function refresh(): Promise<void> {
     const requestedAt = clock.monotonic();
-    // After a slow poll, the trust that is left may not last until this one fails.
+    // After a slow poll, the remaining trust might end before this poll fails.
     extendTrust(requestedAt);
     try {
       const current = await valkey.command(["GET", stampName]);

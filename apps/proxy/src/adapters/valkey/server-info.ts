@@ -12,10 +12,10 @@ export async function readInfo(connection: ValkeyConnection, section: string, na
 }
 
 /**
- * Resolves unless the server is a node of a cluster. The names of keys, limits and sends are in several slots, and the connection follows
- * no redirection, so some of them would fail, and only when they are used.
+ * Resolves unless the server is a node of a cluster. Keys, limits and sends are in several slots, and the connection follows no
+ * redirects, so some of them would fail, and only when they are used.
  *
- * @throws CommandError when it is; the message continues the name of the server. ValkeyError when the server does not respond.
+ * @throws CommandError if it is one; the message follows the name of the server. ValkeyError if the server does not respond.
  */
 export async function assertSingleServer(connection: ValkeyConnection): Promise<void> {
   if ((await readCluster(connection)) !== "1") return;
@@ -28,7 +28,7 @@ async function readCluster(connection: ValkeyConnection): Promise<string | null>
   try {
     return await readInfo(connection, "cluster", "cluster_enabled");
   } catch (cause) {
-    // A user who may not read it may still use the keys.
+    // A user without access to `INFO` can still use the keys.
     if (cause instanceof ValkeyError && cause.code === "refused") return null;
     throw cause;
   }
