@@ -10,8 +10,8 @@ import { type AuditObjectBindings, dayMs, dropOldObjectRecords, sealingOf } from
 
 /**
  * The Durable Object that has the audit log of changes of keys: one for all gateways. Sends are in the log of their tenant
- * (`tenant-object.ts`). Each time it starts, it begins a new chain with the first entry, as a process does, which records the ends of the
- * earlier chains. A response leaves the object once its writes are on disk.
+ * (`tenant-object.ts`). The first entry after each start begins a new chain, as in a process, and records the ends of the earlier chains.
+ * A response leaves the object once its writes are on disk.
  */
 export class AuditObject extends DurableObject<AuditObjectBindings> {
   readonly #storage: DurableObjectContext["storage"];
@@ -28,7 +28,7 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
     await log.append(entry);
   }
 
-  /** Drops records that have become old. */
+  /** Drops old records. */
   async alarm(): Promise<void> {
     const nowMs = systemClock.now();
     const dueMs = await dropOldObjectRecords(this.#storage, this.env, nowMs);
@@ -47,7 +47,7 @@ export class AuditObject extends DurableObject<AuditObjectBindings> {
 }
 
 /**
- * Creates the transactions of an object. Changes do not wait for each other: the platform writes what an object has changed at once,
+ * Creates the transactions of an object. Changes do not wait for each other: the platform writes the changes of an object together,
  * and holds its responses until then.
  */
 export function createObjectTransactions(storage: DurableStorage): GroupCommit {

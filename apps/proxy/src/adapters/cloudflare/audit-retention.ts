@@ -27,7 +27,7 @@ export interface AuditObjectBindings {
 export const dayMs = 86_400_000;
 /** The pause before the next part, in milliseconds. */
 const nextPartMs = 1_000;
-/** The most chains and, but for the last batch, the most records of a part. */
+/** The maximum numbers of chains and records in a part. The last batch may exceed the latter. */
 const maxChains = 20;
 const maxRecords = 5_000;
 
@@ -78,7 +78,7 @@ export async function dropOldObjectRecords(
 
 const notIntact = "the audit log of an object is not intact, so its old records are kept";
 
-/** Reads the setting as `runtimes/cloudflare/settings.ts` does, which has the rules. With a value that breaks them nothing is dropped. */
+/** Reads the setting like `runtimes/cloudflare/settings.ts`, which validates it. If the value is invalid, nothing is dropped. */
 function retentionDaysOf({ PROXY_CONFIG: config }: AuditObjectBindings): number | null {
   const file = typeof config === "string" ? parseJson(config) : config;
   const audit = isJsonObject(file) ? file["audit"] : null;

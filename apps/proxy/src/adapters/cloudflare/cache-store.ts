@@ -26,7 +26,7 @@ const origin = "https://letta-gateway.invalid";
 /** The longest time that an entry is stored, in seconds: a year. Stamps are stored for a day; without them an entry is invalid. */
 const maxKeepSeconds = 31_536_000;
 const stampSeconds = 86_400;
-/** The field that contains a stamp: reading a body takes longer. */
+/** The header field that contains a stamp, because reading a body takes longer. */
 const stampField = "x-stamp";
 
 /** Responses that an isolate keeps in its own memory, and the largest body among them, in bytes: 16 MiB together. */
@@ -37,19 +37,20 @@ const maxCopyBytes = 32_768;
 const parts: readonly string[] = "0123456789abcdef".split("");
 
 /**
- * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are entries of
- * their own, and a response is stored with the stamps of the time when its fetch began. Deleting a group deletes its stamp, and a response with a
- * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the last
- * variant of a resource is stored.
+ * Stores responses in the Cache API of a Cloudflare data centre. The Cache API cannot delete groups. Therefore groups have stamps, which are separate
+ * entries, and a response is stored with the stamps of the time when its fetch began. Deleting a group deletes its stamp, and a response with a
+ * missing or different stamp is ignored. Invalidation is immediate in the data centre where it was requested; elsewhere responses expire. Only the
+ * last variant of a resource is stored.
  *
  * A read must not need a stamp for each of its groups. So a group that contains others has {@link parts}, and the groups in it share their
  * stamps: deleting a group deletes the stamp of its part, and deleting the containing one deletes them all. A read with one group in a containing one
  * therefore needs two calls, and a deletion may also invalidate other groups of the same part.
  *
- * The Cache API cannot compare while it stores. So a slow response may replace one that another isolate requested later. Its age counts from its request.
+ * The Cache API cannot compare while it stores. So a slow response may replace one that another isolate requested later. Its age counts from its
+ * request.
  *
- * The store also keeps copies of responses in memory while they are fresh. A copy is only used after its stamps were read, so it is invalidated as the
- * stored response is, and a repeated read needs one call.
+ * The store also keeps copies of responses in memory while they are fresh. A copy is used only after its stamps were read, so it is invalidated
+ * together with the stored response, and a repeated read needs one call.
  */
 export function createCacheApiStore(options: CacheApiStoreOptions): CacheStore {
   const { openCache, clock, sha256 } = options;
@@ -132,12 +133,12 @@ function createStamps({ sha256, newStamp, wholeOf }: Pick<CacheApiStoreOptions, 
       const contained = groups.filter((group) => wholeOf(group) !== group);
       return (contained.length === 0 ? groups : contained).map(stampOfGroup);
     },
-    /** The stamps of a group, and of those in it. */
+    /** The stamps of a group, and of the groups in it. */
     stampUrlsIn: (group: string): readonly string[] =>
       wholeOf(group) === group ? parts.map((part) => stampUrl(group, part)) : [stampOfGroup(group)],
     readStamps: (cache: WebCache, urls: readonly string[]): Promise<readonly (string | null)[]> =>
       Promise.all(urls.map((url) => readStamp(cache, url))),
-    /** The present stamp, or a new one. */
+    /** The current stamp, or a new one. */
     async stampOf(cache: WebCache, url: string): Promise<string> {
       const present = await readStamp(cache, url);
       if (present !== null) return present;

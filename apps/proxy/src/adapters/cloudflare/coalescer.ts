@@ -4,7 +4,7 @@ import { leadMs } from "../../cache/coordinator.ts";
 import type { FlightObjectStub } from "./flight-object.ts";
 import { callObject, objectTimeoutMs } from "./object-call.ts";
 
-/** How long a request waits for its role, in milliseconds: it is only there to save a fetch. */
+/** How long a request waits for its role, in milliseconds. A role only saves a fetch. */
 const roleMs = 1_000;
 /** How long a follower waits, in milliseconds: for a leader that hangs, and for the next one. */
 const actionMs = leadMs + 5_000;
@@ -21,7 +21,8 @@ export interface DurableCoalescerOptions {
 
 /**
  * Coalesces the requests of many isolates through a Durable Object. No promise crosses requests: each request waits for its own call to the object. A
- * leader is kept alive until it settles, even if its client goes away. When the object is unavailable or does not respond, every request fetches by itself.
+ * leader is kept alive until it settles, even if its client goes away. When the object is unavailable or does not respond, every request sends its
+ * own fetch.
  */
 export function createDurableCoalescer(options: DurableCoalescerOptions): Coalescer {
   const { coordinatorOf, clock, randomId, background } = options;
@@ -31,7 +32,7 @@ export function createDurableCoalescer(options: DurableCoalescerOptions): Coales
     background(callObject(clock, objectTimeoutMs, () => call(coordinatorOf(key))).catch(() => undefined));
   }
 
-  /** The object may have given the request a role after its time. */
+  /** The object may assign the role after the request has stopped waiting. */
   function leave(key: string, requestId: string): void {
     tell(key, (stub) => stub.leave(requestId));
   }

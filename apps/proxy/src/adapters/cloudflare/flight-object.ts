@@ -13,9 +13,8 @@ import type { ObjectStub } from "./object-call.ts";
 export type FlightObjectStub = ObjectStub<FlightObject>;
 
 /**
- * The Durable Object that coordinates concurrent cache misses of many isolates. It stores nothing: if it is evicted, the requests
- * that wait for it fetch by themselves. The class and its binding `FLIGHTS` keep their names, because deployed objects are found
- * by them.
+ * The Durable Object that coordinates concurrent cache misses of many isolates. It stores nothing: if it is evicted, each request
+ * that waits for it sends its own fetch. The class and its binding `FLIGHTS` keep their names, which identify deployed objects.
  */
 export class FlightObject extends DurableObject {
   readonly #coordinator: CoalescingCoordinator;

@@ -1,8 +1,7 @@
 /**
  * Gateway keys in a Durable Object ({@link KeyObjectStub}), shared by all gateways worldwide, and the uses of keys on their way
- * there. A change takes effect everywhere within five seconds: a request that finds the last response older than a second requests
- * the number of changes in the background. Without a response, reads are trusted for four seconds; after that no key is
- * admitted.
+ * there. A change takes effect everywhere within five seconds: when the last response is older than a second, a request fetches
+ * the number of changes in the background. Without a response, reads are trusted for four seconds; after that no key is admitted.
  */
 import type { Clock } from "@letta-environments/platform";
 import { changeKeyRecord, readKeyRecord } from "../../keys/key-record.ts";
@@ -14,13 +13,13 @@ import { callObject, objectTimeoutMs } from "./object-call.ts";
 
 /** The most attempts to change a key that others are changing. */
 const maxAttempts = 100;
-/** The age of the last response from which a request asks for the number of changes, in milliseconds. */
+/** How old the last response may be before a request fetches the number of changes, in milliseconds. */
 export const refreshAfterMs = 1_000;
-/** How long reads are trusted without a response, in milliseconds. With the time of a request it keeps the promise of five seconds. */
+/** How long reads are trusted without a response, in milliseconds. With the time of a request, this stays within the promised five seconds. */
 export const trustMs = 4_000;
 /** How long a request waits for its key, in milliseconds. */
 const findMs = 2_000;
-/** The most keys whose uses wait; beyond that they are written at once. */
+/** Maximum number of keys whose uses wait; beyond that, uses are written immediately. */
 const maxWaitingKeys = 10_000;
 
 /** Options of {@link createDurableKeyStore}. */
@@ -117,7 +116,7 @@ export function createDurableKeyStore(options: DurableKeyStoreOptions): KeyStore
 }
 
 /**
- * Creates the generation of keys in another place, for a process without timers.
+ * Creates the generation of keys that are stored elsewhere, for a process without timers.
  *
  * @param refresh requests the number of changes in the background, and calls `noteResponse`. It must not throw.
  */
@@ -164,8 +163,8 @@ export interface DurableKeyUsesOptions {
 }
 
 /**
- * Creates a function that notes uses of keys where no timer outlives a request. The first use is written at once, later ones
- * together when 30 seconds have passed. Uses that wait when an isolate ends are lost.
+ * Creates a function that notes uses of keys where no timer outlives a request. The first use is written immediately, later
+ * ones together after 30 seconds. Uses that still wait when an isolate ends are lost.
  */
 export function createDurableKeyUses(options: DurableKeyUsesOptions): (keyId: string) => void {
   const { clock, keyStore, background, onFailure } = options;

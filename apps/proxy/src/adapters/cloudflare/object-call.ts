@@ -1,6 +1,6 @@
 import type { Clock } from "@letta-environments/platform";
 
-/** The methods of a Durable Object as those see them that call it: the platform makes each result a promise. */
+/** The methods of a Durable Object as its callers see them: the platform makes each result a promise. */
 export type ObjectStub<Methods> = {
   [Name in keyof Methods]: Methods[Name] extends (...input: infer Input) => infer Result
     ? (...input: Input) => Promise<Awaited<Result>>
@@ -11,8 +11,8 @@ export type ObjectStub<Methods> = {
 export const objectTimeoutMs = 5_000;
 
 /**
- * Calls a Durable Object, and rejects when it does not respond in time: the platform lets a call wait for a busy object for as long as it takes.
- * The object may still carry it out.
+ * Calls a Durable Object, and rejects when it does not respond in time: the platform itself lets a call wait for a busy object without a limit.
+ * The object may still carry out the call.
  *
  * @param again repeats the call, within the same time limit, if the object was restarted during it, as happens with each deployment
  */

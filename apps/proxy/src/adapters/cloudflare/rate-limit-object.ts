@@ -2,8 +2,8 @@ import type { RateLimitCheck } from "../../rate-limit/policy.ts";
 import { TenantObject } from "./tenant-object.ts";
 
 /**
- * The Durable Object of rate limits that belong to no tenant, such as those of an address. It has nothing of a tenant's object but its limits. One that is
- * no longer used deletes its storage, so that it costs nothing.
+ * The Durable Object of rate limits that belong to no tenant, such as those of an address. It uses only the limits of a tenant's object. An unused
+ * object deletes its storage, so that it costs nothing.
  */
 export class RateLimitObject extends TenantObject {
   async release(leaseId: string, checks: readonly RateLimitCheck[]): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`TenantObject`), the others in a
- * `RateLimitObject`. `chooseShards` puts all checks of a request into the same shard, so that one object decides them in one atomic step
- * and each counter is in one object only. A busy isolate takes units in advance (`rate-limit/allowance.ts`), and decides most requests by itself.
+ * Counts rate limits in Durable Objects, one for each shard: those of a tenant in its object (`TenantObject`), the others in a `RateLimitObject`.
+ * `chooseShards` puts all checks of a request into the same shard, so that one object decides them in one atomic step and each counter is in one
+ * object only. A busy isolate takes units in advance (`rate-limit/allowance.ts`), and decides most requests itself.
  */
 import type { Clock } from "@letta-environments/platform";
 import { type BoundedMap, createBoundedMap } from "../../lib/bounded-map.ts";
@@ -94,7 +94,7 @@ export function createDurableRateLimitStore(options: DurableRateLimitStoreOption
   };
 }
 
-/** Replaces the copies of policies by those of this isolate: headers are remembered by policy. */
+/** Replaces copied policies with the objects of this isolate, by which headers are cached. */
 function withOwnPolicies(outcome: RateLimitOutcome, checks: readonly RateLimitCheck[]): RateLimitOutcome {
   const decisions = outcome.decisions.map((decision, index) => ({
     ...decision,

@@ -1,7 +1,6 @@
 /**
- * The calls of an isolate to the objects of tenants (`TenantObject`): their sends, the audit log of them, and their rate limits. What one
- * send needs at the same time is one call: its reservation with the record of its start, and its result with the record of its end and
- * the leases that it releases.
+ * Calls the objects of tenants (`TenantObject`) from an isolate, for sends, their audit log and rate limits. Combines the calls of one
+ * send: its reservation with the record of its start, and its result with the record of its end and the leases that it releases.
  */
 import type { Clock } from "@letta-environments/platform";
 import type { AuditEntry } from "../../audit/entry.ts";
@@ -61,7 +60,7 @@ export interface SendEndOutcome {
 
 /** Default of `holdMs`. */
 const defaultHoldMs = 50;
-/** Sends of an isolate that are remembered until they end. */
+/** Maximum number of running sends that an isolate remembers. */
 const maxRunningSends = 10_000;
 
 /** Options of {@link createTenantCalls}. */
@@ -80,9 +79,9 @@ export interface TenantCallsOptions {
 /** The stores in the objects of tenants. */
 export interface TenantCalls {
   readonly sends: IdempotencyStore;
-  /** Returns the audit log of sends. Entries of no tenant go to the other log. */
+  /** Returns the audit log of sends. Entries without a tenant go to `other`. */
   auditLog(other: AuditLog): Required<AuditLog>;
-  /** The rate limits of a tenant. A release waits for the end of its send, or is a call of its own. */
+  /** The rate limits of a tenant. A release waits for the end of its send, or is a separate call. */
   limitsOf(tenant: string): RateLimitObjectStub;
 }
 
@@ -91,7 +90,7 @@ export function createTenantCalls(options: TenantCallsOptions): TenantCalls {
   const { objectOf, clock, background, timeoutMs = objectTimeoutMs, holdMs = defaultHoldMs } = options;
   const tenantsOfSends = createBoundedMap<string>(maxRunningSends);
   const ends = createSendEnds(call, clock, holdMs);
-  /** The start that a reservation is about to record: `recordStart` calls `appendInTransaction` below at once, which leaves its entry here. */
+  /** The start that a reservation is about to record: `recordStart` calls `appendInTransaction` below synchronously, which stores its entry here. */
   let entered: AuditEntry | undefined;
 
   function call<Result>(tenant: string, run: Run<Result>, again?: Run<Result>): Promise<Result> {
@@ -151,7 +150,7 @@ interface HeldResult {
   readonly settled: (failure: unknown) => void;
 }
 
-/** Collects what ends with a send, so that it is one call. */
+/** Combines everything that ends with a send into one call. */
 function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: number) {
   const heldResults = new Map<string, HeldResult>();
   const waitingLeases = new Map<string, HeldLease[]>();
@@ -159,14 +158,14 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
   function conclude(tenant: string, parts: Omit<SendEnd, "leases">): Promise<SendEndOutcome> {
     const end: SendEnd = { ...parts, leases: waitingLeases.get(tenant) ?? [] };
     waitingLeases.delete(tenant);
-    // The object can see from its state of the send whether the record was stored. A result without a record is stored again by the caller.
+    // The state of the send shows the object whether the record was stored. The caller itself repeats a result without a record.
     const canRepeat = parts.stored !== undefined && parts.entry !== undefined;
     const again: Run<SendEndOutcome> = (stub) => stub.conclude({ ...end, isRepeat: true });
     return call(tenant, (stub) => stub.conclude(end), canRepeat ? again : undefined);
   }
 
   return {
-    /** Stores the end of a send with the next record of it or, after a moment, alone. */
+    /** Stores the end of a send with its next record or, after a moment, alone. */
     store(stored: StoredEnd): Promise<void> {
       const { sendId, scope } = stored.reservation;
       return new Promise((resolve, reject) => {
@@ -179,7 +178,7 @@ function createSendEnds(call: Call, clock: Pick<Clock, "setTimer">, holdMs: numb
         heldResults.set(sendId, { stored, cancelTimer, settled });
       });
     },
-    /** Records an entry, with what waits for it. */
+    /** Records an entry, together with everything that waits for it. */
     async record(tenant: string, entry: AuditEntry): Promise<void> {
       const held = entry.type === "send_finished" ? heldResults.get(entry.sendId) : undefined;
       if (held !== undefined) heldResults.delete(held.stored.reservation.sendId);

@@ -25,7 +25,7 @@ import { createObjectTransactions, openObjectAuditLog } from "./audit-object.ts"
 import { type AuditObjectBindings, dropOldObjectRecords } from "./audit-retention.ts";
 import type { SendEnd, SendEndOutcome } from "./tenant-calls.ts";
 
-/** The least time between two alarms while nothing has expired, and the pause between two when more has, in milliseconds. */
+/** The shortest time between two alarms if nothing more has expired, and the pause between them if something has, in milliseconds. */
 const pruneAfterMs = 3_600_000;
 const pruneAgainMs = 1_000;
 /** Expired rows of each table that one alarm removes. */
@@ -38,9 +38,9 @@ interface OpenSends {
 }
 
 /**
- * The Durable Object of one tenant, in its own SQLite database: its sends, the audit log of them, and its rate limits, so that one call does what a
- * send needs at once. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that never had an audit
- * record, deletes its storage, so that it costs nothing.
+ * The Durable Object of one tenant, in its own SQLite database: its sends, the audit log of them, and its rate limits, so that one call can do
+ * everything that a send needs at a time. A response leaves the object once its writes are on disk. An object whose rows have all expired, and that
+ * never had an audit record, deletes its storage, so that it costs nothing.
  */
 export class TenantObject extends DurableObject<AuditObjectBindings> {
   readonly #storage: DurableObjectContext["storage"];
@@ -145,7 +145,7 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
     return this.#sends;
   }
 
-  /** Each time the object starts, it begins a new chain with the first entry, as a process does. */
+  /** The first entry after each start of the object begins a new chain, as in a process. */
   async #openLog(): Promise<OpenAuditLog> {
     this.#log ??= openObjectAuditLog(this.#storage, this.#openSends().commit, this.env);
     try {
@@ -160,14 +160,14 @@ export class TenantObject extends DurableObject<AuditObjectBindings> {
     await (await this.#openLog()).append(entry);
   }
 
-  /** An earlier start may have set the alarm. Postponing it at each start would never prune an object that starts often. */
+  /** Keeps the alarm of an earlier start. If each start postponed it, an object that starts often would never be pruned. */
   async #ensureAlarm(): Promise<void> {
     if (this.#hasAlarm) return;
     this.#hasAlarm = true;
     if ((await this.#storage.getAlarm()) === null) await this.#setAlarm(pruneAfterMs);
   }
 
-  /** Schedules the next alarm. Alarms go by the platform's clock, even if this object has another one. */
+  /** Schedules the next alarm. Alarms use the platform's clock, even if this object uses another one. */
   #setAlarm(delayMs: number): Promise<void> {
     this.#hasAlarm = true;
     return this.#storage.setAlarm(systemClock.now() + delayMs);
@@ -183,7 +183,7 @@ function openSends(storage: DurableStorage, { clock, capacity }: SendTablesOptio
 
 const noFailure: SendEndOutcome = { storeFailure: null, auditFailure: null };
 
-/** Whether a send has not ended yet. Its result and the record of its end are stored at once. */
+/** Whether a send has not ended yet. Its result and the record of its end are stored together. */
 async function isOpen(store: IdempotencyStore, { scope, entries, sendId }: Reservation): Promise<boolean> {
   const found = await store.find(
     scope,
