@@ -17,7 +17,7 @@ import {
 
 /** Limits of the store. */
 export interface MemoryIdempotencyLimits {
-  /** Ids that are in use. */
+  /** Maximum number of ids in use. */
   readonly maxIds?: number;
   /** Length of all stored results, in UTF-16 code units. */
   readonly maxResultLength?: number;

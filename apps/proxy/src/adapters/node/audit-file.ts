@@ -9,9 +9,9 @@ const maxWaitMs = 5_000;
 export type FileGuard = <Result>(run: () => Result | Promise<Result>) => Promise<Result>;
 
 /**
- * Returns a guard of the file at a path. It rejects when the file was moved or replaced after it was opened: what is written to a
- * file that is no longer in place is lost. It waits for a file that another process has locked, without blocking the event loop. The
- * connection needs a short `busy_timeout` for that.
+ * Returns a guard of the file at a path. It rejects when the file was moved or replaced after it was opened, because anything
+ * written to it would be lost. It waits for a file that another process has locked, without blocking the event loop. The connection
+ * needs a short `busy_timeout` for that.
  *
  * @param monotonic returns milliseconds that never go back
  */

@@ -27,8 +27,8 @@ const pieceBytes = 1_048_576;
 const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
- * Runs work with a private directory in `place`, and removes the directory afterwards. A signal that ends the process meanwhile removes it too, since
- * nobody looks for copies of the databases there, or of the pepper.
+ * Runs work with a private directory in `place`, and removes the directory afterwards. A signal that ends the process removes it too, because nobody
+ * would look for copies of the databases or the pepper there.
  *
  * @throws CommandError if it cannot be created
  */
@@ -78,7 +78,7 @@ export async function describeFile(folder: string, name: string): Promise<Backed
 }
 
 /**
- * Makes sure that an archive can have a name, before anything is copied for it.
+ * Checks that the name of an archive is free, before anything is copied for it.
  *
  * @throws CommandError if a file of that name exists
  */
@@ -183,7 +183,7 @@ async function extractFile(
   if (header === null || header === "end" || header.name !== name || header.bytes !== bytes) throw damaged(path);
   const hash = createHash("sha256");
   const cannotWrite = failWith(`--data-dir: ${name} cannot be written`);
-  // The manifest allows names only that are no paths.
+  // The manifest allows only names that are not paths.
   const target = await open(join(folder, name), "wx", 0o600).catch(cannotWrite);
   try {
     for await (const piece of pieces(archive, bytes)) {
@@ -209,7 +209,7 @@ async function* pieces(file: FileHandle, bytes: number): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Reads a header. The rest of a cut-off one is filled with bytes of 1, because zeros would look like the end of the archive. */
+/** Reads a header. A truncated one is padded with bytes of 1, because zeros would look like the end of the archive. */
 async function readBlock(archive: FileHandle): Promise<Uint8Array> {
   const block = new Uint8Array(blockBytes).fill(1);
   await archive.read(block, 0, blockBytes, null);
@@ -237,8 +237,8 @@ export async function isEmptyFolder(path: string, setting: string): Promise<bool
 }
 
 /**
- * Moves files from a folder in a directory into that directory, and removes them again if one cannot be moved. It is synchronous, so that no signal is
- * handled in between.
+ * Moves files from a folder in a directory into that directory, and removes them again if one cannot be moved. It is synchronous, so that no signal
+ * is handled in between.
  */
 export function moveFiles(folder: string, names: readonly string[], target: string): void {
   const moved: string[] = [];
@@ -267,7 +267,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of the path is not a directory",
 };
 
-/** Returns the error of a failed operation; one that is an error for people already stays as it is. */
+/** Returns the error for a failed operation; a CommandError is returned unchanged. */
 export function failed(what: string, cause: unknown): CommandError {
   if (cause instanceof CommandError) return cause;
   const code = errorCode(cause) ?? "";

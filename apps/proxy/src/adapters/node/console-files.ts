@@ -22,7 +22,7 @@ const encodings = [
   { suffix: ".gz", encoding: "gzip" },
 ] as const;
 
-/** Returns the folder with the built console; `null` if it is not built, or may not be read. */
+/** Returns the folder with the built console; `null` if it is not built, or cannot be read. */
 export function findConsoleFolder(): string | null {
   return folders.map((name) => join(import.meta.dirname, name)).find(hasPage) ?? null;
 }
@@ -31,7 +31,7 @@ function hasPage(folder: string): boolean {
   try {
     return existsSync(join(folder, "index.html"));
   } catch {
-    // Deno throws where the process may not look.
+    // Deno throws if the process lacks the permission.
     return false;
   }
 }
@@ -57,7 +57,7 @@ export function createConsoleFiles(folder: string): ReadConsoleFile {
   }
 
   return (name, acceptEncoding) => {
-    // Only names of the folder are read, whatever a path says.
+    // Only files of this folder are read, whatever the path says.
     names ??= new Set(readdirSync(folder));
     if (!names.has(name) || !((name.split(".").at(-1) ?? "") in mediaTypes)) return Promise.resolve(null);
     const accepted = encodings.find(

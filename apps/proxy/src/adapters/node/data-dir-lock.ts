@@ -1,6 +1,7 @@
 /**
- * The lock on a data directory: a gateway with the embedded environment server holds it while it runs. The file `gateway.url` beside it tells
- * commands where that gateway is reached, and whether it serves the web console. A gateway that was killed leaves the file behind, so it counts only while the lock is held.
+ * The lock on a data directory: a gateway with the embedded environment server holds it while it runs. The file `gateway.url` beside it contains the
+ * URL of that gateway for commands, and whether it serves the web console. A killed gateway leaves the file behind, so it counts only while the lock
+ * is held.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -43,7 +44,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   const path = join(dataDir, urlFile);
   try {
     lock(database, waitMs);
-    // That of a gateway that was killed would be taken for the address of this one.
+    // The file of a killed gateway would be taken for that of this one.
     rmSync(path, { force: true });
   } catch (cause) {
     database.close();
@@ -61,7 +62,7 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
     },
     release() {
       try {
-        // Before another gateway can hold the lock, whose file it would be.
+        // While the lock is held: later the file could be that of another gateway.
         rmSync(path, { force: true });
       } finally {
         database.close();
@@ -78,7 +79,7 @@ export function readRunningGateway(dataDir: string): RunningGateway | null {
     const state = (["off", "not_built"] as const).find((name) => console === `console: ${name}`);
     return { url, console: state ?? "served" };
   } catch {
-    // Without the file, and where this user may not look, the settings say more.
+    // If the file is missing or this user may not read it, the settings say more.
     return null;
   }
 }

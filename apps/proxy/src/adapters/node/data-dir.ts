@@ -74,7 +74,7 @@ export async function openStore<Store>(
 
 /** Returns the error for a database of the data directory that cannot be used. */
 export function cannotOpen(path: string, cause: unknown): CommandError {
-  // SQLite does not say why it cannot open a file, or whether it was one of its two further files.
+  // SQLite does not say why it cannot open a database, or which of its three files it could not open.
   for (const file of [path, `${path}-wal`, `${path}-shm`]) {
     const reason = findAccessFailure(file);
     if (reason !== null) return new CommandError(`${file} cannot be opened: ${reason}`, 1, { cause });
@@ -82,7 +82,7 @@ export function cannotOpen(path: string, cause: unknown): CommandError {
   return new CommandError(`${path} cannot be opened: ${describeUnusable(cause, dirname(path))}`, 1, { cause });
 }
 
-/** Why the system takes no data, by the codes of its errors. */
+/** Why the system stores no data, by error code. */
 export const diskFailures: Readonly<Record<string, string>> = {
   EROFS: "the file system is read-only",
   ENOSPC: "the disk is full",
@@ -93,7 +93,7 @@ export const diskFailures: Readonly<Record<string, string>> = {
 
 /**
  * Says why a file of SQLite cannot be used. SQLite gives the same reason for a full disk, a read-only file system and a process without free file
- * descriptors, so a file beside it is written, too.
+ * descriptors, so this writes a file beside it to find out.
  */
 export function describeUnusable(cause: unknown, folder: string, write: (folder: string) => void = writeProbe): string {
   try {
@@ -105,7 +105,7 @@ export function describeUnusable(cause: unknown, folder: string, write: (folder:
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** Needs about what SQLite needs: it opens a file, two further ones and their directory, and writes a first transaction. */
+/** Needs about as much as SQLite, which opens a file, two more and their directory, and writes a first transaction. */
 function writeProbe(folder: string): void {
   const path = join(folder, `.letta-proxy-${process.pid}`);
   const files: number[] = [];
@@ -161,8 +161,8 @@ export function makeDataDir(dataDir: string): void {
 }
 
 /**
- * Checks what {@link makeDataDir} would need. It creates and removes a directory in the deepest part of the path that exists, since only that tells
- * whether the system allows new ones there.
+ * Checks what {@link makeDataDir} would need. It creates and removes a directory in the deepest part of the path that exists, because only that
+ * shows whether the system allows it.
  *
  * @throws CommandError if the data directory cannot be used
  */
@@ -170,7 +170,7 @@ export function checkDataDir(dataDir: string): void {
   try {
     let path = resolve(dataDir);
     while (!isDirectory(path, resolve(dataDir))) path = dirname(path);
-    // The same mode again: only its owner may change it.
+    // Sets the same mode again, because only the owner can do so.
     if (path === resolve(dataDir)) restrictToOwner(path, assertPrivate(path) & 0o7777);
     rmdirSync(mkdtempSync(join(path, ".letta-proxy-")));
   } catch (cause) {
@@ -193,8 +193,8 @@ export function hasGatewayData(dataDir: string): boolean {
 }
 
 /**
- * Refuses a directory in which nothing is stored, before a command that works on what is stored would create it: its name is mistyped, or the
- * command runs in another folder than the gateway.
+ * Refuses a directory without data, before a command that needs the data would create it: its name is mistyped, or the command runs in a
+ * different folder than the gateway.
  *
  * @throws CommandError that names the directory, if there is no data of a gateway
  */

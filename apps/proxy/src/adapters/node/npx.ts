@@ -1,12 +1,12 @@
 /**
- * The `npx` through which this process was started. A signal that is sent to npx alone ends npx and its shell, and not the program below
+ * The `npx` through which this process was started. A signal that is sent to npx alone ends npx and its shell, but not the program below
  * them, so a gateway under a supervisor would keep running.
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { errorCode } from "./data-dir.ts";
 
-/** How often npx is looked for, in milliseconds. */
+/** How often to look for npx, in milliseconds. */
 const pollMs = 1_000;
 
 /**
@@ -25,7 +25,7 @@ export function onNpxEnd(onEnd: () => void): void {
 }
 
 /**
- * Returns the process id of the npx that has started this process, itself or through its shell; `null` if none has. One further up has started
+ * Returns the process id of the npx that started this process, itself or through its shell; `null` if none did. An npx further up started
  * something else, which may end before this process.
  */
 function findNpx(): number | null {
@@ -42,7 +42,7 @@ function isNpx({ command }: Ancestor): boolean {
 
 interface Ancestor {
   readonly parentId: number;
-  /** The words of the command, each with a zero byte behind it. */
+  /** The words of the command, each followed by a zero byte. */
   readonly command: string;
 }
 
@@ -53,7 +53,7 @@ function describe(id: number): Ancestor | null {
     const parentId = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
     return { parentId, command: readFileSync(`/proc/${id}/cmdline`, "utf8") };
   } catch {
-    // There is no such file system, or the runtime does not allow to read it.
+    // There is no such file system, or the runtime does not allow reading it.
     return null;
   }
 }
@@ -63,7 +63,7 @@ function isAlive(id: number): boolean {
     process.kill(id, 0);
     return true;
   } catch (cause) {
-    // The process of another user may not be signalled.
+    // The process exists, but belongs to another user.
     return errorCode(cause) === "EPERM";
   }
 }

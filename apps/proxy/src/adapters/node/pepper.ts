@@ -48,7 +48,7 @@ export function loadPepper(dataDir: string, text: string | null, keysExist: bool
   return pepperOf(checkLength(readFileSync(path), path), hmacSha256Hex);
 }
 
-/** Says that the pepper does not belong to what is stored, where it came from, and what to do. It contains no part of the pepper. */
+/** Explains that the pepper does not match the stored data, where it came from, and what to do. It contains no part of the pepper. */
 export function describeWrongPepper(dataDir: string, text: string | null, belonging: string): string {
   const path = join(dataDir, pepperName);
   return text === null
@@ -77,7 +77,7 @@ function checkLength(secret: Uint8Array, path: string): Uint8Array {
   throw new CommandError(`the pepper is damaged: ${path} must have ${pepperBytes} bytes`);
 }
 
-/** Links a complete file to the path, so that two processes that start at once use the same, complete pepper. */
+/** Links a complete file to the path, so that two processes that start at the same time use the same, complete pepper. */
 function createExclusively(path: string): void {
   const draft = `${path}.${randomBytes(8).toString("hex")}`;
   const file = openSync(draft, "wx", 0o600);

@@ -32,7 +32,7 @@ export function createDiskCheck(dataDir: string): () => Promise<void> {
 /** A check of a file that is open. */
 export interface FileCheck {
   run(): Promise<void>;
-  /** Closes the file. To be called once SQLite has closed it too. */
+  /** Closes the file. Call it once SQLite has closed the file too. */
   close(): void;
 }
 
@@ -41,7 +41,8 @@ export interface FileCheck {
  * It reads 16 bytes and takes no lock, so it never waits for another process.
  *
  * The file stays open for all checks. Closing it would release the locks of SQLite in this process (POSIX advisory locks end with any close of
- * the file). Before version 3.51, another process that closes the database then removes its log, and with it what is written here afterwards.
+ * the file). Before version 3.51, another process that closes the database then removes its log, and with it everything that this process
+ * writes afterwards.
  */
 export function createDatabaseFileCheck(path: string): FileCheck {
   const file = openSync(path, "r");

@@ -9,7 +9,7 @@ export interface StandardOutput extends OutputState {
   write(text: string): void;
   /** Why something could not be written, such as `ENOSPC`; `null` if everything was. */
   readonly failure: string | null;
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no more text is waiting. */
   settled(): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ function choosePut(done: Done): (text: string) => void {
   if (Deno !== undefined) return putInOrder(Deno.stdout, done);
   const { stdout } = process;
   if (process.versions["bun"] !== undefined) return (text) => void stdout.write(text, (error) => done(text, error));
-  // A callback would cost Node a tick with each write. It writes at once what there is room for, and its `writableLength` is the rest.
+  // A callback would cost Node a tick per write. It immediately writes as much as there is room for, and `writableLength` is the rest.
   return (text) => {
     stdout.write(text);
     done(text, stdout.errored);

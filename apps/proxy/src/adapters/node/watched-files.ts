@@ -1,6 +1,6 @@
 /**
- * Files that a running gateway follows: the configuration, and the upstream credentials of tenants. Both are polled, because the
- * events of file systems do not report every replaced link, file or mount.
+ * Files that a running gateway follows: the configuration, and the upstream credentials of tenants. Both are polled, because
+ * file system events do not report every replaced link, file or mount.
  */
 import { readFileSync, statSync } from "node:fs";
 import { CommandError } from "@letta-environments/command-line";
@@ -16,7 +16,7 @@ const checkMs = 1_000;
  * Calls `onChange` when a file was changed, replaced, created or removed. It waits until two checks in a row see the same state,
  * so that a file is not read while it is being written.
  *
- * @returns ends the watch
+ * @returns a function that ends the watch
  */
 export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
   let reported = stampIfReadable(path);
@@ -53,7 +53,7 @@ function stampIfReadable(path: string): string {
 /** Options of {@link watchCredentialFiles}. */
 export interface CredentialFileOptions {
   readonly tenants: ReadonlyMap<string, TenantSettings>;
-  /** For tenants without a credential of their own. */
+  /** For tenants without their own credential. */
   readonly defaultCredential: string | null;
   readonly clock: Pick<Clock, "monotonic">;
   /** Gets one event when a file can no longer be read, and one when it can again. The credential that was read last stays in use. */

@@ -1,4 +1,4 @@
-/** Files that are there as a whole or not at all: bytes that are all written, and a name that is given once the file is complete. */
+/** Files that exist completely or not at all: all bytes are written, and a file gets its name once it is complete. */
 import { closeSync, linkSync, openSync, renameSync, rmSync, unlinkSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { errorCode } from "./data-dir.ts";
@@ -6,7 +6,7 @@ import { errorCode } from "./data-dir.ts";
 /**
  * Writes bytes at the current position of a file. On a disk that is nearly full, a write may take fewer bytes than it was given, without an error.
  *
- * @throws what the system says when the rest cannot be written, such as `ENOSPC`
+ * @throws the system's error if the rest cannot be written, such as `ENOSPC`
  */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.byteLength;) {
@@ -19,7 +19,7 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<voi
 /**
  * Moves a file within its file system. Unlike a rename, it never replaces a file that appeared meanwhile.
  *
- * @throws with the code `EEXIST` if there is one. After any failure, the new name is not there
+ * @throws an error with the code `EEXIST` if there is one. After any failure, the file does not have the new name
  */
 export function moveFile(from: string, to: string): void {
   try {
