@@ -1,6 +1,6 @@
 /**
- * The gateway's HTTP client for its upstream on Bun, in the place of `undici-client.ts`: reads use Bun's `fetch`, which needs half as much CPU, and everything
- * else uses the pool. The errors of `fetch` do not show whether anything was sent, and it may repeat a request, which does not matter for a read.
+ * The upstream HTTP client on Bun, used instead of `undici-client.ts`: reads use Bun's `fetch`, which needs half as much CPU, and everything else
+ * uses the pool. Errors of `fetch` do not show whether anything was sent, and it may repeat a request; neither matters for a read.
  */
 import process from "node:process";
 import type { UpstreamFetch } from "../ports.ts";
@@ -8,7 +8,7 @@ import { acceptedEncodings, decode } from "./content-coding.ts";
 import { createHttpUpstreamFetch } from "./fetch-client.ts";
 import { createUpstreamPool as createPool, type UpstreamPoolOptions } from "./undici-client.ts";
 
-/** Bun runs 256 calls of `fetch` at once. The others are for the key sets of issuers. */
+/** Bun runs up to 256 `fetch` calls at a time. The rest are for the key sets of issuers. */
 const maxReads = 128;
 
 /** Variables with which Bun's `fetch` would send requests to a proxy. The pool ignores them. */
@@ -22,7 +22,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch 
   return withReadClient(pool, createReadClient(options), reads);
 }
 
-/** Of `fetch`, an error while it decodes a body looks like one of the connection, so it does not decode. `decompress` is an option of Bun alone. */
+/** Turns off decoding, because decoding errors of `fetch` look like connection errors. Only Bun has the option `decompress`. */
 const encoded: object = { decompress: false };
 
 function createReadClient({ baseUrl, maxResponseBytes }: UpstreamPoolOptions): UpstreamFetch {
@@ -36,7 +36,7 @@ function createReadClient({ baseUrl, maxResponseBytes }: UpstreamPoolOptions): U
   };
 }
 
-/** Sends reads with one client, at most so many at once, and everything else with the pool. */
+/** Sends up to `limit` concurrent reads with one client, and everything else with the pool. */
 export function withReadClient(pool: UpstreamFetch, readClient: UpstreamFetch, limit: number): UpstreamFetch {
   let reads = 0;
   return async (request, signal, progress) => {

@@ -9,7 +9,7 @@ const decoders = { gzip: promisify(gunzip), "x-gzip": promisify(gunzip), br: pro
 /** The header field of requests that says which codings are decoded. */
 export const acceptedEncodings: PlainHeaders = { "accept-encoding": "gzip, br" };
 
-/** Returns a response with its body decompressed; at once if it has no coding. */
+/** Returns a response with its body decompressed; synchronously if it has no coding. */
 export function decode(
   response: PlainResponse,
   maxBytes: number,
@@ -20,7 +20,7 @@ export function decode(
   return coding === "" ? response : decompress(response, body, coding, maxBytes);
 }
 
-/** The coding of a body, without `identity`, which codes nothing. Several codings in a list are none that the gateway has requested. */
+/** Returns the content coding of a body, without `identity`, which codes nothing. A list of several codings is returned whole, so it is unknown. */
 function codingOf({ headers }: PlainResponse): string {
   const list = headers["content-encoding"]?.toLowerCase().split(",") ?? [];
   const codings = list.map((coding) => coding.trim()).filter((coding) => coding !== "" && coding !== "identity");

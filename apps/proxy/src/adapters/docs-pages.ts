@@ -1,4 +1,4 @@
-/** The pages of `/docs` from wherever a host has them: the text of `docs-pages.json`, which the build writes. */
+/** Loads the pages of `/docs` from wherever a host keeps `docs-pages.json`, which the build writes. */
 import { isJsonObject, parseJson } from "../lib/json.ts";
 import type { DocsPages, LoadDocs } from "../ports.ts";
 
@@ -15,7 +15,7 @@ export function loadDocsOnce(load: () => Promise<DocsPages | null>, onFailure: (
   };
 }
 
-/** Reads the text of `docs-pages.json`. @throws TypeError if it is another text */
+/** Reads the text of `docs-pages.json`. @throws TypeError for any other text */
 export function parseDocsPages(text: string): DocsPages {
   const value = parseJson(text);
   const isWhole =

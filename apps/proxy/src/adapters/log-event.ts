@@ -22,7 +22,7 @@ export type LogEvent =
     }
   | { readonly type: "admin_listening"; readonly url: string; readonly host: string }
   | { readonly type: "stopping"; readonly signal: string }
-  /** A check of `/readyz` fails, and works again. */
+  /** A check of `/readyz` failed, or passes again. */
   | { readonly type: "readiness_failed"; readonly check: string; readonly cause: unknown }
   | { readonly type: "readiness_recovered"; readonly check: string }
   /** Retention dropped old records of the audit log. */
@@ -34,7 +34,7 @@ export type LogEvent =
   | { readonly type: "log_dropped"; readonly lines: number }
   /** `KEY_PEPPER` is too short for new installations, but keys exist that need it. */
   | { readonly type: "short_pepper" }
-  /** No request has a credential at the upstream, which may ask for none. Reported at the start, and when the configuration changes. */
+  /** No request has a credential for the upstream, which may not need one. Reported at the start, and when the configuration changes. */
   | { readonly type: "no_upstream_credential" }
   /** Settings of a Worker break rules, so nothing is served. The event does not contain their values. */
   | { readonly type: "not_configured"; readonly problems: readonly SettingProblem[] }

@@ -11,7 +11,7 @@ const debugEvents: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "message_sent",
 ]);
 
-/** Events after which something does not work as it should, and goes on. */
+/** Something does not work as it should, but the gateway goes on. */
 const warnings: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
   "agents_api_missing",
   "cache_failed",
@@ -48,8 +48,8 @@ const errors: ReadonlySet<LogEvent["type"]> = new Set<LogEvent["type"]>([
 ]);
 
 /**
- * Returns the level of an event. A request has that of its status: 5xx is a warning, because what failed has an event of its own. Probes and
- * the files of pages are `debug`.
+ * Returns the level of an event. For a request, it depends on the status: 5xx is a warning, because the failure itself has a separate event.
+ * Probes and the files of pages are `debug`.
  */
 export function levelOf(event: LogEvent): LogLevel {
   if (event.type === "request") {

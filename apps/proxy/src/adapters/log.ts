@@ -85,7 +85,7 @@ function prettyLine(event: LogEvent): string | null {
   }
 }
 
-/** The URL of a listener on all addresses is that of loopback, which would hide that other machines reach it. */
+/** The URL of a listener on all addresses names loopback, which would hide that other machines can reach it. */
 function whereOf(host: string): string {
   return isWildcard(host) ? " on all addresses" : "";
 }
@@ -96,7 +96,7 @@ function memberText([name, value]: readonly [string, unknown]): string[] {
   return [`${name} ${printable(String(value))}`];
 }
 
-/** Describes a failure with its chain of causes, for logs only. What looks like a secret is left out. */
+/** Describes a failure with its chain of causes, for logs only. Leaves out anything that looks like a secret. */
 function describeCause(cause: unknown): string | null {
   if (cause === null || cause === undefined) return null;
   return redact(textOf(cause));
@@ -129,12 +129,12 @@ export function logStoreEvents(log: (event: LogEvent) => void): (event: RateLimi
   };
 }
 
-/** How much may wait for a reader that does not read, in bytes: lines up to level `info`, and twice as much with warnings and errors. */
+/** Maximum number of unread bytes: for lines up to level `info`, and twice as many for warnings and errors. */
 export const maxUnreadBytes = 4_194_304;
 
 /** The state of the output that lines are written to. */
 export interface OutputState {
-  /** How much waits for a reader. */
+  /** Bytes that the reader has not read yet. */
   readonly unreadBytes: number;
   /** How many lines could not be written. */
   readonly lostLines: number;
@@ -142,7 +142,7 @@ export interface OutputState {
   readonly isFailing: boolean;
 }
 
-/** Drops what nobody reads, and logs how many lines were dropped or could not be written once there is room again. */
+/** Drops lines that nobody reads. Once there is room again, logs how many were dropped or could not be written. */
 export function dropUnread(
   write: (event: LogEvent) => void,
   output: OutputState,
@@ -171,13 +171,13 @@ export function dropUnread(
   };
 }
 
-/** Buffers the lines of one turn of the event loop and writes them together, so that a request costs no system call of its own. */
+/** Buffers the lines of one turn of the event loop and writes them together, so that not every request costs a system call. */
 export function bufferLines(
   write: (text: string) => void,
   defer: (run: () => void) => unknown,
 ): {
   readonly write: (line: string) => void;
-  /** Writes the buffered lines at once, for the end of the process. */
+  /** Writes the buffered lines immediately, for the end of the process. */
   readonly flush: () => void;
 } {
   let waiting = "";

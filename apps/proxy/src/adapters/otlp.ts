@@ -23,7 +23,7 @@ export interface OtlpBatch {
 
 /** Pushes to one receiver. */
 export interface OtlpPush {
-  /** Queues a batch. Metrics replace older ones that wait: their sums contain them. */
+  /** Queues a batch. New metrics replace queued ones, because their sums include them. */
   push(signal: OtlpSignal, batch: OtlpBatch): void;
   /** Sends the queue one last time, unless the receiver requested a pause, and stops. Never rejects. */
   end(): Promise<void>;
@@ -43,13 +43,13 @@ export interface OtlpPorts {
   readonly onDropped: (signal: OtlpSignal, items: number, reason: DropReason) => void;
 }
 
-/** The longest time of a push, in milliseconds. */
+/** The timeout of a push, in milliseconds. */
 const timeoutMs = 10_000;
 
-/** Spans that wait for the receiver. Further ones are dropped. */
+/** Maximum number of queued spans. Any more are dropped. */
 export const maxQueuedItems = 8_192;
 
-/** The longest response that is read for what the receiver rejected, in characters. */
+/** Maximum length of a response that is searched for rejected items, in characters. */
 const maxReadResponse = 65_536;
 
 interface Waiting extends OtlpBatch {
@@ -75,7 +75,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
   const outage = createOutage(signal, ports.report);
   let waiting: readonly Waiting[] = [];
   let running: Promise<void> | null = null;
-  /** Cancels the wait before the next push; `null` if nothing waits for a time. */
+  /** Cancels the pause before the next push; `null` if there is none. */
   let cancelPause: (() => void) | null = null;
   /** Monotonic time in milliseconds before which nothing may be sent. */
   let throttledUntilMs = 0;
@@ -86,7 +86,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
     if (reason !== null) onDropped(signal, batch.items, reason);
   }
 
-  /** Pushes a batch and removes it, or keeps it for a repeat. Returns how long nothing may be sent. */
+  /** Pushes a batch and removes it, or keeps it for a repeat. Returns the pause before the next push. */
   async function pushOne(batch: Waiting): Promise<number> {
     const sent = await send(signal, batch.body, settings, ports.fetchUrl);
     const failures = outage.count(sent);
@@ -100,7 +100,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
     const asksForPause = sent.response?.headers["retry-after"] !== undefined;
     throttledUntilMs = asksForPause ? clock.monotonic() + decision.pauseMs : 0;
     if (decision.kind === "dropped") remove(batch, decision.reason);
-    // The newer sums contain those of this push.
+    // The newer sums include this push.
     else if (signal === "metrics" && waiting.length > 1) remove(batch, null);
     return decision.pauseMs;
   }
@@ -132,7 +132,7 @@ function createQueue(signal: OtlpSignal, settings: Pick<OtlpSettings, "endpoint"
   return {
     push(batch: OtlpBatch): void {
       const added = { ...batch, addedAt: clock.monotonic() };
-      // The first one may be on its way.
+      // The first one may be in flight.
       if (signal === "metrics") waiting = [...waiting.slice(0, running === null ? 0 : 1), added];
       else if (waiting.reduce((sum, { items }) => sum + items, batch.items) <= maxQueuedItems)
         waiting = [...waiting, added];
@@ -169,7 +169,7 @@ function createOutage(signal: OtlpSignal, report: OtlpPorts["report"]) {
 /** The result of a push. Without a response there is a cause. */
 interface Sent {
   readonly response: ReceiverResponse;
-  /** Items that the receiver took and rejected. */
+  /** Items that the receiver rejected from an accepted batch. */
   readonly rejected: number;
   readonly cause: unknown;
 }
@@ -189,7 +189,7 @@ async function send(
       redirect: "error",
       signal: AbortSignal.timeout(timeoutMs),
     });
-    // The rest of the connection is reused only when the body was read.
+    // The connection is reused only if the body was read.
     const text = await response.text();
     const { status } = response;
     const retryAfter = response.headers.get("retry-after");

@@ -1,7 +1,7 @@
 /**
- * The gateway's HTTP client for its upstream on Node.js and Deno, and on Bun for all but reads: a pool of connections of undici. Unlike `fetch`, it shows
- * whether a request was handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused connection, a
- * failed TLS handshake, no free file descriptor, or the end of the request while it waited for a connection.
+ * The gateway's HTTP client for its upstream on Node.js and Deno, and on Bun for all but reads: a pool of connections of undici. Unlike `fetch`, it
+ * shows whether a request was handed to a connection, so a failure before that is certain to have sent nothing: a name that is not found, a refused
+ * connection, a failed TLS handshake, no free file descriptor, or the end of the request while it waited for a connection.
  */
 import type { PlainHeaders, PlainResponse } from "@letta-environments/schema";
 import { atTurnEnd, systemClock } from "@letta-environments/platform/node";
@@ -23,13 +23,13 @@ export interface UpstreamPoolOptions {
 /** How long DNS, TCP and TLS may take together, in milliseconds. */
 const connectTimeoutMs = 5_000;
 
-/** How long an idle connection is kept at most when the upstream says how long it keeps one, in milliseconds. Otherwise it is kept for 4 seconds. */
+/** Maximum keep-alive of an idle connection if the upstream announces one, in milliseconds. Otherwise it is 4 seconds. */
 const maxIdleMs = 60_000;
 
-/** For how long connections take requests, in milliseconds. Without an end, a change of the upstream's address would not be noticed while they are in use. */
+/** How long connections are used for new requests, in milliseconds. Without a limit, busy connections would hide a new address of the upstream. */
 const maxAgeMs = 300_000;
 
-/** Creates an {@link UpstreamFetch} that keeps connections to a remote server. It sends every request at most once. undici is loaded with the first request. */
+/** Creates an {@link UpstreamFetch} that keeps connections to a remote server and sends each request at most once. The first request loads undici. */
 export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch {
   const { baseUrl, maxResponseBytes } = options;
   let UndiciPool: typeof Pool | null = null;
@@ -40,7 +40,7 @@ export function createUpstreamPool(options: UpstreamPoolOptions): UpstreamFetch 
     const nowMs = systemClock.monotonic();
     if (pool !== null && nowMs - openedAtMs < maxAgeMs) return pool;
     const old = pool;
-    // It gets the requests of this turn first, and finishes what it has.
+    // The old pool still gets the requests of this turn, and finishes them.
     if (old !== null) atTurnEnd(() => void old.close());
     openedAtMs = nowMs;
     return (pool = openPool(Undici, options));
@@ -60,7 +60,7 @@ function openPool(Undici: typeof Pool, { baseUrl, maxConnections }: UpstreamPool
     pipelining: 1,
     connect: { timeout: connectTimeoutMs },
     keepAliveMaxTimeout: maxIdleMs,
-    // The signal of each request ends it in time.
+    // The signal of each request enforces its timeout.
     headersTimeout: 0,
     bodyTimeout: 0,
   });
@@ -144,8 +144,9 @@ function dispatch(
 }
 
 /**
- * Returns why a request failed that was sent. undici closes the connection when it receives `100 Continue`, although a client must be able to skip it
- * (RFC 9110 section 15.2), and has no setting for it. A request that runs gets this error for no other reason (`onHeadersComplete` in its `client-h1.js`).
+ * Returns why a request failed after it was sent. undici closes the connection when it receives `100 Continue`, although a client must be able to
+ * skip it (RFC 9110 section 15.2), and has no setting for it. A running request gets this error for no other reason (`onHeadersComplete` in its
+ * `client-h1.js`).
  */
 function reasonOf(cause: unknown): UpstreamFailure["reason"] {
   const isRefusedContinue = cause instanceof Error && "code" in cause && cause.code === "UND_ERR_SOCKET";
